@@ -1,0 +1,122 @@
+//! `turnserver.toml` as typed values. An invalid value cannot be built.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// Everything the server is told. Built by parsing; see `turnserver.toml` for each key's default and reason.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The realm of the long-term credentials (RFC 8489 section 9.2), at most 127 characters.
+    pub realm: String,
+    /// Where the server listens.
+    pub listen: Listen,
+    /// The relay's addresses, ports and threads.
+    pub relay: Relay,
+    /// How credentials are signed.
+    pub credentials: Credentials,
+    /// Which peers may be relayed to.
+    pub peers: Peers,
+    /// What one client, one address and all together may use.
+    pub quota: Quota,
+    /// What `/ice` tells a browser.
+    pub ice: Ice,
+    /// Limits of the signaling.
+    pub signaling: Signaling,
+}
+
+/// Socket addresses by listener; an empty list turns a listener off.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// STUN and TURN over UDP.
+    pub udp: Vec<SocketAddr>,
+    /// Plain HTTP and WebSocket: localhost, or behind a reverse proxy.
+    pub http: Vec<SocketAddr>,
+    /// `/metrics` and `/healthz`.
+    pub admin: Vec<SocketAddr>,
+}
+
+/// The relay's addresses, ports and threads.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    /// Where relay sockets bind: one address per family, at least one.
+    pub addresses: Vec<IpAddr>,
+    /// What clients are told instead, by family, where a 1:1 NAT stands before the server.
+    pub public_addresses: Vec<IpAddr>,
+    /// The relay ports.
+    pub ports: RangeInclusive<u16>,
+    /// How long a closed relay port stays unused.
+    pub port_rest: Duration,
+    /// Threads of the data plane; 0 = one per core.
+    pub shards: usize,
+}
+
+/// How credentials are signed.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The first signs, all verify. Empty: the composition root draws one that lives as long as the process.
+    pub secrets: Vec<String>,
+    /// Lifetime of a credential.
+    pub ttl: Duration,
+}
+
+/// Which peers may be relayed to, beside the default deny list.
+#[derive(Clone, Debug)]
+pub struct Peers {
+    /// Opens ranges that are denied by default.
+    pub allow: Vec<IpNet>,
+    /// Closes ranges, whatever `allow` says.
+    pub deny: Vec<IpNet>,
+}
+
+/// What may be used.
+#[derive(Clone, Copy, Debug)]
+pub struct Quota {
+    /// Allocations of one name, whatever the expiry in front of it; 0 = no limit.
+    pub allocations_per_user: u32,
+    /// Allocations in total.
+    pub allocations: u32,
+    /// Answers a second to strangers, per client address (v6: per /64); 0 = no limit.
+    pub unauthenticated_per_second: u32,
+}
+
+/// What `/ice` tells a browser.
+#[derive(Clone, Debug)]
+pub struct Ice {
+    /// `iceTransportPolicy` of the answer.
+    pub transport_policy: TransportPolicy,
+    /// STUN and TURN URLs; empty = derived from the listeners and public addresses.
+    pub urls: Vec<String>,
+}
+
+/// `RTCIceTransportPolicy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TransportPolicy {
+    /// Direct where possible, relayed where not.
+    All,
+    /// Relayed only.
+    Relay,
+}
+
+/// Limits of the signaling.
+#[derive(Clone, Debug)]
+pub struct Signaling {
+    /// Rooms at one time.
+    pub max_rooms: usize,
+    /// Members of one room.
+    pub max_members: usize,
+    /// Bytes of one WebSocket message.
+    pub max_message: usize,
+    /// Origins whose pages may use `/ws` and `/ice`; empty = the server's own only.
+    pub allowed_origins: Vec<String>,
+}
+
+impl std::fmt::Debug for Credentials {
+    /// Secrets never reach a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credentials {{ secrets: {} redacted, ttl: {:?} }}", self.secrets.len(), self.ttl)
+    }
+}

@@ -1,0 +1,181 @@
+//! Time-limited credentials, compatible with coturn's `use-auth-secret`.
+//!
+//! A username is `expiry:name`, its password `base64(HMAC-SHA1(secret, username))`: whoever holds the secret can
+//! issue and verify without a database. The first secret signs and all verify, so that a secret can be replaced
+//! while credentials under the old one are still about.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha1::Sha1;
+
+use crate::clock::Now;
+
+/// How far ahead an expiry may lie. A credential that says more was not issued by us or by a sane backend, and
+/// would never be over.
+pub const MAX_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Why a username is not one of ours. Strangers see one and the same 401 for each (RFC 8489 section 9.2.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UsernameError {
+    /// Not `expiry:name` with an expiry of 1 to 19 decimal digits.
+    #[error("not of the form expiry:name")]
+    Malformed,
+    /// The expiry has passed.
+    #[error("expired")]
+    Expired,
+    /// The expiry lies more than [`MAX_TTL`] ahead.
+    #[error("expires too far ahead")]
+    TooFarAhead,
+}
+
+/// A username taken apart: `expiry:name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Username<'a> {
+    /// Seconds since 1970-01-01 UTC.
+    pub expiry: u64,
+    /// What is behind the colon; may be empty. Quotas count by it, so that a fresh expiry buys nothing.
+    pub name: &'a str,
+}
+
+impl<'a> Username<'a> {
+    /// Takes a username apart. Only plain digits make an expiry: no sign, no space, no overflow.
+    ///
+    /// # Errors
+    /// [`UsernameError::Malformed`].
+    pub fn parse(username: &'a str) -> Result<Self, UsernameError> {
+        let (digits, name) = username.split_once(':').ok_or(UsernameError::Malformed)?;
+        let plain = (1..=19).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        let expiry = plain.then(|| digits.parse().ok()).flatten().ok_or(UsernameError::Malformed)?;
+        Ok(Self { expiry, name })
+    }
+
+    /// Holds the expiry against the time.
+    ///
+    /// # Errors
+    /// [`UsernameError::Expired`] or [`UsernameError::TooFarAhead`].
+    pub fn check(&self, now: Now) -> Result<(), UsernameError> {
+        if self.expiry <= now.unix {
+            Err(UsernameError::Expired)
+        } else if self.expiry - now.unix > MAX_TTL.as_secs() {
+            Err(UsernameError::TooFarAhead)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// A credential as a browser gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// `expiry:name`.
+    pub username: String,
+    /// base64(HMAC-SHA1(secret, username)).
+    pub password: String,
+    /// Seconds since 1970-01-01 UTC.
+    pub expires_at: u64,
+}
+
+/// The shared secrets, as HMAC states that are cloned for each use.
+#[derive(Clone)]
+pub struct Secrets {
+    signing: Hmac<Sha1>,
+    /// All of them, the signing one first.
+    verifying: Vec<Hmac<Sha1>>,
+}
+
+impl Secrets {
+    /// The secrets, the signing one first; `None` if there is none.
+    #[must_use]
+    pub fn new<S: AsRef<[u8]>>(secrets: &[S]) -> Option<Self> {
+        let verifying: Vec<Hmac<Sha1>> = secrets
+            .iter()
+            .map(|secret| Hmac::new_from_slice(secret.as_ref()).expect("HMAC takes a key of any length"))
+            .collect();
+        Some(Self { signing: verifying.first()?.clone(), verifying })
+    }
+
+    /// Issues a credential for `name` that ends `ttl` from now, at most [`MAX_TTL`].
+    #[must_use]
+    pub fn issue(&self, now: Now, name: &str, ttl: Duration) -> Credential {
+        let expires_at = now.unix.saturating_add(ttl.min(MAX_TTL).as_secs());
+        let username = format!("{expires_at}:{name}");
+        let password = password(&self.signing, &username);
+        Credential { username, password, expires_at }
+    }
+
+    /// The password that `username` has under each secret, in order.
+    pub fn passwords<'a>(&'a self, username: &'a str) -> impl Iterator<Item = String> + 'a {
+        self.verifying.iter().map(move |secret| password(secret, username))
+    }
+}
+
+fn password(secret: &Hmac<Sha1>, username: &str) -> String {
+    let mut mac = secret.clone();
+    mac.update(username.as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes())
+}
+
+impl std::fmt::Debug for Secrets {
+    /// Secrets never reach a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secrets({} redacted)", self.verifying.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Now = Now { mono: Duration::ZERO, unix: 1_700_000_000 };
+
+    #[test]
+    fn issues_what_coturn_verifies() {
+        // printf '1700000600:alice' | openssl dgst -sha1 -hmac north -binary | base64
+        let credential = Secrets::new(&["north"]).unwrap().issue(NOW, "alice", Duration::from_secs(600));
+        assert_eq!(credential.username, "1700000600:alice");
+        assert_eq!(credential.password, "gthUwOpcRoLI0MMCziCEBOWYnpo=");
+        assert_eq!(credential.expires_at, 1_700_000_600);
+    }
+
+    #[test]
+    fn the_first_secret_signs_and_all_verify() {
+        let old = Secrets::new(&["old"]).unwrap().issue(NOW, "bob", Duration::from_secs(60));
+        let both = Secrets::new(&["new", "old"]).unwrap();
+        assert!(both.passwords(&old.username).any(|p| p == old.password));
+        let new = both.issue(NOW, "bob", Duration::from_secs(60));
+        assert_ne!(new.password, old.password);
+        assert_eq!(both.passwords(&new.username).next(), Some(new.password));
+    }
+
+    #[test]
+    fn no_secret_is_no_secrets() {
+        assert!(Secrets::new::<&str>(&[]).is_none());
+    }
+
+    #[test]
+    fn only_plain_digits_are_an_expiry() {
+        assert_eq!(Username::parse("17:a:b"), Ok(Username { expiry: 17, name: "a:b" }));
+        assert_eq!(Username::parse("17:"), Ok(Username { expiry: 17, name: "" }));
+        for bad in ["", ":", ":a", "17", "+1:a", " 1:a", "1 :a", "-1:a", "0x1:a", "99999999999999999999:a", "\u{661}:a"] {
+            assert_eq!(Username::parse(bad), Err(UsernameError::Malformed), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_expiry_lies_ahead_but_not_far_ahead() {
+        let at = |expiry| Username { expiry, name: "a" }.check(NOW);
+        assert_eq!(at(NOW.unix), Err(UsernameError::Expired));
+        assert_eq!(at(NOW.unix + 1), Ok(()));
+        assert_eq!(at(NOW.unix + MAX_TTL.as_secs()), Ok(()));
+        assert_eq!(at(NOW.unix + MAX_TTL.as_secs() + 1), Err(UsernameError::TooFarAhead));
+        assert_eq!(at(9_999_999_999_999_999_999), Err(UsernameError::TooFarAhead));
+    }
+
+    #[test]
+    fn secrets_stay_out_of_logs() {
+        assert_eq!(format!("{:?}", Secrets::new(&["north", "south"]).unwrap()), "Secrets(2 redacted)");
+    }
+}
