@@ -15,3 +15,4 @@ pub mod config;
 pub mod credentials;
 pub mod metrics;
 pub mod relay;
+pub mod wire;
