@@ -43,6 +43,17 @@ pub enum ParseError {
     Fingerprint,
 }
 
+/// What a response takes over from its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The method.
+    pub method: Method,
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// Whether there is a FINGERPRINT; the response then carries one, too (RFC 8489 section 7).
+    pub fingerprint: bool,
+}
+
 /// One attribute, its padding cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attribute<'a> {
@@ -148,10 +159,10 @@ impl<'a> Message<'a> {
         self.transaction
     }
 
-    /// Whether a FINGERPRINT was there, and right. The response then carries one (RFC 8489 section 7).
+    /// What the response to it takes over.
     #[must_use]
-    pub fn has_fingerprint(&self) -> bool {
-        self.has_fingerprint
+    pub fn head(&self) -> Head {
+        Head { method: self.kind.method, transaction: self.transaction, fingerprint: self.has_fingerprint }
     }
 
     /// The attributes that count, typed.

@@ -15,7 +15,7 @@ pub use attributes::{AddressFamily, AttributeError, Attributes, KNOWN_ATTRIBUTES
 pub use binding::{BINDING_RESPONSE_MAX, write_binding_response};
 pub use channel_data::{ChannelData, ChannelNumber};
 pub use indication::{Encapsulation, HEADROOM, TAILROOM};
-pub use message::{Attribute, Integrity, IntegrityKey, Message, ParseError, TransactionId};
+pub use message::{Attribute, Head, Integrity, IntegrityKey, Message, ParseError, TransactionId};
 pub use response::{ErrorCode, REPLY_MAX, Reply, Response};
 
 /// A range of bytes in a datagram. Unlike `std::ops::Range` it is `Copy`.

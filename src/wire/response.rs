@@ -15,7 +15,7 @@ use turn::proto::relayaddr::RelayedAddress;
 use turn::proto::rsrvtoken::ReservationToken;
 
 use super::message::fingerprint;
-use super::{IntegrityKey, Message};
+use super::{Head, IntegrityKey};
 
 /// Bytes of the longest reply: a challenge with a realm of 127 characters, in UTF-8 of up to six bytes each as RFC 8489
 /// section 14.9 counts, or an error that names every attribute of a request it does not know, cut at
@@ -120,23 +120,23 @@ pub struct Response {
 impl Response {
     /// A success response to `request`.
     #[must_use]
-    pub fn success(request: &Message<'_>) -> Self {
+    pub fn success(request: Head) -> Self {
         Self::new(request, CLASS_SUCCESS_RESPONSE)
     }
 
     /// An error response to `request`, without a reason phrase: strangers get no byte that they can do without.
     #[must_use]
-    pub fn error(request: &Message<'_>, error: ErrorCode) -> Self {
+    pub fn error(request: Head, error: ErrorCode) -> Self {
         let code = ErrorCodeAttribute { code: stun::error_code::ErrorCode(error.code()), reason: Vec::new() };
         Self::new(request, CLASS_ERROR_RESPONSE).with(&code)
     }
 
-    fn new(request: &Message<'_>, class: MessageClass) -> Self {
+    fn new(request: Head, class: MessageClass) -> Self {
         let mut message = Builder::new();
-        message.transaction_id.0 = request.transaction();
-        message.set_type(MessageType::new(request.method(), class));
+        message.transaction_id.0 = request.transaction;
+        message.set_type(MessageType::new(request.method, class));
         message.write_header();
-        Self { message, fingerprint: request.has_fingerprint() }
+        Self { message, fingerprint: request.fingerprint }
     }
 
     /// Adds UNKNOWN-ATTRIBUTES (RFC 8489 section 14.13), as many as are useful.
