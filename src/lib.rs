@@ -13,5 +13,8 @@
 pub mod clock;
 pub mod config;
 pub mod credentials;
+pub mod http;
+pub mod ice;
 pub mod metrics;
 pub mod relay;
+pub mod signaling;
