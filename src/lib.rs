@@ -10,6 +10,7 @@
 //! | drivers | [`dataplane`], `signaling::session`, [`http`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credentials;
@@ -17,4 +18,5 @@ pub mod http;
 pub mod ice;
 pub mod metrics;
 pub mod relay;
+pub mod server;
 pub mod signaling;
