@@ -77,13 +77,7 @@ async fn probe(config: &tempfile::NamedTempFile, arguments: &[&str]) -> Output {
 }
 
 fn rows(output: &Output) -> Vec<Value> {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        panic!(
-            "{error}: {}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        )
-    })
+    serde_json::from_slice(&output.stdout).expect("a report in JSON")
 }
 
 /// An address that nothing listens on: bound for a moment, and given back.
