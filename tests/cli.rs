@@ -210,3 +210,18 @@ fn arguments_out_of_bounds_are_exit_2() {
         assert!(stderr(&output).contains(reason), "{arguments:?}\n{}", stderr(&output));
     }
 }
+
+#[test]
+fn a_port_that_the_system_chose_cannot_be_probed_by_guessing() {
+    let file = File::new("listen.udp = [\"127.0.0.1:0\"]");
+    let output = file.byway(&["probe"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        stderr(&output),
+        format!(
+            "{}: no UDP listener with a fixed port to probe\n  \
+             remedy: name a URL: byway probe turn:HOST:PORT\n",
+            file.path().display()
+        )
+    );
+}

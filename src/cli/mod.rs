@@ -93,7 +93,11 @@ impl Arguments {
 /// # Errors
 /// [`Error`].
 pub fn run(arguments: Arguments) -> Result<Outcome, Error> {
-    let file = Config::locate(arguments.config)?;
+    let file = match &arguments.command {
+        // A user who probes another server need not be allowed to read this one's secrets.
+        Some(Command::Probe(probe)) if arguments.config.is_none() && probe.is_self_contained() => None,
+        _ => Config::locate(arguments.config)?,
+    };
     let config = Config::load(file.as_deref())?;
     let name = file.map_or_else(|| "the embedded default".to_owned(), |file| file.display().to_string());
     match arguments.command {

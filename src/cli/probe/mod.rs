@@ -38,6 +38,14 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+impl Arguments {
+    /// Whether the configuration of this machine has nothing to add.
+    pub(super) fn is_self_contained(&self) -> bool {
+        let asks_for_a_login = self.urls.iter().any(|url| url.scheme.relays());
+        !self.urls.is_empty() && (self.username.is_some() || !asks_for_a_login)
+    }
+}
+
 /// One row of the report: a URL at one of its addresses.
 struct Row {
     url: IceUrl,

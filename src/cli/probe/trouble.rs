@@ -133,3 +133,26 @@ impl fmt::Display for Trouble {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_is_found_in_what_the_client_hands_on() {
+        let told =
+            turn::Error::Other("Allocate error response (error 486: Allocation Quota Reached)".to_owned());
+        let trouble = Trouble::refused(Step::Allocation, &told);
+        assert_eq!(trouble, Trouble::Code { step: "allocation", code: 486 });
+        assert_eq!(trouble.to_string(), "allocation refused with 486 (the user's quota is used up)");
+    }
+
+    #[test]
+    fn other_texts_are_handed_on() {
+        for text in ["", "(error ", "(error x: y)", "(error 99999999: y)"] {
+            let told = turn::Error::Other(text.to_owned());
+            let trouble = Trouble::refused(Step::Binding, &told);
+            assert_eq!(trouble, Trouble::Odd { step: "STUN binding", error: text.to_owned() });
+        }
+    }
+}
