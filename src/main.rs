@@ -24,9 +24,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Plain lines for a person or the journal; `RUST_LOG` overrides the level.
+/// Plain lines for a person or the journal; `RUST_LOG` overrides the level. The library that embeds the page would
+/// announce each file.
 fn log_to_stderr(level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(format!("{level},memory_serve=warn")));
     let colour = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -51,6 +51,7 @@ impl Collector for Metrics {
 
         page.info("build", "The version that runs.", "version", env!("CARGO_PKG_VERSION"))?;
         page.gauge("allocations", "Live TURN allocations.", self.sum(|s| s.allocations.get()))?;
+        page.gauge("channels", "Bound TURN channels.", self.sum(|s| s.channels.get()))?;
         page.counter(
             "allocations_granted",
             "TURN allocations granted.",
@@ -278,6 +279,11 @@ impl Count {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
+    /// Takes `n` off. Only the owning thread may call this.
+    pub fn subtract(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+
     /// Sets the count. Only the owning thread may call this.
     pub fn set(&self, n: u64) {
         self.0.store(n, Relaxed);
@@ -296,6 +302,8 @@ impl Count {
 pub struct ShardCounters {
     /// Live allocations.
     pub allocations: Count,
+    /// Bound channels.
+    pub channels: Count,
     /// Allocations ever granted.
     pub allocations_granted: Count,
     /// Binding responses sent.

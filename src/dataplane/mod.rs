@@ -1,0 +1,102 @@
+//! The data plane: the relay core on real sockets, one thread for each shard.
+//!
+//! A shard owns one [`crate::relay::Relay`] with `&mut`, one listening socket for each configured address and every
+//! relay socket of its allocations. The kernel pins a client's 4-tuple to one shard (`SO_REUSEPORT`), so both directions
+//! of a call run on one thread: between receiving a datagram and sending it on there is no lock, no channel to another
+//! thread and no `.await`.
+
+mod shard;
+mod sockets;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::clock::Clock;
+use crate::metrics::ShardCounters;
+use crate::relay::Relay;
+
+use shard::Shard;
+pub use sockets::{Listeners, bind_listeners};
+
+/// A data plane at work.
+pub struct DataPlane {
+    threads: Vec<Worker>,
+    ended: mpsc::Receiver<()>,
+}
+
+struct Worker {
+    alive: Arc<AtomicBool>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl DataPlane {
+    /// Starts one shard on each of `listeners`, which must be as many as there are `relays`. Datagrams that came since
+    /// the sockets were bound are served first.
+    ///
+    /// # Errors
+    /// The kernel had no thread or no poll to give.
+    pub fn start(
+        listeners: Vec<Listeners>,
+        relays: Vec<(Relay, Arc<ShardCounters>)>,
+        clock: Clock,
+        stop: &watch::Receiver<bool>,
+    ) -> io::Result<Self> {
+        let (report, ended) = mpsc::channel(1);
+        let mut threads = Vec::new();
+        for (index, (listeners, (relay, counters))) in listeners.into_iter().zip(relays).enumerate() {
+            let shard = Shard::new(listeners, relay, counters, clock)?;
+            let stop = stop.clone();
+            let alive = Arc::new(AtomicBool::new(true));
+            let life = Life { alive: alive.clone(), report: report.clone() };
+            let thread = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
+                // Dropped however the thread ends, by a panic, too.
+                let _life = life;
+                if let Err(error) = shard.run(stop) {
+                    tracing::error!(%error, shard = index, "a shard of the data plane ended");
+                }
+            })?;
+            threads.push(Worker { alive, thread });
+        }
+        Ok(Self { threads, ended })
+    }
+
+    /// Which shards have ended, for a health check that outlives `self`.
+    pub fn down(&self) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
+        let alive: Vec<_> = self.threads.iter().map(|worker| worker.alive.clone()).collect();
+        move || {
+            let down = alive.iter().enumerate().filter(|(_, alive)| !alive.load(Relaxed));
+            down.map(|(index, _)| format!("shard {index}")).collect()
+        }
+    }
+
+    /// Waits until one shard has ended, which happens only when it was told to stop or has failed.
+    pub async fn ended(&mut self) {
+        self.ended.recv().await;
+    }
+
+    /// Waits for the threads, after they were told to stop.
+    pub fn join(self) {
+        for worker in self.threads {
+            // A shard that panicked has said so on standard error.
+            let _ = worker.thread.join();
+        }
+    }
+}
+
+/// Says that its thread has ended when it is dropped.
+struct Life {
+    alive: Arc<AtomicBool>,
+    report: mpsc::Sender<()>,
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.alive.store(false, Relaxed);
+        // Full: another shard has reported already.
+        let _ = self.report.try_send(());
+    }
+}

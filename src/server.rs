@@ -1,0 +1,335 @@
+//! The composition root: a [`Config`] becomes sockets, threads and tasks, and one place waits for the end.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::credentials::Secrets;
+use crate::dataplane::{DataPlane, Listeners, bind_listeners};
+use crate::http::admin::{Admin, Health};
+use crate::http::origin::Origins;
+use crate::http::serve::{Limits, serve};
+use crate::http::{Site, admin_router, public_router};
+use crate::ice::IceServers;
+use crate::metrics::{HttpCounters, Metrics, ShardCounters, SignalingCounters};
+use crate::relay::{self, Gate, Relay, RelayAddress, Shared};
+use crate::signaling::ids::Ids;
+use crate::signaling::{self, Hub};
+
+/// Threads for HTTP and signaling. They wait for most of their lives; the cores are for the shards.
+const HTTP_THREADS: usize = 2;
+
+/// Why the server did not start, or stopped unasked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A configured address cannot be had.
+    #[error("cannot listen on {address} (listen.{listener}): {error}\n  remedy: {}", remedy(error))]
+    Listen {
+        /// The key under `[listen]`.
+        listener: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel says.
+        error: io::Error,
+    },
+    /// A relay address cannot be had.
+    #[error("cannot relay from {address} (relay.addresses): {error}\n  remedy: {}", remedy(error))]
+    RelayAddress {
+        /// The address.
+        address: IpAddr,
+        /// What the kernel says.
+        error: io::Error,
+    },
+    /// The machine refuses what every server needs.
+    #[error("cannot {what}: {error}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel says.
+        error: io::Error,
+    },
+    /// A thread of the data plane ended by itself.
+    #[error("{} of the data plane ended unasked; the lines above say why", .0.join(", "))]
+    ShardEnded(Vec<String>),
+}
+
+/// Runs the server until SIGINT or SIGTERM.
+///
+/// # Errors
+/// [`Error`]; whatever it had bound is closed again.
+pub fn run(config: Config) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(HTTP_THREADS)
+        .enable_all()
+        .build()
+        .map_err(system("start a runtime"))?;
+    // Every relay socket is a file descriptor. What cannot be raised is met by 508 later.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    runtime.block_on(serve_all(config))
+}
+
+async fn serve_all(mut config: Config) -> Result<(), Error> {
+    let clock = Clock::start();
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(system("listen for SIGINT"))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(system("listen for SIGTERM"))?;
+
+    if config.optional_ipv6 && !can_bind("::1".parse().expect("an address")) {
+        forget_ipv6(&mut config);
+    }
+    let sockets = Sockets::bind(&config)?;
+    let secrets = secrets(&config)?;
+    let relays = relays(&config, &sockets, secrets.clone())?;
+    let (relays, shards): (Vec<Relay>, Vec<Arc<ShardCounters>>) =
+        relays.into_iter().map(|relay| (relay, Arc::<ShardCounters>::default())).unzip();
+    let listening = sockets.describe(&config, shards.len());
+    let link = sockets.http.addresses.first().map(|address| format!("http://{}/", reachable(*address)));
+
+    let signaling_counters = Arc::<SignalingCounters>::default();
+    let http_counters = Arc::<HttpCounters>::default();
+    let ids = Arc::new(Ids::new(&seed()?));
+    let ice = Arc::new(IceServers::new(
+        config.ice.urls.clone(),
+        sockets.udp_addresses.clone(),
+        config.relay.public_addresses.clone(),
+        secrets,
+        config.credentials.ttl,
+        config.ice.transport_policy,
+    ));
+    let hub = Arc::new(Hub::new(
+        signaling::Settings::new(&config.signaling),
+        ice.clone(),
+        ids.clone(),
+        clock,
+        signaling_counters.clone(),
+    ));
+
+    let (stop, stopping) = watch::channel(false);
+    let with_counters = relays.into_iter().zip(shards.iter().cloned()).collect();
+    let mut data_plane = DataPlane::start(sockets.udp, with_counters, clock, &stopping)
+        .map_err(system("start the data plane"))?;
+
+    let metrics = Metrics { shards, signaling: signaling_counters, http: http_counters.clone() };
+    let admin = Admin { metrics, health: Health::new(data_plane.down()) };
+    let origins = Origins::new(config.signaling.allowed_origins.clone());
+    let site = Site { clock, ice, ids, hub: hub.clone(), origins, counters: http_counters.clone() };
+    let stopped = |mut stopping: watch::Receiver<bool>| async move {
+        // An error is a sender that is gone, which is the same news.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    };
+    let limits = Limits::default();
+    let public = tokio::spawn(serve(
+        sockets.http.listeners,
+        public_router(site),
+        limits,
+        http_counters.clone(),
+        stopped(stopping.clone()),
+    ));
+    let admin = tokio::spawn(serve(
+        sockets.admin.listeners,
+        admin_router(admin),
+        limits,
+        http_counters,
+        stopped(stopping),
+    ));
+
+    tracing::info!("{listening}");
+    if let Some(link) = link {
+        tracing::info!("open {link} in two tabs, and call");
+    }
+    notify(&[NotifyState::Ready]);
+
+    let outcome = tokio::select! {
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        () = data_plane.ended() => Err(Error::ShardEnded(data_plane.down()())),
+    };
+    notify(&[NotifyState::Stopping]);
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    hub.shut_down().await;
+    // A task that panicked has said so; there is nothing left to do for it.
+    let _ = tokio::join!(public, admin);
+    data_plane.join();
+    outcome
+}
+
+/// Everything that is bound before anything is served.
+struct Sockets {
+    udp: Vec<Listeners>,
+    udp_addresses: Vec<SocketAddr>,
+    http: Bound,
+    admin: Bound,
+}
+
+struct Bound {
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Sockets {
+    fn bind(config: &Config) -> Result<Self, Error> {
+        let shards = match config.relay.shards {
+            0 => available_parallelism().map_or(1, usize::from),
+            shards => shards,
+        };
+        let (udp, udp_addresses) = bind_listeners(&config.listen.udp, shards)
+            .map_err(|(address, error)| Error::Listen { listener: "udp", address, error })?;
+        let http = Bound::bind("http", &config.listen.http)?;
+        let admin = Bound::bind("admin", &config.listen.admin)?;
+        Ok(Self { udp, udp_addresses, http, admin })
+    }
+
+    fn all_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        [&self.udp_addresses, &self.http.addresses, &self.admin.addresses].into_iter().flatten().copied()
+    }
+
+    /// The one line that names every address.
+    fn describe(&self, config: &Config, shards: usize) -> String {
+        let ports = &config.relay.ports;
+        format!(
+            "listening udp={} http={} admin={} relay={} ports={}-{} shards={shards}",
+            list(&self.udp_addresses),
+            list(&self.http.addresses),
+            list(&self.admin.addresses),
+            list(&config.relay.addresses),
+            ports.start(),
+            ports.end(),
+        )
+    }
+}
+
+impl Bound {
+    fn bind(listener: &'static str, configured: &[SocketAddr]) -> Result<Self, Error> {
+        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+        for &address in configured {
+            let bound = bind_tcp(address).map_err(|error| Error::Listen { listener, address, error })?;
+            addresses.push(bound.local_addr().map_err(system("read the address of a socket"))?);
+            listeners.push(bound);
+        }
+        Ok(Self { listeners, addresses })
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    // A restart must not wait for the connections of the last run to time out. On Linux this shares no live port.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// The configured secrets, or one that lives as long as this process.
+fn secrets(config: &Config) -> Result<Secrets, Error> {
+    if let Some(secrets) = Secrets::new(&config.credentials.secrets) {
+        return Ok(secrets);
+    }
+    tracing::info!("no secret is configured: credentials are good until this process ends");
+    Ok(Secrets::new(&[seed()?]).expect("one secret is not none"))
+}
+
+/// A relay for each shard, with what they share.
+fn relays(config: &Config, sockets: &Sockets, secrets: Secrets) -> Result<Vec<Relay>, Error> {
+    let public_of = |bind: IpAddr| {
+        let same_family = |public: &&IpAddr| public.is_ipv4() == bind.is_ipv4();
+        config.relay.public_addresses.iter().find(same_family).copied().unwrap_or(bind)
+    };
+    let mut addresses = Vec::new();
+    for &bind in &config.relay.addresses {
+        std::net::UdpSocket::bind((bind, 0)).map_err(|error| Error::RelayAddress { address: bind, error })?;
+        addresses.push(RelayAddress { bind, public: public_of(bind) });
+    }
+    let interfaces = if_addrs::get_if_addrs().map_err(system("list the addresses of the interfaces"))?;
+    let own = interfaces.iter().map(|interface| interface.ip());
+    let gate = Gate {
+        allow: config.peers.allow.clone(),
+        deny: config.peers.deny.clone(),
+        own: own.chain(sockets.all_addresses().map(|address| address.ip())).collect(),
+        listeners: sockets.all_addresses().collect(),
+    };
+    let settings = relay::Settings {
+        realm: config.realm.clone(),
+        secrets,
+        addresses,
+        ports: config.relay.ports.clone(),
+        port_rest: config.relay.port_rest,
+        gate,
+        allocations_per_user: config.quota.allocations_per_user,
+        allocations: config.quota.allocations,
+        unauthenticated_per_second: config.quota.unauthenticated_per_second,
+    };
+    let shared = Shared::new(settings, &seed()?);
+    sockets.udp.iter().map(|_| Ok(Relay::new(shared.clone(), &seed()?))).collect()
+}
+
+/// 32 bytes that nobody else knows.
+#[expect(clippy::disallowed_methods, reason = "this is where seeds come from")]
+fn seed() -> Result<[u8; 32], Error> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::from).map_err(system("draw random bytes"))?;
+    Ok(seed)
+}
+
+fn forget_ipv6(config: &mut Config) {
+    tracing::info!("this machine has no IPv6: doing without ::1");
+    for listeners in [&mut config.listen.udp, &mut config.listen.http, &mut config.listen.admin] {
+        listeners.retain(SocketAddr::is_ipv4);
+    }
+    config.relay.addresses.retain(IpAddr::is_ipv4);
+}
+
+fn can_bind(ip: IpAddr) -> bool {
+    std::net::UdpSocket::bind((ip, 0)).is_ok()
+}
+
+/// The address to type into a browser on this machine.
+fn reachable(listener: SocketAddr) -> SocketAddr {
+    let loopback: IpAddr =
+        if listener.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1].into() };
+    SocketAddr::new(if listener.ip().is_unspecified() { loopback } else { listener.ip() }, listener.port())
+}
+
+/// Tells systemd, if it asked.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "cannot notify the service manager");
+    }
+}
+
+fn list<T: ToString>(items: &[T]) -> String {
+    if items.is_empty() {
+        return "-".into();
+    }
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "stop the program that has this port (`ss -lntup` names it), or configure another port"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "configure an address that an interface of this machine has (`ip address` lists them)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "a port below 1024 needs the capability CAP_NET_BIND_SERVICE; the systemd unit grants it"
+        }
+        _ => "configure another address",
+    }
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
+    move |error| Error::System { what, error }
+}
