@@ -31,7 +31,7 @@ enum Difference {
     TopBits,
     /// Theirs accepts bytes behind the message.
     TrailingBytes,
-    /// Theirs accepts MESSAGE-INTEGRITY and FINGERPRINT of wrong sizes, and attributes behind FINGERPRINT (14.7).
+    /// Theirs accepts MESSAGE-INTEGRITY and FINGERPRINT of wrong sizes, and FINGERPRINT not last (14.7).
     Trailer,
     /// Theirs looks at FINGERPRINT only when told to.
     Fingerprint,
@@ -230,14 +230,13 @@ fn each_named_difference_is_one() {
     let integrity = || attribute(ATTR_MESSAGE_INTEGRITY.0, &[0; 20]);
     let peer = |value: &[u8]| message(1, &[attribute(ATTR_XOR_PEER_ADDRESS.0, value)]);
     let bad_fingerprint = message(1, &[attribute(ATTR_FINGERPRINT.0, &[0; 4])]);
-    let mut top_bits = message(1, &[]);
-    top_bits[0] |= 0xC0;
     let sha256 = attribute(ATTR_MESSAGE_INTEGRITY_SHA256.0, &[0; 32]);
     let username = attribute(ATTR_USERNAME.0, &[b'a'; 764]);
     let behind_fingerprint = [with_fingerprint(message(1, &[])), attribute(0x8022, b"")].concat();
     let body = behind_fingerprint[hostile::HEADER..].to_vec();
     for (difference, bytes) in [
-        (Difference::TopBits, top_bits),
+        (Difference::TopBits, message(0x4001, &[])),
+        (Difference::TopBits, message(0x8001, &[])),
         (Difference::TrailingBytes, [message(1, &[]), vec![0; 4]].concat()),
         (Difference::Trailer, message(1, &[attribute(ATTR_MESSAGE_INTEGRITY.0, &[0; 16])])),
         (Difference::Trailer, message(1, &[attribute(ATTR_FINGERPRINT.0, &[0; 8])])),

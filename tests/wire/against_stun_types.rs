@@ -22,7 +22,7 @@ enum Difference {
     TrailingBytes,
     /// Theirs looks at the size of MESSAGE-INTEGRITY only when it verifies it.
     IntegritySize,
-    /// Theirs stops at the first attribute that it ignores; ours checks all, and FINGERPRINT at the end (14.7).
+    /// Theirs stops at the first attribute that it ignores; ours checks all, up to FINGERPRINT (14.7).
     UncheckedTail,
     /// Theirs does not see a FINGERPRINT, right as it is, behind an attribute that is ignored.
     FingerprintUnseen,

@@ -1,4 +1,4 @@
-//! Planned messages, written by the builders of `stun` and of `stun-types`: the same bytes, from two authors' code.
+//! Planned messages, written by the builders of `stun` and of `stun-types`: two authors, the same bytes.
 
 use std::time::Duration;
 

@@ -47,12 +47,13 @@ pub(crate) fn with_fingerprint(mut bytes: Vec<u8>) -> Vec<u8> {
 /// Any bytes at all, and bytes that begin like STUN or ChannelData, so that the inner checks are reached.
 pub(crate) fn noise() -> impl Strategy<Value = Vec<u8>> {
     let body = vec(any::<u8>(), 0..120);
-    let stun =
-        (0_u16..0x4000, vec((kinds(), vec(any::<u8>(), 0..30)), 0..6)).prop_map(|(kind, attributes)| {
-            let attributes: Vec<_> = attributes.iter().map(|(kind, value)| attribute(*kind, value)).collect();
-            message(kind, &attributes)
-        });
-    let unstructured = (0_u16..0x4000, body.clone()).prop_map(|(kind, body)| message(kind, &[body]));
+    // A quarter of the types have a top bit set.
+    let types = || prop_oneof![3 => 0_u16..0x4000, 1 => 0x4000_u16..];
+    let stun = (types(), vec((kinds(), vec(any::<u8>(), 0..30)), 0..6)).prop_map(|(kind, attributes)| {
+        let attributes: Vec<_> = attributes.iter().map(|(kind, value)| attribute(*kind, value)).collect();
+        message(kind, &attributes)
+    });
+    let unstructured = (types(), body.clone()).prop_map(|(kind, body)| message(kind, &[body]));
     let channel = (0x40_u8..0x50, 0_u8..80, body.clone())
         .prop_map(|(number, length, body)| [vec![number, 0, 0, length], body].concat());
     prop_oneof![body, stun, unstructured, channel]

@@ -18,6 +18,8 @@ fn receive(bytes: &[u8]) -> Result<(), TestCaseError> {
     if let Some(channel_data) = ChannelData::parse(bytes) {
         prop_assert!(bytes.get(channel_data.payload.range()).is_some());
         prop_assert_eq!(kind, Kind::ChannelData);
+        // Padding, at most (RFC 8656 section 12.5).
+        prop_assert!(bytes.len() - channel_data.payload.end < 4);
     }
     let Ok(message) = Message::parse(bytes) else { return Ok(()) };
     // First bytes from 4 on belong to others (RFC 7983): methods from 0x100 on are parsed, but never reached.

@@ -228,6 +228,9 @@ proptest! {
         prop_assert_eq!((theirs.typ.method, theirs.typ.class), (METHOD_DATA, CLASS_INDICATION));
         prop_assert_eq!(theirs.transaction_id.0, transaction);
         prop_assert_eq!(theirs.attributes.0.len(), 2);
+        // No stale byte leaves with the padding (RFC 8489 section 14).
+        let padding = payload.len().next_multiple_of(4) - payload.len();
+        prop_assert!(bytes.iter().rev().take(padding).all(|&byte| byte == 0));
         prop_assert_eq!(&get(&theirs, Data::default())?.0, &payload);
         let found = get(&theirs, PeerAddress::default())?;
         prop_assert_eq!(SocketAddr::new(found.ip, found.port), peer);
