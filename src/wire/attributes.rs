@@ -92,12 +92,12 @@ impl<'a> Attributes<'a> {
             .filter(|kind| kind.0 < 0x8000 && !KNOWN_ATTRIBUTES.contains(kind))
     }
 
-    /// USERNAME, at most 508 bytes of UTF-8 (RFC 8489 section 14.3).
+    /// USERNAME, at most 763 bytes of UTF-8: those of RFC 5389 must be parsed, too (RFC 8489 section 14.3).
     ///
     /// # Errors
     /// [`AttributeError`], as for all of these.
     pub fn username(&self) -> Result<Option<&'a str>, AttributeError> {
-        self.typed(ATTR_USERNAME, |value| (value.len() <= 508).then(|| std::str::from_utf8(value).ok())?)
+        self.typed(ATTR_USERNAME, |value| (value.len() <= 763).then(|| std::str::from_utf8(value).ok())?)
     }
 
     /// REALM (section 14.9).
@@ -120,7 +120,7 @@ impl<'a> Attributes<'a> {
         })
     }
 
-    /// REQUESTED-TRANSPORT: a protocol number, 17 for UDP (section 18.7).
+    /// REQUESTED-TRANSPORT: a protocol number, 17 for UDP (section 18.8).
     ///
     /// # Errors
     /// [`AttributeError`]
@@ -142,7 +142,7 @@ impl<'a> Attributes<'a> {
         })
     }
 
-    /// EVEN-PORT (section 18.5): whether the next higher port is to be held in reserve, too.
+    /// EVEN-PORT (section 18.7): whether the next higher port is to be held in reserve, too.
     ///
     /// # Errors
     /// [`AttributeError`]

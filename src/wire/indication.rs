@@ -1,4 +1,4 @@
-//! What a payload is wrapped in on its way to a client: ChannelData or a Data indication (RFC 8656 sections 11.3, 12.6).
+//! What a payload is wrapped in on its way to a client: ChannelData or a Data indication (RFC 8656 sections 11.3, 12.7).
 
 use std::net::SocketAddr;
 

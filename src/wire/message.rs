@@ -69,7 +69,7 @@ pub struct Message<'a> {
     bytes: &'a [u8],
     kind: MessageType,
     transaction: TransactionId,
-    /// Where the attributes end that count: at MESSAGE-INTEGRITY, FINGERPRINT or the end.
+    /// Where the attributes end that count: at either MESSAGE-INTEGRITY, FINGERPRINT or the end.
     attributes_end: usize,
     /// Where MESSAGE-INTEGRITY begins.
     integrity_at: Option<usize>,
@@ -115,6 +115,7 @@ impl<'a> Message<'a> {
         while !rest.is_empty() {
             let at = self.bytes.len() - rest.len();
             let (attribute, behind) = split_attribute(rest).ok_or(ParseError::Truncated)?;
+            let ended = self.attributes_end < self.bytes.len();
             if attribute.kind == ATTR_FINGERPRINT {
                 // Section 14.7: FINGERPRINT is the last attribute.
                 let stated: [u8; 4] = attribute.value.try_into().map_err(|_| ParseError::Trailer)?;
@@ -126,15 +127,17 @@ impl<'a> Message<'a> {
                 }
                 self.has_fingerprint = true;
                 self.attributes_end = self.attributes_end.min(at);
-            } else if self.integrity_at.is_none() && attribute.kind == ATTR_MESSAGE_INTEGRITY {
+            } else if ended {
+                // Sections 14.5 and 14.6: what stands behind either MESSAGE-INTEGRITY is ignored, the other one and
+                // one more of the same included.
+            } else if attribute.kind == ATTR_MESSAGE_INTEGRITY {
                 if attribute.value.len() != INTEGRITY {
                     return Err(ParseError::Trailer);
                 }
-                // Sections 14.5 and 14.6: what stands behind MESSAGE-INTEGRITY is ignored, but for the two others.
                 self.integrity_at = Some(at);
-                self.attributes_end = self.attributes_end.min(at);
+                self.attributes_end = at;
             } else if attribute.kind == ATTR_MESSAGE_INTEGRITY_SHA256 {
-                self.attributes_end = self.attributes_end.min(at);
+                self.attributes_end = at;
             }
             rest = behind;
         }

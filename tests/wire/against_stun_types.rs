@@ -1,0 +1,164 @@
+//! Our parser against the one of the `stun-types` crate, which shares no code with `stun`.
+
+use byway::wire::{IntegrityKey, Message, ParseError};
+use proptest::prelude::*;
+use stun::attributes::{
+    ATTR_FINGERPRINT, ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_REALM,
+    ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS,
+};
+use stun_types::attribute::{Attribute as _, Username, XorSocketAddr};
+use stun_types::message::{IntegrityAlgorithm, Message as Theirs, ValidateError};
+
+use crate::build::{CLASSES, credentials, transaction, with_stun, with_stun_types};
+use crate::hostile::{HEADER, attribute, message, noise, spoilt, with_fingerprint};
+use crate::plan::{self, PASSWORD, check_reads_as, plans};
+use crate::rfc5769;
+use crate::seeds::config;
+
+/// Where the two deliberately differ. Ours follows RFC 8489; each has a test below that shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Difference {
+    /// Theirs accepts bytes behind the message, if they look like attributes.
+    TrailingBytes,
+    /// Theirs looks at the size of MESSAGE-INTEGRITY only when it verifies it.
+    IntegritySize,
+    /// Theirs stops at the first attribute that it ignores; ours checks all, up to FINGERPRINT (14.7).
+    UncheckedTail,
+    /// Theirs does not see a FINGERPRINT, right as it is, behind an attribute that is ignored.
+    FingerprintUnseen,
+    /// Theirs refuses a USERNAME of more than 513 bytes, as RFC 5389 said; section 14.3 asks for 763.
+    LongUsername,
+}
+
+/// Compares what both make of `bytes`; fails where they differ in another way than those named.
+fn compare(bytes: &[u8]) -> Result<Vec<Difference>, TestCaseError> {
+    match (Message::parse(bytes), Theirs::from_bytes(bytes)) {
+        (Ok(ours), Ok(theirs)) => compare_content(&ours, &theirs),
+        (Ok(_), Err(error)) => Err(TestCaseError::fail(format!("theirs refuses what ours accepts: {error}"))),
+        (Err(_), Err(_)) => Ok(Vec::new()),
+        (Err(error), Ok(theirs)) => {
+            let stated = HEADER + usize::from(u16::from_be_bytes([bytes[2], bytes[3]]));
+            let difference = if error == ParseError::Length && bytes.len() > stated {
+                Difference::TrailingBytes
+            } else if is_tail_ignored(&theirs) {
+                Difference::UncheckedTail
+            } else {
+                let integrity = theirs.raw_attribute(ATTR_MESSAGE_INTEGRITY.0.into());
+                prop_assert_eq!(error, ParseError::Trailer);
+                prop_assert!(integrity.is_some_and(|integrity| integrity.length() != 20));
+                Difference::IntegritySize
+            };
+            Ok(vec![difference])
+        }
+    }
+}
+
+/// Whether theirs ignores the last of its attributes, and with it all that might be wrong there.
+fn is_tail_ignored(theirs: &Theirs<'_>) -> bool {
+    let read = theirs.iter_attributes().last();
+    let end = read.map_or(HEADER, |(at, a)| at + 4 + usize::from(a.length()).next_multiple_of(4));
+    end < theirs.as_bytes().len()
+}
+
+fn compare_content(ours: &Message<'_>, theirs: &Theirs<'_>) -> Result<Vec<Difference>, TestCaseError> {
+    let mut differences = Vec::new();
+    let class = (0..4).find(|&class| CLASSES[usize::from(class)] == theirs.class()).unwrap();
+    let kind = plan::message_type(theirs.method().value(), class);
+    prop_assert_eq!((ours.method(), ours.class()), (kind.method, kind.class));
+    prop_assert_eq!(transaction(ours.transaction()), theirs.transaction_id());
+
+    let their_fingerprint = theirs.has_attribute(ATTR_FINGERPRINT.0.into());
+    if ours.has_fingerprint() != their_fingerprint {
+        prop_assert!(ours.has_fingerprint() && is_tail_ignored(theirs));
+        differences.push(Difference::FingerprintUnseen);
+    }
+    for password in [PASSWORD, "another"] {
+        let verdict =
+            ours.integrity().map(|integrity| integrity.verify(&IntegrityKey::new(&plan::key(password))));
+        let key = credentials(password).make_key(IntegrityAlgorithm::Sha1);
+        let their_verdict = match theirs.validate_integrity_with_key(&key) {
+            Ok(_) => Some(true),
+            Err(ValidateError::IntegrityFailed) => Some(false),
+            Err(ValidateError::Parse(_)) => None,
+        };
+        prop_assert_eq!(verdict, their_verdict);
+    }
+
+    let ending = [ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_FINGERPRINT];
+    let counting: Vec<_> = theirs
+        .iter_attributes()
+        .map(|(_, raw)| raw)
+        .take_while(|raw| ending.iter().all(|kind| kind.0 != raw.get_type().value()))
+        .collect();
+    let ours_all: Vec<_> = ours.attributes().iter().map(|a| (a.kind.0, a.value)).collect();
+    let theirs_all: Vec<_> = counting.iter().map(|a| (a.get_type().value(), &*a.value)).collect();
+    prop_assert_eq!(ours_all, theirs_all);
+
+    let first = |kind: u16| counting.iter().find(|raw| raw.get_type().value() == kind);
+    prop_assert_eq!(ours.attributes().realm(), first(ATTR_REALM.0).map(|raw| &*raw.value));
+    prop_assert_eq!(ours.attributes().nonce(), first(ATTR_NONCE.0).map(|raw| &*raw.value));
+    let their_name = first(ATTR_USERNAME.0).map(Username::try_from).transpose();
+    match (ours.attributes().username(), their_name) {
+        (Ok(Some(name)), Err(_)) if name.len() > 513 => differences.push(Difference::LongUsername),
+        (Ok(ours), Ok(theirs)) => prop_assert_eq!(ours, theirs.as_ref().map(Username::username)),
+        (ours, theirs) => prop_assert!(ours.is_err() && theirs.is_err()),
+    }
+    let ours_all: Vec<_> = ours.attributes().peer_addresses().map(Result::ok).collect();
+    let theirs_all: Vec<_> = counting
+        .iter()
+        .filter(|raw| raw.get_type().value() == ATTR_XOR_PEER_ADDRESS.0)
+        .map(|raw| Some(XorSocketAddr::from_raw(raw).ok()?.addr(theirs.transaction_id())))
+        .collect();
+    prop_assert_eq!(ours_all, theirs_all);
+    Ok(differences)
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn what_theirs_builds_reads_as_it_was_planned(plan in plans()) {
+        let bytes = with_stun_types(&plan);
+        check_reads_as(&bytes, &plan)?;
+        prop_assert_eq!(compare(&bytes)?, []);
+        prop_assert_eq!(bytes, with_stun(&plan));
+    }
+
+    #[test]
+    fn noise_reads_alike(bytes in noise()) {
+        compare(&bytes)?;
+    }
+
+    #[test]
+    fn spoilt_messages_read_alike(bytes in spoilt()) {
+        compare(&bytes)?;
+    }
+}
+
+#[test]
+fn the_vectors_of_rfc_5769_read_alike() {
+    let vectors: [&[u8]; 4] =
+        [&rfc5769::REQUEST, &rfc5769::RESPONSE_V4, &rfc5769::RESPONSE_V6, &rfc5769::LONG_TERM_REQUEST];
+    for vector in vectors {
+        assert_eq!(compare(vector).unwrap(), []);
+    }
+}
+
+#[test]
+fn each_named_difference_is_one() {
+    let integrity = || attribute(ATTR_MESSAGE_INTEGRITY.0, &[0; 20]);
+    let software = || attribute(0x8022, b"");
+    let bad_fingerprint = || attribute(ATTR_FINGERPRINT.0, &[0; 4]);
+    let truncated = vec![0x80, 0x22, 0, 9, 0, 0, 0, 0];
+    let username = attribute(ATTR_USERNAME.0, &[b'a'; 763]);
+    for (difference, bytes) in [
+        (Difference::TrailingBytes, [message(1, &[]), software()].concat()),
+        (Difference::IntegritySize, message(1, &[attribute(ATTR_MESSAGE_INTEGRITY.0, &[0; 16])])),
+        (Difference::UncheckedTail, message(1, &[integrity(), software(), bad_fingerprint()])),
+        (Difference::UncheckedTail, message(1, &[integrity(), software(), truncated])),
+        (Difference::FingerprintUnseen, with_fingerprint(message(1, &[integrity(), software()]))),
+        (Difference::LongUsername, message(1, &[username])),
+    ] {
+        assert_eq!(compare(&bytes).unwrap(), [difference], "{bytes:02x?}");
+    }
+}

@@ -1,0 +1,157 @@
+//! Nothing that is received panics, and nothing that is named lies outside of its datagram.
+
+use byway::wire::{
+    ChannelData, ChannelNumber, Encapsulation, ErrorCode, HEADROOM, IntegrityKey, KNOWN_ATTRIBUTES, Kind,
+    Message, ParseError, Reply, Response, Span, TAILROOM, classify, write_binding_response,
+};
+use proptest::prelude::*;
+
+use crate::build::with_stun;
+use crate::hostile::{HEADER, attribute, message, noise, spoilt};
+use crate::plan::{PASSWORD, Plan, addresses, key, plans};
+use crate::rfc5769;
+use crate::seeds::config;
+
+/// Does with a datagram all that can be done with one.
+fn receive(bytes: &[u8]) -> Result<(), TestCaseError> {
+    let kind = classify(bytes);
+    if let Some(channel_data) = ChannelData::parse(bytes) {
+        prop_assert!(bytes.get(channel_data.payload.range()).is_some());
+        prop_assert_eq!(kind, Kind::ChannelData);
+        // Padding, at most (RFC 8656 section 12.5).
+        prop_assert!(bytes.len() - channel_data.payload.end < 4);
+    }
+    let Ok(message) = Message::parse(bytes) else { return Ok(()) };
+    // First bytes from 4 on belong to others (RFC 7983): methods from 0x100 on are parsed, but never reached.
+    prop_assert_eq!(kind == Kind::Stun, bytes[0] < 4);
+    let _ = (message.method(), message.class(), message.transaction(), format!("{message:?}"));
+
+    let attributes = message.attributes();
+    let _ = (attributes.username(), attributes.lifetime(), attributes.requested_transport());
+    let _ = (attributes.requested_address_family(), attributes.even_port(), attributes.channel_number());
+    let _ = (attributes.reservation_token(), attributes.realm(), attributes.nonce());
+    prop_assert_eq!(attributes.peer_addresses().next().transpose(), attributes.peer_address());
+    for kind in attributes.unknown_required() {
+        prop_assert!(kind.0 < 0x8000 && !KNOWN_ATTRIBUTES.contains(&kind));
+    }
+    for attribute in attributes.iter() {
+        prop_assert!(lies_within(attribute.value, bytes));
+    }
+    if let Some(data) = attributes.data() {
+        let first = attributes.iter().find(|attribute| attribute.kind == stun::attributes::ATTR_DATA);
+        prop_assert_eq!(bytes.get(data.range()), first.map(|attribute| attribute.value));
+    }
+    if let Some(integrity) = message.integrity() {
+        let _ = (integrity.verify(&IntegrityKey::new(&key(PASSWORD))), format!("{integrity:?}"));
+    }
+    answer(&message)
+}
+
+/// What can be parsed can be answered, by messages that can be parsed.
+fn answer(request: &Message<'_>) -> Result<(), TestCaseError> {
+    let mut reply = Reply::new();
+    let unknown = request.attributes().unknown_required();
+    Response::error(request, ErrorCode::UnknownAttribute)
+        .unknown_attributes(unknown)
+        .finish(None, &mut reply);
+    prop_assert!(Message::parse(reply.as_bytes()).is_ok());
+    write_binding_response(request, "192.0.2.1:9".parse().unwrap(), &mut reply);
+    prop_assert!(Message::parse(reply.as_bytes()).is_ok());
+    Ok(())
+}
+
+fn lies_within(part: &[u8], whole: &[u8]) -> bool {
+    whole.as_ptr_range().start <= part.as_ptr() && part.as_ptr_range().end <= whole.as_ptr_range().end
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn noise_is_received(bytes in noise()) {
+        receive(&bytes)?;
+    }
+
+    #[test]
+    fn spoilt_messages_are_received(bytes in spoilt()) {
+        receive(&bytes)?;
+    }
+
+    /// CRC-32 finds every single flipped bit (RFC 8489 section 14.7).
+    #[test]
+    fn no_flipped_bit_passes_a_fingerprint(plan in plans(), at: prop::sample::Index) {
+        let mut bytes = with_stun(&Plan { fingerprint: true, ..plan });
+        let bit = at.index(bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        prop_assert!(!Message::parse(&bytes).is_ok_and(|message| message.has_fingerprint()));
+    }
+
+    /// MESSAGE-INTEGRITY covers header, attributes and padding (section 14.5).
+    #[test]
+    fn no_flipped_bit_passes_the_integrity_check(plan in plans(), at: prop::sample::Index) {
+        let plan = Plan { signed: true, fingerprint: false, ..plan };
+        let mut bytes = with_stun(&plan);
+        let bit = at.index(bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let integrity = Message::parse(&bytes).ok().and_then(|message| message.integrity());
+        prop_assert!(!integrity.is_some_and(|it| it.verify(&IntegrityKey::new(&key(PASSWORD)))));
+    }
+
+    /// However the buffer and the payload in it lie to one another.
+    #[test]
+    fn a_payload_is_wrapped_or_left_alone(
+        size in 0_usize..120,
+        start in 0_usize..120,
+        length in 0_usize..120,
+        peer in addresses(),
+        channel: bool,
+    ) {
+        let encapsulation = if channel {
+            Encapsulation::Channel(ChannelNumber::new(0x4000).unwrap())
+        } else {
+            Encapsulation::Data { peer, transaction: [7; 12] }
+        };
+        let payload = Span { start, end: start + length };
+        let mut buffer = vec![0xEE; size];
+        let wrapped = encapsulation.wrap(&mut buffer, payload);
+        let roomy = start >= HEADROOM && payload.end + TAILROOM <= size;
+        prop_assert!(wrapped.is_some() || !roomy);
+        match wrapped {
+            Some(message) => {
+                prop_assert!(buffer.get(message.range()).is_some());
+                prop_assert!(message.start < payload.start && payload.end <= message.end);
+                prop_assert!(buffer[payload.range()].iter().all(|&byte| byte == 0xEE));
+                prop_assert!(buffer[..message.start].iter().all(|&byte| byte == 0xEE));
+                prop_assert!(buffer[message.end..].iter().all(|&byte| byte == 0xEE));
+            }
+            None => prop_assert!(buffer[..payload.end.min(size)].iter().all(|&byte| byte == 0xEE)),
+        }
+    }
+}
+
+const VECTORS: [&[u8]; 4] =
+    [&rfc5769::REQUEST, &rfc5769::RESPONSE_V4, &rfc5769::RESPONSE_V6, &rfc5769::LONG_TERM_REQUEST];
+
+#[test]
+fn no_part_of_a_message_is_one() {
+    for vector in VECTORS {
+        for end in 0..vector.len() {
+            assert!(Message::parse(&vector[..end]).is_err(), "the first {end} bytes");
+        }
+        let longer = [vector, &[0]].concat();
+        assert_eq!(Message::parse(&longer).err(), Some(ParseError::Length));
+    }
+}
+
+#[test]
+fn a_datagram_of_any_size_is_received() {
+    // The longest message there can be, and a datagram that a 16-bit length cannot state.
+    let longest = message(1, &[attribute(0x8000, &[0; 65_528])]);
+    assert_eq!(longest.len(), HEADER + 65_532);
+    receive(&longest).unwrap();
+    assert!(Message::parse(&longest).is_ok());
+    let mut wrapped = longest;
+    wrapped.extend([0; 4]);
+    wrapped[2..4].copy_from_slice(&[0, 0]);
+    assert_eq!(Message::parse(&wrapped).err(), Some(ParseError::Length));
+}
