@@ -36,6 +36,15 @@ async fn subprotocol_and_origin_decide_who_may_connect() {
 }
 
 #[tokio::test]
+async fn a_client_that_closes_is_answered() {
+    let server = Server::start().await;
+    let mut ann = Client::connect(&server).await;
+    ann.close(1000, "done").await;
+    assert_eq!(ann.closed().await, (1000, "done".to_owned()));
+    server.until("byway_websockets_closed_total{reason=\"client\"} 1").await;
+}
+
+#[tokio::test]
 async fn an_oversized_message_ends_the_connection_with_1009() {
     let server = Server::start().await;
     let mut ann = Client::connect(&server).await;

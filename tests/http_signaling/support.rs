@@ -1,5 +1,7 @@
 //! A server on loopback, an HTTP client that shows every byte, and a signaling client.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, which clippy does not see as such")]
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -335,6 +337,10 @@ impl Client {
     pub(crate) async fn ping(&mut self) {
         self.say(r#"{"type":"ping"}"#).await;
         assert_eq!(self.hear().await, serde_json::json!({"type": "pong"}));
+    }
+
+    pub(crate) async fn close(&mut self, code: u16, reason: &'static str) {
+        self.send(Message::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))).await;
     }
 
     /// Code and reason of the server's close frame, which must be next.

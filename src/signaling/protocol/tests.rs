@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const ID: MemberId = MemberId([7; 16]);
@@ -65,6 +67,25 @@ fn what_is_not_the_protocol_has_a_code() {
     }
     for to in ["", "x", "BwcHBwcHBwcHBwcHBwcHBx", "BwcHBwcHBwcHBwcHBwcHBw==", "BwcHBwcHBwcHBwcHBwcHBwAA"] {
         assert_eq!(refused(&format!(r#"{{"type":"signal","to":"{to}","data":1}}"#)), NoSuchPeer, "{to}");
+    }
+}
+
+proptest! {
+    /// Whatever a client writes is a message or has a code; text that is nearly a message gets further in.
+    #[test]
+    fn nothing_a_client_writes_is_a_panic(any in ".*", kind in "join|signal|ping|x", value in "[\\[\\]{}\",:\\\\0-9a-z ]*") {
+        let _ = ClientMessage::parse(&any);
+        let _ = ClientMessage::parse(&format!(r#"{{"type":"{kind}","room":{value},"to":{value},"data":{value}}}"#));
+    }
+
+    /// An id is read back from what it is written as, and from nothing else.
+    #[test]
+    fn ids_have_one_spelling(bytes: [u8; 16], text in "[A-Za-z0-9_-]{20,24}") {
+        let id = MemberId(bytes);
+        prop_assert_eq!(MemberId::parse(&id.to_string()), Some(id));
+        if let Some(id) = MemberId::parse(&text) {
+            prop_assert_eq!(id.to_string(), text);
+        }
     }
 }
 
