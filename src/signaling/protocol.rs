@@ -68,10 +68,10 @@ impl ClientMessage {
             "join" => {
                 let Join { room, name } = object(text)?;
                 let room = RoomName::new(room.into_owned()).ok_or(ErrorCode::BadRoom)?;
-                let name = name
-                    .map(|name| DisplayName::new(name.into_owned()).ok_or(ErrorCode::BadName))
-                    .transpose()?;
-                Ok(Self::Join { room, name })
+                // A page passes on what its input field holds, and an empty field is no name.
+                let name = name.filter(|name| !name.is_empty());
+                let name = name.map(|name| DisplayName::new(name.into_owned()).ok_or(ErrorCode::BadName));
+                Ok(Self::Join { room, name: name.transpose()? })
             }
             "signal" => {
                 let Signal { to, data } = object(text)?;

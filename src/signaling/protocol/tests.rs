@@ -16,8 +16,12 @@ fn every_client_message_is_read() {
     assert!(
         matches!(join, ClientMessage::Join { room, name: Some(name) } if room.0 == "r" && name.0 == "Alé")
     );
-    let join = ClientMessage::parse(r#" {"type":"join","room":"r","name":null,"resume":null}"#).unwrap();
-    assert!(matches!(join, ClientMessage::Join { name: None, .. }));
+    for unnamed in [
+        r#" {"type":"join","room":"r","name":null,"resume":null}"#,
+        r#"{"type":"join","room":"r","name":""}"#,
+    ] {
+        assert!(matches!(ClientMessage::parse(unnamed), Ok(ClientMessage::Join { name: None, .. })));
+    }
     assert!(matches!(ClientMessage::parse(r#"{"type":"leave"}"#), Ok(ClientMessage::Leave)));
     assert!(matches!(ClientMessage::parse(r#"{"type":"ping"}"#), Ok(ClientMessage::Ping)));
 }
