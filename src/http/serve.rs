@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -32,6 +33,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Bytes of a request's head. hyper takes no less than 8 KiB.
     pub max_head: usize,
+    /// Bytes that the kernel takes for a connection beyond what is on its way (TCP_NOTSENT_LOWAT).
+    pub max_unsent: u32,
     /// How long a client may take over a request's head, and how long a connection may wait for the next one.
     pub head_within: Duration,
     /// How long a connection that is no WebSocket may live, whatever the client does.
@@ -46,6 +49,7 @@ impl Default for Limits {
             connections: 8_192,
             connections_per_address: 1_024,
             max_head: 8 * 1_024,
+            max_unsent: 128 * 1_024,
             head_within: Duration::from_secs(5),
             max_age: Duration::from_secs(60),
             close_within: Duration::from_secs(5),
@@ -106,8 +110,10 @@ async fn connection(
     mut stopping: watch::Receiver<()>,
 ) {
     let limits = slot.gate.limits;
-    // Signals are small and urgent. A socket that refuses the option is merely slower.
+    // Signals are small and urgent; and for a client that does not read, the kernel would hold megabytes beyond the
+    // queues that we bound ourselves. A socket that refuses the options is merely slower or dearer.
     let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(limits.max_unsent);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
         request.extensions_mut().insert(slot.clone());

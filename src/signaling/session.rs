@@ -1,7 +1,7 @@
 //! One WebSocket, from its first frame to its last.
 //!
-//! A connection reads and writes in one task: [`Session::listen`] ends for one of the reasons of [`Ending`], and
-//! meanwhile [`write`] empties the outbox. Whatever the ending, the member leaves its room first and the closing
+//! A connection reads and writes in one task: `Session::listen` ends for one of the reasons of [`Ending`], and
+//! meanwhile `write` empties the outbox. Whatever the ending, the member leaves its room first and the closing
 //! handshake comes after, so that nobody waits for a client that has stopped.
 
 use std::pin::pin;

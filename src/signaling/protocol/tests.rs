@@ -1,0 +1,271 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const ID: MemberId = MemberId([7; 16]);
+const ID_TEXT: &str = "BwcHBwcHBwcHBwcHBwcHBw";
+
+fn refused(text: &str) -> ErrorCode {
+    ClientMessage::parse(text).expect_err(text)
+}
+
+#[test]
+fn every_client_message_is_read() {
+    let join = ClientMessage::parse(r#"{"name":"Al\u00e9","type":"join","room":"r","token":"t","new":[1]}"#)
+        .unwrap();
+    assert!(
+        matches!(join, ClientMessage::Join { room, name: Some(name) } if room.0 == "r" && name.0 == "Alé")
+    );
+    for unnamed in [
+        r#" {"type":"join","room":"r","name":null,"resume":null}"#,
+        r#"{"type":"join","room":"r","name":""}"#,
+    ] {
+        assert!(matches!(ClientMessage::parse(unnamed), Ok(ClientMessage::Join { name: None, .. })));
+    }
+    assert!(matches!(ClientMessage::parse(r#"{"type":"leave"}"#), Ok(ClientMessage::Leave)));
+    assert!(matches!(ClientMessage::parse(r#"{"type":"ping"}"#), Ok(ClientMessage::Ping)));
+}
+
+#[test]
+fn data_is_kept_byte_for_byte() {
+    for data in [r#"{"a" : 1.50, "b":"\u0041"}"#, "null", "1e999", r#""x""#, "[ ]"] {
+        let text = format!(r#"{{"type":"signal","to":"{ID_TEXT}","data":{data}}}"#);
+        let Ok(ClientMessage::Signal { to: ID, data: kept }) = ClientMessage::parse(&text) else {
+            panic!("{text}")
+        };
+        assert_eq!(kept.get(), data);
+        let sent = ServerMessage::Signal { from: ID, seq: 1, data: kept }.to_json();
+        assert_eq!(sent, format!(r#"{{"type":"signal","from":"{ID_TEXT}","seq":1,"data":{data}}}"#));
+    }
+}
+
+#[test]
+fn what_is_not_the_protocol_has_a_code() {
+    use ErrorCode::{BadMessage, NoSuchPeer, UnknownType};
+    let deep = format!(r#"{{"type":"signal","to":"{ID_TEXT}","data":{}}}"#, "[".repeat(10_000));
+    for bad in [
+        "",
+        "x",
+        "[]",
+        "null",
+        "1",
+        "\"join\"",
+        r#"["join"]"#,
+        r#"["ping"]"#,
+        "{}",
+        r#"{"type":1}"#,
+        r#"{"type":"ping"} {"type":"ping"}"#,
+        r#"{"type":"ping","type":"ping"}"#,
+        r#"{"type":"join"}"#,
+        r#"{"type":"join","room":1}"#,
+        r#"{"type":"join","room":"r","name":1}"#,
+        r#"{"type":"signal","data":1}"#,
+        r#"{"type":"join","room":"a","room":"b"}"#,
+        r#"{"type":"signal","to":"x"}"#,
+        &deep,
+    ] {
+        assert_eq!(refused(bad), BadMessage, "{bad:.80}");
+    }
+    for kind in ["", "Join", "joined", "peer-left", "join "] {
+        assert_eq!(refused(&format!(r#"{{"type":"{kind}"}}"#)), UnknownType);
+    }
+    for to in ["", "x", "BwcHBwcHBwcHBwcHBwcHBx", "BwcHBwcHBwcHBwcHBwcHBw==", "BwcHBwcHBwcHBwcHBwcHBwAA"] {
+        assert_eq!(refused(&format!(r#"{{"type":"signal","to":"{to}","data":1}}"#)), NoSuchPeer, "{to}");
+    }
+}
+
+proptest! {
+    /// Whatever a client writes is a message or has a code; text that is nearly a message gets further in.
+    #[test]
+    fn nothing_a_client_writes_is_a_panic(any in ".*", kind in "join|signal|ping|x", value in "[\\[\\]{}\",:\\\\0-9a-z ]*") {
+        let _ = ClientMessage::parse(&any);
+        let _ = ClientMessage::parse(&format!(r#"{{"type":"{kind}","room":{value},"to":{value},"data":{value}}}"#));
+    }
+
+    /// An id is read back from what it is written as, and from nothing else.
+    #[test]
+    fn ids_have_one_spelling(bytes: [u8; 16], text in "[A-Za-z0-9_-]{20,24}") {
+        let id = MemberId(bytes);
+        prop_assert_eq!(MemberId::parse(&id.to_string()), Some(id));
+        if let Some(id) = MemberId::parse(&text) {
+            prop_assert_eq!(id.to_string(), text);
+        }
+    }
+}
+
+#[test]
+fn names_are_bounded_and_cannot_rearrange_text() {
+    assert!(RoomName::new("a".repeat(128)).is_some() && RoomName::new("é".repeat(128)).is_some());
+    for bad in ["", "a\nb", "\0", "\u{85}", &"a".repeat(129)] {
+        assert_eq!(RoomName::new(bad.to_owned()), None, "{bad:?}");
+    }
+    assert!(
+        DisplayName::new("Zoë 👩‍💻 שלום".to_owned()).is_some() && DisplayName::new("é".repeat(64)).is_some()
+    );
+    for bad in [
+        "",
+        "a\tb",
+        "\u{7f}",
+        "\u{202e}evil",
+        "\u{2066}x",
+        "\u{200f}",
+        "\u{61c}",
+        "a\u{2028}b",
+        &"a".repeat(65),
+    ] {
+        assert_eq!(DisplayName::new(bad.to_owned()), None, "{bad:?}");
+    }
+}
+
+#[test]
+fn tables_are_in_the_order_of_their_types() {
+    assert!(ErrorCode::ALL.iter().enumerate().all(|(i, row)| row.0 as usize == i));
+    assert!(ByeCode::ALL.iter().enumerate().all(|(i, row)| row.0 as usize == i));
+    assert!(ByeCode::ALL.iter().all(|(code, name, _)| Ending::LABELS[Ending::Bye(*code).index()] == *name));
+}
+
+#[test]
+fn server_messages_in_full() {
+    for (message, json) in server_messages() {
+        assert_eq!(message.to_json(), json);
+    }
+}
+
+/// One of each type at least, with what it is on the wire.
+fn server_messages() -> Vec<(ServerMessage, String)> {
+    let peer = |name| Peer { id: ID, name, polite: true };
+    let ice = IceConfiguration {
+        ice_servers: vec![],
+        ice_transport_policy: crate::config::TransportPolicy::Relay,
+        ttl: 1,
+        expires_at: "e".to_owned(),
+    };
+    let ice_json = r#""iceServers":[],"iceTransportPolicy":"relay","ttl":1,"expiresAt":"e""#;
+    let peer_json = format!(r#"{{"id":"{ID_TEXT}","name":null,"polite":true}}"#);
+    let data = RawValue::from_string("[1]".to_owned()).unwrap();
+    vec![
+        (
+            ServerMessage::Joined { id: ID, peers: vec![peer(None)], resume: (), ice: ice.clone() },
+            format!(
+                r#"{{"type":"joined","id":"{ID_TEXT}","peers":[{peer_json}],"resume":null,"ice":{{{ice_json}}}}}"#
+            ),
+        ),
+        (
+            ServerMessage::Signal { from: ID, seq: 9, data },
+            format!(r#"{{"type":"signal","from":"{ID_TEXT}","seq":9,"data":[1]}}"#),
+        ),
+        (
+            ServerMessage::PeerJoined(peer(DisplayName::new("\"".to_owned()))),
+            format!(r#"{{"type":"peer-joined","id":"{ID_TEXT}","name":"\"","polite":true}}"#),
+        ),
+        (ServerMessage::PeerLeft { id: ID }, format!(r#"{{"type":"peer-left","id":"{ID_TEXT}"}}"#)),
+        (ServerMessage::Pong {}, r#"{"type":"pong"}"#.to_owned()),
+        (ServerMessage::Ice(ice), format!(r#"{{"type":"ice",{ice_json}}}"#)),
+        (
+            ServerMessage::error(ErrorCode::UnknownType),
+            r#"{"type":"error","code":"unknown-type","message":"No message has this type."}"#.to_owned(),
+        ),
+        (
+            ServerMessage::bye(ByeCode::ShuttingDown),
+            r#"{"type":"bye","code":"shutting-down","retry_ms":1000}"#.to_owned(),
+        ),
+        (ServerMessage::bye(ByeCode::Idle), r#"{"type":"bye","code":"idle"}"#.to_owned()),
+    ]
+}
+
+/// A new variant does not compile until it has a name here; then it belongs into the specification too.
+fn type_of_client(message: &ClientMessage) -> &'static str {
+    match message {
+        ClientMessage::Join { .. } => "join",
+        ClientMessage::Signal { .. } => "signal",
+        ClientMessage::Leave => "leave",
+        ClientMessage::Ping => "ping",
+    }
+}
+
+/// The same for the server; a new variant belongs into [`server_messages`].
+fn type_of_server(message: &ServerMessage) -> &'static str {
+    match message {
+        ServerMessage::Joined { .. } => "joined",
+        ServerMessage::Signal { .. } => "signal",
+        ServerMessage::PeerJoined(_) => "peer-joined",
+        ServerMessage::PeerLeft { .. } => "peer-left",
+        ServerMessage::Pong {} => "pong",
+        ServerMessage::Ice(_) => "ice",
+        ServerMessage::Error { .. } => "error",
+        ServerMessage::Bye { .. } => "bye",
+    }
+}
+
+const SPECIFICATION: &str = include_str!("../../../docs/signaling.md");
+
+/// The part of the specification under a heading of the second level.
+fn part(heading: &str) -> &'static str {
+    let begin = SPECIFICATION.find(&format!("\n## {heading}\n")).expect(heading);
+    let part = &SPECIFICATION[begin + 4..];
+    part.split("\n## ").next().unwrap()
+}
+
+/// What is specified under the headings of the third level in a part.
+fn specified(part: &'static str) -> Vec<(&'static str, &'static str)> {
+    part.split("\n### `").skip(1).map(|section| section.split_once("`\n").expect("a heading")).collect()
+}
+
+/// The cells of the table rows that begin with a name in code.
+fn rows(text: &'static str) -> Vec<Vec<&'static str>> {
+    let lines = text.lines().filter(|line| line.starts_with("| `"));
+    lines
+        .map(|line| line.trim_matches('|').split(" | ").map(|cell| cell.trim_matches([' ', '`'])).collect())
+        .collect()
+}
+
+#[test]
+fn the_specification_has_every_client_message_and_no_other() {
+    let specified = specified(part("From the client"));
+    let mut read: Vec<_> = specified
+        .iter()
+        .map(|(name, _)| {
+            let text = format!(r#"{{"type":"{name}","room":"r","to":"{ID_TEXT}","data":1}}"#);
+            type_of_client(&ClientMessage::parse(&text).expect("what is specified is read"))
+        })
+        .collect();
+    assert_eq!(read, specified.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    read.sort_unstable();
+    assert_eq!(read, ["join", "leave", "ping", "signal"]);
+}
+
+#[test]
+fn the_specification_has_every_server_message_and_field_and_no_other() {
+    let specified = specified(part("From the server"));
+    let mut sent = Vec::new();
+    for (message, json) in server_messages() {
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&json).unwrap();
+        let kind = type_of_server(&message);
+        assert_eq!(object["type"], kind);
+        let (_, section) =
+            specified.iter().find(|(name, _)| *name == kind).unwrap_or_else(|| panic!("{message:?}"));
+        for field in object.keys().filter(|field| *field != "type") {
+            assert!(section.contains(&format!("`{field}`")), "{field} of {kind}");
+        }
+        sent.push(kind);
+    }
+    sent.dedup();
+    assert_eq!(sent, specified.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_specification_has_every_code_and_no_other() {
+    let part = part("From the server");
+    let (errors, byes) = (part.find("| error |").unwrap(), part.find("| bye |").unwrap());
+    let errors: Vec<_> = rows(part[errors..byes].split("\n\n").next().unwrap());
+    let codes: Vec<Vec<_>> =
+        ErrorCode::ALL.iter().map(|(_, name, sentence)| vec![*name, *sentence]).collect();
+    assert_eq!(errors, codes);
+
+    let byes: Vec<_> = rows(part[byes..].split("\n\n").next().unwrap());
+    for (row, (code, name, close_code)) in byes.iter().zip(ByeCode::ALL) {
+        assert_eq!(row[..2], [name, &close_code.to_string()]);
+        assert_eq!(row[3], code.retry_ms().map(|ms| ms.to_string()).unwrap_or_default(), "{name}");
+    }
+    assert_eq!(byes.len(), ByeCode::ALL.len());
+}

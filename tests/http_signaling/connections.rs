@@ -1,0 +1,48 @@
+//! What one HTTP connection may take, and how many there may be.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::{Client, Server, Settings, get, within};
+
+#[tokio::test]
+async fn a_slow_head_is_cut_off() {
+    let server = Server::start().await;
+    let mut slow = TcpStream::connect(server.http).await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.unwrap();
+    let mut rest = Vec::new();
+    within(slow.read_to_end(&mut rest)).await.unwrap();
+    let idle = TcpStream::connect(server.http).await.unwrap();
+    within(async {
+        idle.readable().await.unwrap();
+        assert_eq!(idle.try_read(&mut [0; 1]).unwrap(), 0, "an idle connection is closed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_large_head_is_refused() {
+    let server = Server::start().await;
+    let fits = "x".repeat(7 * 1024);
+    assert_eq!(get(server.http, "/ice", &[("X-Padding", &fits)]).await.status, 200);
+    let large = "x".repeat(9 * 1024);
+    assert_eq!(get(server.http, "/ice", &[("X-Padding", &large)]).await.status, 431);
+}
+
+#[tokio::test]
+async fn too_many_connections_are_refused_and_websockets_count() {
+    let server = Server::with(Settings { connections: 2, ..Settings::default() }).await;
+    let mut ann = Client::connect(&server).await;
+    let idle = TcpStream::connect(server.http).await.unwrap();
+    server.until("byway_http_connections 2").await;
+    let mut refused = TcpStream::connect(server.http).await.unwrap();
+    let mut rest = Vec::new();
+    within(refused.read_to_end(&mut rest)).await.unwrap();
+    assert!(rest.is_empty());
+    server.until("byway_http_connections_refused_total{limit=\"total\"} 1").await;
+    drop(idle);
+    server.until("byway_http_connections 1").await;
+    ann.ping().await;
+    drop(ann);
+    server.until("byway_http_connections 0").await;
+}

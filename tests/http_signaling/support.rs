@@ -1,0 +1,368 @@
+//! A server on loopback, an HTTP client that shows every byte, and a signaling client.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, which clippy does not see as such")]
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use byway::clock::Clock;
+use byway::config::{Signaling, TransportPolicy};
+use byway::credentials::Secrets;
+use byway::http::admin::{Admin, Health};
+use byway::http::origin::Origins;
+use byway::http::serve::{Limits, serve};
+use byway::http::{Site, admin_router, public_router};
+use byway::ice::IceServers;
+use byway::metrics::Metrics;
+use byway::signaling::Hub;
+use byway::signaling::ids::Ids;
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+/// Waits for `event`, for as long as an honest server on a busy machine could need.
+pub(crate) async fn within<T>(event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), event).await.expect("happens within 20 s")
+}
+
+/// What a test may want otherwise.
+pub(crate) struct Settings {
+    pub(crate) max_rooms: usize,
+    pub(crate) max_members: usize,
+    pub(crate) connections: usize,
+    pub(crate) idle_after: Duration,
+    pub(crate) ping_every: Duration,
+    pub(crate) ttl: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_rooms: 100,
+            max_members: 8,
+            connections: 100,
+            idle_after: Duration::from_secs(60),
+            ping_every: Duration::from_secs(30),
+            ttl: Duration::from_secs(600),
+        }
+    }
+}
+
+/// The public and the admin pages on free ports, until dropped.
+pub(crate) struct Server {
+    pub(crate) http: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    hub: Arc<Hub>,
+    broken: Arc<AtomicBool>,
+    stop: Option<oneshot::Sender<()>>,
+    public: JoinHandle<()>,
+    operator: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    pub(crate) async fn with(settings: Settings) -> Self {
+        let config = Signaling {
+            max_rooms: settings.max_rooms,
+            max_members: settings.max_members,
+            max_message: 64 * 1024,
+            allowed_origins: vec!["https://app.example.com".to_owned()],
+        };
+        let (clock, metrics, ids) = (Clock::start(), Metrics::default(), Arc::new(Ids::new(b"seed")));
+        let ice = Arc::new(IceServers::new(
+            vec![],
+            vec!["127.0.0.1:3478".parse().unwrap()],
+            vec![],
+            Secrets::new(&["north"]).unwrap(),
+            settings.ttl,
+            TransportPolicy::All,
+        ));
+        let mut limits = byway::signaling::Settings::new(&config);
+        (limits.idle_after, limits.ping_every) = (settings.idle_after, settings.ping_every);
+        let hub = Arc::new(Hub::new(limits, ice.clone(), ids.clone(), clock, metrics.signaling.clone()));
+        let site = Site {
+            clock,
+            ice,
+            ids,
+            hub: hub.clone(),
+            origins: Origins::new(config.allowed_origins),
+            counters: metrics.http.clone(),
+        };
+        let broken = Arc::new(AtomicBool::new(false));
+        let shard = broken.clone();
+        let health =
+            Health::new(move || if shard.load(Relaxed) { vec!["shard 3".to_owned()] } else { vec![] });
+
+        let (http, admin) = (listen().await, listen().await);
+        let addresses = (http.local_addr().unwrap(), admin.local_addr().unwrap());
+        let limits = Limits {
+            connections: settings.connections,
+            head_within: Duration::from_millis(200),
+            ..Limits::default()
+        };
+        let (stop, stopped) = oneshot::channel();
+        let public = serve(vec![http], public_router(site), limits, metrics.http.clone(), async {
+            // A dropped server stops too.
+            let _ = stopped.await;
+        });
+        // Its own counters: a test counts what it does on the public pages.
+        let operator = admin_router(Admin { metrics: metrics.clone(), health });
+        let operator =
+            serve(vec![admin], operator, Limits::default(), Arc::default(), std::future::pending());
+        Self {
+            http: addresses.0,
+            admin: addresses.1,
+            hub,
+            broken,
+            stop: Some(stop),
+            public: tokio::spawn(public),
+            operator: tokio::spawn(operator),
+        }
+    }
+
+    pub(crate) fn break_shard(&self) {
+        self.broken.store(true, Relaxed);
+    }
+
+    /// Waits until `/metrics` has this line.
+    pub(crate) async fn until(&self, line: &str) {
+        within(async {
+            while !get(self.admin, "/metrics", &[]).await.text().lines().any(|found| found == line) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    /// Stops as the composition root does, and waits until everything has.
+    pub(crate) async fn shut_down(&mut self) {
+        drop(self.stop.take());
+        self.hub.shut_down().await;
+        (&mut self.public).await.unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.operator.abort();
+    }
+}
+
+async fn listen() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+/// An HTTP response.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+    headers: Vec<(String, String)>,
+}
+
+impl Response {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+pub(crate) async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {
+    request(address, &format!("GET {path}"), headers).await
+}
+
+/// Asks on a connection of its own. `line` is method and target; the target goes out as it is written.
+pub(crate) async fn request(address: SocketAddr, line: &str, headers: &[(&str, &str)]) -> Response {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let head = format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
+    let answer = within(async {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // A refused head may end in a reset behind the answer.
+        while stream.read_buf(&mut answer).await.is_ok_and(|read| read > 0) {}
+        answer
+    })
+    .await;
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+    let head = std::str::from_utf8(&answer[..end]).unwrap();
+    let (status, fields) = head.split_once("\r\n").unwrap_or((head, ""));
+    Response {
+        status: status.split(' ').nth(1).unwrap().parse().unwrap(),
+        headers: fields
+            .lines()
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        body: answer[end + 4..].to_vec(),
+    }
+}
+
+/// A signaling client.
+pub(crate) struct Client {
+    socket: WebSocketStream<TcpStream>,
+    /// Heard while waiting for something else.
+    heard: VecDeque<Value>,
+}
+
+impl Client {
+    pub(crate) async fn connect(server: &Server) -> Self {
+        Self::over(TcpStream::connect(server.http).await.unwrap(), server).await
+    }
+
+    /// With a receive buffer that fills soon.
+    pub(crate) async fn connect_with_small_buffer(server: &Server) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4 * 1024).unwrap();
+        Self::over(socket.connect(server.http).await.unwrap(), server).await
+    }
+
+    async fn over(stream: TcpStream, server: &Server) -> Self {
+        let mut request = format!("ws://{}/ws", server.http).into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "byway.v1".parse().unwrap());
+        let (socket, _) = within(tokio_tungstenite::client_async(request, stream)).await.unwrap();
+        Self { socket, heard: VecDeque::new() }
+    }
+
+    /// Only opens a connection; the status of the refusal if it is refused.
+    pub(crate) async fn open(
+        server: &Server,
+        headers: &[(&'static str, &str)],
+    ) -> Result<tokio_tungstenite::tungstenite::handshake::client::Response, u16> {
+        let mut request = format!("ws://{}/ws", server.http).into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let stream = TcpStream::connect(server.http).await.unwrap();
+        match within(tokio_tungstenite::client_async(request, stream)).await {
+            Ok((_, response)) => Ok(response),
+            Err(Error::Http(response)) => {
+                let kind = response.headers().get("content-type").unwrap();
+                assert_eq!(kind, "application/problem+json");
+                Err(response.status().as_u16())
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    pub(crate) async fn send(&mut self, message: Message) {
+        within(self.socket.send(message)).await.unwrap();
+    }
+
+    pub(crate) async fn say(&mut self, text: &str) {
+        self.send(Message::Text(text.into())).await;
+    }
+
+    /// Says something to a server that may have stopped listening.
+    pub(crate) async fn try_say(&mut self, text: &str) {
+        let _ = self.socket.send(Message::Text(text.into())).await;
+    }
+
+    /// One text message in several frames.
+    pub(crate) async fn send_fragments(&mut self, fragments: &[&[u8]]) {
+        for (i, fragment) in fragments.iter().enumerate() {
+            let opcode = OpCode::Data(if i == 0 { Data::Text } else { Data::Continue });
+            let frame = Frame::message(fragment.to_vec(), opcode, i + 1 == fragments.len());
+            self.send(Message::Frame(frame)).await;
+        }
+    }
+
+    /// Bytes that need not be WebSocket.
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
+        self.socket.get_mut().write_all(bytes).await.unwrap();
+    }
+
+    /// The next message.
+    pub(crate) async fn hear(&mut self) -> Value {
+        match self.heard.pop_front() {
+            Some(message) => message,
+            None => self.receive().await,
+        }
+    }
+
+    /// The next message of this type; those before it are kept.
+    pub(crate) async fn hear_type(&mut self, kind: &str) -> Value {
+        if let Some(at) = self.heard.iter().position(|message| message["type"] == kind) {
+            return self.heard.remove(at).unwrap();
+        }
+        loop {
+            let message = self.receive().await;
+            if message["type"] == kind {
+                return message;
+            }
+            self.heard.push_back(message);
+        }
+    }
+
+    /// Whether a message of this type was passed over by [`Self::hear_type`].
+    pub(crate) fn has_heard(&self, kind: &str) -> bool {
+        self.heard.iter().any(|message| message["type"] == kind)
+    }
+
+    pub(crate) async fn hear_error(&mut self, code: &str) {
+        let error = self.hear().await;
+        assert_eq!((&error["type"], &error["code"]), (&"error".into(), &code.into()), "{error}");
+    }
+
+    /// Joins a room and returns the id.
+    pub(crate) async fn join(&mut self, room: &str) -> String {
+        self.say(&serde_json::json!({"type": "join", "room": room}).to_string()).await;
+        let joined = self.hear().await;
+        assert_eq!(joined["type"], "joined", "{joined}");
+        joined["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Asserts that the server is there and has nothing else to say first.
+    pub(crate) async fn ping(&mut self) {
+        self.say(r#"{"type":"ping"}"#).await;
+        assert_eq!(self.hear().await, serde_json::json!({"type": "pong"}));
+    }
+
+    pub(crate) async fn close(&mut self, code: u16, reason: &'static str) {
+        self.send(Message::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))).await;
+    }
+
+    /// Code and reason of the server's close frame, which must be next.
+    pub(crate) async fn closed(&mut self) -> (u16, String) {
+        loop {
+            match within(self.socket.next()).await.expect("a close frame").expect("a close frame") {
+                Message::Close(Some(CloseFrame { code, reason })) => {
+                    return (code.into(), reason.to_string());
+                }
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn receive(&mut self) -> Value {
+        loop {
+            match within(self.socket.next()).await.expect("a message").expect("a message") {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
