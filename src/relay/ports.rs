@@ -163,7 +163,7 @@ mod tests {
         let mut pool = pool(50_000..=50_000);
         assert_eq!(take_all(&mut pool, at(0)), [50_000]);
         pool.give_back(at(10), 50_000);
-        assert_eq!(take_all(&mut pool, at(129)), []);
+        assert!(take_all(&mut pool, at(129)).is_empty());
         assert_eq!(take_all(&mut pool, at(130)), [50_000]);
     }
 
