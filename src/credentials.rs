@@ -159,7 +159,19 @@ mod tests {
     fn only_plain_digits_are_an_expiry() {
         assert_eq!(Username::parse("17:a:b"), Ok(Username { expiry: 17, name: "a:b" }));
         assert_eq!(Username::parse("17:"), Ok(Username { expiry: 17, name: "" }));
-        for bad in ["", ":", ":a", "17", "+1:a", " 1:a", "1 :a", "-1:a", "0x1:a", "99999999999999999999:a", "\u{661}:a"] {
+        for bad in [
+            "",
+            ":",
+            ":a",
+            "17",
+            "+1:a",
+            " 1:a",
+            "1 :a",
+            "-1:a",
+            "0x1:a",
+            "99999999999999999999:a",
+            "\u{661}:a",
+        ] {
             assert_eq!(Username::parse(bad), Err(UsernameError::Malformed), "{bad:?}");
         }
     }

@@ -1,1 +1,44 @@
-fn main(){}
+//! `byway`: arguments, configuration, server.
+
+use std::env;
+use std::fs;
+use std::io::{self, IsTerminal as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::process::ExitCode;
+
+use byway::cli::{self, Arguments, Outcome};
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+/// Exit codes: 0 = done; 1 = `probe` found a fault; 2 = wrong usage or configuration, or the server cannot run.
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log_to_stderr(arguments.log_level());
+    match cli::run(arguments) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::FaultFound) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Plain lines for a person or the journal; `RUST_LOG` overrides the level.
+fn log_to_stderr(level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let colour = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(colour);
+    if stderr_is_the_journal() { lines.without_time().init() } else { lines.init() }
+}
+
+/// Whether stderr goes to the systemd journal, which stamps every line itself: then `JOURNAL_STREAM` holds its device
+/// and inode (systemd.exec(5)).
+fn stderr_is_the_journal() -> bool {
+    let stream = env::var("JOURNAL_STREAM").unwrap_or_default();
+    fs::metadata("/dev/stderr").is_ok_and(|stderr| stream == format!("{}:{}", stderr.dev(), stderr.ino()))
+}

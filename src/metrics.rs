@@ -1,8 +1,255 @@
 //! Counters, written where things happen and read at scrape time.
+//!
+//! Every label comes from a closed set: nothing that a client sends can make a series.
 
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
 use crate::relay::Reason;
+use crate::signaling::protocol::{Ending, ErrorCode};
+
+/// Every counter of the process, and how they are written out.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// One per shard; summed at scrape time.
+    pub shards: Vec<Arc<ShardCounters>>,
+    /// The rooms and their WebSockets.
+    pub signaling: Arc<SignalingCounters>,
+    /// HTTP connections and responses.
+    pub http: Arc<HttpCounters>,
+}
+
+impl Metrics {
+    /// The media type of [`Self::render`].
+    pub const CONTENT_TYPE: &'static str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+    /// Everything in the OpenMetrics text format, which Prometheus reads.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut registry = Registry::with_prefix("byway");
+        registry.register_collector(Box::new(self.clone()));
+        let mut out = String::new();
+        text::encode(&mut out, &registry).expect("writing to a String does not fail");
+        out
+    }
+
+    fn sum(&self, read: impl Fn(&ShardCounters) -> u64) -> u64 {
+        self.shards.iter().map(|shard| read(shard)).fold(0, u64::wrapping_add)
+    }
+}
+
+impl Collector for Metrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (signaling, http) = (&self.signaling, &self.http);
+        let mut page = Page(encoder);
+
+        page.info("build", "The version that runs.", "version", env!("CARGO_PKG_VERSION"))?;
+        page.gauge("allocations", "Live TURN allocations.", self.sum(|s| s.allocations.get()))?;
+        page.counter(
+            "allocations_granted",
+            "TURN allocations granted.",
+            self.sum(|s| s.allocations_granted.get()),
+        )?;
+        page.counters(
+            "relayed_packets",
+            "Payloads relayed, by direction.",
+            "direction",
+            Direction::ALL.map(|(direction, label)| (label, self.sum(|s| s.relayed_so_far(direction).0))),
+        )?;
+        page.counters(
+            "relayed_bytes",
+            "Bytes of payload relayed, without headers, by direction.",
+            "direction",
+            Direction::ALL.map(|(direction, label)| (label, self.sum(|s| s.relayed_so_far(direction).1))),
+        )?;
+        page.counters(
+            "dropped_packets",
+            "Datagrams dropped, by reason.",
+            "reason",
+            Reason::ALL.map(|(reason, label)| (label, self.sum(|s| s.dropped_so_far(reason)))),
+        )?;
+        page.counter("stun_bindings", "STUN Binding responses sent.", self.sum(|s| s.bindings.get()))?;
+        let outcomes =
+            [("success", self.sum(|s| s.successes.get())), ("error", self.sum(|s| s.errors.get()))];
+        page.counters(
+            "responses",
+            "TURN and STUN responses sent, but for Binding, by outcome.",
+            "outcome",
+            outcomes,
+        )?;
+        page.counter(
+            "auth_challenges",
+            "Responses 401 and 438, also counted as errors.",
+            self.sum(|s| s.challenges.get()),
+        )?;
+
+        page.gauge("rooms", "Rooms of the signaling.", signaling.rooms.get())?;
+        page.gauge("members", "Members of all rooms.", signaling.members.get())?;
+        page.gauge("websockets", "Open signaling connections.", signaling.connections.get())?;
+        page.counter("messages_received", "WebSocket messages received.", signaling.received.get())?;
+        page.counter("signals", "Messages `signal` passed on to their receiver.", signaling.signals.get())?;
+        page.counters(
+            "signaling_errors",
+            "Frames answered with `error`, by code.",
+            "code",
+            ErrorCode::ALL.map(|(code, name, _)| (name, signaling.errors[code as usize].get())),
+        )?;
+        page.counters(
+            "websockets_closed",
+            "Signaling connections ended, by reason.",
+            "reason",
+            std::array::from_fn::<_, { Ending::LABELS.len() }, _>(|i| {
+                (Ending::LABELS[i], signaling.closed[i].get())
+            }),
+        )?;
+
+        page.gauge(
+            "http_connections",
+            "Open HTTP connections, with those that became WebSockets.",
+            http.connections.get(),
+        )?;
+        let refused = [("total", http.refused_total.get()), ("address", http.refused_address.get())];
+        page.counters(
+            "http_connections_refused",
+            "HTTP connections refused, by the limit reached.",
+            "limit",
+            refused,
+        )?;
+        page.counters(
+            "http_responses",
+            "HTTP responses, by the class of their status.",
+            "class",
+            std::array::from_fn::<_, 5, _>(|i| (CLASSES[i], http.responses[i].get())),
+        )?;
+        page.counter(
+            "credentials_issued",
+            "Credentials handed out by /ice and /turn.",
+            http.credentials.get(),
+        )
+    }
+}
+
+/// Writes metric families.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        metric.encode_counter::<[(&str, &str); 0], u64, u64>(&value, None)
+    }
+
+    fn counters<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: [(&str, u64); N],
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (value_of_label, value) in values {
+            metric
+                .encode_family(&[(label, value_of_label)])?
+                .encode_counter::<[(&str, &str); 0], u64, u64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn info(&mut self, name: &str, help: &str, label: &str, value: &str) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&[(label, value)])
+    }
+}
+
+/// What the signaling counts.
+#[derive(Debug, Default)]
+pub struct SignalingCounters {
+    /// Rooms; set under the hub's lock.
+    pub rooms: SharedCount,
+    /// Members of all rooms; set under the hub's lock.
+    pub members: SharedCount,
+    /// Open connections.
+    pub connections: SharedCount,
+    /// WebSocket messages received, of any kind.
+    pub received: SharedCount,
+    /// Signals passed on.
+    pub signals: SharedCount,
+    errors: [SharedCount; ErrorCode::ALL.len()],
+    closed: [SharedCount; Ending::LABELS.len()],
+}
+
+impl SignalingCounters {
+    /// Counts a frame that was answered with an error.
+    pub fn refused(&self, code: ErrorCode) {
+        self.errors[code as usize].add(1);
+    }
+
+    /// Counts a connection that ended.
+    pub fn closed(&self, ending: Ending) {
+        self.closed[ending.index()].add(1);
+    }
+}
+
+/// The first digit of a status.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// What the HTTP server counts.
+#[derive(Debug, Default)]
+pub struct HttpCounters {
+    /// Open connections.
+    pub connections: SharedCount,
+    /// Connections refused because there were too many.
+    pub refused_total: SharedCount,
+    /// Connections refused because there were too many from their address.
+    pub refused_address: SharedCount,
+    /// Credentials handed out.
+    pub credentials: SharedCount,
+    responses: [SharedCount; CLASSES.len()],
+}
+
+impl HttpCounters {
+    /// Counts a response with this status.
+    pub fn responded(&self, status: u16) {
+        if let Some(count) = usize::from(status / 100).checked_sub(1).and_then(|i| self.responses.get(i)) {
+            count.add(1);
+        }
+    }
+}
+
+/// A count that any thread writes.
+#[derive(Debug, Default)]
+pub struct SharedCount(AtomicU64);
+
+impl SharedCount {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    /// Takes `n` away.
+    pub fn subtract(&self, n: u64) {
+        self.0.fetch_sub(n, Relaxed);
+    }
+
+    /// Sets the count.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// The count.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
 
 /// Which way a payload was relayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,5 +333,48 @@ impl ShardCounters {
     #[must_use]
     pub fn dropped_so_far(&self, reason: Reason) -> u64 {
         self.drops[reason as usize].get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signaling::protocol::ByeCode;
+
+    #[test]
+    fn shards_are_summed_and_labels_are_closed() {
+        let metrics = Metrics { shards: vec![Arc::default(), Arc::default()], ..Metrics::default() };
+        for shard in &metrics.shards {
+            shard.allocations.set(2);
+            shard.allocations_granted.add(3);
+            shard.relayed(Direction::ToPeer, 100);
+            shard.dropped(Reason::PeerDenied);
+            shard.errors.add(1);
+        }
+        metrics.signaling.rooms.set(4);
+        metrics.signaling.refused(ErrorCode::RoomFull);
+        metrics.signaling.closed(Ending::Bye(ByeCode::TooSlow));
+        metrics.http.responded(204);
+        metrics.http.responded(999);
+        let text = metrics.render();
+        for line in [
+            concat!("byway_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            "byway_allocations 4",
+            "byway_allocations_granted_total 6",
+            "byway_relayed_packets_total{direction=\"to_peer\"} 2",
+            "byway_relayed_bytes_total{direction=\"to_peer\"} 200",
+            "byway_relayed_bytes_total{direction=\"between_clients\"} 0",
+            "byway_dropped_packets_total{reason=\"peer_denied\"} 2",
+            "byway_responses_total{outcome=\"error\"} 2",
+            "byway_rooms 4",
+            "byway_signaling_errors_total{code=\"room-full\"} 1",
+            "byway_websockets_closed_total{reason=\"too-slow\"} 1",
+            "byway_http_responses_total{class=\"2xx\"} 1",
+            "# TYPE byway_relayed_bytes counter",
+            "# HELP byway_rooms Rooms of the signaling.",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
     }
 }

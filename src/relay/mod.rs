@@ -1,54 +1,292 @@
-//! The sans-IO TURN core (RFC 8656).
+//! The sans-IO TURN core (RFC 8656): datagrams in, [`Action`]s and [`Effect`]s out, time and randomness handed in.
+//!
+//! One [`Relay`] belongs to one shard and is owned with `&mut`. What the shards of a server hold in common is in
+//! [`Shared`]; its locks are taken only when an allocation begins or ends.
+//!
+//! ```text
+//! client_datagram ──┬─► Action::ToPeer     send the span from the relay socket
+//! peer_datagram   ──┼─► Action::ToClient   wrap the span, send it from the listener
+//!                   ├─► Action::Reply      send the reply from the listener
+//!                   ├─► Action::Wait       an Effect follows
+//!                   └─► Action::Drop       count it
+//! next_effect     ──► BindRelay ─► relay_bound ─► Action::Reply
+//! ```
 
-/// Why a datagram was dropped. A closed set: it labels a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// Neither STUN nor ChannelData by its first byte.
-    NotTurn,
-    /// A STUN or ChannelData message that does not parse: truncated, over-long, or forged.
-    Malformed,
-    /// A FINGERPRINT that does not fit its message.
-    BadFingerprint,
-    /// A response, or an indication that no client sends.
-    Unexpected,
-    /// From source port 0, which nothing honest uses and no answer reaches.
-    PortZero,
-    /// From a client without an allocation.
-    NoAllocation,
-    /// On a channel that is not bound.
-    NoChannel,
-    /// To or from a peer without a permission.
-    NoPermission,
-    /// To a peer that the gate refuses.
-    PeerDenied,
-    /// To a relay address of this server whose allocation is gone.
-    RelayGone,
-    /// From a stranger whose address has used up its answers of this second.
-    StrangerBudget,
-    /// A repeated Allocate request whose first copy is still waiting for its relay socket.
-    Pending,
-    /// The socket had no room; media is dropped rather than queued.
-    SendFull,
-    /// The kernel refused to send (unreachable network, a local firewall).
-    SendFailed,
+mod allocate;
+mod allocation;
+mod auth;
+mod budget;
+mod channel_bind;
+mod create_permission;
+mod data;
+mod expiry;
+mod nonce;
+mod policy;
+mod ports;
+mod quota;
+mod random;
+mod reason;
+mod refresh;
+mod request;
+mod route;
+mod shared;
+mod table;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stun::message::{CLASS_INDICATION, CLASS_REQUEST, METHOD_BINDING, METHOD_SEND};
+
+use crate::clock::Now;
+use crate::wire::{ChannelNumber, Encapsulation, Kind, Message, ParseError, Reply, Span, classify};
+
+pub use allocation::{
+    CHANNEL_LIFETIME, CHANNEL_REST, DEFAULT_LIFETIME, MAX_ALLOCATION_AGE, MAX_CHANNELS, MAX_LIFETIME,
+    MAX_PERMISSIONS, PERMISSION_LIFETIME,
+};
+pub use policy::{Denied, Gate, Peer};
+pub use reason::Reason;
+pub use shared::{RelayAddress, Settings, Shared};
+
+use expiry::Wheel;
+use random::Random;
+use table::Table;
+
+/// How a client talks to the server (RFC 8656 section 2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
 }
 
-impl Reason {
-    /// Every reason with its label.
-    pub const ALL: [(Self, &'static str); 14] = [
-        (Self::NotTurn, "not_turn"),
-        (Self::Malformed, "malformed"),
-        (Self::BadFingerprint, "bad_fingerprint"),
-        (Self::Unexpected, "unexpected"),
-        (Self::PortZero, "port_zero"),
-        (Self::NoAllocation, "no_allocation"),
-        (Self::NoChannel, "no_channel"),
-        (Self::NoPermission, "no_permission"),
-        (Self::PeerDenied, "peer_denied"),
-        (Self::RelayGone, "relay_gone"),
-        (Self::StrangerBudget, "stranger_budget"),
-        (Self::Pending, "pending"),
-        (Self::SendFull, "send_full"),
-        (Self::SendFailed, "send_failed"),
-    ];
+/// Which of the server's listeners, by its place in the configuration; the same on every shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerId(pub u16);
+
+/// Client address, server address and transport: what an allocation is known by (RFC 8656 section 2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FiveTuple {
+    /// The client's transport address, as the server sees it.
+    pub client: SocketAddr,
+    /// The server's transport address.
+    pub listener: ListenerId,
+    /// The protocol between them.
+    pub transport: Transport,
+}
+
+/// Names an allocation of one shard; never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AllocationId {
+    /// Its place; places are used again.
+    pub slot: u32,
+    /// How often the shard has begun an allocation.
+    pub generation: u32,
+}
+
+/// What to do with a datagram, now. Small and `Copy`; a payload is a span of the datagram handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send the payload to the peer from the relay socket of the allocation.
+    ToPeer {
+        /// Whose relay socket.
+        allocation: AllocationId,
+        /// Whither.
+        peer: Peer,
+        /// What.
+        payload: Span,
+    },
+    /// Wrap the payload and send it to the client from the listener.
+    ToClient {
+        /// Whither; after [`Relay::client_datagram`] it is another client of this server, whose peer this one is.
+        five_tuple: FiveTuple,
+        /// In what.
+        encapsulation: Encapsulation,
+        /// What.
+        payload: Span,
+    },
+    /// Send the [`Reply`] to the client from the listener.
+    Reply {
+        /// Whither.
+        five_tuple: FiveTuple,
+        /// What it says, for counting.
+        answer: Answer,
+    },
+    /// Nothing yet: take the effects.
+    Wait,
+    /// Nothing at all.
+    Drop(Reason),
+}
+
+/// What a reply says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A Binding success response.
+    Binding,
+    /// A TURN success response.
+    Success,
+    /// An error response that asks for (other) credentials: 401 or 438.
+    Challenge,
+    /// Another error response.
+    Error,
+}
+
+/// Rare work that leaves the core; see [`Relay::next_effect`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Bind a relay socket, then call [`Relay::relay_bound`].
+    BindRelay {
+        /// For this allocation.
+        allocation: AllocationId,
+        /// Here.
+        address: SocketAddr,
+    },
+    /// Close the relay socket of an allocation that has ended.
+    CloseRelay {
+        /// This one.
+        allocation: AllocationId,
+    },
+    /// A channel is bound: a data path below this one may take it over.
+    ChannelBound {
+        /// Of this allocation.
+        allocation: AllocationId,
+        /// Its number.
+        number: ChannelNumber,
+        /// Its peer.
+        peer: Peer,
+    },
+    /// A channel is bound no longer.
+    ChannelUnbound {
+        /// Of this allocation.
+        allocation: AllocationId,
+        /// Its number.
+        number: ChannelNumber,
+    },
+}
+
+/// Why a relay socket could not be bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BindError {
+    /// Another program has the port: another will do.
+    #[error("the port is in use")]
+    PortInUse,
+    /// No port will do: out of file descriptors or memory, or the address is gone.
+    #[error("no socket to be had")]
+    Exhausted,
+}
+
+/// The TURN server of one shard.
+pub struct Relay {
+    shared: Arc<Shared>,
+    table: Table,
+    wheel: Wheel,
+    effects: VecDeque<Effect>,
+    /// Transaction IDs of Data indications count up from a random start.
+    indications: u128,
+}
+
+impl Relay {
+    /// A relay without allocations. `seed` differs from shard to shard.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, seed: &[u8; 32]) -> Self {
+        let mut random = Random::new(seed, "relay");
+        let table = Table::new(random.number());
+        let indications = u128::from(random.number()) << 32;
+        Self { shared, table, wheel: Wheel::new(), effects: VecDeque::new(), indications }
+    }
+
+    /// Takes in a datagram from a client. After [`Action::Wait`], and only then, effects follow.
+    pub fn client_datagram(
+        &mut self,
+        now: Now,
+        five_tuple: FiveTuple,
+        datagram: &[u8],
+        reply: &mut Reply,
+    ) -> Action {
+        if five_tuple.client.port() == 0 {
+            return Action::Drop(Reason::PortZero);
+        }
+        match classify(datagram) {
+            Kind::ChannelData => self.channel_data(now, five_tuple, datagram),
+            Kind::Stun => match Message::parse(datagram) {
+                Ok(message) => self.message(now, five_tuple, &message, reply),
+                Err(ParseError::Fingerprint) => Action::Drop(Reason::BadFingerprint),
+                Err(_) => Action::Drop(Reason::Malformed),
+            },
+            Kind::Other => Action::Drop(Reason::NotTurn),
+        }
+    }
+
+    fn message(
+        &mut self,
+        now: Now,
+        five_tuple: FiveTuple,
+        message: &Message<'_>,
+        reply: &mut Reply,
+    ) -> Action {
+        match (message.class(), message.method()) {
+            (CLASS_REQUEST, METHOD_BINDING) => self.binding(now, five_tuple, message, reply),
+            (CLASS_REQUEST, _) => self.request(now, five_tuple, message, reply),
+            (CLASS_INDICATION, METHOD_SEND) => self.send_indication(now, five_tuple, message),
+            // Responses and other indications are never answered: no loop can begin here.
+            _ => Action::Drop(Reason::Unexpected),
+        }
+    }
+
+    /// The next piece of rare work, in order.
+    pub fn next_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`Relay::expire`] next. Look-ups check for themselves, so a late call extends nothing.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.wheel.next()
+    }
+
+    /// Ends what is over. Effects follow.
+    pub fn expire(&mut self, now: Now) {
+        while let Some(slot) = self.wheel.pop(now.mono) {
+            let Some(id) = self.table.id_at(slot) else { continue };
+            if self.table.get(id).is_some_and(|allocation| allocation.has_expired(now.mono)) {
+                self.end(now, id);
+            } else {
+                self.prune(now, id);
+            }
+        }
+    }
+
+    /// How many allocations there are.
+    #[must_use]
+    pub fn allocations(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Ends an allocation.
+    fn end(&mut self, now: Now, id: AllocationId) {
+        let Some(allocation) = self.table.remove(id) else { return };
+        self.wheel.remove(id.slot as usize);
+        for channel in allocation.channels.iter().filter(|channel| channel.announced) {
+            self.effects.push_back(Effect::ChannelUnbound { allocation: id, number: channel.number });
+        }
+        self.shared.give_back(now, &allocation);
+        self.effects.push_back(Effect::CloseRelay { allocation: id });
+    }
+
+    /// Forgets what of an allocation is over, and sets its next deadline.
+    fn prune(&mut self, now: Now, id: AllocationId) {
+        let Some(allocation) = self.table.get_mut(id) else { return };
+        for number in allocation.prune(now.mono) {
+            self.effects.push_back(Effect::ChannelUnbound { allocation: id, number });
+        }
+        self.wheel.set(id.slot as usize, now.mono, allocation.next_deadline());
+    }
+
+    /// Publishes what the relay ports of this server may deliver to an allocation's client.
+    fn publish(&self, id: AllocationId) {
+        if let Some(allocation) = self.table.get(id) {
+            self.shared.publish(allocation);
+        }
+    }
 }

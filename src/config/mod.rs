@@ -1,10 +1,32 @@
 //! `turnserver.toml` as typed values. An invalid value cannot be built.
+//!
+//! Defaults exist once, in the embedded `turnserver.toml`: a key that a file leaves out has the value it has there.
+//! `schema` lists the keys, `values` says what each kind of value may be, `reader` looks keys up and finds the
+//! unknown ones, `mistake` shows what is wrong by file, line and caret.
+
+mod ice_url;
+mod mistake;
+mod reader;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod values;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+
+pub use ice_url::{IceUrl, IceUrlError, Scheme, Transport};
+pub use mistake::{ConfigError, Problem};
+
+/// The default configuration, which is also the reference of every key.
+pub const EMBEDDED: &str = include_str!("../../turnserver.toml");
+
+/// Where a configuration is looked for when none is named.
+pub const SYSTEM_FILE: &str = "/etc/byway/turnserver.toml";
 
 /// Everything the server is told. Built by parsing; see `turnserver.toml` for each key's default and reason.
 #[derive(Clone, Debug)]
@@ -25,6 +47,55 @@ pub struct Config {
     pub ice: Ice,
     /// Limits of the signaling.
     pub signaling: Signaling,
+    /// Every IPv6 address among the listeners and relay addresses is the embedded default's `::1`, wished for by
+    /// nobody: a machine without IPv6 does without it (`EADDRNOTAVAIL`, `EAFNOSUPPORT`). One that a file names
+    /// must bind.
+    pub optional_ipv6: bool,
+}
+
+impl Config {
+    /// The default: all that a machine offers, for itself alone.
+    #[must_use]
+    pub fn embedded() -> Self {
+        Self::parse("", "the embedded default", None).expect("an empty file is valid: a test parses one")
+    }
+
+    /// The file to use: the named one, else [`SYSTEM_FILE`] if it is there, else none, which means [`EMBEDDED`].
+    ///
+    /// # Errors
+    /// [`ConfigError::Unreadable`] if it cannot be told whether [`SYSTEM_FILE`] is there: falling back to another
+    /// configuration than the administrator's would be worse than not starting.
+    pub fn locate(named: Option<PathBuf>) -> Result<Option<PathBuf>, ConfigError> {
+        if named.is_some() {
+            return Ok(named);
+        }
+        match Path::new(SYSTEM_FILE).try_exists() {
+            Ok(there) => Ok(there.then(|| SYSTEM_FILE.into())),
+            Err(error) => Err(ConfigError::Unreadable { path: SYSTEM_FILE.into(), error }),
+        }
+    }
+
+    /// Reads and parses the file that [`Config::locate`] found.
+    ///
+    /// # Errors
+    /// As [`Config::parse`], and [`ConfigError::Unreadable`].
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = file else { return Ok(Self::embedded()) };
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, &path.display().to_string(), path.parent()),
+            Err(error) => Err(ConfigError::Unreadable { path: path.into(), error }),
+        }
+    }
+
+    /// Parses `text`. `name` is what errors call the file; `dir` is what relative paths in it start from.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with everything that is wrong with the text, in its order.
+    pub fn parse(text: &str, name: &str, dir: Option<&Path>) -> Result<Self, ConfigError> {
+        schema::read(text, dir).map_err(|mistakes| {
+            ConfigError::Invalid(mistakes.iter().map(|m| m.problem(name, text)).collect())
+        })
+    }
 }
 
 /// Socket addresses by listener; an empty list turns a listener off.

@@ -1,0 +1,55 @@
+//! `byway credential`: signs a credential for a TURN client, as a backend with the secret would.
+
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::credentials::{MAX_TTL, Secrets};
+use crate::ice::{Host, IceServers};
+
+use super::Error;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Who it is for; quotas count by this name
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    user: String,
+    /// How long it is good for, at most 7 days [default: the configuration's]
+    #[arg(long, value_parser = ttl)]
+    ttl: Option<Duration>,
+}
+
+/// Prints the credential as one line of JSON, in the REST draft's shape (draft-uberti-behave-turn-rest-00).
+pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Result<(), Error> {
+    let secrets = Secrets::new(&config.credentials.secrets).ok_or(Error::NoSecret { file })?;
+    let ice = IceServers::new(
+        config.ice.urls.clone(),
+        config.listen.udp.clone(),
+        config.relay.public_addresses.clone(),
+        secrets,
+        arguments.ttl.unwrap_or(config.credentials.ttl),
+        config.ice.transport_policy,
+    );
+    // A wildcard listener has no address of its own; nobody called us here, but relay sockets are bound to one.
+    let host = config.relay.addresses.iter().find(|address| !address.is_unspecified()).copied().map(Host::Ip);
+    let credential = ice.turn(Clock::start().now(), host.as_ref(), &arguments.user);
+    let mut line = serde_json::to_string(&credential).map_err(io::Error::from)?;
+    line.push('\n');
+    Ok(io::stdout().lock().write_all(line.as_bytes())?)
+}
+
+/// A name that fits behind `expiry:` in the USERNAME attribute (RFC 8489 section 14.3: fewer than 509 bytes).
+fn name(text: &str) -> Result<String, String> {
+    if !(1..=256).contains(&text.len()) || text.contains(char::is_control) {
+        return Err("a name has 1 to 256 bytes and no control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn ttl(text: &str) -> Result<Duration, String> {
+    match super::duration(text)? {
+        ttl if (Duration::from_secs(1)..=MAX_TTL).contains(&ttl) => Ok(ttl),
+        _ => Err("a credential is good for 1 second to 7 days".to_owned()),
+    }
+}

@@ -1,0 +1,139 @@
+//! The command line: what it takes, and which command does it.
+
+mod check;
+mod credential;
+mod probe;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, ConfigError};
+use crate::server;
+
+/// STUN, TURN, signaling and ICE configuration in one process, so that browser calls connect.
+#[derive(Debug, Parser)]
+#[command(name = "byway", version, max_term_width = 100)]
+pub struct Arguments {
+    /// Configuration file [default: /etc/byway/turnserver.toml if it is there, else the embedded one,
+    /// which serves this machine alone]
+    #[arg(long, global = true, value_name = "FILE", env = "BYWAY_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server; the default
+    Serve,
+    /// Validate a configuration: exit 0, or exit 2 with file, line, caret and reason
+    Check,
+    /// Print a credential for a TURN client as JSON
+    Credential(credential::Arguments),
+    /// Be a client: STUN binding, allocation and a relayed round trip per URL; exit 1 if any fails
+    Probe(probe::Arguments),
+}
+
+/// How a command ended that could do its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is well.
+    Done,
+    /// `probe` found that a client would not get through.
+    FaultFound,
+}
+
+/// Why a command could not do its work. Its `Display` is meant for the person at the terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration is wrong or cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The server cannot start, or failed.
+    #[error(transparent)]
+    Server(#[from] server::Error),
+    /// `credential` needs a secret that other processes know too.
+    #[error(
+        "{file}: no secret to sign with; a running server draws one that no other process knows\n  \
+         remedy: set `secrets` or `secret_files` under [credentials] and restart the server"
+    )]
+    NoSecret {
+        /// What the configuration is called.
+        file: String,
+    },
+    /// `probe` was given nothing to probe.
+    #[error(
+        "{file}: no UDP listener with a fixed port to probe\n  remedy: name a URL: byway probe turn:HOST:PORT"
+    )]
+    NothingToProbe {
+        /// What the configuration is called.
+        file: String,
+    },
+    /// The system lacks what a command needs: a runtime, an output.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl Arguments {
+    /// The log level unless `RUST_LOG` says otherwise: the server reports, the other commands answer on stdout.
+    #[must_use]
+    pub fn log_level(&self) -> &'static str {
+        match self.command {
+            None | Some(Command::Serve) => "info",
+            Some(_) => "off",
+        }
+    }
+}
+
+/// Does what the arguments say.
+///
+/// # Errors
+/// [`Error`].
+pub fn run(arguments: Arguments) -> Result<Outcome, Error> {
+    let file = match &arguments.command {
+        // A user who probes another server need not be allowed to read this one's secrets.
+        Some(Command::Probe(probe)) if arguments.config.is_none() && probe.is_self_contained() => None,
+        _ => Config::locate(arguments.config)?,
+    };
+    let config = Config::load(file.as_deref())?;
+    let name = file.map_or_else(|| "the embedded default".to_owned(), |file| file.display().to_string());
+    match arguments.command {
+        None | Some(Command::Serve) => server::run(config)?,
+        Some(Command::Check) => check::run(&config, &name)?,
+        Some(Command::Credential(arguments)) => credential::run(&arguments, &config, name)?,
+        Some(Command::Probe(arguments)) => return probe::run(arguments, &config, name),
+    }
+    Ok(Outcome::Done)
+}
+
+/// A duration as people write it.
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| "a duration is written \"90s\", \"10m\" or \"1h 30m\"".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_means_serve() {
+        let level =
+            |line: &[&str]| Arguments::try_parse_from(line).map(|arguments| arguments.log_level()).ok();
+        assert_eq!(level(&["byway"]), Some("info"));
+        assert_eq!(level(&["byway", "--config", "f.toml"]), Some("info"));
+        assert_eq!(level(&["byway", "serve", "--config", "f.toml"]), Some("info"));
+        assert_eq!(level(&["byway", "check"]), Some("off"));
+        assert_eq!(level(&["byway", "sevre"]), None);
+    }
+}

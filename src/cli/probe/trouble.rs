@@ -1,0 +1,158 @@
+//! What can go wrong between a client and a server, in plain words, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// What the client was doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Asking for its own address.
+    Binding,
+    /// Asking for a relay.
+    Allocation,
+}
+
+/// Why a probe stopped. `Display` is the reason, [`Trouble::remedy`] what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The name has no address.
+    UnknownHost { host: String, error: String },
+    /// This machine has no way there.
+    Unreachable { server: SocketAddr, error: String },
+    /// The machine is there, the server is not.
+    NothingListens { server: SocketAddr },
+    /// No answer within the bound.
+    Silent { step: Step },
+    /// An error response, by its code (RFC 8489 section 14.8, RFC 8656 section 19).
+    Code { step: &'static str, code: u16 },
+    /// An answer that this client cannot use.
+    Odd { step: &'static str, error: String },
+    /// What went into one allocation did not come out of the other.
+    Lost { from: SocketAddr, to: SocketAddr },
+    /// No username and password, and none to be had.
+    NoLogin { asked: String },
+}
+
+impl Trouble {
+    /// A step that `turn::client` ended with an error.
+    pub(super) fn refused(step: Step, error: &turn::Error) -> Self {
+        let name = match step {
+            Step::Binding => "STUN binding",
+            Step::Allocation => "allocation",
+        };
+        if matches!(error, turn::Error::Stun(_)) && step == Step::Allocation {
+            // The client wants to be asked for credentials first and found no NONCE in the answer.
+            return Self::Odd { step: name, error: "the answer does not ask for credentials".to_owned() };
+        }
+        Self::from_text(name, error.to_string())
+    }
+
+    /// Data through the relay that `turn::client` ended with an error.
+    pub(super) fn relay(error: &webrtc_util::Error) -> Self {
+        Self::from_text("relayed round trip", error.to_string())
+    }
+
+    /// A socket that cannot be made or used for `server`.
+    pub(super) fn unreachable(server: SocketAddr, error: &io::Error) -> Self {
+        Self::Unreachable { server, error: error.to_string() }
+    }
+
+    /// `turn::client` hands on an error response as a text, `... (error 401: Unauthorized)`.
+    fn from_text(step: &'static str, error: String) -> Self {
+        let code = error.split_once("(error ").and_then(|(_, rest)| rest.split_once(':'));
+        match code.and_then(|(code, _)| code.parse().ok()) {
+            Some(code) => Self::Code { step, code },
+            None => Self::Odd { step, error },
+        }
+    }
+
+    /// What to do about it.
+    pub(super) fn remedy(&self) -> &'static str {
+        match self {
+            Self::UnknownHost { .. } => "correct the name, or add an A or AAAA record to its DNS zone",
+            Self::Unreachable { .. } => {
+                "connect this machine to that network, or probe an address it can reach"
+            }
+            Self::NothingListens { .. } => "start the server (byway serve), or correct the port",
+            Self::Silent { step: Step::Binding } => {
+                "let UDP through to this port on the server's firewall and at its provider, or correct the host"
+            }
+            Self::Silent { step: Step::Allocation } => "turn on TURN at this server: it answers STUN only",
+            Self::Code { code: 401 | 438, .. } => {
+                "take a fresh credential made with this server's secret (byway credential --user NAME); compare clocks"
+            }
+            Self::Code { code: 403, .. } => {
+                "let the server relay to its own relayed addresses: its peer rules refuse them, so two relayed \
+                 callers cannot meet"
+            }
+            Self::Code { code: 440, .. } => "give the server a relay address of IPv4: relay.addresses",
+            Self::Code { code: 486, .. } => {
+                "wait until older allocations end, or raise quota.allocations_per_user"
+            }
+            Self::Code { code: 508, .. } => "wait until relay ports are free, or widen relay.ports",
+            Self::Code { .. } | Self::Odd { .. } => {
+                "look into the server's log; RUST_LOG=debug shows this client's side"
+            }
+            Self::Lost { .. } => {
+                "let UDP through to the relay ports (relay.ports) on the server's firewall and at its provider; \
+                 behind a 1:1 NAT set relay.public_addresses"
+            }
+            Self::NoLogin { .. } => "start the server (byway serve), or give --username and --password",
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownHost { host, error } => write!(f, "{host} has no address: {error}"),
+            Self::Unreachable { server, error } => write!(f, "{server} cannot be reached: {error}"),
+            Self::NothingListens { server } => write!(f, "nothing listens on UDP {server}"),
+            Self::Silent { step: Step::Binding } => f.write_str("no answer to STUN binding requests"),
+            Self::Silent { step: Step::Allocation } => f.write_str("no answer to Allocate requests"),
+            Self::Code { step, code } => {
+                let meaning = match code {
+                    400 => " (bad request)",
+                    401 => " (wrong or expired credential)",
+                    403 => " (forbidden)",
+                    437 => " (allocation mismatch)",
+                    438 => " (stale nonce)",
+                    440 => " (address family not supported)",
+                    486 => " (the user's quota is used up)",
+                    508 => " (the server has no capacity left)",
+                    _ => "",
+                };
+                write!(f, "{step} refused with {code}{meaning}")
+            }
+            Self::Odd { step, error } => write!(f, "{step}: {error}"),
+            Self::Lost { from, to } => {
+                write!(f, "data between the relayed addresses {from} and {to} is lost")
+            }
+            Self::NoLogin { asked } => write!(f, "no credential: {asked}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_is_found_in_what_the_client_hands_on() {
+        let told =
+            turn::Error::Other("Allocate error response (error 486: Allocation Quota Reached)".to_owned());
+        let trouble = Trouble::refused(Step::Allocation, &told);
+        assert_eq!(trouble, Trouble::Code { step: "allocation", code: 486 });
+        assert_eq!(trouble.to_string(), "allocation refused with 486 (the user's quota is used up)");
+    }
+
+    #[test]
+    fn other_texts_are_handed_on() {
+        for text in ["", "(error ", "(error x: y)", "(error 99999999: y)"] {
+            let told = turn::Error::Other(text.to_owned());
+            let trouble = Trouble::refused(Step::Binding, &told);
+            assert_eq!(trouble, Trouble::Odd { step: "STUN binding", error: text.to_owned() });
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What is wrong with a configuration: the file, the line, a caret, the reason, the remedy.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// Why there is no configuration. Its `Display` is meant for the person who wrote the file.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {error}\n  remedy: name a file that this user can read: --config FILE", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The file can be read and is wrong: all that is wrong with it, in its order.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))]
+    Invalid(Vec<Problem>),
+}
+
+/// One thing that is wrong with a file, as its author sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What the file is called.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub reason: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// The line itself and how many of its characters are meant; `None` where the line holds secrets, because
+    /// errors end up in logs.
+    pub source: Option<(String, usize)>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, column, reason, remedy, .. } = self;
+        writeln!(f, "{file}:{line}:{column}: {reason}")?;
+        if let Some((source, width)) = &self.source {
+            // Tabs stay tabs, so that the caret stands under its character whatever a tab's width is.
+            let lead: String =
+                source.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            let gutter = line.to_string().len();
+            writeln!(f, "  {line} | {source}")?;
+            writeln!(f, "  {:gutter$} | {lead}{}", "", "^".repeat(*width))?;
+        }
+        write!(f, "  remedy: {remedy}")
+    }
+}
+
+/// One thing that is wrong, by its bytes in the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mistake {
+    pub(super) span: Range<usize>,
+    pub(super) reason: String,
+    pub(super) remedy: String,
+}
+
+impl Mistake {
+    /// The mistake with its place in `text` looked up.
+    pub(super) fn problem(&self, file: &str, text: &str) -> Problem {
+        // A parser's span may end anywhere.
+        let start = text.floor_char_boundary(self.span.start);
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+        let end = text.floor_char_boundary(self.span.end).clamp(start, line_end);
+        Problem {
+            file: file.to_owned(),
+            line: text[..line_start].matches('\n').count() + 1,
+            column: text[line_start..start].chars().count() + 1,
+            reason: self.reason.clone(),
+            remedy: self.remedy.clone(),
+            source: (!holds_secrets(text, line_start, line_end)).then(|| {
+                (text[line_start..line_end].trim_end().to_owned(), text[start..end].chars().count().max(1))
+            }),
+        }
+    }
+}
+
+/// Whether a line is part of a value of `secrets`: it, or a line above that is not yet closed, names the key.
+fn holds_secrets(text: &str, line_start: usize, line_end: usize) -> bool {
+    let names_the_key = |line: &str| line.contains("secrets") && !line.trim_start().starts_with('#');
+    if names_the_key(&text[line_start..line_end]) {
+        return true;
+    }
+    text[..line_start]
+        .lines()
+        .rev()
+        .take_while(|line| line.trim_start().starts_with('#') || !line.contains(']'))
+        .any(names_the_key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str, span: Range<usize>) -> String {
+        let mistake = Mistake { span, reason: "wrong".into(), remedy: "right it".into() };
+        mistake.problem("f.toml", text).to_string()
+    }
+
+    #[test]
+    fn the_caret_stands_under_its_characters() {
+        assert_eq!(
+            shown("a = 1\n\u{fc} = \"\u{e4}\u{f6}\"\n", 11..17),
+            "f.toml:2:5: wrong\n  2 | \u{fc} = \"\u{e4}\u{f6}\"\n    |     ^^^^\n  remedy: right it"
+        );
+        assert_eq!(
+            shown("\tx = 1", 5..6),
+            "f.toml:1:6: wrong\n  1 | \tx = 1\n    | \t    ^\n  remedy: right it"
+        );
+    }
+
+    #[test]
+    fn a_span_at_the_end_of_the_text_and_over_several_lines_is_shown_where_it_starts() {
+        assert_eq!(shown("a = [", 5..5), "f.toml:1:6: wrong\n  1 | a = [\n    |      ^\n  remedy: right it");
+        assert_eq!(
+            shown("a = [\n1\n]", 4..9),
+            "f.toml:1:5: wrong\n  1 | a = [\n    |     ^\n  remedy: right it"
+        );
+        assert_eq!(shown("", 7..99), "f.toml:1:1: wrong\n  1 | \n    | ^\n  remedy: right it");
+    }
+
+    #[test]
+    fn a_line_with_secrets_is_not_shown() {
+        let text = "[credentials]\nsecrets = [\n  # the old one\n  \"geheim\n";
+        assert_eq!(shown(text, 47..48), "f.toml:4:6: wrong\n  remedy: right it");
+        assert!(shown("secrets = [\"geheim\"]\nx = 1", 21..22).contains("x = 1"));
+        assert!(!shown("secrets = [\"geheim\"]\nx = 1", 11..12).contains("geheim"));
+    }
+}

@@ -1,0 +1,180 @@
+//! Looks keys up by section, in the file and then in the embedded default, and finds what nobody looked up.
+
+use std::ops::RangeInclusive;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::mistake::Mistake;
+
+/// One table of the file, on top of the same table of the embedded default.
+pub(super) struct Section<'d> {
+    path: &'static str,
+    own: Option<&'d DeTable<'d>>,
+    default: &'d DeTable<'d>,
+    known: Vec<&'static str>,
+    mistakes: Vec<Mistake>,
+}
+
+impl<'d> Section<'d> {
+    /// The whole file.
+    pub(super) fn root(own: &'d DeTable<'d>, default: &'d DeTable<'d>) -> Self {
+        Self { path: "", own: Some(own), default, known: Vec::new(), mistakes: Vec::new() }
+    }
+
+    /// The table `[key]`.
+    pub(super) fn section(&mut self, key: &'static str) -> Section<'d> {
+        self.known.push(key);
+        let default = self.default.get(key).and_then(|value| value.get_ref().as_table());
+        let own = self.own.and_then(|own| own.get(key));
+        if let Some(value) = own.filter(|value| !value.get_ref().is_table()) {
+            self.mistakes.push(Mistake {
+                span: value.span(),
+                reason: format!("`{key}` is a section, not {}", kind(value.get_ref())),
+                remedy: format!("a line [{key}] with its keys below"),
+            });
+        }
+        Section {
+            path: key,
+            own: own.and_then(|value| value.get_ref().as_table()),
+            default: default.expect("a test finds every section in the embedded default"),
+            known: Vec::new(),
+            mistakes: Vec::new(),
+        }
+    }
+
+    /// The value of `key`: the file's, or, if it has none or a wrong one, the embedded default's.
+    pub(super) fn get<T>(&mut self, key: &'static str, read: impl Fn(Value<'_>) -> Result<T, Mistake>) -> T {
+        if let Some(value) = self.own(key) {
+            match read(value) {
+                Ok(value) => return value,
+                Err(mistake) => self.mistakes.push(mistake),
+            }
+        }
+        let value = self.default.get(key).expect("a test finds every key in the embedded default");
+        read(Value { path: self.dotted(key), value })
+            .expect("a test reads every value of the embedded default")
+    }
+
+    /// A key that the contract names and this version lacks: absent or an empty list, so that no promise is
+    /// silently broken.
+    pub(super) fn not_in_this_version(&mut self, key: &'static str, remedy: &str) {
+        let Some(Value { path, value }) = self.own(key) else { return };
+        if value.get_ref().as_array().is_some_and(|list| list.is_empty()) {
+            return;
+        }
+        self.mistakes.push(Mistake {
+            span: value.span(),
+            reason: format!("`{path}` is not in this version"),
+            remedy: remedy.to_owned(),
+        });
+    }
+
+    /// Whether the file itself has the key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.own.is_some_and(|own| own.contains_key(key))
+    }
+
+    /// All that was wrong here; keys that nobody asked for are.
+    pub(super) fn finish(mut self) -> Vec<Mistake> {
+        for (key, _) in self.own.into_iter().flatten() {
+            if self.known.contains(&&**key.get_ref()) {
+                continue;
+            }
+            // Keys of other versions are known, but nobody is led to them.
+            let mut offered = self.known.clone();
+            offered.retain(|known| self.default.contains_key(*known));
+            let nearest = offered
+                .iter()
+                .map(|known| (strsim::damerau_levenshtein(known, key.get_ref()), known))
+                .min()
+                // Further apart than half of the word is a guess, not a typing error.
+                .filter(|(distance, known)| *distance <= known.len().div_ceil(2));
+            self.mistakes.push(Mistake {
+                span: key.span(),
+                reason: format!("`{}` is not a key", self.dotted(key.get_ref())),
+                remedy: match nearest {
+                    Some((_, known)) => format!("did you mean `{known}`?"),
+                    None => format!("remove it; known here: {}", offered.join(", ")),
+                },
+            });
+        }
+        self.mistakes
+    }
+
+    fn own(&mut self, key: &'static str) -> Option<Value<'d>> {
+        self.known.push(key);
+        let value = self.own?.get(key)?;
+        Some(Value { path: self.dotted(key), value })
+    }
+
+    fn dotted(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}
+
+/// A value with its place and the name of its key.
+#[derive(Clone)]
+pub(super) struct Value<'d> {
+    path: String,
+    value: &'d Spanned<DeValue<'d>>,
+}
+
+impl<'d> Value<'d> {
+    /// The text of a string.
+    pub(super) fn text(&self) -> Result<&'d str, Mistake> {
+        self.value.get_ref().as_str().ok_or_else(|| self.not("a text in quotes"))
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&self) -> Result<bool, Mistake> {
+        self.value.get_ref().as_bool().ok_or_else(|| self.not("true or false"))
+    }
+
+    /// A whole number within the bounds.
+    pub(super) fn integer(&self, bounds: &RangeInclusive<u64>) -> Result<u64, Mistake> {
+        let integer = self.value.get_ref().as_integer().ok_or_else(|| self.not("a whole number"))?;
+        i128::from_str_radix(integer.as_str(), integer.radix())
+            .ok()
+            .and_then(|number| u64::try_from(number).ok())
+            .filter(|number| bounds.contains(number))
+            .ok_or_else(|| {
+                self.wrong(
+                    format!("{integer} is out of bounds"),
+                    format!("a whole number from {} to {}", bounds.start(), bounds.end()),
+                )
+            })
+    }
+
+    /// The items of a list; each goes by the name of the list.
+    pub(super) fn items(&self) -> Result<Vec<Self>, Mistake> {
+        let list = self.value.get_ref().as_array().ok_or_else(|| self.not("a list in brackets"))?;
+        Ok(list.iter().map(|value| Self { path: self.path.clone(), value }).collect())
+    }
+
+    /// A mistake at this value.
+    pub(super) fn wrong(&self, reason: impl std::fmt::Display, remedy: impl Into<String>) -> Mistake {
+        Mistake {
+            span: self.value.span(),
+            reason: format!("`{}`: {reason}", self.path),
+            remedy: remedy.into(),
+        }
+    }
+
+    fn not(&self, wanted: &str) -> Mistake {
+        self.wrong(format!("{} is not {wanted}", kind(self.value.get_ref())), format!("write {wanted}"))
+    }
+}
+
+/// A value's type with its article.
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a point",
+        DeValue::Boolean(_) => "a true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a section",
+    }
+}

@@ -1,0 +1,157 @@
+//! The keys, section by section.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use super::mistake::Mistake;
+use super::reader::{Section, Value};
+use super::values::{self, list};
+use super::{Config, Credentials, EMBEDDED, Ice, Listen, Peers, Quota, Relay, Signaling};
+use crate::credentials::MAX_TTL;
+
+/// Reads a file on top of the embedded default; else all that is wrong with it, in its order.
+pub(super) fn read(text: &str, dir: Option<&Path>) -> Result<Config, Vec<Mistake>> {
+    let (own, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Err(errors.iter().map(|error| syntax(error, text)).collect());
+    }
+    let default = DeTable::parse(EMBEDDED).expect("a test parses the embedded default");
+
+    let mut root = Section::root(own.get_ref(), default.get_ref());
+    let mut mistakes = Vec::new();
+    root.not_in_this_version("tls", "remove [tls]; for HTTPS put a reverse proxy before `listen.http`");
+    let realm = root.get("realm", |value| values::realm(&value));
+    let (ice, open_to_everyone) = ice(root.section("ice"), &mut mistakes);
+    let (listen, listens_v6) = listen(root.section("listen"), open_to_everyone, &mut mistakes);
+    let (relay, relays_v6) = relay(root.section("relay"), &mut mistakes);
+    let credentials = credentials(root.section("credentials"), dir, &mut mistakes);
+    let peers = peers(root.section("peers"), &mut mistakes);
+    let quota = quota(root.section("quota"), &mut mistakes);
+    let signaling = signaling(root.section("signaling"), &mut mistakes);
+    mistakes.extend(root.finish());
+
+    if mistakes.is_empty() {
+        let optional_ipv6 = !(listens_v6 || relays_v6);
+        Ok(Config { realm, listen, relay, credentials, peers, quota, ice, signaling, optional_ipv6 })
+    } else {
+        mistakes.sort_by_key(|mistake| mistake.span.start);
+        Err(mistakes)
+    }
+}
+
+/// The listeners, and whether the file itself names an IPv6 one.
+fn listen(mut section: Section<'_>, open_to_everyone: bool, mistakes: &mut Vec<Mistake>) -> (Listen, bool) {
+    let mut names_v6 = false;
+    let mut get = |key, read: &dyn Fn(&Value<'_>) -> Result<SocketAddr, Mistake>| {
+        let addresses = section.get(key, |value| list(&value, read));
+        names_v6 |= section.has(key) && addresses.iter().any(SocketAddr::is_ipv6);
+        addresses
+    };
+    let listen = Listen {
+        udp: get("udp", &values::socket_address),
+        http: get("http", &|value| {
+            let address = values::socket_address(value)?;
+            // The contract: open access on a public listener must be said twice.
+            if open_to_everyone || address.ip().to_canonical().is_loopback() {
+                return Ok(address);
+            }
+            Err(value.wrong(
+                format!("whoever reaches {address} gets relay credentials, because ice.access is \"open\""),
+                "say it twice with `open_to_everyone = true` under [ice], or listen on \"127.0.0.1:8080\"",
+            ))
+        }),
+        admin: get("admin", &values::socket_address),
+    };
+    section.not_in_this_version("tcp", "remove it; TURN clients reach this version over UDP");
+    section.not_in_this_version("tls", "remove it; for HTTPS put a reverse proxy before `listen.http`");
+    mistakes.extend(section.finish());
+    (listen, names_v6)
+}
+
+/// The relay, and whether the file itself names an IPv6 address for it.
+fn relay(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Relay, bool) {
+    const LONGEST_REST: Duration = Duration::from_secs(3600);
+    let public_addresses =
+        section.get("public_addresses", |value| values::one_per_family(&value, values::public_address));
+    let addresses = section.get("addresses", |value| values::relay_addresses(&value, &public_addresses));
+    let names_v6 = section.has("addresses") && addresses.iter().any(IpAddr::is_ipv6);
+    let relay = Relay {
+        addresses,
+        public_addresses,
+        ports: section.get("ports", |value| values::ports(&value)),
+        port_rest: section
+            .get("port_rest", |value| values::duration(&value, &(Duration::ZERO..=LONGEST_REST))),
+        shards: section.get("shards", |value| values::number(&value, &(0..=256))),
+    };
+    mistakes.extend(section.finish());
+    (relay, names_v6)
+}
+
+fn credentials(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Mistake>) -> Credentials {
+    const SHORTEST_TTL: Duration = Duration::from_secs(10);
+    let mut secrets = section.get("secrets", |value| list(&value, values::secret));
+    secrets.extend(section.get("secret_files", |value| list(&value, |item| values::secret_file(item, dir))));
+    let ttl = section.get("ttl", |value| values::duration(&value, &(SHORTEST_TTL..=MAX_TTL)));
+    mistakes.extend(section.finish());
+    Credentials { secrets, ttl }
+}
+
+fn peers(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Peers {
+    let peers = Peers {
+        allow: section.get("allow", |value| list(&value, values::network)),
+        deny: section.get("deny", |value| list(&value, values::network)),
+    };
+    mistakes.extend(section.finish());
+    peers
+}
+
+fn quota(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Quota {
+    const U32: u64 = u32::MAX as u64;
+    section.get("bandwidth_per_allocation", |value| values::only(&value, "0"));
+    let quota = Quota {
+        allocations_per_user: section.get("allocations_per_user", |value| values::number(&value, &(0..=U32))),
+        allocations: section.get("allocations", |value| values::number(&value, &(1..=1_000_000))),
+        unauthenticated_per_second: section
+            .get("unauthenticated_per_second", |value| values::number(&value, &(0..=U32))),
+    };
+    mistakes.extend(section.finish());
+    quota
+}
+
+/// What `/ice` tells, and whether open access is said a second time.
+fn ice(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Ice, bool) {
+    section.get("access", |value| values::only(&value, "open"));
+    section
+        .not_in_this_version("api_keys", "remove it; a backend can sign with `credentials.secrets` itself");
+    let open_to_everyone = section.get("open_to_everyone", |value| value.boolean());
+    let ice = Ice {
+        transport_policy: section.get("transport_policy", |value| values::transport_policy(&value)),
+        urls: section.get("urls", |value| list(&value, values::ice_url)),
+    };
+    mistakes.extend(section.finish());
+    (ice, open_to_everyone)
+}
+
+fn signaling(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Signaling {
+    section.not_in_this_version("resume_window", "remove it; a page that lost its connection joins anew");
+    let signaling = Signaling {
+        max_rooms: section.get("max_rooms", |value| values::number(&value, &(1..=1_000_000))),
+        max_members: section.get("max_members", |value| values::number(&value, &(2..=64))),
+        max_message: section.get("max_message", |value| values::size(&value, &(4 << 10..=1 << 20))),
+        allowed_origins: section.get("allowed_origins", |value| list(&value, values::origin)),
+    };
+    mistakes.extend(section.finish());
+    signaling
+}
+
+/// An error of the TOML itself.
+fn syntax(error: &toml::de::Error, text: &str) -> Mistake {
+    Mistake {
+        span: error.span().unwrap_or(text.len()..text.len()),
+        reason: error.message().replace('\n', ", "),
+        remedy: "TOML is written: key = \"text\", key = 5, key = [\"a\", \"b\"], [section]".to_owned(),
+    }
+}

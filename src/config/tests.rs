@@ -1,0 +1,419 @@
+//! Configurations that are accepted, and what people are told about those that are not.
+
+use std::fs;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn parsed(text: &str) -> Config {
+    Config::parse(text, "f.toml", None).unwrap_or_else(|error| panic!("{text}\n{error}"))
+}
+
+fn refused(text: &str) -> String {
+    Config::parse(text, "f.toml", None).expect_err(text).to_string()
+}
+
+/// Everything but `optional_ipv6`, which depends on who wrote an address and not on the address.
+fn values(config: &Config) -> String {
+    format!("{:?}", Config { optional_ipv6: true, ..config.clone() })
+}
+
+#[test]
+fn the_embedded_file_says_what_holds_without_it() {
+    assert_eq!(values(&parsed(EMBEDDED)), values(&Config::embedded()));
+}
+
+#[test]
+fn a_key_that_is_left_out_has_the_embedded_value() {
+    let keys = EMBEDDED.lines().filter(|line| !line.starts_with('#') && line.contains(" = "));
+    for key in keys.clone() {
+        let without = EMBEDDED.replace(&format!("\n{key}\n"), "\n");
+        assert_ne!(without, EMBEDDED, "{key}");
+        assert_eq!(values(&parsed(&without)), values(&Config::embedded()), "{key}");
+    }
+    assert_eq!(keys.count(), 26, "every key of the reference is met");
+}
+
+#[test]
+fn the_embedded_default_listens_on_loopback_alone() {
+    let config = Config::embedded();
+    let listen = &config.listen;
+    assert!(listen.udp.iter().chain(&listen.http).chain(&listen.admin).all(|a| a.ip().is_loopback()));
+    assert!(config.relay.addresses.iter().all(IpAddr::is_loopback));
+    assert!(config.credentials.secrets.is_empty(), "a committed secret would be a public password");
+}
+
+#[test]
+fn only_the_embedded_ipv6_addresses_are_optional() {
+    assert!(Config::embedded().optional_ipv6);
+    assert!(parsed("[listen]\nudp = [\"127.0.0.1:0\"]").optional_ipv6);
+    assert!(!parsed("[listen]\nudp = [\"[::1]:0\"]").optional_ipv6);
+    assert!(!parsed("[listen]\nadmin = [\"127.0.0.1:0\", \"[::1]:0\"]").optional_ipv6);
+    assert!(!parsed("[relay]\naddresses = [\"::1\"]").optional_ipv6);
+}
+
+#[test]
+fn a_public_server() {
+    let config = parsed(
+        r#"
+        realm = "example.org"
+        listen.udp = ["0.0.0.0:3478", "[::]:3478"]
+        listen.http = ["0.0.0.0:0"]
+        listen.admin = []
+        listen.tcp = []
+        [relay]
+        addresses = ["0.0.0.0", "2001:db8::10"]
+        public_addresses = ["203.0.113.10"]
+        ports = "50000 - 50000"
+        port_rest = "1m 30s"
+        shards = 0x2
+        [credentials]
+        secrets = ["north-north", "south-south"]
+        ttl = "7days"
+        [peers]
+        allow = ["10.1.0.0/16", "fd00::/8"]
+        deny = ["198.51.100.7", "2001:db8::7"]
+        [quota]
+        allocations_per_user = 0
+        [ice]
+        open_to_everyone = true
+        transport_policy = "relay"
+        urls = ["turn:example.org:3478?transport=udp"]
+        api_keys = []
+        [signaling]
+        max_message = "16KiB"
+        allowed_origins = ["https://example.org", "http://localhost:3000"]
+        "#,
+    );
+    assert_eq!(config.realm, "example.org");
+    assert_eq!(config.listen.http, ["0.0.0.0:0".parse().unwrap()]);
+    assert!(config.listen.admin.is_empty());
+    assert_eq!(config.relay.ports, 50_000..=50_000);
+    assert_eq!(config.relay.port_rest, Duration::from_secs(90));
+    assert_eq!(config.relay.shards, 2);
+    assert_eq!(config.credentials.secrets, ["north-north", "south-south"]);
+    assert_eq!(config.credentials.ttl, crate::credentials::MAX_TTL);
+    assert_eq!(format!("{:?}", config.peers.deny), "[198.51.100.7/32, 2001:db8::7/128]");
+    assert_eq!(config.quota.allocations_per_user, 0);
+    assert_eq!(config.ice.transport_policy, TransportPolicy::Relay);
+    assert_eq!(config.signaling.max_message, 16 << 10);
+    assert_eq!(config.signaling.allowed_origins.len(), 2);
+}
+
+#[test]
+fn secret_files_come_behind_secrets_and_start_from_the_file_s_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("north"), "north-north\n").unwrap();
+    fs::write(dir.path().join("turnserver.toml"), "credentials.secret_files = [\"north\"]").unwrap();
+    let config = Config::load(Some(&dir.path().join("turnserver.toml"))).unwrap();
+    assert_eq!(config.credentials.secrets, ["north-north"]);
+
+    let both = "credentials.secrets = [\"south-south\"]\ncredentials.secret_files = [\"north\"]";
+    let config = Config::parse(both, "f.toml", Some(dir.path())).unwrap();
+    assert_eq!(config.credentials.secrets, ["south-south", "north-north"]);
+
+    fs::write(dir.path().join("north"), "x\n".repeat(4096)).unwrap();
+    let error = Config::parse(both, "f.toml", Some(dir.path())).unwrap_err().to_string();
+    assert!(error.contains("longer than 4096 bytes"), "{error}");
+    fs::write(dir.path().join("north"), " short \n").unwrap();
+    let error = Config::parse(both, "f.toml", Some(dir.path())).unwrap_err().to_string();
+    assert!(error.contains("a secret of 5 characters"), "{error}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let error = Config::load(Some(Path::new("/nowhere/turnserver.toml"))).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "/nowhere/turnserver.toml: No such file or directory (os error 2)\n  \
+         remedy: name a file that this user can read: --config FILE"
+    );
+}
+
+/// One mistake each: the text, and all that is shown.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "realm = 5",
+        r#"
+f.toml:1:9: `realm`: a whole number is not a text in quotes
+  1 | realm = 5
+    |         ^
+  remedy: write a text in quotes"#,
+    ),
+    (
+        "realm = \"the \\\"best\\\"\"",
+        r#"
+f.toml:1:9: `realm`: '"' cannot stand in a realm
+  1 | realm = "the \"best\""
+    |         ^^^^^^^^^^^^^^
+  remedy: no quotes, backslashes or control characters, such as a domain name"#,
+    ),
+    (
+        "# comment\nrelm = \"x\"",
+        r#"
+f.toml:2:1: `relm` is not a key
+  2 | relm = "x"
+    | ^^^^
+  remedy: did you mean `realm`?"#,
+    ),
+    (
+        "[signaling]\nclowns = 3",
+        r#"
+f.toml:2:1: `signaling.clowns` is not a key
+  2 | clowns = 3
+    | ^^^^^^
+  remedy: remove it; known here: max_rooms, max_members, max_message, allowed_origins"#,
+    ),
+    (
+        "listen = 3",
+        r#"
+f.toml:1:10: `listen` is a section, not a whole number
+  1 | listen = 3
+    |          ^
+  remedy: a line [listen] with its keys below"#,
+    ),
+    (
+        "realm = \"a",
+        r#"
+f.toml:1:11: invalid basic string, expected `"`
+  1 | realm = "a
+    |           ^
+  remedy: TOML is written: key = "text", key = 5, key = ["a", "b"], [section]"#,
+    ),
+    (
+        "realm = \"a\"\nrealm = \"b\"",
+        r#"
+f.toml:2:1: duplicate key
+  2 | realm = "b"
+    | ^^^^^
+  remedy: TOML is written: key = "text", key = 5, key = ["a", "b"], [section]"#,
+    ),
+    (
+        "[listen]\nudp = [\"[::]:3478\", \"1.2.3.4\"]",
+        r#"
+f.toml:2:21: `listen.udp`: "1.2.3.4" is not a socket address
+  2 | udp = ["[::]:3478", "1.2.3.4"]
+    |                     ^^^^^^^^^
+  remedy: the port is missing: "1.2.3.4:3478""#,
+    ),
+    (
+        "[listen]\nudp = [\"[::]:3478\", \"[0::0]:3478\"]",
+        r#"
+f.toml:2:21: `listen.udp`: this is in the list twice
+  2 | udp = ["[::]:3478", "[0::0]:3478"]
+    |                     ^^^^^^^^^^^^^
+  remedy: remove one of the two"#,
+    ),
+    (
+        "[listen]\nhttp = [\"0.0.0.0:80\"]",
+        r#"
+f.toml:2:9: `listen.http`: whoever reaches 0.0.0.0:80 gets relay credentials, because ice.access is "open"
+  2 | http = ["0.0.0.0:80"]
+    |         ^^^^^^^^^^^^
+  remedy: say it twice with `open_to_everyone = true` under [ice], or listen on "127.0.0.1:8080""#,
+    ),
+    (
+        "[listen]\ntls = [\"0.0.0.0:443\"]",
+        r#"
+f.toml:2:7: `listen.tls` is not in this version
+  2 | tls = ["0.0.0.0:443"]
+    |       ^^^^^^^^^^^^^^^
+  remedy: remove it; for HTTPS put a reverse proxy before `listen.http`"#,
+    ),
+    (
+        "[tls]\ncert = \"a\"",
+        r#"
+f.toml:1:1: `tls` is not in this version
+  1 | [tls]
+    | ^^^^^
+  remedy: remove [tls]; for HTTPS put a reverse proxy before `listen.http`"#,
+    ),
+    (
+        "[relay]\naddresses = [\"0.0.0.0\"]",
+        r#"
+f.toml:2:14: `relay.addresses`: 0.0.0.0 is nothing that clients can be told
+  2 | addresses = ["0.0.0.0"]
+    |              ^^^^^^^^^
+  remedy: this machine's own IPv4 address, or beside it the public one in `public_addresses`"#,
+    ),
+    (
+        "[relay]\naddresses = [\"10.0.0.1\", \"10.0.0.2\"]",
+        r#"
+f.toml:2:26: `relay.addresses`: a second IPv4 address
+  2 | addresses = ["10.0.0.1", "10.0.0.2"]
+    |                          ^^^^^^^^^^
+  remedy: keep one IPv4 address"#,
+    ),
+    (
+        "[relay]\naddresses = [\"10.0.0.1\"]\npublic_addresses = [\"2001:db8::1\"]",
+        r#"
+f.toml:2:13: `relay.addresses`: no IPv6 address to go with the public address 2001:db8::1
+  2 | addresses = ["10.0.0.1"]
+    |             ^^^^^^^^^^^^
+  remedy: add the machine's own IPv6 address, or remove the public one"#,
+    ),
+    (
+        "[relay]\nports = \"49152-70000\"",
+        r#"
+f.toml:2:9: `relay.ports`: 70000 is not a port
+  2 | ports = "49152-70000"
+    |         ^^^^^^^^^^^^^
+  remedy: two ports between 1024 and 65535, low-high, as in "49152-65535""#,
+    ),
+    (
+        "[credentials]\nttl = \"2s\"",
+        r#"
+f.toml:2:7: `credentials.ttl`: "2s" is out of bounds
+  2 | ttl = "2s"
+    |       ^^^^
+  remedy: a duration from "10s" to "7days", such as "90s", "10m" or "1h 30m""#,
+    ),
+    (
+        "[credentials]\nsecrets = [\"geheim\"]",
+        r#"
+f.toml:2:12: `credentials.secrets`: a secret of 6 characters can be guessed, and whoever has it relays without limit
+  remedy: at least 8 characters, better 32 random ones: openssl rand -base64 24"#,
+    ),
+    (
+        "[credentials]\nsecret_files = [\"/nowhere\"]",
+        r#"
+f.toml:2:17: `credentials.secret_files`: /nowhere: No such file or directory (os error 2)
+  2 | secret_files = ["/nowhere"]
+    |                 ^^^^^^^^^^
+  remedy: a text file with one secret that this user can read"#,
+    ),
+    (
+        "[peers]\nallow = [\"10.0.0.0/33\"]",
+        r#"
+f.toml:2:10: `peers.allow`: "33" is not the length of an IPv4 range
+  2 | allow = ["10.0.0.0/33"]
+    |          ^^^^^^^^^^^^^
+  remedy: a length from 0 to 32 behind the slash, such as "10.0.0.0/32""#,
+    ),
+    (
+        "[peers]\ndeny = [\"10.1.2.3/8\"]",
+        r#"
+f.toml:2:9: `peers.deny`: 10.1.2.3/8 has address bits behind its length of 8
+  2 | deny = ["10.1.2.3/8"]
+    |         ^^^^^^^^^^^^
+  remedy: "10.0.0.0/8" for the whole range, "10.1.2.3" for the one address"#,
+    ),
+    (
+        "[quota]\nbandwidth_per_allocation = \"1MB\"",
+        r#"
+f.toml:2:28: `quota.bandwidth_per_allocation`: "1MB" is not in this version
+  2 | bandwidth_per_allocation = "1MB"
+    |                            ^^^^^
+  remedy: "0", the only choice in this version"#,
+    ),
+    (
+        "[signaling]\nmax_message = \"64 apples\"\nmax_rooms = -1",
+        r#"
+f.toml:2:15: `signaling.max_message`: "64 apples" is not a size
+  2 | max_message = "64 apples"
+    |               ^^^^^^^^^^^
+  remedy: a size from "4.0 KiB" to "1.0 MiB"
+
+f.toml:3:13: `signaling.max_rooms`: -1 is out of bounds
+  3 | max_rooms = -1
+    |             ^^
+  remedy: a whole number from 1 to 1000000"#,
+    ),
+];
+
+#[test]
+fn a_mistake_is_shown_with_its_place_reason_and_remedy() {
+    for (text, shown) in MISTAKES {
+        assert_eq!(refused(text), shown.trim_start(), "{text}");
+    }
+}
+
+#[test]
+fn values_that_are_close_to_good_ones_are_refused() {
+    let bad = [
+        "realm = \"\"",
+        "listen.udp = [\"localhost:3478\"]",
+        "listen.udp = [\"::1:3478\"]",
+        "listen.udp = \"127.0.0.1:3478\"",
+        "listen.tcp = [\"127.0.0.1:3478\"]",
+        "listen.http = [\"[::]:80\"]",
+        "relay.addresses = []",
+        "relay.addresses = [\"224.0.0.1\"]",
+        "relay.addresses = [\"ff02::1\"]",
+        "relay.addresses = [\"255.255.255.255\"]",
+        "relay.public_addresses = [\"0.0.0.0\"]",
+        "relay.ports = \"1023-2000\"",
+        "relay.ports = \"3000-2000\"",
+        "relay.ports = \"3000\"",
+        "relay.ports = [3000, 4000]",
+        "relay.port_rest = \"120\"",
+        "relay.port_rest = \"2h\"",
+        "relay.shards = 257",
+        "credentials.ttl = \"8days\"",
+        "credentials.ttl = 600",
+        "peers.allow = [\"10.0.0.0/\"]",
+        "peers.allow = [\"10.0.0/8\"]",
+        "peers.allow = [\"::/129\"]",
+        "peers.allow = [\"10.0.0.0/8\", \"10.0.0.0/8\"]",
+        "quota.allocations = 0",
+        "quota.allocations = 4294967297",
+        "quota.allocations_per_user = 4294967296",
+        "ice.access = \"token\"",
+        "ice.open_to_everyone = \"yes\"",
+        "ice.transport_policy = \"direct\"",
+        "ice.urls = [\"http://example.org\"]",
+        "ice.api_keys = [\"key\"]",
+        "signaling.resume_window = \"30s\"",
+        "signaling.max_members = 1",
+        "signaling.max_message = \"1KiB\"",
+        "signaling.allowed_origins = [\"*\"]",
+        "signaling.allowed_origins = [\"null\"]",
+        "signaling.allowed_origins = [\"https://example.org/\"]",
+        "signaling.allowed_origins = [\"https://Example.org\"]",
+        "signaling.allowed_origins = [\"https://example.org:443\"]",
+    ];
+    for text in bad {
+        let error = refused(text);
+        assert!(error.starts_with("f.toml:1:") && error.contains("\n  remedy: "), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let unclosed = ["credentials.secrets = [\"geheim\"", "[credentials]\nsecrets = [\n\"geheim"];
+    for text in unclosed
+        .into_iter()
+        .chain(["credentials.secrets = \"geheimnis\"", "credentials = { secrets = [\"geheim\"] }"])
+    {
+        let error = refused(text);
+        assert!(!error.contains("geheim"), "{text}\n{error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_configuration_or_a_mistake(text in "\\PC{0,200}") {
+        let _ = Config::parse(&text, "f.toml", None).map_err(|error| error.to_string());
+    }
+
+    /// Texts that get past the TOML parser: a key of ours with any string, or any value.
+    #[test]
+    fn any_value_is_accepted_or_shown_with_its_place(
+        key in prop::sample::select(EMBEDDED.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(" = ")).map(|(key, _)| key).filter(|key| *key != "secret_files").collect::<Vec<_>>()),
+        section in prop::sample::select(vec!["listen", "relay", "credentials", "peers", "quota", "ice", "signaling"]),
+        value in "\"[0-9a-z:./\\[\\] -]{0,20}\"|\\[\"[0-9a-f:./-]{0,20}\"\\]|[0-9]{1,30}|-1|1\\.5|true|\\{\\}|1979-05-27",
+    ) {
+        let text = format!("[{section}]\n{key} = {value}\n");
+        if let Err(error) = Config::parse(&text, "f.toml", None) {
+            prop_assert!(error.to_string().starts_with("f.toml:2:"), "{}", error);
+        }
+    }
+
+    #[test]
+    fn any_change_of_a_character_is_survived(at in 0..EMBEDDED.len(), with in any::<char>()) {
+        let at = EMBEDDED.floor_char_boundary(at);
+        let text = format!("{}{with}{}", &EMBEDDED[..at], &EMBEDDED[at..]);
+        let _ = Config::parse(&text, "f.toml", None).map_err(|error| error.to_string());
+    }
+}

@@ -1,0 +1,316 @@
+//! What each kind of value may be. Each function turns one value of the file into its type, or says what is wrong.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::mistake::Mistake;
+use super::reader::Value;
+use super::{IceUrl, TransportPolicy};
+
+type Read<T> = Result<T, Mistake>;
+
+/// A list of `read`, without duplicates.
+pub(super) fn list<T: PartialEq>(value: &Value<'_>, read: impl Fn(&Value<'_>) -> Read<T>) -> Read<Vec<T>> {
+    let mut list = Vec::new();
+    for item in value.items()? {
+        let parsed = read(&item)?;
+        if list.contains(&parsed) {
+            return Err(item.wrong("this is in the list twice", "remove one of the two"));
+        }
+        list.push(parsed);
+    }
+    Ok(list)
+}
+
+/// A number within `bounds`.
+pub(super) fn number<T: TryFrom<u64>>(value: &Value<'_>, bounds: &RangeInclusive<u64>) -> Read<T> {
+    let number = value.integer(bounds)?;
+    T::try_from(number).map_err(|_| value.wrong(format!("{number} is out of bounds"), "a smaller number"))
+}
+
+/// A realm: what fits in the REALM attribute (RFC 8489 section 14.9: fewer than 128 characters) and in a quoted
+/// string of any client.
+pub(super) fn realm(value: &Value<'_>) -> Read<String> {
+    let realm = value.text()?;
+    let length = realm.chars().count();
+    if !(1..=127).contains(&length) {
+        return Err(value.wrong(format!("{length} characters"), "1 to 127 characters, such as a domain name"));
+    }
+    match realm.chars().find(|c| c.is_control() || matches!(c, '"' | '\\')) {
+        Some(c) => Err(value.wrong(
+            format!("{c:?} cannot stand in a realm"),
+            "no quotes, backslashes or control characters, such as a domain name",
+        )),
+        None => Ok(realm.to_owned()),
+    }
+}
+
+/// Where to listen. Port 0 is the system's choice.
+pub(super) fn socket_address(value: &Value<'_>) -> Read<SocketAddr> {
+    let text = value.text()?;
+    text.parse().map_err(|_| {
+        let remedy = match text.parse::<IpAddr>() {
+            Ok(IpAddr::V4(_)) => format!("the port is missing: \"{text}:3478\""),
+            Ok(IpAddr::V6(_)) => format!("brackets and a port: \"[{text}]:3478\""),
+            Err(_) => "an IP address and a port, such as \"0.0.0.0:3478\" or \"[::]:3478\"".to_owned(),
+        };
+        value.wrong(format!("{text:?} is not a socket address"), remedy)
+    })
+}
+
+/// Addresses, at most one per family.
+pub(super) fn one_per_family(
+    value: &Value<'_>,
+    read: impl Fn(&Value<'_>) -> Read<IpAddr>,
+) -> Read<Vec<IpAddr>> {
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for item in value.items()? {
+        let address = read(&item)?;
+        if addresses.iter().any(|other| other.is_ipv4() == address.is_ipv4()) {
+            let family = family(address);
+            return Err(
+                item.wrong(format!("a second {family} address"), format!("keep one {family} address"))
+            );
+        }
+        addresses.push(address);
+    }
+    Ok(addresses)
+}
+
+/// An address that a socket can have.
+pub(super) fn unicast(value: &Value<'_>) -> Read<IpAddr> {
+    let text = value.text()?;
+    let remedy = "an address without a port, such as \"203.0.113.10\" or \"2001:db8::10\"";
+    let address: IpAddr =
+        text.parse().map_err(|_| value.wrong(format!("{text:?} is not an IP address"), remedy))?;
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    if address.is_multicast() || broadcast {
+        return Err(value.wrong(format!("{address} is not the address of one machine"), remedy));
+    }
+    Ok(address)
+}
+
+/// An address that clients are told.
+pub(super) fn public_address(value: &Value<'_>) -> Read<IpAddr> {
+    let address = unicast(value)?;
+    if address.is_unspecified() {
+        return Err(value.wrong(
+            format!("clients cannot send to {address}"),
+            "the address under which the internet sees this server",
+        ));
+    }
+    Ok(address)
+}
+
+/// Where relay sockets bind: at least one address, and each fit to be told to clients unless a public address of its
+/// family is told instead.
+pub(super) fn relay_addresses(value: &Value<'_>, public: &[IpAddr]) -> Read<Vec<IpAddr>> {
+    let same_family = |a: &IpAddr, b: &IpAddr| a.is_ipv4() == b.is_ipv4();
+    let addresses = one_per_family(value, |item| {
+        let address = unicast(item)?;
+        if address.is_unspecified() && !public.iter().any(|public| same_family(public, &address)) {
+            return Err(item.wrong(
+                format!("{address} is nothing that clients can be told"),
+                format!(
+                    "this machine's own {} address, or beside it the public one in `public_addresses`",
+                    family(address)
+                ),
+            ));
+        }
+        Ok(address)
+    })?;
+    if addresses.is_empty() {
+        return Err(value.wrong("no address to relay from", "one address of this machine per family"));
+    }
+    match public.iter().find(|public| !addresses.iter().any(|address| same_family(public, address))) {
+        Some(public) => Err(value.wrong(
+            format!("no {} address to go with the public address {public}", family(*public)),
+            format!("add the machine's own {} address, or remove the public one", family(*public)),
+        )),
+        None => Ok(addresses),
+    }
+}
+
+/// The name of an address family.
+fn family(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "IPv4" } else { "IPv6" }
+}
+
+/// `"low-high"`, above the ports of system services.
+pub(super) fn ports(value: &Value<'_>) -> Read<RangeInclusive<u16>> {
+    let remedy = "two ports between 1024 and 65535, low-high, as in \"49152-65535\"";
+    let text = value.text()?;
+    let Some((low, high)) = text.split_once('-') else {
+        return Err(value.wrong(format!("{text:?} is not a range"), remedy));
+    };
+    let port = |text: &str| {
+        let text = text.trim();
+        text.parse::<u16>().map_err(|_| value.wrong(format!("{text} is not a port"), remedy))
+    };
+    let (low, high) = (port(low)?, port(high)?);
+    if low < 1024 {
+        return Err(value.wrong(format!("{low} is below 1024, where system services listen"), remedy));
+    }
+    if low > high {
+        return Err(value.wrong(format!("{low} is above {high}"), remedy));
+    }
+    Ok(low..=high)
+}
+
+/// A duration within `bounds`.
+pub(super) fn duration(value: &Value<'_>, bounds: &RangeInclusive<Duration>) -> Read<Duration> {
+    let text = value.text()?;
+    let (low, high) =
+        (humantime::format_duration(*bounds.start()), humantime::format_duration(*bounds.end()));
+    let remedy = format!("a duration from \"{low}\" to \"{high}\", such as \"90s\", \"10m\" or \"1h 30m\"");
+    match humantime::parse_duration(text) {
+        Ok(duration) if bounds.contains(&duration) => Ok(duration),
+        Ok(_) => Err(value.wrong(format!("{text:?} is out of bounds"), remedy)),
+        Err(_) => Err(value.wrong(format!("{text:?} is not a duration"), remedy)),
+    }
+}
+
+/// A size in bytes within `bounds`.
+pub(super) fn size(value: &Value<'_>, bounds: &RangeInclusive<u64>) -> Read<usize> {
+    let text = value.text()?;
+    let show = |bytes| bytesize::ByteSize(bytes).display().iec().to_string();
+    let remedy = format!("a size from \"{}\" to \"{}\"", show(*bounds.start()), show(*bounds.end()));
+    match text.parse::<bytesize::ByteSize>() {
+        Ok(size) if bounds.contains(&size.as_u64()) => usize::try_from(size.as_u64())
+            .map_err(|_| value.wrong("this machine's memory is smaller", remedy)),
+        Ok(_) => Err(value.wrong(format!("{text:?} is out of bounds"), remedy)),
+        Err(_) => Err(value.wrong(format!("{text:?} is not a size"), remedy)),
+    }
+}
+
+/// A text of which this version knows one only.
+pub(super) fn only(value: &Value<'_>, only: &str) -> Read<()> {
+    match value.text()? {
+        text if text == only => Ok(()),
+        text => Err(value.wrong(
+            format!("{text:?} is not in this version"),
+            format!("\"{only}\", the only choice in this version"),
+        )),
+    }
+}
+
+/// Shorter than this, a secret can be guessed from one captured message, and whoever has it relays without limit.
+const SHORTEST_SECRET: usize = 8;
+
+/// A secret in the file itself. Errors never show it.
+pub(super) fn secret(value: &Value<'_>) -> Read<String> {
+    strong(value, value.text()?)
+}
+
+/// A secret in a file of its own; the newline at its end does not count. Errors never show it.
+pub(super) fn secret_file(value: &Value<'_>, dir: Option<&Path>) -> Read<String> {
+    // More than a secret needs; keeps a path such as /dev/zero from being read for ever.
+    const LONGEST: u64 = 4096;
+    let path = dir.unwrap_or(Path::new("")).join(value.text()?);
+    let mut text = String::new();
+    File::open(&path)
+        .and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
+        .and_then(|read| match read as u64 > LONGEST {
+            true => Err(io::Error::other("longer than 4096 bytes")),
+            false => Ok(()),
+        })
+        .map_err(|error| {
+            value.wrong(
+                format!("{}: {error}", path.display()),
+                "a text file with one secret that this user can read",
+            )
+        })?;
+    strong(value, text.trim())
+}
+
+fn strong(value: &Value<'_>, secret: &str) -> Read<String> {
+    match secret.chars().count() {
+        length if length < SHORTEST_SECRET => Err(value.wrong(
+            format!(
+                "a secret of {length} characters can be guessed, and whoever has it relays without limit"
+            ),
+            format!("at least {SHORTEST_SECRET} characters, better 32 random ones: openssl rand -base64 24"),
+        )),
+        _ => Ok(secret.to_owned()),
+    }
+}
+
+/// A range of addresses; an address alone is a range of one.
+pub(super) fn network(value: &Value<'_>) -> Read<IpNet> {
+    let text = value.text()?;
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.into());
+    }
+    let network: IpNet = text.parse().map_err(|_| {
+        let (address, length) = text.split_once('/').unwrap_or((text, ""));
+        match address.parse::<IpAddr>() {
+            Ok(address) => {
+                let longest = if address.is_ipv4() { 32 } else { 128 };
+                value.wrong(
+                    format!("{length:?} is not the length of an {} range", family(address)),
+                    format!("a length from 0 to {longest} behind the slash, such as \"{address}/{longest}\""),
+                )
+            }
+            Err(_) => value.wrong(
+                format!("{text:?} is not a range of addresses"),
+                "an address, a slash and a length, such as \"10.1.0.0/16\" or \"fd00::/8\"",
+            ),
+        }
+    })?;
+    if network != network.trunc() {
+        // Whoever wrote it may have meant the address or the whole range: an access list must not guess.
+        return Err(value.wrong(
+            format!("{network} has address bits behind its length of {}", network.prefix_len()),
+            format!(
+                "\"{}\" for the whole range, \"{}\" for the one address",
+                network.trunc(),
+                network.addr()
+            ),
+        ));
+    }
+    Ok(network)
+}
+
+/// What pages are told.
+pub(super) fn transport_policy(value: &Value<'_>) -> Read<TransportPolicy> {
+    match value.text()? {
+        "all" => Ok(TransportPolicy::All),
+        "relay" => Ok(TransportPolicy::Relay),
+        text => Err(value.wrong(format!("{text:?} is not a policy"), "\"all\" or \"relay\"")),
+    }
+}
+
+/// A STUN or TURN URL.
+pub(super) fn ice_url(value: &Value<'_>) -> Read<String> {
+    let text = value.text()?;
+    match text.parse::<IceUrl>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(value.wrong(error, "such as \"turn:turn.example.org:3478?transport=udp\"")),
+    }
+}
+
+/// An origin exactly as browsers send it (RFC 6454 section 6.2), because it is compared as a text.
+pub(super) fn origin(value: &Value<'_>) -> Read<String> {
+    let text = value.text()?;
+    let (scheme, host) = text.split_once("://").unwrap_or(("", text));
+    let reason = if !matches!(scheme, "https" | "http") {
+        "an origin begins with https:// or http://; there is no wildcard"
+    } else if host.is_empty()
+        || host.contains(|c: char| !c.is_ascii_graphic() || "/?#@\\*\"<>^`{|}".contains(c))
+    {
+        "an origin is scheme, host and port only, without a path or a wildcard"
+    } else if host.contains(|c: char| c.is_ascii_uppercase()) {
+        "browsers send hosts in small letters"
+    } else if host.strip_suffix(if scheme == "https" { ":443" } else { ":80" }).is_some() {
+        "browsers leave out the port that the scheme has by default"
+    } else {
+        return Ok(text.to_owned());
+    };
+    Err(value.wrong(reason, "as the browser's Origin header has it, such as \"https://example.org\""))
+}

@@ -1,0 +1,58 @@
+//! `/metrics` and `/healthz`, for the operator.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::metrics::Metrics;
+
+/// Asks the parts of the process whether they live; the composition root knows them.
+#[derive(Clone)]
+pub struct Health(Arc<dyn Fn() -> Vec<String> + Send + Sync>);
+
+impl Health {
+    /// `down` names the parts that do not live, at the moment it is called.
+    pub fn new(down: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(down))
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Health(down: {:?})", (self.0)())
+    }
+}
+
+/// What the admin pages are made from.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// What was counted.
+    pub metrics: Metrics,
+    /// What lives.
+    pub health: Health,
+}
+
+pub(super) fn router(admin: Admin) -> Router {
+    Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(Arc::new(admin))
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    let headers = [(header::CONTENT_TYPE, Metrics::CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
+    (headers, admin.metrics.render()).into_response()
+}
+
+/// 200 `ok`, or 503 and one line for each part that is down.
+async fn healthz(State(admin): State<Arc<Admin>>) -> Response {
+    let down = (admin.health.0)();
+    let (status, text) = if down.is_empty() {
+        (StatusCode::OK, "ok\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, down.iter().map(|part| format!("down: {part}\n")).collect())
+    };
+    (status, [(header::CACHE_CONTROL, "no-store")], text).into_response()
+}

@@ -1,0 +1,42 @@
+//! The call page and its files, embedded in the binary, compressed, with ETag.
+
+use std::sync::LazyLock;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use memory_serve::CacheControl;
+
+/// The client module, which developers may import into pages of their own.
+const MODULE: &str = "/byway.js";
+
+/// The routes of all files; `/` is `index.html`.
+pub(super) fn router() -> Router {
+    // Compressing takes a while and the result is leaked: once per process.
+    static FILES: LazyLock<Router> = LazyLock::new(|| {
+        memory_serve::load!()
+            .index_file(Some("/index.html"))
+            .enable_gzip(true)
+            .enable_brotli(true)
+            // Always ask, usually get a 304: an upgraded server never runs an old module with a new page.
+            .html_cache_control(CacheControl::NoCache)
+            .cache_control(CacheControl::NoCache)
+            .into_router()
+    });
+    FILES.clone().layer(from_fn(share))
+}
+
+/// Lets pages of any origin load [`MODULE`], which holds no secret.
+async fn share(request: Request, next: Next) -> Response {
+    let shared = request.uri().path() == MODULE;
+    let mut response = next.run(request).await;
+    if shared {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        let policy = HeaderName::from_static("cross-origin-resource-policy");
+        headers.insert(policy, HeaderValue::from_static("cross-origin"));
+    }
+    response
+}

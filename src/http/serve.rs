@@ -1,0 +1,237 @@
+//! Plain HTTP connections: accepted, bounded in number, size and time, and closed in good order.
+//!
+//! `axum::serve` sets none of these limits, so connections are handed to hyper here.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tower::ServiceExt as _;
+
+use crate::metrics::HttpCounters;
+
+/// What bounds HTTP connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at one time, WebSockets among them.
+    pub connections: usize,
+    /// Connections of one address (v6: of one /64) at one time. High enough for a carrier's address with thousands of
+    /// honest clients behind it, most of whom are between two requests. Loopback is exempt: that is a reverse proxy,
+    /// which has limits of its own.
+    pub connections_per_address: usize,
+    /// Bytes of a request's head. hyper takes no less than 8 KiB.
+    pub max_head: usize,
+    /// How long a client may take over a request's head, and how long a connection may wait for the next one.
+    pub head_within: Duration,
+    /// How long a connection that is no WebSocket may live, whatever the client does.
+    pub max_age: Duration,
+    /// How long a connection may take over its last response when it has to end.
+    pub close_within: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 8_192,
+            connections_per_address: 1_024,
+            max_head: 8 * 1_024,
+            head_within: Duration::from_secs(5),
+            max_age: Duration::from_secs(60),
+            close_within: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Serves `router` on all `listeners` until `shutdown`, then lets what is under way finish.
+///
+/// WebSockets have left HTTP by then: [`crate::signaling::Hub::shut_down`] says goodbye to them.
+pub async fn serve(
+    listeners: Vec<TcpListener>,
+    router: Router,
+    limits: Limits,
+    counters: Arc<HttpCounters>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let gate = Arc::new(Gate { limits, counters, open: Mutex::default() });
+    let (stop, stopping) = watch::channel(());
+    let mut doors = JoinSet::new();
+    for listener in listeners {
+        doors.spawn(accept(listener, router.clone(), gate.clone(), stopping.clone()));
+    }
+    drop(stopping);
+    shutdown.await;
+    // The doors and every connection hold a receiver until they are done.
+    stop.send_replace(());
+    stop.closed().await;
+}
+
+async fn accept(listener: TcpListener, router: Router, gate: Arc<Gate>, mut stopping: watch::Receiver<()>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopping.changed() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                if let Some(slot) = Gate::admit(&gate, peer.ip()) {
+                    tokio::spawn(connection(stream, peer, slot, router.clone(), stopping.clone()));
+                }
+            }
+            // Most likely out of file descriptors. The connection stays in the backlog, so without a pause this loop
+            // would spin until another one closes.
+            Err(error) => {
+                tracing::debug!(%error, "cannot accept an HTTP connection");
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    slot: Arc<Slot>,
+    router: Router,
+    mut stopping: watch::Receiver<()>,
+) {
+    let limits = slot.gate.limits;
+    // Signals are small and urgent. A socket that refuses the option is merely slower.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        request.extensions_mut().insert(slot.clone());
+        router.clone().oneshot(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_within)
+        .max_buf_size(limits.max_head)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // Errors are the client's: a head too large or too slow, or a connection that broke. hyper has answered.
+        _ = &mut connection => return,
+        () = sleep(limits.max_age) => {}
+        _ = stopping.changed() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(limits.close_within, connection).await;
+}
+
+/// Counts connections.
+#[derive(Debug)]
+struct Gate {
+    limits: Limits,
+    counters: Arc<HttpCounters>,
+    /// A `std` mutex: held for a look-up, never across an await.
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    total: usize,
+    by_address: BTreeMap<IpAddr, usize>,
+}
+
+/// A connection's place among those counted; given back when the last owner drops it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    gate: Arc<Gate>,
+    address: IpAddr,
+}
+
+impl Gate {
+    fn admit(gate: &Arc<Self>, ip: IpAddr) -> Option<Arc<Slot>> {
+        let address = subscriber(ip);
+        let mut open = gate.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.total >= gate.limits.connections {
+            gate.counters.refused_total.add(1);
+            return None;
+        }
+        let of_address = open.by_address.get(&address).copied().unwrap_or(0);
+        if of_address >= gate.limits.connections_per_address && !address.is_loopback() {
+            gate.counters.refused_address.add(1);
+            return None;
+        }
+        open.total += 1;
+        open.by_address.insert(address, of_address + 1);
+        gate.counters.connections.add(1);
+        Some(Arc::new(Slot { gate: gate.clone(), address }))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut open = self.gate.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.total -= 1;
+        self.gate.counters.connections.subtract(1);
+        if let Some(of_address) = open.by_address.get_mut(&self.address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                open.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Whom an address belongs to: a v6 subscriber owns a whole /64, and a mapped v4 address is a v4 address.
+fn subscriber(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(connections: usize, connections_per_address: usize) -> Arc<Gate> {
+        let limits = Limits { connections, connections_per_address, ..Limits::default() };
+        Arc::new(Gate { limits, counters: Arc::default(), open: Mutex::default() })
+    }
+
+    fn admit(gate: &Arc<Gate>, ip: &str) -> Option<Arc<Slot>> {
+        Gate::admit(gate, ip.parse().unwrap())
+    }
+
+    #[test]
+    fn one_address_cannot_take_all_places() {
+        let gate = gate(9, 2);
+        let slots = [admit(&gate, "192.0.2.1"), admit(&gate, "::ffff:192.0.2.1")];
+        assert!(slots.iter().all(Option::is_some));
+        assert!(admit(&gate, "192.0.2.1").is_none());
+        assert!(admit(&gate, "192.0.2.2").is_some());
+        let v6 = [admit(&gate, "2001:db8::1"), admit(&gate, "2001:db8::ffff:2")];
+        assert!(v6.iter().all(Option::is_some));
+        assert!(admit(&gate, "2001:db8::3").is_none());
+        assert!(admit(&gate, "2001:db8:0:1::3").is_some());
+        let proxied: Vec<_> = (0..4).map(|_| admit(&gate, "127.0.0.1")).collect();
+        assert!(proxied.iter().all(Option::is_some));
+        assert_eq!(gate.counters.refused_address.get(), 2);
+    }
+
+    #[test]
+    fn places_are_given_back_and_nothing_is_kept() {
+        let gate = gate(2, 2);
+        let slots = [admit(&gate, "127.0.0.1"), admit(&gate, "192.0.2.1")];
+        assert!(admit(&gate, "192.0.2.2").is_none());
+        assert_eq!((gate.counters.connections.get(), gate.counters.refused_total.get()), (2, 1));
+        drop(slots);
+        assert!(admit(&gate, "192.0.2.2").is_some());
+        assert_eq!(gate.counters.connections.get(), 0);
+        assert!(gate.open.lock().unwrap().by_address.is_empty());
+    }
+}

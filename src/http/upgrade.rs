@@ -1,0 +1,49 @@
+//! `GET /ws`: who may open a signaling connection.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::origin::host;
+use super::serve::Slot;
+use super::{Problem, Site};
+use crate::ice::Host;
+use crate::signaling::protocol::SUBPROTOCOL;
+use crate::signaling::session;
+
+/// Turns a request into a signaling connection.
+pub(super) async fn open(
+    State(site): State<Arc<Site>>,
+    headers: HeaderMap,
+    slot: Option<Extension<Arc<Slot>>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    if let Err(problem) = site.origins.check(&headers) {
+        return problem.into_response();
+    }
+    let Ok(upgrade) = upgrade else {
+        // RFC 9110 section 15.5.22 wants the server to name the protocol.
+        let detail = "This path speaks WebSocket (RFC 6455, version 13).";
+        let upgrade_to =
+            [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")];
+        return (upgrade_to, Problem::new(StatusCode::UPGRADE_REQUIRED, detail)).into_response();
+    };
+    let upgrade = upgrade.protocols([SUBPROTOCOL]);
+    // A client that names no subprotocol takes what it gets. One that names others would fail the connection itself
+    // (RFC 6455 section 4.1), with less to say about why.
+    if upgrade.selected_protocol().is_none() && upgrade.requested_protocols().next().is_some() {
+        let detail = "This server speaks the subprotocol byway.v1 only.";
+        return Problem::new(StatusCode::BAD_REQUEST, detail).into_response();
+    }
+    let (hub, host) = (site.hub.clone(), host(&headers).and_then(Host::parse));
+    session::limit(upgrade, hub.settings()).on_upgrade(async move |socket| {
+        // As long as the WebSocket lives, it takes its place among the connections.
+        let _slot = slot;
+        session::run(socket, hub, host).await;
+    })
+}

@@ -1,0 +1,216 @@
+//! An allocation with its permissions and channels (RFC 8656 sections 2.2 to 2.5).
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::ports::{PortRequest, ReservationToken};
+use super::route::{Route, RouteChannel};
+use super::{FiveTuple, Peer};
+use crate::credentials::Username;
+use crate::wire::{ChannelNumber, Head, IntegrityKey};
+
+/// Lifetime of an allocation whose client asks for none (RFC 8656 section 3.2).
+pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
+/// The longest that a client gets by asking (section 7.2 recommends an hour).
+pub const MAX_LIFETIME: Duration = Duration::from_secs(3600);
+/// No refresh carries an allocation beyond this age. Its credential is looked at when it begins; this bounds how long
+/// one that has leaked can hold a relay.
+pub const MAX_ALLOCATION_AGE: Duration = Duration::from_secs(24 * 3600);
+/// Lifetime of a permission (section 9).
+pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
+/// Lifetime of a channel (section 12).
+pub const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
+/// How long a channel number and its peer stay with each other after the channel has expired (section 12): late
+/// datagrams on it must not reach another peer.
+pub const CHANNEL_REST: Duration = Duration::from_secs(300);
+/// Permissions of one allocation. Few enough that a walk over them is a look-up.
+pub const MAX_PERMISSIONS: usize = 64;
+/// Channels of one allocation, resting ones included.
+pub const MAX_CHANNELS: usize = 32;
+
+/// An allocation.
+///
+/// ```text
+///            Allocate                     relay_bound(Ok)
+///   (none) ───────────► Binding a socket ───────────────► Live ──┐ Refresh
+///      ▲                      │ relay_bound(Err)           │ ▲────┘
+///      └──────────────────────┴────────────────────────────┘
+///                                Refresh(0) or expiry
+/// ```
+pub(super) struct Allocation {
+    pub(super) five_tuple: FiveTuple,
+    /// The username it was made with: every later request must be made with the same (RFC 8656 section 5).
+    pub(super) username: Box<str>,
+    pub(super) key: IntegrityKey,
+    /// The relayed transport address, as clients are told.
+    pub(super) relayed: SocketAddr,
+    /// The Allocate request that made it, so that a retransmitted one is answered alike.
+    pub(super) made_by: MadeBy,
+    /// Its socket is bound.
+    pub(super) live: bool,
+    pub(super) began: Duration,
+    pub(super) expires: Duration,
+    pub(super) permissions: Vec<Permission>,
+    pub(super) channels: Vec<ChannelBinding>,
+}
+
+/// What of an Allocate request its answer depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MadeBy {
+    pub(super) head: Head,
+    pub(super) lifetime: Duration,
+    pub(super) port: PortRequest,
+    /// The token for the port above, where EVEN-PORT asked for it.
+    pub(super) reserved: Option<ReservationToken>,
+    /// How many ports have been tried.
+    pub(super) tries: u8,
+}
+
+/// Lets datagrams through from and to one address (section 2.3).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Permission {
+    ip: IpAddr,
+    until: Duration,
+}
+
+/// A channel and its peer (section 2.5).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ChannelBinding {
+    pub(super) number: ChannelNumber,
+    pub(super) peer: Peer,
+    pub(super) until: Duration,
+    /// `ChannelBound` was said of it, and `ChannelUnbound` not yet.
+    pub(super) announced: bool,
+}
+
+/// There is no room for another one: 508.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Full;
+
+/// A channel's number or peer belongs to another one: 400.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum BindRefused {
+    Taken,
+    Full,
+}
+
+impl Allocation {
+    /// The name behind the expiry, which quotas count by.
+    pub(super) fn name(&self) -> &str {
+        Username::parse(&self.username).map_or("", |username| username.name)
+    }
+
+    pub(super) fn has_expired(&self, now: Duration) -> bool {
+        now >= self.expires
+    }
+
+    /// Whether datagrams to and from `ip` are permitted.
+    pub(super) fn permits(&self, now: Duration, ip: IpAddr) -> bool {
+        self.permissions.iter().any(|permission| permission.ip == ip && now < permission.until)
+    }
+
+    /// Whether so many more addresses can be permitted, of which some may be already.
+    pub(super) fn has_room_for(&self, ips: &[IpAddr]) -> bool {
+        let is_new = |ip: &IpAddr| !self.permissions.iter().any(|permission| permission.ip == *ip);
+        let mut new: Vec<IpAddr> = ips.iter().copied().filter(is_new).collect();
+        new.sort_unstable();
+        new.dedup();
+        self.permissions.len() + new.len() <= MAX_PERMISSIONS
+    }
+
+    /// Begins or refreshes a permission.
+    pub(super) fn permit(&mut self, now: Duration, ip: IpAddr) -> Result<(), Full> {
+        let until = now + PERMISSION_LIFETIME;
+        if let Some(permission) = self.permissions.iter_mut().find(|permission| permission.ip == ip) {
+            permission.until = until;
+        } else if self.permissions.len() < MAX_PERMISSIONS {
+            self.permissions.push(Permission { ip, until });
+        } else {
+            return Err(Full);
+        }
+        Ok(())
+    }
+
+    /// The channel with this number, while it is bound.
+    pub(super) fn channel(&self, now: Duration, number: ChannelNumber) -> Option<&ChannelBinding> {
+        self.channels.iter().find(|channel| channel.number == number && now < channel.until)
+    }
+
+    /// The channel to this peer, while it is bound.
+    pub(super) fn channel_to(&self, now: Duration, peer: SocketAddr) -> Option<&ChannelBinding> {
+        self.channels.iter().find(|channel| channel.peer.address() == peer && now < channel.until)
+    }
+
+    /// Binds or refreshes a channel; true if it was not bound before. A resting number or peer goes with its old
+    /// partner only.
+    pub(super) fn bind(
+        &mut self,
+        now: Duration,
+        number: ChannelNumber,
+        peer: Peer,
+    ) -> Result<bool, BindRefused> {
+        let until = now + CHANNEL_LIFETIME;
+        let is_concerned = |channel: &&mut ChannelBinding| {
+            let same = channel.number == number || channel.peer.address() == peer.address();
+            same && now < channel.until + CHANNEL_REST
+        };
+        // Of two that are concerned, one has the number and the other the peer: either is refused.
+        if let Some(channel) = self.channels.iter_mut().find(is_concerned) {
+            if channel.number != number || channel.peer.address() != peer.address() {
+                return Err(BindRefused::Taken);
+            }
+            channel.peer = peer;
+            channel.until = until;
+            return Ok(!std::mem::replace(&mut channel.announced, true));
+        }
+        if self.channels.len() >= MAX_CHANNELS {
+            return Err(BindRefused::Full);
+        }
+        self.channels.push(ChannelBinding { number, peer, until, announced: true });
+        Ok(true)
+    }
+
+    /// Forgets permissions that are over, to make room.
+    pub(super) fn prune_permissions(&mut self, now: Duration) {
+        self.permissions.retain(|permission| now < permission.until);
+    }
+
+    /// Forgets permissions and channels that are over; yields the channels that are bound no longer.
+    pub(super) fn prune(&mut self, now: Duration) -> Vec<ChannelNumber> {
+        self.prune_permissions(now);
+        self.channels.retain(|channel| now < channel.until + CHANNEL_REST);
+        let over = self.channels.iter_mut().filter(|channel| channel.announced && now >= channel.until);
+        over.map(|channel| {
+            channel.announced = false;
+            channel.number
+        })
+        .collect()
+    }
+
+    /// The earliest moment at which something of it ends.
+    pub(super) fn next_deadline(&self) -> Duration {
+        let permissions = self.permissions.iter().map(|permission| permission.until);
+        let channels = self
+            .channels
+            .iter()
+            .map(|channel| if channel.announced { channel.until } else { channel.until + CHANNEL_REST });
+        permissions.chain(channels).fold(self.expires, Duration::min)
+    }
+
+    /// What the relay ports of this server must know to deliver to its client.
+    pub(super) fn route(&self) -> Route {
+        let own = self.permissions.iter().find(|permission| permission.ip == self.relayed.ip());
+        let channels = self.channels.iter().filter(|channel| channel.peer.is_own_relay());
+        Route {
+            five_tuple: self.five_tuple,
+            permitted_until: own.map_or(Duration::ZERO, |permission| permission.until).min(self.expires),
+            channels: channels
+                .map(|channel| RouteChannel {
+                    peer: channel.peer.address(),
+                    number: channel.number,
+                    until: channel.until,
+                })
+                .collect(),
+        }
+    }
+}

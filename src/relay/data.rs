@@ -1,0 +1,108 @@
+//! Media on its way: Send indications and ChannelData from clients, datagrams from peers (RFC 8656 sections 11 and 12).
+//!
+//! Nothing here allocates, locks or copies a payload.
+
+use std::net::SocketAddr;
+
+use super::{Action, AllocationId, FiveTuple, Peer, Reason, Relay};
+use crate::clock::Now;
+use crate::wire::{ChannelData, ChannelNumber, Encapsulation, Message, Span};
+
+impl Relay {
+    /// Section 12.6: ChannelData goes to the peer of its channel.
+    pub(super) fn channel_data(&mut self, now: Now, five_tuple: FiveTuple, datagram: &[u8]) -> Action {
+        let Some(message) = ChannelData::parse(datagram) else { return Action::Drop(Reason::Malformed) };
+        let Some((id, allocation)) = self.table.find(&five_tuple) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
+        if allocation.has_expired(now.mono) {
+            return Action::Drop(Reason::NoAllocation);
+        }
+        let Some(channel) = allocation.channel(now.mono, message.number) else {
+            return Action::Drop(Reason::NoChannel);
+        };
+        let (peer, from) = (channel.peer, allocation.relayed);
+        self.send_on(now, id, from, peer, message.payload)
+    }
+
+    /// Section 11.2: a Send indication goes to its peer, if that is permitted.
+    pub(super) fn send_indication(
+        &mut self,
+        now: Now,
+        five_tuple: FiveTuple,
+        message: &Message<'_>,
+    ) -> Action {
+        let Some((id, allocation)) = self.table.find(&five_tuple) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
+        if allocation.has_expired(now.mono) {
+            return Action::Drop(Reason::NoAllocation);
+        }
+        let attributes = message.attributes();
+        let (Ok(Some(address)), Some(payload)) = (attributes.peer_address(), attributes.data()) else {
+            return Action::Drop(Reason::Malformed);
+        };
+        // RFC 8489 section 6.3.2. DONT-FRAGMENT is among these, too.
+        if attributes.unknown_required().next().is_some() {
+            return Action::Drop(Reason::Malformed);
+        }
+        if !allocation.permits(now.mono, address.ip()) {
+            return Action::Drop(Reason::NoPermission);
+        }
+        let Ok(peer) = self.shared.peer(address) else { return Action::Drop(Reason::PeerDenied) };
+        let from = allocation.relayed;
+        self.send_on(now, id, from, peer, payload)
+    }
+
+    /// Takes in a datagram of `length` bytes from a peer, at the relay socket of an allocation. What is permitted goes
+    /// to the client, on a channel if one is bound (sections 11.3 and 12.7).
+    pub fn peer_datagram(&mut self, now: Now, id: AllocationId, source: SocketAddr, length: usize) -> Action {
+        let Some(allocation) = self.table.get(id) else { return Action::Drop(Reason::NoAllocation) };
+        if !allocation.live || allocation.has_expired(now.mono) {
+            return Action::Drop(Reason::NoAllocation);
+        }
+        if !allocation.permits(now.mono, source.ip()) {
+            return Action::Drop(Reason::NoPermission);
+        }
+        let Ok(peer) = self.shared.peer(source) else { return Action::Drop(Reason::PeerDenied) };
+        let five_tuple = allocation.five_tuple;
+        let channel = allocation.channel_to(now.mono, peer.address()).map(|channel| channel.number);
+        self.deliver(five_tuple, channel, peer.address(), Span { start: 0, end: length })
+    }
+
+    /// Out through the relay socket; or, to a relay port of this server, straight on to the client behind it.
+    fn send_on(&mut self, now: Now, id: AllocationId, from: SocketAddr, peer: Peer, payload: Span) -> Action {
+        if !peer.is_own_relay() {
+            return Action::ToPeer { allocation: id, peer, payload };
+        }
+        let Some(route) = self.shared.route(peer.address()) else { return Action::Drop(Reason::RelayGone) };
+        let Some(route) = route.as_ref() else { return Action::Drop(Reason::RelayGone) };
+        if !route.permits(now.mono) {
+            return Action::Drop(Reason::NoPermission);
+        }
+        let (five_tuple, channel) = (route.five_tuple, route.channel(now.mono, from));
+        self.deliver(five_tuple, channel, from, payload)
+    }
+
+    fn deliver(
+        &mut self,
+        five_tuple: FiveTuple,
+        channel: Option<ChannelNumber>,
+        peer: SocketAddr,
+        payload: Span,
+    ) -> Action {
+        let encapsulation = match channel {
+            Some(number) => Encapsulation::Channel(number),
+            None => Encapsulation::Data { peer, transaction: self.next_indication() },
+        };
+        if !encapsulation.fits(payload.len()) {
+            return Action::Drop(Reason::TooLong);
+        }
+        Action::ToClient { five_tuple, encapsulation, payload }
+    }
+
+    fn next_indication(&mut self) -> [u8; 12] {
+        self.indications = self.indications.wrapping_add(1);
+        self.indications.to_be_bytes().last_chunk().copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,135 @@
+//! What every request goes through (RFC 8489 section 6.3.1, RFC 8656 section 5).
+
+use stun::message::{METHOD_ALLOCATE, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_REFRESH};
+
+use super::auth::{Client, Refusal, authenticate};
+use super::{Action, AllocationId, Answer, FiveTuple, Reason, Relay};
+use crate::clock::Now;
+use crate::wire::{AttributeError, ErrorCode, Message, Reply, Response, write_binding_response};
+
+/// A request whose sender has proven who it is.
+pub(super) struct Request<'a, 'm> {
+    pub(super) now: Now,
+    pub(super) five_tuple: FiveTuple,
+    pub(super) message: &'a Message<'m>,
+    pub(super) client: Client<'m>,
+    /// The living allocation of its 5-tuple.
+    pub(super) allocation: Option<AllocationId>,
+}
+
+/// How a method answers: with a response, with an error, or later.
+pub(super) type Outcome = Result<Option<Response>, ErrorCode>;
+
+impl Relay {
+    /// Answers a Binding request: anyone may ask, within a budget.
+    pub(super) fn binding(
+        &mut self,
+        now: Now,
+        five_tuple: FiveTuple,
+        message: &Message<'_>,
+        reply: &mut Reply,
+    ) -> Action {
+        if !self.shared.strangers.take(now.mono, five_tuple.client.ip()) {
+            return Action::Drop(Reason::StrangerBudget);
+        }
+        if message.attributes().unknown_required().next().is_some() {
+            unknown_attributes(message).finish(None, reply);
+            return Action::Reply { five_tuple, answer: Answer::Error };
+        }
+        write_binding_response(message.head(), five_tuple.client, reply);
+        Action::Reply { five_tuple, answer: Answer::Binding }
+    }
+
+    /// Authenticates a TURN request and hands it to its method.
+    pub(super) fn request(
+        &mut self,
+        now: Now,
+        five_tuple: FiveTuple,
+        message: &Message<'_>,
+        reply: &mut Reply,
+    ) -> Action {
+        let method = match message.method() {
+            METHOD_ALLOCATE => Self::allocate,
+            METHOD_REFRESH => Self::refresh,
+            METHOD_CREATE_PERMISSION => Self::create_permission,
+            METHOD_CHANNEL_BIND => Self::channel_bind,
+            // RFC 8489 section 6.3: a method that is not spoken here is discarded.
+            _ => return Action::Drop(Reason::Unexpected),
+        };
+        let mut found = self.table.find(&five_tuple);
+        if let Some((id, _)) = found.filter(|(_, allocation)| allocation.has_expired(now.mono)) {
+            self.end(now, id);
+            found = None;
+        }
+        let allocation = found.map(|(_, allocation)| allocation);
+        let client = match authenticate(&self.shared, now, five_tuple.client, message, allocation) {
+            Ok(client) => client,
+            Err(refusal) => return self.refuse(now, five_tuple, message, refusal, reply),
+        };
+        // RFC 8656 section 5: an allocation is used with the username that made it.
+        let is_others = allocation.is_some_and(|allocation| *allocation.username != *client.username);
+        let allocation = found.map(|(id, _)| id);
+        let key = client.key.clone();
+
+        let outcome = if is_others {
+            Err(ErrorCode::WrongCredentials)
+        } else if message.attributes().unknown_required().next().is_some() {
+            Err(ErrorCode::UnknownAttribute)
+        } else {
+            method(self, &Request { now, five_tuple, message, client, allocation })
+        };
+        let (response, answer) = match outcome {
+            Ok(None) => return Action::Wait,
+            Ok(Some(response)) => (response, Answer::Success),
+            Err(ErrorCode::UnknownAttribute) => (unknown_attributes(message), Answer::Error),
+            Err(error) => (Response::error(message.head(), error), Answer::Error),
+        };
+        response.finish(Some(&key), reply);
+        Action::Reply { five_tuple, answer }
+    }
+
+    /// Answers a stranger, within the budget of its address; nothing is stored.
+    fn refuse(
+        &self,
+        now: Now,
+        five_tuple: FiveTuple,
+        message: &Message<'_>,
+        refusal: Refusal,
+        reply: &mut Reply,
+    ) -> Action {
+        if !self.shared.strangers.take(now.mono, five_tuple.client.ip()) {
+            return Action::Drop(Reason::StrangerBudget);
+        }
+        let response = Response::error(message.head(), refusal.error());
+        let (response, answer) = match refusal {
+            Refusal::BadRequest => (response, Answer::Error),
+            Refusal::Unauthenticated | Refusal::StaleNonce => {
+                let nonce = self.shared.nonces.issue(now, five_tuple.client);
+                (response.challenge(&self.shared.realm, &nonce), Answer::Challenge)
+            }
+        };
+        response.finish(None, reply);
+        Action::Reply { five_tuple, answer }
+    }
+}
+
+impl Request<'_, '_> {
+    /// The allocation that this request is about.
+    ///
+    /// # Errors
+    /// 437 where there is none (RFC 8656 sections 7.3, 10.2 and 12.2).
+    pub(super) fn allocation(&self) -> Result<AllocationId, ErrorCode> {
+        self.allocation.ok_or(ErrorCode::AllocationMismatch)
+    }
+}
+
+fn unknown_attributes(message: &Message<'_>) -> Response {
+    Response::error(message.head(), ErrorCode::UnknownAttribute)
+        .unknown_attributes(message.attributes().unknown_required())
+}
+
+impl From<AttributeError> for ErrorCode {
+    fn from(_: AttributeError) -> Self {
+        Self::BadRequest
+    }
+}

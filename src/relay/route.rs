@@ -1,0 +1,79 @@
+//! Relay-to-relay traffic: what a shard must know of an allocation, perhaps another shard's, to deliver to its client.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwapOption, Guard};
+
+use super::FiveTuple;
+use crate::wire::ChannelNumber;
+
+/// An allocation as seen from the relay ports of the same server. Published anew whenever it changes, read without a
+/// lock for every datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    /// Whose client.
+    pub(super) five_tuple: FiveTuple,
+    /// Until when this client permits peers at the server's own relay address; zero = never.
+    pub(super) permitted_until: Duration,
+    /// The channels that it has bound to such peers.
+    pub(super) channels: Box<[RouteChannel]>,
+}
+
+/// A channel bound to a peer that is itself a relay port of this server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RouteChannel {
+    pub(super) peer: SocketAddr,
+    pub(super) number: ChannelNumber,
+    pub(super) until: Duration,
+}
+
+impl Route {
+    /// Whether the client takes datagrams from a relay port of this server.
+    pub(super) fn permits(&self, now: Duration) -> bool {
+        now < self.permitted_until
+    }
+
+    /// The channel on which it takes them from `peer`, if it has bound one.
+    pub(super) fn channel(&self, now: Duration, peer: SocketAddr) -> Option<ChannelNumber> {
+        self.channels
+            .iter()
+            .find(|channel| channel.peer == peer && now < channel.until)
+            .map(|channel| channel.number)
+    }
+}
+
+/// The routes of one relay address, by port.
+pub(super) struct Routes {
+    low: u16,
+    by_port: Box<[ArcSwapOption<Route>]>,
+}
+
+impl Routes {
+    pub(super) fn new(ports: RangeInclusive<u16>) -> Self {
+        Self { low: *ports.start(), by_port: ports.map(|_| ArcSwapOption::empty()).collect() }
+    }
+
+    /// Publishes the route of a port, or that it has none any more.
+    pub(super) fn publish(&self, port: u16, route: Option<Route>) {
+        if let Some(slot) = self.slot(port) {
+            slot.store(route.map(Arc::new));
+        }
+    }
+
+    /// The route of a port; the inner `None` is a port without an allocation.
+    pub(super) fn get(&self, port: u16) -> Option<Guard<Option<Arc<Route>>>> {
+        self.slot(port).map(ArcSwapOption::load)
+    }
+
+    /// Whether the port belongs to a live allocation.
+    pub(super) fn is_live(&self, port: u16) -> bool {
+        self.get(port).is_some_and(|route| route.is_some())
+    }
+
+    fn slot(&self, port: u16) -> Option<&ArcSwapOption<Route>> {
+        self.by_port.get(usize::from(port.checked_sub(self.low)?))
+    }
+}

@@ -1,0 +1,292 @@
+//! The attributes that the relay reads, typed (RFC 8489 section 14, RFC 8656 section 18).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use stun::attributes::{
+    ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_MESSAGE_INTEGRITY, ATTR_NONCE,
+    ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN,
+    ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS, AttrType,
+};
+use stun::message::MAGIC_COOKIE;
+
+use super::channel_data::ChannelNumber;
+use super::message::{ATTRIBUTE_HEADER, Attribute, HEADER, TransactionId, split_attribute};
+use super::{Span, padded};
+
+/// The comprehension-required attributes that this server comprehends. DONT-FRAGMENT is absent on purpose: a server
+/// that cannot honour it says 420 (RFC 8656 section 7.2).
+pub const KNOWN_ATTRIBUTES: [AttrType; 12] = [
+    ATTR_USERNAME,
+    ATTR_MESSAGE_INTEGRITY,
+    ATTR_CHANNEL_NUMBER,
+    ATTR_LIFETIME,
+    ATTR_XOR_PEER_ADDRESS,
+    ATTR_DATA,
+    ATTR_REALM,
+    ATTR_NONCE,
+    ATTR_REQUESTED_ADDRESS_FAMILY,
+    ATTR_EVEN_PORT,
+    ATTR_REQUESTED_TRANSPORT,
+    ATTR_RESERVATION_TOKEN,
+];
+
+/// An attribute is there, but not as its section says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("attribute {0:#06x} is malformed")]
+pub struct AttributeError(pub u16);
+
+/// An address family as attributes spell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressFamily {
+    /// 0x01
+    V4,
+    /// 0x02
+    V6,
+}
+
+impl AddressFamily {
+    /// The family of an address.
+    #[must_use]
+    pub fn of(ip: IpAddr) -> Self {
+        if ip.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
+    fn parse(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::V4),
+            2 => Some(Self::V6),
+            _ => None,
+        }
+    }
+}
+
+/// The attributes of a message that count. Of several of one type the first counts (RFC 8489 section 14); only
+/// XOR-PEER-ADDRESS in CreatePermission is read in the plural.
+#[derive(Clone, Copy, Debug)]
+pub struct Attributes<'a> {
+    /// The message up to where its attributes cease to count.
+    message: &'a [u8],
+    transaction: TransactionId,
+}
+
+impl<'a> Attributes<'a> {
+    pub(super) fn new(message: &'a [u8], transaction: TransactionId) -> Self {
+        Self { message, transaction }
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Attribute<'a>> + use<'a> {
+        let mut rest = self.message.get(HEADER..).unwrap_or_default();
+        std::iter::from_fn(move || {
+            let (attribute, behind) = split_attribute(rest)?;
+            rest = behind;
+            Some(attribute)
+        })
+    }
+
+    /// The comprehension-required attributes (0x0000 to 0x7FFF) that are not [`KNOWN_ATTRIBUTES`].
+    pub fn unknown_required(&self) -> impl Iterator<Item = AttrType> + use<'a> {
+        self.iter()
+            .map(|attribute| attribute.kind)
+            .filter(|kind| kind.0 < 0x8000 && !KNOWN_ATTRIBUTES.contains(kind))
+    }
+
+    /// USERNAME, at most 508 bytes of UTF-8 (RFC 8489 section 14.3).
+    ///
+    /// # Errors
+    /// [`AttributeError`], as for all of these.
+    pub fn username(&self) -> Result<Option<&'a str>, AttributeError> {
+        self.typed(ATTR_USERNAME, |value| (value.len() <= 508).then(|| std::str::from_utf8(value).ok())?)
+    }
+
+    /// REALM (section 14.9).
+    pub fn realm(&self) -> Option<&'a [u8]> {
+        self.first(ATTR_REALM)
+    }
+
+    /// NONCE (section 14.10).
+    pub fn nonce(&self) -> Option<&'a [u8]> {
+        self.first(ATTR_NONCE)
+    }
+
+    /// LIFETIME, in whole seconds (RFC 8656 section 18.2).
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn lifetime(&self) -> Result<Option<Duration>, AttributeError> {
+        self.typed(ATTR_LIFETIME, |value| {
+            Some(Duration::from_secs(u64::from(u32::from_be_bytes(value.try_into().ok()?))))
+        })
+    }
+
+    /// REQUESTED-TRANSPORT: a protocol number, 17 for UDP (section 18.7).
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn requested_transport(&self) -> Result<Option<u8>, AttributeError> {
+        self.typed(ATTR_REQUESTED_TRANSPORT, |value| match value {
+            &[protocol, _, _, _] => Some(protocol),
+            _ => None,
+        })
+    }
+
+    /// REQUESTED-ADDRESS-FAMILY (section 18.6): the inner `None` is a family that does not exist.
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn requested_address_family(&self) -> Result<Option<Option<AddressFamily>>, AttributeError> {
+        self.typed(ATTR_REQUESTED_ADDRESS_FAMILY, |value| match value {
+            &[family, _, _, _] => Some(AddressFamily::parse(family)),
+            _ => None,
+        })
+    }
+
+    /// EVEN-PORT (section 18.5): whether the next higher port is to be held in reserve, too.
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn even_port(&self) -> Result<Option<bool>, AttributeError> {
+        self.typed(ATTR_EVEN_PORT, |value| match value {
+            &[flags] => Some(flags & 0x80 != 0),
+            _ => None,
+        })
+    }
+
+    /// RESERVATION-TOKEN (section 18.10).
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn reservation_token(&self) -> Result<Option<[u8; 8]>, AttributeError> {
+        self.typed(ATTR_RESERVATION_TOKEN, |value| value.try_into().ok())
+    }
+
+    /// CHANNEL-NUMBER (section 18.1); a number out of range is malformed, too.
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn channel_number(&self) -> Result<Option<ChannelNumber>, AttributeError> {
+        self.typed(ATTR_CHANNEL_NUMBER, |value| match value {
+            &[n0, n1, _, _] => ChannelNumber::new(u16::from_be_bytes([n0, n1])),
+            _ => None,
+        })
+    }
+
+    /// DATA: where in the datagram the payload of an indication lies (section 18.4).
+    pub fn data(&self) -> Option<Span> {
+        let mut end = HEADER;
+        self.iter().find_map(|attribute| {
+            let start = end + ATTRIBUTE_HEADER;
+            end = start + padded(attribute.value.len());
+            (attribute.kind == ATTR_DATA).then_some(Span { start, end: start + attribute.value.len() })
+        })
+    }
+
+    /// The first XOR-PEER-ADDRESS (section 18.3).
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn peer_address(&self) -> Result<Option<SocketAddr>, AttributeError> {
+        self.peer_addresses().next().transpose()
+    }
+
+    /// Every XOR-PEER-ADDRESS.
+    pub fn peer_addresses(&self) -> impl Iterator<Item = Result<SocketAddr, AttributeError>> + use<'a> {
+        let transaction = self.transaction;
+        self.iter().filter(|attribute| attribute.kind == ATTR_XOR_PEER_ADDRESS).map(move |attribute| {
+            xor_address(attribute.value, transaction).ok_or(AttributeError(attribute.kind.0))
+        })
+    }
+
+    fn first(&self, kind: AttrType) -> Option<&'a [u8]> {
+        self.iter().find(|attribute| attribute.kind == kind).map(|attribute| attribute.value)
+    }
+
+    fn typed<T>(
+        &self,
+        kind: AttrType,
+        read: impl FnOnce(&'a [u8]) -> Option<T>,
+    ) -> Result<Option<T>, AttributeError> {
+        self.first(kind).map(|value| read(value).ok_or(AttributeError(kind.0))).transpose()
+    }
+}
+
+/// Reads a XOR-MAPPED-ADDRESS, XOR-PEER-ADDRESS or XOR-RELAYED-ADDRESS (RFC 8489 section 14.2).
+fn xor_address(value: &[u8], transaction: TransactionId) -> Option<SocketAddr> {
+    let (&[_, family, p0, p1], ip) = value.split_first_chunk::<4>()?;
+    let port = u16::from_be_bytes([p0, p1]) ^ COOKIE_TOP;
+    let ip = match AddressFamily::parse(family)? {
+        AddressFamily::V4 => Ipv4Addr::from(u32::from_be_bytes(ip.try_into().ok()?) ^ MAGIC_COOKIE).into(),
+        AddressFamily::V6 => {
+            Ipv6Addr::from(u128::from_be_bytes(ip.try_into().ok()?) ^ v6_mask(transaction)).into()
+        }
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
+/// Writes the value of a XOR-MAPPED-ADDRESS or its like; returns its length, 8 for IPv4 and 20 for IPv6.
+pub(super) fn write_xor_address(
+    out: &mut [u8; 20],
+    address: SocketAddr,
+    transaction: TransactionId,
+) -> usize {
+    let [p0, p1] = (address.port() ^ COOKIE_TOP).to_be_bytes();
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            let [a, b, c, d] = (u32::from(ip) ^ MAGIC_COOKIE).to_be_bytes();
+            out[..8].copy_from_slice(&[0, 1, p0, p1, a, b, c, d]);
+            8
+        }
+        IpAddr::V6(ip) => {
+            out[..4].copy_from_slice(&[0, 2, p0, p1]);
+            out[4..].copy_from_slice(&(u128::from(ip) ^ v6_mask(transaction)).to_be_bytes());
+            20
+        }
+    }
+}
+
+const COOKIE_TOP: u16 = 0x2112;
+
+/// The cookie with the transaction behind it, which IPv6 addresses are XORed with.
+fn v6_mask(transaction: TransactionId) -> u128 {
+    let mut mask = [0; 16];
+    mask[..4].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
+    mask[4..].copy_from_slice(&transaction);
+    u128::from_be_bytes(mask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_address_survives_the_way_there_and_back(address: SocketAddr, transaction: TransactionId) {
+            let address = SocketAddr::new(address.ip(), address.port());
+            let mut value = [0; 20];
+            let length = write_xor_address(&mut value, address, transaction);
+            prop_assert_eq!(xor_address(&value[..length], transaction), Some(address));
+        }
+
+        #[test]
+        fn an_address_of_another_length_is_none(value in proptest::collection::vec(any::<u8>(), 0..32)) {
+            let read = xor_address(&value, [0; 12]);
+            prop_assert!(read.is_none() || value.len() == 8 || value.len() == 20);
+        }
+    }
+
+    #[test]
+    fn rfc_5769_sample_addresses() {
+        // RFC 5769 sections 2.2 and 2.3.
+        let transaction = [0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae];
+        let v4 = [0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43];
+        assert_eq!(xor_address(&v4, transaction), Some("192.0.2.1:32853".parse().unwrap()));
+        let v6 = [
+            0, 2, 0xa1, 0x47, 0x01, 0x13, 0xa9, 0xfa, 0xa5, 0xd3, 0xf1, 0x79, 0xbc, 0x25, 0xf4, 0xb5, 0xbe,
+            0xd2, 0xb9, 0xd9,
+        ];
+        let expected = "[2001:db8:1234:5678:11:2233:4455:6677]:32853".parse().unwrap();
+        assert_eq!(xor_address(&v6, transaction), Some(expected));
+    }
+}

@@ -1,0 +1,206 @@
+//! Control responses, built with the `stun` and `turn` crates' setters. They are rare; HMAC dominates their cost.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use stun::attributes::{ATTR_FINGERPRINT, ATTR_MESSAGE_INTEGRITY, ATTR_NONCE, ATTR_REALM, AttrType};
+use stun::error_code::ErrorCodeAttribute;
+use stun::message::{
+    CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, Message as Builder, MessageClass, MessageType, Setter,
+};
+use stun::uattrs::UnknownAttributes;
+use stun::xoraddr::XorMappedAddress;
+use turn::proto::lifetime::Lifetime;
+use turn::proto::relayaddr::RelayedAddress;
+use turn::proto::rsrvtoken::ReservationToken;
+
+use super::message::fingerprint;
+use super::{Head, IntegrityKey};
+
+/// Bytes of the longest reply: a challenge with a realm of 127 characters, in UTF-8 of up to six bytes each as RFC 8489
+/// section 14.9 counts, or an error that names every attribute of a request it does not know, cut at
+/// [`UNKNOWN_MAX`].
+pub const REPLY_MAX: usize = 1024;
+
+/// At most so many attributes are named in UNKNOWN-ATTRIBUTES: enough to debug with, and no amplifier.
+const UNKNOWN_MAX: usize = 16;
+
+/// The error codes of RFC 8489 section 14.8 and RFC 8656 section 19 that this server answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// 400 Bad Request
+    BadRequest,
+    /// 401 Unauthenticated
+    Unauthenticated,
+    /// 403 Forbidden
+    Forbidden,
+    /// 420 Unknown Attribute
+    UnknownAttribute,
+    /// 437 Allocation Mismatch
+    AllocationMismatch,
+    /// 438 Stale Nonce
+    StaleNonce,
+    /// 440 Address Family not Supported
+    AddressFamilyNotSupported,
+    /// 441 Wrong Credentials
+    WrongCredentials,
+    /// 442 Unsupported Transport Protocol
+    UnsupportedTransportProtocol,
+    /// 443 Peer Address Family Mismatch
+    PeerAddressFamilyMismatch,
+    /// 486 Allocation Quota Reached
+    AllocationQuotaReached,
+    /// 508 Insufficient Capacity
+    InsufficientCapacity,
+}
+
+impl ErrorCode {
+    /// The number.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden => 403,
+            Self::UnknownAttribute => 420,
+            Self::AllocationMismatch => 437,
+            Self::StaleNonce => 438,
+            Self::AddressFamilyNotSupported => 440,
+            Self::WrongCredentials => 441,
+            Self::UnsupportedTransportProtocol => 442,
+            Self::PeerAddressFamilyMismatch => 443,
+            Self::AllocationQuotaReached => 486,
+            Self::InsufficientCapacity => 508,
+        }
+    }
+}
+
+/// A reply on its way out, in memory that the driver owns and uses again.
+#[derive(Debug)]
+pub struct Reply {
+    bytes: [u8; REPLY_MAX],
+    length: usize,
+}
+
+impl Reply {
+    /// An empty reply.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bytes: [0; REPLY_MAX], length: 0 }
+    }
+
+    /// The message to send.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    /// Puts a message in; one that is too long leaves the reply empty, which sends nothing.
+    pub(super) fn set(&mut self, message: &[u8]) {
+        self.length = 0;
+        if let Some(room) = self.bytes.get_mut(..message.len()) {
+            room.copy_from_slice(message);
+            self.length = message.len();
+        }
+    }
+}
+
+impl Default for Reply {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A response in the making.
+pub struct Response {
+    message: Builder,
+    fingerprint: bool,
+}
+
+impl Response {
+    /// A success response to `request`.
+    #[must_use]
+    pub fn success(request: Head) -> Self {
+        Self::new(request, CLASS_SUCCESS_RESPONSE)
+    }
+
+    /// An error response to `request`, without a reason phrase: strangers get no byte that they can do without.
+    #[must_use]
+    pub fn error(request: Head, error: ErrorCode) -> Self {
+        let code = ErrorCodeAttribute { code: stun::error_code::ErrorCode(error.code()), reason: Vec::new() };
+        Self::new(request, CLASS_ERROR_RESPONSE).with(&code)
+    }
+
+    fn new(request: Head, class: MessageClass) -> Self {
+        let mut message = Builder::new();
+        message.transaction_id.0 = request.transaction;
+        message.set_type(MessageType::new(request.method, class));
+        message.write_header();
+        Self { message, fingerprint: request.fingerprint }
+    }
+
+    /// Adds UNKNOWN-ATTRIBUTES (RFC 8489 section 14.13), as many as are useful.
+    #[must_use]
+    pub fn unknown_attributes(self, kinds: impl Iterator<Item = AttrType>) -> Self {
+        self.with(&UnknownAttributes(kinds.take(UNKNOWN_MAX).collect()))
+    }
+
+    /// Adds REALM and NONCE.
+    #[must_use]
+    pub fn challenge(mut self, realm: &str, nonce: &[u8]) -> Self {
+        self.message.add(ATTR_REALM, realm.as_bytes());
+        self.message.add(ATTR_NONCE, nonce);
+        self
+    }
+
+    /// Adds XOR-MAPPED-ADDRESS.
+    #[must_use]
+    pub fn mapped_address(self, address: SocketAddr) -> Self {
+        self.with(&XorMappedAddress { ip: address.ip(), port: address.port() })
+    }
+
+    /// Adds XOR-RELAYED-ADDRESS.
+    #[must_use]
+    pub fn relayed_address(self, address: SocketAddr) -> Self {
+        self.with(&RelayedAddress { ip: address.ip(), port: address.port() })
+    }
+
+    /// Adds LIFETIME, in whole seconds.
+    #[must_use]
+    pub fn lifetime(self, lifetime: Duration) -> Self {
+        self.with(&Lifetime(lifetime))
+    }
+
+    /// Adds RESERVATION-TOKEN.
+    #[must_use]
+    pub fn reservation_token(self, token: [u8; 8]) -> Self {
+        self.with(&ReservationToken(token.to_vec()))
+    }
+
+    fn with(mut self, setter: &dyn Setter) -> Self {
+        setter
+            .add_to(&mut self.message)
+            .expect("these setters fail only at sizes that their types here exclude");
+        self
+    }
+
+    /// Signs with `key` if there is one, ends with FINGERPRINT where the request had one, and writes the whole to
+    /// `reply`.
+    pub fn finish(mut self, key: Option<&IntegrityKey>, reply: &mut Reply) {
+        if let Some(key) = key {
+            let signature = key.sign(&self.message.raw);
+            self.message.add(ATTR_MESSAGE_INTEGRITY, &signature);
+        }
+        if self.fingerprint {
+            // The length that is hashed counts the attribute (RFC 8489 section 14.7).
+            let whole = self.message.length + FINGERPRINT_SIZE;
+            self.message.raw[2..4].copy_from_slice(&u16::try_from(whole).unwrap_or(u16::MAX).to_be_bytes());
+            let sum = fingerprint(&self.message.raw);
+            self.message.add(ATTR_FINGERPRINT, &sum.to_be_bytes());
+        }
+        reply.set(&self.message.raw);
+    }
+}
+
+/// Bytes of FINGERPRINT with its header.
+const FINGERPRINT_SIZE: u32 = 8;
