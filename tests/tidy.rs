@@ -19,8 +19,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/dataplane/", &["relay", "wire", "metrics", "clock", "config"]),
     ("src/signaling/", &["credentials", "metrics", "clock", "config", "ice"]),
     ("src/http/", &["signaling", "credentials", "metrics", "clock", "config", "ice"]),
-    ("src/metrics.rs", &["relay::Reason"]),
+    // Labels come from closed sets, which the protocols own.
+    ("src/metrics.rs", &["relay::Reason", "signaling::protocol"]),
     ("src/clock.rs", &[]),
+    ("src/interfaces.rs", &[]),
     ("src/config", &["credentials"]),
     ("src/ice.rs", &["credentials", "clock", "config"]),
 ];
@@ -45,8 +47,6 @@ const IMPURE: &[&str] = &[
     "RandomState",
     "thread_rng",
     "thread",
-    "Mutex",
-    "RwLock",
     "mpsc",
     "async",
     "await",
@@ -137,11 +137,11 @@ fn every_unsafe_block_says_why_it_is_sound() {
 }
 
 #[test]
-fn the_data_plane_neither_locks_nor_sends_to_itself() {
+fn the_data_plane_locks_nothing() {
     let shards = rust().into_iter().filter(|source| source.path.starts_with("src/dataplane/"));
     let offences: Vec<_> =
-        shards.flat_map(|source| words(&source, &["RwLock", "await", "tracing::info", "println"])).collect();
-    none(&offences, "no lock and no await between receiving a datagram and sending it on");
+        shards.flat_map(|source| words(&source, &["Mutex", "RwLock", "Condvar"])).collect();
+    none(&offences, "a shard owns what it touches per packet; no lock stands between receiving and sending");
 }
 
 #[test]
@@ -191,7 +191,9 @@ fn names_say_what_a_thing_is() {
 #[test]
 fn every_file_opens_by_saying_what_it_is_for() {
     let sources = rust().into_iter().chain(under("tests", &["rs"]));
-    let silent = sources.filter(|source| !source.text.starts_with("//!"));
+    // `tests.rs` beside the code is told about by the module it tests.
+    let silent =
+        sources.filter(|source| !source.path.ends_with("/tests.rs") && !source.text.starts_with("//!"));
     none(
         &silent.map(|source| format!("{}:1", source.path)).collect::<Vec<_>>(),
         "the first line is not module documentation (//!)",

@@ -56,11 +56,6 @@ pub(crate) fn file(path: &str) -> Source {
 }
 
 impl Source {
-    /// Whether it is Rust that only tests run: `tests.rs` beside the code, or a directory `tests`.
-    pub(crate) fn is_test(&self) -> bool {
-        self.path.split('/').any(|part| part == "tests" || part == "tests.rs" || part.ends_with("_tests.rs"))
-    }
-
     /// The numbered lines of code: strings emptied and comments blanked, so that only what the compiler acts on is
     /// left.
     pub(crate) fn code(&self) -> String {
