@@ -17,6 +17,7 @@ pub mod credentials;
 pub mod dataplane;
 pub mod http;
 pub mod ice;
+pub mod interfaces;
 pub mod metrics;
 pub mod relay;
 pub mod server;

@@ -1,0 +1,11 @@
+/**
+ * Every scenario, one after the other, in one process: two Chromium pages calling each other need the machine.
+ */
+import "./scenarios/relayed.mjs";
+import "./scenarios/direct.mjs";
+import "./scenarios/leaving.mjs";
+import "./scenarios/hostile.mjs";
+import "./scenarios/headers.mjs";
+import "./scenarios/keyboard.mjs";
+import "./scenarios/appearance.mjs";
+import "./scenarios/other-origin.mjs";

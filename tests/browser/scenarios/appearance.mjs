@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { test } from "node:test";
+
+import { videoFlows } from "../connections.mjs";
+import { open, room } from "../lab.mjs";
+import { call } from "../page.mjs";
+
+/** For a person to look at; no test compares pixels. */
+const SCREENSHOTS = new URL("../../../target/screenshots/", import.meta.url).pathname;
+await mkdir(SCREENSHOTS, { recursive: true });
+
+const SIZES = { phone: { width: 360, height: 740 }, desk: { width: 1280, height: 800 } };
+
+for (const [size, viewport] of Object.entries(SIZES)) {
+  for (const colorScheme of ["light", "dark"]) {
+    test(`on a ${size} in ${colorScheme}, everything fits the width`, async (scenario) => {
+      const look = { viewport, colorScheme };
+      const landing = await open(scenario, "/", look);
+      await fits(landing);
+      await landing.screenshot({ path: `${SCREENSHOTS}landing-${size}-${colorScheme}.png` });
+
+      const lobby = await open(scenario, `/?${new URLSearchParams({ room: room(scenario) })}`, look);
+      await fits(lobby);
+      await lobby.screenshot({ path: `${SCREENSHOTS}lobby-${size}-${colorScheme}.png` });
+
+      const name = "Ada Lovelace, Countess of a rather long name indeed";
+      const [first, second] = await call(scenario, `${room(scenario)}-call`, { ...look, name, relay: true });
+      await videoFlows(first, second);
+      await fits(first);
+      await first.screenshot({ path: `${SCREENSHOTS}call-${size}-${colorScheme}.png` });
+    });
+  }
+}
+
+test("light and dark differ, and text stands out from its ground in both", async (scenario) => {
+  const grounds = [];
+  for (const colorScheme of ["light", "dark"]) {
+    const page = await open(scenario, "/", { colorScheme });
+    const [ground, text] = await page.evaluate(() => {
+      const painter = document.createElement("canvas").getContext("2d");
+      // Whatever notation the style sheet uses: painted, then read back.
+      const channels = (color) => {
+        painter.fillStyle = color;
+        painter.fillRect(0, 0, 1, 1);
+        return [...painter.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+      };
+      const opaque = [document.body, document.documentElement].map((element) => getComputedStyle(element).backgroundColor);
+      return [
+        channels(opaque.find((color) => color !== "rgba(0, 0, 0, 0)") ?? "white"),
+        channels(getComputedStyle(document.querySelector("h1")).color),
+      ];
+    });
+    assert.ok(contrast(ground, text) >= 4.5, `${colorScheme}: ${ground} under ${text}`);
+    grounds.push(String(ground));
+  }
+  assert.notEqual(grounds[0], grounds[1]);
+});
+
+/** No line of the page is wider than the window. */
+async function fits(page) {
+  const [needed, given] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  assert.ok(needed <= given, `${needed} pixels of content in a window of ${given}`);
+}
+
+/** Contrast ratio of WCAG 2.2. */
+function contrast(a, b) {
+  const luminance = (color) => {
+    const [red, green, blue] = color.map((value) => value / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const [darker, lighter] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+  return (lighter + 0.05) / (darker + 0.05);
+}

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { eventually, open, room } from "../lab.mjs";
+import { call, join, joined, peers } from "../page.mjs";
+
+const MARKUP = `<img src=x onerror="window.pwned=1">`;
+
+/** What people might call themselves. */
+const NAMES = {
+  "an image with a handler": MARKUP,
+  "a script": `</bdi><script>pwned=1</script>`,
+  "a closed attribute": `" autofocus onfocus="pwned=1" x="`,
+  "a template": "${pwned=1}{{pwned=1}}",
+  "text that turns the line around": "\u202Egnp.eixip\u2066\u2067",
+};
+
+for (const [what, name] of Object.entries(NAMES)) {
+  test(`a name that is ${what} is shown as text`, async (scenario) => {
+    const [first, second] = await call(scenario, room(scenario), { name });
+    for (const page of [first, second]) {
+      const shown = await page.locator(".peer .name").evaluate((element) => ({
+        text: element.textContent,
+        elements: element.querySelectorAll("*").length,
+      }));
+      // A server may strip invisible characters; it may not add any.
+      assert.ok(shown.text === name || shown.text === name.replace(/[\u202A-\u202E\u2066-\u2069]/g, ""), shown.text);
+      assert.equal(shown.elements, 0);
+      assert.equal(await page.evaluate(() => window.pwned), undefined);
+    }
+  });
+}
+
+test("a room whose name is markup is shown as text", async (scenario) => {
+  const page = await join(scenario, MARKUP);
+  assert.equal(await page.evaluate(() => window.pwned), undefined);
+  assert.equal(await page.locator("main img").count(), 0);
+  const link = new URL(await page.inputValue("#room-link"));
+  assert.equal(link.searchParams.get("room"), MARKUP);
+});
+
+test("signals that are not what they should be leave the page and its other calls alone", async (scenario) => {
+  const name = room(scenario);
+  const path = `/?${new URLSearchParams({ room: name })}`;
+  // The page may tell its console what it could not use.
+  const victim = await open(scenario, path, { tolerated: /^console: / });
+  await victim.click("#join");
+  await joined(victim);
+
+  const attacker = await open(scenario, "/");
+  await attacker.evaluate(sendRubbish, name);
+  await peers(victim, 1);
+
+  const honest = await join(scenario, name);
+  await peers(victim, 2);
+  // To the honest one the attacker is a second tile that stays dark.
+  for (const page of [victim, honest]) {
+    await eventually("the other's picture", () =>
+      page.evaluate(() => [...document.querySelectorAll(".peer video")].some((video) => video.videoWidth > 0) || null),
+    );
+  }
+});
+
+/** Runs in a page of the same origin: joins past the page's own module and sends its peer what no module would. */
+async function sendRubbish(room) {
+  const socket = new WebSocket(new URL("/ws", location.href.replace("http", "ws")), "byway.v1");
+  window.socket = socket; // kept, so that it stays open
+  const joined = new Promise((resolve) => {
+    socket.onmessage = ({ data }) => {
+      const message = JSON.parse(data);
+      if (message.type === "joined") resolve(message);
+    };
+  });
+  socket.onopen = () => socket.send(JSON.stringify({ type: "join", room }));
+  const [{ id: to }] = (await joined).peers;
+  const rubbish = [
+    null,
+    1,
+    "text",
+    [],
+    { description: 1 },
+    { description: { type: "answer", sdp: "x" } },
+    { description: { type: "offer", sdp: "v=0" } },
+    { candidate: 1 },
+    { candidate: { candidate: "x".repeat(1000), sdpMid: "0" } },
+  ];
+  for (const data of rubbish) socket.send(JSON.stringify({ type: "signal", to, data }));
+}

@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { videoFlows } from "../connections.mjs";
+import { room } from "../lab.mjs";
+import { call, joined, peers, says } from "../page.mjs";
+
+test("who hangs up is gone for the other, and can come back", async (scenario) => {
+  const [first, second] = await call(scenario, room(scenario), { relay: true, name: "Ada" });
+  await second.click("#hangup");
+  await peers(first, 0);
+  await says(first, /Ada left/);
+  await says(second, /You left/);
+  assert.equal(await second.evaluate(() => document.querySelector("video#self").srcObject), null, "the camera is off");
+
+  await second.click("#join");
+  await joined(second);
+  await Promise.all([peers(first, 1), peers(second, 1)]);
+  await videoFlows(first, second);
+});
+
+test("who closes the page is gone for the other", async (scenario) => {
+  const [first, second] = await call(scenario, room(scenario));
+  await second.close();
+  await peers(first, 0);
+});
+
+test("who reloads the page is shown once", async (scenario) => {
+  const [first, second] = await call(scenario, room(scenario));
+  await second.reload();
+  await peers(first, 0);
+  await second.click("#join");
+  await Promise.all([peers(first, 1), peers(second, 1)]);
+});

@@ -1,0 +1,79 @@
+//! What the process says of itself when it has started: to its log, and to a service manager.
+
+mod support;
+
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use support::{Bound, CONFIG, Server, http, stun};
+
+/// `Type=notify`: whoever starts after READY=1 finds every socket answering.
+#[test]
+fn ready_is_announced_once_every_socket_answers() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("the manager's socket is bound");
+    manager.set_read_timeout(Some(Duration::from_secs(20))).expect("a read timeout is set");
+
+    let server = Server::start_with(CONFIG, |command| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
+    let mut message = [0; 4096];
+    let length = manager.recv(&mut message).expect("READY=1 arrives");
+    let message = String::from_utf8_lossy(&message[..length]);
+    assert!(message.lines().any(|line| line == "READY=1"), "{message}");
+
+    every_socket_answers(&server.bound);
+}
+
+#[test]
+fn the_listening_line_names_every_socket_with_its_real_port() {
+    let server = Server::start();
+    let counts = [&server.bound.udp, &server.bound.http, &server.bound.admin].map(Vec::len);
+    assert_eq!(counts, [2, 1, 1], "{:?}", server.bound);
+    every_socket_answers(&server.bound);
+}
+
+#[test]
+fn a_port_in_use_is_one_clear_error_and_exit_2() {
+    let first = Server::start();
+    let taken = first.bound.http[0].to_string();
+    let config = CONFIG.replace(r#"http = ["127.0.0.1:0"]"#, &format!(r#"http = ["{taken}"]"#));
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("turnserver.toml");
+    std::fs::write(&file, config).expect("the configuration is written");
+
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_byway"))
+        .args(["--config".as_ref(), file.as_os_str()])
+        .output()
+        .expect("the binary starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains(&taken), "the error names the address: {said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn the_listening_line_is_read_whatever_stands_before_it() {
+    let line = "2031-01-01T00:00:00Z  INFO listening udp=127.0.0.1:1,[::1]:2 http=127.0.0.1:3 admin=127.0.0.1:4 relay=::1";
+    let address = |text: &str| text.parse().expect("an address");
+    let bound = Bound {
+        udp: vec![address("127.0.0.1:1"), address("[::1]:2")],
+        http: vec![address("127.0.0.1:3")],
+        admin: vec![address("127.0.0.1:4")],
+    };
+    assert_eq!(Bound::parse(line), Some(bound));
+    assert_eq!(Bound::parse("INFO byway: open http://localhost:8080/"), None);
+}
+
+fn every_socket_answers(bound: &Bound) {
+    for &listener in &bound.udp {
+        stun::binding(listener);
+    }
+    for &listener in &bound.http {
+        http::get(listener, "/").expect_ok();
+    }
+    for &listener in &bound.admin {
+        http::get(listener, "/healthz").expect_ok();
+    }
+}

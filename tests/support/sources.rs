@@ -1,0 +1,240 @@
+//! The project's own files as the rules of `tidy.rs` read them: with their lines, their code without comments and
+//! strings, and the local modules they name.
+
+use std::path::{Path, PathBuf};
+
+/// One text file of the project.
+pub(crate) struct Source {
+    /// Path from the project's root, with `/`.
+    pub(crate) path: String,
+    /// As it stands.
+    pub(crate) text: String,
+}
+
+/// A local path that code names, such as `crate::relay::Reason` as `["relay", "Reason"]`.
+pub(crate) struct LocalPath {
+    /// Counted from 1.
+    pub(crate) line: usize,
+    /// The segments behind `crate`.
+    pub(crate) segments: Vec<String>,
+}
+
+impl LocalPath {
+    /// Whether the path is `prefix` (such as `clock::Now`) or lies under it.
+    pub(crate) fn is_under(&self, prefix: &str) -> bool {
+        let prefix: Vec<_> = prefix.split("::").collect();
+        self.segments.len() >= prefix.len()
+            && self.segments.iter().zip(&prefix).all(|(segment, want)| segment == want)
+    }
+}
+
+/// Every file under `directory` (from the project's root) that ends in one of `extensions`.
+pub(crate) fn under(directory: &str, extensions: &[&str]) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    let mut waiting = vec![root.join(directory)];
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            let skipped = ["target", "node_modules", ".git"].iter().any(|name| path.ends_with(name));
+            if !skipped {
+                waiting.extend(entries(&path));
+            }
+        } else if extensions.iter().any(|&extension| path.extension().is_some_and(|found| found == extension))
+        {
+            sources.push(read(root, &path));
+        }
+    }
+    assert!(!sources.is_empty(), "no {extensions:?} under {directory}: a rule without files holds nothing");
+    sources.sort_by(|a, b| a.path.cmp(&b.path));
+    sources
+}
+
+/// One file by its path from the project's root.
+pub(crate) fn file(path: &str) -> Source {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    read(root, &root.join(path))
+}
+
+impl Source {
+    /// The numbered lines of code: strings emptied and comments blanked, so that only what the compiler acts on is
+    /// left.
+    pub(crate) fn code(&self) -> String {
+        blank_comments_and_strings(&self.text)
+    }
+
+    /// Where `word` stands in the code as a word of its own: line numbers from 1.
+    pub(crate) fn lines_with_word(&self, word: &str) -> Vec<usize> {
+        let code = self.code();
+        let mut found = Vec::new();
+        for (number, line) in code.lines().enumerate() {
+            let mut stands_alone = line.match_indices(word).filter(|&(at, _)| {
+                let before = line[..at].chars().next_back();
+                let after = line[at + word.len()..].chars().next();
+                // A word that ends in punctuation, such as `rand::`, ends itself.
+                let open_end = word.ends_with(|c: char| is_identifier(c));
+                !before.is_some_and(is_identifier) && !(open_end && after.is_some_and(is_identifier))
+            });
+            if stands_alone.next().is_some() {
+                found.push(number + 1);
+            }
+        }
+        found
+    }
+
+    /// The module's own path, as in `crate::relay::nonce`: `["relay", "nonce"]`.
+    pub(crate) fn module(&self) -> Vec<String> {
+        let inner = self.path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+        if inner == "lib" || inner == "main" {
+            Vec::new()
+        } else {
+            inner.split('/').map(str::to_owned).collect()
+        }
+    }
+
+    /// Every local path the code names by `crate::`, `super::`, or (in the binary) `byway::`, use trees opened up.
+    pub(crate) fn local_paths(&self) -> Vec<LocalPath> {
+        let code = self.code();
+        // A `mod tests` within the file stands one level deeper; `super::` there is the module itself.
+        let tests_from = code.find("#[cfg(test)]").unwrap_or(code.len());
+        let mut found = Vec::new();
+        for prefix in ["crate::", "super::", "byway::"] {
+            for (at, _) in code.match_indices(prefix) {
+                let before = code[..at].chars().next_back();
+                if before.is_some_and(|c| is_identifier(c) || c == ':') {
+                    continue;
+                }
+                let mut base = self.module();
+                let mut rest = &code[at..];
+                if rest.starts_with("super::") {
+                    if at > tests_from {
+                        base.push("tests".to_owned());
+                    }
+                    while let Some(further) = rest.strip_prefix("super::") {
+                        base.pop();
+                        rest = further;
+                    }
+                } else {
+                    base.clear();
+                    rest = &rest[prefix.len()..];
+                }
+                let line = code[..at].matches('\n').count() + 1;
+                found.extend(open(rest, &base).into_iter().map(|segments| LocalPath { line, segments }));
+            }
+        }
+        found
+    }
+}
+
+/// The paths of a use tree such as `relay::{Reason, auth::Key}`, each behind `base`.
+fn open(tree: &str, base: &[String]) -> Vec<Vec<String>> {
+    let tree = tree.trim_start();
+    if let Some(inside) = tree.strip_prefix('{') {
+        return branches(inside).iter().flat_map(|branch| open(branch, base)).collect();
+    }
+    let segment: String = tree.chars().take_while(|&c| is_identifier(c)).collect();
+    let mut path = base.to_vec();
+    if !segment.is_empty() {
+        path.push(segment.clone());
+    }
+    match tree[segment.len()..].strip_prefix("::") {
+        Some(rest) => open(rest, &path),
+        None => vec![path],
+    }
+}
+
+/// The comma-separated branches up to the brace that closes them.
+fn branches(inside: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut found) = (0_u32, 0, Vec::new());
+    for (at, c) in inside.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                found.push(&inside[start..at]);
+                start = at + 1;
+                if c == '}' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn is_identifier(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).expect("the project's directories are readable");
+    entries.map(|entry| entry.expect("so is each entry").path()).collect()
+}
+
+fn read(root: &Path, path: &Path) -> Source {
+    let name = path.strip_prefix(root).expect("it lies under the root").to_string_lossy().replace('\\', "/");
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    Source { path: name, text }
+}
+
+/// Blanks comments, and what stands within string and character literals; line breaks stay, so line numbers hold.
+fn blank_comments_and_strings(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut code = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let end = at
+            + if rest.starts_with(b"//") {
+                rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len())
+            } else if rest.starts_with(b"/*") {
+                rest.windows(2).position(|pair| pair == b"*/").map_or(rest.len(), |close| close + 2)
+            } else if let Some(length) = raw_string(rest) {
+                length
+            } else if rest[0] == b'"' {
+                literal(rest, b'"')
+            } else if is_character_literal(rest) {
+                literal(rest, b'\'')
+            } else {
+                code.push(rest[0]);
+                at += 1;
+                continue;
+            };
+        code.extend(bytes[at..end].iter().map(|&byte| if byte == b'\n' { b'\n' } else { b' ' }));
+        at = end;
+    }
+    String::from_utf8(code).expect("only whole characters were blanked")
+}
+
+/// The length of `r"..."` or `r#"..."#`, if one starts here.
+fn raw_string(rest: &[u8]) -> Option<usize> {
+    let hashes = rest.strip_prefix(b"r")?.iter().take_while(|&&byte| byte == b'#').count();
+    if *rest.get(1 + hashes)? != b'"' {
+        return None;
+    }
+    let close = [&b"\""[..], &b"#".repeat(hashes)].concat();
+    let inside = &rest[2 + hashes..];
+    let length = inside.windows(close.len()).position(|window| window == close)?;
+    Some(2 + hashes + length + close.len())
+}
+
+/// The length of a literal that starts and ends with `quote`.
+fn literal(rest: &[u8], quote: u8) -> usize {
+    let mut at = 1;
+    while at < rest.len() && rest[at] != quote {
+        at += if rest[at] == b'\\' { 2 } else { 1 };
+    }
+    (at + 1).min(rest.len())
+}
+
+/// `'x'` and `'\n'` are literals, `'a` alone is a lifetime.
+fn is_character_literal(rest: &[u8]) -> bool {
+    rest[0] == b'\''
+        && (rest.get(1) == Some(&b'\\')
+            || rest
+                .iter()
+                .skip(2)
+                .take(4)
+                .position(|&byte| byte == b'\'')
+                .is_some_and(|length| length == 0 || !rest[1].is_ascii()))
+}

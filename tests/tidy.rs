@@ -1,0 +1,441 @@
+//! The rules of the house as ordinary tests, so that what a developer runs is what a gate runs.
+//!
+//! Each test reads the sources and names every offence as `file:line`. The rules and their reasons stand at the head of
+//! `src/lib.rs`; a rule that is in the way is changed there and here, in one commit that says why.
+
+mod support {
+    pub(super) mod sources;
+}
+
+use support::sources::{LocalPath, Source, file, under};
+
+/// Which local modules each room may name, itself aside. The first row that fits a file counts.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("src/wire/", &[]),
+    ("src/relay/", &["wire", "credentials", "clock::Now"]),
+    ("src/credentials.rs", &["clock::Now"]),
+    ("src/signaling/protocol.rs", &["ice"]),
+    ("src/signaling/room.rs", &["signaling::protocol", "clock::Now"]),
+    ("src/dataplane/", &["relay", "wire", "metrics", "clock", "config"]),
+    ("src/signaling/", &["credentials", "metrics", "clock", "config", "ice"]),
+    ("src/http/", &["signaling", "credentials", "metrics", "clock", "config", "ice"]),
+    // Labels come from closed sets, which the protocols own.
+    ("src/metrics.rs", &["relay::Reason", "signaling::protocol"]),
+    ("src/clock.rs", &[]),
+    ("src/interfaces.rs", &[]),
+    ("src/config", &["credentials"]),
+    ("src/ice.rs", &["credentials", "clock", "config"]),
+];
+
+/// The pure ring: bytes, values, and a `Now` that is handed in.
+const PURE: &[&str] =
+    &["src/wire/", "src/relay/", "src/credentials.rs", "src/signaling/protocol.rs", "src/signaling/room.rs"];
+
+/// What would tie the pure ring to a system, a clock or a generator of its own, tests included.
+const IMPURE: &[&str] = &[
+    "tokio",
+    "socket2",
+    "libc",
+    "UdpSocket",
+    "TcpStream",
+    "TcpListener",
+    "UnixDatagram",
+    "Instant",
+    "SystemTime",
+    "Clock",
+    "getrandom",
+    "RandomState",
+    "thread_rng",
+    "thread",
+    "mpsc",
+    "async",
+    "await",
+    "std::fs",
+    "std::env",
+    "sleep",
+];
+
+#[test]
+fn rooms_import_only_what_the_map_allows() {
+    let mut offences = Vec::new();
+    for source in rust() {
+        let Some((room, allowed)) = MAY_IMPORT.iter().find(|(room, _)| source.path.starts_with(room)) else {
+            continue;
+        };
+        let own =
+            room.trim_start_matches("src/").trim_end_matches(".rs").split('/').next().unwrap_or_default();
+        let foreign = |path: &LocalPath| {
+            !path.segments.is_empty()
+                && !path.is_under(own)
+                && !allowed.iter().any(|prefix| path.is_under(prefix))
+        };
+        for path in source.local_paths().into_iter().filter(foreign) {
+            offences.push(format!("{}:{} names {}", source.path, path.line, path.segments.join("::")));
+        }
+    }
+    none(
+        &offences,
+        "a room imports what the map in src/lib.rs does not give it; hand it in from server.rs instead",
+    );
+}
+
+#[test]
+fn only_the_binary_and_the_command_line_import_the_composition_root() {
+    let mut offences = Vec::new();
+    for source in rust().iter().filter(|source| {
+        !["src/main.rs", "src/cli", "src/server"].iter().any(|at| source.path.starts_with(at))
+    }) {
+        for path in source.local_paths().iter().filter(|path| path.is_under("server") || path.is_under("cli"))
+        {
+            offences.push(format!("{}:{} names {}", source.path, path.line, path.segments.join("::")));
+        }
+    }
+    none(&offences, "server and cli stand on top: what a room needs of them is handed to it");
+}
+
+#[test]
+fn every_room_has_its_row_in_the_rules_above() {
+    let free = ["src/main.rs", "src/lib.rs", "src/server", "src/cli"];
+    let ruled = |source: &&Source| {
+        !free.iter().any(|at| source.path.starts_with(at))
+            && !MAY_IMPORT.iter().any(|(at, _)| source.path.starts_with(at))
+    };
+    let rust = rust();
+    let offences: Vec<_> = rust.iter().filter(ruled).map(|source| source.path.clone()).collect();
+    none(&offences, "a new module needs a row in MAY_IMPORT of tests/tidy.rs: decide what it may know");
+}
+
+#[test]
+fn the_pure_ring_knows_no_socket_clock_thread_or_global_randomness() {
+    let pure = rust().into_iter().filter(|source| PURE.iter().any(|room| source.path.starts_with(room)));
+    let offences: Vec<_> = pure.flat_map(|source| words(&source, IMPURE)).collect();
+    none(&offences, "the protocol is told the time and handed its randomness; drivers do the rest");
+}
+
+#[test]
+fn unsafe_code_is_in_the_data_plane_alone() {
+    let elsewhere = rust().into_iter().filter(|source| !source.path.starts_with("src/dataplane/"));
+    let offences: Vec<_> = elsewhere.flat_map(|source| words(&source, &["unsafe", "unsafe_code"])).collect();
+    none(&offences, "unsafe code lives in src/dataplane, or a safe crate does it");
+}
+
+#[test]
+fn every_unsafe_block_says_why_it_is_sound() {
+    let mut offences = Vec::new();
+    for source in rust() {
+        let lines: Vec<_> = source.text.lines().collect();
+        for line in source.lines_with_word("unsafe") {
+            let above = lines[..line - 1].iter().rev().take_while(|line| line.trim_start().starts_with("//"));
+            let reasoned =
+                above.into_iter().any(|line| line.contains("SAFETY:")) || lines[line - 1].contains("SAFETY:");
+            if !reasoned {
+                offences.push(format!("{}:{line}", source.path));
+            }
+        }
+    }
+    none(&offences, "an unsafe block without a SAFETY: line right above it");
+}
+
+#[test]
+fn the_data_plane_locks_nothing() {
+    let shards = rust().into_iter().filter(|source| source.path.starts_with("src/dataplane/"));
+    let offences: Vec<_> =
+        shards.flat_map(|source| words(&source, &["Mutex", "RwLock", "Condvar"])).collect();
+    none(&offences, "a shard owns what it touches per packet; no lock stands between receiving and sending");
+}
+
+#[test]
+fn files_stay_small_enough_to_be_read_in_one_go() {
+    let mut offences = Vec::new();
+    for source in rust() {
+        let (lines, limit) =
+            (source.text.lines().count(), if source.path == "src/main.rs" { 100 } else { 600 });
+        if lines > limit {
+            offences.push(format!("{}: {lines} lines, at most {limit}", source.path));
+        }
+    }
+    none(&offences, "a file whose purpose needs an \"and\" is two files");
+}
+
+#[test]
+fn names_say_what_a_thing_is() {
+    let vague_files = ["util", "utils", "helpers", "common", "misc", "manager", "handler"];
+    let vague_types = ["Manager", "Handler", "Helper", "Utils", "Util"];
+    let mut offences = Vec::new();
+    for source in rust() {
+        let stem =
+            source.path.rsplit('/').next().and_then(|name| name.strip_suffix(".rs")).unwrap_or_default();
+        if vague_files.contains(&stem)
+            || vague_files.iter().any(|name| source.path.contains(&format!("/{name}/")))
+        {
+            offences.push(source.path.clone());
+        }
+        for (number, line) in source.code().lines().enumerate() {
+            let mut words = line
+                .split_whitespace()
+                .skip_while(|word| !["struct", "enum", "trait", "type"].contains(word));
+            let name = words
+                .nth(1)
+                .unwrap_or_default()
+                .split(|c: char| !c.is_alphanumeric())
+                .next()
+                .unwrap_or_default();
+            if vague_types.iter().any(|vague| name.ends_with(vague)) {
+                offences.push(format!("{}:{}: {name}", source.path, number + 1));
+            }
+        }
+    }
+    none(&offences, "a manager, handler or util is a thing without a name; the RFC has one for most");
+}
+
+#[test]
+fn every_file_opens_by_saying_what_it_is_for() {
+    let sources = rust().into_iter().chain(under("tests", &["rs"]));
+    // `tests.rs` beside the code is told about by the module it tests.
+    let silent =
+        sources.filter(|source| !source.path.ends_with("/tests.rs") && !source.text.starts_with("//!"));
+    none(
+        &silent.map(|source| format!("{}:1", source.path)).collect::<Vec<_>>(),
+        "the first line is not module documentation (//!)",
+    );
+}
+
+#[test]
+fn the_map_names_every_room() {
+    let map = file("src/lib.rs");
+    let documentation: String = map.text.lines().filter(|line| line.starts_with("//!")).collect();
+    let rooms = map
+        .text
+        .lines()
+        .enumerate()
+        .filter_map(|(number, line)| Some((number, line.strip_prefix("pub mod ")?.strip_suffix(';')?)));
+    let offences: Vec<_> = rooms
+        .filter(|(_, room)| !documentation.contains(room))
+        .map(|(number, room)| format!("src/lib.rs:{}: {room}", number + 1))
+        .collect();
+    none(&offences, "a module that the documentation of the crate does not mention");
+}
+
+#[test]
+fn exceptions_from_a_lint_have_a_reason() {
+    let mut offences = Vec::new();
+    for source in rust().into_iter().chain(under("tests", &["rs"])) {
+        // Strings are blanked in the code, so the attribute is found there and its reason in the text.
+        for opening in ["#[allow(", "#![allow(", "#[expect(", "#![expect("] {
+            for (at, _) in source.code().match_indices(opening) {
+                let attribute = source.text[at..].split_inclusive(']').next().unwrap_or_default();
+                if !attribute.contains("reason") {
+                    offences.push(format!("{}:{}", source.path, source.text[..at].matches('\n').count() + 1));
+                }
+            }
+        }
+    }
+    none(&offences, "an exception from a lint without `reason = \"...\"`");
+}
+
+#[test]
+fn only_the_command_line_prints() {
+    let elsewhere = rust()
+        .into_iter()
+        .filter(|source| !source.path.starts_with("src/cli") && source.path != "src/main.rs");
+    let offences: Vec<_> =
+        elsewhere.flat_map(|source| words(&source, &["println", "eprintln", "print", "dbg"])).collect();
+    none(&offences, "a server speaks through its log");
+}
+
+#[test]
+fn the_protocol_rooms_log_nothing_that_a_client_can_repeat() {
+    let rooms = rust()
+        .into_iter()
+        .filter(|source| ["src/wire/", "src/relay/"].iter().any(|room| source.path.starts_with(room)));
+    let offences: Vec<_> =
+        rooms.flat_map(|source| words(&source, &["error!", "warn!", "info!", "debug!"])).collect();
+    none(&offences, "what clients cause is counted by reason, or traced; a log line per datagram is a flood");
+}
+
+#[test]
+fn no_test_waits_by_sleeping() {
+    let mut offences: Vec<_> = under("tests", &["rs"])
+        .iter()
+        .filter(|source| source.path != "tests/tidy.rs")
+        .flat_map(|source| words(source, &["sleep"]))
+        .collect();
+    offences.extend(
+        under("tests/browser", &["mjs"])
+            .iter()
+            .flat_map(|source| words(source, &["waitForTimeout", "sleep"])),
+    );
+    none(&offences, "a sleep is a race that mostly goes well: wait for the event, with a bound");
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let manifest = file("Cargo.toml");
+    let mut offences = Vec::new();
+    let (mut reasoned_section, mut open) = (false, None);
+    for (number, line) in manifest.text.lines().enumerate() {
+        if line.starts_with('[') && open.is_none() {
+            reasoned_section = line.contains("dependencies");
+        } else if reasoned_section && !line.trim().is_empty() && !line.trim_start().starts_with('#') {
+            // An entry may span lines; its reason then stands behind the last.
+            let first = open.take().unwrap_or(number + 1);
+            let complete = line.matches(['{', '[']).count() <= line.matches(['}', ']']).count();
+            let starts_entry = line.starts_with(|c: char| c.is_alphabetic());
+            if !(complete && starts_entry || line.contains(" # ") || line.starts_with(['}', ']'])) {
+                open = Some(first);
+            } else if !line.contains(" # ") {
+                offences.push(format!("Cargo.toml:{first}: {line}"));
+            }
+        }
+    }
+    none(&offences, "a dependency without `# reason`: say what it is for");
+}
+
+#[test]
+fn every_key_of_the_default_configuration_is_explained() {
+    let defaults = file("turnserver.toml");
+    let mut offences = Vec::new();
+    let mut explained = false;
+    for (number, line) in defaults.text.lines().enumerate() {
+        match line.trim_start() {
+            comment if comment.starts_with('#') => explained = true,
+            "" => explained = false,
+            table if table.starts_with('[') => explained = false,
+            key if key.contains('=') && !explained && !key.contains(" # ") => {
+                offences.push(format!("turnserver.toml:{}: {key}", number + 1));
+            }
+            _ => {}
+        }
+    }
+    none(&offences, "a key without its unit and reason, beside it or right above");
+}
+
+#[test]
+fn lock_files_name_public_registries_alone() {
+    let crates = file("Cargo.lock");
+    let packages = file("tests/browser/package-lock.json");
+    let mut offences = Vec::new();
+    for (source, key, registry) in [
+        (&crates, "source = ", "registry+https://github.com/rust-lang/crates.io-index"),
+        (&packages, "\"resolved\": ", "https://registry.npmjs.org/"),
+    ] {
+        for (number, line) in source.text.lines().enumerate() {
+            let other = line
+                .trim_start()
+                .strip_prefix(key)
+                .is_some_and(|value| !value.starts_with(&format!("\"{registry}")));
+            if other {
+                offences.push(format!("{}:{}: {line}", source.path, number + 1));
+            }
+        }
+    }
+    none(&offences, "what others cannot reach does not belong into a lock file");
+}
+
+#[test]
+fn links_between_files_lead_somewhere_within_the_project() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut offences = Vec::new();
+    for source in under(".", &["md"]) {
+        let folder = root.join(&source.path).parent().expect("a file has a folder").to_owned();
+        for (number, line) in source.text.lines().enumerate() {
+            let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+            for target in targets.filter(|target| !target.starts_with('#') && !target.contains("://")) {
+                let target_file = target.split('#').next().unwrap_or_default();
+                let within = folder.join(target_file).canonicalize().is_ok_and(|path| path.starts_with(root));
+                if !within {
+                    offences.push(format!("{}:{}: {target}", source.path, number + 1));
+                }
+            }
+        }
+    }
+    none(&offences, "a link to a file that is not there, or not part of the project");
+}
+
+#[test]
+fn nothing_names_a_place_on_one_persons_machine() {
+    let mut offences = Vec::new();
+    for source in under(".", &["rs", "md", "toml", "mjs", "js", "html", "css", "json", "service"]) {
+        for (number, line) in source.text.lines().enumerate() {
+            // Written in two parts, so that the rule does not find itself.
+            let places = [("/ho", "me/"), ("/Us", "ers/"), ("/wo", "rk/"), ("/ro", "ot/"), ("../sha", "red")];
+            if let Some((a, b)) = places.iter().find(|(a, b)| line.contains(&format!("{a}{b}"))) {
+                offences.push(format!("{}:{}: {a}{b}", source.path, number + 1));
+            }
+        }
+    }
+    none(&offences, "a path that exists nowhere else");
+}
+
+#[test]
+fn the_page_builds_no_markup_from_strings() {
+    let dangerous = [
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "new Function",
+        "DOMParser",
+        "srcdoc",
+    ];
+    let offences: Vec<_> =
+        under("static", &["js", "html"]).iter().flat_map(|source| lines_with(source, &dangerous)).collect();
+    none(&offences, "names and messages come from strangers: textContent only");
+}
+
+#[test]
+fn the_page_has_no_inline_code_or_style_and_loads_nothing_from_others() {
+    let mut offences = Vec::new();
+    for source in under("static", &["html", "css"]) {
+        let inline = [
+            "<style",
+            " style=",
+            " onclick=",
+            " onload=",
+            " onerror=",
+            "javascript:",
+            "src=\"http",
+            "href=\"http",
+            "src=\"//",
+            "url(http",
+            "@import",
+        ];
+        offences.extend(lines_with(&source, &inline));
+        let scripts = source
+            .text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| line.contains("<script") && !line.contains("src="));
+        offences.extend(scripts.map(|(number, _)| format!("{}:{}: inline script", source.path, number + 1)));
+    }
+    none(&offences, "the content security policy would refuse it, and rightly");
+}
+
+/// The Rust of the product.
+fn rust() -> Vec<Source> {
+    under("src", &["rs"])
+}
+
+/// Each place where one of `words` stands in the code.
+fn words(source: &Source, words: &[&str]) -> Vec<String> {
+    let place = |word: &&str| {
+        let found = source.lines_with_word(word);
+        found.into_iter().map(|line| format!("{}:{line}: {word}", source.path)).collect::<Vec<_>>()
+    };
+    words.iter().flat_map(place).collect()
+}
+
+/// Each line with one of `parts`, whatever it is part of.
+fn lines_with(source: &Source, parts: &[&str]) -> Vec<String> {
+    let offends = |(number, line): (usize, &str)| {
+        let part = parts.iter().find(|part| line.contains(*part))?;
+        Some(format!("{}:{}: {part}", source.path, number + 1))
+    };
+    source.text.lines().enumerate().filter_map(offends).collect()
+}
+
+/// Fails with every offence on a line of its own and the remedy above.
+fn none(offences: &[String], remedy: &str) {
+    assert!(offences.is_empty(), "{remedy}\n  {}\n", offences.join("\n  "));
+}
