@@ -154,7 +154,7 @@ pub(crate) fn check_reads_as(bytes: &[u8], plan: &Plan) -> Result<(), TestCaseEr
     let message = Message::parse(bytes).map_err(|error| TestCaseError::fail(format!("refused: {error}")))?;
     prop_assert_eq!(MessageType::new(message.method(), message.class()), plan.message_type());
     prop_assert_eq!(message.transaction(), plan.transaction);
-    prop_assert_eq!(message.has_fingerprint(), plan.fingerprint);
+    prop_assert_eq!(message.head().fingerprint, plan.fingerprint);
 
     let integrity = message.integrity();
     prop_assert_eq!(integrity.is_some(), plan.signed);
