@@ -135,7 +135,7 @@ fn planned() -> impl Strategy<Value = Planned> {
             .prop_map(Planned::RequestedAddressFamily),
         any::<bool>().prop_map(Planned::EvenPort),
         any::<[u8; 8]>().prop_map(Planned::ReservationToken),
-        (0x4000_u16..=0x4FFF).prop_map(|number| Planned::ChannelNumber(ChannelNumber::new(number).unwrap())),
+        (0x4000_u16..=0x7FFF).prop_map(|number| Planned::ChannelNumber(ChannelNumber::new(number).unwrap())),
         vec(any::<u8>(), 0..60).prop_map(Planned::Data),
         (any::<u16>().prop_filter("read by no accessor", |&kind| unread(kind)), vec(any::<u8>(), 0..20))
             .prop_map(|(kind, value)| Planned::Other(kind, value)),

@@ -239,7 +239,7 @@ proptest! {
     }
 
     #[test]
-    fn a_channel_data_message(payload in vec(any::<u8>(), 0..200), number in 0x4000_u16..=0x4FFF) {
+    fn a_channel_data_message(payload in vec(any::<u8>(), 0..200), number in 0x4000_u16..=0x7FFF) {
         let number = ChannelNumber::new(number).unwrap();
         let bytes = wrap(Encapsulation::Channel(number), &payload);
         let ours = ChannelData::parse(&bytes).unwrap();
