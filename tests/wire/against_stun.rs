@@ -166,7 +166,7 @@ fn compare_typed(
 
     let channel = comparable(attributes.channel_number()).map(|it| it.map(byway::wire::ChannelNumber::get));
     match (channel, read(theirs, ChannelNumber::default(), |it| it.0)) {
-        (Err(()), Ok(Some(number))) if !(0x4000..0x5000).contains(&number) => {
+        (Err(()), Ok(Some(number))) if !(0x4000..0x8000).contains(&number) => {
             differences.push(Difference::ChannelRange);
         }
         (ours, theirs) => prop_assert_eq!(ours, theirs),
@@ -248,7 +248,7 @@ fn each_named_difference_is_one() {
         (Difference::ShortAddress, peer(&[0, 1, 0, 0, 0])),
         (Difference::ShortAddress, peer(&[0, 2, 0, 0, 0, 0, 0, 0])),
         (Difference::ReservedByte, peer(&[1, 1, 0, 0, 0, 0, 0, 0])),
-        (Difference::ChannelRange, message(9, &[attribute(0x0C, &[0x50, 0, 0, 0])])),
+        (Difference::ChannelRange, message(9, &[attribute(0x0C, &[0x80, 0, 0, 0])])),
         (Difference::LongUsername, message(1, &[username])),
     ] {
         assert_eq!(compare(&bytes).unwrap(), [difference], "{bytes:02x?}");
