@@ -9,6 +9,51 @@
 //! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`ice`], `signaling::{protocol, room, ids, rate}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
 //! | drivers | [`dataplane`], `signaling::{session, outbox}`, [`http`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
+//!
+//! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses, and
+//! [`metrics`], counters that every room writes and one page reads.
+//!
+//! ## How a datagram goes
+//!
+//! ```text
+//!           ┌───────────── a shard: one thread, one Relay, no lock ─────────────┐
+//! client ──►│ listener ──► relay::client_datagram ──► Action::ToPeer ──► socket │──► peer
+//!        ◄──│ listener ◄── wire::Encapsulation ◄── relay::peer_datagram ◄────── │◄──
+//!           └───────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! The kernel pins a client's 4-tuple to one shard by `SO_REUSEPORT`. When the peer is itself a relay port of this
+//! server, perhaps on another shard, its [route](relay) is looked up in memory and the payload goes straight from one
+//! listener to the other client: two clients that both force the relay cost one trip through the kernel, not two.
+//!
+//! ## How a call begins
+//!
+//! The page opens `/ws`, `join`s a room and gets an [`ice::IceConfiguration`] with a fresh credential and the peers there
+//! are; offers, answers and candidates travel as `signal`, which the server never looks into; media then goes directly,
+//! or over the relay. `docs/signaling.md` is the protocol, `docs/client.md` the browser's module.
+//!
+//! # Invariants
+//!
+//! 1. Only [`clock`] reads a clock, and a tick is read once per round of datagrams.
+//! 2. Only [`server`] draws randomness from the system; everything else is handed a seed, so that simulations replay.
+//! 3. There is one parser of STUN input ([`wire::Message`]), one of configuration ([`config`]), one gate for peers
+//!    ([`relay::Gate`]), one timer for expiry (a wheel) and one source of ICE configurations ([`ice`]).
+//! 4. A stranger leaves no state: before MESSAGE-INTEGRITY has passed, nothing is stored and nothing allocated per source.
+//! 5. Between receiving a datagram and sending it on there is no lock, no heap allocation, no copy of a payload, no hop to
+//!    another thread and no `.await`.
+//! 6. A late timer extends nothing: every look-up checks expiry for itself.
+//! 7. One peer's send error ends neither its allocation nor its shard.
+//! 8. Secrets, passwords and tokens reach no log and no `Debug`; client addresses none above debug. Labels of metrics come
+//!    from closed sets.
+//! 9. Unsafe code lives in [`dataplane`] only, with its reason.
+//! 10. `http` and `signaling` never import `relay` or `dataplane`; `tests/tidy.rs` holds these rules.
+//!
+//! # What is absent
+//!
+//! TURN over TCP and TLS, batching and segmentation offload, join tokens and resumed signaling sessions. Their seams:
+//! [`relay::Transport`] and [`relay::ListenerId`] name more than UDP sockets, an [`relay::Action`] names spans rather than
+//! buffers, and headers are written into [`wire::HEADROOM`]. RFC 6062 (TCP allocations), RFC 7635 (OAuth) and DTLS are not
+//! spoken.
 
 pub mod cli;
 pub mod clock;

@@ -19,6 +19,7 @@ use crate::http::origin::Origins;
 use crate::http::serve::{Limits, serve};
 use crate::http::{Site, admin_router, public_router};
 use crate::ice::IceServers;
+use crate::interfaces;
 use crate::metrics::{HttpCounters, Metrics, ShardCounters, SignalingCounters};
 use crate::relay::{self, Gate, Relay, RelayAddress, Shared};
 use crate::signaling::ids::Ids;
@@ -251,12 +252,11 @@ fn relays(config: &Config, sockets: &Sockets, secrets: Secrets) -> Result<Vec<Re
         std::net::UdpSocket::bind((bind, 0)).map_err(|error| Error::RelayAddress { address: bind, error })?;
         addresses.push(RelayAddress { bind, public: public_of(bind) });
     }
-    let interfaces = if_addrs::get_if_addrs().map_err(system("list the addresses of the interfaces"))?;
-    let own = interfaces.iter().map(|interface| interface.ip());
+    let interfaces = interfaces::addresses().map_err(system("list the addresses of the interfaces"))?;
     let gate = Gate {
         allow: config.peers.allow.clone(),
         deny: config.peers.deny.clone(),
-        own: own.chain(sockets.all_addresses().map(|address| address.ip())).collect(),
+        own: interfaces.into_iter().chain(sockets.all_addresses().map(|address| address.ip())).collect(),
         listeners: sockets.all_addresses().collect(),
     };
     let settings = relay::Settings {

@@ -79,8 +79,8 @@ impl Shard {
 
     async fn serve(self, mut stop: watch::Receiver<bool>) -> io::Result<()> {
         let Self { mut core, poll, mut events, mut ready } = self;
-        // SAFETY: the poll's descriptor is open for as long as the poll is, which the `AsyncFd` owns until it is dropped.
         #[expect(unsafe_code, reason = "the runtime waits on the descriptor of the poll")]
+        // SAFETY: the poll's descriptor is open for as long as the poll is, which the `AsyncFd` owns until it is dropped.
         let mut poll = unsafe { AsyncFd::register_with_interest(poll, tokio::io::Interest::READABLE) }?;
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
         let mut alarm = Alarm { deadline: None, sleep: Box::pin(sleep(Duration::ZERO)) };

@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use stun::attributes::{
-    ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_MESSAGE_INTEGRITY, ATTR_NONCE,
-    ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN,
-    ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS, AttrType,
+    ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_ERROR_CODE, ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_MAPPED_ADDRESS,
+    ATTR_MESSAGE_INTEGRITY, ATTR_NONCE, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT,
+    ATTR_RESERVATION_TOKEN, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS,
+    ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
 };
 use stun::message::MAGIC_COOKIE;
 
@@ -14,20 +15,26 @@ use super::channel_data::ChannelNumber;
 use super::message::{ATTRIBUTE_HEADER, Attribute, HEADER, TransactionId, split_attribute};
 use super::{Span, padded};
 
-/// The comprehension-required attributes that this server comprehends. DONT-FRAGMENT is absent on purpose: a server
-/// that cannot honour it says 420 (RFC 8656 section 7.2).
-pub const KNOWN_ATTRIBUTES: [AttrType; 12] = [
+/// The comprehension-required attributes that this server comprehends. Those of responses are among them: known but
+/// unexpected ones are ignored (RFC 8489 section 6.3). DONT-FRAGMENT is absent on purpose: a server that cannot honour it
+/// says 420 (RFC 8656 section 7.2).
+pub const KNOWN_ATTRIBUTES: [AttrType; 17] = [
+    ATTR_MAPPED_ADDRESS,
     ATTR_USERNAME,
     ATTR_MESSAGE_INTEGRITY,
+    ATTR_ERROR_CODE,
+    ATTR_UNKNOWN_ATTRIBUTES,
     ATTR_CHANNEL_NUMBER,
     ATTR_LIFETIME,
     ATTR_XOR_PEER_ADDRESS,
     ATTR_DATA,
     ATTR_REALM,
     ATTR_NONCE,
+    ATTR_XOR_RELAYED_ADDRESS,
     ATTR_REQUESTED_ADDRESS_FAMILY,
     ATTR_EVEN_PORT,
     ATTR_REQUESTED_TRANSPORT,
+    ATTR_XORMAPPED_ADDRESS,
     ATTR_RESERVATION_TOKEN,
 ];
 

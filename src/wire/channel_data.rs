@@ -5,15 +5,19 @@ use super::Span;
 /// Bytes of a ChannelData header.
 pub(super) const CHANNEL_HEADER: usize = 4;
 
-/// A channel number, 0x4000 to 0x4FFF (RFC 8656 section 12).
+/// A channel number, 0x4000 to 0x7FFF.
+///
+/// RFC 8656 section 12 leaves new clients 0x4000 to 0x4FFF, to keep other first bytes free where protocols share a port
+/// (RFC 7983). Clients of RFC 5766, coturn's among them, pick from the whole of its range; nothing else claims those
+/// first bytes on a TURN server's port, so they are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelNumber(u16);
 
 impl ChannelNumber {
-    /// `None` outside of 0x4000 to 0x4FFF.
+    /// `None` outside of 0x4000 to 0x7FFF.
     #[must_use]
     pub const fn new(number: u16) -> Option<Self> {
-        if 0x4000 <= number && number <= 0x4FFF { Some(Self(number)) } else { None }
+        if 0x4000 <= number && number <= 0x7FFF { Some(Self(number)) } else { None }
     }
 
     /// The number.
@@ -68,9 +72,15 @@ mod tests {
 
     #[test]
     fn truncated_or_out_of_range_is_none() {
-        for bad in
-            [&[][..], &[0x40], &[0x40, 0, 0], &[0x40, 0, 0, 1], &[0x40, 0, 0xFF, 0xFF, 1], &[0x50, 0, 0, 0]]
-        {
+        for bad in [
+            &[][..],
+            &[0x40],
+            &[0x40, 0, 0],
+            &[0x40, 0, 0, 1],
+            &[0x40, 0, 0xFF, 0xFF, 1],
+            &[0x3F, 0, 0, 0],
+            &[0x80, 0, 0, 0],
+        ] {
             assert_eq!(ChannelData::parse(bad), None, "{bad:02x?}");
         }
     }

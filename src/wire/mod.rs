@@ -47,12 +47,12 @@ impl Span {
     }
 }
 
-/// What a datagram is by its first byte (RFC 7983, RFC 8656 section 12.4).
+/// What a datagram is by its first byte (RFC 7983, and [`ChannelNumber`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// 0 to 3: a STUN message.
     Stun,
-    /// 64 to 79: a ChannelData message.
+    /// 64 to 127: a ChannelData message.
     ChannelData,
     /// Anything else, DTLS (20 to 63) included, and the empty datagram.
     Other,
@@ -63,7 +63,7 @@ pub enum Kind {
 pub fn classify(datagram: &[u8]) -> Kind {
     match datagram.first() {
         Some(0..=3) => Kind::Stun,
-        Some(64..=79) => Kind::ChannelData,
+        Some(64..=127) => Kind::ChannelData,
         _ => Kind::Other,
     }
 }

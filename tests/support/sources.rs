@@ -72,7 +72,7 @@ impl Source {
                 let after = line[at + word.len()..].chars().next();
                 // A word that ends in punctuation, such as `rand::`, ends itself.
                 let open_end = word.ends_with(|c: char| is_identifier(c));
-                !before.is_some_and(is_identifier) && !(open_end && after.is_some_and(is_identifier))
+                !(before.is_some_and(is_identifier) || open_end && after.is_some_and(is_identifier))
             });
             if stands_alone.next().is_some() {
                 found.push(number + 1);

@@ -95,8 +95,8 @@ fn compare_content(ours: &Message<'_>, mut theirs: Theirs) -> Result<Vec<Differe
     prop_assert_eq!(ours.class(), theirs.typ.class);
     prop_assert_eq!(ours.transaction(), theirs.transaction_id.0);
 
-    prop_assert_eq!(ours.has_fingerprint(), theirs.contains(ATTR_FINGERPRINT));
-    if ours.has_fingerprint() {
+    prop_assert_eq!(ours.head().fingerprint, theirs.contains(ATTR_FINGERPRINT));
+    if ours.head().fingerprint {
         prop_assert!(FINGERPRINT.check(&theirs).is_ok());
     }
     for password in [PASSWORD, "another"] {

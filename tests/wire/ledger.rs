@@ -20,7 +20,7 @@ proptest! {
     fn a_binding_response_is_as_short_as_can_be(plan in binding_requests(), mapped in addresses()) {
         let request = with_stun(&plan);
         let mut reply = Reply::new();
-        write_binding_response(&Message::parse(&request).unwrap(), mapped, &mut reply);
+        write_binding_response(Message::parse(&request).unwrap().head(), mapped, &mut reply);
         let bare = if mapped.is_ipv4() { 32 } else { 44 };
         let fingerprint = if plan.fingerprint { 8 } else { 0 };
         prop_assert_eq!(reply.as_bytes().len(), bare + fingerprint);
@@ -38,7 +38,7 @@ proptest! {
         let request = with_stun(&plan);
         let request = Message::parse(&request).unwrap();
         let mut reply = Reply::new();
-        Response::error(&request, ErrorCode::Unauthenticated)
+        Response::error(request.head(), ErrorCode::Unauthenticated)
             .challenge(&realm, nonce.as_bytes())
             .finish(None, &mut reply);
         let texts = [realm.len(), nonce.len()].map(|length| 4 + length.next_multiple_of(4));
@@ -53,7 +53,7 @@ proptest! {
         let request = message(1, &attributes);
         let parsed = Message::parse(&request).unwrap();
         let mut reply = Reply::new();
-        Response::error(&parsed, ErrorCode::UnknownAttribute)
+        Response::error(parsed.head(), ErrorCode::UnknownAttribute)
             .unknown_attributes(parsed.attributes().unknown_required())
             .finish(None, &mut reply);
         let named = 2 * kinds.len().min(16);

@@ -135,7 +135,7 @@ fn planned() -> impl Strategy<Value = Planned> {
             .prop_map(Planned::RequestedAddressFamily),
         any::<bool>().prop_map(Planned::EvenPort),
         any::<[u8; 8]>().prop_map(Planned::ReservationToken),
-        (0x4000_u16..=0x4FFF).prop_map(|number| Planned::ChannelNumber(ChannelNumber::new(number).unwrap())),
+        (0x4000_u16..=0x7FFF).prop_map(|number| Planned::ChannelNumber(ChannelNumber::new(number).unwrap())),
         vec(any::<u8>(), 0..60).prop_map(Planned::Data),
         (any::<u16>().prop_filter("read by no accessor", |&kind| unread(kind)), vec(any::<u8>(), 0..20))
             .prop_map(|(kind, value)| Planned::Other(kind, value)),
@@ -154,7 +154,7 @@ pub(crate) fn check_reads_as(bytes: &[u8], plan: &Plan) -> Result<(), TestCaseEr
     let message = Message::parse(bytes).map_err(|error| TestCaseError::fail(format!("refused: {error}")))?;
     prop_assert_eq!(MessageType::new(message.method(), message.class()), plan.message_type());
     prop_assert_eq!(message.transaction(), plan.transaction);
-    prop_assert_eq!(message.has_fingerprint(), plan.fingerprint);
+    prop_assert_eq!(message.head().fingerprint, plan.fingerprint);
 
     let integrity = message.integrity();
     prop_assert_eq!(integrity.is_some(), plan.signed);

@@ -51,11 +51,11 @@ fn receive(bytes: &[u8]) -> Result<(), TestCaseError> {
 fn answer(request: &Message<'_>) -> Result<(), TestCaseError> {
     let mut reply = Reply::new();
     let unknown = request.attributes().unknown_required();
-    Response::error(request, ErrorCode::UnknownAttribute)
+    Response::error(request.head(), ErrorCode::UnknownAttribute)
         .unknown_attributes(unknown)
         .finish(None, &mut reply);
     prop_assert!(Message::parse(reply.as_bytes()).is_ok());
-    write_binding_response(request, "192.0.2.1:9".parse().unwrap(), &mut reply);
+    write_binding_response(request.head(), "192.0.2.1:9".parse().unwrap(), &mut reply);
     prop_assert!(Message::parse(reply.as_bytes()).is_ok());
     Ok(())
 }
@@ -83,7 +83,7 @@ proptest! {
         let mut bytes = with_stun(&Plan { fingerprint: true, ..plan });
         let bit = at.index(bytes.len() * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
-        prop_assert!(!Message::parse(&bytes).is_ok_and(|message| message.has_fingerprint()));
+        prop_assert!(!Message::parse(&bytes).is_ok_and(|message| message.head().fingerprint));
     }
 
     /// MESSAGE-INTEGRITY covers header, attributes and padding (section 14.5).
