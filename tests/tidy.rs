@@ -125,7 +125,9 @@ fn every_unsafe_block_says_why_it_is_sound() {
     for source in rust() {
         let lines: Vec<_> = source.text.lines().collect();
         for line in source.lines_with_word("unsafe") {
-            let above = lines[..line - 1].iter().rev().take_while(|line| line.trim_start().starts_with("//"));
+            let is_aside =
+                |line: &&&str| ["//", "#["].iter().any(|start| line.trim_start().starts_with(start));
+            let above = lines[..line - 1].iter().rev().take_while(is_aside);
             let reasoned =
                 above.into_iter().any(|line| line.contains("SAFETY:")) || lines[line - 1].contains("SAFETY:");
             if !reasoned {
