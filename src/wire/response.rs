@@ -17,9 +17,8 @@ use turn::proto::rsrvtoken::ReservationToken;
 use super::message::fingerprint;
 use super::{Head, IntegrityKey};
 
-/// Bytes of the longest reply: a challenge with a realm of 127 characters, in UTF-8 of up to six bytes each as RFC 8489
-/// section 14.9 counts, or an error that names every attribute of a request it does not know, cut at
-/// [`UNKNOWN_MAX`].
+/// Bytes of the longest reply: a challenge with the longest realm that a configuration may hold, or an error that names
+/// unknown attributes, of which sixteen are named at most.
 pub const REPLY_MAX: usize = 1024;
 
 /// At most so many attributes are named in UNKNOWN-ATTRIBUTES: enough to debug with, and no amplifier.
