@@ -200,7 +200,9 @@ impl Allocation {
     /// What the relay ports of this server must know to deliver to its client.
     pub(super) fn route(&self) -> Route {
         let own = self.permissions.iter().find(|permission| permission.ip == self.relayed.ip());
-        let channels = self.channels.iter().filter(|channel| channel.peer.is_own_relay());
+        // By address, not by what lived there when the channel was bound: an allocation may have begun since.
+        let is_at_relay = |channel: &&ChannelBinding| channel.peer.address().ip() == self.relayed.ip();
+        let channels = self.channels.iter().filter(is_at_relay);
         Route {
             five_tuple: self.five_tuple,
             permitted_until: own.map_or(Duration::ZERO, |permission| permission.until).min(self.expires),
