@@ -178,13 +178,17 @@ impl Allocation {
     /// Forgets permissions and channels that are over; yields the channels that are bound no longer.
     pub(super) fn prune(&mut self, now: Duration) -> Vec<ChannelNumber> {
         self.prune_permissions(now);
+        let is_over = |channel: &&mut ChannelBinding| channel.announced && now >= channel.until;
+        let over = self.channels.iter_mut().filter(is_over);
+        let unbound = over
+            .map(|channel| {
+                channel.announced = false;
+                channel.number
+            })
+            .collect();
+        // Only then: a timer that is later than the rest must not swallow an announcement.
         self.channels.retain(|channel| now < channel.until + CHANNEL_REST);
-        let over = self.channels.iter_mut().filter(|channel| channel.announced && now >= channel.until);
-        over.map(|channel| {
-            channel.announced = false;
-            channel.number
-        })
-        .collect()
+        unbound
     }
 
     /// The earliest moment at which something of it ends.
