@@ -4,6 +4,7 @@
 
 mod model;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use byway::relay::BindError;
@@ -20,12 +21,29 @@ const CLOSED: [&str; 4] = ["10.0.0.1:9", "45.0.0.1:3478", "45.0.0.1:49999", "[fe
 #[test]
 fn simulation() {
     match std::env::var("BYWAY_SEED") {
-        Ok(seed) => run(seed.parse().expect("BYWAY_SEED is a number")),
-        Err(_) => (0..12).for_each(run),
+        Ok(seed) => drop(run(seed.parse().expect("BYWAY_SEED is a number"))),
+        Err(_) => {
+            let mut reached: BTreeSet<Outcome> = (0..100).flat_map(run).collect();
+            for code in [0, 400, 403, 437, 441, 443, 486, 508] {
+                assert!(reached.remove(&Outcome::Code(code)), "{code} never happened");
+            }
+            let deliveries = [Outcome::ToPeer, Outcome::OnChannel, Outcome::InData, Outcome::Dropped];
+            assert_eq!(reached.into_iter().collect::<Vec<_>>(), deliveries, "all of these, and nothing else");
+        }
     }
 }
 
-fn run(seed: u64) {
+/// What happened in a run: one in which nothing much does proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Code(u16),
+    ToPeer,
+    OnChannel,
+    InData,
+    Dropped,
+}
+
+fn run(seed: u64) -> BTreeSet<Outcome> {
     let named = NamedOnFailure(seed);
     let mut simulation = Simulation::new(seed);
     for _ in 0..STEPS {
@@ -34,6 +52,7 @@ fn run(seed: u64) {
     }
     simulation.wind_down();
     drop(named);
+    simulation.reached
 }
 
 /// Says which seed replays a failure.
@@ -69,7 +88,8 @@ struct Simulation {
     model: Model,
     clients: Vec<Client>,
     /// Tokens that were handed out, good or not any more.
-    tokens: Vec<(Vec<u8>, SocketAddr)>,
+    tokens: Vec<(Vec<u8>, Port)>,
+    reached: BTreeSet<Outcome>,
 }
 
 impl Simulation {
@@ -77,10 +97,17 @@ impl Simulation {
         let server = Server::with(2, |settings| {
             settings.ports = PORTS;
             settings.allocations_per_user = 3;
-            settings.allocations = 10;
+            settings.allocations = 8;
         });
         let clients = (0..CLIENTS).map(|n| Self::client(&server, n)).collect();
-        Self { random: Random(seed), server, model: Model::default(), clients, tokens: Vec::new() }
+        Self {
+            random: Random(seed),
+            server,
+            model: Model::default(),
+            clients,
+            tokens: Vec::new(),
+            reached: BTreeSet::new(),
+        }
     }
 
     fn client(server: &Server, n: usize) -> Client {
@@ -88,7 +115,7 @@ impl Simulation {
     }
 
     fn name(n: usize) -> &'static str {
-        ["alice", "bob", "carol", "dave"][n / 3]
+        ["alice", "bob", "carol"][n / 4]
     }
 
     fn step(&mut self) {
@@ -113,14 +140,16 @@ impl Simulation {
         if !self.model.is_live(n, now) {
             self.clients[n] = Self::client(&self.server, n);
         }
-        self.clients[n].ask(&mut self.server, request)
+        let response = self.clients[n].ask(&mut self.server, request);
+        self.reached.insert(Outcome::Code(response.code()));
+        response
     }
 
     fn peer(&mut self) -> SocketAddr {
         let relayed: Vec<SocketAddr> = self.model.relayed().collect();
         match self.random.below(8) {
             0..=2 if !relayed.is_empty() => relayed[self.random.below(relayed.len())],
-            0 => at(CLOSED[self.random.below(CLOSED.len())]),
+            3 => at(CLOSED[self.random.below(CLOSED.len())]),
             _ => at(OUTSIDE[self.random.below(OUTSIDE.len())]),
         }
     }
@@ -133,7 +162,7 @@ impl Simulation {
             1 => (base.with(ATTR_EVEN_PORT, &[0x80]), Port::Even { reserve: true }),
             2 if !self.tokens.is_empty() => {
                 let (token, port) = &self.tokens[self.random.below(self.tokens.len())];
-                (Request::allocate().with(ATTR_RESERVATION_TOKEN, token), Port::Reserved(*port))
+                (Request::allocate().with(ATTR_RESERVATION_TOKEN, token), *port)
             }
             _ => (base, Port::Any),
         };
@@ -152,7 +181,8 @@ impl Simulation {
             assert_eq!(tried.last(), Some(&relayed));
             self.model.granted(n, relayed, self.server.now.mono, response.lifetime());
             if response.kinds().contains(&ATTR_RESERVATION_TOKEN) {
-                self.tokens.push((response.get(ATTR_RESERVATION_TOKEN), model::next_port(relayed)));
+                let port = Port::Reserved(model::next_port(relayed), self.server.now.mono);
+                self.tokens.push((response.get(ATTR_RESERVATION_TOKEN), port));
             }
         }
     }
@@ -170,6 +200,7 @@ impl Simulation {
         let mut thief = Client::on(n % 2, &self.server, &format!("203.0.113.9:{}", 5000 + n), "mallory");
         let code = if self.model.is_live(n, self.server.now.mono) { 441 } else { 437 };
         assert_eq!(thief.refused(&mut self.server, &Request::refresh(0)), code);
+        self.reached.insert(Outcome::Code(code));
     }
 
     fn permission(&mut self, n: usize) {
@@ -196,13 +227,15 @@ impl Simulation {
     fn send(&mut self, n: usize) {
         let peer = self.peer();
         let seen = self.clients[n].send_unsigned(&mut self.server, &Request::send(peer, b"payload"));
-        self.compare(&seen, self.model.send(n, self.server.now.mono, peer));
+        let foretold = self.model.send(n, self.server.now.mono, peer);
+        self.compare(&seen, foretold);
     }
 
     fn channel_data(&mut self, n: usize) {
         let number = self.number();
         let seen = self.clients[n].send_on(&mut self.server, number, b"payload");
-        self.compare(&seen, self.model.channel_data(n, self.server.now.mono, number));
+        let foretold = self.model.channel_data(n, self.server.now.mono, number);
+        self.compare(&seen, foretold);
     }
 
     fn peer_datagram(&mut self) {
@@ -213,28 +246,33 @@ impl Simulation {
         let relayed = sockets[self.random.below(sockets.len())];
         let source = at([OUTSIDE[self.random.below(5)], CLOSED[self.random.below(4)]][self.random.below(2)]);
         let seen = self.server.peer_datagram(relayed, source, b"payload");
-        self.compare(&seen, self.model.peer_datagram(relayed, self.server.now.mono, source));
+        let foretold = self.model.peer_datagram(relayed, self.server.now.mono, source);
+        self.compare(&seen, foretold);
     }
 
-    fn compare(&self, seen: &Seen, foretold: Option<Delivery>) {
-        match (seen, foretold) {
-            (Seen::Dropped(_), None) => {}
+    fn compare(&mut self, seen: &Seen, foretold: Option<Delivery>) {
+        let outcome = match (seen, foretold) {
+            (Seen::Dropped(_), None) => Outcome::Dropped,
             (Seen::ToPeer { from, peer, payload }, Some(Delivery::Peer(by, to))) => {
                 assert_eq!((*from, *peer, &payload[..]), (by, to, &b"payload"[..]));
+                Outcome::ToPeer
             }
             (Seen::ToClient(to, bytes), Some(Delivery::Client(n, Some(number), _))) => {
-                let expected = (self.clients[n].address(), channel_data(number, b"payload"));
-                assert_eq!((*to, bytes), (expected.0, &expected.1));
+                assert_eq!(
+                    (*to, &bytes[..]),
+                    (self.clients[n].address(), &channel_data(number, b"payload")[..])
+                );
+                Outcome::OnChannel
             }
             (Seen::ToClient(to, bytes), Some(Delivery::Client(n, None, peer))) => {
                 let data = Response::read(bytes);
-                assert_eq!(
-                    (*to, data.peer(), &data.data()[..]),
-                    (self.clients[n].address(), peer, &b"payload"[..])
-                );
+                let expected = (self.clients[n].address(), peer, b"payload".to_vec());
+                assert_eq!((*to, data.peer(), data.data()), expected);
+                Outcome::InData
             }
             (seen, foretold) => panic!("{seen:?}, but {foretold:?} was foretold"),
-        }
+        };
+        self.reached.insert(outcome);
     }
 
     /// Some seconds pass; the timer may be late.
@@ -257,10 +295,9 @@ impl Simulation {
         let mut relayed: Vec<SocketAddr> = self.model.relayed().collect();
         relayed.sort_unstable();
         assert_eq!(sockets, relayed, "one open socket for each allocation");
-        assert_eq!(
-            self.server.next_deadline().is_none(),
-            self.model.len() == 0,
-            "a timer only where it is needed"
+        assert!(
+            self.model.len() == 0 || self.server.next_deadline().is_some(),
+            "whatever lives has a deadline"
         );
     }
 
@@ -272,11 +309,7 @@ impl Simulation {
         for request in [Request::allocate(), Request::allocate_v6()] {
             for n in PORTS {
                 let address = format!("203.0.113.200:{}", n - PORTS.start() + 1);
-                // Two halves, so that the total quota suffices; the names' quota is three.
                 let mut client = Client::new(&self.server, &address, &format!("name {}", n / 3));
-                if n - PORTS.start() == 8 {
-                    self.server.advance(seconds(601));
-                }
                 client.granted(&mut self.server, &request);
             }
             self.server.advance(seconds(601));

@@ -15,8 +15,11 @@ const FOREVER: Duration = Duration::MAX;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Port {
     Any,
-    Even { reserve: bool },
-    Reserved(SocketAddr),
+    Even {
+        reserve: bool,
+    },
+    /// This one, reserved at that time.
+    Reserved(SocketAddr, Duration),
 }
 
 /// Where a payload goes.
@@ -112,7 +115,7 @@ impl Model {
         if self.allocations.values().filter(|other| other.name == name).count() >= 3 {
             return 486;
         }
-        if self.len() >= 10 {
+        if self.len() >= 8 {
             return 508;
         }
         self.busy.retain(|_, until| now < *until);
@@ -124,9 +127,11 @@ impl Model {
         };
         let ip = if v6 { "[2a0a::1]:0" } else { "45.0.0.1:0" };
         let candidates: Vec<SocketAddr> = match port {
-            Port::Reserved(reserved) => {
-                self.reservations.remove(&reserved).into_iter().map(|_| reserved).collect()
+            Port::Reserved(reserved, at) if self.reservations.get(&reserved) == Some(&(at + seconds(30))) => {
+                self.reservations.remove(&reserved);
+                vec![reserved]
             }
+            Port::Reserved(..) => Vec::new(),
             _ => PORTS
                 .map(|port| SocketAddr::new(at(ip).ip(), port))
                 .filter(|address| match port {
