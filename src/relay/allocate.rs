@@ -25,7 +25,7 @@ impl Relay {
             if allocation.made_by.head != request.message.head() {
                 return Err(ErrorCode::AllocationMismatch);
             }
-            return Ok(allocation.live.then(|| success(allocation)));
+            return Ok(Some(success(allocation)));
         }
         // 3.
         match attributes.requested_transport()? {

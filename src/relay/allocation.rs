@@ -178,13 +178,17 @@ impl Allocation {
     /// Forgets permissions and channels that are over; yields the channels that are bound no longer.
     pub(super) fn prune(&mut self, now: Duration) -> Vec<ChannelNumber> {
         self.prune_permissions(now);
+        let is_over = |channel: &&mut ChannelBinding| channel.announced && now >= channel.until;
+        let over = self.channels.iter_mut().filter(is_over);
+        let unbound = over
+            .map(|channel| {
+                channel.announced = false;
+                channel.number
+            })
+            .collect();
+        // Only then: a timer that is later than the rest must not swallow an announcement.
         self.channels.retain(|channel| now < channel.until + CHANNEL_REST);
-        let over = self.channels.iter_mut().filter(|channel| channel.announced && now >= channel.until);
-        over.map(|channel| {
-            channel.announced = false;
-            channel.number
-        })
-        .collect()
+        unbound
     }
 
     /// The earliest moment at which something of it ends.
@@ -200,7 +204,9 @@ impl Allocation {
     /// What the relay ports of this server must know to deliver to its client.
     pub(super) fn route(&self) -> Route {
         let own = self.permissions.iter().find(|permission| permission.ip == self.relayed.ip());
-        let channels = self.channels.iter().filter(|channel| channel.peer.is_own_relay());
+        // By address, not by what lived there when the channel was bound: an allocation may have begun since.
+        let is_at_relay = |channel: &&ChannelBinding| channel.peer.address().ip() == self.relayed.ip();
+        let channels = self.channels.iter().filter(is_at_relay);
         Route {
             five_tuple: self.five_tuple,
             permitted_until: own.map_or(Duration::ZERO, |permission| permission.until).min(self.expires),

@@ -10,6 +10,8 @@ impl Relay {
     pub(super) fn channel_bind(&mut self, request: &Request<'_, '_>) -> Outcome {
         let attributes = request.message.attributes();
         let id = request.allocation()?;
+        // First, so that a number is free, and said to be, before it is bound anew: the timer may be late.
+        self.prune(request.now, id);
         let allocation = self.table.get_mut(id).ok_or(ErrorCode::AllocationMismatch)?;
         let number = attributes.channel_number()?.ok_or(ErrorCode::BadRequest)?;
         let address = attributes.peer_address()?.ok_or(ErrorCode::BadRequest)?;
@@ -18,7 +20,6 @@ impl Relay {
         }
         let peer = self.shared.peer(address).map_err(|_| ErrorCode::Forbidden)?;
         let now = request.now.mono;
-        allocation.prune_permissions(now);
         if !allocation.has_room_for(&[address.ip()]) {
             return Err(ErrorCode::InsufficientCapacity);
         }

@@ -196,7 +196,7 @@ impl Relay {
         Self { shared, table, wheel: Wheel::new(), effects: VecDeque::new(), indications }
     }
 
-    /// Takes in a datagram from a client. After [`Action::Wait`], and only then, effects follow.
+    /// Takes in a datagram from a client. Effects may follow, whatever the action.
     pub fn client_datagram(
         &mut self,
         now: Now,

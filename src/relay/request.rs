@@ -68,11 +68,19 @@ impl Relay {
         };
         // RFC 8656 section 5: an allocation is used with the username that made it.
         let is_others = allocation.is_some_and(|allocation| *allocation.username != *client.username);
+        // While its relay socket is being bound, an allocation is not there to be used. Its own request, repeated, is
+        // answered when that is done.
+        let is_pending = allocation.is_some_and(|allocation| !allocation.live);
+        if is_pending && allocation.is_some_and(|allocation| allocation.made_by.head == message.head()) {
+            return Action::Drop(Reason::Pending);
+        }
         let allocation = found.map(|(id, _)| id);
         let key = client.key.clone();
 
         let outcome = if is_others {
             Err(ErrorCode::WrongCredentials)
+        } else if is_pending {
+            Err(ErrorCode::AllocationMismatch)
         } else if message.attributes().unknown_required().next().is_some() {
             Err(ErrorCode::UnknownAttribute)
         } else {

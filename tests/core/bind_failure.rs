@@ -1,0 +1,80 @@
+//! Relay sockets that cannot be bound: another port is tried, then 508; nothing is lost (RFC 8656 section 7.2).
+
+use byway::relay::BindError::{Exhausted, PortInUse};
+use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
+
+use super::support::{Bind, Client, Request, Server, seconds};
+
+/// A server of eight ports and as many allocations, so that whatever leaks is missed.
+fn server(binds: impl IntoIterator<Item = Bind>) -> Server {
+    let mut server = Server::with(1, |settings| {
+        settings.ports = 50_000..=50_007;
+        settings.allocations = 8;
+    });
+    server.binds.extend(binds);
+    server
+}
+
+/// Once all rests are over, every port and every place in the quota can be had again.
+fn nothing_is_lost(server: &mut Server) {
+    assert_eq!((server.allocations(), server.sockets().len()), (0, 0));
+    server.advance(seconds(120));
+    for n in 0..8 {
+        Client::allocated(server, &format!("203.0.113.77:{}", 5000 + n), "all");
+    }
+}
+
+#[test]
+fn a_port_that_another_program_has_is_replaced() {
+    let mut server = server([Bind::Fails(PortInUse), Bind::Fails(PortInUse)]);
+    let (mut client, relayed) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
+    assert_eq!(server.tried.len(), 3);
+    assert_eq!(server.tried[2], relayed);
+    assert!(!server.tried[..2].contains(&relayed));
+    client.granted(&mut server, &Request::refresh(0));
+    nothing_is_lost(&mut server);
+}
+
+#[test]
+fn after_so_many_ports_it_is_508() {
+    let mut server = server([Bind::Fails(PortInUse); 8]);
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    assert_eq!(client.refused(&mut server, &Request::allocate()), 508);
+    server.tried.sort_unstable();
+    server.tried.dedup();
+    assert_eq!(server.tried.len(), 8, "eight different ones");
+    nothing_is_lost(&mut server);
+}
+
+#[test]
+fn a_server_that_has_run_out_says_508_at_once() {
+    let mut server = server([Bind::Fails(Exhausted)]);
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    assert_eq!(client.refused(&mut server, &Request::allocate()), 508);
+    assert_eq!(server.tried.len(), 1);
+    nothing_is_lost(&mut server);
+}
+
+/// The neighbour of a port cannot be had elsewhere.
+#[test]
+fn an_even_port_or_a_reserved_one_has_no_substitute() {
+    let even = Request::allocate().with(ATTR_EVEN_PORT, &[0x80]);
+    let mut server = server([Bind::Fails(PortInUse), Bind::Works, Bind::Fails(PortInUse)]);
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    assert_eq!(client.refused(&mut server, &even), 508);
+    assert_eq!(server.tried.len(), 1);
+    let token = client.granted(&mut server, &even).get(ATTR_RESERVATION_TOKEN);
+    let mut second = Client::new(&server, "203.0.113.9:5001", "alice");
+    assert_eq!(second.refused(&mut server, &Request::allocate().with(ATTR_RESERVATION_TOKEN, &token)), 508);
+    client.granted(&mut server, &Request::refresh(0));
+    nothing_is_lost(&mut server);
+}
+
+#[test]
+fn the_client_may_try_again_on_the_same_five_tuple() {
+    let mut server = server([Bind::Fails(Exhausted)]);
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    assert_eq!(client.refused(&mut server, &Request::allocate()), 508);
+    client.granted(&mut server, &Request::allocate());
+    assert_eq!(server.allocations(), 1);
+}

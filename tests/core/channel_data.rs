@@ -1,0 +1,94 @@
+//! ChannelData both ways (RFC 8656 sections 12.4 to 12.7; threats 1 and 3).
+
+use super::support::{Client, Request, Seen, Server, at, channel_data};
+use byway::relay::Reason;
+
+const PEER: &str = "8.8.8.8:53";
+
+fn bound() -> (Server, Client) {
+    let mut server = Server::new();
+    let (mut client, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
+    client.granted(&mut server, &Request::channel_bind(0x4ABC, at(PEER)));
+    (server, client)
+}
+
+#[test]
+fn a_payload_of_any_length_reaches_the_peer() {
+    let (mut server, client) = bound();
+    let from = server.sockets()[0];
+    for length in [0, 1, 2, 3, 4, 5, 1200, 65_503] {
+        let payload: Vec<u8> = (0..=255).cycle().take(length).collect();
+        let seen = client.send_on(&mut server, 0x4ABC, &payload);
+        assert_eq!(seen, Seen::ToPeer { from, peer: at(PEER), payload });
+    }
+}
+
+/// Section 12.5: over UDP padding is not needed, and is no part of the payload where it is there.
+#[test]
+fn padding_is_no_payload() {
+    let (mut server, client) = bound();
+    for padding in 0..=3 {
+        let mut message = channel_data(0x4ABC, b"hello");
+        message.resize(message.len() + padding, 0xEE);
+        let seen = client.send(&mut server, &message);
+        assert!(matches!(seen, Seen::ToPeer { payload, .. } if payload == b"hello"), "{padding}");
+    }
+}
+
+/// Threat 3: what a peer sends comes back with a header and not a byte more, whatever lay around it.
+#[test]
+fn what_a_peer_sends_comes_on_the_channel() {
+    let (mut server, client) = bound();
+    let relayed = server.sockets()[0];
+    let long = vec![7; 1200];
+    for payload in [&long[..], b"", b"h", b"hello"] {
+        let expected = Seen::ToClient(client.address(), channel_data(0x4ABC, payload));
+        assert_eq!(server.peer_datagram(relayed, at(PEER), payload), expected);
+    }
+}
+
+/// The channel is bound to a transport address; the permission goes by IP address.
+#[test]
+fn another_port_of_the_peer_comes_as_a_data_indication() {
+    let (mut server, _) = bound();
+    let relayed = server.sockets()[0];
+    let Seen::ToClient(_, bytes) = server.peer_datagram(relayed, at("8.8.8.8:54"), b"hello") else {
+        panic!("not delivered")
+    };
+    assert_eq!(bytes[..2], [0x00, 0x17]);
+}
+
+/// Threat 1: lengths that do not fit their datagram.
+#[test]
+fn truncated_or_over_long_messages_are_dropped() {
+    let (mut server, client) = bound();
+    let message = channel_data(0x4ABC, b"hello");
+    for length in 1..message.len() {
+        assert_eq!(
+            client.send(&mut server, &message[..length]),
+            Seen::Dropped(Reason::Malformed),
+            "{length}"
+        );
+    }
+    for trailing in [4, 5, 100] {
+        let mut message = message.clone();
+        message.resize(message.len() + trailing, 0);
+        assert_eq!(client.send(&mut server, &message), Seen::Dropped(Reason::Malformed));
+    }
+    for lie in [0x0006_u16, 0x00FF, 0x7FFF, 0xFFFC, 0xFFFF] {
+        let mut message = message.clone();
+        message[2..4].copy_from_slice(&lie.to_be_bytes());
+        assert_eq!(client.send(&mut server, &message), Seen::Dropped(Reason::Malformed), "{lie:#x}");
+    }
+}
+
+/// Threat 4: unbound ChannelData is met with silence.
+#[test]
+fn another_number_or_another_client_is_dropped() {
+    let (mut server, client) = bound();
+    for number in [0x4000, 0x4ABB, 0x4ABD, 0x4FFF] {
+        assert_eq!(client.send_on(&mut server, number, b"hello"), Seen::Dropped(Reason::NoChannel));
+    }
+    let stranger = client.at("203.0.113.9:5001");
+    assert_eq!(stranger.send_on(&mut server, 0x4ABC, b"hello"), Seen::Dropped(Reason::NoAllocation));
+}

@@ -1,0 +1,125 @@
+//! Credentials that are wrong, in whichever way, are refused alike (RFC 8489 section 9.2.4, threats 8 and 9).
+
+use stun::attributes::{
+    ATTR_ERROR_CODE, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_REALM, ATTR_USERNAME, AttrType,
+};
+
+use super::support::{Client, REALM, Request, Response, SECRETS, Server, seconds};
+use byway::credentials::Secrets;
+
+/// What a client with this username gets, whose password is right for it.
+fn asked_as(username: &str) -> Response {
+    let mut server = Server::new();
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    client.username = username.into();
+    client.password = Secrets::new(&SECRETS).unwrap().passwords(username).next().unwrap();
+    let response = client.ask(&mut server, &Request::allocate());
+    assert_eq!(server.allocations(), usize::from(response.code() == 0));
+    response
+}
+
+#[test]
+fn every_refusal_is_the_same_401() {
+    let now = Server::new().now.unix;
+    let mut refusals: Vec<Response> = [
+        format!("{now}:alice"),
+        format!("{}:alice", now - 1),
+        "0:alice".into(),
+        format!("{}:alice", now + 7 * 24 * 3600 + 1),
+        format!("+{}:alice", now + 600),
+        format!(" {}:alice", now + 600),
+        format!("{} :alice", now + 600),
+        format!("-{}:alice", now + 600),
+        "99999999999999999999999:alice".into(),
+        "18446744073709551616:alice".into(),
+        "9999999999999999999:alice".into(),
+        format!("{}", now + 600),
+        "alice".into(),
+        ":alice".into(),
+        String::new(),
+    ]
+    .iter()
+    .map(|username| asked_as(username))
+    .collect();
+    let mut server = Server::new();
+    let mut wrong = Client::new(&server, "203.0.113.9:5000", "alice");
+    wrong.password = "guess".into();
+    refusals.push(wrong.ask(&mut server, &Request::allocate()));
+    let mut other_secret = Client::new(&server, "203.0.113.9:5000", "alice");
+    other_secret.password =
+        Secrets::new(&["west"]).unwrap().issue(server.now, "alice", seconds(3600)).password;
+    refusals.push(other_secret.ask(&mut server, &Request::allocate()));
+
+    let stranger = wrong.ask_unsigned(&mut server, &Request::allocate());
+    for refusal in refusals {
+        assert_eq!(refusal.code(), 401);
+        assert_eq!(refusal.kinds(), [ATTR_ERROR_CODE, ATTR_REALM, ATTR_NONCE]);
+        // Alike but for the transaction, to the byte: nonces of one moment and one address are equal.
+        assert_eq!(refusal.bytes()[20..], stranger.bytes()[20..]);
+    }
+}
+
+#[test]
+fn the_week_ahead_is_good_to_its_last_second() {
+    let now = Server::new().now.unix;
+    for expiry in [now + 1, now + 600, now + 7 * 24 * 3600] {
+        assert_eq!(asked_as(&format!("{expiry}:alice")).code(), 0, "{expiry}");
+    }
+    assert_eq!(asked_as(&format!("{}:", now + 600)).code(), 0, "a name may be empty");
+}
+
+#[test]
+fn both_secrets_verify() {
+    let mut server = Server::new();
+    for (port, secret) in (5000..).zip(SECRETS) {
+        let issued = Secrets::new(&[secret]).unwrap().issue(server.now, "alice", seconds(600));
+        let mut client = Client::new(&server, &format!("203.0.113.9:{port}"), "alice");
+        (client.username, client.password) = (issued.username, issued.password);
+        client.granted(&mut server, &Request::allocate());
+    }
+}
+
+/// RFC 8489 section 9.2.4: signed, but without one of the attributes that go with it.
+#[test]
+fn a_signature_without_username_realm_or_nonce_is_400() {
+    let mut server = Server::new();
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    client.learn_nonce(&mut server);
+    let all: [(AttrType, Vec<u8>); 3] = [
+        (ATTR_USERNAME, client.username.clone().into_bytes()),
+        (ATTR_REALM, REALM.into()),
+        (ATTR_NONCE, client.nonce.clone()),
+    ];
+    for missing in 0..3 {
+        let present = all.iter().enumerate().filter(|(n, _)| *n != missing);
+        let request =
+            present.fold(Request::allocate(), |request, (_, (kind, value))| request.with(*kind, value));
+        let transaction = client.transaction();
+        let datagram = request.encode(transaction, Some(&client.key()));
+        let response = client.answer(&mut server, &datagram, transaction);
+        assert_eq!((response.code(), response.kinds()), (400, vec![ATTR_ERROR_CODE]));
+    }
+}
+
+/// What stands behind MESSAGE-INTEGRITY is not covered by it and must not count (RFC 8489 section 14.5).
+#[test]
+fn attributes_behind_the_signature_are_ignored() {
+    let mut server = Server::new();
+    let (mut client, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
+    let (mut datagram, transaction) = client.sign(&Request::refresh(1800));
+    // A LIFETIME of zero, which would end the allocation.
+    datagram.extend_from_slice(&[0x00, 0x0D, 0x00, 0x04, 0, 0, 0, 0]);
+    let length = u16::try_from(datagram.len() - 20).unwrap();
+    datagram[2..4].copy_from_slice(&length.to_be_bytes());
+    assert_eq!(client.answer(&mut server, &datagram, transaction).lifetime(), 1800);
+    assert_eq!(server.allocations(), 1);
+}
+
+/// MESSAGE-INTEGRITY-SHA256 is not spoken here; alone it is no signature.
+#[test]
+fn a_sha256_signature_alone_is_401() {
+    let mut server = Server::new();
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    let request = Request::allocate().with(ATTR_MESSAGE_INTEGRITY_SHA256, &[0; 32]);
+    assert_eq!(client.ask_unsigned(&mut server, &request).code(), 401);
+}

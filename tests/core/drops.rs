@@ -1,0 +1,130 @@
+//! What is met with silence, and how it is counted (RFC 7983, RFC 8489 section 6.3; threats 1 and 4).
+
+use stun::message::{
+    CLASS_ERROR_RESPONSE, CLASS_INDICATION, CLASS_SUCCESS_RESPONSE, METHOD_ALLOCATE, METHOD_BINDING,
+    METHOD_DATA, METHOD_REFRESH,
+};
+
+use super::support::{Client, Request, Seen, Server, at};
+use byway::relay::{FiveTuple, Reason};
+
+/// To a stranger and to a client with an allocation alike.
+fn is_dropped(datagram: &[u8], reason: Reason) {
+    let mut server = Server::new();
+    let stranger = Client::new(&server, "203.0.113.8:5000", "mallory");
+    let (client, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
+    for sender in [stranger, client] {
+        assert_eq!(sender.send(&mut server, datagram), Seen::Dropped(reason), "{datagram:02x?}");
+    }
+}
+
+fn message(request: &Request) -> Vec<u8> {
+    request.encode([7; 12], None)
+}
+
+#[test]
+fn neither_stun_nor_channel_data() {
+    is_dropped(b"", Reason::NotTurn);
+    for first in (4..64).chain(80..=255) {
+        is_dropped(&[first; 60], Reason::NotTurn);
+        is_dropped(&[first], Reason::NotTurn);
+    }
+    // A DTLS ClientHello record begins with 22, 254, 253.
+    is_dropped(&[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], Reason::NotTurn);
+}
+
+#[test]
+fn responses_and_indications() {
+    for class in [CLASS_SUCCESS_RESPONSE, CLASS_ERROR_RESPONSE] {
+        for method in [METHOD_BINDING, METHOD_ALLOCATE, METHOD_REFRESH, METHOD_DATA] {
+            is_dropped(&message(&Request::bare(method).class(class)), Reason::Unexpected);
+        }
+    }
+    for method in [METHOD_BINDING, METHOD_ALLOCATE, METHOD_DATA] {
+        is_dropped(&message(&Request::bare(method).class(CLASS_INDICATION)), Reason::Unexpected);
+    }
+}
+
+#[test]
+fn requests_of_methods_that_are_not_spoken() {
+    // Message types of class request: reserved, Shared Secret, Data, Connect (RFC 6062), and far away ones.
+    for kind in [0x0000_u16, 0x0002, 0x0007, 0x000A, 0x000B, 0x0200, 0x02EF] {
+        let mut datagram = message(&Request::binding());
+        datagram[..2].copy_from_slice(&kind.to_be_bytes());
+        is_dropped(&datagram, Reason::Unexpected);
+    }
+}
+
+#[test]
+fn our_own_answers_sent_back_to_us() {
+    let mut server = Server::new();
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    for request in [Request::binding(), Request::allocate(), Request::binding().fingerprint()] {
+        is_dropped(client.ask_unsigned(&mut server, &request).bytes(), Reason::Unexpected);
+    }
+    is_dropped(client.granted(&mut server, &Request::allocate()).bytes(), Reason::Unexpected);
+}
+
+/// Threat 4: no answer reaches port 0, and forged datagrams come from there.
+#[test]
+fn source_port_zero() {
+    let mut server = Server::new();
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    client.five_tuple = FiveTuple { client: at("203.0.113.9:0"), ..client.five_tuple };
+    for request in [Request::binding(), Request::allocate()] {
+        assert_eq!(client.send_unsigned(&mut server, &request), Seen::Dropped(Reason::PortZero));
+    }
+    assert_eq!(client.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::PortZero));
+}
+
+/// Threat 1: every way to cut a message short, and lengths that lie.
+#[test]
+fn truncated_and_over_long_stun() {
+    let mut server = Server::new();
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    client.learn_nonce(&mut server);
+    let (whole, _) = client.sign(&Request::allocate_v6().fingerprint());
+    for length in 1..whole.len() {
+        assert_eq!(client.send(&mut server, &whole[..length]), Seen::Dropped(Reason::Malformed), "{length}");
+    }
+    for trailing in 1..=8 {
+        let longer = [&whole[..], &[0; 8][..trailing]].concat();
+        assert_eq!(client.send(&mut server, &longer), Seen::Dropped(Reason::Malformed));
+    }
+    for lie in (0..=200).chain([0x7FFC, 0xFFFC, 0xFFFF]).filter(|lie| usize::from(*lie) != whole.len() - 20) {
+        let mut datagram = whole.clone();
+        datagram[2..4].copy_from_slice(&u16::to_be_bytes(lie));
+        assert_eq!(client.send(&mut server, &datagram), Seen::Dropped(Reason::Malformed), "{lie}");
+    }
+    assert_eq!(server.allocations(), 0);
+}
+
+#[test]
+fn a_fingerprint_that_does_not_match() {
+    let mut datagram = message(&Request::binding().fingerprint());
+    *datagram.last_mut().unwrap() ^= 1;
+    is_dropped(&datagram, Reason::BadFingerprint);
+}
+
+/// RFC 3489 clients, which send no cookie, get no answer.
+#[test]
+fn no_magic_cookie() {
+    let mut datagram = message(&Request::binding());
+    datagram[4] ^= 1;
+    is_dropped(&datagram, Reason::Malformed);
+}
+
+/// Any single flipped bit of a signed request: never a panic, never an effect that was not signed.
+#[test]
+fn no_flipped_bit_makes_an_allocation() {
+    let mut server = Server::new();
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    client.learn_nonce(&mut server);
+    let (whole, _) = client.sign(&Request::allocate());
+    for bit in 0..whole.len() * 8 {
+        let mut datagram = whole.clone();
+        datagram[bit / 8] ^= 1 << (bit % 8);
+        client.send(&mut server, &datagram);
+        assert_eq!(server.allocations(), 0, "bit {bit}");
+    }
+}

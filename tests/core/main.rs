@@ -1,0 +1,37 @@
+//! The relay core in virtual time: exact inputs, exact outputs, one scenario per file.
+//!
+//! No socket, no sleep. What is random is seeded; the simulation prints its seed and takes one from `BYWAY_SEED`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests")]
+
+mod support;
+
+mod allocate;
+mod allocate_errors;
+mod allocation_expiry;
+mod bind_failure;
+mod binding;
+mod byte_ledger;
+mod channel_bind;
+mod channel_data;
+mod channel_lifetime;
+mod create_permission;
+mod credentials;
+mod drops;
+mod even_port;
+mod expired_credential;
+mod no_state;
+mod nonce;
+mod peer_datagram;
+mod peer_gate;
+mod pending;
+mod permission_lifetime;
+mod quota;
+mod refresh;
+mod relay_to_relay;
+mod relay_to_relay_end;
+mod retransmission;
+mod send;
+mod simulation;
+mod stranger_budget;
+mod unknown_attributes;
+mod wrong_user;

@@ -1,0 +1,67 @@
+//! Quotas (RFC 8656 section 7.2, steps 486 and 508; threat 10).
+
+use super::support::{Bind, Client, Request, Server, seconds};
+use byway::relay::BindError::Exhausted;
+
+fn server() -> Server {
+    Server::with(2, |settings| {
+        settings.allocations_per_user = 2;
+        settings.allocations = 5;
+    })
+}
+
+fn allocate(server: &mut Server, port: usize, name: &str) -> u16 {
+    Client::on(port % 2, server, &format!("203.0.113.9:{port}"), name)
+        .ask(server, &Request::allocate())
+        .code()
+}
+
+#[test]
+fn a_name_has_its_limit_on_all_shards_together() {
+    let mut server = server();
+    let codes: Vec<u16> = (1..=4).map(|port| allocate(&mut server, port, "alice")).collect();
+    assert_eq!(codes, [0, 0, 486, 486]);
+    assert_eq!(allocate(&mut server, 5, "bob"), 0, "others have their own");
+}
+
+/// Threat 10: a fresh expiry makes another username and the same name.
+#[test]
+fn another_expiry_buys_nothing() {
+    let mut server = server();
+    let mut codes = Vec::new();
+    for port in 1..=50 {
+        codes.push(allocate(&mut server, port, "alice"));
+        server.advance(seconds(1));
+    }
+    assert_eq!(codes.iter().filter(|code| **code == 0).count(), 2);
+    assert!(codes[2..].iter().all(|code| *code == 486));
+}
+
+#[test]
+fn the_server_has_its_limit() {
+    let mut server = server();
+    let codes: Vec<u16> = ["a", "b", "c", "d", "e", "f"]
+        .into_iter()
+        .zip(1..)
+        .map(|(n, port)| allocate(&mut server, port, n))
+        .collect();
+    assert_eq!(codes, [0, 0, 0, 0, 0, 508]);
+}
+
+#[test]
+fn every_end_gives_its_place_back() {
+    let mut server = server();
+    for round in 0..20 {
+        let (mut deleted, _) =
+            Client::allocated(&mut server, &format!("203.0.113.9:{}", 5000 + round), "alice");
+        Client::allocated(&mut server, &format!("203.0.113.10:{}", 5000 + round), "alice");
+        assert_eq!(allocate(&mut server, 1, "alice"), 486);
+        deleted.granted(&mut server, &Request::refresh(0));
+        server.binds.push_back(Bind::Fails(Exhausted));
+        assert_eq!(allocate(&mut server, 3, "alice"), 508, "a failed bind holds no place");
+        assert_eq!(allocate(&mut server, 5, "alice"), 0);
+        assert_eq!(allocate(&mut server, 7, "alice"), 486);
+        server.advance(seconds(601));
+        assert_eq!(server.allocations(), 0);
+    }
+}

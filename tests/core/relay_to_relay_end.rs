@@ -1,0 +1,89 @@
+//! The other end of a relay-to-relay flow is over: nothing is delivered to it, nor to the next owner of its port
+//! (threat 16).
+
+use super::support::{Client, Request, Seen, Server, at, seconds};
+use byway::relay::Reason;
+
+/// Two clients on two shards that talk on channels; a server of two ports.
+fn flow() -> (Server, Client, Client) {
+    let mut server = Server::with(2, |settings| settings.ports = 50_000..=50_001);
+    let mut clients =
+        [0, 1].map(|shard| Client::on(shard, &server, &format!("203.0.113.{}:5000", 9 + shard), "alice"));
+    let relayed =
+        clients.each_mut().map(|client| client.granted(&mut server, &Request::allocate()).relayed());
+    for n in [0, 1] {
+        clients[n].granted(&mut server, &Request::channel_bind(0x4000, relayed[1 - n]));
+    }
+    clients[0].granted(&mut server, &Request::refresh(3600));
+    let [sender, receiver] = clients;
+    assert!(matches!(sender.send_on(&mut server, 0x4000, b"x"), Seen::ToClient(..)));
+    (server, sender, receiver)
+}
+
+#[test]
+fn after_it_was_deleted() {
+    let (mut server, mut sender, mut receiver) = flow();
+    let relayed = server.sockets()[1];
+    receiver.granted(&mut server, &Request::refresh(0));
+    assert_eq!(sender.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::RelayGone));
+    let seen = sender.send_unsigned(&mut server, &Request::send(relayed, b"x"));
+    assert_eq!(seen, Seen::Dropped(Reason::PeerDenied), "a dead relay port is an own address like any other");
+    assert_eq!(sender.refused(&mut server, &Request::channel_bind(0x4000, relayed)), 403);
+}
+
+#[test]
+fn after_it_expired_with_a_timer_or_without() {
+    for with_timer in [true, false] {
+        let (mut server, mut sender, mut receiver) = flow();
+        let [first, second] = server.sockets()[..] else { panic!("two allocations") };
+        if with_timer {
+            server.advance(seconds(599))
+        } else {
+            server.advance_without_timer(seconds(599))
+        }
+        sender.granted(&mut server, &Request::permission(second));
+        receiver.granted(&mut server, &Request::permission(first));
+        assert!(matches!(sender.send_on(&mut server, 0x4000, b"x"), Seen::ToClient(..)));
+        sender.granted(&mut server, &Request::channel_bind(0x4000, second));
+        if with_timer {
+            server.advance(seconds(1))
+        } else {
+            server.advance_without_timer(seconds(1))
+        }
+        let seen = sender.send_on(&mut server, 0x4000, b"x");
+        let reason = if with_timer { Reason::RelayGone } else { Reason::NoPermission };
+        assert_eq!(seen, Seen::Dropped(reason));
+    }
+}
+
+/// The port's next owner hears the old sender only if it permits it.
+#[test]
+fn the_next_owner_of_the_port_is_not_reached_unasked() {
+    let (mut server, sender, mut receiver) = flow();
+    let relayed = server.sockets();
+    receiver.granted(&mut server, &Request::refresh(0));
+    server.advance(seconds(120));
+    let mut next = Client::on(1, &server, "203.0.113.77:5000", "carol");
+    assert_eq!(next.granted(&mut server, &Request::allocate()).relayed(), relayed[1]);
+    assert_eq!(sender.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::NoPermission));
+    next.granted(&mut server, &Request::permission(relayed[0]));
+    assert!(
+        matches!(sender.send_on(&mut server, 0x4000, b"x"), Seen::ToClient(to, _) if to == next.address())
+    );
+}
+
+#[test]
+fn the_senders_own_end() {
+    let (mut server, mut sender, _) = flow();
+    sender.granted(&mut server, &Request::refresh(0));
+    assert_eq!(sender.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::NoAllocation));
+}
+
+/// A permission for a peer outside is none for peers at this server.
+#[test]
+fn permissions_for_others_do_not_count() {
+    let (mut server, sender, mut receiver) = flow();
+    server.advance(seconds(300));
+    receiver.granted(&mut server, &Request::permission(at("8.8.8.8:53")));
+    assert_eq!(sender.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::NoPermission));
+}

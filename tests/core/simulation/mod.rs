@@ -1,0 +1,318 @@
+//! Seeded random operations of many clients over two shards, with every outcome foretold by an independent model.
+//!
+//! `BYWAY_SEED=17 cargo test --test core simulation` replays one run; a failure names its seed.
+
+mod model;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use byway::relay::BindError;
+use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
+
+use super::support::{Bind, Client, Request, Response, Seen, Server, at, channel_data, seconds};
+use model::{Delivery, Model, PORTS, Port};
+
+const CLIENTS: usize = 12;
+const STEPS: usize = 1500;
+const OUTSIDE: [&str; 5] = ["8.8.8.1:53", "8.8.8.1:54", "8.8.8.2:53", "[2a00::8]:53", "[2a00::9]:53"];
+const CLOSED: [&str; 4] = ["10.0.0.1:9", "45.0.0.1:3478", "45.0.0.1:49999", "[fe80::1]:9"];
+
+#[test]
+fn simulation() {
+    match std::env::var("BYWAY_SEED") {
+        Ok(seed) => drop(run(seed.parse().expect("BYWAY_SEED is a number"))),
+        Err(_) => {
+            let mut reached: BTreeSet<Outcome> = (0..100).flat_map(run).collect();
+            for code in [0, 400, 403, 437, 441, 443, 486, 508] {
+                assert!(reached.remove(&Outcome::Code(code)), "{code} never happened");
+            }
+            let deliveries = [Outcome::ToPeer, Outcome::OnChannel, Outcome::InData, Outcome::Dropped];
+            assert_eq!(reached.into_iter().collect::<Vec<_>>(), deliveries, "all of these, and nothing else");
+        }
+    }
+}
+
+/// What happened in a run: one in which nothing much does proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Code(u16),
+    ToPeer,
+    OnChannel,
+    InData,
+    Dropped,
+}
+
+fn run(seed: u64) -> BTreeSet<Outcome> {
+    let named = NamedOnFailure(seed);
+    let mut simulation = Simulation::new(seed);
+    for _ in 0..STEPS {
+        simulation.step();
+        simulation.check();
+    }
+    simulation.wind_down();
+    drop(named);
+    simulation.reached
+}
+
+/// Says which seed replays a failure.
+struct NamedOnFailure(u64);
+
+impl Drop for NamedOnFailure {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("replay with BYWAY_SEED={}", self.0);
+        }
+    }
+}
+
+/// SplitMix64: as good as needed, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((mixed ^ (mixed >> 31)) % end as u64).unwrap()
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
+struct Simulation {
+    random: Random,
+    server: Server,
+    model: Model,
+    clients: Vec<Client>,
+    /// Tokens that were handed out, good or not any more.
+    tokens: Vec<(Vec<u8>, Port)>,
+    reached: BTreeSet<Outcome>,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Self {
+        let server = Server::with(2, |settings| {
+            settings.ports = PORTS;
+            settings.allocations_per_user = 3;
+            settings.allocations = 8;
+        });
+        let clients = (0..CLIENTS).map(|n| Self::client(&server, n)).collect();
+        Self {
+            random: Random(seed),
+            server,
+            model: Model::default(),
+            clients,
+            tokens: Vec::new(),
+            reached: BTreeSet::new(),
+        }
+    }
+
+    fn client(server: &Server, n: usize) -> Client {
+        Client::on(n % 2, server, &format!("203.0.113.9:{}", 5000 + n), Self::name(n))
+    }
+
+    fn name(n: usize) -> &'static str {
+        ["alice", "bob", "carol"][n / 4]
+    }
+
+    fn step(&mut self) {
+        let n = self.random.below(CLIENTS);
+        match self.random.below(20) {
+            0..=2 => self.allocate(n),
+            3 => self.refresh(n),
+            4 => self.someone_elses_refresh(n),
+            5..=7 => self.permission(n),
+            8..=10 => self.channel_bind(n),
+            11..=12 => self.send(n),
+            13..=15 => self.channel_data(n),
+            16..=17 => self.peer_datagram(),
+            _ => self.pass_time(),
+        }
+    }
+
+    /// A request by `n`, whose credential is renewed where that is possible.
+    fn ask(&mut self, n: usize, request: &Request) -> Response {
+        let now = self.server.now.mono;
+        self.model.sweep_one(n, now);
+        if !self.model.is_live(n, now) {
+            self.clients[n] = Self::client(&self.server, n);
+        }
+        let response = self.clients[n].ask(&mut self.server, request);
+        self.reached.insert(Outcome::Code(response.code()));
+        response
+    }
+
+    fn peer(&mut self) -> SocketAddr {
+        let relayed: Vec<SocketAddr> = self.model.relayed().collect();
+        match self.random.below(8) {
+            0..=2 if !relayed.is_empty() => relayed[self.random.below(relayed.len())],
+            3 => at(CLOSED[self.random.below(CLOSED.len())]),
+            _ => at(OUTSIDE[self.random.below(OUTSIDE.len())]),
+        }
+    }
+
+    fn allocate(&mut self, n: usize) {
+        let v6 = self.random.one_in(3);
+        let base = if v6 { Request::allocate_v6() } else { Request::allocate() };
+        let (request, port) = match self.random.below(6) {
+            0 => (base.with(ATTR_EVEN_PORT, &[0]), Port::Even { reserve: false }),
+            1 => (base.with(ATTR_EVEN_PORT, &[0x80]), Port::Even { reserve: true }),
+            2 if !self.tokens.is_empty() => {
+                let (token, port) = &self.tokens[self.random.below(self.tokens.len())];
+                (Request::allocate().with(ATTR_RESERVATION_TOKEN, token), *port)
+            }
+            _ => (base, Port::Any),
+        };
+        let lifetime = self.random.below(4000);
+        let fails = self.random.one_in(6);
+        self.server.binds.extend(fails.then_some(Bind::Fails(BindError::PortInUse)));
+        self.server.tried.clear();
+
+        let response = self.ask(n, &request.lifetime(u32::try_from(lifetime).unwrap()));
+        self.server.binds.clear();
+        let tried = std::mem::take(&mut self.server.tried);
+        let foretold = self.model.allocate(n, Self::name(n), self.server.now.mono, v6, port, fails, &tried);
+        assert_eq!(response.code(), foretold, "{port:?}, tried {tried:?}");
+        if response.code() == 0 {
+            let relayed = response.relayed();
+            assert_eq!(tried.last(), Some(&relayed));
+            self.model.granted(n, relayed, self.server.now.mono, response.lifetime());
+            if response.kinds().contains(&ATTR_RESERVATION_TOKEN) {
+                let port = Port::Reserved(model::next_port(relayed), self.server.now.mono);
+                self.tokens.push((response.get(ATTR_RESERVATION_TOKEN), port));
+            }
+        }
+    }
+
+    fn refresh(&mut self, n: usize) {
+        let lifetime =
+            if self.random.one_in(3) { 0 } else { u32::try_from(self.random.below(4000)).unwrap() };
+        let response = self.ask(n, &Request::refresh(lifetime));
+        let foretold = self.model.refresh(n, self.server.now.mono, lifetime);
+        assert_eq!((response.code() == 0).then(|| response.lifetime()), foretold);
+    }
+
+    fn someone_elses_refresh(&mut self, n: usize) {
+        self.model.sweep_one(n, self.server.now.mono);
+        let mut thief = Client::on(n % 2, &self.server, &format!("203.0.113.9:{}", 5000 + n), "mallory");
+        let code = if self.model.is_live(n, self.server.now.mono) { 441 } else { 437 };
+        assert_eq!(thief.refused(&mut self.server, &Request::refresh(0)), code);
+        self.reached.insert(Outcome::Code(code));
+    }
+
+    fn permission(&mut self, n: usize) {
+        let peers: Vec<SocketAddr> = (0..=self.random.below(3)).map(|_| self.peer()).collect();
+        let more = peers[1..].iter().fold(Request::permission(peers[0]), |request, peer| request.peer(*peer));
+        let code = self.ask(n, &more).code();
+        assert_eq!(code, self.model.permission(n, self.server.now.mono, &peers), "{peers:?}");
+    }
+
+    fn channel_bind(&mut self, n: usize) {
+        let (number, peer) = (self.number(), self.peer());
+        let code = self.ask(n, &Request::channel_bind(number, peer)).code();
+        assert_eq!(
+            code,
+            self.model.channel_bind(n, self.server.now.mono, number, peer),
+            "{number:#x} {peer}"
+        );
+    }
+
+    fn number(&mut self) -> u16 {
+        0x4000 + u16::try_from(self.random.below(5)).unwrap()
+    }
+
+    fn send(&mut self, n: usize) {
+        let peer = self.peer();
+        let seen = self.clients[n].send_unsigned(&mut self.server, &Request::send(peer, b"payload"));
+        let foretold = self.model.send(n, self.server.now.mono, peer);
+        self.compare(&seen, foretold);
+    }
+
+    fn channel_data(&mut self, n: usize) {
+        let number = self.number();
+        let seen = self.clients[n].send_on(&mut self.server, number, b"payload");
+        let foretold = self.model.channel_data(n, self.server.now.mono, number);
+        self.compare(&seen, foretold);
+    }
+
+    fn peer_datagram(&mut self) {
+        let sockets = self.server.sockets();
+        if sockets.is_empty() {
+            return;
+        }
+        let relayed = sockets[self.random.below(sockets.len())];
+        let source = at([OUTSIDE[self.random.below(5)], CLOSED[self.random.below(4)]][self.random.below(2)]);
+        let seen = self.server.peer_datagram(relayed, source, b"payload");
+        let foretold = self.model.peer_datagram(relayed, self.server.now.mono, source);
+        self.compare(&seen, foretold);
+    }
+
+    fn compare(&mut self, seen: &Seen, foretold: Option<Delivery>) {
+        let outcome = match (seen, foretold) {
+            (Seen::Dropped(_), None) => Outcome::Dropped,
+            (Seen::ToPeer { from, peer, payload }, Some(Delivery::Peer(by, to))) => {
+                assert_eq!((*from, *peer, &payload[..]), (by, to, &b"payload"[..]));
+                Outcome::ToPeer
+            }
+            (Seen::ToClient(to, bytes), Some(Delivery::Client(n, Some(number), _))) => {
+                assert_eq!(
+                    (*to, &bytes[..]),
+                    (self.clients[n].address(), &channel_data(number, b"payload")[..])
+                );
+                Outcome::OnChannel
+            }
+            (Seen::ToClient(to, bytes), Some(Delivery::Client(n, None, peer))) => {
+                let data = Response::read(bytes);
+                let expected = (self.clients[n].address(), peer, b"payload".to_vec());
+                assert_eq!((*to, data.peer(), data.data()), expected);
+                Outcome::InData
+            }
+            (seen, foretold) => panic!("{seen:?}, but {foretold:?} was foretold"),
+        };
+        self.reached.insert(outcome);
+    }
+
+    /// Some seconds pass; the timer may be late.
+    fn pass_time(&mut self) {
+        let by = [1, 10, 60, 150, 300][self.random.below(5)];
+        let from = self.server.now.mono;
+        if self.random.one_in(4) {
+            self.server.advance_without_timer(seconds(by));
+        } else {
+            self.server.advance(seconds(by));
+            self.model.sweep(from, self.server.now.mono);
+        }
+    }
+
+    /// What holds after every step.
+    fn check(&self) {
+        assert_eq!(self.server.allocations(), self.model.len());
+        let mut sockets = self.server.sockets();
+        sockets.sort_unstable();
+        let mut relayed: Vec<SocketAddr> = self.model.relayed().collect();
+        relayed.sort_unstable();
+        assert_eq!(sockets, relayed, "one open socket for each allocation");
+        assert!(
+            self.model.len() == 0 || self.server.next_deadline().is_some(),
+            "whatever lives has a deadline"
+        );
+    }
+
+    /// Everything ends, and then every port and every place in the quota can be had again.
+    fn wind_down(&mut self) {
+        self.server.advance(seconds(2 * 3600));
+        assert_eq!((self.server.allocations(), self.server.announced_channels()), (0, 0));
+        assert_eq!((self.server.sockets().len(), self.server.next_deadline()), (0, None));
+        for request in [Request::allocate(), Request::allocate_v6()] {
+            for n in PORTS {
+                let address = format!("203.0.113.200:{}", n - PORTS.start() + 1);
+                let mut client = Client::new(&self.server, &address, &format!("name {}", n / 3));
+                client.granted(&mut self.server, &request);
+            }
+            self.server.advance(seconds(601));
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Threat 5: a budget of answers to strangers, which never holds back a client that has proven who it is.
+
+use std::time::Duration;
+
+use byway::relay::Reason;
+
+use super::support::{Client, Request, Seen, Server};
+
+fn server() -> Server {
+    Server::with(2, |settings| settings.unauthenticated_per_second = 10)
+}
+
+/// How many of `n` strangers' requests are answered; each comes from another port.
+fn answered(server: &mut Server, ip: &str, n: u16, request: &Request) -> usize {
+    let answered = (0..n).filter(|n| {
+        let mut client = Client::on(usize::from(n % 2), server, &format!("{ip}:{}", 1000 + n), "mallory");
+        match client.send_unsigned(server, request) {
+            Seen::Reply(..) => true,
+            Seen::Dropped(Reason::StrangerBudget) => false,
+            other => panic!("{other:?}"),
+        }
+    });
+    answered.count()
+}
+
+#[test]
+fn binding_and_allocate_share_one_budget_on_all_shards() {
+    let mut server = server();
+    assert_eq!(answered(&mut server, "203.0.113.9", 6, &Request::binding()), 6);
+    assert_eq!(answered(&mut server, "203.0.113.9", 100, &Request::allocate()), 4);
+    assert_eq!(
+        answered(&mut server, "203.0.113.10", 100, &Request::binding()),
+        10,
+        "another address has its own"
+    );
+    server.advance(Duration::from_millis(500));
+    assert_eq!(
+        answered(&mut server, "203.0.113.9", 100, &Request::allocate()),
+        5,
+        "half a second, half a budget"
+    );
+}
+
+#[test]
+fn an_ipv6_network_of_64_bits_is_one_stranger() {
+    let mut server = server();
+    assert_eq!(answered(&mut server, "[2001:db8::1]", 100, &Request::allocate()), 10);
+    assert_eq!(answered(&mut server, "[2001:db8::2]", 100, &Request::binding()), 0);
+    assert_eq!(answered(&mut server, "[2001:db8:0:1::1]", 100, &Request::binding()), 10);
+}
+
+#[test]
+fn a_valid_nonce_and_integrity_are_never_held_back() {
+    let mut server = server();
+    let mut known = Client::new(&server, "203.0.113.9:5000", "alice");
+    known.learn_nonce(&mut server);
+    answered(&mut server, "203.0.113.9", 100, &Request::binding());
+    assert_eq!(known.ask_once(&mut server, &Request::allocate()).code(), 0);
+    for _ in 0..100 {
+        assert_eq!(known.ask_once(&mut server, &Request::refresh(600)).code(), 0);
+    }
+    // Nor do they use the budget up: it is still there for the next second's strangers.
+    server.advance(Duration::from_secs(1));
+    assert_eq!(answered(&mut server, "203.0.113.9", 100, &Request::binding()), 10);
+}
+
+#[test]
+fn a_wrong_password_is_held_back() {
+    let mut server = server();
+    let mut wrong = Client::new(&server, "203.0.113.9:5000", "alice");
+    wrong.learn_nonce(&mut server);
+    wrong.password = "guess".into();
+    answered(&mut server, "203.0.113.9", 100, &Request::binding());
+    let (datagram, _) = wrong.sign(&Request::allocate());
+    assert_eq!(wrong.send(&mut server, &datagram), Seen::Dropped(Reason::StrangerBudget));
+}

@@ -1,0 +1,26 @@
+//! A server, its clients and their messages, in virtual time.
+//!
+//! Messages are written and read with the `stun` crate, so that our own writers are not their own witnesses.
+
+mod client;
+mod request;
+mod response;
+mod server;
+
+pub(crate) use client::{Client, channel_data};
+pub(crate) use request::Request;
+pub(crate) use response::Response;
+pub(crate) use server::{Bind, REALM, SECRETS, Seen, Server};
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The address that everybody means by this text.
+pub(crate) fn at(address: &str) -> SocketAddr {
+    address.parse().unwrap()
+}
+
+/// So many seconds.
+pub(crate) fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}

@@ -1,0 +1,100 @@
+//! Responses and indications, read with the `stun` crate.
+
+use std::net::SocketAddr;
+
+use stun::attributes::{
+    ATTR_DATA, ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_LIFETIME, ATTR_NONCE, ATTR_XOR_PEER_ADDRESS,
+    ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
+};
+use stun::fingerprint::FINGERPRINT;
+use stun::integrity::MessageIntegrity;
+use stun::message::{CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, Message, MessageType};
+use stun::xoraddr::XorMappedAddress;
+
+/// A message from the server.
+#[derive(Clone, Debug)]
+pub(crate) struct Response {
+    message: Message,
+}
+
+impl Response {
+    /// Reads a whole message, and checks a FINGERPRINT if there is one.
+    pub(crate) fn read(bytes: &[u8]) -> Self {
+        let mut message = Message::new();
+        message.raw = bytes.to_vec();
+        message.decode().unwrap();
+        assert_eq!(message.raw.len(), 20 + message.length as usize, "nothing trails the message");
+        if message.contains(ATTR_FINGERPRINT) {
+            FINGERPRINT.check(&message).unwrap();
+        }
+        Self { message }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.message.raw
+    }
+
+    pub(crate) fn kind(&self) -> MessageType {
+        self.message.typ
+    }
+
+    pub(crate) fn transaction(&self) -> [u8; 12] {
+        self.message.transaction_id.0
+    }
+
+    /// 0 for success, else the error code, without a reason phrase.
+    pub(crate) fn code(&self) -> u16 {
+        if self.message.typ.class == CLASS_SUCCESS_RESPONSE {
+            return 0;
+        }
+        assert_eq!(self.message.typ.class, CLASS_ERROR_RESPONSE);
+        match self.get(ATTR_ERROR_CODE)[..] {
+            [0, 0, hundreds, rest] => u16::from(hundreds) * 100 + u16::from(rest),
+            _ => panic!("ERROR-CODE with a reason phrase"),
+        }
+    }
+
+    /// The types of its attributes, in order.
+    pub(crate) fn kinds(&self) -> Vec<AttrType> {
+        self.message.attributes.0.iter().map(|attribute| attribute.typ).collect()
+    }
+
+    pub(crate) fn get(&self, kind: AttrType) -> Vec<u8> {
+        self.message.get(kind).unwrap()
+    }
+
+    pub(crate) fn nonce(&self) -> Vec<u8> {
+        self.get(ATTR_NONCE)
+    }
+
+    pub(crate) fn lifetime(&self) -> u32 {
+        u32::from_be_bytes(self.get(ATTR_LIFETIME).try_into().unwrap())
+    }
+
+    pub(crate) fn mapped(&self) -> SocketAddr {
+        self.address(ATTR_XORMAPPED_ADDRESS)
+    }
+
+    pub(crate) fn relayed(&self) -> SocketAddr {
+        self.address(ATTR_XOR_RELAYED_ADDRESS)
+    }
+
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.address(ATTR_XOR_PEER_ADDRESS)
+    }
+
+    pub(crate) fn data(&self) -> Vec<u8> {
+        self.get(ATTR_DATA)
+    }
+
+    /// Whether it was signed with this key.
+    pub(crate) fn is_signed_with(&self, key: &MessageIntegrity) -> bool {
+        key.check(&mut self.message.clone()).is_ok()
+    }
+
+    fn address(&self, kind: AttrType) -> SocketAddr {
+        let mut address = XorMappedAddress::default();
+        address.get_from_as(&self.message, kind).unwrap();
+        SocketAddr::new(address.ip, address.port)
+    }
+}

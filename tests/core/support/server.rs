@@ -1,0 +1,253 @@
+//! The shards of one server, driven as the data plane drives them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use byway::clock::Now;
+use byway::credentials::Secrets;
+use byway::relay::{
+    Action, AllocationId, Answer, BindError, Effect, FiveTuple, Gate, Reason, Relay, RelayAddress, Settings,
+    Shared,
+};
+use byway::wire::{ChannelNumber, HEADROOM, Reply, Span, TAILROOM};
+
+use super::{at, seconds};
+
+pub(crate) const REALM: &str = "example.org";
+pub(crate) const SECRETS: [&str; 2] = ["north", "south"];
+
+/// What became of a datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// The client got this answer.
+    Reply(SocketAddr, Answer, Vec<u8>),
+    /// The peer got this payload from the relay socket that is bound there.
+    ToPeer { from: SocketAddr, peer: SocketAddr, payload: Vec<u8> },
+    /// A client got this message.
+    ToClient(SocketAddr, Vec<u8>),
+    /// The bind of a relay socket was asked for and is still held.
+    Waiting,
+    /// Nothing.
+    Dropped(Reason),
+}
+
+/// How the next bind of a relay socket goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bind {
+    Works,
+    Fails(BindError),
+    /// It is answered by [`Server::answer_bind`].
+    Hangs,
+}
+
+/// One or more shards with what they hold in common. It plays the driver, and holds the core to its side of the bargain:
+/// every effect is checked against those before it.
+pub(crate) struct Server {
+    pub(crate) now: Now,
+    shards: Vec<Relay>,
+    /// Relay sockets by allocation, each at its last address.
+    sockets: BTreeMap<(usize, AllocationId), SocketAddr>,
+    channels: BTreeSet<(usize, AllocationId, ChannelNumber)>,
+    /// How the next binds go; they work once this has run out.
+    pub(crate) binds: VecDeque<Bind>,
+    hanging: VecDeque<(usize, AllocationId)>,
+    /// Every address a bind was asked for.
+    pub(crate) tried: Vec<SocketAddr>,
+}
+
+impl Server {
+    /// A server of one shard, at 45.0.0.1 and 2a0a::1, with ports 50000 to 50063.
+    pub(crate) fn new() -> Self {
+        Self::with(1, |_| {})
+    }
+
+    /// A server of `shards` shards with changed settings.
+    pub(crate) fn with(shards: u8, change: impl FnOnce(&mut Settings)) -> Self {
+        let both = |ip: &str| RelayAddress { bind: ip.parse().unwrap(), public: ip.parse().unwrap() };
+        let mut settings = Settings {
+            realm: REALM.into(),
+            secrets: Secrets::new(&SECRETS).unwrap(),
+            addresses: vec![both("45.0.0.1"), both("2a0a::1")],
+            ports: 50_000..=50_063,
+            port_rest: seconds(120),
+            gate: Gate {
+                allow: vec![],
+                deny: vec![],
+                own: vec!["45.0.0.1".parse().unwrap(), "2a0a::1".parse().unwrap()],
+                listeners: vec![
+                    at("0.0.0.0:3478"),
+                    at("[::]:3478"),
+                    at("45.0.0.1:443"),
+                    at("127.0.0.1:8080"),
+                ],
+            },
+            allocations_per_user: 0,
+            allocations: 1000,
+            unauthenticated_per_second: 0,
+        };
+        change(&mut settings);
+        let shared = Shared::new(settings, &[1; 32]);
+        Self {
+            now: Now { mono: seconds(1000), unix: 1_763_640_000 },
+            shards: (0..shards).map(|n| Relay::new(Arc::clone(&shared), &[n; 32])).collect(),
+            sockets: BTreeMap::new(),
+            channels: BTreeSet::new(),
+            binds: VecDeque::new(),
+            hanging: VecDeque::new(),
+            tried: Vec::new(),
+        }
+    }
+
+    /// Lets time pass, and the timer ring when it should.
+    pub(crate) fn advance(&mut self, by: Duration) {
+        let end = self.now.after(by);
+        while let Some(due) = self.next_deadline().filter(|due| *due <= end.mono) {
+            self.now = self.now.after(due.saturating_sub(self.now.mono));
+            self.expire();
+        }
+        self.now = end;
+    }
+
+    /// Lets time pass with a timer that never rings.
+    pub(crate) fn advance_without_timer(&mut self, by: Duration) {
+        self.now = self.now.after(by);
+    }
+
+    /// Rings the timer.
+    pub(crate) fn expire(&mut self) {
+        for shard in 0..self.shards.len() {
+            self.shards[shard].expire(self.now);
+            self.drain(shard);
+        }
+        assert!(
+            self.next_deadline().is_none_or(|due| due > self.now.mono),
+            "an overdue deadline is a busy loop"
+        );
+    }
+
+    /// When the timer rings next.
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.shards.iter().filter_map(Relay::next_deadline).min()
+    }
+
+    /// A datagram arrives at the listener of a shard.
+    pub(crate) fn client_datagram(&mut self, shard: usize, five_tuple: FiveTuple, datagram: &[u8]) -> Seen {
+        let mut reply = Reply::new();
+        let action = self.shards[shard].client_datagram(self.now, five_tuple, datagram, &mut reply);
+        match (action, self.drain(shard)) {
+            (Action::Wait, Some(answered)) => answered,
+            (Action::Wait, None) => Seen::Waiting,
+            (action, None) => self.see(shard, action, &reply, datagram),
+            (action, Some(answered)) => panic!("{action:?} and a second answer: {answered:?}"),
+        }
+    }
+
+    /// A datagram arrives at the relay socket that is bound at `relay`.
+    pub(crate) fn peer_datagram(&mut self, relay: SocketAddr, source: SocketAddr, payload: &[u8]) -> Seen {
+        let (shard, id) = self.socket_at(relay).expect("no relay socket is bound there");
+        let action = self.shards[shard].peer_datagram(self.now, id, source, payload.len());
+        assert_eq!(self.drain(shard), None);
+        self.see(shard, action, &Reply::new(), payload)
+    }
+
+    /// Answers the oldest bind that hangs.
+    pub(crate) fn answer_bind(&mut self, bound: Result<(), BindError>) -> Seen {
+        let (shard, id) = self.hanging.pop_front().expect("no bind hangs");
+        self.relay_bound(shard, id, bound)
+    }
+
+    fn relay_bound(&mut self, shard: usize, id: AllocationId, bound: Result<(), BindError>) -> Seen {
+        let mut reply = Reply::new();
+        let action = self.shards[shard].relay_bound(self.now, id, bound, &mut reply);
+        match (action, self.drain(shard)) {
+            (Action::Wait, Some(answered)) => answered,
+            (Action::Wait, None) => Seen::Waiting,
+            (action, _) => self.see(shard, action, &reply, &[]),
+        }
+    }
+
+    /// Living allocations of all shards, expired or not.
+    pub(crate) fn allocations(&self) -> usize {
+        self.shards.iter().map(Relay::allocations).sum()
+    }
+
+    /// The relay sockets that are open.
+    pub(crate) fn sockets(&self) -> Vec<SocketAddr> {
+        self.sockets.values().copied().collect()
+    }
+
+    /// The channels that a data path below this one would carry.
+    pub(crate) fn announced_channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    fn socket_at(&self, relay: SocketAddr) -> Option<(usize, AllocationId)> {
+        self.sockets.iter().find(|(_, address)| **address == relay).map(|(owner, _)| *owner)
+    }
+
+    /// Carries effects out in order; returns what a client was answered meanwhile.
+    fn drain(&mut self, shard: usize) -> Option<Seen> {
+        let mut answered = None;
+        while let Some(effect) = self.shards[shard].next_effect() {
+            match effect {
+                Effect::BindRelay { allocation, address } => {
+                    self.tried.push(address);
+                    self.sockets.insert((shard, allocation), address);
+                    let others = self.sockets.values().filter(|other| **other == address).count();
+                    assert_eq!(others, 1, "{address} belongs to one allocation");
+                    match self.binds.pop_front().unwrap_or(Bind::Works) {
+                        Bind::Works => answered = Some(self.relay_bound(shard, allocation, Ok(()))),
+                        Bind::Fails(error) => {
+                            answered = Some(self.relay_bound(shard, allocation, Err(error)))
+                        }
+                        Bind::Hangs => self.hanging.push_back((shard, allocation)),
+                    }
+                }
+                Effect::CloseRelay { allocation } => {
+                    assert!(self.sockets.remove(&(shard, allocation)).is_some(), "closed what was not open");
+                    let left =
+                        self.channels.iter().any(|channel| (channel.0, channel.1) == (shard, allocation));
+                    assert!(!left, "channels are unbound before their relay socket closes");
+                }
+                Effect::ChannelBound { allocation, number, .. } => {
+                    assert!(
+                        self.sockets.contains_key(&(shard, allocation)),
+                        "a channel needs a relay socket"
+                    );
+                    assert!(self.channels.insert((shard, allocation, number)), "bound twice");
+                }
+                Effect::ChannelUnbound { allocation, number } => {
+                    assert!(self.channels.remove(&(shard, allocation, number)), "unbound what was not bound");
+                }
+            }
+        }
+        answered
+    }
+
+    fn see(&self, shard: usize, action: Action, reply: &Reply, datagram: &[u8]) -> Seen {
+        match action {
+            Action::Reply { five_tuple, answer } => {
+                Seen::Reply(five_tuple.client, answer, reply.as_bytes().to_vec())
+            }
+            Action::ToPeer { allocation, peer, payload } => Seen::ToPeer {
+                from: self.sockets[&(shard, allocation)],
+                peer: peer.address(),
+                payload: datagram[payload.range()].to_vec(),
+            },
+            Action::ToClient { five_tuple, encapsulation, payload } => {
+                // Stale bytes all around the datagram: none of them may show.
+                let mut buffer = vec![0xEE; HEADROOM];
+                buffer.extend_from_slice(datagram);
+                buffer.extend_from_slice(&[0xEE; TAILROOM]);
+                let moved = Span { start: payload.start + HEADROOM, end: payload.end + HEADROOM };
+                let message =
+                    encapsulation.wrap(&mut buffer, moved).expect("an Action promises that it fits");
+                Seen::ToClient(five_tuple.client, buffer[message.range()].to_vec())
+            }
+            Action::Wait => Seen::Waiting,
+            Action::Drop(reason) => Seen::Dropped(reason),
+        }
+    }
+}
