@@ -229,7 +229,10 @@ export class Call extends Emitter {
     const { room, token, name } = this.#options;
     socket.onopen = () => this.#tell({ type: "join", room, token, name });
     socket.onmessage = ({ data }) => socket === this.#socket && this.#hear(JSON.parse(data));
-    socket.onclose = () => socket === this.#socket && this.#lost();
+    // Where a content security policy forbids the server, Chromium tells only of the error.
+    socket.onerror = socket.onclose = () => socket === this.#socket && this.#lost();
+    this.#silent = false;
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
   }
 
   /** @param {object} message */
@@ -252,13 +255,16 @@ export class Call extends Emitter {
         return this.#signaled(message.from, message.data ?? {});
       case "ice":
         // Used by the next ICE restart and by whoever comes next; running paths keep their credentials.
-        this.#ice = message.ice ?? message;
+        this.#ice = message;
         for (const { connection } of this.peers) connection.setConfiguration(this.#configuration());
         return this.dispatchEvent(new Event("ice"));
       case "error":
+        // We were still talking to someone who has just left: nothing failed.
+        if (message.code === "no-such-peer") return;
         return this.#refused(new BywayError(message.code, SENTENCES[message.code] ?? message.message));
       case "bye":
-        if (message.retry_ms === undefined) return this.#close(new BywayError(message.code));
+        // Without a time to come back, coming back unchanged would not help.
+        if (message.retry_ms === undefined) return this.#close(new BywayError(message.code, SENTENCES.bye));
         this.#retryMs = message.retry_ms;
     }
   }
@@ -269,7 +275,6 @@ export class Call extends Emitter {
     this.id = id;
     this.#ice = ice;
     this.#attempts = 0;
-    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
     // Whoever comes makes the offers, so that two browsers do not both begin.
     const met = peers.map((member) => this.#meet(member, true));
     this.#setSignaling("open");
@@ -755,7 +760,12 @@ const SENTENCES = {
   "camera-busy": "The camera or microphone is in use by another program.",
   "camera-failed": "Camera and microphone could not be opened.",
   "server-unreachable": "The call server cannot be reached.",
+  "bad-room": "This cannot be the name of a room: it has to be 1 to 128 characters long.",
+  "bad-name": "This cannot be shown as a name: use up to 64 ordinary characters.",
   "room-full": "This room is full.",
+  "too-many-rooms": "The call server has no place for another room right now.",
+  "rate-limited": "Too much was sent at once; the call server left some of it out.",
+  bye: "The call server ended this call.",
   "no-echo": "The other side did not echo in time.",
   "connection-failed": "The connection to {name} failed; trying another way.",
   "connection-lost": "The connection to {name} could not be restored.",
