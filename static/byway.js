@@ -591,31 +591,42 @@ function negotiate(connection, { polite, offering, tell }) {
  */
 function restartWhenBroken(connection, { polite, canSignal, fail }) {
   let attempts = 0;
+  let told = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
-  const pause = () => (polite ? POLITE_WAIT_MS : 0) + (attempts && 1000 * 2 ** attempts);
 
+  const pause = () => (polite ? POLITE_WAIT_MS : 0) + (attempts && 1000 * 2 ** attempts);
+  const restartIn = (/** @type {number} */ ms) => {
+    clearTimeout(timer);
+    timer = setTimeout(restart, ms);
+  };
   const restart = () => {
     if (connection.connectionState === "closed") return;
     if (attempts === MAX_RESTARTS) return fail("connection-lost");
-    timer = setTimeout(restart, RESTART_PATIENCE_MS + pause());
-    if (!canSignal()) return; // the rejoin makes a new connection
-    attempts += 1;
-    connection.restartIce();
+    if (canSignal()) {
+      attempts += 1;
+      connection.restartIce();
+    }
+    restartIn(RESTART_PATIENCE_MS + pause());
   };
 
   connection.addEventListener("connectionstatechange", () => {
-    clearTimeout(timer);
     switch (connection.connectionState) {
+      case "disconnected": // often heals by itself
+        return restartIn(RESTART_PATIENCE_MS + pause());
+      case "failed":
+        if (!told) fail("connection-failed");
+        told = true;
+        return restartIn(pause());
       case "connected":
         attempts = 0;
-        break;
-      case "disconnected": // often heals by itself
-        timer = setTimeout(restart, RESTART_PATIENCE_MS + pause());
-        break;
-      case "failed":
-        if (attempts === 0) fail("connection-failed");
-        timer = setTimeout(restart, pause());
+        told = false;
     }
+    clearTimeout(timer);
+    timer = undefined;
+  });
+  connection.addEventListener("signalingstatechange", () => {
+    // The other side is restarting: see whether that helps.
+    if (timer && connection.signalingState === "have-remote-offer") restartIn(RESTART_PATIENCE_MS + pause());
   });
 }
 
