@@ -311,8 +311,7 @@ export class Call extends Emitter {
     const tell = (/** @type {Signal} */ data) =>
       this.#tell({ type: "signal", to: peer.id, data: { epoch, ...data } });
     const fail = (/** @type {string} */ code) => {
-      const sentence = explain(code, peer.name || "the other person", peer.iceErrors);
-      this.dispatchEvent(new FailureEvent(new BywayError(code, sentence), peer));
+      this.dispatchEvent(new FailureEvent(new BywayError(code, explain(code, peer)), peer));
     };
     member.receive = negotiate(connection, { polite, offering, tell });
     restartWhenBroken(connection, { polite, fail, canSignal: () => this.signaling === "open" });
@@ -631,20 +630,27 @@ function restartWhenBroken(connection, { polite, canSignal, fail }) {
 }
 
 /**
- * Under the relay policy a relay that cannot be used means that nothing will ever come: say so as soon as it is known.
+ * Under the relay policy a relay that cannot be used means that nothing will ever come: say so, once per gathering.
  *
  * @param {RTCPeerConnection} connection
  * @param {(code: string) => void} fail
  */
 function reportMissingRelay(connection, fail) {
-  let relayed = false;
+  let waiting = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
+  const missing = () => {
+    const relayOnly = connection.getConfiguration().iceTransportPolicy === "relay";
+    if (waiting && relayOnly && connection.connectionState !== "closed") fail("relay-unreachable");
+    waiting = false;
+  };
   connection.addEventListener("icecandidate", ({ candidate }) => {
-    if (candidate?.type === "relay") relayed = true;
+    if (candidate?.type === "relay") waiting = false;
   });
   connection.addEventListener("icegatheringstatechange", () => {
-    if (connection.iceGatheringState === "gathering") relayed = false;
-    const relayOnly = connection.getConfiguration().iceTransportPolicy === "relay";
-    if (connection.iceGatheringState === "complete" && relayOnly && !relayed) fail("relay-unreachable");
+    clearTimeout(timer);
+    if (connection.iceGatheringState === "complete") return missing();
+    waiting = true;
+    timer = setTimeout(missing, RELAY_PATIENCE_MS);
   });
 }
 
@@ -737,21 +743,22 @@ function compareTraffic(before, now) {
 }
 
 /**
- * The sentence for a failed connection, naming the relay where that is what failed.
+ * The sentence for a failed connection, with what is known of each relay. Of one that does not answer browsers often
+ * report nothing at all, so that silence counts as no answer where a relay is needed and none was had.
  *
  * @param {string} code
- * @param {string} name
- * @param {IceError[]} iceErrors
+ * @param {Peer} peer
  */
-function explain(code, name, iceErrors) {
-  const reasons = iceErrors
-    .filter(({ url }) => /^turns?:/.test(url))
-    .map(({ url, code: status, text }) => {
-      if (status === 401) return ` The relay at ${url} refused the credentials.`;
-      if (status === 701) return ` The relay at ${url} did not answer.`;
-      return ` The relay at ${url} refused: ${text || status}.`;
-    });
-  return SENTENCES[code].replace("{name}", name) + [...new Set(reasons)].join("");
+function explain(code, { name, connection, iceErrors }) {
+  const servers = connection.getConfiguration().iceServers ?? [];
+  const relays = servers.flatMap(({ urls }) => urls).filter((url) => /^turns?:/.test(url));
+  const reasons = relays.flatMap((url) => {
+    const refusal = iceErrors.find((known) => known.url === url && known.code !== 701);
+    if (refusal?.code === 401) return `The relay at ${url} refused the credentials.`;
+    if (refusal) return `The relay at ${url} refused: ${refusal.text || refusal.code}.`;
+    return code === "relay-unreachable" ? `The relay at ${url} did not answer.` : [];
+  });
+  return [SENTENCES[code].replace("{name}", () => name || "the other person"), ...reasons].join(" ");
 }
 
 /** @type {Record<string, string>} Error names of getUserMedia. */
@@ -791,3 +798,5 @@ const RESTART_PATIENCE_MS = 4_000;
 /** Over a slow signaling path, the impolite side's offer is here within this. */
 const POLITE_WAIT_MS = 3_000;
 const MAX_RESTARTS = 6;
+/** An allocation takes two round trips, over TLS some four. */
+const RELAY_PATIENCE_MS = 8_000;
