@@ -27,6 +27,7 @@ page.call = null;
 // ---- Where we are -----------------------------------------------------------------------------------------------
 
 const address = () => new URL(location.href);
+const relayWanted = () => address().searchParams.get("relay") === "1";
 const room = () => address().searchParams.get("room");
 
 /** Shows what the address asks for. */
@@ -36,7 +37,7 @@ function show() {
   element("invite").hidden = page.hidden = !name;
   document.title = name ? `${name} · Byway` : "Byway";
   if (!name) return;
-  relay.checked = address().searchParams.get("relay") === "1";
+  relay.checked = relayWanted();
   element("room-link").value = linkTo(name);
   say("");
   previewIfAllowed();
@@ -195,6 +196,7 @@ function hangUp() {
 function leaveStage() {
   page.call = null;
   relay.disabled = false;
+  relay.checked = relayWanted();
   setState("lobby");
   turnOffDevices();
   element("join").focus();
