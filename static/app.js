@@ -27,6 +27,7 @@ page.call = null;
 // ---- Where we are -----------------------------------------------------------------------------------------------
 
 const address = () => new URL(location.href);
+const relayWanted = () => address().searchParams.get("relay") === "1";
 const room = () => address().searchParams.get("room");
 
 /** Shows what the address asks for. */
@@ -35,8 +36,8 @@ function show() {
   element("landing").hidden = Boolean(name);
   element("invite").hidden = page.hidden = !name;
   document.title = name ? `${name} · Byway` : "Byway";
-  if (!name) return element("new-call").focus();
-  relay.checked = address().searchParams.get("relay") === "1";
+  if (!name) return;
+  relay.checked = relayWanted();
   element("room-link").value = linkTo(name);
   say("");
   previewIfAllowed();
@@ -52,6 +53,7 @@ function linkTo(name) {
 function go(name) {
   history.pushState(null, "", linkTo(name));
   show();
+  element("join").focus();
 }
 
 /** 100 random bits in 32 letters that are hard to mistake for each other. */
@@ -194,6 +196,7 @@ function hangUp() {
 function leaveStage() {
   page.call = null;
   relay.disabled = false;
+  relay.checked = relayWanted();
   setState("lobby");
   turnOffDevices();
   element("join").focus();
@@ -272,18 +275,20 @@ async function drawTile(peer, tile) {
   const note = connecting ? (tile.dataset.trouble ?? "Connecting …") : sees ? "" : "No camera";
   tile.querySelector(".note").textContent = note;
   // The line itself changes every second; said aloud is only a change of path.
-  if (!connecting && before !== report.path) say(`${nameOf(peer)}: ${inWords(report).split(" · ")[0].toLowerCase()}.`);
+  if (!connecting && before !== report.path) say(`${nameOf(peer)} is connected: ${pathInWords(report)}.`);
 }
 
 /** For example "Relayed over UDP · 3 ms · 1.2 Mbit/s". */
 function inWords({ path, protocol, roundTripMs, receivingBps }) {
   if (path === "connecting") return "Connecting";
-  const parts = [path === "relayed" ? "Relayed" : "Direct"];
-  if (protocol) parts[0] += ` over ${protocol.toUpperCase()}`;
+  const parts = [pathInWords({ path, protocol })];
   if (roundTripMs !== null) parts.push(`${Math.max(1, Math.round(roundTripMs))} ms`);
   if (receivingBps !== null) parts.push(inBits(receivingBps));
   return parts.join(" · ");
 }
+
+const pathInWords = ({ path, protocol }) =>
+  `${path === "relayed" ? "Relayed" : "Direct"}${protocol ? ` over ${protocol.toUpperCase()}` : ""}`;
 
 const inBits = (bps) => (bps < 1e6 ? `${Math.round(bps / 1e3)} kbit/s` : `${(bps / 1e6).toFixed(1)} Mbit/s`);
 

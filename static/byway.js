@@ -229,7 +229,10 @@ export class Call extends Emitter {
     const { room, token, name } = this.#options;
     socket.onopen = () => this.#tell({ type: "join", room, token, name });
     socket.onmessage = ({ data }) => socket === this.#socket && this.#hear(JSON.parse(data));
-    socket.onclose = () => socket === this.#socket && this.#lost();
+    // Where a content security policy forbids the server, Chromium tells only of the error.
+    socket.onerror = socket.onclose = () => socket === this.#socket && this.#lost();
+    this.#silent = false;
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
   }
 
   /** @param {object} message */
@@ -252,13 +255,16 @@ export class Call extends Emitter {
         return this.#signaled(message.from, message.data ?? {});
       case "ice":
         // Used by the next ICE restart and by whoever comes next; running paths keep their credentials.
-        this.#ice = message.ice ?? message;
+        this.#ice = message;
         for (const { connection } of this.peers) connection.setConfiguration(this.#configuration());
         return this.dispatchEvent(new Event("ice"));
       case "error":
+        // We were still talking to someone who has just left: nothing failed.
+        if (message.code === "no-such-peer") return;
         return this.#refused(new BywayError(message.code, SENTENCES[message.code] ?? message.message));
       case "bye":
-        if (message.retry_ms === undefined) return this.#close(new BywayError(message.code));
+        // Without a time to come back, coming back unchanged would not help.
+        if (message.retry_ms === undefined) return this.#close(new BywayError(message.code, SENTENCES.bye));
         this.#retryMs = message.retry_ms;
     }
   }
@@ -269,7 +275,6 @@ export class Call extends Emitter {
     this.id = id;
     this.#ice = ice;
     this.#attempts = 0;
-    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
     // Whoever comes makes the offers, so that two browsers do not both begin.
     const met = peers.map((member) => this.#meet(member, true));
     this.#setSignaling("open");
@@ -306,8 +311,7 @@ export class Call extends Emitter {
     const tell = (/** @type {Signal} */ data) =>
       this.#tell({ type: "signal", to: peer.id, data: { epoch, ...data } });
     const fail = (/** @type {string} */ code) => {
-      const sentence = explain(code, peer.name || "the other person", peer.iceErrors);
-      this.dispatchEvent(new FailureEvent(new BywayError(code, sentence), peer));
+      this.dispatchEvent(new FailureEvent(new BywayError(code, explain(code, peer)), peer));
     };
     member.receive = negotiate(connection, { polite, offering, tell });
     restartWhenBroken(connection, { polite, fail, canSignal: () => this.signaling === "open" });
@@ -586,49 +590,67 @@ function negotiate(connection, { polite, offering, tell }) {
  */
 function restartWhenBroken(connection, { polite, canSignal, fail }) {
   let attempts = 0;
+  let told = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
-  const pause = () => (polite ? POLITE_WAIT_MS : 0) + (attempts && 1000 * 2 ** attempts);
 
+  const pause = () => (polite ? POLITE_WAIT_MS : 0) + (attempts && 1000 * 2 ** attempts);
+  const restartIn = (/** @type {number} */ ms) => {
+    clearTimeout(timer);
+    timer = setTimeout(restart, ms);
+  };
   const restart = () => {
     if (connection.connectionState === "closed") return;
     if (attempts === MAX_RESTARTS) return fail("connection-lost");
-    timer = setTimeout(restart, RESTART_PATIENCE_MS + pause());
-    if (!canSignal()) return; // the rejoin makes a new connection
-    attempts += 1;
-    connection.restartIce();
+    if (canSignal()) {
+      attempts += 1;
+      connection.restartIce();
+    }
+    restartIn(RESTART_PATIENCE_MS + pause());
   };
 
   connection.addEventListener("connectionstatechange", () => {
-    clearTimeout(timer);
     switch (connection.connectionState) {
+      case "disconnected": // often heals by itself
+        return restartIn(RESTART_PATIENCE_MS + pause());
+      case "failed":
+        if (!told) fail("connection-failed");
+        told = true;
+        return restartIn(pause());
       case "connected":
         attempts = 0;
-        break;
-      case "disconnected": // often heals by itself
-        timer = setTimeout(restart, RESTART_PATIENCE_MS + pause());
-        break;
-      case "failed":
-        if (attempts === 0) fail("connection-failed");
-        timer = setTimeout(restart, pause());
+        told = false;
     }
+    clearTimeout(timer);
+    timer = undefined;
+  });
+  connection.addEventListener("signalingstatechange", () => {
+    // The other side is restarting: see whether that helps.
+    if (timer && connection.signalingState === "have-remote-offer") restartIn(RESTART_PATIENCE_MS + pause());
   });
 }
 
 /**
- * Under the relay policy a relay that cannot be used means that nothing will ever come: say so as soon as it is known.
+ * Under the relay policy a relay that cannot be used means that nothing will ever come: say so, once per gathering.
  *
  * @param {RTCPeerConnection} connection
  * @param {(code: string) => void} fail
  */
 function reportMissingRelay(connection, fail) {
-  let relayed = false;
+  let waiting = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
+  const missing = () => {
+    const relayOnly = connection.getConfiguration().iceTransportPolicy === "relay";
+    if (waiting && relayOnly && connection.connectionState !== "closed") fail("relay-unreachable");
+    waiting = false;
+  };
   connection.addEventListener("icecandidate", ({ candidate }) => {
-    if (candidate?.type === "relay") relayed = true;
+    if (candidate?.type === "relay") waiting = false;
   });
   connection.addEventListener("icegatheringstatechange", () => {
-    if (connection.iceGatheringState === "gathering") relayed = false;
-    const relayOnly = connection.getConfiguration().iceTransportPolicy === "relay";
-    if (connection.iceGatheringState === "complete" && relayOnly && !relayed) fail("relay-unreachable");
+    clearTimeout(timer);
+    if (connection.iceGatheringState === "complete") return missing();
+    waiting = true;
+    timer = setTimeout(missing, RELAY_PATIENCE_MS);
   });
 }
 
@@ -721,21 +743,22 @@ function compareTraffic(before, now) {
 }
 
 /**
- * The sentence for a failed connection, naming the relay where that is what failed.
+ * The sentence for a failed connection, with what is known of each relay. Of one that does not answer browsers often
+ * report nothing at all, so that silence counts as no answer where a relay is needed and none was had.
  *
  * @param {string} code
- * @param {string} name
- * @param {IceError[]} iceErrors
+ * @param {Peer} peer
  */
-function explain(code, name, iceErrors) {
-  const reasons = iceErrors
-    .filter(({ url }) => /^turns?:/.test(url))
-    .map(({ url, code: status, text }) => {
-      if (status === 401) return ` The relay at ${url} refused the credentials.`;
-      if (status === 701) return ` The relay at ${url} did not answer.`;
-      return ` The relay at ${url} refused: ${text || status}.`;
-    });
-  return SENTENCES[code].replace("{name}", name) + [...new Set(reasons)].join("");
+function explain(code, { name, connection, iceErrors }) {
+  const servers = connection.getConfiguration().iceServers ?? [];
+  const relays = servers.flatMap(({ urls }) => urls).filter((url) => /^turns?:/.test(url));
+  const reasons = relays.flatMap((url) => {
+    const refusal = iceErrors.find((known) => known.url === url && known.code !== 701);
+    if (refusal?.code === 401) return `The relay at ${url} refused the credentials.`;
+    if (refusal) return `The relay at ${url} refused: ${refusal.text || refusal.code}.`;
+    return code === "relay-unreachable" ? `The relay at ${url} did not answer.` : [];
+  });
+  return [SENTENCES[code].replace("{name}", () => name || "the other person"), ...reasons].join(" ");
 }
 
 /** @type {Record<string, string>} Error names of getUserMedia. */
@@ -755,7 +778,12 @@ const SENTENCES = {
   "camera-busy": "The camera or microphone is in use by another program.",
   "camera-failed": "Camera and microphone could not be opened.",
   "server-unreachable": "The call server cannot be reached.",
+  "bad-room": "This cannot be the name of a room: it has to be 1 to 128 characters long.",
+  "bad-name": "This cannot be shown as a name: use up to 64 ordinary characters.",
   "room-full": "This room is full.",
+  "too-many-rooms": "The call server has no place for another room right now.",
+  "rate-limited": "Too much was sent at once; the call server left some of it out.",
+  bye: "The call server ended this call.",
   "no-echo": "The other side did not echo in time.",
   "connection-failed": "The connection to {name} failed; trying another way.",
   "connection-lost": "The connection to {name} could not be restored.",
@@ -770,3 +798,5 @@ const RESTART_PATIENCE_MS = 4_000;
 /** Over a slow signaling path, the impolite side's offer is here within this. */
 const POLITE_WAIT_MS = 3_000;
 const MAX_RESTARTS = 6;
+/** An allocation takes two round trips, over TLS some four. */
+const RELAY_PATIENCE_MS = 8_000;
