@@ -75,6 +75,9 @@ impl Relay {
     }
 
     /// Takes in how a bind went, and answers the Allocate request behind it.
+    ///
+    /// [`Reason::NoAllocation`] means that the allocation has ended meanwhile. Its [`Effect::CloseRelay`] came before this
+    /// answer, so a driver that binds in the background closes the late socket by itself.
     pub fn relay_bound(
         &mut self,
         now: Now,
