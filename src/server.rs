@@ -253,11 +253,15 @@ fn relays(config: &Config, sockets: &Sockets, secrets: Secrets) -> Result<Vec<Re
         addresses.push(RelayAddress { bind, public: public_of(bind) });
     }
     let interfaces = interfaces::addresses().map_err(system("list the addresses of the interfaces"))?;
+    // Behind a 1:1 NAT a listener can also be reached under the public address of its family.
+    let as_public = |listener: SocketAddr| SocketAddr::new(public_of(listener.ip()), listener.port());
+    let listeners: Vec<SocketAddr> =
+        sockets.all_addresses().flat_map(|listener| [listener, as_public(listener)]).collect();
     let gate = Gate {
         allow: config.peers.allow.clone(),
         deny: config.peers.deny.clone(),
-        own: interfaces.into_iter().chain(sockets.all_addresses().map(|address| address.ip())).collect(),
-        listeners: sockets.all_addresses().collect(),
+        own: interfaces.into_iter().chain(listeners.iter().map(SocketAddr::ip)).collect(),
+        listeners,
     };
     let settings = relay::Settings {
         realm: config.realm.clone(),
