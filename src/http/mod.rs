@@ -33,8 +33,8 @@ use self::problem::Problem;
 use crate::clock::Clock;
 use crate::ice::IceServers;
 use crate::metrics::HttpCounters;
+use crate::random::Random;
 use crate::signaling::Hub;
-use crate::signaling::ids::Ids;
 
 /// What the public pages are made from.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub struct Site {
     /// What browsers are told.
     pub ice: Arc<IceServers>,
     /// Names for anonymous credentials.
-    pub ids: Arc<Ids>,
+    pub random: Arc<Random>,
     /// The rooms.
     pub hub: Arc<Hub>,
     /// Whose pages may use us.

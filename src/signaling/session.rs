@@ -100,7 +100,7 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn new(hub: &'a Hub, outbox: &'a Arc<Outbox>, host: Option<Host>) -> Self {
         hub.counters.connections.add(1);
-        let (user, meter) = (hub.ids.draw_text(), Meter::new(hub.settings.rate));
+        let (user, meter) = (hub.random.name(), Meter::new(hub.settings.rate));
         Self { hub, outbox, host, user, meter, member: None, unanswered: 0 }
     }
 

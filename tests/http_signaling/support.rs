@@ -17,8 +17,8 @@ use byway::http::serve::{Limits, serve};
 use byway::http::{Site, admin_router, public_router};
 use byway::ice::IceServers;
 use byway::metrics::Metrics;
+use byway::random::Random;
 use byway::signaling::Hub;
-use byway::signaling::ids::Ids;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -84,7 +84,8 @@ impl Server {
             max_message: 64 * 1024,
             allowed_origins: vec!["https://app.example.com".to_owned()],
         };
-        let (clock, metrics, ids) = (Clock::start(), Metrics::default(), Arc::new(Ids::new(b"seed")));
+        let (clock, metrics) = (Clock::start(), Metrics::default());
+        let random = Arc::new(Random::new(&[7; 32], "names"));
         let ice = Arc::new(IceServers::new(
             vec![],
             vec!["127.0.0.1:3478".parse().unwrap()],
@@ -95,11 +96,11 @@ impl Server {
         ));
         let mut limits = byway::signaling::Settings::new(&config);
         (limits.idle_after, limits.ping_every) = (settings.idle_after, settings.ping_every);
-        let hub = Arc::new(Hub::new(limits, ice.clone(), ids.clone(), clock, metrics.signaling.clone()));
+        let hub = Arc::new(Hub::new(limits, ice.clone(), random.clone(), clock, metrics.signaling.clone()));
         let site = Site {
             clock,
             ice,
-            ids,
+            random,
             hub: hub.clone(),
             origins: Origins::new(config.allowed_origins),
             counters: metrics.http.clone(),
