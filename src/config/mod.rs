@@ -163,7 +163,7 @@ pub struct Ice {
 }
 
 /// `RTCIceTransportPolicy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TransportPolicy {
     /// Direct where possible, relayed where not.

@@ -3,7 +3,7 @@
 //! `axum::serve` sets none of these limits, so connections are handed to hyper here.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -89,7 +89,7 @@ async fn accept(listener: TcpListener, router: Router, gate: Arc<Gate>, mut stop
         match accepted {
             Ok((stream, peer)) => {
                 if let Some(slot) = Gate::admit(&gate, peer.ip()) {
-                    tokio::spawn(connection(stream, peer, slot, router.clone(), stopping.clone()));
+                    tokio::spawn(connection(stream, slot, router.clone(), stopping.clone()));
                 }
             }
             // Most likely out of file descriptors. The connection stays in the backlog, so without a pause this loop
@@ -102,20 +102,13 @@ async fn accept(listener: TcpListener, router: Router, gate: Arc<Gate>, mut stop
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    slot: Arc<Slot>,
-    router: Router,
-    mut stopping: watch::Receiver<()>,
-) {
+async fn connection(stream: TcpStream, slot: Arc<Slot>, router: Router, mut stopping: watch::Receiver<()>) {
     let limits = slot.gate.limits;
     // Signals are small and urgent; and for a client that does not read, the kernel would hold megabytes beyond the
     // queues that we bound ourselves. A socket that refuses the options is merely slower or dearer.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_notsent_lowat(limits.max_unsent);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
         request.extensions_mut().insert(slot.clone());
         router.clone().oneshot(request)
     });
