@@ -64,10 +64,17 @@ impl Relay {
         if !allocation.permits(now.mono, source.ip()) {
             return Action::Drop(Reason::NoPermission);
         }
-        let Ok(peer) = self.shared.peer(source) else { return Action::Drop(Reason::PeerDenied) };
-        let five_tuple = allocation.five_tuple;
-        let channel = allocation.channel_to(now.mono, peer.address()).map(|channel| channel.number);
-        self.deliver(five_tuple, channel, peer.address(), Span { start: 0, end: length })
+        // Flow label and scope are no part of a transport address here.
+        let source = SocketAddr::new(source.ip(), source.port());
+        let channel = allocation.channel_to(now.mono, source);
+        // The gate let a channel's peer through when it was bound, and its rules stand. Only what lives on a relay port of
+        // our own may have changed since.
+        let is_through = channel.is_some_and(|channel| !channel.peer.is_own_relay());
+        if !is_through && self.shared.peer(source).is_err() {
+            return Action::Drop(Reason::PeerDenied);
+        }
+        let (five_tuple, channel) = (allocation.five_tuple, channel.map(|channel| channel.number));
+        self.deliver(five_tuple, channel, source, Span { start: 0, end: length })
     }
 
     /// Out through the relay socket; or, to a relay port of this server, straight on to the client behind it.
