@@ -172,6 +172,16 @@ fn a_credential_is_what_the_secret_makes_of_the_username() {
 }
 
 #[test]
+fn a_port_that_the_system_chose_is_in_no_credential() {
+    let file = File::new(
+        "listen.udp = [\"127.0.0.1:0\", \"127.0.0.1:3478\"]\ncredentials.secrets = [\"north-north\"]",
+    );
+    let output = file.byway(&["credential", "--user", "alice"]);
+    let json: serde_json::Value = serde_json::from_str(stdout(&output)).expect("JSON");
+    assert_eq!(json["uris"], serde_json::json!(["turn:127.0.0.1:3478?transport=udp"]));
+}
+
+#[test]
 fn without_a_secret_there_is_no_credential() {
     let file = File::new("");
     let output = file.byway(&["credential", "--user", "alice"]);
