@@ -31,6 +31,12 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+#[path = "../support/http.rs"]
+#[allow(dead_code, reason = "shared with the tests of the real binary, which ask without a runtime")]
+mod http;
+
+use http::Answer;
+
 /// Waits for `event`, for as long as an honest server on a busy machine could need.
 pub(crate) async fn within<T>(event: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), event).await.expect("happens within 20 s")
@@ -169,34 +175,12 @@ async fn listen() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-/// An HTTP response.
-#[derive(Debug)]
-pub(crate) struct Response {
-    pub(crate) status: u16,
-    pub(crate) body: Vec<u8>,
-    headers: Vec<(String, String)>,
-}
-
-impl Response {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.body.clone()).unwrap()
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
-}
-
-pub(crate) async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {
+pub(crate) async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
     request(address, &format!("GET {path}"), headers).await
 }
 
 /// Asks on a connection of its own. `line` is method and target; the target goes out as it is written.
-pub(crate) async fn request(address: SocketAddr, line: &str, headers: &[(&str, &str)]) -> Response {
+pub(crate) async fn request(address: SocketAddr, line: &str, headers: &[(&str, &str)]) -> Answer {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
     let answer = within(async {
@@ -208,18 +192,7 @@ pub(crate) async fn request(address: SocketAddr, line: &str, headers: &[(&str, &
         answer
     })
     .await;
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
-    let head = std::str::from_utf8(&answer[..end]).unwrap();
-    let (status, fields) = head.split_once("\r\n").unwrap_or((head, ""));
-    Response {
-        status: status.split(' ').nth(1).unwrap().parse().unwrap(),
-        headers: fields
-            .lines()
-            .map(|line| line.split_once(": ").unwrap())
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
-        body: answer[end + 4..].to_vec(),
-    }
+    Answer::parse(&answer)
 }
 
 /// A signaling client.
