@@ -12,6 +12,9 @@ use foldhash::quality::SeedableRandomState;
 /// honest strangers a retransmission, and never costs a client that has authenticated.
 const BUCKETS: usize = 1 << 16;
 
+/// In nanoseconds.
+const SECOND: u64 = 1_000_000_000;
+
 /// A bucket for each address by hash, each a GCRA ("leaky bucket as a meter") in one word: the time at which the bucket
 /// will be empty. Shared by the shards without a lock.
 pub(super) struct StrangerBudget {
@@ -24,7 +27,7 @@ pub(super) struct StrangerBudget {
 impl StrangerBudget {
     /// `per_second` answers for each IPv4 address and IPv6 /64, a second's worth at once; 0 = no limit.
     pub(super) fn new(per_second: u32, seed: u64) -> Self {
-        let cost = 1_000_000_000_u64.checked_div(u64::from(per_second));
+        let cost = SECOND.checked_div(u64::from(per_second));
         let buckets = if cost.is_some() { BUCKETS } else { 0 };
         Self {
             cost,
@@ -47,10 +50,9 @@ impl StrangerBudget {
             return false;
         };
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        let second = u64::try_from(Duration::from_secs(1).as_nanos()).unwrap_or(u64::MAX);
         let pay = |empty_at: u64| {
             let next = empty_at.max(now) + cost;
-            (next <= now + second).then_some(next)
+            (next <= now + SECOND).then_some(next)
         };
         bucket.fetch_update(Relaxed, Relaxed, pay).is_ok()
     }
