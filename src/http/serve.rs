@@ -67,11 +67,11 @@ pub async fn serve(
     counters: Arc<HttpCounters>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let gate = Arc::new(Gate { limits, counters, open: Mutex::default() });
+    let admissions = Arc::new(Admissions { limits, counters, open: Mutex::default() });
     let (stop, stopping) = watch::channel(());
     let mut doors = JoinSet::new();
     for listener in listeners {
-        doors.spawn(accept(listener, router.clone(), gate.clone(), stopping.clone()));
+        doors.spawn(accept(listener, router.clone(), admissions.clone(), stopping.clone()));
     }
     drop(stopping);
     shutdown.await;
@@ -80,7 +80,12 @@ pub async fn serve(
     stop.closed().await;
 }
 
-async fn accept(listener: TcpListener, router: Router, gate: Arc<Gate>, mut stopping: watch::Receiver<()>) {
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    admissions: Arc<Admissions>,
+    mut stopping: watch::Receiver<()>,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -88,7 +93,7 @@ async fn accept(listener: TcpListener, router: Router, gate: Arc<Gate>, mut stop
         };
         match accepted {
             Ok((stream, peer)) => {
-                if let Some(slot) = Gate::admit(&gate, peer.ip()) {
+                if let Some(slot) = Admissions::admit(&admissions, peer.ip()) {
                     tokio::spawn(connection(stream, slot, router.clone(), stopping.clone()));
                 }
             }
@@ -103,7 +108,7 @@ async fn accept(listener: TcpListener, router: Router, gate: Arc<Gate>, mut stop
 }
 
 async fn connection(stream: TcpStream, slot: Arc<Slot>, router: Router, mut stopping: watch::Receiver<()>) {
-    let limits = slot.gate.limits;
+    let limits = slot.admissions.limits;
     // Signals are small and urgent; and for a client that does not read, the kernel would hold megabytes beyond the
     // queues that we bound ourselves. A socket that refuses the options is merely slower or dearer.
     let _ = stream.set_nodelay(true);
@@ -129,9 +134,9 @@ async fn connection(stream: TcpStream, slot: Arc<Slot>, router: Router, mut stop
     let _ = timeout(limits.close_within, connection).await;
 }
 
-/// Counts connections.
+/// Counts connections, and admits as many as the limits allow.
 #[derive(Debug)]
-struct Gate {
+struct Admissions {
     limits: Limits,
     counters: Arc<HttpCounters>,
     /// A `std` mutex: held for a look-up, never across an await.
@@ -147,35 +152,35 @@ struct Open {
 /// A connection's place among those counted; given back when the last owner drops it.
 #[derive(Debug)]
 pub(super) struct Slot {
-    gate: Arc<Gate>,
+    admissions: Arc<Admissions>,
     address: IpAddr,
 }
 
-impl Gate {
-    fn admit(gate: &Arc<Self>, ip: IpAddr) -> Option<Arc<Slot>> {
+impl Admissions {
+    fn admit(admissions: &Arc<Self>, ip: IpAddr) -> Option<Arc<Slot>> {
         let address = subscriber(ip);
-        let mut open = gate.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.total >= gate.limits.connections {
-            gate.counters.refused_total.add(1);
+        let mut open = admissions.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.total >= admissions.limits.connections {
+            admissions.counters.refused_total.add(1);
             return None;
         }
         let of_address = open.by_address.get(&address).copied().unwrap_or(0);
-        if of_address >= gate.limits.connections_per_address && !address.is_loopback() {
-            gate.counters.refused_address.add(1);
+        if of_address >= admissions.limits.connections_per_address && !address.is_loopback() {
+            admissions.counters.refused_address.add(1);
             return None;
         }
         open.total += 1;
         open.by_address.insert(address, of_address + 1);
-        gate.counters.connections.add(1);
-        Some(Arc::new(Slot { gate: gate.clone(), address }))
+        admissions.counters.connections.add(1);
+        Some(Arc::new(Slot { admissions: admissions.clone(), address }))
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut open = self.gate.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.admissions.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.total -= 1;
-        self.gate.counters.connections.subtract(1);
+        self.admissions.counters.connections.subtract(1);
         if let Some(of_address) = open.by_address.get_mut(&self.address) {
             *of_address -= 1;
             if *of_address == 0 {
@@ -197,40 +202,40 @@ fn subscriber(ip: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn gate(connections: usize, connections_per_address: usize) -> Arc<Gate> {
+    fn admissions(connections: usize, connections_per_address: usize) -> Arc<Admissions> {
         let limits = Limits { connections, connections_per_address, ..Limits::default() };
-        Arc::new(Gate { limits, counters: Arc::default(), open: Mutex::default() })
+        Arc::new(Admissions { limits, counters: Arc::default(), open: Mutex::default() })
     }
 
-    fn admit(gate: &Arc<Gate>, ip: &str) -> Option<Arc<Slot>> {
-        Gate::admit(gate, ip.parse().unwrap())
+    fn admit(admissions: &Arc<Admissions>, ip: &str) -> Option<Arc<Slot>> {
+        Admissions::admit(admissions, ip.parse().unwrap())
     }
 
     #[test]
     fn one_address_cannot_take_all_places() {
-        let gate = gate(9, 2);
-        let slots = [admit(&gate, "192.0.2.1"), admit(&gate, "::ffff:192.0.2.1")];
+        let admissions = admissions(9, 2);
+        let slots = [admit(&admissions, "192.0.2.1"), admit(&admissions, "::ffff:192.0.2.1")];
         assert!(slots.iter().all(Option::is_some));
-        assert!(admit(&gate, "192.0.2.1").is_none());
-        assert!(admit(&gate, "192.0.2.2").is_some());
-        let v6 = [admit(&gate, "2001:db8::1"), admit(&gate, "2001:db8::ffff:2")];
+        assert!(admit(&admissions, "192.0.2.1").is_none());
+        assert!(admit(&admissions, "192.0.2.2").is_some());
+        let v6 = [admit(&admissions, "2001:db8::1"), admit(&admissions, "2001:db8::ffff:2")];
         assert!(v6.iter().all(Option::is_some));
-        assert!(admit(&gate, "2001:db8::3").is_none());
-        assert!(admit(&gate, "2001:db8:0:1::3").is_some());
-        let proxied: Vec<_> = (0..4).map(|_| admit(&gate, "127.0.0.1")).collect();
+        assert!(admit(&admissions, "2001:db8::3").is_none());
+        assert!(admit(&admissions, "2001:db8:0:1::3").is_some());
+        let proxied: Vec<_> = (0..4).map(|_| admit(&admissions, "127.0.0.1")).collect();
         assert!(proxied.iter().all(Option::is_some));
-        assert_eq!(gate.counters.refused_address.get(), 2);
+        assert_eq!(admissions.counters.refused_address.get(), 2);
     }
 
     #[test]
     fn places_are_given_back_and_nothing_is_kept() {
-        let gate = gate(2, 2);
-        let slots = [admit(&gate, "127.0.0.1"), admit(&gate, "192.0.2.1")];
-        assert!(admit(&gate, "192.0.2.2").is_none());
-        assert_eq!((gate.counters.connections.get(), gate.counters.refused_total.get()), (2, 1));
+        let admissions = admissions(2, 2);
+        let slots = [admit(&admissions, "127.0.0.1"), admit(&admissions, "192.0.2.1")];
+        assert!(admit(&admissions, "192.0.2.2").is_none());
+        assert_eq!((admissions.counters.connections.get(), admissions.counters.refused_total.get()), (2, 1));
         drop(slots);
-        assert!(admit(&gate, "192.0.2.2").is_some());
-        assert_eq!(gate.counters.connections.get(), 0);
-        assert!(gate.open.lock().unwrap().by_address.is_empty());
+        assert!(admit(&admissions, "192.0.2.2").is_some());
+        assert_eq!(admissions.counters.connections.get(), 0);
+        assert!(admissions.open.lock().unwrap().by_address.is_empty());
     }
 }
