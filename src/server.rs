@@ -91,7 +91,8 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let (relays, shards): (Vec<Relay>, Vec<Arc<ShardCounters>>) =
         relays.into_iter().map(|relay| (relay, Arc::<ShardCounters>::default())).unzip();
     let listening = sockets.describe(&config, shards.len());
-    let link = sockets.http.addresses.first().map(|address| format!("http://{}/", reachable(*address)));
+    let link =
+        sockets.http.addresses.first().map(|address| format!("http://{}/", interfaces::reachable(*address)));
 
     let signaling_counters = Arc::<SignalingCounters>::default();
     let http_counters = Arc::<HttpCounters>::default();
@@ -296,13 +297,6 @@ fn forget_ipv6(config: &mut Config) {
 
 fn can_bind(ip: IpAddr) -> bool {
     std::net::UdpSocket::bind((ip, 0)).is_ok()
-}
-
-/// The address to type into a browser on this machine.
-fn reachable(listener: SocketAddr) -> SocketAddr {
-    let loopback: IpAddr =
-        if listener.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1].into() };
-    SocketAddr::new(if listener.ip().is_unspecified() { loopback } else { listener.ip() }, listener.port())
 }
 
 /// Tells systemd, if it asked.
