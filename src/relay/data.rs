@@ -64,7 +64,10 @@ impl Relay {
         if !allocation.permits(now.mono, source.ip()) {
             return Action::Drop(Reason::NoPermission);
         }
-        let Ok(peer) = self.shared.peer(source) else { return Action::Drop(Reason::PeerDenied) };
+        // What comes from a relay port of this server comes in memory: through a socket it can only be forged.
+        let Some(peer) = self.shared.peer(source).ok().filter(|peer| !peer.is_own_relay()) else {
+            return Action::Drop(Reason::PeerDenied);
+        };
         let five_tuple = allocation.five_tuple;
         let channel = allocation.channel_to(now.mono, peer.address()).map(|channel| channel.number);
         self.deliver(five_tuple, channel, peer.address(), Span { start: 0, end: length })
