@@ -6,7 +6,7 @@
 //!
 //! | ring | rooms | may know |
 //! |---|---|---|
-//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`ice`], `signaling::{protocol, room, ids, rate}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`ice`], [`subscriber`], `signaling::{protocol, room, ids, rate}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
 //! | drivers | [`dataplane`], `signaling::{session, outbox}`, [`http`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
@@ -67,4 +67,5 @@ pub mod metrics;
 pub mod relay;
 pub mod server;
 pub mod signaling;
+pub mod subscriber;
 pub mod wire;

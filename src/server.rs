@@ -271,6 +271,7 @@ fn relays(config: &Config, sockets: &Sockets, secrets: Secrets) -> Result<Vec<Re
         port_rest: config.relay.port_rest,
         gate,
         allocations_per_user: config.quota.allocations_per_user,
+        allocations_per_address: config.quota.allocations_per_address,
         allocations: config.quota.allocations,
         unauthenticated_per_second: config.quota.unauthenticated_per_second,
     };

@@ -8,6 +8,8 @@ use std::time::Duration;
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 
+use crate::subscriber::Subscriber;
+
 /// Addresses share this many buckets. A flood of a million forged sources can at worst use up all of them, which costs
 /// honest strangers a retransmission, and never costs a client that has authenticated.
 const BUCKETS: usize = 1 << 16;
@@ -37,11 +39,7 @@ impl StrangerBudget {
     /// Takes one answer out of the budget of `client`; false if it is used up.
     pub(super) fn take(&self, now: Duration, client: IpAddr) -> bool {
         let Some(cost) = self.cost else { return true };
-        let network = match client {
-            IpAddr::V4(ip) => u128::from(u32::from(ip)),
-            IpAddr::V6(ip) => u128::from(ip) >> 64 | 1 << 64,
-        };
-        let hash = self.hasher.hash_one(network);
+        let hash = self.hasher.hash_one(Subscriber::of(client));
         let Some(bucket) = usize::try_from(hash).ok().and_then(|hash| self.buckets.get(hash % BUCKETS))
         else {
             return false;

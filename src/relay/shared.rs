@@ -17,6 +17,7 @@ use super::random::Random;
 use super::route::{Route, Routes};
 use crate::clock::Now;
 use crate::credentials::Secrets;
+use crate::subscriber::Subscriber;
 use crate::wire::{AddressFamily, ErrorCode};
 
 /// What a relay is told.
@@ -36,6 +37,8 @@ pub struct Settings {
     pub gate: Gate,
     /// Allocations of one name; 0 = no limit.
     pub allocations_per_user: u32,
+    /// Allocations of one client address (IPv6: /64), ports at rest and in reserve included; 0 = no limit.
+    pub allocations_per_address: u32,
     /// Allocations in total.
     pub allocations: u32,
     /// Answers a second to strangers, for each address; 0 = no limit.
@@ -91,6 +94,7 @@ impl Shared {
     /// Shared by all shards that are given this very value.
     #[must_use]
     pub fn new(settings: Settings, seed: &[u8; 32]) -> Arc<Self> {
+        let quota = Quota::new(&settings);
         let Settings { realm, secrets, addresses, ports, port_rest, mut gate, .. } = settings;
         // What clients are told and what is bound are both the server's own, listed or not.
         gate.own.extend(addresses.iter().flat_map(|address| [address.bind, address.public]));
@@ -112,7 +116,7 @@ impl Shared {
                 Random::new(seed, "strangers").number(),
             ),
             gate,
-            quota: Quota::new(settings.allocations_per_user, settings.allocations),
+            quota,
             pools: addresses.into_iter().map(pool).collect(),
         })
     }
@@ -140,30 +144,36 @@ impl Shared {
         }
     }
 
-    /// Takes a port and counts it against the quota of `name`.
+    /// Takes a port and counts it against the quotas of `name` and of the client's address.
     pub(super) fn take(
         &self,
         now: Now,
         family: AddressFamily,
         request: PortRequest,
         name: &str,
+        client: IpAddr,
     ) -> Result<Taken, ErrorCode> {
         // A reservation names its port; the token is looked up in whichever pool has it.
         let mut pools = self.pools.iter().filter(|pool| {
             matches!(request, PortRequest::Reserved(_)) || AddressFamily::of(pool.address.bind) == family
         });
         let first = pools.next().ok_or(ErrorCode::AddressFamilyNotSupported)?;
-        self.quota.take(name)?;
+        let address = Subscriber::of(client);
+        self.quota.take(now.mono, name, address)?;
         let mut taken = first.take(now, request);
         while taken.is_none()
             && let Some(pool) = pools.next()
         {
             taken = pool.take(now, request);
         }
-        taken.ok_or_else(|| {
-            self.quota.give_back(name);
+        let taken = taken.ok_or_else(|| {
+            self.quota.give_back_unused(name, address);
             ErrorCode::InsufficientCapacity
-        })
+        })?;
+        if taken.reserved.is_some() {
+            self.quota.reserve(now.mono, address);
+        }
+        Ok(taken)
     }
 
     /// Takes another port for an allocation whose first choice another program has; that one rests meanwhile.
@@ -180,7 +190,8 @@ impl Shared {
             pool.routes.publish(allocation.relayed.port(), None);
             pool.give_back(now, allocation.relayed.port());
         }
-        self.quota.give_back(allocation.name());
+        let address = Subscriber::of(allocation.five_tuple.client.ip());
+        self.quota.give_back(now.mono, allocation.name(), address);
     }
 
     fn pool_of(&self, ip: IpAddr) -> Option<&Pool> {
