@@ -10,7 +10,8 @@ use byway::cli::{self, Arguments, Outcome};
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
-/// Exit codes: 0 = done; 1 = `probe` found a fault; 2 = wrong usage or configuration, or the server cannot run.
+/// Exit codes: 0 = done; 1 = `probe` found a fault, or the server failed where another try may go better; 2 = wrong usage
+/// or configuration, or an address that cannot be had.
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log_to_stderr(arguments.log_level());
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
         Ok(Outcome::FaultFound) => ExitCode::from(1),
         Err(error) => {
             eprintln!("{error}");
-            ExitCode::from(2)
+            ExitCode::from(error.exit_code())
         }
     }
 }

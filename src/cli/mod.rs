@@ -77,6 +77,18 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
+impl Error {
+    /// The exit code: 2 for what trying again cannot mend, 1 for a server that failed where it may do better next time.
+    /// The systemd unit restarts it after the one and not after the other.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Server(server::Error::ShardEnded(_) | server::Error::System { .. }) => 1,
+            _ => 2,
+        }
+    }
+}
+
 impl Arguments {
     /// The log level unless `RUST_LOG` says otherwise: the server reports, the other commands answer on stdout.
     #[must_use]
@@ -124,6 +136,19 @@ mod tests {
     #[test]
     fn the_definitions_hold_together() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn only_what_trying_again_may_mend_is_exit_1() {
+        let ended = server::Error::ShardEnded(vec!["shard 0".to_owned()]);
+        assert_eq!(Error::from(ended).exit_code(), 1);
+        let taken = server::Error::Listen {
+            listener: "udp",
+            address: "127.0.0.1:3478".parse().unwrap(),
+            error: io::ErrorKind::AddrInUse.into(),
+        };
+        assert_eq!(Error::from(taken).exit_code(), 2);
+        assert_eq!(Error::NoSecret { file: String::new() }.exit_code(), 2);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep};
 
 use super::sockets::{Listeners, bind_relay};
@@ -85,12 +86,15 @@ impl Shard {
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
         let mut alarm = Alarm { deadline: None, sleep: Box::pin(sleep(Duration::ZERO)) };
         loop {
+            // Only a poll that names nothing, with nothing left over, says that all is read: readiness is told once.
+            let mut is_quiet = false;
             for _ in 0..ROUNDS {
                 poll.get_mut().poll(&mut events, Some(Duration::ZERO)).or_else(ignore_interrupt)?;
                 for event in &events {
                     core.make_ready(event.token().0, &mut ready);
                 }
                 if ready.is_empty() {
+                    is_quiet = true;
                     break;
                 }
                 core.serve_ready(&mut ready);
@@ -98,14 +102,13 @@ impl Shard {
             let now = core.clock.now();
             core.expire(now);
             alarm.set(now, core.relay.next_deadline());
-            if !ready.is_empty() {
-                tokio::task::yield_now().await;
-                continue;
-            }
             tokio::select! {
+                biased;
+                // First, so that a shard whose sockets never run dry hears it, too.
+                _ = &mut stopped => return Ok(()),
                 guard = poll.readable() => guard?.clear_ready(),
                 () = alarm.sleep.as_mut(), if alarm.deadline.is_some() => alarm.deadline = None,
-                _ = &mut stopped => return Ok(()),
+                () = yield_now(), if !is_quiet => {}
             }
         }
     }

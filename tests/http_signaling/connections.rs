@@ -1,5 +1,7 @@
 //! What one HTTP connection may take, and how many there may be.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -7,7 +9,8 @@ use crate::support::{Client, Server, Settings, get, within};
 
 #[tokio::test]
 async fn a_slow_head_is_cut_off() {
-    let server = Server::start().await;
+    let server =
+        Server::with(Settings { head_within: Duration::from_millis(200), ..Settings::default() }).await;
     let mut slow = TcpStream::connect(server.http).await.unwrap();
     slow.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.unwrap();
     let mut rest = Vec::new();

@@ -41,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) max_rooms: usize,
     pub(crate) max_members: usize,
     pub(crate) connections: usize,
+    pub(crate) head_within: Duration,
     pub(crate) idle_after: Duration,
     pub(crate) ping_every: Duration,
     pub(crate) ttl: Duration,
@@ -52,6 +53,7 @@ impl Default for Settings {
             max_rooms: 100,
             max_members: 8,
             connections: 100,
+            head_within: Limits::default().head_within,
             idle_after: Duration::from_secs(60),
             ping_every: Duration::from_secs(30),
             ttl: Duration::from_secs(600),
@@ -111,7 +113,7 @@ impl Server {
         let addresses = (http.local_addr().unwrap(), admin.local_addr().unwrap());
         let limits = Limits {
             connections: settings.connections,
-            head_within: Duration::from_millis(200),
+            head_within: settings.head_within,
             ..Limits::default()
         };
         let (stop, stopped) = oneshot::channel();

@@ -11,7 +11,7 @@ pub(crate) mod stun;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -38,8 +38,9 @@ allow = ["127.0.0.1/32", "::1/128"]
 unauthenticated_per_second = 0
 "#;
 
-/// How long a start may take before the test says that it failed: generous, for a machine that builds meanwhile.
-const START: Duration = Duration::from_secs(20);
+/// How long a start or an end may take before the test says that it failed: generous, for a machine that builds
+/// meanwhile.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running `byway serve`; killed when dropped. If the test panicked, its log is shown.
 pub(crate) struct Server {
@@ -47,6 +48,8 @@ pub(crate) struct Server {
     pub(crate) bound: Bound,
     child: Child,
     log: Arc<Mutex<String>>,
+    /// Ends with the log, and so with the process.
+    listening: mpsc::Receiver<Bound>,
     directory: TempDir,
 }
 
@@ -69,15 +72,15 @@ impl Server {
 
         let log = Arc::new(Mutex::new(String::new()));
         let listening = follow(child.stderr.take().expect("stderr is piped"), Arc::clone(&log));
-        let Ok(bound) = listening.recv_timeout(START) else {
+        let Ok(bound) = listening.recv_timeout(PATIENCE) else {
             let _ = child.kill();
             let _ = child.wait();
             panic!(
-                "no listening line within {START:?}; the log:\n{}",
+                "no listening line within {PATIENCE:?}; the log:\n{}",
                 log.lock().expect("no writer panicked")
             );
         };
-        Self { bound, child, log, directory }
+        Self { bound, child, log, listening, directory }
     }
 
     /// What the server has logged so far.
@@ -85,9 +88,13 @@ impl Server {
         self.log.lock().expect("no writer panicked").clone()
     }
 
-    /// The process id, for a test that sends signals.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+    /// Sends SIGTERM and waits until the process has ended.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let kill = Command::new("kill").arg(self.child.id().to_string()).status().expect("`kill` starts");
+        assert!(kill.success(), "the process is there to be told");
+        let ended = self.listening.recv_timeout(PATIENCE);
+        assert_eq!(ended, Err(mpsc::RecvTimeoutError::Disconnected), "still there after {PATIENCE:?}");
+        self.child.wait().expect("it is our child")
     }
 
     /// A command of the same binary under the same configuration.
