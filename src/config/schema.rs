@@ -110,12 +110,12 @@ fn peers(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Peers {
 
 fn quota(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Quota {
     const U32: u64 = u32::MAX as u64;
-    section.get("bandwidth_per_allocation", |value| values::only(&value, "0"));
     let quota = Quota {
         allocations_per_user: section.get("allocations_per_user", |value| values::number(&value, &(0..=U32))),
         allocations_per_address: section
             .get("allocations_per_address", |value| values::number(&value, &(0..=U32))),
         allocations: section.get("allocations", |value| values::number(&value, &(1..=1_000_000))),
+        bandwidth_per_allocation: section.get("bandwidth_per_allocation", |value| values::bandwidth(&value)),
         unauthenticated_per_second: section
             .get("unauthenticated_per_second", |value| values::number(&value, &(0..=U32))),
     };

@@ -300,12 +300,12 @@ f.toml:2:9: `peers.deny`: 10.1.2.3/8 has address bits behind its length of 8
   remedy: "10.0.0.0/8" for the whole range, "10.1.2.3" for the one address"#,
     ),
     (
-        "[quota]\nbandwidth_per_allocation = \"1MB\"",
+        "[quota]\nbandwidth_per_allocation = \"1kB\"",
         r#"
-f.toml:2:28: `quota.bandwidth_per_allocation`: "1MB" is not in this version
-  2 | bandwidth_per_allocation = "1MB"
+f.toml:2:28: `quota.bandwidth_per_allocation`: "1kB" is out of bounds
+  2 | bandwidth_per_allocation = "1kB"
     |                            ^^^^^
-  remedy: "0", the only choice in this version"#,
+  remedy: a size from "64.0 KiB" to "1.0 TiB", or "0" for no cap"#,
     ),
     (
         "[signaling]\nmax_message = \"64 apples\"\nmax_rooms = -1",

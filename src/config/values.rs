@@ -176,6 +176,17 @@ pub(super) fn duration(value: &Value<'_>, bounds: &RangeInclusive<Duration>) -> 
     }
 }
 
+/// Bytes per second; "0" is no cap.
+pub(super) fn bandwidth(value: &Value<'_>) -> Read<u64> {
+    if value.text()? == "0" {
+        return Ok(0);
+    }
+    // Below, not even one large datagram a second would pass.
+    let or_none =
+        |mistake: Mistake| Mistake { remedy: format!("{}, or \"0\" for no cap", mistake.remedy), ..mistake };
+    size(value, &(64 * 1024..=1 << 40)).map(|bytes| bytes as u64).map_err(or_none)
+}
+
 /// A size in bytes within `bounds`.
 pub(super) fn size(value: &Value<'_>, bounds: &RangeInclusive<u64>) -> Read<usize> {
     let text = value.text()?;

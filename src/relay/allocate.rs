@@ -70,6 +70,7 @@ impl Relay {
             expires: request.now.mono + lifetime,
             permissions: Vec::new(),
             channels: Vec::new(),
+            bandwidth: self.shared.bandwidth(),
         });
         self.effects.push_back(Effect::BindRelay { allocation: id, address: taken.bind });
         Ok(None)

@@ -2,35 +2,34 @@
 
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 
+use super::meter::Meter;
 use crate::subscriber::Subscriber;
 
 /// Addresses share this many buckets. A flood of a million forged sources can at worst use up all of them, which costs
 /// honest strangers a retransmission, and never costs a client that has authenticated.
 const BUCKETS: usize = 1 << 16;
 
-/// A bucket for each address by hash, each a GCRA ("leaky bucket as a meter") in one word: the time at which the bucket
-/// will be empty. Shared by the shards without a lock.
+/// A meter for each address, by hash. Shared by the shards without a lock.
 pub(super) struct StrangerBudget {
-    /// Nanoseconds that one answer costs; `None` = no limit.
-    cost: Option<u64>,
-    buckets: Box<[AtomicU64]>,
+    /// What one answer costs; `None` = no limit.
+    cost: Option<Duration>,
+    buckets: Box<[Meter]>,
     hasher: SeedableRandomState,
 }
 
 impl StrangerBudget {
     /// `per_second` answers for each IPv4 address and IPv6 /64, a second's worth at once; 0 = no limit.
     pub(super) fn new(per_second: u32, seed: u64) -> Self {
-        let cost = 1_000_000_000_u64.checked_div(u64::from(per_second));
+        let cost = (per_second > 0).then(|| Duration::from_secs(1) / per_second);
         let buckets = if cost.is_some() { BUCKETS } else { 0 };
         Self {
             cost,
-            buckets: (0..buckets).map(|_| AtomicU64::new(0)).collect(),
+            buckets: (0..buckets).map(|_| Meter::default()).collect(),
             // The addresses are the attacker's to choose: unseeded, they could all be aimed at one victim's bucket.
             hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
         }
@@ -44,13 +43,7 @@ impl StrangerBudget {
         else {
             return false;
         };
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        let second = u64::try_from(Duration::from_secs(1).as_nanos()).unwrap_or(u64::MAX);
-        let pay = |empty_at: u64| {
-            let next = empty_at.max(now) + cost;
-            (next <= now + second).then_some(next)
-        };
-        bucket.fetch_update(Relaxed, Relaxed, pay).is_ok()
+        bucket.take(now, cost)
     }
 }
 

@@ -22,6 +22,9 @@ impl Relay {
             return Action::Drop(Reason::NoChannel);
         };
         let (peer, from) = (channel.peer, allocation.relayed);
+        if !allocation.may_send(now.mono, message.payload.len()) {
+            return Action::Drop(Reason::Bandwidth);
+        }
         self.send_on(now, id, from, peer, message.payload)
     }
 
@@ -51,6 +54,9 @@ impl Relay {
         }
         let Ok(peer) = self.shared.peer(address) else { return Action::Drop(Reason::PeerDenied) };
         let from = allocation.relayed;
+        if !allocation.may_send(now.mono, payload.len()) {
+            return Action::Drop(Reason::Bandwidth);
+        }
         self.send_on(now, id, from, peer, payload)
     }
 
@@ -68,6 +74,9 @@ impl Relay {
         let Some(peer) = self.shared.peer(source).ok().filter(|peer| !peer.is_own_relay()) else {
             return Action::Drop(Reason::PeerDenied);
         };
+        if !allocation.may_receive(now.mono, length) {
+            return Action::Drop(Reason::Bandwidth);
+        }
         let five_tuple = allocation.five_tuple;
         let channel = allocation.channel_to(now.mono, peer.address()).map(|channel| channel.number);
         self.deliver(five_tuple, channel, peer.address(), Span { start: 0, end: length })
@@ -82,6 +91,9 @@ impl Relay {
         let Some(route) = route.as_ref() else { return Action::Drop(Reason::RelayGone) };
         if !route.permits(now.mono) {
             return Action::Drop(Reason::NoPermission);
+        }
+        if !route.may_receive(now.mono, payload.len()) {
+            return Action::Drop(Reason::Bandwidth);
         }
         let (five_tuple, channel) = (route.five_tuple, route.channel(now.mono, from));
         self.deliver(five_tuple, channel, from, payload)

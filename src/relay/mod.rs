@@ -20,6 +20,7 @@ mod channel_bind;
 mod create_permission;
 mod data;
 mod expiry;
+mod meter;
 mod nonce;
 mod policy;
 mod ports;

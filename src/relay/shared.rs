@@ -9,6 +9,7 @@ use arc_swap::Guard;
 
 use super::allocation::Allocation;
 use super::budget::StrangerBudget;
+use super::meter::Bandwidth;
 use super::nonce::Nonces;
 use super::policy::{Denied, Gate, OwnRelay, Peer};
 use super::ports::{PortPool, PortRequest, TakenPort};
@@ -41,6 +42,8 @@ pub struct Settings {
     pub allocations_per_address: u32,
     /// Allocations in total.
     pub allocations: u32,
+    /// Bytes of payload a second that an allocation may relay each way, a second's worth at once; 0 = no cap.
+    pub bandwidth_per_allocation: u64,
     /// Answers a second to strangers, for each address; 0 = no limit.
     pub unauthenticated_per_second: u32,
 }
@@ -63,6 +66,7 @@ pub struct Shared {
     pub(super) strangers: StrangerBudget,
     gate: Gate,
     quota: Quota,
+    bandwidth: u64,
     pools: Vec<Pool>,
 }
 
@@ -117,6 +121,7 @@ impl Shared {
             ),
             gate,
             quota,
+            bandwidth: settings.bandwidth_per_allocation,
             pools: addresses.into_iter().map(pool).collect(),
         })
     }
@@ -142,6 +147,11 @@ impl Shared {
         if let Some(pool) = self.pool_of(allocation.relayed.ip()) {
             pool.routes.publish(allocation.relayed.port(), Some(allocation.route()));
         }
+    }
+
+    /// The cap of a new allocation.
+    pub(super) fn bandwidth(&self) -> Option<Arc<Bandwidth>> {
+        Bandwidth::new(self.bandwidth).map(Arc::new)
     }
 
     /// Takes a port and counts it against the quotas of `name` and of the client's address.
