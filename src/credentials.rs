@@ -82,19 +82,18 @@ pub struct Credential {
 #[derive(Clone)]
 pub struct Secrets {
     signing: Hmac<Sha1>,
-    /// All of them, the signing one first.
-    verifying: Vec<Hmac<Sha1>>,
+    /// Those that verify beside it.
+    others: Vec<Hmac<Sha1>>,
 }
 
 impl Secrets {
     /// The secrets, the signing one first; `None` if there is none.
     #[must_use]
     pub fn new<S: AsRef<[u8]>>(secrets: &[S]) -> Option<Self> {
-        let verifying: Vec<Hmac<Sha1>> = secrets
+        let mut keys = secrets
             .iter()
-            .map(|secret| Hmac::new_from_slice(secret.as_ref()).expect("HMAC takes a key of any length"))
-            .collect();
-        Some(Self { signing: verifying.first()?.clone(), verifying })
+            .map(|secret| Hmac::new_from_slice(secret.as_ref()).expect("HMAC takes a key of any length"));
+        Some(Self { signing: keys.next()?, others: keys.collect() })
     }
 
     /// Issues a credential for `name` that ends `ttl` from now, at most [`MAX_TTL`].
@@ -108,7 +107,7 @@ impl Secrets {
 
     /// The password that `username` has under each secret, in order.
     pub fn passwords<'a>(&'a self, username: &'a str) -> impl Iterator<Item = String> + 'a {
-        self.verifying.iter().map(move |secret| password(secret, username))
+        std::iter::once(&self.signing).chain(&self.others).map(move |secret| password(secret, username))
     }
 }
 
@@ -121,7 +120,7 @@ fn password(secret: &Hmac<Sha1>, username: &str) -> String {
 impl std::fmt::Debug for Secrets {
     /// Secrets never reach a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Secrets({} redacted)", self.verifying.len())
+        write!(f, "Secrets({} redacted)", 1 + self.others.len())
     }
 }
 

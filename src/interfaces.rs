@@ -1,9 +1,9 @@
-//! The addresses of this machine's interfaces.
+//! The addresses of this machine's interfaces, and how it reaches its own listeners.
 //!
 //! Read from `/proc/self/net` rather than asked by netlink: no unsafe code, and the service needs no AF_NETLINK socket.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 /// Every address of every interface, IPv4 first. A machine without IPv6 has no list of its addresses.
@@ -18,6 +18,17 @@ pub fn addresses() -> io::Result<Vec<IpAddr>> {
         read => read?,
     };
     Ok(v4_addresses(&v4).into_iter().map(IpAddr::V4).chain(v6_addresses(&v6).map(IpAddr::V6)).collect())
+}
+
+/// The address under which this machine reaches a listener of its own: a wildcard is no destination, loopback is.
+#[must_use]
+pub fn reachable(listener: SocketAddr) -> SocketAddr {
+    let ip = match listener.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listener.port())
 }
 
 /// The leaves of the kernel's routing trie that are local to the host. An address may stand in several tables.
@@ -83,6 +94,15 @@ Local:
 ";
         let expected: [Ipv6Addr; 2] = ["::1".parse().unwrap(), "2001:db8::2".parse().unwrap()];
         assert!(v6_addresses(lines).eq(expected));
+    }
+
+    #[test]
+    fn a_wildcard_is_reached_at_loopback() {
+        for (listener, reached) in
+            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.2:1", "192.0.2.2:1")]
+        {
+            assert_eq!(reachable(listener.parse().unwrap()), reached.parse().unwrap());
+        }
     }
 
     #[test]

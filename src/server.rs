@@ -21,8 +21,8 @@ use crate::http::{Site, admin_router, public_router};
 use crate::ice::IceServers;
 use crate::interfaces;
 use crate::metrics::{HttpCounters, Metrics, ShardCounters, SignalingCounters};
+use crate::random::Random;
 use crate::relay::{self, Gate, Relay, RelayAddress, Shared};
-use crate::signaling::ids::Ids;
 use crate::signaling::{self, Hub};
 
 /// Threads for HTTP and signaling. They wait for most of their lives; the cores are for the shards.
@@ -91,11 +91,12 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let (relays, shards): (Vec<Relay>, Vec<Arc<ShardCounters>>) =
         relays.into_iter().map(|relay| (relay, Arc::<ShardCounters>::default())).unzip();
     let listening = sockets.describe(&config, shards.len());
-    let link = sockets.http.addresses.first().map(|address| format!("http://{}/", reachable(*address)));
+    let link =
+        sockets.http.addresses.first().map(|address| format!("http://{}/", interfaces::reachable(*address)));
 
     let signaling_counters = Arc::<SignalingCounters>::default();
     let http_counters = Arc::<HttpCounters>::default();
-    let ids = Arc::new(Ids::new(&seed()?));
+    let random = Arc::new(Random::new(&seed()?, "names"));
     let ice = Arc::new(IceServers::new(
         config.ice.urls.clone(),
         sockets.udp_addresses.clone(),
@@ -107,7 +108,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let hub = Arc::new(Hub::new(
         signaling::Settings::new(&config.signaling),
         ice.clone(),
-        ids.clone(),
+        random.clone(),
         clock,
         signaling_counters.clone(),
     ));
@@ -120,7 +121,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let metrics = Metrics { shards, signaling: signaling_counters, http: http_counters.clone() };
     let admin = Admin { metrics, health: Health::new(data_plane.down()) };
     let origins = Origins::new(config.signaling.allowed_origins.clone());
-    let site = Site { clock, ice, ids, hub: hub.clone(), origins, counters: http_counters.clone() };
+    let site = Site { clock, ice, random, hub: hub.clone(), origins, counters: http_counters.clone() };
     let stopped = |mut stopping: watch::Receiver<bool>| async move {
         // An error is a sender that is gone, which is the same news.
         let _ = stopping.wait_for(|stop| *stop).await;
@@ -298,13 +299,6 @@ fn forget_ipv6(config: &mut Config) {
 
 fn can_bind(ip: IpAddr) -> bool {
     std::net::UdpSocket::bind((ip, 0)).is_ok()
-}
-
-/// The address to type into a browser on this machine.
-fn reachable(listener: SocketAddr) -> SocketAddr {
-    let loopback: IpAddr =
-        if listener.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1].into() };
-    SocketAddr::new(if listener.ip().is_unspecified() { loopback } else { listener.ip() }, listener.port())
 }
 
 /// Tells systemd, if it asked.

@@ -1,44 +1,10 @@
 //! The commands as a person or a script meets them: exit codes and what is printed.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+mod support;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha1::Sha1;
-use tempfile::TempDir;
+use std::process::Output;
 
-/// A configuration in a folder of its own.
-struct File {
-    dir: TempDir,
-}
-
-impl File {
-    fn new(text: &str) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(dir.path().join("turnserver.toml"), text).expect("the configuration is written");
-        Self { dir }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.dir.path().join("turnserver.toml")
-    }
-
-    /// Runs `byway --config FILE` with more arguments.
-    fn byway(&self, arguments: &[&str]) -> Output {
-        byway(&[&["--config", self.path().to_str().expect("a path in UTF-8")], arguments].concat())
-    }
-}
-
-fn byway(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_byway"))
-        .args(arguments)
-        .env_remove("BYWAY_CONFIG")
-        .env_remove("RUST_LOG")
-        .output()
-        .expect("the binary starts")
-}
+use support::{Configuration, byway, password};
 
 fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).expect("stdout is UTF-8")
@@ -50,7 +16,7 @@ fn stderr(output: &Output) -> &str {
 
 #[test]
 fn help_names_the_commands() {
-    let output = byway(&["--help"]);
+    let output = byway().arg("--help").output().expect("the binary starts");
     assert_eq!(output.status.code(), Some(0));
     for command in ["serve", "check", "credential", "probe", "--config <FILE>"] {
         assert!(stdout(&output).contains(&format!("  {command}")), "{command}:\n{}", stdout(&output));
@@ -59,15 +25,15 @@ fn help_names_the_commands() {
 
 #[test]
 fn an_unknown_command_is_exit_2() {
-    let output = byway(&["prob"]);
+    let output = byway().arg("prob").output().expect("the binary starts");
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("a similar subcommand exists: 'probe'"), "{}", stderr(&output));
 }
 
 #[test]
 fn check_says_ok_and_what_is_served() {
-    let file = File::new("[listen]\nudp = [\"0.0.0.0:3478\"]\nadmin = []\n");
-    let output = file.byway(&["check"]);
+    let file = Configuration::new("[listen]\nudp = [\"0.0.0.0:3478\"]\nadmin = []\n");
+    let output = file.run(&["check"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(
         stdout(&output),
@@ -84,12 +50,8 @@ fn check_says_ok_and_what_is_served() {
 
 #[test]
 fn check_reads_the_file_named_by_the_environment() {
-    let file = File::new("realm = 5");
-    let output = Command::new(env!("CARGO_BIN_EXE_byway"))
-        .arg("check")
-        .env("BYWAY_CONFIG", file.path())
-        .output()
-        .expect("the binary starts");
+    let file = Configuration::new("realm = 5");
+    let output = byway().arg("check").env("BYWAY_CONFIG", file.path()).output().expect("the binary starts");
     assert_eq!(output.status.code(), Some(2));
 }
 
@@ -122,10 +84,10 @@ fn a_mistake_is_exit_2_with_file_line_caret_reason_and_remedy() {
         ),
     ];
     for (text, shown) in cases {
-        let file = File::new(text);
+        let file = Configuration::new(text);
         // Whatever the command: nothing runs on a configuration that is wrong.
         for command in [&["check"][..], &["serve"], &[], &["credential", "--user", "a"], &["probe"]] {
-            let output = file.byway(command);
+            let output = file.run(command);
             assert_eq!(output.status.code(), Some(2), "{command:?}");
             assert_eq!(stderr(&output), format!("{}{shown}", file.path().display()), "{command:?}");
             assert_eq!(stdout(&output), "", "{command:?}");
@@ -135,7 +97,8 @@ fn a_mistake_is_exit_2_with_file_line_caret_reason_and_remedy() {
 
 #[test]
 fn a_file_that_is_not_there_is_exit_2() {
-    let output = byway(&["check", "--config", "/nowhere/turnserver.toml"]);
+    let output =
+        byway().args(["check", "--config", "/nowhere/turnserver.toml"]).output().expect("the binary starts");
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
         stderr(&output),
@@ -146,11 +109,11 @@ fn a_file_that_is_not_there_is_exit_2() {
 
 #[test]
 fn a_credential_is_what_the_secret_makes_of_the_username() {
-    let file = File::new(
+    let file = Configuration::new(
         "listen.udp = [\"0.0.0.0:3478\"]\nrelay.addresses = [\"192.0.2.7\"]\n\
          credentials.secrets = [\"north-north\", \"south-south\"]",
     );
-    let output = file.byway(&["credential", "--user", "alice", "--ttl", "1h 30m"]);
+    let output = file.run(&["credential", "--user", "alice", "--ttl", "1h 30m"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(stdout(&output).lines().count(), 1);
 
@@ -161,9 +124,7 @@ fn a_credential_is_what_the_secret_makes_of_the_username() {
     assert_eq!(json["uris"], serde_json::json!(["turn:192.0.2.7:3478?transport=udp"]));
 
     let username = json["username"].as_str().expect("a text");
-    let mut mac = Hmac::<Sha1>::new_from_slice(b"north-north").expect("HMAC takes any key");
-    mac.update(username.as_bytes());
-    assert_eq!(json["password"], STANDARD.encode(mac.finalize().into_bytes()));
+    assert_eq!(json["password"], password("north-north", username));
 
     let (expiry, name) = username.split_once(':').expect("expiry:name");
     let ends_in = expiry.parse::<u64>().expect("digits") - byway::clock::Clock::start().now().unix;
@@ -172,9 +133,19 @@ fn a_credential_is_what_the_secret_makes_of_the_username() {
 }
 
 #[test]
+fn a_port_that_the_system_chose_is_in_no_credential() {
+    let file = Configuration::new(
+        "listen.udp = [\"127.0.0.1:0\", \"127.0.0.1:3478\"]\ncredentials.secrets = [\"north-north\"]",
+    );
+    let output = file.run(&["credential", "--user", "alice"]);
+    let json: serde_json::Value = serde_json::from_str(stdout(&output)).expect("JSON");
+    assert_eq!(json["uris"], serde_json::json!(["turn:127.0.0.1:3478?transport=udp"]));
+}
+
+#[test]
 fn without_a_secret_there_is_no_credential() {
-    let file = File::new("");
-    let output = file.byway(&["credential", "--user", "alice"]);
+    let file = Configuration::new("");
+    let output = file.run(&["credential", "--user", "alice"]);
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
         stderr(&output),
@@ -189,7 +160,7 @@ fn without_a_secret_there_is_no_credential() {
 
 #[test]
 fn arguments_out_of_bounds_are_exit_2() {
-    let file = File::new("credentials.secrets = [\"north-north\"]");
+    let file = Configuration::new("credentials.secrets = [\"north-north\"]");
     let cases = [
         (&["credential"][..], "--user <NAME>"),
         (&["credential", "--user", ""], "a name has 1 to 256 bytes and no control characters"),
@@ -205,7 +176,7 @@ fn arguments_out_of_bounds_are_exit_2() {
         (&["probe", "--username", "a"], "--password <P>"),
     ];
     for (arguments, reason) in cases {
-        let output = file.byway(arguments);
+        let output = file.run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(stderr(&output).contains(reason), "{arguments:?}\n{}", stderr(&output));
     }
@@ -213,8 +184,8 @@ fn arguments_out_of_bounds_are_exit_2() {
 
 #[test]
 fn a_port_that_the_system_chose_cannot_be_probed_by_guessing() {
-    let file = File::new("listen.udp = [\"127.0.0.1:0\"]");
-    let output = file.byway(&["probe"]);
+    let file = Configuration::new("listen.udp = [\"127.0.0.1:0\"]");
+    let output = file.run(&["probe"]);
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
         stderr(&output),

@@ -1,16 +1,15 @@
 //! `byway probe` against servers that are not ours: `turn::server`, a socket that is silent, and one that is gone.
 
+mod support;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
-use sha1::Sha1;
-use tokio::net::{TcpListener, UdpSocket};
+use support::{Configuration, password};
+use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 use turn::auth::{AuthHandler, generate_auth_key};
 use turn::relay::relay_static::RelayAddressGeneratorStatic;
 use turn::server::Server;
@@ -20,18 +19,11 @@ use webrtc_util::vnet::net::Net;
 const SECRET: &str = "north-north";
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// base64(HMAC-SHA1(secret, username)), as the server of another vendor computes it.
-fn password(username: &str) -> String {
-    let mut mac = Hmac::<Sha1>::new_from_slice(SECRET.as_bytes()).expect("HMAC takes any key");
-    mac.update(username.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes())
-}
-
 struct Rest;
 
 impl AuthHandler for Rest {
     fn auth_handle(&self, username: &str, realm: &str, _: SocketAddr) -> Result<Vec<u8>, turn::Error> {
-        Ok(generate_auth_key(username, realm, &password(username)))
+        Ok(generate_auth_key(username, realm, &password(SECRET, username)))
     }
 }
 
@@ -59,19 +51,16 @@ async fn turn_server() -> (Server, SocketAddr) {
 }
 
 /// A configuration that listens at `udp` and `http`.
-fn config(udp: SocketAddr, http: SocketAddr, secrets: &[&str]) -> tempfile::NamedTempFile {
-    let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    let text = format!(
+fn config(udp: SocketAddr, http: SocketAddr, secrets: &[&str]) -> Configuration {
+    Configuration::new(&format!(
         "listen.udp = [\"{udp}\"]\nlisten.http = [\"{http}\"]\ncredentials.secrets = {}\n",
         json!(secrets)
-    );
-    std::fs::write(file.path(), text).expect("the configuration is written");
-    file
+    ))
 }
 
-async fn probe(config: &tempfile::NamedTempFile, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_byway"));
-    command.arg("--config").arg(config.path()).arg("probe").args(arguments).env_remove("RUST_LOG");
+async fn probe(config: &Configuration, arguments: &[&str]) -> Output {
+    let mut command = config.command();
+    command.arg("probe").args(arguments);
     let output = tokio::task::spawn_blocking(move || command.output());
     output.await.expect("nothing panicked").expect("the binary starts")
 }
@@ -80,9 +69,29 @@ fn rows(output: &Output) -> Vec<Value> {
     serde_json::from_slice(&output.stdout).expect("a report in JSON")
 }
 
-/// An address that nothing listens on: bound for a moment, and given back.
-async fn nobody() -> SocketAddr {
-    UdpSocket::bind((LOOPBACK, 0)).await.and_then(|socket| socket.local_addr()).expect("a free port")
+/// An address that nothing listens on, over UDP or TCP, and nothing else will while this is held: its UDP socket takes
+/// datagrams of one peer only, which sends none, and its TCP socket never listens.
+struct Nobody {
+    udp: UdpSocket,
+    tcp: TcpSocket,
+}
+
+impl Nobody {
+    async fn new() -> Self {
+        let udp = UdpSocket::bind((LOOPBACK, 0)).await.expect("a free port");
+        udp.connect(udp.local_addr().expect("it is bound")).await.expect("a route to itself");
+        let tcp = TcpSocket::new_v4().expect("a socket");
+        tcp.bind((LOOPBACK, 0).into()).expect("a free port");
+        Self { udp, tcp }
+    }
+
+    fn udp(&self) -> SocketAddr {
+        self.udp.local_addr().expect("it is bound")
+    }
+
+    fn tcp(&self) -> SocketAddr {
+        self.tcp.local_addr().expect("it is bound")
+    }
 }
 
 #[tokio::test]
@@ -122,7 +131,7 @@ async fn without_a_secret_the_running_server_s_ice_lends_a_login() {
     let answer = json!({
         "iceServers": [
             {"urls": [format!("stun:{address}")]},
-            {"urls": [format!("turn:{address}")], "username": "1:a", "credential": password("1:a")},
+            {"urls": [format!("turn:{address}")], "username": "1:a", "credential": password(SECRET, "1:a")},
         ],
         "iceTransportPolicy": "all",
     });
@@ -137,7 +146,8 @@ async fn without_a_secret_the_running_server_s_ice_lends_a_login() {
 async fn a_stun_url_asks_for_a_binding_only() {
     let (_server, address) = turn_server().await;
     // No secret and no /ice: a login would be missed.
-    let config = config(address, nobody().await, &[]);
+    let nobody = Nobody::new().await;
+    let config = config(address, nobody.tcp(), &[]);
     let output = probe(&config, &["--json", &format!("stun:{address}")]).await;
     let rows = rows(&output);
     assert_eq!(output.status.code(), Some(0), "{rows:#?}");
@@ -150,7 +160,8 @@ async fn what_fails_is_said_with_its_reason_and_remedy() {
     let (_server, good) = turn_server().await;
     let silent = UdpSocket::bind((LOOPBACK, 0)).await.expect("a socket");
     let silent_address = silent.local_addr().expect("an address");
-    let gone = nobody().await;
+    let nobody = Nobody::new().await;
+    let gone = nobody.udp();
     let config = config(good, good, &[]);
     let urls = [good, silent_address, gone].map(|address| format!("turn:{address}"));
     let output = probe(
@@ -181,8 +192,8 @@ async fn what_fails_is_said_with_its_reason_and_remedy() {
 #[tokio::test]
 async fn a_server_without_login_is_named_with_where_it_was_looked_for() {
     let (_server, address) = turn_server().await;
-    let http =
-        TcpListener::bind((LOOPBACK, 0)).await.and_then(|socket| socket.local_addr()).expect("a free port");
+    let nobody = Nobody::new().await;
+    let http = nobody.tcp();
     let output = probe(&config(address, http, &[]), &["--json"]).await;
     let rows = rows(&output);
     assert_eq!(output.status.code(), Some(1), "{rows:#?}");

@@ -5,7 +5,7 @@ mod support;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use support::{Bound, CONFIG, Server, http, stun};
+use support::{Bound, CONFIG, Configuration, Server, http, stun};
 
 /// `Type=notify`: whoever starts after READY=1 finds every socket answering.
 #[test]
@@ -39,14 +39,7 @@ fn a_port_in_use_is_one_clear_error_and_exit_2() {
     let first = Server::start();
     let taken = first.bound.http[0].to_string();
     let config = CONFIG.replace(r#"http = ["127.0.0.1:0"]"#, &format!(r#"http = ["{taken}"]"#));
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let file = directory.path().join("turnserver.toml");
-    std::fs::write(&file, config).expect("the configuration is written");
-
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_byway"))
-        .args(["--config".as_ref(), file.as_os_str()])
-        .output()
-        .expect("the binary starts");
+    let output = Configuration::new(&config).run(&[]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains(&taken), "the error names the address: {said}");

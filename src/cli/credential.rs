@@ -25,7 +25,8 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
     let secrets = Secrets::new(&config.credentials.secrets).ok_or(Error::NoSecret { file })?;
     let ice = IceServers::new(
         config.ice.urls.clone(),
-        config.listen.udp.clone(),
+        // The system chose port 0's port when the server started; only its log knows.
+        config.listen.udp.iter().copied().filter(|listener| listener.port() != 0).collect(),
         config.relay.public_addresses.clone(),
         secrets,
         arguments.ttl.unwrap_or(config.credentials.ttl),

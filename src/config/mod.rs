@@ -1,8 +1,8 @@
 //! `turnserver.toml` as typed values. An invalid value cannot be built.
 //!
 //! Defaults exist once, in the embedded `turnserver.toml`: a key that a file leaves out has the value it has there.
-//! `schema` lists the keys, `values` says what each kind of value may be, `reader` looks keys up and finds the
-//! unknown ones, `mistake` shows what is wrong by file, line and caret.
+//! `schema` lists the keys, `values` says what each kind of value may be (`ice_url` for URLs), `reader` looks keys up and
+//! finds the unknown ones, `mistake` shows what is wrong by file, line and caret.
 
 mod ice_url;
 mod mistake;
@@ -167,7 +167,7 @@ pub struct Ice {
 }
 
 /// `RTCIceTransportPolicy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TransportPolicy {
     /// Direct where possible, relayed where not.

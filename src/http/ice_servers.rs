@@ -39,7 +39,7 @@ async fn turn(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
 fn answer(site: &Site, headers: &HeaderMap, issue: impl FnOnce(Option<&Host>, &str) -> Response) -> Response {
     shared(site.origins.check(headers), || {
         site.counters.credentials.add(1);
-        issue(host(headers).and_then(Host::parse).as_ref(), &site.ids.draw_text())
+        issue(host(headers).and_then(Host::parse).as_ref(), &site.random.name())
     })
 }
 

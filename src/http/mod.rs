@@ -2,23 +2,23 @@
 //!
 //! | path | answers |
 //! |---|---|
-//! | `/` and the files of `static/` | the call page ([`assets`]) |
-//! | `GET`, `POST /ice` | an `RTCConfiguration` with fresh credentials ([`ice_servers`]) |
+//! | `/` and the files of `static/` | the call page (`assets`) |
+//! | `GET`, `POST /ice` | an `RTCConfiguration` with fresh credentials (`ice_servers`) |
 //! | `GET /turn` | the same credentials in the REST draft's shape |
-//! | `GET /ws` | the signaling ([`upgrade`]) |
+//! | `GET /ws` | the signaling (`upgrade`) |
 //! | `/metrics`, `/healthz` | on the admin listener only ([`admin`]) |
 //!
-//! Every error is a JSON problem object ([`problem`]), every response carries the headers of [`headers`], and every
+//! Every error is a JSON problem object ([`problem`]), every response carries the headers of `headers`, and every
 //! connection the limits of [`serve`].
 
 pub mod admin;
-pub mod assets;
-pub mod headers;
-pub mod ice_servers;
+mod assets;
+mod headers;
+mod ice_servers;
 pub mod origin;
 pub mod problem;
 pub mod serve;
-pub mod upgrade;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -33,8 +33,8 @@ use self::problem::Problem;
 use crate::clock::Clock;
 use crate::ice::IceServers;
 use crate::metrics::HttpCounters;
+use crate::random::Random;
 use crate::signaling::Hub;
-use crate::signaling::ids::Ids;
 
 /// What the public pages are made from.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub struct Site {
     /// What browsers are told.
     pub ice: Arc<IceServers>,
     /// Names for anonymous credentials.
-    pub ids: Arc<Ids>,
+    pub random: Arc<Random>,
     /// The rooms.
     pub hub: Arc<Hub>,
     /// Whose pages may use us.

@@ -3,7 +3,7 @@
 //! `axum::serve` sets none of these limits, so connections are handed to hyper here.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -68,11 +68,11 @@ pub async fn serve(
     counters: Arc<HttpCounters>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let gate = Arc::new(Gate { limits, counters, open: Mutex::default() });
+    let admissions = Arc::new(Admissions { limits, counters, open: Mutex::default() });
     let (stop, stopping) = watch::channel(());
     let mut doors = JoinSet::new();
     for listener in listeners {
-        doors.spawn(accept(listener, router.clone(), gate.clone(), stopping.clone()));
+        doors.spawn(accept(listener, router.clone(), admissions.clone(), stopping.clone()));
     }
     drop(stopping);
     shutdown.await;
@@ -81,7 +81,12 @@ pub async fn serve(
     stop.closed().await;
 }
 
-async fn accept(listener: TcpListener, router: Router, gate: Arc<Gate>, mut stopping: watch::Receiver<()>) {
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    admissions: Arc<Admissions>,
+    mut stopping: watch::Receiver<()>,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -89,8 +94,8 @@ async fn accept(listener: TcpListener, router: Router, gate: Arc<Gate>, mut stop
         };
         match accepted {
             Ok((stream, peer)) => {
-                if let Some(slot) = Gate::admit(&gate, peer.ip()) {
-                    tokio::spawn(connection(stream, peer, slot, router.clone(), stopping.clone()));
+                if let Some(slot) = Admissions::admit(&admissions, peer.ip()) {
+                    tokio::spawn(connection(stream, slot, router.clone(), stopping.clone()));
                 }
             }
             // Most likely out of file descriptors. The connection stays in the backlog, so without a pause this loop
@@ -103,20 +108,13 @@ async fn accept(listener: TcpListener, router: Router, gate: Arc<Gate>, mut stop
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    slot: Arc<Slot>,
-    router: Router,
-    mut stopping: watch::Receiver<()>,
-) {
-    let limits = slot.gate.limits;
+async fn connection(stream: TcpStream, slot: Arc<Slot>, router: Router, mut stopping: watch::Receiver<()>) {
+    let limits = slot.admissions.limits;
     // Signals are small and urgent; and for a client that does not read, the kernel would hold megabytes beyond the
     // queues that we bound ourselves. A socket that refuses the options is merely slower or dearer.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_notsent_lowat(limits.max_unsent);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
         request.extensions_mut().insert(slot.clone());
         router.clone().oneshot(request)
     });
@@ -137,9 +135,9 @@ async fn connection(
     let _ = timeout(limits.close_within, connection).await;
 }
 
-/// Counts connections.
+/// Counts connections, and admits as many as the limits allow.
 #[derive(Debug)]
-struct Gate {
+struct Admissions {
     limits: Limits,
     counters: Arc<HttpCounters>,
     /// A `std` mutex: held for a look-up, never across an await.
@@ -155,35 +153,35 @@ struct Open {
 /// A connection's place among those counted; given back when the last owner drops it.
 #[derive(Debug)]
 pub(super) struct Slot {
-    gate: Arc<Gate>,
+    admissions: Arc<Admissions>,
     address: Subscriber,
 }
 
-impl Gate {
-    fn admit(gate: &Arc<Self>, ip: IpAddr) -> Option<Arc<Slot>> {
+impl Admissions {
+    fn admit(admissions: &Arc<Self>, ip: IpAddr) -> Option<Arc<Slot>> {
         let address = Subscriber::of(ip);
-        let mut open = gate.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.total >= gate.limits.connections {
-            gate.counters.refused_total.add(1);
+        let mut open = admissions.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.total >= admissions.limits.connections {
+            admissions.counters.refused_total.add(1);
             return None;
         }
         let of_address = open.by_address.get(&address).copied().unwrap_or(0);
-        if of_address >= gate.limits.connections_per_address && !address.is_loopback() {
-            gate.counters.refused_address.add(1);
+        if of_address >= admissions.limits.connections_per_address && !address.is_loopback() {
+            admissions.counters.refused_address.add(1);
             return None;
         }
         open.total += 1;
         open.by_address.insert(address, of_address + 1);
-        gate.counters.connections.add(1);
-        Some(Arc::new(Slot { gate: gate.clone(), address }))
+        admissions.counters.connections.add(1);
+        Some(Arc::new(Slot { admissions: admissions.clone(), address }))
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut open = self.gate.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.admissions.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.total -= 1;
-        self.gate.counters.connections.subtract(1);
+        self.admissions.counters.connections.subtract(1);
         if let Some(of_address) = open.by_address.get_mut(&self.address) {
             *of_address -= 1;
             if *of_address == 0 {
@@ -197,40 +195,40 @@ impl Drop for Slot {
 mod tests {
     use super::*;
 
-    fn gate(connections: usize, connections_per_address: usize) -> Arc<Gate> {
+    fn admissions(connections: usize, connections_per_address: usize) -> Arc<Admissions> {
         let limits = Limits { connections, connections_per_address, ..Limits::default() };
-        Arc::new(Gate { limits, counters: Arc::default(), open: Mutex::default() })
+        Arc::new(Admissions { limits, counters: Arc::default(), open: Mutex::default() })
     }
 
-    fn admit(gate: &Arc<Gate>, ip: &str) -> Option<Arc<Slot>> {
-        Gate::admit(gate, ip.parse().unwrap())
+    fn admit(admissions: &Arc<Admissions>, ip: &str) -> Option<Arc<Slot>> {
+        Admissions::admit(admissions, ip.parse().unwrap())
     }
 
     #[test]
     fn one_address_cannot_take_all_places() {
-        let gate = gate(9, 2);
-        let slots = [admit(&gate, "192.0.2.1"), admit(&gate, "::ffff:192.0.2.1")];
+        let admissions = admissions(9, 2);
+        let slots = [admit(&admissions, "192.0.2.1"), admit(&admissions, "::ffff:192.0.2.1")];
         assert!(slots.iter().all(Option::is_some));
-        assert!(admit(&gate, "192.0.2.1").is_none());
-        assert!(admit(&gate, "192.0.2.2").is_some());
-        let v6 = [admit(&gate, "2001:db8::1"), admit(&gate, "2001:db8::ffff:2")];
+        assert!(admit(&admissions, "192.0.2.1").is_none());
+        assert!(admit(&admissions, "192.0.2.2").is_some());
+        let v6 = [admit(&admissions, "2001:db8::1"), admit(&admissions, "2001:db8::ffff:2")];
         assert!(v6.iter().all(Option::is_some));
-        assert!(admit(&gate, "2001:db8::3").is_none());
-        assert!(admit(&gate, "2001:db8:0:1::3").is_some());
-        let proxied: Vec<_> = (0..4).map(|_| admit(&gate, "127.0.0.1")).collect();
+        assert!(admit(&admissions, "2001:db8::3").is_none());
+        assert!(admit(&admissions, "2001:db8:0:1::3").is_some());
+        let proxied: Vec<_> = (0..4).map(|_| admit(&admissions, "127.0.0.1")).collect();
         assert!(proxied.iter().all(Option::is_some));
-        assert_eq!(gate.counters.refused_address.get(), 2);
+        assert_eq!(admissions.counters.refused_address.get(), 2);
     }
 
     #[test]
     fn places_are_given_back_and_nothing_is_kept() {
-        let gate = gate(2, 2);
-        let slots = [admit(&gate, "127.0.0.1"), admit(&gate, "192.0.2.1")];
-        assert!(admit(&gate, "192.0.2.2").is_none());
-        assert_eq!((gate.counters.connections.get(), gate.counters.refused_total.get()), (2, 1));
+        let admissions = admissions(2, 2);
+        let slots = [admit(&admissions, "127.0.0.1"), admit(&admissions, "192.0.2.1")];
+        assert!(admit(&admissions, "192.0.2.2").is_none());
+        assert_eq!((admissions.counters.connections.get(), admissions.counters.refused_total.get()), (2, 1));
         drop(slots);
-        assert!(admit(&gate, "192.0.2.2").is_some());
-        assert_eq!(gate.counters.connections.get(), 0);
-        assert!(gate.open.lock().unwrap().by_address.is_empty());
+        assert!(admit(&admissions, "192.0.2.2").is_some());
+        assert_eq!(admissions.counters.connections.get(), 0);
+        assert!(admissions.open.lock().unwrap().by_address.is_empty());
     }
 }

@@ -87,14 +87,16 @@ pub(super) struct ChannelBinding {
     pub(super) announced: bool,
 }
 
-/// There is no room for another one: 508.
+/// There is no room for another permission: 508.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Full;
 
-/// A channel's number or peer belongs to another one: 400.
+/// Why a channel cannot be bound.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum BindRefused {
+    /// Its number or its peer belongs to another one: 400.
     Taken,
+    /// There is no room for another one: 508.
     Full,
 }
 

@@ -70,16 +70,20 @@ impl Relay {
         if !allocation.permits(now.mono, source.ip()) {
             return Action::Drop(Reason::NoPermission);
         }
-        // What comes from a relay port of this server comes in memory: through a socket it can only be forged.
-        let Some(peer) = self.shared.peer(source).ok().filter(|peer| !peer.is_own_relay()) else {
+        // Flow label and scope are no part of a transport address here.
+        let source = SocketAddr::new(source.ip(), source.port());
+        let channel = allocation.channel_to(now.mono, source);
+        // The gate let a channel's peer through when it was bound, and its rules stand. What comes from a relay port of
+        // this server comes in memory: through a socket it can only be forged.
+        let is_through = channel.is_some_and(|channel| !channel.peer.is_own_relay());
+        if !is_through && self.shared.peer(source).ok().is_none_or(Peer::is_own_relay) {
             return Action::Drop(Reason::PeerDenied);
-        };
+        }
         if !allocation.may_receive(now.mono, length) {
             return Action::Drop(Reason::Bandwidth);
         }
-        let five_tuple = allocation.five_tuple;
-        let channel = allocation.channel_to(now.mono, peer.address()).map(|channel| channel.number);
-        self.deliver(five_tuple, channel, peer.address(), Span { start: 0, end: length })
+        let (five_tuple, channel) = (allocation.five_tuple, channel.map(|channel| channel.number));
+        self.deliver(five_tuple, channel, source, Span { start: 0, end: length })
     }
 
     /// Out through the relay socket; or, to a relay port of this server, straight on to the client behind it.

@@ -25,7 +25,6 @@ mod nonce;
 mod policy;
 mod ports;
 mod quota;
-mod random;
 mod reason;
 mod refresh;
 mod request;
@@ -41,6 +40,7 @@ use std::time::Duration;
 use stun::message::{CLASS_INDICATION, CLASS_REQUEST, METHOD_BINDING, METHOD_SEND};
 
 use crate::clock::Now;
+use crate::random::Random;
 use crate::wire::{ChannelNumber, Encapsulation, Kind, Message, ParseError, Reply, Span, classify};
 
 pub use allocation::{
@@ -52,7 +52,6 @@ pub use reason::Reason;
 pub use shared::{RelayAddress, Settings, Shared};
 
 use expiry::Wheel;
-use random::Random;
 use table::Table;
 
 /// How a client talks to the server (RFC 8656 section 2.1).
@@ -191,7 +190,7 @@ impl Relay {
     /// A relay without allocations. `seed` differs from shard to shard.
     #[must_use]
     pub fn new(shared: Arc<Shared>, seed: &[u8; 32]) -> Self {
-        let mut random = Random::new(seed, "relay");
+        let random = Random::new(seed, "relay");
         let table = Table::new(random.number());
         let indications = u128::from(random.number()) << 32;
         Self { shared, table, wheel: Wheel::new(), effects: VecDeque::new(), indications }

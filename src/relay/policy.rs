@@ -131,7 +131,7 @@ fn embeds_v4(ip: Ipv6Addr) -> bool {
 fn is_denied_by_default(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => DENIED_V4.iter().any(|net| net.contains(&ip)),
-        IpAddr::V6(ip) => DENIED_V6.iter().any(|net| net.contains(&ip)) || embeds_v4(ip),
+        IpAddr::V6(ip) => DENIED_V6.iter().any(|net| net.contains(&ip)),
     }
 }
 
@@ -159,7 +159,7 @@ const DENIED_V4: [Ipv4Net; 19] = [
     v4([168, 63, 129, 16], 32),
 ];
 
-/// The same for IPv6, less the forms of [`embeds_v4`].
+/// The same for IPv6, less the forms of [`embeds_v4`], which [`is_never_a_peer`].
 const DENIED_V6: [Ipv6Net; 11] = [
     v6([0, 0, 0, 0, 0, 0, 0, 1], 128),
     v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64),

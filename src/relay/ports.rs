@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::random::Random;
+use crate::random::Random;
 
 /// How long a port that EVEN-PORT put in reserve waits for its token (RFC 8656 section 7.2: at least 30 seconds).
 const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);

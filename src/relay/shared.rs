@@ -14,10 +14,10 @@ use super::nonce::Nonces;
 use super::policy::{Denied, Gate, OwnRelay, Peer};
 use super::ports::{PortPool, PortRequest, TakenPort};
 use super::quota::Quota;
-use super::random::Random;
 use super::route::{Route, Routes};
 use crate::clock::Now;
 use crate::credentials::Secrets;
+use crate::random::Random;
 use crate::subscriber::Subscriber;
 use crate::wire::{AddressFamily, ErrorCode};
 

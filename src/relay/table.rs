@@ -1,8 +1,9 @@
 //! The allocations of a shard, and every index into them.
 
+use std::collections::HashMap;
+
 use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
-use hashbrown::HashMap;
 use slab::Slab;
 
 use super::allocation::Allocation;

@@ -1,11 +1,10 @@
 //! Signaling: rooms in which browsers find each other and exchange what a call needs to begin.
 //!
-//! `docs/signaling.md` is the specification. [`protocol`], [`room`], [`rate`] and [`ids`] are pure; [`session`] drives
-//! one WebSocket; the [`Hub`] is what the sessions share.
+//! `docs/signaling.md` is the specification. [`protocol`], [`room`] and [`rate`] are pure; [`session`] drives one
+//! WebSocket; the [`Hub`] is what the sessions share.
 
 mod outbox;
 
-pub mod ids;
 pub mod protocol;
 pub mod rate;
 pub mod room;
@@ -18,7 +17,6 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use self::ids::Ids;
 use self::outbox::Outbox;
 use self::protocol::{DisplayName, ErrorCode, MemberId, RoomName, ServerMessage};
 use self::rate::Rate;
@@ -27,6 +25,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::ice::{IceConfiguration, IceServers};
 use crate::metrics::SignalingCounters;
+use crate::random::Random;
 
 /// What bounds a connection, and when.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +72,7 @@ pub struct Hub {
     state: Mutex<State>,
     settings: Settings,
     ice: Arc<IceServers>,
-    ids: Arc<Ids>,
+    random: Arc<Random>,
     clock: Clock,
     counters: Arc<SignalingCounters>,
     stopping: watch::Sender<bool>,
@@ -92,12 +91,12 @@ impl Hub {
     pub fn new(
         settings: Settings,
         ice: Arc<IceServers>,
-        ids: Arc<Ids>,
+        random: Arc<Random>,
         clock: Clock,
         counters: Arc<SignalingCounters>,
     ) -> Self {
         let state = Mutex::new(State { rooms: Rooms::new(settings.limits), outboxes: BTreeMap::new() });
-        Self { state, settings, ice, ids, clock, counters, stopping: watch::Sender::new(false) }
+        Self { state, settings, ice, random, clock, counters, stopping: watch::Sender::new(false) }
     }
 
     /// What bounds a connection.
@@ -121,7 +120,7 @@ impl Hub {
         name: Option<DisplayName>,
         ice: IceConfiguration,
     ) -> Result<MemberId, ErrorCode> {
-        let id = MemberId(self.ids.draw());
+        let id = MemberId(self.random.bytes());
         let mut state = self.lock();
         let (peers, told) = state.rooms.join(id, room, name)?;
         // Under the lock, so that nothing can reach the newcomer before its `joined`.

@@ -10,8 +10,8 @@ use super::protocol::{Ending, ServerMessage};
 /// One thing to write.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Frame {
-    /// A message.
-    Text(String),
+    /// A message, in no more memory than its bytes.
+    Text(Box<str>),
     /// A WebSocket ping.
     Ping,
     /// The last frame: code and reason.
@@ -46,7 +46,7 @@ impl Outbox {
 
     /// Says `message`, unless the queue has overflowed or closes.
     pub(super) fn say(&self, message: &ServerMessage) {
-        self.push(Frame::Text(message.to_json()));
+        self.push(Frame::Text(message.to_json().into()));
     }
 
     /// Asks whether the client is there.
@@ -59,7 +59,7 @@ impl Outbox {
         let mut queue = self.lock();
         queue.shut = true;
         if let Ending::Bye(code) = ending {
-            queue.frames.push_back(Frame::Text(ServerMessage::bye(code).to_json()));
+            queue.frames.push_back(Frame::Text(ServerMessage::bye(code).to_json().into()));
         }
         if let Some((code, reason)) = ending.close_frame() {
             queue.frames.push_back(Frame::Close(code, reason));
@@ -137,7 +137,7 @@ mod tests {
         for _ in 0..100 {
             outbox.say(&ServerMessage::Pong {});
             outbox.ping();
-            assert_eq!(drain(&outbox), [Frame::Text(r#"{"type":"pong"}"#.to_owned()), Frame::Ping]);
+            assert_eq!(drain(&outbox), [Frame::Text(r#"{"type":"pong"}"#.into()), Frame::Ping]);
         }
         assert_eq!(outbox.lock().bytes, 0);
     }
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(drain(&outbox), []);
         outbox.close(Ending::Bye(ByeCode::TooSlow));
         outbox.say(&ServerMessage::Pong {});
-        let bye = r#"{"type":"bye","code":"too-slow","retry_ms":1000}"#.to_owned();
+        let bye = r#"{"type":"bye","code":"too-slow","retry_ms":1000}"#.into();
         assert_eq!(drain(&outbox), [Frame::Text(bye), Frame::Close(1013, "too-slow")]);
     }
 

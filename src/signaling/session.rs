@@ -73,7 +73,7 @@ pub async fn run(socket: WebSocket, hub: Arc<Hub>, host: Option<Host>) {
 async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: &Outbox) {
     loop {
         let (message, last) = match outbox.next().await {
-            Frame::Text(text) => (Message::Text(text.into()), false),
+            Frame::Text(text) => (Message::Text(String::from(text).into()), false),
             Frame::Ping => (Message::Ping(Vec::new().into()), false),
             Frame::Close(code, reason) => {
                 (Message::Close(Some(CloseFrame { code, reason: reason.into() })), true)
@@ -100,7 +100,7 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn new(hub: &'a Hub, outbox: &'a Arc<Outbox>, host: Option<Host>) -> Self {
         hub.counters.connections.add(1);
-        let (user, meter) = (hub.ids.draw_text(), Meter::new(hub.settings.rate));
+        let (user, meter) = (hub.random.name(), Meter::new(hub.settings.rate));
         Self { hub, outbox, host, user, meter, member: None, unanswered: 0 }
     }
 

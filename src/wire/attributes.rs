@@ -9,7 +9,7 @@ use stun::attributes::{
     ATTR_RESERVATION_TOKEN, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS,
     ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
 };
-use stun::message::MAGIC_COOKIE;
+use stun::message::{MAGIC_COOKIE, MessageType};
 
 use super::channel_data::ChannelNumber;
 use super::message::{ATTRIBUTE_HEADER, Attribute, HEADER, TransactionId, split_attribute};
@@ -231,12 +231,35 @@ fn xor_address(value: &[u8], transaction: TransactionId) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// Writes the value of a XOR-MAPPED-ADDRESS or its like; returns its length, 8 for IPv4 and 20 for IPv6.
-pub(super) fn write_xor_address(
-    out: &mut [u8; 20],
-    address: SocketAddr,
+/// Bytes of the longest that [`write_head`] writes: a header and an IPv6 address.
+pub(super) const HEAD_MAX: usize = HEADER + (ATTRIBUTE_HEADER + 20);
+
+/// Writes a header and, as the first attribute, an address into at least [`HEAD_MAX`] bytes; returns where they end. The
+/// length field is left as it is: only the caller knows what follows.
+pub(super) fn write_head(
+    out: &mut [u8],
+    kind: MessageType,
     transaction: TransactionId,
+    (attribute, address): (AttrType, SocketAddr),
 ) -> usize {
+    let mut value = [0; 20];
+    let length = write_xor_address(&mut value, address, transaction);
+    out[..2].copy_from_slice(&kind.value().to_be_bytes());
+    out[4..8].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
+    out[8..20].copy_from_slice(&transaction);
+    out[20..22].copy_from_slice(&attribute.0.to_be_bytes());
+    out[22..24].copy_from_slice(&length_field(length));
+    out[24..24 + length].copy_from_slice(&value[..length]);
+    24 + length
+}
+
+/// A length as messages and attributes spell it.
+pub(super) fn length_field(bytes: usize) -> [u8; 2] {
+    u16::try_from(bytes).unwrap_or(u16::MAX).to_be_bytes()
+}
+
+/// Writes the value of a XOR-MAPPED-ADDRESS or its like; returns its length, 8 for IPv4 and 20 for IPv6.
+fn write_xor_address(out: &mut [u8; 20], address: SocketAddr, transaction: TransactionId) -> usize {
     let [p0, p1] = (address.port() ^ COOKIE_TOP).to_be_bytes();
     match address.ip() {
         IpAddr::V4(ip) => {

@@ -3,16 +3,16 @@
 use std::net::SocketAddr;
 
 use stun::attributes::{ATTR_DATA, ATTR_XOR_PEER_ADDRESS};
-use stun::message::{CLASS_INDICATION, MAGIC_COOKIE, METHOD_DATA, MessageType};
+use stun::message::{CLASS_INDICATION, METHOD_DATA, MessageType};
 
-use super::attributes::write_xor_address;
+use super::attributes::{HEAD_MAX, length_field, write_head};
 use super::channel_data::CHANNEL_HEADER;
 use super::message::{ATTRIBUTE_HEADER, HEADER};
 use super::{ChannelNumber, Span, TransactionId, padded};
 
 /// Room to keep in front of a received payload: a STUN header, XOR-PEER-ADDRESS with an IPv6 address and the header of
 /// DATA.
-pub const HEADROOM: usize = HEADER + (ATTRIBUTE_HEADER + 20) + ATTRIBUTE_HEADER;
+pub const HEADROOM: usize = HEAD_MAX + ATTRIBUTE_HEADER;
 
 /// Room to keep behind a received payload: the padding of DATA.
 pub const TAILROOM: usize = 3;
@@ -62,31 +62,23 @@ impl Encapsulation {
 
     /// Writes the header of a payload of `length` bytes to the front of `out`; returns how long the header is.
     fn write_header(&self, out: &mut [u8; HEADROOM], length: usize) -> Option<usize> {
+        // From here on every length fits its field.
         if !self.fits(length) {
             return None;
         }
-        let [l0, l1] = u16::try_from(length).ok()?.to_be_bytes();
         match *self {
             Self::Channel(number) => {
-                let [n0, n1] = number.get().to_be_bytes();
-                out[..CHANNEL_HEADER].copy_from_slice(&[n0, n1, l0, l1]);
+                out[..2].copy_from_slice(&number.get().to_be_bytes());
+                out[2..CHANNEL_HEADER].copy_from_slice(&length_field(length));
                 Some(CHANNEL_HEADER)
             }
             Self::Data { peer, transaction } => {
-                let mut address = [0; 20];
-                let address_length = write_xor_address(&mut address, peer, transaction);
-                let end = HEADER + ATTRIBUTE_HEADER + address_length + ATTRIBUTE_HEADER;
-                let body = u16::try_from(end - HEADER + padded(length)).ok()?;
-                out[..2]
-                    .copy_from_slice(&MessageType::new(METHOD_DATA, CLASS_INDICATION).value().to_be_bytes());
-                out[2..4].copy_from_slice(&body.to_be_bytes());
-                out[4..8].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
-                out[8..20].copy_from_slice(&transaction);
-                out[20..22].copy_from_slice(&ATTR_XOR_PEER_ADDRESS.0.to_be_bytes());
-                out[22..24].copy_from_slice(&u16::try_from(address_length).ok()?.to_be_bytes());
-                out[24..24 + address_length].copy_from_slice(&address[..address_length]);
+                let kind = MessageType::new(METHOD_DATA, CLASS_INDICATION);
+                let end =
+                    write_head(out, kind, transaction, (ATTR_XOR_PEER_ADDRESS, peer)) + ATTRIBUTE_HEADER;
+                out[2..4].copy_from_slice(&length_field(end - HEADER + padded(length)));
                 out[end - 4..end - 2].copy_from_slice(&ATTR_DATA.0.to_be_bytes());
-                out[end - 2..end].copy_from_slice(&[l0, l1]);
+                out[end - 2..end].copy_from_slice(&length_field(length));
                 Some(end)
             }
         }

@@ -14,6 +14,8 @@ pub(super) const HEADER: usize = 20;
 pub(super) const ATTRIBUTE_HEADER: usize = 4;
 /// Bytes of a MESSAGE-INTEGRITY value.
 const INTEGRITY: usize = 20;
+/// Bytes of a whole FINGERPRINT.
+pub(super) const FINGERPRINT: usize = ATTRIBUTE_HEADER + 4;
 /// FINGERPRINT is the CRC-32 of the message with this over it (RFC 8489 section 14.7).
 const FINGERPRINT_XOR: u32 = 0x5354_554e;
 

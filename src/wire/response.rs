@@ -14,7 +14,8 @@ use turn::proto::lifetime::Lifetime;
 use turn::proto::relayaddr::RelayedAddress;
 use turn::proto::rsrvtoken::ReservationToken;
 
-use super::message::fingerprint;
+use super::attributes::length_field;
+use super::message::{FINGERPRINT, HEADER, fingerprint};
 use super::{Head, IntegrityKey};
 
 /// Bytes of the longest reply: a challenge with the longest realm that a configuration may hold, or an error that names
@@ -192,14 +193,11 @@ impl Response {
         }
         if self.fingerprint {
             // The length that is hashed counts the attribute (RFC 8489 section 14.7).
-            let whole = self.message.length + FINGERPRINT_SIZE;
-            self.message.raw[2..4].copy_from_slice(&u16::try_from(whole).unwrap_or(u16::MAX).to_be_bytes());
+            let whole = self.message.raw.len() - HEADER + FINGERPRINT;
+            self.message.raw[2..4].copy_from_slice(&length_field(whole));
             let sum = fingerprint(&self.message.raw);
             self.message.add(ATTR_FINGERPRINT, &sum.to_be_bytes());
         }
         reply.set(&self.message.raw);
     }
 }
-
-/// Bytes of FINGERPRINT with its header.
-const FINGERPRINT_SIZE: u32 = 8;

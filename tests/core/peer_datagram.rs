@@ -1,15 +1,8 @@
 //! What arrives at a relay socket (RFC 8656 sections 11.3 and 12.7).
 
-use super::support::{Client, Request, Seen, Server, at};
+use super::support::{Client, Request, Seen, Server, at, permitted};
 use byway::relay::Reason;
 use byway::wire::{ChannelNumber, Encapsulation};
-
-fn permitted() -> (Server, Client) {
-    let mut server = Server::new();
-    let (mut client, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
-    client.granted(&mut server, &Request::permission(at("8.8.8.8:0")));
-    (server, client)
-}
 
 #[test]
 fn only_permitted_addresses_get_through() {

@@ -3,16 +3,8 @@
 use stun::attributes::{ATTR_DATA, ATTR_XOR_PEER_ADDRESS};
 use stun::message::{CLASS_INDICATION, METHOD_DATA, METHOD_SEND, MessageType};
 
-use super::support::{Client, Request, Response, Seen, Server, at};
+use super::support::{Client, Request, Response, Seen, Server, at, permitted};
 use byway::relay::Reason;
-
-/// A client that permits 8.8.8.8.
-fn permitted() -> (Server, Client) {
-    let mut server = Server::new();
-    let (mut client, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
-    client.granted(&mut server, &Request::permission(at("8.8.8.8:0")));
-    (server, client)
-}
 
 #[test]
 fn the_payload_reaches_the_peer_from_the_relay_socket() {

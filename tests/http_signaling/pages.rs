@@ -165,10 +165,10 @@ async fn errors_are_problem_objects() {
 async fn health_is_real() {
     let server = Server::start().await;
     let healthy = get(server.admin, "/healthz", &[]).await;
-    assert_eq!((healthy.status, healthy.text().as_str()), (200, "ok\n"));
+    assert_eq!((healthy.status, healthy.text()), (200, "ok\n"));
     server.break_shard();
     let broken = get(server.admin, "/healthz", &[]).await;
-    assert_eq!((broken.status, broken.text().as_str()), (503, "down: shard 3\n"));
+    assert_eq!((broken.status, broken.text()), (503, "down: shard 3\n"));
 }
 
 #[tokio::test]

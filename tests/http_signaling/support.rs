@@ -17,8 +17,8 @@ use byway::http::serve::{Limits, serve};
 use byway::http::{Site, admin_router, public_router};
 use byway::ice::IceServers;
 use byway::metrics::Metrics;
+use byway::random::Random;
 use byway::signaling::Hub;
-use byway::signaling::ids::Ids;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -30,6 +30,12 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::{Error, Message};
+
+#[path = "../support/http.rs"]
+#[allow(dead_code, reason = "shared with the tests of the real binary, which ask without a runtime")]
+mod http;
+
+use http::Answer;
 
 /// Waits for `event`, for as long as an honest server on a busy machine could need.
 pub(crate) async fn within<T>(event: impl Future<Output = T>) -> T {
@@ -84,7 +90,8 @@ impl Server {
             max_message: 64 * 1024,
             allowed_origins: vec!["https://app.example.com".to_owned()],
         };
-        let (clock, metrics, ids) = (Clock::start(), Metrics::default(), Arc::new(Ids::new(b"seed")));
+        let (clock, metrics) = (Clock::start(), Metrics::default());
+        let random = Arc::new(Random::new(&[7; 32], "names"));
         let ice = Arc::new(IceServers::new(
             vec![],
             vec!["127.0.0.1:3478".parse().unwrap()],
@@ -95,11 +102,11 @@ impl Server {
         ));
         let mut limits = byway::signaling::Settings::new(&config);
         (limits.idle_after, limits.ping_every) = (settings.idle_after, settings.ping_every);
-        let hub = Arc::new(Hub::new(limits, ice.clone(), ids.clone(), clock, metrics.signaling.clone()));
+        let hub = Arc::new(Hub::new(limits, ice.clone(), random.clone(), clock, metrics.signaling.clone()));
         let site = Site {
             clock,
             ice,
-            ids,
+            random,
             hub: hub.clone(),
             origins: Origins::new(config.allowed_origins),
             counters: metrics.http.clone(),
@@ -168,34 +175,12 @@ async fn listen() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-/// An HTTP response.
-#[derive(Debug)]
-pub(crate) struct Response {
-    pub(crate) status: u16,
-    pub(crate) body: Vec<u8>,
-    headers: Vec<(String, String)>,
-}
-
-impl Response {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.body.clone()).unwrap()
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
-}
-
-pub(crate) async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {
+pub(crate) async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
     request(address, &format!("GET {path}"), headers).await
 }
 
 /// Asks on a connection of its own. `line` is method and target; the target goes out as it is written.
-pub(crate) async fn request(address: SocketAddr, line: &str, headers: &[(&str, &str)]) -> Response {
+pub(crate) async fn request(address: SocketAddr, line: &str, headers: &[(&str, &str)]) -> Answer {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
     let answer = within(async {
@@ -207,18 +192,7 @@ pub(crate) async fn request(address: SocketAddr, line: &str, headers: &[(&str, &
         answer
     })
     .await;
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
-    let head = std::str::from_utf8(&answer[..end]).unwrap();
-    let (status, fields) = head.split_once("\r\n").unwrap_or((head, ""));
-    Response {
-        status: status.split(' ').nth(1).unwrap().parse().unwrap(),
-        headers: fields
-            .lines()
-            .map(|line| line.split_once(": ").unwrap())
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
-        body: answer[end + 4..].to_vec(),
-    }
+    Answer::parse(&answer)
 }
 
 /// A signaling client.

@@ -1,4 +1,4 @@
-//! One plain HTTP request, as small as a test needs it. The server's own HTTP stack is not asked to test itself.
+//! Plain HTTP, as small as a test needs it. The server's own HTTP stack is not asked to test itself.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -7,28 +7,49 @@ use std::time::Duration;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An answer.
+/// An answer that ended with its connection.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The status code.
     pub(crate) status: u16,
-    /// The header section, status line included.
-    pub(crate) head: String,
-    /// The body as text.
-    pub(crate) body: String,
+    pub(crate) body: Vec<u8>,
+    headers: Vec<(String, String)>,
 }
 
 impl Answer {
-    /// The body of a 200.
-    pub(crate) fn expect_ok(self) -> String {
-        assert_eq!(self.status, 200, "{}", self.head);
-        self.body
+    /// Takes apart what came until the connection was closed.
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
+        let end =
+            bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an empty line ends the head");
+        let head = std::str::from_utf8(&bytes[..end]).expect("a head in UTF-8");
+        let (status, fields) = head.split_once("\r\n").unwrap_or((head, ""));
+        let field = |line: &str| {
+            let (name, value) = line.split_once(':').expect("name: value");
+            (name.to_ascii_lowercase(), value.trim().to_owned())
+        };
+        Self {
+            status: status.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status code"),
+            headers: fields.lines().map(field).collect(),
+            body: bytes[end + 4..].to_vec(),
+        }
     }
 
     /// The value of a header field, by its lower-case name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
-        fields.into_iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("a body in UTF-8")
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).expect("a body in JSON")
+    }
+
+    /// The same, which must be a 200.
+    pub(crate) fn expect_ok(self) -> Self {
+        assert_eq!(self.status, 200, "{self:?}");
+        self
     }
 }
 
@@ -39,8 +60,5 @@ pub(crate) fn get(server: SocketAddr, path: &str) -> Answer {
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {server}\r\n\r\n").expect("the request is sent");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("the answer arrives");
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").expect("an empty line ends the head");
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status code");
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    Answer::parse(&answer)
 }

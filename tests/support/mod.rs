@@ -10,11 +10,15 @@ pub(crate) mod stun;
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha1::Sha1;
 use tempfile::TempDir;
 
 /// The secret of [`CONFIG`].
@@ -50,7 +54,7 @@ pub(crate) struct Server {
     log: Arc<Mutex<String>>,
     /// Ends with the log, and so with the process.
     listening: mpsc::Receiver<Bound>,
-    directory: TempDir,
+    configuration: Configuration,
 }
 
 impl Server {
@@ -61,11 +65,8 @@ impl Server {
 
     /// Starts a server of another configuration, and with more in its environment.
     pub(crate) fn start_with(config: &str, adjust: impl FnOnce(&mut Command)) -> Self {
-        let directory = TempDir::new().expect("a temporary directory");
-        let file = directory.path().join("turnserver.toml");
-        std::fs::write(&file, config).expect("the configuration is written");
-
-        let mut command = byway(&file);
+        let configuration = Configuration::new(config);
+        let mut command = configuration.command();
         command.arg("serve").stderr(Stdio::piped());
         adjust(&mut command);
         let mut child = command.spawn().expect("the binary starts");
@@ -80,7 +81,7 @@ impl Server {
                 log.lock().expect("no writer panicked")
             );
         };
-        Self { bound, child, log, listening, directory }
+        Self { bound, child, log, listening, configuration }
     }
 
     /// What the server has logged so far.
@@ -99,12 +100,12 @@ impl Server {
 
     /// A command of the same binary under the same configuration.
     pub(crate) fn command(&self) -> Command {
-        byway(&self.config())
+        self.configuration.command()
     }
 
     /// A username and its password, as `byway credential` issues them.
     pub(crate) fn credential(&self, user: &str) -> (String, String) {
-        let output = self.command().args(["credential", "--user", user]).output().expect("the binary starts");
+        let output = self.configuration.run(&["credential", "--user", user]);
         assert!(output.status.success(), "byway credential: {}", String::from_utf8_lossy(&output.stderr));
         let json: serde_json::Value =
             serde_json::from_slice(&output.stdout).expect("byway credential prints JSON");
@@ -114,14 +115,11 @@ impl Server {
 
     /// One series of `/metrics` by its full name, such as `byway_relayed_bytes_total{direction="to_peer"}`.
     pub(crate) fn metric(&self, series: &str) -> u64 {
-        let body = http::get(self.bound.admin[0], "/metrics").expect_ok();
+        let answer = http::get(self.bound.admin[0], "/metrics").expect_ok();
+        let body = answer.text();
         let value = body.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         let value = value.unwrap_or_else(|| panic!("no series {series} in:\n{body}"));
         value.parse().unwrap_or_else(|_| panic!("{series} is {value}, not a count"))
-    }
-
-    fn config(&self) -> PathBuf {
-        self.directory.path().join("turnserver.toml")
     }
 }
 
@@ -177,16 +175,51 @@ impl Bound {
     }
 }
 
-/// The binary under test with a configuration; neither the caller's log settings nor a service manager reach it.
-fn byway(config: &Path) -> Command {
+/// A configuration in a folder of its own, there until dropped.
+pub(crate) struct Configuration {
+    directory: TempDir,
+}
+
+impl Configuration {
+    pub(crate) fn new(text: &str) -> Self {
+        let configuration = Self { directory: TempDir::new().expect("a temporary directory") };
+        std::fs::write(configuration.path(), text).expect("the configuration is written");
+        configuration
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().join("turnserver.toml")
+    }
+
+    /// `byway --config` with this file.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = byway();
+        command.arg("--config").arg(self.path());
+        command
+    }
+
+    /// What `byway --config` with this file and more arguments says, and how it ends.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command().args(arguments).output().expect("the binary starts")
+    }
+}
+
+/// The binary under test. The caller's configuration, log settings and service manager do not reach it.
+pub(crate) fn byway() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_byway"));
     command
-        .arg("--config")
-        .arg(config)
+        .env_remove("BYWAY_CONFIG")
         .env_remove("NOTIFY_SOCKET")
         .env_remove("RUST_LOG")
         .env("NO_COLOR", "1");
     command
+}
+
+/// base64(HMAC-SHA1(secret, username)), computed without the code under test.
+pub(crate) fn password(secret: &str, username: &str) -> String {
+    let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).expect("HMAC takes any key");
+    mac.update(username.as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes())
 }
 
 /// Collects the log on a thread of its own, and tells where the server listens when it has said so.

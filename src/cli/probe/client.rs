@@ -7,6 +7,7 @@
 //! ends its read loop at the first odd datagram. So every step here has a bound that is shorter than its retries,
 //! and a step that fails is asked after with a plain socket ([`why_silent`]).
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,9 +95,7 @@ async fn steps(
 
 /// A client on a socket of its own.
 async fn connect(server: SocketAddr, login: &Login) -> Result<Client, Trouble> {
-    let any: IpAddr =
-        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0)).await.map_err(|error| Trouble::unreachable(server, &error))?;
+    let socket = socket_for(server).await.map_err(|error| Trouble::unreachable(server, &error))?;
     let client = Client::new(ClientConfig {
         stun_serv_addr: server.to_string(),
         turn_serv_addr: server.to_string(),
@@ -112,6 +111,13 @@ async fn connect(server: SocketAddr, login: &Login) -> Result<Client, Trouble> {
     let client = client.map_err(|error| Trouble::refused(Step::Binding, &error))?;
     client.listen().await.map_err(|error| Trouble::refused(Step::Binding, &error))?;
     Ok(client)
+}
+
+/// A socket of the server's family.
+async fn socket_for(server: SocketAddr) -> io::Result<UdpSocket> {
+    let any: IpAddr =
+        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    UdpSocket::bind((any, 0)).await
 }
 
 async fn allocate(client: &Client) -> Result<impl Conn + use<>, Trouble> {
@@ -180,20 +186,18 @@ fn payload(round: u8, here: SocketAddr, there: SocketAddr) -> Vec<u8> {
 
 /// Asks once more over a connected socket, which unlike the client's learns of an ICMP "port unreachable".
 async fn why_silent(server: SocketAddr) -> Trouble {
-    let any: IpAddr =
-        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let ask = async {
         let mut request = Message::new();
         request
             .build(&[Box::new(TransactionId::new()), Box::new(BINDING_REQUEST)])
-            .map_err(std::io::Error::other)?;
-        let socket = UdpSocket::bind((any, 0)).await?;
+            .map_err(io::Error::other)?;
+        let socket = socket_for(server).await?;
         socket.connect(server).await?;
         socket.send(&request.raw).await?;
         socket.recv(&mut [0; PAYLOAD]).await
     };
     match timeout(RESEND, ask).await {
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
             Trouble::NothingListens { server }
         }
         Ok(Err(error)) => Trouble::unreachable(server, &error),

@@ -1,6 +1,6 @@
 //! Where a TURN username and password come from when nobody gave one.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::credentials::Secrets;
+use crate::interfaces;
 
 use super::trouble::Trouble;
 
@@ -64,12 +65,8 @@ struct IceServer {
     credential: Option<String>,
 }
 
-async fn ask(mut listener: SocketAddr) -> Result<Login, String> {
-    if listener.ip().is_unspecified() {
-        let v4 = listener.is_ipv4();
-        listener.set_ip(if v4 { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) });
-    }
-    let uri: Uri = format!("http://{listener}/ice").parse().map_err(display)?;
+async fn ask(listener: SocketAddr) -> Result<Login, String> {
+    let uri: Uri = format!("http://{}/ice", interfaces::reachable(listener)).parse().map_err(display)?;
     let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
     let answer = client.get(uri).await.map_err(|error| innermost(&error))?;
     if !answer.status().is_success() {

@@ -8,12 +8,13 @@ mod report;
 mod trouble;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 
 use futures_util::future::join_all;
 use tokio::net::{UdpSocket, lookup_host};
 
 use crate::config::{Config, IceUrl, Scheme, Transport};
+use crate::interfaces;
 
 use super::{Error, Outcome};
 use client::Findings;
@@ -105,13 +106,9 @@ async fn listeners(config: &Config) -> Vec<IceUrl> {
         .iter()
         // The system chose port 0's port when the server started; only its log knows.
         .filter(|listener| listener.port() != 0 && !(listener.is_ipv6() && no_ipv6))
-        .map(|listener| IceUrl {
+        .map(|&listener| IceUrl {
             scheme: Scheme::Turn,
-            host: match listener.ip() {
-                IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
-                IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.to_string(),
-                ip => ip.to_string(),
-            },
+            host: interfaces::reachable(listener).ip().to_string(),
             port: listener.port(),
             transport: Transport::Udp,
         })

@@ -24,3 +24,11 @@ pub(crate) fn at(address: &str) -> SocketAddr {
 pub(crate) fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
+
+/// A server, and a client of it with an allocation that permits 8.8.8.8.
+pub(crate) fn permitted() -> (Server, Client) {
+    let mut server = Server::new();
+    let (mut client, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
+    client.granted(&mut server, &Request::permission(at("8.8.8.8:0")));
+    (server, client)
+}

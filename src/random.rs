@@ -1,0 +1,77 @@
+//! Randomness from a seed that is handed in: unguessable to others, replayable in tests. Pure.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha1::Sha1;
+
+/// HMAC-SHA1 over a counter: without the seed no value tells anything about another.
+pub struct Random {
+    key: Hmac<Sha1>,
+    next: AtomicU64,
+}
+
+impl Random {
+    /// A stream of its own for each `purpose` of a seed, which must be secret and differ at each start.
+    #[must_use]
+    pub fn new(seed: &[u8; 32], purpose: &str) -> Self {
+        let mut key: Hmac<Sha1> = Hmac::new_from_slice(seed).expect("HMAC takes a key of any length");
+        key.update(purpose.as_bytes());
+        Self { key, next: AtomicU64::new(0) }
+    }
+
+    /// The next bytes, at most the 20 of a digest. With 16 of them, none come twice and none are guessed.
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        const { assert!(N <= 20) };
+        let mut mac = self.key.clone();
+        mac.update(&self.next.fetch_add(1, Relaxed).to_be_bytes());
+        let digest = mac.finalize().into_bytes();
+        std::array::from_fn(|i| digest[i])
+    }
+
+    /// The next name that nobody can guess: 128 bits as 22 URL-safe characters.
+    pub fn name(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.bytes::<16>())
+    }
+
+    /// The next number.
+    pub fn number(&self) -> u64 {
+        u64::from_be_bytes(self.bytes())
+    }
+
+    /// An index below `length`, which is not zero.
+    pub fn below(&self, length: usize) -> usize {
+        // The bias is below 2^-47 for a port range.
+        usize::try_from(self.number() % length as u64).unwrap_or(0)
+    }
+}
+
+impl std::fmt::Debug for Random {
+    /// The seed never reaches a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Random(seed redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_replays_and_purposes_differ() {
+        let draw = |seed, purpose| Random::new(&[seed; 32], purpose).number();
+        assert_eq!(draw(1, "ports"), draw(1, "ports"));
+        assert_ne!(draw(1, "ports"), draw(2, "ports"));
+        assert_ne!(draw(1, "ports"), draw(1, "relay"));
+    }
+
+    #[test]
+    fn nothing_comes_twice() {
+        let random = Random::new(&[1; 32], "names");
+        let drawn: std::collections::BTreeSet<_> = (0..1_000).map(|_| random.name()).collect();
+        assert_eq!(drawn.len(), 1_000);
+        assert!(drawn.iter().all(|name| name.len() == 22));
+    }
+}
