@@ -183,6 +183,14 @@ impl Shared {
         self.quota.give_back(allocation.name());
     }
 
+    /// Takes back what an allocation held whose port was never bound, and so need not rest.
+    pub(super) fn give_back_unused(&self, allocation: &Allocation) {
+        if let Some(pool) = self.pool_of(allocation.relayed.ip()) {
+            pool.lock().give_back_unused(allocation.relayed.port());
+        }
+        self.quota.give_back(allocation.name());
+    }
+
     fn pool_of(&self, ip: IpAddr) -> Option<&Pool> {
         self.pools.iter().find(|pool| pool.address.public == ip)
     }
