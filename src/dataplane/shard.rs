@@ -12,6 +12,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep};
 
 use super::sockets::{Listeners, bind_relay};
@@ -98,14 +99,13 @@ impl Shard {
             let now = core.clock.now();
             core.expire(now);
             alarm.set(now, core.relay.next_deadline());
-            if !ready.is_empty() {
-                tokio::task::yield_now().await;
-                continue;
-            }
             tokio::select! {
-                guard = poll.readable() => guard?.clear_ready(),
-                () = alarm.sleep.as_mut(), if alarm.deadline.is_some() => alarm.deadline = None,
+                // The end first: a flood, under which the sockets are never dry, must not put it off.
+                biased;
                 _ = &mut stopped => return Ok(()),
+                () = yield_now(), if !ready.is_empty() => {}
+                () = alarm.sleep.as_mut(), if alarm.deadline.is_some() => alarm.deadline = None,
+                guard = poll.readable(), if ready.is_empty() => guard?.clear_ready(),
             }
         }
     }

@@ -11,8 +11,9 @@ pub(crate) mod stun;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::{Arc, Mutex, mpsc};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -47,6 +48,7 @@ pub(crate) struct Server {
     pub(crate) bound: Bound,
     child: Child,
     log: Arc<Mutex<String>>,
+    listening: Receiver<Bound>,
     directory: TempDir,
 }
 
@@ -77,7 +79,7 @@ impl Server {
                 log.lock().expect("no writer panicked")
             );
         };
-        Self { bound, child, log, directory }
+        Self { bound, child, log, listening, directory }
     }
 
     /// What the server has logged so far.
@@ -88,6 +90,15 @@ impl Server {
     /// The process id, for a test that sends signals.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits for the process to end by itself, for at most `limit`; `None` if it lives on.
+    pub(crate) fn ends_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+        // The thread that follows the log lets go of its end of the channel at the end of the log, which is the process's.
+        match self.listening.recv_timeout(limit) {
+            Err(RecvTimeoutError::Disconnected) => Some(self.child.wait().expect("the child is ours")),
+            Ok(_) | Err(RecvTimeoutError::Timeout) => None,
+        }
     }
 
     /// A command of the same binary under the same configuration.
@@ -183,7 +194,7 @@ fn byway(config: &Path) -> Command {
 }
 
 /// Collects the log on a thread of its own, and tells where the server listens when it has said so.
-fn follow(stderr: ChildStderr, log: Arc<Mutex<String>>) -> mpsc::Receiver<Bound> {
+fn follow(stderr: ChildStderr, log: Arc<Mutex<String>>) -> Receiver<Bound> {
     let (tell, listening) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
