@@ -108,7 +108,15 @@ impl Relay {
             return Action::Wait;
         }
         Response::error(made_by.head, ErrorCode::InsufficientCapacity).finish(Some(&allocation.key), reply);
-        self.end(now, id);
+        if bound == Err(BindError::Exhausted) {
+            // No peer was ever told of the port. Left to rest, it would be missed when sockets can be had again, and
+            // clients that try again and again meanwhile would use up all ports.
+            if let Some(allocation) = self.take_down(id) {
+                self.shared.give_back_unused(&allocation);
+            }
+        } else {
+            self.end(now, id);
+        }
         Action::Reply { five_tuple, answer: Answer::Error }
     }
 }

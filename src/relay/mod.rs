@@ -51,6 +51,7 @@ pub use policy::{Denied, Gate, Peer};
 pub use reason::Reason;
 pub use shared::{RelayAddress, Settings, Shared};
 
+use allocation::Allocation;
 use expiry::Wheel;
 use table::Table;
 
@@ -263,15 +264,22 @@ impl Relay {
         self.table.len()
     }
 
-    /// Ends an allocation.
+    /// Ends an allocation. Its port is left to rest.
     fn end(&mut self, now: Now, id: AllocationId) {
-        let Some(allocation) = self.table.remove(id) else { return };
+        if let Some(allocation) = self.take_down(id) {
+            self.shared.give_back(now, &allocation);
+        }
+    }
+
+    /// Takes an allocation out of everything that is this shard's own.
+    fn take_down(&mut self, id: AllocationId) -> Option<Allocation> {
+        let allocation = self.table.remove(id)?;
         self.wheel.remove(id.slot as usize);
         for channel in allocation.channels.iter().filter(|channel| channel.announced) {
             self.effects.push_back(Effect::ChannelUnbound { allocation: id, number: channel.number });
         }
-        self.shared.give_back(now, &allocation);
         self.effects.push_back(Effect::CloseRelay { allocation: id });
+        Some(allocation)
     }
 
     /// Forgets what of an allocation is over, and sets its next deadline.

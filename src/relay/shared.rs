@@ -204,6 +204,15 @@ impl Shared {
         self.quota.give_back(now.mono, allocation.name(), address);
     }
 
+    /// Takes back what an allocation held whose port was never bound, and so need not rest.
+    pub(super) fn give_back_unused(&self, allocation: &Allocation) {
+        if let Some(pool) = self.pool_of(allocation.relayed.ip()) {
+            pool.lock().give_back_unused(allocation.relayed.port());
+        }
+        let address = Subscriber::of(allocation.five_tuple.client.ip());
+        self.quota.give_back_unused(allocation.name(), address);
+    }
+
     fn pool_of(&self, ip: IpAddr) -> Option<&Pool> {
         self.pools.iter().find(|pool| pool.address.public == ip)
     }
