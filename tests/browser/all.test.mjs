@@ -4,6 +4,7 @@
 import "./scenarios/relayed.mjs";
 import "./scenarios/direct.mjs";
 import "./scenarios/leaving.mjs";
+import "./scenarios/devices.mjs";
 import "./scenarios/hostile.mjs";
 import "./scenarios/headers.mjs";
 import "./scenarios/keyboard.mjs";
