@@ -109,7 +109,7 @@ impl Relay {
         }
         Response::error(made_by.head, ErrorCode::InsufficientCapacity).finish(Some(&allocation.key), reply);
         self.end(now, id);
-        Action::Reply { five_tuple, answer: Answer::Error }
+        Action::Reply { five_tuple, answer: Answer::Error(ErrorCode::InsufficientCapacity) }
     }
 }
 
