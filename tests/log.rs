@@ -15,7 +15,7 @@ fn the_most_talkative_log_holds_no_credential_and_no_word_of_a_room() {
     });
     let site = server.bound.http[0];
     let ice = http::get(site, "/ice").expect_ok();
-    let ice: serde_json::Value = serde_json::from_str(&ice).expect("/ice is JSON");
+    let ice: serde_json::Value = serde_json::from_slice(&ice.body).expect("/ice is JSON");
 
     let stream = TcpStream::connect(site).expect("the server accepts");
     let (mut socket, _) = tungstenite::client(format!("ws://{site}/ws"), stream).expect("a WebSocket");

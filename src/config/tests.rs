@@ -127,7 +127,7 @@ fn a_file_that_cannot_be_read_is_named() {
     assert_eq!(
         error,
         "/nowhere/turnserver.toml: No such file or directory (os error 2)\n  \
-         remedy: name a file that this user can read: --config FILE"
+         remedy: name a configuration file: --config FILE, or BYWAY_CONFIG in the environment"
     );
 }
 
@@ -182,12 +182,20 @@ f.toml:1:11: invalid basic string, expected `"`
   remedy: TOML is written: key = "text", key = 5, key = ["a", "b"], [section]"#,
     ),
     (
+        "[listen]\nudp = [\"[::]:3478\"\nhttp = 3\n",
+        r#"
+f.toml:3:1: missing comma between array elements, expected `,`
+  3 | http = 3
+    | ^
+  remedy: TOML is written: key = "text", key = 5, key = ["a", "b"], [section]"#,
+    ),
+    (
         "realm = \"a\"\nrealm = \"b\"",
         r#"
 f.toml:2:1: duplicate key
   2 | realm = "b"
     | ^^^^^
-  remedy: TOML is written: key = "text", key = 5, key = ["a", "b"], [section]"#,
+  remedy: keep one of the two"#,
     ),
     (
         "[listen]\nudp = [\"[::]:3478\", \"1.2.3.4\"]",
@@ -256,7 +264,7 @@ f.toml:2:13: `relay.addresses`: no IPv6 address to go with the public address 20
     (
         "[relay]\nports = \"49152-70000\"",
         r#"
-f.toml:2:9: `relay.ports`: 70000 is not a port
+f.toml:2:9: `relay.ports`: "70000" is not a port
   2 | ports = "49152-70000"
     |         ^^^^^^^^^^^^^
   remedy: two ports between 1024 and 65535, low-high, as in "49152-65535""#,

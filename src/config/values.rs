@@ -151,7 +151,7 @@ pub(super) fn ports(value: &Value<'_>) -> Read<RangeInclusive<u16>> {
     };
     let port = |text: &str| {
         let text = text.trim();
-        text.parse::<u16>().map_err(|_| value.wrong(format!("{text} is not a port"), remedy))
+        text.parse::<u16>().map_err(|_| value.wrong(format!("{text:?} is not a port"), remedy))
     };
     let (low, high) = (port(low)?, port(high)?);
     if low < 1024 {

@@ -117,7 +117,7 @@ impl Relay {
         } else {
             self.end(now, id);
         }
-        Action::Reply { five_tuple, answer: Answer::Error }
+        Action::Reply { five_tuple, answer: Answer::Error(ErrorCode::InsufficientCapacity) }
     }
 }
 

@@ -41,7 +41,9 @@ use stun::message::{CLASS_INDICATION, CLASS_REQUEST, METHOD_BINDING, METHOD_SEND
 
 use crate::clock::Now;
 use crate::random::Random;
-use crate::wire::{ChannelNumber, Encapsulation, Kind, Message, ParseError, Reply, Span, classify};
+use crate::wire::{
+    ChannelNumber, Encapsulation, ErrorCode, Kind, Message, ParseError, Reply, Span, classify,
+};
 
 pub use allocation::{
     CHANNEL_LIFETIME, CHANNEL_REST, DEFAULT_LIFETIME, MAX_ALLOCATION_AGE, MAX_CHANNELS, MAX_LIFETIME,
@@ -127,10 +129,10 @@ pub enum Answer {
     Binding,
     /// A TURN success response.
     Success,
-    /// An error response that asks for (other) credentials: 401 or 438.
+    /// A 401 to a request without credentials, or a 438: asks for them, as every client's first request is answered.
     Challenge,
-    /// Another error response.
-    Error,
+    /// An error response; 401 here means credentials that are wrong or expired.
+    Error(ErrorCode),
 }
 
 /// Rare work that leaves the core; see [`Relay::next_effect`].
