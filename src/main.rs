@@ -8,7 +8,11 @@ use std::process::ExitCode;
 
 use byway::cli::{self, Arguments, Outcome};
 use clap::Parser as _;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Exit codes: 0 = done; 1 = `probe` found a fault, or the server failed where another try may go better; 2 = wrong usage
 /// or configuration, or an address that cannot be had.
@@ -36,7 +40,17 @@ fn log_to_stderr(level: &str) {
         .with_writer(io::stderr)
         .with_target(false)
         .with_ansi(colour);
-    if stderr_is_the_journal() { lines.without_time().init() } else { lines.init() }
+    if stderr_is_the_journal() {
+        lines.without_time().finish().with(filter_fn(may_be_told)).init();
+    } else {
+        lines.finish().with(filter_fn(may_be_told)).init();
+    }
+}
+
+/// The library of the WebSockets tells every frame, and so credentials, the names of rooms and what is said in them.
+/// No level may show those.
+fn may_be_told(event: &Metadata<'_>) -> bool {
+    !event.target().starts_with("tungstenite") || *event.level() <= Level::INFO
 }
 
 /// Whether stderr goes to the systemd journal, which stamps every line itself: then `JOURNAL_STREAM` holds its device

@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use crate::relay::Reason;
 use crate::signaling::protocol::{Ending, ErrorCode};
+use crate::wire::ErrorCode as TurnError;
 
 /// Every counter of the process, and how they are written out.
 #[derive(Clone, Debug, Default)]
@@ -76,18 +77,18 @@ impl Collector for Metrics {
             Reason::ALL.map(|(reason, label)| (label, self.sum(|s| s.dropped_so_far(reason)))),
         )?;
         page.counter("stun_bindings", "STUN Binding responses sent.", self.sum(|s| s.bindings.get()))?;
-        let outcomes =
-            [("success", self.sum(|s| s.successes.get())), ("error", self.sum(|s| s.errors.get()))];
-        page.counters(
-            "responses",
-            "TURN and STUN responses sent, but for Binding, by outcome.",
-            "outcome",
-            outcomes,
-        )?;
+        page.counter("turn_successes", "TURN success responses sent.", self.sum(|s| s.successes.get()))?;
         page.counter(
-            "auth_challenges",
-            "Responses 401 and 438, also counted as errors.",
+            "turn_challenges",
+            "Responses that ask for credentials or a fresh nonce, as to every client's first request.",
             self.sum(|s| s.challenges.get()),
+        )?;
+        page.counters(
+            "turn_errors",
+            "Error responses sent, by code. 401: wrong or expired credentials; 403: a peer that is refused; \
+             486: quota; 508: no port, socket or room for another allocation.",
+            "code",
+            TurnError::ALL.map(|(code, number)| (number, self.sum(|s| s.refused_so_far(code)))),
         )?;
 
         page.gauge("rooms", "Rooms of the signaling.", signaling.rooms.get())?;
@@ -310,10 +311,9 @@ pub struct ShardCounters {
     pub bindings: Count,
     /// TURN success responses sent.
     pub successes: Count,
-    /// TURN and STUN error responses sent.
-    pub errors: Count,
-    /// 401 and 438 among the errors.
+    /// Responses sent that ask for credentials or a fresh nonce.
     pub challenges: Count,
+    errors: [Count; TurnError::ALL.len()],
     packets: [Count; Direction::ALL.len()],
     bytes: [Count; Direction::ALL.len()],
     drops: [Count; Reason::ALL.len()],
@@ -331,10 +331,21 @@ impl ShardCounters {
         self.drops[reason as usize].add(1);
     }
 
+    /// Counts one TURN or STUN error response.
+    pub fn refused(&self, code: TurnError) {
+        self.errors[code as usize].add(1);
+    }
+
     /// Payloads and their bytes relayed in one direction.
     #[must_use]
     pub fn relayed_so_far(&self, direction: Direction) -> (u64, u64) {
         (self.packets[direction as usize].get(), self.bytes[direction as usize].get())
+    }
+
+    /// Error responses sent with one code.
+    #[must_use]
+    pub fn refused_so_far(&self, code: TurnError) -> u64 {
+        self.errors[code as usize].get()
     }
 
     /// Datagrams dropped for one reason.
@@ -350,6 +361,14 @@ mod tests {
     use crate::signaling::protocol::ByeCode;
 
     #[test]
+    fn labels_stand_in_the_order_of_their_counters() {
+        assert!(Reason::ALL.iter().enumerate().all(|(i, row)| row.0 as usize == i));
+        for (i, (code, number)) in TurnError::ALL.into_iter().enumerate() {
+            assert_eq!((code as usize, code.code().to_string().as_str()), (i, number));
+        }
+    }
+
+    #[test]
     fn shards_are_summed_and_labels_are_closed() {
         let metrics = Metrics { shards: vec![Arc::default(), Arc::default()], ..Metrics::default() };
         for shard in &metrics.shards {
@@ -357,7 +376,7 @@ mod tests {
             shard.allocations_granted.add(3);
             shard.relayed(Direction::ToPeer, 100);
             shard.dropped(Reason::PeerDenied);
-            shard.errors.add(1);
+            shard.refused(TurnError::InsufficientCapacity);
         }
         metrics.signaling.rooms.set(4);
         metrics.signaling.refused(ErrorCode::RoomFull);
@@ -373,7 +392,8 @@ mod tests {
             "byway_relayed_bytes_total{direction=\"to_peer\"} 200",
             "byway_relayed_bytes_total{direction=\"between_clients\"} 0",
             "byway_dropped_packets_total{reason=\"peer_denied\"} 2",
-            "byway_responses_total{outcome=\"error\"} 2",
+            "byway_turn_errors_total{code=\"401\"} 0",
+            "byway_turn_errors_total{code=\"508\"} 2",
             "byway_rooms 4",
             "byway_signaling_errors_total{code=\"room-full\"} 1",
             "byway_websockets_closed_total{reason=\"too-slow\"} 1",

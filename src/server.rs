@@ -272,7 +272,9 @@ fn relays(config: &Config, sockets: &Sockets, secrets: Secrets) -> Result<Vec<Re
         port_rest: config.relay.port_rest,
         gate,
         allocations_per_user: config.quota.allocations_per_user,
+        allocations_per_address: config.quota.allocations_per_address,
         allocations: config.quota.allocations,
+        bandwidth_per_allocation: config.quota.bandwidth_per_allocation,
         unauthenticated_per_second: config.quota.unauthenticated_per_second,
     };
     let shared = Shared::new(settings, &seed()?);

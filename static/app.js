@@ -13,6 +13,11 @@
  */
 import { join, openCamera } from "./byway.js";
 
+/** @typedef {import("./byway.js").Call} Call */
+/** @typedef {import("./byway.js").Peer} Peer */
+/** @typedef {import("./byway.js").Report} Report */
+/** @typedef {import("./byway.js").BywayError} BywayError */
+
 /** @type {(id: string) => any} */
 const element = (id) => document.getElementById(id);
 const page = element("call");
@@ -20,8 +25,11 @@ const tiles = element("tiles");
 const self = element("self");
 const relay = element("relay");
 
-/** @type {MediaStream | null} */
+/** What our camera and microphone give. @type {MediaStream | null} */
 let stream = null;
+/** Why they give nothing. */
+let trouble = "";
+/** @type {Call | null} */
 page.call = null;
 
 // ---- Where we are -----------------------------------------------------------------------------------------------
@@ -43,13 +51,14 @@ function show() {
   previewIfAllowed();
 }
 
-/** The link to send: the room and the token, without what is our own choice (the relay). */
+/** The link to send: the room and the token, without what is our own choice (the relay). @param {string} name */
 function linkTo(name) {
   const link = address();
   link.search = new URLSearchParams({ room: name }).toString();
   return link.href;
 }
 
+/** @param {string} name */
 function go(name) {
   history.pushState(null, "", linkTo(name));
   show();
@@ -64,7 +73,7 @@ function unguessableName() {
 }
 
 element("new-call").addEventListener("click", () => go(unguessableName()));
-element("open-room").addEventListener("submit", (event) => {
+element("open-room").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
   go(element("room-name").value.trim());
 });
@@ -79,94 +88,119 @@ element("copy").addEventListener("click", async () => {
   }
 });
 addEventListener("popstate", () => {
-  hangUp();
+  abandon();
   show();
 });
 
 // ---- Our camera and microphone ----------------------------------------------------------------------------------
 
-/** Both where there are both, else the one there is. */
+/** Both where there are both, else the one there is. @returns {Promise<MediaStream>} */
 async function openDevices() {
   try {
     return await openCamera();
   } catch (error) {
-    if (error.code !== "no-camera") throw error;
+    if (/** @type {BywayError} */ (error).code !== "no-camera") throw error;
     return openCamera({ audio: true }).catch(() => openCamera({ video: true }));
   }
 }
 
-/** @returns {Promise<boolean>} Whether there is something to send. A sentence tells why not. */
+/** Being opened: whoever asks meanwhile waits for the same. @type {Promise<MediaStream> | null} */
+let opening = null;
+
 async function turnOnDevices() {
+  trouble = "";
   try {
-    stream ??= await openDevices();
+    stream ??= await (opening ??= openDevices().finally(() => (opening = null)));
+    for (const each of stream.getTracks()) each.addEventListener("ended", drawSelf); // unplugged
   } catch (error) {
-    say(`${error.message} You can still join to see and hear the others.`);
+    trouble = /** @type {BywayError} */ (error).message;
   }
   drawSelf();
-  return Boolean(stream);
 }
 
-function turnOffDevices() {
+async function turnOffDevices() {
+  const late = opening; // answered when nobody waits for it any more
   stream?.getTracks().forEach((track) => track.stop());
   stream = null;
+  trouble = "";
   drawSelf();
+  if (late && (await late.catch(() => null)) && !room()) turnOffDevices();
+}
+
+async function preview() {
+  await turnOnDevices();
+  if (trouble) say("You can still join, to see and hear the others.");
 }
 
 /** The preview starts by itself only where that asks nobody anything. */
 async function previewIfAllowed() {
-  const names = ["camera", "microphone"];
+  const names = /** @type {PermissionName[]} */ (["camera", "microphone"]);
   const states = await Promise.all(
     names.map((name) => navigator.permissions?.query({ name }).catch(() => null) ?? null),
   );
-  if (page.dataset.state === "lobby" && states.every((permission) => permission?.state === "granted")) turnOnDevices();
+  const inLobby = room() && page.dataset.state === "lobby";
+  if (inLobby && states.every((permission) => permission?.state === "granted")) preview();
 }
 
-const track = (kind) => stream?.getTracks().find((candidate) => candidate.kind === kind);
+/** @param {string} kind */
+const track = (kind) => stream?.getTracks().find((candidate) => candidate.kind === kind && candidate.readyState === "live");
 const cameraOn = () => Boolean(track("video")?.enabled);
 
 function drawSelf() {
   if (self.srcObject !== stream) self.srcObject = stream;
   const joined = page.dataset.state === "joined";
-  element("self-note").textContent = cameraOn() ? "" : joined || stream ? "Your camera is off" : "Ready when you are";
+  const off = joined || stream ? "Your camera is off" : "Ready when you are";
+  element("self-note").textContent = cameraOn() ? "" : trouble || off;
   element("preview").hidden = Boolean(stream);
   for (const [id, kind] of [["microphone", "audio"], ["camera", "video"]]) {
     element(id).hidden = !track(kind);
     element(id).setAttribute("aria-pressed", String(Boolean(track(kind)?.enabled)));
   }
+  page.call?.peers.forEach(tellCamera);
 }
 
 for (const [id, kind] of [["microphone", "audio"], ["camera", "video"]]) {
   element(id).addEventListener("click", () => {
-    track(kind).enabled = !track(kind).enabled;
+    const device = track(kind);
+    if (device) device.enabled = !device.enabled;
     drawSelf();
-    page.call?.peers.forEach(tellCamera);
   });
 }
-element("preview").addEventListener("click", turnOnDevices);
+element("preview").addEventListener("click", preview);
 
 // ---- The call ---------------------------------------------------------------------------------------------------
 
-element("lobby").addEventListener("submit", async (event) => {
+/** Counts the ways into a room: one that was left meanwhile leads nowhere. */
+let attempt = 0;
+
+element("lobby").addEventListener("submit", async (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
-  if (page.dataset.state !== "lobby") return;
+  const name = room();
+  if (page.dataset.state !== "lobby" || !name) return;
+  attempt += 1;
+  const mine = attempt;
   setState("joining");
   say("Joining …");
-  const equipped = await turnOnDevices();
+  await turnOnDevices();
+  if (mine !== attempt) return;
   const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? undefined;
   try {
-    const options = { room: room(), name: element("name").value.trim(), stream, relayOnly: relay.checked, token };
-    run(await join(options), equipped);
+    const call = await join({ room: name, name: element("name").value.trim(), stream, relayOnly: relay.checked, token });
+    if (mine === attempt) run(call);
+    else call.leave();
   } catch (error) {
+    if (mine !== attempt) return;
     setState("lobby");
-    say(error.message);
+    say(/** @type {BywayError} */ (error).message);
   }
 });
 
-/** @param {import("./byway.js").Call} call */
-function run(call, equipped) {
+/** @param {Call} call */
+function run(call) {
   page.call = call;
   setState("joined");
-  if (equipped && call.peers.length === 0) say("You are in. Nobody else is here yet: send them the link.");
+  if (trouble) say(`${trouble} You see and hear the others; they do not see or hear you.`);
+  else if (call.peers.length === 0) say("You are in. Nobody else is here yet: send them the link.");
   // Where the server relays every call, there is nothing to choose.
   relay.disabled = call.relayOnly && !relay.checked;
   relay.checked = call.relayOnly;
@@ -177,8 +211,10 @@ function run(call, equipped) {
   });
   call.addEventListener("peerleft", ({ peer }) => say(`${nameOf(peer)} left.`));
   call.addEventListener("error", ({ error, peer }) => {
-    say(error.message);
-    if (peer) tileOf(peer)?.setAttribute("data-trouble", error.message);
+    const ourChoice = error.code === "relay-unreachable" && !relay.disabled;
+    const sentence = ourChoice ? `${error.message} Switch “Force relay” off to allow a direct path.` : error.message;
+    say(sentence);
+    if (peer) shown.get(peer)?.setAttribute("data-trouble", sentence);
   });
   call.addEventListener("signaling", () => {
     if (call.signaling === "lost") say("The call server is out of reach; trying again.");
@@ -188,8 +224,11 @@ function run(call, equipped) {
   element("hangup").focus();
 }
 
-function hangUp() {
-  page.call?.leave();
+/** Ends the call, or the way into one, and lets go of the camera. */
+function abandon() {
+  attempt += 1;
+  if (page.call) page.call.leave();
+  else leaveStage();
 }
 
 /** The call is over, whoever ended it: back to where one can join again. */
@@ -203,7 +242,7 @@ function leaveStage() {
 }
 
 element("hangup").addEventListener("click", () => {
-  hangUp();
+  abandon();
   say("You left the call.");
 });
 relay.addEventListener("change", () => {
@@ -213,19 +252,23 @@ relay.addEventListener("change", () => {
   history.replaceState(null, "", here);
   page.call?.setRelayOnly(relay.checked);
 });
-addEventListener("pagehide", hangUp);
+addEventListener("pagehide", abandon);
 
 // ---- The others -------------------------------------------------------------------------------------------------
 
-/** @type {Map<import("./byway.js").Peer, HTMLElement>} */
+/** @type {Map<Peer, HTMLElement>} */
 const shown = new Map();
-const tileOf = (peer) => shown.get(peer);
-const nameOf = (peer) => peer.name || "Guest";
 
+/** As it fits a sentence. @param {Peer} peer */
+const nameOf = ({ name }) => (name.length > 32 ? `${[...name].slice(0, 30).join("")}…` : name || "Guest");
+
+/** @param {Peer} peer */
 function addTile(peer) {
   const tile = element("peer-template").content.firstElementChild.cloneNode(true);
-  tile.querySelector(".name").textContent = nameOf(peer);
-  tile.querySelector("video").srcObject = peer.stream;
+  tile.querySelector(".name").textContent = peer.name || "Guest";
+  const video = tile.querySelector("video");
+  video.srcObject = peer.stream;
+  video.addEventListener("playing", () => drawTile(peer, tile));
   tiles.append(tile);
   shown.set(peer, tile);
   countTiles();
@@ -239,7 +282,7 @@ function addTile(peer) {
   drawTile(peer, tile);
 }
 
-/** A switched-off camera sends black; the others are told, so that they see a sentence instead. */
+/** A switched-off camera sends black; the others are told, so that they see a sentence instead. @param {Peer} peer */
 function tellCamera(peer) {
   try {
     peer.send(JSON.stringify({ camera: cameraOn() }));
@@ -248,6 +291,7 @@ function tellCamera(peer) {
   }
 }
 
+/** @param {HTMLElement} tile @param {any} data */
 function hearCamera(tile, data) {
   try {
     tile.classList.toggle("camera-off", JSON.parse(data).camera === false);
@@ -260,48 +304,58 @@ function countTiles() {
   tiles.dataset.count = String(tiles.children.length);
 }
 
+/** @param {Peer} peer @param {HTMLElement} tile */
 async function drawTile(peer, tile) {
-  const report = await peer.report();
-  if (!shown.has(peer)) return;
-  const how = tile.querySelector(".how");
+  const report = await peer.report().catch(() => null); // the connection was closed meanwhile
+  if (!report || !shown.has(peer)) return;
+  const how = /** @type {HTMLElement} */ (tile.querySelector(".how"));
   const before = how.dataset.path;
   how.dataset.path = report.path;
   how.dataset.protocol = report.protocol ?? "";
-  tile.querySelector(".words").textContent = inWords(report);
+  tile.querySelector(".words")?.replaceChildren(...inWords(report));
 
   const connecting = report.path === "connecting";
   if (!connecting) delete tile.dataset.trouble;
   const sees = peer.stream.getVideoTracks().some((candidate) => !candidate.muted) && !tile.classList.contains("camera-off");
-  const note = connecting ? (tile.dataset.trouble ?? "Connecting …") : sees ? "" : "No camera";
-  tile.querySelector(".note").textContent = note;
+  const note = /** @type {HTMLElement} */ (tile.querySelector(".note"));
+  note.textContent = connecting ? (tile.dataset.trouble ?? "Connecting …") : sees ? "" : "No camera";
   // The line itself changes every second; said aloud is only a change of path.
   if (!connecting && before !== report.path) say(`${nameOf(peer)} is connected: ${pathInWords(report)}.`);
 }
 
-/** For example "Relayed over UDP · 3 ms · 1.2 Mbit/s". */
-function inWords({ path, protocol, roundTripMs, receivingBps }) {
-  if (path === "connecting") return "Connecting";
-  const parts = [pathInWords({ path, protocol })];
+/** For example "Relayed over UDP · 3 ms · 1.2 Mbit/s", each part on one line. @param {Report} report */
+function inWords(report) {
+  const { path, roundTripMs, receivingBps } = report;
+  if (path === "connecting") return ["Connecting"];
+  const parts = [pathInWords(report)];
   if (roundTripMs !== null) parts.push(`${Math.max(1, Math.round(roundTripMs))} ms`);
   if (receivingBps !== null) parts.push(inBits(receivingBps));
-  return parts.join(" · ");
+  return parts.flatMap((part, index) => {
+    const span = document.createElement("span");
+    span.textContent = part;
+    return index ? [" · ", span] : [span];
+  });
 }
 
+/** @param {Report} report */
 const pathInWords = ({ path, protocol }) =>
   `${path === "relayed" ? "Relayed" : "Direct"}${protocol ? ` over ${protocol.toUpperCase()}` : ""}`;
 
+/** @param {number} bps */
 const inBits = (bps) => (bps < 1e6 ? `${Math.round(bps / 1e3)} kbit/s` : `${(bps / 1e6).toFixed(1)} Mbit/s`);
 
 setInterval(() => shown.forEach((tile, peer) => drawTile(peer, tile)), 1000);
 
 // ---- What is said -----------------------------------------------------------------------------------------------
 
+/** @param {"lobby" | "joining" | "joined"} state */
 function setState(state) {
   page.dataset.state = state;
   element("join").disabled = state === "joining";
   drawSelf();
 }
 
+/** @param {string} sentence */
 function say(sentence) {
   element("status").textContent = sentence;
 }

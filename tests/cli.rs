@@ -103,7 +103,7 @@ fn a_file_that_is_not_there_is_exit_2() {
     assert_eq!(
         stderr(&output),
         "/nowhere/turnserver.toml: No such file or directory (os error 2)\n  \
-         remedy: name a file that this user can read: --config FILE\n"
+         remedy: name a configuration file: --config FILE, or BYWAY_CONFIG in the environment\n"
     );
 }
 

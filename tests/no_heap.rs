@@ -88,6 +88,8 @@ impl Bare {
             port_rest: seconds(120),
             gate: Gate { allow: vec![], deny: vec![], own: vec![], listeners: vec![at("0.0.0.0:3478")] },
             allocations_per_user: 0,
+            allocations_per_address: 0,
+            bandwidth_per_allocation: 0,
             allocations: 1000,
             unauthenticated_per_second: 200,
         };

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{}: {error}\n  remedy: name a file that this user can read: --config FILE", path.display())]
+    #[error("{}: {error}\n  remedy: {}", path.display(), readable(error))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -19,6 +19,15 @@ pub enum ConfigError {
     /// The file can be read and is wrong: all that is wrong with it, in its order.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))]
     Invalid(Vec<Problem>),
+}
+
+/// What to do about a file that cannot be read.
+fn readable(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::InvalidData => "save it as text in UTF-8",
+        io::ErrorKind::PermissionDenied => "let this user read it, or run the command as one who can: sudo",
+        _ => "name a configuration file: --config FILE, or BYWAY_CONFIG in the environment",
+    }
 }
 
 /// One thing that is wrong with a file, as its author sees it.

@@ -15,8 +15,9 @@ use crate::credentials::MAX_TTL;
 /// Reads a file on top of the embedded default; else all that is wrong with it, in its order.
 pub(super) fn read(text: &str, dir: Option<&Path>) -> Result<Config, Vec<Mistake>> {
     let (own, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        return Err(errors.iter().map(|error| syntax(error, text)).collect());
+    // The parser goes on behind an error, and what it then finds are mostly echoes of the first.
+    if let Some(first) = errors.first() {
+        return Err(vec![syntax(first, text)]);
     }
     let default = DeTable::parse(EMBEDDED).expect("a test parses the embedded default");
 
@@ -110,10 +111,12 @@ fn peers(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Peers {
 
 fn quota(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Quota {
     const U32: u64 = u32::MAX as u64;
-    section.get("bandwidth_per_allocation", |value| values::only(&value, "0"));
     let quota = Quota {
         allocations_per_user: section.get("allocations_per_user", |value| values::number(&value, &(0..=U32))),
+        allocations_per_address: section
+            .get("allocations_per_address", |value| values::number(&value, &(0..=U32))),
         allocations: section.get("allocations", |value| values::number(&value, &(1..=1_000_000))),
+        bandwidth_per_allocation: section.get("bandwidth_per_allocation", |value| values::bandwidth(&value)),
         unauthenticated_per_second: section
             .get("unauthenticated_per_second", |value| values::number(&value, &(0..=U32))),
     };
@@ -149,9 +152,10 @@ fn signaling(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Signaling
 
 /// An error of the TOML itself.
 fn syntax(error: &toml::de::Error, text: &str) -> Mistake {
-    Mistake {
-        span: error.span().unwrap_or(text.len()..text.len()),
-        reason: error.message().replace('\n', ", "),
-        remedy: "TOML is written: key = \"text\", key = 5, key = [\"a\", \"b\"], [section]".to_owned(),
-    }
+    let reason = error.message().replace('\n', ", ");
+    let remedy = match reason.as_str() {
+        "duplicate key" => "keep one of the two",
+        _ => "TOML is written: key = \"text\", key = 5, key = [\"a\", \"b\"], [section]",
+    };
+    Mistake { span: error.span().unwrap_or(text.len()..text.len()), reason, remedy: remedy.to_owned() }
 }

@@ -32,7 +32,7 @@ fn a_key_that_is_left_out_has_the_embedded_value() {
         assert_ne!(without, EMBEDDED, "{key}");
         assert_eq!(values(&parsed(&without)), values(&Config::embedded()), "{key}");
     }
-    assert_eq!(keys.count(), 26, "every key of the reference is met");
+    assert_eq!(keys.count(), 27, "every key of the reference is met");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_file_that_cannot_be_read_is_named() {
     assert_eq!(
         error,
         "/nowhere/turnserver.toml: No such file or directory (os error 2)\n  \
-         remedy: name a file that this user can read: --config FILE"
+         remedy: name a configuration file: --config FILE, or BYWAY_CONFIG in the environment"
     );
 }
 
@@ -182,12 +182,20 @@ f.toml:1:11: invalid basic string, expected `"`
   remedy: TOML is written: key = "text", key = 5, key = ["a", "b"], [section]"#,
     ),
     (
+        "[listen]\nudp = [\"[::]:3478\"\nhttp = 3\n",
+        r#"
+f.toml:3:1: missing comma between array elements, expected `,`
+  3 | http = 3
+    | ^
+  remedy: TOML is written: key = "text", key = 5, key = ["a", "b"], [section]"#,
+    ),
+    (
         "realm = \"a\"\nrealm = \"b\"",
         r#"
 f.toml:2:1: duplicate key
   2 | realm = "b"
     | ^^^^^
-  remedy: TOML is written: key = "text", key = 5, key = ["a", "b"], [section]"#,
+  remedy: keep one of the two"#,
     ),
     (
         "[listen]\nudp = [\"[::]:3478\", \"1.2.3.4\"]",
@@ -256,7 +264,7 @@ f.toml:2:13: `relay.addresses`: no IPv6 address to go with the public address 20
     (
         "[relay]\nports = \"49152-70000\"",
         r#"
-f.toml:2:9: `relay.ports`: 70000 is not a port
+f.toml:2:9: `relay.ports`: "70000" is not a port
   2 | ports = "49152-70000"
     |         ^^^^^^^^^^^^^
   remedy: two ports between 1024 and 65535, low-high, as in "49152-65535""#,
@@ -300,12 +308,12 @@ f.toml:2:9: `peers.deny`: 10.1.2.3/8 has address bits behind its length of 8
   remedy: "10.0.0.0/8" for the whole range, "10.1.2.3" for the one address"#,
     ),
     (
-        "[quota]\nbandwidth_per_allocation = \"1MB\"",
+        "[quota]\nbandwidth_per_allocation = \"1kB\"",
         r#"
-f.toml:2:28: `quota.bandwidth_per_allocation`: "1MB" is not in this version
-  2 | bandwidth_per_allocation = "1MB"
+f.toml:2:28: `quota.bandwidth_per_allocation`: "1kB" is out of bounds
+  2 | bandwidth_per_allocation = "1kB"
     |                            ^^^^^
-  remedy: "0", the only choice in this version"#,
+  remedy: a size from "64.0 KiB" to "1.0 TiB", or "0" for no cap"#,
     ),
     (
         "[signaling]\nmax_message = \"64 apples\"\nmax_rooms = -1",

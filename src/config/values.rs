@@ -151,7 +151,7 @@ pub(super) fn ports(value: &Value<'_>) -> Read<RangeInclusive<u16>> {
     };
     let port = |text: &str| {
         let text = text.trim();
-        text.parse::<u16>().map_err(|_| value.wrong(format!("{text} is not a port"), remedy))
+        text.parse::<u16>().map_err(|_| value.wrong(format!("{text:?} is not a port"), remedy))
     };
     let (low, high) = (port(low)?, port(high)?);
     if low < 1024 {
@@ -174,6 +174,17 @@ pub(super) fn duration(value: &Value<'_>, bounds: &RangeInclusive<Duration>) -> 
         Ok(_) => Err(value.wrong(format!("{text:?} is out of bounds"), remedy)),
         Err(_) => Err(value.wrong(format!("{text:?} is not a duration"), remedy)),
     }
+}
+
+/// Bytes per second; "0" is no cap.
+pub(super) fn bandwidth(value: &Value<'_>) -> Read<u64> {
+    if value.text()? == "0" {
+        return Ok(0);
+    }
+    // Below, not even one large datagram a second would pass.
+    let or_none =
+        |mistake: Mistake| Mistake { remedy: format!("{}, or \"0\" for no cap", mistake.remedy), ..mistake };
+    size(value, &(64 * 1024..=1 << 40)).map(|bytes| bytes as u64).map_err(or_none)
 }
 
 /// A size in bytes within `bounds`.

@@ -319,11 +319,8 @@ impl Core {
         match answer {
             Answer::Binding => self.counters.bindings.add(1),
             Answer::Success => self.counters.successes.add(1),
-            Answer::Error => self.counters.errors.add(1),
-            Answer::Challenge => {
-                self.counters.errors.add(1);
-                self.counters.challenges.add(1);
-            }
+            Answer::Challenge => self.counters.challenges.add(1),
+            Answer::Error(code) => self.counters.refused(code),
         }
     }
 }

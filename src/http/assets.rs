@@ -9,9 +9,6 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use memory_serve::CacheControl;
 
-/// The client module, which developers may import into pages of their own.
-const MODULE: &str = "/byway.js";
-
 /// The routes of all files; `/` is `index.html`.
 pub(super) fn router() -> Router {
     // Compressing takes a while and the result is leaked: once per process.
@@ -28,9 +25,10 @@ pub(super) fn router() -> Router {
     FILES.clone().layer(from_fn(share))
 }
 
-/// Lets pages of any origin load [`MODULE`], which holds no secret.
+/// Lets pages of any origin load the client module and what it imports, which hold no secret.
 async fn share(request: Request, next: Next) -> Response {
-    let shared = request.uri().path() == MODULE;
+    let path = request.uri().path();
+    let shared = path == "/byway.js" || path.starts_with("/byway/");
     let mut response = next.run(request).await;
     if shared {
         let headers = response.headers_mut();

@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
 use crate::metrics::HttpCounters;
+use crate::subscriber::Subscriber;
 
 /// What bounds HTTP connections.
 #[derive(Clone, Copy, Debug)]
@@ -146,19 +147,19 @@ struct Admissions {
 #[derive(Debug, Default)]
 struct Open {
     total: usize,
-    by_address: BTreeMap<IpAddr, usize>,
+    by_address: BTreeMap<Subscriber, usize>,
 }
 
 /// A connection's place among those counted; given back when the last owner drops it.
 #[derive(Debug)]
 pub(super) struct Slot {
     admissions: Arc<Admissions>,
-    address: IpAddr,
+    address: Subscriber,
 }
 
 impl Admissions {
     fn admit(admissions: &Arc<Self>, ip: IpAddr) -> Option<Arc<Slot>> {
-        let address = subscriber(ip);
+        let address = Subscriber::of(ip);
         let mut open = admissions.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.total >= admissions.limits.connections {
             admissions.counters.refused_total.add(1);
@@ -187,14 +188,6 @@ impl Drop for Slot {
                 open.by_address.remove(&self.address);
             }
         }
-    }
-}
-
-/// Whom an address belongs to: a v6 subscriber owns a whole /64, and a mapped v4 address is a v4 address.
-fn subscriber(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
-        other => other,
     }
 }
 

@@ -50,7 +50,8 @@ impl Relay {
         // 9. The quota counts by name, so that a fresh expiry in front of it buys nothing.
         let username = request.client.username;
         let name = Username::parse(username).map_or("", |username| username.name);
-        let taken = self.shared.take(request.now, family, port, name)?;
+        let client = request.five_tuple.client.ip();
+        let taken = self.shared.take(request.now, family, port, name, client)?;
 
         let id = self.table.insert(Allocation {
             five_tuple: request.five_tuple,
@@ -69,6 +70,7 @@ impl Relay {
             expires: request.now.mono + lifetime,
             permissions: Vec::new(),
             channels: Vec::new(),
+            bandwidth: self.shared.bandwidth(),
         });
         self.effects.push_back(Effect::BindRelay { allocation: id, address: taken.bind });
         Ok(None)
@@ -106,8 +108,16 @@ impl Relay {
             return Action::Wait;
         }
         Response::error(made_by.head, ErrorCode::InsufficientCapacity).finish(Some(&allocation.key), reply);
-        self.end(now, id);
-        Action::Reply { five_tuple, answer: Answer::Error }
+        if bound == Err(BindError::Exhausted) {
+            // No peer was ever told of the port. Left to rest, it would be missed when sockets can be had again, and
+            // clients that try again and again meanwhile would use up all ports.
+            if let Some(allocation) = self.take_down(id) {
+                self.shared.give_back_unused(&allocation);
+            }
+        } else {
+            self.end(now, id);
+        }
+        Action::Reply { five_tuple, answer: Answer::Error(ErrorCode::InsufficientCapacity) }
     }
 }
 

@@ -1,8 +1,10 @@
 //! An allocation with its permissions and channels (RFC 8656 sections 2.2 to 2.5).
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::meter::Bandwidth;
 use super::ports::{PortRequest, ReservationToken};
 use super::route::{Route, RouteChannel};
 use super::{FiveTuple, Peer};
@@ -52,6 +54,8 @@ pub(super) struct Allocation {
     pub(super) expires: Duration,
     pub(super) permissions: Vec<Permission>,
     pub(super) channels: Vec<ChannelBinding>,
+    /// Its cap, if there is one; shared with its route, since other shards deliver to its client, too.
+    pub(super) bandwidth: Option<Arc<Bandwidth>>,
 }
 
 /// What of an Allocate request its answer depends on.
@@ -133,6 +137,16 @@ impl Allocation {
         Ok(())
     }
 
+    /// Whether its client may send so many bytes more.
+    pub(super) fn may_send(&self, now: Duration, bytes: usize) -> bool {
+        self.bandwidth.as_deref().is_none_or(|cap| cap.to_peers(now, bytes))
+    }
+
+    /// Whether its client may be sent so many bytes more.
+    pub(super) fn may_receive(&self, now: Duration, bytes: usize) -> bool {
+        self.bandwidth.as_deref().is_none_or(|cap| cap.to_client(now, bytes))
+    }
+
     /// The channel with this number, while it is bound.
     pub(super) fn channel(&self, now: Duration, number: ChannelNumber) -> Option<&ChannelBinding> {
         self.channels.iter().find(|channel| channel.number == number && now < channel.until)
@@ -211,6 +225,7 @@ impl Allocation {
         let channels = self.channels.iter().filter(is_at_relay);
         Route {
             five_tuple: self.five_tuple,
+            bandwidth: self.bandwidth.clone(),
             permitted_until: own.map_or(Duration::ZERO, |permission| permission.until).min(self.expires),
             channels: channels
                 .map(|channel| RouteChannel {

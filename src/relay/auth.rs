@@ -18,8 +18,10 @@ pub(super) struct Client<'m> {
 pub(super) enum Refusal {
     /// 400.
     BadRequest,
-    /// 401 with a fresh nonce: no credentials, or wrong ones, in whichever way they are wrong.
-    Unauthenticated,
+    /// 401 with a fresh nonce: none were sent, as in every client's first request.
+    NoCredentials,
+    /// The same 401: they are wrong, in whichever way.
+    WrongCredentials,
     /// 438 with a fresh nonce.
     StaleNonce,
 }
@@ -28,7 +30,7 @@ impl Refusal {
     pub(super) fn error(self) -> ErrorCode {
         match self {
             Self::BadRequest => ErrorCode::BadRequest,
-            Self::Unauthenticated => ErrorCode::Unauthenticated,
+            Self::NoCredentials | Self::WrongCredentials => ErrorCode::Unauthenticated,
             Self::StaleNonce => ErrorCode::StaleNonce,
         }
     }
@@ -47,7 +49,7 @@ pub(super) fn authenticate<'m>(
     allocation: Option<&Allocation>,
 ) -> Result<Client<'m>, Refusal> {
     let attributes = message.attributes();
-    let integrity = message.integrity().ok_or(Refusal::Unauthenticated)?;
+    let integrity = message.integrity().ok_or(Refusal::NoCredentials)?;
     let username = attributes.username().map_err(|_| Refusal::BadRequest)?.ok_or(Refusal::BadRequest)?;
     attributes.realm().ok_or(Refusal::BadRequest)?;
     let nonce = attributes.nonce().ok_or(Refusal::BadRequest)?;
@@ -58,7 +60,7 @@ pub(super) fn authenticate<'m>(
         Some(allocation) => integrity.verify(&allocation.key).then(|| allocation.key.clone()),
         None => stranger_key(shared, now, username, &integrity),
     };
-    Ok(Client { username, key: key.ok_or(Refusal::Unauthenticated)? })
+    Ok(Client { username, key: key.ok_or(Refusal::WrongCredentials)? })
 }
 
 /// The key with which a stranger signed, if the username is good and one of the secrets made its password. Every secret

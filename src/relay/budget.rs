@@ -2,36 +2,34 @@
 
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 
+use super::meter::Meter;
+use crate::subscriber::Subscriber;
+
 /// Addresses share this many buckets. A flood of a million forged sources can at worst use up all of them, which costs
 /// honest strangers a retransmission, and never costs a client that has authenticated.
 const BUCKETS: usize = 1 << 16;
 
-/// In nanoseconds.
-const SECOND: u64 = 1_000_000_000;
-
-/// A bucket for each address by hash, each a GCRA ("leaky bucket as a meter") in one word: the time at which the bucket
-/// will be empty. Shared by the shards without a lock.
+/// A meter for each address, by hash. Shared by the shards without a lock.
 pub(super) struct StrangerBudget {
-    /// Nanoseconds that one answer costs; `None` = no limit.
-    cost: Option<u64>,
-    buckets: Box<[AtomicU64]>,
+    /// What one answer costs; `None` = no limit.
+    cost: Option<Duration>,
+    buckets: Box<[Meter]>,
     hasher: SeedableRandomState,
 }
 
 impl StrangerBudget {
     /// `per_second` answers for each IPv4 address and IPv6 /64, a second's worth at once; 0 = no limit.
     pub(super) fn new(per_second: u32, seed: u64) -> Self {
-        let cost = SECOND.checked_div(u64::from(per_second));
+        let cost = (per_second > 0).then(|| Duration::from_secs(1) / per_second);
         let buckets = if cost.is_some() { BUCKETS } else { 0 };
         Self {
             cost,
-            buckets: (0..buckets).map(|_| AtomicU64::new(0)).collect(),
+            buckets: (0..buckets).map(|_| Meter::default()).collect(),
             // The addresses are the attacker's to choose: unseeded, they could all be aimed at one victim's bucket.
             hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
         }
@@ -40,21 +38,12 @@ impl StrangerBudget {
     /// Takes one answer out of the budget of `client`; false if it is used up.
     pub(super) fn take(&self, now: Duration, client: IpAddr) -> bool {
         let Some(cost) = self.cost else { return true };
-        let network = match client {
-            IpAddr::V4(ip) => u128::from(u32::from(ip)),
-            IpAddr::V6(ip) => u128::from(ip) >> 64 | 1 << 64,
-        };
-        let hash = self.hasher.hash_one(network);
+        let hash = self.hasher.hash_one(Subscriber::of(client));
         let Some(bucket) = usize::try_from(hash).ok().and_then(|hash| self.buckets.get(hash % BUCKETS))
         else {
             return false;
         };
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        let pay = |empty_at: u64| {
-            let next = empty_at.max(now) + cost;
-            (next <= now + SECOND).then_some(next)
-        };
-        bucket.fetch_update(Relaxed, Relaxed, pay).is_ok()
+        bucket.take(now, cost)
     }
 }
 

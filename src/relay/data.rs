@@ -22,6 +22,9 @@ impl Relay {
             return Action::Drop(Reason::NoChannel);
         };
         let (peer, from) = (channel.peer, allocation.relayed);
+        if !allocation.may_send(now.mono, message.payload.len()) {
+            return Action::Drop(Reason::Bandwidth);
+        }
         self.send_on(now, id, from, peer, message.payload)
     }
 
@@ -51,6 +54,9 @@ impl Relay {
         }
         let Ok(peer) = self.shared.peer(address) else { return Action::Drop(Reason::PeerDenied) };
         let from = allocation.relayed;
+        if !allocation.may_send(now.mono, payload.len()) {
+            return Action::Drop(Reason::Bandwidth);
+        }
         self.send_on(now, id, from, peer, payload)
     }
 
@@ -67,11 +73,14 @@ impl Relay {
         // Flow label and scope are no part of a transport address here.
         let source = SocketAddr::new(source.ip(), source.port());
         let channel = allocation.channel_to(now.mono, source);
-        // The gate let a channel's peer through when it was bound, and its rules stand. Only what lives on a relay port of
-        // our own may have changed since.
+        // The gate let a channel's peer through when it was bound, and its rules stand. What comes from a relay port of
+        // this server comes in memory: through a socket it can only be forged.
         let is_through = channel.is_some_and(|channel| !channel.peer.is_own_relay());
-        if !is_through && self.shared.peer(source).is_err() {
+        if !is_through && self.shared.peer(source).ok().is_none_or(Peer::is_own_relay) {
             return Action::Drop(Reason::PeerDenied);
+        }
+        if !allocation.may_receive(now.mono, length) {
+            return Action::Drop(Reason::Bandwidth);
         }
         let (five_tuple, channel) = (allocation.five_tuple, channel.map(|channel| channel.number));
         self.deliver(five_tuple, channel, source, Span { start: 0, end: length })
@@ -86,6 +95,9 @@ impl Relay {
         let Some(route) = route.as_ref() else { return Action::Drop(Reason::RelayGone) };
         if !route.permits(now.mono) {
             return Action::Drop(Reason::NoPermission);
+        }
+        if !route.may_receive(now.mono, payload.len()) {
+            return Action::Drop(Reason::Bandwidth);
         }
         let (five_tuple, channel) = (route.five_tuple, route.channel(now.mono, from));
         self.deliver(five_tuple, channel, from, payload)

@@ -20,6 +20,7 @@ mod channel_bind;
 mod create_permission;
 mod data;
 mod expiry;
+mod meter;
 mod nonce;
 mod policy;
 mod ports;
@@ -40,7 +41,9 @@ use stun::message::{CLASS_INDICATION, CLASS_REQUEST, METHOD_BINDING, METHOD_SEND
 
 use crate::clock::Now;
 use crate::random::Random;
-use crate::wire::{ChannelNumber, Encapsulation, Kind, Message, ParseError, Reply, Span, classify};
+use crate::wire::{
+    ChannelNumber, Encapsulation, ErrorCode, Kind, Message, ParseError, Reply, Span, classify,
+};
 
 pub use allocation::{
     CHANNEL_LIFETIME, CHANNEL_REST, DEFAULT_LIFETIME, MAX_ALLOCATION_AGE, MAX_CHANNELS, MAX_LIFETIME,
@@ -50,6 +53,7 @@ pub use policy::{Denied, Gate, Peer};
 pub use reason::Reason;
 pub use shared::{RelayAddress, Settings, Shared};
 
+use allocation::Allocation;
 use expiry::Wheel;
 use table::Table;
 
@@ -125,10 +129,10 @@ pub enum Answer {
     Binding,
     /// A TURN success response.
     Success,
-    /// An error response that asks for (other) credentials: 401 or 438.
+    /// A 401 to a request without credentials, or a 438: asks for them, as every client's first request is answered.
     Challenge,
-    /// Another error response.
-    Error,
+    /// An error response; 401 here means credentials that are wrong or expired.
+    Error(ErrorCode),
 }
 
 /// Rare work that leaves the core; see [`Relay::next_effect`].
@@ -262,15 +266,22 @@ impl Relay {
         self.table.len()
     }
 
-    /// Ends an allocation.
+    /// Ends an allocation. Its port is left to rest.
     fn end(&mut self, now: Now, id: AllocationId) {
-        let Some(allocation) = self.table.remove(id) else { return };
+        if let Some(allocation) = self.take_down(id) {
+            self.shared.give_back(now, &allocation);
+        }
+    }
+
+    /// Takes an allocation out of everything that is this shard's own.
+    fn take_down(&mut self, id: AllocationId) -> Option<Allocation> {
+        let allocation = self.table.remove(id)?;
         self.wheel.remove(id.slot as usize);
         for channel in allocation.channels.iter().filter(|channel| channel.announced) {
             self.effects.push_back(Effect::ChannelUnbound { allocation: id, number: channel.number });
         }
-        self.shared.give_back(now, &allocation);
         self.effects.push_back(Effect::CloseRelay { allocation: id });
+        Some(allocation)
     }
 
     /// Forgets what of an allocation is over, and sets its next deadline.

@@ -23,6 +23,8 @@ pub enum Reason {
     PeerDenied,
     /// To a relay address of this server whose allocation is gone.
     RelayGone,
+    /// Beyond the bandwidth of its allocation.
+    Bandwidth,
     /// A payload that does not fit into a message to the client.
     TooLong,
     /// From a stranger whose address has used up its answers of this second.
@@ -37,7 +39,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason with its label.
-    pub const ALL: [(Self, &'static str); 15] = [
+    pub const ALL: [(Self, &'static str); 16] = [
         (Self::NotTurn, "not_turn"),
         (Self::Malformed, "malformed"),
         (Self::BadFingerprint, "bad_fingerprint"),
@@ -48,6 +50,7 @@ impl Reason {
         (Self::NoPermission, "no_permission"),
         (Self::PeerDenied, "peer_denied"),
         (Self::RelayGone, "relay_gone"),
+        (Self::Bandwidth, "bandwidth"),
         (Self::TooLong, "too_long"),
         (Self::StrangerBudget, "stranger_budget"),
         (Self::Pending, "pending"),

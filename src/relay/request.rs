@@ -34,7 +34,7 @@ impl Relay {
         }
         if message.attributes().unknown_required().next().is_some() {
             unknown_attributes(message).finish(None, reply);
-            return Action::Reply { five_tuple, answer: Answer::Error };
+            return Action::Reply { five_tuple, answer: Answer::Error(ErrorCode::UnknownAttribute) };
         }
         write_binding_response(message.head(), five_tuple.client, reply);
         Action::Reply { five_tuple, answer: Answer::Binding }
@@ -89,8 +89,13 @@ impl Relay {
         let (response, answer) = match outcome {
             Ok(None) => return Action::Wait,
             Ok(Some(response)) => (response, Answer::Success),
-            Err(ErrorCode::UnknownAttribute) => (unknown_attributes(message), Answer::Error),
-            Err(error) => (Response::error(message.head(), error), Answer::Error),
+            Err(error) => {
+                let response = match error {
+                    ErrorCode::UnknownAttribute => unknown_attributes(message),
+                    _ => Response::error(message.head(), error),
+                };
+                (response, Answer::Error(error))
+            }
         };
         response.finish(Some(&key), reply);
         Action::Reply { five_tuple, answer }
@@ -108,15 +113,17 @@ impl Relay {
         if !self.shared.strangers.take(now.mono, five_tuple.client.ip()) {
             return Action::Drop(Reason::StrangerBudget);
         }
-        let response = Response::error(message.head(), refusal.error());
-        let (response, answer) = match refusal {
-            Refusal::BadRequest => (response, Answer::Error),
-            Refusal::Unauthenticated | Refusal::StaleNonce => {
-                let nonce = self.shared.nonces.issue(now, five_tuple.client);
-                (response.challenge(&self.shared.realm, &nonce), Answer::Challenge)
-            }
-        };
+        let error = refusal.error();
+        let mut response = Response::error(message.head(), error);
+        if refusal != Refusal::BadRequest {
+            let nonce = self.shared.nonces.issue(now, five_tuple.client);
+            response = response.challenge(&self.shared.realm, &nonce);
+        }
         response.finish(None, reply);
+        let answer = match refusal {
+            Refusal::NoCredentials | Refusal::StaleNonce => Answer::Challenge,
+            Refusal::BadRequest | Refusal::WrongCredentials => Answer::Error(error),
+        };
         Action::Reply { five_tuple, answer }
     }
 }

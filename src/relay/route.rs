@@ -8,16 +8,19 @@ use std::time::Duration;
 use arc_swap::{ArcSwapOption, Guard};
 
 use super::FiveTuple;
+use super::meter::Bandwidth;
 use crate::wire::ChannelNumber;
 
 /// An allocation as seen from the relay ports of the same server. Published anew whenever it changes, read without a
 /// lock for every datagram.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Route {
     /// Whose client.
     pub(super) five_tuple: FiveTuple,
     /// Until when this client permits peers at the server's own relay address; zero = never.
     pub(super) permitted_until: Duration,
+    /// Its cap, if there is one.
+    pub(super) bandwidth: Option<Arc<Bandwidth>>,
     /// The channels that it has bound to such peers.
     pub(super) channels: Box<[RouteChannel]>,
 }
@@ -34,6 +37,11 @@ impl Route {
     /// Whether the client takes datagrams from a relay port of this server.
     pub(super) fn permits(&self, now: Duration) -> bool {
         now < self.permitted_until
+    }
+
+    /// Whether its client may be sent so many bytes more.
+    pub(super) fn may_receive(&self, now: Duration, bytes: usize) -> bool {
+        self.bandwidth.as_deref().is_none_or(|cap| cap.to_client(now, bytes))
     }
 
     /// The channel on which it takes them from `peer`, if it has bound one.

@@ -9,6 +9,7 @@ use arc_swap::Guard;
 
 use super::allocation::Allocation;
 use super::budget::StrangerBudget;
+use super::meter::Bandwidth;
 use super::nonce::Nonces;
 use super::policy::{Denied, Gate, OwnRelay, Peer};
 use super::ports::{PortPool, PortRequest, TakenPort};
@@ -17,6 +18,7 @@ use super::route::{Route, Routes};
 use crate::clock::Now;
 use crate::credentials::Secrets;
 use crate::random::Random;
+use crate::subscriber::Subscriber;
 use crate::wire::{AddressFamily, ErrorCode};
 
 /// What a relay is told.
@@ -36,8 +38,12 @@ pub struct Settings {
     pub gate: Gate,
     /// Allocations of one name; 0 = no limit.
     pub allocations_per_user: u32,
+    /// Allocations of one client address (IPv6: /64), ports at rest and in reserve included; 0 = no limit.
+    pub allocations_per_address: u32,
     /// Allocations in total.
     pub allocations: u32,
+    /// Bytes of payload a second that an allocation may relay each way, a second's worth at once; 0 = no cap.
+    pub bandwidth_per_allocation: u64,
     /// Answers a second to strangers, for each address; 0 = no limit.
     pub unauthenticated_per_second: u32,
 }
@@ -60,6 +66,7 @@ pub struct Shared {
     pub(super) strangers: StrangerBudget,
     gate: Gate,
     quota: Quota,
+    bandwidth: u64,
     pools: Vec<Pool>,
 }
 
@@ -91,6 +98,7 @@ impl Shared {
     /// Shared by all shards that are given this very value.
     #[must_use]
     pub fn new(settings: Settings, seed: &[u8; 32]) -> Arc<Self> {
+        let quota = Quota::new(&settings);
         let Settings { realm, secrets, addresses, ports, port_rest, mut gate, .. } = settings;
         // What clients are told and what is bound are both the server's own, listed or not.
         gate.own.extend(addresses.iter().flat_map(|address| [address.bind, address.public]));
@@ -112,7 +120,8 @@ impl Shared {
                 Random::new(seed, "strangers").number(),
             ),
             gate,
-            quota: Quota::new(settings.allocations_per_user, settings.allocations),
+            quota,
+            bandwidth: settings.bandwidth_per_allocation,
             pools: addresses.into_iter().map(pool).collect(),
         })
     }
@@ -140,30 +149,41 @@ impl Shared {
         }
     }
 
-    /// Takes a port and counts it against the quota of `name`.
+    /// The cap of a new allocation.
+    pub(super) fn bandwidth(&self) -> Option<Arc<Bandwidth>> {
+        Bandwidth::new(self.bandwidth).map(Arc::new)
+    }
+
+    /// Takes a port and counts it against the quotas of `name` and of the client's address.
     pub(super) fn take(
         &self,
         now: Now,
         family: AddressFamily,
         request: PortRequest,
         name: &str,
+        client: IpAddr,
     ) -> Result<Taken, ErrorCode> {
         // A reservation names its port; the token is looked up in whichever pool has it.
         let mut pools = self.pools.iter().filter(|pool| {
             matches!(request, PortRequest::Reserved(_)) || AddressFamily::of(pool.address.bind) == family
         });
         let first = pools.next().ok_or(ErrorCode::AddressFamilyNotSupported)?;
-        self.quota.take(name)?;
+        let address = Subscriber::of(client);
+        self.quota.take(now.mono, name, address)?;
         let mut taken = first.take(now, request);
         while taken.is_none()
             && let Some(pool) = pools.next()
         {
             taken = pool.take(now, request);
         }
-        taken.ok_or_else(|| {
-            self.quota.give_back(name);
+        let taken = taken.ok_or_else(|| {
+            self.quota.give_back_unused(name, address);
             ErrorCode::InsufficientCapacity
-        })
+        })?;
+        if taken.reserved.is_some() {
+            self.quota.reserve(now.mono, address);
+        }
+        Ok(taken)
     }
 
     /// Takes another port for an allocation whose first choice another program has; that one rests meanwhile.
@@ -180,7 +200,17 @@ impl Shared {
             pool.routes.publish(allocation.relayed.port(), None);
             pool.give_back(now, allocation.relayed.port());
         }
-        self.quota.give_back(allocation.name());
+        let address = Subscriber::of(allocation.five_tuple.client.ip());
+        self.quota.give_back(now.mono, allocation.name(), address);
+    }
+
+    /// Takes back what an allocation held whose port was never bound, and so need not rest.
+    pub(super) fn give_back_unused(&self, allocation: &Allocation) {
+        if let Some(pool) = self.pool_of(allocation.relayed.ip()) {
+            pool.lock().give_back_unused(allocation.relayed.port());
+        }
+        let address = Subscriber::of(allocation.five_tuple.client.ip());
+        self.quota.give_back_unused(allocation.name(), address);
     }
 
     fn pool_of(&self, ip: IpAddr) -> Option<&Pool> {

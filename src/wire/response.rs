@@ -55,6 +55,22 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Every code, by its number.
+    pub const ALL: [(Self, &'static str); 12] = [
+        (Self::BadRequest, "400"),
+        (Self::Unauthenticated, "401"),
+        (Self::Forbidden, "403"),
+        (Self::UnknownAttribute, "420"),
+        (Self::AllocationMismatch, "437"),
+        (Self::StaleNonce, "438"),
+        (Self::AddressFamilyNotSupported, "440"),
+        (Self::WrongCredentials, "441"),
+        (Self::UnsupportedTransportProtocol, "442"),
+        (Self::PeerAddressFamilyMismatch, "443"),
+        (Self::AllocationQuotaReached, "486"),
+        (Self::InsufficientCapacity, "508"),
+    ];
+
     /// The number.
     #[must_use]
     pub const fn code(self) -> u16 {

@@ -4,6 +4,9 @@
 import "./scenarios/relayed.mjs";
 import "./scenarios/direct.mjs";
 import "./scenarios/leaving.mjs";
+import "./scenarios/recovery.mjs";
+import "./scenarios/devices.mjs";
+import "./scenarios/report.mjs";
 import "./scenarios/hostile.mjs";
 import "./scenarios/headers.mjs";
 import "./scenarios/keyboard.mjs";

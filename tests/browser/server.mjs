@@ -13,26 +13,28 @@ const BINARY = process.env.BYWAY ?? new URL("../../target/debug/byway", import.m
 const START_MS = 20_000;
 
 /** Loopback alone, and the defaults for everything else: what `cargo run` gives, on free ports. */
-const config = (allowedOrigins) => `
+const config = ({ udp = "127.0.0.1:0", http = "127.0.0.1:0", urls = [], allowedOrigins = [] }) => `
 realm = "byway.test"
 [listen]
-udp = ["127.0.0.1:0"]
-http = ["127.0.0.1:0"]
+udp = ["${udp}"]
+http = ["${http}"]
 admin = ["127.0.0.1:0"]
 [relay]
 addresses = ["127.0.0.1"]
 shards = 2
 [credentials]
 secrets = ["a-test-secret"]
+[ice]
+urls = ${JSON.stringify(urls)}
 [signaling]
 allowed_origins = ${JSON.stringify(allowedOrigins)}
 `;
 
-/** @param {{ allowedOrigins?: string[] }} [options] */
-export async function startServer({ allowedOrigins = [] } = {}) {
+/** @param {{ udp?: string, http?: string, urls?: string[], allowedOrigins?: string[] }} [options] */
+export async function startServer(options = {}) {
   const directory = await mkdtemp(join(tmpdir(), "byway-"));
   const file = join(directory, "turnserver.toml");
-  await writeFile(file, config(allowedOrigins));
+  await writeFile(file, config(options));
 
   const child = spawn(BINARY, ["--config", file, "serve"], {
     env: { ...process.env, NO_COLOR: "1" },
@@ -60,6 +62,8 @@ export async function startServer({ allowedOrigins = [] } = {}) {
   return {
     /** Where the page is. */
     origin: `http://${bound.http[0]}`,
+    /** Where it listens, for another one to take its place. */
+    listen: { udp: bound.udp[0], http: bound.http[0] },
     log,
     /** One series of /metrics by its full name. */
     async metric(series) {
@@ -68,6 +72,9 @@ export async function startServer({ allowedOrigins = [] } = {}) {
       if (!line) throw new Error(`no series ${series} in:\n${text}`);
       return Number(line.slice(series.length));
     },
+    /** As if every cable were pulled: its sockets stay, and nothing passes until `resume`. */
+    pause: () => child.kill("SIGSTOP"),
+    resume: () => child.kill("SIGCONT"),
     async stop() {
       child.kill("SIGKILL");
       await ended;
@@ -85,5 +92,5 @@ function parseListening(line) {
   if (lists === undefined) return null;
   const pairs = lists.split(/\s+/).map((list) => list.split("="));
   const bound = Object.fromEntries(pairs.map(([listener, addresses]) => [listener, (addresses ?? "").split(",")]));
-  return bound.http && bound.admin ? bound : null;
+  return bound.udp && bound.http && bound.admin ? bound : null;
 }

@@ -55,6 +55,19 @@ fn a_server_that_has_run_out_says_508_at_once() {
     nothing_is_lost(&mut server);
 }
 
+/// Clients that try again while there is no socket to be had must not use up the ports for the time after.
+#[test]
+fn a_port_that_was_never_bound_does_not_rest() {
+    let mut server = server([Bind::Fails(Exhausted); 100]);
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    for _ in 0..100 {
+        assert_eq!(client.refused(&mut server, &Request::allocate()), 508);
+    }
+    for n in 0..8 {
+        Client::allocated(&mut server, &format!("203.0.113.77:{}", 5000 + n), "all");
+    }
+}
+
 /// The neighbour of a port cannot be had elsewhere.
 #[test]
 fn an_even_port_or_a_reserved_one_has_no_substitute() {

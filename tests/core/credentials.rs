@@ -4,8 +4,10 @@ use stun::attributes::{
     ATTR_ERROR_CODE, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_REALM, ATTR_USERNAME, AttrType,
 };
 
-use super::support::{Client, REALM, Request, Response, SECRETS, Server, seconds};
+use super::support::{Client, REALM, Request, Response, SECRETS, Seen, Server, seconds};
 use byway::credentials::Secrets;
+use byway::relay::Answer;
+use byway::wire::ErrorCode;
 
 /// What a client with this username gets, whose password is right for it.
 fn asked_as(username: &str) -> Response {
@@ -16,6 +18,21 @@ fn asked_as(username: &str) -> Response {
     let response = client.ask(&mut server, &Request::allocate());
     assert_eq!(server.allocations(), usize::from(response.code() == 0));
     response
+}
+
+/// On the wire they are alike; the counters tell the client that has not sent any yet from the one that is refused.
+#[test]
+fn only_wrong_credentials_count_as_an_error() {
+    let mut server = Server::new();
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    let first = Request::allocate().encode([7; 12], None);
+    assert!(matches!(client.send(&mut server, &first), Seen::Reply(_, Answer::Challenge, _)));
+
+    client.learn_nonce(&mut server);
+    client.password = "guess".into();
+    let (wrong, _) = client.sign(&Request::allocate());
+    let refused = Answer::Error(ErrorCode::Unauthenticated);
+    assert!(matches!(client.send(&mut server, &wrong), Seen::Reply(_, answer, _) if answer == refused));
 }
 
 #[test]

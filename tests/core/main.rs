@@ -8,6 +8,7 @@ mod support;
 mod allocate;
 mod allocate_errors;
 mod allocation_expiry;
+mod bandwidth;
 mod bind_failure;
 mod binding;
 mod byte_ledger;

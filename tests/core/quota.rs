@@ -37,6 +37,25 @@ fn another_expiry_buys_nothing() {
     assert!(codes[2..].iter().all(|code| *code == 486));
 }
 
+/// Threats 10 and 16: nor do fresh names, and one client cannot put every port to rest by allocating and deleting.
+#[test]
+fn an_address_has_its_limit_and_pays_for_resting_ports() {
+    let mut server = Server::with(2, |settings| settings.allocations_per_address = 4);
+    let mut granted = 0;
+    for port in 1..=50 {
+        let mut client =
+            Client::on(port % 2, &server, &format!("203.0.113.9:{port}"), &format!("user{port}"));
+        if client.ask(&mut server, &Request::allocate()).code() == 0 {
+            granted += 1;
+            client.granted(&mut server, &Request::refresh(0));
+        }
+    }
+    assert_eq!(granted, 4);
+    Client::allocated(&mut server, "203.0.113.10:5000", "bob");
+    server.advance(seconds(121));
+    assert_eq!(allocate(&mut server, 51, "alice"), 0);
+}
+
 #[test]
 fn the_server_has_its_limit() {
     let mut server = server();

@@ -156,3 +156,12 @@ fn a_channel_bound_before_the_other_end_exists() {
     let seen = late.send_on(&mut server, 0x4001, b"hello");
     assert_eq!(seen, Seen::ToClient(early.address(), channel_data(0x4000, b"hello")));
 }
+
+/// The way through memory is the only one: at a relay socket, a source that is the other relay port is forged.
+#[test]
+fn what_claims_to_come_from_a_relay_port_through_a_socket_is_dropped() {
+    let mut pair = pair([0, 1], false);
+    pair.bind(0, 0x4000);
+    let [relayed, source] = pair.relayed;
+    assert_eq!(pair.server.peer_datagram(relayed, source, b"x"), Seen::Dropped(Reason::PeerDenied));
+}

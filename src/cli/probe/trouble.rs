@@ -92,7 +92,7 @@ impl Trouble {
             }
             Self::Code { code: 508, .. } => "wait until relay ports are free, or widen relay.ports",
             Self::Code { .. } | Self::Odd { .. } => {
-                "look into the server's log; RUST_LOG=debug shows this client's side"
+                "see byway_turn_errors at the server's /metrics; RUST_LOG=debug shows this client's side"
             }
             Self::Lost { .. } => {
                 "let UDP through to the relay ports (relay.ports) on the server's firewall and at its provider; \

@@ -10,25 +10,38 @@ import { call } from "../page.mjs";
 const SCREENSHOTS = new URL("../../../target/screenshots/", import.meta.url).pathname;
 await mkdir(SCREENSHOTS, { recursive: true });
 
-const SIZES = { phone: { width: 360, height: 740 }, desk: { width: 1280, height: 800 } };
+const SIZES = {
+  phone: { width: 360, height: 740 },
+  "lying phone": { width: 740, height: 360 },
+  desk: { width: 1280, height: 800 },
+};
 
 for (const [size, viewport] of Object.entries(SIZES)) {
   for (const colorScheme of ["light", "dark"]) {
-    test(`on a ${size} in ${colorScheme}, everything fits the width`, async (scenario) => {
-      const look = { viewport, colorScheme };
+    test(`on a ${size} in ${colorScheme}, everything fits`, async (scenario) => {
+      // Without animation a picture shows where they end.
+      const look = { viewport, colorScheme, reducedMotion: "reduce" };
       const landing = await open(scenario, "/", look);
       await fits(landing);
-      await landing.screenshot({ path: `${SCREENSHOTS}landing-${size}-${colorScheme}.png` });
+      await landing.screenshot({ path: `${SCREENSHOTS}landing-${size.replace(" ", "-")}-${colorScheme}.png` });
 
       const lobby = await open(scenario, `/?${new URLSearchParams({ room: room(scenario) })}`, look);
       await fits(lobby);
-      await lobby.screenshot({ path: `${SCREENSHOTS}lobby-${size}-${colorScheme}.png` });
+      await isInView(lobby, "#join");
+      await lobby.screenshot({ path: `${SCREENSHOTS}lobby-${size.replace(" ", "-")}-${colorScheme}.png` });
 
       const name = "Ada Lovelace, Countess of a rather long name indeed";
       const [first, second] = await call(scenario, `${room(scenario)}-call`, { ...look, name, relay: true });
       await videoFlows(first, second);
       await fits(first);
-      await first.screenshot({ path: `${SCREENSHOTS}call-${size}-${colorScheme}.png` });
+      await isInView(first, "#hangup");
+      await first.screenshot({ path: `${SCREENSHOTS}call-${size.replace(" ", "-")}-${colorScheme}.png` });
+      for (const count of [3, 5, 8]) {
+        await crowd(first, count);
+        await fits(first);
+        await isInView(first, "#hangup");
+        await first.screenshot({ path: `${SCREENSHOTS}call-of-${count}-${size.replace(" ", "-")}-${colorScheme}.png` });
+      }
     });
   }
 }
@@ -56,6 +69,26 @@ test("light and dark differ, and text stands out from its ground in both", async
   }
   assert.notEqual(grounds[0], grounds[1]);
 });
+
+/** Fills the call up to `count` people with copies of the one other: how many there are is all that matters here. */
+const crowd = (page, count) =>
+  page.evaluate((wanted) => {
+    const tiles = document.querySelector("#tiles");
+    const [one] = tiles.querySelectorAll(".peer");
+    while (tiles.children.length < wanted) {
+      const copy = one.cloneNode(true);
+      copy.querySelector("video").srcObject = one.querySelector("video").srcObject;
+      tiles.append(copy);
+    }
+    tiles.dataset.count = String(wanted);
+  }, count);
+
+/** What a person must be able to press is not below the fold. */
+async function isInView(page, selector) {
+  const { y, height } = await page.locator(selector).boundingBox();
+  const given = page.viewportSize().height;
+  assert.ok(y >= 0 && y + height <= given, `${selector} at ${y} to ${y + height} in a window of ${given}`);
+}
 
 /** No line of the page is wider than the window. */
 async function fits(page) {

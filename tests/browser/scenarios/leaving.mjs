@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { videoFlows } from "../connections.mjs";
-import { room } from "../lab.mjs";
+import { eventually, room, server } from "../lab.mjs";
 import { call, joined, peers, says } from "../page.mjs";
 
 test("who hangs up is gone for the other, and can come back", async (scenario) => {
@@ -31,4 +31,26 @@ test("who reloads the page is shown once", async (scenario) => {
   await peers(first, 0);
   await second.click("#join");
   await Promise.all([peers(first, 1), peers(second, 1)]);
+});
+
+test("coming and going again and again leaves nothing behind", async (scenario) => {
+  const [first, second] = await call(scenario, room(scenario), { relay: true });
+  for (let round = 0; round < 4; round += 1) {
+    await videoFlows(first, second);
+    if (round % 2) {
+      await second.reload();
+    } else {
+      await second.click("#hangup");
+    }
+    await peers(first, 0);
+    await second.click("#join");
+    await Promise.all([peers(first, 1), peers(second, 1)]);
+  }
+  await first.click("#hangup");
+  await second.click("#hangup");
+  for (const page of [first, second]) {
+    const states = await page.evaluate(() => window.connections.map(({ connectionState }) => connectionState));
+    assert.ok(states.every((state) => state === "closed"), String(states));
+  }
+  await eventually("no allocation left", async () => (await server.metric("byway_allocations")) === 0 || null);
 });

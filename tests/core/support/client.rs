@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use byway::credentials::Secrets;
-use byway::relay::{FiveTuple, ListenerId, Transport};
+use byway::relay::{Answer, FiveTuple, ListenerId, Transport};
 use stun::attributes::{ATTR_MESSAGE_INTEGRITY, ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
 use stun::integrity::MessageIntegrity;
 
@@ -153,10 +153,15 @@ impl Client {
     /// The server's answer to a request, checked to be one.
     pub(crate) fn answer(&self, server: &mut Server, datagram: &[u8], transaction: [u8; 12]) -> Response {
         match self.send(server, datagram) {
-            Seen::Reply(to, _, bytes) => {
+            Seen::Reply(to, answer, bytes) => {
                 assert_eq!(to, self.address());
                 let response = Response::read(&bytes);
                 assert_eq!(response.transaction(), transaction);
+                match answer {
+                    Answer::Binding | Answer::Success => assert_eq!(response.code(), 0),
+                    Answer::Challenge => assert!(matches!(response.code(), 401 | 438)),
+                    Answer::Error(error) => assert_eq!(response.code(), error.code()),
+                }
                 response
             }
             other => panic!("not answered: {other:?}"),

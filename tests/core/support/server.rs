@@ -84,6 +84,8 @@ impl Server {
                 ],
             },
             allocations_per_user: 0,
+            allocations_per_address: 0,
+            bandwidth_per_allocation: 0,
             allocations: 1000,
             unauthenticated_per_second: 0,
         };

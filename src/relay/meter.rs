@@ -1,0 +1,83 @@
+//! Rates, each in one word and without a lock.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// How much may go at once: a second's worth.
+const DEPTH: Duration = Duration::from_secs(1);
+
+/// A token bucket as a GCRA ("leaky bucket as a meter"): the nanosecond at which it will be full again.
+#[derive(Debug, Default)]
+pub(super) struct Meter(AtomicU64);
+
+impl Meter {
+    /// Takes what fills again in `cost`; false, and nothing is taken, if there is less.
+    pub(super) fn take(&self, now: Duration, cost: Duration) -> bool {
+        let (now, cost, depth) = (nanoseconds(now), nanoseconds(cost), nanoseconds(DEPTH));
+        let pay = |full_at: u64| {
+            let next = full_at.max(now).saturating_add(cost);
+            (next <= now.saturating_add(depth)).then_some(next)
+        };
+        self.0.fetch_update(Relaxed, Relaxed, pay).is_ok()
+    }
+}
+
+/// The bandwidth of one allocation, each way.
+#[derive(Debug)]
+pub(super) struct Bandwidth {
+    bytes_per_second: u64,
+    to_peers: Meter,
+    to_client: Meter,
+}
+
+impl Bandwidth {
+    /// `None` is no cap.
+    pub(super) fn new(bytes_per_second: u64) -> Option<Self> {
+        (bytes_per_second > 0).then(|| Self {
+            bytes_per_second,
+            to_peers: Meter::default(),
+            to_client: Meter::default(),
+        })
+    }
+
+    /// Takes so many bytes towards peers.
+    pub(super) fn to_peers(&self, now: Duration, bytes: usize) -> bool {
+        self.to_peers.take(now, self.cost(bytes))
+    }
+
+    /// Takes so many bytes towards the client.
+    pub(super) fn to_client(&self, now: Duration, bytes: usize) -> bool {
+        self.to_client.take(now, self.cost(bytes))
+    }
+
+    fn cost(&self, bytes: usize) -> Duration {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / self.bytes_per_second)
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_of_bandwidth_goes_at_once_and_the_rest_as_time_passes() {
+        let bandwidth = Bandwidth::new(10_000).unwrap();
+        let sent = |at: Duration| (0..100).filter(|_| bandwidth.to_peers(at, 1000)).count();
+        let start = Duration::from_secs(1000);
+        assert_eq!(sent(start), 10);
+        assert_eq!(sent(start + Duration::from_millis(99)), 0);
+        assert_eq!(sent(start + Duration::from_millis(100)), 1);
+        assert_eq!(sent(start + Duration::from_secs(60)), 10);
+        assert!(bandwidth.to_client(start, 1000), "each way has its own");
+    }
+
+    #[test]
+    fn zero_is_no_cap() {
+        assert!(Bandwidth::new(0).is_none());
+    }
+}

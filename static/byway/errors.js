@@ -1,0 +1,75 @@
+/** What can fail, in plain language. */
+
+/** A failure: `message` is for the person, `code` for the program. */
+export class BywayError extends Error {
+  /**
+   * @param {string} code
+   * @param {string} [message] Defaults to the sentence this module knows for the code.
+   * @param {ErrorOptions} [options]
+   */
+  constructor(code, message = SENTENCES[code] ?? `Something failed (${code}).`, options) {
+    super(message, options);
+    this.name = "BywayError";
+    this.code = code;
+  }
+}
+
+/**
+ * What the server refused, in our words where we have some, else in its own.
+ * @param {{ code: string, message?: string }} answer
+ */
+export const refusal = ({ code, message }) => new BywayError(code, SENTENCES[code] ?? message);
+
+/**
+ * The server's `bye`.
+ * @param {string} code
+ */
+export const farewell = (code) => new BywayError(code, SENTENCES.bye);
+
+/**
+ * A failed connection, with what is known of each relay. Of one that does not answer browsers often report nothing at
+ * all, so that silence counts as no answer where no relay was had.
+ *
+ * @param {string} code
+ * @param {import("./peer.js").Peer} peer
+ */
+export function connectionError(code, { name, connection, iceErrors }) {
+  const relays = (connection.getConfiguration().iceServers ?? [])
+    .flatMap(({ urls }) => urls)
+    .filter((url) => /^turns?:/.test(url));
+  const silent = !/ typ relay/.test(connection.localDescription?.sdp ?? "");
+  const reasons = relays.flatMap((url) => {
+    const refused = iceErrors.find((known) => known.url === url && known.code !== NO_ANSWER);
+    if (refused?.code === 401) return `The relay at ${url} refused the credentials.`;
+    if (refused) return `The relay at ${url} refused: ${refused.text || refused.code}.`;
+    return silent ? `The relay at ${url} did not answer.` : [];
+  });
+  // A function: in a name, `$&` is no pattern.
+  const sentence = SENTENCES[code].replace("{name}", () => name || "the other person");
+  return new BywayError(code, [sentence, ...reasons].join(" "));
+}
+
+/** What `icecandidateerror` calls a server that could not be reached. */
+const NO_ANSWER = 701;
+
+/** @type {Record<string, string>} */
+const SENTENCES = {
+  "insecure-page": "Browsers give camera and microphone only to pages opened over https:// or on localhost.",
+  "camera-denied": "The browser was not allowed to use camera and microphone.",
+  "no-camera": "No camera or microphone was found.",
+  "camera-busy": "The camera or microphone is in use by another program.",
+  "camera-failed": "Camera and microphone could not be opened.",
+  "server-unreachable": "The call server cannot be reached.",
+  "bad-room": "This cannot be the name of a room: it has to be 1 to 128 characters long.",
+  "bad-name": "This cannot be shown as a name: use up to 64 ordinary characters.",
+  "room-full": "This room is full.",
+  "too-many-rooms": "The call server has no place for another room right now.",
+  "rate-limited": "Too much was sent at once; the call server left some of it out.",
+  left: "The room was left before it was joined.",
+  bye: "The call server ended this call.",
+  "no-echo": "The other side did not echo in time.",
+  "connection-failed": "The connection to {name} failed; trying again.",
+  "connection-lost":
+    "No path to {name} works. Leave and join again; if it stays like this, one of you has to try another network.",
+  "relay-unreachable": "No relay can be used, so {name} cannot be reached through one.",
+};

@@ -1,0 +1,85 @@
+/** The WebSocket to the server: kept alive, opened again where it is lost. */
+
+/**
+ * What becomes of the connection.
+ * @typedef {object} Listener
+ * @property {() => void} opened Messages can be sent.
+ * @property {(message: any) => void} heard As the signaling protocol defines.
+ * @property {() => void} lost It will be opened again, unless `close` is called.
+ */
+
+/** One connection at a time. What is sent while there is none is dropped: who rejoins begins anew. */
+export class Signaling {
+  /** @type {URL} */ #url;
+  /** @type {Listener} */ #listener;
+  /** @type {WebSocket | null} */ #socket = null;
+  #attempts = 0;
+  #silent = false;
+  /** @type {ReturnType<typeof setInterval> | undefined} */ #heartbeat;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #retry;
+
+  /** @param {URL} url @param {Listener} listener */
+  constructor(url, listener) {
+    this.#url = url;
+    this.#listener = listener;
+    this.#open();
+  }
+
+  /** @param {object} message */
+  send(message) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  }
+
+  /** The server has let us in: should it be lost from here on, it is soon tried again. */
+  confirm() {
+    this.#attempts = 0;
+  }
+
+  /**
+   * Gives this connection up, to open another after a pause: ever longer ones, or the one the server asked for.
+   * @param {number} [pauseMs]
+   */
+  reopen(pauseMs = Math.min(LONGEST_PAUSE_MS, SHORTEST_PAUSE_MS * 2 ** this.#attempts)) {
+    this.close();
+    this.#attempts += 1;
+    // Jitter, so that a room does not come back all at once after a server restart.
+    this.#retry = setTimeout(() => this.#open(), pauseMs * (1 + Math.random()));
+    this.#listener.lost();
+  }
+
+  /** For good, unless by `reopen`. */
+  close() {
+    clearInterval(this.#heartbeat);
+    clearTimeout(this.#retry);
+    const socket = this.#socket;
+    this.#socket = null; // first: what the old one still has to say concerns nobody
+    socket?.close();
+  }
+
+  #open() {
+    const socket = new WebSocket(this.#url, "byway.v1");
+    const current = () => socket === this.#socket;
+    this.#socket = socket;
+    this.#silent = false;
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
+    socket.onopen = () => current() && this.#listener.opened();
+    socket.onmessage = ({ data }) => {
+      this.#silent = false;
+      if (current()) this.#listener.heard(JSON.parse(data));
+    };
+    // Where a content security policy forbids the server, Chromium tells only of the error.
+    socket.onerror = socket.onclose = () => current() && this.reopen();
+  }
+
+  /** A browser learns of a dead network path only by sending: two beats without any answer, and it is lost. */
+  #beat() {
+    if (this.#silent) return this.reopen();
+    this.#silent = true;
+    this.send({ type: "ping" });
+  }
+}
+
+/** Below the shortest idle time-out common among reverse proxies (60 s), with a beat to spare. */
+const HEARTBEAT_MS = 20_000;
+const SHORTEST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 15_000;

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { test } from "node:test";
+
+import { statistics, videoFlows } from "../connections.mjs";
+import { eventually, open, room } from "../lab.mjs";
+import { joined, lineReads, peers, says } from "../page.mjs";
+import { startServer } from "../server.mjs";
+
+/** A browser calls a path lost after some 5 s, and failed after some 15; the signaling waits 40 for an answer. */
+const LOSING_MS = 30_000;
+
+/** What a browser says of a server that is away. */
+const UNREACHABLE = /WebSocket connection to .* failed|ERR_CONNECTION_REFUSED/;
+
+test("a call outlives its server, and everyone is back when that is", async (scenario) => {
+  const first = await startServer();
+  scenario.after(() => first.stop().catch(() => {})); // stopped already, unless something failed before
+  const pages = await callOn(scenario, first, { tolerated: UNREACHABLE });
+  await videoFlows(...pages);
+
+  await first.stop();
+  await Promise.all(pages.map((page) => says(page, /out of reach/)));
+  await videoFlows(...pages);
+
+  const second = await startServer(first.listen);
+  scenario.after(() => second.stop());
+  await Promise.all(pages.map((page) => says(page, /is connected/)));
+  await videoFlows(...pages);
+  await Promise.all(pages.map((page) => peers(page, 1)));
+});
+
+test("a connection that fails comes back by an ICE restart", async (scenario) => {
+  const server = await startServer();
+  scenario.after(() => server.stop());
+  const pages = await callOn(scenario, server, { relay: true });
+  await videoFlows(...pages);
+  const before = await Promise.all(pages.map(usernameFragment));
+
+  server.pause();
+  await Promise.all(pages.map((page) => eventually("no path", async () => (await statistics(page)) === null || null, LOSING_MS)));
+  await Promise.all(pages.map((page) => says(page, /failed; trying again/)));
+  server.resume();
+  await lineReads(/^Relayed over UDP · \d/, ...pages);
+  await videoFlows(...pages);
+
+  const after = await Promise.all(pages.map(usernameFragment));
+  pages.forEach((_, index) => assert.notEqual(after[index], before[index]));
+  for (const page of pages) assert.equal(await page.evaluate(() => window.connections.length), 1);
+});
+
+test("a relay that does not answer is named, with what can be done", async (scenario) => {
+  const deaf = createSocket("udp4").bind(0, "127.0.0.1");
+  await once(deaf, "listening");
+  scenario.after(() => deaf.close());
+  const url = `turn:127.0.0.1:${deaf.address().port}?transport=udp`;
+  const server = await startServer({ urls: [url] });
+  scenario.after(() => server.stop());
+  const [page, other] = await callOn(scenario, server, { relay: true });
+  await says(page, /No relay can be used/);
+  const sentence = await page.locator("#status").innerText();
+  assert.ok(sentence.includes(`The relay at ${url} did not answer.`), sentence);
+  assert.match(sentence, /Switch .Force relay. off/);
+  assert.match(await page.locator(".peer .note").innerText(), /No relay can be used/);
+
+  // And doing so helps, once both do.
+  for (const each of [page, other]) await each.locator("label:has(#relay)").click();
+  await lineReads(/^Direct over UDP/, page, other);
+});
+
+/** Two people on a server of the scenario's own. */
+async function callOn(scenario, server, { relay = false, ...options } = {}) {
+  const query = new URLSearchParams({ room: room(scenario), ...(relay && { relay: "1" }) });
+  const pages = [];
+  for (let count = 0; count < 2; count += 1) {
+    const page = await open(scenario, `${server.origin}/?${query}`, options);
+    await page.click("#join");
+    await joined(page);
+    pages.push(page);
+  }
+  await Promise.all(pages.map((page) => peers(page, 1)));
+  return pages;
+}
+
+/** Another one after each ICE restart. */
+const usernameFragment = (page) =>
+  page.evaluate(() => /a=ice-ufrag:(\S+)/.exec(window.connections.at(-1).localDescription.sdp)[1]);
