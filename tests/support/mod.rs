@@ -60,13 +60,34 @@ impl Server {
 
     /// Starts a server of another configuration, and with more in its environment.
     pub(crate) fn start_with(config: &str, adjust: impl FnOnce(&mut Command)) -> Self {
+        Self::spawn(config, |file| {
+            let mut command = byway(file);
+            adjust(&mut command);
+            command
+        })
+    }
+
+    /// Starts a server that may hold so many file descriptors.
+    pub(crate) fn start_with_files(config: &str, files: u16) -> Self {
+        Self::spawn(config, |file| {
+            let mut shell = Command::new("sh");
+            shell.args([
+                "-c",
+                &format!("ulimit -n {files} && exec \"$0\" \"$@\""),
+                env!("CARGO_BIN_EXE_byway"),
+            ]);
+            clean(&mut shell, file);
+            shell
+        })
+    }
+
+    fn spawn(config: &str, command: impl FnOnce(&Path) -> Command) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let file = directory.path().join("turnserver.toml");
         std::fs::write(&file, config).expect("the configuration is written");
 
-        let mut command = byway(&file);
+        let mut command = command(&file);
         command.arg("serve").stderr(Stdio::piped());
-        adjust(&mut command);
         let mut child = command.spawn().expect("the binary starts");
 
         let log = Arc::new(Mutex::new(String::new()));
@@ -184,13 +205,17 @@ impl Bound {
 /// The binary under test with a configuration; neither the caller's log settings nor a service manager reach it.
 fn byway(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_byway"));
+    clean(&mut command, config);
+    command
+}
+
+fn clean(command: &mut Command, config: &Path) {
     command
         .arg("--config")
         .arg(config)
         .env_remove("NOTIFY_SOCKET")
         .env_remove("RUST_LOG")
         .env("NO_COLOR", "1");
-    command
 }
 
 /// Collects the log on a thread of its own, and tells where the server listens when it has said so.
