@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/signaling/", &["metrics", "clock", "config", "ice", "random"]),
     ("src/http/", &["signaling", "metrics", "clock", "ice", "random", "subscriber"]),
     // Labels come from closed sets, which the protocols own.
-    ("src/metrics.rs", &["relay::Reason", "signaling::protocol"]),
+    ("src/metrics.rs", &["relay::Reason", "wire::ErrorCode", "signaling::protocol"]),
     ("src/clock.rs", &[]),
     ("src/interfaces.rs", &[]),
     ("src/subscriber.rs", &[]),
