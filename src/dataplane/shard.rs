@@ -86,20 +86,23 @@ impl Shard {
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
         let mut alarm = Alarm { deadline: None, sleep: Box::pin(sleep(Duration::ZERO)) };
         loop {
-            // Only a poll that names nothing, with nothing left over, says that all is read: readiness is told once.
-            let mut is_quiet = false;
-            for _ in 0..ROUNDS {
+            let mut round = 0;
+            let (now, is_quiet) = loop {
+                round += 1;
                 poll.get_mut().poll(&mut events, Some(Duration::ZERO)).or_else(ignore_interrupt)?;
                 for event in &events {
                     core.make_ready(event.token().0, &mut ready);
                 }
-                if ready.is_empty() {
-                    is_quiet = true;
-                    break;
+                // One clock read for the whole round.
+                let now = core.clock.now();
+                core.serve_ready(now, &mut ready);
+                // The kernel has named all that was ready, and all of that has been read dry: whatever comes from now on
+                // makes the poll itself readable anew.
+                let is_quiet = ready.is_empty() && events.iter().count() < EVENTS;
+                if is_quiet || round == ROUNDS {
+                    break (now, is_quiet);
                 }
-                core.serve_ready(&mut ready);
-            }
-            let now = core.clock.now();
+            };
             core.expire(now);
             alarm.set(now, core.relay.next_deadline());
             tokio::select! {
@@ -161,9 +164,7 @@ impl Core {
     }
 
     /// Gives each ready socket one turn.
-    fn serve_ready(&mut self, ready: &mut VecDeque<usize>) {
-        // One clock read for the whole round.
-        let now = self.clock.now();
+    fn serve_ready(&mut self, now: Now, ready: &mut VecDeque<usize>) {
         for _ in 0..ready.len() {
             let Some(token) = ready.pop_front() else { return };
             let is_dry = self.serve_socket(now, token);
