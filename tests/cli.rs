@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use support::{Configuration, byway, password};
 
@@ -93,6 +93,21 @@ fn a_mistake_is_exit_2_with_file_line_caret_reason_and_remedy() {
             assert_eq!(stdout(&output), "", "{command:?}");
         }
     }
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let file = Configuration::new("");
+    let mut child = file
+        .command()
+        .arg("check")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
 }
 
 #[test]

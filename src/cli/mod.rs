@@ -105,6 +105,14 @@ impl Arguments {
 /// # Errors
 /// [`Error`].
 pub fn run(arguments: Arguments) -> Result<Outcome, Error> {
+    match command(arguments) {
+        // Whoever reads the answer, such as `head`, has read enough of it.
+        Err(Error::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::Done),
+        outcome => outcome,
+    }
+}
+
+fn command(arguments: Arguments) -> Result<Outcome, Error> {
     let file = match &arguments.command {
         // A user who probes another server need not be allowed to read this one's secrets.
         Some(Command::Probe(probe)) if arguments.config.is_none() && probe.is_self_contained() => None,

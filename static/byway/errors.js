@@ -40,8 +40,7 @@ export function connectionError(code, { name, connection, iceErrors }) {
   const silent = !/ typ relay/.test(connection.localDescription?.sdp ?? "");
   const reasons = relays.flatMap((url) => {
     const refused = iceErrors.find((known) => known.url === url && known.code !== NO_ANSWER);
-    if (refused?.code === 401) return `The relay at ${url} refused the credentials.`;
-    if (refused) return `The relay at ${url} refused: ${refused.text || refused.code}.`;
+    if (refused) return `The relay at ${url} refused ${REFUSED[refused.code] ?? "to serve"} (${refused.code}).`;
     return silent ? `The relay at ${url} did not answer.` : [];
   });
   // A function: in a name, `$&` is no pattern.
@@ -51,6 +50,16 @@ export function connectionError(code, { name, connection, iceErrors }) {
 
 /** What `icecandidateerror` calls a server that could not be reached. */
 const NO_ANSWER = 701;
+
+/**
+ * What a relay refused, by its code: the text that browsers add says no more than that it did.
+ * @type {Record<number, string>}
+ */
+const REFUSED = {
+  401: "the credentials",
+  486: "another connection of this user",
+  508: "because it has no place left",
+};
 
 /** @type {Record<string, string>} */
 const SENTENCES = {
