@@ -11,13 +11,13 @@ import { startServer } from "../server.mjs";
 /** A browser calls a path lost after some 5 s, and failed after some 15; the signaling waits 40 for an answer. */
 const LOSING_MS = 30_000;
 
-/** What a browser says of a server that is away. */
+/** What a browser says of a server that is away: within a scenario, or because it ends before the page does. */
 const UNREACHABLE = /WebSocket connection to .* failed|ERR_CONNECTION_REFUSED/;
 
 test("a call outlives its server, and everyone is back when that is", async (scenario) => {
   const first = await startServer();
   scenario.after(() => first.stop().catch(() => {})); // stopped already, unless something failed before
-  const pages = await callOn(scenario, first, { tolerated: UNREACHABLE });
+  const pages = await callOn(scenario, first);
   await videoFlows(...pages);
 
   await first.stop();
@@ -70,11 +70,11 @@ test("a relay that does not answer is named, with what can be done", async (scen
 });
 
 /** Two people on a server of the scenario's own. */
-async function callOn(scenario, server, { relay = false, ...options } = {}) {
+async function callOn(scenario, server, { relay = false } = {}) {
   const query = new URLSearchParams({ room: room(scenario), ...(relay && { relay: "1" }) });
   const pages = [];
   for (let count = 0; count < 2; count += 1) {
-    const page = await open(scenario, `${server.origin}/?${query}`, options);
+    const page = await open(scenario, `${server.origin}/?${query}`, { tolerated: UNREACHABLE });
     await page.click("#join");
     await joined(page);
     pages.push(page);
