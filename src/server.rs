@@ -86,6 +86,12 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         forget_ipv6(&mut config);
     }
     let sockets = Sockets::bind(&config)?;
+    let files = Files::shared_out(&sockets);
+    let relay_ports = config.relay.ports.len().saturating_mul(config.relay.addresses.len());
+    if (files.relays as usize) < relay_ports.min(config.quota.allocations as usize) {
+        tracing::info!("file descriptors for {} allocations at most; `ulimit -n` raises that", files.relays);
+    }
+    config.quota.allocations = config.quota.allocations.min(files.relays);
     let secrets = secrets(&config)?;
     let relays = relays(&config, &sockets, secrets.clone())?;
     let (relays, shards): (Vec<Relay>, Vec<Arc<ShardCounters>>) =
@@ -127,17 +133,18 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         let _ = stopping.wait_for(|stop| *stop).await;
     };
     let limits = Limits::default();
+    let with_at_most = |files: usize| Limits { connections: limits.connections.min(files), ..limits };
     let public = tokio::spawn(serve(
         sockets.http.listeners,
         public_router(site),
-        limits,
+        with_at_most(files.http),
         http_counters.clone(),
         stopped(stopping.clone()),
     ));
     let admin = tokio::spawn(serve(
         sockets.admin.listeners,
         admin_router(admin),
-        limits,
+        with_at_most(files.admin),
         http_counters,
         stopped(stopping),
     ));
@@ -231,6 +238,29 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(1024)?;
     TcpListener::from_std(socket.into())
+}
+
+/// How many file descriptors each part may hold. What one of them takes, the others would miss: a flood of connections
+/// would end in calls without a relay, and a flood of allocations in a server that cannot even say that it lives.
+struct Files {
+    relays: u32,
+    http: usize,
+    admin: usize,
+}
+
+impl Files {
+    /// From the limit of this process, with `sockets` bound.
+    fn shared_out(sockets: &Sockets) -> Self {
+        // Where it cannot be read, it is what every system has at least.
+        let limit = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (http, admin) = (limit / 4, limit / 16);
+        // A shard has its listeners, and two polls with what wakes them.
+        let shards = sockets.udp.len() * (sockets.udp_addresses.len() + 8);
+        let relays = limit - http - admin;
+        let relays = relays.saturating_sub(shards + 32);
+        Self { relays: u32::try_from(relays).unwrap_or(u32::MAX), http, admin }
+    }
 }
 
 /// The configured secrets, or one that lives as long as this process.

@@ -214,7 +214,10 @@ function run(call) {
     const ourChoice = error.code === "relay-unreachable" && !relay.disabled;
     const sentence = ourChoice ? `${error.message} Switch “Force relay” off to allow a direct path.` : error.message;
     say(sentence);
-    if (peer) shown.get(peer)?.setAttribute("data-trouble", sentence);
+    const tile = peer && shown.get(peer);
+    if (!tile) return;
+    tile.dataset.trouble = sentence;
+    drawTile(peer, tile);
   });
   call.addEventListener("signaling", () => {
     if (call.signaling === "lost") say("The call server is out of reach; trying again.");

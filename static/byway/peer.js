@@ -61,9 +61,11 @@ export class Peer extends Emitter {
     try {
       await new Promise((resolve, reject) => {
         this.#pings.set(nonce, () => resolve(undefined));
-        timer = setTimeout(() => reject(new BywayError("no-echo")), timeoutMs);
+        timer = setTimeout(reject, timeoutMs);
         this.#echo?.send(`ping ${nonce}`);
       });
+    } catch (cause) {
+      throw new BywayError("no-echo", undefined, { cause }); // too late, or not open
     } finally {
       clearTimeout(timer);
       this.#pings.delete(nonce);

@@ -7,6 +7,7 @@ import "./scenarios/leaving.mjs";
 import "./scenarios/recovery.mjs";
 import "./scenarios/devices.mjs";
 import "./scenarios/report.mjs";
+import "./scenarios/module.mjs";
 import "./scenarios/hostile.mjs";
 import "./scenarios/headers.mjs";
 import "./scenarios/keyboard.mjs";

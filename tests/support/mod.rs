@@ -67,8 +67,21 @@ impl Server {
     pub(crate) fn start_with(config: &str, adjust: impl FnOnce(&mut Command)) -> Self {
         let configuration = Configuration::new(config);
         let mut command = configuration.command();
-        command.arg("serve").stderr(Stdio::piped());
         adjust(&mut command);
+        Self::spawn(configuration, command)
+    }
+
+    /// Starts a server that may hold so many file descriptors.
+    pub(crate) fn start_with_files(config: &str, files: u16) -> Self {
+        let configuration = Configuration::new(config);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\""), BINARY, "--config"]);
+        clean(shell.arg(configuration.path()));
+        Self::spawn(configuration, shell)
+    }
+
+    fn spawn(configuration: Configuration, mut command: Command) -> Self {
+        command.arg("serve").stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
 
         let log = Arc::new(Mutex::new(String::new()));
@@ -204,15 +217,22 @@ impl Configuration {
     }
 }
 
-/// The binary under test. The caller's configuration, log settings and service manager do not reach it.
+const BINARY: &str = env!("CARGO_BIN_EXE_byway");
+
+/// The binary under test.
 pub(crate) fn byway() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_byway"));
+    let mut command = Command::new(BINARY);
+    clean(&mut command);
+    command
+}
+
+/// The caller's configuration, log settings and service manager do not reach it.
+fn clean(command: &mut Command) {
     command
         .env_remove("BYWAY_CONFIG")
         .env_remove("NOTIFY_SOCKET")
         .env_remove("RUST_LOG")
         .env("NO_COLOR", "1");
-    command
 }
 
 /// base64(HMAC-SHA1(secret, username)), computed without the code under test.

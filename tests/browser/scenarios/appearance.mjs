@@ -46,29 +46,45 @@ for (const [size, viewport] of Object.entries(SIZES)) {
   }
 }
 
+/** What is read, and what tells where one can write. */
+const READ = ["h1", ".lead", "#new-call", "#open-room label", "#room-name", "#join", "#copy", ".switch", ".note", ".name"];
+const EDGES = ["#room-name", "#name"];
+
 test("light and dark differ, and text stands out from its ground in both", async (scenario) => {
   const grounds = [];
   for (const colorScheme of ["light", "dark"]) {
     const page = await open(scenario, "/", { colorScheme });
-    const [ground, text] = await page.evaluate(() => {
-      const painter = document.createElement("canvas").getContext("2d");
-      // Whatever notation the style sheet uses: painted, then read back.
-      const channels = (color) => {
-        painter.fillStyle = color;
-        painter.fillRect(0, 0, 1, 1);
-        return [...painter.getImageData(0, 0, 1, 1).data.slice(0, 3)];
-      };
-      const opaque = [document.body, document.documentElement].map((element) => getComputedStyle(element).backgroundColor);
-      return [
-        channels(opaque.find((color) => color !== "rgba(0, 0, 0, 0)") ?? "white"),
-        channels(getComputedStyle(document.querySelector("h1")).color),
-      ];
-    });
-    assert.ok(contrast(ground, text) >= 4.5, `${colorScheme}: ${ground} under ${text}`);
-    grounds.push(String(ground));
+    const found = await page.evaluate(paint, { read: READ, edges: EDGES });
+    for (const { what, least, ground, figure } of found) {
+      assert.ok(contrast(ground, figure) >= least, `${what} in ${colorScheme}: ${figure} on ${ground}`);
+    }
+    grounds.push(String(found[0].ground));
   }
   assert.notEqual(grounds[0], grounds[1]);
 });
+
+/** Runs in the page: the colors of each element and of what lies under it. */
+function paint({ read, edges }) {
+  const painter = document.createElement("canvas").getContext("2d");
+  // Whatever notation the style sheet uses: painted, then read back.
+  const channels = (color) => {
+    painter.fillStyle = color;
+    painter.fillRect(0, 0, 1, 1);
+    return [...painter.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+  };
+  const ground = (element) => {
+    const { backgroundColor } = getComputedStyle(element);
+    return backgroundColor.startsWith("rgba") ? ground(element.parentElement) : channels(backgroundColor);
+  };
+  const look = (what, least, figure, under) => {
+    const element = document.querySelector(what);
+    return { what, least, ground: ground(under(element)), figure: channels(getComputedStyle(element)[figure]) };
+  };
+  return [
+    ...read.map((what) => look(what, 4.5, "color", (element) => element)),
+    ...edges.map((what) => look(what, 3, "borderTopColor", (element) => element.parentElement)),
+  ];
+}
 
 /** Fills the call up to `count` people with copies of the one other: how many there are is all that matters here. */
 const crowd = (page, count) =>

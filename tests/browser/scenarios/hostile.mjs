@@ -87,6 +87,10 @@ async function sendRubbish(room) {
     { description: 1 },
     { description: { type: "answer", sdp: "x" } },
     { description: { type: "offer", sdp: "v=0" } },
+    { epoch: "1", description: { type: "offer", sdp: "v=0" } },
+    { epoch: -1, candidate: null },
+    { epoch: 0.5, candidate: null },
+    { epoch: Number.MAX_VALUE, candidate: null },
     { candidate: 1 },
     { candidate: { candidate: "x".repeat(1000), sdpMid: "0" } },
   ];
