@@ -87,10 +87,6 @@ pub(super) struct ChannelBinding {
     pub(super) announced: bool,
 }
 
-/// There is no room for another permission: 508.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Full;
-
 /// Why a channel cannot be bound.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum BindRefused {
@@ -124,17 +120,13 @@ impl Allocation {
         self.permissions.len() + new.len() <= MAX_PERMISSIONS
     }
 
-    /// Begins or refreshes a permission.
-    pub(super) fn permit(&mut self, now: Duration, ip: IpAddr) -> Result<(), Full> {
+    /// Begins or refreshes a permission, for which [`Allocation::has_room_for`] has been asked.
+    pub(super) fn permit(&mut self, now: Duration, ip: IpAddr) {
         let until = now + PERMISSION_LIFETIME;
-        if let Some(permission) = self.permissions.iter_mut().find(|permission| permission.ip == ip) {
-            permission.until = until;
-        } else if self.permissions.len() < MAX_PERMISSIONS {
-            self.permissions.push(Permission { ip, until });
-        } else {
-            return Err(Full);
+        match self.permissions.iter_mut().find(|permission| permission.ip == ip) {
+            Some(permission) => permission.until = until,
+            None => self.permissions.push(Permission { ip, until }),
         }
-        Ok(())
     }
 
     /// Whether its client may send so many bytes more.

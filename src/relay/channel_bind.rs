@@ -27,7 +27,7 @@ impl Relay {
             BindRefused::Taken => ErrorCode::BadRequest,
             BindRefused::Full => ErrorCode::InsufficientCapacity,
         })?;
-        allocation.permit(now, address.ip()).map_err(|_| ErrorCode::InsufficientCapacity)?;
+        allocation.permit(now, address.ip());
         if is_new {
             self.effects.push_back(Effect::ChannelBound { allocation: id, number, peer });
         }

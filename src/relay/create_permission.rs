@@ -30,7 +30,7 @@ impl Relay {
             return Err(ErrorCode::InsufficientCapacity);
         }
         for &ip in &peers {
-            allocation.permit(request.now.mono, ip).map_err(|_| ErrorCode::InsufficientCapacity)?;
+            allocation.permit(request.now.mono, ip);
         }
         self.prune(request.now, id);
         self.publish(id);

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use super::allocation::Allocation;
 use super::{Action, AllocationId, FiveTuple, Peer, Reason, Relay};
 use crate::clock::Now;
 use crate::wire::{ChannelData, ChannelNumber, Encapsulation, Message, Span};
@@ -12,12 +13,9 @@ impl Relay {
     /// Section 12.6: ChannelData goes to the peer of its channel.
     pub(super) fn channel_data(&mut self, now: Now, five_tuple: FiveTuple, datagram: &[u8]) -> Action {
         let Some(message) = ChannelData::parse(datagram) else { return Action::Drop(Reason::Malformed) };
-        let Some((id, allocation)) = self.table.find(&five_tuple) else {
+        let Some((id, allocation)) = self.unexpired(now, &five_tuple) else {
             return Action::Drop(Reason::NoAllocation);
         };
-        if allocation.has_expired(now.mono) {
-            return Action::Drop(Reason::NoAllocation);
-        }
         let Some(channel) = allocation.channel(now.mono, message.number) else {
             return Action::Drop(Reason::NoChannel);
         };
@@ -35,12 +33,9 @@ impl Relay {
         five_tuple: FiveTuple,
         message: &Message<'_>,
     ) -> Action {
-        let Some((id, allocation)) = self.table.find(&five_tuple) else {
+        let Some((id, allocation)) = self.unexpired(now, &five_tuple) else {
             return Action::Drop(Reason::NoAllocation);
         };
-        if allocation.has_expired(now.mono) {
-            return Action::Drop(Reason::NoAllocation);
-        }
         let attributes = message.attributes();
         let (Ok(Some(address)), Some(payload)) = (attributes.peer_address(), attributes.data()) else {
             return Action::Drop(Reason::Malformed);
@@ -84,6 +79,11 @@ impl Relay {
         }
         let (five_tuple, channel) = (allocation.five_tuple, channel.map(|channel| channel.number));
         self.deliver(five_tuple, channel, source, Span { start: 0, end: length })
+    }
+
+    /// The allocation of a client, whatever the timer has not yet ended.
+    fn unexpired(&self, now: Now, five_tuple: &FiveTuple) -> Option<(AllocationId, &Allocation)> {
+        self.table.find(five_tuple).filter(|(_, allocation)| !allocation.has_expired(now.mono))
     }
 
     /// Out through the relay socket; or, to a relay port of this server, straight on to the client behind it.
