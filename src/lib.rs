@@ -51,7 +51,7 @@
 //! # What is absent
 //!
 //! TURN over TCP and TLS, batching and segmentation offload, join tokens and resumed signaling sessions. Their seams:
-//! [`relay::Transport`] and [`relay::ListenerId`] name more than UDP sockets, an [`relay::Action`] names spans rather than
+//! a [`relay::Link`] names more than UDP sockets, an [`relay::Action`] names spans rather than
 //! buffers, and headers are written into [`wire::HEADROOM`]. RFC 6062 (TCP allocations), RFC 7635 (OAuth) and DTLS are not
 //! spoken.
 

@@ -13,8 +13,7 @@ use std::sync::Arc;
 use byway::clock::Now;
 use byway::credentials::Secrets;
 use byway::relay::{
-    Action, AllocationId, Effect, FiveTuple, Gate, ListenerId, Relay, RelayAddress, Settings, Shared,
-    Transport,
+    Action, AllocationId, Effect, FiveTuple, Gate, Link, ListenerId, Relay, RelayAddress, Settings, Shared,
 };
 use byway::wire::{HEADROOM, Reply, Span, TAILROOM};
 use support::{Request, Response, at, channel_data, seconds};
@@ -74,7 +73,7 @@ struct Bare {
 }
 
 fn five_tuple(client: &str) -> FiveTuple {
-    FiveTuple { client: at(client), listener: ListenerId(0), transport: Transport::Udp }
+    FiveTuple { client: at(client), server: at("198.51.100.1:3478").ip(), link: Link::Udp(ListenerId(0)) }
 }
 
 impl Bare {

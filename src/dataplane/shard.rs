@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::sockets::{Listeners, bind_relay};
 use crate::clock::{Clock, Now};
 use crate::metrics::{Direction, ShardCounters};
 use crate::relay::{
-    Action, AllocationId, Answer, BindError, Effect, FiveTuple, ListenerId, Reason, Relay, Transport,
+    Action, AllocationId, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Reason, Relay,
 };
 use crate::wire::{HEADROOM, Reply, Span, TAILROOM};
 
@@ -57,7 +57,8 @@ impl Shard {
         let mut sockets = Vec::new();
         for (token, socket) in listeners.into_iter().enumerate() {
             poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(token), Interest::READABLE)?;
-            sockets.push(Some(Socket { socket, allocation: None, ready: false }));
+            let owner = Owner::Listener(socket.local_addr()?.ip());
+            sockets.push(Some(Socket { socket, owner, ready: false }));
         }
         let core = Core {
             listeners: sockets.len(),
@@ -148,10 +149,18 @@ struct Core {
 
 struct Socket {
     socket: UdpSocket,
-    /// Whose relay socket; none for a listener.
-    allocation: Option<AllocationId>,
+    owner: Owner,
     /// It is in the queue of ready sockets.
     ready: bool,
+}
+
+/// Whose datagrams a socket receives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// Clients', at this address.
+    Listener(IpAddr),
+    /// The peers' of an allocation.
+    Relay(AllocationId),
 }
 
 impl Core {
@@ -181,16 +190,15 @@ impl Core {
     /// Serves up to [`BURST`] datagrams; true when the socket is dry.
     fn serve_socket(&mut self, now: Now, token: usize) -> bool {
         for _ in 0..BURST {
-            let Some(Socket { socket, allocation, .. }) = self.sockets.get(token).and_then(Option::as_ref)
-            else {
+            let Some(Socket { socket, owner, .. }) = self.sockets.get(token).and_then(Option::as_ref) else {
                 return true;
             };
-            let allocation = *allocation;
+            let owner = *owner;
             let room = &mut self.buffer[HEADROOM..HEADROOM + MAX_DATAGRAM];
             match socket.recv_from(room) {
-                Ok((length, from)) => match allocation {
-                    Some(id) => self.serve_peer(now, id, from, length),
-                    None => self.serve_client(now, token, from, length),
+                Ok((length, from)) => match owner {
+                    Owner::Relay(id) => self.serve_peer(now, id, from, length),
+                    Owner::Listener(address) => self.serve_client(now, token, address, from, length),
                 },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 // An interrupt, or a pending error of the socket, which is cleared by being told.
@@ -200,12 +208,12 @@ impl Core {
         false
     }
 
-    fn serve_client(&mut self, now: Now, token: usize, from: SocketAddr, length: usize) {
+    fn serve_client(&mut self, now: Now, token: usize, server: IpAddr, from: SocketAddr, length: usize) {
         let listener =
             ListenerId(u16::try_from(token).expect("the configuration holds fewer than 2^16 listeners"));
         // A scope or a flow label is no part of a transport address: SocketAddr::new drops them.
         let client = SocketAddr::new(from.ip(), from.port());
-        let five_tuple = FiveTuple { client, listener, transport: Transport::Udp };
+        let five_tuple = FiveTuple { client, server, link: Link::Udp(listener) };
         let datagram = &self.buffer[HEADROOM..HEADROOM + length];
         let action = self.relay.client_datagram(now, five_tuple, datagram, &mut self.reply);
         self.act(action, Direction::BetweenClients);
@@ -287,7 +295,7 @@ impl Core {
         if self.sockets.len() <= token {
             self.sockets.resize_with(token + 1, || None);
         }
-        self.sockets[token] = Some(Socket { socket, allocation: Some(id), ready: false });
+        self.sockets[token] = Some(Socket { socket, owner: Owner::Relay(id), ready: false });
         Ok(())
     }
 
@@ -296,7 +304,7 @@ impl Core {
     fn close_relay(&mut self, id: AllocationId) {
         let token = self.token(id);
         if let Some(socket) = self.sockets.get_mut(token)
-            && socket.as_ref().is_some_and(|socket| socket.allocation == Some(id))
+            && socket.as_ref().is_some_and(|socket| socket.owner == Owner::Relay(id))
         {
             *socket = None;
         }
@@ -304,11 +312,12 @@ impl Core {
 
     fn relay_socket(&self, id: AllocationId) -> Option<&UdpSocket> {
         let socket = self.sockets.get(self.token(id))?.as_ref()?;
-        (socket.allocation == Some(id)).then_some(&socket.socket)
+        (socket.owner == Owner::Relay(id)).then_some(&socket.socket)
     }
 
     fn listener(&self, five_tuple: FiveTuple) -> Option<&UdpSocket> {
-        Some(&self.sockets.get(usize::from(five_tuple.listener.0))?.as_ref()?.socket)
+        let Link::Udp(ListenerId(index)) = five_tuple.link else { return None };
+        Some(&self.sockets.get(usize::from(index))?.as_ref()?.socket)
     }
 
     fn token(&self, id: AllocationId) -> usize {

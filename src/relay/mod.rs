@@ -33,7 +33,7 @@ mod shared;
 mod table;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,26 +57,39 @@ use allocation::Allocation;
 use expiry::Wheel;
 use table::Table;
 
-/// How a client talks to the server (RFC 8656 section 2.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// Datagrams.
-    Udp,
-}
-
-/// Which of the server's listeners, by its place in the configuration; the same on every shard.
+/// Which of the server's UDP listeners, by its place in the configuration; the same on every shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListenerId(pub u16);
+
+/// Names a connection of one shard; never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamId {
+    /// The shard it lives on.
+    pub shard: u16,
+    /// Its place there; places are used again.
+    pub slot: u32,
+    /// How often the shard has taken in a connection.
+    pub generation: u32,
+}
+
+/// What a client and the server talk over (RFC 8656 section 2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Link {
+    /// Datagrams, from and to this listener.
+    Udp(ListenerId),
+    /// A TCP or TLS connection. Its allocation ends with it.
+    Stream(StreamId),
+}
 
 /// Client address, server address and transport: what an allocation is known by (RFC 8656 section 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FiveTuple {
     /// The client's transport address, as the server sees it.
     pub client: SocketAddr,
-    /// The server's transport address.
-    pub listener: ListenerId,
-    /// The protocol between them.
-    pub transport: Transport,
+    /// The server's address that the client sent to. Its port is the listener's.
+    pub server: IpAddr,
+    /// What is between them.
+    pub link: Link,
 }
 
 /// Names an allocation of one shard; never used again for another.
@@ -258,6 +271,19 @@ impl Relay {
                 self.prune(now, id);
             }
         }
+    }
+
+    /// Ends the allocation of a connection that is no more (RFC 8656 section 3.1). Effects follow.
+    pub fn client_gone(&mut self, now: Now, five_tuple: FiveTuple) {
+        if let Some((id, _)) = self.table.find(&five_tuple) {
+            self.end(now, id);
+        }
+    }
+
+    /// Whether a client has an allocation, or is about to.
+    #[must_use]
+    pub fn serves(&self, now: Now, five_tuple: FiveTuple) -> bool {
+        self.table.find(&five_tuple).is_some_and(|(_, allocation)| !allocation.has_expired(now.mono))
     }
 
     /// How many allocations there are.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use byway::credentials::Secrets;
-use byway::relay::{Answer, FiveTuple, ListenerId, Transport};
+use byway::relay::{Answer, FiveTuple, Link, ListenerId};
 use stun::attributes::{ATTR_MESSAGE_INTEGRITY, ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
 use stun::integrity::MessageIntegrity;
 
@@ -31,7 +31,11 @@ impl Client {
         let credential = Secrets::new(&SECRETS).unwrap().issue(server.now, name, seconds(3600));
         Self {
             shard,
-            five_tuple: FiveTuple { client: at(address), listener: ListenerId(0), transport: Transport::Udp },
+            five_tuple: FiveTuple {
+                client: at(address),
+                server: at("198.51.100.1:3478").ip(),
+                link: Link::Udp(ListenerId(0)),
+            },
             username: credential.username,
             password: credential.password,
             nonce: Vec::new(),
