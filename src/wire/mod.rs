@@ -7,6 +7,7 @@
 mod attributes;
 mod binding;
 mod channel_data;
+mod framing;
 mod indication;
 mod message;
 mod response;
@@ -14,6 +15,7 @@ mod response;
 pub use attributes::{AddressFamily, AttributeError, Attributes, KNOWN_ATTRIBUTES};
 pub use binding::{BINDING_RESPONSE_MAX, write_binding_response};
 pub use channel_data::{ChannelData, ChannelNumber};
+pub use framing::{FRAME_MAX, NotTurn, frame_length, frame_padding};
 pub use indication::{Encapsulation, HEADROOM, TAILROOM};
 pub use message::{Attribute, Head, Integrity, IntegrityKey, Message, ParseError, TransactionId};
 pub use response::{ErrorCode, REPLY_MAX, Reply, Response};
