@@ -37,7 +37,7 @@ impl Algorithm {
     pub(super) fn allows(self, length: usize) -> bool {
         match self {
             Self::Sha1 => length == SHA1,
-            Self::Sha256 => (SHA256_MIN..=SHA256).contains(&length) && length % 4 == 0,
+            Self::Sha256 => (SHA256_MIN..=SHA256).contains(&length) && length.is_multiple_of(4),
         }
     }
 }
