@@ -55,6 +55,7 @@
 //! buffers, and headers are written into [`wire::HEADROOM`]. RFC 6062 (TCP allocations), RFC 7635 (OAuth) and DTLS are not
 //! spoken.
 
+pub mod admission;
 pub mod cli;
 pub mod clock;
 pub mod config;
