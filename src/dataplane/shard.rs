@@ -242,7 +242,7 @@ impl Core {
                     Err(reason) => self.counters.dropped(reason),
                 };
             }
-            Action::ToPeer { allocation, peer, payload } => {
+            Action::ToPeer { allocation, peer, payload, dont_fragment: _ } => {
                 let socket = self.relay_socket(allocation);
                 let datagram = &self.buffer[in_buffer(payload).range()];
                 (send(socket, datagram, peer.address()), Direction::ToPeer, payload.len())
@@ -329,6 +329,7 @@ impl Core {
             Answer::Binding => self.counters.bindings.add(1),
             Answer::Success => self.counters.successes.add(1),
             Answer::Challenge => self.counters.challenges.add(1),
+            Answer::Icmp => self.counters.icmp_errors.add(1),
             Answer::Error(code) => self.counters.refused(code),
         }
     }

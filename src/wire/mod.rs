@@ -8,6 +8,7 @@ mod attributes;
 mod binding;
 mod channel_data;
 mod framing;
+mod icmp;
 mod indication;
 mod message;
 mod response;
@@ -16,6 +17,7 @@ pub use attributes::{AddressFamily, AttributeError, Attributes, KNOWN_ATTRIBUTES
 pub use binding::{BINDING_RESPONSE_MAX, write_binding_response};
 pub use channel_data::{ChannelData, ChannelNumber};
 pub use framing::{FRAME_MAX, NotTurn, frame_length, frame_padding};
+pub use icmp::{Icmp, write_icmp_indication};
 pub use indication::{Encapsulation, HEADROOM, TAILROOM};
 pub use message::{Attribute, Head, Integrity, IntegrityKey, Message, ParseError, TransactionId};
 pub use response::{ErrorCode, REPLY_MAX, Reply, Response};
