@@ -11,6 +11,10 @@ use socket2::SockAddr;
 use super::control::{Control, ControlMessage};
 use super::options::{allow_fragments, forbid_fragments};
 
+/// The traffic class of what the server says itself, and of what came over a stream, whose bytes have no class of their
+/// own (RFC 8656 section 15): best effort, not ECN-capable.
+pub(super) const UNMARKED: u8 = 0;
+
 /// A datagram that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Received {
@@ -20,7 +24,7 @@ pub(super) struct Received {
     pub(super) from: SocketAddr,
     /// Its destination, if the socket tells.
     pub(super) to: Option<IpAddr>,
-    /// Its DSCP and ECN, if the socket tells, else zero.
+    /// Its DSCP and ECN, if the socket tells, else [`UNMARKED`].
     pub(super) traffic_class: u8,
 }
 
@@ -44,7 +48,7 @@ pub(super) struct Outgoing {
 pub(super) fn receive(socket: &UdpSocket, room: &mut [u8]) -> io::Result<Received> {
     let mut control = Control::new();
     let (length, from) = receive_message(socket, room, &mut control, 0)?;
-    let mut received = Received { length, from, to: None, traffic_class: 0 };
+    let mut received = Received { length, from, to: None, traffic_class: UNMARKED };
     for ControlMessage { level, kind, data } in control.messages() {
         match (level, kind, data) {
             (IPPROTO_IP, libc::IP_TOS, &[tos, ..]) => received.traffic_class = tos,
@@ -77,7 +81,7 @@ pub(super) fn send(socket: &UdpSocket, datagram: &[u8], outgoing: Outgoing) -> i
         push_source(&mut control, from, to);
     }
     // The default of the socket.
-    if traffic_class != 0 {
+    if traffic_class != UNMARKED {
         push_traffic_class(&mut control, traffic_class, to);
     }
     if !dont_fragment {
