@@ -298,7 +298,7 @@ pub enum StreamEnd {
     Garbage,
     /// Too long without an allocation.
     Idle,
-    /// It made room for another when file descriptors ran out.
+    /// It made room for another, as the oldest without an allocation when there was no place left.
     Shed,
 }
 

@@ -127,6 +127,7 @@ impl Shard {
                 }
             };
             core.expire(now);
+            let is_quiet = is_quiet && core.ready.is_empty();
             alarm.set(now, core.next_deadline());
             tokio::select! {
                 biased;

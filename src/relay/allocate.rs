@@ -50,7 +50,7 @@ impl Relay {
         let lifetime = granted_lifetime(attributes.lifetime()?);
 
         // 9. The quota counts by name, so that a fresh expiry in front of it buys nothing.
-        let username = request.client.username;
+        let username = &*request.client.username;
         let name = Username::parse(username).map_or("", |username| username.name);
         let client = request.five_tuple.client.ip();
         let taken = self.shared.take(request.now, family, port, name, client)?;

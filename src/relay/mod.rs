@@ -16,6 +16,7 @@ mod allocate;
 mod allocation;
 mod auth;
 mod budget;
+mod challenge;
 mod channel_bind;
 mod create_permission;
 mod data;

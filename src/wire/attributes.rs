@@ -5,22 +5,25 @@ use std::time::Duration;
 
 use stun::attributes::{
     ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_DONT_FRAGMENT, ATTR_ERROR_CODE, ATTR_EVEN_PORT, ATTR_LIFETIME,
-    ATTR_MAPPED_ADDRESS, ATTR_MESSAGE_INTEGRITY, ATTR_NONCE, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY,
-    ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USERNAME,
+    ATTR_MAPPED_ADDRESS, ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE,
+    ATTR_PASSWORD_ALGORITHM, ATTR_PASSWORD_ALGORITHMS, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY,
+    ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USER_HASH, ATTR_USERNAME,
     ATTR_XOR_PEER_ADDRESS, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
 };
 use stun::message::{MAGIC_COOKIE, MessageType};
 
 use super::channel_data::ChannelNumber;
+use super::long_term::PasswordAlgorithm;
 use super::message::{ATTRIBUTE_HEADER, Attribute, HEADER, TransactionId, split_attribute};
 use super::{Span, padded};
 
 /// The comprehension-required attributes that this server comprehends. Those of responses are among them: known but
 /// unexpected ones are ignored (RFC 8489 section 6.3).
-pub const KNOWN_ATTRIBUTES: [AttrType; 18] = [
+pub const KNOWN_ATTRIBUTES: [AttrType; 21] = [
     ATTR_MAPPED_ADDRESS,
     ATTR_USERNAME,
     ATTR_MESSAGE_INTEGRITY,
+    ATTR_MESSAGE_INTEGRITY_SHA256,
     ATTR_ERROR_CODE,
     ATTR_UNKNOWN_ATTRIBUTES,
     ATTR_CHANNEL_NUMBER,
@@ -29,6 +32,8 @@ pub const KNOWN_ATTRIBUTES: [AttrType; 18] = [
     ATTR_DATA,
     ATTR_REALM,
     ATTR_NONCE,
+    ATTR_PASSWORD_ALGORITHM,
+    ATTR_USER_HASH,
     ATTR_XOR_RELAYED_ADDRESS,
     ATTR_REQUESTED_ADDRESS_FAMILY,
     ATTR_EVEN_PORT,
@@ -115,6 +120,27 @@ impl<'a> Attributes<'a> {
     /// NONCE (section 14.10).
     pub fn nonce(&self) -> Option<&'a [u8]> {
         self.first(ATTR_NONCE)
+    }
+
+    /// USERHASH (section 14.4): [`super::userhash`] of the sender's username.
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn userhash(&self) -> Result<Option<[u8; 32]>, AttributeError> {
+        self.typed(ATTR_USER_HASH, |value| value.try_into().ok())
+    }
+
+    /// PASSWORD-ALGORITHMS, as a client sends back what it was offered (section 14.11).
+    pub fn password_algorithms(&self) -> Option<&'a [u8]> {
+        self.first(ATTR_PASSWORD_ALGORITHMS)
+    }
+
+    /// PASSWORD-ALGORITHM (section 14.12); one that is not spoken here is malformed, too.
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn password_algorithm(&self) -> Result<Option<PasswordAlgorithm>, AttributeError> {
+        self.typed(ATTR_PASSWORD_ALGORITHM, PasswordAlgorithm::parse)
     }
 
     /// LIFETIME, in whole seconds (RFC 8656 section 18.2).
