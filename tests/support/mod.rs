@@ -29,6 +29,7 @@ pub(crate) const CONFIG: &str = r#"
 realm = "byway.test"
 [listen]
 udp = ["127.0.0.1:0", "[::1]:0"]
+tcp = ["127.0.0.1:0", "[::1]:0"]
 http = ["127.0.0.1:0"]
 admin = ["127.0.0.1:0"]
 [relay]
@@ -134,6 +135,34 @@ impl Server {
         let value = value.unwrap_or_else(|| panic!("no series {series} in:\n{body}"));
         value.parse().unwrap_or_else(|_| panic!("{series} is {value}, not a count"))
     }
+
+    /// Waits until a gauge has this value.
+    pub(crate) fn until(&self, series: &str, value: u64) {
+        let clock = byway::clock::Clock::start();
+        while self.metric(series) != value {
+            let waited = clock.now().mono;
+            assert!(waited < PATIENCE, "{series} is {} and not {value}", self.metric(series));
+        }
+    }
+
+    /// From now on the process may have only so many file descriptors more.
+    pub(crate) fn leave_descriptors(&self, more: usize) {
+        let process = self.child.id();
+        let held = std::fs::read_dir(format!("/proc/{process}/fd")).expect("it lives").count();
+        let limit = format!("--nofile={}", held + more);
+        // Of util-linux, an essential package.
+        let set = Command::new("prlimit").args(["--pid", &process.to_string(), &limit]).status();
+        assert!(set.expect("`prlimit` starts").success());
+    }
+
+    /// Bytes of memory that the process has in use.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it lives");
+        let resident =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says it");
+        let kibibytes = resident.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
+        kibibytes * 1024
+    }
 }
 
 impl Drop for Server {
@@ -147,11 +176,13 @@ impl Drop for Server {
 }
 
 /// Where a server listens, taken from the line it logs once every socket is bound:
-/// `listening udp=127.0.0.1:40001,[::1]:40002 http=127.0.0.1:40003 admin=127.0.0.1:40004`.
+/// `listening udp=127.0.0.1:40001,[::1]:40002 tcp=127.0.0.1:40005 http=127.0.0.1:40003 admin=127.0.0.1:40004`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bound {
     /// STUN and TURN over UDP.
     pub(crate) udp: Vec<SocketAddr>,
+    /// STUN and TURN over TCP.
+    pub(crate) tcp: Vec<SocketAddr>,
     /// The page, `/ice` and `/ws`.
     pub(crate) http: Vec<SocketAddr>,
     /// `/metrics` and `/healthz`.
@@ -168,6 +199,7 @@ impl Bound {
                 || addresses.split(',').map(|address| address.parse().ok()).collect::<Option<_>>();
             match listener {
                 "udp" => bound.udp = addresses()?,
+                "tcp" => bound.tcp = addresses()?,
                 "http" => bound.http = addresses()?,
                 "admin" => bound.admin = addresses()?,
                 // What else the line tells, such as the relay's ports, no test needs.
@@ -180,6 +212,11 @@ impl Bound {
     /// The UDP listener of IPv4.
     pub(crate) fn udp_v4(&self) -> SocketAddr {
         *self.udp.iter().find(|address| address.is_ipv4()).expect("an IPv4 listener")
+    }
+
+    /// The TCP listener of IPv4.
+    pub(crate) fn tcp_v4(&self) -> SocketAddr {
+        *self.tcp.iter().find(|address| address.is_ipv4()).expect("an IPv4 listener")
     }
 
     /// The UDP listener of IPv6.
