@@ -13,9 +13,10 @@ use std::sync::Arc;
 use byway::clock::Now;
 use byway::credentials::Secrets;
 use byway::relay::{
-    Action, AllocationId, Effect, FiveTuple, Gate, Link, ListenerId, Relay, RelayAddress, Settings, Shared,
+    Action, AllocationId, Effect, FiveTuple, Gate, Link, ListenerId, Relay, RelayAddress, RelayId, Settings,
+    Shared,
 };
-use byway::wire::{HEADROOM, Reply, Span, TAILROOM};
+use byway::wire::{AddressFamily, HEADROOM, Reply, Span, TAILROOM};
 use support::{Request, Response, at, channel_data, seconds};
 
 /// Counts what this thread asks of the system's allocator.
@@ -121,8 +122,8 @@ impl Bare {
         let relay = &mut self.shards[shard];
         relay.client_datagram(NOW, five_tuple, &datagram, &mut self.reply);
         while let Some(effect) = relay.next_effect() {
-            if let Effect::BindRelay { allocation, .. } = effect {
-                relay.relay_bound(NOW, allocation, Ok(()), &mut self.reply);
+            if let Effect::BindRelay { relay: bound, .. } = effect {
+                relay.relay_bound(NOW, bound, Ok(()), &mut self.reply);
             }
         }
         Response::read(self.reply.as_bytes())
@@ -174,10 +175,11 @@ fn to_a_peer_outside() {
 fn from_a_peer_outside() {
     let mut bare = Bare::new();
     bare.prepare(0, "203.0.113.9:5000", &["8.8.8.8:53", "8.8.4.4:53"]);
-    let id = AllocationId { slot: 0, generation: 1 };
+    let allocation = AllocationId { slot: 0, generation: 1 };
+    let relay = RelayId { allocation, family: AddressFamily::V4 };
     let mut buffer = vec![0; HEADROOM + 1200 + TAILROOM];
     for source in [at("8.8.8.8:53"), at("8.8.4.4:53")] {
-        assert_eq!(calls(|| wrap(&mut buffer, bare.shards[0].peer_datagram(NOW, id, source, 1200))), 0);
+        assert_eq!(calls(|| wrap(&mut buffer, bare.shards[0].peer_datagram(NOW, relay, source, 1200))), 0);
     }
 }
 

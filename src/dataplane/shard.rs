@@ -18,10 +18,8 @@ use tokio::time::{Sleep, sleep};
 use super::sockets::{Listeners, bind_relay};
 use crate::clock::{Clock, Now};
 use crate::metrics::{Direction, ShardCounters};
-use crate::relay::{
-    Action, AllocationId, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Reason, Relay,
-};
-use crate::wire::{HEADROOM, Reply, Span, TAILROOM};
+use crate::relay::{Action, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Reason, Relay, RelayId};
+use crate::wire::{AddressFamily, HEADROOM, Reply, Span, TAILROOM};
 
 /// Datagrams that one socket may have served before it is the next one's turn: one greedy flow delays the others by
 /// this many, however much it sends.
@@ -136,7 +134,7 @@ impl Alarm {
 /// Everything that a datagram touches.
 struct Core {
     relay: Relay,
-    /// The listeners, then the relay sockets by the slots of their allocations.
+    /// The listeners, then the relay sockets by the slots of their allocations, IPv4 and IPv6 beside each other.
     sockets: Vec<Option<Socket>>,
     listeners: usize,
     registry: mio::Registry,
@@ -160,7 +158,7 @@ enum Owner {
     /// Clients', at this address.
     Listener(IpAddr),
     /// The peers' of an allocation.
-    Relay(AllocationId),
+    Relay(RelayId),
 }
 
 impl Core {
@@ -220,7 +218,7 @@ impl Core {
         self.take_effects(now);
     }
 
-    fn serve_peer(&mut self, now: Now, id: AllocationId, from: SocketAddr, length: usize) {
+    fn serve_peer(&mut self, now: Now, id: RelayId, from: SocketAddr, length: usize) {
         let action = self.relay.peer_datagram(now, id, from, length);
         self.act(action, Direction::ToClient);
     }
@@ -242,8 +240,8 @@ impl Core {
                     Err(reason) => self.counters.dropped(reason),
                 };
             }
-            Action::ToPeer { allocation, peer, payload } => {
-                let socket = self.relay_socket(allocation);
+            Action::ToPeer { relay, peer, payload } => {
+                let socket = self.relay_socket(relay);
                 let datagram = &self.buffer[in_buffer(payload).range()];
                 (send(socket, datagram, peer.address()), Direction::ToPeer, payload.len())
             }
@@ -266,15 +264,15 @@ impl Core {
     fn take_effects(&mut self, now: Now) {
         while let Some(effect) = self.relay.next_effect() {
             match effect {
-                Effect::BindRelay { allocation, address } => {
-                    let bound = self.open_relay(allocation, address);
-                    let action = self.relay.relay_bound(now, allocation, bound, &mut self.reply);
+                Effect::BindRelay { relay, address } => {
+                    let bound = self.open_relay(relay, address);
+                    let action = self.relay.relay_bound(now, relay, bound, &mut self.reply);
                     self.act(action, Direction::ToClient);
-                    if bound.is_ok() {
+                    if matches!(action, Action::Reply { answer: Answer::Success, .. }) {
                         self.counters.allocations_granted.add(1);
                     }
                 }
-                Effect::CloseRelay { allocation } => self.close_relay(allocation),
+                Effect::CloseRelay { relay } => self.close_relay(relay),
                 Effect::ChannelBound { .. } => self.counters.channels.add(1),
                 Effect::ChannelUnbound { .. } => self.counters.channels.subtract(1),
             }
@@ -282,7 +280,7 @@ impl Core {
         }
     }
 
-    fn open_relay(&mut self, id: AllocationId, address: SocketAddr) -> Result<(), BindError> {
+    fn open_relay(&mut self, id: RelayId, address: SocketAddr) -> Result<(), BindError> {
         let token = self.token(id);
         let opened = bind_relay(address).and_then(|socket| {
             self.registry.register(&mut SourceFd(&socket.as_raw_fd()), Token(token), Interest::READABLE)?;
@@ -301,7 +299,7 @@ impl Core {
 
     /// Closing a socket takes it off the poll, too. One that was never opened, or whose slot is another's by now, is
     /// left alone.
-    fn close_relay(&mut self, id: AllocationId) {
+    fn close_relay(&mut self, id: RelayId) {
         let token = self.token(id);
         if let Some(socket) = self.sockets.get_mut(token)
             && socket.as_ref().is_some_and(|socket| socket.owner == Owner::Relay(id))
@@ -310,7 +308,7 @@ impl Core {
         }
     }
 
-    fn relay_socket(&self, id: AllocationId) -> Option<&UdpSocket> {
+    fn relay_socket(&self, id: RelayId) -> Option<&UdpSocket> {
         let socket = self.sockets.get(self.token(id))?.as_ref()?;
         (socket.owner == Owner::Relay(id)).then_some(&socket.socket)
     }
@@ -320,8 +318,8 @@ impl Core {
         Some(&self.sockets.get(usize::from(index))?.as_ref()?.socket)
     }
 
-    fn token(&self, id: AllocationId) -> usize {
-        self.listeners + id.slot as usize
+    fn token(&self, id: RelayId) -> usize {
+        self.listeners + 2 * id.allocation.slot as usize + usize::from(id.family == AddressFamily::V6)
     }
 
     fn count_answer(&self, answer: Answer) {

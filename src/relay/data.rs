@@ -5,9 +5,9 @@
 use std::net::SocketAddr;
 
 use super::allocation::Allocation;
-use super::{Action, AllocationId, FiveTuple, Peer, Reason, Relay};
+use super::{Action, AllocationId, FiveTuple, Peer, Reason, Relay, RelayId};
 use crate::clock::Now;
-use crate::wire::{ChannelData, ChannelNumber, Encapsulation, Message, Span};
+use crate::wire::{AddressFamily, ChannelData, ChannelNumber, Encapsulation, Message, Span};
 
 impl Relay {
     /// Section 12.6: ChannelData goes to the peer of its channel.
@@ -19,7 +19,10 @@ impl Relay {
         let Some(channel) = allocation.channel(now.mono, message.number) else {
             return Action::Drop(Reason::NoChannel);
         };
-        let (peer, from) = (channel.peer, allocation.relayed);
+        let peer = channel.peer;
+        let Some(from) = allocation.relayed_towards(now.mono, peer.address().ip()) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
         if !allocation.may_send(now.mono, message.payload.len()) {
             return Action::Drop(Reason::Bandwidth);
         }
@@ -48,18 +51,23 @@ impl Relay {
             return Action::Drop(Reason::NoPermission);
         }
         let Ok(peer) = self.shared.peer(address) else { return Action::Drop(Reason::PeerDenied) };
-        let from = allocation.relayed;
+        let Some(from) = allocation.relayed_towards(now.mono, address.ip()) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
         if !allocation.may_send(now.mono, payload.len()) {
             return Action::Drop(Reason::Bandwidth);
         }
         self.send_on(now, id, from, peer, payload)
     }
 
-    /// Takes in a datagram of `length` bytes from a peer, at the relay socket of an allocation. What is permitted goes
-    /// to the client, on a channel if one is bound (sections 11.3 and 12.7).
-    pub fn peer_datagram(&mut self, now: Now, id: AllocationId, source: SocketAddr, length: usize) -> Action {
-        let Some(allocation) = self.table.get(id) else { return Action::Drop(Reason::NoAllocation) };
-        if !allocation.live || allocation.has_expired(now.mono) {
+    /// Takes in a datagram of `length` bytes from a peer, at a relay socket. What is permitted goes to the client, on a
+    /// channel if one is bound (sections 11.3 and 12.7).
+    pub fn peer_datagram(&mut self, now: Now, relay: RelayId, source: SocketAddr, length: usize) -> Action {
+        let Some(allocation) = self.table.get(relay.allocation) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
+        let relayed = allocation.relayed.get(relay.family);
+        if !allocation.live || relayed.is_none_or(|relayed| relayed.has_expired(now.mono)) {
             return Action::Drop(Reason::NoAllocation);
         }
         if !allocation.permits(now.mono, source.ip()) {
@@ -89,7 +97,8 @@ impl Relay {
     /// Out through the relay socket; or, to a relay port of this server, straight on to the client behind it.
     fn send_on(&mut self, now: Now, id: AllocationId, from: SocketAddr, peer: Peer, payload: Span) -> Action {
         if !peer.is_own_relay() {
-            return Action::ToPeer { allocation: id, peer, payload };
+            let relay = RelayId { allocation: id, family: AddressFamily::of(from.ip()) };
+            return Action::ToPeer { relay, peer, payload };
         }
         let Some(route) = self.shared.route(peer.address()) else { return Action::Drop(Reason::RelayGone) };
         let Some(route) = route.as_ref() else { return Action::Drop(Reason::RelayGone) };

@@ -56,11 +56,11 @@ impl Relay {
             // RFC 8489 section 6.3: a method that is not spoken here is discarded.
             _ => return Action::Drop(Reason::Unexpected),
         };
-        let mut found = self.table.find(&five_tuple);
-        if let Some((id, _)) = found.filter(|(_, allocation)| allocation.has_expired(now.mono)) {
-            self.end(now, id);
-            found = None;
+        // First, so that whatever is over is not there for the request, and is said to be: the timer may be late.
+        if let Some((id, _)) = self.table.find(&five_tuple) {
+            self.prune(now, id);
         }
+        let found = self.table.find(&five_tuple);
         let allocation = found.map(|(_, allocation)| allocation);
         let client = match authenticate(&self.shared, now, five_tuple.client, message, allocation) {
             Ok(client) => client,

@@ -15,6 +15,10 @@ use super::channel_data::ChannelNumber;
 use super::message::{ATTRIBUTE_HEADER, Attribute, HEADER, TransactionId, split_attribute};
 use super::{Span, padded};
 
+/// ADDITIONAL-ADDRESS-FAMILY and ADDRESS-ERROR-CODE (RFC 8656 sections 18.11 and 18.12), which the `stun` crate lacks.
+const ATTR_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
+pub(super) const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
+
 /// The comprehension-required attributes that this server comprehends. Those of responses are among them: known but
 /// unexpected ones are ignored (RFC 8489 section 6.3). DONT-FRAGMENT is absent on purpose: a server that cannot honour it
 /// says 420 (RFC 8656 section 7.2).
@@ -44,7 +48,7 @@ pub const KNOWN_ATTRIBUTES: [AttrType; 17] = [
 pub struct AttributeError(pub u16);
 
 /// An address family as attributes spell it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AddressFamily {
     /// 0x01
     V4,
@@ -53,6 +57,9 @@ pub enum AddressFamily {
 }
 
 impl AddressFamily {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
+
     /// The family of an address.
     #[must_use]
     pub fn of(ip: IpAddr) -> Self {
@@ -60,10 +67,13 @@ impl AddressFamily {
     }
 
     fn parse(byte: u8) -> Option<Self> {
-        match byte {
-            1 => Some(Self::V4),
-            2 => Some(Self::V6),
-            _ => None,
+        Self::ALL.into_iter().find(|family| family.number() == byte)
+    }
+
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Self::V4 => 1,
+            Self::V6 => 2,
         }
     }
 }
@@ -143,10 +153,15 @@ impl<'a> Attributes<'a> {
     /// # Errors
     /// [`AttributeError`]
     pub fn requested_address_family(&self) -> Result<Option<Option<AddressFamily>>, AttributeError> {
-        self.typed(ATTR_REQUESTED_ADDRESS_FAMILY, |value| match value {
-            &[family, _, _, _] => Some(AddressFamily::parse(family)),
-            _ => None,
-        })
+        self.typed(ATTR_REQUESTED_ADDRESS_FAMILY, address_family)
+    }
+
+    /// ADDITIONAL-ADDRESS-FAMILY (section 18.11), of the same form.
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn additional_address_family(&self) -> Result<Option<Option<AddressFamily>>, AttributeError> {
+        self.typed(ATTR_ADDITIONAL_ADDRESS_FAMILY, address_family)
     }
 
     /// EVEN-PORT (section 18.7): whether the next higher port is to be held in reserve, too.
@@ -215,6 +230,15 @@ impl<'a> Attributes<'a> {
         read: impl FnOnce(&'a [u8]) -> Option<T>,
     ) -> Result<Option<T>, AttributeError> {
         self.first(kind).map(|value| read(value).ok_or(AttributeError(kind.0))).transpose()
+    }
+}
+
+/// Reads a REQUESTED-ADDRESS-FAMILY or its like: the inner `None` is a family that does not exist.
+#[expect(clippy::option_option, reason = "the outer one is the form, the inner one the value")]
+fn address_family(value: &[u8]) -> Option<Option<AddressFamily>> {
+    match value {
+        &[family, _, _, _] => Some(AddressFamily::parse(family)),
+        _ => None,
     }
 }
 

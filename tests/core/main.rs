@@ -18,6 +18,8 @@ mod channel_lifetime;
 mod create_permission;
 mod credentials;
 mod drops;
+mod dual_allocation;
+mod dual_allocation_ends;
 mod even_port;
 mod expired_credential;
 mod no_state;

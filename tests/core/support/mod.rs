@@ -8,7 +8,7 @@ mod response;
 mod server;
 
 pub(crate) use client::{Client, channel_data};
-pub(crate) use request::Request;
+pub(crate) use request::{ATTR_ADDITIONAL_ADDRESS_FAMILY, Request};
 pub(crate) use response::Response;
 pub(crate) use server::{Bind, REALM, SECRETS, Seen, Server};
 
