@@ -18,6 +18,9 @@ use super::{Span, padded};
 /// ADDITIONAL-ADDRESS-FAMILY and ADDRESS-ERROR-CODE (RFC 8656 sections 18.11 and 18.12), which the `stun` crate lacks.
 const ATTR_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
 pub(super) const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
+/// ADDITIONAL-ADDRESS-FAMILY as coturn's clients number it, which is how the drafts of dual allocations did. IANA has given
+/// this number to nothing else.
+const ATTR_ADDITIONAL_ADDRESS_FAMILY_DRAFT: AttrType = AttrType(0x8032);
 
 /// The comprehension-required attributes that this server comprehends. Those of responses are among them: known but
 /// unexpected ones are ignored (RFC 8489 section 6.3). DONT-FRAGMENT is absent on purpose: a server that cannot honour it
@@ -156,12 +159,15 @@ impl<'a> Attributes<'a> {
         self.typed(ATTR_REQUESTED_ADDRESS_FAMILY, address_family)
     }
 
-    /// ADDITIONAL-ADDRESS-FAMILY (section 18.11), of the same form.
+    /// ADDITIONAL-ADDRESS-FAMILY (section 18.11), of the same form; the number of the RFC wins over that of the drafts.
     ///
     /// # Errors
     /// [`AttributeError`]
     pub fn additional_address_family(&self) -> Result<Option<Option<AddressFamily>>, AttributeError> {
-        self.typed(ATTR_ADDITIONAL_ADDRESS_FAMILY, address_family)
+        match self.typed(ATTR_ADDITIONAL_ADDRESS_FAMILY, address_family)? {
+            None => self.typed(ATTR_ADDITIONAL_ADDRESS_FAMILY_DRAFT, address_family),
+            found => Ok(found),
+        }
     }
 
     /// EVEN-PORT (section 18.7): whether the next higher port is to be held in reserve, too.

@@ -63,6 +63,19 @@ fn one_allocation_has_an_address_of_each_family() {
     }
 }
 
+/// coturn's clients ask under the number that the drafts had.
+#[test]
+fn the_number_of_the_drafts_means_the_same_but_that_of_the_rfc_wins() {
+    let draft = stun::attributes::AttrType(0x8032);
+    let mut server = server([]);
+    let mut client = client(&server);
+    let response = client.granted(&mut server, &Request::allocate().with(draft, &[V6, 0, 0, 0]));
+    assert_eq!(response.all_relayed().len(), 2);
+    refused_with_400(&Request::allocate().with(draft, &[V4, 0, 0, 0]));
+    let rfc = |family| Request::allocate().with(ATTR_ADDITIONAL_ADDRESS_FAMILY, &[family, 0, 0, 0]);
+    refused_with_400(&rfc(V4).with(draft, &[V6, 0, 0, 0]));
+}
+
 #[test]
 fn a_retransmission_is_answered_byte_for_byte() {
     let mut server = server([]);
