@@ -10,8 +10,8 @@
 //! | drivers | [`dataplane`], `signaling::{session, outbox}`, [`http`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
-//! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses, and
-//! [`metrics`], counters that every room writes and one page reads.
+//! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses,
+//! [`admission`], which bounds connections, and [`metrics`], counters that every room writes and one page reads.
 //!
 //! ## How a datagram goes
 //!
@@ -26,6 +26,9 @@
 //! server, perhaps on another shard, its [route](relay) is looked up in memory and the payload goes straight from one
 //! listener to the other client: two clients that both force the relay cost one trip through the kernel, not two.
 //!
+//! A client's TCP connection lives on one shard, polled beside its datagram sockets and served by the same core. Messages
+//! to it gather for the length of a round and leave together; what another shard has for it goes by that shard's mailbox.
+//!
 //! ## How a call begins
 //!
 //! The page opens `/ws`, `join`s a room and gets an [`ice::IceConfiguration`] with a fresh credential and the peers there
@@ -39,7 +42,7 @@
 //! 3. There is one parser of STUN input ([`wire::Message`]), one of configuration ([`config`]), one gate for peers
 //!    ([`relay::Gate`]), one timer for expiry (a wheel) and one source of ICE configurations ([`ice`]).
 //! 4. A stranger leaves no state: before MESSAGE-INTEGRITY has passed, nothing is stored and nothing allocated per source.
-//! 5. Between receiving a datagram and sending it on there is no lock, no heap allocation, no copy of a payload, no hop to
+//! 5. Between receiving a datagram and sending it on as one there is no lock, no heap allocation, no copy of a payload, no hop to
 //!    another thread and no `.await`.
 //! 6. A late timer extends nothing: every look-up checks expiry for itself.
 //! 7. One peer's send error ends neither its allocation nor its shard.
@@ -50,11 +53,11 @@
 //!
 //! # What is absent
 //!
-//! TURN over TCP and TLS, batching and segmentation offload, join tokens and resumed signaling sessions. Their seams:
-//! a [`relay::Link`] names more than UDP sockets, an [`relay::Action`] names spans rather than
-//! buffers, and headers are written into [`wire::HEADROOM`]. RFC 6062 (TCP allocations), RFC 7635 (OAuth) and DTLS are not
+//! Batching and segmentation offload, join tokens and resumed signaling sessions. The seams of the first two: an
+//! [`relay::Action`] names spans rather than buffers, and headers are written into [`wire::HEADROOM`]. RFC 6062 (TCP allocations), RFC 7635 (OAuth) and DTLS are not
 //! spoken.
 
+pub mod admission;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -20,6 +20,8 @@ use crate::wire::ErrorCode as TurnError;
 pub struct Metrics {
     /// One per shard; summed at scrape time.
     pub shards: Vec<Arc<ShardCounters>>,
+    /// TCP connections to TURN.
+    pub turn_connections: Arc<ConnectionCounters>,
     /// The rooms and their WebSockets.
     pub signaling: Arc<SignalingCounters>,
     /// HTTP connections and responses.
@@ -52,6 +54,19 @@ impl Collector for Metrics {
 
         page.info("build", "The version that runs.", "version", env!("CARGO_PKG_VERSION"))?;
         page.gauge("allocations", "Live TURN allocations.", self.sum(|s| s.allocations.get()))?;
+        page.gauge("turn_streams", "Open TCP and TLS connections to TURN.", self.sum(|s| s.streams.get()))?;
+        page.counters(
+            "turn_streams_refused",
+            "TCP connections to TURN refused, by the limit reached.",
+            "limit",
+            self.turn_connections.refused(),
+        )?;
+        page.counters(
+            "turn_streams_closed",
+            "TCP and TLS connections to TURN that ended, by reason.",
+            "reason",
+            StreamEnd::ALL.map(|(end, label)| (label, self.sum(|s| s.streams_ended_so_far(end)))),
+        )?;
         page.gauge("channels", "Bound TURN channels.", self.sum(|s| s.channels.get()))?;
         page.counter(
             "allocations_granted",
@@ -114,14 +129,13 @@ impl Collector for Metrics {
         page.gauge(
             "http_connections",
             "Open HTTP connections, with those that became WebSockets.",
-            http.connections.get(),
+            http.connections.open.get(),
         )?;
-        let refused = [("total", http.refused_total.get()), ("address", http.refused_address.get())];
         page.counters(
             "http_connections_refused",
             "HTTP connections refused, by the limit reached.",
             "limit",
-            refused,
+            http.connections.refused(),
         )?;
         page.counters(
             "http_responses",
@@ -206,12 +220,8 @@ const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// What the HTTP server counts.
 #[derive(Debug, Default)]
 pub struct HttpCounters {
-    /// Open connections.
-    pub connections: SharedCount,
-    /// Connections refused because there were too many.
-    pub refused_total: SharedCount,
-    /// Connections refused because there were too many from their address.
-    pub refused_address: SharedCount,
+    /// Connections, WebSockets among them.
+    pub connections: Arc<ConnectionCounters>,
     /// Credentials handed out.
     pub credentials: SharedCount,
     responses: [SharedCount; CLASSES.len()],
@@ -223,6 +233,24 @@ impl HttpCounters {
         if let Some(count) = usize::from(status / 100).checked_sub(1).and_then(|i| self.responses.get(i)) {
             count.add(1);
         }
+    }
+}
+
+/// Connections as they are admitted.
+#[derive(Debug, Default)]
+pub struct ConnectionCounters {
+    /// Open now.
+    pub open: SharedCount,
+    /// Refused because there were too many.
+    pub refused_total: SharedCount,
+    /// Refused because there were too many from their address.
+    pub refused_address: SharedCount,
+}
+
+impl ConnectionCounters {
+    /// Refused connections, by the limit reached.
+    fn refused(&self) -> [(&'static str, u64); 2] {
+        [("total", self.refused_total.get()), ("address", self.refused_address.get())]
     }
 }
 
@@ -251,6 +279,32 @@ impl SharedCount {
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
+}
+
+/// Why a connection to TURN ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// Its client closed it.
+    Client,
+    /// It broke, or TLS did.
+    Broken,
+    /// A byte that no message has there.
+    Garbage,
+    /// Too long without an allocation.
+    Idle,
+    /// It made room for another when file descriptors ran out.
+    Shed,
+}
+
+impl StreamEnd {
+    /// Every reason with its label.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Client, "client"),
+        (Self::Broken, "broken"),
+        (Self::Garbage, "garbage"),
+        (Self::Idle, "idle"),
+        (Self::Shed, "shed"),
+    ];
 }
 
 /// Which way a payload was relayed.
@@ -313,6 +367,9 @@ pub struct ShardCounters {
     pub successes: Count,
     /// Responses sent that ask for credentials or a fresh nonce.
     pub challenges: Count,
+    /// Open connections.
+    pub streams: Count,
+    streams_ended: [Count; StreamEnd::ALL.len()],
     errors: [Count; TurnError::ALL.len()],
     packets: [Count; Direction::ALL.len()],
     bytes: [Count; Direction::ALL.len()],
@@ -329,6 +386,17 @@ impl ShardCounters {
     /// Counts one dropped datagram.
     pub fn dropped(&self, reason: Reason) {
         self.drops[reason as usize].add(1);
+    }
+
+    /// Counts one connection that ended.
+    pub fn stream_ended(&self, end: StreamEnd) {
+        self.streams_ended[end as usize].add(1);
+    }
+
+    /// Connections that ended for one reason.
+    #[must_use]
+    pub fn streams_ended_so_far(&self, end: StreamEnd) -> u64 {
+        self.streams_ended[end as usize].get()
     }
 
     /// Counts one TURN or STUN error response.
@@ -363,6 +431,7 @@ mod tests {
     #[test]
     fn labels_stand_in_the_order_of_their_counters() {
         assert!(Reason::ALL.iter().enumerate().all(|(i, row)| row.0 as usize == i));
+        assert!(StreamEnd::ALL.iter().enumerate().all(|(i, row)| row.0 as usize == i));
         for (i, (code, number)) in TurnError::ALL.into_iter().enumerate() {
             assert_eq!((code as usize, code.code().to_string().as_str()), (i, number));
         }

@@ -10,23 +10,27 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::admission::{Admissions, PER_ADDRESS};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::credentials::Secrets;
-use crate::dataplane::{DataPlane, Listeners, bind_listeners};
+use crate::dataplane::{Addresses, BindFailed, DataPlane, Listeners, bind_listeners};
 use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
 use crate::http::serve::{Limits, serve};
 use crate::http::{Site, admin_router, public_router};
 use crate::ice::IceServers;
 use crate::interfaces;
-use crate::metrics::{HttpCounters, Metrics, ShardCounters, SignalingCounters};
+use crate::metrics::{ConnectionCounters, HttpCounters, Metrics, ShardCounters, SignalingCounters};
 use crate::random::Random;
 use crate::relay::{self, Gate, Relay, RelayAddress, Shared};
 use crate::signaling::{self, Hub};
 
 /// Threads for HTTP and signaling. They wait for most of their lives; the cores are for the shards.
 const HTTP_THREADS: usize = 2;
+
+/// HTTP connections at one time, WebSockets among them: an upper bound of their memory.
+const MAX_HTTP: usize = 8_192;
 
 /// Why the server did not start, or stopped unasked.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +109,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let random = Arc::new(Random::new(&seed()?, "names"));
     let ice = Arc::new(IceServers::new(
         config.ice.urls.clone(),
-        sockets.udp_addresses.clone(),
+        sockets.turn_addresses.udp.clone(),
         config.relay.public_addresses.clone(),
         secrets,
         config.credentials.ttl,
@@ -121,10 +125,13 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
 
     let (stop, stopping) = watch::channel(false);
     let with_counters = relays.into_iter().zip(shards.iter().cloned()).collect();
-    let mut data_plane = DataPlane::start(sockets.udp, with_counters, clock, &stopping)
+    let turn_connections = Arc::<ConnectionCounters>::default();
+    let admissions = Admissions::new(files.streams, PER_ADDRESS, turn_connections.clone());
+    let mut data_plane = DataPlane::start(sockets.turn, with_counters, &admissions, clock, &stopping)
         .map_err(system("start the data plane"))?;
 
-    let metrics = Metrics { shards, signaling: signaling_counters, http: http_counters.clone() };
+    let metrics =
+        Metrics { shards, turn_connections, signaling: signaling_counters, http: http_counters.clone() };
     let admin = Admin { metrics, health: Health::new(data_plane.down()) };
     let origins = Origins::new(config.signaling.allowed_origins.clone());
     let site = Site { clock, ice, random, hub: hub.clone(), origins, counters: http_counters.clone() };
@@ -132,20 +139,18 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         // An error is a sender that is gone, which is the same news.
         let _ = stopping.wait_for(|stop| *stop).await;
     };
-    let limits = Limits::default();
-    let with_at_most = |files: usize| Limits { connections: limits.connections.min(files), ..limits };
     let public = tokio::spawn(serve(
         sockets.http.listeners,
         public_router(site),
-        with_at_most(files.http),
-        http_counters.clone(),
+        Limits::default(),
+        Admissions::new(files.http.min(MAX_HTTP), PER_ADDRESS, http_counters.connections.clone()),
         stopped(stopping.clone()),
     ));
     let admin = tokio::spawn(serve(
         sockets.admin.listeners,
         admin_router(admin),
-        with_at_most(files.admin),
-        http_counters,
+        Limits::default(),
+        Admissions::new(files.admin.min(MAX_HTTP), PER_ADDRESS, http_counters.connections.clone()),
         stopped(stopping),
     ));
 
@@ -172,8 +177,9 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
 
 /// Everything that is bound before anything is served.
 struct Sockets {
-    udp: Vec<Listeners>,
-    udp_addresses: Vec<SocketAddr>,
+    /// Of each shard.
+    turn: Vec<Listeners>,
+    turn_addresses: Addresses,
     http: Bound,
     admin: Bound,
 }
@@ -189,23 +195,26 @@ impl Sockets {
             0 => available_parallelism().map_or(1, usize::from),
             shards => shards,
         };
-        let (udp, udp_addresses) = bind_listeners(&config.listen.udp, shards)
-            .map_err(|(address, error)| Error::Listen { listener: "udp", address, error })?;
+        let wanted = Addresses { udp: config.listen.udp.clone(), tcp: config.listen.tcp.clone() };
+        let (turn, turn_addresses) = bind_listeners(&wanted, shards)
+            .map_err(|BindFailed { listener, address, error }| Error::Listen { listener, address, error })?;
         let http = Bound::bind("http", &config.listen.http)?;
         let admin = Bound::bind("admin", &config.listen.admin)?;
-        Ok(Self { udp, udp_addresses, http, admin })
+        Ok(Self { turn, turn_addresses, http, admin })
     }
 
     fn all_addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        [&self.udp_addresses, &self.http.addresses, &self.admin.addresses].into_iter().flatten().copied()
+        let Addresses { udp, tcp } = &self.turn_addresses;
+        [udp, tcp, &self.http.addresses, &self.admin.addresses].into_iter().flatten().copied()
     }
 
     /// The one line that names every address.
     fn describe(&self, config: &Config, shards: usize) -> String {
         let ports = &config.relay.ports;
         format!(
-            "listening udp={} http={} admin={} relay={} ports={}-{} shards={shards}",
-            list(&self.udp_addresses),
+            "listening udp={} tcp={} http={} admin={} relay={} ports={}-{} shards={shards}",
+            list(&self.turn_addresses.udp),
+            list(&self.turn_addresses.tcp),
             list(&self.http.addresses),
             list(&self.admin.addresses),
             list(&config.relay.addresses),
@@ -244,6 +253,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 /// would end in calls without a relay, and a flood of allocations in a server that cannot even say that it lives.
 struct Files {
     relays: u32,
+    streams: usize,
     http: usize,
     admin: usize,
 }
@@ -254,12 +264,13 @@ impl Files {
         // Where it cannot be read, it is what every system has at least.
         let limit = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let (http, admin) = (limit / 4, limit / 16);
+        let (streams, http, admin) = (limit / 4, limit / 4, limit / 16);
         // A shard has its listeners, and two polls with what wakes them.
-        let shards = sockets.udp.len() * (sockets.udp_addresses.len() + 8);
-        let relays = limit - http - admin;
+        let Addresses { udp, tcp } = &sockets.turn_addresses;
+        let shards = sockets.turn.len() * (udp.len() + tcp.len() + 10);
+        let relays = limit - streams - http - admin;
         let relays = relays.saturating_sub(shards + 32);
-        Self { relays: u32::try_from(relays).unwrap_or(u32::MAX), http, admin }
+        Self { relays: u32::try_from(relays).unwrap_or(u32::MAX), streams, http, admin }
     }
 }
 
@@ -308,7 +319,7 @@ fn relays(config: &Config, sockets: &Sockets, secrets: Secrets) -> Result<Vec<Re
         unauthenticated_per_second: config.quota.unauthenticated_per_second,
     };
     let shared = Shared::new(settings, &seed()?);
-    sockets.udp.iter().map(|_| Ok(Relay::new(shared.clone(), &seed()?))).collect()
+    sockets.turn.iter().map(|_| Ok(Relay::new(shared.clone(), &seed()?))).collect()
 }
 
 /// 32 bytes that nobody else knows.
@@ -321,7 +332,8 @@ fn seed() -> Result<[u8; 32], Error> {
 
 fn forget_ipv6(config: &mut Config) {
     tracing::info!("this machine has no IPv6: doing without ::1");
-    for listeners in [&mut config.listen.udp, &mut config.listen.http, &mut config.listen.admin] {
+    let listen = &mut config.listen;
+    for listeners in [&mut listen.udp, &mut listen.tcp, &mut listen.http, &mut listen.admin] {
         listeners.retain(SocketAddr::is_ipv4);
     }
     config.relay.addresses.retain(IpAddr::is_ipv4);

@@ -84,6 +84,26 @@ fn client_to_client_with_dual_allocations() {
 }
 
 #[test]
+fn a_client_over_tcp_to_a_peer_and_back() {
+    for how in [&["-X"][..], &["-X", "-s"], &["-x"]] {
+        let server = Server::start();
+        let v6 = how == ["-x"];
+        let peer = Echo::start(if v6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() });
+        Uclient::over_tcp(&server).towards(&peer).args(how).relays_everything();
+        through_a_relay_socket(&server);
+    }
+}
+
+#[test]
+fn client_to_client_over_tcp() {
+    for how in [&["-y"][..], &["-y", "-s"], &["-y", "-x"]] {
+        let server = Server::start();
+        Uclient::over_tcp(&server).args(how).relays_everything();
+        between_clients(&server);
+    }
+}
+
+#[test]
 fn a_client_that_comes_over_ipv6() {
     let server = Server::start();
     Uclient::at(server.bound.udp_v6()).credential(&server).args(&["-X", "-y"]).relays_everything();
@@ -153,6 +173,11 @@ impl Uclient {
     /// A client of the IPv4 listener with a credential that `byway credential` issued.
     fn of(server: &Server) -> Self {
         Self::at(server.bound.udp_v4()).credential(server)
+    }
+
+    /// A client of the IPv4 listener of TCP.
+    fn over_tcp(server: &Server) -> Self {
+        Self::at(server.bound.tcp_v4()).credential(server).args(&["-t"])
     }
 
     /// A client without a credential. `-c`: no second stream for RTCP; `-z 5`: a message every 5 ms.

@@ -19,9 +19,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/signaling/protocol.rs", &["ice"]),
     ("src/signaling/room.rs", &["signaling::protocol"]),
     ("src/signaling/rate.rs", &[]),
-    ("src/dataplane/", &["relay", "wire", "metrics", "clock"]),
+    ("src/dataplane/", &["relay", "wire", "metrics", "clock", "admission"]),
     ("src/signaling/", &["metrics", "clock", "config", "ice", "random"]),
-    ("src/http/", &["signaling", "metrics", "clock", "ice", "random", "subscriber"]),
+    ("src/http/", &["signaling", "metrics", "clock", "ice", "random", "admission"]),
+    ("src/admission.rs", &["metrics", "subscriber"]),
     // Labels come from closed sets, which the protocols own.
     ("src/metrics.rs", &["relay::Reason", "wire::ErrorCode", "signaling::protocol"]),
     ("src/clock.rs", &[]),

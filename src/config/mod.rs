@@ -35,6 +35,8 @@ pub struct Config {
     pub realm: String,
     /// Where the server listens.
     pub listen: Listen,
+    /// The certificate of the TLS listeners.
+    pub tls: Option<TlsFiles>,
     /// The relay's addresses, ports and threads.
     pub relay: Relay,
     /// How credentials are signed.
@@ -103,10 +105,23 @@ impl Config {
 pub struct Listen {
     /// STUN and TURN over UDP.
     pub udp: Vec<SocketAddr>,
+    /// STUN and TURN over TCP.
+    pub tcp: Vec<SocketAddr>,
+    /// HTTPS, secure WebSocket, and STUN and TURN over TLS; never without [`Config::tls`].
+    pub tls: Vec<SocketAddr>,
     /// Plain HTTP and WebSocket: localhost, or behind a reverse proxy.
     pub http: Vec<SocketAddr>,
     /// `/metrics` and `/healthz`.
     pub admin: Vec<SocketAddr>,
+}
+
+/// Where the certificate is, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and the chain behind it.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// The relay's addresses, ports and threads.

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use super::mistake::Mistake;
 use super::reader::{Section, Value};
 use super::values::{self, list};
-use super::{Config, Credentials, EMBEDDED, Ice, Listen, Peers, Quota, Relay, Signaling};
+use super::{Config, Credentials, EMBEDDED, Ice, Listen, Peers, Quota, Relay, Signaling, TlsFiles};
 use crate::credentials::MAX_TTL;
 
 /// Reads a file on top of the embedded default; else all that is wrong with it, in its order.
@@ -23,10 +23,11 @@ pub(super) fn read(text: &str, dir: Option<&Path>) -> Result<Config, Vec<Mistake
 
     let mut root = Section::root(own.get_ref(), default.get_ref());
     let mut mistakes = Vec::new();
-    root.not_in_this_version("tls", "remove [tls]; for HTTPS put a reverse proxy before `listen.http`");
     let realm = root.get("realm", |value| values::realm(&value));
     let (ice, open_to_everyone) = ice(root.section("ice"), &mut mistakes);
-    let (listen, listens_v6) = listen(root.section("listen"), open_to_everyone, &mut mistakes);
+    let tls = tls(root.section("tls"), dir, &mut mistakes);
+    let doors = Doors { open_to_everyone, has_certificate: tls.is_some() };
+    let (listen, listens_v6) = listen(root.section("listen"), doors, &mut mistakes);
     let (relay, relays_v6) = relay(root.section("relay"), &mut mistakes);
     let credentials = credentials(root.section("credentials"), dir, &mut mistakes);
     let peers = peers(root.section("peers"), &mut mistakes);
@@ -36,40 +37,80 @@ pub(super) fn read(text: &str, dir: Option<&Path>) -> Result<Config, Vec<Mistake
 
     if mistakes.is_empty() {
         let optional_ipv6 = !(listens_v6 || relays_v6);
-        Ok(Config { realm, listen, relay, credentials, peers, quota, ice, signaling, optional_ipv6 })
+        Ok(Config { realm, listen, tls, relay, credentials, peers, quota, ice, signaling, optional_ipv6 })
     } else {
         mistakes.sort_by_key(|mistake| mistake.span.start);
         Err(mistakes)
     }
 }
 
+/// What the rest of the file says about listeners.
+#[derive(Clone, Copy)]
+struct Doors {
+    open_to_everyone: bool,
+    has_certificate: bool,
+}
+
 /// The listeners, and whether the file itself names an IPv6 one.
-fn listen(mut section: Section<'_>, open_to_everyone: bool, mistakes: &mut Vec<Mistake>) -> (Listen, bool) {
+fn listen(mut section: Section<'_>, doors: Doors, mistakes: &mut Vec<Mistake>) -> (Listen, bool) {
     let mut names_v6 = false;
     let mut get = |key, read: &dyn Fn(&Value<'_>) -> Result<SocketAddr, Mistake>| {
         let addresses = section.get(key, |value| list(&value, read));
         names_v6 |= section.has(key) && addresses.iter().any(SocketAddr::is_ipv6);
         addresses
     };
+    // Here /ice is served. The contract: open access on a public listener must be said twice.
+    let serves_ice = |value: &Value<'_>| {
+        let address = values::socket_address(value)?;
+        if doors.open_to_everyone || address.ip().to_canonical().is_loopback() {
+            return Ok(address);
+        }
+        Err(value.wrong(
+            format!("whoever reaches {address} gets relay credentials, because ice.access is \"open\""),
+            format!(
+                "say it twice with `open_to_everyone = true` under [ice], or listen on \"127.0.0.1:{}\"",
+                address.port()
+            ),
+        ))
+    };
     let listen = Listen {
         udp: get("udp", &values::socket_address),
-        http: get("http", &|value| {
-            let address = values::socket_address(value)?;
-            // The contract: open access on a public listener must be said twice.
-            if open_to_everyone || address.ip().to_canonical().is_loopback() {
-                return Ok(address);
+        tcp: get("tcp", &values::socket_address),
+        tls: get("tls", &|value| {
+            if doors.has_certificate {
+                return serves_ice(value);
             }
             Err(value.wrong(
-                format!("whoever reaches {address} gets relay credentials, because ice.access is \"open\""),
-                "say it twice with `open_to_everyone = true` under [ice], or listen on \"127.0.0.1:8080\"",
+                "TLS needs a certificate",
+                "name its files: cert = \"/path/fullchain.pem\" and key = \"/path/privkey.pem\" under [tls]",
             ))
         }),
+        http: get("http", &serves_ice),
         admin: get("admin", &values::socket_address),
     };
-    section.not_in_this_version("tcp", "remove it; TURN clients reach this version over UDP");
-    section.not_in_this_version("tls", "remove it; for HTTPS put a reverse proxy before `listen.http`");
     mistakes.extend(section.finish());
     (listen, names_v6)
+}
+
+/// The files of the certificate, if there is one.
+fn tls(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Mistake>) -> Option<TlsFiles> {
+    let cert = section.get("cert", |value| values::path(&value, dir));
+    let key = section.get("key", |value| {
+        let key = values::path(&value, dir)?;
+        match (&cert, &key) {
+            (None, Some(_)) => {
+                Err(value.wrong("a key without its certificate", "name the certificate in `cert`"))
+            }
+            _ => Ok(key),
+        }
+    });
+    // Asked again for the sake of the place that the mistake is shown at.
+    section.get("cert", |value| match (values::path(&value, dir)?, &key) {
+        (Some(_), None) => Err(value.wrong("a certificate without its key", "name the key in `key`")),
+        _ => Ok(()),
+    });
+    mistakes.extend(section.finish());
+    Some(TlsFiles { cert: cert?, key: key? })
 }
 
 /// The relay, and whether the file itself names an IPv6 address for it.

@@ -32,7 +32,7 @@ fn a_key_that_is_left_out_has_the_embedded_value() {
         assert_ne!(without, EMBEDDED, "{key}");
         assert_eq!(values(&parsed(&without)), values(&Config::embedded()), "{key}");
     }
-    assert_eq!(keys.count(), 27, "every key of the reference is met");
+    assert_eq!(keys.count(), 31, "every key of the reference is met");
 }
 
 #[test]
@@ -219,23 +219,23 @@ f.toml:2:21: `listen.udp`: this is in the list twice
 f.toml:2:9: `listen.http`: whoever reaches 0.0.0.0:80 gets relay credentials, because ice.access is "open"
   2 | http = ["0.0.0.0:80"]
     |         ^^^^^^^^^^^^
-  remedy: say it twice with `open_to_everyone = true` under [ice], or listen on "127.0.0.1:8080""#,
+  remedy: say it twice with `open_to_everyone = true` under [ice], or listen on "127.0.0.1:80""#,
     ),
     (
         "[listen]\ntls = [\"0.0.0.0:443\"]",
         r#"
-f.toml:2:7: `listen.tls` is not in this version
+f.toml:2:8: `listen.tls`: TLS needs a certificate
   2 | tls = ["0.0.0.0:443"]
-    |       ^^^^^^^^^^^^^^^
-  remedy: remove it; for HTTPS put a reverse proxy before `listen.http`"#,
+    |        ^^^^^^^^^^^^^
+  remedy: name its files: cert = "/path/fullchain.pem" and key = "/path/privkey.pem" under [tls]"#,
     ),
     (
         "[tls]\ncert = \"a\"",
         r#"
-f.toml:1:1: `tls` is not in this version
-  1 | [tls]
-    | ^^^^^
-  remedy: remove [tls]; for HTTPS put a reverse proxy before `listen.http`"#,
+f.toml:2:8: `tls.cert`: a certificate without its key
+  2 | cert = "a"
+    |        ^^^
+  remedy: name the key in `key`"#,
     ),
     (
         "[relay]\naddresses = [\"0.0.0.0\"]",
@@ -344,7 +344,10 @@ fn values_that_are_close_to_good_ones_are_refused() {
         "listen.udp = [\"localhost:3478\"]",
         "listen.udp = [\"::1:3478\"]",
         "listen.udp = \"127.0.0.1:3478\"",
-        "listen.tcp = [\"127.0.0.1:3478\"]",
+        "listen.tcp = [\"0.0.0.0\"]",
+        "listen.tls = [\"127.0.0.1:443\"]",
+        "listen.tls = [\"[::]:443\"]\ntls.cert = \"a\"\ntls.key = \"b\"",
+        "tls.key = \"b\"",
         "listen.http = [\"[::]:80\"]",
         "relay.addresses = []",
         "relay.addresses = [\"224.0.0.1\"]",

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -62,6 +62,12 @@ pub(super) fn socket_address(value: &Value<'_>) -> Read<SocketAddr> {
         };
         value.wrong(format!("{text:?} is not a socket address"), remedy)
     })
+}
+
+/// A file; a relative path starts from `dir`. An empty text is none.
+pub(super) fn path(value: &Value<'_>, dir: Option<&Path>) -> Read<Option<PathBuf>> {
+    let text = value.text()?;
+    Ok((!text.is_empty()).then(|| dir.unwrap_or(Path::new("")).join(text)))
 }
 
 /// Addresses, at most one per family.

@@ -2,7 +2,6 @@
 //!
 //! UDP needs neither: every shard can send from every listener. A connection lives on one shard alone.
 
-use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -11,13 +10,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use mio::{Poll, Token, Waker};
 
+use crate::admission::Place;
 use crate::relay::StreamId;
 
 /// What may wait for a shard. Beyond it connections are closed and media is dropped.
 const CAPACITY: usize = 1024;
-
-/// A connection's place among those that are counted; given back when it is dropped.
-pub type Place = Box<dyn Any + Send>;
 
 /// A connection on which TURN is spoken.
 pub struct TurnStream {

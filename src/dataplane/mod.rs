@@ -5,26 +5,36 @@
 //! of a call run on one thread: between receiving a datagram and sending it on there is no lock, no channel to another
 //! thread and no `.await`.
 
+mod mailbox;
 mod shard;
 mod sockets;
+mod source;
+mod stream;
+mod streams;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
+use mio::Poll;
 use tokio::sync::{mpsc, watch};
 
+use crate::admission::Admissions;
 use crate::clock::Clock;
 use crate::metrics::ShardCounters;
 use crate::relay::Relay;
 
-use shard::Shard;
-pub use sockets::{Listeners, bind_listeners};
+use mailbox::Slot;
+pub use mailbox::{StreamDoor, TurnStream};
+use shard::{Parts, Shard};
+pub use sockets::{Addresses, BindFailed, Listeners, bind_listeners};
+use source::Source;
 
 /// A data plane at work.
 pub struct DataPlane {
     threads: Vec<Worker>,
+    streams: StreamDoor,
     ended: mpsc::Receiver<()>,
 }
 
@@ -42,13 +52,37 @@ impl DataPlane {
     pub fn start(
         listeners: Vec<Listeners>,
         relays: Vec<(Relay, Arc<ShardCounters>)>,
+        admissions: &Arc<Admissions>,
         clock: Clock,
         stop: &watch::Receiver<bool>,
     ) -> io::Result<Self> {
+        // Every shard can reach every other's mailbox, so these come first.
+        let mailboxes = listeners.iter().map(|_| {
+            let poll = Poll::new()?;
+            let (slot, mailbox) = Slot::new(&poll, Source::Mailbox.into())?;
+            Ok((slot, (poll, mailbox)))
+        });
+        let (slots, mailboxes): (Vec<_>, Vec<_>) =
+            mailboxes.collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
+        let slots: Arc<[Slot]> = slots.into();
+
         let (report, ended) = mpsc::channel(1);
         let mut threads = Vec::new();
-        for (index, (listeners, (relay, counters))) in listeners.into_iter().zip(relays).enumerate() {
-            let shard = Shard::new(listeners, relay, counters, clock)?;
+        for (((index, listeners), (relay, counters)), (poll, mailbox)) in
+            (0..).zip(listeners).zip(relays).zip(mailboxes)
+        {
+            let (slots, admissions) = (slots.clone(), admissions.clone());
+            let shard = Shard::new(Parts {
+                index,
+                listeners,
+                relay,
+                counters,
+                clock,
+                poll,
+                mailbox,
+                slots,
+                admissions,
+            })?;
             let stop = stop.clone();
             let alive = Arc::new(AtomicBool::new(true));
             let life = Life { alive: alive.clone(), report: report.clone() };
@@ -61,7 +95,13 @@ impl DataPlane {
             })?;
             threads.push(Worker { alive, thread });
         }
-        Ok(Self { threads, ended })
+        Ok(Self { threads, streams: StreamDoor::new(slots), ended })
+    }
+
+    /// Where connections are handed over that others have taken in.
+    #[must_use]
+    pub fn streams(&self) -> StreamDoor {
+        self.streams.clone()
     }
 
     /// Which shards have ended, for a health check that outlives `self`.

@@ -9,13 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep};
 
+use super::mailbox::{Mailbox, Slot};
 use super::sockets::{Listeners, bind_relay};
+use super::source::Source;
+use super::stream::Urgency;
+use super::streams::{STREAM_ROOM, Streams};
+use crate::admission::Admissions;
 use crate::clock::{Clock, Now};
 use crate::metrics::{Direction, ShardCounters};
 use crate::relay::{Action, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Reason, Relay, RelayId};
@@ -39,36 +44,47 @@ pub(super) struct Shard {
     core: Core,
     poll: Poll,
     events: Events,
-    /// Sockets that may have datagrams waiting, each once. Readiness is told once (edge-triggered), so a socket stays
-    /// here until it has been read dry.
-    ready: VecDeque<usize>,
+}
+
+/// What a shard is made of.
+pub(super) struct Parts {
+    pub(super) index: u16,
+    pub(super) listeners: Listeners,
+    pub(super) relay: Relay,
+    pub(super) counters: Arc<ShardCounters>,
+    pub(super) clock: Clock,
+    pub(super) poll: Poll,
+    pub(super) mailbox: Mailbox,
+    /// The mailboxes of all shards.
+    pub(super) slots: Arc<[Slot]>,
+    pub(super) admissions: Arc<Admissions>,
 }
 
 impl Shard {
-    pub(super) fn new(
-        Listeners(listeners): Listeners,
-        relay: Relay,
-        counters: Arc<ShardCounters>,
-        clock: Clock,
-    ) -> io::Result<Self> {
-        let poll = Poll::new()?;
-        let mut sockets = Vec::new();
-        for (token, socket) in listeners.into_iter().enumerate() {
-            poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(token), Interest::READABLE)?;
-            let owner = Owner::Listener(socket.local_addr()?.ip());
-            sockets.push(Some(Socket { socket, owner, ready: false }));
+    pub(super) fn new(parts: Parts) -> io::Result<Self> {
+        let Parts { index, listeners, relay, counters, clock, poll, mailbox, slots, admissions } = parts;
+        let registry = poll.registry().try_clone()?;
+        let mut udp = Vec::new();
+        for (place, socket) in listeners.udp.into_iter().enumerate() {
+            let token = Source::Listener(place).into();
+            registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
+            let address = socket.local_addr()?.ip();
+            udp.push(Listener { socket, address, ready: false });
         }
+        let streams = Streams::new(index, listeners.tcp, mailbox, slots, admissions, &registry)?;
         let core = Core {
-            listeners: sockets.len(),
-            registry: poll.registry().try_clone()?,
-            sockets,
             relay,
+            listeners: udp,
+            relays: Vec::new(),
+            streams,
+            ready: VecDeque::new(),
+            registry,
             counters,
             clock,
-            buffer: vec![0; HEADROOM + MAX_DATAGRAM + TAILROOM].into_boxed_slice(),
+            buffer: vec![0; HEADROOM + MAX_DATAGRAM.max(STREAM_ROOM) + TAILROOM].into_boxed_slice(),
             reply: Reply::new(),
         };
-        Ok(Self { core, poll, events: Events::with_capacity(EVENTS), ready: VecDeque::new() })
+        Ok(Self { core, poll, events: Events::with_capacity(EVENTS) })
     }
 
     /// Runs until told to stop.
@@ -78,7 +94,7 @@ impl Shard {
     }
 
     async fn serve(self, mut stop: watch::Receiver<bool>) -> io::Result<()> {
-        let Self { mut core, poll, mut events, mut ready } = self;
+        let Self { mut core, poll, mut events } = self;
         #[expect(unsafe_code, reason = "the runtime waits on the descriptor of the poll")]
         // SAFETY: the poll's descriptor is open for as long as the poll is, which the `AsyncFd` owns until it is dropped.
         let mut poll = unsafe { AsyncFd::register_with_interest(poll, tokio::io::Interest::READABLE) }?;
@@ -90,20 +106,20 @@ impl Shard {
                 round += 1;
                 poll.get_mut().poll(&mut events, Some(Duration::ZERO)).or_else(ignore_interrupt)?;
                 for event in &events {
-                    core.make_ready(event.token().0, &mut ready);
+                    core.make_ready(event.token().into());
                 }
                 // One clock read for the whole round.
                 let now = core.clock.now();
-                core.serve_ready(now, &mut ready);
+                core.serve_ready(now);
                 // The kernel has named all that was ready, and all of that has been read dry: whatever comes from now on
                 // makes the poll itself readable anew.
-                let is_quiet = ready.is_empty() && events.iter().count() < EVENTS;
+                let is_quiet = core.ready.is_empty() && events.iter().count() < EVENTS;
                 if is_quiet || round == ROUNDS {
                     break (now, is_quiet);
                 }
             };
             core.expire(now);
-            alarm.set(now, core.relay.next_deadline());
+            alarm.set(now, core.next_deadline());
             tokio::select! {
                 biased;
                 // First, so that a shard whose sockets never run dry hears it, too.
@@ -132,109 +148,152 @@ impl Alarm {
 }
 
 /// Everything that a datagram touches.
-struct Core {
-    relay: Relay,
-    /// The listeners, then the relay sockets by the slots of their allocations, IPv4 and IPv6 beside each other.
-    sockets: Vec<Option<Socket>>,
-    listeners: usize,
-    registry: mio::Registry,
-    counters: Arc<ShardCounters>,
+pub(super) struct Core {
+    pub(super) relay: Relay,
+    listeners: Vec<Listener>,
+    /// By the slots of their allocations, IPv4 and IPv6 beside each other.
+    relays: Vec<Option<RelaySocket>>,
+    pub(super) streams: Streams,
+    /// What may have something waiting, each once. Readiness is told once (edge-triggered), so a source stays here until
+    /// it has been read dry.
+    ready: VecDeque<Source>,
+    pub(super) registry: mio::Registry,
+    pub(super) counters: Arc<ShardCounters>,
     clock: Clock,
-    /// Room for a header, the datagram, room for padding.
-    buffer: Box<[u8]>,
-    reply: Reply,
+    /// Room for a header, what was received, room for padding.
+    pub(super) buffer: Box<[u8]>,
+    pub(super) reply: Reply,
 }
 
-struct Socket {
+/// A UDP socket that clients send to.
+struct Listener {
     socket: UdpSocket,
-    owner: Owner,
-    /// It is in the queue of ready sockets.
+    address: IpAddr,
     ready: bool,
 }
 
-/// Whose datagrams a socket receives.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Owner {
-    /// Clients', at this address.
-    Listener(IpAddr),
-    /// The peers' of an allocation.
-    Relay(RelayId),
+/// A UDP socket that the peers of an allocation send to.
+struct RelaySocket {
+    socket: UdpSocket,
+    id: RelayId,
+    ready: bool,
 }
 
 impl Core {
-    fn make_ready(&mut self, token: usize, ready: &mut VecDeque<usize>) {
-        if let Some(socket) = self.sockets.get_mut(token).and_then(Option::as_mut)
-            && !std::mem::replace(&mut socket.ready, true)
-        {
-            ready.push_back(token);
+    /// Puts a source into the queue, if it is there and not in the queue yet.
+    pub(super) fn make_ready(&mut self, source: Source) {
+        let is_new = match self.ready(source) {
+            Some(ready) => !std::mem::replace(ready, true),
+            None => source == Source::Mailbox && !self.ready.contains(&source),
+        };
+        if is_new {
+            self.ready.push_back(source);
         }
     }
 
-    /// Gives each ready socket one turn.
-    fn serve_ready(&mut self, now: Now, ready: &mut VecDeque<usize>) {
-        for _ in 0..ready.len() {
-            let Some(token) = ready.pop_front() else { return };
-            let is_dry = self.serve_socket(now, token);
-            // It may have been closed by its own datagram.
-            if let Some(socket) = self.sockets.get_mut(token).and_then(Option::as_mut) {
-                socket.ready = !is_dry;
-                if !is_dry {
-                    ready.push_back(token);
-                }
+    /// Whether a source is in the queue.
+    fn ready(&mut self, source: Source) -> Option<&mut bool> {
+        match source {
+            Source::Listener(place) => self.listeners.get_mut(place).map(|listener| &mut listener.ready),
+            Source::Relay(place) => self.relays.get_mut(place)?.as_mut().map(|relay| &mut relay.ready),
+            Source::Door(_) | Source::Stream(_) => self.streams.ready(source),
+            Source::Mailbox => None,
+        }
+    }
+
+    /// Gives each ready source one turn.
+    fn serve_ready(&mut self, now: Now) {
+        for _ in 0..self.ready.len() {
+            let Some(source) = self.ready.pop_front() else { break };
+            let is_dry = match source {
+                Source::Listener(place) => self.serve_listener(now, place),
+                Source::Relay(place) => self.serve_relay(now, place),
+                Source::Door(place) => self.serve_door(now, place),
+                Source::Stream(place) => self.serve_stream(now, place),
+                Source::Mailbox => self.serve_mailbox(now),
+            };
+            // It may have been closed by what it received.
+            if let Some(ready) = self.ready(source) {
+                *ready = false;
+            }
+            if !is_dry {
+                self.make_ready(source);
             }
         }
+        self.streams.flush();
     }
 
-    /// Serves up to [`BURST`] datagrams; true when the socket is dry.
-    fn serve_socket(&mut self, now: Now, token: usize) -> bool {
+    /// Serves up to [`BURST`] datagrams of clients; true when there are no more.
+    fn serve_listener(&mut self, now: Now, place: usize) -> bool {
         for _ in 0..BURST {
-            let Some(Socket { socket, owner, .. }) = self.sockets.get(token).and_then(Option::as_ref) else {
-                return true;
-            };
-            let owner = *owner;
-            let room = &mut self.buffer[HEADROOM..HEADROOM + MAX_DATAGRAM];
-            match socket.recv_from(room) {
-                Ok((length, from)) => match owner {
-                    Owner::Relay(id) => self.serve_peer(now, id, from, length),
-                    Owner::Listener(address) => self.serve_client(now, token, address, from, length),
-                },
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                // An interrupt, or a pending error of the socket, which is cleared by being told.
+            let Some(Listener { socket, address, .. }) = self.listeners.get(place) else { return true };
+            let server = *address;
+            match receive(socket, &mut self.buffer) {
+                Ok(Some((length, from))) => self.serve_client(now, place, server, from, length),
+                Ok(None) => return true,
                 Err(error) => tracing::trace!(%error, "receiving"),
             }
         }
         false
     }
 
-    fn serve_client(&mut self, now: Now, token: usize, server: IpAddr, from: SocketAddr, length: usize) {
+    /// Serves up to [`BURST`] datagrams of an allocation's peers; true when there are no more.
+    fn serve_relay(&mut self, now: Now, place: usize) -> bool {
+        for _ in 0..BURST {
+            let Some(Some(RelaySocket { socket, id, .. })) = self.relays.get(place) else { return true };
+            let id = *id;
+            match receive(socket, &mut self.buffer) {
+                Ok(Some((length, from))) => self.serve_peer(now, id, from, length),
+                Ok(None) => return true,
+                Err(error) => tracing::trace!(%error, "receiving"),
+            }
+        }
+        false
+    }
+
+    fn serve_client(&mut self, now: Now, listener: usize, server: IpAddr, from: SocketAddr, length: usize) {
         let listener =
-            ListenerId(u16::try_from(token).expect("the configuration holds fewer than 2^16 listeners"));
+            ListenerId(u16::try_from(listener).expect("the configuration holds fewer than 2^16 listeners"));
         // A scope or a flow label is no part of a transport address: SocketAddr::new drops them.
         let client = SocketAddr::new(from.ip(), from.port());
         let five_tuple = FiveTuple { client, server, link: Link::Udp(listener) };
         let datagram = &self.buffer[HEADROOM..HEADROOM + length];
         let action = self.relay.client_datagram(now, five_tuple, datagram, &mut self.reply);
-        self.act(action, Direction::BetweenClients);
+        self.act(action, HEADROOM, Direction::BetweenClients);
         self.take_effects(now);
     }
 
     fn serve_peer(&mut self, now: Now, id: RelayId, from: SocketAddr, length: usize) {
         let action = self.relay.peer_datagram(now, id, from, length);
-        self.act(action, Direction::ToClient);
+        self.act(action, HEADROOM, Direction::ToClient);
     }
 
+    /// Ends what is over.
     fn expire(&mut self, now: Now) {
         self.relay.expire(now);
         self.take_effects(now);
+        self.look_at_streams(now);
+        self.streams.flush();
     }
 
-    /// Does what the core says with the datagram in the buffer. `to_client` is what delivery to a client counts as.
-    fn act(&mut self, action: Action, to_client: Direction) {
+    /// When to call [`Core::expire`] next.
+    fn next_deadline(&self) -> Option<Duration> {
+        self.relay.next_deadline().into_iter().chain(self.streams.next_look()).min()
+    }
+
+    /// Does what the core says with the message at `at` in the buffer. `to_client` is what delivery to a client counts as.
+    pub(super) fn act(&mut self, action: Action, at: usize, to_client: Direction) {
+        let in_buffer = |span: Span| Span { start: at + span.start, end: at + span.end };
         let (sent, direction, bytes) = match action {
             Action::Wait => return,
             Action::Drop(reason) => return self.counters.dropped(reason),
             Action::Reply { five_tuple, answer } => {
-                let sent = send(self.listener(five_tuple), self.reply.as_bytes(), five_tuple.client);
+                let sent = match five_tuple.link {
+                    Link::Udp(listener) => {
+                        send(self.listener(listener), self.reply.as_bytes(), five_tuple.client)
+                    }
+                    Link::Stream(id) => self.streams.send(id, self.reply.as_bytes(), Urgency::Response),
+                };
                 return match sent {
                     Ok(()) => self.count_answer(answer),
                     Err(reason) => self.counters.dropped(reason),
@@ -247,9 +306,7 @@ impl Core {
             }
             Action::ToClient { five_tuple, encapsulation, payload } => {
                 let sent = match encapsulation.wrap(&mut self.buffer, in_buffer(payload)) {
-                    Some(message) => {
-                        send(self.listener(five_tuple), &self.buffer[message.range()], five_tuple.client)
-                    }
+                    Some(message) => self.send_to_client(five_tuple, message),
                     None => Err(Reason::TooLong),
                 };
                 (sent, to_client, payload.len())
@@ -261,13 +318,21 @@ impl Core {
         }
     }
 
-    fn take_effects(&mut self, now: Now) {
+    fn send_to_client(&mut self, five_tuple: FiveTuple, message: Span) -> Result<(), Reason> {
+        let message = &self.buffer[message.range()];
+        match five_tuple.link {
+            Link::Udp(listener) => send(self.listener(listener), message, five_tuple.client),
+            Link::Stream(id) => self.streams.send(id, message, Urgency::Media),
+        }
+    }
+
+    pub(super) fn take_effects(&mut self, now: Now) {
         while let Some(effect) = self.relay.next_effect() {
             match effect {
                 Effect::BindRelay { relay, address } => {
                     let bound = self.open_relay(relay, address);
                     let action = self.relay.relay_bound(now, relay, bound, &mut self.reply);
-                    self.act(action, Direction::ToClient);
+                    self.act(action, HEADROOM, Direction::ToClient);
                     if matches!(action, Action::Reply { answer: Answer::Success, .. }) {
                         self.counters.allocations_granted.add(1);
                     }
@@ -281,45 +346,40 @@ impl Core {
     }
 
     fn open_relay(&mut self, id: RelayId, address: SocketAddr) -> Result<(), BindError> {
-        let token = self.token(id);
+        let place = place(id);
         let opened = bind_relay(address).and_then(|socket| {
-            self.registry.register(&mut SourceFd(&socket.as_raw_fd()), Token(token), Interest::READABLE)?;
+            let token = Source::Relay(place).into();
+            self.registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
             Ok(socket)
         });
         let socket = opened.map_err(|error| {
             tracing::debug!(%error, port = address.port(), "no relay socket");
             if error.kind() == io::ErrorKind::AddrInUse { BindError::PortInUse } else { BindError::Exhausted }
         })?;
-        if self.sockets.len() <= token {
-            self.sockets.resize_with(token + 1, || None);
+        if self.relays.len() <= place {
+            self.relays.resize_with(place + 1, || None);
         }
-        self.sockets[token] = Some(Socket { socket, owner: Owner::Relay(id), ready: false });
+        self.relays[place] = Some(RelaySocket { socket, id, ready: false });
         Ok(())
     }
 
     /// Closing a socket takes it off the poll, too. One that was never opened, or whose slot is another's by now, is
     /// left alone.
     fn close_relay(&mut self, id: RelayId) {
-        let token = self.token(id);
-        if let Some(socket) = self.sockets.get_mut(token)
-            && socket.as_ref().is_some_and(|socket| socket.owner == Owner::Relay(id))
+        if let Some(relay) = self.relays.get_mut(place(id))
+            && relay.as_ref().is_some_and(|relay| relay.id == id)
         {
-            *socket = None;
+            *relay = None;
         }
     }
 
     fn relay_socket(&self, id: RelayId) -> Option<&UdpSocket> {
-        let socket = self.sockets.get(self.token(id))?.as_ref()?;
-        (socket.owner == Owner::Relay(id)).then_some(&socket.socket)
+        let relay = self.relays.get(place(id))?.as_ref()?;
+        (relay.id == id).then_some(&relay.socket)
     }
 
-    fn listener(&self, five_tuple: FiveTuple) -> Option<&UdpSocket> {
-        let Link::Udp(ListenerId(index)) = five_tuple.link else { return None };
-        Some(&self.sockets.get(usize::from(index))?.as_ref()?.socket)
-    }
-
-    fn token(&self, id: RelayId) -> usize {
-        self.listeners + 2 * id.allocation.slot as usize + usize::from(id.family == AddressFamily::V6)
+    fn listener(&self, ListenerId(place): ListenerId) -> Option<&UdpSocket> {
+        Some(&self.listeners.get(usize::from(place))?.socket)
     }
 
     fn count_answer(&self, answer: Answer) {
@@ -332,9 +392,20 @@ impl Core {
     }
 }
 
-/// Where a span of the datagram lies in the buffer.
-fn in_buffer(span: Span) -> Span {
-    Span { start: HEADROOM + span.start, end: HEADROOM + span.end }
+/// Receives a datagram behind the [`HEADROOM`]; `None` when there is none.
+///
+/// # Errors
+/// An interrupt, or a pending error of the socket, which is cleared by being told.
+fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Option<(usize, SocketAddr)>> {
+    match socket.recv_from(&mut buffer[HEADROOM..HEADROOM + MAX_DATAGRAM]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        received => received.map(Some),
+    }
+}
+
+/// Where among the relay sockets one has its place.
+fn place(id: RelayId) -> usize {
+    2 * id.allocation.slot as usize + usize::from(id.family == AddressFamily::V6)
 }
 
 /// Sends, or says why not. A send that fails concerns this datagram alone: one peer that cannot be reached ends neither

@@ -1,7 +1,7 @@
 //! Sockets as the data plane needs them.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -9,24 +9,60 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// datagrams of a few milliseconds at full rate.
 const LISTENER_BUFFER: usize = 4 << 20;
 
-/// The listening sockets of one shard, by [`crate::relay::ListenerId`].
-pub struct Listeners(pub(super) Vec<UdpSocket>);
+/// Connections that may wait to be accepted, which the kernel cuts at `net.core.somaxconn`.
+const BACKLOG: i32 = 1024;
 
-/// Binds every address for every shard, all before any is served, and says what was bound (port 0 becomes a port).
+/// The listening sockets of one shard.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// By [`crate::relay::ListenerId`].
+    pub(super) udp: Vec<UdpSocket>,
+    pub(super) tcp: Vec<TcpListener>,
+}
+
+/// What every shard listens on, once the system has chosen where the configuration has left it to choose (port 0).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// STUN and TURN over UDP.
+    pub udp: Vec<SocketAddr>,
+    /// STUN and TURN over TCP.
+    pub tcp: Vec<SocketAddr>,
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug)]
+pub struct BindFailed {
+    /// `udp` or `tcp`.
+    pub listener: &'static str,
+    /// Which one.
+    pub address: SocketAddr,
+    /// What the kernel says.
+    pub error: io::Error,
+}
+
+/// Binds every address for every shard, all before any is served.
 ///
 /// # Errors
-/// The address that cannot be bound, and why.
-pub fn bind_listeners(
-    addresses: &[SocketAddr],
-    shards: usize,
-) -> Result<(Vec<Listeners>, Vec<SocketAddr>), (SocketAddr, io::Error)> {
-    let mut by_shard: Vec<Listeners> = (0..shards).map(|_| Listeners(Vec::new())).collect();
-    let mut bound = Vec::new();
-    for &address in addresses {
-        let (sockets, address) = bind_shared(address, shards).map_err(|error| (address, error))?;
-        bound.push(address);
+/// [`BindFailed`]
+pub fn bind_listeners(wanted: &Addresses, shards: usize) -> Result<(Vec<Listeners>, Addresses), BindFailed> {
+    let mut by_shard = Vec::new();
+    by_shard.resize_with(shards, Listeners::default);
+    let mut bound = Addresses::default();
+    for &address in &wanted.udp {
+        let failed = |error| BindFailed { listener: "udp", address, error };
+        let (sockets, address) = bind_shared(address, shards, udp_listener).map_err(failed)?;
+        bound.udp.push(address);
         for (listeners, socket) in by_shard.iter_mut().zip(sockets) {
-            listeners.0.push(socket);
+            listeners.udp.push(socket.into());
+        }
+    }
+    for &address in &wanted.tcp {
+        let failed = |error| BindFailed { listener: "tcp", address, error };
+        let (sockets, address) = bind_shared(address, shards, tcp_listener).map_err(failed)?;
+        bound.tcp.push(address);
+        for (listeners, socket) in by_shard.iter_mut().zip(sockets) {
+            socket.listen(BACKLOG).map_err(failed)?;
+            listeners.tcp.push(socket.into());
         }
     }
     Ok((by_shard, bound))
@@ -34,22 +70,38 @@ pub fn bind_listeners(
 
 /// Binds one address `count` times. The first socket binds alone and only then agrees to share, so that another
 /// program on the port, or a second server, is an error rather than a silent thief of half the clients.
-fn bind_shared(address: SocketAddr, count: usize) -> io::Result<(Vec<UdpSocket>, SocketAddr)> {
-    let first = udp_socket(address)?;
-    grow_buffers(&first);
+fn bind_shared(
+    address: SocketAddr,
+    count: usize,
+    open: fn(SocketAddr) -> io::Result<Socket>,
+) -> io::Result<(Vec<Socket>, SocketAddr)> {
+    let first = open(address)?;
     first.bind(&address.into())?;
     first.set_reuse_port(true)?;
-    let first = UdpSocket::from(first);
-    let address = first.local_addr()?;
+    let address = first.local_addr()?.as_socket().unwrap_or(address);
     let mut sockets = vec![first];
     for _ in 1..count {
-        let next = udp_socket(address)?;
-        grow_buffers(&next);
+        let next = open(address)?;
         next.set_reuse_port(true)?;
         next.bind(&address.into())?;
-        sockets.push(next.into());
+        sockets.push(next);
     }
     Ok((sockets, address))
+}
+
+fn udp_listener(address: SocketAddr) -> io::Result<Socket> {
+    let socket = udp_socket(address)?;
+    // A refusal costs only headroom at bursts.
+    let _ = socket.set_recv_buffer_size(LISTENER_BUFFER);
+    let _ = socket.set_send_buffer_size(LISTENER_BUFFER);
+    Ok(socket)
+}
+
+fn tcp_listener(address: SocketAddr) -> io::Result<Socket> {
+    let socket = new_socket(address, Type::STREAM, Protocol::TCP)?;
+    // A restart must not wait for the connections of the last run to time out. On Linux this shares no live port.
+    socket.set_reuse_address(true)?;
+    Ok(socket)
 }
 
 /// Binds a relay socket.
@@ -60,7 +112,11 @@ pub(super) fn bind_relay(address: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 fn udp_socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    new_socket(address, Type::DGRAM, Protocol::UDP)
+}
+
+fn new_socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     socket.set_nonblocking(true)?;
     if address.is_ipv6() {
         // Each family has its own listener; mapped addresses would be a second spelling of IPv4 ones.
@@ -69,33 +125,33 @@ fn udp_socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A refusal costs only headroom at bursts.
-fn grow_buffers(socket: &Socket) {
-    let _ = socket.set_recv_buffer_size(LISTENER_BUFFER);
-    let _ = socket.set_send_buffer_size(LISTENER_BUFFER);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn any(udp: usize, tcp: usize) -> Addresses {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        Addresses { udp: vec![any; udp], tcp: vec![any; tcp] }
+    }
+
     #[test]
     fn a_second_server_on_the_port_is_an_error() {
-        let any = "127.0.0.1:0".parse().unwrap();
-        let (listeners, bound) = bind_listeners(&[any], 2).unwrap();
-        assert_eq!(listeners.len(), 2);
-        let (address, error) = bind_listeners(&bound, 2).err().unwrap();
-        assert_eq!((address, error.kind()), (bound[0], io::ErrorKind::AddrInUse));
+        for (wanted, listener) in [(any(1, 0), "udp"), (any(0, 1), "tcp")] {
+            let (listeners, bound) = bind_listeners(&wanted, 2).unwrap();
+            assert_eq!(listeners.len(), 2);
+            let failed = bind_listeners(&bound, 2).err().unwrap();
+            assert_eq!((failed.listener, failed.error.kind()), (listener, io::ErrorKind::AddrInUse));
+            assert!(bound.udp.contains(&failed.address) || bound.tcp.contains(&failed.address));
+        }
     }
 
     #[test]
     fn every_shard_listens_on_every_address() {
-        let any = "127.0.0.1:0".parse().unwrap();
-        let (listeners, bound) = bind_listeners(&[any, any], 3).unwrap();
-        for Listeners(sockets) in listeners {
-            let addresses: Vec<SocketAddr> =
-                sockets.iter().map(|socket| socket.local_addr().unwrap()).collect();
-            assert_eq!(addresses, bound);
+        let (listeners, bound) = bind_listeners(&any(2, 2), 3).unwrap();
+        for Listeners { udp, tcp } in listeners {
+            let udp = udp.iter().map(|socket| socket.local_addr().unwrap()).collect();
+            let tcp = tcp.iter().map(|socket| socket.local_addr().unwrap()).collect();
+            assert_eq!(Addresses { udp, tcp }, bound);
         }
     }
 }

@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::origin::host;
-use super::serve::Slot;
 use super::{Problem, Site};
+use crate::admission::Place;
 use crate::ice::Host;
 use crate::signaling::protocol::SUBPROTOCOL;
 use crate::signaling::session;
@@ -20,7 +20,7 @@ use crate::signaling::session;
 pub(super) async fn open(
     State(site): State<Arc<Site>>,
     headers: HeaderMap,
-    slot: Option<Extension<Arc<Slot>>>,
+    place: Option<Extension<Arc<Place>>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     if let Err(problem) = site.origins.check(&headers) {
@@ -43,7 +43,7 @@ pub(super) async fn open(
     let (hub, host) = (site.hub.clone(), host(&headers).and_then(Host::parse));
     session::limit(upgrade, hub.settings()).on_upgrade(async move |socket| {
         // As long as the WebSocket lives, it takes its place among the connections.
-        let _slot = slot;
+        let _place = place;
         session::run(socket, hub, host).await;
     })
 }

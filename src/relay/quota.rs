@@ -197,7 +197,9 @@ mod tests {
         quota.give_port_back(START, address(1));
         quota.give_port_back_unused(address(1));
         quota.give_port_back(START + REST, address(1));
-        ["a", "b", "a"].map(|name| quota.give_back(name));
+        for name in ["a", "b", "a"] {
+            quota.give_back(name);
+        }
         quota.take_port(START + REST + REST, address(3)).unwrap();
         quota.give_port_back_unused(address(3));
         let held = quota.held.lock().unwrap();

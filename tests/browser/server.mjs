@@ -17,6 +17,7 @@ const config = ({ udp = "127.0.0.1:0", http = "127.0.0.1:0", urls = [], allowedO
 realm = "byway.test"
 [listen]
 udp = ["${udp}"]
+tcp = []
 http = ["${http}"]
 admin = ["127.0.0.1:0"]
 [relay]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use byway::admission::{Admissions, PER_ADDRESS};
 use byway::clock::Clock;
 use byway::config::{Signaling, TransportPolicy};
 use byway::credentials::Secrets;
@@ -118,20 +119,17 @@ impl Server {
 
         let (http, admin) = (listen().await, listen().await);
         let addresses = (http.local_addr().unwrap(), admin.local_addr().unwrap());
-        let limits = Limits {
-            connections: settings.connections,
-            head_within: settings.head_within,
-            ..Limits::default()
-        };
+        let limits = Limits { head_within: settings.head_within, ..Limits::default() };
+        let admissions = Admissions::new(settings.connections, PER_ADDRESS, metrics.http.connections.clone());
         let (stop, stopped) = oneshot::channel();
-        let public = serve(vec![http], public_router(site), limits, metrics.http.clone(), async {
+        let public = serve(vec![http], public_router(site), limits, admissions, async {
             // A dropped server stops too.
             let _ = stopped.await;
         });
         // Its own counters: a test counts what it does on the public pages.
         let operator = admin_router(Admin { metrics: metrics.clone(), health });
-        let operator =
-            serve(vec![admin], operator, Limits::default(), Arc::default(), std::future::pending());
+        let everyone = Admissions::new(usize::MAX, usize::MAX, Arc::default());
+        let operator = serve(vec![admin], operator, Limits::default(), everyone, std::future::pending());
         Self {
             http: addresses.0,
             admin: addresses.1,

@@ -29,6 +29,7 @@ pub(crate) const CONFIG: &str = r#"
 realm = "byway.test"
 [listen]
 udp = ["127.0.0.1:0", "[::1]:0"]
+tcp = ["127.0.0.1:0", "[::1]:0"]
 http = ["127.0.0.1:0"]
 admin = ["127.0.0.1:0"]
 [relay]
@@ -147,11 +148,13 @@ impl Drop for Server {
 }
 
 /// Where a server listens, taken from the line it logs once every socket is bound:
-/// `listening udp=127.0.0.1:40001,[::1]:40002 http=127.0.0.1:40003 admin=127.0.0.1:40004`.
+/// `listening udp=127.0.0.1:40001,[::1]:40002 tcp=127.0.0.1:40005 http=127.0.0.1:40003 admin=127.0.0.1:40004`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bound {
     /// STUN and TURN over UDP.
     pub(crate) udp: Vec<SocketAddr>,
+    /// STUN and TURN over TCP.
+    pub(crate) tcp: Vec<SocketAddr>,
     /// The page, `/ice` and `/ws`.
     pub(crate) http: Vec<SocketAddr>,
     /// `/metrics` and `/healthz`.
@@ -168,6 +171,7 @@ impl Bound {
                 || addresses.split(',').map(|address| address.parse().ok()).collect::<Option<_>>();
             match listener {
                 "udp" => bound.udp = addresses()?,
+                "tcp" => bound.tcp = addresses()?,
                 "http" => bound.http = addresses()?,
                 "admin" => bound.admin = addresses()?,
                 // What else the line tells, such as the relay's ports, no test needs.
@@ -180,6 +184,11 @@ impl Bound {
     /// The UDP listener of IPv4.
     pub(crate) fn udp_v4(&self) -> SocketAddr {
         *self.udp.iter().find(|address| address.is_ipv4()).expect("an IPv4 listener")
+    }
+
+    /// The TCP listener of IPv4.
+    pub(crate) fn tcp_v4(&self) -> SocketAddr {
+        *self.tcp.iter().find(|address| address.is_ipv4()).expect("an IPv4 listener")
     }
 
     /// The UDP listener of IPv6.

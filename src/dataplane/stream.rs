@@ -1,0 +1,185 @@
+//! One connection of a client: bytes in, bytes out, TLS between them or not. It never blocks and never grows.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+
+use super::mailbox::TurnStream;
+use crate::admission::Place;
+use crate::relay::{FiveTuple, Reason};
+use crate::wire::frame_padding;
+
+/// Bytes that may wait for a client that reads too slowly; beyond them its media is dropped. A quarter of a second of a
+/// video call: what is older than that is of no use to it.
+const OUTBOX_MAX: usize = 64 * 1024;
+
+/// Room beyond [`OUTBOX_MAX`] for responses, so that a client whose media has filled it still hears of its requests.
+const OUTBOX_RESERVE: usize = 8 * 1024;
+
+/// Bytes that the kernel takes beyond what is on its way (TCP_NOTSENT_LOWAT): media that waits there is late, too.
+const MAX_UNSENT: u32 = 32 * 1024;
+
+/// Bytes that are given to TLS at a time: a record's worth.
+const RECORD: usize = 16 * 1024;
+
+/// Times that TLS may take in what has come without a byte for us, as a flood of empty records would have it, before it is
+/// the next connection's turn.
+const RECORDS: usize = 8;
+
+/// Bytes of buffer that a connection keeps when it is idle.
+const KEPT: usize = 2 * 1024;
+
+/// A connection.
+pub(super) struct Stream {
+    pub(super) five_tuple: FiveTuple,
+    socket: TcpStream,
+    tls: Option<Box<rustls::ServerConnection>>,
+    /// The beginning of a message whose rest is still to come.
+    pub(super) inbox: Vec<u8>,
+    /// Messages on their way to the client; the first may have begun to leave.
+    outbox: Vec<u8>,
+    /// It is in the queue of ready sources.
+    pub(super) ready: bool,
+    /// It is in the list of those with something to send.
+    pub(super) unsent: bool,
+    /// It had an allocation when it was looked at last.
+    pub(super) had_allocation: bool,
+    _place: Place,
+}
+
+/// What reading a connection yields.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Read {
+    /// So many bytes; there may be more.
+    Bytes(usize),
+    /// Nothing, until the kernel says that there is something.
+    Dry,
+}
+
+impl Read {
+    fn of(read: io::Result<usize>) -> io::Result<Self> {
+        match read {
+            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+            Ok(bytes) => Ok(Self::Bytes(bytes)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Self::Dry),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Self::Bytes(0)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What may be dropped, and what had better not be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// Relayed payloads.
+    Media,
+    /// Responses.
+    Response,
+}
+
+impl Stream {
+    pub(super) fn new(stream: TurnStream, five_tuple: FiveTuple) -> Self {
+        let TurnStream { socket, tls, place, .. } = stream;
+        let options = socket2::SockRef::from(&socket);
+        // A socket that refuses them is merely slower.
+        let _ = options.set_tcp_nodelay(true);
+        let _ = options.set_tcp_notsent_lowat(MAX_UNSENT);
+        Self {
+            five_tuple,
+            socket,
+            tls,
+            inbox: Vec::new(),
+            outbox: Vec::new(),
+            ready: false,
+            unsent: false,
+            had_allocation: false,
+            _place: place,
+        }
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// Reads some of what has come into `room`.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub(super) fn read(&mut self, room: &mut [u8]) -> io::Result<Read> {
+        let Some(tls) = &mut self.tls else { return Read::of(self.socket.read(room)) };
+        for _ in 0..RECORDS {
+            match Read::of(tls.reader().read(room))? {
+                Read::Dry => {}
+                read => return Ok(read),
+            }
+            // The end of the connection is no error here: the reader then says which kind of end.
+            match tls.read_tls(&mut self.socket) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::Dry),
+                read => read?,
+            };
+            if let Err(error) = tls.process_new_packets() {
+                // The alert that says what was wrong.
+                let _ = tls.write_tls(&mut self.socket);
+                return Err(io::Error::other(error));
+            }
+        }
+        Ok(Read::Bytes(0))
+    }
+
+    /// Puts a message into the outbox.
+    ///
+    /// # Errors
+    /// [`Reason::SendFull`]: the client reads too slowly.
+    pub(super) fn put(&mut self, message: &[u8], urgency: Urgency) -> Result<(), Reason> {
+        let room = match urgency {
+            Urgency::Media => OUTBOX_MAX,
+            Urgency::Response => OUTBOX_MAX + OUTBOX_RESERVE,
+        };
+        let padding = frame_padding(message.len());
+        // A message may be longer than the whole outbox: an empty one takes any.
+        if !self.outbox.is_empty() && self.outbox.len() + message.len() + padding.len() > room {
+            return Err(Reason::SendFull);
+        }
+        self.outbox.extend_from_slice(message);
+        self.outbox.extend_from_slice(padding);
+        Ok(())
+    }
+
+    /// Sends as much of the outbox as goes without waiting. The kernel says when there is room for more.
+    ///
+    /// # Errors
+    /// The connection has broken; reading says so, too.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        let mut sent = 0;
+        let flushed = loop {
+            let written = match &mut self.tls {
+                Some(tls) if tls.wants_write() => tls.write_tls(&mut self.socket).map(|_| 0),
+                _ if sent == self.outbox.len() => break Ok(()),
+                Some(tls) => {
+                    let end = self.outbox.len().min(sent + RECORD);
+                    tls.writer().write(&self.outbox[sent..end])
+                }
+                None => self.socket.write(&self.outbox[sent..]),
+            };
+            match written {
+                Ok(written) => sent += written,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.outbox.drain(..sent);
+        if self.outbox.is_empty() {
+            self.outbox.shrink_to(KEPT);
+        }
+        flushed
+    }
+
+    /// Says goodbye in TLS, as far as that goes without waiting. The socket closes when `self` is dropped.
+    pub(super) fn close(mut self) {
+        let _ = self.flush();
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            let _ = tls.write_tls(&mut self.socket);
+        }
+    }
+}

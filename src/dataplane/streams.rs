@@ -1,0 +1,313 @@
+//! The connections of a shard: taken in, read, and closed when they are of no use.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::TcpListener;
+use std::os::fd::AsRawFd as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry};
+use slab::Slab;
+
+use super::mailbox::{Letter, Mailbox, Slot, TurnStream};
+use super::shard::Core;
+use super::source::Source;
+use super::stream::{Read, Stream, Urgency};
+use crate::admission::Admissions;
+use crate::clock::Now;
+use crate::metrics::{Direction, StreamEnd};
+use crate::relay::{FiveTuple, Link, Reason, StreamId};
+use crate::wire::{FRAME_MAX, HEADROOM, Kind, classify, frame_length};
+
+/// How long a connection may be without an allocation: time for a few round trips over a bad network, and no more than
+/// that for whoever opens connections to hold them.
+const STRANGER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Bytes of the longest message from a client without an allocation: an Allocate request with every attribute that there
+/// is, and the longest username.
+const STRANGER_FRAME_MAX: usize = 2048;
+
+/// Connections that one listener may take in before it is the next source's turn.
+const ACCEPTS: usize = 32;
+
+/// Bytes that are read from a connection at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// Room for a chunk behind the beginning of a message that has come before.
+pub(super) const STREAM_ROOM: usize = FRAME_MAX + CHUNK;
+
+/// The connections of a shard, and where they come from.
+pub(super) struct Streams {
+    shard: u16,
+    generation: u32,
+    slab: Slab<(StreamId, Stream)>,
+    doors: Vec<(TcpListener, bool)>,
+    mailbox: Mailbox,
+    admissions: Arc<Admissions>,
+    /// The mailboxes of all shards.
+    slots: Arc<[Slot]>,
+    /// When to look at each connection next, in this order, since every look is as far ahead.
+    looks: VecDeque<(Duration, StreamId)>,
+    /// Those with something to send.
+    unsent: Vec<StreamId>,
+}
+
+impl Streams {
+    /// No connection yet; `doors` are named ready by the poll of `registry`.
+    pub(super) fn new(
+        shard: u16,
+        doors: Vec<TcpListener>,
+        mailbox: Mailbox,
+        slots: Arc<[Slot]>,
+        admissions: Arc<Admissions>,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        for (place, door) in doors.iter().enumerate() {
+            let token = Source::Door(place).into();
+            registry.register(&mut SourceFd(&door.as_raw_fd()), token, Interest::READABLE)?;
+        }
+        Ok(Self {
+            shard,
+            generation: 0,
+            slab: Slab::new(),
+            doors: doors.into_iter().map(|door| (door, false)).collect(),
+            mailbox,
+            admissions,
+            slots,
+            looks: VecDeque::new(),
+            unsent: Vec::new(),
+        })
+    }
+
+    /// Whether a connection, or a listener, is in the queue of ready sources.
+    pub(super) fn ready(&mut self, source: Source) -> Option<&mut bool> {
+        match source {
+            Source::Door(place) => self.doors.get_mut(place).map(|(_, ready)| ready),
+            Source::Stream(place) => self.slab.get_mut(place).map(|(_, stream)| &mut stream.ready),
+            _ => None,
+        }
+    }
+
+    /// When to call [`Core::look_at_streams`] next.
+    pub(super) fn next_look(&self) -> Option<Duration> {
+        self.looks.front().map(|(at, _)| *at)
+    }
+
+    /// Sends a message to the client behind a connection, by way of its shard.
+    pub(super) fn send(&mut self, to: StreamId, message: &[u8], urgency: Urgency) -> Result<(), Reason> {
+        if to.shard != self.shard {
+            let slot = self.slots.get(usize::from(to.shard)).ok_or(Reason::NoAllocation)?;
+            let sent = slot.put(Letter::Message(to, message.into()));
+            return if sent { Ok(()) } else { Err(Reason::SendFull) };
+        }
+        let stream = self.get_mut(to).ok_or(Reason::NoAllocation)?;
+        stream.put(message, urgency)?;
+        if !std::mem::replace(&mut stream.unsent, true) {
+            self.unsent.push(to);
+        }
+        Ok(())
+    }
+
+    /// Sends what has gathered: all messages of a round in as few segments as they fit.
+    pub(super) fn flush(&mut self) {
+        while let Some(id) = self.unsent.pop() {
+            if let Some(stream) = self.get_mut(id) {
+                stream.unsent = false;
+                // A connection that has broken is readable, and ends there.
+                let _ = stream.flush();
+            }
+        }
+    }
+
+    fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
+        let (found, stream) = self.slab.get_mut(id.slot as usize)?;
+        (*found == id).then_some(stream)
+    }
+
+    /// Takes a connection in; yields its place.
+    fn insert(&mut self, now: Now, stream: TurnStream, registry: &Registry) -> io::Result<usize> {
+        let entry = self.slab.vacant_entry();
+        let place = entry.key();
+        let slot = u32::try_from(place).expect("fewer than 2^32 connections have a descriptor");
+        self.generation = self.generation.wrapping_add(1);
+        let id = StreamId { shard: self.shard, slot, generation: self.generation };
+        let five_tuple =
+            FiveTuple { client: stream.client, server: stream.server.ip(), link: Link::Stream(id) };
+        let stream = Stream::new(stream, five_tuple);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        registry.register(
+            &mut SourceFd(&stream.socket().as_raw_fd()),
+            Source::Stream(place).into(),
+            interest,
+        )?;
+        entry.insert((id, stream));
+        self.looks.push_back((now.mono + STRANGER_WITHIN, id));
+        Ok(place)
+    }
+}
+
+impl Core {
+    /// Takes in the connections that wait at a listener; true when none is left.
+    pub(super) fn serve_door(&mut self, now: Now, place: usize) -> bool {
+        for _ in 0..ACCEPTS {
+            let Some((door, _)) = self.streams.doors.get(place) else { return true };
+            match door.accept() {
+                Ok((socket, client)) => {
+                    let Some(held) = self.streams.admissions.admit(client.ip()) else { continue };
+                    let taken = socket.set_nonblocking(true).and_then(|()| socket.local_addr());
+                    if let Ok(server) = taken {
+                        self.take_in(now, TurnStream { socket, tls: None, client, server, place: held });
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+                Err(error) if is_out_of_descriptors(&error) => {
+                    // Whoever waits may be honest; who has been here longest without a credential is likely not. Where
+                    // none is, the connection waits until a descriptor is free.
+                    if !self.shed_a_stranger(now) {
+                        return false;
+                    }
+                }
+                // A connection that ended while it waited.
+                Err(error) => tracing::trace!(%error, "accepting"),
+            }
+        }
+        false
+    }
+
+    /// Reads what other threads have sent; true when nothing is left.
+    pub(super) fn serve_mailbox(&mut self, now: Now) -> bool {
+        for _ in 0..ACCEPTS {
+            match self.streams.mailbox.try_recv() {
+                Ok(Letter::Stream(stream)) => {
+                    // What has been decrypted already, no poll tells of.
+                    if let Some(place) = self.take_in(now, stream) {
+                        self.make_ready(Source::Stream(place));
+                    }
+                }
+                Ok(Letter::Message(to, message)) => {
+                    if let Err(reason) = self.streams.send(to, &message, Urgency::Media) {
+                        self.counters.dropped(reason);
+                    }
+                }
+                Err(_) => return true,
+            }
+        }
+        false
+    }
+
+    fn take_in(&mut self, now: Now, stream: TurnStream) -> Option<usize> {
+        let taken = self.streams.insert(now, stream, &self.registry);
+        self.counters.streams.set(self.streams.slab.len() as u64);
+        taken.inspect_err(|error| tracing::debug!(%error, "no place for a connection")).ok()
+    }
+
+    /// Takes in one chunk of a connection, and every message that is whole with it; true when there is nothing more.
+    pub(super) fn serve_stream(&mut self, now: Now, place: usize) -> bool {
+        let Some((id, stream)) = self.streams.slab.get_mut(place) else { return true };
+        let id = *id;
+        // The kernel may have room again for what waits.
+        let _ = stream.flush();
+        // The room in front of a message is what its header is written into.
+        let start = HEADROOM;
+        let kept = stream.inbox.len();
+        let room = &mut self.buffer[start..];
+        room[..kept].copy_from_slice(&stream.inbox);
+        let read = match stream.read(&mut room[kept..kept + CHUNK]) {
+            Ok(Read::Bytes(read)) => read,
+            Ok(Read::Dry) => return true,
+            Err(error) => {
+                let is_end = matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset);
+                self.close(now, id, if is_end { StreamEnd::Client } else { StreamEnd::Broken });
+                return true;
+            }
+        };
+        let five_tuple = stream.five_tuple;
+        match self.serve_messages(now, five_tuple, start, start + kept + read) {
+            Ok(end) => {
+                let left = &self.buffer[end..start + kept + read];
+                if let Some(stream) = self.streams.get_mut(id) {
+                    stream.inbox.clear();
+                    stream.inbox.extend_from_slice(left);
+                    stream.inbox.shrink_to(left.len());
+                }
+                false
+            }
+            Err(end) => {
+                self.close(now, id, end);
+                true
+            }
+        }
+    }
+
+    /// Serves the messages between `at` and `end` of the buffer; yields where the first one begins that is not whole.
+    fn serve_messages(
+        &mut self,
+        now: Now,
+        five_tuple: FiveTuple,
+        mut at: usize,
+        end: usize,
+    ) -> Result<usize, StreamEnd> {
+        loop {
+            let stream = &self.buffer[at..end];
+            let Some(length) = frame_length(stream).map_err(|_| StreamEnd::Garbage)? else { return Ok(at) };
+            let is_whole = length <= stream.len();
+            // Without an allocation there is no channel, and nothing that takes so many bytes to say.
+            let is_odd = classify(stream) == Kind::ChannelData || length > STRANGER_FRAME_MAX;
+            if is_odd && !self.relay.serves(now, five_tuple) {
+                return Err(StreamEnd::Garbage);
+            }
+            if !is_whole {
+                return Ok(at);
+            }
+            let message = &self.buffer[at..at + length];
+            let action = self.relay.client_datagram(now, five_tuple, message, &mut self.reply);
+            self.act(action, at, Direction::BetweenClients);
+            self.take_effects(now);
+            at += length;
+        }
+    }
+
+    /// Closes the connections that have been of no use since they were looked at last.
+    pub(super) fn look_at_streams(&mut self, now: Now) {
+        while let Some((_, id)) = self.streams.looks.pop_front_if(|(at, _)| *at <= now.mono) {
+            let Some(stream) = self.streams.get_mut(id) else { continue };
+            let has_allocation = self.relay.serves(now, stream.five_tuple);
+            // One whose allocation has just ended has as long again for another.
+            if std::mem::replace(&mut stream.had_allocation, has_allocation) || has_allocation {
+                self.streams.looks.push_back((now.mono + STRANGER_WITHIN, id));
+            } else {
+                self.close(now, id, StreamEnd::Idle);
+            }
+        }
+    }
+
+    /// Closes the oldest connection without an allocation; whether there was one.
+    fn shed_a_stranger(&mut self, now: Now) -> bool {
+        let streams = &mut self.streams;
+        let stranger = streams.looks.iter().map(|(_, id)| *id).find(|id| {
+            let stream = streams.slab.get(id.slot as usize).filter(|(found, _)| found == id);
+            stream.is_some_and(|(_, stream)| !self.relay.serves(now, stream.five_tuple))
+        });
+        if let Some(id) = stranger {
+            self.close(now, id, StreamEnd::Shed);
+        }
+        stranger.is_some()
+    }
+
+    fn close(&mut self, now: Now, id: StreamId, end: StreamEnd) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        let five_tuple = stream.five_tuple;
+        let (_, stream) = self.streams.slab.remove(id.slot as usize);
+        stream.close();
+        self.counters.stream_ended(end);
+        self.counters.streams.set(self.streams.slab.len() as u64);
+        self.relay.client_gone(now, five_tuple);
+        self.take_effects(now);
+    }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
