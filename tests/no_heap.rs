@@ -13,8 +13,8 @@ use std::sync::Arc;
 use byway::clock::Now;
 use byway::credentials::Secrets;
 use byway::relay::{
-    Action, AllocationId, Effect, FiveTuple, Gate, Link, ListenerId, Relay, RelayAddress, RelayId, Settings,
-    Shared,
+    Action, AllocationId, Discovery, Effect, FiveTuple, Gate, Link, ListenerId, Relay, RelayAddress, RelayId,
+    Settings, Shared,
 };
 use byway::wire::{AddressFamily, HEADROOM, Reply, Span, TAILROOM};
 use support::{Request, Response, at, channel_data, seconds};
@@ -92,6 +92,7 @@ impl Bare {
             bandwidth_per_allocation: 0,
             allocations: 1000,
             unauthenticated_per_second: 200,
+            discovery: Discovery::default(),
         };
         let shared = Shared::new(settings, &[1; 32]);
         Self { shards: [2, 3].map(|seed| Relay::new(Arc::clone(&shared), &[seed; 32])), reply: Reply::new() }

@@ -15,10 +15,12 @@
 mod allocate;
 mod allocation;
 mod auth;
+mod binding;
 mod budget;
 mod channel_bind;
 mod create_permission;
 mod data;
+mod discovery;
 mod expiry;
 mod meter;
 mod nonce;
@@ -50,6 +52,7 @@ pub use allocation::{
     CHANNEL_LIFETIME, CHANNEL_REST, DEFAULT_LIFETIME, MAX_ALLOCATION_AGE, MAX_CHANNELS, MAX_LIFETIME,
     MAX_PERMISSIONS, PERMISSION_LIFETIME,
 };
+pub use discovery::Discovery;
 pub use policy::{Denied, Gate, Peer};
 pub use reason::Reason;
 pub use shared::{RelayAddress, Settings, Shared};

@@ -9,6 +9,7 @@ use arc_swap::Guard;
 
 use super::allocation::Allocation;
 use super::budget::StrangerBudget;
+use super::discovery::Discovery;
 use super::meter::Bandwidth;
 use super::nonce::Nonces;
 use super::policy::{Denied, Gate, OwnRelay, Peer};
@@ -47,6 +48,8 @@ pub struct Settings {
     pub bandwidth_per_allocation: u64,
     /// Answers a second to strangers, for each address; 0 = no limit.
     pub unauthenticated_per_second: u32,
+    /// Which listeners help clients to learn about their NAT.
+    pub discovery: Discovery,
 }
 
 /// An address of the relay.
@@ -65,6 +68,7 @@ pub struct Shared {
     pub(super) secrets: Secrets,
     pub(super) nonces: Nonces,
     pub(super) strangers: StrangerBudget,
+    pub(super) discovery: Discovery,
     gate: Gate,
     quota: Quota,
     bandwidth: u64,
@@ -100,7 +104,7 @@ impl Shared {
     #[must_use]
     pub fn new(settings: Settings, seed: &[u8; 32]) -> Arc<Self> {
         let quota = Quota::new(&settings);
-        let Settings { realm, secrets, addresses, ports, port_rest, mut gate, .. } = settings;
+        let Settings { realm, secrets, addresses, ports, port_rest, mut gate, discovery, .. } = settings;
         // What clients are told and what is bound are both the server's own, listed or not.
         gate.own.extend(addresses.iter().flat_map(|address| [address.bind, address.public]));
         let pool = |address: RelayAddress| Pool {
@@ -120,6 +124,7 @@ impl Shared {
                 settings.unauthenticated_per_second,
                 Random::new(seed, "strangers").number(),
             ),
+            discovery,
             gate,
             quota,
             bandwidth: settings.bandwidth_per_allocation,

@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use stun::attributes::{
-    ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_ERROR_CODE, ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_MAPPED_ADDRESS,
-    ATTR_MESSAGE_INTEGRITY, ATTR_NONCE, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT,
-    ATTR_RESERVATION_TOKEN, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS,
-    ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
+    ATTR_CHANGE_REQUEST, ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_ERROR_CODE, ATTR_EVEN_PORT, ATTR_LIFETIME,
+    ATTR_MAPPED_ADDRESS, ATTR_MESSAGE_INTEGRITY, ATTR_NONCE, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY,
+    ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USERNAME,
+    ATTR_XOR_PEER_ADDRESS, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
 };
 use stun::message::{MAGIC_COOKIE, MessageType};
 
@@ -79,6 +79,15 @@ impl AddressFamily {
             Self::V6 => 2,
         }
     }
+}
+
+/// What CHANGE-REQUEST asks to be different about where the answer comes from (RFC 5780 section 7.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChangeRequest {
+    /// Its address.
+    pub ip: bool,
+    /// Its port.
+    pub port: bool,
 }
 
 /// The attributes of a message that count. Of several of one type the first counts (RFC 8489 section 14); only
@@ -189,6 +198,18 @@ impl<'a> Attributes<'a> {
         self.typed(ATTR_RESERVATION_TOKEN, |value| value.try_into().ok())
     }
 
+    /// CHANGE-REQUEST (RFC 5780 section 7.2), which only some Binding requests may have: it is not among the
+    /// [`KNOWN_ATTRIBUTES`].
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn change_request(&self) -> Result<Option<ChangeRequest>, AttributeError> {
+        self.typed(ATTR_CHANGE_REQUEST, |value| match value {
+            &[_, _, _, flags] => Some(ChangeRequest { ip: flags & 4 != 0, port: flags & 2 != 0 }),
+            _ => None,
+        })
+    }
+
     /// CHANNEL-NUMBER (section 18.1); a number out of range is malformed, too.
     ///
     /// # Errors
@@ -262,7 +283,10 @@ fn xor_address(value: &[u8], transaction: TransactionId) -> Option<SocketAddr> {
 }
 
 /// Bytes of the longest that [`write_head`] writes: a header and an IPv6 address.
-pub(super) const HEAD_MAX: usize = HEADER + (ATTRIBUTE_HEADER + 20);
+pub(super) const HEAD_MAX: usize = HEADER + ADDRESS_MAX;
+
+/// Bytes of the longest attribute that is an address.
+pub(super) const ADDRESS_MAX: usize = ATTRIBUTE_HEADER + 20;
 
 /// Writes a header and, as the first attribute, an address into at least [`HEAD_MAX`] bytes; returns where they end. The
 /// length field is left as it is: only the caller knows what follows.
@@ -281,6 +305,26 @@ pub(super) fn write_head(
     out[22..24].copy_from_slice(&length_field(length));
     out[24..24 + length].copy_from_slice(&value[..length]);
     24 + length
+}
+
+/// Writes an attribute with an address as MAPPED-ADDRESS spells it (RFC 8489 section 14.1) into at least [`ADDRESS_MAX`]
+/// bytes; returns how many it took.
+pub(super) fn write_address(out: &mut [u8], (attribute, address): (AttrType, SocketAddr)) -> usize {
+    out[..2].copy_from_slice(&attribute.0.to_be_bytes());
+    let [p0, p1] = address.port().to_be_bytes();
+    out[4..8].copy_from_slice(&[0, AddressFamily::of(address.ip()).number(), p0, p1]);
+    let length = match address.ip() {
+        IpAddr::V4(ip) => {
+            out[8..12].copy_from_slice(&ip.octets());
+            8
+        }
+        IpAddr::V6(ip) => {
+            out[8..24].copy_from_slice(&ip.octets());
+            20
+        }
+    };
+    out[2..4].copy_from_slice(&length_field(length));
+    ATTRIBUTE_HEADER + length
 }
 
 /// A length as messages and attributes spell it.

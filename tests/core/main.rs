@@ -17,6 +17,7 @@ mod channel_data;
 mod channel_lifetime;
 mod create_permission;
 mod credentials;
+mod discovery;
 mod drops;
 mod dual_allocation;
 mod dual_allocation_ends;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use stun::addr::MappedAddress;
 use stun::attributes::{
     ATTR_DATA, ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_LIFETIME, ATTR_NONCE, ATTR_XOR_PEER_ADDRESS,
     ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
@@ -76,6 +77,13 @@ impl Response {
 
     pub(crate) fn mapped(&self) -> SocketAddr {
         self.address(ATTR_XORMAPPED_ADDRESS)
+    }
+
+    /// An address as MAPPED-ADDRESS spells it.
+    pub(crate) fn plain_address(&self, kind: AttrType) -> SocketAddr {
+        let mut address = MappedAddress::default();
+        address.get_from_as(&self.message, kind).unwrap();
+        SocketAddr::new(address.ip, address.port)
     }
 
     pub(crate) fn relayed(&self) -> SocketAddr {

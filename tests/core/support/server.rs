@@ -1,15 +1,15 @@
 //! The shards of one server, driven as the data plane drives them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use byway::clock::Now;
 use byway::credentials::Secrets;
 use byway::relay::{
-    Action, AllocationId, Answer, BindError, Effect, FiveTuple, Gate, Reason, Relay, RelayAddress, RelayId,
-    Settings, Shared,
+    Action, AllocationId, Answer, BindError, Discovery, Effect, FiveTuple, Gate, Link, Reason, Relay,
+    RelayAddress, RelayId, Settings, Shared,
 };
 use byway::wire::{AddressFamily, ChannelNumber, HEADROOM, Reply, Span, TAILROOM};
 
@@ -54,6 +54,8 @@ pub(crate) struct Server {
     /// How the next binds go; they work once this has run out.
     pub(crate) binds: VecDeque<Bind>,
     hanging: VecDeque<(usize, RelayId)>,
+    /// The listener that the last reply left from, and its address.
+    pub(crate) replied_from: Option<(IpAddr, Link)>,
     /// Every address a bind was asked for.
     pub(crate) tried: Vec<SocketAddr>,
 }
@@ -89,6 +91,7 @@ impl Server {
             bandwidth_per_allocation: 0,
             allocations: 1000,
             unauthenticated_per_second: 0,
+            discovery: Discovery::default(),
         };
         change(&mut settings);
         let shared = Shared::new(settings, &[1; 32]);
@@ -99,6 +102,7 @@ impl Server {
             channels: BTreeMap::new(),
             binds: VecDeque::new(),
             hanging: VecDeque::new(),
+            replied_from: None,
             tried: Vec::new(),
         }
     }
@@ -139,6 +143,9 @@ impl Server {
     pub(crate) fn client_datagram(&mut self, shard: usize, five_tuple: FiveTuple, datagram: &[u8]) -> Seen {
         let mut reply = Reply::new();
         let action = self.shards[shard].client_datagram(self.now, five_tuple, datagram, &mut reply);
+        if let Action::Reply { five_tuple, .. } = action {
+            self.replied_from = Some((five_tuple.server, five_tuple.link));
+        }
         match (action, self.drain(shard)) {
             (Action::Wait, Some(answered)) => answered,
             (Action::Wait, None) => Seen::Waiting,
