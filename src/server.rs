@@ -158,10 +158,10 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         stopped(stopping),
     ));
 
-    tracing::info!("{listening}");
     if !discovery.is_empty() {
         tracing::info!("NAT behaviour discovery (RFC 5780) at {}", list(&discovery));
     }
+    tracing::info!("{listening}");
     if let Some(link) = link {
         tracing::info!("open {link} in two tabs, and call");
     }
