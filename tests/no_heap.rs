@@ -15,7 +15,7 @@ use byway::credentials::Secrets;
 use byway::relay::{
     Action, AllocationId, Effect, FiveTuple, Gate, Link, ListenerId, Relay, RelayAddress, Settings, Shared,
 };
-use byway::wire::{HEADROOM, Reply, Span, TAILROOM};
+use byway::wire::{HEADROOM, Icmp, Reply, Span, TAILROOM};
 use support::{Request, Response, at, channel_data, seconds};
 
 /// Counts what this thread asks of the system's allocator.
@@ -179,6 +179,21 @@ fn from_a_peer_outside() {
     for source in [at("8.8.8.8:53"), at("8.8.4.4:53")] {
         assert_eq!(calls(|| wrap(&mut buffer, bare.shards[0].peer_datagram(NOW, id, source, 1200))), 0);
     }
+}
+
+#[test]
+fn an_icmp_error() {
+    let mut bare = Bare::new();
+    bare.prepare(0, "203.0.113.9:5000", &["8.8.8.8:53"]);
+    let id = AllocationId { slot: 0, generation: 1 };
+    let (peer, icmp) = (at("8.8.8.8:53"), Icmp { kind: 3, code: 3, data: 0 });
+    let mut now = NOW;
+    let calls = calls(|| {
+        now.mono += std::time::Duration::from_millis(100);
+        let action = bare.shards[0].peer_unreachable(now, id, peer, icmp, &mut bare.reply);
+        assert!(matches!(action, Action::Reply { .. }), "{action:?}");
+    });
+    assert_eq!(calls, 0);
 }
 
 #[test]

@@ -5,7 +5,11 @@
 //! of a call run on one thread: between receiving a datagram and sending it on there is no lock, no channel to another
 //! thread and no `.await`.
 
+mod control;
+mod datagram;
+mod error_queue;
 mod mailbox;
+mod options;
 mod shard;
 mod sockets;
 mod source;

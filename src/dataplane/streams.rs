@@ -11,6 +11,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use slab::Slab;
 
+use super::datagram::UNMARKED;
 use super::mailbox::{Letter, Mailbox, Slot, TurnStream};
 use super::shard::Core;
 use super::source::Source;
@@ -272,7 +273,7 @@ impl Core {
             }
             let message = &self.buffer[at..at + length];
             let action = self.relay.client_datagram(now, five_tuple, message, &mut self.reply);
-            self.act(action, at, Direction::BetweenClients);
+            self.act(action, at, UNMARKED, Direction::BetweenClients);
             self.take_effects(now);
             at += length;
         }

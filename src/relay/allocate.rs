@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::allocation::{Allocation, DEFAULT_LIFETIME, MAX_LIFETIME, MadeBy};
+use super::meter::Meter;
 use super::ports::PortRequest;
 use super::request::{Outcome, Request};
 use super::{Action, AllocationId, Answer, BindError, Effect, Reason, Relay};
@@ -33,7 +34,8 @@ impl Relay {
             Some(UDP) => {}
             Some(_) => return Err(ErrorCode::UnsupportedTransportProtocol),
         }
-        // 4. DONT-FRAGMENT is not a known attribute here: it has been answered with 420.
+        // 4. Relay sockets can send with DF: DONT-FRAGMENT must be well-formed, and has no other effect here.
+        attributes.dont_fragment()?;
         // 5. to 8.
         let family = attributes.requested_address_family()?;
         let port = match (attributes.reservation_token()?, attributes.even_port()?) {
@@ -71,6 +73,7 @@ impl Relay {
             permissions: Vec::new(),
             channels: Vec::new(),
             bandwidth: self.shared.bandwidth(),
+            icmp: Meter::default(),
         });
         self.effects.push_back(Effect::BindRelay { allocation: id, address: taken.bind });
         Ok(None)

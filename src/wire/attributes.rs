@@ -4,11 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use stun::attributes::{
-    ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_ERROR_CODE, ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_MAPPED_ADDRESS,
-    ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_PASSWORD_ALGORITHM,
-    ATTR_PASSWORD_ALGORITHMS, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT,
-    ATTR_RESERVATION_TOKEN, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USER_HASH, ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS,
-    ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
+    ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_DONT_FRAGMENT, ATTR_ERROR_CODE, ATTR_EVEN_PORT, ATTR_LIFETIME,
+    ATTR_MAPPED_ADDRESS, ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE,
+    ATTR_PASSWORD_ALGORITHM, ATTR_PASSWORD_ALGORITHMS, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY,
+    ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USER_HASH, ATTR_USERNAME,
+    ATTR_XOR_PEER_ADDRESS, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
 };
 use stun::message::{MAGIC_COOKIE, MessageType};
 
@@ -18,9 +18,8 @@ use super::message::{ATTRIBUTE_HEADER, Attribute, HEADER, TransactionId, split_a
 use super::{Span, padded};
 
 /// The comprehension-required attributes that this server comprehends. Those of responses are among them: known but
-/// unexpected ones are ignored (RFC 8489 section 6.3). DONT-FRAGMENT is absent on purpose: a server that cannot honour it
-/// says 420 (RFC 8656 section 7.2).
-pub const KNOWN_ATTRIBUTES: [AttrType; 20] = [
+/// unexpected ones are ignored (RFC 8489 section 6.3).
+pub const KNOWN_ATTRIBUTES: [AttrType; 21] = [
     ATTR_MAPPED_ADDRESS,
     ATTR_USERNAME,
     ATTR_MESSAGE_INTEGRITY,
@@ -41,6 +40,7 @@ pub const KNOWN_ATTRIBUTES: [AttrType; 20] = [
     ATTR_REQUESTED_TRANSPORT,
     ATTR_XORMAPPED_ADDRESS,
     ATTR_RESERVATION_TOKEN,
+    ATTR_DONT_FRAGMENT,
 ];
 
 /// An attribute is there, but not as its section says.
@@ -203,6 +203,14 @@ impl<'a> Attributes<'a> {
             &[n0, n1, _, _] => ChannelNumber::new(u16::from_be_bytes([n0, n1])),
             _ => None,
         })
+    }
+
+    /// DONT-FRAGMENT (section 18.9): whether it is there. It has no value.
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn dont_fragment(&self) -> Result<bool, AttributeError> {
+        self.typed(ATTR_DONT_FRAGMENT, |value| value.is_empty().then_some(())).map(|there| there.is_some())
     }
 
     /// DATA: where in the datagram the payload of an indication lies (section 18.4).

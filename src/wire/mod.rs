@@ -8,6 +8,7 @@ mod attributes;
 mod binding;
 mod channel_data;
 mod framing;
+mod icmp;
 mod indication;
 mod integrity;
 mod long_term;
@@ -18,6 +19,7 @@ pub use attributes::{AddressFamily, AttributeError, Attributes, KNOWN_ATTRIBUTES
 pub use binding::{BINDING_RESPONSE_MAX, write_binding_response};
 pub use channel_data::{ChannelData, ChannelNumber};
 pub use framing::{FRAME_MAX, NotTurn, frame_length, frame_padding};
+pub use icmp::{Icmp, write_icmp_indication};
 pub use indication::{Encapsulation, HEADROOM, TAILROOM};
 pub use integrity::{Integrity, IntegrityKey};
 pub use long_term::{PasswordAlgorithm, userhash};
