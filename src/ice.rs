@@ -2,6 +2,7 @@
 //!
 //! Pure: `/ice`, `/turn` and the signaling all ask [`IceServers`], so that they cannot disagree.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -98,28 +99,41 @@ pub struct IceServers {
     policy: TransportPolicy,
 }
 
+/// Where clients find the server: what URLs are derived from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Doors {
+    /// Listeners of STUN and TURN over UDP.
+    pub udp: Vec<SocketAddr>,
+    /// Listeners of TURN over TCP.
+    pub tcp: Vec<SocketAddr>,
+    /// Listeners of TURN over TLS.
+    pub tls: Vec<SocketAddr>,
+    /// The configured public addresses, where a 1:1 NAT stands before the listeners.
+    pub public: Vec<IpAddr>,
+    /// What the certificate of the TLS listeners is good for: DNS names, `*.example.org` among them, and IP literals.
+    pub names: Vec<String>,
+}
+
 /// Where URLs come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Urls {
     /// `[ice] urls`, as written.
     Configured(Vec<String>),
     /// From the listeners, per request: a wildcard listener is called what the client called it.
-    Derived { udp: Vec<SocketAddr>, public: Vec<IpAddr> },
+    Derived(Doors),
 }
 
 impl IceServers {
-    /// `configured` URLs win; without any they are derived from the UDP listeners and public addresses.
+    /// `configured` URLs win; without any they are derived from the doors.
     #[must_use]
     pub fn new(
         configured: Vec<String>,
-        udp: Vec<SocketAddr>,
-        public: Vec<IpAddr>,
+        doors: Doors,
         secrets: Secrets,
         ttl: Duration,
         policy: TransportPolicy,
     ) -> Self {
-        let urls =
-            if configured.is_empty() { Urls::Derived { udp, public } } else { Urls::Configured(configured) };
+        let urls = if configured.is_empty() { Urls::Derived(doors) } else { Urls::Configured(configured) };
         // The credential is clamped to the same bound: what is promised is what is issued.
         Self { urls, secrets, ttl: ttl.min(MAX_TTL), policy }
     }
@@ -159,45 +173,112 @@ impl Urls {
     fn split(&self, host: Option<&Host>) -> (Vec<String>, Vec<String>) {
         match self {
             Self::Configured(urls) => urls.iter().cloned().partition(|url| url.starts_with("stun")),
-            Self::Derived { udp, public } => {
-                let authorities = authorities(udp, public, host);
-                let stun = authorities.iter().map(|authority| format!("stun:{authority}")).collect();
-                let turn =
-                    authorities.iter().map(|authority| format!("turn:{authority}?transport=udp")).collect();
-                (stun, turn)
-            }
+            Self::Derived(doors) => doors.urls(host),
         }
     }
 }
 
-/// What clients call our UDP listeners: `host:port`, each once, ports always written out.
-///
-/// A loopback listener keeps its address. Any other is called by the public addresses of its family where there are
-/// some (a 1:1 NAT stands before us), else by its own address; a wildcard has none, so it is called what the client
-/// called us, unless that is an address of the other family.
-fn authorities(udp: &[SocketAddr], public: &[IpAddr], host: Option<&Host>) -> Vec<String> {
-    let mut found = Vec::new();
-    for listener in udp {
+/// A host as it stands in a URL, and a port.
+type Authority = (String, u16);
+
+impl Doors {
+    /// STUN URLs and TURN URLs: each once, ports always written out, and the transport that serves media best first.
+    ///
+    /// Browsers ask every URL they are given, once for each of their addresses, so a second STUN URL of one host, which
+    /// could only tell the same, is left out.
+    fn urls(&self, host: Option<&Host>) -> (Vec<String>, Vec<String>) {
+        let of = |listeners: &[SocketAddr]| each_once(listeners.iter().flat_map(|l| self.called(*l, host)));
+        let (udp, tcp) = (of(&self.udp), of(&self.tcp));
+        let tls = each_once(self.tls.iter().flat_map(|listener| self.certified(*listener, host)));
+
+        let mut hosts = BTreeSet::new();
+        let stun = udp.iter().filter(|(host, _)| hosts.insert(host));
+        let stun = stun.map(|(host, port)| format!("stun:{host}:{port}")).collect();
+        let turn = [("turn", "udp", &udp), ("turn", "tcp", &tcp), ("turns", "tcp", &tls)];
+        let turn = turn.into_iter().flat_map(|(scheme, transport, authorities)| {
+            authorities
+                .iter()
+                .map(move |(host, port)| format!("{scheme}:{host}:{port}?transport={transport}"))
+        });
+        (stun, turn.collect())
+    }
+
+    /// What clients call a listener.
+    ///
+    /// A loopback listener keeps its address; to clients of a server that others reach, too, it is no door. Any other
+    /// is called by the public addresses of its family where there are some (a 1:1 NAT stands before us), else by its
+    /// own address; a wildcard has none, so it is called what the client called us, unless that is an address of the
+    /// other family.
+    fn called(&self, listener: SocketAddr, host: Option<&Host>) -> Vec<Authority> {
         let (ip, port) = (listener.ip(), listener.port());
-        let public: Vec<_> =
-            public.iter().filter(|p| p.is_ipv4() == ip.is_ipv4() && !ip.is_loopback()).collect();
+        if ip.is_loopback() {
+            let others_reach_us =
+                [&self.udp, &self.tcp, &self.tls].into_iter().flatten().any(|l| !l.ip().is_loopback());
+            return if others_reach_us { Vec::new() } else { vec![(literal(ip), port)] };
+        }
+        let same_family = |other: &IpAddr| other.is_ipv4() == ip.is_ipv4();
+        let public: Vec<_> = self.public.iter().filter(|public| same_family(public)).collect();
         if !public.is_empty() {
-            found.extend(public.into_iter().map(|&ip| SocketAddr::new(ip, port).to_string()));
-        } else if !ip.is_unspecified() {
-            found.push(SocketAddr::new(ip, port).to_string());
-        } else {
-            match host {
-                Some(Host::Name(name)) => found.push(format!("{name}:{port}")),
-                Some(&Host::Ip(literal)) if literal.is_ipv4() == ip.is_ipv4() => {
-                    found.push(SocketAddr::new(literal, port).to_string());
-                }
-                _ => {}
-            }
+            return public.into_iter().map(|ip| (literal(*ip), port)).collect();
+        }
+        if !ip.is_unspecified() {
+            return vec![(literal(ip), port)];
+        }
+        match host {
+            Some(Host::Name(name)) => vec![(name.clone(), port)],
+            Some(Host::Ip(called)) if same_family(called) => vec![(literal(*called), port)],
+            _ => Vec::new(),
         }
     }
-    let mut seen = std::collections::BTreeSet::new();
-    found.retain(|authority| seen.insert(authority.clone()));
-    found
+
+    /// What clients call a listener whose certificate they verify against the host of the URL (RFC 8489 section 6.2.3).
+    ///
+    /// Of the names that the certificate is good for, that is the one the client called us, else an address it would
+    /// call a listener without a certificate, else the certificate's first name; wildcards are no name to be called.
+    /// Where it is good for none of these no choice would pass, and the usual one lets the client say so.
+    fn certified(&self, listener: SocketAddr, host: Option<&Host>) -> Vec<Authority> {
+        let port = listener.port();
+        if let Some(Host::Name(name)) = host.filter(|host| self.is_good_for(host)) {
+            return vec![(name.clone(), port)];
+        }
+        let called = self.called(listener, host);
+        let good: Vec<_> = called
+            .iter()
+            .filter(|(host, _)| Host::parse(host).is_some_and(|host| self.is_good_for(&host)))
+            .cloned()
+            .collect();
+        if !good.is_empty() {
+            return good;
+        }
+        let first = self.names.iter().find_map(|name| match name.parse::<IpAddr>() {
+            Ok(ip) => (ip.is_ipv4() == listener.is_ipv4()).then(|| literal(ip)),
+            Err(_) => (!name.starts_with('*')).then(|| name.clone()),
+        });
+        first.map_or(called, |first| vec![(first, port)])
+    }
+
+    /// Whether the certificate names this host. A wildcard stands for one label (RFC 9525 section 6.3).
+    fn is_good_for(&self, host: &Host) -> bool {
+        self.names.iter().any(|name| match host {
+            Host::Ip(ip) => name.parse() == Ok(*ip),
+            Host::Name(host) => match name.strip_prefix("*.") {
+                Some(parent) => host
+                    .split_once('.')
+                    .is_some_and(|(label, above)| !label.is_empty() && above.eq_ignore_ascii_case(parent)),
+                None => host.eq_ignore_ascii_case(name),
+            },
+        })
+    }
+}
+
+fn each_once(authorities: impl Iterator<Item = Authority>) -> Vec<Authority> {
+    let mut seen = BTreeSet::new();
+    authorities.filter(|authority| seen.insert(authority.clone())).collect()
+}
+
+/// An address as the host of a URL (RFC 3986 section 3.2.2).
+fn literal(ip: IpAddr) -> String {
+    if ip.is_ipv4() { ip.to_string() } else { format!("[{ip}]") }
 }
 
 /// Seconds since 1970-01-01 UTC as RFC 3339 section 5.6 writes them, for instance `2023-11-14T22:23:20Z`.
@@ -223,15 +304,17 @@ mod tests {
 
     const NOW: Now = Now { mono: Duration::ZERO, unix: 1_700_000_000 };
 
+    fn all<T: std::str::FromStr<Err: std::fmt::Debug>>(texts: &[&str]) -> Vec<T> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn behind(doors: Doors, urls: &[&str]) -> IceServers {
+        let secrets = Secrets::new(&["north"]).unwrap();
+        IceServers::new(all(urls), doors, secrets, Duration::from_secs(600), TransportPolicy::All)
+    }
+
     fn servers(urls: &[&str], udp: &[&str], public: &[&str]) -> IceServers {
-        IceServers::new(
-            urls.iter().map(ToString::to_string).collect(),
-            udp.iter().map(|a| a.parse().unwrap()).collect(),
-            public.iter().map(|a| a.parse().unwrap()).collect(),
-            Secrets::new(&["north"]).unwrap(),
-            Duration::from_secs(600),
-            TransportPolicy::All,
-        )
+        behind(Doors { udp: all(udp), public: all(public), ..Doors::default() }, urls)
     }
 
     fn uris(udp: &[&str], public: &[&str], host: &str) -> Vec<String> {
@@ -266,16 +349,111 @@ mod tests {
     }
 
     #[test]
-    fn public_addresses_win_by_family_but_not_over_loopback() {
-        let udp = ["0.0.0.0:3478", "10.0.0.1:3478", "[::]:3479", "127.0.0.1:3478"];
+    fn public_addresses_win_by_family() {
+        let udp = ["0.0.0.0:3478", "10.0.0.1:3478", "[::]:3479"];
         assert_eq!(
             uris(&udp, &["203.0.113.10"], "example.org"),
+            ["turn:203.0.113.10:3478?transport=udp", "turn:example.org:3479?transport=udp"]
+        );
+    }
+
+    #[test]
+    fn a_loopback_listener_is_for_a_server_of_this_machine_alone() {
+        assert_eq!(uris(&["127.0.0.1:1"], &["203.0.113.10"], "a"), ["turn:127.0.0.1:1?transport=udp"]);
+        // As where the file names UDP listeners and leaves the others as they are.
+        let doors = Doors {
+            udp: all(&["127.0.0.1:3478", "192.0.2.7:3478"]),
+            tcp: all(&["127.0.0.1:3478", "[::1]:3478"]),
+            ..Doors::default()
+        };
+        assert_eq!(urls_of(&doors, "a"), ["stun:192.0.2.7:3478", "turn:192.0.2.7:3478?transport=udp"]);
+    }
+
+    /// The URLs of a server with a listener of every kind, to a client that calls it `host`.
+    fn urls_of(doors: &Doors, host: &str) -> Vec<String> {
+        let ice = behind(doors.clone(), &[]).issue(NOW, Host::parse(host).as_ref(), "a");
+        ice.ice_servers.into_iter().flat_map(|server| server.urls).collect()
+    }
+
+    #[test]
+    fn every_transport_is_listed_once_for_both_families_of_a_name() {
+        let doors = Doors {
+            udp: all(&["0.0.0.0:3478", "[::]:3478", "0.0.0.0:443", "[::]:443"]),
+            tcp: all(&["0.0.0.0:3478", "[::]:3478"]),
+            tls: all(&["0.0.0.0:443", "[::]:443"]),
+            public: vec![],
+            names: all(&["call.example.org"]),
+        };
+        assert_eq!(
+            urls_of(&doors, "call.example.org"),
             [
-                "turn:203.0.113.10:3478?transport=udp",
-                "turn:example.org:3479?transport=udp",
-                "turn:127.0.0.1:3478?transport=udp",
+                "stun:call.example.org:3478",
+                "turn:call.example.org:3478?transport=udp",
+                "turn:call.example.org:443?transport=udp",
+                "turn:call.example.org:3478?transport=tcp",
+                "turns:call.example.org:443?transport=tcp",
             ]
         );
+        let turn = behind(doors, &[]).turn(NOW, Host::parse("call.example.org").as_ref(), "a");
+        assert_eq!(turn.uris.len(), 4, "the same, but for STUN");
+    }
+
+    #[test]
+    fn a_listener_that_is_off_is_not_listed() {
+        let tcp = Doors { tcp: all(&["192.0.2.7:3478"]), ..Doors::default() };
+        assert_eq!(urls_of(&tcp, "a"), ["turn:192.0.2.7:3478?transport=tcp"]);
+        let tls = Doors { tls: all(&["192.0.2.7:443"]), ..Doors::default() };
+        assert_eq!(urls_of(&tls, "a"), ["turns:192.0.2.7:443?transport=tcp"]);
+    }
+
+    /// The host of `turns:` on `listener`, with a certificate for `names`, to a client that calls the server `host`.
+    fn certified(listener: &str, public: &[&str], names: &[&str], host: &str) -> Vec<String> {
+        let doors =
+            Doors { tls: all(&[listener]), public: all(public), names: all(names), ..Doors::default() };
+        let host_of =
+            |url: &String| Some(url.strip_prefix("turns:")?.strip_suffix(":443?transport=tcp")?.to_owned());
+        urls_of(&doors, host).iter().map(|url| host_of(url).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_host_of_a_turns_url_is_one_that_the_certificate_is_good_for() {
+        let any = "0.0.0.0:443";
+        let named = ["example.org", "*.calls.example.org"];
+        // What the client called us, where that is certified,
+        assert_eq!(certified(any, &[], &named, "example.org"), ["example.org"]);
+        assert_eq!(certified(any, &[], &named, "EU.calls.example.org"), ["eu.calls.example.org"]);
+        // even where listeners go by a public address or their own.
+        assert_eq!(certified(any, &["203.0.113.10"], &named, "example.org"), ["example.org"]);
+        assert_eq!(certified("192.0.2.7:443", &[], &named, "example.org"), ["example.org"]);
+        // Else a certified address,
+        let with_address = ["example.org", "203.0.113.10", "2001:db8::7"];
+        assert_eq!(certified(any, &["203.0.113.10"], &with_address, "elsewhere.net"), ["203.0.113.10"]);
+        assert_eq!(certified(any, &[], &with_address, "203.0.113.10"), ["203.0.113.10"]);
+        assert_eq!(certified("[::]:443", &[], &with_address, "[2001:db8::7]"), ["[2001:db8::7]"]);
+        // else the first name that is one.
+        assert_eq!(certified(any, &[], &named, "203.0.113.10"), ["example.org"]);
+        assert_eq!(certified(any, &[], &["*.example.org", "b.org", "c.org"], "a.net"), ["b.org"]);
+        assert_eq!(certified(any, &[], &["2001:db8::7", "192.0.2.7"], "a.net"), ["192.0.2.7"]);
+        assert_eq!(certified(any, &[], &named, ""), ["example.org"]);
+        assert_eq!(certified("[::]:443", &[], &with_address, "203.0.113.10"), ["example.org"]);
+        // A certificate for nothing that is known here: whoever verifies it says so.
+        assert_eq!(certified(any, &[], &["*.example.org"], "a.net"), ["a.net"]);
+        assert_eq!(certified(any, &[], &[], "a.net"), ["a.net"]);
+    }
+
+    #[test]
+    fn a_wildcard_of_a_certificate_stands_for_one_label() {
+        for (host, good) in [
+            ("a.example.org", true),
+            ("A.EXAMPLE.ORG", true),
+            ("example.org", false),
+            (".example.org", false),
+            ("a.b.example.org", false),
+            ("aexample.org", false),
+        ] {
+            let doors = Doors { names: all(&["*.Example.org"]), ..Doors::default() };
+            assert_eq!(doors.is_good_for(&Host::parse(host).unwrap()), good, "{host}");
+        }
     }
 
     #[test]
@@ -333,15 +511,9 @@ mod tests {
 
     #[test]
     fn what_is_promised_is_what_is_issued() {
-        let mut long = servers(&[], &["127.0.0.1:1"], &[]);
-        long = IceServers::new(
-            vec![],
-            vec!["127.0.0.1:1".parse().unwrap()],
-            vec![],
-            long.secrets,
-            MAX_TTL * 2,
-            long.policy,
-        );
+        let IceServers { urls, secrets, policy, .. } = servers(&["turn:a:1"], &[], &[]);
+        let Urls::Configured(urls) = urls else { panic!("{urls:?}") };
+        let long = IceServers::new(urls, Doors::default(), secrets, MAX_TTL * 2, policy);
         let turn = long.turn(NOW, None, "a");
         assert_eq!((turn.ttl, turn.username), (604_800, "1700604800:a".to_owned()));
     }

@@ -19,7 +19,7 @@ use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
 use crate::http::serve::{Limits, serve};
 use crate::http::{Site, admin_router, public_router};
-use crate::ice::IceServers;
+use crate::ice::{Doors, IceServers};
 use crate::interfaces;
 use crate::metrics::{ConnectionCounters, HttpCounters, Metrics, ShardCounters, SignalingCounters};
 use crate::random::Random;
@@ -107,10 +107,16 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let signaling_counters = Arc::<SignalingCounters>::default();
     let http_counters = Arc::<HttpCounters>::default();
     let random = Arc::new(Random::new(&seed()?, "names"));
+    let doors = Doors {
+        udp: sockets.turn_addresses.udp.clone(),
+        tcp: sockets.turn_addresses.tcp.clone(),
+        tls: config.listen.tls.clone(),
+        public: config.relay.public_addresses.clone(),
+        names: Vec::new(),
+    };
     let ice = Arc::new(IceServers::new(
         config.ice.urls.clone(),
-        sockets.turn_addresses.udp.clone(),
-        config.relay.public_addresses.clone(),
+        doors,
         secrets,
         config.credentials.ttl,
         config.ice.transport_policy,
