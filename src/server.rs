@@ -19,7 +19,7 @@ use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
 use crate::http::serve::{Limits, serve};
 use crate::http::{Site, admin_router, public_router};
-use crate::ice::{Doors, IceServers};
+use crate::ice::{Endpoints, IceServers};
 use crate::interfaces;
 use crate::metrics::{ConnectionCounters, HttpCounters, Metrics, ShardCounters, SignalingCounters};
 use crate::random::Random;
@@ -107,7 +107,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let signaling_counters = Arc::<SignalingCounters>::default();
     let http_counters = Arc::<HttpCounters>::default();
     let random = Arc::new(Random::new(&seed()?, "names"));
-    let doors = Doors {
+    let endpoints = Endpoints {
         udp: sockets.turn_addresses.udp.clone(),
         tcp: sockets.turn_addresses.tcp.clone(),
         tls: config.listen.tls.clone(),
@@ -116,7 +116,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     };
     let ice = Arc::new(IceServers::new(
         config.ice.urls.clone(),
-        doors,
+        endpoints,
         secrets,
         config.credentials.ttl,
         config.ice.transport_policy,

@@ -29,7 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/interfaces.rs", &[]),
     ("src/subscriber.rs", &[]),
     ("src/config", &["credentials"]),
-    ("src/ice.rs", &["credentials", "clock::Now", "config::TransportPolicy"]),
+    ("src/ice", &["credentials", "clock::Now", "config::TransportPolicy"]),
 ];
 
 /// The pure ring: bytes, values, and a `Now` that is handed in.
@@ -38,7 +38,7 @@ const PURE: &[&str] = &[
     "src/relay/",
     "src/credentials.rs",
     "src/random.rs",
-    "src/ice.rs",
+    "src/ice",
     "src/signaling/protocol.rs",
     "src/signaling/room.rs",
     "src/signaling/rate.rs",

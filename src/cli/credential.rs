@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::credentials::{MAX_TTL, Secrets};
-use crate::ice::{Doors, Host, IceServers};
+use crate::ice::{Endpoints, Host, IceServers};
 
 use super::Error;
 
@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
     let secrets = Secrets::new(&config.credentials.secrets).ok_or(Error::NoSecret { file })?;
     // The system chose port 0's port when the server started; only its log knows.
     let known = |listeners: &[SocketAddr]| listeners.iter().copied().filter(|l| l.port() != 0).collect();
-    let doors = Doors {
+    let endpoints = Endpoints {
         udp: known(&config.listen.udp),
         tcp: known(&config.listen.tcp),
         tls: known(&config.listen.tls),
@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
     };
     let ice = IceServers::new(
         config.ice.urls.clone(),
-        doors,
+        endpoints,
         secrets,
         arguments.ttl.unwrap_or(config.credentials.ttl),
         config.ice.transport_policy,

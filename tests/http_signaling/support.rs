@@ -16,7 +16,7 @@ use byway::http::admin::{Admin, Health};
 use byway::http::origin::Origins;
 use byway::http::serve::{Limits, serve};
 use byway::http::{Site, admin_router, public_router};
-use byway::ice::{Doors, IceServers};
+use byway::ice::{Endpoints, IceServers};
 use byway::metrics::Metrics;
 use byway::random::Random;
 use byway::signaling::Hub;
@@ -95,7 +95,7 @@ impl Server {
         let random = Arc::new(Random::new(&[7; 32], "names"));
         let ice = Arc::new(IceServers::new(
             vec![],
-            Doors { udp: vec!["127.0.0.1:3478".parse().unwrap()], ..Doors::default() },
+            Endpoints { udp: vec!["127.0.0.1:3478".parse().unwrap()], ..Endpoints::default() },
             Secrets::new(&["north"]).unwrap(),
             settings.ttl,
             TransportPolicy::All,
