@@ -29,6 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/interfaces.rs", &[]),
     ("src/subscriber.rs", &[]),
     ("src/config", &["credentials"]),
+    ("src/external.rs", &["relay::RelayAddress", "relay::is_special_purpose", "config"]),
     ("src/ice", &["credentials", "clock::Now", "config::TransportPolicy"]),
 ];
 
@@ -39,6 +40,7 @@ const PURE: &[&str] = &[
     "src/credentials.rs",
     "src/random.rs",
     "src/ice",
+    "src/external.rs",
     "src/signaling/protocol.rs",
     "src/signaling/room.rs",
     "src/signaling/rate.rs",

@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::credentials::{MAX_TTL, Secrets};
+use crate::external::External;
 use crate::ice::{Endpoints, Host, IceServers};
+use crate::interfaces::{self, Interfaces};
 
 use super::Error;
 
@@ -40,8 +42,9 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
         arguments.ttl.unwrap_or(config.credentials.ttl),
         config.ice.transport_policy,
     );
-    // A wildcard listener has no address of its own; nobody called us here, but relay sockets are bound to one.
-    let host = config.relay.addresses.iter().find(|address| !address.is_unspecified()).copied().map(Host::Ip);
+    // A wildcard listener has no address of its own and nobody called us here, but relay sockets have one.
+    let relays = External::find(&config.relay, &Interfaces::read()?.lasting, &interfaces::sources());
+    let host = relays.addresses.first().map(|address| Host::Ip(address.public));
     let credential = ice.turn(Clock::start().now(), host.as_ref(), &arguments.user);
     let mut line = serde_json::to_string(&credential).map_err(io::Error::from)?;
     line.push('\n');

@@ -49,7 +49,7 @@ pub use allocation::{
     CHANNEL_LIFETIME, CHANNEL_REST, DEFAULT_LIFETIME, MAX_ALLOCATION_AGE, MAX_CHANNELS, MAX_LIFETIME,
     MAX_PERMISSIONS, PERMISSION_LIFETIME,
 };
-pub use policy::{Denied, Gate, Peer};
+pub use policy::{Denied, Gate, Peer, is_special_purpose};
 pub use reason::Reason;
 pub use shared::{RelayAddress, Settings, Shared};
 
