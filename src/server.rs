@@ -55,7 +55,7 @@ pub enum Error {
         /// What the kernel says.
         error: io::Error,
     },
-    /// Neither family has an address that clients could be told.
+    /// Neither family has an address that clients could be told, or not yet.
     #[error("{}\n  remedy: name this machine's address in relay.addresses (`ip address` lists them)", .0.join("\n"))]
     NoRelayAddress(Vec<String>),
     /// The machine refuses what every server needs.

@@ -9,6 +9,7 @@ mod allocate;
 mod allocate_errors;
 mod allocation_expiry;
 mod bandwidth;
+mod behind_nat;
 mod bind_failure;
 mod binding;
 mod byte_ledger;
