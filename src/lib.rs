@@ -6,7 +6,7 @@
 //!
 //! | ring | rooms | may know |
 //! |---|---|---|
-//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`random`], [`ice`], [`subscriber`], `signaling::{protocol, room, rate}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`random`], [`ice`], [`external`], [`subscriber`], `signaling::{protocol, room, rate}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
 //! | drivers | [`dataplane`], `signaling::{session, outbox}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
@@ -69,6 +69,7 @@ pub mod config;
 pub mod credentials;
 pub mod dataplane;
 pub mod door;
+pub mod external;
 pub mod http;
 pub mod ice;
 pub mod interfaces;

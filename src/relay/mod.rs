@@ -55,7 +55,7 @@ pub use allocation::{
     MAX_PERMISSIONS, PERMISSION_LIFETIME,
 };
 pub use discovery::Discovery;
-pub use policy::{Denied, Gate, Peer};
+pub use policy::{Denied, Gate, Peer, is_special_purpose};
 pub use reason::Reason;
 pub use shared::{RelayAddress, Settings, Shared};
 

@@ -90,6 +90,14 @@ impl Server {
         Self::spawn(configuration, command)
     }
 
+    /// Starts a server on a machine of its own as far as the network goes: a namespace that `setup`, lines of shell, has
+    /// furnished. Needs root.
+    pub(crate) fn start_in_namespace(config: &str, setup: &str) -> Self {
+        let configuration = Configuration::new(config);
+        let command = configuration.in_namespace(setup);
+        Self::spawn(configuration, command)
+    }
+
     fn spawn(configuration: Configuration, mut command: Command) -> Self {
         command.arg("serve").stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
@@ -124,6 +132,14 @@ impl Server {
     /// A command of the same binary under the same configuration.
     pub(crate) fn command(&self) -> Command {
         self.configuration.command()
+    }
+
+    /// The same on this server's side of the network.
+    pub(crate) fn command_beside(&self) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args([&format!("--net=/proc/{}/ns/net", self.child.id()), BINARY, "--config"]);
+        clean(command.arg(self.configuration.path()));
+        command
     }
 
     /// A username and its password, as `byway credential` issues them.
@@ -206,8 +222,10 @@ impl Bound {
         let (_, lists) = line.split_once("listening ")?;
         let mut bound = Self::default();
         for (listener, addresses) in lists.split_whitespace().filter_map(|list| list.split_once('=')) {
-            let addresses =
-                || addresses.split(',').map(|address| address.parse().ok()).collect::<Option<_>>();
+            let addresses = || match addresses {
+                "-" => Some(Vec::new()),
+                _ => addresses.split(',').map(|address| address.parse().ok()).collect(),
+            };
             match listener {
                 "udp" => bound.udp = addresses()?,
                 "tcp" => bound.tcp = addresses()?,
@@ -258,6 +276,15 @@ impl Configuration {
     pub(crate) fn command(&self) -> Command {
         let mut command = byway();
         command.arg("--config").arg(self.path());
+        command
+    }
+
+    /// The same in a new network namespace that `setup`, lines of shell, furnishes.
+    pub(crate) fn in_namespace(&self, setup: &str) -> Command {
+        let mut command = Command::new("unshare");
+        let script = format!("set -e\n{setup}\nexec \"$0\" \"$@\"");
+        command.args(["--net", "sh", "-c", &script, BINARY, "--config"]);
+        clean(command.arg(self.path()));
         command
     }
 

