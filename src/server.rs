@@ -128,8 +128,10 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let (stop, stopping) = watch::channel(false);
     let with_counters = relays.into_iter().zip(shards.iter().cloned()).collect();
     let turn_connections = Arc::<ConnectionCounters>::default();
-    let admissions = Admissions::new(files.streams, PER_ADDRESS, turn_connections.clone());
-    let mut data_plane = DataPlane::start(sockets.turn, with_counters, &admissions, clock, &stopping)
+    let per_shard = |places: usize| places.div_ceil(sockets.turn.len());
+    let (streams, per_address) = (per_shard(files.streams), per_shard(PER_ADDRESS));
+    let admissions = || Admissions::new(streams, per_address, turn_connections.clone());
+    let mut data_plane = DataPlane::start(sockets.turn, with_counters, admissions, clock, &stopping)
         .map_err(system("start the data plane"))?;
 
     let metrics =

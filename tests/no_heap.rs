@@ -16,7 +16,7 @@ use byway::relay::{
     Action, AllocationId, Discovery, Effect, FiveTuple, Gate, Link, ListenerId, Relay, RelayAddress, RelayId,
     Settings, Shared,
 };
-use byway::wire::{AddressFamily, HEADROOM, Reply, Span, TAILROOM};
+use byway::wire::{AddressFamily, HEADROOM, Icmp, Reply, Span, TAILROOM};
 use support::{Request, Response, at, channel_data, seconds};
 
 /// Counts what this thread asks of the system's allocator.
@@ -182,6 +182,22 @@ fn from_a_peer_outside() {
     for source in [at("8.8.8.8:53"), at("8.8.4.4:53")] {
         assert_eq!(calls(|| wrap(&mut buffer, bare.shards[0].peer_datagram(NOW, relay, source, 1200))), 0);
     }
+}
+
+#[test]
+fn an_icmp_error() {
+    let mut bare = Bare::new();
+    bare.prepare(0, "203.0.113.9:5000", &["8.8.8.8:53"]);
+    let allocation = AllocationId { slot: 0, generation: 1 };
+    let relay = RelayId { allocation, family: AddressFamily::V4 };
+    let (peer, icmp) = (at("8.8.8.8:53"), Icmp { kind: 3, code: 3, data: 0 });
+    let mut now = NOW;
+    let calls = calls(|| {
+        now.mono += std::time::Duration::from_millis(100);
+        let action = bare.shards[0].peer_unreachable(now, relay, peer, icmp, &mut bare.reply);
+        assert!(matches!(action, Action::Reply { .. }), "{action:?}");
+    });
+    assert_eq!(calls, 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::allocation::{Allocation, DEFAULT_LIFETIME, MAX_LIFETIME, MadeBy};
+use super::meter::Meter;
 use super::ports::PortRequest;
 use super::relayed::{ByFamily, Relayed};
 use super::request::{Outcome, Request};
@@ -35,13 +36,14 @@ impl Relay {
             Some(UDP) => {}
             Some(_) => return Err(ErrorCode::UnsupportedTransportProtocol),
         }
-        // 4. DONT-FRAGMENT is not a known attribute here: it has been answered with 420.
+        // 4. Relay sockets can send with DF: DONT-FRAGMENT must be well-formed, and has no other effect here.
+        attributes.dont_fragment()?;
         // 5. to 9.
         let (families, port) = wanted(&attributes)?;
         let lifetime = granted_lifetime(attributes.lifetime()?);
 
         // 10. The quota counts by name, so that a fresh expiry in front of it buys nothing.
-        let username = request.client.username;
+        let username = &*request.client.username;
         let name = Username::parse(username).map_or("", |username| username.name);
         let client = request.five_tuple.client.ip();
         let taken = self.shared.take(request.now, families, port, name, client)?;
@@ -70,6 +72,7 @@ impl Relay {
             permissions: Vec::new(),
             channels: Vec::new(),
             bandwidth: self.shared.bandwidth(),
+            icmp: Meter::default(),
         });
         for port in taken.ports.iter() {
             self.bind(id, port);

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::meter::Bandwidth;
+use super::meter::{Bandwidth, Meter};
 use super::ports::{PortRequest, ReservationToken};
 use super::relayed::{ByFamily, Relayed};
 use super::route::{Route, RouteChannel};
@@ -60,6 +60,8 @@ pub(super) struct Allocation {
     pub(super) channels: Vec<ChannelBinding>,
     /// Its cap, if there is one; shared with its route, since other shards deliver to its client, too.
     pub(super) bandwidth: Option<Arc<Bandwidth>>,
+    /// How many ICMP errors its client is told.
+    pub(super) icmp: Meter,
 }
 
 /// What of an Allocate request its answer depends on.

@@ -6,7 +6,7 @@
 //! ```text
 //! client_datagram ──┬─► Action::ToPeer     send the span from the relay socket
 //! peer_datagram   ──┼─► Action::ToClient   wrap the span, send it from the listener
-//!                   ├─► Action::Reply      send the reply from the listener
+//! peer_unreachable ─┼─► Action::Reply      send the reply from the listener
 //!                   ├─► Action::Wait       an Effect follows
 //!                   └─► Action::Drop       count it
 //! next_effect     ──► BindRelay ─► relay_bound ─► Action::Reply
@@ -17,11 +17,13 @@ mod allocation;
 mod auth;
 mod binding;
 mod budget;
+mod challenge;
 mod channel_bind;
 mod create_permission;
 mod data;
 mod discovery;
 mod expiry;
+mod icmp;
 mod meter;
 mod nonce;
 mod policy;
@@ -124,6 +126,8 @@ pub enum Action {
         peer: Peer,
         /// What.
         payload: Span,
+        /// Whether the client asks for an IPv4 header with DF, or for no Fragment header.
+        dont_fragment: bool,
     },
     /// Wrap the payload and send it to the client from the listener.
     ToClient {
@@ -156,6 +160,8 @@ pub enum Answer {
     Success,
     /// A 401 to a request without credentials, or a 438: asks for them, as every client's first request is answered.
     Challenge,
+    /// No response: a Data indication that tells of an ICMP error.
+    Icmp,
     /// An error response; 401 here means credentials that are wrong or expired.
     Error(ErrorCode),
 }

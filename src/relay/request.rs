@@ -4,6 +4,7 @@ use stun::attributes::AttrType;
 use stun::message::{METHOD_ALLOCATE, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_REFRESH};
 
 use super::auth::{Client, Refusal, authenticate};
+use super::challenge::Offer;
 use super::{Action, AllocationId, Answer, FiveTuple, Reason, Relay};
 use crate::clock::Now;
 use crate::wire::{AttributeError, ErrorCode, Message, Reply, Response};
@@ -100,8 +101,12 @@ impl Relay {
         let error = refusal.error();
         let mut response = Response::error(message.head(), error);
         if refusal != Refusal::BadRequest {
-            let nonce = self.shared.nonces.issue(now, five_tuple.client);
-            response = response.challenge(&self.shared.realm, &nonce);
+            response = response.realm(&self.shared.realm);
+            let offer = Offer::within_means_of(five_tuple, message, response.size());
+            response = response.nonce(self.shared.nonces.issue(now, five_tuple.client, offer).as_bytes());
+            if offer == Offer::PasswordAlgorithms {
+                response = response.password_algorithms();
+            }
         }
         response.finish(None, reply);
         let answer = match refusal {

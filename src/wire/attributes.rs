@@ -4,14 +4,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use stun::attributes::{
-    ATTR_CHANGE_REQUEST, ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_ERROR_CODE, ATTR_EVEN_PORT, ATTR_LIFETIME,
-    ATTR_MAPPED_ADDRESS, ATTR_MESSAGE_INTEGRITY, ATTR_NONCE, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY,
-    ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USERNAME,
+    ATTR_CHANGE_REQUEST, ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_DONT_FRAGMENT, ATTR_ERROR_CODE, ATTR_EVEN_PORT,
+    ATTR_LIFETIME, ATTR_MAPPED_ADDRESS, ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE,
+    ATTR_PASSWORD_ALGORITHM, ATTR_PASSWORD_ALGORITHMS, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY,
+    ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USER_HASH, ATTR_USERNAME,
     ATTR_XOR_PEER_ADDRESS, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
 };
 use stun::message::{MAGIC_COOKIE, MessageType};
 
 use super::channel_data::ChannelNumber;
+use super::long_term::PasswordAlgorithm;
 use super::message::{ATTRIBUTE_HEADER, Attribute, HEADER, TransactionId, split_attribute};
 use super::{Span, padded};
 
@@ -23,12 +25,12 @@ pub(super) const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
 const ATTR_ADDITIONAL_ADDRESS_FAMILY_DRAFT: AttrType = AttrType(0x8032);
 
 /// The comprehension-required attributes that this server comprehends. Those of responses are among them: known but
-/// unexpected ones are ignored (RFC 8489 section 6.3). DONT-FRAGMENT is absent on purpose: a server that cannot honour it
-/// says 420 (RFC 8656 section 7.2).
-pub const KNOWN_ATTRIBUTES: [AttrType; 17] = [
+/// unexpected ones are ignored (RFC 8489 section 6.3).
+pub const KNOWN_ATTRIBUTES: [AttrType; 21] = [
     ATTR_MAPPED_ADDRESS,
     ATTR_USERNAME,
     ATTR_MESSAGE_INTEGRITY,
+    ATTR_MESSAGE_INTEGRITY_SHA256,
     ATTR_ERROR_CODE,
     ATTR_UNKNOWN_ATTRIBUTES,
     ATTR_CHANNEL_NUMBER,
@@ -37,12 +39,15 @@ pub const KNOWN_ATTRIBUTES: [AttrType; 17] = [
     ATTR_DATA,
     ATTR_REALM,
     ATTR_NONCE,
+    ATTR_PASSWORD_ALGORITHM,
+    ATTR_USER_HASH,
     ATTR_XOR_RELAYED_ADDRESS,
     ATTR_REQUESTED_ADDRESS_FAMILY,
     ATTR_EVEN_PORT,
     ATTR_REQUESTED_TRANSPORT,
     ATTR_XORMAPPED_ADDRESS,
     ATTR_RESERVATION_TOKEN,
+    ATTR_DONT_FRAGMENT,
 ];
 
 /// An attribute is there, but not as its section says.
@@ -139,6 +144,27 @@ impl<'a> Attributes<'a> {
         self.first(ATTR_NONCE)
     }
 
+    /// USERHASH (section 14.4): [`super::userhash`] of the sender's username.
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn userhash(&self) -> Result<Option<[u8; 32]>, AttributeError> {
+        self.typed(ATTR_USER_HASH, |value| value.try_into().ok())
+    }
+
+    /// PASSWORD-ALGORITHMS, as a client sends back what it was offered (section 14.11).
+    pub fn password_algorithms(&self) -> Option<&'a [u8]> {
+        self.first(ATTR_PASSWORD_ALGORITHMS)
+    }
+
+    /// PASSWORD-ALGORITHM (section 14.12); one that is not spoken here is malformed, too.
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn password_algorithm(&self) -> Result<Option<PasswordAlgorithm>, AttributeError> {
+        self.typed(ATTR_PASSWORD_ALGORITHM, PasswordAlgorithm::parse)
+    }
+
     /// LIFETIME, in whole seconds (RFC 8656 section 18.2).
     ///
     /// # Errors
@@ -219,6 +245,14 @@ impl<'a> Attributes<'a> {
             &[n0, n1, _, _] => ChannelNumber::new(u16::from_be_bytes([n0, n1])),
             _ => None,
         })
+    }
+
+    /// DONT-FRAGMENT (section 18.9): whether it is there. It has no value.
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn dont_fragment(&self) -> Result<bool, AttributeError> {
+        self.typed(ATTR_DONT_FRAGMENT, |value| value.is_empty().then_some(())).map(|there| there.is_some())
     }
 
     /// DATA: where in the datagram the payload of an indication lies (section 18.4).

@@ -144,6 +144,34 @@ impl Server {
         let value = value.unwrap_or_else(|| panic!("no series {series} in:\n{body}"));
         value.parse().unwrap_or_else(|_| panic!("{series} is {value}, not a count"))
     }
+
+    /// Waits until a gauge has this value.
+    pub(crate) fn until(&self, series: &str, value: u64) {
+        let clock = byway::clock::Clock::start();
+        while self.metric(series) != value {
+            let waited = clock.now().mono;
+            assert!(waited < PATIENCE, "{series} is {} and not {value}", self.metric(series));
+        }
+    }
+
+    /// From now on the process may have only so many file descriptors more.
+    pub(crate) fn leave_descriptors(&self, more: usize) {
+        let process = self.child.id();
+        let held = std::fs::read_dir(format!("/proc/{process}/fd")).expect("it lives").count();
+        let limit = format!("--nofile={}", held + more);
+        // Of util-linux, an essential package.
+        let set = Command::new("prlimit").args(["--pid", &process.to_string(), &limit]).status();
+        assert!(set.expect("`prlimit` starts").success());
+    }
+
+    /// Bytes of memory that the process has in use.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it lives");
+        let resident =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says it");
+        let kibibytes = resident.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
+        kibibytes * 1024
+    }
 }
 
 impl Drop for Server {

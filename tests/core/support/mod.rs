@@ -5,6 +5,7 @@
 mod client;
 mod request;
 mod response;
+pub(crate) mod rfc8489;
 mod server;
 
 pub(crate) use client::{Client, channel_data};

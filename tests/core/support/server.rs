@@ -11,7 +11,7 @@ use byway::relay::{
     Action, AllocationId, Answer, BindError, Discovery, Effect, FiveTuple, Gate, Link, Reason, Relay,
     RelayAddress, RelayId, Settings, Shared,
 };
-use byway::wire::{AddressFamily, ChannelNumber, HEADROOM, Reply, Span, TAILROOM};
+use byway::wire::{AddressFamily, ChannelNumber, HEADROOM, Icmp, Reply, Span, TAILROOM};
 
 use super::{at, seconds};
 
@@ -25,6 +25,8 @@ pub(crate) enum Seen {
     Reply(SocketAddr, Answer, Vec<u8>),
     /// The peer got this payload from the relay socket that is bound there.
     ToPeer { from: SocketAddr, peer: SocketAddr, payload: Vec<u8> },
+    /// The same, in a packet that routers must not fragment.
+    ToPeerWhole { from: SocketAddr, peer: SocketAddr, payload: Vec<u8> },
     /// A client got this message.
     ToClient(SocketAddr, Vec<u8>),
     /// The bind of a relay socket was asked for and is still held.
@@ -162,6 +164,15 @@ impl Server {
         self.see(shard, action, &Reply::new(), payload)
     }
 
+    /// A datagram from the relay socket that is bound at `relay` has met an ICMP error on its way to `peer`.
+    pub(crate) fn peer_unreachable(&mut self, relay: SocketAddr, peer: SocketAddr, icmp: Icmp) -> Seen {
+        let (shard, id) = self.socket_at(relay).expect("no relay socket is bound there");
+        let mut reply = Reply::new();
+        let action = self.shards[shard].peer_unreachable(self.now, id, peer, icmp, &mut reply);
+        assert_eq!(self.drain(shard), None);
+        self.see(shard, action, &reply, &[])
+    }
+
     /// Answers the oldest bind that hangs.
     pub(crate) fn answer_bind(&mut self, bound: Result<(), BindError>) -> Seen {
         let (shard, relay) = self.hanging.pop_front().expect("no bind hangs");
@@ -246,11 +257,15 @@ impl Server {
             Action::Reply { five_tuple, answer } => {
                 Seen::Reply(five_tuple.client, answer, reply.as_bytes().to_vec())
             }
-            Action::ToPeer { relay, peer, payload } => Seen::ToPeer {
-                from: self.sockets[&(shard, relay)],
-                peer: peer.address(),
-                payload: datagram[payload.range()].to_vec(),
-            },
+            Action::ToPeer { relay, peer, payload, dont_fragment } => {
+                let (from, peer) = (self.sockets[&(shard, relay)], peer.address());
+                let payload = datagram[payload.range()].to_vec();
+                if dont_fragment {
+                    Seen::ToPeerWhole { from, peer, payload }
+                } else {
+                    Seen::ToPeer { from, peer, payload }
+                }
+            }
             Action::ToClient { five_tuple, encapsulation, payload } => {
                 // Stale bytes all around the datagram: none of them may show.
                 let mut buffer = vec![0xEE; HEADROOM];
