@@ -154,6 +154,10 @@ fn wrap(buffer: &mut [u8], action: Action) {
     assert!(encapsulation.wrap(buffer, moved).is_some());
 }
 
+/// The relay socket of the first allocation.
+const RELAY: RelayId =
+    RelayId { allocation: AllocationId { slot: 0, generation: 1 }, family: AddressFamily::V4 };
+
 #[test]
 fn the_counter_counts() {
     assert!(calls(|| drop(std::hint::black_box(Box::new(7)))) >= 2000);
@@ -176,11 +180,9 @@ fn to_a_peer_outside() {
 fn from_a_peer_outside() {
     let mut bare = Bare::new();
     bare.prepare(0, "203.0.113.9:5000", &["8.8.8.8:53", "8.8.4.4:53"]);
-    let allocation = AllocationId { slot: 0, generation: 1 };
-    let relay = RelayId { allocation, family: AddressFamily::V4 };
     let mut buffer = vec![0; HEADROOM + 1200 + TAILROOM];
     for source in [at("8.8.8.8:53"), at("8.8.4.4:53")] {
-        assert_eq!(calls(|| wrap(&mut buffer, bare.shards[0].peer_datagram(NOW, relay, source, 1200))), 0);
+        assert_eq!(calls(|| wrap(&mut buffer, bare.shards[0].peer_datagram(NOW, RELAY, source, 1200))), 0);
     }
 }
 
@@ -188,13 +190,11 @@ fn from_a_peer_outside() {
 fn an_icmp_error() {
     let mut bare = Bare::new();
     bare.prepare(0, "203.0.113.9:5000", &["8.8.8.8:53"]);
-    let allocation = AllocationId { slot: 0, generation: 1 };
-    let relay = RelayId { allocation, family: AddressFamily::V4 };
     let (peer, icmp) = (at("8.8.8.8:53"), Icmp { kind: 3, code: 3, data: 0 });
     let mut now = NOW;
     let calls = calls(|| {
         now.mono += std::time::Duration::from_millis(100);
-        let action = bare.shards[0].peer_unreachable(now, relay, peer, icmp, &mut bare.reply);
+        let action = bare.shards[0].peer_unreachable(now, RELAY, peer, icmp, &mut bare.reply);
         assert!(matches!(action, Action::Reply { .. }), "{action:?}");
     });
     assert_eq!(calls, 0);
