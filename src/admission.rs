@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::metrics::ConnectionCounters;
 use crate::subscriber::Subscriber;
@@ -27,6 +27,13 @@ struct Open {
     by_address: BTreeMap<Subscriber, usize>,
 }
 
+/// Which limit is reached.
+#[derive(Clone, Copy)]
+enum Refused {
+    Total,
+    Address,
+}
+
 /// A connection's place among those counted, given back when it is dropped.
 #[derive(Debug)]
 pub struct Place {
@@ -44,27 +51,50 @@ impl Admissions {
 
     /// A place for a connection from `ip`, if there is one left.
     pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
-        let address = Subscriber::of(ip);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.total >= self.total {
-            self.counters.refused_total.add(1);
-            return None;
+        self.admit_or(ip, || false)
+    }
+
+    /// The same; where all places are taken, `make_room` may give one back, and says whether it has.
+    pub fn admit_or(self: &Arc<Self>, ip: IpAddr, mut make_room: impl FnMut() -> bool) -> Option<Place> {
+        let refused = loop {
+            match self.try_admit(Subscriber::of(ip)) {
+                Ok(place) => return Some(place),
+                // Again, for another thread may have taken it.
+                Err(Refused::Total) if make_room() => {}
+                Err(refused) => break refused,
+            }
+        };
+        match refused {
+            Refused::Total => self.counters.refused_total.add(1),
+            Refused::Address => self.counters.refused_address.add(1),
         }
+        None
+    }
+
+    fn try_admit(self: &Arc<Self>, address: Subscriber) -> Result<Place, Refused> {
+        let mut open = self.lock();
         let of_address = open.by_address.get(&address).copied().unwrap_or(0);
         if of_address >= self.per_address && !address.is_loopback() {
-            self.counters.refused_address.add(1);
-            return None;
+            return Err(Refused::Address);
+        }
+        if open.total >= self.total {
+            return Err(Refused::Total);
         }
         open.total += 1;
         open.by_address.insert(address, of_address + 1);
         self.counters.open.add(1);
-        Some(Place { admissions: self.clone(), address })
+        Ok(Place { admissions: self.clone(), address })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        // The counts are whole between any two statements.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.admissions.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.admissions.lock();
         open.total -= 1;
         self.admissions.counters.open.subtract(1);
         if let Some(of_address) = open.by_address.get_mut(&self.address) {

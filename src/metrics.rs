@@ -106,6 +106,12 @@ impl Collector for Metrics {
             TurnError::ALL.map(|(code, number)| (number, self.sum(|s| s.refused_so_far(code)))),
         )?;
 
+        page.counter(
+            "icmp_errors",
+            "ICMP errors from the way to a peer that clients were told of.",
+            self.sum(|s| s.icmp_errors.get()),
+        )?;
+
         page.gauge("rooms", "Rooms of the signaling.", signaling.rooms.get())?;
         page.gauge("members", "Members of all rooms.", signaling.members.get())?;
         page.gauge("websockets", "Open signaling connections.", signaling.connections.get())?;
@@ -292,7 +298,7 @@ pub enum StreamEnd {
     Garbage,
     /// Too long without an allocation.
     Idle,
-    /// It made room for another when file descriptors ran out.
+    /// It made room for another, as the oldest without an allocation when there was no place left.
     Shed,
 }
 
@@ -367,6 +373,8 @@ pub struct ShardCounters {
     pub successes: Count,
     /// Responses sent that ask for credentials or a fresh nonce.
     pub challenges: Count,
+    /// ICMP errors that clients were told of.
+    pub icmp_errors: Count,
     /// Open connections.
     pub streams: Count,
     streams_ended: [Count; StreamEnd::ALL.len()],

@@ -25,7 +25,7 @@ use crate::ice::{Endpoints, IceServers};
 use crate::interfaces::{self, Interfaces};
 use crate::metrics::{ConnectionCounters, HttpCounters, Metrics, ShardCounters, SignalingCounters};
 use crate::random::Random;
-use crate::relay::{self, Gate, Relay, RelayAddress, Shared};
+use crate::relay::{self, Discovery, Gate, Relay, RelayAddress, Shared};
 use crate::signaling::{self, Hub};
 
 /// Threads for HTTP and signaling. They wait for most of their lives; the cores are for the shards.
@@ -114,6 +114,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let (relays, shards): (Vec<Relay>, Vec<Arc<ShardCounters>>) =
         relays.into_iter().map(|relay| (relay, Arc::<ShardCounters>::default())).unzip();
     let listening = sockets.describe(&config.relay.ports, &external.addresses, shards.len());
+    let discovery: Vec<SocketAddr> = sockets.discovery.addresses().collect();
     let link =
         sockets.http.addresses.first().map(|address| format!("http://{}/", interfaces::reachable(*address)));
 
@@ -121,7 +122,8 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let http_counters = Arc::<HttpCounters>::default();
     let random = Arc::new(Random::new(&seed()?, "names"));
     let endpoints = Endpoints {
-        udp: sockets.turn_addresses.udp.clone(),
+        // A page needs none of the listeners that stand by for NAT behaviour discovery alone.
+        udp: sockets.turn_addresses.udp.iter().copied().take(config.listen.udp.len()).collect(),
         tcp: sockets.turn_addresses.tcp.clone(),
         tls: config.listen.tls.clone(),
         public: config.relay.public_addresses.clone(),
@@ -145,8 +147,10 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let (stop, stopping) = watch::channel(false);
     let with_counters = relays.into_iter().zip(shards.iter().cloned()).collect();
     let turn_connections = Arc::<ConnectionCounters>::default();
-    let admissions = Admissions::new(files.streams, PER_ADDRESS, turn_connections.clone());
-    let mut data_plane = DataPlane::start(sockets.turn, with_counters, &admissions, clock, &stopping)
+    let per_shard = |places: usize| places.div_ceil(sockets.turn.len());
+    let (streams, per_address) = (per_shard(files.streams), per_shard(PER_ADDRESS));
+    let admissions = || Admissions::new(streams, per_address, turn_connections.clone());
+    let mut data_plane = DataPlane::start(sockets.turn, with_counters, admissions, clock, &stopping)
         .map_err(system("start the data plane"))?;
 
     let metrics =
@@ -173,6 +177,9 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         stopped(stopping),
     ));
 
+    if !discovery.is_empty() {
+        tracing::info!("NAT behaviour discovery (RFC 5780) at {}", list(&discovery));
+    }
     tracing::info!("{listening}");
     if let Some(link) = link {
         tracing::info!("open {link} in two tabs, and call");
@@ -199,6 +206,7 @@ struct Sockets {
     /// Of each shard.
     turn: Vec<Listeners>,
     turn_addresses: Addresses,
+    discovery: Discovery,
     http: Bound,
     admin: Bound,
 }
@@ -214,12 +222,11 @@ impl Sockets {
             0 => available_parallelism().map_or(1, usize::from),
             shards => shards,
         };
-        let wanted = Addresses { udp: config.listen.udp.clone(), tcp: config.listen.tcp.clone() };
-        let (turn, turn_addresses) = bind_listeners(&wanted, shards)
+        let (turn, turn_addresses, discovery) = bind_turn(config, shards)
             .map_err(|BindFailed { listener, address, error }| Error::Listen { listener, address, error })?;
         let http = Bound::bind("http", &config.listen.http)?;
         let admin = Bound::bind("admin", &config.listen.admin)?;
-        Ok(Self { turn, turn_addresses, http, admin })
+        Ok(Self { turn, turn_addresses, discovery, http, admin })
     }
 
     fn all_addresses(&self) -> impl Iterator<Item = SocketAddr> {
@@ -247,6 +254,30 @@ impl Sockets {
             ports.end(),
         )
     }
+}
+
+/// Binds the listeners of STUN and TURN; and where two addresses make NAT behaviour discovery possible (RFC 5780), those
+/// that it takes beside them.
+fn bind_turn(config: &Config, shards: usize) -> Result<(Vec<Listeners>, Addresses, Discovery), BindFailed> {
+    let wanted = Addresses { udp: config.listen.udp.clone(), tcp: config.listen.tcp.clone() };
+    // Behind a 1:1 NAT the addresses that its responses tell would lead nowhere.
+    if !config.relay.public_addresses.is_empty() {
+        let (listeners, bound) = bind_listeners(&wanted, shards)?;
+        return Ok((listeners, bound, Discovery::default()));
+    }
+    let stand_by = Discovery::lacking(&wanted.udp);
+    let with_stand_by = Addresses { udp: [&wanted.udp[..], &stand_by].concat(), tcp: wanted.tcp.clone() };
+    let (listeners, bound) = bind_listeners(&with_stand_by, shards).or_else(|failed| {
+        // What nobody has asked for by name does not keep a server from starting.
+        if failed.listener != "udp" || !stand_by.contains(&failed.address) {
+            return Err(failed);
+        }
+        let BindFailed { address, error, .. } = failed;
+        tracing::warn!(%error, "no NAT behaviour discovery (RFC 5780): it takes {address}, too");
+        bind_listeners(&wanted, shards)
+    })?;
+    let discovery = Discovery::among(&bound.udp);
+    Ok((listeners, bound, discovery))
 }
 
 impl Bound {
@@ -345,6 +376,7 @@ fn relays(
         allocations: config.quota.allocations,
         bandwidth_per_allocation: config.quota.bandwidth_per_allocation,
         unauthenticated_per_second: config.quota.unauthenticated_per_second,
+        discovery: sockets.discovery.clone(),
     };
     let shared = Shared::new(settings, &seed()?);
     sockets.turn.iter().map(|_| Ok(Relay::new(shared.clone(), &seed()?))).collect()

@@ -5,7 +5,11 @@
 //! of a call run on one thread: between receiving a datagram and sending it on there is no lock, no channel to another
 //! thread and no `.await`.
 
+mod control;
+mod datagram;
+mod error_queue;
 mod mailbox;
+mod options;
 mod shard;
 mod sockets;
 mod source;
@@ -45,14 +49,15 @@ struct Worker {
 
 impl DataPlane {
     /// Starts one shard on each of `listeners`, which must be as many as there are `relays`. Datagrams that came since
-    /// the sockets were bound are served first.
+    /// the sockets were bound are served first. Each shard has `admissions` of its own, because it can make room among
+    /// its own connections only.
     ///
     /// # Errors
     /// The kernel had no thread or no poll to give.
     pub fn start(
         listeners: Vec<Listeners>,
         relays: Vec<(Relay, Arc<ShardCounters>)>,
-        admissions: &Arc<Admissions>,
+        admissions: impl Fn() -> Arc<Admissions>,
         clock: Clock,
         stop: &watch::Receiver<bool>,
     ) -> io::Result<Self> {
@@ -71,7 +76,7 @@ impl DataPlane {
         for (((index, listeners), (relay, counters)), (poll, mailbox)) in
             (0..).zip(listeners).zip(relays).zip(mailboxes)
         {
-            let (slots, admissions) = (slots.clone(), admissions.clone());
+            let (slots, admissions) = (slots.clone(), admissions());
             let shard = Shard::new(Parts {
                 index,
                 listeners,

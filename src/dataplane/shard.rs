@@ -15,6 +15,8 @@ use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep};
 
+use super::datagram::{self, Outgoing, Received, UNMARKED};
+use super::error_queue::{Undelivered, receive_error};
 use super::mailbox::{Mailbox, Slot};
 use super::sockets::{Listeners, bind_relay};
 use super::source::Source;
@@ -23,10 +25,8 @@ use super::streams::{STREAM_ROOM, Streams};
 use crate::admission::Admissions;
 use crate::clock::{Clock, Now};
 use crate::metrics::{Direction, ShardCounters};
-use crate::relay::{
-    Action, AllocationId, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Reason, Relay,
-};
-use crate::wire::{HEADROOM, Reply, Span, TAILROOM};
+use crate::relay::{Action, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Reason, Relay, RelayId};
+use crate::wire::{AddressFamily, HEADROOM, Reply, Span, TAILROOM};
 
 /// Datagrams that one socket may have served before it is the next one's turn: one greedy flow delays the others by
 /// this many, however much it sends.
@@ -108,7 +108,11 @@ impl Shard {
                 round += 1;
                 poll.get_mut().poll(&mut events, Some(Duration::ZERO)).or_else(ignore_interrupt)?;
                 for event in &events {
-                    core.make_ready(event.token().into());
+                    let source = event.token().into();
+                    if event.is_error() {
+                        core.note_error(source);
+                    }
+                    core.make_ready(source);
                 }
                 // One clock read for the whole round.
                 let now = core.clock.now();
@@ -121,6 +125,7 @@ impl Shard {
                 }
             };
             core.expire(now);
+            let is_quiet = is_quiet && core.ready.is_empty();
             alarm.set(now, core.next_deadline());
             tokio::select! {
                 biased;
@@ -153,7 +158,7 @@ impl Alarm {
 pub(super) struct Core {
     pub(super) relay: Relay,
     listeners: Vec<Listener>,
-    /// By the slots of their allocations.
+    /// By the slots of their allocations, IPv4 and IPv6 beside each other.
     relays: Vec<Option<RelaySocket>>,
     pub(super) streams: Streams,
     /// What may have something waiting, each once. Readiness is told once (edge-triggered), so a source stays here until
@@ -174,11 +179,23 @@ struct Listener {
     ready: bool,
 }
 
+impl Listener {
+    /// Sends to the client of a 5-tuple, from the address that it has sent to (RFC 8656 section 12.7, RFC 8489 section
+    /// 6.3): a wildcard has many.
+    fn send(&self, five_tuple: FiveTuple, message: &[u8], traffic_class: u8) -> Result<(), Reason> {
+        let from = self.address.is_unspecified().then_some(five_tuple.server);
+        let outgoing = Outgoing { to: five_tuple.client, from, traffic_class, dont_fragment: false };
+        send(&self.socket, message, outgoing)
+    }
+}
+
 /// A UDP socket that the peers of an allocation send to.
 struct RelaySocket {
     socket: UdpSocket,
-    allocation: AllocationId,
+    id: RelayId,
     ready: bool,
+    /// ICMP errors may be waiting.
+    has_errors: bool,
 }
 
 impl Core {
@@ -193,11 +210,20 @@ impl Core {
         }
     }
 
+    /// Notes that a source has errors waiting. Only relay sockets keep any.
+    fn note_error(&mut self, source: Source) {
+        if let Source::Relay(slot) = source
+            && let Some(Some(relay)) = self.relays.get_mut(slot)
+        {
+            relay.has_errors = true;
+        }
+    }
+
     /// Whether a source is in the queue.
     fn ready(&mut self, source: Source) -> Option<&mut bool> {
         match source {
             Source::Listener(place) => self.listeners.get_mut(place).map(|listener| &mut listener.ready),
-            Source::Relay(slot) => self.relays.get_mut(slot)?.as_mut().map(|relay| &mut relay.ready),
+            Source::Relay(place) => self.relays.get_mut(place)?.as_mut().map(|relay| &mut relay.ready),
             Source::Door(_) | Source::Stream(_) => self.streams.ready(source),
             Source::Mailbox => None,
         }
@@ -209,7 +235,7 @@ impl Core {
             let Some(source) = self.ready.pop_front() else { break };
             let is_dry = match source {
                 Source::Listener(place) => self.serve_listener(now, place),
-                Source::Relay(slot) => self.serve_relay(now, slot),
+                Source::Relay(place) => self.serve_relay(now, place),
                 Source::Door(place) => self.serve_door(now, place),
                 Source::Stream(place) => self.serve_stream(now, place),
                 Source::Mailbox => self.serve_mailbox(now),
@@ -230,8 +256,8 @@ impl Core {
         for _ in 0..BURST {
             let Some(Listener { socket, address, .. }) = self.listeners.get(place) else { return true };
             let server = *address;
-            match receive(socket, &mut self.buffer) {
-                Ok(Some((length, from))) => self.serve_client(now, place, server, from, length),
+            match receive_behind_headroom(socket, &mut self.buffer) {
+                Ok(Some(received)) => self.serve_client(now, place, server, received),
                 Ok(None) => return true,
                 Err(error) => tracing::trace!(%error, "receiving"),
             }
@@ -239,37 +265,57 @@ impl Core {
         false
     }
 
-    /// Serves up to [`BURST`] datagrams of an allocation's peers; true when there are no more.
-    fn serve_relay(&mut self, now: Now, slot: usize) -> bool {
+    /// Serves up to [`BURST`] datagrams of an allocation's peers, and as many errors; true when there are no more.
+    fn serve_relay(&mut self, now: Now, place: usize) -> bool {
+        let has_errors = !self.serve_errors(now, place);
         for _ in 0..BURST {
-            let Some(Some(RelaySocket { socket, allocation, .. })) = self.relays.get(slot) else {
-                return true;
-            };
-            let id = *allocation;
-            match receive(socket, &mut self.buffer) {
-                Ok(Some((length, from))) => self.serve_peer(now, id, from, length),
-                Ok(None) => return true,
+            let Some(Some(RelaySocket { socket, id, .. })) = self.relays.get(place) else { return true };
+            let id = *id;
+            match receive_behind_headroom(socket, &mut self.buffer) {
+                Ok(Some(received)) => self.serve_peer(now, id, received),
+                Ok(None) => return !has_errors,
                 Err(error) => tracing::trace!(%error, "receiving"),
             }
         }
         false
     }
 
-    fn serve_client(&mut self, now: Now, listener: usize, server: IpAddr, from: SocketAddr, length: usize) {
+    /// Tells the client of up to [`BURST`] ICMP errors; true when there are no more. Left where they are, they would take
+    /// the room of datagrams.
+    fn serve_errors(&mut self, now: Now, slot: usize) -> bool {
+        for _ in 0..BURST {
+            let Some(Some(relay)) = self.relays.get_mut(slot) else { return true };
+            if !relay.has_errors {
+                return true;
+            }
+            match receive_error(&relay.socket) {
+                Ok(Some(Undelivered { to, icmp })) => {
+                    let id = relay.id;
+                    let action = self.relay.peer_unreachable(now, id, to, icmp, &mut self.reply);
+                    self.act(action, HEADROOM, UNMARKED, Direction::ToClient);
+                }
+                Ok(None) => {}
+                Err(_) => relay.has_errors = false,
+            }
+        }
+        false
+    }
+
+    fn serve_client(&mut self, now: Now, listener: usize, server: IpAddr, received: Received) {
         let listener =
             ListenerId(u16::try_from(listener).expect("the configuration holds fewer than 2^16 listeners"));
-        // A scope or a flow label is no part of a transport address: SocketAddr::new drops them.
-        let client = SocketAddr::new(from.ip(), from.port());
-        let five_tuple = FiveTuple { client, server, link: Link::Udp(listener) };
+        let Received { length, from, to, traffic_class } = received;
+        // Two link-local clients with one address on two links are two clients: the scope is part of theirs.
+        let five_tuple = FiveTuple { client: from, server: to.unwrap_or(server), link: Link::Udp(listener) };
         let datagram = &self.buffer[HEADROOM..HEADROOM + length];
         let action = self.relay.client_datagram(now, five_tuple, datagram, &mut self.reply);
-        self.act(action, HEADROOM, Direction::BetweenClients);
+        self.act(action, HEADROOM, traffic_class, Direction::BetweenClients);
         self.take_effects(now);
     }
 
-    fn serve_peer(&mut self, now: Now, id: AllocationId, from: SocketAddr, length: usize) {
-        let action = self.relay.peer_datagram(now, id, from, length);
-        self.act(action, HEADROOM, Direction::ToClient);
+    fn serve_peer(&mut self, now: Now, id: RelayId, received: Received) {
+        let action = self.relay.peer_datagram(now, id, received.from, received.length);
+        self.act(action, HEADROOM, received.traffic_class, Direction::ToClient);
     }
 
     /// Ends what is over.
@@ -285,32 +331,33 @@ impl Core {
         self.relay.next_deadline().into_iter().chain(self.streams.next_look()).min()
     }
 
-    /// Does what the core says with the message at `at` in the buffer. `to_client` is what delivery to a client counts as.
-    pub(super) fn act(&mut self, action: Action, at: usize, to_client: Direction) {
+    /// Does what the core says with the message at `at` in the buffer, whose DSCP and ECN go with it (RFC 8656 section
+    /// 14). `to_client` is what delivery to a client counts as.
+    pub(super) fn act(&mut self, action: Action, at: usize, traffic_class: u8, to_client: Direction) {
         let in_buffer = |span: Span| Span { start: at + span.start, end: at + span.end };
         let (sent, direction, bytes) = match action {
             Action::Wait => return,
             Action::Drop(reason) => return self.counters.dropped(reason),
             Action::Reply { five_tuple, answer } => {
+                let reply = self.reply.as_bytes();
                 let sent = match five_tuple.link {
-                    Link::Udp(listener) => {
-                        send(self.listener(listener), self.reply.as_bytes(), five_tuple.client)
-                    }
-                    Link::Stream(id) => self.streams.send(id, self.reply.as_bytes(), Urgency::Response),
+                    Link::Udp(id) => self.listener(id).and_then(|to| to.send(five_tuple, reply, UNMARKED)),
+                    Link::Stream(id) => self.streams.send(id, reply, Urgency::Response),
                 };
                 return match sent {
                     Ok(()) => self.count_answer(answer),
                     Err(reason) => self.counters.dropped(reason),
                 };
             }
-            Action::ToPeer { allocation, peer, payload } => {
-                let socket = self.relay_socket(allocation);
+            Action::ToPeer { relay, peer, payload, dont_fragment } => {
                 let datagram = &self.buffer[in_buffer(payload).range()];
-                (send(socket, datagram, peer.address()), Direction::ToPeer, payload.len())
+                let outgoing = Outgoing { to: peer.address(), from: None, traffic_class, dont_fragment };
+                let sent = self.relay_socket(relay).and_then(|socket| send(socket, datagram, outgoing));
+                (sent, Direction::ToPeer, payload.len())
             }
             Action::ToClient { five_tuple, encapsulation, payload } => {
                 let sent = match encapsulation.wrap(&mut self.buffer, in_buffer(payload)) {
-                    Some(message) => self.send_to_client(five_tuple, message),
+                    Some(message) => self.send_to_client(five_tuple, message, traffic_class),
                     None => Err(Reason::TooLong),
                 };
                 (sent, to_client, payload.len())
@@ -322,10 +369,15 @@ impl Core {
         }
     }
 
-    fn send_to_client(&mut self, five_tuple: FiveTuple, message: Span) -> Result<(), Reason> {
+    fn send_to_client(
+        &mut self,
+        five_tuple: FiveTuple,
+        message: Span,
+        traffic_class: u8,
+    ) -> Result<(), Reason> {
         let message = &self.buffer[message.range()];
         match five_tuple.link {
-            Link::Udp(listener) => send(self.listener(listener), message, five_tuple.client),
+            Link::Udp(id) => self.listener(id)?.send(five_tuple, message, traffic_class),
             Link::Stream(id) => self.streams.send(id, message, Urgency::Media),
         }
     }
@@ -333,15 +385,15 @@ impl Core {
     pub(super) fn take_effects(&mut self, now: Now) {
         while let Some(effect) = self.relay.next_effect() {
             match effect {
-                Effect::BindRelay { allocation, address } => {
-                    let bound = self.open_relay(allocation, address);
-                    let action = self.relay.relay_bound(now, allocation, bound, &mut self.reply);
-                    self.act(action, HEADROOM, Direction::ToClient);
-                    if bound.is_ok() {
+                Effect::BindRelay { relay, address } => {
+                    let bound = self.open_relay(relay, address);
+                    let action = self.relay.relay_bound(now, relay, bound, &mut self.reply);
+                    self.act(action, HEADROOM, UNMARKED, Direction::ToClient);
+                    if matches!(action, Action::Reply { answer: Answer::Success, .. }) {
                         self.counters.allocations_granted.add(1);
                     }
                 }
-                Effect::CloseRelay { allocation } => self.close_relay(allocation),
+                Effect::CloseRelay { relay } => self.close_relay(relay),
                 Effect::ChannelBound { .. } => self.counters.channels.add(1),
                 Effect::ChannelUnbound { .. } => self.counters.channels.subtract(1),
             }
@@ -349,10 +401,10 @@ impl Core {
         }
     }
 
-    fn open_relay(&mut self, id: AllocationId, address: SocketAddr) -> Result<(), BindError> {
-        let slot = id.slot as usize;
+    fn open_relay(&mut self, id: RelayId, address: SocketAddr) -> Result<(), BindError> {
+        let place = place(id);
         let opened = bind_relay(address).and_then(|socket| {
-            let token = Source::Relay(slot).into();
+            let token = Source::Relay(place).into();
             self.registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
             Ok(socket)
         });
@@ -360,30 +412,31 @@ impl Core {
             tracing::debug!(%error, port = address.port(), "no relay socket");
             if error.kind() == io::ErrorKind::AddrInUse { BindError::PortInUse } else { BindError::Exhausted }
         })?;
-        if self.relays.len() <= slot {
-            self.relays.resize_with(slot + 1, || None);
+        if self.relays.len() <= place {
+            self.relays.resize_with(place + 1, || None);
         }
-        self.relays[slot] = Some(RelaySocket { socket, allocation: id, ready: false });
+        self.relays[place] = Some(RelaySocket { socket, id, ready: false, has_errors: false });
         Ok(())
     }
 
     /// Closing a socket takes it off the poll, too. One that was never opened, or whose slot is another's by now, is
     /// left alone.
-    fn close_relay(&mut self, id: AllocationId) {
-        if let Some(relay) = self.relays.get_mut(id.slot as usize)
-            && relay.as_ref().is_some_and(|relay| relay.allocation == id)
+    fn close_relay(&mut self, id: RelayId) {
+        if let Some(relay) = self.relays.get_mut(place(id))
+            && relay.as_ref().is_some_and(|relay| relay.id == id)
         {
             *relay = None;
         }
     }
 
-    fn relay_socket(&self, id: AllocationId) -> Option<&UdpSocket> {
-        let relay = self.relays.get(id.slot as usize)?.as_ref()?;
-        (relay.allocation == id).then_some(&relay.socket)
+    fn relay_socket(&self, id: RelayId) -> Result<&UdpSocket, Reason> {
+        let relay = self.relays.get(place(id)).and_then(Option::as_ref);
+        let relay = relay.filter(|relay| relay.id == id).ok_or(Reason::NoAllocation)?;
+        Ok(&relay.socket)
     }
 
-    fn listener(&self, ListenerId(place): ListenerId) -> Option<&UdpSocket> {
-        Some(&self.listeners.get(usize::from(place))?.socket)
+    fn listener(&self, ListenerId(place): ListenerId) -> Result<&Listener, Reason> {
+        self.listeners.get(usize::from(place)).ok_or(Reason::NoAllocation)
     }
 
     fn count_answer(&self, answer: Answer) {
@@ -391,6 +444,7 @@ impl Core {
             Answer::Binding => self.counters.bindings.add(1),
             Answer::Success => self.counters.successes.add(1),
             Answer::Challenge => self.counters.challenges.add(1),
+            Answer::Icmp => self.counters.icmp_errors.add(1),
             Answer::Error(code) => self.counters.refused(code),
         }
     }
@@ -400,19 +454,23 @@ impl Core {
 ///
 /// # Errors
 /// An interrupt, or a pending error of the socket, which is cleared by being told.
-fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Option<(usize, SocketAddr)>> {
-    match socket.recv_from(&mut buffer[HEADROOM..HEADROOM + MAX_DATAGRAM]) {
+fn receive_behind_headroom(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+    match datagram::receive(socket, &mut buffer[HEADROOM..HEADROOM + MAX_DATAGRAM]) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         received => received.map(Some),
     }
 }
 
+/// Where among the relay sockets one has its place.
+fn place(id: RelayId) -> usize {
+    2 * id.allocation.slot as usize + usize::from(id.family == AddressFamily::V6)
+}
+
 /// Sends, or says why not. A send that fails concerns this datagram alone: one peer that cannot be reached ends neither
 /// its allocation nor its shard.
-fn send(socket: Option<&UdpSocket>, datagram: &[u8], to: SocketAddr) -> Result<(), Reason> {
-    let socket = socket.ok_or(Reason::NoAllocation)?;
-    match socket.send_to(datagram, to) {
-        Ok(_) => Ok(()),
+fn send(socket: &UdpSocket, datagram: &[u8], outgoing: Outgoing) -> Result<(), Reason> {
+    match datagram::send(socket, datagram, outgoing) {
+        Ok(()) => Ok(()),
         Err(error) if is_full(&error) => Err(Reason::SendFull),
         Err(error) => {
             tracing::trace!(%error, "sending");

@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::options::{allow_fragments, keep_errors, tell_destination, tell_traffic_class};
+
 /// Bytes asked of the kernel for a listening socket each way, which it cuts at `net.core.rmem_max`: room for the
 /// datagrams of a few milliseconds at full rate.
 const LISTENER_BUFFER: usize = 4 << 20;
@@ -91,6 +93,9 @@ fn bind_shared(
 
 fn udp_listener(address: SocketAddr) -> io::Result<Socket> {
     let socket = udp_socket(address)?;
+    if address.ip().is_unspecified() {
+        tell_destination(&socket, address.ip())?;
+    }
     // A refusal costs only headroom at bursts.
     let _ = socket.set_recv_buffer_size(LISTENER_BUFFER);
     let _ = socket.set_send_buffer_size(LISTENER_BUFFER);
@@ -107,12 +112,18 @@ fn tcp_listener(address: SocketAddr) -> io::Result<Socket> {
 /// Binds a relay socket.
 pub(super) fn bind_relay(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = udp_socket(address)?;
+    // A client without news of its peers does without.
+    let _ = keep_errors(&socket, address.ip());
     socket.bind(&address.into())?;
     Ok(socket.into())
 }
 
 fn udp_socket(address: SocketAddr) -> io::Result<Socket> {
-    new_socket(address, Type::DGRAM, Protocol::UDP)
+    let socket = new_socket(address, Type::DGRAM, Protocol::UDP)?;
+    // A kernel that knows neither relays all the same. Where a client asks for DF, a failure is its datagram's.
+    let _ = tell_traffic_class(&socket, address.ip());
+    let _ = allow_fragments(&socket, address.ip());
+    Ok(socket)
 }
 
 fn new_socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {

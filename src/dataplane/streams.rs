@@ -11,6 +11,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use slab::Slab;
 
+use super::datagram::UNMARKED;
 use super::mailbox::{Letter, Mailbox, Slot, TurnStream};
 use super::shard::Core;
 use super::source::Source;
@@ -32,6 +33,9 @@ const STRANGER_FRAME_MAX: usize = 2048;
 /// Connections that one listener may take in before it is the next source's turn.
 const ACCEPTS: usize = 32;
 
+/// How long a listener waits for a descriptor that somebody else gives back.
+const DOORS_AGAIN: Duration = Duration::from_millis(50);
+
 /// Bytes that are read from a connection at a time.
 const CHUNK: usize = 64 * 1024;
 
@@ -46,6 +50,8 @@ pub(super) struct Streams {
     doors: Vec<(TcpListener, bool)>,
     mailbox: Mailbox,
     admissions: Arc<Admissions>,
+    /// When to try again to accept, for want of a descriptor.
+    doors_again: Option<Duration>,
     /// The mailboxes of all shards.
     slots: Arc<[Slot]>,
     /// When to look at each connection next, in this order, since every look is as far ahead.
@@ -75,6 +81,7 @@ impl Streams {
             doors: doors.into_iter().map(|door| (door, false)).collect(),
             mailbox,
             admissions,
+            doors_again: None,
             slots,
             looks: VecDeque::new(),
             unsent: Vec::new(),
@@ -92,7 +99,7 @@ impl Streams {
 
     /// When to call [`Core::look_at_streams`] next.
     pub(super) fn next_look(&self) -> Option<Duration> {
-        self.looks.front().map(|(at, _)| *at)
+        self.looks.front().map(|(at, _)| *at).into_iter().chain(self.doors_again).min()
     }
 
     /// Sends a message to the client behind a connection, by way of its shard.
@@ -155,7 +162,10 @@ impl Core {
             let Some((door, _)) = self.streams.doors.get(place) else { return true };
             match door.accept() {
                 Ok((socket, client)) => {
-                    let Some(held) = self.streams.admissions.admit(client.ip()) else { continue };
+                    // Whoever waits may be honest; who has been here longest without an allocation is likely not.
+                    let admissions = self.streams.admissions.clone();
+                    let admitted = admissions.admit_or(client.ip(), || self.shed_a_stranger(now));
+                    let Some(held) = admitted else { continue };
                     let taken = socket.set_nonblocking(true).and_then(|()| socket.local_addr());
                     if let Ok(server) = taken {
                         self.take_in(now, TurnStream { socket, tls: None, client, server, place: held });
@@ -163,10 +173,10 @@ impl Core {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
                 Err(error) if is_out_of_descriptors(&error) => {
-                    // Whoever waits may be honest; who has been here longest without a credential is likely not. Where
-                    // none is, the connection waits until a descriptor is free.
+                    // With nobody to make room, the connection waits until a descriptor is free.
                     if !self.shed_a_stranger(now) {
-                        return false;
+                        self.streams.doors_again = Some(now.mono + DOORS_AGAIN);
+                        return true;
                     }
                 }
                 // A connection that ended while it waited.
@@ -263,7 +273,7 @@ impl Core {
             }
             let message = &self.buffer[at..at + length];
             let action = self.relay.client_datagram(now, five_tuple, message, &mut self.reply);
-            self.act(action, at, Direction::BetweenClients);
+            self.act(action, at, UNMARKED, Direction::BetweenClients);
             self.take_effects(now);
             at += length;
         }
@@ -271,6 +281,10 @@ impl Core {
 
     /// Closes the connections that have been of no use since they were looked at last.
     pub(super) fn look_at_streams(&mut self, now: Now) {
+        if self.streams.doors_again.is_some_and(|at| at <= now.mono) {
+            self.streams.doors_again = None;
+            (0..self.streams.doors.len()).for_each(|place| self.make_ready(Source::Door(place)));
+        }
         while let Some((_, id)) = self.streams.looks.pop_front_if(|(at, _)| *at <= now.mono) {
             let Some(stream) = self.streams.get_mut(id) else { continue };
             let has_allocation = self.relay.serves(now, stream.five_tuple);

@@ -1,15 +1,29 @@
 //! The long-term credential mechanism over time-limited credentials (RFC 8489 section 9.2, RFC 8656 section 5).
+//!
+//! A client of RFC 8489 signs with MESSAGE-INTEGRITY-SHA256, under a key that PASSWORD-ALGORITHM names; one of RFC 5389 with
+//! MESSAGE-INTEGRITY, under an MD5 key. Either may follow the other on one allocation: a client learns of the better one
+//! whenever it is given a new nonce.
+//!
+//! "Username anonymity" (section 9.2.1) is not offered. Nobody's name is stored here, so there is nothing to look up a
+//! USERHASH in: a first Allocate must say who asks. Of a client with an allocation the name is known, and USERHASH is as
+//! good as USERNAME; that costs one hash, and no search.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use super::allocation::Allocation;
+use super::nonce::says_password_algorithms;
 use super::shared::Shared;
 use crate::clock::Now;
 use crate::credentials::Username;
-use crate::wire::{ErrorCode, Integrity, IntegrityKey, Message};
-use std::net::SocketAddr;
+use crate::wire::{
+    AttributeError, Attributes, ErrorCode, Integrity, IntegrityKey, Message, PasswordAlgorithm, userhash,
+};
 
 /// Who sent a request, proven.
 pub(super) struct Client<'m> {
-    pub(super) username: &'m str,
+    pub(super) username: Cow<'m, str>,
+    /// What it signed with; the response is signed alike.
     pub(super) key: IntegrityKey,
 }
 
@@ -36,6 +50,12 @@ impl Refusal {
     }
 }
 
+impl From<AttributeError> for Refusal {
+    fn from(_: AttributeError) -> Self {
+        Self::BadRequest
+    }
+}
+
 /// Authenticates a request, in the order of RFC 8489 section 9.2.4.
 ///
 /// A living allocation is used with the credential that it was made with, even past that credential's expiry, as long
@@ -50,34 +70,69 @@ pub(super) fn authenticate<'m>(
 ) -> Result<Client<'m>, Refusal> {
     let attributes = message.attributes();
     let integrity = message.integrity().ok_or(Refusal::NoCredentials)?;
-    let username = attributes.username().map_err(|_| Refusal::BadRequest)?.ok_or(Refusal::BadRequest)?;
+    let username = match (attributes.username()?, attributes.userhash()?) {
+        (Some(username), None) => Cow::Borrowed(username),
+        (None, Some(hash)) => Cow::Owned(username_behind(hash, shared, allocation)),
+        // Section 14.4: USERHASH replaces USERNAME. Who sends both has not said who it is.
+        (None, None) | (Some(_), Some(_)) => return Err(Refusal::BadRequest),
+    };
     attributes.realm().ok_or(Refusal::BadRequest)?;
     let nonce = attributes.nonce().ok_or(Refusal::BadRequest)?;
+    let own = allocation.filter(|allocation| *allocation.username == *username);
+    let algorithm = password_algorithm(&attributes, nonce, own.is_some())?;
+
+    // The key of its allocation proves its owner, whichever algorithm is named.
+    let key = match own.filter(|allocation| integrity.verify(&allocation.key)) {
+        Some(allocation) => Some(allocation.key.clone()),
+        None => derived_key(shared, now, &username, algorithm, &integrity, own.is_some()),
+    };
+    let key = key.ok_or(Refusal::WrongCredentials)?;
     if !shared.nonces.check(now, client, nonce) {
         return Err(Refusal::StaleNonce);
     }
-    let key = match allocation.filter(|allocation| *allocation.username == *username) {
-        Some(allocation) => integrity.verify(&allocation.key).then(|| allocation.key.clone()),
-        None => stranger_key(shared, now, username, &integrity),
-    };
-    Ok(Client { username, key: key.ok_or(Refusal::WrongCredentials)? })
+    Ok(Client { username, key })
 }
 
-/// The key with which a stranger signed, if the username is good and one of the secrets made its password. Every secret
-/// is tried for every username, so that what was wrong does not show in the time it takes.
-fn stranger_key(
+/// The username that a USERHASH stands for: that of the client's own allocation or, which nobody has, the empty one.
+fn username_behind(hash: [u8; 32], shared: &Shared, allocation: Option<&Allocation>) -> String {
+    let own = allocation.filter(|allocation| userhash(&allocation.username, &shared.realm) == hash);
+    own.map_or_else(String::new, |allocation| allocation.username.to_string())
+}
+
+/// The algorithm of a request's key, if it is one that nobody in between can have chosen (sections 9.2.1 and 9.2.4).
+fn password_algorithm(
+    attributes: &Attributes<'_>,
+    nonce: &[u8],
+    is_subsequent: bool,
+) -> Result<PasswordAlgorithm, Refusal> {
+    match (attributes.password_algorithms(), attributes.password_algorithm()?) {
+        (None, None) => Ok(PasswordAlgorithm::Md5),
+        // It is the same to everybody, so what was sent with this nonce needs no looking up.
+        (Some(offered), Some(algorithm)) if *offered == PasswordAlgorithm::OFFERED => Ok(algorithm),
+        // Where nothing was offered there is nothing to compare; and section 9.2.3.2 asks for PASSWORD-ALGORITHM alone in
+        // a subsequent request: its client has passed this check with its first one.
+        (None, Some(algorithm)) if is_subsequent || !says_password_algorithms(nonce) => Ok(algorithm),
+        _ => Err(Refusal::BadRequest),
+    }
+}
+
+/// The key that a request was signed with, if one of the secrets made its password and the username is good, or that of a
+/// living allocation. Every secret is tried for every username, so that what was wrong does not show in the time it takes.
+fn derived_key(
     shared: &Shared,
     now: Now,
     username: &str,
+    algorithm: PasswordAlgorithm,
     integrity: &Integrity<'_>,
+    is_subsequent: bool,
 ) -> Option<IntegrityKey> {
     let is_good = Username::parse(username).and_then(|username| username.check(now)).is_ok();
     let mut found = None;
     for password in shared.secrets.passwords(username) {
-        let key = IntegrityKey::new(&turn::auth::generate_auth_key(username, &shared.realm, &password));
+        let key = integrity.key(&algorithm.key(username, &shared.realm, &password));
         if integrity.verify(&key) {
             found = Some(key);
         }
     }
-    found.filter(|_| is_good)
+    found.filter(|_| is_good || is_subsequent)
 }

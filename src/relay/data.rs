@@ -5,9 +5,9 @@
 use std::net::SocketAddr;
 
 use super::allocation::Allocation;
-use super::{Action, AllocationId, FiveTuple, Peer, Reason, Relay};
+use super::{Action, AllocationId, FiveTuple, Link, Peer, Reason, Relay, RelayId};
 use crate::clock::Now;
-use crate::wire::{ChannelData, ChannelNumber, Encapsulation, Message, Span};
+use crate::wire::{AddressFamily, ChannelData, ChannelNumber, Encapsulation, Message, Span};
 
 impl Relay {
     /// Section 12.6: ChannelData goes to the peer of its channel.
@@ -19,11 +19,14 @@ impl Relay {
         let Some(channel) = allocation.channel(now.mono, message.number) else {
             return Action::Drop(Reason::NoChannel);
         };
-        let (peer, from) = (channel.peer, allocation.relayed);
+        let peer = channel.peer;
+        let Some(from) = allocation.relayed_towards(now.mono, peer.address().ip()) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
         if !allocation.may_send(now.mono, message.payload.len()) {
             return Action::Drop(Reason::Bandwidth);
         }
-        self.send_on(now, id, from, peer, message.payload)
+        self.send_on(now, id, from, peer, message.payload, false)
     }
 
     /// Section 11.2: a Send indication goes to its peer, if that is permitted.
@@ -37,10 +40,12 @@ impl Relay {
             return Action::Drop(Reason::NoAllocation);
         };
         let attributes = message.attributes();
-        let (Ok(Some(address)), Some(payload)) = (attributes.peer_address(), attributes.data()) else {
+        let (Ok(Some(address)), Some(payload), Ok(dont_fragment)) =
+            (attributes.peer_address(), attributes.data(), attributes.dont_fragment())
+        else {
             return Action::Drop(Reason::Malformed);
         };
-        // RFC 8489 section 6.3.2. DONT-FRAGMENT is among these, too.
+        // RFC 8489 section 6.3.2.
         if attributes.unknown_required().next().is_some() {
             return Action::Drop(Reason::Malformed);
         }
@@ -48,18 +53,24 @@ impl Relay {
             return Action::Drop(Reason::NoPermission);
         }
         let Ok(peer) = self.shared.peer(address) else { return Action::Drop(Reason::PeerDenied) };
-        let from = allocation.relayed;
+        let Some(from) = allocation.relayed_towards(now.mono, address.ip()) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
         if !allocation.may_send(now.mono, payload.len()) {
             return Action::Drop(Reason::Bandwidth);
         }
-        self.send_on(now, id, from, peer, payload)
+        let dont_fragment = dont_fragment && heeds_dont_fragment(five_tuple, address);
+        self.send_on(now, id, from, peer, payload, dont_fragment)
     }
 
-    /// Takes in a datagram of `length` bytes from a peer, at the relay socket of an allocation. What is permitted goes
-    /// to the client, on a channel if one is bound (sections 11.3 and 12.7).
-    pub fn peer_datagram(&mut self, now: Now, id: AllocationId, source: SocketAddr, length: usize) -> Action {
-        let Some(allocation) = self.table.get(id) else { return Action::Drop(Reason::NoAllocation) };
-        if !allocation.live || allocation.has_expired(now.mono) {
+    /// Takes in a datagram of `length` bytes from a peer, at a relay socket. What is permitted goes to the client, on a
+    /// channel if one is bound (sections 11.3 and 12.7).
+    pub fn peer_datagram(&mut self, now: Now, relay: RelayId, source: SocketAddr, length: usize) -> Action {
+        let Some(allocation) = self.table.get(relay.allocation) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
+        let relayed = allocation.relayed.get(relay.family);
+        if !allocation.live || relayed.is_none_or(|relayed| relayed.has_expired(now.mono)) {
             return Action::Drop(Reason::NoAllocation);
         }
         if !allocation.permits(now.mono, source.ip()) {
@@ -87,9 +98,18 @@ impl Relay {
     }
 
     /// Out through the relay socket; or, to a relay port of this server, straight on to the client behind it.
-    fn send_on(&mut self, now: Now, id: AllocationId, from: SocketAddr, peer: Peer, payload: Span) -> Action {
+    fn send_on(
+        &mut self,
+        now: Now,
+        id: AllocationId,
+        from: SocketAddr,
+        peer: Peer,
+        payload: Span,
+        dont_fragment: bool,
+    ) -> Action {
         if !peer.is_own_relay() {
-            return Action::ToPeer { allocation: id, peer, payload };
+            let relay = RelayId { allocation: id, family: AddressFamily::of(from.ip()) };
+            return Action::ToPeer { relay, peer, payload, dont_fragment };
         }
         let Some(route) = self.shared.route(peer.address()) else { return Action::Drop(Reason::RelayGone) };
         let Some(route) = route.as_ref() else { return Action::Drop(Reason::RelayGone) };
@@ -120,8 +140,17 @@ impl Relay {
         Action::ToClient { five_tuple, encapsulation, payload }
     }
 
-    fn next_indication(&mut self) -> [u8; 12] {
+    pub(super) fn next_indication(&mut self) -> [u8; 12] {
         self.indications = self.indications.wrapping_add(1);
         self.indications.to_be_bytes().last_chunk().copied().unwrap_or_default()
+    }
+}
+
+/// Whether DONT-FRAGMENT means something between these two. It does from IPv4 to IPv4 (section 14) and from a stream to
+/// either family (section 15); where one of them is IPv6 and the other a datagram, it MUST be ignored (section 13).
+fn heeds_dont_fragment(five_tuple: FiveTuple, peer: SocketAddr) -> bool {
+    match five_tuple.link {
+        Link::Udp(_) => five_tuple.client.is_ipv4() && peer.is_ipv4(),
+        Link::Stream(_) => true,
     }
 }

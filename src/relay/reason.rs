@@ -31,6 +31,8 @@ pub enum Reason {
     StrangerBudget,
     /// A repeated Allocate request whose first copy is still waiting for its relay socket.
     Pending,
+    /// An ICMP error of a type that clients are not told, or beyond what one allocation is told a second.
+    Icmp,
     /// The socket had no room; media is dropped rather than queued.
     SendFull,
     /// The kernel refused to send (unreachable network, a local firewall).
@@ -39,7 +41,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason with its label.
-    pub const ALL: [(Self, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str); 17] = [
         (Self::NotTurn, "not_turn"),
         (Self::Malformed, "malformed"),
         (Self::BadFingerprint, "bad_fingerprint"),
@@ -54,6 +56,7 @@ impl Reason {
         (Self::TooLong, "too_long"),
         (Self::StrangerBudget, "stranger_budget"),
         (Self::Pending, "pending"),
+        (Self::Icmp, "icmp"),
         (Self::SendFull, "send_full"),
         (Self::SendFailed, "send_failed"),
     ];

@@ -1,19 +1,16 @@
 //! The one parser of STUN input (RFC 8489 section 5): borrowed, checked once.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha1::Sha1;
-use stun::attributes::{ATTR_FINGERPRINT, ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, AttrType};
+use stun::attributes::{ATTR_FINGERPRINT, AttrType};
 use stun::message::{MAGIC_COOKIE, MessageClass, MessageType, Method};
 
 use super::attributes::Attributes;
+use super::integrity::{Algorithm, Integrity};
 use super::padded;
 
 /// Bytes of a STUN header.
 pub(super) const HEADER: usize = 20;
 /// Bytes of an attribute's type and length.
 pub(super) const ATTRIBUTE_HEADER: usize = 4;
-/// Bytes of a MESSAGE-INTEGRITY value.
-const INTEGRITY: usize = 20;
 /// Bytes of a whole FINGERPRINT.
 pub(super) const FINGERPRINT: usize = ATTRIBUTE_HEADER + 4;
 /// FINGERPRINT is the CRC-32 of the message with this over it (RFC 8489 section 14.7).
@@ -37,7 +34,7 @@ pub enum ParseError {
     /// The length field is no multiple of four, or not that of the datagram.
     #[error("the length field does not fit")]
     Length,
-    /// MESSAGE-INTEGRITY or FINGERPRINT of a wrong size, or an attribute behind FINGERPRINT.
+    /// Either MESSAGE-INTEGRITY or FINGERPRINT of a wrong size, or an attribute behind FINGERPRINT.
     #[error("MESSAGE-INTEGRITY or FINGERPRINT malformed or misplaced")]
     Trailer,
     /// FINGERPRINT does not fit the message.
@@ -73,8 +70,8 @@ pub struct Message<'a> {
     transaction: TransactionId,
     /// Where the attributes end that count: at either MESSAGE-INTEGRITY, FINGERPRINT or the end.
     attributes_end: usize,
-    /// Where MESSAGE-INTEGRITY begins.
-    integrity_at: Option<usize>,
+    /// Where the signature begins that counts, and which attribute it is.
+    integrity_at: Option<(usize, Algorithm)>,
     has_fingerprint: bool,
 }
 
@@ -117,7 +114,6 @@ impl<'a> Message<'a> {
         while !rest.is_empty() {
             let at = self.bytes.len() - rest.len();
             let (attribute, behind) = split_attribute(rest).ok_or(ParseError::Truncated)?;
-            let ended = self.attributes_end < self.bytes.len();
             if attribute.kind == ATTR_FINGERPRINT {
                 // Section 14.7: FINGERPRINT is the last attribute.
                 let stated: [u8; 4] = attribute.value.try_into().map_err(|_| ParseError::Trailer)?;
@@ -129,21 +125,32 @@ impl<'a> Message<'a> {
                 }
                 self.has_fingerprint = true;
                 self.attributes_end = self.attributes_end.min(at);
-            } else if ended {
-                // Sections 14.5 and 14.6: what stands behind either MESSAGE-INTEGRITY is ignored, the other one and
-                // one more of the same included.
-            } else if attribute.kind == ATTR_MESSAGE_INTEGRITY {
-                if attribute.value.len() != INTEGRITY {
+            } else if let Some(algorithm) = Algorithm::of(attribute.kind).filter(|&it| self.counts(it)) {
+                if !algorithm.allows(attribute.value.len()) {
                     return Err(ParseError::Trailer);
                 }
-                self.integrity_at = Some(at);
-                self.attributes_end = at;
-            } else if attribute.kind == ATTR_MESSAGE_INTEGRITY_SHA256 {
-                self.attributes_end = at;
+                self.integrity_at = Some((at, algorithm));
+                self.attributes_end = self.attributes_end.min(at);
             }
             rest = behind;
         }
         Ok(())
+    }
+
+    /// Whether an integrity attribute counts that stands behind what has been walked so far. Section 9: behind
+    /// MESSAGE-INTEGRITY everything is ignored but MESSAGE-INTEGRITY-SHA256, behind that one everything; and section
+    /// 9.2.4: where there are both, MESSAGE-INTEGRITY-SHA256 is the one to verify.
+    fn counts(&self, algorithm: Algorithm) -> bool {
+        match self.integrity_at {
+            None => true,
+            Some((_, before)) => before == Algorithm::Sha1 && algorithm == Algorithm::Sha256,
+        }
+    }
+
+    /// How many bytes it has, its header included.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
     }
 
     /// The method.
@@ -176,12 +183,13 @@ impl<'a> Message<'a> {
         Attributes::new(self.bytes.get(..self.attributes_end).unwrap_or_default(), self.transaction)
     }
 
-    /// MESSAGE-INTEGRITY, if there is one.
+    /// Its signature, if there is one: MESSAGE-INTEGRITY-SHA256, else MESSAGE-INTEGRITY (section 9.2.4).
     #[must_use]
     pub fn integrity(&self) -> Option<Integrity<'a>> {
-        let (covered, rest) = self.bytes.split_at_checked(self.integrity_at?)?;
+        let (at, algorithm) = self.integrity_at?;
+        let (covered, rest) = self.bytes.split_at_checked(at)?;
         let (attribute, _) = split_attribute(rest)?;
-        Some(Integrity { covered, stated: attribute.value })
+        Some(Integrity { algorithm, covered, stated: attribute.value })
     }
 }
 
@@ -191,57 +199,6 @@ pub(super) fn split_attribute(bytes: &[u8]) -> Option<(Attribute<'_>, &[u8])> {
     let length = usize::from(u16::from_be_bytes([l0, l1]));
     let (value, behind) = body.split_at_checked(padded(length))?;
     Some((Attribute { kind: AttrType(u16::from_be_bytes([k0, k1])), value: value.get(..length)? }, behind))
-}
-
-/// A key for MESSAGE-INTEGRITY, hashed already: cloning it is all that a message costs beside its own bytes.
-#[derive(Clone)]
-pub struct IntegrityKey(Hmac<Sha1>);
-
-impl IntegrityKey {
-    /// From the bytes of the key, MD5(username ":" realm ":" password) for long-term credentials.
-    #[must_use]
-    pub fn new(key: &[u8]) -> Self {
-        Self(Hmac::new_from_slice(key).expect("HMAC takes a key of any length"))
-    }
-
-    /// Hashes a message up to MESSAGE-INTEGRITY, with the length it has when that attribute ends it (section 14.5).
-    fn over(&self, covered: &[u8]) -> Hmac<Sha1> {
-        let length = covered.len().saturating_sub(HEADER) + ATTRIBUTE_HEADER + INTEGRITY;
-        let mut mac = self.0.clone();
-        if let Some((kind, [_, _, rest @ ..])) = covered.split_first_chunk::<2>() {
-            mac.update(kind);
-            mac.update(&u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());
-            mac.update(rest);
-        }
-        mac
-    }
-
-    /// The MESSAGE-INTEGRITY of a message that ends in front of it.
-    pub(super) fn sign(&self, covered: &[u8]) -> [u8; INTEGRITY] {
-        self.over(covered).finalize().into_bytes().into()
-    }
-}
-
-impl std::fmt::Debug for IntegrityKey {
-    /// Keys never reach a log.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("IntegrityKey(redacted)")
-    }
-}
-
-/// A MESSAGE-INTEGRITY that has yet to be verified.
-#[derive(Clone, Copy, Debug)]
-pub struct Integrity<'a> {
-    covered: &'a [u8],
-    stated: &'a [u8],
-}
-
-impl Integrity<'_> {
-    /// Whether the message was signed with `key`; takes the same time for every wrong one.
-    #[must_use]
-    pub fn verify(&self, key: &IntegrityKey) -> bool {
-        key.over(self.covered).verify_slice(self.stated).is_ok()
-    }
 }
 
 /// The FINGERPRINT of a message that ends in front of it. Its length field must already count the attribute.

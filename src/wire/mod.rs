@@ -8,16 +8,22 @@ mod attributes;
 mod binding;
 mod channel_data;
 mod framing;
+mod icmp;
 mod indication;
+mod integrity;
+mod long_term;
 mod message;
 mod response;
 
-pub use attributes::{AddressFamily, AttributeError, Attributes, KNOWN_ATTRIBUTES};
-pub use binding::{BINDING_RESPONSE_MAX, write_binding_response};
+pub use attributes::{AddressFamily, AttributeError, Attributes, ChangeRequest, KNOWN_ATTRIBUTES};
+pub use binding::{BINDING_RESPONSE_MAX, write_binding_response, write_discovery_response};
 pub use channel_data::{ChannelData, ChannelNumber};
 pub use framing::{FRAME_MAX, NotTurn, frame_length, frame_padding};
+pub use icmp::{Icmp, write_icmp_indication};
 pub use indication::{Encapsulation, HEADROOM, TAILROOM};
-pub use message::{Attribute, Head, Integrity, IntegrityKey, Message, ParseError, TransactionId};
+pub use integrity::{Integrity, IntegrityKey};
+pub use long_term::{PasswordAlgorithm, userhash};
+pub use message::{Attribute, Head, Message, ParseError, TransactionId};
 pub use response::{ErrorCode, REPLY_MAX, Reply, Response};
 
 /// A range of bytes in a datagram. Unlike `std::ops::Range` it is `Copy`.
@@ -68,6 +74,12 @@ pub fn classify(datagram: &[u8]) -> Kind {
         Some(64..=127) => Kind::ChannelData,
         _ => Kind::Other,
     }
+}
+
+/// Bytes of an attribute with a value of `length` bytes, header and padding included.
+#[must_use]
+pub const fn attribute_size(length: usize) -> usize {
+    message::ATTRIBUTE_HEADER + padded(length)
 }
 
 /// `length` rounded up to the multiple of four that STUN attributes and ChannelData over streams are padded to.

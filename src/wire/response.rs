@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use stun::attributes::{ATTR_FINGERPRINT, ATTR_MESSAGE_INTEGRITY, ATTR_NONCE, ATTR_REALM, AttrType};
+use stun::attributes::{ATTR_FINGERPRINT, ATTR_NONCE, ATTR_PASSWORD_ALGORITHMS, ATTR_REALM, AttrType};
 use stun::error_code::ErrorCodeAttribute;
 use stun::message::{
     CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, Message as Builder, MessageClass, MessageType, Setter,
@@ -14,9 +14,9 @@ use turn::proto::lifetime::Lifetime;
 use turn::proto::relayaddr::RelayedAddress;
 use turn::proto::rsrvtoken::ReservationToken;
 
-use super::attributes::length_field;
+use super::attributes::{ATTR_ADDRESS_ERROR_CODE, AddressFamily, length_field};
 use super::message::{FINGERPRINT, HEADER, fingerprint};
-use super::{Head, IntegrityKey};
+use super::{Head, IntegrityKey, PasswordAlgorithm};
 
 /// Bytes of the longest reply: a challenge with the longest realm that a configuration may hold, or an error that names
 /// unknown attributes, of which sixteen are named at most.
@@ -161,11 +161,24 @@ impl Response {
         self.with(&UnknownAttributes(kinds.take(UNKNOWN_MAX).collect()))
     }
 
-    /// Adds REALM and NONCE.
+    /// Adds REALM.
     #[must_use]
-    pub fn challenge(mut self, realm: &str, nonce: &[u8]) -> Self {
+    pub fn realm(mut self, realm: &str) -> Self {
         self.message.add(ATTR_REALM, realm.as_bytes());
+        self
+    }
+
+    /// Adds NONCE.
+    #[must_use]
+    pub fn nonce(mut self, nonce: &[u8]) -> Self {
         self.message.add(ATTR_NONCE, nonce);
+        self
+    }
+
+    /// Adds PASSWORD-ALGORITHMS: all that are spoken here.
+    #[must_use]
+    pub fn password_algorithms(mut self) -> Self {
+        self.message.add(ATTR_PASSWORD_ALGORITHMS, &PasswordAlgorithm::OFFERED);
         self
     }
 
@@ -193,6 +206,14 @@ impl Response {
         self.with(&ReservationToken(token.to_vec()))
     }
 
+    /// Adds ADDRESS-ERROR-CODE (RFC 8656 section 18.12): why a dual allocation lacks this family.
+    #[must_use]
+    pub fn address_error(mut self, family: AddressFamily, error: ErrorCode) -> Self {
+        let [class, number] = [error.code() / 100, error.code() % 100].map(|part| part.to_be_bytes()[1]);
+        self.message.add(ATTR_ADDRESS_ERROR_CODE, &[family.number(), 0, class, number]);
+        self
+    }
+
     fn with(mut self, setter: &dyn Setter) -> Self {
         setter
             .add_to(&mut self.message)
@@ -200,12 +221,17 @@ impl Response {
         self
     }
 
+    /// How many bytes it will have if it is finished as it is now, unsigned.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.message.raw.len() + if self.fingerprint { FINGERPRINT } else { 0 }
+    }
+
     /// Signs with `key` if there is one, ends with FINGERPRINT where the request had one, and writes the whole to
     /// `reply`.
     pub fn finish(mut self, key: Option<&IntegrityKey>, reply: &mut Reply) {
         if let Some(key) = key {
-            let signature = key.sign(&self.message.raw);
-            self.message.add(ATTR_MESSAGE_INTEGRITY, &signature);
+            key.sign(&mut self.message);
         }
         if self.fingerprint {
             // The length that is hashed counts the attribute (RFC 8489 section 14.7).

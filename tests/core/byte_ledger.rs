@@ -1,11 +1,13 @@
 //! Threat 5: nothing that a stranger sends is worth a reflector's while.
 
 use stun::attributes::{
-    ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_NONCE, ATTR_REALM, ATTR_SOFTWARE, ATTR_USERNAME, AttrType,
+    ATTR_ERROR_CODE, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_PASSWORD_ALGORITHMS, ATTR_REALM,
+    ATTR_SOFTWARE, ATTR_USERNAME, AttrType,
 };
 use stun::message::{METHOD_ALLOCATE, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_REFRESH};
 
-use super::support::{Client, Request, Seen, Server, at};
+use super::support::{Client, Request, Response, Seen, Server, at};
+use byway::relay::{Link, StreamId};
 
 /// Bytes of the IP and UDP headers around a datagram.
 fn headers(address: &str) -> usize {
@@ -35,21 +37,28 @@ fn turn_requests() -> [Request; 6] {
 }
 
 #[test]
-fn a_401_is_at_most_seven_fourths_of_any_request_for_a_realm_of_four_characters() {
-    let mut server = Server::with(1, |settings| settings.realm = "a.bc".into());
-    for address in ["203.0.113.9:5000", "[2001:db8::9]:5000"] {
-        for request in
-            turn_requests().into_iter().flat_map(|request| [request.clone(), request.fingerprint()])
-        {
-            let (sent, got) = ledger(&mut server, address, &request);
-            assert!(got * 4 <= sent * 7, "{address}: {sent} bytes brought {got}");
+fn a_401_is_at_most_seven_fourths_of_any_request_for_a_realm_of_twelve_characters() {
+    for realm in ["a.bc", "byway", "example.org", "turn.example"] {
+        let mut server = Server::with(1, |settings| settings.realm = realm.into());
+        for address in ["203.0.113.9:5000", "[2001:db8::9]:5000"] {
+            for request in
+                turn_requests().into_iter().flat_map(|request| [request.clone(), request.fingerprint()])
+            {
+                for request in (0..20)
+                    .map(|n| request.clone().with(ATTR_SOFTWARE, &vec![b'x'; 4 * n]))
+                    .chain([request.clone()])
+                {
+                    let (sent, got) = ledger(&mut server, address, &request);
+                    assert!(got * 4 <= sent * 7, "{realm}, {address}: {sent} bytes brought {got}");
+                }
+            }
         }
     }
 }
 
 #[test]
-fn a_401_is_at_most_seven_fourths_of_a_real_allocate_for_a_realm_of_sixteen_characters() {
-    let mut server = Server::with(1, |settings| settings.realm = "turn.example.org".into());
+fn a_401_is_at_most_seven_fourths_of_a_real_allocate_for_a_realm_of_twenty_four_characters() {
+    let mut server = Server::with(1, |settings| settings.realm = "relay1.turn.example.org".into());
     for address in ["203.0.113.9:5000", "[2001:db8::9]:5000"] {
         for request in [Request::allocate(), Request::allocate().fingerprint()] {
             let (sent, got) = ledger(&mut server, address, &request);
@@ -58,18 +67,77 @@ fn a_401_is_at_most_seven_fourths_of_a_real_allocate_for_a_realm_of_sixteen_char
     }
 }
 
-/// The sizes themselves, so that a byte more is noticed.
+/// The sizes themselves, so that a byte more is noticed: of a first request, of its 401, and what the nonce begins with
+/// (RFC 8489 section 9.2). PASSWORD-ALGORITHMS is there where the cookie says so, and only there.
 #[test]
-fn the_challenge_has_three_attributes_and_no_byte_to_spare() {
-    let mut server = Server::with(1, |settings| settings.realm = "a.bc".into());
+fn a_challenge_says_as_much_of_rfc_8489_as_its_request_has_paid_for() {
+    const ALL: &str = "obMatJos2gAAA";
+    const COOKIE: &str = "obMatJos2AAAA";
+    let (v4, v6) = ("203.0.113.9:5000", "[2001:db8::9]:5000");
+    for (realm, address, sizes) in [
+        ("byway", v4, [(20, 52, ""), (28, 64, COOKIE), (32, 76, ALL), (36, 76, ALL)]),
+        ("byway", v6, [(20, 64, COOKIE), (28, 76, ALL), (32, 76, ALL), (36, 76, ALL)]),
+        ("example.org", v4, [(20, 56, ""), (28, 68, COOKIE), (32, 68, COOKIE), (36, 80, ALL)]),
+        ("example.org", v6, [(20, 68, COOKIE), (28, 80, ALL), (32, 80, ALL), (36, 80, ALL)]),
+    ] {
+        let mut server = Server::with(1, |settings| settings.realm = realm.into());
+        for (sent, got, cookie) in sizes {
+            let mut client = Client::new(&server, address, "alice");
+            let response = client.ask_unsigned(&mut server, &of_size(sent));
+            let what = format!("{realm}, {address}: {sent} bytes");
+            assert_eq!((response.code(), response.bytes().len()), (401, got), "{what}");
+            let nonce = response.nonce();
+            assert_eq!(
+                (nonce.len(), nonce.starts_with(cookie.as_bytes())),
+                (cookie.len() + 7, true),
+                "{what}"
+            );
+            let algorithms = if cookie == ALL { &[ATTR_PASSWORD_ALGORITHMS][..] } else { &[] };
+            assert_eq!(response.kinds(), [&[ATTR_ERROR_CODE, ATTR_REALM, ATTR_NONCE], algorithms].concat());
+        }
+    }
+}
+
+/// An Allocate request without credentials, of so many bytes.
+fn of_size(bytes: usize) -> Request {
+    match bytes {
+        20 => Request::bare(METHOD_ALLOCATE),
+        28 => Request::allocate(),
+        _ => Request::allocate().with(ATTR_SOFTWARE, &vec![b'x'; bytes - 32]),
+    }
+}
+
+/// A connection's address cannot be forged: nothing is withheld from it.
+#[test]
+fn a_connection_is_offered_all_at_once() {
+    let mut server = Server::new();
     let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
-    for request in turn_requests() {
-        let response = client.ask_unsigned(&mut server, &request.clone().with(ATTR_SOFTWARE, b"test"));
-        assert_eq!(response.code(), 401);
-        assert_eq!(response.kinds(), [ATTR_ERROR_CODE, ATTR_REALM, ATTR_NONCE]);
-        assert_eq!(response.bytes().len(), 20 + 8 + 8 + 20);
-        let response = client.ask_unsigned(&mut server, &request.fingerprint());
-        assert_eq!(response.kinds(), [ATTR_ERROR_CODE, ATTR_REALM, ATTR_NONCE, ATTR_FINGERPRINT]);
+    client.five_tuple.link = Link::Stream(StreamId { shard: 0, slot: 0, generation: 0 });
+    let response = client.ask_unsigned(&mut server, &Request::bare(METHOD_ALLOCATE));
+    assert_eq!(response.get(ATTR_PASSWORD_ALGORITHMS).len(), 8);
+    assert!(response.nonce().starts_with(b"obMatJos2gAAA"));
+}
+
+/// RFC 8489 section 9.2.4: the other 401 and 438 MUST say which algorithms there are. The shortest requests that get them:
+/// wrong in everything, with the shortest signature there is.
+#[test]
+fn a_401_and_a_438_to_a_signature_are_at_most_seven_fourths_of_it() {
+    let mut server = Server::new();
+    for address in ["203.0.113.9:5000", "[2001:db8::9]:5000"] {
+        let mut client = Client::new(&server, address, "alice");
+        let nobody = Request::bare(METHOD_ALLOCATE)
+            .with(ATTR_USERNAME, b"")
+            .with(ATTR_REALM, b"")
+            .with(ATTR_NONCE, b"");
+        let wrong = nobody.with(ATTR_MESSAGE_INTEGRITY_SHA256, &[0; 16]).encode(client.transaction(), None);
+        let (stale, _) = client.sign(&Request::bare(METHOD_ALLOCATE));
+        for (request, code) in [(wrong, 401), (stale, 438)] {
+            let Seen::Reply(_, _, reply) = client.send(&mut server, &request) else { panic!("not answered") };
+            let response = Response::read(&reply);
+            assert_eq!((response.code(), response.get(ATTR_PASSWORD_ALGORITHMS).len()), (code, 8));
+            let (sent, got) = (request.len() + headers(address), reply.len() + headers(address));
+            assert!(got * 4 <= sent * 7, "{address}: {sent} bytes brought {got}");
+        }
     }
 }
 

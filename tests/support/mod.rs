@@ -81,11 +81,10 @@ impl Server {
         Self::spawn(configuration, shell)
     }
 
-    /// Starts a server on a machine of its own as far as the network goes: a namespace that `setup`, lines of shell, has
-    /// furnished. Needs root.
-    pub(crate) fn start_in_namespace(config: &str, setup: &str) -> Self {
+    /// Starts a server in a network namespace.
+    pub(crate) fn start_in(namespace: &str, config: &str) -> Self {
         let configuration = Configuration::new(config);
-        let command = configuration.in_namespace(setup);
+        let command = configuration.command_in(namespace);
         Self::spawn(configuration, command)
     }
 
@@ -125,12 +124,9 @@ impl Server {
         self.configuration.command()
     }
 
-    /// The same on this server's side of the network.
-    pub(crate) fn command_beside(&self) -> Command {
-        let mut command = Command::new("nsenter");
-        command.args([&format!("--net=/proc/{}/ns/net", self.child.id()), BINARY, "--config"]);
-        clean(command.arg(self.configuration.path()));
-        command
+    /// The same in a network namespace.
+    pub(crate) fn command_in(&self, namespace: &str) -> Command {
+        self.configuration.command_in(namespace)
     }
 
     /// A username and its password, as `byway credential` issues them.
@@ -150,6 +146,34 @@ impl Server {
         let value = body.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         let value = value.unwrap_or_else(|| panic!("no series {series} in:\n{body}"));
         value.parse().unwrap_or_else(|_| panic!("{series} is {value}, not a count"))
+    }
+
+    /// Waits until a gauge has this value.
+    pub(crate) fn until(&self, series: &str, value: u64) {
+        let clock = byway::clock::Clock::start();
+        while self.metric(series) != value {
+            let waited = clock.now().mono;
+            assert!(waited < PATIENCE, "{series} is {} and not {value}", self.metric(series));
+        }
+    }
+
+    /// From now on the process may have only so many file descriptors more.
+    pub(crate) fn leave_descriptors(&self, more: usize) {
+        let process = self.child.id();
+        let held = std::fs::read_dir(format!("/proc/{process}/fd")).expect("it lives").count();
+        let limit = format!("--nofile={}", held + more);
+        // Of util-linux, an essential package.
+        let set = Command::new("prlimit").args(["--pid", &process.to_string(), &limit]).status();
+        assert!(set.expect("`prlimit` starts").success());
+    }
+
+    /// Bytes of memory that the process has in use.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it lives");
+        let resident =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says it");
+        let kibibytes = resident.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
+        kibibytes * 1024
     }
 }
 
@@ -238,12 +262,11 @@ impl Configuration {
         command
     }
 
-    /// The same in a new network namespace that `setup`, lines of shell, furnishes.
-    pub(crate) fn in_namespace(&self, setup: &str) -> Command {
-        let mut command = Command::new("unshare");
-        let script = format!("set -e\n{setup}\nexec \"$0\" \"$@\"");
-        command.args(["--net", "sh", "-c", &script, BINARY, "--config"]);
-        clean(command.arg(self.path()));
+    /// The same in a network namespace.
+    pub(crate) fn command_in(&self, namespace: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace, BINARY, "--config"]).arg(self.path());
+        clean(&mut command);
         command
     }
 
@@ -283,12 +306,15 @@ fn follow(stderr: ChildStderr, log: Arc<Mutex<String>>) -> mpsc::Receiver<Bound>
     let (tell, listening) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            if let Some(bound) = Bound::parse(&line) {
-                let _ = tell.send(bound);
-            }
+            let bound = Bound::parse(&line);
             let mut log = log.lock().expect("no reader panicked");
             log.push_str(&line);
             log.push('\n');
+            drop(log);
+            // Whoever is told finds the line in the log.
+            if let Some(bound) = bound {
+                let _ = tell.send(bound);
+            }
         }
     });
     listening

@@ -7,21 +7,23 @@ use stun::attributes::{
     ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS,
 };
 use stun_types::attribute::{Attribute as _, Username, XorSocketAddr};
-use stun_types::message::{IntegrityAlgorithm, Message as Theirs, ValidateError};
+use stun_types::message::{Message as Theirs, ValidateError};
 
 use crate::build::{CLASSES, credentials, transaction, with_stun, with_stun_types};
 use crate::hostile::{HEADER, attribute, message, noise, spoilt, with_fingerprint};
-use crate::plan::{self, PASSWORD, check_reads_as, plans};
-use crate::rfc5769;
+use crate::plan::{self, PASSWORD, Plan, check_reads_as, plans};
 use crate::seeds::config;
+use crate::{rfc5769, rfc8489};
 
 /// Where the two deliberately differ. Ours follows RFC 8489; each has a test below that shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Difference {
     /// Theirs accepts bytes behind the message, if they look like attributes.
     TrailingBytes,
-    /// Theirs looks at the size of MESSAGE-INTEGRITY only when it verifies it.
+    /// Theirs looks at the size of either MESSAGE-INTEGRITY only when it verifies it.
     IntegritySize,
+    /// Theirs sees MESSAGE-INTEGRITY-SHA256 right behind MESSAGE-INTEGRITY only; ours skips what is ignored in between (9).
+    Sha256Unseen,
     /// Theirs stops at the first attribute that it ignores; ours checks all, up to FINGERPRINT (14.7).
     UncheckedTail,
     /// Theirs does not see a FINGERPRINT, right as it is, behind an attribute that is ignored.
@@ -43,9 +45,13 @@ fn compare(bytes: &[u8]) -> Result<Vec<Difference>, TestCaseError> {
             } else if is_tail_ignored(&theirs) {
                 Difference::UncheckedTail
             } else {
-                let integrity = theirs.raw_attribute(ATTR_MESSAGE_INTEGRITY.0.into());
+                let size = |kind: u16| theirs.raw_attribute(kind.into()).map(|raw| raw.length());
+                let sha256 = [None, Some(16), Some(20), Some(24), Some(28), Some(32)];
                 prop_assert_eq!(error, ParseError::Trailer);
-                prop_assert!(integrity.is_some_and(|integrity| integrity.length() != 20));
+                prop_assert!(
+                    !matches!(size(ATTR_MESSAGE_INTEGRITY.0), None | Some(20))
+                        || !sha256.contains(&size(ATTR_MESSAGE_INTEGRITY_SHA256.0))
+                );
                 Difference::IntegritySize
             };
             Ok(vec![difference])
@@ -73,16 +79,21 @@ fn compare_content(ours: &Message<'_>, theirs: &Theirs<'_>) -> Result<Vec<Differ
         differences.push(Difference::FingerprintUnseen);
     }
     for password in [PASSWORD, "another"] {
-        let verdict =
-            ours.integrity().map(|integrity| integrity.verify(&IntegrityKey::new(&plan::key(password))));
-        let key = credentials(password).make_key(IntegrityAlgorithm::Sha1);
-        let their_verdict = match theirs.validate_integrity_with_key(&key) {
+        // Theirs takes the MD5 key for one attribute and the SHA-256 key for the other.
+        let keys =
+            [IntegrityKey::sha1(&plan::key(password)), IntegrityKey::sha256(&plan::sha256_key(password))];
+        let verdict = ours.integrity().map(|integrity| keys.iter().any(|key| integrity.verify(key)));
+        let their_verdict = match theirs.validate_integrity(&credentials(password)) {
             Ok(_) => Some(true),
             Err(ValidateError::IntegrityFailed) => Some(false),
             Err(ValidateError::Parse(_)) => None,
         };
-        prop_assert_eq!(verdict, their_verdict);
+        if verdict != their_verdict {
+            prop_assert!(is_tail_ignored(theirs) && verdict.is_some());
+            differences.push(Difference::Sha256Unseen);
+        }
     }
+    differences.dedup();
 
     let ending = [ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_FINGERPRINT];
     let counting: Vec<_> = theirs
@@ -136,9 +147,14 @@ proptest! {
 }
 
 #[test]
-fn the_vectors_of_rfc_5769_read_alike() {
-    let vectors: [&[u8]; 4] =
-        [&rfc5769::REQUEST, &rfc5769::RESPONSE_V4, &rfc5769::RESPONSE_V6, &rfc5769::LONG_TERM_REQUEST];
+fn the_published_vectors_read_alike() {
+    let vectors: [&[u8]; 5] = [
+        &rfc5769::REQUEST,
+        &rfc5769::RESPONSE_V4,
+        &rfc5769::RESPONSE_V6,
+        &rfc5769::LONG_TERM_REQUEST,
+        &rfc8489::REQUEST,
+    ];
     for vector in vectors {
         assert_eq!(compare(vector).unwrap(), []);
     }
@@ -154,6 +170,8 @@ fn each_named_difference_is_one() {
     for (difference, bytes) in [
         (Difference::TrailingBytes, [message(1, &[]), software()].concat()),
         (Difference::IntegritySize, message(1, &[attribute(ATTR_MESSAGE_INTEGRITY.0, &[0; 16])])),
+        (Difference::IntegritySize, message(1, &[attribute(ATTR_MESSAGE_INTEGRITY_SHA256.0, &[0; 12])])),
+        (Difference::Sha256Unseen, sha256_behind_another()),
         (Difference::UncheckedTail, message(1, &[integrity(), software(), bad_fingerprint()])),
         (Difference::UncheckedTail, message(1, &[integrity(), software(), truncated])),
         (Difference::FingerprintUnseen, with_fingerprint(message(1, &[integrity(), software()]))),
@@ -161,4 +179,14 @@ fn each_named_difference_is_one() {
     ] {
         assert_eq!(compare(&bytes).unwrap(), [difference], "{bytes:02x?}");
     }
+}
+
+/// MESSAGE-INTEGRITY as it should be, an attribute that is ignored, and a MESSAGE-INTEGRITY-SHA256 that is wrong.
+fn sha256_behind_another() -> Vec<u8> {
+    let signed = Plan { signed: true, fingerprint: false, ..Plan::bare() };
+    let attributes = with_stun(&signed)[HEADER..].to_vec();
+    let sha256 = attribute(ATTR_MESSAGE_INTEGRITY_SHA256.0, &[0; 32]);
+    let mut bytes = message(1, &[attributes, attribute(0x8022, b""), sha256]);
+    bytes[8..HEADER].fill(0);
+    bytes
 }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use byway::wire::AddressFamily;
+use byway::wire::{AddressFamily, PasswordAlgorithm};
 use stun::attributes::RawAttribute as StunAttribute;
 use stun::fingerprint::FINGERPRINT;
 use stun::integrity::MessageIntegrity;
 use stun::message::Setter;
 use stun::textattrs::TextAttribute;
 use stun_types::attribute::{
-    AttributeType, AttributeWrite, Nonce, RawAttribute, Realm, Software, Username, XorMappedAddress,
-    XorSocketAddr,
+    AttributeType, AttributeWrite, Nonce, PasswordAlgorithm as TheirAlgorithm, PasswordAlgorithmValue,
+    RawAttribute, Realm, Software, Userhash, Username, XorMappedAddress, XorSocketAddr,
 };
 use stun_types::message::{
     IntegrityAlgorithm, LongTermKeyCredentials, MessageClass, MessageIntegrityCredentials, MessageType,
@@ -69,7 +69,10 @@ fn stun_setter(planned: &Planned) -> Box<dyn Setter> {
         Planned::ReservationToken(token) => Box::new(ReservationToken(token.to_vec())),
         Planned::ChannelNumber(number) => Box::new(ChannelNumber(number.get())),
         Planned::Data(data) => Box::new(Data(data.clone())),
-        Planned::Other(_, value) => raw(value),
+        // Theirs has numbers for these, and no setters.
+        Planned::Userhash(hash) => raw(hash),
+        Planned::PasswordAlgorithm(algorithm) => raw(&password_algorithm(*algorithm)),
+        Planned::PasswordAlgorithms(value) | Planned::Other(_, value) => raw(value),
     }
 }
 
@@ -127,6 +130,20 @@ fn stun_types_attribute(planned: &Planned, transaction: TransactionId) -> Box<dy
         Planned::EvenPort(reserve) => raw(&[u8::from(*reserve) << 7]),
         Planned::ReservationToken(token) => raw(token),
         Planned::ChannelNumber(number) => raw(&[number.get().to_be_bytes(), [0; 2]].concat()),
-        Planned::Data(value) | Planned::Other(_, value) => raw(value),
+        Planned::Userhash(hash) => Box::new(Userhash::new(*hash)),
+        Planned::PasswordAlgorithm(PasswordAlgorithm::Md5) => {
+            Box::new(TheirAlgorithm::new(PasswordAlgorithmValue::MD5))
+        }
+        Planned::PasswordAlgorithm(PasswordAlgorithm::Sha256) => {
+            Box::new(TheirAlgorithm::new(PasswordAlgorithmValue::SHA256))
+        }
+        Planned::Data(value) | Planned::PasswordAlgorithms(value) | Planned::Other(_, value) => raw(value),
+    }
+}
+
+fn password_algorithm(algorithm: PasswordAlgorithm) -> [u8; 4] {
+    match algorithm {
+        PasswordAlgorithm::Md5 => [0, 1, 0, 0],
+        PasswordAlgorithm::Sha256 => [0, 2, 0, 0],
     }
 }

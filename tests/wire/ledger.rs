@@ -39,7 +39,8 @@ proptest! {
         let request = Message::parse(&request).unwrap();
         let mut reply = Reply::new();
         Response::error(request.head(), ErrorCode::Unauthenticated)
-            .challenge(&realm, nonce.as_bytes())
+            .realm(&realm)
+            .nonce(nonce.as_bytes())
             .finish(None, &mut reply);
         let texts = [realm.len(), nonce.len()].map(|length| 4 + length.next_multiple_of(4));
         let fingerprint = if plan.fingerprint { 8 } else { 0 };

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use byway::wire::{AddressFamily, ChannelNumber, IntegrityKey, Message, TransactionId};
+use byway::wire::{AddressFamily, ChannelNumber, IntegrityKey, Message, PasswordAlgorithm, TransactionId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use stun::attributes::{
-    ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_EVEN_PORT, ATTR_FINGERPRINT, ATTR_LIFETIME, ATTR_MESSAGE_INTEGRITY,
-    ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY,
-    ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN, ATTR_SOFTWARE, ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS,
-    ATTR_XORMAPPED_ADDRESS, AttrType,
+    ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_EVEN_PORT, ATTR_FINGERPRINT, ATTR_LIFETIME, ATTR_NONCE,
+    ATTR_PASSWORD_ALGORITHM, ATTR_PASSWORD_ALGORITHMS, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY,
+    ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN, ATTR_SOFTWARE, ATTR_USER_HASH, ATTR_USERNAME,
+    ATTR_XOR_PEER_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
 };
 use stun::message::MessageType;
 
@@ -24,12 +24,20 @@ pub(crate) fn key(password: &str) -> Vec<u8> {
     turn::auth::generate_auth_key(USERNAME, REALM, password)
 }
 
+/// The same as PASSWORD-ALGORITHM SHA-256 makes it.
+pub(crate) fn sha256_key(password: &str) -> Vec<u8> {
+    PasswordAlgorithm::Sha256.key(USERNAME, REALM, password)
+}
+
 /// An attribute to write.
 #[derive(Clone, Debug)]
 pub(crate) enum Planned {
     Username(String),
     Realm(String),
     Nonce(String),
+    Userhash([u8; 32]),
+    PasswordAlgorithms(Vec<u8>),
+    PasswordAlgorithm(PasswordAlgorithm),
     Software(String),
     PeerAddress(SocketAddr),
     MappedAddress(SocketAddr),
@@ -50,6 +58,9 @@ impl Planned {
             Self::Username(_) => ATTR_USERNAME,
             Self::Realm(_) => ATTR_REALM,
             Self::Nonce(_) => ATTR_NONCE,
+            Self::Userhash(_) => ATTR_USER_HASH,
+            Self::PasswordAlgorithms(_) => ATTR_PASSWORD_ALGORITHMS,
+            Self::PasswordAlgorithm(_) => ATTR_PASSWORD_ALGORITHM,
             Self::Software(_) => ATTR_SOFTWARE,
             Self::PeerAddress(_) => ATTR_XOR_PEER_ADDRESS,
             Self::MappedAddress(_) => ATTR_XORMAPPED_ADDRESS,
@@ -79,6 +90,18 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// A Binding request with nothing in it.
+    pub(crate) fn bare() -> Self {
+        Self {
+            method: 1,
+            class: 0,
+            transaction: [0; 12],
+            attributes: Vec::new(),
+            signed: false,
+            fingerprint: false,
+        }
+    }
+
     /// Its type as `stun` and we name it.
     pub(crate) fn message_type(&self) -> MessageType {
         message_type(self.method, self.class)
@@ -126,6 +149,10 @@ fn planned() -> impl Strategy<Value = Planned> {
         "\\PC{0,40}".prop_map(Planned::Username),
         "\\PC{0,40}".prop_map(Planned::Realm),
         "\\PC{0,40}".prop_map(Planned::Nonce),
+        any::<[u8; 32]>().prop_map(Planned::Userhash),
+        vec(any::<u8>(), 0..20).prop_map(Planned::PasswordAlgorithms),
+        prop_oneof![Just(PasswordAlgorithm::Md5), Just(PasswordAlgorithm::Sha256)]
+            .prop_map(Planned::PasswordAlgorithm),
         "\\PC{0,40}".prop_map(Planned::Software),
         addresses().prop_map(Planned::PeerAddress),
         addresses().prop_map(Planned::MappedAddress),
@@ -144,9 +171,9 @@ fn planned() -> impl Strategy<Value = Planned> {
 
 fn unread(kind: u16) -> bool {
     let kind = AttrType(kind);
-    let trailers = [ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_FINGERPRINT];
+    let optional = [ATTR_FINGERPRINT, ATTR_PASSWORD_ALGORITHMS];
     // `stun` reads 0x8020 as XOR-MAPPED-ADDRESS: see against_stun.
-    !byway::wire::KNOWN_ATTRIBUTES.contains(&kind) && !trailers.contains(&kind) && kind.0 != 0x8020
+    !byway::wire::KNOWN_ATTRIBUTES.contains(&kind) && !optional.contains(&kind) && kind.0 != 0x8020
 }
 
 /// Whether our parser finds in `bytes` all that was planned, and no more.
@@ -159,8 +186,8 @@ pub(crate) fn check_reads_as(bytes: &[u8], plan: &Plan) -> Result<(), TestCaseEr
     let integrity = message.integrity();
     prop_assert_eq!(integrity.is_some(), plan.signed);
     if let Some(integrity) = integrity {
-        prop_assert!(integrity.verify(&IntegrityKey::new(&key(PASSWORD))));
-        prop_assert!(!integrity.verify(&IntegrityKey::new(&key("another"))));
+        prop_assert!(integrity.verify(&IntegrityKey::sha1(&key(PASSWORD))));
+        prop_assert!(!integrity.verify(&IntegrityKey::sha1(&key("another"))));
     }
 
     let attributes = message.attributes();
@@ -180,6 +207,9 @@ pub(crate) fn check_reads_as(bytes: &[u8], plan: &Plan) -> Result<(), TestCaseEr
     prop_assert_eq!(attributes.username(), Ok(first!(Username).map(String::as_str)));
     prop_assert_eq!(attributes.realm(), first!(Realm).map(String::as_bytes));
     prop_assert_eq!(attributes.nonce(), first!(Nonce).map(String::as_bytes));
+    prop_assert_eq!(attributes.userhash(), Ok(first!(Userhash).copied()));
+    prop_assert_eq!(attributes.password_algorithms(), first!(PasswordAlgorithms).map(Vec::as_slice));
+    prop_assert_eq!(attributes.password_algorithm(), Ok(first!(PasswordAlgorithm).copied()));
     prop_assert_eq!(attributes.peer_address(), Ok(first!(PeerAddress).copied()));
     let lifetime = first!(Lifetime).map(|&seconds| Duration::from_secs(u64::from(seconds)));
     prop_assert_eq!(attributes.lifetime(), Ok(lifetime));

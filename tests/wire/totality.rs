@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use crate::build::with_stun;
 use crate::hostile::{HEADER, attribute, message, noise, spoilt};
 use crate::plan::{PASSWORD, Plan, addresses, key, plans};
-use crate::rfc5769;
 use crate::seeds::config;
+use crate::{rfc5769, rfc8489};
 
 /// Does with a datagram all that can be done with one.
 fn receive(bytes: &[u8]) -> Result<(), TestCaseError> {
@@ -30,6 +30,7 @@ fn receive(bytes: &[u8]) -> Result<(), TestCaseError> {
     let _ = (attributes.username(), attributes.lifetime(), attributes.requested_transport());
     let _ = (attributes.requested_address_family(), attributes.even_port(), attributes.channel_number());
     let _ = (attributes.reservation_token(), attributes.realm(), attributes.nonce());
+    let _ = (attributes.userhash(), attributes.password_algorithm(), attributes.password_algorithms());
     prop_assert_eq!(attributes.peer_addresses().next().transpose(), attributes.peer_address());
     for kind in attributes.unknown_required() {
         prop_assert!(kind.0 < 0x8000 && !KNOWN_ATTRIBUTES.contains(&kind));
@@ -42,7 +43,9 @@ fn receive(bytes: &[u8]) -> Result<(), TestCaseError> {
         prop_assert_eq!(bytes.get(data.range()), first.map(|attribute| attribute.value));
     }
     if let Some(integrity) = message.integrity() {
-        let _ = (integrity.verify(&IntegrityKey::new(&key(PASSWORD))), format!("{integrity:?}"));
+        for key in [IntegrityKey::sha1(&key(PASSWORD)), IntegrityKey::sha256(&key(PASSWORD))] {
+            let _ = (integrity.verify(&key), format!("{integrity:?}"));
+        }
     }
     answer(&message)
 }
@@ -94,7 +97,7 @@ proptest! {
         let bit = at.index(bytes.len() * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
         let integrity = Message::parse(&bytes).ok().and_then(|message| message.integrity());
-        prop_assert!(!integrity.is_some_and(|it| it.verify(&IntegrityKey::new(&key(PASSWORD)))));
+        prop_assert!(!integrity.is_some_and(|it| it.verify(&IntegrityKey::sha1(&key(PASSWORD)))));
     }
 
     /// However the buffer and the payload in it lie to one another.
@@ -129,8 +132,13 @@ proptest! {
     }
 }
 
-const VECTORS: [&[u8]; 4] =
-    [&rfc5769::REQUEST, &rfc5769::RESPONSE_V4, &rfc5769::RESPONSE_V6, &rfc5769::LONG_TERM_REQUEST];
+const VECTORS: [&[u8]; 5] = [
+    &rfc5769::REQUEST,
+    &rfc5769::RESPONSE_V4,
+    &rfc5769::RESPONSE_V6,
+    &rfc5769::LONG_TERM_REQUEST,
+    &rfc8489::REQUEST,
+];
 
 #[test]
 fn no_part_of_a_message_is_one() {

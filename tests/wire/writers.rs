@@ -47,7 +47,7 @@ fn read(bytes: &[u8], fingerprint: bool, signed: bool) -> Result<(Theirs, Others
     prop_assert_eq!(others.has_attribute(0x8028.into()), fingerprint);
     for (password, right) in [(PASSWORD, true), ("another", false)] {
         let valid = signed && right;
-        let verdict = ours.integrity().is_some_and(|it| it.verify(&IntegrityKey::new(&key(password))));
+        let verdict = ours.integrity().is_some_and(|it| it.verify(&IntegrityKey::sha1(&key(password))));
         prop_assert_eq!(verdict, valid);
         prop_assert_eq!(MessageIntegrity(key(password)).check(&mut theirs).is_ok(), valid);
         let verdict = others.validate_integrity(&credentials(password));
@@ -122,7 +122,7 @@ proptest! {
             response = response.mapped_address(mapped);
         }
         let mut reply = Reply::new();
-        response.finish(signed.then(|| IntegrityKey::new(&key(PASSWORD))).as_ref(), &mut reply);
+        response.finish(signed.then(|| IntegrityKey::sha1(&key(PASSWORD))).as_ref(), &mut reply);
 
         let (theirs, others) = read(reply.as_bytes(), plan.fingerprint, signed)?;
         prop_assert_eq!((theirs.typ.method, theirs.typ.class), (request.method(), CLASS_SUCCESS_RESPONSE));
@@ -162,13 +162,13 @@ proptest! {
         let request = Message::parse(&request).unwrap();
         let mut response = Response::error(request.head(), error);
         if let Some((realm, nonce)) = &challenge {
-            response = response.challenge(realm, nonce.as_bytes());
+            response = response.realm(realm).nonce(nonce.as_bytes());
         }
         if !unknown.is_empty() {
             response = response.unknown_attributes(unknown.iter().map(|&kind| AttrType(kind)));
         }
         let mut reply = Reply::new();
-        response.finish(signed.then(|| IntegrityKey::new(&key(PASSWORD))).as_ref(), &mut reply);
+        response.finish(signed.then(|| IntegrityKey::sha1(&key(PASSWORD))).as_ref(), &mut reply);
 
         let (theirs, others) = read(reply.as_bytes(), plan.fingerprint, signed)?;
         prop_assert_eq!((theirs.typ.method, theirs.typ.class), (request.method(), CLASS_ERROR_RESPONSE));
@@ -265,11 +265,13 @@ fn a_reply_that_does_not_fit_is_empty() {
     let mut reply = Reply::new();
     let longest = "\u{10348}".repeat(127);
     Response::error(request.head(), ErrorCode::StaleNonce)
-        .challenge(&longest, &[b'n'; 60])
+        .realm(&longest)
+        .nonce(&[b'n'; 60])
         .finish(None, &mut reply);
     assert!(Message::parse(reply.as_bytes()).is_ok());
     Response::error(request.head(), ErrorCode::StaleNonce)
-        .challenge(&longest, &[b'n'; 2000])
+        .realm(&longest)
+        .nonce(&[b'n'; 2000])
         .finish(None, &mut reply);
     assert_eq!(reply.as_bytes(), b"");
 }

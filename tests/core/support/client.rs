@@ -164,6 +164,7 @@ impl Client {
                 match answer {
                     Answer::Binding | Answer::Success => assert_eq!(response.code(), 0),
                     Answer::Challenge => assert!(matches!(response.code(), 401 | 438)),
+                    Answer::Icmp => panic!("an ICMP error answers no request"),
                     Answer::Error(error) => assert_eq!(response.code(), error.code()),
                 }
                 response

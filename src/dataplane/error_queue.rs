@@ -1,0 +1,112 @@
+//! The error queue of a relay socket: what became of datagrams that did not arrive (RFC 8656 section 11.5, ip(7)).
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use libc::{IPPROTO_IP, IPPROTO_IPV6, SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, SO_EE_ORIGIN_LOCAL};
+
+use super::control::{Control, ControlMessage};
+use super::datagram::receive_message;
+use crate::wire::Icmp;
+
+/// A datagram that did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Undelivered {
+    /// Whither it was sent; port 0 where the kernel does not say which.
+    pub(super) to: SocketAddr,
+    /// Why.
+    pub(super) icmp: Icmp,
+}
+
+/// Takes the oldest error out of the queue; `None` for one that says nothing of the network.
+///
+/// # Errors
+/// What the kernel says; `WouldBlock` when the queue is empty.
+pub(super) fn receive_error(socket: &UdpSocket) -> io::Result<Option<Undelivered>> {
+    let mut control = Control::new();
+    // The datagram itself comes back with it, which is of no use here.
+    let (_, to) = receive_message(socket, &mut [], &mut control, libc::MSG_ERRQUEUE)?;
+    let of_interest = |message: &ControlMessage<'_>| {
+        matches!(
+            (message.level, message.kind),
+            (IPPROTO_IP, libc::IP_RECVERR) | (IPPROTO_IPV6, libc::IPV6_RECVERR)
+        )
+    };
+    let error = control.messages().find(of_interest);
+    Ok(error.and_then(|message| icmp(message.data, to)).map(|icmp| Undelivered { to, icmp }))
+}
+
+/// Reads a `sock_extended_err`: errno, then origin, type, code, padding, then information.
+fn icmp(error: &[u8], to: SocketAddr) -> Option<Icmp> {
+    let (&errno, error) = error.split_first_chunk()?;
+    let (&[origin, kind, code, _], error) = error.split_first_chunk()?;
+    let (&information, _) = error.split_first_chunk()?;
+    let data = u32::from_ne_bytes(information);
+    match (origin, i32::from_ne_bytes(errno)) {
+        (SO_EE_ORIGIN_ICMP | SO_EE_ORIGIN_ICMP6, _) => Some(Icmp { kind, code, data }),
+        // The first link of all, this machine's own, is too small: to the client it is one as any other.
+        (SO_EE_ORIGIN_LOCAL, libc::EMSGSIZE) => {
+            let (kind, code) = if to.is_ipv4() { (3, 4) } else { (2, 0) };
+            Some(Icmp { kind, code, data })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::datagram::{Outgoing, send};
+    use super::super::options::{allow_fragments, keep_errors};
+    use super::*;
+    use mio::unix::SourceFd;
+    use std::os::fd::AsRawFd as _;
+    use std::time::Duration;
+
+    fn relay(address: &str) -> UdpSocket {
+        let socket = UdpSocket::bind(address).unwrap();
+        let ip = socket.local_addr().unwrap().ip();
+        keep_errors(&socket, ip).unwrap();
+        allow_fragments(&socket, ip).unwrap();
+        socket
+    }
+
+    /// The next error, waited for with a bound.
+    fn next_error(socket: &UdpSocket) -> Option<Undelivered> {
+        let mut poll = mio::Poll::new().unwrap();
+        let mut events = mio::Events::with_capacity(1);
+        let (mut source, interest) = (SourceFd(&socket.as_raw_fd()), mio::Interest::READABLE);
+        poll.registry().register(&mut source, mio::Token(0), interest).unwrap();
+        for _ in 0..100 {
+            match receive_error(socket) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    poll.poll(&mut events, Some(Duration::from_millis(100))).unwrap();
+                }
+                received => return received.unwrap(),
+            }
+        }
+        panic!("no error within ten seconds");
+    }
+
+    #[test]
+    fn a_port_that_nobody_listens_on_is_unreachable() {
+        for (address, kind, code) in [("127.0.0.1:0", 3, 3), ("[::1]:0", 1, 4)] {
+            let socket = relay(address);
+            let to = UdpSocket::bind(address).unwrap().local_addr().unwrap();
+            let outgoing = Outgoing { to, from: None, traffic_class: 0x02, dont_fragment: false };
+            send(&socket, b"hello", outgoing).unwrap();
+            let icmp = Icmp { kind, code, data: 0 };
+            assert_eq!(next_error(&socket), Some(Undelivered { to, icmp }));
+            assert_eq!(receive_error(&socket).unwrap_err().kind(), io::ErrorKind::WouldBlock, "it came once");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_the_first_link_is_too_big() {
+        let socket = relay("[::1]:0");
+        let to = socket.local_addr().unwrap();
+        let outgoing = Outgoing { to, from: None, traffic_class: 0, dont_fragment: true };
+        assert!(send(&socket, &[7; 65_520], outgoing).is_err());
+        let Some(Undelivered { to: peer, icmp }) = next_error(&socket) else { panic!("of no interest") };
+        assert_eq!((peer.ip(), icmp), (to.ip(), Icmp { kind: 2, code: 0, data: 65_536 }));
+    }
+}

@@ -1,0 +1,166 @@
+//! A TURN client that sees the headers of what it gets, and a peer of the same kind.
+
+use std::io::{IoSliceMut, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd as _;
+use std::time::Duration;
+
+use nix::cmsg_space;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
+use socket2::SockRef;
+use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
+use stun::integrity::MessageIntegrity;
+
+use crate::support::Server;
+use crate::turn::{Request, Response, channel_data};
+
+/// How long a datagram may take before the test says that it failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const REALM: &str = "byway.test";
+
+/// The loopback address of each family.
+pub(crate) const LOOPBACK: [&str; 2] = ["127.0.0.1:0", "[::1]:0"];
+
+pub(crate) struct Client {
+    pub(crate) link: Link,
+    username: String,
+    password: String,
+    nonce: Vec<u8>,
+    transactions: u8,
+}
+
+/// What it talks to the server over.
+pub(crate) enum Link {
+    /// Connected: what comes from elsewhere does not arrive.
+    Udp(UdpSocket),
+    Tcp(TcpStream),
+}
+
+impl Client {
+    /// A client of the listener at `address`, with a credential.
+    pub(crate) fn of(server: &Server, address: SocketAddr) -> Self {
+        let socket = socket(if address.is_ipv4() { LOOPBACK[0] } else { LOOPBACK[1] });
+        socket.connect(address).unwrap();
+        Self::over(server, Link::Udp(socket))
+    }
+
+    pub(crate) fn over(server: &Server, link: Link) -> Self {
+        let (username, password) = server.credential("alice");
+        Self { link, username, password, nonce: Vec::new(), transactions: 0 }
+    }
+
+    /// The same with an allocation of the peer's family that permits it; also its relayed transport address.
+    pub(crate) fn permitting(mut self, peer: SocketAddr) -> (Self, SocketAddr) {
+        let allocate = if peer.is_ipv4() { Request::allocate() } else { Request::allocate_v6() };
+        let relayed = self.granted(&allocate).relayed();
+        self.granted(&Request::permission(peer));
+        (self, relayed)
+    }
+
+    /// Asks with a credential, which must be granted.
+    pub(crate) fn granted(&mut self, request: &Request) -> Response {
+        if self.nonce.is_empty() {
+            self.nonce = self.ask(&request.encode([0; 12], None), [0; 12]).nonce();
+        }
+        self.transactions += 1;
+        let transaction = [self.transactions; 12];
+        let signed = request
+            .clone()
+            .with(ATTR_USERNAME, self.username.as_bytes())
+            .with(ATTR_REALM, REALM.as_bytes())
+            .with(ATTR_NONCE, &self.nonce);
+        let (username, password) = (self.username.clone(), self.password.clone());
+        let key = MessageIntegrity::new_long_term_integrity(username, REALM.into(), password);
+        let response = self.ask(&signed.encode(transaction, Some(&key)), transaction);
+        assert_eq!(response.code(), 0);
+        response
+    }
+
+    fn ask(&self, request: &[u8], transaction: [u8; 12]) -> Response {
+        self.send(request);
+        let response = Response::read(&self.receive());
+        assert_eq!(response.transaction(), transaction);
+        response
+    }
+
+    /// An indication.
+    pub(crate) fn indicate(&self, indication: &Request) {
+        self.send(&indication.encode([0xFF; 12], None));
+    }
+
+    pub(crate) fn send_on(&self, number: u16, payload: &[u8]) {
+        self.send(&channel_data(number, payload));
+    }
+
+    pub(crate) fn send(&self, message: &[u8]) {
+        match &self.link {
+            Link::Udp(socket) => assert_eq!(socket.send(message).unwrap(), message.len()),
+            Link::Tcp(socket) => (&*socket).write_all(message).unwrap(),
+        }
+    }
+
+    /// The next message.
+    pub(crate) fn receive(&self) -> Vec<u8> {
+        match &self.link {
+            Link::Udp(socket) => receive(socket).0,
+            Link::Tcp(socket) => {
+                let mut header = [0; 20];
+                (&*socket).read_exact(&mut header).unwrap();
+                let mut rest = vec![0; u16::from_be_bytes([header[2], header[3]]).into()];
+                (&*socket).read_exact(&mut rest).unwrap();
+                [&header[..], &rest].concat()
+            }
+        }
+    }
+
+    pub(crate) fn udp(&self) -> &UdpSocket {
+        match &self.link {
+            Link::Udp(socket) => socket,
+            Link::Tcp(_) => panic!("a TCP client has no UDP socket"),
+        }
+    }
+}
+
+/// A UDP socket that is told the traffic class of what it gets.
+pub(crate) fn socket(address: &str) -> UdpSocket {
+    let socket = UdpSocket::bind(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let options = SockRef::from(&socket);
+    if socket.local_addr().unwrap().is_ipv4() {
+        options.set_recv_tos_v4(true).unwrap();
+    } else {
+        options.set_recv_tclass_v6(true).unwrap();
+    }
+    socket
+}
+
+/// Has a socket mark what it sends.
+pub(crate) fn mark(socket: &UdpSocket, traffic_class: u8) {
+    let options = SockRef::from(socket);
+    if socket.local_addr().unwrap().is_ipv4() {
+        options.set_tos_v4(traffic_class.into()).unwrap();
+    } else {
+        options.set_tclass_v6(traffic_class.into()).unwrap();
+    }
+}
+
+/// The next datagram, and its traffic class.
+pub(crate) fn receive(socket: &UdpSocket) -> (Vec<u8>, u8) {
+    let mut payload = vec![0; 65_535];
+    let mut told = cmsg_space!(i32);
+    let (length, traffic_class) = {
+        let mut room = [IoSliceMut::new(&mut payload)];
+        let message =
+            recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut room, Some(&mut told), MsgFlags::empty())
+                .unwrap();
+        let traffic_class = message.cmsgs().unwrap().find_map(|message| match message {
+            ControlMessageOwned::Ipv4Tos(class) => Some(class),
+            ControlMessageOwned::Ipv6TClass(class) => u8::try_from(class).ok(),
+            _ => None,
+        });
+        (message.bytes, traffic_class.expect("the kernel tells"))
+    };
+    payload.truncate(length);
+    (payload, traffic_class)
+}

@@ -1,0 +1,79 @@
+//! ICMP errors of peers (RFC 8656 section 11.5), and what they cost others: nothing.
+
+use std::net::SocketAddr;
+
+use stun::attributes::{ATTR_XOR_PEER_ADDRESS, AttrType};
+use stun::message::{CLASS_INDICATION, METHOD_DATA, MessageType};
+
+use crate::client::{Client, LOOPBACK, receive, socket};
+use crate::support::Server;
+use crate::turn::{Request, Response};
+
+const ATTR_ICMP: AttrType = AttrType(0x8004);
+
+/// A peer that has just gone.
+fn closed(loopback: &str) -> SocketAddr {
+    socket(loopback).local_addr().unwrap()
+}
+
+#[test]
+fn the_client_is_told_that_a_port_is_unreachable() {
+    let server = Server::start();
+    for (loopback, kind, code) in [(LOOPBACK[0], 3, 3), (LOOPBACK[1], 1, 4)] {
+        let peer = closed(loopback);
+        let (client, _) = Client::of(&server, server.bound.udp_v4()).permitting(peer);
+        client.indicate(&Request::send(peer, b"anybody?"));
+        let told = Response::read(&client.receive());
+        assert_eq!(told.kind(), MessageType::new(METHOD_DATA, CLASS_INDICATION));
+        assert_eq!(told.kinds(), [ATTR_XOR_PEER_ADDRESS, ATTR_ICMP]);
+        assert_eq!((told.peer(), told.get(ATTR_ICMP)), (peer, vec![0, 0, kind << 1, code, 0, 0, 0, 0]));
+    }
+    assert_eq!(server.metric("byway_icmp_errors_total"), 2);
+}
+
+/// The kernel tells the error that one peer has caused when something is sent to another one.
+#[test]
+fn one_peers_error_loses_no_datagram_of_anothers_and_ends_no_allocation() {
+    let server = Server::start();
+    for loopback in LOOPBACK {
+        let (gone, peer) = (closed(loopback), socket(loopback));
+        let address = peer.local_addr().unwrap();
+        let (mut client, relayed) = Client::of(&server, server.bound.udp_v4()).permitting(address);
+        client.granted(&Request::channel_bind(0x4000, gone));
+        client.granted(&Request::channel_bind(0x4001, address));
+        for n in 0..200_u8 {
+            client.send_on(0x4000, b"to nobody");
+            client.send_on(0x4001, &[n]);
+        }
+        for n in 0..200_u8 {
+            assert_eq!(receive(&peer).0, [n]);
+        }
+        // What the client is told meanwhile is in front of it.
+        peer.send_to(b"still here", relayed).unwrap();
+        while !client.receive().ends_with(b"still here") {}
+    }
+    assert_eq!(server.metric(r#"byway_dropped_packets_total{reason="send_failed"}"#), 0);
+    assert_eq!(server.metric("byway_allocations"), 2);
+}
+
+/// What this machine's own network refuses to send is that datagram's loss alone.
+#[test]
+fn an_address_that_cannot_be_sent_to_ends_no_allocation() {
+    let server = Server::start_with(
+        &crate::support::CONFIG.replace(r#"["127.0.0.1/32", "::1/128"]"#, r#"["0.0.0.0/0"]"#),
+        |_| {},
+    );
+    let peer = socket(LOOPBACK[0]);
+    let address = peer.local_addr().unwrap();
+    let (mut client, _) = Client::of(&server, server.bound.udp_v4()).permitting(address);
+    // From a loopback address nothing leaves the machine: EINVAL or ENETUNREACH, by its routes.
+    let far: SocketAddr = "192.0.2.1:9".parse().unwrap();
+    client.granted(&Request::permission(far));
+    for n in 0..50_u8 {
+        client.indicate(&Request::send(far, b"out"));
+        client.indicate(&Request::send(address, &[n]));
+        assert_eq!(receive(&peer).0, [n]);
+    }
+    assert_eq!(server.metric(r#"byway_dropped_packets_total{reason="send_failed"}"#), 50);
+    assert_eq!(server.metric("byway_allocations"), 1);
+}

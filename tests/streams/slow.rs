@@ -1,0 +1,57 @@
+//! Back-pressure: a client that does not read loses media, never the server its memory.
+
+use crate::client::{Client, channel_data};
+use crate::support::Server;
+use crate::turn::Request;
+
+const PAYLOAD: usize = 1200;
+
+/// Threat 19: the client's kernel, ours and our outbox fill up, and then payloads are dropped and counted.
+#[test]
+fn threat_19_a_client_that_does_not_read_loses_media() {
+    let server = Server::start();
+    let (mut client, peer, relayed) = Client::with_peer(&server);
+    let before = server.memory();
+    // Far more than the buffers of both kernels take.
+    let full = r#"byway_dropped_packets_total{reason="send_full"}"#;
+    let mut sent = 0;
+    while server.metric(full) < 1000 {
+        for _ in 0..100 {
+            peer.send_to(&[0xAB; PAYLOAD], relayed).unwrap();
+        }
+        sent += 100;
+        assert!(sent < 200_000, "nothing was dropped");
+    }
+    let grown = server.memory().saturating_sub(before);
+    assert!(grown < 4 << 20, "{grown} bytes more for one slow client");
+
+    // It wakes up: what waited comes in order and whole, and the connection is as good as before.
+    let whole = channel_data(0x4000, &[0xAB; PAYLOAD]);
+    let (refresh, _) = client.sign(&Request::refresh(600));
+    client.send(&refresh);
+    loop {
+        let message = client.message();
+        if message[0] < 4 {
+            assert_eq!(message[..2], [0x01, 0x04], "a Refresh success response");
+            break;
+        }
+        assert!(message == whole, "a message lost its shape");
+    }
+    peer.send_to(b"again", relayed).unwrap();
+    assert_eq!(client.message(), channel_data(0x4000, b"again"));
+}
+
+/// The slow one's neighbour on the same server notices nothing.
+#[test]
+fn a_slow_client_does_not_slow_another() {
+    let server = Server::start();
+    let (_slow, to_slow, slow_relayed) = Client::with_peer(&server);
+    let (mut quick, to_quick, quick_relayed) = Client::with_peer(&server);
+    for _ in 0..200 {
+        for _ in 0..50 {
+            to_slow.send_to(&[0xAB; PAYLOAD], slow_relayed).unwrap();
+        }
+        to_quick.send_to(b"quick", quick_relayed).unwrap();
+        assert_eq!(quick.message(), channel_data(0x4000, b"quick"));
+    }
+}
