@@ -84,17 +84,7 @@ impl Server {
     /// Starts a server in a network namespace.
     pub(crate) fn start_in(namespace: &str, config: &str) -> Self {
         let configuration = Configuration::new(config);
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", namespace, BINARY, "--config"]).arg(configuration.path());
-        clean(&mut command);
-        Self::spawn(configuration, command)
-    }
-
-    /// Starts a server on a machine of its own as far as the network goes: a namespace that `setup`, lines of shell, has
-    /// furnished. Needs root.
-    pub(crate) fn start_in_namespace(config: &str, setup: &str) -> Self {
-        let configuration = Configuration::new(config);
-        let command = configuration.in_namespace(setup);
+        let command = configuration.command_in(namespace);
         Self::spawn(configuration, command)
     }
 
@@ -134,12 +124,9 @@ impl Server {
         self.configuration.command()
     }
 
-    /// The same on this server's side of the network.
-    pub(crate) fn command_beside(&self) -> Command {
-        let mut command = Command::new("nsenter");
-        command.args([&format!("--net=/proc/{}/ns/net", self.child.id()), BINARY, "--config"]);
-        clean(command.arg(self.configuration.path()));
-        command
+    /// The same in a network namespace.
+    pub(crate) fn command_in(&self, namespace: &str) -> Command {
+        self.configuration.command_in(namespace)
     }
 
     /// A username and its password, as `byway credential` issues them.
@@ -279,12 +266,11 @@ impl Configuration {
         command
     }
 
-    /// The same in a new network namespace that `setup`, lines of shell, furnishes.
-    pub(crate) fn in_namespace(&self, setup: &str) -> Command {
-        let mut command = Command::new("unshare");
-        let script = format!("set -e\n{setup}\nexec \"$0\" \"$@\"");
-        command.args(["--net", "sh", "-c", &script, BINARY, "--config"]);
-        clean(command.arg(self.path()));
+    /// The same in a network namespace.
+    pub(crate) fn command_in(&self, namespace: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace, BINARY, "--config"]).arg(self.path());
+        clean(&mut command);
         command
     }
 
@@ -324,12 +310,15 @@ fn follow(stderr: ChildStderr, log: Arc<Mutex<String>>) -> mpsc::Receiver<Bound>
     let (tell, listening) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            if let Some(bound) = Bound::parse(&line) {
-                let _ = tell.send(bound);
-            }
+            let bound = Bound::parse(&line);
             let mut log = log.lock().expect("no reader panicked");
             log.push_str(&line);
             log.push('\n');
+            drop(log);
+            // Whoever is told finds the line in the log.
+            if let Some(bound) = bound {
+                let _ = tell.send(bound);
+            }
         }
     });
     listening
