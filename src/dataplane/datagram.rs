@@ -298,9 +298,11 @@ mod tests {
         for address in LOOPBACK {
             let (sender, receiver) = (bound(address), bound(address));
             keep_errors(&sender, sender.local_addr().unwrap().ip()).unwrap();
-            let closed = to(&bound(address));
+            // Connected to itself, and so deaf to others while it keeps them off its port.
+            let deaf = bound(address);
+            deaf.connect(deaf.local_addr().unwrap()).unwrap();
             for _ in 0..3 {
-                send(&sender, b"to nobody", closed).unwrap();
+                send(&sender, b"to nobody", to(&deaf)).unwrap();
                 wait_for_error(&sender);
                 send(&sender, b"hello", to(&receiver)).unwrap();
                 assert_eq!(receive(&receiver, &mut [0; 16]).unwrap().length, 5);
