@@ -138,12 +138,10 @@ impl Server {
 
     /// Waits until a gauge has this value.
     pub(crate) fn until(&self, series: &str, value: u64) {
-        const STEP: Duration = Duration::from_millis(20);
-        let mut waited = Duration::ZERO;
+        let clock = byway::clock::Clock::start();
         while self.metric(series) != value {
+            let waited = clock.now().mono;
             assert!(waited < PATIENCE, "{series} is {} and not {value}", self.metric(series));
-            std::thread::sleep(STEP);
-            waited += STEP;
         }
     }
 
