@@ -29,6 +29,9 @@
 //! A client's TCP connection lives on one shard, polled beside its datagram sockets and served by the same core. Messages
 //! to it gather for the length of a round and leave together; what another shard has for it goes by that shard's mailbox.
 //!
+//! What its IP header says (DSCP, ECN, the address that was asked) travels beside a datagram in the driver and never
+//! enters the core; what ICMP says of a peer does, and reaches the client as a Data indication.
+//!
 //! ## How a call begins
 //!
 //! The page opens `/ws`, `join`s a room and gets an [`ice::IceConfiguration`] with a fresh credential and the peers there

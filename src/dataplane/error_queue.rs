@@ -111,5 +111,6 @@ mod tests {
         assert!(send(&socket, &[7; 65_520], outgoing).is_err());
         let Some(Undelivered { to: peer, icmp }) = next_error(&socket) else { panic!("of no interest") };
         assert_eq!((peer.ip(), icmp), (to.ip(), Icmp { kind: 2, code: 0, data: 65_536 }));
+        assert_eq!(receive_error(&socket).unwrap_err().kind(), io::ErrorKind::WouldBlock, "it came once");
     }
 }
