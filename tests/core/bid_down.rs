@@ -7,8 +7,11 @@ use super::support::{Client, Request, Server, seconds};
 
 const HERE: &str = "203.0.113.9:5000";
 
+/// PASSWORD-ALGORITHMS and PASSWORD-ALGORITHM of a request.
+type Said = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// What a request says whose client was not offered what this server offers, or does not say what it makes of it.
-fn tampered() -> Vec<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+fn tampered() -> Vec<Said> {
     let some = |bytes: &[u8]| Some(bytes.to_vec());
     vec![
         // The list: taken away, cut short, turned round, with parameters, grown, and empty.

@@ -6,13 +6,12 @@ use std::time::Duration;
 use stun::attributes::{ATTR_DONT_FRAGMENT, AttrType};
 
 use crate::client::{Client, LOOPBACK, Link, receive, socket};
-use crate::support::{CONFIG, Server};
+use crate::support::Server;
 use crate::turn::{Request, Response};
 
 #[test]
 fn what_must_not_be_fragmented_arrives_whole_or_the_client_is_told_the_mtu() {
-    let config = CONFIG.replace("[listen]", "[listen]\ntcp = [\"127.0.0.1:0\"]");
-    let server = Server::start_with(&config, |_| {});
+    let server = Server::start();
     let socket_of_client = TcpStream::connect(server.bound.tcp_v4()).unwrap();
     socket_of_client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let peer = socket(LOOPBACK[1]);
