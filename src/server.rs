@@ -25,7 +25,7 @@ use crate::metrics::{
     ConnectionCounters, HttpCounters, Metrics, ShardCounters, SignalingCounters, TlsCounters,
 };
 use crate::random::Random;
-use crate::relay::{self, Gate, Relay, RelayAddress, Shared};
+use crate::relay::{self, Discovery, Gate, Relay, RelayAddress, Shared};
 use crate::signaling::{self, Hub};
 use crate::tls::front::{self, Front};
 use crate::tls::renewal::Renewal;
@@ -111,6 +111,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let (relays, shards): (Vec<Relay>, Vec<Arc<ShardCounters>>) =
         relays.into_iter().map(|relay| (relay, Arc::<ShardCounters>::default())).unzip();
     let listening = sockets.describe(&config, shards.len());
+    let discovery: Vec<SocketAddr> = sockets.discovery.addresses().collect();
     let link = match (&renewal, sockets.tls.addresses.first()) {
         (Some(renewal), Some(listener)) => Some(secure_link(&renewal.identity(), *listener)),
         _ => sockets
@@ -126,7 +127,8 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let random = Arc::new(Random::new(&seed()?, "names"));
     let ice = Arc::new(IceServers::new(
         config.ice.urls.clone(),
-        sockets.turn_addresses.udp.clone(),
+        // A page needs none of the listeners that stand by for NAT behaviour discovery alone.
+        sockets.turn_addresses.udp.iter().copied().take(config.listen.udp.len()).collect(),
         config.relay.public_addresses.clone(),
         secrets,
         config.credentials.ttl,
@@ -197,6 +199,9 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         stopped(stopping),
     ));
 
+    if !discovery.is_empty() {
+        tracing::info!("NAT behaviour discovery (RFC 5780) at {}", list(&discovery));
+    }
     tracing::info!("{listening}");
     if let Some(link) = link {
         tracing::info!("open {link} in two tabs, and call");
@@ -226,6 +231,7 @@ struct Sockets {
     /// Of each shard.
     turn: Vec<Listeners>,
     turn_addresses: Addresses,
+    discovery: Discovery,
     tls: Bound,
     http: Bound,
     admin: Bound,
@@ -242,13 +248,12 @@ impl Sockets {
             0 => available_parallelism().map_or(1, usize::from),
             shards => shards,
         };
-        let wanted = Addresses { udp: config.listen.udp.clone(), tcp: config.listen.tcp.clone() };
-        let (turn, turn_addresses) = bind_listeners(&wanted, shards)
+        let (turn, turn_addresses, discovery) = bind_turn(config, shards)
             .map_err(|BindFailed { listener, address, error }| Error::Listen { listener, address, error })?;
         let tls = Bound::bind("tls", &config.listen.tls)?;
         let http = Bound::bind("http", &config.listen.http)?;
         let admin = Bound::bind("admin", &config.listen.admin)?;
-        Ok(Self { turn, turn_addresses, tls, http, admin })
+        Ok(Self { turn, turn_addresses, discovery, tls, http, admin })
     }
 
     fn all_addresses(&self) -> impl Iterator<Item = SocketAddr> {
@@ -274,6 +279,30 @@ impl Sockets {
             ports.end(),
         )
     }
+}
+
+/// Binds the listeners of STUN and TURN; and where two addresses make NAT behaviour discovery possible (RFC 5780), those
+/// that it takes beside them.
+fn bind_turn(config: &Config, shards: usize) -> Result<(Vec<Listeners>, Addresses, Discovery), BindFailed> {
+    let wanted = Addresses { udp: config.listen.udp.clone(), tcp: config.listen.tcp.clone() };
+    // Behind a 1:1 NAT the addresses that its responses tell would lead nowhere.
+    if !config.relay.public_addresses.is_empty() {
+        let (listeners, bound) = bind_listeners(&wanted, shards)?;
+        return Ok((listeners, bound, Discovery::default()));
+    }
+    let stand_by = Discovery::lacking(&wanted.udp);
+    let with_stand_by = Addresses { udp: [&wanted.udp[..], &stand_by].concat(), tcp: wanted.tcp.clone() };
+    let (listeners, bound) = bind_listeners(&with_stand_by, shards).or_else(|failed| {
+        // What nobody has asked for by name does not keep a server from starting.
+        if failed.listener != "udp" || !stand_by.contains(&failed.address) {
+            return Err(failed);
+        }
+        let BindFailed { address, error, .. } = failed;
+        tracing::warn!(%error, "no NAT behaviour discovery (RFC 5780): it takes {address}, too");
+        bind_listeners(&wanted, shards)
+    })?;
+    let discovery = Discovery::among(&bound.udp);
+    Ok((listeners, bound, discovery))
 }
 
 impl Bound {
@@ -369,6 +398,7 @@ fn relays(config: &Config, sockets: &Sockets, secrets: Secrets) -> Result<Vec<Re
         allocations: config.quota.allocations,
         bandwidth_per_allocation: config.quota.bandwidth_per_allocation,
         unauthenticated_per_second: config.quota.unauthenticated_per_second,
+        discovery: sockets.discovery.clone(),
     };
     let shared = Shared::new(settings, &seed()?);
     sockets.turn.iter().map(|_| Ok(Relay::new(shared.clone(), &seed()?))).collect()

@@ -63,6 +63,26 @@ fn client_to_client_with_ipv6_relays() {
     between_clients(&server);
 }
 
+/// `-Z` asks for an address of each family (ADDITIONAL-ADDRESS-FAMILY), and talks to a peer of either.
+#[test]
+fn a_dual_allocation_relays_to_peers_of_both_families() {
+    for family in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+        for method in [&["-Z"][..], &["-Z", "-s"]] {
+            let server = Server::start();
+            let peer = Echo::start(family);
+            Uclient::of(&server).towards(&peer).args(method).relays_everything();
+            through_a_relay_socket(&server);
+        }
+    }
+}
+
+#[test]
+fn client_to_client_with_dual_allocations() {
+    let server = Server::start();
+    Uclient::of(&server).args(&["-Z", "-y"]).relays_everything();
+    between_clients(&server);
+}
+
 #[test]
 fn a_client_over_tcp_to_a_peer_and_back() {
     for how in [&["-X"][..], &["-X", "-s"], &["-x"]] {

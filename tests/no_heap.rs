@@ -13,9 +13,10 @@ use std::sync::Arc;
 use byway::clock::Now;
 use byway::credentials::Secrets;
 use byway::relay::{
-    Action, AllocationId, Effect, FiveTuple, Gate, Link, ListenerId, Relay, RelayAddress, Settings, Shared,
+    Action, AllocationId, Discovery, Effect, FiveTuple, Gate, Link, ListenerId, Relay, RelayAddress, RelayId,
+    Settings, Shared,
 };
-use byway::wire::{HEADROOM, Icmp, Reply, Span, TAILROOM};
+use byway::wire::{AddressFamily, HEADROOM, Icmp, Reply, Span, TAILROOM};
 use support::{Request, Response, at, channel_data, seconds};
 
 /// Counts what this thread asks of the system's allocator.
@@ -91,6 +92,7 @@ impl Bare {
             bandwidth_per_allocation: 0,
             allocations: 1000,
             unauthenticated_per_second: 200,
+            discovery: Discovery::default(),
         };
         let shared = Shared::new(settings, &[1; 32]);
         Self { shards: [2, 3].map(|seed| Relay::new(Arc::clone(&shared), &[seed; 32])), reply: Reply::new() }
@@ -121,8 +123,8 @@ impl Bare {
         let relay = &mut self.shards[shard];
         relay.client_datagram(NOW, five_tuple, &datagram, &mut self.reply);
         while let Some(effect) = relay.next_effect() {
-            if let Effect::BindRelay { allocation, .. } = effect {
-                relay.relay_bound(NOW, allocation, Ok(()), &mut self.reply);
+            if let Effect::BindRelay { relay: bound, .. } = effect {
+                relay.relay_bound(NOW, bound, Ok(()), &mut self.reply);
             }
         }
         Response::read(self.reply.as_bytes())
@@ -152,6 +154,10 @@ fn wrap(buffer: &mut [u8], action: Action) {
     assert!(encapsulation.wrap(buffer, moved).is_some());
 }
 
+/// The relay socket of the first allocation.
+const RELAY: RelayId =
+    RelayId { allocation: AllocationId { slot: 0, generation: 1 }, family: AddressFamily::V4 };
+
 #[test]
 fn the_counter_counts() {
     assert!(calls(|| drop(std::hint::black_box(Box::new(7)))) >= 2000);
@@ -174,10 +180,9 @@ fn to_a_peer_outside() {
 fn from_a_peer_outside() {
     let mut bare = Bare::new();
     bare.prepare(0, "203.0.113.9:5000", &["8.8.8.8:53", "8.8.4.4:53"]);
-    let id = AllocationId { slot: 0, generation: 1 };
     let mut buffer = vec![0; HEADROOM + 1200 + TAILROOM];
     for source in [at("8.8.8.8:53"), at("8.8.4.4:53")] {
-        assert_eq!(calls(|| wrap(&mut buffer, bare.shards[0].peer_datagram(NOW, id, source, 1200))), 0);
+        assert_eq!(calls(|| wrap(&mut buffer, bare.shards[0].peer_datagram(NOW, RELAY, source, 1200))), 0);
     }
 }
 
@@ -185,12 +190,11 @@ fn from_a_peer_outside() {
 fn an_icmp_error() {
     let mut bare = Bare::new();
     bare.prepare(0, "203.0.113.9:5000", &["8.8.8.8:53"]);
-    let id = AllocationId { slot: 0, generation: 1 };
     let (peer, icmp) = (at("8.8.8.8:53"), Icmp { kind: 3, code: 3, data: 0 });
     let mut now = NOW;
     let calls = calls(|| {
         now.mono += std::time::Duration::from_millis(100);
-        let action = bare.shards[0].peer_unreachable(now, id, peer, icmp, &mut bare.reply);
+        let action = bare.shards[0].peer_unreachable(now, RELAY, peer, icmp, &mut bare.reply);
         assert!(matches!(action, Action::Reply { .. }), "{action:?}");
     });
     assert_eq!(calls, 0);

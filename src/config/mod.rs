@@ -162,9 +162,10 @@ pub struct Peers {
 pub struct Quota {
     /// Allocations of one name, whatever the expiry in front of it; 0 = no limit.
     pub allocations_per_user: u32,
-    /// Allocations of one client address (v6: per /64), with the ports that rest after its last ones; 0 = no limit.
+    /// Allocations of one client address (v6: per /64), a dual one twice, with the ports that rest after its last ones;
+    /// 0 = no limit.
     pub allocations_per_address: u32,
-    /// Allocations in total.
+    /// Allocations in total, a dual one twice.
     pub allocations: u32,
     /// Bytes of payload a second that an allocation may relay each way; 0 = no cap.
     pub bandwidth_per_allocation: u64,

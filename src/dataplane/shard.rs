@@ -25,10 +25,8 @@ use super::streams::{STREAM_ROOM, Streams};
 use crate::admission::Admissions;
 use crate::clock::{Clock, Now};
 use crate::metrics::{Direction, ShardCounters};
-use crate::relay::{
-    Action, AllocationId, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Reason, Relay,
-};
-use crate::wire::{HEADROOM, Reply, Span, TAILROOM};
+use crate::relay::{Action, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Reason, Relay, RelayId};
+use crate::wire::{AddressFamily, HEADROOM, Reply, Span, TAILROOM};
 
 /// Datagrams that one socket may have served before it is the next one's turn: one greedy flow delays the others by
 /// this many, however much it sends.
@@ -160,7 +158,7 @@ impl Alarm {
 pub(super) struct Core {
     pub(super) relay: Relay,
     listeners: Vec<Listener>,
-    /// By the slots of their allocations.
+    /// By the slots of their allocations, IPv4 and IPv6 beside each other.
     relays: Vec<Option<RelaySocket>>,
     pub(super) streams: Streams,
     /// What may have something waiting, each once. Readiness is told once (edge-triggered), so a source stays here until
@@ -194,7 +192,7 @@ impl Listener {
 /// A UDP socket that the peers of an allocation send to.
 struct RelaySocket {
     socket: UdpSocket,
-    allocation: AllocationId,
+    id: RelayId,
     ready: bool,
     /// ICMP errors may be waiting.
     has_errors: bool,
@@ -225,7 +223,7 @@ impl Core {
     fn ready(&mut self, source: Source) -> Option<&mut bool> {
         match source {
             Source::Listener(place) => self.listeners.get_mut(place).map(|listener| &mut listener.ready),
-            Source::Relay(slot) => self.relays.get_mut(slot)?.as_mut().map(|relay| &mut relay.ready),
+            Source::Relay(place) => self.relays.get_mut(place)?.as_mut().map(|relay| &mut relay.ready),
             Source::Door(_) | Source::Stream(_) => self.streams.ready(source),
             Source::Mailbox => None,
         }
@@ -237,7 +235,7 @@ impl Core {
             let Some(source) = self.ready.pop_front() else { break };
             let is_dry = match source {
                 Source::Listener(place) => self.serve_listener(now, place),
-                Source::Relay(slot) => self.serve_relay(now, slot),
+                Source::Relay(place) => self.serve_relay(now, place),
                 Source::Door(place) => self.serve_door(now, place),
                 Source::Stream(place) => self.serve_stream(now, place),
                 Source::Mailbox => self.serve_mailbox(now),
@@ -268,13 +266,11 @@ impl Core {
     }
 
     /// Serves up to [`BURST`] datagrams of an allocation's peers, and as many errors; true when there are no more.
-    fn serve_relay(&mut self, now: Now, slot: usize) -> bool {
-        let has_errors = !self.serve_errors(now, slot);
+    fn serve_relay(&mut self, now: Now, place: usize) -> bool {
+        let has_errors = !self.serve_errors(now, place);
         for _ in 0..BURST {
-            let Some(Some(RelaySocket { socket, allocation, .. })) = self.relays.get(slot) else {
-                return true;
-            };
-            let id = *allocation;
+            let Some(Some(RelaySocket { socket, id, .. })) = self.relays.get(place) else { return true };
+            let id = *id;
             match receive_behind_headroom(socket, &mut self.buffer) {
                 Ok(Some(received)) => self.serve_peer(now, id, received),
                 Ok(None) => return !has_errors,
@@ -294,7 +290,7 @@ impl Core {
             }
             match receive_error(&relay.socket) {
                 Ok(Some(Undelivered { to, icmp })) => {
-                    let id = relay.allocation;
+                    let id = relay.id;
                     let action = self.relay.peer_unreachable(now, id, to, icmp, &mut self.reply);
                     self.act(action, HEADROOM, UNMARKED, Direction::ToClient);
                 }
@@ -317,7 +313,7 @@ impl Core {
         self.take_effects(now);
     }
 
-    fn serve_peer(&mut self, now: Now, id: AllocationId, received: Received) {
+    fn serve_peer(&mut self, now: Now, id: RelayId, received: Received) {
         let action = self.relay.peer_datagram(now, id, received.from, received.length);
         self.act(action, HEADROOM, received.traffic_class, Direction::ToClient);
     }
@@ -353,10 +349,10 @@ impl Core {
                     Err(reason) => self.counters.dropped(reason),
                 };
             }
-            Action::ToPeer { allocation, peer, payload, dont_fragment } => {
+            Action::ToPeer { relay, peer, payload, dont_fragment } => {
                 let datagram = &self.buffer[in_buffer(payload).range()];
                 let outgoing = Outgoing { to: peer.address(), from: None, traffic_class, dont_fragment };
-                let sent = self.relay_socket(allocation).and_then(|socket| send(socket, datagram, outgoing));
+                let sent = self.relay_socket(relay).and_then(|socket| send(socket, datagram, outgoing));
                 (sent, Direction::ToPeer, payload.len())
             }
             Action::ToClient { five_tuple, encapsulation, payload } => {
@@ -389,15 +385,15 @@ impl Core {
     pub(super) fn take_effects(&mut self, now: Now) {
         while let Some(effect) = self.relay.next_effect() {
             match effect {
-                Effect::BindRelay { allocation, address } => {
-                    let bound = self.open_relay(allocation, address);
-                    let action = self.relay.relay_bound(now, allocation, bound, &mut self.reply);
+                Effect::BindRelay { relay, address } => {
+                    let bound = self.open_relay(relay, address);
+                    let action = self.relay.relay_bound(now, relay, bound, &mut self.reply);
                     self.act(action, HEADROOM, UNMARKED, Direction::ToClient);
-                    if bound.is_ok() {
+                    if matches!(action, Action::Reply { answer: Answer::Success, .. }) {
                         self.counters.allocations_granted.add(1);
                     }
                 }
-                Effect::CloseRelay { allocation } => self.close_relay(allocation),
+                Effect::CloseRelay { relay } => self.close_relay(relay),
                 Effect::ChannelBound { .. } => self.counters.channels.add(1),
                 Effect::ChannelUnbound { .. } => self.counters.channels.subtract(1),
             }
@@ -405,10 +401,10 @@ impl Core {
         }
     }
 
-    fn open_relay(&mut self, id: AllocationId, address: SocketAddr) -> Result<(), BindError> {
-        let slot = id.slot as usize;
+    fn open_relay(&mut self, id: RelayId, address: SocketAddr) -> Result<(), BindError> {
+        let place = place(id);
         let opened = bind_relay(address).and_then(|socket| {
-            let token = Source::Relay(slot).into();
+            let token = Source::Relay(place).into();
             self.registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
             Ok(socket)
         });
@@ -416,26 +412,26 @@ impl Core {
             tracing::debug!(%error, port = address.port(), "no relay socket");
             if error.kind() == io::ErrorKind::AddrInUse { BindError::PortInUse } else { BindError::Exhausted }
         })?;
-        if self.relays.len() <= slot {
-            self.relays.resize_with(slot + 1, || None);
+        if self.relays.len() <= place {
+            self.relays.resize_with(place + 1, || None);
         }
-        self.relays[slot] = Some(RelaySocket { socket, allocation: id, ready: false, has_errors: false });
+        self.relays[place] = Some(RelaySocket { socket, id, ready: false, has_errors: false });
         Ok(())
     }
 
     /// Closing a socket takes it off the poll, too. One that was never opened, or whose slot is another's by now, is
     /// left alone.
-    fn close_relay(&mut self, id: AllocationId) {
-        if let Some(relay) = self.relays.get_mut(id.slot as usize)
-            && relay.as_ref().is_some_and(|relay| relay.allocation == id)
+    fn close_relay(&mut self, id: RelayId) {
+        if let Some(relay) = self.relays.get_mut(place(id))
+            && relay.as_ref().is_some_and(|relay| relay.id == id)
         {
             *relay = None;
         }
     }
 
-    fn relay_socket(&self, id: AllocationId) -> Result<&UdpSocket, Reason> {
-        let relay = self.relays.get(id.slot as usize).and_then(Option::as_ref);
-        let relay = relay.filter(|relay| relay.allocation == id).ok_or(Reason::NoAllocation)?;
+    fn relay_socket(&self, id: RelayId) -> Result<&UdpSocket, Reason> {
+        let relay = self.relays.get(place(id)).and_then(Option::as_ref);
+        let relay = relay.filter(|relay| relay.id == id).ok_or(Reason::NoAllocation)?;
         Ok(&relay.socket)
     }
 
@@ -463,6 +459,11 @@ fn receive_behind_headroom(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         received => received.map(Some),
     }
+}
+
+/// Where among the relay sockets one has its place.
+fn place(id: RelayId) -> usize {
+    2 * id.allocation.slot as usize + usize::from(id.family == AddressFamily::V6)
 }
 
 /// Sends, or says why not. A send that fails concerns this datagram alone: one peer that cannot be reached ends neither

@@ -9,7 +9,7 @@ pub(super) enum Source {
     Listener(usize),
     /// A TCP listener.
     Door(usize),
-    /// The relay socket of an allocation.
+    /// A relay socket.
     Relay(usize),
     /// A client's connection.
     Stream(usize),

@@ -5,11 +5,13 @@ use std::time::Duration;
 use super::allocation::{Allocation, DEFAULT_LIFETIME, MAX_LIFETIME, MadeBy};
 use super::meter::Meter;
 use super::ports::PortRequest;
+use super::relayed::{ByFamily, Relayed};
 use super::request::{Outcome, Request};
-use super::{Action, AllocationId, Answer, BindError, Effect, Reason, Relay};
+use super::shared::{Families, Port};
+use super::{Action, AllocationId, Answer, BindError, Effect, Reason, Relay, RelayId};
 use crate::clock::Now;
 use crate::credentials::Username;
-use crate::wire::{AddressFamily, ErrorCode, Reply, Response};
+use crate::wire::{AddressFamily, Attributes, ErrorCode, Reply, Response};
 
 /// UDP, in REQUESTED-TRANSPORT.
 const UDP: u8 = 17;
@@ -36,105 +38,158 @@ impl Relay {
         }
         // 4. Relay sockets can send with DF: DONT-FRAGMENT must be well-formed, and has no other effect here.
         attributes.dont_fragment()?;
-        // 5. to 8.
-        let family = attributes.requested_address_family()?;
-        let port = match (attributes.reservation_token()?, attributes.even_port()?) {
-            (Some(_), Some(_)) => return Err(ErrorCode::BadRequest),
-            (Some(_), None) if family.is_some() => return Err(ErrorCode::BadRequest),
-            (Some(token), None) => PortRequest::Reserved(token),
-            (None, Some(reserve)) => PortRequest::Even { reserve },
-            (None, None) => PortRequest::Any,
-        };
-        let family = family
-            .map_or(Ok(AddressFamily::V4), |family| family.ok_or(ErrorCode::AddressFamilyNotSupported))?;
+        // 5. to 9.
+        let (families, port) = wanted(&attributes)?;
         let lifetime = granted_lifetime(attributes.lifetime()?);
 
-        // 9. The quota counts by name, so that a fresh expiry in front of it buys nothing.
+        // 10. The quota counts by name, so that a fresh expiry in front of it buys nothing.
         let username = &*request.client.username;
         let name = Username::parse(username).map_or("", |username| username.name);
         let client = request.five_tuple.client.ip();
-        let taken = self.shared.take(request.now, family, port, name, client)?;
+        let taken = self.shared.take(request.now, families, port, name, client)?;
 
+        let now = request.now.mono;
+        let relayed = |port: &Port| Relayed {
+            address: port.relayed,
+            expires: now + lifetime,
+            is_bound: false,
+            tries: 1,
+        };
         let id = self.table.insert(Allocation {
             five_tuple: request.five_tuple,
             username: username.into(),
             key: request.client.key.clone(),
-            relayed: taken.relayed,
+            relayed: ByFamily::new(|family| taken.ports.get(family).map(relayed)),
             made_by: MadeBy {
                 head: request.message.head(),
                 lifetime,
                 port,
-                reserved: taken.reserved,
-                tries: 1,
+                reserved: taken.ports.iter().find_map(|port| port.reserved),
+                lacking: taken.lacking,
             },
             live: false,
-            began: request.now.mono,
-            expires: request.now.mono + lifetime,
+            began: now,
             permissions: Vec::new(),
             channels: Vec::new(),
             bandwidth: self.shared.bandwidth(),
             icmp: Meter::default(),
         });
-        self.effects.push_back(Effect::BindRelay { allocation: id, address: taken.bind });
+        for port in taken.ports.iter() {
+            self.bind(id, port);
+        }
         Ok(None)
     }
 
-    /// Takes in how a bind went, and answers the Allocate request behind it.
+    fn bind(&mut self, id: AllocationId, port: &Port) {
+        let relay = RelayId { allocation: id, family: AddressFamily::of(port.relayed.ip()) };
+        self.effects.push_back(Effect::BindRelay { relay, address: port.bind });
+    }
+
+    /// Takes in how a bind went. Once the last one of an allocation is in, the Allocate request behind it is answered.
     ///
     /// [`Reason::NoAllocation`] means that the allocation has ended meanwhile. Its [`Effect::CloseRelay`] came before this
     /// answer, so a driver that binds in the background closes the late socket by itself.
     pub fn relay_bound(
         &mut self,
         now: Now,
-        id: AllocationId,
+        relay: RelayId,
         bound: Result<(), BindError>,
         reply: &mut Reply,
     ) -> Action {
-        let Some(allocation) = self.table.get_mut(id) else { return Action::Drop(Reason::NoAllocation) };
-        let five_tuple = allocation.five_tuple;
-        if bound.is_ok() {
-            allocation.live = true;
-            success(allocation).finish(Some(&allocation.key), reply);
-            self.wheel.set(id.slot as usize, now.mono, allocation.expires);
-            self.publish(id);
-            return Action::Reply { five_tuple, answer: Answer::Success };
-        }
-        let made_by = allocation.made_by;
-        let may_try_again = made_by.port == PortRequest::Any && made_by.tries < MAX_TRIES;
-        if bound == Err(BindError::PortInUse)
-            && may_try_again
-            && let Some(taken) = self.shared.take_another(now, allocation)
+        let Some(allocation) = self.table.get_mut(relay.allocation) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
+        let any_port = allocation.made_by.port == PortRequest::Any;
+        let Some(relayed) = allocation.relayed.get_mut(relay.family) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
+        let Err(error) = bound else {
+            relayed.is_bound = true;
+            return self.answer_allocate(now, relay.allocation, reply);
+        };
+        if error == BindError::PortInUse
+            && any_port
+            && relayed.tries < MAX_TRIES
+            && let Some(port) = self.shared.take_another(now, relayed.address)
         {
-            allocation.relayed = taken.relayed;
-            allocation.made_by.tries += 1;
-            self.effects.push_back(Effect::BindRelay { allocation: id, address: taken.bind });
+            relayed.address = port.relayed;
+            relayed.tries += 1;
+            self.bind(relay.allocation, &port);
             return Action::Wait;
         }
-        Response::error(made_by.head, ErrorCode::InsufficientCapacity).finish(Some(&allocation.key), reply);
-        if bound == Err(BindError::Exhausted) {
+        // A dual allocation does without this family, if the other one can be had.
+        allocation.made_by.lacking = Some((relay.family, ErrorCode::InsufficientCapacity));
+        let (five_tuple, head, key) =
+            (allocation.five_tuple, allocation.made_by.head, allocation.key.clone());
+        match error {
+            BindError::PortInUse => self.end(now, relay),
             // No peer was ever told of the port. Left to rest, it would be missed when sockets can be had again, and
             // clients that try again and again meanwhile would use up all ports.
-            if let Some(allocation) = self.take_down(id) {
-                self.shared.give_back_unused(&allocation);
+            BindError::Exhausted => {
+                if let Some(address) = self.take_down(relay) {
+                    self.shared.give_port_back_unused(address, five_tuple.client.ip());
+                }
             }
-        } else {
-            self.end(now, id);
         }
+        if self.table.get(relay.allocation).is_some() {
+            return self.answer_allocate(now, relay.allocation, reply);
+        }
+        Response::error(head, ErrorCode::InsufficientCapacity).finish(Some(&key), reply);
         Action::Reply { five_tuple, answer: Answer::Error(ErrorCode::InsufficientCapacity) }
+    }
+
+    /// Answers the Allocate request behind an allocation, unless one of its sockets is still being bound.
+    fn answer_allocate(&mut self, now: Now, id: AllocationId, reply: &mut Reply) -> Action {
+        let Some(allocation) = self.table.get_mut(id) else { return Action::Drop(Reason::NoAllocation) };
+        if allocation.relayed.iter().any(|relayed| !relayed.is_bound) {
+            return Action::Wait;
+        }
+        allocation.live = true;
+        let five_tuple = allocation.five_tuple;
+        success(allocation).finish(Some(&allocation.key), reply);
+        self.prune(now, id);
+        self.publish(id);
+        Action::Reply { five_tuple, answer: Answer::Success }
     }
 }
 
-/// The answer to the request that made `allocation`, the same however often it is asked.
+/// What a request asks for: steps 5 to 9 of section 7.2, as far as they need nothing but the request.
+fn wanted(attributes: &Attributes<'_>) -> Result<(Families, PortRequest), ErrorCode> {
+    let requested = attributes.requested_address_family()?;
+    let additional = attributes.additional_address_family()?;
+    let port = match (attributes.reservation_token()?, attributes.even_port()?) {
+        (Some(_), Some(_)) => return Err(ErrorCode::BadRequest),
+        (Some(_), None) if requested.or(additional).is_some() => return Err(ErrorCode::BadRequest),
+        (Some(token), None) => PortRequest::Reserved(token),
+        (None, Some(true)) if additional.is_some() => return Err(ErrorCode::BadRequest),
+        (None, Some(reserve)) => PortRequest::Even { reserve },
+        (None, None) => PortRequest::Any,
+    };
+    let families = match (requested, additional) {
+        (None, None) => Families::One(AddressFamily::V4),
+        (Some(family), None) => Families::One(family.ok_or(ErrorCode::AddressFamilyNotSupported)?),
+        // Section 18.11: IPv6 is the only one that can come in addition.
+        (None, Some(Some(AddressFamily::V6))) => Families::Both,
+        (None, Some(_)) | (Some(_), Some(_)) => return Err(ErrorCode::BadRequest),
+    };
+    Ok((families, port))
+}
+
+/// The answer to the request that made `allocation`, the same however often it is asked while all of it lives.
 fn success(allocation: &Allocation) -> Response {
     let made_by = allocation.made_by;
-    let response = Response::success(made_by.head)
-        .relayed_address(allocation.relayed)
-        .lifetime(made_by.lifetime)
-        .mapped_address(allocation.five_tuple.client);
-    match made_by.reserved {
-        Some(token) => response.reservation_token(token),
-        None => response,
+    let mut response = Response::success(made_by.head);
+    for relayed in allocation.relayed.iter() {
+        response = response.relayed_address(relayed.address);
     }
+    response = response.lifetime(made_by.lifetime).mapped_address(allocation.five_tuple.client);
+    if let Some(token) = made_by.reserved {
+        response = response.reservation_token(token);
+    }
+    if let Some((family, error)) = made_by.lacking {
+        response = response.address_error(family, error);
+    }
+    response
 }
 
 /// What a client gets that asks for `requested` (section 7.2): at least the default, at most [`MAX_LIFETIME`].

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::meter::{Bandwidth, Meter};
 use super::ports::{PortRequest, ReservationToken};
+use super::relayed::{ByFamily, Relayed};
 use super::route::{Route, RouteChannel};
 use super::{FiveTuple, Peer};
 use crate::credentials::Username;
-use crate::wire::{ChannelNumber, Head, IntegrityKey};
+use crate::wire::{AddressFamily, ChannelNumber, ErrorCode, Head, IntegrityKey};
 
 /// Lifetime of an allocation whose client asks for none (RFC 8656 section 3.2).
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
@@ -39,19 +40,22 @@ pub const MAX_CHANNELS: usize = 32;
 ///      └──────────────────────┴────────────────────────────┘
 ///                                Refresh(0) or expiry
 /// ```
+///
+/// A dual allocation (section 7.2) has two relayed transport addresses: it binds two sockets, is live with the one that
+/// could be bound if the other could not, and ends with the later of the two. Permissions and channels go with the
+/// address of their peer's family.
 pub(super) struct Allocation {
     pub(super) five_tuple: FiveTuple,
     /// The username it was made with: every later request must be made with the same (RFC 8656 section 5).
     pub(super) username: Box<str>,
     pub(super) key: IntegrityKey,
-    /// The relayed transport address, as clients are told.
-    pub(super) relayed: SocketAddr,
+    /// At least one.
+    pub(super) relayed: ByFamily<Relayed>,
     /// The Allocate request that made it, so that a retransmitted one is answered alike.
     pub(super) made_by: MadeBy,
-    /// Its socket is bound.
+    /// Its sockets are bound.
     pub(super) live: bool,
     pub(super) began: Duration,
-    pub(super) expires: Duration,
     pub(super) permissions: Vec<Permission>,
     pub(super) channels: Vec<ChannelBinding>,
     /// Its cap, if there is one; shared with its route, since other shards deliver to its client, too.
@@ -68,8 +72,8 @@ pub(super) struct MadeBy {
     pub(super) port: PortRequest,
     /// The token for the port above, where EVEN-PORT asked for it.
     pub(super) reserved: Option<ReservationToken>,
-    /// How many ports have been tried.
-    pub(super) tries: u8,
+    /// The family that a dual allocation has to do without, and why.
+    pub(super) lacking: Option<(AddressFamily, ErrorCode)>,
 }
 
 /// Lets datagrams through from and to one address (section 2.3).
@@ -105,7 +109,18 @@ impl Allocation {
     }
 
     pub(super) fn has_expired(&self, now: Duration) -> bool {
-        now >= self.expires
+        self.relayed.iter().all(|relayed| relayed.has_expired(now))
+    }
+
+    /// Whether it can have peers at `ip`: those of another family are 443.
+    pub(super) fn has_family_of(&self, ip: IpAddr) -> bool {
+        self.relayed.get(AddressFamily::of(ip)).is_some()
+    }
+
+    /// The relayed transport address that peers at `ip` are sent from.
+    pub(super) fn relayed_towards(&self, now: Duration, ip: IpAddr) -> Option<SocketAddr> {
+        let relayed = self.relayed.get(AddressFamily::of(ip))?;
+        (!relayed.has_expired(now)).then_some(relayed.address)
     }
 
     /// Whether datagrams to and from `ip` are permitted.
@@ -201,26 +216,36 @@ impl Allocation {
         unbound
     }
 
+    /// Forgets the permissions and channels of a family; yields the channels that were still bound.
+    pub(super) fn forget(&mut self, family: AddressFamily) -> Vec<ChannelNumber> {
+        self.permissions.retain(|permission| AddressFamily::of(permission.ip) != family);
+        let is_of = |channel: &mut ChannelBinding| AddressFamily::of(channel.peer.address().ip()) == family;
+        let forgotten = self.channels.extract_if(.., is_of);
+        forgotten.filter(|channel| channel.announced).map(|channel| channel.number).collect()
+    }
+
     /// The earliest moment at which something of it ends.
     pub(super) fn next_deadline(&self) -> Duration {
+        let relayed = self.relayed.iter().map(|relayed| relayed.expires);
         let permissions = self.permissions.iter().map(|permission| permission.until);
         let channels = self
             .channels
             .iter()
             .map(|channel| if channel.announced { channel.until } else { channel.until + CHANNEL_REST });
-        permissions.chain(channels).fold(self.expires, Duration::min)
+        relayed.chain(permissions).chain(channels).min().unwrap_or_default()
     }
 
-    /// What the relay ports of this server must know to deliver to its client.
-    pub(super) fn route(&self) -> Route {
-        let own = self.permissions.iter().find(|permission| permission.ip == self.relayed.ip());
+    /// What the relay ports of this server must know to deliver to its client through one of its own.
+    pub(super) fn route(&self, relayed: &Relayed) -> Route {
+        let ip = relayed.address.ip();
+        let own = self.permissions.iter().find(|permission| permission.ip == ip);
         // By address, not by what lived there when the channel was bound: an allocation may have begun since.
-        let is_at_relay = |channel: &&ChannelBinding| channel.peer.address().ip() == self.relayed.ip();
+        let is_at_relay = |channel: &&ChannelBinding| channel.peer.address().ip() == ip;
         let channels = self.channels.iter().filter(is_at_relay);
         Route {
             five_tuple: self.five_tuple,
             bandwidth: self.bandwidth.clone(),
-            permitted_until: own.map_or(Duration::ZERO, |permission| permission.until).min(self.expires),
+            permitted_until: own.map_or(Duration::ZERO, |permission| permission.until).min(relayed.expires),
             channels: channels
                 .map(|channel| RouteChannel {
                     peer: channel.peer.address(),

@@ -3,19 +3,17 @@
 use super::allocation::BindRefused;
 use super::request::{Outcome, Request};
 use super::{Effect, Relay};
-use crate::wire::{AddressFamily, ErrorCode, Response};
+use crate::wire::{ErrorCode, Response};
 
 impl Relay {
     /// Binds or refreshes a channel, and the permission that goes with it. The checks are those of section 12.2.
     pub(super) fn channel_bind(&mut self, request: &Request<'_, '_>) -> Outcome {
         let attributes = request.message.attributes();
         let id = request.allocation()?;
-        // First, so that a number is free, and said to be, before it is bound anew: the timer may be late.
-        self.prune(request.now, id);
         let allocation = self.table.get_mut(id).ok_or(ErrorCode::AllocationMismatch)?;
         let number = attributes.channel_number()?.ok_or(ErrorCode::BadRequest)?;
         let address = attributes.peer_address()?.ok_or(ErrorCode::BadRequest)?;
-        if AddressFamily::of(address.ip()) != AddressFamily::of(allocation.relayed.ip()) {
+        if !allocation.has_family_of(address.ip()) {
             return Err(ErrorCode::PeerAddressFamilyMismatch);
         }
         let peer = self.shared.peer(address).map_err(|_| ErrorCode::Forbidden)?;

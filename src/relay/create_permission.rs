@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::Relay;
 use super::request::{Outcome, Request};
-use crate::wire::{AddressFamily, AttributeError, ErrorCode, Response};
+use crate::wire::{AttributeError, ErrorCode, Response};
 
 impl Relay {
     /// Begins or refreshes permissions for every XOR-PEER-ADDRESS, or, if one of them cannot be, for none.
@@ -18,14 +18,12 @@ impl Relay {
         if peers.is_empty() {
             return Err(ErrorCode::BadRequest);
         }
-        let family = AddressFamily::of(allocation.relayed.ip());
         for &ip in &peers {
-            if AddressFamily::of(ip) != family {
+            if !allocation.has_family_of(ip) {
                 return Err(ErrorCode::PeerAddressFamilyMismatch);
             }
             self.shared.permission(ip).map_err(|_| ErrorCode::Forbidden)?;
         }
-        allocation.prune_permissions(request.now.mono);
         if !allocation.has_room_for(&peers) {
             return Err(ErrorCode::InsufficientCapacity);
         }

@@ -5,9 +5,9 @@
 use std::net::SocketAddr;
 
 use super::allocation::Allocation;
-use super::{Action, AllocationId, FiveTuple, Link, Peer, Reason, Relay};
+use super::{Action, AllocationId, FiveTuple, Link, Peer, Reason, Relay, RelayId};
 use crate::clock::Now;
-use crate::wire::{ChannelData, ChannelNumber, Encapsulation, Message, Span};
+use crate::wire::{AddressFamily, ChannelData, ChannelNumber, Encapsulation, Message, Span};
 
 impl Relay {
     /// Section 12.6: ChannelData goes to the peer of its channel.
@@ -19,7 +19,10 @@ impl Relay {
         let Some(channel) = allocation.channel(now.mono, message.number) else {
             return Action::Drop(Reason::NoChannel);
         };
-        let (peer, from) = (channel.peer, allocation.relayed);
+        let peer = channel.peer;
+        let Some(from) = allocation.relayed_towards(now.mono, peer.address().ip()) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
         if !allocation.may_send(now.mono, message.payload.len()) {
             return Action::Drop(Reason::Bandwidth);
         }
@@ -50,7 +53,9 @@ impl Relay {
             return Action::Drop(Reason::NoPermission);
         }
         let Ok(peer) = self.shared.peer(address) else { return Action::Drop(Reason::PeerDenied) };
-        let from = allocation.relayed;
+        let Some(from) = allocation.relayed_towards(now.mono, address.ip()) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
         if !allocation.may_send(now.mono, payload.len()) {
             return Action::Drop(Reason::Bandwidth);
         }
@@ -58,11 +63,14 @@ impl Relay {
         self.send_on(now, id, from, peer, payload, dont_fragment)
     }
 
-    /// Takes in a datagram of `length` bytes from a peer, at the relay socket of an allocation. What is permitted goes
-    /// to the client, on a channel if one is bound (sections 11.3 and 12.7).
-    pub fn peer_datagram(&mut self, now: Now, id: AllocationId, source: SocketAddr, length: usize) -> Action {
-        let Some(allocation) = self.table.get(id) else { return Action::Drop(Reason::NoAllocation) };
-        if !allocation.live || allocation.has_expired(now.mono) {
+    /// Takes in a datagram of `length` bytes from a peer, at a relay socket. What is permitted goes to the client, on a
+    /// channel if one is bound (sections 11.3 and 12.7).
+    pub fn peer_datagram(&mut self, now: Now, relay: RelayId, source: SocketAddr, length: usize) -> Action {
+        let Some(allocation) = self.table.get(relay.allocation) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
+        let relayed = allocation.relayed.get(relay.family);
+        if !allocation.live || relayed.is_none_or(|relayed| relayed.has_expired(now.mono)) {
             return Action::Drop(Reason::NoAllocation);
         }
         if !allocation.permits(now.mono, source.ip()) {
@@ -100,7 +108,8 @@ impl Relay {
         dont_fragment: bool,
     ) -> Action {
         if !peer.is_own_relay() {
-            return Action::ToPeer { allocation: id, peer, payload, dont_fragment };
+            let relay = RelayId { allocation: id, family: AddressFamily::of(from.ip()) };
+            return Action::ToPeer { relay, peer, payload, dont_fragment };
         }
         let Some(route) = self.shared.route(peer.address()) else { return Action::Drop(Reason::RelayGone) };
         let Some(route) = route.as_ref() else { return Action::Drop(Reason::RelayGone) };

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Action, AllocationId, Answer, Reason, Relay};
+use super::{Action, Answer, Reason, Relay, RelayId};
 use crate::clock::Now;
 use crate::wire::{Icmp, Reply, write_icmp_indication};
 
@@ -15,18 +15,21 @@ const PER_SECOND: u32 = 10;
 const COST: Duration = Duration::from_nanos(1_000_000_000 / PER_SECOND as u64);
 
 impl Relay {
-    /// Takes in an ICMP error that a datagram from the relay socket of an allocation to `peer` has met. What is permitted
+    /// Takes in an ICMP error that a datagram from a relay socket to `peer` has met. What is permitted
     /// goes to the client, in a Data indication without DATA. A peer whose port is not known has port 0.
     pub fn peer_unreachable(
         &mut self,
         now: Now,
-        id: AllocationId,
+        relay: RelayId,
         peer: SocketAddr,
         icmp: Icmp,
         reply: &mut Reply,
     ) -> Action {
-        let Some(allocation) = self.table.get(id) else { return Action::Drop(Reason::NoAllocation) };
-        if !allocation.live || allocation.has_expired(now.mono) {
+        let Some(allocation) = self.table.get(relay.allocation) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
+        let relayed = allocation.relayed.get(relay.family);
+        if !allocation.live || relayed.is_none_or(|relayed| relayed.has_expired(now.mono)) {
             return Action::Drop(Reason::NoAllocation);
         }
         let Some(icmp) = told(peer, icmp) else { return Action::Drop(Reason::Icmp) };

@@ -15,11 +15,13 @@
 mod allocate;
 mod allocation;
 mod auth;
+mod binding;
 mod budget;
 mod challenge;
 mod channel_bind;
 mod create_permission;
 mod data;
+mod discovery;
 mod expiry;
 mod icmp;
 mod meter;
@@ -29,6 +31,7 @@ mod ports;
 mod quota;
 mod reason;
 mod refresh;
+mod relayed;
 mod request;
 mod route;
 mod shared;
@@ -44,18 +47,18 @@ use stun::message::{CLASS_INDICATION, CLASS_REQUEST, METHOD_BINDING, METHOD_SEND
 use crate::clock::Now;
 use crate::random::Random;
 use crate::wire::{
-    ChannelNumber, Encapsulation, ErrorCode, Kind, Message, ParseError, Reply, Span, classify,
+    AddressFamily, ChannelNumber, Encapsulation, ErrorCode, Kind, Message, ParseError, Reply, Span, classify,
 };
 
 pub use allocation::{
     CHANNEL_LIFETIME, CHANNEL_REST, DEFAULT_LIFETIME, MAX_ALLOCATION_AGE, MAX_CHANNELS, MAX_LIFETIME,
     MAX_PERMISSIONS, PERMISSION_LIFETIME,
 };
+pub use discovery::Discovery;
 pub use policy::{Denied, Gate, Peer};
 pub use reason::Reason;
 pub use shared::{RelayAddress, Settings, Shared};
 
-use allocation::Allocation;
 use expiry::Wheel;
 use table::Table;
 
@@ -103,13 +106,22 @@ pub struct AllocationId {
     pub generation: u32,
 }
 
+/// Names the relay socket of an allocation; a dual allocation has two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RelayId {
+    /// Whose.
+    pub allocation: AllocationId,
+    /// The address family that it relays to and from.
+    pub family: AddressFamily,
+}
+
 /// What to do with a datagram, now. Small and `Copy`; a payload is a span of the datagram handed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Send the payload to the peer from the relay socket of the allocation.
+    /// Send the payload to the peer from the relay socket.
     ToPeer {
-        /// Whose relay socket.
-        allocation: AllocationId,
+        /// This one.
+        relay: RelayId,
         /// Whither.
         peer: Peer,
         /// What.
@@ -159,15 +171,15 @@ pub enum Answer {
 pub enum Effect {
     /// Bind a relay socket, then call [`Relay::relay_bound`].
     BindRelay {
-        /// For this allocation.
-        allocation: AllocationId,
+        /// This one.
+        relay: RelayId,
         /// Here.
         address: SocketAddr,
     },
-    /// Close the relay socket of an allocation that has ended.
+    /// Close a relay socket, whose allocation or half of a dual allocation has ended.
     CloseRelay {
         /// This one.
-        allocation: AllocationId,
+        relay: RelayId,
     },
     /// A channel is bound: a data path below this one may take it over.
     ChannelBound {
@@ -270,10 +282,7 @@ impl Relay {
     /// Ends what is over. Effects follow.
     pub fn expire(&mut self, now: Now) {
         while let Some(slot) = self.wheel.pop(now.mono) {
-            let Some(id) = self.table.id_at(slot) else { continue };
-            if self.table.get(id).is_some_and(|allocation| allocation.has_expired(now.mono)) {
-                self.end(now, id);
-            } else {
+            if let Some(id) = self.table.id_at(slot) {
                 self.prune(now, id);
             }
         }
@@ -281,8 +290,9 @@ impl Relay {
 
     /// Ends the allocation of a connection that is no more (RFC 8656 section 3.1). Effects follow.
     pub fn client_gone(&mut self, now: Now, five_tuple: FiveTuple) {
-        if let Some((id, _)) = self.table.find(&five_tuple) {
-            self.end(now, id);
+        let Some((allocation, _)) = self.table.find(&five_tuple) else { return };
+        for family in AddressFamily::ALL {
+            self.end(now, RelayId { allocation, family });
         }
     }
 
@@ -298,26 +308,42 @@ impl Relay {
         self.table.len()
     }
 
-    /// Ends an allocation. Its port is left to rest.
-    fn end(&mut self, now: Now, id: AllocationId) {
-        if let Some(allocation) = self.take_down(id) {
-            self.shared.give_back(now, &allocation);
+    /// Ends a relayed transport address, and with the last one its allocation. Its port is left to rest.
+    fn end(&mut self, now: Now, relay: RelayId) {
+        let client = self.table.get(relay.allocation).map(|allocation| allocation.five_tuple.client.ip());
+        if let Some(client) = client
+            && let Some(address) = self.take_down(relay)
+        {
+            self.shared.give_port_back(now, address, client);
         }
     }
 
-    /// Takes an allocation out of everything that is this shard's own.
-    fn take_down(&mut self, id: AllocationId) -> Option<Allocation> {
-        let allocation = self.table.remove(id)?;
-        self.wheel.remove(id.slot as usize);
-        for channel in allocation.channels.iter().filter(|channel| channel.announced) {
-            self.effects.push_back(Effect::ChannelUnbound { allocation: id, number: channel.number });
+    /// Takes a relayed transport address out of everything that is this shard's own, and all that goes with it: nothing
+    /// of the other family (RFC 8656 section 8.1).
+    fn take_down(&mut self, relay: RelayId) -> Option<SocketAddr> {
+        let RelayId { allocation: id, family } = relay;
+        let allocation = self.table.get_mut(id)?;
+        let relayed = allocation.relayed.take(family)?;
+        for number in allocation.forget(family) {
+            self.effects.push_back(Effect::ChannelUnbound { allocation: id, number });
         }
-        self.effects.push_back(Effect::CloseRelay { allocation: id });
-        Some(allocation)
+        self.effects.push_back(Effect::CloseRelay { relay });
+        if allocation.relayed.iter().next().is_none() {
+            self.shared.give_back(allocation);
+            self.wheel.remove(id.slot as usize);
+            self.table.remove(id);
+        }
+        Some(relayed.address)
     }
 
-    /// Forgets what of an allocation is over, and sets its next deadline.
+    /// Ends and forgets what of an allocation is over, and sets its next deadline.
     fn prune(&mut self, now: Now, id: AllocationId) {
+        for family in AddressFamily::ALL {
+            let relayed = self.table.get(id).and_then(|allocation| allocation.relayed.get(family));
+            if relayed.is_some_and(|relayed| relayed.has_expired(now.mono)) {
+                self.end(now, RelayId { allocation: id, family });
+            }
+        }
         let Some(allocation) = self.table.get_mut(id) else { return };
         for number in allocation.prune(now.mono) {
             self.effects.push_back(Effect::ChannelUnbound { allocation: id, number });

@@ -1,4 +1,4 @@
-//! How many allocations there may be: of one name, of one client address, and in total.
+//! How many allocations one name may have, and how many relay ports one client address and all together.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -8,23 +8,26 @@ use super::shared::Settings;
 use crate::subscriber::Subscriber;
 use crate::wire::ErrorCode;
 
-/// Counts allocations across shards. A `std` mutex, since it is held for a few look-ups and only when an allocation
-/// begins or ends.
+/// Counts allocations and their ports across shards. A `std` mutex, since it is held for a few look-ups and only when an
+/// allocation begins or ends.
+///
+/// A dual allocation is one allocation of its name, which has one 5-tuple more to talk on, and two ports of its address
+/// and in total, which is what runs out: ports, and the file descriptors behind them.
 pub(super) struct Quota {
     per_user: u32,
-    per_address: u32,
-    total: u32,
+    ports_per_address: u32,
+    ports: u32,
     rest: Duration,
     held: Mutex<Held>,
 }
 
 #[derive(Default)]
 struct Held {
-    total: u32,
-    by_name: BTreeMap<Box<str>, u32>,
+    allocations: BTreeMap<Box<str>, u32>,
+    ports: u32,
     /// Ports at rest and in reserve are counted here, too: otherwise one client that allocates and deletes would put all
     /// ports to rest, and nobody could allocate.
-    by_address: BTreeMap<Subscriber, u32>,
+    ports_by_address: BTreeMap<Subscriber, u32>,
     /// Until when an address is still counted for a port that it no longer uses, in order.
     resting: VecDeque<(Duration, Subscriber)>,
 }
@@ -33,56 +36,69 @@ impl Quota {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             per_user: settings.allocations_per_user,
-            per_address: settings.allocations_per_address,
-            total: settings.allocations,
+            ports_per_address: settings.allocations_per_address,
+            ports: settings.allocations,
             rest: settings.port_rest,
             held: Mutex::default(),
         }
     }
 
-    /// Counts one allocation of `name`, the part of the username behind its expiry, and of `address`.
+    /// Counts one allocation of `name`, the part of the username behind its expiry.
     ///
     /// # Errors
-    /// 486 where the name or the address has all it may have, 508 where the server has.
-    pub(super) fn take(&self, now: Duration, name: &str, address: Subscriber) -> Result<(), ErrorCode> {
+    /// 486 where the name has all it may have.
+    pub(super) fn take(&self, name: &str) -> Result<(), ErrorCode> {
         let mut held = self.lock();
-        held.wake(now);
-        let is_reached =
-            |held: Option<&u32>, limit: u32| limit > 0 && held.is_some_and(|held| *held >= limit);
-        if is_reached(held.by_name.get(name), self.per_user)
-            || is_reached(held.by_address.get(&address), self.per_address)
-        {
+        if is_reached(held.allocations.get(name), self.per_user) {
             return Err(ErrorCode::AllocationQuotaReached);
         }
-        if held.total >= self.total {
+        *held.allocations.entry(name.into()).or_default() += 1;
+        Ok(())
+    }
+
+    /// Gives an allocation of `name` back.
+    pub(super) fn give_back(&self, name: &str) {
+        decrement(&mut self.lock().allocations, name);
+    }
+
+    /// Counts one port of `address`.
+    ///
+    /// # Errors
+    /// 486 where the address has all it may have, 508 where the server has.
+    pub(super) fn take_port(&self, now: Duration, address: Subscriber) -> Result<(), ErrorCode> {
+        let mut held = self.lock();
+        held.wake(now);
+        if is_reached(held.ports_by_address.get(&address), self.ports_per_address) {
+            return Err(ErrorCode::AllocationQuotaReached);
+        }
+        if held.ports >= self.ports {
             return Err(ErrorCode::InsufficientCapacity);
         }
-        held.total += 1;
-        *held.by_name.entry(name.into()).or_default() += 1;
-        *held.by_address.entry(address).or_default() += 1;
+        held.ports += 1;
+        *held.ports_by_address.entry(address).or_default() += 1;
         Ok(())
     }
 
     /// Counts a port that is held in reserve against `address`, for as long as a port at rest.
     pub(super) fn reserve(&self, now: Duration, address: Subscriber) {
         let mut held = self.lock();
-        *held.by_address.entry(address).or_default() += 1;
+        *held.ports_by_address.entry(address).or_default() += 1;
         held.resting.push_back((now + self.rest, address));
     }
 
-    /// Gives one allocation back; the address is counted until the port has rested.
-    pub(super) fn give_back(&self, now: Duration, name: &str, address: Subscriber) {
+    /// Gives a port back; the address is counted until it has rested.
+    pub(super) fn give_port_back(&self, now: Duration, address: Subscriber) {
         let mut held = self.lock();
-        held.forget_name(name);
+        held.ports = held.ports.saturating_sub(1);
         held.resting.push_back((now + self.rest, address));
         held.wake(now);
     }
 
-    /// Gives one back for which there was no port.
-    pub(super) fn give_back_unused(&self, name: &str, address: Subscriber) {
+    /// Gives one back that was not to be had, or never bound.
+    pub(super) fn give_port_back_unused(&self, address: Subscriber) {
         let mut held = self.lock();
-        held.forget_name(name);
-        decrement(&mut held.by_address, &address);
+        held.ports = held.ports.saturating_sub(1);
+        decrement(&mut held.ports_by_address, &address);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
@@ -92,16 +108,16 @@ impl Quota {
 }
 
 impl Held {
-    fn forget_name(&mut self, name: &str) {
-        self.total = self.total.saturating_sub(1);
-        decrement(&mut self.by_name, name);
-    }
-
     fn wake(&mut self, now: Duration) {
         while let Some((_, address)) = self.resting.pop_front_if(|(until, _)| *until <= now) {
-            decrement(&mut self.by_address, &address);
+            decrement(&mut self.ports_by_address, &address);
         }
     }
+}
+
+/// 0 is no limit.
+fn is_reached(held: Option<&u32>, limit: u32) -> bool {
+    limit > 0 && held.is_some_and(|held| *held >= limit)
 }
 
 /// One less, and nothing left behind of what holds none.
@@ -119,8 +135,8 @@ mod tests {
     const START: Duration = Duration::from_secs(1000);
     const REST: Duration = Duration::from_secs(120);
 
-    fn quota(per_user: u32, per_address: u32, total: u32) -> Quota {
-        Quota { per_user, per_address, total, rest: REST, held: Mutex::default() }
+    fn quota(per_user: u32, ports_per_address: u32, ports: u32) -> Quota {
+        Quota { per_user, ports_per_address, ports, rest: REST, held: Mutex::default() }
     }
 
     fn address(n: u8) -> Subscriber {
@@ -128,52 +144,66 @@ mod tests {
     }
 
     #[test]
-    fn a_name_and_the_server_have_limits_of_their_own() {
-        let quota = quota(2, 0, 3);
-        let take = |name| quota.take(START, name, address(1));
-        assert_eq!([take("a"), take("a")], [Ok(()); 2]);
-        assert_eq!(take("a"), Err(ErrorCode::AllocationQuotaReached));
-        assert_eq!(take("b"), Ok(()));
-        assert_eq!(take("c"), Err(ErrorCode::InsufficientCapacity));
-        quota.give_back(START, "a", address(1));
-        assert_eq!(take("c"), Ok(()));
+    fn a_name_has_its_limit() {
+        let quota = quota(2, 0, 100);
+        assert_eq!([quota.take("a"), quota.take("a")], [Ok(()); 2]);
+        assert_eq!(quota.take("a"), Err(ErrorCode::AllocationQuotaReached));
+        assert_eq!(quota.take("b"), Ok(()));
+        quota.give_back("a");
+        assert_eq!(quota.take("a"), Ok(()));
     }
 
-    /// Threat 10: neither a fresh name nor a fresh port escapes it.
+    #[test]
+    fn the_server_has_its_limit_whoever_asks() {
+        let quota = quota(0, 0, 2);
+        let take = |n| quota.take_port(START, address(n));
+        assert_eq!([take(1), take(2)], [Ok(()); 2]);
+        assert_eq!(take(3), Err(ErrorCode::InsufficientCapacity));
+        quota.give_port_back(START, address(1));
+        assert_eq!(take(3), Ok(()), "a port at rest is its pool's concern");
+    }
+
+    /// Threat 10: a fresh name does not escape it.
     #[test]
     fn an_address_is_counted_until_its_ports_have_rested() {
         let quota = quota(0, 2, 100);
-        assert_eq!([quota.take(START, "a", address(1)), quota.take(START, "b", address(1))], [Ok(()); 2]);
-        assert_eq!(quota.take(START, "c", address(1)), Err(ErrorCode::AllocationQuotaReached));
-        assert_eq!(quota.take(START, "c", address(2)), Ok(()));
-        quota.give_back(START, "a", address(1));
+        let take = |now, n| quota.take_port(now, address(n));
+        assert_eq!([take(START, 1), take(START, 1)], [Ok(()); 2]);
+        assert_eq!(take(START, 1), Err(ErrorCode::AllocationQuotaReached));
+        assert_eq!(take(START, 2), Ok(()));
+        quota.give_port_back(START, address(1));
         let almost = START + REST - Duration::from_secs(1);
-        assert_eq!(quota.take(almost, "c", address(1)), Err(ErrorCode::AllocationQuotaReached));
-        assert_eq!(quota.take(START + REST, "c", address(1)), Ok(()));
+        assert_eq!(take(almost, 1), Err(ErrorCode::AllocationQuotaReached));
+        assert_eq!(take(START + REST, 1), Ok(()));
     }
 
     #[test]
     fn a_port_in_reserve_counts_as_one() {
         let quota = quota(0, 2, 100);
-        quota.take(START, "a", address(1)).unwrap();
+        quota.take_port(START, address(1)).unwrap();
         quota.reserve(START, address(1));
-        assert_eq!(quota.take(START, "a", address(1)), Err(ErrorCode::AllocationQuotaReached));
-        assert_eq!(quota.take(START + REST, "a", address(1)), Ok(()));
+        assert_eq!(quota.take_port(START, address(1)), Err(ErrorCode::AllocationQuotaReached));
+        assert_eq!(quota.take_port(START + REST, address(1)), Ok(()));
     }
 
     #[test]
     fn who_holds_nothing_leaves_nothing_behind() {
         let quota = quota(0, 0, 10);
         for name in ["a", "b", "a"] {
-            quota.take(START, name, address(1)).unwrap();
+            quota.take(name).unwrap();
+            quota.take_port(START, address(1)).unwrap();
         }
         quota.reserve(START, address(2));
-        quota.give_back(START, "a", address(1));
-        quota.give_back_unused("b", address(1));
-        quota.give_back(START + REST, "a", address(1));
-        quota.take(START + REST + REST, "c", address(3)).unwrap();
-        quota.give_back_unused("c", address(3));
+        quota.give_port_back(START, address(1));
+        quota.give_port_back_unused(address(1));
+        quota.give_port_back(START + REST, address(1));
+        for name in ["a", "b", "a"] {
+            quota.give_back(name);
+        }
+        quota.take_port(START + REST + REST, address(3)).unwrap();
+        quota.give_port_back_unused(address(3));
         let held = quota.held.lock().unwrap();
-        assert!(held.by_name.is_empty() && held.by_address.is_empty() && held.resting.is_empty());
+        assert!(held.allocations.is_empty() && held.ports_by_address.is_empty() && held.resting.is_empty());
+        assert_eq!(held.ports, 0);
     }
 }

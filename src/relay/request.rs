@@ -1,12 +1,13 @@
 //! What every request goes through (RFC 8489 section 6.3.1, RFC 8656 section 5).
 
+use stun::attributes::AttrType;
 use stun::message::{METHOD_ALLOCATE, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_REFRESH};
 
 use super::auth::{Client, Refusal, authenticate};
 use super::challenge::Offer;
 use super::{Action, AllocationId, Answer, FiveTuple, Reason, Relay};
 use crate::clock::Now;
-use crate::wire::{AttributeError, ErrorCode, Message, Reply, Response, write_binding_response};
+use crate::wire::{AttributeError, ErrorCode, Message, Reply, Response};
 
 /// A request whose sender has proven who it is.
 pub(super) struct Request<'a, 'm> {
@@ -22,25 +23,6 @@ pub(super) struct Request<'a, 'm> {
 pub(super) type Outcome = Result<Option<Response>, ErrorCode>;
 
 impl Relay {
-    /// Answers a Binding request: anyone may ask, within a budget.
-    pub(super) fn binding(
-        &mut self,
-        now: Now,
-        five_tuple: FiveTuple,
-        message: &Message<'_>,
-        reply: &mut Reply,
-    ) -> Action {
-        if !self.shared.strangers.take(now.mono, five_tuple.client.ip()) {
-            return Action::Drop(Reason::StrangerBudget);
-        }
-        if message.attributes().unknown_required().next().is_some() {
-            unknown_attributes(message).finish(None, reply);
-            return Action::Reply { five_tuple, answer: Answer::Error(ErrorCode::UnknownAttribute) };
-        }
-        write_binding_response(message.head(), five_tuple.client, reply);
-        Action::Reply { five_tuple, answer: Answer::Binding }
-    }
-
     /// Authenticates a TURN request and hands it to its method.
     pub(super) fn request(
         &mut self,
@@ -57,11 +39,11 @@ impl Relay {
             // RFC 8489 section 6.3: a method that is not spoken here is discarded.
             _ => return Action::Drop(Reason::Unexpected),
         };
-        let mut found = self.table.find(&five_tuple);
-        if let Some((id, _)) = found.filter(|(_, allocation)| allocation.has_expired(now.mono)) {
-            self.end(now, id);
-            found = None;
+        // First, so that whatever is over is not there for the request, and is said to be: the timer may be late.
+        if let Some((id, _)) = self.table.find(&five_tuple) {
+            self.prune(now, id);
         }
+        let found = self.table.find(&five_tuple);
         let allocation = found.map(|(_, allocation)| allocation);
         let client = match authenticate(&self.shared, now, five_tuple.client, message, allocation) {
             Ok(client) => client,
@@ -92,7 +74,9 @@ impl Relay {
             Ok(Some(response)) => (response, Answer::Success),
             Err(error) => {
                 let response = match error {
-                    ErrorCode::UnknownAttribute => unknown_attributes(message),
+                    ErrorCode::UnknownAttribute => {
+                        unknown_attributes(message, message.attributes().unknown_required())
+                    }
                     _ => Response::error(message.head(), error),
                 };
                 (response, Answer::Error(error))
@@ -143,9 +127,9 @@ impl Request<'_, '_> {
     }
 }
 
-fn unknown_attributes(message: &Message<'_>) -> Response {
-    Response::error(message.head(), ErrorCode::UnknownAttribute)
-        .unknown_attributes(message.attributes().unknown_required())
+/// 420, with what is unknown.
+pub(super) fn unknown_attributes(message: &Message<'_>, unknown: impl Iterator<Item = AttrType>) -> Response {
+    Response::error(message.head(), ErrorCode::UnknownAttribute).unknown_attributes(unknown)
 }
 
 impl From<AttributeError> for ErrorCode {

@@ -9,11 +9,13 @@ use arc_swap::Guard;
 
 use super::allocation::Allocation;
 use super::budget::StrangerBudget;
+use super::discovery::Discovery;
 use super::meter::Bandwidth;
 use super::nonce::Nonces;
 use super::policy::{Denied, Gate, OwnRelay, Peer};
-use super::ports::{PortPool, PortRequest, TakenPort};
+use super::ports::{PortPool, PortRequest, ReservationToken, TakenPort};
 use super::quota::Quota;
+use super::relayed::ByFamily;
 use super::route::{Route, Routes};
 use crate::clock::Now;
 use crate::credentials::Secrets;
@@ -38,14 +40,16 @@ pub struct Settings {
     pub gate: Gate,
     /// Allocations of one name; 0 = no limit.
     pub allocations_per_user: u32,
-    /// Allocations of one client address (IPv6: /64), ports at rest and in reserve included; 0 = no limit.
+    /// Relay ports of one client address (IPv6: /64), those at rest and in reserve included; 0 = no limit.
     pub allocations_per_address: u32,
-    /// Allocations in total.
+    /// Relay ports in total. An allocation has one, a dual one two.
     pub allocations: u32,
     /// Bytes of payload a second that an allocation may relay each way, a second's worth at once; 0 = no cap.
     pub bandwidth_per_allocation: u64,
     /// Answers a second to strangers, for each address; 0 = no limit.
     pub unauthenticated_per_second: u32,
+    /// Which listeners help clients to learn about their NAT.
+    pub discovery: Discovery,
 }
 
 /// An address of the relay.
@@ -64,6 +68,7 @@ pub struct Shared {
     pub(super) secrets: Secrets,
     pub(super) nonces: Nonces,
     pub(super) strangers: StrangerBudget,
+    pub(super) discovery: Discovery,
     gate: Gate,
     quota: Quota,
     bandwidth: u64,
@@ -78,10 +83,10 @@ struct Pool {
 }
 
 impl Pool {
-    fn take(&self, now: Now, request: PortRequest) -> Option<Taken> {
+    fn take(&self, now: Now, request: PortRequest) -> Option<Port> {
         let TakenPort { port, reserved } = self.lock().take(now.mono, request)?;
         let at = |ip| SocketAddr::new(ip, port);
-        Some(Taken { bind: at(self.address.bind), relayed: at(self.address.public), reserved })
+        Some(Port { bind: at(self.address.bind), relayed: at(self.address.public), reserved })
     }
 
     fn give_back(&self, now: Now, port: u16) {
@@ -99,7 +104,7 @@ impl Shared {
     #[must_use]
     pub fn new(settings: Settings, seed: &[u8; 32]) -> Arc<Self> {
         let quota = Quota::new(&settings);
-        let Settings { realm, secrets, addresses, ports, port_rest, mut gate, .. } = settings;
+        let Settings { realm, secrets, addresses, ports, port_rest, mut gate, discovery, .. } = settings;
         // What clients are told and what is bound are both the server's own, listed or not.
         gate.own.extend(addresses.iter().flat_map(|address| [address.bind, address.public]));
         let pool = |address: RelayAddress| Pool {
@@ -119,6 +124,7 @@ impl Shared {
                 settings.unauthenticated_per_second,
                 Random::new(seed, "strangers").number(),
             ),
+            discovery,
             gate,
             quota,
             bandwidth: settings.bandwidth_per_allocation,
@@ -142,10 +148,12 @@ impl Shared {
         self.pool_of(relayed.ip())?.routes.get(relayed.port())
     }
 
-    /// Publishes an allocation's route.
+    /// Publishes what the relay ports of this server may deliver to an allocation's client.
     pub(super) fn publish(&self, allocation: &Allocation) {
-        if let Some(pool) = self.pool_of(allocation.relayed.ip()) {
-            pool.routes.publish(allocation.relayed.port(), Some(allocation.route()));
+        for relayed in allocation.relayed.iter() {
+            if let Some(pool) = self.pool_of(relayed.address.ip()) {
+                pool.routes.publish(relayed.address.port(), Some(allocation.route(relayed)));
+            }
         }
     }
 
@@ -154,63 +162,82 @@ impl Shared {
         Bandwidth::new(self.bandwidth).map(Arc::new)
     }
 
-    /// Takes a port and counts it against the quotas of `name` and of the client's address.
+    /// Takes what an allocation of `name` and for this client needs, and counts it.
     pub(super) fn take(
         &self,
         now: Now,
-        family: AddressFamily,
+        families: Families,
         request: PortRequest,
         name: &str,
         client: IpAddr,
     ) -> Result<Taken, ErrorCode> {
+        self.quota.take(name)?;
+        let port = |family| self.take_port(now, family, request, Subscriber::of(client));
+        let taken = match families {
+            Families::One(family) => port(family).map(Taken::one),
+            Families::Both => Taken::both(port(AddressFamily::V4), port(AddressFamily::V6)),
+        };
+        taken.inspect_err(|_| self.quota.give_back(name))
+    }
+
+    /// Takes a port and counts it against the quota of `client`.
+    fn take_port(
+        &self,
+        now: Now,
+        family: AddressFamily,
+        request: PortRequest,
+        client: Subscriber,
+    ) -> Result<Port, ErrorCode> {
         // A reservation names its port; the token is looked up in whichever pool has it.
         let mut pools = self.pools.iter().filter(|pool| {
             matches!(request, PortRequest::Reserved(_)) || AddressFamily::of(pool.address.bind) == family
         });
         let first = pools.next().ok_or(ErrorCode::AddressFamilyNotSupported)?;
-        let address = Subscriber::of(client);
-        self.quota.take(now.mono, name, address)?;
-        let mut taken = first.take(now, request);
-        while taken.is_none()
+        self.quota.take_port(now.mono, client)?;
+        let mut port = first.take(now, request);
+        while port.is_none()
             && let Some(pool) = pools.next()
         {
-            taken = pool.take(now, request);
+            port = pool.take(now, request);
         }
-        let taken = taken.ok_or_else(|| {
-            self.quota.give_back_unused(name, address);
+        let port = port.ok_or_else(|| {
+            self.quota.give_port_back_unused(client);
             ErrorCode::InsufficientCapacity
         })?;
-        if taken.reserved.is_some() {
-            self.quota.reserve(now.mono, address);
+        if port.reserved.is_some() {
+            self.quota.reserve(now.mono, client);
         }
-        Ok(taken)
+        Ok(port)
     }
 
-    /// Takes another port for an allocation whose first choice another program has; that one rests meanwhile.
-    pub(super) fn take_another(&self, now: Now, allocation: &Allocation) -> Option<Taken> {
-        let pool = self.pool_of(allocation.relayed.ip())?;
-        let taken = pool.take(now, PortRequest::Any)?;
-        pool.give_back(now, allocation.relayed.port());
-        Some(taken)
+    /// Takes another port in the place of one that another program has; that one rests meanwhile.
+    pub(super) fn take_another(&self, now: Now, relayed: SocketAddr) -> Option<Port> {
+        let pool = self.pool_of(relayed.ip())?;
+        let port = pool.take(now, PortRequest::Any)?;
+        pool.give_back(now, relayed.port());
+        Some(port)
     }
 
-    /// Takes back what an allocation held: its port, to rest, and its place in the quota.
-    pub(super) fn give_back(&self, now: Now, allocation: &Allocation) {
-        if let Some(pool) = self.pool_of(allocation.relayed.ip()) {
-            pool.routes.publish(allocation.relayed.port(), None);
-            pool.give_back(now, allocation.relayed.port());
+    /// Takes back a port of `client`, to rest, and its place in the quota.
+    pub(super) fn give_port_back(&self, now: Now, relayed: SocketAddr, client: IpAddr) {
+        if let Some(pool) = self.pool_of(relayed.ip()) {
+            pool.routes.publish(relayed.port(), None);
+            pool.give_back(now, relayed.port());
         }
-        let address = Subscriber::of(allocation.five_tuple.client.ip());
-        self.quota.give_back(now.mono, allocation.name(), address);
+        self.quota.give_port_back(now.mono, Subscriber::of(client));
     }
 
-    /// Takes back what an allocation held whose port was never bound, and so need not rest.
-    pub(super) fn give_back_unused(&self, allocation: &Allocation) {
-        if let Some(pool) = self.pool_of(allocation.relayed.ip()) {
-            pool.lock().give_back_unused(allocation.relayed.port());
+    /// Takes back a port that was never bound, and so need not rest.
+    pub(super) fn give_port_back_unused(&self, relayed: SocketAddr, client: IpAddr) {
+        if let Some(pool) = self.pool_of(relayed.ip()) {
+            pool.lock().give_back_unused(relayed.port());
         }
-        let address = Subscriber::of(allocation.five_tuple.client.ip());
-        self.quota.give_back_unused(allocation.name(), address);
+        self.quota.give_port_back_unused(Subscriber::of(client));
+    }
+
+    /// Takes back the place of an allocation in the quota of its name; its ports have been given back.
+    pub(super) fn give_back(&self, allocation: &Allocation) {
+        self.quota.give_back(allocation.name());
     }
 
     fn pool_of(&self, ip: IpAddr) -> Option<&Pool> {
@@ -218,9 +245,52 @@ impl Shared {
     }
 }
 
-/// A port that was taken for an allocation.
+/// Of which address families a client asks for relayed transport addresses.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Families {
+    /// This one.
+    One(AddressFamily),
+    /// A dual allocation; one of the two will do.
+    Both,
+}
+
+/// What was taken for an allocation: at least one port.
 pub(super) struct Taken {
+    pub(super) ports: ByFamily<Port>,
+    /// The family that a dual allocation has to do without, and why: 440 or 508.
+    pub(super) lacking: Option<(AddressFamily, ErrorCode)>,
+}
+
+impl Taken {
+    fn one(port: Port) -> Self {
+        let family = AddressFamily::of(port.relayed.ip());
+        Self { ports: ByFamily::new(|of| (of == family).then_some(port)), lacking: None }
+    }
+
+    fn both(v4: Result<Port, ErrorCode>, v6: Result<Port, ErrorCode>) -> Result<Self, ErrorCode> {
+        use ErrorCode::{AddressFamilyNotSupported as Unsupported, InsufficientCapacity};
+        let lacking = match (v4, v6) {
+            // What can change is the better news.
+            (Err(Unsupported), Err(error)) | (Err(error), Err(_)) => return Err(error),
+            (Err(error), Ok(_)) => Some((AddressFamily::V4, error)),
+            (Ok(_), Err(error)) => Some((AddressFamily::V6, error)),
+            (Ok(_), Ok(_)) => None,
+        };
+        let ports = ByFamily::new(|family| match family {
+            AddressFamily::V4 => v4.ok(),
+            AddressFamily::V6 => v6.ok(),
+        });
+        // RFC 8656 section 7.2 knows these two reasons; a quota that is used up is a capacity, too.
+        let reason = |error| if error == Unsupported { Unsupported } else { InsufficientCapacity };
+        Ok(Self { ports, lacking: lacking.map(|(family, error)| (family, reason(error))) })
+    }
+}
+
+/// A port that was taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Port {
     pub(super) bind: SocketAddr,
     pub(super) relayed: SocketAddr,
-    pub(super) reserved: Option<[u8; 8]>,
+    /// The token for the port above, where EVEN-PORT asked for it.
+    pub(super) reserved: Option<ReservationToken>,
 }

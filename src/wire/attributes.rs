@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use stun::attributes::{
-    ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_DONT_FRAGMENT, ATTR_ERROR_CODE, ATTR_EVEN_PORT, ATTR_LIFETIME,
-    ATTR_MAPPED_ADDRESS, ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE,
+    ATTR_CHANGE_REQUEST, ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_DONT_FRAGMENT, ATTR_ERROR_CODE, ATTR_EVEN_PORT,
+    ATTR_LIFETIME, ATTR_MAPPED_ADDRESS, ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE,
     ATTR_PASSWORD_ALGORITHM, ATTR_PASSWORD_ALGORITHMS, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY,
     ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USER_HASH, ATTR_USERNAME,
     ATTR_XOR_PEER_ADDRESS, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
@@ -16,6 +16,13 @@ use super::channel_data::ChannelNumber;
 use super::long_term::PasswordAlgorithm;
 use super::message::{ATTRIBUTE_HEADER, Attribute, HEADER, TransactionId, split_attribute};
 use super::{Span, padded};
+
+/// ADDITIONAL-ADDRESS-FAMILY and ADDRESS-ERROR-CODE (RFC 8656 sections 18.11 and 18.12), which the `stun` crate lacks.
+const ATTR_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
+pub(super) const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
+/// ADDITIONAL-ADDRESS-FAMILY as coturn's clients number it, which is how the drafts of dual allocations did. IANA has given
+/// this number to nothing else.
+const ATTR_ADDITIONAL_ADDRESS_FAMILY_DRAFT: AttrType = AttrType(0x8032);
 
 /// The comprehension-required attributes that this server comprehends. Those of responses are among them: known but
 /// unexpected ones are ignored (RFC 8489 section 6.3).
@@ -49,7 +56,7 @@ pub const KNOWN_ATTRIBUTES: [AttrType; 21] = [
 pub struct AttributeError(pub u16);
 
 /// An address family as attributes spell it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AddressFamily {
     /// 0x01
     V4,
@@ -58,6 +65,9 @@ pub enum AddressFamily {
 }
 
 impl AddressFamily {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
+
     /// The family of an address.
     #[must_use]
     pub fn of(ip: IpAddr) -> Self {
@@ -65,12 +75,24 @@ impl AddressFamily {
     }
 
     fn parse(byte: u8) -> Option<Self> {
-        match byte {
-            1 => Some(Self::V4),
-            2 => Some(Self::V6),
-            _ => None,
+        Self::ALL.into_iter().find(|family| family.number() == byte)
+    }
+
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Self::V4 => 1,
+            Self::V6 => 2,
         }
     }
+}
+
+/// What CHANGE-REQUEST asks to be different about where the answer comes from (RFC 5780 section 7.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChangeRequest {
+    /// Its address.
+    pub ip: bool,
+    /// Its port.
+    pub port: bool,
 }
 
 /// The attributes of a message that count. Of several of one type the first counts (RFC 8489 section 14); only
@@ -169,10 +191,18 @@ impl<'a> Attributes<'a> {
     /// # Errors
     /// [`AttributeError`]
     pub fn requested_address_family(&self) -> Result<Option<Option<AddressFamily>>, AttributeError> {
-        self.typed(ATTR_REQUESTED_ADDRESS_FAMILY, |value| match value {
-            &[family, _, _, _] => Some(AddressFamily::parse(family)),
-            _ => None,
-        })
+        self.typed(ATTR_REQUESTED_ADDRESS_FAMILY, address_family)
+    }
+
+    /// ADDITIONAL-ADDRESS-FAMILY (section 18.11), of the same form; the number of the RFC wins over that of the drafts.
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn additional_address_family(&self) -> Result<Option<Option<AddressFamily>>, AttributeError> {
+        match self.typed(ATTR_ADDITIONAL_ADDRESS_FAMILY, address_family)? {
+            None => self.typed(ATTR_ADDITIONAL_ADDRESS_FAMILY_DRAFT, address_family),
+            found => Ok(found),
+        }
     }
 
     /// EVEN-PORT (section 18.7): whether the next higher port is to be held in reserve, too.
@@ -192,6 +222,18 @@ impl<'a> Attributes<'a> {
     /// [`AttributeError`]
     pub fn reservation_token(&self) -> Result<Option<[u8; 8]>, AttributeError> {
         self.typed(ATTR_RESERVATION_TOKEN, |value| value.try_into().ok())
+    }
+
+    /// CHANGE-REQUEST (RFC 5780 section 7.2), which only some Binding requests may have: it is not among the
+    /// [`KNOWN_ATTRIBUTES`].
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn change_request(&self) -> Result<Option<ChangeRequest>, AttributeError> {
+        self.typed(ATTR_CHANGE_REQUEST, |value| match value {
+            &[_, _, _, flags] => Some(ChangeRequest { ip: flags & 4 != 0, port: flags & 2 != 0 }),
+            _ => None,
+        })
     }
 
     /// CHANNEL-NUMBER (section 18.1); a number out of range is malformed, too.
@@ -252,6 +294,15 @@ impl<'a> Attributes<'a> {
     }
 }
 
+/// Reads a REQUESTED-ADDRESS-FAMILY or its like: the inner `None` is a family that does not exist.
+#[expect(clippy::option_option, reason = "the outer one is the form, the inner one the value")]
+fn address_family(value: &[u8]) -> Option<Option<AddressFamily>> {
+    match value {
+        &[family, _, _, _] => Some(AddressFamily::parse(family)),
+        _ => None,
+    }
+}
+
 /// Reads a XOR-MAPPED-ADDRESS, XOR-PEER-ADDRESS or XOR-RELAYED-ADDRESS (RFC 8489 section 14.2).
 fn xor_address(value: &[u8], transaction: TransactionId) -> Option<SocketAddr> {
     let (&[_, family, p0, p1], ip) = value.split_first_chunk::<4>()?;
@@ -266,7 +317,10 @@ fn xor_address(value: &[u8], transaction: TransactionId) -> Option<SocketAddr> {
 }
 
 /// Bytes of the longest that [`write_head`] writes: a header and an IPv6 address.
-pub(super) const HEAD_MAX: usize = HEADER + (ATTRIBUTE_HEADER + 20);
+pub(super) const HEAD_MAX: usize = HEADER + ADDRESS_MAX;
+
+/// Bytes of the longest attribute that is an address.
+pub(super) const ADDRESS_MAX: usize = ATTRIBUTE_HEADER + 20;
 
 /// Writes a header and, as the first attribute, an address into at least [`HEAD_MAX`] bytes; returns where they end. The
 /// length field is left as it is: only the caller knows what follows.
@@ -285,6 +339,26 @@ pub(super) fn write_head(
     out[22..24].copy_from_slice(&length_field(length));
     out[24..24 + length].copy_from_slice(&value[..length]);
     24 + length
+}
+
+/// Writes an attribute with an address as MAPPED-ADDRESS spells it (RFC 8489 section 14.1) into at least [`ADDRESS_MAX`]
+/// bytes; returns how many it took.
+pub(super) fn write_address(out: &mut [u8], (attribute, address): (AttrType, SocketAddr)) -> usize {
+    out[..2].copy_from_slice(&attribute.0.to_be_bytes());
+    let [p0, p1] = address.port().to_be_bytes();
+    out[4..8].copy_from_slice(&[0, AddressFamily::of(address.ip()).number(), p0, p1]);
+    let length = match address.ip() {
+        IpAddr::V4(ip) => {
+            out[8..12].copy_from_slice(&ip.octets());
+            8
+        }
+        IpAddr::V6(ip) => {
+            out[8..24].copy_from_slice(&ip.octets());
+            20
+        }
+    };
+    out[2..4].copy_from_slice(&length_field(length));
+    ATTRIBUTE_HEADER + length
 }
 
 /// A length as messages and attributes spell it.

@@ -2,21 +2,47 @@
 
 use std::net::SocketAddr;
 
-use stun::attributes::{ATTR_FINGERPRINT, ATTR_XORMAPPED_ADDRESS};
+use stun::attributes::{
+    ATTR_FINGERPRINT, ATTR_MAPPED_ADDRESS, ATTR_OTHER_ADDRESS, ATTR_RESPONSE_ORIGIN, ATTR_XORMAPPED_ADDRESS,
+    AttrType,
+};
 use stun::message::BINDING_SUCCESS;
 
-use super::attributes::{HEAD_MAX, length_field, write_head};
+use super::attributes::{ADDRESS_MAX, HEAD_MAX, length_field, write_address, write_head};
 use super::message::{FINGERPRINT, HEADER, fingerprint};
 use super::{Head, Reply};
 
-/// Bytes of the longest Binding response: XOR-MAPPED-ADDRESS with an IPv6 address, and FINGERPRINT.
+/// Bytes of the longest plain Binding response: XOR-MAPPED-ADDRESS with an IPv6 address, and FINGERPRINT.
 pub const BINDING_RESPONSE_MAX: usize = HEAD_MAX + FINGERPRINT;
+
+/// Bytes of the longest one with what NAT behaviour discovery adds.
+const DISCOVERY_RESPONSE_MAX: usize = BINDING_RESPONSE_MAX + 3 * ADDRESS_MAX;
 
 /// Answers a Binding request: XOR-MAPPED-ADDRESS and nothing else, but FINGERPRINT where the request had one.
 pub fn write_binding_response(request: Head, mapped: SocketAddr, reply: &mut Reply) {
-    let mut out = [0; BINDING_RESPONSE_MAX];
+    write(request, mapped, &[], reply);
+}
+
+/// The same with MAPPED-ADDRESS, RESPONSE-ORIGIN and OTHER-ADDRESS, all of which RFC 5780 section 6.1 wants in every
+/// response.
+pub fn write_discovery_response(
+    request: Head,
+    mapped: SocketAddr,
+    origin: SocketAddr,
+    other: SocketAddr,
+    reply: &mut Reply,
+) {
+    let more = [(ATTR_MAPPED_ADDRESS, mapped), (ATTR_RESPONSE_ORIGIN, origin), (ATTR_OTHER_ADDRESS, other)];
+    write(request, mapped, &more, reply);
+}
+
+fn write(request: Head, mapped: SocketAddr, more: &[(AttrType, SocketAddr)], reply: &mut Reply) {
+    let mut out = [0; DISCOVERY_RESPONSE_MAX];
     let mut end =
         write_head(&mut out, BINDING_SUCCESS, request.transaction, (ATTR_XORMAPPED_ADDRESS, mapped));
+    for attribute in more {
+        end += write_address(&mut out[end..], *attribute);
+    }
     if request.fingerprint {
         out[2..4].copy_from_slice(&length_field(end + FINGERPRINT - HEADER));
         let sum = fingerprint(&out[..end]);

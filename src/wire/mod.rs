@@ -15,8 +15,8 @@ mod long_term;
 mod message;
 mod response;
 
-pub use attributes::{AddressFamily, AttributeError, Attributes, KNOWN_ATTRIBUTES};
-pub use binding::{BINDING_RESPONSE_MAX, write_binding_response};
+pub use attributes::{AddressFamily, AttributeError, Attributes, ChangeRequest, KNOWN_ATTRIBUTES};
+pub use binding::{BINDING_RESPONSE_MAX, write_binding_response, write_discovery_response};
 pub use channel_data::{ChannelData, ChannelNumber};
 pub use framing::{FRAME_MAX, NotTurn, frame_length, frame_padding};
 pub use icmp::{Icmp, write_icmp_indication};

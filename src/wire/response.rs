@@ -14,7 +14,7 @@ use turn::proto::lifetime::Lifetime;
 use turn::proto::relayaddr::RelayedAddress;
 use turn::proto::rsrvtoken::ReservationToken;
 
-use super::attributes::length_field;
+use super::attributes::{ATTR_ADDRESS_ERROR_CODE, AddressFamily, length_field};
 use super::message::{FINGERPRINT, HEADER, fingerprint};
 use super::{Head, IntegrityKey, PasswordAlgorithm};
 
@@ -204,6 +204,14 @@ impl Response {
     #[must_use]
     pub fn reservation_token(self, token: [u8; 8]) -> Self {
         self.with(&ReservationToken(token.to_vec()))
+    }
+
+    /// Adds ADDRESS-ERROR-CODE (RFC 8656 section 18.12): why a dual allocation lacks this family.
+    #[must_use]
+    pub fn address_error(mut self, family: AddressFamily, error: ErrorCode) -> Self {
+        let [class, number] = [error.code() / 100, error.code() % 100].map(|part| part.to_be_bytes()[1]);
+        self.message.add(ATTR_ADDRESS_ERROR_CODE, &[family.number(), 0, class, number]);
+        self
     }
 
     fn with(mut self, setter: &dyn Setter) -> Self {

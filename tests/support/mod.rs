@@ -81,6 +81,15 @@ impl Server {
         Self::spawn(configuration, shell)
     }
 
+    /// Starts a server in a network namespace.
+    pub(crate) fn start_in(namespace: &str, config: &str) -> Self {
+        let configuration = Configuration::new(config);
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace, BINARY, "--config"]).arg(configuration.path());
+        clean(&mut command);
+        Self::spawn(configuration, command)
+    }
+
     fn spawn(configuration: Configuration, mut command: Command) -> Self {
         command.arg("serve").stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");

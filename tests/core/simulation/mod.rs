@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use byway::relay::BindError;
-use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
+use stun::attributes::{ATTR_EVEN_PORT, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_RESERVATION_TOKEN};
 
 use super::support::{Bind, Client, Request, Response, Seen, Server, at, channel_data, seconds};
-use model::{Delivery, Model, PORTS, Port};
+use model::{Delivery, Families, Model, PORTS, Port};
 
 const CLIENTS: usize = 12;
 const STEPS: usize = 1500;
@@ -27,8 +27,15 @@ fn simulation() {
             for code in [0, 400, 403, 437, 441, 443, 486, 508] {
                 assert!(reached.remove(&Outcome::Code(code)), "{code} never happened");
             }
-            let deliveries = [Outcome::ToPeer, Outcome::OnChannel, Outcome::InData, Outcome::Dropped];
-            assert_eq!(reached.into_iter().collect::<Vec<_>>(), deliveries, "all of these, and nothing else");
+            let others = [
+                Outcome::ToPeer,
+                Outcome::OnChannel,
+                Outcome::InData,
+                Outcome::Dropped,
+                Outcome::Dual,
+                Outcome::Lacking,
+            ];
+            assert_eq!(reached.into_iter().collect::<Vec<_>>(), others, "all of these, and nothing else");
         }
     }
 }
@@ -41,6 +48,10 @@ enum Outcome {
     OnChannel,
     InData,
     Dropped,
+    /// Two relayed transport addresses.
+    Dual,
+    /// One of two that were asked for.
+    Lacking,
 }
 
 fn run(seed: u64) -> BTreeSet<Outcome> {
@@ -155,33 +166,42 @@ impl Simulation {
     }
 
     fn allocate(&mut self, n: usize) {
-        let v6 = self.random.one_in(3);
-        let base = if v6 { Request::allocate_v6() } else { Request::allocate() };
+        let (base, families) = match self.random.below(6) {
+            0..=2 => (Request::allocate(), Families::V4),
+            3 => (Request::allocate_v6(), Families::V6),
+            _ => (Request::allocate_dual(), Families::Both),
+        };
         let (request, port) = match self.random.below(6) {
             0 => (base.with(ATTR_EVEN_PORT, &[0]), Port::Even { reserve: false }),
             1 => (base.with(ATTR_EVEN_PORT, &[0x80]), Port::Even { reserve: true }),
-            2 if !self.tokens.is_empty() => {
+            2 if !self.tokens.is_empty() && families != Families::V6 => {
                 let (token, port) = &self.tokens[self.random.below(self.tokens.len())];
-                (Request::allocate().with(ATTR_RESERVATION_TOKEN, token), *port)
+                (base.with(ATTR_RESERVATION_TOKEN, token), *port)
             }
             _ => (base, Port::Any),
         };
         let lifetime = self.random.below(4000);
-        let fails = self.random.one_in(6);
-        self.server.binds.extend(fails.then_some(Bind::Fails(BindError::PortInUse)));
+        let fails = self.random.one_in(6).then(|| self.random.below(2));
+        self.server.binds.extend(fails.into_iter().flat_map(|works| {
+            std::iter::repeat_n(Bind::Works, works).chain([Bind::Fails(BindError::PortInUse)])
+        }));
         self.server.tried.clear();
 
         let response = self.ask(n, &request.lifetime(u32::try_from(lifetime).unwrap()));
         self.server.binds.clear();
         let tried = std::mem::take(&mut self.server.tried);
-        let foretold = self.model.allocate(n, Self::name(n), self.server.now.mono, v6, port, fails, &tried);
-        assert_eq!(response.code(), foretold, "{port:?}, tried {tried:?}");
+        let now = self.server.now.mono;
+        let foretold = self.model.allocate(n, Self::name(n), now, families, port, fails, &tried);
+        let lacking = response.address_error().map(|(family, code)| (family == 2, code));
+        let answered = if response.code() == 0 { Ok(lacking) } else { Err(response.code()) };
+        let foretold = foretold.map(|lacking| lacking.map(|v6| (v6, 508)));
+        assert_eq!(answered, foretold, "{families:?}, {port:?}, tried {tried:?}");
         if response.code() == 0 {
-            let relayed = response.relayed();
-            assert_eq!(tried.last(), Some(&relayed));
-            self.model.granted(n, relayed, self.server.now.mono, response.lifetime());
+            self.model.granted(n, &response.all_relayed(), now, response.lifetime());
+            self.reached.extend(lacking.map(|_| Outcome::Lacking));
+            self.reached.extend((response.all_relayed().len() == 2).then_some(Outcome::Dual));
             if response.kinds().contains(&ATTR_RESERVATION_TOKEN) {
-                let port = Port::Reserved(model::next_port(relayed), self.server.now.mono);
+                let port = Port::Reserved(model::next_port(response.relayed()), now);
                 self.tokens.push((response.get(ATTR_RESERVATION_TOKEN), port));
             }
         }
@@ -190,9 +210,16 @@ impl Simulation {
     fn refresh(&mut self, n: usize) {
         let lifetime =
             if self.random.one_in(3) { 0 } else { u32::try_from(self.random.below(4000)).unwrap() };
-        let response = self.ask(n, &Request::refresh(lifetime));
-        let foretold = self.model.refresh(n, self.server.now.mono, lifetime);
-        assert_eq!((response.code() == 0).then(|| response.lifetime()), foretold);
+        let v6 = [None, None, Some(false), Some(true)][self.random.below(4)];
+        let request = Request::refresh(lifetime);
+        let request = match v6 {
+            Some(v6) => request.with(ATTR_REQUESTED_ADDRESS_FAMILY, &[1 + u8::from(v6), 0, 0, 0]),
+            None => request,
+        };
+        let response = self.ask(n, &request);
+        let foretold = self.model.refresh(n, self.server.now.mono, v6, lifetime);
+        let answered = if response.code() == 0 { Ok(response.lifetime()) } else { Err(response.code()) };
+        assert_eq!(answered, foretold);
     }
 
     fn someone_elses_refresh(&mut self, n: usize) {
@@ -294,7 +321,7 @@ impl Simulation {
         sockets.sort_unstable();
         let mut relayed: Vec<SocketAddr> = self.model.relayed().collect();
         relayed.sort_unstable();
-        assert_eq!(sockets, relayed, "one open socket for each allocation");
+        assert_eq!(sockets, relayed, "one open socket for each relayed transport address");
         assert!(
             self.model.len() == 0 || self.server.next_deadline().is_some(),
             "whatever lives has a deadline"

@@ -22,6 +22,24 @@ pub(super) enum Port {
     Reserved(SocketAddr, Duration),
 }
 
+/// Of which families an Allocate request asks for addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Families {
+    V4,
+    V6,
+    Both,
+}
+
+impl Families {
+    fn addresses(self) -> &'static [&'static str] {
+        match self {
+            Self::V4 => &["45.0.0.1:0"],
+            Self::V6 => &["[2a0a::1]:0"],
+            Self::Both => &["45.0.0.1:0", "[2a0a::1]:0"],
+        }
+    }
+}
+
 /// Where a payload goes.
 #[derive(Debug)]
 pub(super) enum Delivery {
@@ -41,16 +59,25 @@ pub(super) struct Model {
 
 struct Allocation {
     name: &'static str,
-    relayed: SocketAddr,
+    /// One or two addresses, each until its own time.
+    relayed: Vec<(SocketAddr, Duration)>,
     began: Duration,
-    expires: Duration,
     permissions: BTreeMap<IpAddr, Duration>,
     channels: Vec<(u16, SocketAddr, Duration)>,
 }
 
 impl Allocation {
     fn permits(&self, now: Duration, ip: IpAddr) -> bool {
-        now < self.expires && self.permissions.get(&ip).is_some_and(|until| now < *until)
+        self.relayed_to(now, ip).is_some() && self.permissions.get(&ip).is_some_and(|until| now < *until)
+    }
+
+    fn has_family_of(&self, ip: IpAddr) -> bool {
+        self.relayed.iter().any(|(address, _)| address.is_ipv4() == ip.is_ipv4())
+    }
+
+    fn relayed_to(&self, now: Duration, ip: IpAddr) -> Option<SocketAddr> {
+        let (address, until) = self.relayed.iter().find(|(address, _)| address.is_ipv4() == ip.is_ipv4())?;
+        (now < *until).then_some(*address)
     }
 
     fn number_of(&self, now: Duration, peer: SocketAddr) -> Option<u16> {
@@ -64,7 +91,9 @@ impl Model {
     }
 
     pub(super) fn relayed(&self) -> impl Iterator<Item = SocketAddr> {
-        self.allocations.values().map(|allocation| allocation.relayed)
+        self.allocations
+            .values()
+            .flat_map(|allocation| allocation.relayed.iter().map(|(address, _)| *address))
     }
 
     pub(super) fn is_live(&self, n: usize, now: Duration) -> bool {
@@ -72,61 +101,101 @@ impl Model {
     }
 
     fn live(&self, n: usize, now: Duration) -> Option<&Allocation> {
-        self.allocations.get(&n).filter(|allocation| now < allocation.expires)
+        self.allocations.get(&n).filter(|allocation| allocation.relayed.iter().any(|(_, until)| now < *until))
     }
 
     /// The timer has run from one time to another.
     pub(super) fn sweep(&mut self, from: Duration, to: Duration) {
-        let over: Vec<usize> = self.allocations.keys().copied().filter(|n| !self.is_live(*n, to)).collect();
-        for n in over {
-            let at = self.allocations[&n].expires.max(from);
-            self.end(n, at);
+        let all: Vec<usize> = self.allocations.keys().copied().collect();
+        for n in all {
+            self.end(n, |until| (until <= to).then_some(until.max(from)));
         }
     }
 
-    /// A request finds its own allocation over.
+    /// A request finds its own allocation over, or a half of it.
     pub(super) fn sweep_one(&mut self, n: usize, now: Duration) {
-        if !self.is_live(n, now) {
-            self.end(n, now);
+        self.end(n, |until| (until <= now).then_some(now));
+    }
+
+    /// Ends the addresses of `n` that end at some time.
+    fn end(&mut self, n: usize, when: impl Fn(Duration) -> Option<Duration>) {
+        self.end_some(n, |_, until| when(until));
+    }
+
+    fn end_some(&mut self, n: usize, when: impl Fn(SocketAddr, Duration) -> Option<Duration>) {
+        let Some(allocation) = self.allocations.get_mut(&n) else { return };
+        for (address, until) in allocation.relayed.clone() {
+            if let Some(end) = when(address, until) {
+                self.busy.insert(address, end + REST);
+                allocation.relayed.retain(|(other, _)| *other != address);
+                allocation.permissions.retain(|ip, _| ip.is_ipv4() != address.is_ipv4());
+                allocation.channels.retain(|(_, peer, _)| peer.is_ipv4() != address.is_ipv4());
+            }
+        }
+        if allocation.relayed.is_empty() {
+            self.allocations.remove(&n);
         }
     }
 
-    fn end(&mut self, n: usize, now: Duration) {
-        if let Some(allocation) = self.allocations.remove(&n) {
-            self.busy.insert(allocation.relayed, now + REST);
-        }
-    }
-
-    /// The answer to Allocate, given which addresses were tried on the way.
+    /// The answer to Allocate, given which addresses were tried on the way, and the family that is lacking if one is.
     #[expect(clippy::too_many_arguments, reason = "all of what the answer depends on")]
     pub(super) fn allocate(
         &mut self,
         n: usize,
         name: &'static str,
         now: Duration,
-        v6: bool,
+        families: Families,
         port: Port,
-        fails: bool,
+        fails: Option<usize>,
         tried: &[SocketAddr],
-    ) -> u16 {
+    ) -> Result<Option<bool>, u16> {
         if self.is_live(n, now) {
-            return 437;
+            return Err(437);
+        }
+        if families == Families::Both && matches!(port, Port::Reserved(..) | Port::Even { reserve: true }) {
+            return Err(400);
         }
         if self.allocations.values().filter(|other| other.name == name).count() >= 3 {
-            return 486;
+            return Err(486);
         }
-        if self.len() >= 8 {
-            return 508;
-        }
+        let mut places = 8_usize.saturating_sub(self.relayed().count());
         self.busy.retain(|_, until| now < *until);
         self.reservations.retain(|_, until| now < *until);
+        // The bind that fails, counted over the families that have a port.
+        let (mut had, mut bind, mut lacking) = (Vec::new(), 0, None);
+        for ip in families.addresses() {
+            let v6 = at(ip).is_ipv6();
+            let is_of = |address: &&SocketAddr| address.is_ipv6() == v6 || families != Families::Both;
+            let tried: Vec<SocketAddr> = tried.iter().filter(is_of).copied().collect();
+            let candidates = if places > 0 { self.candidates(ip, port) } else { Vec::new() };
+            assert!(tried.iter().all(|address| candidates.contains(address)), "only free ports are tried");
+            if candidates.is_empty() {
+                lacking = Some(v6);
+                continue;
+            }
+            places -= 1;
+            let fails = fails == Some(bind);
+            bind += 1;
+            match self.bind(now, port, fails, &tried, candidates.len()) {
+                Some(address) => had.push((address, now)),
+                None => lacking = Some(v6),
+            }
+        }
+        if had.is_empty() {
+            return Err(508);
+        }
+        let (permissions, channels) = (BTreeMap::new(), Vec::new());
+        self.allocations.insert(n, Allocation { name, relayed: had, began: now, permissions, channels });
+        Ok(lacking)
+    }
+
+    fn candidates(&mut self, ip: &str, port: Port) -> Vec<SocketAddr> {
         let free = |address: &SocketAddr| {
             PORTS.contains(&address.port())
                 && !self.busy.contains_key(address)
                 && !self.reservations.contains_key(address)
         };
-        let ip = if v6 { "[2a0a::1]:0" } else { "45.0.0.1:0" };
-        let candidates: Vec<SocketAddr> = match port {
+        match port {
             Port::Reserved(reserved, at) if self.reservations.get(&reserved) == Some(&(at + seconds(30))) => {
                 self.reservations.remove(&reserved);
                 vec![reserved]
@@ -143,59 +212,69 @@ impl Model {
                     _ => free(address),
                 })
                 .collect(),
-        };
-        assert!(tried.iter().all(|address| candidates.contains(address)), "only free ports are tried");
-        if candidates.is_empty() {
-            return 508;
         }
+    }
+
+    /// One socket: the first bind may fail, and the next one works.
+    fn bind(
+        &mut self,
+        now: Duration,
+        port: Port,
+        fails: bool,
+        tried: &[SocketAddr],
+        candidates: usize,
+    ) -> Option<SocketAddr> {
         if let Port::Even { reserve: true } = port {
             self.reservations.insert(next_port(tried[0]), now + seconds(30));
         }
-        let substitute = matches!(port, Port::Any) && candidates.len() > 1;
+        let substitute = matches!(port, Port::Any) && candidates > 1;
         if fails {
             self.busy.insert(tried[0], now + REST);
         }
         assert_eq!(tried.len(), if fails && substitute { 2 } else { 1 });
-        if fails && !substitute {
-            return 508;
-        }
-        self.allocations.insert(
-            n,
-            Allocation {
-                name,
-                relayed: tried[tried.len() - 1],
-                began: now,
-                expires: now,
-                permissions: BTreeMap::new(),
-                channels: Vec::new(),
-            },
-        );
-        0
+        (!fails || substitute).then(|| tried[tried.len() - 1])
     }
 
     /// An allocation has begun.
-    pub(super) fn granted(&mut self, n: usize, relayed: SocketAddr, now: Duration, lifetime: u32) {
+    pub(super) fn granted(&mut self, n: usize, relayed: &[SocketAddr], now: Duration, lifetime: u32) {
         assert!((600..=3600).contains(&lifetime));
-        self.busy.insert(relayed, FOREVER);
-        self.allocations.get_mut(&n).unwrap().expires = now + seconds(lifetime.into());
+        self.busy.extend(relayed.iter().map(|address| (*address, FOREVER)));
+        let allocation = self.allocations.get_mut(&n).unwrap();
+        assert!(allocation.relayed.iter().map(|(address, _)| address).eq(relayed));
+        for (_, until) in &mut allocation.relayed {
+            *until = now + seconds(lifetime.into());
+        }
     }
 
-    pub(super) fn refresh(&mut self, n: usize, now: Duration, asked: u32) -> Option<u32> {
-        let allocation = self.allocations.get_mut(&n)?;
+    /// The answer to Refresh: the lifetime, or the error. `v6` is the family it names, if it names one.
+    pub(super) fn refresh(
+        &mut self,
+        n: usize,
+        now: Duration,
+        v6: Option<bool>,
+        asked: u32,
+    ) -> Result<u32, u16> {
+        let allocation = self.allocations.get_mut(&n).ok_or(437_u16)?;
+        let is_meant = |address: SocketAddr| v6.is_none_or(|v6| address.is_ipv6() == v6);
+        if !allocation.relayed.iter().any(|(address, _)| is_meant(*address)) {
+            return Err(443);
+        }
         if asked == 0 {
-            self.end(n, now);
-            return Some(0);
+            self.end_some(n, |address, _| is_meant(address).then_some(now));
+            return Ok(0);
         }
         let left = (allocation.began + seconds(24 * 3600) - now).as_secs();
         let lifetime = u64::from(asked.clamp(600, 3600)).min(left);
-        allocation.expires = now + seconds(lifetime);
-        Some(u32::try_from(lifetime).unwrap())
+        for (_, until) in allocation.relayed.iter_mut().filter(|(address, _)| is_meant(*address)) {
+            *until = now + seconds(lifetime);
+        }
+        Ok(u32::try_from(lifetime).unwrap())
     }
 
     pub(super) fn permission(&mut self, n: usize, now: Duration, peers: &[SocketAddr]) -> u16 {
         let Some(allocation) = self.allocations.get_mut(&n) else { return 437 };
         for peer in peers {
-            if peer.is_ipv4() != allocation.relayed.is_ipv4() {
+            if !allocation.has_family_of(peer.ip()) {
                 return 443;
             }
             if is_closed(peer.ip()) {
@@ -209,7 +288,7 @@ impl Model {
     pub(super) fn channel_bind(&mut self, n: usize, now: Duration, number: u16, peer: SocketAddr) -> u16 {
         let reachable = self.is_reachable(peer);
         let Some(allocation) = self.allocations.get_mut(&n) else { return 437 };
-        if peer.is_ipv4() != allocation.relayed.is_ipv4() {
+        if !allocation.has_family_of(peer.ip()) {
             return 443;
         }
         if !reachable {
@@ -245,17 +324,23 @@ impl Model {
         now: Duration,
         source: SocketAddr,
     ) -> Option<Delivery> {
-        let (n, _) = self.allocations.iter().find(|(_, allocation)| allocation.relayed == relayed)?;
+        let n = self.owner(relayed)?;
         self.is_reachable(source).then_some(())?;
-        self.inward(*n, now, source)
+        self.inward(n, now, source)
+    }
+
+    fn owner(&self, relayed: SocketAddr) -> Option<usize> {
+        let owns =
+            |allocation: &Allocation| allocation.relayed.iter().any(|(address, _)| *address == relayed);
+        self.allocations.iter().find(|(_, allocation)| owns(allocation)).map(|(n, _)| *n)
     }
 
     fn outward(&self, from: &Allocation, now: Duration, peer: SocketAddr) -> Option<Delivery> {
+        let from = from.relayed_to(now, peer.ip())?;
         if !is_relay(peer.ip()) {
-            return Some(Delivery::Peer(from.relayed, peer));
+            return Some(Delivery::Peer(from, peer));
         }
-        let (n, _) = self.allocations.iter().find(|(_, allocation)| allocation.relayed == peer)?;
-        self.inward(*n, now, from.relayed)
+        self.inward(self.owner(peer)?, now, from)
     }
 
     /// Nothing reaches a client but from an address that it permits.

@@ -9,7 +9,7 @@ pub(crate) mod rfc8489;
 mod server;
 
 pub(crate) use client::{Client, channel_data};
-pub(crate) use request::Request;
+pub(crate) use request::{ATTR_ADDITIONAL_ADDRESS_FAMILY, Request};
 pub(crate) use response::Response;
 pub(crate) use server::{Bind, REALM, SECRETS, Seen, Server};
 

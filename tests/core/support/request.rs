@@ -15,6 +15,9 @@ use stun::message::{
 };
 use stun::xoraddr::XorMappedAddress;
 
+/// RFC 8656 section 18.11; the `stun` crate lacks it.
+pub(crate) const ATTR_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
+
 /// A request or an indication, before it is signed and sent.
 #[derive(Clone)]
 pub(crate) struct Request {
@@ -48,6 +51,11 @@ impl Request {
 
     pub(crate) fn allocate_v6() -> Self {
         Self::allocate().with(ATTR_REQUESTED_ADDRESS_FAMILY, &[2, 0, 0, 0])
+    }
+
+    /// For a relayed transport address of each family.
+    pub(crate) fn allocate_dual() -> Self {
+        Self::allocate().with(ATTR_ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0])
     }
 
     pub(crate) fn refresh(lifetime: u32) -> Self {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use stun::addr::MappedAddress;
 use stun::attributes::{
     ATTR_DATA, ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_LIFETIME, ATTR_NONCE, ATTR_XOR_PEER_ADDRESS,
     ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
@@ -10,6 +11,9 @@ use stun::fingerprint::FINGERPRINT;
 use stun::integrity::MessageIntegrity;
 use stun::message::{CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, Message, MessageType};
 use stun::xoraddr::XorMappedAddress;
+
+/// RFC 8656 section 18.12; the `stun` crate lacks it.
+const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
 
 /// A message from the server.
 #[derive(Clone, Debug)]
@@ -75,8 +79,38 @@ impl Response {
         self.address(ATTR_XORMAPPED_ADDRESS)
     }
 
+    /// An address as MAPPED-ADDRESS spells it.
+    pub(crate) fn plain_address(&self, kind: AttrType) -> SocketAddr {
+        let mut address = MappedAddress::default();
+        address.get_from_as(&self.message, kind).unwrap();
+        SocketAddr::new(address.ip, address.port)
+    }
+
     pub(crate) fn relayed(&self) -> SocketAddr {
         self.address(ATTR_XOR_RELAYED_ADDRESS)
+    }
+
+    /// Every XOR-RELAYED-ADDRESS.
+    pub(crate) fn all_relayed(&self) -> Vec<SocketAddr> {
+        let mut of_one = self.clone();
+        let attributes = std::mem::take(&mut of_one.message.attributes.0).into_iter();
+        let relayed = attributes.filter(|attribute| attribute.typ == ATTR_XOR_RELAYED_ADDRESS);
+        relayed
+            .map(|attribute| {
+                of_one.message.attributes.0 = vec![attribute];
+                of_one.relayed()
+            })
+            .collect()
+    }
+
+    /// ADDRESS-ERROR-CODE: the family by its number, and the error code.
+    pub(crate) fn address_error(&self) -> Option<(u8, u16)> {
+        let value =
+            self.kinds().contains(&ATTR_ADDRESS_ERROR_CODE).then(|| self.get(ATTR_ADDRESS_ERROR_CODE))?;
+        match value[..] {
+            [family, 0, hundreds, rest] => Some((family, u16::from(hundreds) * 100 + u16::from(rest))),
+            _ => panic!("ADDRESS-ERROR-CODE with a reason phrase"),
+        }
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {

@@ -1,17 +1,17 @@
 //! The shards of one server, driven as the data plane drives them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use byway::clock::Now;
 use byway::credentials::Secrets;
 use byway::relay::{
-    Action, AllocationId, Answer, BindError, Effect, FiveTuple, Gate, Reason, Relay, RelayAddress, Settings,
-    Shared,
+    Action, AllocationId, Answer, BindError, Discovery, Effect, FiveTuple, Gate, Link, Reason, Relay,
+    RelayAddress, RelayId, Settings, Shared,
 };
-use byway::wire::{ChannelNumber, HEADROOM, Icmp, Reply, Span, TAILROOM};
+use byway::wire::{AddressFamily, ChannelNumber, HEADROOM, Icmp, Reply, Span, TAILROOM};
 
 use super::{at, seconds};
 
@@ -49,12 +49,15 @@ pub(crate) enum Bind {
 pub(crate) struct Server {
     pub(crate) now: Now,
     shards: Vec<Relay>,
-    /// Relay sockets by allocation, each at its last address.
-    sockets: BTreeMap<(usize, AllocationId), SocketAddr>,
-    channels: BTreeSet<(usize, AllocationId, ChannelNumber)>,
+    /// Relay sockets, each at its last address.
+    sockets: BTreeMap<(usize, RelayId), SocketAddr>,
+    /// Announced channels, by what they are announced under, and the relay sockets that carry them.
+    channels: BTreeMap<(usize, AllocationId, ChannelNumber), RelayId>,
     /// How the next binds go; they work once this has run out.
     pub(crate) binds: VecDeque<Bind>,
-    hanging: VecDeque<(usize, AllocationId)>,
+    hanging: VecDeque<(usize, RelayId)>,
+    /// The listener that the last reply left from, and its address.
+    pub(crate) replied_from: Option<(IpAddr, Link)>,
     /// Every address a bind was asked for.
     pub(crate) tried: Vec<SocketAddr>,
 }
@@ -90,6 +93,7 @@ impl Server {
             bandwidth_per_allocation: 0,
             allocations: 1000,
             unauthenticated_per_second: 0,
+            discovery: Discovery::default(),
         };
         change(&mut settings);
         let shared = Shared::new(settings, &[1; 32]);
@@ -97,9 +101,10 @@ impl Server {
             now: Now { mono: seconds(1000), unix: 1_763_640_000 },
             shards: (0..shards).map(|n| Relay::new(Arc::clone(&shared), &[n; 32])).collect(),
             sockets: BTreeMap::new(),
-            channels: BTreeSet::new(),
+            channels: BTreeMap::new(),
             binds: VecDeque::new(),
             hanging: VecDeque::new(),
+            replied_from: None,
             tried: Vec::new(),
         }
     }
@@ -140,6 +145,9 @@ impl Server {
     pub(crate) fn client_datagram(&mut self, shard: usize, five_tuple: FiveTuple, datagram: &[u8]) -> Seen {
         let mut reply = Reply::new();
         let action = self.shards[shard].client_datagram(self.now, five_tuple, datagram, &mut reply);
+        if let Action::Reply { five_tuple, .. } = action {
+            self.replied_from = Some((five_tuple.server, five_tuple.link));
+        }
         match (action, self.drain(shard)) {
             (Action::Wait, Some(answered)) => answered,
             (Action::Wait, None) => Seen::Waiting,
@@ -150,8 +158,8 @@ impl Server {
 
     /// A datagram arrives at the relay socket that is bound at `relay`.
     pub(crate) fn peer_datagram(&mut self, relay: SocketAddr, source: SocketAddr, payload: &[u8]) -> Seen {
-        let (shard, id) = self.socket_at(relay).expect("no relay socket is bound there");
-        let action = self.shards[shard].peer_datagram(self.now, id, source, payload.len());
+        let (shard, relay) = self.socket_at(relay).expect("no relay socket is bound there");
+        let action = self.shards[shard].peer_datagram(self.now, relay, source, payload.len());
         assert_eq!(self.drain(shard), None);
         self.see(shard, action, &Reply::new(), payload)
     }
@@ -167,18 +175,18 @@ impl Server {
 
     /// Answers the oldest bind that hangs.
     pub(crate) fn answer_bind(&mut self, bound: Result<(), BindError>) -> Seen {
-        let (shard, id) = self.hanging.pop_front().expect("no bind hangs");
-        self.relay_bound(shard, id, bound)
+        let (shard, relay) = self.hanging.pop_front().expect("no bind hangs");
+        let seen = self.relay_bound(shard, relay, bound);
+        match (seen, self.drain(shard)) {
+            (Seen::Waiting, Some(answered)) => answered,
+            (seen, _) => seen,
+        }
     }
 
-    fn relay_bound(&mut self, shard: usize, id: AllocationId, bound: Result<(), BindError>) -> Seen {
+    fn relay_bound(&mut self, shard: usize, relay: RelayId, bound: Result<(), BindError>) -> Seen {
         let mut reply = Reply::new();
-        let action = self.shards[shard].relay_bound(self.now, id, bound, &mut reply);
-        match (action, self.drain(shard)) {
-            (Action::Wait, Some(answered)) => answered,
-            (Action::Wait, None) => Seen::Waiting,
-            (action, _) => self.see(shard, action, &reply, &[]),
-        }
+        let action = self.shards[shard].relay_bound(self.now, relay, bound, &mut reply);
+        self.see(shard, action, &reply, &[])
     }
 
     /// Living allocations of all shards, expired or not.
@@ -196,7 +204,7 @@ impl Server {
         self.channels.len()
     }
 
-    fn socket_at(&self, relay: SocketAddr) -> Option<(usize, AllocationId)> {
+    fn socket_at(&self, relay: SocketAddr) -> Option<(usize, RelayId)> {
         self.sockets.iter().find(|(_, address)| **address == relay).map(|(owner, _)| *owner)
     }
 
@@ -205,34 +213,39 @@ impl Server {
         let mut answered = None;
         while let Some(effect) = self.shards[shard].next_effect() {
             match effect {
-                Effect::BindRelay { allocation, address } => {
+                Effect::BindRelay { relay, address } => {
+                    assert_eq!(AddressFamily::of(address.ip()), relay.family);
                     self.tried.push(address);
-                    self.sockets.insert((shard, allocation), address);
+                    self.sockets.insert((shard, relay), address);
                     let others = self.sockets.values().filter(|other| **other == address).count();
                     assert_eq!(others, 1, "{address} belongs to one allocation");
-                    match self.binds.pop_front().unwrap_or(Bind::Works) {
-                        Bind::Works => answered = Some(self.relay_bound(shard, allocation, Ok(()))),
-                        Bind::Fails(error) => {
-                            answered = Some(self.relay_bound(shard, allocation, Err(error)))
+                    let bound = match self.binds.pop_front().unwrap_or(Bind::Works) {
+                        Bind::Works => Ok(()),
+                        Bind::Fails(error) => Err(error),
+                        Bind::Hangs => {
+                            self.hanging.push_back((shard, relay));
+                            continue;
                         }
-                        Bind::Hangs => self.hanging.push_back((shard, allocation)),
-                    }
+                    };
+                    let seen = self.relay_bound(shard, relay, bound);
+                    assert_eq!(answered, None, "an Allocate request is answered once");
+                    answered = Some(seen).filter(|seen| *seen != Seen::Waiting);
                 }
-                Effect::CloseRelay { allocation } => {
-                    assert!(self.sockets.remove(&(shard, allocation)).is_some(), "closed what was not open");
-                    let left =
-                        self.channels.iter().any(|channel| (channel.0, channel.1) == (shard, allocation));
+                Effect::CloseRelay { relay } => {
+                    assert!(self.sockets.remove(&(shard, relay)).is_some(), "closed what was not open");
+                    let mut carried = self.channels.iter().map(|(channel, relay)| (channel.0, *relay));
+                    let left = carried.any(|carried| carried == (shard, relay));
                     assert!(!left, "channels are unbound before their relay socket closes");
                 }
-                Effect::ChannelBound { allocation, number, .. } => {
-                    assert!(
-                        self.sockets.contains_key(&(shard, allocation)),
-                        "a channel needs a relay socket"
-                    );
-                    assert!(self.channels.insert((shard, allocation, number)), "bound twice");
+                Effect::ChannelBound { allocation, number, peer } => {
+                    let relay = RelayId { allocation, family: AddressFamily::of(peer.address().ip()) };
+                    assert!(self.sockets.contains_key(&(shard, relay)), "a channel needs a relay socket");
+                    let before = self.channels.insert((shard, allocation, number), relay);
+                    assert_eq!(before, None, "bound twice");
                 }
                 Effect::ChannelUnbound { allocation, number } => {
-                    assert!(self.channels.remove(&(shard, allocation, number)), "unbound what was not bound");
+                    let bound = self.channels.remove(&(shard, allocation, number));
+                    assert!(bound.is_some(), "unbound what was not bound");
                 }
             }
         }
@@ -244,8 +257,8 @@ impl Server {
             Action::Reply { five_tuple, answer } => {
                 Seen::Reply(five_tuple.client, answer, reply.as_bytes().to_vec())
             }
-            Action::ToPeer { allocation, peer, payload, dont_fragment } => {
-                let (from, peer) = (self.sockets[&(shard, allocation)], peer.address());
+            Action::ToPeer { relay, peer, payload, dont_fragment } => {
+                let (from, peer) = (self.sockets[&(shard, relay)], peer.address());
                 let payload = datagram[payload.range()].to_vec();
                 if dont_fragment {
                     Seen::ToPeerWhole { from, peer, payload }

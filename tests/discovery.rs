@@ -1,0 +1,90 @@
+//! NAT behaviour discovery (RFC 5780) by the real binary: two addresses of this machine, and a second port that comes by
+//! itself. What clients make of it behind real NATs is `tests/nat.rs`.
+
+mod support;
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+use std::time::Duration;
+
+use support::{CONFIG, Server, stun};
+
+/// `listen.udp` with one port at two addresses.
+fn config(port: u16) -> String {
+    CONFIG.replace(
+        r#"udp = ["127.0.0.1:0", "[::1]:0"]"#,
+        &format!(r#"udp = ["127.0.0.1:{port}", "127.0.0.2:{port}"]"#),
+    )
+}
+
+/// A port that is free at both addresses, and the next higher one, too. From below what the kernel hands out, and never
+/// the same again, so that no other test has it a moment later.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 6000).expect("it is below 6000");
+    loop {
+        let port = 20_000 + (start + NEXT.fetch_add(1, Relaxed)) % 6000 * 2;
+        let all = ["127.0.0.1", "127.0.0.2"].map(|ip| [(ip, port), (ip, port + 1)]);
+        if all.as_flattened().iter().all(|address| UdpSocket::bind(address).is_ok()) {
+            return port;
+        }
+    }
+}
+
+#[test]
+fn a_client_hears_from_the_listener_that_it_asks_to_answer() {
+    let port = free_port();
+    let server = Server::start_with(&config(port), |_| {});
+    let [a, b, other_a, other_b] = server.bound.udp[..] else { panic!("{:?}", server.bound) };
+    assert_eq!([a.port(), b.port(), other_a.port(), other_b.port()], [port, port, port + 1, port + 1]);
+    for (asked, flags, from) in [
+        (a, 0, a),
+        (a, 4, b),
+        (a, 2, other_a),
+        (a, 6, other_b),
+        (other_b, 6, a),
+        (b, 2, other_b),
+        (other_a, 4, other_b),
+    ] {
+        assert_eq!(answered_from(asked, flags), from, "{asked} with flags {flags}");
+    }
+    assert!(server.log().contains("NAT behaviour discovery"), "{}", server.log());
+}
+
+/// A port that nobody has asked for by name does not keep a server from starting.
+#[test]
+fn where_the_next_port_is_taken_there_is_none() {
+    let port = free_port();
+    let _other = UdpSocket::bind(("127.0.0.2", port + 1)).expect("it was free");
+    let server = Server::start_with(&config(port), |_| {});
+    assert_eq!(server.bound.udp.len(), 2);
+    assert!(server.log().contains("no NAT behaviour discovery"), "{}", server.log());
+    server.bound.udp.iter().for_each(|listener| drop(stun::binding(*listener)));
+}
+
+/// Behind a 1:1 NAT the addresses in a response would lead nowhere.
+#[test]
+fn with_public_addresses_there_is_none() {
+    let config = config(free_port()).replace("shards = 2", "shards = 2\npublic_addresses = [\"127.0.0.9\"]");
+    let server = Server::start_with(&config, |_| {});
+    assert_eq!(server.bound.udp.len(), 2);
+    assert!(!server.log().contains("NAT behaviour discovery"), "{}", server.log());
+}
+
+/// Sends a Binding request with CHANGE-REQUEST, written out by hand; where its answer comes from.
+fn answered_from(server: SocketAddr, flags: u8) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a read timeout is set");
+    let mut request = vec![0, 1, 0, 8, 0x21, 0x12, 0xA4, 0x42];
+    request.extend(*b"byway-test-2");
+    request.extend([0, 3, 0, 4, 0, 0, 0, flags]);
+    let mut answer = [0; 128];
+    let (length, from) = (0..7)
+        .find_map(|_| {
+            socket.send_to(&request, server).ok()?;
+            socket.recv_from(&mut answer).ok()
+        })
+        .unwrap_or_else(|| panic!("{server} does not answer"));
+    assert_eq!(answer[..2], [1, 1], "a Binding success response of {length} bytes");
+    from
+}
