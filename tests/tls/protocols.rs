@@ -48,7 +48,7 @@ fn threat_28_a_foreign_alpn_is_refused_by_its_alert() {
         let alert = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
         assert_eq!(refused.get_ref().and_then(|error| error.downcast_ref()), Some(&alert), "{foreign}");
     }
-    assert_eq!(server.metric(r#"byway_tls_connections_total{outcome="no_protocol"}"#), 4);
+    server.until(r#"byway_tls_connections_total{outcome="no_protocol"}"#, 4);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn threat_28_tls_1_1_is_refused() {
         // RFC 5246 section 7.2: an alert record of two bytes, fatal, protocol_version.
         assert_eq!((said[0], &said[3..]), (21, &[0, 2, 2, 70][..]), "{said:?}");
     }
-    assert_eq!(server.metric(r#"byway_tls_connections_total{outcome="incompatible"}"#), 2);
+    server.until(r#"byway_tls_connections_total{outcome="incompatible"}"#, 2);
 }
 
 /// The greeting of a client that knows TLS 1.`minor - 1` at most (RFC 4346 section 7.4.1.2), with the extensions of its
