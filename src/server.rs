@@ -15,12 +15,13 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::credentials::Secrets;
 use crate::dataplane::DataPlane;
+use crate::external::External;
 use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
 use crate::http::serve::{self, Pages, serve};
 use crate::http::{Site, admin_router, public_router};
-use crate::ice::IceServers;
-use crate::interfaces;
+use crate::ice::{Endpoints, IceServers};
+use crate::interfaces::{self, Interfaces};
 use crate::metrics::{
     ConnectionCounters, HttpCounters, Metrics, ShardCounters, SignalingCounters, TlsCounters,
 };
@@ -63,6 +64,9 @@ pub enum Error {
     /// There is no certificate to serve with.
     #[error(transparent)]
     Certificate(#[from] tls::Unusable),
+    /// Neither family has an address that clients could be told, or not yet.
+    #[error("{}\n  remedy: name this machine's address in relay.addresses (`ip address` lists them)", .0.join("\n"))]
+    NoRelayAddress(Vec<String>),
     /// The machine refuses what every server needs.
     #[error("cannot {what}: {error}")]
     System {
@@ -102,17 +106,25 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     }
     let renewal = config.tls.take().map(Renewal::begin).transpose()?;
     let sockets = Sockets::bind(&config)?;
+    let interfaces = Interfaces::read().map_err(system("list the addresses of the interfaces"))?;
+    let external = External::find(&config.relay, &interfaces.lasting, &interfaces::sources());
+    if external.addresses.is_empty() {
+        return Err(Error::NoRelayAddress(external.remarks()));
+    }
+    for remark in external.remarks() {
+        tracing::warn!("{remark}");
+    }
     let files = Files::shared_out(&sockets);
-    let relay_ports = config.relay.ports.len().saturating_mul(config.relay.addresses.len());
+    let relay_ports = config.relay.ports.len().saturating_mul(external.addresses.len());
     if (files.relays as usize) < relay_ports.min(config.quota.allocations as usize) {
         tracing::info!("file descriptors for {} allocations at most; `ulimit -n` raises that", files.relays);
     }
     config.quota.allocations = config.quota.allocations.min(files.relays);
     let secrets = secrets(&config)?;
-    let relays = relays(&config, &sockets, secrets.clone())?;
+    let relays = relays(&config, &sockets, &external.addresses, interfaces.addresses, secrets.clone())?;
     let (relays, shards): (Vec<Relay>, Vec<Arc<ShardCounters>>) =
         relays.into_iter().map(|relay| (relay, Arc::<ShardCounters>::default())).unzip();
-    let listening = sockets.describe(&config, shards.len());
+    let listening = sockets.describe(&config.relay.ports, &external.addresses, shards.len());
     let discovery: Vec<SocketAddr> = sockets.discovery.addresses().collect();
     let link = match (&renewal, sockets.tls.addresses.first()) {
         (Some(renewal), Some(listener)) => Some(secure_link(&renewal.identity(), *listener)),
@@ -127,11 +139,19 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let http_counters = Arc::<HttpCounters>::default();
     let tls_counters = Arc::<TlsCounters>::default();
     let random = Arc::new(Random::new(&seed()?, "names"));
+    let endpoints = Endpoints {
+        // A page needs none of the listeners that stand by for NAT behaviour discovery alone.
+        udp: sockets.turn_addresses.udp.iter().copied().take(config.listen.udp.len()).collect(),
+        tcp: sockets.turn_addresses.tcp.clone(),
+        tls: sockets.tls.addresses.clone(),
+        public: config.relay.public_addresses.clone(),
+        names: renewal.as_ref().map_or_else(Vec::new, |renewal| {
+            renewal.identity().certificate().names().iter().map(Name::to_string).collect()
+        }),
+    };
     let ice = Arc::new(IceServers::new(
         config.ice.urls.clone(),
-        // A page needs none of the listeners that stand by for NAT behaviour discovery alone.
-        sockets.turn_addresses.udp.iter().copied().take(config.listen.udp.len()).collect(),
-        config.relay.public_addresses.clone(),
+        endpoints,
         secrets,
         config.credentials.ttl,
         config.ice.transport_policy,
@@ -238,17 +258,20 @@ fn secrets(config: &Config) -> Result<Secrets, Error> {
 }
 
 /// A relay for each shard, with what they share.
-fn relays(config: &Config, sockets: &Sockets, secrets: Secrets) -> Result<Vec<Relay>, Error> {
-    let public_of = |bind: IpAddr| {
-        let same_family = |public: &&IpAddr| public.is_ipv4() == bind.is_ipv4();
-        config.relay.public_addresses.iter().find(same_family).copied().unwrap_or(bind)
-    };
-    let mut addresses = Vec::new();
-    for &bind in &config.relay.addresses {
+fn relays(
+    config: &Config,
+    sockets: &Sockets,
+    addresses: &[RelayAddress],
+    interfaces: Vec<IpAddr>,
+    secrets: Secrets,
+) -> Result<Vec<Relay>, Error> {
+    for &RelayAddress { bind, .. } in addresses {
         std::net::UdpSocket::bind((bind, 0)).map_err(|error| Error::RelayAddress { address: bind, error })?;
-        addresses.push(RelayAddress { bind, public: public_of(bind) });
     }
-    let interfaces = interfaces::addresses().map_err(system("list the addresses of the interfaces"))?;
+    let public_of = |ip: IpAddr| {
+        let same_family = |address: &&RelayAddress| address.public.is_ipv4() == ip.is_ipv4();
+        addresses.iter().find(same_family).map_or(ip, |address| address.public)
+    };
     // Behind a 1:1 NAT a listener can also be reached under the public address of its family.
     let as_public = |listener: SocketAddr| SocketAddr::new(public_of(listener.ip()), listener.port());
     let listeners: Vec<SocketAddr> =
@@ -262,7 +285,7 @@ fn relays(config: &Config, sockets: &Sockets, secrets: Secrets) -> Result<Vec<Re
     let settings = relay::Settings {
         realm: config.realm.clone(),
         secrets,
-        addresses,
+        addresses: addresses.to_vec(),
         ports: config.relay.ports.clone(),
         port_rest: config.relay.port_rest,
         gate,

@@ -70,7 +70,8 @@ pub enum Error {
     },
     /// `probe` was given nothing to probe.
     #[error(
-        "{file}: no UDP listener with a fixed port to probe\n  remedy: name a URL: byway probe turn:HOST:PORT"
+        "{file}: no listener of STUN and TURN with a fixed port to probe\n  \
+         remedy: name a URL: byway probe turn:HOST:PORT"
     )]
     NothingToProbe {
         /// What the configuration is called.
@@ -87,7 +88,11 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Server(server::Error::ShardEnded(_) | server::Error::System { .. }) => 1,
+            Self::Server(
+                server::Error::ShardEnded(_)
+                | server::Error::NoRelayAddress(_)
+                | server::Error::System { .. },
+            ) => 1,
             _ => 2,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::thread::available_parallelism;
 
 use tokio::net::TcpListener;
@@ -9,7 +10,7 @@ use tokio::net::TcpListener;
 use super::{Error, system};
 use crate::config::Config;
 use crate::dataplane::{Addresses, BindFailed, Listeners, bind_listeners};
-use crate::relay::Discovery;
+use crate::relay::{Discovery, RelayAddress};
 
 /// Everything that is bound before anything is served.
 pub(super) struct Sockets {
@@ -50,8 +51,19 @@ impl Sockets {
     }
 
     /// The one line that names every address.
-    pub(super) fn describe(&self, config: &Config, shards: usize) -> String {
-        let ports = &config.relay.ports;
+    pub(super) fn describe(
+        &self,
+        ports: &RangeInclusive<u16>,
+        relays: &[RelayAddress],
+        shards: usize,
+    ) -> String {
+        let relays: Vec<String> = relays
+            .iter()
+            .map(|RelayAddress { bind, public }| match bind == public {
+                true => bind.to_string(),
+                false => format!("{bind}->{public}"),
+            })
+            .collect();
         format!(
             "listening udp={} tcp={} tls={} http={} admin={} relay={} ports={}-{} shards={shards}",
             list(&self.turn_addresses.udp),
@@ -59,7 +71,7 @@ impl Sockets {
             list(&self.tls.addresses),
             list(&self.http.addresses),
             list(&self.admin.addresses),
-            list(&config.relay.addresses),
+            list(&relays),
             ports.start(),
             ports.end(),
         )

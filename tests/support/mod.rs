@@ -84,9 +84,7 @@ impl Server {
     /// Starts a server in a network namespace.
     pub(crate) fn start_in(namespace: &str, config: &str) -> Self {
         let configuration = Configuration::new(config);
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", namespace, BINARY, "--config"]).arg(configuration.path());
-        clean(&mut command);
+        let command = configuration.command_in(namespace);
         Self::spawn(configuration, command)
     }
 
@@ -123,6 +121,11 @@ impl Server {
     /// A command of the same binary under the same configuration.
     pub(crate) fn command(&self) -> Command {
         self.configuration.command()
+    }
+
+    /// The same in a network namespace.
+    pub(crate) fn command_in(&self, namespace: &str) -> Command {
+        self.configuration.command_in(namespace)
     }
 
     /// A username and its password, as `byway credential` issues them.
@@ -224,8 +227,10 @@ impl Bound {
         let (_, lists) = line.split_once("listening ")?;
         let mut bound = Self::default();
         for (listener, addresses) in lists.split_whitespace().filter_map(|list| list.split_once('=')) {
-            let addresses =
-                || addresses.split(',').map(|address| address.parse().ok()).collect::<Option<_>>();
+            let addresses = || match addresses {
+                "-" => Some(Vec::new()),
+                _ => addresses.split(',').map(|address| address.parse().ok()).collect(),
+            };
             match listener {
                 "udp" => bound.udp = addresses()?,
                 "tcp" => bound.tcp = addresses()?,
@@ -284,6 +289,14 @@ impl Configuration {
         command
     }
 
+    /// The same in a network namespace.
+    pub(crate) fn command_in(&self, namespace: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace, BINARY, "--config"]).arg(self.path());
+        clean(&mut command);
+        command
+    }
+
     /// What `byway --config` with this file and more arguments says, and how it ends.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command().args(arguments).output().expect("the binary starts")
@@ -320,12 +333,15 @@ fn follow(stderr: ChildStderr, log: Arc<Mutex<String>>) -> mpsc::Receiver<Bound>
     let (tell, listening) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            if let Some(bound) = Bound::parse(&line) {
-                let _ = tell.send(bound);
-            }
+            let bound = Bound::parse(&line);
             let mut log = log.lock().expect("no reader panicked");
             log.push_str(&line);
             log.push('\n');
+            drop(log);
+            // Whoever is told finds the line in the log.
+            if let Some(bound) = bound {
+                let _ = tell.send(bound);
+            }
         }
     });
     listening
