@@ -23,7 +23,7 @@ fn the_page_and_the_signaling_are_served_within_tls() {
     let mut ann = websocket(connect(&config, server.bound.tls()).unwrap());
     assert_eq!(say(&mut ann, r#"{"type":"join","room":"oak"}"#)["type"], "joined");
     assert_eq!(say(&mut ann, r#"{"type":"ping"}"#)["type"], "pong");
-    assert!(server.log().contains(&format!("open https://localhost:{}/", server.bound.tls().port())));
+    server.logged(&format!("open https://localhost:{}/", server.bound.tls().port()));
 }
 
 /// Within TLS we know the scheme of our own pages, which behind a proxy we do not.

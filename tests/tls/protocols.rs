@@ -12,9 +12,12 @@ use crate::client::{binding, connect, get, is_resumed, of_version, tcp, trusting
 fn threat_28_alpn_decides_where_it_is_offered() {
     let (server, pair, _folder) = server();
     let port = server.bound.tls();
-    let mut turn = connect(&trusting(&pair, &["stun.turn"]), port).unwrap();
-    assert_eq!(turn.conn.alpn_protocol(), Some(&b"stun.turn"[..]));
-    binding(&mut turn);
+    // The second is what coturn's clients offer.
+    for offer in [&["stun.turn"][..], &["http/1.1", "stun.turn", "stun.nat-discovery"]] {
+        let mut turn = connect(&trusting(&pair, offer), port).unwrap();
+        assert_eq!(turn.conn.alpn_protocol(), Some(&b"stun.turn"[..]));
+        binding(&mut turn);
+    }
     let mut http = connect(&trusting(&pair, &["http/1.1"]), port).unwrap();
     assert_eq!(http.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
     get(&mut http, "/ice").expect_ok();
