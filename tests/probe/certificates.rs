@@ -139,18 +139,18 @@ async fn a_configuration_s_own_listeners_are_probed_over_udp_tcp_and_tls() {
     let certificate = parameters.signed_by(&key, &authority.issuer).unwrap();
     std::fs::write(authority.file("cert.pem"), certificate.pem()).unwrap();
     std::fs::write(authority.file("key.pem"), key.serialize_pem()).unwrap();
-    let config = |udp: &str, tcp: &str, tls: &str| {
+    let config = |[udp, tcp, tls]: [SocketAddr; 3], http: &str| {
         format!(
-            "listen.udp = [\"{udp}\"]\nlisten.tcp = [\"{tcp}\"]\nlisten.tls = [\"{tls}\"]\nlisten.http = []\n\
-             listen.admin = []\ntls.cert = {:?}\ntls.key = {:?}\nrelay.addresses = [\"127.0.0.1\"]\n",
+            "listen.udp = [\"{udp}\"]\nlisten.tcp = [\"{tcp}\"]\nlisten.tls = [\"{tls}\"]\nlisten.http = [{http}]\n\
+             listen.admin = [\"127.0.0.1:0\"]\ntls.cert = {:?}\ntls.key = {:?}\n",
             authority.file("cert.pem"),
             authority.file("key.pem")
         )
     };
-    let any = "127.0.0.1:0";
-    let server = Server::start_with(&config(any, any, any), |_| {});
+    let free = SocketAddr::new(LOOPBACK, 0);
+    let server = Server::start_with(&config([free; 3], "\"127.0.0.1:0\""), |_| {});
     let [udp, tcp, tls] = [&server.bound.udp, &server.bound.tcp, &server.bound.tls].map(|bound| bound[0]);
-    let config = Configuration::new(&config(&udp.to_string(), &tcp.to_string(), &tls.to_string()));
+    let config = Configuration::new(&config([udp, tcp, tls], ""));
 
     let output = probe(&config, &["--json", "--ca", &authority.ca()]).await;
     let found = rows(&output);
