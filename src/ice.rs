@@ -2,7 +2,9 @@
 //!
 //! Pure: `/ice`, `/turn` and the signaling all ask [`IceServers`], so that they cannot disagree.
 
-use std::net::{IpAddr, SocketAddr};
+mod endpoints;
+mod host;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,6 +12,9 @@ use serde::Serialize;
 use crate::clock::Now;
 use crate::config::TransportPolicy;
 use crate::credentials::{Credential, MAX_TTL, Secrets};
+
+pub use endpoints::Endpoints;
+pub use host::Host;
 
 /// An `RTCConfiguration` that goes into `new RTCPeerConnection(...)` as it is, plus its lifetime.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,44 +56,6 @@ pub struct TurnCredential {
     pub uris: Vec<String>,
 }
 
-/// The name or address under which a client reached us: the host part of an HTTP `Host` header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Host {
-    /// A DNS name.
-    Name(String),
-    /// An IP literal.
-    Ip(IpAddr),
-}
-
-impl Host {
-    /// Takes the host out of `host`, `host:port`, `[v6]` or `[v6]:port`. What a client writes here comes back to it
-    /// inside URLs, so anything but letters, digits, `-`, `_` and `.` makes no name.
-    #[must_use]
-    pub fn parse(authority: &str) -> Option<Self> {
-        let (host, rest) = match authority.strip_prefix('[') {
-            Some(bracketed) => {
-                let (literal, rest) = bracketed.split_once(']')?;
-                (Self::Ip(IpAddr::V6(literal.parse().ok()?)), rest)
-            }
-            None => {
-                let end = authority.find(':').unwrap_or(authority.len());
-                let (name, rest) = authority.split_at(end);
-                (name.parse().map_or_else(|_| Self::name(name), |v4| Some(Self::Ip(IpAddr::V4(v4))))?, rest)
-            }
-        };
-        let port_is_plain =
-            rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
-        port_is_plain.then_some(host)
-    }
-
-    fn name(name: &str) -> Option<Self> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        // RFC 1035 section 2.3.4: 255 octets on the wire are at most 253 characters.
-        ((1..=253).contains(&name.len()) && name.bytes().all(plain))
-            .then(|| Self::Name(name.to_ascii_lowercase()))
-    }
-}
-
 /// Makes [`IceConfiguration`]s.
 #[derive(Clone, Debug)]
 pub struct IceServers {
@@ -104,22 +71,21 @@ enum Urls {
     /// `[ice] urls`, as written.
     Configured(Vec<String>),
     /// From the listeners, per request: a wildcard listener is called what the client called it.
-    Derived { udp: Vec<SocketAddr>, public: Vec<IpAddr> },
+    Derived(Endpoints),
 }
 
 impl IceServers {
-    /// `configured` URLs win; without any they are derived from the UDP listeners and public addresses.
+    /// `configured` URLs win; without any they are derived from the endpoints.
     #[must_use]
     pub fn new(
         configured: Vec<String>,
-        udp: Vec<SocketAddr>,
-        public: Vec<IpAddr>,
+        endpoints: Endpoints,
         secrets: Secrets,
         ttl: Duration,
         policy: TransportPolicy,
     ) -> Self {
         let urls =
-            if configured.is_empty() { Urls::Derived { udp, public } } else { Urls::Configured(configured) };
+            if configured.is_empty() { Urls::Derived(endpoints) } else { Urls::Configured(configured) };
         // The credential is clamped to the same bound: what is promised is what is issued.
         Self { urls, secrets, ttl: ttl.min(MAX_TTL), policy }
     }
@@ -159,45 +125,9 @@ impl Urls {
     fn split(&self, host: Option<&Host>) -> (Vec<String>, Vec<String>) {
         match self {
             Self::Configured(urls) => urls.iter().cloned().partition(|url| url.starts_with("stun")),
-            Self::Derived { udp, public } => {
-                let authorities = authorities(udp, public, host);
-                let stun = authorities.iter().map(|authority| format!("stun:{authority}")).collect();
-                let turn =
-                    authorities.iter().map(|authority| format!("turn:{authority}?transport=udp")).collect();
-                (stun, turn)
-            }
+            Self::Derived(endpoints) => endpoints.urls(host),
         }
     }
-}
-
-/// What clients call our UDP listeners: `host:port`, each once, ports always written out.
-///
-/// A loopback listener keeps its address. Any other is called by the public addresses of its family where there are
-/// some (a 1:1 NAT stands before us), else by its own address; a wildcard has none, so it is called what the client
-/// called us, unless that is an address of the other family.
-fn authorities(udp: &[SocketAddr], public: &[IpAddr], host: Option<&Host>) -> Vec<String> {
-    let mut found = Vec::new();
-    for listener in udp {
-        let (ip, port) = (listener.ip(), listener.port());
-        let public: Vec<_> =
-            public.iter().filter(|p| p.is_ipv4() == ip.is_ipv4() && !ip.is_loopback()).collect();
-        if !public.is_empty() {
-            found.extend(public.into_iter().map(|&ip| SocketAddr::new(ip, port).to_string()));
-        } else if !ip.is_unspecified() {
-            found.push(SocketAddr::new(ip, port).to_string());
-        } else {
-            match host {
-                Some(Host::Name(name)) => found.push(format!("{name}:{port}")),
-                Some(&Host::Ip(literal)) if literal.is_ipv4() == ip.is_ipv4() => {
-                    found.push(SocketAddr::new(literal, port).to_string());
-                }
-                _ => {}
-            }
-        }
-    }
-    let mut seen = std::collections::BTreeSet::new();
-    found.retain(|authority| seen.insert(authority.clone()));
-    found
 }
 
 /// Seconds since 1970-01-01 UTC as RFC 3339 section 5.6 writes them, for instance `2023-11-14T22:23:20Z`.
@@ -223,24 +153,21 @@ mod tests {
 
     const NOW: Now = Now { mono: Duration::ZERO, unix: 1_700_000_000 };
 
-    fn servers(urls: &[&str], udp: &[&str], public: &[&str]) -> IceServers {
+    fn servers(urls: &[&str], udp: &[&str]) -> IceServers {
+        let endpoints =
+            Endpoints { udp: udp.iter().map(|a| a.parse().unwrap()).collect(), ..Endpoints::default() };
         IceServers::new(
             urls.iter().map(ToString::to_string).collect(),
-            udp.iter().map(|a| a.parse().unwrap()).collect(),
-            public.iter().map(|a| a.parse().unwrap()).collect(),
+            endpoints,
             Secrets::new(&["north"]).unwrap(),
             Duration::from_secs(600),
             TransportPolicy::All,
         )
     }
 
-    fn uris(udp: &[&str], public: &[&str], host: &str) -> Vec<String> {
-        servers(&[], udp, public).turn(NOW, Host::parse(host).as_ref(), "a").uris
-    }
-
     #[test]
     fn the_loopback_default_in_full() {
-        let ice = servers(&[], &["127.0.0.1:3478", "[::1]:3478"], &[]).issue(NOW, None, "alice");
+        let ice = servers(&[], &["127.0.0.1:3478", "[::1]:3478"]).issue(NOW, None, "alice");
         assert_eq!(
             serde_json::to_value(ice).unwrap(),
             serde_json::json!({
@@ -257,62 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_is_called_what_the_client_called_it() {
-        let both = ["0.0.0.0:3478", "[::]:3478"];
-        assert_eq!(uris(&both, &[], "turn.example.org:8080"), ["turn:turn.example.org:3478?transport=udp"]);
-        assert_eq!(uris(&both, &[], "192.0.2.7"), ["turn:192.0.2.7:3478?transport=udp"]);
-        assert_eq!(uris(&both, &[], "[2001:db8::7]:443"), ["turn:[2001:db8::7]:3478?transport=udp"]);
-        assert_eq!(uris(&both, &[], ""), [""; 0]);
-    }
-
-    #[test]
-    fn public_addresses_win_by_family_but_not_over_loopback() {
-        let udp = ["0.0.0.0:3478", "10.0.0.1:3478", "[::]:3479", "127.0.0.1:3478"];
-        assert_eq!(
-            uris(&udp, &["203.0.113.10"], "example.org"),
-            [
-                "turn:203.0.113.10:3478?transport=udp",
-                "turn:example.org:3479?transport=udp",
-                "turn:127.0.0.1:3478?transport=udp",
-            ]
-        );
-    }
-
-    #[test]
     fn configured_urls_are_sorted_into_their_entries() {
         let urls = ["stun:a:1", "turn:b:2?transport=tcp", "stuns:c:3", "turns:d:4"];
-        let ice = servers(&urls, &["127.0.0.1:3478"], &[]).issue(NOW, None, "a");
+        let ice = servers(&urls, &["127.0.0.1:3478"]).issue(NOW, None, "a");
         assert_eq!(ice.ice_servers[0].urls, ["stun:a:1", "stuns:c:3"]);
         assert_eq!(ice.ice_servers[1].urls, ["turn:b:2?transport=tcp", "turns:d:4"]);
-        assert_eq!(servers(&["stun:a:1"], &[], &[]).issue(NOW, None, "a").ice_servers.len(), 1);
-    }
-
-    #[test]
-    fn a_host_is_a_name_or_a_literal_and_nothing_else() {
-        let name = |n: &str| Some(Host::Name(n.to_owned()));
-        assert_eq!(Host::parse("Example.ORG"), name("example.org"));
-        assert_eq!(Host::parse("localhost:8080"), name("localhost"));
-        assert_eq!(Host::parse("[::1]"), Some(Host::Ip("::1".parse().unwrap())));
-        assert_eq!(Host::parse("127.0.0.1:1"), Some(Host::Ip("127.0.0.1".parse().unwrap())));
-        for bad in [
-            "",
-            ":80",
-            "a b",
-            "a?x",
-            "a/b",
-            "a@b",
-            "\u{e9}",
-            "[::1",
-            "[a]",
-            "[1.2.3.4]",
-            "::1",
-            "a:b",
-            "a:99999",
-            "[::1]x",
-        ] {
-            assert_eq!(Host::parse(bad), None, "{bad:?}");
-        }
-        assert_eq!(Host::parse(&"a".repeat(254)), None);
+        assert_eq!(servers(&["stun:a:1"], &[]).issue(NOW, None, "a").ice_servers.len(), 1);
     }
 
     #[test]
@@ -333,15 +210,8 @@ mod tests {
 
     #[test]
     fn what_is_promised_is_what_is_issued() {
-        let mut long = servers(&[], &["127.0.0.1:1"], &[]);
-        long = IceServers::new(
-            vec![],
-            vec!["127.0.0.1:1".parse().unwrap()],
-            vec![],
-            long.secrets,
-            MAX_TTL * 2,
-            long.policy,
-        );
+        let secrets = Secrets::new(&["north"]).unwrap();
+        let long = IceServers::new(vec![], Endpoints::default(), secrets, MAX_TTL * 2, TransportPolicy::All);
         let turn = long.turn(NOW, None, "a");
         assert_eq!((turn.ttl, turn.username), (604_800, "1700604800:a".to_owned()));
     }

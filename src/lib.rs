@@ -6,7 +6,7 @@
 //!
 //! | ring | rooms | may know |
 //! |---|---|---|
-//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`random`], [`ice`], [`subscriber`], `signaling::{protocol, room, rate}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`random`], [`ice`], [`external`], [`subscriber`], `signaling::{protocol, room, rate}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
 //! | drivers | [`dataplane`], `signaling::{session, outbox}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
@@ -31,6 +31,9 @@
 //!
 //! Behind the TLS port are HTTPS, WSS and TURN. [`tls`] shakes hands on the threads of HTTP, finds out which of them a
 //! client speaks, and gives TURN to a shard, which goes on with what has been decrypted by then.
+//!
+//! The DSCP and ECN of a datagram go with its payload beside the core, which never sees them; what ICMP says of a peer goes
+//! through it, and reaches the client as a Data indication.
 //!
 //! ## How a call begins
 //!
@@ -69,6 +72,7 @@ pub mod config;
 pub mod credentials;
 pub mod dataplane;
 pub mod door;
+pub mod external;
 pub mod http;
 pub mod ice;
 pub mod interfaces;

@@ -150,7 +150,7 @@ fn a_credential_is_what_the_secret_makes_of_the_username() {
 #[test]
 fn a_port_that_the_system_chose_is_in_no_credential() {
     let file = Configuration::new(
-        "listen.udp = [\"127.0.0.1:0\", \"127.0.0.1:3478\"]\ncredentials.secrets = [\"north-north\"]",
+        "listen.udp = [\"127.0.0.1:0\", \"127.0.0.1:3478\"]\nlisten.tcp = [\"127.0.0.1:0\"]\ncredentials.secrets = [\"north-north\"]",
     );
     let output = file.run(&["credential", "--user", "alice"]);
     let json: serde_json::Value = serde_json::from_str(stdout(&output)).expect("JSON");

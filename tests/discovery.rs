@@ -7,7 +7,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
-use support::{CONFIG, Server, stun};
+use support::{CONFIG, Server, http, stun};
 
 /// `listen.udp` with one port at two addresses.
 fn config(port: u16) -> String {
@@ -49,6 +49,10 @@ fn a_client_hears_from_the_listener_that_it_asks_to_answer() {
         assert_eq!(answered_from(asked, flags), from, "{asked} with flags {flags}");
     }
     assert!(server.log().contains("NAT behaviour discovery"), "{}", server.log());
+    // A page is told of the listeners that were asked for, and of none that stands by.
+    let answer = http::get(server.bound.http[0], "/ice").expect_ok();
+    let names = |port: u16| answer.text().contains(&format!("127.0.0.1:{port}"));
+    assert!(names(port) && !names(port + 1), "{}", answer.text());
 }
 
 /// A port that nobody has asked for by name does not keep a server from starting.
@@ -59,7 +63,9 @@ fn where_the_next_port_is_taken_there_is_none() {
     let server = Server::start_with(&config(port), |_| {});
     assert_eq!(server.bound.udp.len(), 2);
     assert!(server.log().contains("no NAT behaviour discovery"), "{}", server.log());
-    server.bound.udp.iter().for_each(|listener| drop(stun::binding(*listener)));
+    for &listener in &server.bound.udp {
+        stun::binding(listener);
+    }
 }
 
 /// Behind a 1:1 NAT the addresses in a response would lead nowhere.
@@ -84,7 +90,7 @@ fn answered_from(server: SocketAddr, flags: u8) -> SocketAddr {
             socket.send_to(&request, server).ok()?;
             socket.recv_from(&mut answer).ok()
         })
-        .unwrap_or_else(|| panic!("{server} does not answer"));
+        .expect("the server answers");
     assert_eq!(answer[..2], [1, 1], "a Binding success response of {length} bytes");
     from
 }

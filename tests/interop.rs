@@ -34,6 +34,15 @@ fn send_and_data_indications_to_a_peer_and_back() {
     through_a_relay_socket(&server);
 }
 
+/// `-g`: DONT-FRAGMENT in the Allocate request and in every Send indication.
+#[test]
+fn indications_with_dont_fragment_to_a_peer_and_back() {
+    let server = Server::start();
+    let peer = Echo::start(Ipv4Addr::LOCALHOST.into());
+    Uclient::of(&server).towards(&peer).args(&["-X", "-s", "-g"]).relays_everything();
+    through_a_relay_socket(&server);
+}
+
 #[test]
 fn channel_data_to_an_ipv6_peer_and_back() {
     let server = Server::start();

@@ -36,7 +36,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/interfaces.rs", &[]),
     ("src/subscriber.rs", &[]),
     ("src/config", &["credentials"]),
-    ("src/ice.rs", &["credentials", "clock::Now", "config::TransportPolicy"]),
+    ("src/external.rs", &["relay::RelayAddress", "relay::is_special_purpose", "config"]),
+    ("src/ice", &["credentials", "clock::Now", "config::TransportPolicy"]),
 ];
 
 /// The pure ring: bytes, values, and a `Now` that is handed in.
@@ -45,7 +46,8 @@ const PURE: &[&str] = &[
     "src/relay/",
     "src/credentials.rs",
     "src/random.rs",
-    "src/ice.rs",
+    "src/ice",
+    "src/external.rs",
     "src/signaling/protocol.rs",
     "src/signaling/room.rs",
     "src/signaling/rate.rs",

@@ -1,12 +1,15 @@
 //! `byway credential`: signs a credential for a TURN client, as a backend with the secret would.
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::credentials::{MAX_TTL, Secrets};
-use crate::ice::{Host, IceServers};
+use crate::external::External;
+use crate::ice::{Endpoints, Host, IceServers};
+use crate::interfaces::{self, Interfaces};
 
 use super::Error;
 
@@ -23,17 +26,25 @@ pub(super) struct Arguments {
 /// Prints the credential as one line of JSON, in the REST draft's shape (draft-uberti-behave-turn-rest-00).
 pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Result<(), Error> {
     let secrets = Secrets::new(&config.credentials.secrets).ok_or(Error::NoSecret { file })?;
+    // The system chose port 0's port when the server started; only its log knows.
+    let known = |listeners: &[SocketAddr]| listeners.iter().copied().filter(|l| l.port() != 0).collect();
+    let endpoints = Endpoints {
+        udp: known(&config.listen.udp),
+        tcp: known(&config.listen.tcp),
+        tls: known(&config.listen.tls),
+        public: config.relay.public_addresses.clone(),
+        names: Vec::new(),
+    };
     let ice = IceServers::new(
         config.ice.urls.clone(),
-        // The system chose port 0's port when the server started; only its log knows.
-        config.listen.udp.iter().copied().filter(|listener| listener.port() != 0).collect(),
-        config.relay.public_addresses.clone(),
+        endpoints,
         secrets,
         arguments.ttl.unwrap_or(config.credentials.ttl),
         config.ice.transport_policy,
     );
-    // A wildcard listener has no address of its own; nobody called us here, but relay sockets are bound to one.
-    let host = config.relay.addresses.iter().find(|address| !address.is_unspecified()).copied().map(Host::Ip);
+    // A wildcard listener has no address of its own and nobody called us here, but relay sockets have one.
+    let relays = External::find(&config.relay, &Interfaces::read()?.lasting, &interfaces::sources());
+    let host = relays.addresses.first().map(|address| Host::Ip(address.public));
     let credential = ice.turn(Clock::start().now(), host.as_ref(), &arguments.user);
     let mut line = serde_json::to_string(&credential).map_err(io::Error::from)?;
     line.push('\n');

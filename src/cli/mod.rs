@@ -89,7 +89,11 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Server(server::Error::ShardEnded(_) | server::Error::System { .. }) => 1,
+            Self::Server(
+                server::Error::ShardEnded(_)
+                | server::Error::NoRelayAddress(_)
+                | server::Error::System { .. },
+            ) => 1,
             _ => 2,
         }
     }

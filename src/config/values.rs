@@ -114,23 +114,11 @@ pub(super) fn public_address(value: &Value<'_>) -> Read<IpAddr> {
     Ok(address)
 }
 
-/// Where relay sockets bind: at least one address, and each fit to be told to clients unless a public address of its
-/// family is told instead.
+/// Where relay sockets bind: at least one address, and one for each public address. A wildcard stands for what the
+/// machine has.
 pub(super) fn relay_addresses(value: &Value<'_>, public: &[IpAddr]) -> Read<Vec<IpAddr>> {
     let same_family = |a: &IpAddr, b: &IpAddr| a.is_ipv4() == b.is_ipv4();
-    let addresses = one_per_family(value, |item| {
-        let address = unicast(item)?;
-        if address.is_unspecified() && !public.iter().any(|public| same_family(public, &address)) {
-            return Err(item.wrong(
-                format!("{address} is nothing that clients can be told"),
-                format!(
-                    "this machine's own {} address, or beside it the public one in `public_addresses`",
-                    family(address)
-                ),
-            ));
-        }
-        Ok(address)
-    })?;
+    let addresses = one_per_family(value, unicast)?;
     if addresses.is_empty() {
         return Err(value.wrong("no address to relay from", "one address of this machine per family"));
     }

@@ -104,6 +104,12 @@ pub(super) enum OwnRelay {
     No,
 }
 
+/// Whether an address is none of the public internet's: private, reserved, or of a form that stands for another.
+#[must_use]
+pub fn is_special_purpose(ip: IpAddr) -> bool {
+    is_never_a_peer(ip) || is_denied_by_default(ip)
+}
+
 /// No address of a host: no configuration opens these.
 fn is_never_a_peer(ip: IpAddr) -> bool {
     match ip {

@@ -38,11 +38,14 @@ export function connectionError(code, { name, connection, iceErrors }) {
     .flatMap(({ urls }) => urls)
     .filter((url) => /^turns?:/.test(url));
   const silent = !/ typ relay/.test(connection.localDescription?.sdp ?? "");
-  const reasons = relays.flatMap((url) => {
+  /** One server has a URL for each transport, and mostly the same to say at all of them. @type {Record<string, string[]>} */
+  const saying = {};
+  for (const url of relays) {
     const refused = iceErrors.find((known) => known.url === url && known.code !== NO_ANSWER);
-    if (refused) return `The relay at ${url} refused ${REFUSED[refused.code] ?? "to serve"} (${refused.code}).`;
-    return silent ? `The relay at ${url} did not answer.` : [];
-  });
+    if (refused) (saying[`refused ${REFUSED[refused.code] ?? "to serve"} (${refused.code})`] ??= []).push(url);
+    else if (silent) (saying["did not answer"] ??= []).push(url);
+  }
+  const reasons = Object.entries(saying).map(([said, urls]) => `The relay at ${urls.join(", ")} ${said}.`);
   // A function: in a name, `$&` is no pattern.
   const sentence = SENTENCES[code].replace("{name}", () => name || "the other person");
   return new BywayError(code, [sentence, ...reasons].join(" "));

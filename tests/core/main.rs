@@ -9,6 +9,7 @@ mod allocate;
 mod allocate_errors;
 mod allocation_expiry;
 mod bandwidth;
+mod behind_nat;
 mod bid_down;
 mod bind_failure;
 mod binding;

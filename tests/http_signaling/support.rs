@@ -16,7 +16,7 @@ use byway::http::admin::{Admin, Health};
 use byway::http::origin::Origins;
 use byway::http::serve::{Limits, Pages, serve};
 use byway::http::{Site, admin_router, public_router};
-use byway::ice::IceServers;
+use byway::ice::{Endpoints, IceServers};
 use byway::metrics::Metrics;
 use byway::random::Random;
 use byway::signaling::Hub;
@@ -95,8 +95,7 @@ impl Server {
         let random = Arc::new(Random::new(&[7; 32], "names"));
         let ice = Arc::new(IceServers::new(
             vec![],
-            vec!["127.0.0.1:3478".parse().unwrap()],
-            vec![],
+            Endpoints { udp: vec!["127.0.0.1:3478".parse().unwrap()], ..Endpoints::default() },
             Secrets::new(&["north"]).unwrap(),
             settings.ttl,
             TransportPolicy::All,

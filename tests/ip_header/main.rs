@@ -5,7 +5,6 @@ mod client;
 mod fragments;
 mod icmp;
 #[path = "../support/mod.rs"]
-#[allow(dead_code, reason = "shared with other tests, which use more of it")]
 mod support;
 mod traffic_class;
 #[path = "../core/support/mod.rs"]

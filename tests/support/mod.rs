@@ -84,9 +84,7 @@ impl Server {
     /// Starts a server in a network namespace.
     pub(crate) fn start_in(namespace: &str, config: &str) -> Self {
         let configuration = Configuration::new(config);
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", namespace, BINARY, "--config"]).arg(configuration.path());
-        clean(&mut command);
+        let command = configuration.command_in(namespace);
         Self::spawn(configuration, command)
     }
 
@@ -114,8 +112,7 @@ impl Server {
 
     /// Sends SIGTERM and waits until the process has ended.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let kill = Command::new("kill").arg(self.child.id().to_string()).status().expect("`kill` starts");
-        assert!(kill.success(), "the process is there to be told");
+        self.signal("TERM");
         let ended = self.listening.recv_timeout(PATIENCE);
         assert_eq!(ended, Err(mpsc::RecvTimeoutError::Disconnected), "still there after {PATIENCE:?}");
         self.child.wait().expect("it is our child")
@@ -124,6 +121,11 @@ impl Server {
     /// A command of the same binary under the same configuration.
     pub(crate) fn command(&self) -> Command {
         self.configuration.command()
+    }
+
+    /// The same in a network namespace.
+    pub(crate) fn command_in(&self, namespace: &str) -> Command {
+        self.configuration.command_in(namespace)
     }
 
     /// A username and its password, as `byway credential` issues them.
@@ -152,6 +154,25 @@ impl Server {
             let waited = clock.now().mono;
             assert!(waited < PATIENCE, "{series} is {} and not {value}", self.metric(series));
         }
+    }
+
+    /// Waits until the log has a line with these words, and yields how many it has.
+    pub(crate) fn logged(&self, words: &str) -> usize {
+        let clock = byway::clock::Clock::start();
+        loop {
+            let log = self.log();
+            match log.lines().filter(|line| line.contains(words)).count() {
+                0 => assert!(clock.now().mono < PATIENCE, "nothing about {words} in:\n{log}"),
+                found => return found,
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Sends a signal, by its name as `kill` knows it.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(kill.expect("`kill` starts").success(), "the process is there to be told");
     }
 
     /// From now on the process may have only so many file descriptors more.
@@ -206,8 +227,10 @@ impl Bound {
         let (_, lists) = line.split_once("listening ")?;
         let mut bound = Self::default();
         for (listener, addresses) in lists.split_whitespace().filter_map(|list| list.split_once('=')) {
-            let addresses =
-                || addresses.split(',').map(|address| address.parse().ok()).collect::<Option<_>>();
+            let addresses = || match addresses {
+                "-" => Some(Vec::new()),
+                _ => addresses.split(',').map(|address| address.parse().ok()).collect(),
+            };
             match listener {
                 "udp" => bound.udp = addresses()?,
                 "tcp" => bound.tcp = addresses()?,
@@ -230,6 +253,11 @@ impl Bound {
     /// The TCP listener of IPv4.
     pub(crate) fn tcp_v4(&self) -> SocketAddr {
         *self.tcp.iter().find(|address| address.is_ipv4()).expect("an IPv4 listener")
+    }
+
+    /// The TLS listener.
+    pub(crate) fn tls(&self) -> SocketAddr {
+        *self.tls.first().expect("a TLS listener")
     }
 
     /// The UDP listener of IPv6.
@@ -258,6 +286,14 @@ impl Configuration {
     pub(crate) fn command(&self) -> Command {
         let mut command = byway();
         command.arg("--config").arg(self.path());
+        command
+    }
+
+    /// The same in a network namespace.
+    pub(crate) fn command_in(&self, namespace: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace, BINARY, "--config"]).arg(self.path());
+        clean(&mut command);
         command
     }
 
@@ -297,12 +333,15 @@ fn follow(stderr: ChildStderr, log: Arc<Mutex<String>>) -> mpsc::Receiver<Bound>
     let (tell, listening) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            if let Some(bound) = Bound::parse(&line) {
-                let _ = tell.send(bound);
-            }
+            let bound = Bound::parse(&line);
             let mut log = log.lock().expect("no reader panicked");
             log.push_str(&line);
             log.push('\n');
+            drop(log);
+            // Whoever is told finds the line in the log.
+            if let Some(bound) = bound {
+                let _ = tell.send(bound);
+            }
         }
     });
     listening

@@ -1,15 +1,13 @@
 //! coturn's client finds out, from behind a NAT of each kind, which kind it is (RFC 5780), in network namespaces.
 //!
-//! `tests/run nat` installs what this needs: coturn's clients, iproute2, nftables; and it takes root. A machine without
-//! fails here rather than passing by. `turnutils_natdiscovery` waits three seconds for each answer that a NAT lets not
-//! through, which is why the kinds are tried side by side.
-
-mod support;
+//! `turnutils_natdiscovery` waits three seconds for each answer that a NAT lets not through, which is why the kinds are tried
+//! side by side.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use support::Server;
+use crate::namespace::{Namespace, run};
+use crate::support::Server;
 
 /// On port 3478 of two addresses; the other port comes by itself.
 const CONFIG: &str = r#"
@@ -29,6 +27,7 @@ secrets = ["a-test-secret"]
 const MASQUERADE: &str = "oifname wan masquerade";
 
 #[test]
+#[ignore = "needs root: tests/run nat"]
 fn full_cone() {
     let nat =
         Nat { source: MASQUERADE, inbound: "iifname wan meta l4proto udp dnat to 192.168.1.2", outbound: "" };
@@ -36,6 +35,7 @@ fn full_cone() {
 }
 
 #[test]
+#[ignore = "needs root: tests/run nat"]
 fn address_restricted_cone() {
     let nat = Nat {
         source: MASQUERADE,
@@ -46,12 +46,14 @@ fn address_restricted_cone() {
 }
 
 #[test]
+#[ignore = "needs root: tests/run nat"]
 fn port_restricted_cone() {
     let nat = Nat { source: MASQUERADE, inbound: "", outbound: "" };
     nat.is_found_to_be("port", "Endpoint Independent Mapping", "Address and Port Dependent Filtering");
 }
 
 #[test]
+#[ignore = "needs root: tests/run nat"]
 fn symmetric() {
     let nat = Nat { source: "oifname wan masquerade fully-random", inbound: "", outbound: "" };
     nat.is_found_to_be("sym", "Address and Port Dependent Mapping", "Address and Port Dependent Filtering");
@@ -70,13 +72,14 @@ struct Nat {
 impl Nat {
     fn is_found_to_be(&self, name: &str, mapping: &str, filtering: &str) {
         let lab = Lab::new(name, self);
-        let server = Server::start_in(&lab.namespace("srv"), CONFIG);
+        let server = Server::start_in(lab.server.name(), CONFIG);
         assert_eq!(server.bound.udp.len(), 4, "two addresses with two ports");
-        let output = Command::new("timeout")
-            .args(["60", "ip", "netns", "exec", &lab.namespace("client")])
-            .args(["turnutils_natdiscovery", "-m", "-f", "203.0.113.10"])
+        let output = lab
+            .client
+            .command("timeout")
+            .args(["60", "turnutils_natdiscovery", "-m", "-f", "203.0.113.10"])
             .output()
-            .expect("`timeout` starts");
+            .expect("`ip` starts");
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         for found in [mapping, filtering] {
             assert!(printed.contains(&format!("NAT with {found}!")), "{found}:\n{printed}");
@@ -84,44 +87,39 @@ impl Nat {
     }
 }
 
-/// A server, a router with a NAT and a client behind it, each in a network namespace that is gone when this is dropped.
+/// A server, a router with a NAT, and a client behind it.
 struct Lab {
-    prefix: String,
+    server: Namespace,
+    router: Namespace,
+    client: Namespace,
 }
 
 impl Lab {
     fn new(name: &str, nat: &Nat) -> Self {
-        let lab = Self { prefix: format!("byway-{}-{name}", std::process::id()) };
-        let [srv, router, client] = ["srv", "router", "client"].map(|name| lab.namespace(name));
-        for namespace in [&srv, &router, &client] {
-            ip(&format!("netns add {namespace}"));
-            ip(&format!("-n {namespace} link set lo up"));
-        }
-        ip(&format!("-n {srv} link add eth0 type veth peer name wan netns {router}"));
-        ip(&format!("-n {client} link add eth0 type veth peer name lan netns {router}"));
+        let [server, router, client] =
+            ["srv", "router", "client"].map(|role| Namespace::new(&format!("{name}-{role}")));
+        server.ip(&format!("link add eth0 type veth peer name wan netns {}", router.name()));
+        client.ip(&format!("link add eth0 type veth peer name lan netns {}", router.name()));
         for (namespace, device, address) in [
-            (&srv, "eth0", "203.0.113.10/24"),
-            (&srv, "eth0", "203.0.113.11/24"),
+            (&server, "eth0", "203.0.113.10/24"),
+            (&server, "eth0", "203.0.113.11/24"),
             (&router, "wan", "203.0.113.21/24"),
             (&router, "lan", "192.168.1.1/24"),
             (&client, "eth0", "192.168.1.2/24"),
         ] {
-            ip(&format!("-n {namespace} address add {address} dev {device}"));
-            ip(&format!("-n {namespace} link set {device} up"));
+            namespace.ip(&format!("address add {address} dev {device}"));
+            namespace.ip(&format!("link set {device} up"));
         }
-        ip(&format!("-n {client} route add default via 192.168.1.1"));
-        run(Command::new("ip").args(["netns", "exec", &router]).args([
-            "sh",
-            "-c",
-            "echo 1 > /proc/sys/net/ipv4/ip_forward",
-        ]));
-        lab.route(&router, nat);
+        client.ip("route add default via 192.168.1.1");
+        run(router.command("sh").args(["-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]));
+        let lab = Self { server, router, client };
+        lab.route(nat);
         lab
     }
 
     /// Makes a NAT of the router. What nobody has asked for and the NAT does not let in is dropped before it is tracked:
     /// it would take the port from the client's own packets.
-    fn route(&self, router: &str, Nat { source, inbound, outbound }: &Nat) {
+    fn route(&self, Nat { source, inbound, outbound }: &Nat) {
         let rules = format!(
             "table ip nat {{
                 set seen {{ type inet_service . ipv4_addr; flags dynamic,timeout; timeout 60s; size 4096; }}
@@ -135,39 +133,11 @@ impl Lab {
                 }}
             }}"
         );
-        let mut nft = Command::new("ip")
-            .args(["netns", "exec", router, "nft", "-f", "-"])
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("`ip` starts");
+        let mut nft =
+            self.router.command("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().expect("`ip` starts");
         let mut input = nft.stdin.take().expect("it is piped");
         input.write_all(rules.as_bytes()).expect("nft reads its rules");
         drop(input);
         assert!(nft.wait().expect("it is our child").success(), "nft takes the rules");
     }
-
-    fn namespace(&self, name: &str) -> String {
-        format!("{}-{name}", self.prefix)
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        for name in ["srv", "router", "client"] {
-            let _ = Command::new("ip").args(["netns", "delete", &self.namespace(name)]).status();
-        }
-    }
-}
-
-fn ip(arguments: &str) {
-    run(Command::new("ip").args(arguments.split(' ')));
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().expect("iproute2 is installed");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{command:?}: {said} (this takes root; `tests/run nat` installs the rest)"
-    );
 }

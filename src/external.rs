@@ -1,0 +1,196 @@
+//! Which addresses of this machine relayed traffic goes by: where relay sockets bind, and what clients are told.
+//!
+//! What the configuration names is taken as it is. A wildcard is resolved here, by family, to the one address that peers
+//! most likely reach, and sockets bind to that very address: on a machine with several, a wildcard would leave the source
+//! of what they send to the routing table, and a peer would hear from another address than it was told.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::config;
+use crate::relay::{RelayAddress, is_special_purpose};
+
+/// The relay's addresses, and what its operator should know of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct External {
+    /// One for each family that has one.
+    pub addresses: Vec<RelayAddress>,
+    /// What clients are told although the internet does not reach it, and nobody said that this is meant.
+    private: Vec<IpAddr>,
+    /// Wildcards of families in which this machine has nothing to tell.
+    missing: Vec<IpAddr>,
+}
+
+impl External {
+    /// Resolves the configured addresses by the `interfaces` of this machine, less those that come and go, and by the
+    /// `sources` from which it sends to the internet, one for each family that reaches it.
+    #[must_use]
+    pub fn find(relay: &config::Relay, interfaces: &[IpAddr], sources: &[IpAddr]) -> Self {
+        let mut external = Self { addresses: Vec::new(), private: Vec::new(), missing: Vec::new() };
+        for &configured in &relay.addresses {
+            let same_family = |other: &&IpAddr| other.is_ipv4() == configured.is_ipv4();
+            if let Some(&public) = relay.public_addresses.iter().find(same_family) {
+                let ours = configured.is_unspecified() && interfaces.contains(&public);
+                let bind = if ours { public } else { configured };
+                external.addresses.push(RelayAddress { bind, public });
+                continue;
+            }
+            let found = match configured.is_unspecified() {
+                true => best(interfaces.iter().filter(same_family), sources),
+                false => Some(configured),
+            };
+            match found {
+                Some(ip) => external.tell(ip),
+                None => external.missing.push(configured),
+            }
+        }
+        external
+    }
+
+    /// A line for each thing that may surprise the operator, with its remedy.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let private = self.private.iter().map(|ip| {
+            format!(
+                "clients are told to relay from {ip}, which the internet does not reach: set relay.public_addresses to the \
+                 address under which it reaches this machine, or to {ip} if only this network is meant"
+            )
+        });
+        let missing = self.missing.iter().map(|wildcard| {
+            let family = if wildcard.is_ipv4() { "IPv4" } else { "IPv6" };
+            format!(
+                "no relaying by {family}, because no interface has an address to go with {wildcard} (relay.addresses): \
+                 start again when one has, or remove {wildcard}"
+            )
+        });
+        private.chain(missing).collect()
+    }
+
+    fn tell(&mut self, ip: IpAddr) {
+        self.addresses.push(RelayAddress { bind: ip, public: ip });
+        if is_special_purpose(ip) && !ip.is_loopback() {
+            self.private.push(ip);
+        }
+    }
+}
+
+/// A public address before a private one, and of several the one that the kernel sends from: its route leads out.
+fn best<'a>(interfaces: impl Iterator<Item = &'a IpAddr>, sources: &[IpAddr]) -> Option<IpAddr> {
+    let usable: Vec<IpAddr> = interfaces.copied().filter(|ip| can_be_told(*ip)).collect();
+    let public: Vec<IpAddr> = usable.iter().copied().filter(|ip| !is_special_purpose(*ip)).collect();
+    let choice = if public.is_empty() { usable } else { public };
+    choice.iter().find(|ip| sources.contains(ip)).or(choice.first()).copied()
+}
+
+/// Whether another machine could send there at all.
+fn can_be_told(ip: IpAddr) -> bool {
+    let link_local = match ip {
+        IpAddr::V4(ip) => Ipv4Addr::is_link_local(&ip),
+        IpAddr::V6(ip) => Ipv6Addr::is_unicast_link_local(&ip),
+    };
+    !(link_local || ip.is_loopback() || ip.is_unspecified())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ips(list: &str) -> Vec<IpAddr> {
+        list.split_whitespace().map(|ip| ip.parse().unwrap()).collect()
+    }
+
+    /// For these relay and public addresses, on a machine with these interfaces that sends from these sources.
+    fn found(relay: &str, public: &str, interfaces: &str, sources: &str) -> External {
+        let relay = config::Relay {
+            addresses: ips(relay),
+            public_addresses: ips(public),
+            ..config::Config::embedded().relay
+        };
+        External::find(&relay, &ips(interfaces), &ips(sources))
+    }
+
+    /// What clients are told and sockets bind to, where that is one and the same.
+    fn told(external: &External) -> Vec<IpAddr> {
+        let one = |address: &RelayAddress| {
+            assert_eq!(address.bind, address.public);
+            address.public
+        };
+        external.addresses.iter().map(one).collect()
+    }
+
+    #[test]
+    fn what_is_configured_is_told() {
+        let public = found("45.0.0.1 2a00::1", "", "127.0.0.1", "");
+        assert_eq!(told(&public), ips("45.0.0.1 2a00::1"));
+        assert_eq!(public.remarks(), [""; 0]);
+
+        let behind_nat = found("10.0.0.5 ::", "203.0.113.10 2a00::9", "10.0.0.5 2a00::1", "10.0.0.5");
+        let pair = |bind: &str, public: &str| RelayAddress {
+            bind: bind.parse().unwrap(),
+            public: public.parse().unwrap(),
+        };
+        assert_eq!(behind_nat.addresses, [pair("10.0.0.5", "203.0.113.10"), pair("::", "2a00::9")]);
+        assert_eq!(behind_nat.remarks(), [""; 0]);
+    }
+
+    #[test]
+    fn a_wildcard_is_bound_to_the_public_address_where_this_machine_has_it() {
+        let both = found("0.0.0.0", "45.0.0.2", "45.0.0.1 45.0.0.2", "45.0.0.1");
+        assert_eq!(told(&both), ips("45.0.0.2"));
+    }
+
+    #[test]
+    fn a_public_address_of_an_interface_wins() {
+        let server = "127.0.0.1 172.17.0.1 10.0.0.5 45.0.0.1 ::1 fe80::5 fd00::5 2a00::1";
+        for sources in ["", "10.0.0.5 fd00::5", "45.0.0.1 2a00::1"] {
+            let external = found("0.0.0.0 ::", "", server, sources);
+            assert_eq!(told(&external), ips("45.0.0.1 2a00::1"), "{sources}");
+            assert_eq!(external.remarks(), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn of_several_the_one_that_leads_out_wins() {
+        let public = found("0.0.0.0 ::", "", "45.0.0.1 45.0.0.2 2a00::1 2a00::2", "2a00::2 45.0.0.2");
+        assert_eq!(told(&public), ips("45.0.0.2 2a00::2"));
+        let private = found("0.0.0.0", "", "172.17.0.1 10.0.0.5", "10.0.0.5");
+        assert_eq!(told(&private), ips("10.0.0.5"));
+    }
+
+    #[test]
+    fn a_private_address_is_told_and_remarked_on() {
+        let remark = "clients are told to relay from 10.0.0.5, which the internet does not reach: set \
+                      relay.public_addresses to the address under which it reaches this machine, or to 10.0.0.5 if only \
+                      this network is meant";
+        for relay in ["0.0.0.0", "10.0.0.5"] {
+            let external = found(relay, "", "127.0.0.1 10.0.0.5", "");
+            assert_eq!(told(&external), ips("10.0.0.5"));
+            assert_eq!(external.remarks(), [remark]);
+            // As the remark says.
+            assert_eq!(found(relay, "10.0.0.5", "10.0.0.5", "").remarks(), [""; 0]);
+        }
+        for ip in ["192.168.1.1", "100.64.0.1", "fd00::1", "2001:db8::1"] {
+            assert_eq!(found(ip, "", "", "").remarks().len(), 1, "{ip}");
+        }
+    }
+
+    #[test]
+    fn the_loopback_default_is_silent() {
+        let external = found("127.0.0.1 ::1", "", "127.0.0.1 ::1", "");
+        assert_eq!((told(&external), external.remarks()), (ips("127.0.0.1 ::1"), vec![]));
+    }
+
+    #[test]
+    fn a_family_with_nothing_to_tell_is_left_out_with_a_remark() {
+        let v6_at_the_link_only = found("0.0.0.0 ::", "", "127.0.0.1 45.0.0.1 ::1 fe80::5", "");
+        assert_eq!(told(&v6_at_the_link_only), ips("45.0.0.1"));
+        assert_eq!(
+            v6_at_the_link_only.remarks(),
+            [
+                "no relaying by IPv6, because no interface has an address to go with :: (relay.addresses): start again when \
+              one has, or remove ::"
+            ]
+        );
+        let nothing = found("0.0.0.0 ::", "", "127.0.0.1 169.254.3.4 ::1", "");
+        assert_eq!((told(&nothing), nothing.remarks().len()), (vec![], 2));
+    }
+}

@@ -1,0 +1,257 @@
+//! Where clients find the server, and the URLs that say so.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use super::Host;
+
+/// Where clients find the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Listeners of STUN and TURN over UDP.
+    pub udp: Vec<SocketAddr>,
+    /// Listeners of TURN over TCP.
+    pub tcp: Vec<SocketAddr>,
+    /// Listeners of TURN over TLS.
+    pub tls: Vec<SocketAddr>,
+    /// The configured public addresses, where a 1:1 NAT stands before the listeners.
+    pub public: Vec<IpAddr>,
+    /// What the certificate of the TLS listeners is good for: DNS names, `*.example.org` among them, and IP literals.
+    pub names: Vec<String>,
+}
+
+/// A host as it stands in a URL, and a port.
+type Authority = (String, u16);
+
+impl Endpoints {
+    /// STUN URLs and TURN URLs: each once, ports always written out, and the transport that serves media best first.
+    ///
+    /// Browsers ask every URL they are given, once for each of their addresses, so a second STUN URL of one host, which
+    /// could only tell the same, is left out.
+    pub(super) fn urls(&self, host: Option<&Host>) -> (Vec<String>, Vec<String>) {
+        let of = |listeners: &[SocketAddr]| each_once(listeners.iter().flat_map(|l| self.called(*l, host)));
+        let (udp, tcp) = (of(&self.udp), of(&self.tcp));
+        let tls = each_once(self.tls.iter().flat_map(|listener| self.certified(*listener, host)));
+
+        let mut hosts = BTreeSet::new();
+        let stun = udp.iter().filter(|(host, _)| hosts.insert(host));
+        let stun = stun.map(|(host, port)| format!("stun:{host}:{port}")).collect();
+        let turn = [("turn", "udp", &udp), ("turn", "tcp", &tcp), ("turns", "tcp", &tls)];
+        let turn = turn.into_iter().flat_map(|(scheme, transport, authorities)| {
+            authorities
+                .iter()
+                .map(move |(host, port)| format!("{scheme}:{host}:{port}?transport={transport}"))
+        });
+        (stun, turn.collect())
+    }
+
+    /// What clients call a listener.
+    ///
+    /// A loopback listener keeps its address; to clients of a server that others reach, too, it is none. Any other
+    /// is called by the public addresses of its family where there are some (a 1:1 NAT stands before us), else by its
+    /// own address; a wildcard has none, so it is called what the client called us, unless that is an address of the
+    /// other family.
+    fn called(&self, listener: SocketAddr, host: Option<&Host>) -> Vec<Authority> {
+        let (ip, port) = (listener.ip(), listener.port());
+        if ip.is_loopback() {
+            let others_reach_us =
+                [&self.udp, &self.tcp, &self.tls].into_iter().flatten().any(|l| !l.ip().is_loopback());
+            return if others_reach_us { Vec::new() } else { vec![(literal(ip), port)] };
+        }
+        let same_family = |other: &IpAddr| other.is_ipv4() == ip.is_ipv4();
+        let public: Vec<_> = self.public.iter().filter(|public| same_family(public)).collect();
+        if !public.is_empty() {
+            return public.into_iter().map(|ip| (literal(*ip), port)).collect();
+        }
+        if !ip.is_unspecified() {
+            return vec![(literal(ip), port)];
+        }
+        match host {
+            Some(Host::Name(name)) => vec![(name.clone(), port)],
+            Some(Host::Ip(called)) if same_family(called) => vec![(literal(*called), port)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// What clients call a listener whose certificate they verify against the host of the URL (RFC 8489 section 6.2.3).
+    ///
+    /// Of the names that the certificate is good for, that is the one the client called us, else an address it would
+    /// call a listener without a certificate, else the certificate's first name; wildcards are no name to be called.
+    /// Where it is good for none of these no choice would pass, and the usual one lets the client say so.
+    fn certified(&self, listener: SocketAddr, host: Option<&Host>) -> Vec<Authority> {
+        let port = listener.port();
+        if let Some(Host::Name(name)) = host.filter(|host| self.is_good_for(host)) {
+            return vec![(name.clone(), port)];
+        }
+        let called = self.called(listener, host);
+        let good: Vec<_> = called
+            .iter()
+            .filter(|(host, _)| Host::parse(host).is_some_and(|host| self.is_good_for(&host)))
+            .cloned()
+            .collect();
+        if !good.is_empty() {
+            return good;
+        }
+        let first = self.names.iter().find_map(|name| match name.parse::<IpAddr>() {
+            Ok(ip) => (ip.is_ipv4() == listener.is_ipv4()).then(|| literal(ip)),
+            Err(_) => (!name.starts_with('*')).then(|| name.clone()),
+        });
+        first.map_or(called, |first| vec![(first, port)])
+    }
+
+    /// Whether the certificate names this host. A wildcard stands for one label (RFC 9525 section 6.3).
+    fn is_good_for(&self, host: &Host) -> bool {
+        self.names.iter().any(|name| match host {
+            Host::Ip(ip) => name.parse() == Ok(*ip),
+            Host::Name(host) => match name.strip_prefix("*.") {
+                Some(parent) => host
+                    .split_once('.')
+                    .is_some_and(|(label, above)| !label.is_empty() && above.eq_ignore_ascii_case(parent)),
+                None => host.eq_ignore_ascii_case(name),
+            },
+        })
+    }
+}
+
+fn each_once(authorities: impl Iterator<Item = Authority>) -> Vec<Authority> {
+    let mut seen = BTreeSet::new();
+    authorities.filter(|authority| seen.insert(authority.clone())).collect()
+}
+
+/// An address as the host of a URL (RFC 3986 section 3.2.2).
+fn literal(ip: IpAddr) -> String {
+    if ip.is_ipv4() { ip.to_string() } else { format!("[{ip}]") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all<T: std::str::FromStr<Err: std::fmt::Debug>>(texts: &[&str]) -> Vec<T> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn uris(udp: &[&str], public: &[&str], host: &str) -> Vec<String> {
+        let endpoints = Endpoints { udp: all(udp), public: all(public), ..Endpoints::default() };
+        endpoints.urls(Host::parse(host).as_ref()).1
+    }
+
+    #[test]
+    fn a_wildcard_is_called_what_the_client_called_it() {
+        let both = ["0.0.0.0:3478", "[::]:3478"];
+        assert_eq!(uris(&both, &[], "turn.example.org:8080"), ["turn:turn.example.org:3478?transport=udp"]);
+        assert_eq!(uris(&both, &[], "192.0.2.7"), ["turn:192.0.2.7:3478?transport=udp"]);
+        assert_eq!(uris(&both, &[], "[2001:db8::7]:443"), ["turn:[2001:db8::7]:3478?transport=udp"]);
+        assert_eq!(uris(&both, &[], ""), [""; 0]);
+    }
+
+    #[test]
+    fn public_addresses_win_by_family() {
+        let udp = ["0.0.0.0:3478", "10.0.0.1:3478", "[::]:3479"];
+        assert_eq!(
+            uris(&udp, &["203.0.113.10"], "example.org"),
+            ["turn:203.0.113.10:3478?transport=udp", "turn:example.org:3479?transport=udp"]
+        );
+    }
+
+    #[test]
+    fn a_loopback_listener_is_for_a_server_of_this_machine_alone() {
+        assert_eq!(uris(&["127.0.0.1:1"], &["203.0.113.10"], "a"), ["turn:127.0.0.1:1?transport=udp"]);
+        // As where the file names UDP listeners and leaves the others as they are.
+        let endpoints = Endpoints {
+            udp: all(&["127.0.0.1:3478", "192.0.2.7:3478"]),
+            tcp: all(&["127.0.0.1:3478", "[::1]:3478"]),
+            ..Endpoints::default()
+        };
+        assert_eq!(urls_of(&endpoints, "a"), ["stun:192.0.2.7:3478", "turn:192.0.2.7:3478?transport=udp"]);
+    }
+
+    /// The URLs of a server with a listener of every kind, to a client that calls it `host`.
+    fn urls_of(endpoints: &Endpoints, host: &str) -> Vec<String> {
+        let (stun, turn) = endpoints.urls(Host::parse(host).as_ref());
+        [stun, turn].concat()
+    }
+
+    #[test]
+    fn every_transport_is_listed_once_for_both_families_of_a_name() {
+        let endpoints = Endpoints {
+            udp: all(&["0.0.0.0:3478", "[::]:3478", "0.0.0.0:443", "[::]:443"]),
+            tcp: all(&["0.0.0.0:3478", "[::]:3478"]),
+            tls: all(&["0.0.0.0:443", "[::]:443"]),
+            public: vec![],
+            names: all(&["call.example.org"]),
+        };
+        assert_eq!(
+            urls_of(&endpoints, "call.example.org"),
+            [
+                "stun:call.example.org:3478",
+                "turn:call.example.org:3478?transport=udp",
+                "turn:call.example.org:443?transport=udp",
+                "turn:call.example.org:3478?transport=tcp",
+                "turns:call.example.org:443?transport=tcp",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_listener_that_is_off_is_not_listed() {
+        let tcp = Endpoints { tcp: all(&["192.0.2.7:3478"]), ..Endpoints::default() };
+        assert_eq!(urls_of(&tcp, "a"), ["turn:192.0.2.7:3478?transport=tcp"]);
+        let tls = Endpoints { tls: all(&["192.0.2.7:443"]), ..Endpoints::default() };
+        assert_eq!(urls_of(&tls, "a"), ["turns:192.0.2.7:443?transport=tcp"]);
+    }
+
+    /// The host of `turns:` on `listener`, with a certificate for `names`, to a client that calls the server `host`.
+    fn certified(listener: &str, public: &[&str], names: &[&str], host: &str) -> Vec<String> {
+        let endpoints = Endpoints {
+            tls: all(&[listener]),
+            public: all(public),
+            names: all(names),
+            ..Endpoints::default()
+        };
+        let host_of =
+            |url: &String| Some(url.strip_prefix("turns:")?.strip_suffix(":443?transport=tcp")?.to_owned());
+        urls_of(&endpoints, host).iter().map(|url| host_of(url).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_host_of_a_turns_url_is_one_that_the_certificate_is_good_for() {
+        let any = "0.0.0.0:443";
+        let named = ["example.org", "*.calls.example.org"];
+        // What the client called us, where that is certified,
+        assert_eq!(certified(any, &[], &named, "example.org"), ["example.org"]);
+        assert_eq!(certified(any, &[], &named, "EU.calls.example.org"), ["eu.calls.example.org"]);
+        // even where listeners go by a public address or their own.
+        assert_eq!(certified(any, &["203.0.113.10"], &named, "example.org"), ["example.org"]);
+        assert_eq!(certified("192.0.2.7:443", &[], &named, "example.org"), ["example.org"]);
+        // Else a certified address,
+        let with_address = ["example.org", "203.0.113.10", "2001:db8::7"];
+        assert_eq!(certified(any, &["203.0.113.10"], &with_address, "elsewhere.net"), ["203.0.113.10"]);
+        assert_eq!(certified(any, &[], &with_address, "203.0.113.10"), ["203.0.113.10"]);
+        assert_eq!(certified("[::]:443", &[], &with_address, "[2001:db8::7]"), ["[2001:db8::7]"]);
+        // else the first name that is one.
+        assert_eq!(certified(any, &[], &named, "203.0.113.10"), ["example.org"]);
+        assert_eq!(certified(any, &[], &["*.example.org", "b.org", "c.org"], "a.net"), ["b.org"]);
+        assert_eq!(certified(any, &[], &["2001:db8::7", "192.0.2.7"], "a.net"), ["192.0.2.7"]);
+        assert_eq!(certified(any, &[], &named, ""), ["example.org"]);
+        assert_eq!(certified("[::]:443", &[], &with_address, "203.0.113.10"), ["example.org"]);
+        // A certificate for nothing that is known here: whoever verifies it says so.
+        assert_eq!(certified(any, &[], &["*.example.org"], "a.net"), ["a.net"]);
+        assert_eq!(certified(any, &[], &[], "a.net"), ["a.net"]);
+    }
+
+    #[test]
+    fn a_wildcard_of_a_certificate_stands_for_one_label() {
+        for (host, good) in [
+            ("a.example.org", true),
+            ("A.EXAMPLE.ORG", true),
+            ("example.org", false),
+            (".example.org", false),
+            ("a.b.example.org", false),
+            ("aexample.org", false),
+        ] {
+            let endpoints = Endpoints { names: all(&["*.Example.org"]), ..Endpoints::default() };
+            assert_eq!(endpoints.is_good_for(&Host::parse(host).unwrap()), good, "{host}");
+        }
+    }
+}

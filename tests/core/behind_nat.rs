@@ -1,0 +1,71 @@
+//! A 1:1 NAT before the server: sockets bind to one address, clients are told another, and both are the server's own.
+
+use super::support::{Client, Request, Seen, Server, at, channel_data};
+use byway::relay::{Reason, RelayAddress};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+const PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(45, 0, 0, 1));
+
+/// Two shards with relay sockets at `bind`, on a machine with these interfaces.
+fn behind_nat(bind: &str, interfaces: &[&str]) -> Server {
+    Server::with(2, |settings| {
+        settings.addresses = vec![RelayAddress { bind: bind.parse().unwrap(), public: PUBLIC }];
+        settings.gate.own = interfaces.iter().map(|ip| ip.parse().unwrap()).collect();
+    })
+}
+
+/// No NAT has to turn packets around, because these never leave the process.
+#[test]
+fn two_clients_meet_in_memory_under_the_public_address() {
+    for bind in ["0.0.0.0", "10.0.0.5"] {
+        let mut server = behind_nat(bind, &["10.0.0.5"]);
+        let mut clients =
+            [0, 1].map(|n| Client::on(n, &server, &format!("203.0.113.{}:5000", 9 + n), ["alice", "bob"][n]));
+        let relayed =
+            clients.each_mut().map(|client| client.granted(&mut server, &Request::allocate()).relayed());
+        assert_eq!(relayed.map(|address| address.ip()), [PUBLIC; 2]);
+        assert!(server.sockets().iter().all(|socket| socket.ip() == bind.parse::<IpAddr>().unwrap()));
+        for n in [0, 1] {
+            clients[n].granted(&mut server, &Request::channel_bind(0x4000, relayed[1 - n]));
+        }
+        for n in [0, 1] {
+            let seen = clients[n].send_on(&mut server, 0x4000, b"hello");
+            assert_eq!(seen, Seen::ToClient(clients[1 - n].address(), channel_data(0x4000, b"hello")));
+        }
+    }
+}
+
+/// The same socket under the address that only this machine and its neighbours know: threat 13.
+#[test]
+fn a_relay_port_under_the_address_it_is_bound_to_is_an_own_address() {
+    // 45.0.0.2 is public, so that nothing but its being the server's own closes it.
+    for (bind, interfaces, inner) in [
+        ("45.0.0.2", &[][..], "45.0.0.2"),
+        ("0.0.0.0", &["10.0.0.5", "45.0.0.2"], "45.0.0.2"),
+        ("0.0.0.0", &["10.0.0.5", "45.0.0.2"], "10.0.0.5"),
+        ("0.0.0.0", &["10.0.0.5"], "0.0.0.0"),
+    ] {
+        let mut server = behind_nat(bind, interfaces);
+        let (mut client, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
+        let (_, other) = Client::allocated(&mut server, "203.0.113.10:5000", "bob");
+        let socket = server.sockets()[0];
+        let inner = SocketAddr::new(inner.parse().unwrap(), other.port());
+        assert_eq!(client.refused(&mut server, &Request::permission(inner)), 403, "{bind} {inner}");
+        assert_eq!(client.refused(&mut server, &Request::channel_bind(0x4000, inner)), 403, "{bind} {inner}");
+        let inbound = server.peer_datagram(socket, inner, b"x");
+        assert_eq!(inbound, Seen::Dropped(Reason::NoPermission), "{bind} {inner}");
+    }
+}
+
+/// Of the public address, live relay ports alone are open.
+#[test]
+fn the_public_address_is_the_server_s_own_though_no_interface_has_it() {
+    let mut server = behind_nat("0.0.0.0", &["10.0.0.5"]);
+    let (mut client, relayed) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
+    client.granted(&mut server, &Request::permission(relayed));
+    for own in [at("45.0.0.1:22"), at("45.0.0.1:3478"), SocketAddr::new(PUBLIC, relayed.port() ^ 1)] {
+        assert_eq!(client.refused(&mut server, &Request::channel_bind(0x4000, own)), 403, "{own}");
+        let send = client.send_unsigned(&mut server, &Request::send(own, b"x"));
+        assert_eq!(send, Seen::Dropped(Reason::PeerDenied), "{own}");
+    }
+}
