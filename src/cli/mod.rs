@@ -34,7 +34,8 @@ enum Command {
     Check,
     /// Print a credential for a TURN client as JSON
     Credential(credential::Arguments),
-    /// Be a client: STUN binding, allocation and a relayed round trip per URL; exit 1 if any fails
+    /// Be a client over UDP, TCP or TLS: STUN binding, allocation and relayed data per URL; exit 1 if any
+    /// fails
     Probe(probe::Arguments),
 }
 

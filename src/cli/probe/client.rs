@@ -95,7 +95,7 @@ async fn steps(
         findings.from_peer = Some(match heard? {
             FromPeer::Heard(time) => Ok(time),
             FromPeer::NotChecked(reason) => Err(reason),
-            FromPeer::Lost => Err(caller.why_lost(road, relayed(&*here)?).await?),
+            FromPeer::Lost => Err(caller.why_lost(road, mapped, relayed(&*here)?).await?),
         });
         Ok(())
     }
@@ -142,18 +142,29 @@ impl Client {
         Ok(Box::new(allocation))
     }
 
-    /// What a datagram that was lost on its way to an allocation tells: that the relay's port is closed, if the same client
-    /// still hears the server, and the server was reached by UDP at the same address. Else nothing.
-    async fn why_lost(&self, road: &Road, relayed: SocketAddr) -> Result<&'static str, Trouble> {
-        match () {
-            () if self.over != Over::Udp => {
-                Ok("data to the relayed address was lost, and whether this network lets out UDP is not known")
-            }
-            () if relayed.ip() != road.server.ip() => {
-                Ok("data to the relayed address was lost, and it is not the server's, which answers UDP")
-            }
-            () if self.bind().await.is_err() => Ok("the client stopped hearing the server"),
-            () => Err(Trouble::Blocked { relayed }),
+    /// What a datagram that was lost on its way to an allocation tells: that the relay's port is closed, if the server was
+    /// reached by UDP at the same address and the client still hears it. Else nothing.
+    async fn why_lost(
+        &self,
+        road: &Road,
+        mapped: SocketAddr,
+        relayed: SocketAddr,
+    ) -> Result<&'static str, Trouble> {
+        if mapped.ip() == relayed.ip() {
+            // It permits its own relayed address, so that two of its clients meet, and no other socket there.
+            Ok(
+                "this machine has the relayed address itself, from which the server hears its own relays alone",
+            )
+        } else if self.over != Over::Udp {
+            Ok(
+                "what was sent to the relayed address is lost, and whether this network lets out UDP is not known",
+            )
+        } else if relayed.ip() != road.server.ip() {
+            Ok("what was sent to the relayed address is lost, which is not the one that answered")
+        } else if self.bind().await.is_err() {
+            Ok("the client no longer hears the server")
+        } else {
+            Err(Trouble::Blocked { relayed })
         }
     }
 

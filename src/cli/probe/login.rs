@@ -15,6 +15,7 @@ use crate::credentials::Secrets;
 
 use super::own;
 use super::road::Road;
+use super::stream::Stream;
 use super::trouble::Trouble;
 use super::trust::Trust;
 
@@ -22,6 +23,8 @@ use super::trust::Trust;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Longer than any answer of `/ice`.
 const LONGEST: usize = 64 << 10;
+/// What to do where the server hands out no login.
+const OTHERWISE: &str = "start the server (byway serve), or give --username and --password";
 /// Long enough for a probe.
 const TTL: Duration = Duration::from_secs(60);
 
@@ -39,18 +42,20 @@ pub(super) async fn of_this_server(config: &Config, trust: &Trust) -> Result<Log
         let credential = secrets.issue(Clock::start().now(), "probe", TTL);
         return Ok(Login { username: credential.username, password: credential.password });
     }
-    let mut asked = Vec::new();
+    let mut failures = Vec::new();
     for (url, road) in own::ice(config, trust) {
-        match timeout(PATIENCE, ask(&url, road)).await {
+        let asked = async { ask(&url, road?).await };
+        match timeout(PATIENCE, asked).await {
             Ok(Ok(login)) => return Ok(login),
-            Ok(Err(error)) => asked.push(format!("{url}: {error}")),
-            Err(_) => asked.push(format!("{url}: no answer")),
+            Ok(Err(trouble)) => failures.push((format!("{url}: {trouble}"), trouble.remedy())),
+            Err(_) => failures.push((format!("{url}: no answer"), OTHERWISE)),
         }
     }
     // The first listener stands for all: they lead to the same server.
-    Err(Trouble::NoLogin {
-        asked: asked.into_iter().next().unwrap_or_else(|| "listen.http and listen.tls are off".to_owned()),
-    })
+    let first = failures.into_iter().next();
+    let (asked, remedy) =
+        first.unwrap_or_else(|| ("listen.http and listen.tls are off".to_owned(), OTHERWISE));
+    Err(Trouble::NoLogin { asked, remedy })
 }
 
 /// The part of the `/ice` answer that a TURN client needs.
@@ -66,8 +71,12 @@ struct IceServer {
     credential: Option<String>,
 }
 
-async fn ask(url: &str, road: Result<Road, Trouble>) -> Result<Login, String> {
-    let stream = road.map_err(display)?.stream().await.map_err(display)?.0;
+async fn ask(url: &str, road: Road) -> Result<Login, Trouble> {
+    let (stream, _) = road.stream().await?;
+    get(url, stream).await.map_err(|error| Trouble::Odd { step: "the answer", error })
+}
+
+async fn get(url: &str, stream: Box<dyn Stream>) -> Result<Login, String> {
     let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(display)?;
     // Ends with the client, or with the server, of which the client then tells.
     tokio::spawn(connection);

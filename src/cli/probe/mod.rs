@@ -1,6 +1,6 @@
 //! `byway probe`: an independent client that says what a browser would meet, and what to do about it.
 //!
-//! Nothing in here shares code with the server: the client is `turn::client`.
+//! The client is `turn::client`, which shares no code with the server; of ours it has the framing in a stream alone.
 
 mod certificate;
 mod client;

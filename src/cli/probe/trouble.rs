@@ -62,7 +62,7 @@ pub(super) enum Trouble {
     /// What this machine sent to a relayed address did not come out of the allocation.
     Blocked { relayed: SocketAddr },
     /// No username and password, and none to be had.
-    NoLogin { asked: String },
+    NoLogin { asked: String, remedy: &'static str },
 }
 
 impl Trouble {
@@ -171,7 +171,7 @@ impl Trouble {
                 "let UDP through to the relay ports (relay.ports) on the server's firewall and at its provider; where \
                  this machine's own network lets out UDP to few ports only, probe from another"
             }
-            Self::NoLogin { .. } => "start the server (byway serve), or give --username and --password",
+            Self::NoLogin { remedy, .. } => remedy,
         }
     }
 }
@@ -219,7 +219,7 @@ impl fmt::Display for Trouble {
             Self::Blocked { relayed } => {
                 write!(f, "data from this machine to the relayed address {relayed} is lost")
             }
-            Self::NoLogin { asked } => write!(f, "no credential: {asked}"),
+            Self::NoLogin { asked, .. } => write!(f, "no credential: {asked}"),
         }
     }
 }
