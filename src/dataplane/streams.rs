@@ -319,9 +319,10 @@ impl Core {
         let Some(stream) = self.streams.get_mut(id) else { return };
         let five_tuple = stream.five_tuple;
         let (_, stream) = self.streams.slab.remove(id.slot as usize);
-        stream.close();
+        // Counted before its client can see the end.
         self.counters.stream_ended(end);
         self.counters.streams.set(self.streams.slab.len() as u64);
+        stream.close();
         self.relay.client_gone(now, five_tuple);
         self.take_effects(now);
     }
