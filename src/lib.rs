@@ -7,11 +7,11 @@
 //! | ring | rooms | may know |
 //! |---|---|---|
 //! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`random`], [`ice`], [`external`], [`subscriber`], `signaling::{protocol, room, rate}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
-//! | drivers | [`dataplane`], `signaling::{session, outbox}`, [`http`] | sockets, threads, tokio |
+//! | drivers | [`dataplane`], `signaling::{session, outbox}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
 //! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses,
-//! [`admission`], which bounds connections, and [`metrics`], counters that every room writes and one page reads.
+//! [`admission`], which bounds connections, [`door`], which lets them in, and [`metrics`], counters that every room writes and one page reads.
 //!
 //! ## How a datagram goes
 //!
@@ -29,6 +29,9 @@
 //! A client's TCP connection lives on one shard, polled beside its datagram sockets and served by the same core. Messages
 //! to it gather for the length of a round and leave together; what another shard has for it goes by that shard's mailbox.
 //!
+//! Behind the TLS port are HTTPS, WSS and TURN. [`tls`] shakes hands on the threads of HTTP, finds out which of them a
+//! client speaks, and gives TURN to a shard, which goes on with what has been decrypted by then.
+//!
 //! ## How a call begins
 //!
 //! The page opens `/ws`, `join`s a room and gets an [`ice::IceConfiguration`] with a fresh credential and the peers there
@@ -38,7 +41,8 @@
 //! # Invariants
 //!
 //! 1. Only [`clock`] reads a clock, and a tick is read once per round of datagrams.
-//! 2. Only [`server`] draws randomness from the system; everything else is handed a seed, so that simulations replay.
+//! 2. Only [`server`] draws randomness from the system; everything else is handed a seed, so that simulations replay. TLS
+//!    has its own: its library's.
 //! 3. There is one parser of STUN input ([`wire::Message`]), one of configuration ([`config`]), one gate for peers
 //!    ([`relay::Gate`]), one timer for expiry (a wheel) and one source of ICE configurations ([`ice`]).
 //! 4. A stranger leaves no state: before MESSAGE-INTEGRITY has passed, nothing is stored and nothing allocated per source.
@@ -49,7 +53,8 @@
 //! 8. Secrets, passwords and tokens reach no log and no `Debug`; client addresses none above debug. Labels of metrics come
 //!    from closed sets.
 //! 9. Unsafe code lives in [`dataplane`] only, with its reason.
-//! 10. `http` and `signaling` never import `relay` or `dataplane`; `tests/tidy.rs` holds these rules.
+//! 10. `http` and `signaling` never import `relay` or `dataplane`; `tls::front` alone knows both sides. `tests/tidy.rs`
+//!     holds these rules.
 //!
 //! # What is absent
 //!
@@ -63,6 +68,7 @@ pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod dataplane;
+pub mod door;
 pub mod external;
 pub mod http;
 pub mod ice;
@@ -73,4 +79,5 @@ pub mod relay;
 pub mod server;
 pub mod signaling;
 pub mod subscriber;
+pub mod tls;
 pub mod wire;

@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use crate::relay::Reason;
 use crate::signaling::protocol::{Ending, ErrorCode};
+use crate::tls::Outcome as TlsOutcome;
 use crate::wire::ErrorCode as TurnError;
 
 /// Every counter of the process, and how they are written out.
@@ -26,6 +27,8 @@ pub struct Metrics {
     pub signaling: Arc<SignalingCounters>,
     /// HTTP connections and responses.
     pub http: Arc<HttpCounters>,
+    /// The TLS port, if there is one.
+    pub tls: Option<Arc<TlsCounters>>,
 }
 
 impl Metrics {
@@ -134,12 +137,12 @@ impl Collector for Metrics {
 
         page.gauge(
             "http_connections",
-            "Open HTTP connections, with those that became WebSockets.",
+            "Open HTTP connections, with those that became WebSockets and all to the TLS port.",
             http.connections.open.get(),
         )?;
         page.counters(
             "http_connections_refused",
-            "HTTP connections refused, by the limit reached.",
+            "Connections refused to HTTP and the TLS port, by the limit reached.",
             "limit",
             http.connections.refused(),
         )?;
@@ -153,6 +156,26 @@ impl Collector for Metrics {
             "credentials_issued",
             "Credentials handed out by /ice and /turn.",
             http.credentials.get(),
+        )?;
+
+        let Some(tls) = &self.tls else { return Ok(()) };
+        page.counters(
+            "tls_connections",
+            "Connections to the TLS port, by what they speak or why that was never known.",
+            "outcome",
+            TlsOutcome::ALL.map(|(outcome, label)| (label, tls.outcomes[outcome as usize].get())),
+        )?;
+        page.counter("tls_resumptions", "TLS sessions resumed by a ticket.", tls.resumed.get())?;
+        page.counters(
+            "certificate_loads",
+            "Times that the certificate was loaded again, by outcome. failed: the last good one is kept.",
+            "outcome",
+            [("loaded", tls.loaded.get()), ("failed", tls.not_loaded.get())],
+        )?;
+        page.gauge(
+            "certificate_expiry_timestamp_seconds",
+            "When the certificate in use expires, in seconds since 1970.",
+            tls.expires.get(),
         )
     }
 }
@@ -239,6 +262,30 @@ impl HttpCounters {
         if let Some(count) = usize::from(status / 100).checked_sub(1).and_then(|i| self.responses.get(i)) {
             count.add(1);
         }
+    }
+}
+
+/// What the TLS port counts.
+#[derive(Debug, Default)]
+pub struct TlsCounters {
+    /// Sessions resumed.
+    pub resumed: SharedCount,
+    /// The end of the certificate in use, in seconds since 1970.
+    pub expires: SharedCount,
+    outcomes: [SharedCount; TlsOutcome::ALL.len()],
+    loaded: SharedCount,
+    not_loaded: SharedCount,
+}
+
+impl TlsCounters {
+    /// Counts what has become of a connection.
+    pub fn became(&self, outcome: TlsOutcome) {
+        self.outcomes[outcome as usize].add(1);
+    }
+
+    /// Counts that the certificate was loaded again, or could not be.
+    pub fn loaded(&self, is_good: bool) {
+        if is_good { &self.loaded } else { &self.not_loaded }.add(1);
     }
 }
 
@@ -440,6 +487,7 @@ mod tests {
     fn labels_stand_in_the_order_of_their_counters() {
         assert!(Reason::ALL.iter().enumerate().all(|(i, row)| row.0 as usize == i));
         assert!(StreamEnd::ALL.iter().enumerate().all(|(i, row)| row.0 as usize == i));
+        assert!(TlsOutcome::ALL.iter().enumerate().all(|(i, row)| row.0 as usize == i));
         for (i, (code, number)) in TurnError::ALL.into_iter().enumerate() {
             assert_eq!((code as usize, code.code().to_string().as_str()), (i, number));
         }

@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admission::{Admissions, PER_ADDRESS};
@@ -19,19 +19,24 @@ use crate::dataplane::{Addresses, BindFailed, DataPlane, Listeners, bind_listene
 use crate::external::External;
 use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
-use crate::http::serve::{Limits, serve};
+use crate::http::serve::{self, Pages, serve};
 use crate::http::{Site, admin_router, public_router};
 use crate::ice::{Endpoints, IceServers};
 use crate::interfaces::{self, Interfaces};
-use crate::metrics::{ConnectionCounters, HttpCounters, Metrics, ShardCounters, SignalingCounters};
+use crate::metrics::{
+    ConnectionCounters, HttpCounters, Metrics, ShardCounters, SignalingCounters, TlsCounters,
+};
 use crate::random::Random;
 use crate::relay::{self, Discovery, Gate, Relay, RelayAddress, Shared};
 use crate::signaling::{self, Hub};
+use crate::tls::front::{self, Front};
+use crate::tls::renewal::Renewal;
+use crate::tls::{self, Identity, Name};
 
 /// Threads for HTTP and signaling. They wait for most of their lives; the cores are for the shards.
 const HTTP_THREADS: usize = 2;
 
-/// HTTP connections at one time, WebSockets among them: an upper bound of their memory.
+/// HTTP connections at one time, WebSockets and TURN over TLS among them: an upper bound of their memory.
 const MAX_HTTP: usize = 8_192;
 
 /// Why the server did not start, or stopped unasked.
@@ -55,6 +60,9 @@ pub enum Error {
         /// What the kernel says.
         error: io::Error,
     },
+    /// There is no certificate to serve with.
+    #[error(transparent)]
+    Certificate(#[from] tls::Unusable),
     /// Neither family has an address that clients could be told, or not yet.
     #[error("{}\n  remedy: name this machine's address in relay.addresses (`ip address` lists them)", .0.join("\n"))]
     NoRelayAddress(Vec<String>),
@@ -90,10 +98,12 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let clock = Clock::start();
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("listen for SIGINT"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(system("listen for SIGTERM"))?;
+    let hangup = signal(SignalKind::hangup()).map_err(system("listen for SIGHUP"))?;
 
     if config.optional_ipv6 && !can_bind("::1".parse().expect("an address")) {
         forget_ipv6(&mut config);
     }
+    let renewal = config.tls.take().map(Renewal::begin).transpose()?;
     let sockets = Sockets::bind(&config)?;
     let interfaces = Interfaces::read().map_err(system("list the addresses of the interfaces"))?;
     let external = External::find(&config.relay, &interfaces.lasting, &interfaces::sources());
@@ -115,19 +125,28 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         relays.into_iter().map(|relay| (relay, Arc::<ShardCounters>::default())).unzip();
     let listening = sockets.describe(&config.relay.ports, &external.addresses, shards.len());
     let discovery: Vec<SocketAddr> = sockets.discovery.addresses().collect();
-    let link =
-        sockets.http.addresses.first().map(|address| format!("http://{}/", interfaces::reachable(*address)));
+    let link = match (&renewal, sockets.tls.addresses.first()) {
+        (Some(renewal), Some(listener)) => Some(secure_link(&renewal.identity(), *listener)),
+        _ => sockets
+            .http
+            .addresses
+            .first()
+            .map(|listener| format!("http://{}/", interfaces::reachable(*listener))),
+    };
 
     let signaling_counters = Arc::<SignalingCounters>::default();
     let http_counters = Arc::<HttpCounters>::default();
+    let tls_counters = Arc::<TlsCounters>::default();
     let random = Arc::new(Random::new(&seed()?, "names"));
     let endpoints = Endpoints {
         // A page needs none of the listeners that stand by for NAT behaviour discovery alone.
         udp: sockets.turn_addresses.udp.iter().copied().take(config.listen.udp.len()).collect(),
         tcp: sockets.turn_addresses.tcp.clone(),
-        tls: config.listen.tls.clone(),
+        tls: sockets.tls.addresses.clone(),
         public: config.relay.public_addresses.clone(),
-        names: Vec::new(),
+        names: renewal.as_ref().map_or_else(Vec::new, |renewal| {
+            renewal.identity().certificate().names().iter().map(Name::to_string).collect()
+        }),
     };
     let ice = Arc::new(IceServers::new(
         config.ice.urls.clone(),
@@ -153,8 +172,13 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let mut data_plane = DataPlane::start(sockets.turn, with_counters, admissions, clock, &stopping)
         .map_err(system("start the data plane"))?;
 
-    let metrics =
-        Metrics { shards, turn_connections, signaling: signaling_counters, http: http_counters.clone() };
+    let metrics = Metrics {
+        shards,
+        turn_connections,
+        signaling: signaling_counters,
+        http: http_counters.clone(),
+        tls: renewal.as_ref().map(|_| tls_counters.clone()),
+    };
     let admin = Admin { metrics, health: Health::new(data_plane.down()) };
     let origins = Origins::new(config.signaling.allowed_origins.clone());
     let site = Site { clock, ice, random, hub: hub.clone(), origins, counters: http_counters.clone() };
@@ -162,17 +186,36 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         // An error is a sender that is gone, which is the same news.
         let _ = stopping.wait_for(|stop| *stop).await;
     };
+    let pages = Pages::new(public_router(site), serve::Limits::default());
+    let public_places = files.http.min(MAX_HTTP);
+    let public_admissions = Admissions::new(public_places, PER_ADDRESS, http_counters.connections.clone());
     let public = tokio::spawn(serve(
         sockets.http.listeners,
-        public_router(site),
-        Limits::default(),
-        Admissions::new(files.http.min(MAX_HTTP), PER_ADDRESS, http_counters.connections.clone()),
+        pages.clone(),
+        public_admissions.clone(),
         stopped(stopping.clone()),
     ));
+    let secure = renewal.as_ref().map(|renewal| {
+        let front = Front {
+            config: tls::server_config(renewal.identity()),
+            pages,
+            hand_over: {
+                let streams = data_plane.streams();
+                move |stream| streams.hand_over(stream)
+            },
+            counters: tls_counters.clone(),
+            limits: front::Limits::within(public_places),
+        };
+        let shutdown = stopped(stopping.clone());
+        tokio::spawn(front::serve(sockets.tls.listeners, front, public_admissions, shutdown))
+    });
+    match renewal {
+        Some(renewal) => tokio::spawn(renewal.run(hangup, clock, tls_counters)),
+        None => tokio::spawn(nothing_to_reload(hangup)),
+    };
     let admin = tokio::spawn(serve(
         sockets.admin.listeners,
-        admin_router(admin),
-        Limits::default(),
+        Pages::new(admin_router(admin), serve::Limits::default()),
         Admissions::new(files.admin.min(MAX_HTTP), PER_ADDRESS, http_counters.connections.clone()),
         stopped(stopping),
     ));
@@ -197,6 +240,9 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     hub.shut_down().await;
     // A task that panicked has said so; there is nothing left to do for it.
     let _ = tokio::join!(public, admin);
+    if let Some(secure) = secure {
+        let _ = secure.await;
+    }
     data_plane.join();
     outcome
 }
@@ -207,6 +253,7 @@ struct Sockets {
     turn: Vec<Listeners>,
     turn_addresses: Addresses,
     discovery: Discovery,
+    tls: Bound,
     http: Bound,
     admin: Bound,
 }
@@ -224,14 +271,18 @@ impl Sockets {
         };
         let (turn, turn_addresses, discovery) = bind_turn(config, shards)
             .map_err(|BindFailed { listener, address, error }| Error::Listen { listener, address, error })?;
+        let tls = Bound::bind("tls", &config.listen.tls)?;
         let http = Bound::bind("http", &config.listen.http)?;
         let admin = Bound::bind("admin", &config.listen.admin)?;
-        Ok(Self { turn, turn_addresses, discovery, http, admin })
+        Ok(Self { turn, turn_addresses, discovery, tls, http, admin })
     }
 
     fn all_addresses(&self) -> impl Iterator<Item = SocketAddr> {
         let Addresses { udp, tcp } = &self.turn_addresses;
-        [udp, tcp, &self.http.addresses, &self.admin.addresses].into_iter().flatten().copied()
+        [udp, tcp, &self.tls.addresses, &self.http.addresses, &self.admin.addresses]
+            .into_iter()
+            .flatten()
+            .copied()
     }
 
     /// The one line that names every address.
@@ -244,9 +295,10 @@ impl Sockets {
             })
             .collect();
         format!(
-            "listening udp={} tcp={} http={} admin={} relay={} ports={}-{} shards={shards}",
+            "listening udp={} tcp={} tls={} http={} admin={} relay={} ports={}-{} shards={shards}",
             list(&self.turn_addresses.udp),
             list(&self.turn_addresses.tcp),
+            list(&self.tls.addresses),
             list(&self.http.addresses),
             list(&self.admin.addresses),
             list(&relays),
@@ -393,7 +445,8 @@ fn seed() -> Result<[u8; 32], Error> {
 fn forget_ipv6(config: &mut Config) {
     tracing::info!("this machine has no IPv6: doing without ::1");
     let listen = &mut config.listen;
-    for listeners in [&mut listen.udp, &mut listen.tcp, &mut listen.http, &mut listen.admin] {
+    for listeners in [&mut listen.udp, &mut listen.tcp, &mut listen.tls, &mut listen.http, &mut listen.admin]
+    {
         listeners.retain(SocketAddr::is_ipv4);
     }
     config.relay.addresses.retain(IpAddr::is_ipv4);
@@ -401,6 +454,29 @@ fn forget_ipv6(config: &mut Config) {
 
 fn can_bind(ip: IpAddr) -> bool {
     std::net::UdpSocket::bind((ip, 0)).is_ok()
+}
+
+/// Where the page is, under a name that browsers find in the certificate.
+fn secure_link(identity: &Identity, listener: SocketAddr) -> String {
+    let certificate = identity.certificate();
+    let name = certificate.names().iter().find_map(|name| match name {
+        Name::Dns(name) if !name.starts_with('*') => Some(name.clone()),
+        Name::Dns(_) => None,
+        Name::Ip(IpAddr::V6(ip)) => Some(format!("[{ip}]")),
+        Name::Ip(ip) => Some(ip.to_string()),
+    });
+    match (name, listener.port()) {
+        (Some(name), 443) => format!("https://{name}/"),
+        (Some(name), port) => format!("https://{name}:{port}/"),
+        (None, _) => format!("https://{}/", interfaces::reachable(listener)),
+    }
+}
+
+/// Without this, SIGHUP would end the process.
+async fn nothing_to_reload(mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        tracing::info!("nothing to reload: there is no certificate, and other settings need a restart");
+    }
 }
 
 /// Tells systemd, if it asked.

@@ -38,7 +38,7 @@ fn check_says_ok_and_what_is_served() {
     assert_eq!(
         stdout(&output),
         format!(
-            "{}: ok\n  udp   0.0.0.0:3478\n  http  127.0.0.1:8080, [::1]:8080\n  admin off\n  \
+            "{}: ok\n  udp   0.0.0.0:3478\n  tcp   127.0.0.1:3478, [::1]:3478\n  tls   off\n  http  127.0.0.1:8080, [::1]:8080\n  admin off\n  \
              relay 127.0.0.1, ::1, ports 49152-65535\n  \
              hint: no secrets: the server draws one at each start, and nothing else can sign credentials\n  \
              hint: other machines reach the `udp` listeners, but relay.addresses is loopback: no peer is reached\n",

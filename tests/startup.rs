@@ -48,11 +48,12 @@ fn a_port_in_use_is_one_clear_error_and_exit_2() {
 
 #[test]
 fn the_listening_line_is_read_whatever_stands_before_it() {
-    let line = "2031-01-01T00:00:00Z  INFO listening udp=127.0.0.1:1,[::1]:2 tcp=127.0.0.1:5 http=127.0.0.1:3 admin=127.0.0.1:4 relay=::1";
+    let line = "2031-01-01T00:00:00Z  INFO listening udp=127.0.0.1:1,[::1]:2 tcp=127.0.0.1:5 tls=- http=127.0.0.1:3 admin=127.0.0.1:4 relay=::1";
     let address = |text: &str| text.parse().expect("an address");
     let bound = Bound {
         udp: vec![address("127.0.0.1:1"), address("[::1]:2")],
         tcp: vec![address("127.0.0.1:5")],
+        tls: vec![],
         http: vec![address("127.0.0.1:3")],
         admin: vec![address("127.0.0.1:4")],
     };

@@ -21,10 +21,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/signaling/rate.rs", &[]),
     ("src/dataplane/", &["relay", "wire", "metrics", "clock", "admission"]),
     ("src/signaling/", &["metrics", "clock", "config", "ice", "random"]),
-    ("src/http/", &["signaling", "metrics", "clock", "ice", "random", "admission"]),
+    ("src/http/", &["signaling", "metrics", "clock", "ice", "random", "admission", "door"]),
+    // The one room that knows both, to tell whom a connection is for.
+    (
+        "src/tls/front.rs",
+        &["tls", "door", "admission", "metrics", "http::serve", "dataplane::TurnStream", "wire"],
+    ),
+    ("src/tls/", &["config::TlsFiles", "metrics", "clock"]),
+    ("src/door.rs", &["admission"]),
     ("src/admission.rs", &["metrics", "subscriber"]),
     // Labels come from closed sets, which the protocols own.
-    ("src/metrics.rs", &["relay::Reason", "wire::ErrorCode", "signaling::protocol"]),
+    ("src/metrics.rs", &["relay::Reason", "wire::ErrorCode", "signaling::protocol", "tls::Outcome"]),
     ("src/clock.rs", &[]),
     ("src/interfaces.rs", &[]),
     ("src/subscriber.rs", &[]),

@@ -4,16 +4,28 @@ use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 
+use super::Error;
 use crate::config::Config;
+use crate::tls::Certificate;
 
-/// Reports on a configuration; that it is valid is known by now, else there would be none.
-pub(super) fn run(config: &Config, name: &str) -> io::Result<()> {
+/// Reports on a configuration; that it is valid is known by now, else there would be none. The certificate is what it
+/// names and does not hold, so that is looked at here.
+pub(super) fn run(config: &Config, name: &str) -> Result<(), Error> {
+    let certificate = config.tls.as_ref().map(Certificate::load).transpose()?;
     let mut out = io::stdout().lock();
     writeln!(out, "{name}: ok")?;
-    for (listener, addresses) in
-        [("udp", &config.listen.udp), ("http", &config.listen.http), ("admin", &config.listen.admin)]
-    {
+    let listen = &config.listen;
+    for (listener, addresses) in [
+        ("udp", &listen.udp),
+        ("tcp", &listen.tcp),
+        ("tls", &listen.tls),
+        ("http", &listen.http),
+        ("admin", &listen.admin),
+    ] {
         writeln!(out, "  {listener:5} {}", joined(addresses))?;
+    }
+    if let Some(certificate) = certificate {
+        writeln!(out, "  certificate for {}", joined(certificate.names()))?;
     }
     let ports = &config.relay.ports;
     writeln!(out, "  relay {}, ports {}-{}", joined(&config.relay.addresses), ports.start(), ports.end())?;

@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
 use crate::server;
+use crate::tls;
 
 /// STUN, TURN, signaling and ICE configuration in one process, so that browser calls connect.
 #[derive(Debug, Parser)]
@@ -52,6 +53,9 @@ pub enum Error {
     /// The configuration is wrong or cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The certificate that the configuration names cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] tls::Unusable),
     /// The server cannot start, or failed.
     #[error(transparent)]
     Server(#[from] server::Error),

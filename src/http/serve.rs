@@ -1,32 +1,35 @@
-//! Plain HTTP connections: accepted, bounded in size and time, and closed in good order.
+//! HTTP connections, plain or within TLS: bounded in size and time, and closed in good order.
 //!
 //! `axum::serve` sets none of these limits, so connections are handed to hyper here.
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::{HeaderValue, Request, header};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
+use super::origin::X_FORWARDED_PROTO;
 use crate::admission::{Admissions, Place};
+use crate::door::{self, Arrival};
 
-/// What bounds HTTP connections.
+/// What bounds an HTTP connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of a request's head. hyper takes no less than 8 KiB.
-    pub max_head: usize,
-    /// Bytes that the kernel takes for a connection beyond what is on its way (TCP_NOTSENT_LOWAT).
-    pub max_unsent: u32,
+    /// Bytes of a request's head. hyper takes no less than 8 KiB over HTTP/1.1.
+    pub max_head: u16,
+    /// Requests under way at one time on an HTTP/2 connection. A page and its files are a dozen.
+    pub max_streams: u32,
     /// How long a client may take over a request's head, and how long a connection may wait for the next one.
     pub head_within: Duration,
     /// How long a connection that is no WebSocket may live, whatever the client does.
@@ -39,7 +42,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_head: 8 * 1_024,
-            max_unsent: 128 * 1_024,
+            max_streams: 64,
             head_within: Duration::from_secs(5),
             max_age: Duration::from_secs(60),
             close_within: Duration::from_secs(5),
@@ -47,85 +50,121 @@ impl Default for Limits {
     }
 }
 
-/// Serves `router` on all `listeners` until `shutdown`, then lets what is under way finish.
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 as it is.
+    Http,
+    /// HTTP/1.1 within TLS.
+    Https,
+    /// HTTP/2 within TLS, where both ends agreed on it. Without RFC 8441: for a WebSocket, browsers then open a
+    /// connection of the kind above.
+    Http2,
+}
+
+/// What is served, to every connection alike.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    router: Router,
+    limits: Limits,
+}
+
+/// Serves `router` without TLS on all `listeners` until `shutdown`, then lets what is under way finish.
 ///
 /// WebSockets have left HTTP by then: [`crate::signaling::Hub::shut_down`] says goodbye to them.
 pub async fn serve(
     listeners: Vec<TcpListener>,
-    router: Router,
-    limits: Limits,
+    pages: Pages,
     admissions: Arc<Admissions>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let (stop, stopping) = watch::channel(());
-    let mut doors = JoinSet::new();
-    for listener in listeners {
-        doors.spawn(accept(listener, router.clone(), limits, admissions.clone(), stopping.clone()));
-    }
-    drop(stopping);
-    shutdown.await;
-    // The doors and every connection hold a receiver until they are done.
-    stop.send_replace(());
-    stop.closed().await;
+    let welcome = move |Arrival { stream, place, stopping, .. }: Arrival| {
+        let pages = pages.clone();
+        async move { pages.connection(stream, Protocol::Http, place, stopping).await }
+    };
+    door::open(listeners, admissions, welcome, shutdown).await;
 }
 
-async fn accept(
-    listener: TcpListener,
-    router: Router,
-    limits: Limits,
-    admissions: Arc<Admissions>,
-    mut stopping: watch::Receiver<()>,
-) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stopping.changed() => return,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                if let Some(place) = admissions.admit(peer.ip()) {
-                    tokio::spawn(connection(stream, limits, place, router.clone(), stopping.clone()));
-                }
-            }
-            // Most likely out of file descriptors. The connection stays in the backlog, so without a pause this loop
-            // would spin until another one closes.
-            Err(error) => {
-                tracing::debug!(%error, "cannot accept an HTTP connection");
-                sleep(Duration::from_millis(50)).await;
-            }
+impl Pages {
+    /// `router` under `limits`.
+    #[must_use]
+    pub fn new(router: Router, limits: Limits) -> Self {
+        Self { router, limits }
+    }
+
+    /// Serves one connection until it ends or `stopping` changes.
+    pub async fn connection(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        protocol: Protocol,
+        place: Place,
+        mut stopping: watch::Receiver<()>,
+    ) {
+        let (router, limits, place) = (self.router.clone(), self.limits, Arc::new(place));
+        let asked = Arc::new(AtomicBool::new(false));
+        let has_asked = asked.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            asked.store(true, Relaxed);
+            normalise(&mut request, protocol);
+            request.extensions_mut().insert(place.clone());
+            router.clone().oneshot(request)
+        });
+        let builder = builder(protocol, &limits);
+        let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        tokio::select! {
+            // Errors are the client's: a head too large or too slow, or a connection that broke. hyper has answered.
+            _ = &mut connection => return,
+            // Over HTTP/2, hyper has no timeout for heads.
+            () = never_asked(limits.head_within, &has_asked) => return,
+            () = sleep(limits.max_age) => {}
+            _ = stopping.changed() => {}
         }
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(limits.close_within, connection).await;
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    limits: Limits,
-    place: Place,
-    router: Router,
-    mut stopping: watch::Receiver<()>,
-) {
-    // Signals are small and urgent; and for a client that does not read, the kernel would hold megabytes beyond the
-    // queues that we bound ourselves. A socket that refuses the options is merely slower or dearer.
-    let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(limits.max_unsent);
-    let place = Arc::new(place);
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(place.clone());
-        router.clone().oneshot(request)
-    });
-    let connection = http1::Builder::new()
+fn builder(protocol: Protocol, limits: &Limits) -> auto::Builder<TokioExecutor> {
+    /// Nobody reads the body of a request, and the pages are static: what waits to be sent is not copied.
+    const WINDOW: u16 = 32 * 1_024;
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_within)
-        .max_buf_size(limits.max_head)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    tokio::select! {
-        // Errors are the client's: a head too large or too slow, or a connection that broke. hyper has answered.
-        _ = &mut connection => return,
-        () = sleep(limits.max_age) => {}
-        _ = stopping.changed() => {}
+        .max_buf_size(limits.max_head.into());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.max_streams)
+        .max_header_list_size(limits.max_head.into())
+        .initial_stream_window_size(u32::from(WINDOW))
+        .initial_connection_window_size(u32::from(u16::MAX))
+        .max_send_buf_size(WINDOW.into());
+    match protocol {
+        Protocol::Http | Protocol::Https => builder.http1_only(),
+        Protocol::Http2 => builder.http2_only(),
     }
-    connection.as_mut().graceful_shutdown();
-    let _ = timeout(limits.close_within, connection).await;
+}
+
+/// What the protocols say in different ways is said in one.
+fn normalise(request: &mut Request<Incoming>, protocol: Protocol) {
+    if protocol == Protocol::Http {
+        return;
+    }
+    // We are the proxy that ends TLS: what another would tell us, we know.
+    request.headers_mut().insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+    // HTTP/2 has an authority where HTTP/1.1 has `Host`, which must not count beside it (RFC 9113 section 8.3.1).
+    let authority = request.uri().authority().filter(|_| protocol == Protocol::Http2);
+    if let Some(host) = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+}
+
+/// Ends if nothing was asked `within` the time for a first request.
+async fn never_asked(within: Duration, asked: &AtomicBool) {
+    sleep(within).await;
+    if asked.load(Relaxed) {
+        std::future::pending().await
+    }
 }

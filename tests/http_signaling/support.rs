@@ -14,7 +14,7 @@ use byway::config::{Signaling, TransportPolicy};
 use byway::credentials::Secrets;
 use byway::http::admin::{Admin, Health};
 use byway::http::origin::Origins;
-use byway::http::serve::{Limits, serve};
+use byway::http::serve::{Limits, Pages, serve};
 use byway::http::{Site, admin_router, public_router};
 use byway::ice::{Endpoints, IceServers};
 use byway::metrics::Metrics;
@@ -121,14 +121,15 @@ impl Server {
         let limits = Limits { head_within: settings.head_within, ..Limits::default() };
         let admissions = Admissions::new(settings.connections, PER_ADDRESS, metrics.http.connections.clone());
         let (stop, stopped) = oneshot::channel();
-        let public = serve(vec![http], public_router(site), limits, admissions, async {
+        let public = serve(vec![http], Pages::new(public_router(site), limits), admissions, async {
             // A dropped server stops too.
             let _ = stopped.await;
         });
         // Its own counters: a test counts what it does on the public pages.
-        let operator = admin_router(Admin { metrics: metrics.clone(), health });
+        let operator =
+            Pages::new(admin_router(Admin { metrics: metrics.clone(), health }), Limits::default());
         let everyone = Admissions::new(usize::MAX, usize::MAX, Arc::default());
-        let operator = serve(vec![admin], operator, Limits::default(), everyone, std::future::pending());
+        let operator = serve(vec![admin], operator, everyone, std::future::pending());
         Self {
             http: addresses.0,
             admin: addresses.1,

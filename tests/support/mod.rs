@@ -195,6 +195,8 @@ pub(crate) struct Bound {
     pub(crate) udp: Vec<SocketAddr>,
     /// STUN and TURN over TCP.
     pub(crate) tcp: Vec<SocketAddr>,
+    /// HTTPS, WSS, and STUN and TURN over TLS.
+    pub(crate) tls: Vec<SocketAddr>,
     /// The page, `/ice` and `/ws`.
     pub(crate) http: Vec<SocketAddr>,
     /// `/metrics` and `/healthz`.
@@ -214,6 +216,8 @@ impl Bound {
             match listener {
                 "udp" => bound.udp = addresses()?,
                 "tcp" => bound.tcp = addresses()?,
+                // Off where no certificate is configured.
+                "tls" => bound.tls = addresses().unwrap_or_default(),
                 "http" => bound.http = addresses()?,
                 "admin" => bound.admin = addresses()?,
                 // What else the line tells, such as the relay's ports, no test needs.

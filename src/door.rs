@@ -1,0 +1,85 @@
+//! TCP listeners on the runtime: each connection that is admitted gets a task of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::admission::{Admissions, Place};
+
+/// Bytes that the kernel takes for a connection beyond what is on its way (TCP_NOTSENT_LOWAT).
+const MAX_UNSENT: u32 = 128 * 1_024;
+
+/// A connection that was let in.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The connection.
+    pub stream: TcpStream,
+    /// Its client's address.
+    pub client: SocketAddr,
+    /// Its place among those admitted.
+    pub place: Place,
+    /// Changes when it is time to end. Whoever holds it is waited for.
+    pub stopping: watch::Receiver<()>,
+}
+
+/// Lets connections in at all `listeners` until `shutdown`, then waits for those that hold their [`Arrival::stopping`].
+pub async fn open<W, T>(
+    listeners: Vec<TcpListener>,
+    admissions: Arc<Admissions>,
+    welcome: W,
+    shutdown: impl Future<Output = ()>,
+) where
+    W: Fn(Arrival) -> T + Clone + Send + 'static,
+    T: Future<Output = ()> + Send + 'static,
+{
+    let (stop, stopping) = watch::channel(());
+    let mut doors = JoinSet::new();
+    for listener in listeners {
+        doors.spawn(accept(listener, admissions.clone(), welcome.clone(), stopping.clone()));
+    }
+    drop(stopping);
+    shutdown.await;
+    // The doors hold a receiver, too.
+    stop.send_replace(());
+    stop.closed().await;
+}
+
+async fn accept<W, T>(
+    listener: TcpListener,
+    admissions: Arc<Admissions>,
+    welcome: W,
+    mut stopping: watch::Receiver<()>,
+) where
+    W: Fn(Arrival) -> T,
+    T: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopping.changed() => return,
+        };
+        match accepted {
+            Ok((stream, client)) => {
+                let Some(place) = admissions.admit(client.ip()) else { continue };
+                // Signals are small and urgent; and for a client that does not read, the kernel would hold megabytes
+                // beyond the queues that we bound ourselves. A socket that refuses the options is merely slower or
+                // dearer.
+                let _ = stream.set_nodelay(true);
+                let _ = SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT);
+                tokio::spawn(welcome(Arrival { stream, client, place, stopping: stopping.clone() }));
+            }
+            // Most likely out of file descriptors. The connection stays in the backlog, so without a pause this loop
+            // would spin until another one closes.
+            Err(error) => {
+                tracing::debug!(%error, "cannot accept a connection");
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! A certificate with its key: read from files, and checked before anything is served with it.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::Error;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer as _;
+
+use crate::config::TlsFiles;
+
+/// Bytes of the largest file. A long chain is some 10 KB; `/dev/zero` is endless.
+const MAX_FILE: u64 = 1 << 20;
+
+/// A certificate chain and the private key of its first certificate.
+#[derive(Debug)]
+pub struct Certificate {
+    certified_key: Arc<CertifiedKey>,
+    names: Vec<Name>,
+    validity: Validity,
+}
+
+/// Whom a certificate is for (RFC 5280 section 4.2.1.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// A DNS name; its first label may be `*`.
+    Dns(String),
+    /// An address.
+    Ip(IpAddr),
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dns(name) => f.write_str(name),
+            Self::Ip(ip) => ip.fmt(f),
+        }
+    }
+}
+
+/// From when to when, in seconds since 1970, both included.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Validity {
+    pub(super) not_before: u64,
+    pub(super) not_after: u64,
+}
+
+/// Why nothing can be served with what the files hold. Its `Display` is meant for the person who put them there.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}\n  remedy: {remedy}", file.display())]
+pub struct Unusable {
+    /// Which of the files.
+    pub file: PathBuf,
+    /// What is wrong.
+    pub reason: String,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+impl Certificate {
+    /// Reads both files: a chain in PEM with the server's own certificate first, and its private key in PEM.
+    ///
+    /// # Errors
+    /// [`Unusable`], if anything in them is not as it should be.
+    pub fn load(files: &TlsFiles) -> Result<Self, Unusable> {
+        let TlsFiles { cert, key } = files;
+        let chain = chain(&read(cert)?).map_err(|problem| problem.of(cert))?;
+        let (names, validity) = describe(&chain).map_err(|problem| problem.of(cert))?;
+        let certified_key = private_key(&read(key)?)
+            .and_then(|private_key| pair(chain, &private_key))
+            .map_err(|problem| problem.of(key))?;
+        Ok(Self { certified_key: Arc::new(certified_key), names, validity })
+    }
+
+    /// Whom it is for, in its own order. A certificate with none but the common name of old is for nobody: browsers look
+    /// at these names alone.
+    #[must_use]
+    pub fn names(&self) -> &[Name] {
+        &self.names
+    }
+
+    /// The second since 1970 from which on it is good for nothing.
+    #[must_use]
+    pub fn expires(&self) -> u64 {
+        self.validity.not_after
+    }
+
+    pub(super) fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    pub(super) fn certified_key(&self) -> Arc<CertifiedKey> {
+        self.certified_key.clone()
+    }
+}
+
+/// What is wrong with a file, and what to do about it.
+struct Problem(String, &'static str);
+
+impl Problem {
+    fn of(self, file: &Path) -> Unusable {
+        let Self(reason, remedy) = self;
+        Unusable { file: file.to_owned(), reason, remedy }
+    }
+}
+
+const WHOLE_FILE: &str = "let your ACME client write it again; it is PEM, from -----BEGIN to -----END";
+const CHAIN: &str = "name the file with the whole chain; certbot calls it fullchain.pem";
+const KEY: &str = "name the key that the certificate was made with; certbot calls it privkey.pem";
+
+fn read(file: &Path) -> Result<Vec<u8>, Unusable> {
+    let mut content = Vec::new();
+    let read = File::open(file).and_then(|open| open.take(MAX_FILE + 1).read_to_end(&mut content));
+    let too_large = || io::Error::other("larger than 1 MiB, so no certificate or key");
+    match read.and_then(|read| if read as u64 > MAX_FILE { Err(too_large()) } else { Ok(()) }) {
+        Ok(()) => Ok(content),
+        Err(error) => Err(Problem(error.to_string(), unreadable(&error)).of(file)),
+    }
+}
+
+fn unreadable(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "let the server's user read it and enter the folders above; systemd/byway.service says how"
+        }
+        _ => "name the files of the certificate under [tls]: cert and key",
+    }
+}
+
+fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let chain: Vec<_> =
+        CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| broken(&error))?;
+    if chain.is_empty() {
+        return Err(Problem("no certificate in this file".to_owned(), CHAIN));
+    }
+    Ok(chain)
+}
+
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        pem::Error::NoItemsFound if pem.windows(9).any(|word| word == b"ENCRYPTED") => Problem(
+            "the key is encrypted, and nobody is there to ask for its password".to_owned(),
+            "write it without one, readable by the server alone: openssl pkey -in this -out that",
+        ),
+        pem::Error::NoItemsFound => Problem("no private key in this file".to_owned(), KEY),
+        other => broken(&other),
+    })
+}
+
+fn broken(error: &pem::Error) -> Problem {
+    let reason = match error {
+        pem::Error::MissingSectionEnd { .. } => "cut off before its -----END line",
+        pem::Error::Base64Decode(_) => "damaged: not base64 between -----BEGIN and -----END",
+        _ => "not PEM",
+    };
+    Problem(reason.to_owned(), WHOLE_FILE)
+}
+
+/// The names and the validity of the first certificate; the others must be certificates, too.
+fn describe(chain: &[CertificateDer<'_>]) -> Result<(Vec<Name>, Validity), Problem> {
+    let parsed: Result<Vec<_>, _> = chain.iter().map(|der| X509Certificate::from_der(der)).collect();
+    match parsed.as_deref() {
+        Ok([(_, own), ..]) => Ok((names(own), validity(own))),
+        _ => Err(Problem("what is in it is no certificate".to_owned(), WHOLE_FILE)),
+    }
+}
+
+fn names(certificate: &X509Certificate<'_>) -> Vec<Name> {
+    let Ok(Some(names)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let name = |name: &GeneralName<'_>| match *name {
+        GeneralName::DNSName(name) => Some(Name::Dns(name.to_ascii_lowercase())),
+        GeneralName::IPAddress(bytes) => {
+            let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+            v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok().map(Name::Ip)
+        }
+        _ => None,
+    };
+    names.value.general_names.iter().filter_map(name).collect()
+}
+
+fn validity(certificate: &X509Certificate<'_>) -> Validity {
+    // What lies before 1970 is long ago, whenever it was.
+    let unix = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
+    let validity = certificate.validity();
+    Validity { not_before: unix(validity.not_before), not_after: unix(validity.not_after) }
+}
+
+/// The chain with its key, which must be the key of the first certificate.
+fn pair(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'_>) -> Result<CertifiedKey, Problem> {
+    const KINDS: &str = "use RSA of 2048 bits or more, ECDSA on P-256, P-384 or P-521, or Ed25519";
+    let key = any_supported_type(key)
+        .map_err(|_| Problem("a private key of a kind that TLS does not use here".to_owned(), KINDS))?;
+    let pair = CertifiedKey::new(chain, key);
+    match pair.keys_match() {
+        Ok(()) => Ok(pair),
+        Err(Error::InconsistentKeys(_)) => {
+            let reason = "the key does not match the certificate, which is the first one in its file";
+            Err(Problem(reason.to_owned(), KEY))
+        }
+        Err(error) => Err(Problem(format!("the certificate is not usable: {error}"), CHAIN)),
+    }
+}

@@ -1,0 +1,167 @@
+//! The TLS port: each connection is let in, shakes hands, and goes to whom it wants to speak to.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::{HandshakeKind, ServerConfig};
+use tokio::io::AsyncBufReadExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::undecided::Undecided;
+use super::{H2, Outcome, STUN_TURN};
+use crate::admission::{Admissions, Place};
+use crate::dataplane::TurnStream;
+use crate::door::{self, Arrival};
+use crate::http::serve::{Pages, Protocol};
+use crate::metrics::TlsCounters;
+use crate::wire::{Kind, classify};
+
+/// What bounds a connection until it is known what it speaks.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many there may be at one time; one more ends the oldest.
+    pub undecided: usize,
+    /// How long a handshake may take.
+    pub handshake_within: Duration,
+    /// How long a client that offered no ALPN may then take over its first byte.
+    pub first_byte_within: Duration,
+}
+
+impl Limits {
+    /// The limits where `places` connections are admitted. Half of them are for those that have decided, so that silent
+    /// ones give way before anybody is turned away.
+    #[must_use]
+    pub fn within(places: usize) -> Self {
+        Self {
+            undecided: (places / 2).min(1_024),
+            handshake_within: Duration::from_secs(5),
+            first_byte_within: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What the port leads to.
+#[derive(Debug)]
+pub struct Front<H> {
+    /// Who we are, and what we speak.
+    pub config: Arc<ServerConfig>,
+    /// Where HTTP goes.
+    pub pages: Pages,
+    /// Where TURN goes.
+    pub hand_over: H,
+    /// What is counted.
+    pub counters: Arc<TlsCounters>,
+    /// What is bounded.
+    pub limits: Limits,
+}
+
+/// Serves all `listeners` until `shutdown`, then lets what HTTP has under way finish. TURN is not ours by then.
+pub async fn serve<H>(
+    listeners: Vec<TcpListener>,
+    front: Front<H>,
+    admissions: Arc<Admissions>,
+    shutdown: impl Future<Output = ()>,
+) where
+    H: Fn(TurnStream) + Send + Sync + 'static,
+{
+    let undecided = Undecided::new(front.limits.undecided);
+    let front = Arc::new(front);
+    let welcome = move |arrival| {
+        let (front, undecided) = (front.clone(), undecided.clone());
+        async move { front.serve(&undecided, arrival).await }
+    };
+    door::open(listeners, admissions, welcome, shutdown).await;
+}
+
+/// What a client speaks.
+enum Speaks {
+    Http1,
+    Http2,
+    Turn,
+}
+
+/// Why that is not known.
+struct Failure(Outcome, io::Error);
+
+impl<H: Fn(TurnStream)> Front<H> {
+    async fn serve(&self, undecided: &Arc<Undecided>, arrival: Arrival) {
+        let Arrival { stream, client, place, mut stopping } = arrival;
+        let (turn, shed) = undecided.enter();
+        let decided = tokio::select! {
+            decided = self.decide(stream) => decided,
+            _ = shed => Err(Failure(Outcome::Shed, io::ErrorKind::ConnectionAborted.into())),
+            _ = stopping.changed() => return,
+        };
+        drop(turn);
+        match decided {
+            Ok((Speaks::Http1, stream)) => {
+                self.counters.became(Outcome::Http1);
+                self.pages.connection(stream, Protocol::Https, place, stopping).await;
+            }
+            Ok((Speaks::Http2, stream)) => {
+                self.counters.became(Outcome::Http2);
+                self.pages.connection(stream, Protocol::Http2, place, stopping).await;
+            }
+            Ok((Speaks::Turn, stream)) => {
+                self.counters.became(Outcome::Turn);
+                self.hand_over(stream, client, place);
+            }
+            Err(Failure(outcome, error)) => {
+                self.counters.became(outcome);
+                tracing::debug!(%client, ?outcome, %error, "a connection to the TLS port failed");
+            }
+        }
+    }
+
+    /// Shakes hands, and finds out what the client speaks.
+    async fn decide(&self, stream: TcpStream) -> Result<(Speaks, TlsStream<TcpStream>), Failure> {
+        let Limits { handshake_within, first_byte_within, .. } = self.limits;
+        let acceptor = TlsAcceptor::from(self.config.clone());
+        let mut stream = within(handshake_within, acceptor.accept(stream)).await?;
+        let tls = stream.get_ref().1;
+        if tls.handshake_kind() == Some(HandshakeKind::Resumed) {
+            self.counters.resumed.add(1);
+        }
+        let speaks = match tls.alpn_protocol() {
+            Some(STUN_TURN) => Speaks::Turn,
+            Some(H2) => Speaks::Http2,
+            Some(_) => Speaks::Http1,
+            // Browsers offer no ALPN for TURN. Its first message is always STUN: ChannelData needs a channel, which needs
+            // an allocation, which a new connection does not have. Nothing of HTTP begins like it.
+            None => match classify(&[within(first_byte_within, first_byte(&mut stream)).await?]) {
+                Kind::Stun => Speaks::Turn,
+                Kind::ChannelData | Kind::Other => Speaks::Http1,
+            },
+        };
+        Ok((speaks, stream))
+    }
+
+    /// Gives a connection to the data plane, with what has been read of it already.
+    fn hand_over(&self, stream: TlsStream<TcpStream>, client: SocketAddr, place: Place) {
+        let (socket, tls) = stream.into_inner();
+        let plain = socket.local_addr().and_then(|server| Ok((server, socket.into_std()?)));
+        match plain {
+            Ok((server, socket)) => {
+                (self.hand_over)(TurnStream { socket, tls: Some(Box::new(tls)), client, server, place });
+            }
+            Err(error) => tracing::debug!(%client, %error, "a TURN connection broke"),
+        }
+    }
+}
+
+/// The first byte of what the client says, which stays to be read.
+async fn first_byte(stream: &mut TlsStream<TcpStream>) -> io::Result<u8> {
+    stream.fill_buf().await?.first().copied().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+async fn within<T>(time: Duration, work: impl Future<Output = io::Result<T>>) -> Result<T, Failure> {
+    match timeout(time, work).await {
+        Ok(done) => done.map_err(|error| Failure(Outcome::of(&error), error)),
+        Err(late) => Err(Failure(Outcome::Timeout, late.into())),
+    }
+}
