@@ -131,7 +131,7 @@ impl Urls {
 }
 
 /// Seconds since 1970-01-01 UTC as RFC 3339 section 5.6 writes them, for instance `2023-11-14T22:23:20Z`.
-fn rfc3339(unix: u64) -> String {
+pub(crate) fn rfc3339(unix: u64) -> String {
     let (days, second) = (unix / 86_400, unix % 86_400);
     // Days to a date in the proleptic Gregorian calendar, with years that begin in March so that the leap day is the
     // last of its year (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days).

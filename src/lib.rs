@@ -32,6 +32,9 @@
 //! Behind the TLS port are HTTPS, WSS and TURN. [`tls`] shakes hands on the threads of HTTP, finds out which of them a
 //! client speaks, and gives TURN to a shard, which goes on with what has been decrypted by then.
 //!
+//! The DSCP and ECN of a datagram go with its payload beside the core, which never sees them; what ICMP says of a peer goes
+//! through it, and reaches the client as a Data indication.
+//!
 //! ## How a call begins
 //!
 //! The page opens `/ws`, `join`s a room and gets an [`ice::IceConfiguration`] with a fresh credential and the peers there

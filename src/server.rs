@@ -1,13 +1,12 @@
 //! The composition root: a [`Config`] becomes sockets, threads and tasks, and one place waits for the end.
 
+mod sockets;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use sd_notify::NotifyState;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -15,7 +14,7 @@ use crate::admission::{Admissions, PER_ADDRESS};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::credentials::Secrets;
-use crate::dataplane::{Addresses, BindFailed, DataPlane, Listeners, bind_listeners};
+use crate::dataplane::DataPlane;
 use crate::external::External;
 use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
@@ -27,11 +26,13 @@ use crate::metrics::{
     ConnectionCounters, HttpCounters, Metrics, ShardCounters, SignalingCounters, TlsCounters,
 };
 use crate::random::Random;
-use crate::relay::{self, Discovery, Gate, Relay, RelayAddress, Shared};
+use crate::relay::{self, Gate, Relay, RelayAddress, Shared};
 use crate::signaling::{self, Hub};
 use crate::tls::front::{self, Front};
 use crate::tls::renewal::Renewal;
 use crate::tls::{self, Identity, Name};
+
+use sockets::{Files, Sockets, list};
 
 /// Threads for HTTP and signaling. They wait for most of their lives; the cores are for the shards.
 const HTTP_THREADS: usize = 2;
@@ -247,141 +248,6 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     outcome
 }
 
-/// Everything that is bound before anything is served.
-struct Sockets {
-    /// Of each shard.
-    turn: Vec<Listeners>,
-    turn_addresses: Addresses,
-    discovery: Discovery,
-    tls: Bound,
-    http: Bound,
-    admin: Bound,
-}
-
-struct Bound {
-    listeners: Vec<TcpListener>,
-    addresses: Vec<SocketAddr>,
-}
-
-impl Sockets {
-    fn bind(config: &Config) -> Result<Self, Error> {
-        let shards = match config.relay.shards {
-            0 => available_parallelism().map_or(1, usize::from),
-            shards => shards,
-        };
-        let (turn, turn_addresses, discovery) = bind_turn(config, shards)
-            .map_err(|BindFailed { listener, address, error }| Error::Listen { listener, address, error })?;
-        let tls = Bound::bind("tls", &config.listen.tls)?;
-        let http = Bound::bind("http", &config.listen.http)?;
-        let admin = Bound::bind("admin", &config.listen.admin)?;
-        Ok(Self { turn, turn_addresses, discovery, tls, http, admin })
-    }
-
-    fn all_addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        let Addresses { udp, tcp } = &self.turn_addresses;
-        [udp, tcp, &self.tls.addresses, &self.http.addresses, &self.admin.addresses]
-            .into_iter()
-            .flatten()
-            .copied()
-    }
-
-    /// The one line that names every address.
-    fn describe(&self, ports: &RangeInclusive<u16>, relays: &[RelayAddress], shards: usize) -> String {
-        let relays: Vec<String> = relays
-            .iter()
-            .map(|RelayAddress { bind, public }| match bind == public {
-                true => bind.to_string(),
-                false => format!("{bind}->{public}"),
-            })
-            .collect();
-        format!(
-            "listening udp={} tcp={} tls={} http={} admin={} relay={} ports={}-{} shards={shards}",
-            list(&self.turn_addresses.udp),
-            list(&self.turn_addresses.tcp),
-            list(&self.tls.addresses),
-            list(&self.http.addresses),
-            list(&self.admin.addresses),
-            list(&relays),
-            ports.start(),
-            ports.end(),
-        )
-    }
-}
-
-/// Binds the listeners of STUN and TURN; and where two addresses make NAT behaviour discovery possible (RFC 5780), those
-/// that it takes beside them.
-fn bind_turn(config: &Config, shards: usize) -> Result<(Vec<Listeners>, Addresses, Discovery), BindFailed> {
-    let wanted = Addresses { udp: config.listen.udp.clone(), tcp: config.listen.tcp.clone() };
-    // Behind a 1:1 NAT the addresses that its responses tell would lead nowhere.
-    if !config.relay.public_addresses.is_empty() {
-        let (listeners, bound) = bind_listeners(&wanted, shards)?;
-        return Ok((listeners, bound, Discovery::default()));
-    }
-    let stand_by = Discovery::lacking(&wanted.udp);
-    let with_stand_by = Addresses { udp: [&wanted.udp[..], &stand_by].concat(), tcp: wanted.tcp.clone() };
-    let (listeners, bound) = bind_listeners(&with_stand_by, shards).or_else(|failed| {
-        // What nobody has asked for by name does not keep a server from starting.
-        if failed.listener != "udp" || !stand_by.contains(&failed.address) {
-            return Err(failed);
-        }
-        let BindFailed { address, error, .. } = failed;
-        tracing::warn!(%error, "no NAT behaviour discovery (RFC 5780): it takes {address}, too");
-        bind_listeners(&wanted, shards)
-    })?;
-    let discovery = Discovery::among(&bound.udp);
-    Ok((listeners, bound, discovery))
-}
-
-impl Bound {
-    fn bind(listener: &'static str, configured: &[SocketAddr]) -> Result<Self, Error> {
-        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
-        for &address in configured {
-            let bound = bind_tcp(address).map_err(|error| Error::Listen { listener, address, error })?;
-            addresses.push(bound.local_addr().map_err(system("read the address of a socket"))?);
-            listeners.push(bound);
-        }
-        Ok(Self { listeners, addresses })
-    }
-}
-
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
-    // A restart must not wait for the connections of the last run to time out. On Linux this shares no live port.
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(1024)?;
-    TcpListener::from_std(socket.into())
-}
-
-/// How many file descriptors each part may hold. What one of them takes, the others would miss: a flood of connections
-/// would end in calls without a relay, and a flood of allocations in a server that cannot even say that it lives.
-struct Files {
-    relays: u32,
-    streams: usize,
-    http: usize,
-    admin: usize,
-}
-
-impl Files {
-    /// From the limit of this process, with `sockets` bound.
-    fn shared_out(sockets: &Sockets) -> Self {
-        // Where it cannot be read, it is what every system has at least.
-        let limit = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft);
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let (streams, http, admin) = (limit / 4, limit / 4, limit / 16);
-        // A shard has its listeners, and two polls with what wakes them.
-        let Addresses { udp, tcp } = &sockets.turn_addresses;
-        let shards = sockets.turn.len() * (udp.len() + tcp.len() + 10);
-        let relays = limit - streams - http - admin;
-        let relays = relays.saturating_sub(shards + 32);
-        Self { relays: u32::try_from(relays).unwrap_or(u32::MAX), streams, http, admin }
-    }
-}
-
 /// The configured secrets, or one that lives as long as this process.
 fn secrets(config: &Config) -> Result<Secrets, Error> {
     if let Some(secrets) = Secrets::new(&config.credentials.secrets) {
@@ -484,13 +350,6 @@ fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!(%error, "cannot notify the service manager");
     }
-}
-
-fn list<T: ToString>(items: &[T]) -> String {
-    if items.is_empty() {
-        return "-".into();
-    }
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn remedy(error: &io::Error) -> &'static str {

@@ -186,8 +186,7 @@ fn arguments_out_of_bounds_are_exit_2() {
         ),
         (&["credential", "--user", "a", "--ttl", "8days"], "a credential is good for 1 second to 7 days"),
         (&["probe", "example.org"], "a STUN or TURN URL begins with stun:, stuns:, turn: or turns:"),
-        (&["probe", "turns:example.org"], "the probe speaks UDP only, in this version"),
-        (&["probe", "turn:example.org?transport=tcp"], "the probe speaks UDP only, in this version"),
+        (&["probe", "turns:example.org?transport=udp"], "the probe speaks no DTLS"),
         (&["probe", "--username", "a"], "--password <P>"),
     ];
     for (arguments, reason) in cases {
@@ -199,13 +198,13 @@ fn arguments_out_of_bounds_are_exit_2() {
 
 #[test]
 fn a_port_that_the_system_chose_cannot_be_probed_by_guessing() {
-    let file = Configuration::new("listen.udp = [\"127.0.0.1:0\"]");
+    let file = Configuration::new("listen.udp = [\"127.0.0.1:0\"]\nlisten.tcp = []");
     let output = file.run(&["probe"]);
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
         stderr(&output),
         format!(
-            "{}: no UDP listener with a fixed port to probe\n  \
+            "{}: no listener of STUN and TURN with a fixed port to probe\n  \
              remedy: name a URL: byway probe turn:HOST:PORT\n",
             file.path().display()
         )

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
-use support::{CONFIG, Server, stun};
+use support::{CONFIG, Server, http, stun};
 
 /// `listen.udp` with one port at two addresses.
 fn config(port: u16) -> String {
@@ -49,6 +49,10 @@ fn a_client_hears_from_the_listener_that_it_asks_to_answer() {
         assert_eq!(answered_from(asked, flags), from, "{asked} with flags {flags}");
     }
     assert!(server.log().contains("NAT behaviour discovery"), "{}", server.log());
+    // A page is told of the listeners that were asked for, and of none that stands by.
+    let answer = http::get(server.bound.http[0], "/ice").expect_ok();
+    let names = |port: u16| answer.text().contains(&format!("127.0.0.1:{port}"));
+    assert!(names(port) && !names(port + 1), "{}", answer.text());
 }
 
 /// A port that nobody has asked for by name does not keep a server from starting.
@@ -59,8 +63,8 @@ fn where_the_next_port_is_taken_there_is_none() {
     let server = Server::start_with(&config(port), |_| {});
     assert_eq!(server.bound.udp.len(), 2);
     assert!(server.log().contains("no NAT behaviour discovery"), "{}", server.log());
-    for listener in &server.bound.udp {
-        stun::binding(*listener);
+    for &listener in &server.bound.udp {
+        stun::binding(listener);
     }
 }
 

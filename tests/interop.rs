@@ -3,6 +3,13 @@
 //! `tests/run interop` installs them (package `coturn`); a machine without them fails here rather than passing by.
 //! `turnutils_uclient` exits with 0 even if every packet was lost, so what it printed is read.
 
+#[path = "tls/certificates.rs"]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "shared with the tests of the TLS port, which use more of it"
+)]
+mod certificates;
 mod support;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -31,6 +38,15 @@ fn send_and_data_indications_to_a_peer_and_back() {
     let server = Server::start();
     let peer = Echo::start(Ipv4Addr::LOCALHOST.into());
     Uclient::of(&server).towards(&peer).args(&["-X", "-s"]).relays_everything();
+    through_a_relay_socket(&server);
+}
+
+/// `-g`: DONT-FRAGMENT in the Allocate request and in every Send indication.
+#[test]
+fn indications_with_dont_fragment_to_a_peer_and_back() {
+    let server = Server::start();
+    let peer = Echo::start(Ipv4Addr::LOCALHOST.into());
+    Uclient::of(&server).towards(&peer).args(&["-X", "-s", "-g"]).relays_everything();
     through_a_relay_socket(&server);
 }
 
@@ -99,6 +115,26 @@ fn client_to_client_over_tcp() {
     for how in [&["-y"][..], &["-y", "-s"], &["-y", "-x"]] {
         let server = Server::start();
         Uclient::over_tcp(&server).args(how).relays_everything();
+        between_clients(&server);
+    }
+}
+
+#[test]
+fn a_client_over_tls_to_a_peer_and_back() {
+    for how in [&["-X"][..], &["-X", "-s"], &["-x"]] {
+        let (server, _, _folder) = certificates::server();
+        let v6 = how == ["-x"];
+        let peer = Echo::start(if v6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() });
+        Uclient::over_tls(&server).towards(&peer).args(how).relays_everything();
+        through_a_relay_socket(&server);
+    }
+}
+
+#[test]
+fn client_to_client_over_tls() {
+    for how in [&["-y"][..], &["-y", "-s"]] {
+        let (server, _, _folder) = certificates::server();
+        Uclient::over_tls(&server).args(how).relays_everything();
         between_clients(&server);
     }
 }
@@ -178,6 +214,11 @@ impl Uclient {
     /// A client of the IPv4 listener of TCP.
     fn over_tcp(server: &Server) -> Self {
         Self::at(server.bound.tcp_v4()).credential(server).args(&["-t"])
+    }
+
+    /// A client of the TLS listener. It takes any certificate.
+    fn over_tls(server: &Server) -> Self {
+        Self::at(server.bound.tls()).credential(server).args(&["-t", "-S"])
     }
 
     /// A client without a credential. `-c`: no second stream for RTCP; `-z 5`: a message every 5 ms.

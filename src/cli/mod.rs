@@ -34,7 +34,8 @@ enum Command {
     Check,
     /// Print a credential for a TURN client as JSON
     Credential(credential::Arguments),
-    /// Be a client: STUN binding, allocation and a relayed round trip per URL; exit 1 if any fails
+    /// Be a client over UDP, TCP or TLS: STUN binding, allocation and relayed data per URL; exit 1 if any
+    /// fails
     Probe(probe::Arguments),
 }
 
@@ -70,7 +71,8 @@ pub enum Error {
     },
     /// `probe` was given nothing to probe.
     #[error(
-        "{file}: no UDP listener with a fixed port to probe\n  remedy: name a URL: byway probe turn:HOST:PORT"
+        "{file}: no listener of STUN and TURN with a fixed port to probe\n  \
+         remedy: name a URL: byway probe turn:HOST:PORT"
     )]
     NothingToProbe {
         /// What the configuration is called.

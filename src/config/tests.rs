@@ -39,7 +39,8 @@ fn a_key_that_is_left_out_has_the_embedded_value() {
 fn the_embedded_default_listens_on_loopback_alone() {
     let config = Config::embedded();
     let listen = &config.listen;
-    assert!(listen.udp.iter().chain(&listen.http).chain(&listen.admin).all(|a| a.ip().is_loopback()));
+    let all = [&listen.udp, &listen.tcp, &listen.tls, &listen.http, &listen.admin].into_iter().flatten();
+    assert!(all.map(SocketAddr::ip).all(|ip| ip.is_loopback()));
     assert!(config.relay.addresses.iter().all(IpAddr::is_loopback));
     assert!(config.credentials.secrets.is_empty(), "a committed secret would be a public password");
 }
@@ -105,6 +106,26 @@ fn a_public_server() {
 fn wildcards_of_both_families_may_stand_for_what_the_machine_has() {
     let relay = parsed("relay.addresses = [\"0.0.0.0\", \"::\"]").relay;
     assert!(relay.addresses.iter().all(IpAddr::is_unspecified) && relay.public_addresses.is_empty());
+}
+
+#[test]
+fn the_certificate_s_files_start_from_the_configuration_s_folder() {
+    let tls = "listen.tls = [\"127.0.0.1:443\"]\ntls.cert = \"full.pem\"\ntls.key = \"/etc/key.pem\"";
+    let config = Config::parse(tls, "f.toml", Some(Path::new("/etc/byway"))).unwrap();
+    let files = TlsFiles { cert: "/etc/byway/full.pem".into(), key: "/etc/key.pem".into() };
+    assert_eq!(config.tls, Some(files));
+    assert_eq!(config.listen.tls, ["127.0.0.1:443".parse().unwrap()]);
+    // Without a listener it does no harm.
+    assert!(parsed("[tls]\ncert = \"a\"\nkey = \"b\"").tls.is_some());
+}
+
+#[test]
+fn a_public_tls_listener_must_be_confirmed_as_a_plain_one_must() {
+    let tls = "listen.tls = [\"[::]:443\"]\ntls = { cert = \"a\", key = \"b\" }";
+    let error = refused(tls);
+    assert!(error.contains("`listen.tls`: whoever reaches [::]:443 gets relay credentials"), "{error}");
+    assert!(error.contains("remedy: say it twice with `open_to_everyone = true`"), "{error}");
+    parsed(&format!("{tls}\nice.open_to_everyone = true"));
 }
 
 #[test]

@@ -84,25 +84,18 @@ pub(super) fn send(socket: &UdpSocket, datagram: &[u8], outgoing: Outgoing) -> i
     if traffic_class != UNMARKED {
         push_traffic_class(&mut control, traffic_class, to);
     }
-    if !dont_fragment {
-        return send_at_most_twice(socket, datagram, to, &control);
+    // A pending error of the socket is told to whoever uses it next, and cleared by that.
+    let address = SockAddr::from(to);
+    if dont_fragment {
+        // Trying twice would have the kernel note twice that it does not fit.
+        socket.take_error()?;
+        forbid_fragments(socket, to.ip())?;
+        let sent = send_message(socket, datagram, &address, &control);
+        allow_fragments(socket, to.ip())?;
+        return sent;
     }
-    forbid_fragments(socket, to.ip())?;
-    let sent = send_at_most_twice(socket, datagram, to, &control);
-    allow_fragments(socket, to.ip())?;
-    sent
-}
-
-/// A pending error of the socket is told to whoever uses it next, and cleared by that.
-fn send_at_most_twice(
-    socket: &UdpSocket,
-    datagram: &[u8],
-    to: SocketAddr,
-    control: &Control,
-) -> io::Result<()> {
-    let to = SockAddr::from(to);
-    match send_message(socket, datagram, &to, control) {
-        Err(error) if may_be_anothers(&error) => send_message(socket, datagram, &to, control),
+    match send_message(socket, datagram, &address, &control) {
+        Err(error) if may_be_anothers(&error) => send_message(socket, datagram, &address, &control),
         sent => sent,
     }
 }
@@ -298,11 +291,13 @@ mod tests {
         for address in LOOPBACK {
             let (sender, receiver) = (bound(address), bound(address));
             keep_errors(&sender, sender.local_addr().unwrap().ip()).unwrap();
-            let closed = to(&bound(address));
-            for _ in 0..3 {
-                send(&sender, b"to nobody", closed).unwrap();
+            // Connected to itself, and so deaf to others while it keeps them off its port.
+            let deaf = bound(address);
+            deaf.connect(deaf.local_addr().unwrap()).unwrap();
+            for dont_fragment in [false, true, false, true] {
+                send(&sender, b"to nobody", to(&deaf)).unwrap();
                 wait_for_error(&sender);
-                send(&sender, b"hello", to(&receiver)).unwrap();
+                send(&sender, b"hello", Outgoing { dont_fragment, ..to(&receiver) }).unwrap();
                 assert_eq!(receive(&receiver, &mut [0; 16]).unwrap().length, 5);
             }
         }

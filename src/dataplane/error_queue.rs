@@ -91,7 +91,10 @@ mod tests {
     fn a_port_that_nobody_listens_on_is_unreachable() {
         for (address, kind, code) in [("127.0.0.1:0", 3, 3), ("[::1]:0", 1, 4)] {
             let socket = relay(address);
-            let to = UdpSocket::bind(address).unwrap().local_addr().unwrap();
+            // Connected to itself, and so deaf to others while it keeps them off its port.
+            let deaf = UdpSocket::bind(address).unwrap();
+            let to = deaf.local_addr().unwrap();
+            deaf.connect(to).unwrap();
             let outgoing = Outgoing { to, from: None, traffic_class: 0x02, dont_fragment: false };
             send(&socket, b"hello", outgoing).unwrap();
             let icmp = Icmp { kind, code, data: 0 };
@@ -108,5 +111,6 @@ mod tests {
         assert!(send(&socket, &[7; 65_520], outgoing).is_err());
         let Some(Undelivered { to: peer, icmp }) = next_error(&socket) else { panic!("of no interest") };
         assert_eq!((peer.ip(), icmp), (to.ip(), Icmp { kind: 2, code: 0, data: 65_536 }));
+        assert_eq!(receive_error(&socket).unwrap_err().kind(), io::ErrorKind::WouldBlock, "it came once");
     }
 }

@@ -282,9 +282,9 @@ impl Core {
 
     /// Tells the client of up to [`BURST`] ICMP errors; true when there are no more. Left where they are, they would take
     /// the room of datagrams.
-    fn serve_errors(&mut self, now: Now, slot: usize) -> bool {
+    fn serve_errors(&mut self, now: Now, place: usize) -> bool {
         for _ in 0..BURST {
-            let Some(Some(relay)) = self.relays.get_mut(slot) else { return true };
+            let Some(Some(relay)) = self.relays.get_mut(place) else { return true };
             if !relay.has_errors {
                 return true;
             }

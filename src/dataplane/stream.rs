@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use super::mailbox::TurnStream;
 use crate::admission::Place;
 use crate::relay::{FiveTuple, Reason};
-use crate::wire::frame_padding;
+use crate::wire::{frame_length, frame_padding};
 
 /// Bytes that may wait for a client that reads too slowly; beyond them its media is dropped. A quarter of a second of a
 /// video call: what is older than that is of no use to it.
@@ -18,7 +18,7 @@ const OUTBOX_RESERVE: usize = 8 * 1024;
 /// Bytes that the kernel takes beyond what is on its way (TCP_NOTSENT_LOWAT): media that waits there is late, too.
 const MAX_UNSENT: u32 = 32 * 1024;
 
-/// Bytes that are given to TLS at a time: a record's worth.
+/// Bytes that are given to TLS before they are sent: a record's worth, or as many records as that.
 const RECORD: usize = 16 * 1024;
 
 /// Times that TLS may take in what has come without a byte for us, as a flood of empty records would have it, before it is
@@ -154,10 +154,7 @@ impl Stream {
             let written = match &mut self.tls {
                 Some(tls) if tls.wants_write() => tls.write_tls(&mut self.socket).map(|_| 0),
                 _ if sent == self.outbox.len() => break Ok(()),
-                Some(tls) => {
-                    let end = self.outbox.len().min(sent + RECORD);
-                    tls.writer().write(&self.outbox[sent..end])
-                }
+                Some(tls) => write_records(tls, &self.outbox[sent..]),
                 None => self.socket.write(&self.outbox[sent..]),
             };
             match written {
@@ -182,4 +179,22 @@ impl Stream {
             let _ = tls.write_tls(&mut self.socket);
         }
     }
+}
+
+/// Gives the first messages of an outbox to TLS, each in a record of its own: coturn's clients take what a record holds for
+/// one message.
+fn write_records(tls: &mut rustls::ServerConnection, outbox: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    while written < outbox.len().min(RECORD) {
+        let rest = &outbox[written..];
+        // Of a message that has begun to leave, this finds no end or a wrong one, and then only the records are longer or
+        // more than they need be.
+        let end = frame_length(rest).ok().flatten().map_or(rest.len(), |length| length.min(rest.len()));
+        let taken = tls.writer().write(&rest[..end])?;
+        written += taken;
+        if taken < end {
+            break;
+        }
+    }
+    Ok(written)
 }

@@ -66,13 +66,7 @@ impl Relay {
     /// Takes in a datagram of `length` bytes from a peer, at a relay socket. What is permitted goes to the client, on a
     /// channel if one is bound (sections 11.3 and 12.7).
     pub fn peer_datagram(&mut self, now: Now, relay: RelayId, source: SocketAddr, length: usize) -> Action {
-        let Some(allocation) = self.table.get(relay.allocation) else {
-            return Action::Drop(Reason::NoAllocation);
-        };
-        let relayed = allocation.relayed.get(relay.family);
-        if !allocation.live || relayed.is_none_or(|relayed| relayed.has_expired(now.mono)) {
-            return Action::Drop(Reason::NoAllocation);
-        }
+        let Some(allocation) = self.living(now, relay) else { return Action::Drop(Reason::NoAllocation) };
         if !allocation.permits(now.mono, source.ip()) {
             return Action::Drop(Reason::NoPermission);
         }
@@ -95,6 +89,13 @@ impl Relay {
     /// The allocation of a client, whatever the timer has not yet ended.
     fn unexpired(&self, now: Now, five_tuple: &FiveTuple) -> Option<(AllocationId, &Allocation)> {
         self.table.find(five_tuple).filter(|(_, allocation)| !allocation.has_expired(now.mono))
+    }
+
+    /// The allocation behind a relay socket, whatever the timer has not yet ended.
+    pub(super) fn living(&self, now: Now, relay: RelayId) -> Option<&Allocation> {
+        let allocation = self.table.get(relay.allocation).filter(|allocation| allocation.live)?;
+        let relayed = allocation.relayed.get(relay.family)?;
+        (!relayed.has_expired(now.mono)).then_some(allocation)
     }
 
     /// Out through the relay socket; or, to a relay port of this server, straight on to the client behind it.

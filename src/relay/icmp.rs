@@ -25,13 +25,7 @@ impl Relay {
         icmp: Icmp,
         reply: &mut Reply,
     ) -> Action {
-        let Some(allocation) = self.table.get(relay.allocation) else {
-            return Action::Drop(Reason::NoAllocation);
-        };
-        let relayed = allocation.relayed.get(relay.family);
-        if !allocation.live || relayed.is_none_or(|relayed| relayed.has_expired(now.mono)) {
-            return Action::Drop(Reason::NoAllocation);
-        }
+        let Some(allocation) = self.living(now, relay) else { return Action::Drop(Reason::NoAllocation) };
         let Some(icmp) = told(peer, icmp) else { return Action::Drop(Reason::Icmp) };
         // Whoever reports it, the peer is whose permission counts.
         if !allocation.permits(now.mono, peer.ip()) {

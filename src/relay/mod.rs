@@ -89,7 +89,7 @@ pub enum Link {
 /// Client address, server address and transport: what an allocation is known by (RFC 8656 section 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FiveTuple {
-    /// The client's transport address, as the server sees it.
+    /// The client's transport address, as the server sees it; a link-local one with its scope.
     pub client: SocketAddr,
     /// The server's address that the client sent to. Its port is the listener's.
     pub server: IpAddr,

@@ -29,9 +29,10 @@ pub use certificate::{Certificate, Name, Unusable};
 pub use identity::Identity;
 pub use outcome::Outcome;
 
-/// The protocols that a client may ask for by ALPN (RFC 7301), the most wanted first. A client that asks for others alone
-/// is refused with `no_application_protocol`: what it says next would be taken for something else.
-const PROTOCOLS: [&[u8]; 3] = [H2, b"http/1.1", STUN_TURN];
+/// The protocols that a client may ask for by ALPN (RFC 7301). A client that asks for others alone is refused with
+/// `no_application_protocol`: what it says next would be taken for something else. The first of these that it names counts: no
+/// browser asks for TURN when it wants a page, but coturn's clients ask for `http/1.1` beside it.
+const PROTOCOLS: [&[u8]; 3] = [STUN_TURN, H2, b"http/1.1"];
 const H2: &[u8] = b"h2";
 /// RFC 7443 section 4.
 const STUN_TURN: &[u8] = b"stun.turn";

@@ -72,7 +72,12 @@ impl Renewal {
                 counters.loaded(outcome.is_ok());
                 match outcome {
                     Ok(()) => tracing::info!("certificate loaded: {}", self.identity.files().cert.display()),
-                    Err(unusable) => tracing::error!("the last good certificate is kept: {unusable}"),
+                    Err(Unusable { file, reason, remedy }) => {
+                        let file = file.display();
+                        tracing::error!(
+                            "the last good certificate is kept: {file}: {reason}; remedy: {remedy}"
+                        );
+                    }
                 }
             }
         }

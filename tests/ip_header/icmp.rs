@@ -1,6 +1,6 @@
 //! ICMP errors of peers (RFC 8656 section 11.5), and what they cost others: nothing.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 
 use stun::attributes::{ATTR_XOR_PEER_ADDRESS, AttrType};
 use stun::message::{CLASS_INDICATION, METHOD_DATA, MessageType};
@@ -11,22 +11,27 @@ use crate::turn::{Request, Response};
 
 const ATTR_ICMP: AttrType = AttrType(0x8004);
 
-/// A peer that has just gone.
-fn closed(loopback: &str) -> SocketAddr {
-    socket(loopback).local_addr().unwrap()
+/// A peer that is not there: its socket is connected to itself, and so deaf to others while it keeps them off its port.
+fn deaf(loopback: &str) -> (UdpSocket, SocketAddr) {
+    let socket = socket(loopback);
+    let address = socket.local_addr().unwrap();
+    socket.connect(address).unwrap();
+    (socket, address)
 }
 
 #[test]
 fn the_client_is_told_that_a_port_is_unreachable() {
     let server = Server::start();
     for (loopback, kind, code) in [(LOOPBACK[0], 3, 3), (LOOPBACK[1], 1, 4)] {
-        let peer = closed(loopback);
-        let (client, _) = Client::of(&server, server.bound.udp_v4()).permitting(peer);
+        let (_held, peer) = deaf(loopback);
+        let (mut client, _) = Client::of(&server, server.bound.udp_v4()).permitting(peer);
         client.indicate(&Request::send(peer, b"anybody?"));
         let told = Response::read(&client.receive());
         assert_eq!(told.kind(), MessageType::new(METHOD_DATA, CLASS_INDICATION));
         assert_eq!(told.kinds(), [ATTR_XOR_PEER_ADDRESS, ATTR_ICMP]);
         assert_eq!((told.peer(), told.get(ATTR_ICMP)), (peer, vec![0, 0, kind << 1, code, 0, 0, 0, 0]));
+        // What is counted once it is sent has been counted when the next one is answered.
+        client.granted(&Request::permission(peer));
     }
     assert_eq!(server.metric("byway_icmp_errors_total"), 2);
 }
@@ -36,7 +41,7 @@ fn the_client_is_told_that_a_port_is_unreachable() {
 fn one_peers_error_loses_no_datagram_of_anothers_and_ends_no_allocation() {
     let server = Server::start();
     for loopback in LOOPBACK {
-        let (gone, peer) = (closed(loopback), socket(loopback));
+        let ((_held, gone), peer) = (deaf(loopback), socket(loopback));
         let address = peer.local_addr().unwrap();
         let (mut client, relayed) = Client::of(&server, server.bound.udp_v4()).permitting(address);
         client.granted(&Request::channel_bind(0x4000, gone));

@@ -41,5 +41,4 @@ fn each_address_that_is_asked_has_an_allocation_of_its_own() {
     };
     let ((_, first), (_, second)) = (ask("127.0.0.5"), ask("127.0.0.6"));
     assert_ne!(first, second);
-    assert_eq!(server.metric("byway_allocations"), 2);
 }

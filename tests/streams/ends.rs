@@ -87,7 +87,7 @@ fn threat_19_a_connection_without_an_allocation_ends_after_ten_seconds() {
         let lasted = clock.now().mono.as_secs_f32();
         assert!((8.0..15.0).contains(&lasted), "{lasted} s");
     }
-    assert_eq!(server.metric(r#"byway_turn_streams_closed_total{reason="idle"}"#), 3);
+    server.until(r#"byway_turn_streams_closed_total{reason="idle"}"#, 3);
     allocated.granted(&Request::refresh(600));
 }
 

@@ -112,8 +112,7 @@ impl Server {
 
     /// Sends SIGTERM and waits until the process has ended.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let kill = Command::new("kill").arg(self.child.id().to_string()).status().expect("`kill` starts");
-        assert!(kill.success(), "the process is there to be told");
+        self.signal("TERM");
         let ended = self.listening.recv_timeout(PATIENCE);
         assert_eq!(ended, Err(mpsc::RecvTimeoutError::Disconnected), "still there after {PATIENCE:?}");
         self.child.wait().expect("it is our child")
@@ -155,6 +154,25 @@ impl Server {
             let waited = clock.now().mono;
             assert!(waited < PATIENCE, "{series} is {} and not {value}", self.metric(series));
         }
+    }
+
+    /// Waits until the log has a line with these words, and yields how many it has.
+    pub(crate) fn logged(&self, words: &str) -> usize {
+        let clock = byway::clock::Clock::start();
+        loop {
+            let log = self.log();
+            match log.lines().filter(|line| line.contains(words)).count() {
+                0 => assert!(clock.now().mono < PATIENCE, "nothing about {words} in:\n{log}"),
+                found => return found,
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Sends a signal, by its name as `kill` knows it.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(kill.expect("`kill` starts").success(), "the process is there to be told");
     }
 
     /// From now on the process may have only so many file descriptors more.
@@ -235,6 +253,11 @@ impl Bound {
     /// The TCP listener of IPv4.
     pub(crate) fn tcp_v4(&self) -> SocketAddr {
         *self.tcp.iter().find(|address| address.is_ipv4()).expect("an IPv4 listener")
+    }
+
+    /// The TLS listener.
+    pub(crate) fn tls(&self) -> SocketAddr {
+        *self.tls.first().expect("a TLS listener")
     }
 
     /// The UDP listener of IPv6.

@@ -29,6 +29,7 @@ fn receive(bytes: &[u8]) -> Result<(), TestCaseError> {
     let attributes = message.attributes();
     let _ = (attributes.username(), attributes.lifetime(), attributes.requested_transport());
     let _ = (attributes.requested_address_family(), attributes.even_port(), attributes.channel_number());
+    let _ = (attributes.additional_address_family(), attributes.change_request());
     let _ = (attributes.reservation_token(), attributes.realm(), attributes.nonce());
     let _ = (attributes.userhash(), attributes.password_algorithm(), attributes.password_algorithms());
     prop_assert_eq!(attributes.peer_addresses().next().transpose(), attributes.peer_address());

@@ -1,39 +1,35 @@
-//! The client: STUN binding, two allocations, and data from one through the other and back.
-//!
-//! Two allocations that talk to each other need no peer: a server that refuses loopback and private peers still lets
-//! its own relayed addresses reach each other, because that is how two browsers behind it meet.
+//! The client: STUN binding, two allocations, and data through them.
 //!
 //! `turn::client` 0.17 waits up to a minute, reports a transaction without an answer as one with an empty answer, and
-//! ends its read loop at the first odd datagram. So every step here has a bound that is shorter than its retries,
-//! and a step that fails is asked after with a plain socket ([`why_silent`]).
+//! ends its read loop at the first odd datagram. So every step here has a bound that is shorter than its retries, a
+//! stream that ends says so by itself ([`Ended`]), and a datagram step that fails is asked after with a plain socket
+//! ([`why_silent`]).
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use stun::agent::TransactionId;
 use stun::message::{BINDING_REQUEST, Message};
-use tokio::net::UdpSocket;
 use tokio::time::timeout;
-use turn::client::{Client, ClientConfig};
+use turn::client::ClientConfig;
 use webrtc_util::Conn;
 
 use crate::clock::Clock;
 
+use super::PATIENCE;
+use super::data::{FromPeer, bounce, from_peer, relayed};
 use super::login::Login;
+use super::road::{Over, Road, socket_for};
+use super::stream::Ended;
 use super::trouble::{Step, Trouble};
 
-/// The bound of each step. A dead server is reported after the first one.
-const PATIENCE: Duration = Duration::from_secs(3);
 /// First retransmission; doubled each time, so that a step has five tries and ends by its own bound.
 const RETRANSMIT_MS: u16 = 100;
-/// When a payload is sent again: media may be dropped anywhere.
-const RESEND: Duration = Duration::from_millis(300);
-/// Round trips. The first goes by Send and Data indications while channels are being bound, the rest by ChannelData.
-const ROUNDS: u8 = 5;
-/// Bytes of a payload: about as large as a video packet, so that a path that only small datagrams survive is found.
-const PAYLOAD: usize = 1200;
+/// RFC 8489 section 6.2.2: what goes over a stream is not retransmitted. Longer than any step.
+const NEVER_MS: u16 = u16::MAX;
+/// How long a machine that is there takes to say that a port is not.
+const REFUSAL: Duration = Duration::from_millis(300);
 
 /// How far a client got at one address.
 #[derive(Debug, Default)]
@@ -44,6 +40,8 @@ pub(super) struct Findings {
     pub(super) relayed: Option<SocketAddr>,
     /// The shortest way from one allocation through the other and back.
     pub(super) round_trip: Option<Duration>,
+    /// The way from a socket of this machine into the allocation, by its relay port; or why it was not gone.
+    pub(super) from_peer: Option<Result<Duration, &'static str>>,
     /// What stopped it.
     pub(super) trouble: Option<Trouble>,
 }
@@ -54,134 +52,136 @@ impl From<Trouble> for Findings {
     }
 }
 
-/// Goes as far as it gets at `server`: without a login, that is a binding.
-pub(super) async fn probe(server: SocketAddr, login: Option<&Result<Login, Trouble>>) -> Findings {
+/// Goes as far as it gets on `road`: without a login, that is a binding.
+pub(super) async fn probe(road: &Road, login: Option<&Result<Login, Trouble>>) -> Findings {
     let mut findings = Findings::default();
-    findings.trouble = steps(server, login, &mut findings).await.err();
+    findings.trouble = steps(road, login, &mut findings).await.err();
     findings
 }
 
 async fn steps(
-    server: SocketAddr,
+    road: &Road,
     login: Option<&Result<Login, Trouble>>,
     findings: &mut Findings,
 ) -> Result<(), Trouble> {
     let clock = Clock::start();
-    let client = connect(server, &Login::default()).await?;
+    let client = Client::connect(road, &Login::default()).await?;
     let started = clock.now().mono;
-    let mapped = match timeout(PATIENCE, client.send_binding_request()).await {
-        Ok(mapped) => mapped.map_err(|error| Trouble::refused(Step::Binding, &error))?,
-        Err(_) => return Err(why_silent(server).await),
-    };
+    let mapped = match client.bind().await {
+        Err(Trouble::Silent { over: Over::Udp, .. }) => Err(why_silent(road.server).await),
+        bound => bound,
+    }?;
     findings.binding = Some((mapped, clock.now().mono - started));
 
     let Some(login) = login else { return Ok(()) };
     let login = login.as_ref().map_err(Clone::clone)?;
-    let (here, there) = (connect(server, login).await?, connect(server, login).await?);
-    let here = allocate(&here).await?;
+    let (caller, callee) = (Client::connect(road, login).await?, Client::connect(road, login).await?);
+    let here = caller.allocate().await?;
     let outcome = async {
-        findings.relayed = Some(relayed(&here)?);
-        let there = allocate(&there).await?;
-        let bounced = bounce(&here, &there, clock).await;
+        findings.relayed = Some(relayed(&*here)?);
+        let there = callee.allocate().await?;
+        let bounced = tokio::select! {
+            bounced = bounce(&*here, &*there, clock) => bounced,
+            trouble = caller.ended.trouble() => Err(trouble),
+            trouble = callee.ended.trouble() => Err(trouble),
+        };
         // Best effort, as for the other: an allocation that is not given back lasts ten minutes.
         let _ = timeout(PATIENCE, there.close()).await;
-        bounced
+        findings.round_trip = Some(bounced?);
+        let heard = tokio::select! {
+            heard = from_peer(&*here, mapped, clock) => heard,
+            trouble = caller.ended.trouble() => Err(trouble),
+        };
+        findings.from_peer = Some(match heard? {
+            FromPeer::Heard(time) => Ok(time),
+            FromPeer::NotChecked(reason) => Err(reason),
+            FromPeer::Lost => Err(caller.why_lost(road, mapped, relayed(&*here)?).await?),
+        });
+        Ok(())
     }
     .await;
     let _ = timeout(PATIENCE, here.close()).await;
-    findings.round_trip = Some(outcome?);
-    Ok(())
+    outcome
 }
 
-/// A client on a socket of its own.
-async fn connect(server: SocketAddr, login: &Login) -> Result<Client, Trouble> {
-    let socket = socket_for(server).await.map_err(|error| Trouble::unreachable(server, &error))?;
-    let client = Client::new(ClientConfig {
-        stun_serv_addr: server.to_string(),
-        turn_serv_addr: server.to_string(),
-        username: login.username.clone(),
-        password: login.password.clone(),
-        realm: String::new(),
-        software: String::new(),
-        rto_in_ms: RETRANSMIT_MS,
-        conn: Arc::new(socket),
-        vnet: None,
-    })
-    .await;
-    let client = client.map_err(|error| Trouble::refused(Step::Binding, &error))?;
-    client.listen().await.map_err(|error| Trouble::refused(Step::Binding, &error))?;
-    Ok(client)
+/// `turn::client` on a road of its own.
+struct Client {
+    turn: turn::client::Client,
+    over: Over,
+    ended: Ended,
 }
 
-/// A socket of the server's family.
-async fn socket_for(server: SocketAddr) -> io::Result<UdpSocket> {
-    let any: IpAddr =
-        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    UdpSocket::bind((any, 0)).await
-}
-
-async fn allocate(client: &Client) -> Result<impl Conn + use<>, Trouble> {
-    match timeout(PATIENCE, client.allocate()).await {
-        Ok(allocation) => allocation.map_err(|error| Trouble::refused(Step::Allocation, &error)),
-        Err(_) => Err(Trouble::Silent { step: Step::Allocation }),
+impl Client {
+    async fn connect(road: &Road, login: &Login) -> Result<Self, Trouble> {
+        let (conn, ended) = road.open().await?;
+        let over = road.over();
+        let turn = turn::client::Client::new(ClientConfig {
+            stun_serv_addr: road.server.to_string(),
+            turn_serv_addr: road.server.to_string(),
+            username: login.username.clone(),
+            password: login.password.clone(),
+            realm: String::new(),
+            software: String::new(),
+            rto_in_ms: if over == Over::Udp { RETRANSMIT_MS } else { NEVER_MS },
+            conn,
+            vnet: None,
+        })
+        .await;
+        let turn = turn.map_err(|error| Trouble::refused(Step::Binding, &error))?;
+        turn.listen().await.map_err(|error| Trouble::refused(Step::Binding, &error))?;
+        Ok(Self { turn, over, ended })
     }
-}
 
-/// The relayed transport address of an allocation, which `turn::client` calls its local address.
-fn relayed(allocation: &impl Conn) -> Result<SocketAddr, Trouble> {
-    allocation.local_addr().map_err(|error| Trouble::relay(&error))
-}
+    /// The address that the server sees this client at.
+    async fn bind(&self) -> Result<SocketAddr, Trouble> {
+        self.within(Step::Binding, self.turn.send_binding_request()).await
+    }
 
-/// Sends payloads from `here` through `there` and back; the shortest time it took.
-async fn bounce(here: &impl Conn, there: &impl Conn, clock: Clock) -> Result<Duration, Trouble> {
-    let (at_here, at_there) = (relayed(here)?, relayed(there)?);
-    let rounds = async {
-        // Installs the permission for what comes; the payload itself may be dropped.
-        there.send_to(b"byway probe", at_here).await.map_err(|error| Trouble::relay(&error))?;
-        let mut shortest = Duration::MAX;
-        for round in 0..ROUNDS {
-            let payload = payload(round, at_here, at_there);
-            let started = clock.now().mono;
-            send_until_heard(here, at_there, there, &payload).await?;
-            send_until_heard(there, at_here, here, &payload).await?;
-            shortest = shortest.min(clock.now().mono - started);
-        }
-        Ok(shortest)
-    };
-    let lost = Trouble::Lost { from: at_here, to: at_there };
-    timeout(PATIENCE, rounds).await.unwrap_or(Err(lost))
-}
+    async fn allocate(&self) -> Result<Box<dyn Conn + Send + Sync>, Trouble> {
+        let allocation = self.within(Step::Allocation, self.turn.allocate()).await?;
+        Ok(Box::new(allocation))
+    }
 
-async fn send_until_heard(
-    sender: &impl Conn,
-    to: SocketAddr,
-    receiver: &impl Conn,
-    payload: &[u8],
-) -> Result<(), Trouble> {
-    loop {
-        sender.send_to(payload, to).await.map_err(|error| Trouble::relay(&error))?;
-        if let Ok(heard) = timeout(RESEND, hear(receiver, payload)).await {
-            return heard;
+    /// What a datagram that was lost on its way to an allocation tells: that the relay's port is closed, if the server was
+    /// reached by UDP at the same address and the client still hears it. Else nothing.
+    async fn why_lost(
+        &self,
+        road: &Road,
+        mapped: SocketAddr,
+        relayed: SocketAddr,
+    ) -> Result<&'static str, Trouble> {
+        if mapped.ip() == relayed.ip() {
+            // It permits its own relayed address, so that two of its clients meet, and no other socket there.
+            Ok(
+                "this machine has the relayed address itself, from which the server hears its own relays alone",
+            )
+        } else if self.over != Over::Udp {
+            Ok(
+                "what was sent to the relayed address is lost, and whether this network lets out UDP is not known",
+            )
+        } else if relayed.ip() != road.server.ip() {
+            Ok("what was sent to the relayed address is lost, which is not the one that answered")
+        } else if self.bind().await.is_err() {
+            Ok("the client no longer hears the server")
+        } else {
+            Err(Trouble::Blocked { relayed })
         }
     }
-}
 
-/// Waits for `payload`, whole and unchanged. Its sender needs no look: the server lets in who has a permission only.
-async fn hear(receiver: &impl Conn, payload: &[u8]) -> Result<(), Trouble> {
-    let mut buffer = vec![0; 2 * PAYLOAD];
-    loop {
-        let (length, _) = receiver.recv_from(&mut buffer).await.map_err(|error| Trouble::relay(&error))?;
-        if buffer[..length] == *payload {
-            return Ok(());
+    async fn within<T>(
+        &self,
+        step: Step,
+        work: impl Future<Output = Result<T, turn::Error>>,
+    ) -> Result<T, Trouble> {
+        tokio::select! {
+            biased;
+            trouble = self.ended.trouble() => Err(trouble),
+            done = timeout(PATIENCE, work) => match done {
+                Ok(done) => done.map_err(|error| Trouble::refused(step, &error)),
+                Err(_) => Err(Trouble::Silent { step, over: self.over }),
+            },
         }
     }
-}
-
-/// Differs by round and by allocations, so that no late or foreign datagram passes for it.
-fn payload(round: u8, here: SocketAddr, there: SocketAddr) -> Vec<u8> {
-    let mut payload = format!("byway probe, round {round}, from {here} to {there}").into_bytes();
-    payload.extend((0_u8..=u8::MAX).cycle().take(PAYLOAD - payload.len()));
-    payload
 }
 
 /// Asks once more over a connected socket, which unlike the client's learns of an ICMP "port unreachable".
@@ -194,13 +194,13 @@ async fn why_silent(server: SocketAddr) -> Trouble {
         let socket = socket_for(server).await?;
         socket.connect(server).await?;
         socket.send(&request.raw).await?;
-        socket.recv(&mut [0; PAYLOAD]).await
+        socket.recv(&mut [0; 64]).await
     };
-    match timeout(RESEND, ask).await {
+    match timeout(REFUSAL, ask).await {
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            Trouble::NothingListens { server }
+            Trouble::NothingListens { over: Over::Udp, server }
         }
         Ok(Err(error)) => Trouble::unreachable(server, &error),
-        Ok(Ok(_)) | Err(_) => Trouble::Silent { step: Step::Binding },
+        Ok(Ok(_)) | Err(_) => Trouble::Silent { step: Step::Binding, over: Over::Udp },
     }
 }

@@ -1,26 +1,30 @@
 //! Where a TURN username and password come from when nobody gave one.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::http::Uri;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use axum::http::{Request, Uri, header};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::credentials::Secrets;
-use crate::interfaces;
 
+use super::own;
+use super::road::Road;
+use super::stream::Stream;
 use super::trouble::Trouble;
+use super::trust::Trust;
 
 /// The bound of asking `/ice`.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Longer than any answer of `/ice`.
 const LONGEST: usize = 64 << 10;
+/// What to do where the server hands out no login.
+const OTHERWISE: &str = "start the server (byway serve), or give --username and --password";
 /// Long enough for a probe.
 const TTL: Duration = Duration::from_secs(60);
 
@@ -33,23 +37,25 @@ pub(super) struct Login {
 
 /// A login at the server of this configuration: signed with its secret, or, where it draws one that only the running
 /// process knows, as its `/ice` hands one out.
-pub(super) async fn of_this_server(config: &Config) -> Result<Login, Trouble> {
+pub(super) async fn of_this_server(config: &Config, trust: &Trust) -> Result<Login, Trouble> {
     if let Some(secrets) = Secrets::new(&config.credentials.secrets) {
         let credential = secrets.issue(Clock::start().now(), "probe", TTL);
         return Ok(Login { username: credential.username, password: credential.password });
     }
-    let mut asked = Vec::new();
-    for &listener in &config.listen.http {
-        match timeout(PATIENCE, ask(listener)).await {
+    let mut failures = Vec::new();
+    for (url, road) in own::ice(config, trust) {
+        let asked = async { ask(&url, road?).await };
+        match timeout(PATIENCE, asked).await {
             Ok(Ok(login)) => return Ok(login),
-            Ok(Err(error)) => asked.push(format!("http://{listener}/ice: {error}")),
-            Err(_) => asked.push(format!("http://{listener}/ice: no answer")),
+            Ok(Err(trouble)) => failures.push((format!("{url}: {trouble}"), trouble.remedy())),
+            Err(_) => failures.push((format!("{url}: no answer"), OTHERWISE)),
         }
     }
     // The first listener stands for all: they lead to the same server.
-    Err(Trouble::NoLogin {
-        asked: asked.into_iter().next().unwrap_or_else(|| "listen.http is off".to_owned()),
-    })
+    let first = failures.into_iter().next();
+    let (asked, remedy) =
+        first.unwrap_or_else(|| ("listen.http and listen.tls are off".to_owned(), OTHERWISE));
+    Err(Trouble::NoLogin { asked, remedy })
 }
 
 /// The part of the `/ice` answer that a TURN client needs.
@@ -65,10 +71,19 @@ struct IceServer {
     credential: Option<String>,
 }
 
-async fn ask(listener: SocketAddr) -> Result<Login, String> {
-    let uri: Uri = format!("http://{}/ice", interfaces::reachable(listener)).parse().map_err(display)?;
-    let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
-    let answer = client.get(uri).await.map_err(|error| innermost(&error))?;
+async fn ask(url: &str, road: Road) -> Result<Login, Trouble> {
+    let (stream, _) = road.stream().await?;
+    get(url, stream).await.map_err(|error| Trouble::Odd { step: "the answer", error })
+}
+
+async fn get(url: &str, stream: Box<dyn Stream>) -> Result<Login, String> {
+    let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(display)?;
+    // Ends with the client, or with the server, of which the client then tells.
+    tokio::spawn(connection);
+    let uri: Uri = url.parse().map_err(display)?;
+    let host = uri.authority().map_or("", |authority| authority.as_str());
+    let request = Request::get(uri.path()).header(header::HOST, host).body(Body::empty());
+    let answer = client.send_request(request.map_err(display)?).await.map_err(display)?;
     if !answer.status().is_success() {
         return Err(answer.status().to_string());
     }
@@ -84,9 +99,4 @@ async fn ask(listener: SocketAddr) -> Result<Login, String> {
 
 fn display(error: impl std::fmt::Display) -> String {
     error.to_string()
-}
-
-/// The client's own errors name themselves ("client error (Connect)"); what happened stands at the end of the chain.
-fn innermost(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), innermost)
 }

@@ -1,31 +1,43 @@
 //! `byway probe`: an independent client that says what a browser would meet, and what to do about it.
 //!
-//! Nothing in here shares code with the server: the client is `turn::client`.
+//! The client is `turn::client`, which shares no code with the server; of ours it has the framing in a stream alone.
 
+mod certificate;
 mod client;
+mod data;
 mod login;
+mod own;
 mod report;
+mod road;
+mod stream;
 mod trouble;
+mod trust;
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::net::{UdpSocket, lookup_host};
+use tokio::net::lookup_host;
 
-use crate::config::{Config, IceUrl, Scheme, Transport};
-use crate::interfaces;
+use crate::config::{Config, IceUrl, Transport};
 
 use super::{Error, Outcome};
 use client::Findings;
 use login::Login;
+use road::Road;
 use trouble::Trouble;
+use trust::Trust;
+
+/// The bound of each step. A dead server is reported after the first one.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// What to probe, such as turn:example.org:3478?transport=udp or stun:192.0.2.1 [default: the
-    /// configuration's listeners]
-    #[arg(value_name = "URL", value_parser = udp_url)]
+    /// What to probe, such as turn:example.org:3478?transport=tcp, turns:example.org:443 or
+    /// stun:192.0.2.1 [default: the configuration's listeners]
+    #[arg(value_name = "URL", value_parser = url)]
     urls: Vec<IceUrl>,
     /// Username for TURN [default: signed with the configuration's secret, else asked of the running
     /// server's /ice]
@@ -34,6 +46,9 @@ pub(super) struct Arguments {
     /// Password for TURN
     #[arg(long, value_name = "P", requires = "username")]
     password: Option<String>,
+    /// Certificates in PEM of issuers to trust, besides those that this system trusts
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Print an array of objects instead of a table
     #[arg(long)]
     json: bool,
@@ -47,10 +62,17 @@ impl Arguments {
     }
 }
 
+/// What is probed.
+struct Target {
+    url: IceUrl,
+    /// Where that is, if not where its host leads.
+    at: Option<Result<SocketAddr, Trouble>>,
+}
+
 /// One row of the report: a URL at one of its addresses.
 struct Row {
     url: IceUrl,
-    /// `None` if the host has no address.
+    /// `None` if none is known.
     address: Option<SocketAddr>,
     findings: Findings,
 }
@@ -68,23 +90,30 @@ pub(super) fn run(arguments: Arguments, config: &Config, file: String) -> Result
 
 /// Probes every URL at an address of each family, all at once.
 async fn probe(arguments: Arguments, config: &Config, file: String) -> Result<Vec<Row>, Error> {
-    let urls = match arguments.urls {
-        none if none.is_empty() => listeners(config).await,
-        urls => urls,
+    let trust = Trust::load(arguments.ca.as_deref())?;
+    let targets = match arguments.urls {
+        none if none.is_empty() => own::targets(config).await,
+        urls => urls.into_iter().map(|url| Target { url, at: None }).collect(),
     };
-    if urls.is_empty() {
+    if targets.is_empty() {
         return Err(Error::NothingToProbe { file });
     }
     let login = match arguments.username.zip(arguments.password) {
         Some((username, password)) => Some(Ok(Login { username, password })),
-        None if urls.iter().any(|url| url.scheme.relays()) => Some(login::of_this_server(config).await),
+        None if targets.iter().any(|target| target.url.scheme.relays()) => {
+            Some(login::of_this_server(config, &trust).await)
+        }
         None => None,
     };
-    let login = &login;
-    let rows = urls.into_iter().map(|url| async move {
-        match addresses(&url).await {
+    let (login, trust) = (&login, &trust);
+    let rows = targets.into_iter().map(|Target { url, at }| async move {
+        let addresses = match at {
+            Some(at) => at.map(|at| vec![at]),
+            None => addresses(&url).await,
+        };
+        match addresses {
             Ok(addresses) => {
-                join_all(addresses.into_iter().map(|address| row(url.clone(), address, login))).await
+                join_all(addresses.into_iter().map(|address| row(url.clone(), address, login, trust))).await
             }
             Err(trouble) => vec![Row { url, address: None, findings: trouble.into() }],
         }
@@ -92,30 +121,16 @@ async fn probe(arguments: Arguments, config: &Config, file: String) -> Result<Ve
     Ok(join_all(rows).await.into_iter().flatten().collect())
 }
 
-async fn row(url: IceUrl, address: SocketAddr, login: &Option<Result<Login, Trouble>>) -> Row {
+async fn row(url: IceUrl, address: SocketAddr, login: &Option<Result<Login, Trouble>>, trust: &Trust) -> Row {
     let login = login.as_ref().filter(|_| url.scheme.relays());
-    Row { address: Some(address), findings: client::probe(address, login).await, url }
+    let findings = match Road::of(&url, address, trust) {
+        Ok(road) => client::probe(&road, login).await,
+        Err(trouble) => trouble.into(),
+    };
+    Row { address: Some(address), findings, url }
 }
 
-/// The configuration's own listeners, as this machine reaches them.
-async fn listeners(config: &Config) -> Vec<IceUrl> {
-    let no_ipv6 = config.optional_ipv6 && UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).await.is_err();
-    config
-        .listen
-        .udp
-        .iter()
-        // The system chose port 0's port when the server started; only its log knows.
-        .filter(|listener| listener.port() != 0 && !(listener.is_ipv6() && no_ipv6))
-        .map(|&listener| IceUrl {
-            scheme: Scheme::Turn,
-            host: interfaces::reachable(listener).ip().to_string(),
-            port: listener.port(),
-            transport: Transport::Udp,
-        })
-        .collect()
-}
-
-/// The host's first address of each family.
+/// The host's first address of each family: each may have a firewall of its own.
 async fn addresses(url: &IceUrl) -> Result<Vec<SocketAddr>, Trouble> {
     let unknown =
         |error: io::Error| Trouble::UnknownHost { host: url.host.clone(), error: error.to_string() };
@@ -125,10 +140,10 @@ async fn addresses(url: &IceUrl) -> Result<Vec<SocketAddr>, Trouble> {
 }
 
 /// A URL that this probe can follow.
-fn udp_url(text: &str) -> Result<IceUrl, String> {
+fn url(text: &str) -> Result<IceUrl, String> {
     let url: IceUrl = text.parse().map_err(|error: crate::config::IceUrlError| error.to_string())?;
-    if url.scheme.encrypts() || url.transport != Transport::Udp {
-        return Err("the probe speaks UDP only, in this version: stun:HOST:PORT or turn:HOST:PORT".to_owned());
+    if url.scheme.encrypts() && url.transport == Transport::Udp {
+        return Err("the probe speaks no DTLS: turns:HOST:PORT goes over TLS".to_owned());
     }
     Ok(url)
 }

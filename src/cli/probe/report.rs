@@ -18,6 +18,8 @@ struct Record {
     binding_ms: Option<f64>,
     relayed_address: Option<SocketAddr>,
     round_trip_ms: Option<f64>,
+    from_peer_ms: Option<f64>,
+    from_peer_not_checked: Option<&'static str>,
     trouble: Option<String>,
     remedy: Option<&'static str>,
 }
@@ -34,6 +36,8 @@ pub(super) fn json(rows: &[Row]) -> serde_json::Result<String> {
             binding_ms: findings.binding.map(|(_, time)| milliseconds(time)),
             relayed_address: findings.relayed,
             round_trip_ms: findings.round_trip.map(milliseconds),
+            from_peer_ms: findings.from_peer.and_then(Result::ok).map(milliseconds),
+            from_peer_not_checked: findings.from_peer.and_then(Result::err),
             trouble: findings.trouble.as_ref().map(ToString::to_string),
             remedy: findings.trouble.as_ref().map(super::Trouble::remedy),
         })
@@ -41,11 +45,12 @@ pub(super) fn json(rows: &[Row]) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&records)? + "\n")
 }
 
-/// Columns as wide as their contents, and under a row that failed what to do.
+/// Columns as wide as their contents, and under a row what is to be said of it: why something was not checked, what to do where it failed.
 pub(super) fn table(rows: &[Row]) -> String {
-    const HEAD: [&str; 6] = ["URL", "ADDRESS", "BINDING", "ALLOCATION", "ROUND TRIP", "VERDICT"];
+    const HEAD: [&str; 7] =
+        ["URL", "ADDRESS", "BINDING", "ALLOCATION", "ROUND TRIP", "FROM A PEER", "VERDICT"];
     let shown = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let cells: Vec<[String; 6]> = rows
+    let cells: Vec<[String; 7]> = rows
         .iter()
         .map(|Row { url, address, findings }| {
             [
@@ -58,6 +63,10 @@ pub(super) fn table(rows: &[Row]) -> String {
                 ),
                 shown(findings.relayed.map(|relayed| relayed.to_string())),
                 shown(findings.round_trip.map(|time| format!("{:.2} ms", milliseconds(time)))),
+                shown(findings.from_peer.map(|from_peer| match from_peer {
+                    Ok(time) => format!("{:.2} ms", milliseconds(time)),
+                    Err(_) => "not checked".to_owned(),
+                })),
                 findings
                     .trouble
                     .as_ref()
@@ -69,11 +78,14 @@ pub(super) fn table(rows: &[Row]) -> String {
     let width = |column: usize| {
         cells.iter().chain([&head]).map(|cells| cells[column].chars().count()).max().unwrap_or_default()
     };
-    let widths: [usize; 6] = std::array::from_fn(width);
+    let widths: [usize; 7] = std::array::from_fn(width);
 
     let mut table = line(&head, &widths);
     for (row, cells) in rows.iter().zip(&cells) {
         table += &line(cells, &widths);
+        if let Some(Err(reason)) = row.findings.from_peer {
+            let _ = writeln!(table, "  from a peer not checked: {reason}");
+        }
         if let Some(trouble) = &row.findings.trouble {
             let _ = writeln!(table, "  remedy: {}", trouble.remedy());
         }
@@ -81,7 +93,7 @@ pub(super) fn table(rows: &[Row]) -> String {
     table
 }
 
-fn line(cells: &[String; 6], widths: &[usize; 6]) -> String {
+fn line(cells: &[String; 7], widths: &[usize; 7]) -> String {
     let mut line = String::new();
     for (cell, width) in cells.iter().zip(widths) {
         let _ = write!(line, "{cell:width$}  ");

@@ -4,13 +4,28 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use super::certificate::Fault;
+use super::road::Over;
+
 /// What the client was doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
+    /// Connecting to the port.
+    Connection,
+    /// Agreeing on TLS.
+    Handshake,
     /// Asking for its own address.
     Binding,
     /// Asking for a relay.
     Allocation,
+}
+
+/// What a server speaks where STUN was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    Http,
+    Tls,
+    Other,
 }
 
 /// Why a probe stopped. `Display` is the reason, [`Trouble::remedy`] what to do.
@@ -21,23 +36,41 @@ pub(super) enum Trouble {
     /// This machine has no way there.
     Unreachable { server: SocketAddr, error: String },
     /// The machine is there, the server is not.
-    NothingListens { server: SocketAddr },
+    NothingListens { over: Over, server: SocketAddr },
     /// No answer within the bound.
-    Silent { step: Step },
+    Silent { step: Step, over: Over },
+    /// A stream that the server ended.
+    Closed { step: Option<Step> },
+    /// Another server has the port.
+    Foreign(Speaks),
+    /// The answer to the first words of TLS was none of TLS.
+    NoTls,
+    /// A TLS connection that one of both did not want.
+    Tls { error: String },
+    /// Nobody to verify a certificate by.
+    NoRoots,
+    /// A certificate that does not prove who the server is.
+    Certificate(Fault),
+    /// A certificate of this machine's configuration that tells no name to verify by.
+    OwnCertificate { file: String, reason: String },
     /// An error response, by its code (RFC 8489 section 14.8, RFC 8656 section 19).
     Code { step: &'static str, code: u16 },
     /// An answer that this client cannot use.
     Odd { step: &'static str, error: String },
     /// What went into one allocation did not come out of the other.
     Lost { from: SocketAddr, to: SocketAddr },
+    /// What this machine sent to a relayed address did not come out of the allocation.
+    Blocked { relayed: SocketAddr },
     /// No username and password, and none to be had.
-    NoLogin { asked: String },
+    NoLogin { asked: String, remedy: &'static str },
 }
 
 impl Trouble {
     /// A step that `turn::client` ended with an error.
     pub(super) fn refused(step: Step, error: &turn::Error) -> Self {
         let name = match step {
+            Step::Connection => "connection",
+            Step::Handshake => "TLS handshake",
             Step::Binding => "STUN binding",
             Step::Allocation => "allocation",
         };
@@ -58,6 +91,17 @@ impl Trouble {
         Self::Unreachable { server, error: error.to_string() }
     }
 
+    /// A stream that failed, or never became one of TLS.
+    pub(super) fn broken(error: &io::Error) -> Self {
+        use rustls::Error::{InvalidCertificate, InvalidMessage};
+        match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(InvalidCertificate(error)) => Self::Certificate(Fault::from(error)),
+            Some(InvalidMessage(_)) => Self::NoTls,
+            Some(error) => Self::Tls { error: error.to_string() },
+            None => Self::Closed { step: None },
+        }
+    }
+
     /// `turn::client` hands on an error response as a text, `... (error 401: Unauthorized)`.
     fn from_text(step: &'static str, error: String) -> Self {
         let code = error.split_once("(error ").and_then(|(_, rest)| rest.split_once(':'));
@@ -75,10 +119,35 @@ impl Trouble {
                 "connect this machine to that network, or probe an address it can reach"
             }
             Self::NothingListens { .. } => "start the server (byway serve), or correct the port",
-            Self::Silent { step: Step::Binding } => {
+            Self::Silent { step: Step::Binding, over: Over::Udp } => {
                 "let UDP through to this port on the server's firewall and at its provider, or correct the host"
             }
-            Self::Silent { step: Step::Allocation } => "turn on TURN at this server: it answers STUN only",
+            Self::Silent { step: Step::Connection, .. } => {
+                "let TCP through to this port on the server's firewall and at its provider, or correct the host"
+            }
+            Self::Silent { step: Step::Handshake, .. } => {
+                "correct the port if it speaks no TLS (turn:HOST:PORT?transport=tcp); else see what keeps the server busy"
+            }
+            Self::Silent { step: Step::Binding, .. }
+            | Self::Foreign(Speaks::Http | Speaks::Other)
+            | Self::Closed { step: None } => {
+                "correct the port if another server has it; a Byway that is full turns connections away, see its /metrics"
+            }
+            Self::Silent { step: Step::Allocation, .. } => {
+                "turn on TURN at this server: it answers STUN only"
+            }
+            Self::Foreign(Speaks::Tls) => "probe this port by turns:HOST:PORT, or correct the port",
+            Self::NoTls | Self::Closed { step: Some(_) } => {
+                "probe this port by turn:HOST:PORT?transport=tcp, or correct the port"
+            }
+            Self::Tls { .. } => {
+                "let the server offer TLS 1.2 or 1.3 with today's cipher suites, and ask for no client certificate"
+            }
+            Self::NoRoots => "install the package ca-certificates, or give --ca FILE",
+            Self::Certificate(fault) => fault.remedy(),
+            Self::OwnCertificate { .. } => {
+                "mend it by what byway check says; probe as a user who may read it (sudo), or name a URL"
+            }
             Self::Code { code: 401 | 438, .. } => {
                 "take a fresh credential made with this server's secret (byway credential --user NAME); compare clocks"
             }
@@ -98,7 +167,11 @@ impl Trouble {
                 "let UDP through to the relay ports (relay.ports) on the server's firewall and at its provider; \
                  behind a 1:1 NAT set relay.public_addresses"
             }
-            Self::NoLogin { .. } => "start the server (byway serve), or give --username and --password",
+            Self::Blocked { .. } => {
+                "let UDP through to the relay ports (relay.ports) on the server's firewall and at its provider; where \
+                 this machine's own network lets out UDP to few ports only, probe from another"
+            }
+            Self::NoLogin { remedy, .. } => remedy,
         }
     }
 }
@@ -108,9 +181,23 @@ impl fmt::Display for Trouble {
         match self {
             Self::UnknownHost { host, error } => write!(f, "{host} has no address: {error}"),
             Self::Unreachable { server, error } => write!(f, "{server} cannot be reached: {error}"),
-            Self::NothingListens { server } => write!(f, "nothing listens on UDP {server}"),
-            Self::Silent { step: Step::Binding } => f.write_str("no answer to STUN binding requests"),
-            Self::Silent { step: Step::Allocation } => f.write_str("no answer to Allocate requests"),
+            Self::NothingListens { over, server } => write!(f, "nothing listens on {over} {server}"),
+            Self::Silent { step: Step::Connection, .. } => f.write_str("no answer to a TCP connection"),
+            Self::Silent { step: Step::Handshake, .. } => f.write_str("no answer to the TLS handshake"),
+            Self::Silent { step: Step::Binding, .. } => f.write_str("no answer to STUN binding requests"),
+            Self::Silent { step: Step::Allocation, .. } => f.write_str("no answer to Allocate requests"),
+            Self::Closed { step: Some(Step::Handshake) } => {
+                f.write_str("the server closed the connection in the TLS handshake")
+            }
+            Self::Closed { .. } => f.write_str("the server closed the connection"),
+            Self::Foreign(Speaks::Http) => f.write_str("a web server answers there: HTTP and not STUN"),
+            Self::Foreign(Speaks::Tls) => f.write_str("the server speaks TLS there"),
+            Self::Foreign(Speaks::Other) => f.write_str("what answers there speaks no STUN"),
+            Self::NoTls => f.write_str("the server speaks no TLS there"),
+            Self::Tls { error } => write!(f, "no agreement on TLS: {error}"),
+            Self::NoRoots => f.write_str("this machine knows no issuer of certificates"),
+            Self::Certificate(fault) => fault.fmt(f),
+            Self::OwnCertificate { file, reason } => write!(f, "{file}: {reason}"),
             Self::Code { step, code } => {
                 let meaning = match code {
                     400 => " (bad request)",
@@ -129,7 +216,10 @@ impl fmt::Display for Trouble {
             Self::Lost { from, to } => {
                 write!(f, "data between the relayed addresses {from} and {to} is lost")
             }
-            Self::NoLogin { asked } => write!(f, "no credential: {asked}"),
+            Self::Blocked { relayed } => {
+                write!(f, "data from this machine to the relayed address {relayed} is lost")
+            }
+            Self::NoLogin { asked, .. } => write!(f, "no credential: {asked}"),
         }
     }
 }

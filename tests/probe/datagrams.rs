@@ -1,15 +1,13 @@
-//! `byway probe` against servers that are not ours: `turn::server`, a socket that is silent, and one that is gone.
+//! Over UDP, against servers that are not ours: `turn::server`, a socket that is silent, and one that is gone.
 
-mod support;
-
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::process::Output;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Configuration, password};
+use crate::{LOOPBACK, Nobody, probe, rows};
 use serde_json::{Value, json};
-use support::{Configuration, password};
-use tokio::net::{TcpListener, TcpSocket, UdpSocket};
+use tokio::net::{TcpListener, UdpSocket};
 use turn::auth::{AuthHandler, generate_auth_key};
 use turn::relay::relay_static::RelayAddressGeneratorStatic;
 use turn::server::Server;
@@ -17,7 +15,6 @@ use turn::server::config::{ConnConfig, ServerConfig};
 use webrtc_util::vnet::net::Net;
 
 const SECRET: &str = "north-north";
-const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 struct Rest;
 
@@ -53,45 +50,9 @@ async fn turn_server() -> (Server, SocketAddr) {
 /// A configuration that listens at `udp` and `http`.
 fn config(udp: SocketAddr, http: SocketAddr, secrets: &[&str]) -> Configuration {
     Configuration::new(&format!(
-        "listen.udp = [\"{udp}\"]\nlisten.http = [\"{http}\"]\ncredentials.secrets = {}\n",
+        "listen.udp = [\"{udp}\"]\nlisten.tcp = []\nlisten.http = [\"{http}\"]\ncredentials.secrets = {}\n",
         json!(secrets)
     ))
-}
-
-async fn probe(config: &Configuration, arguments: &[&str]) -> Output {
-    let mut command = config.command();
-    command.arg("probe").args(arguments);
-    let output = tokio::task::spawn_blocking(move || command.output());
-    output.await.expect("nothing panicked").expect("the binary starts")
-}
-
-fn rows(output: &Output) -> Vec<Value> {
-    serde_json::from_slice(&output.stdout).expect("a report in JSON")
-}
-
-/// An address that nothing listens on, over UDP or TCP, and nothing else will while this is held: its UDP socket takes
-/// datagrams of one peer only, which sends none, and its TCP socket never listens.
-struct Nobody {
-    udp: UdpSocket,
-    tcp: TcpSocket,
-}
-
-impl Nobody {
-    async fn new() -> Self {
-        let udp = UdpSocket::bind((LOOPBACK, 0)).await.expect("a free port");
-        udp.connect(udp.local_addr().expect("it is bound")).await.expect("a route to itself");
-        let tcp = TcpSocket::new_v4().expect("a socket");
-        tcp.bind((LOOPBACK, 0).into()).expect("a free port");
-        Self { udp, tcp }
-    }
-
-    fn udp(&self) -> SocketAddr {
-        self.udp.local_addr().expect("it is bound")
-    }
-
-    fn tcp(&self) -> SocketAddr {
-        self.tcp.local_addr().expect("it is bound")
-    }
 }
 
 #[tokio::test]
@@ -112,7 +73,7 @@ async fn a_sound_server_is_bound_to_allocated_on_and_relayed_through() {
         assert_eq!(found.ip(), LOOPBACK, "{field}");
         assert_ne!(found.port(), address.port(), "{field}");
     }
-    for field in ["binding_ms", "round_trip_ms"] {
+    for field in ["binding_ms", "round_trip_ms", "from_peer_ms"] {
         assert!(row[field].as_f64().is_some_and(|time| (0.0..3000.0).contains(&time)), "{field}: {row:#}");
     }
     assert_eq!((&row["trouble"], &row["remedy"]), (&Value::Null, &Value::Null));
@@ -198,5 +159,5 @@ async fn a_server_without_login_is_named_with_where_it_was_looked_for() {
     let rows = rows(&output);
     assert_eq!(output.status.code(), Some(1), "{rows:#?}");
     let trouble = rows[0]["trouble"].as_str().expect("a reason");
-    assert_eq!(trouble, format!("no credential: http://{http}/ice: Connection refused (os error 111)"));
+    assert_eq!(trouble, format!("no credential: http://{http}/ice: nothing listens on TCP {http}"));
 }

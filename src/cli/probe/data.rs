@@ -1,0 +1,144 @@
+//! Data through the relay: from one allocation to another and back, and from a plain socket into one.
+//!
+//! Two allocations need no peer: a server that refuses loopback and private peers still lets its own relayed addresses
+//! reach each other, because that is how two browsers behind it meet. A server may do so in its memory, though, so that
+//! relay ports which a firewall closes go unnoticed; what a plain socket sends must come by them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use webrtc_util::Conn;
+
+use crate::clock::Clock;
+
+use super::PATIENCE;
+use super::road::socket_for;
+use super::trouble::Trouble;
+
+/// When a payload is sent again: media may be dropped anywhere.
+const RESEND: Duration = Duration::from_millis(300);
+/// Round trips. The first goes by Send and Data indications while channels are being bound, the rest by ChannelData.
+const ROUNDS: u8 = 5;
+/// Bytes of a payload: about as large as a video packet, so that a path that only small datagrams survive is found.
+const PAYLOAD: usize = 1200;
+
+/// The relayed transport address of an allocation, which `turn::client` calls its local address.
+pub(super) fn relayed(allocation: &dyn Conn) -> Result<SocketAddr, Trouble> {
+    allocation.local_addr().map_err(|error| Trouble::relay(&error))
+}
+
+/// Sends payloads from `here` through `there` and back; the shortest time it took.
+pub(super) async fn bounce(
+    here: &(dyn Conn + Send + Sync),
+    there: &(dyn Conn + Send + Sync),
+    clock: Clock,
+) -> Result<Duration, Trouble> {
+    let (at_here, at_there) = (relayed(here)?, relayed(there)?);
+    let rounds = async {
+        // Installs the permission for what comes; the payload itself may be dropped.
+        there.send_to(b"byway probe", at_here).await.map_err(|error| Trouble::relay(&error))?;
+        let mut shortest = Duration::MAX;
+        for round in 0..ROUNDS {
+            let payload = payload(round, at_here, at_there);
+            let started = clock.now().mono;
+            send_until_heard(here, at_there, there, &payload).await?;
+            send_until_heard(there, at_here, here, &payload).await?;
+            shortest = shortest.min(clock.now().mono - started);
+        }
+        Ok(shortest)
+    };
+    let lost = Trouble::Lost { from: at_here, to: at_there };
+    timeout(PATIENCE, rounds).await.unwrap_or(Err(lost))
+}
+
+/// What became of data that a plain socket sent to a relayed address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FromPeer {
+    /// It came, in this time.
+    Heard(Duration),
+    /// It did not, wherever it was lost.
+    Lost,
+    /// It could not be sent, for this reason.
+    NotChecked(&'static str),
+}
+
+/// Sends from a plain socket of this machine, which the server sees at `mapped`, to an allocation.
+pub(super) async fn from_peer(
+    allocation: &(dyn Conn + Send + Sync),
+    mapped: SocketAddr,
+    clock: Clock,
+) -> Result<FromPeer, Trouble> {
+    let relayed = relayed(allocation)?;
+    if mapped.is_ipv4() != relayed.is_ipv4() {
+        return Ok(FromPeer::NotChecked("the relayed address is of another version of IP"));
+    }
+    let (Ok(peer), Ok(decoy)) = (socket_for(relayed).await, socket_for(relayed).await) else {
+        return Ok(FromPeer::NotChecked("this machine has no socket for it"));
+    };
+    // A permission is for an address and any port (RFC 8656 section 9), and `turn::client` asks for one only to send. What
+    // it sends goes to another port than the peer's, else it would open a firewall for the peer; and there it is expected,
+    // for an ICMP error would come back as a Data indication without data, on which `turn::client` ends.
+    let Ok(decoy_at) = decoy.local_addr() else {
+        return Ok(FromPeer::NotChecked("this machine has no socket for it"));
+    };
+    let _ = decoy.send_to(b"byway probe", relayed).await;
+    let permitted =
+        timeout(PATIENCE, allocation.send_to(b"byway probe", SocketAddr::new(mapped.ip(), decoy_at.port())));
+    match permitted.await.map(|sent| sent.map_err(|error| Trouble::relay(&error))) {
+        Ok(Ok(_)) => {}
+        Ok(Err(Trouble::Code { code: 403, .. })) => {
+            return Ok(FromPeer::NotChecked("the server refuses to relay to this machine's address"));
+        }
+        Ok(Err(_)) | Err(_) => {
+            return Ok(FromPeer::NotChecked("the server gives no permission for this machine's address"));
+        }
+    }
+    let payload = payload(0, mapped, relayed);
+    let started = clock.now().mono;
+    let sent_until_heard = async {
+        loop {
+            // An ICMP error to one payload says nothing about the next.
+            let _ = peer.send_to(&payload, relayed).await;
+            if let Ok(heard) = timeout(RESEND, hear(allocation, &payload)).await {
+                return heard;
+            }
+        }
+    };
+    match timeout(PATIENCE / 2, sent_until_heard).await {
+        Ok(heard) => heard.map(|()| FromPeer::Heard(clock.now().mono - started)),
+        Err(_) => Ok(FromPeer::Lost),
+    }
+}
+
+async fn send_until_heard(
+    sender: &(dyn Conn + Send + Sync),
+    to: SocketAddr,
+    receiver: &(dyn Conn + Send + Sync),
+    payload: &[u8],
+) -> Result<(), Trouble> {
+    loop {
+        sender.send_to(payload, to).await.map_err(|error| Trouble::relay(&error))?;
+        if let Ok(heard) = timeout(RESEND, hear(receiver, payload)).await {
+            return heard;
+        }
+    }
+}
+
+/// Waits for `payload`, whole and unchanged. Its sender needs no look: the server lets in who has a permission only.
+async fn hear(receiver: &(dyn Conn + Send + Sync), payload: &[u8]) -> Result<(), Trouble> {
+    let mut buffer = vec![0; 2 * PAYLOAD];
+    loop {
+        let (length, _) = receiver.recv_from(&mut buffer).await.map_err(|error| Trouble::relay(&error))?;
+        if buffer[..length] == *payload {
+            return Ok(());
+        }
+    }
+}
+
+/// Differs by round and by allocations, so that no late or foreign datagram passes for it.
+fn payload(round: u8, here: SocketAddr, there: SocketAddr) -> Vec<u8> {
+    let mut payload = format!("byway probe, round {round}, from {here} to {there}").into_bytes();
+    payload.extend((0_u8..=u8::MAX).cycle().take(PAYLOAD - payload.len()));
+    payload
+}

@@ -1,0 +1,86 @@
+//! This machine's own configuration as something to probe.
+
+use std::net::{Ipv6Addr, SocketAddr};
+
+use tokio::net::UdpSocket;
+
+use crate::config::{Config, IceUrl, Scheme, Transport};
+use crate::interfaces;
+use crate::tls::{Certificate, Name};
+
+use super::Target;
+use super::road::Road;
+use super::trouble::Trouble;
+use super::trust::Trust;
+
+/// Every listener of STUN and TURN that has a fixed port, as this machine reaches it.
+pub(super) async fn targets(config: &Config) -> Vec<Target> {
+    let no_ipv6 = config.optional_ipv6 && UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).await.is_err();
+    // The system chose port 0's port when the server started; only its log knows.
+    let fixed = |listener: &&SocketAddr| listener.port() != 0 && !(listener.is_ipv6() && no_ipv6);
+    let listen = &config.listen;
+    let plain = |transport| {
+        move |&listener: &SocketAddr| {
+            let at = interfaces::reachable(listener);
+            let host = at.ip().to_string();
+            Target {
+                url: IceUrl { scheme: Scheme::Turn, host, port: at.port(), transport },
+                at: Some(Ok(at)),
+            }
+        }
+    };
+    let udp = listen.udp.iter().filter(fixed).map(plain(Transport::Udp));
+    let tcp = listen.tcp.iter().filter(fixed).map(plain(Transport::Tcp));
+    let name = name(config);
+    let tls = listen.tls.iter().filter(fixed).map(|&listener| {
+        let at = interfaces::reachable(listener);
+        let (host, at) = match &name {
+            Ok(name) => (name.clone(), Ok(at)),
+            Err(trouble) => (at.ip().to_string(), Err(trouble.clone())),
+        };
+        let url = IceUrl { scheme: Scheme::Turns, host, port: listener.port(), transport: Transport::Tcp };
+        Target { url, at: Some(at) }
+    });
+    udp.chain(tcp).chain(tls).collect()
+}
+
+/// Where this configuration's `/ice` is, and how to get there.
+pub(super) fn ice(config: &Config, trust: &Trust) -> Vec<(String, Result<Road, Trouble>)> {
+    let http = config.listen.http.iter().map(|&listener| {
+        let at = interfaces::reachable(listener);
+        (format!("http://{at}/ice"), Ok(Road::tcp(at)))
+    });
+    let (trust, name) = (trust.speaking(b"http/1.1"), name(config));
+    let https = config.listen.tls.iter().map(|&listener| {
+        let at = interfaces::reachable(listener);
+        match &name {
+            Ok(name) if name.contains(':') => {
+                (format!("https://[{name}]:{}/ice", at.port()), Road::tls(at, name, &trust))
+            }
+            Ok(name) => (format!("https://{name}:{}/ice", at.port()), Road::tls(at, name, &trust)),
+            Err(trouble) => (format!("https://{at}/ice"), Err(trouble.clone())),
+        }
+    });
+    http.chain(https).collect()
+}
+
+/// What the certificate calls this server: clients come by that name, so a listener of ours is verified by it, wherever
+/// the name leads. A wildcard stands for any name below it.
+fn name(config: &Config) -> Result<String, Trouble> {
+    let Some(files) = &config.tls else { return Ok(String::new()) };
+    let unusable = |reason| Trouble::OwnCertificate { file: files.cert.display().to_string(), reason };
+    let certificate = Certificate::load(files).map_err(|error| Trouble::OwnCertificate {
+        file: error.file.display().to_string(),
+        reason: error.reason,
+    })?;
+    let names = certificate.names();
+    let dns = |name: &Name| matches!(name, Name::Dns(name) if !name.starts_with("*."));
+    let name = names.iter().find(|name| dns(name)).or_else(|| names.first());
+    let name = name.ok_or_else(|| unusable("the certificate is for no name".to_owned()))?;
+    Ok(match name {
+        Name::Dns(name) => {
+            name.strip_prefix('*').map_or_else(|| name.clone(), |below| format!("byway{below}"))
+        }
+        Name::Ip(ip) => ip.to_string(),
+    })
+}

@@ -1,0 +1,129 @@
+//! The way to a server: an address there, and what carries messages to it.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
+use webrtc_util::Conn;
+
+use crate::config::{IceUrl, Transport};
+
+use super::PATIENCE;
+use super::stream::{Ended, FramedConn, Stream};
+use super::trouble::{Step, Trouble};
+use super::trust::Trust;
+
+/// A way to a server.
+#[derive(Debug)]
+pub(super) struct Road {
+    pub(super) server: SocketAddr,
+    carrier: Carrier,
+}
+
+#[derive(Debug)]
+enum Carrier {
+    Udp,
+    Tcp,
+    Tls(Trust, ServerName<'static>),
+}
+
+/// What carries messages, for those who read about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    Udp,
+    Tcp,
+    Tls,
+}
+
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+        })
+    }
+}
+
+impl Road {
+    /// The way that `url` asks for, to one of its host's addresses.
+    pub(super) fn of(url: &IceUrl, server: SocketAddr, trust: &Trust) -> Result<Self, Trouble> {
+        match (url.scheme.encrypts(), url.transport) {
+            (true, _) => Self::tls(server, &url.host, trust),
+            (false, Transport::Tcp) => Ok(Self::tcp(server)),
+            (false, Transport::Udp) => Ok(Self { server, carrier: Carrier::Udp }),
+        }
+    }
+
+    pub(super) fn tcp(server: SocketAddr) -> Self {
+        Self { server, carrier: Carrier::Tcp }
+    }
+
+    /// TLS to a server that shows a certificate for `host`: a name, which it is told (SNI), or an address, which it is not
+    /// (RFC 6066 section 3).
+    pub(super) fn tls(server: SocketAddr, host: &str, trust: &Trust) -> Result<Self, Trouble> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| Trouble::UnknownHost { host: host.to_owned(), error: error.to_string() })?;
+        Ok(Self { server, carrier: Carrier::Tls(trust.clone(), name) })
+    }
+
+    pub(super) fn over(&self) -> Over {
+        match self.carrier {
+            Carrier::Udp => Over::Udp,
+            Carrier::Tcp => Over::Tcp,
+            Carrier::Tls(..) => Over::Tls,
+        }
+    }
+
+    /// What `turn::client` talks over, and how one hears that it has ended.
+    pub(super) async fn open(&self) -> Result<(Arc<dyn Conn + Send + Sync>, Ended), Trouble> {
+        if self.over() == Over::Udp {
+            let socket = socket_for(self.server).await;
+            let socket = socket.map_err(|error| Trouble::unreachable(self.server, &error))?;
+            return Ok((Arc::new(socket), Ended::never()));
+        }
+        let (stream, local) = self.stream().await?;
+        let (conn, ended) = FramedConn::new(stream, local, self.server);
+        Ok((Arc::new(conn), ended))
+    }
+
+    /// A byte stream, and its address here.
+    pub(super) async fn stream(&self) -> Result<(Box<dyn Stream>, SocketAddr), Trouble> {
+        let stream = self.connect().await?;
+        let local = stream.local_addr().map_err(|error| Trouble::unreachable(self.server, &error))?;
+        let Carrier::Tls(trust, name) = &self.carrier else { return Ok((Box::new(stream), local)) };
+        match timeout(PATIENCE, trust.handshake(stream, name.clone())).await {
+            Ok(stream) => Ok((Box::new(stream?), local)),
+            Err(_) => Err(Trouble::Silent { step: Step::Handshake, over: Over::Tls }),
+        }
+    }
+
+    /// A TCP connection.
+    async fn connect(&self) -> Result<TcpStream, Trouble> {
+        let refused = |error: io::Error| match error.kind() {
+            io::ErrorKind::ConnectionRefused => {
+                Trouble::NothingListens { over: Over::Tcp, server: self.server }
+            }
+            io::ErrorKind::TimedOut => Trouble::Silent { step: Step::Connection, over: self.over() },
+            _ => Trouble::unreachable(self.server, &error),
+        };
+        let stream = match timeout(PATIENCE, TcpStream::connect(self.server)).await {
+            Ok(connected) => connected.map_err(refused)?,
+            Err(_) => return Err(Trouble::Silent { step: Step::Connection, over: self.over() }),
+        };
+        // A client of media does not wait for more to send. A socket that refuses is merely slower.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+}
+
+/// A UDP socket of the server's family.
+pub(super) async fn socket_for(server: SocketAddr) -> io::Result<UdpSocket> {
+    let any: IpAddr =
+        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    UdpSocket::bind((any, 0)).await
+}

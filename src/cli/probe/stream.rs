@@ -1,0 +1,220 @@
+//! Datagrams for `turn::client` over a byte stream: TCP, or TLS over it.
+//!
+//! `turn::client` knows datagrams only. In a stream each message says how long it is (`wire::frame_length`); what ends a
+//! stream is kept apart, because `turn::client` would only fall silent.
+
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
+use tokio::sync::{Mutex, watch};
+use webrtc_util::Conn;
+
+use crate::wire::{NotTurn, frame_length, frame_padding};
+
+use super::trouble::{Speaks, Trouble};
+
+/// A byte stream: TCP, or TLS over it.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+type Result<T> = std::result::Result<T, webrtc_util::Error>;
+
+/// Messages to and from a server in a byte stream.
+pub(super) struct FramedConn {
+    local: SocketAddr,
+    server: SocketAddr,
+    incoming: Mutex<Incoming>,
+    outgoing: Mutex<WriteHalf<Box<dyn Stream>>>,
+    ended: watch::Sender<Option<Trouble>>,
+}
+
+/// Tells that a stream has ended, and why.
+#[derive(Clone, Debug)]
+pub(super) struct Ended(Option<watch::Receiver<Option<Trouble>>>);
+
+impl Ended {
+    /// Of what has no end, such as a UDP socket.
+    pub(super) fn never() -> Self {
+        Self(None)
+    }
+
+    /// Why the stream has ended, once it has.
+    pub(super) async fn trouble(&self) -> Trouble {
+        let Some(mut ended) = self.0.clone() else { return pending().await };
+        let trouble = ended.wait_for(Option::is_some).await.ok().and_then(|trouble| trouble.clone());
+        match trouble {
+            Some(trouble) => trouble,
+            // Nobody reads any more.
+            None => pending().await,
+        }
+    }
+}
+
+impl FramedConn {
+    pub(super) fn new(stream: Box<dyn Stream>, local: SocketAddr, server: SocketAddr) -> (Self, Ended) {
+        let (stream, outgoing) = split(stream);
+        let (ended, hears) = watch::channel(None);
+        let incoming = Mutex::new(Incoming { stream, buffer: Vec::new() });
+        (Self { local, server, incoming, outgoing: Mutex::new(outgoing), ended }, Ended(Some(hears)))
+    }
+}
+
+#[async_trait]
+impl Conn for FramedConn {
+    async fn connect(&self, _: SocketAddr) -> Result<()> {
+        Ok(())
+    }
+
+    async fn recv(&self, message: &mut [u8]) -> Result<usize> {
+        let next = self.incoming.lock().await.next(message).await;
+        next.map_err(|trouble| {
+            let told = io::Error::other(trouble.to_string());
+            self.ended.send_replace(Some(trouble));
+            told.into()
+        })
+    }
+
+    async fn recv_from(&self, message: &mut [u8]) -> Result<(usize, SocketAddr)> {
+        Ok((self.recv(message).await?, self.server))
+    }
+
+    async fn send(&self, message: &[u8]) -> Result<usize> {
+        let framed = [message, frame_padding(message.len())].concat();
+        let mut outgoing = self.outgoing.lock().await;
+        outgoing.write_all(&framed).await?;
+        outgoing.flush().await?;
+        Ok(message.len())
+    }
+
+    async fn send_to(&self, message: &[u8], _: SocketAddr) -> Result<usize> {
+        self.send(message).await
+    }
+
+    fn local_addr(&self) -> Result<SocketAddr> {
+        Ok(self.local)
+    }
+
+    fn remote_addr(&self) -> Option<SocketAddr> {
+        Some(self.server)
+    }
+
+    async fn close(&self) -> Result<()> {
+        Ok(self.outgoing.lock().await.shutdown().await?)
+    }
+
+    fn as_any(&self) -> &(dyn std::any::Any + Send + Sync) {
+        self
+    }
+}
+
+/// What has come and was not yet asked for.
+struct Incoming {
+    stream: ReadHalf<Box<dyn Stream>>,
+    buffer: Vec<u8>,
+}
+
+impl Incoming {
+    /// The next message, its padding included. A wait that is given up loses nothing.
+    async fn next(&mut self, message: &mut [u8]) -> std::result::Result<usize, Trouble> {
+        loop {
+            if let Some(length) = message_at_front(&self.buffer)? {
+                let room = message.get_mut(..length).ok_or(Trouble::Foreign(Speaks::Other))?;
+                room.copy_from_slice(&self.buffer[..length]);
+                self.buffer.drain(..length);
+                return Ok(length);
+            }
+            match self.stream.read_buf(&mut self.buffer).await {
+                Ok(0) => return Err(Trouble::Closed { step: None }),
+                Ok(_) => {}
+                Err(error) => return Err(Trouble::broken(&error)),
+            }
+        }
+    }
+}
+
+/// How long the message at the front is, if it is all there.
+fn message_at_front(stream: &[u8]) -> std::result::Result<Option<usize>, Trouble> {
+    // `H` could begin ChannelData, of a channel that nobody bound here; and what it then seems to say is a long wait.
+    if stream.starts_with(b"HTTP/") {
+        return Err(Trouble::Foreign(Speaks::Http));
+    }
+    // RFC 8446 section 5.1: an alert or a handshake record, and the version of old that every record says.
+    if stream.starts_with(b"\x15\x03") || stream.starts_with(b"\x16\x03") {
+        return Err(Trouble::Foreign(Speaks::Tls));
+    }
+    match frame_length(stream) {
+        Ok(length) => Ok(length.filter(|length| *length <= stream.len())),
+        // A record may come in pieces; one byte of it is not yet told from others.
+        Err(NotTurn) if matches!(stream, b"\x15" | b"\x16") => Ok(None),
+        Err(NotTurn) => Err(Trouble::Foreign(Speaks::Other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{DuplexStream, duplex};
+
+    use super::*;
+
+    const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+    const BINDING: [u8; 20] = *b"\x00\x01\x00\x00\x21\x12\xa4\x42transaction!";
+
+    fn conn() -> (FramedConn, Ended, DuplexStream) {
+        let (near, far) = duplex(3); // pieces, not messages
+        let (conn, ended) = FramedConn::new(Box::new(near), ANY, ANY);
+        (conn, ended, far)
+    }
+
+    #[tokio::test]
+    async fn messages_are_told_apart_and_padded() {
+        let (conn, _, mut far) = conn();
+        let sent = async {
+            conn.send(b"\x40\x00\x00\x05hello").await.unwrap();
+            conn.send(&BINDING).await.unwrap();
+        };
+        let mut stream = [0; 32];
+        let (_, read) = tokio::join!(sent, far.read_exact(&mut stream));
+        read.unwrap();
+        assert_eq!(&stream[..], [&b"\x40\x00\x00\x05hello\0\0\0"[..], &BINDING].concat());
+
+        let heard = async {
+            let mut message = [0; 64];
+            let first = conn.recv(&mut message).await.unwrap();
+            assert_eq!(&message[..first], b"\x40\x00\x00\x05hello\0\0\0");
+            let second = conn.recv(&mut message).await.unwrap();
+            assert_eq!(message[..second], BINDING);
+        };
+        let (_, written) = tokio::join!(heard, far.write_all(&stream));
+        written.unwrap();
+    }
+
+    #[tokio::test]
+    async fn why_a_stream_ends_is_told_beside_the_client() {
+        for (said, trouble) in [
+            (&b""[..], Trouble::Closed { step: None }),
+            (&BINDING[..7], Trouble::Closed { step: None }),
+            (b"HTTP/1.1 400 Bad Request\r\n", Trouble::Foreign(Speaks::Http)),
+            (b"\x15\x03\x01\x00\x02", Trouble::Foreign(Speaks::Tls)),
+            (b"220 mail.example.org ESMTP\r\n", Trouble::Foreign(Speaks::Other)),
+        ] {
+            let (conn, ended, mut far) = conn();
+            let speak = async {
+                let _ = far.write_all(said).await;
+                drop(far);
+            };
+            let hear = async {
+                let heard = conn.recv(&mut [0; 64]).await;
+                let why = ended.trouble().await;
+                drop(conn); // what was said and not heard has nobody to wait for
+                (heard, why)
+            };
+            let (_, (heard, why)) = tokio::join!(speak, hear);
+            assert!(heard.is_err());
+            assert_eq!(why, trouble, "{said:?}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Whom the probe takes for the server: TLS with a certificate that the system's roots, or `--ca`, vouch for.
+//!
+//! The system's own list is what its other clients go by; it is kept fresh without a new binary, and a company's own root
+//! that was installed on this machine is in it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, Error, RootCertStore};
+use rustls_native_certs::load_native_certs;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::tls::Unusable;
+
+use super::trouble::{Step, Trouble};
+
+/// What a certificate is verified by.
+#[derive(Clone, Debug)]
+pub(super) struct Trust(Result<Arc<ClientConfig>, Trouble>);
+
+impl Trust {
+    /// The system's roots, and those in a file of the user's.
+    ///
+    /// # Errors
+    /// [`Unusable`], if that file is. A system without roots fails whoever needs them.
+    pub(super) fn load(ca: Option<&Path>) -> Result<Self, Unusable> {
+        let mut roots = RootCertStore::empty();
+        // A root that cannot be read or parsed vouches for nobody; the others do.
+        roots.add_parsable_certificates(load_native_certs().certs);
+        if let Some(file) = ca {
+            add(file, &mut roots).map_err(|reason| Unusable {
+                file: file.to_owned(),
+                reason,
+                remedy: "name a file with the issuer's certificate in PEM",
+            })?;
+        }
+        if roots.is_empty() {
+            return Ok(Self(Err(Trouble::NoRoots)));
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the provider has suites for both")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self(Ok(Arc::new(config))))
+    }
+
+    /// The same for a client that asks for a protocol by ALPN (RFC 7301). For TURN nobody does: browsers do not, either.
+    pub(super) fn speaking(&self, protocol: &[u8]) -> Self {
+        Self(self.0.clone().map(|config| {
+            let mut config = ClientConfig::clone(&config);
+            config.alpn_protocols = vec![protocol.to_vec()];
+            Arc::new(config)
+        }))
+    }
+
+    /// A TLS connection with a server that proved to be `name`.
+    pub(super) async fn handshake(
+        &self,
+        stream: TcpStream,
+        name: ServerName<'static>,
+    ) -> Result<TlsStream<TcpStream>, Trouble> {
+        let connector = TlsConnector::from(self.0.clone()?);
+        connector.connect(name, stream).await.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+                Trouble::Closed { step: Some(Step::Handshake) }
+            }
+            _ => Trouble::broken(&error),
+        })
+    }
+}
+
+/// Adds every certificate in a file, of which there must be one.
+fn add(file: &Path, roots: &mut RootCertStore) -> Result<(), String> {
+    let pem = fs::read(file).map_err(|error| error.to_string())?;
+    let before = roots.len();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error: Error| error.to_string())?;
+    }
+    if roots.len() == before { Err("no certificate in this file".to_owned()) } else { Ok(()) }
+}

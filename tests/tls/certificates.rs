@@ -1,0 +1,75 @@
+//! Certificates in a folder, and a server that serves with them.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::CertificateDer;
+use tempfile::TempDir;
+
+use crate::support::{CONFIG, Server};
+
+/// A self-signed certificate for `localhost`, and its key.
+pub(crate) struct Pair {
+    pub(crate) der: CertificateDer<'static>,
+    pub(crate) cert: String,
+    pub(crate) key: String,
+}
+
+impl Pair {
+    pub(crate) fn new() -> Self {
+        Self::of(&CertificateParams::new(["localhost".to_owned()]).unwrap())
+    }
+
+    /// One that was good until the end of 2020.
+    pub(crate) fn expired() -> Self {
+        let mut parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(2020, 12, 31);
+        Self::of(&parameters)
+    }
+
+    fn of(parameters: &CertificateParams) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let cert = parameters.self_signed(&key).unwrap();
+        Self { der: cert.der().clone(), cert: cert.pem(), key: key.serialize_pem() }
+    }
+}
+
+/// A folder with `cert.pem` and `key.pem`.
+pub(crate) struct Folder(TempDir);
+
+impl Folder {
+    pub(crate) fn with(pair: &Pair) -> Self {
+        let folder = Self(TempDir::new().unwrap());
+        folder.write("cert.pem", &pair.cert);
+        folder.write("key.pem", &pair.key);
+        folder
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, content: &str) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    /// The configuration of the other tests, with a TLS port.
+    pub(crate) fn config(&self) -> String {
+        let tls = "[listen]\ntls = [\"127.0.0.1:0\"]";
+        let files = format!("[tls]\ncert = {:?}\nkey = {:?}\n", self.path("cert.pem"), self.path("key.pem"));
+        CONFIG.replace("[listen]", tls) + &files
+    }
+
+    pub(crate) fn serve(&self) -> Server {
+        Server::start_with(&self.config(), |_| {})
+    }
+}
+
+/// A server with a certificate, the certificate, and the folder of its files, which must not vanish.
+pub(crate) fn server() -> (Server, Pair, Folder) {
+    let pair = Pair::new();
+    let folder = Folder::with(&pair);
+    (folder.serve(), pair, folder)
+}

@@ -1,0 +1,94 @@
+//! HTTPS and WSS.
+
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
+
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+
+use crate::certificates::server;
+use crate::client::{connect, get, say, trusting, websocket};
+use crate::support::Server;
+use crate::support::http::Answer;
+
+#[test]
+fn the_page_and_the_signaling_are_served_within_tls() {
+    let (server, pair, _folder) = server();
+    let config = trusting(&pair, &["http/1.1"]);
+    let page = get(&mut connect(&config, server.bound.tls()).unwrap(), "/").expect_ok();
+    assert!(page.text().contains("<title>"));
+    let mut ann = websocket(connect(&config, server.bound.tls()).unwrap());
+    assert_eq!(say(&mut ann, r#"{"type":"join","room":"oak"}"#)["type"], "joined");
+    assert_eq!(say(&mut ann, r#"{"type":"ping"}"#)["type"], "pong");
+    server.logged(&format!("open https://localhost:{}/", server.bound.tls().port()));
+}
+
+/// Within TLS we know the scheme of our own pages, which behind a proxy we do not.
+#[test]
+fn a_plain_page_of_the_same_name_is_another_origin() {
+    let (server, pair, _folder) = server();
+    let config = trusting(&pair, &["http/1.1"]);
+    for (origin, status) in [("https://localhost", 200), ("http://localhost", 403), ("null", 403)] {
+        let mut stream = connect(&config, server.bound.tls()).unwrap();
+        write!(
+            stream,
+            "GET /ice HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert_eq!(Answer::parse(&answer).status, status, "{origin}");
+    }
+}
+
+#[test]
+fn a_request_in_records_of_one_byte_is_a_request() {
+    let (server, pair, _folder) = server();
+    let mut stream = connect(&trusting(&pair, &[]), server.bound.tls()).unwrap();
+    for byte in b"GET /ice HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" {
+        stream.write_all(&[*byte]).unwrap();
+        stream.flush().unwrap();
+    }
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    Answer::parse(&answer).expect_ok();
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_where_it_is_agreed_on() {
+    let (server, pair, _folder) = server();
+    let config = trusting(&pair, &["h2", "http/1.1"]);
+    // The authority is what `Host` is in HTTP/1.1: of our own page, or of another's.
+    for (origin, status) in [("https://localhost:1", 200), ("https://elsewhere:1", 403)] {
+        assert_eq!(ask_over_http2(&server, &config, origin, None).await, status, "{origin}");
+    }
+    // RFC 9113 section 8.3.1: a `Host` beside it says nothing.
+    let forged = ask_over_http2(&server, &config, "https://elsewhere:1", Some("elsewhere:1")).await;
+    assert_eq!(forged, 403);
+}
+
+/// The status of `/ice` for a page of `origin`, asked of `localhost:1`.
+async fn ask_over_http2(
+    server: &Server,
+    config: &Arc<ClientConfig>,
+    origin: &str,
+    host: Option<&str>,
+) -> u16 {
+    let stream = TcpStream::connect(server.bound.tls()).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(config.clone());
+    let stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let io = TokioIo::new(stream);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    let mut request = hyper::Request::get("https://localhost:1/ice").header("origin", origin);
+    if let Some(host) = host {
+        request = request.header("host", host);
+    }
+    let response = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+    response.status().as_u16()
+}

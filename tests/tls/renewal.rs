@@ -1,0 +1,74 @@
+//! Threat 26: certificates change under live connections, for the better or not at all.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::certificates::{Folder, Pair};
+use crate::client::{binding, connect, get, say, trusting, websocket};
+
+const LOADED: &str = r#"byway_certificate_loads_total{outcome="loaded"}"#;
+const FAILED: &str = r#"byway_certificate_loads_total{outcome="failed"}"#;
+
+#[test]
+fn threat_26_sighup_swaps_the_certificate_under_live_connections() {
+    let (old, new) = (Pair::new(), Pair::new());
+    let folder = Folder::with(&old);
+    let server = folder.serve();
+    let mut turn = connect(&trusting(&old, &["stun.turn"]), server.bound.tls()).unwrap();
+    let mut ann = websocket(connect(&trusting(&old, &["http/1.1"]), server.bound.tls()).unwrap());
+    say(&mut ann, r#"{"type":"join","room":"oak"}"#);
+
+    folder.write("cert.pem", &new.cert);
+    folder.write("key.pem", &new.key);
+    server.signal("HUP");
+    server.logged("certificate loaded");
+
+    get(&mut connect(&trusting(&new, &[]), server.bound.tls()).unwrap(), "/ice").expect_ok();
+    assert!(connect(&trusting(&old, &[]), server.bound.tls()).is_err());
+    binding(&mut turn);
+    assert_eq!(say(&mut ann, r#"{"type":"ping"}"#)["type"], "pong");
+}
+
+/// As certbot does: the files are symbolic links into an archive, and a renewal replaces the links.
+#[test]
+fn threat_26_a_renewal_by_symbolic_links_is_noticed() {
+    let (old, new) = (Pair::new(), Pair::new());
+    let folder = Folder::with(&old);
+    for (name, content) in [("cert2.pem", &new.cert), ("key2.pem", &new.key)] {
+        folder.write(name, content);
+    }
+    for name in ["cert", "key"] {
+        fs::rename(folder.path(&format!("{name}.pem")), folder.path(&format!("{name}1.pem"))).unwrap();
+        symlink(format!("{name}1.pem"), folder.path(&format!("{name}.pem"))).unwrap();
+    }
+    let server = folder.serve();
+    connect(&trusting(&old, &[]), server.bound.tls()).unwrap();
+    for name in ["cert", "key"] {
+        symlink(format!("{name}2.pem"), folder.path("next")).unwrap();
+        fs::rename(folder.path("next"), folder.path(&format!("{name}.pem"))).unwrap();
+    }
+    server.logged("certificate loaded");
+    connect(&trusting(&new, &[]), server.bound.tls()).unwrap();
+}
+
+#[test]
+fn threat_26_what_does_not_parse_or_match_is_told_once_and_the_last_good_one_is_kept() {
+    let (old, new) = (Pair::new(), Pair::new());
+    let folder = Folder::with(&old);
+    let server = folder.serve();
+    let keeps = |failures, reason: &str| {
+        server.until(FAILED, failures);
+        connect(&trusting(&old, &[]), server.bound.tls()).unwrap();
+        assert_eq!(server.logged(reason), 1, "{}", server.log());
+    };
+    folder.write("cert.pem", &new.cert[..new.cert.len() / 2]);
+    keeps(1, "cert.pem: cut off before its -----END line");
+    folder.write("cert.pem", &new.cert);
+    keeps(2, "key.pem: the key does not match the certificate");
+    fs::remove_file(folder.path("key.pem")).unwrap();
+    keeps(3, "key.pem: No such file");
+    folder.write("key.pem", &new.key);
+    server.until(LOADED, 1);
+    connect(&trusting(&new, &[]), server.bound.tls()).unwrap();
+    assert_eq!(server.logged("the last good certificate is kept"), 3);
+}
