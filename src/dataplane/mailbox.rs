@@ -10,7 +10,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use mio::{Poll, Token, Waker};
 
-use crate::admission::Place;
 use crate::relay::StreamId;
 
 /// What may wait for a shard. Beyond it connections are closed and media is dropped.
@@ -26,8 +25,6 @@ pub struct TurnStream {
     pub client: SocketAddr,
     /// The server's.
     pub server: SocketAddr,
-    /// Held as long as the connection is.
-    pub place: Place,
 }
 
 /// A letter to a shard.

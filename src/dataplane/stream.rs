@@ -77,8 +77,8 @@ pub(super) enum Urgency {
 }
 
 impl Stream {
-    pub(super) fn new(stream: TurnStream, five_tuple: FiveTuple) -> Self {
-        let TurnStream { socket, tls, place, .. } = stream;
+    pub(super) fn new(stream: TurnStream, five_tuple: FiveTuple, place: Place) -> Self {
+        let TurnStream { socket, tls, .. } = stream;
         let options = socket2::SockRef::from(&socket);
         // A socket that refuses them is merely slower.
         let _ = options.set_tcp_nodelay(true);

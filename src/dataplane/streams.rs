@@ -16,7 +16,7 @@ use super::mailbox::{Letter, Mailbox, Slot, TurnStream};
 use super::shard::Core;
 use super::source::Source;
 use super::stream::{Read, Stream, Urgency};
-use crate::admission::Admissions;
+use crate::admission::{Admissions, Place};
 use crate::clock::Now;
 use crate::metrics::{Direction, StreamEnd};
 use crate::relay::{FiveTuple, Link, Reason, StreamId};
@@ -134,7 +134,13 @@ impl Streams {
     }
 
     /// Takes a connection in; yields its place.
-    fn insert(&mut self, now: Now, stream: TurnStream, registry: &Registry) -> io::Result<usize> {
+    fn insert(
+        &mut self,
+        now: Now,
+        stream: TurnStream,
+        held: Place,
+        registry: &Registry,
+    ) -> io::Result<usize> {
         let entry = self.slab.vacant_entry();
         let place = entry.key();
         let slot = u32::try_from(place).expect("fewer than 2^32 connections have a descriptor");
@@ -142,7 +148,7 @@ impl Streams {
         let id = StreamId { shard: self.shard, slot, generation: self.generation };
         let five_tuple =
             FiveTuple { client: stream.client, server: stream.server.ip(), link: Link::Stream(id) };
-        let stream = Stream::new(stream, five_tuple);
+        let stream = Stream::new(stream, five_tuple, held);
         let interest = Interest::READABLE | Interest::WRITABLE;
         registry.register(
             &mut SourceFd(&stream.socket().as_raw_fd()),
@@ -162,13 +168,9 @@ impl Core {
             let Some((door, _)) = self.streams.doors.get(place) else { return true };
             match door.accept() {
                 Ok((socket, client)) => {
-                    // Whoever waits may be honest; who has been here longest without an allocation is likely not.
-                    let admissions = self.streams.admissions.clone();
-                    let admitted = admissions.admit_or(client.ip(), || self.shed_a_stranger(now));
-                    let Some(held) = admitted else { continue };
                     let taken = socket.set_nonblocking(true).and_then(|()| socket.local_addr());
                     if let Ok(server) = taken {
-                        self.take_in(now, TurnStream { socket, tls: None, client, server, place: held });
+                        self.take_in(now, TurnStream { socket, tls: None, client, server });
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
@@ -208,7 +210,10 @@ impl Core {
     }
 
     fn take_in(&mut self, now: Now, stream: TurnStream) -> Option<usize> {
-        let taken = self.streams.insert(now, stream, &self.registry);
+        // Whoever comes may be honest; who has been here longest without an allocation is likely not.
+        let admissions = self.streams.admissions.clone();
+        let held = admissions.admit_or(stream.client.ip(), || self.shed_a_stranger(now))?;
+        let taken = self.streams.insert(now, stream, held, &self.registry);
         self.counters.streams.set(self.streams.slab.len() as u64);
         taken.inspect_err(|error| tracing::debug!(%error, "no place for a connection")).ok()
     }
@@ -314,9 +319,10 @@ impl Core {
         let Some(stream) = self.streams.get_mut(id) else { return };
         let five_tuple = stream.five_tuple;
         let (_, stream) = self.streams.slab.remove(id.slot as usize);
-        stream.close();
+        // Counted before its client can see the end.
         self.counters.stream_ended(end);
         self.counters.streams.set(self.streams.slab.len() as u64);
+        stream.close();
         self.relay.client_gone(now, five_tuple);
         self.take_effects(now);
     }

@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::undecided::Undecided;
 use super::{H2, Outcome, STUN_TURN};
-use crate::admission::{Admissions, Place};
+use crate::admission::Admissions;
 use crate::dataplane::TurnStream;
 use crate::door::{self, Arrival};
 use crate::http::serve::{Pages, Protocol};
@@ -109,7 +109,9 @@ impl<H: Fn(TurnStream)> Front<H> {
             }
             Ok((Speaks::Turn, stream)) => {
                 self.counters.became(Outcome::Turn);
-                self.hand_over(stream, client, place);
+                // From here on the data plane counts it.
+                drop(place);
+                self.hand_over(stream, client);
             }
             Err(Failure(outcome, error)) => {
                 self.counters.became(outcome);
@@ -142,12 +144,12 @@ impl<H: Fn(TurnStream)> Front<H> {
     }
 
     /// Gives a connection to the data plane, with what has been read of it already.
-    fn hand_over(&self, stream: TlsStream<TcpStream>, client: SocketAddr, place: Place) {
+    fn hand_over(&self, stream: TlsStream<TcpStream>, client: SocketAddr) {
         let (socket, tls) = stream.into_inner();
         let plain = socket.local_addr().and_then(|server| Ok((server, socket.into_std()?)));
         match plain {
             Ok((server, socket)) => {
-                (self.hand_over)(TurnStream { socket, tls: Some(Box::new(tls)), client, server, place });
+                (self.hand_over)(TurnStream { socket, tls: Some(Box::new(tls)), client, server });
             }
             Err(error) => tracing::debug!(%client, %error, "a TURN connection broke"),
         }
