@@ -48,9 +48,11 @@ fn log_to_stderr(level: &str) {
 }
 
 /// The library of the WebSockets tells every frame, and so credentials, the names of rooms and what is said in them.
-/// No level may show those.
+/// No level may show those. That of HTTP/2 warns of what a stranger sends, frame by frame: whoever likes could fill the
+/// disk with it.
 fn may_be_told(event: &Metadata<'_>) -> bool {
-    !event.target().starts_with("tungstenite") || *event.level() <= Level::INFO
+    let is_of = |library| event.target().starts_with(library);
+    !is_of("h2::") && (!is_of("tungstenite") || *event.level() <= Level::INFO)
 }
 
 /// Whether stderr goes to the systemd journal, which stamps every line itself: then `JOURNAL_STREAM` holds its device

@@ -1,7 +1,7 @@
 //! Back-pressure: a client that does not read loses media, never the server its memory.
 
 use crate::client::{Client, channel_data};
-use crate::support::Server;
+use crate::support::{CONFIG, Server};
 use crate::turn::Request;
 
 const PAYLOAD: usize = 1200;
@@ -54,4 +54,25 @@ fn a_slow_client_does_not_slow_another() {
         to_quick.send_to(b"quick", quick_relayed).unwrap();
         assert_eq!(quick.message(), channel_data(0x4000, b"quick"));
     }
+}
+
+/// What one connection has in a chunk does not stand before everybody else: it takes its turns.
+#[test]
+fn a_connection_with_hundreds_of_small_messages_does_not_hold_up_the_others() {
+    let server = Server::start_with(&CONFIG.replace("shards = 2", "shards = 1"), |_| {});
+    let (mut greedy, peer, _) = Client::with_peer(&server);
+    let (mut modest, _) = Client::allocated(&server);
+    modest.granted(&Request::channel_bind(0x4000, peer.local_addr().unwrap()));
+    // Few enough for the peer's kernel to hold them all.
+    const MANY: usize = 200;
+
+    // Both have come before the server looks, the greedy one first.
+    server.signal("STOP");
+    greedy.send(&channel_data(0x4000, b"more").repeat(MANY));
+    modest.send(&channel_data(0x4000, b"one"));
+    server.signal("CONT");
+
+    let order: Vec<_> = (0..=MANY).map(|_| received(&peer)).collect();
+    let before = order.iter().position(|payload| payload == b"one").expect("it arrives, too");
+    assert!(before < MANY / 2, "{before} of the other's came before it");
 }

@@ -68,3 +68,24 @@ fn threat_27_bad_handshakes_do_not_fill_the_log() {
     let log = server.log();
     assert!(log.lines().last().is_some_and(|line| line.contains("open https://")), "{log}");
 }
+
+/// Threat 27: the library of HTTP/2 would warn of each of these frames.
+#[test]
+fn threat_27_frames_of_http2_do_not_fill_the_log() {
+    // Type 6: PING (RFC 9113 section 6.7), with ACK or without.
+    const UNASKED: &[u8; 17] = b"\0\0\x08\x06\x01\0\0\0\0unasked!";
+    const ASKED: &[u8; 17] = b"\0\0\x08\x06\x00\0\0\0\0the last";
+    let (server, pair, _folder) = server();
+    let mut http2 = connect(&trusting(&pair, &["h2"]), server.bound.tls()).unwrap();
+    http2.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    http2.write_all(&UNASKED.repeat(1000)).unwrap();
+    http2.write_all(ASKED).unwrap();
+    let mut said = Vec::new();
+    while !said.ends_with(b"the last") {
+        let mut byte = [0];
+        http2.read_exact(&mut byte).unwrap();
+        said.extend(byte);
+    }
+    let log = server.log();
+    assert!(log.lines().last().is_some_and(|line| line.contains("open https://")), "{log}");
+}
