@@ -2,7 +2,7 @@
 //!
 //! `axum::serve` sets none of these limits, so connections are handed to hyper here.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -10,9 +10,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{HeaderValue, Request, header};
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -109,42 +109,72 @@ impl Pages {
             request.extensions_mut().insert(place.clone());
             router.clone().oneshot(request)
         });
-        let builder = builder(protocol, &limits);
-        let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
-        tokio::select! {
-            // Errors are the client's: a head too large or too slow, or a connection that broke. hyper has answered.
-            _ = &mut connection => return,
-            // Over HTTP/2, hyper has no timeout for heads.
-            () = never_asked(limits.head_within, &has_asked) => return,
-            () = sleep(limits.max_age) => {}
-            _ = stopping.changed() => {}
+        let stream = TokioIo::new(stream);
+        // What was agreed on is held to: hyper's own choice by the first bytes would let a client of HTTP/1.1 speak HTTP/2
+        // and the other way round, where all that is said of the one here would be done to the other.
+        match protocol {
+            Protocol::Http | Protocol::Https => {
+                let connection = http1(&limits).serve_connection(stream, service).with_upgrades();
+                run(
+                    connection,
+                    http1::UpgradeableConnection::graceful_shutdown,
+                    limits,
+                    &has_asked,
+                    &mut stopping,
+                )
+                .await;
+            }
+            Protocol::Http2 => {
+                let connection = http2(&limits).serve_connection(stream, service);
+                run(connection, http2::Connection::graceful_shutdown, limits, &has_asked, &mut stopping)
+                    .await;
+            }
         }
-        connection.as_mut().graceful_shutdown();
-        let _ = timeout(limits.close_within, connection).await;
     }
 }
 
-fn builder(protocol: Protocol, limits: &Limits) -> auto::Builder<TokioExecutor> {
-    /// Nobody reads the body of a request, and the pages are static: what waits to be sent is not copied.
-    const WINDOW: u16 = 32 * 1_024;
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+/// Runs a connection until it ends, or has to.
+async fn run<C: Future>(
+    connection: C,
+    graceful_shutdown: impl FnOnce(Pin<&mut C>),
+    limits: Limits,
+    has_asked: &AtomicBool,
+    stopping: &mut watch::Receiver<()>,
+) {
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // Errors are the client's: a head too large or too slow, or a connection that broke. hyper has answered.
+        _ = &mut connection => return,
+        // Over HTTP/2, hyper has no timeout for heads.
+        () = never_asked(limits.head_within, has_asked) => return,
+        () = sleep(limits.max_age) => {}
+        _ = stopping.changed() => {}
+    }
+    graceful_shutdown(connection.as_mut());
+    let _ = timeout(limits.close_within, connection).await;
+}
+
+fn http1(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_within)
         .max_buf_size(limits.max_head.into());
     builder
-        .http2()
+}
+
+fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    /// Nobody reads the body of a request, and the pages are static: what waits to be sent is not copied.
+    const WINDOW: u16 = 32 * 1_024;
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.max_streams)
         .max_header_list_size(limits.max_head.into())
         .initial_stream_window_size(u32::from(WINDOW))
         .initial_connection_window_size(u32::from(u16::MAX))
         .max_send_buf_size(WINDOW.into());
-    match protocol {
-        Protocol::Http | Protocol::Https => builder.http1_only(),
-        Protocol::Http2 => builder.http2_only(),
-    }
+    builder
 }
 
 /// What the protocols say in different ways is said in one.

@@ -29,6 +29,28 @@ fn threat_28_alpn_decides_where_it_is_offered() {
     assert!(answer.starts_with(b"HTTP/1.1 400"), "{answer:?}");
 }
 
+/// RFC 9113: HTTP/2 is spoken where ALPN says so (section 3.2), and what does not begin with its preface is not (section
+/// 3.4).
+#[test]
+fn threat_28_one_http_is_not_spoken_where_the_other_was_agreed_on() {
+    let (server, pair, _folder) = server();
+    let answer = |offer: &[&str], said: &str| {
+        let mut liar = connect(&trusting(&pair, offer), server.bound.tls()).unwrap();
+        liar.write_all(said.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let _ = liar.read_to_end(&mut answer);
+        answer
+    };
+    let request = "GET /ice HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    assert!(answer(&["http/1.1"], request).starts_with(b"HTTP/1.1 200"));
+    assert!(!answer(&["h2"], request).starts_with(b"HTTP/1.1"));
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for offer in [&["http/1.1"][..], &[]] {
+        // No SETTINGS, with which HTTP/2 would begin.
+        assert_eq!(answer(offer, preface), b"", "{offer:?}");
+    }
+}
+
 #[test]
 fn threat_28_without_alpn_the_first_byte_decides() {
     let (server, pair, _folder) = server();
