@@ -3,13 +3,12 @@
 use super::support::{Client, Request, Server, at, seconds};
 
 #[test]
-fn every_method_is_441_and_has_no_effect() {
+fn every_method_but_allocate_is_441_and_has_no_effect() {
     let mut server = Server::new();
     let (mut owner, relayed) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     let mut thief = Client::new(&server, "203.0.113.9:5000", "mallory");
     let peer = at("8.8.8.8:53");
     for request in [
-        Request::allocate(),
         Request::refresh(0),
         Request::refresh(3600),
         Request::permission(peer),
@@ -21,6 +20,20 @@ fn every_method_is_441_and_has_no_effect() {
     assert_eq!(server.announced_channels(), 0);
     server.advance(seconds(599));
     owner.granted(&mut server, &Request::refresh(600));
+}
+
+/// RFC 8656 section 7.2, step 2: the 5-tuple is in use, whoever asks; another port helps, other credentials do not. What the
+/// owner's answer was is not repeated, though the request be the very one.
+#[test]
+fn another_users_allocate_is_437() {
+    let mut server = Server::new();
+    let mut owner = Client::new(&server, "203.0.113.9:5000", "alice");
+    let request = Request::allocate();
+    owner.granted(&mut server, &request);
+    let mut stranger = Client::new(&server, "203.0.113.9:5000", "mallory");
+    assert_eq!(stranger.refused(&mut server, &request), 437);
+    assert_eq!(stranger.refused(&mut server, &Request::allocate()), 437);
+    assert_eq!(server.allocations(), 1);
 }
 
 /// The whole username counts, not the name in it: the key is another one.
