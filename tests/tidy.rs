@@ -377,6 +377,36 @@ fn links_between_files_lead_somewhere_within_the_project() {
 }
 
 #[test]
+fn every_test_that_protocol_coverage_names_exists() {
+    let page = file("docs/protocol-coverage.md");
+    let sources: Vec<_> = rust().into_iter().chain(under("tests", &["rs"])).collect();
+    // `core/send.rs::name` is in tests/core/send.rs, `src/...::name` where it says.
+    let exists = |path: &str, name: &str| {
+        let path = if path.starts_with("src/") { path.to_owned() } else { format!("tests/{path}") };
+        let Some(source) = sources.iter().find(|source| source.path == path) else { return false };
+        let lines: Vec<_> = source.text.lines().map(str::trim_start).collect();
+        let declared = format!("fn {name}(");
+        lines.iter().enumerate().any(|(number, line)| {
+            let above = &lines[number.saturating_sub(3)..number];
+            let is_test = |line: &&str| line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+            line.trim_start_matches("async ").starts_with(&declared) && above.iter().any(is_test)
+        })
+    };
+    let (mut named, mut offences) = (0, Vec::new());
+    for (number, line) in page.text.lines().enumerate() {
+        let quoted = line.split('`').skip(1).step_by(2);
+        for (path, name) in quoted.filter_map(|quoted| quoted.split_once("::")) {
+            named += 1;
+            if !exists(path, name) {
+                offences.push(format!("{}:{}: {path}::{name}", page.path, number + 1));
+            }
+        }
+    }
+    assert_ne!(named, 0, "the page names its tests as `core/send.rs::name`");
+    none(&offences, "a test that was renamed or removed: name the one that holds the section now");
+}
+
+#[test]
 fn nothing_names_a_place_on_one_persons_machine() {
     let mut offences = Vec::new();
     for source in under(".", &["rs", "md", "toml", "mjs", "js", "html", "css", "json", "service"]) {
