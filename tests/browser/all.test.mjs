@@ -1,7 +1,9 @@
 /**
- * Every scenario, one after the other, in one process: two Chromium pages calling each other need the machine.
+ * Every scenario, one after the other, in one process: two pages calling each other need the machine.
  */
 import "./scenarios/relayed.mjs";
+import "./scenarios/only-streams.mjs";
+import "./scenarios/firefox.mjs";
 import "./scenarios/direct.mjs";
 import "./scenarios/leaving.mjs";
 import "./scenarios/recovery.mjs";
