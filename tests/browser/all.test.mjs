@@ -4,6 +4,7 @@
 import "./scenarios/relayed.mjs";
 import "./scenarios/only-streams.mjs";
 import "./scenarios/firefox.mjs";
+import "./scenarios/old-clients.mjs";
 import "./scenarios/direct.mjs";
 import "./scenarios/leaving.mjs";
 import "./scenarios/recovery.mjs";

@@ -104,7 +104,7 @@ export async function startServer(options = {}) {
     /** Where the page is. */
     origin: bound.http ? `http://${bound.http[0]}` : bound.tls[0].replace(/^.*:/, "https://localhost:"),
     /** Where it listens, for another one to take its place. */
-    listen: { udp: bound.udp?.[0], http: bound.http?.[0] },
+    listen: { udp: bound.udp?.[0], tcp: bound.tcp?.[0], http: bound.http?.[0] },
     log,
     /** One series of /metrics by its full name. */
     async metric(series) {

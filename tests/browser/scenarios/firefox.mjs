@@ -3,11 +3,11 @@ import { test } from "node:test";
 import { authority, withoutFirefox } from "../browsers.mjs";
 import { firefox, room, server } from "../lab.mjs";
 import { join, peers, relaysOver } from "../page.mjs";
-import { TCP_ALONE, startFor, tlsAlone } from "../server.mjs";
+import { startFor, tlsAlone } from "../server.mjs";
 
+/** Over TCP: old-clients.mjs. */
 const SERVERS = {
   udp: () => server,
-  tcp: (scenario) => startFor(scenario, TCP_ALONE),
   tls: (scenario) => startFor(scenario, tlsAlone(authority.issue())),
 };
 
