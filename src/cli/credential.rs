@@ -10,6 +10,7 @@ use crate::credentials::{MAX_TTL, Secrets};
 use crate::external::External;
 use crate::ice::{Endpoints, Host, IceServers};
 use crate::interfaces::{self, Interfaces};
+use crate::tls::{Certificate, Name};
 
 use super::Error;
 
@@ -33,7 +34,12 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
         tcp: known(&config.listen.tcp),
         tls: known(&config.listen.tls),
         public: config.relay.public_addresses.clone(),
-        names: Vec::new(),
+        // Whether the certificate can be served with is not asked here.
+        names: config
+            .tls
+            .as_ref()
+            .and_then(|files| Certificate::load(files).ok())
+            .map_or_else(Vec::new, |certificate| certificate.names().iter().map(Name::to_string).collect()),
     };
     let ice = IceServers::new(
         config.ice.urls.clone(),

@@ -54,7 +54,10 @@ pub(super) struct Streams {
     doors_again: Option<Duration>,
     /// The mailboxes of all shards.
     slots: Arc<[Slot]>,
-    /// When to look at each connection next, in this order, since every look is as far ahead.
+    /// When to look at each connection for the first time, and who makes room for others: the oldest first. Closed ones
+    /// stay until then.
+    newcomers: VecDeque<(Duration, StreamId)>,
+    /// When to look at each of the others next. Every look is as far ahead, so this is in order, too.
     looks: VecDeque<(Duration, StreamId)>,
     /// Those with something to send.
     unsent: Vec<StreamId>,
@@ -83,6 +86,7 @@ impl Streams {
             admissions,
             doors_again: None,
             slots,
+            newcomers: VecDeque::new(),
             looks: VecDeque::new(),
             unsent: Vec::new(),
         })
@@ -99,7 +103,8 @@ impl Streams {
 
     /// When to call [`Core::look_at_streams`] next.
     pub(super) fn next_look(&self) -> Option<Duration> {
-        self.looks.front().map(|(at, _)| *at).into_iter().chain(self.doors_again).min()
+        let looks = [self.newcomers.front(), self.looks.front()].into_iter().flatten();
+        looks.map(|(at, _)| *at).chain(self.doors_again).min()
     }
 
     /// Sends a message to the client behind a connection, by way of its shard.
@@ -156,7 +161,7 @@ impl Streams {
             interest,
         )?;
         entry.insert((id, stream));
-        self.looks.push_back((now.mono + STRANGER_WITHIN, id));
+        self.newcomers.push_back((now.mono + STRANGER_WITHIN, id));
         Ok(place)
     }
 }
@@ -290,29 +295,38 @@ impl Core {
             self.streams.doors_again = None;
             (0..self.streams.doors.len()).for_each(|place| self.make_ready(Source::Door(place)));
         }
-        while let Some((_, id)) = self.streams.looks.pop_front_if(|(at, _)| *at <= now.mono) {
-            let Some(stream) = self.streams.get_mut(id) else { continue };
-            let has_allocation = self.relay.serves(now, stream.five_tuple);
-            // One whose allocation has just ended has as long again for another.
-            if std::mem::replace(&mut stream.had_allocation, has_allocation) || has_allocation {
-                self.streams.looks.push_back((now.mono + STRANGER_WITHIN, id));
-            } else {
-                self.close(now, id, StreamEnd::Idle);
-            }
+        let is_due = |(at, _): &mut (Duration, StreamId)| *at <= now.mono;
+        while let Some((_, id)) = self.streams.newcomers.pop_front_if(is_due) {
+            self.look_at(now, id);
+        }
+        while let Some((_, id)) = self.streams.looks.pop_front_if(is_due) {
+            self.look_at(now, id);
         }
     }
 
-    /// Closes the oldest connection without an allocation; whether there was one.
-    fn shed_a_stranger(&mut self, now: Now) -> bool {
-        let streams = &mut self.streams;
-        let stranger = streams.looks.iter().map(|(_, id)| *id).find(|id| {
-            let stream = streams.slab.get(id.slot as usize).filter(|(found, _)| found == id);
-            stream.is_some_and(|(_, stream)| !self.relay.serves(now, stream.five_tuple))
-        });
-        if let Some(id) = stranger {
-            self.close(now, id, StreamEnd::Shed);
+    fn look_at(&mut self, now: Now, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        let has_allocation = self.relay.serves(now, stream.five_tuple);
+        // One whose allocation has just ended has as long again for another.
+        if std::mem::replace(&mut stream.had_allocation, has_allocation) || has_allocation {
+            self.streams.looks.push_back((now.mono + STRANGER_WITHIN, id));
+        } else {
+            self.close(now, id, StreamEnd::Idle);
         }
-        stranger.is_some()
+    }
+
+    /// Closes the oldest newcomer without an allocation; whether there was one. Each newcomer is passed by once.
+    fn shed_a_stranger(&mut self, now: Now) -> bool {
+        while let Some((_, id)) = self.streams.newcomers.pop_front() {
+            let Some(stream) = self.streams.get_mut(id) else { continue };
+            if self.relay.serves(now, stream.five_tuple) {
+                self.look_at(now, id);
+                continue;
+            }
+            self.close(now, id, StreamEnd::Shed);
+            return true;
+        }
+        false
     }
 
     fn close(&mut self, now: Now, id: StreamId, end: StreamEnd) {

@@ -26,6 +26,23 @@ fn the_page_and_the_signaling_are_served_within_tls() {
     server.logged(&format!("open https://localhost:{}/", server.bound.tls().port()));
 }
 
+/// A browser gives up a `turns:` URL whose host the certificate does not name.
+#[test]
+fn ice_lists_every_transport_and_tls_under_a_name_of_the_certificate() {
+    let (server, pair, _folder) = server();
+    let ice = get(&mut connect(&trusting(&pair, &[]), server.bound.tls()).unwrap(), "/ice").expect_ok();
+    let ice: serde_json::Value = serde_json::from_slice(&ice.body).unwrap();
+    let urls: Vec<_> =
+        ice["iceServers"][1]["urls"].as_array().unwrap().iter().map(|url| url.as_str().unwrap()).collect();
+    for expected in [
+        format!("turn:{}?transport=udp", server.bound.udp_v4()),
+        format!("turn:{}?transport=tcp", server.bound.tcp_v4()),
+        format!("turns:localhost:{}?transport=tcp", server.bound.tls().port()),
+    ] {
+        assert_eq!(urls.iter().filter(|url| **url == expected).count(), 1, "{expected} in {urls:?}");
+    }
+}
+
 /// Within TLS we know the scheme of our own pages, which behind a proxy we do not.
 #[test]
 fn a_plain_page_of_the_same_name_is_another_origin() {
