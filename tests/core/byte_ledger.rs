@@ -6,7 +6,9 @@ use stun::attributes::{
     ATTR_ERROR_CODE, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_PASSWORD_ALGORITHMS, ATTR_REALM,
     ATTR_SOFTWARE, ATTR_USERNAME, AttrType,
 };
-use stun::message::{METHOD_ALLOCATE, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_REFRESH};
+use stun::message::{
+    METHOD_ALLOCATE, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_REFRESH, MessageType,
+};
 
 use super::support::{Client, Request, Response, Seen, Server, at};
 use byway::relay::{Link, StreamId};
@@ -86,17 +88,19 @@ fn threat_5_no_message_type_brings_more_than_seven_fourths_of_its_bytes() {
         ] {
             for kind in 0..0x4000_u16 {
                 let client = Client::new(&server, address, "alice");
-                let plain =
-                    attributes.iter().fold(Request::binding(), |all, (kind, value)| all.with(*kind, value));
+                let mut of_kind = MessageType::default();
+                of_kind.read_value(kind);
+                let bare = Request::bare(of_kind.method).class(of_kind.class);
+                let plain = attributes.iter().fold(bare, |all, (kind, value)| all.with(*kind, value));
                 for request in [plain.clone(), plain.fingerprint()] {
-                    let mut datagram = request.encode([7; 12], None);
-                    datagram[..2].copy_from_slice(&kind.to_be_bytes());
+                    let datagram = request.encode([7; 12], None);
                     let Seen::Reply(_, _, reply) = client.send(&mut server, &datagram) else { continue };
                     let (sent, got) = (datagram.len() + headers(address), reply.len() + headers(address));
                     assert!(got * 4 <= sent * 7, "{kind:#06x} {address}: {sent} bytes brought {got}");
                     let response = Response::read(&reply);
-                    let asked = Response::read(&datagram).kinds().contains(&FINGERPRINT);
-                    assert!(asked || !response.kinds().contains(&FINGERPRINT), "{kind:#06x}");
+                    let [asked, given] =
+                        [&datagram, &reply].map(|bytes| Response::read(bytes).kinds().contains(&FINGERPRINT));
+                    assert_eq!(given, asked, "{kind:#06x}: FINGERPRINT");
                     assert!(!response.kinds().contains(&ATTR_SOFTWARE), "{kind:#06x}");
                     let reason = response.code() != 0 && response.get(ATTR_ERROR_CODE).len() > 4;
                     assert!(!reason, "{kind:#06x}: a reason phrase");
