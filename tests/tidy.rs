@@ -77,6 +77,33 @@ const IMPURE: &[&str] = &[
     "sleep",
 ];
 
+/// What has brought servers of this kind down, or others through them. Each has a test, or more, that is named after its
+/// number and fails when the defence is taken out.
+const THREATS: &[(u8, &str)] = &[
+    (1, "one message kills the server, or a length wraps"),
+    (2, "of two peer addresses one is checked and the other is used"),
+    (3, "stale bytes in padding"),
+    (4, "reflection loops"),
+    (5, "answers to strangers as amplifiers"),
+    (6, "state for whoever asks"),
+    (7, "nonces of others, and forged ones"),
+    (8, "refusals that tell what was wrong"),
+    (9, "credentials that do not expire"),
+    (10, "quotas escaped by a fresh username"),
+    (11, "another user's 5-tuple"),
+    (12, "peers that only the server can reach"),
+    (13, "the server's own listeners through its relay"),
+    (14, "a malformed access list that is dropped in silence"),
+    (15, "permissions and channels without bound"),
+    (16, "traffic for the last owner of a port"),
+    (17, "ports that are lost"),
+    (18, "permissions and channels that outlive their time"),
+    (19, "slow clients and many connections"),
+    (26, "a bad certificate at reload"),
+    (27, "floods of the log and of metrics"),
+    (28, "foreign protocols and old versions of TLS"),
+];
+
 #[test]
 fn rooms_import_only_what_the_map_allows() {
     let mut offences = Vec::new();
@@ -290,6 +317,21 @@ fn no_test_waits_by_sleeping() {
             .flat_map(|source| words(source, &["waitForTimeout", "sleep"])),
     );
     none(&offences, "a sleep is a race that mostly goes well: wait for the event, with a bound");
+}
+
+#[test]
+fn every_threat_has_a_test_of_its_name() {
+    let sources: Vec<String> =
+        rust().iter().chain(&under("tests", &["rs"])).map(|source| source.code()).collect();
+    let is_tested = |number: &u8| {
+        let name = format!("fn threat_{number}_");
+        sources.iter().any(|code| code.split("#[test]").any(|test| test.trim_start().starts_with(&name)))
+    };
+    let untested = THREATS.iter().filter(|(number, _)| !is_tested(number));
+    none(
+        &untested.map(|(number, threat)| format!("fn threat_{number}_...: {threat}")).collect::<Vec<_>>(),
+        "a threat that no test is named after",
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::support::{Client, Request, Server, at, seconds};
 
 #[test]
-fn every_method_but_allocate_is_441_and_has_no_effect() {
+fn threat_11_every_method_but_allocate_is_441_and_has_no_effect() {
     let mut server = Server::new();
     let (mut owner, relayed) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     let mut thief = Client::new(&server, "203.0.113.9:5000", "mallory");
@@ -38,7 +38,7 @@ fn another_users_allocate_is_437() {
 
 /// The whole username counts, not the name in it: the key is another one.
 #[test]
-fn the_same_name_with_another_expiry_is_441() {
+fn threat_11_the_same_name_with_another_expiry_is_441() {
     let mut server = Server::new();
     let (owner, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     server.advance(seconds(1));
@@ -49,7 +49,7 @@ fn the_same_name_with_another_expiry_is_441() {
 
 /// A thief without a valid credential of its own learns nothing of whose allocation it is.
 #[test]
-fn a_wrong_password_is_401_with_the_owners_name_or_without() {
+fn threat_11_a_wrong_password_is_401_with_the_owners_name_or_without() {
     let mut server = Server::new();
     let (owner, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     for username in [owner.username.clone(), Client::new(&server, "203.0.113.9:5000", "mallory").username] {
