@@ -196,19 +196,19 @@ impl Core {
     /// Reads what other threads have sent; true when nothing is left.
     pub(super) fn serve_mailbox(&mut self, now: Now) -> bool {
         for _ in 0..ACCEPTS {
-            match self.streams.mailbox.try_recv() {
-                Ok(Letter::Stream(stream)) => {
+            match self.streams.mailbox.next() {
+                Some(Letter::Stream(stream)) => {
                     // What has been decrypted already, no poll tells of.
                     if let Some(place) = self.take_in(now, stream) {
                         self.make_ready(Source::Stream(place));
                     }
                 }
-                Ok(Letter::Message(to, message)) => {
+                Some(Letter::Message(to, message)) => {
                     if let Err(reason) = self.streams.send(to, &message, Urgency::Media) {
                         self.counters.dropped(reason);
                     }
                 }
-                Err(_) => return true,
+                None => return true,
             }
         }
         false
