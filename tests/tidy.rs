@@ -27,7 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "src/tls/front.rs",
         &["tls", "door", "admission", "metrics", "http::serve", "dataplane::TurnStream", "wire"],
     ),
-    ("src/tls/", &["config::TlsFiles", "metrics", "clock"]),
+    ("src/tls/", &["config::TlsFiles", "metrics", "clock", "subscriber"]),
     ("src/door.rs", &["admission"]),
     ("src/admission.rs", &["metrics", "subscriber"]),
     // Labels come from closed sets, which the protocols own.
