@@ -6,7 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use mio::{Poll, Token, Waker};
 
@@ -67,14 +67,10 @@ impl Slot {
         Ok((Self { streams, messages, waker }, Mailbox { streams: to_take_in, messages: to_send }))
     }
 
-    /// Puts a letter in, if there is room; whether there was.
-    pub(super) fn put(&self, letter: Letter) -> bool {
-        let is_in = match letter {
-            Letter::Stream(stream) => self.streams.try_send(stream).is_ok(),
-            Letter::Message(to, message) => self.messages.try_send((to, message)).is_ok(),
-        };
+    /// Puts a message in, if there is room; whether there was.
+    pub(super) fn put(&self, to: StreamId, message: Box<[u8]>) -> bool {
         // A poll that cannot be woken has its eventfd full of wakes, or its shard has ended.
-        is_in && self.waker.wake().is_ok()
+        self.messages.try_send((to, message)).is_ok() && self.waker.wake().is_ok()
     }
 }
 
@@ -90,14 +86,16 @@ impl StreamDoor {
         Self { slots, next: Arc::default() }
     }
 
-    /// Gives a connection to a shard. One for which there is no room is closed.
-    pub fn hand_over(&self, stream: TurnStream) {
-        let next = self.next.fetch_add(1, Relaxed);
-        if let Some(slot) = self.slots.get(next % self.slots.len().max(1))
-            && !slot.put(Letter::Stream(stream))
-        {
-            tracing::debug!("a shard has no room for one more connection");
+    /// Gives a connection to a shard that has room for it, if there is one; whether there was. Without, it is closed.
+    pub fn hand_over(&self, mut stream: TurnStream) -> bool {
+        let first = self.next.fetch_add(1, Relaxed) % self.slots.len().max(1);
+        for slot in self.slots.iter().cycle().skip(first).take(self.slots.len()) {
+            stream = match slot.streams.try_send(stream) {
+                Ok(()) => return slot.waker.wake().is_ok(),
+                Err(TrySendError::Full(stream) | TrySendError::Disconnected(stream)) => stream,
+            };
         }
+        false
     }
 }
 
@@ -111,14 +109,15 @@ mod tests {
     fn a_mailbox_full_of_media_has_room_for_a_connection() {
         let (slot, mailbox) = Slot::new(&Poll::new().unwrap(), Token(0)).unwrap();
         let to = StreamId { shard: 0, slot: 0, generation: 0 };
-        let put = || slot.put(Letter::Message(to, Box::default()));
+        let put = || slot.put(to, Box::default());
         assert_eq!((0..2 * CAPACITY).filter(|_| put()).count(), CAPACITY);
 
         let door = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = door.local_addr().unwrap();
         let socket = TcpStream::connect(server).unwrap();
         let client = socket.local_addr().unwrap();
-        assert!(slot.put(Letter::Stream(TurnStream { socket, tls: None, client, server })));
+        let door = StreamDoor::new(Arc::new([slot.clone()]));
+        assert!(door.hand_over(TurnStream { socket, tls: None, client, server }));
         assert!(matches!(mailbox.next(), Some(Letter::Stream(stream)) if stream.client == client));
         assert!(matches!(mailbox.next(), Some(Letter::Message(..))));
         assert!(put(), "one has been read");

@@ -117,6 +117,7 @@ impl Stream {
             // The end of the connection is no error here: the reader then says which kind of end.
             match tls.read_tls(&mut self.socket) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::Dry),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 read => read?,
             };
             if let Err(error) = tls.process_new_packets() {
@@ -199,5 +200,6 @@ fn write_records(tls: &mut rustls::ServerConnection, outbox: &[u8]) -> io::Resul
             break;
         }
     }
-    Ok(written)
+    // TLS takes nothing more, as at the end of a key (RFC 8446 section 5.5): its client has been told.
+    if written == 0 { Err(ErrorKind::WriteZero.into()) } else { Ok(written) }
 }

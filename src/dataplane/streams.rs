@@ -111,7 +111,7 @@ impl Streams {
     pub(super) fn send(&mut self, to: StreamId, message: &[u8], urgency: Urgency) -> Result<(), Reason> {
         if to.shard != self.shard {
             let slot = self.slots.get(usize::from(to.shard)).ok_or(Reason::NoAllocation)?;
-            let sent = slot.put(Letter::Message(to, message.into()));
+            let sent = slot.put(to, message.into());
             return if sent { Ok(()) } else { Err(Reason::SendFull) };
         }
         let stream = self.get_mut(to).ok_or(Reason::NoAllocation)?;

@@ -41,7 +41,8 @@ pub struct Gate {
     pub allow: Vec<IpNet>,
     /// Closes, whatever `allow` says.
     pub deny: Vec<IpNet>,
-    /// The server's own addresses: of its interfaces, its listeners and its configuration.
+    /// The server's own addresses: of its listeners and its configuration, and of its interfaces
+    /// ([`super::Shared::interfaces`]).
     pub own: Vec<IpAddr>,
     /// Its listeners. They stay closed even within `allow`.
     pub listeners: Vec<SocketAddr>,

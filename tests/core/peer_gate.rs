@@ -149,3 +149,17 @@ fn threat_13_own_addresses_that_are_no_relays_get_no_permission() {
     let mut client = allocated(&mut server, false);
     is_closed(&mut server, &mut client, "45.0.0.2");
 }
+
+/// An address that an interface gets while the server runs is closed from then on, and one that it loses is not.
+#[test]
+fn threat_13_addresses_that_interfaces_get_later_are_own_too() {
+    let mut server = Server::new();
+    let mut client = allocated(&mut server, false);
+    client.granted(&mut server, &Request::channel_bind(0x4000, at("45.0.0.2:9000")));
+    server.shared.interfaces(&["45.0.0.3".parse().unwrap(), "45.0.0.2".parse().unwrap()]);
+    is_closed(&mut server, &mut client, "45.0.0.3");
+    server.shared.interfaces(&["45.0.0.2".parse().unwrap()]);
+    client.granted(&mut server, &Request::channel_bind(0x4001, at("45.0.0.3:9000")));
+    // Those of the configuration stay.
+    assert_eq!(client.refused(&mut server, &Request::channel_bind(0x4002, at("45.0.0.1:9000"))), 403);
+}
