@@ -37,7 +37,8 @@ use sockets::{Files, Sockets, list};
 /// Threads for HTTP and signaling. They wait for most of their lives; the cores are for the shards.
 const HTTP_THREADS: usize = 2;
 
-/// HTTP connections at one time, WebSockets and TURN over TLS among them: an upper bound of their memory.
+/// HTTP connections at one time, WebSockets and those to the TLS port that are not yet a shard's among them: an upper bound
+/// of their memory.
 const MAX_HTTP: usize = 8_192;
 
 /// Why the server did not start, or stopped unasked.

@@ -108,6 +108,20 @@ fn a_mistake_is_exit_2_with_file_line_caret_reason_and_remedy() {
     }
 }
 
+/// A list that is dropped in silence would be a gate that stands open.
+#[test]
+fn threat_14_a_malformed_access_list_keeps_the_server_from_starting() {
+    for key in ["allow", "deny"] {
+        for bad in ["10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/", "10.0.0.0/-1", "localhost", ""] {
+            let list = format!("[peers]\n{key} = [\"203.0.113.0/24\", {bad:?}]\n");
+            let output = Configuration::new(&list).run(&["serve"]);
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{list}{said}");
+            assert!(said.contains(&format!(": `peers.{key}`: ")), "{said}");
+        }
+    }
+}
+
 #[test]
 fn a_reader_that_leaves_early_is_no_error() {
     let file = Configuration::new("");

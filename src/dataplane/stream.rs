@@ -33,8 +33,10 @@ pub(super) struct Stream {
     pub(super) five_tuple: FiveTuple,
     socket: TcpStream,
     tls: Option<Box<rustls::ServerConnection>>,
-    /// The beginning of a message whose rest is still to come.
+    /// The beginning of a message whose rest is still to come; where it `is_behind`, also messages in front of it.
     pub(super) inbox: Vec<u8>,
+    /// Whole messages may wait in the inbox for its next turn.
+    pub(super) is_behind: bool,
     /// Messages on their way to the client; the first may have begun to leave.
     outbox: Vec<u8>,
     /// It is in the queue of ready sources.
@@ -88,6 +90,7 @@ impl Stream {
             socket,
             tls,
             inbox: Vec::new(),
+            is_behind: false,
             outbox: Vec::new(),
             ready: false,
             unsent: false,

@@ -210,11 +210,22 @@ impl Shared {
         Ok(port)
     }
 
-    /// Takes another port in the place of one that another program has; that one rests meanwhile.
-    pub(super) fn take_another(&self, now: Now, relayed: SocketAddr) -> Option<Port> {
+    /// Takes another port in the place of one that another program has, just as `client` asked for; that one rests
+    /// meanwhile. A reservation token names its port and is used up by now, so for it there is none; a neighbour that was
+    /// put in reserve for nothing waits its time.
+    pub(super) fn take_another(
+        &self,
+        now: Now,
+        relayed: SocketAddr,
+        request: PortRequest,
+        client: IpAddr,
+    ) -> Option<Port> {
         let pool = self.pool_of(relayed.ip())?;
-        let port = pool.take(now, PortRequest::Any)?;
+        let port = pool.take(now, request)?;
         pool.give_back(now, relayed.port());
+        if port.reserved.is_some() {
+            self.quota.reserve(now.mono, Subscriber::of(client));
+        }
         Some(port)
     }
 

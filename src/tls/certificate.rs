@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -118,13 +119,28 @@ const CHAIN: &str = "name the file with the whole chain; certbot calls it fullch
 const KEY: &str = "name the key that the certificate was made with; certbot calls it privkey.pem";
 
 fn read(file: &Path) -> Result<Vec<u8>, Unusable> {
-    let mut content = Vec::new();
-    let read = File::open(file).and_then(|open| open.take(MAX_FILE + 1).read_to_end(&mut content));
-    let too_large = || io::Error::other("larger than 1 MiB, so no certificate or key");
-    match read.and_then(|read| if read as u64 > MAX_FILE { Err(too_large()) } else { Ok(()) }) {
-        Ok(()) => Ok(content),
-        Err(error) => Err(Problem(error.to_string(), unreadable(&error)).of(file)),
+    let unusable = |error: io::Error| Problem(error.to_string(), unreadable(&error)).of(file);
+    let content = open(file).and_then(|open| {
+        let mut content = Vec::new();
+        open.take(MAX_FILE + 1).read_to_end(&mut content)?;
+        Ok(content)
+    });
+    match content.map_err(unusable)? {
+        content if content.len() as u64 > MAX_FILE => {
+            Err(unusable(io::Error::other("larger than 1 MiB, so no certificate or key")))
+        }
+        content => Ok(content),
     }
+}
+
+/// Opens a file, and nothing else: whoever opens a pipe waits for its writer, perhaps for ever, and with a renewal that
+/// waits the process could not even end.
+fn open(file: &Path) -> io::Result<File> {
+    let open = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(file)?;
+    if !open.metadata()?.is_file() {
+        return Err(io::Error::other("no regular file"));
+    }
+    Ok(open)
 }
 
 fn unreadable(error: &io::Error) -> &'static str {

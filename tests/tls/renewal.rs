@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use crate::certificates::{Folder, Pair};
 use crate::client::{binding, connect, get, say, trusting, websocket};
@@ -71,4 +72,22 @@ fn threat_26_what_does_not_parse_or_match_is_told_once_and_the_last_good_one_is_
     server.until(LOADED, 1);
     connect(&trusting(&new, &[]), server.bound.tls()).unwrap();
     assert_eq!(server.logged("the last good certificate is kept"), 3);
+}
+
+/// Whoever opens a pipe waits for its writer. Here nobody waits: not the next renewal, and not the end of the process.
+#[test]
+fn threat_26_a_pipe_in_the_place_of_a_file_stops_nothing() {
+    let (old, new) = (Pair::new(), Pair::new());
+    let folder = Folder::with(&old);
+    let mut server = folder.serve();
+    fs::remove_file(folder.path("cert.pem")).unwrap();
+    assert!(Command::new("mkfifo").arg(folder.path("cert.pem")).status().unwrap().success());
+    server.logged("cert.pem: no regular file");
+
+    fs::remove_file(folder.path("cert.pem")).unwrap();
+    folder.write("cert.pem", &new.cert);
+    folder.write("key.pem", &new.key);
+    server.until(LOADED, 1);
+    connect(&trusting(&new, &[]), server.bound.tls()).unwrap();
+    assert!(server.terminate().success());
 }
