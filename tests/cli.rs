@@ -49,6 +49,19 @@ fn check_says_ok_and_what_is_served() {
 }
 
 #[test]
+fn check_knows_that_turn_without_udp_is_not_off() {
+    let file = Configuration::new("[listen]\nudp = []\ntcp = [\"0.0.0.0:3478\"]\n");
+    let output = file.run(&["check"]);
+    let told = stdout(&output);
+    assert!(told.contains("hint: no `udp` listener: media goes over TCP"), "{told}");
+    assert!(told.contains("hint: other machines reach the `tcp` listeners, but relay.addresses"), "{told}");
+    let file = Configuration::new("[listen]\nudp = []\ntcp = []\n");
+    let output = file.run(&["check"]);
+    let told = stdout(&output);
+    assert!(told.contains("listener: STUN and TURN are off"), "{told}");
+}
+
+#[test]
 fn check_reads_the_file_named_by_the_environment() {
     let file = Configuration::new("realm = 5");
     let output = byway().arg("check").env("BYWAY_CONFIG", file.path()).output().expect("the binary starts");
