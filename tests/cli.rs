@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use support::{Configuration, byway, password};
 
@@ -114,7 +114,12 @@ fn threat_14_a_malformed_access_list_keeps_the_server_from_starting() {
     for key in ["allow", "deny"] {
         for bad in ["10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/", "10.0.0.0/-1", "localhost", ""] {
             let list = format!("[peers]\n{key} = [\"203.0.113.0/24\", {bad:?}]\n");
-            let output = Configuration::new(&list).run(&["serve"]);
+            let file = Configuration::new(&list);
+            let serve = file.command();
+            // A server that starts does not end by itself.
+            let mut bounded = Command::new("timeout");
+            bounded.arg("10").arg(serve.get_program()).args(serve.get_args()).arg("serve");
+            let output = bounded.output().expect("`timeout` starts");
             let said = stderr(&output);
             assert_eq!(output.status.code(), Some(2), "{list}{said}");
             assert!(said.contains(&format!(": `peers.{key}`: ")), "{said}");
