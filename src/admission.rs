@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_cannot_take_all_places() {
+    fn threat_19_one_address_cannot_take_all_places() {
         let admissions = Admissions::new(9, 2, Arc::default());
         let places = [admit(&admissions, "192.0.2.1"), admit(&admissions, "::ffff:192.0.2.1")];
         assert!(places.iter().all(Option::is_some));

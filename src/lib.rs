@@ -64,7 +64,7 @@
 //! Batching and segmentation offload, join tokens and resumed signaling sessions. The seams of the first two: an
 //! [`relay::Action`] names spans rather than buffers, and headers are written into [`wire::HEADROOM`]. RFC 6062 (TCP
 //! allocations), RFC 7635 (OAuth) and DTLS are not spoken; of RFC 5780, PADDING and RESPONSE-PORT are refused, because
-//! strangers would flood others with them.
+//! strangers would flood others with them. `docs/protocol-coverage.md` has all of it by section, each with its test.
 
 pub mod admission;
 pub mod cli;

@@ -21,7 +21,7 @@ use crate::wire::ErrorCode as TurnError;
 pub struct Metrics {
     /// One per shard; summed at scrape time.
     pub shards: Vec<Arc<ShardCounters>>,
-    /// TCP connections to TURN.
+    /// TCP and TLS connections to TURN.
     pub turn_connections: Arc<ConnectionCounters>,
     /// The rooms and their WebSockets.
     pub signaling: Arc<SignalingCounters>,
@@ -60,7 +60,7 @@ impl Collector for Metrics {
         page.gauge("turn_streams", "Open TCP and TLS connections to TURN.", self.sum(|s| s.streams.get()))?;
         page.counters(
             "turn_streams_refused",
-            "TCP connections to TURN refused, by the limit reached.",
+            "TCP and TLS connections to TURN refused, by the limit reached.",
             "limit",
             self.turn_connections.refused(),
         )?;
@@ -137,7 +137,7 @@ impl Collector for Metrics {
 
         page.gauge(
             "http_connections",
-            "Open HTTP connections, with those that became WebSockets and all to the TLS port.",
+            "Open HTTP connections, with those that became WebSockets and all to the TLS port but TURN.",
             http.connections.open.get(),
         )?;
         page.counters(

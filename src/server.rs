@@ -5,10 +5,12 @@ mod sockets;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admission::{Admissions, PER_ADDRESS};
 use crate::clock::Clock;
@@ -37,8 +39,15 @@ use sockets::{Files, Sockets, list};
 /// Threads for HTTP and signaling. They wait for most of their lives; the cores are for the shards.
 const HTTP_THREADS: usize = 2;
 
-/// HTTP connections at one time, WebSockets and TURN over TLS among them: an upper bound of their memory.
+/// HTTP connections at one time, WebSockets and those to the TLS port that are not yet a shard's among them: an upper bound
+/// of their memory.
 const MAX_HTTP: usize = 8_192;
+
+/// TCP and TLS connections to TURN at one time. Each may cost 200 kB where clients do all they can to that end.
+const MAX_STREAMS: usize = 16_384;
+
+/// How often the addresses of the machine's interfaces are looked up anew.
+const INTERFACES_EVERY: Duration = Duration::from_secs(30);
 
 /// Why the server did not start, or stopped unasked.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +130,10 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     }
     config.quota.allocations = config.quota.allocations.min(files.relays);
     let secrets = secrets(&config)?;
-    let relays = relays(&config, &sockets, &external.addresses, interfaces.addresses, secrets.clone())?;
+    let shared = shared(&config, &sockets, &external.addresses, secrets.clone())?;
+    shared.interfaces(&interfaces.addresses);
+    let relays = sockets.turn.iter().map(|_| Ok(Relay::new(shared.clone(), &seed()?)));
+    let relays = relays.collect::<Result<Vec<Relay>, Error>>()?;
     let (relays, shards): (Vec<Relay>, Vec<Arc<ShardCounters>>) =
         relays.into_iter().map(|relay| (relay, Arc::<ShardCounters>::default())).unzip();
     let listening = sockets.describe(&config.relay.ports, &external.addresses, shards.len());
@@ -168,14 +180,14 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let with_counters = relays.into_iter().zip(shards.iter().cloned()).collect();
     let turn_connections = Arc::<ConnectionCounters>::default();
     let per_shard = |places: usize| places.div_ceil(sockets.turn.len());
-    let (streams, per_address) = (per_shard(files.streams), per_shard(PER_ADDRESS));
+    let (streams, per_address) = (per_shard(files.streams.min(MAX_STREAMS)), per_shard(PER_ADDRESS));
     let admissions = || Admissions::new(streams, per_address, turn_connections.clone());
     let mut data_plane = DataPlane::start(sockets.turn, with_counters, admissions, clock, &stopping)
         .map_err(system("start the data plane"))?;
 
     let metrics = Metrics {
         shards,
-        turn_connections,
+        turn_connections: turn_connections.clone(),
         signaling: signaling_counters,
         http: http_counters.clone(),
         tls: renewal.as_ref().map(|_| tls_counters.clone()),
@@ -201,8 +213,12 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
             config: tls::server_config(renewal.identity()),
             pages,
             hand_over: {
-                let streams = data_plane.streams();
-                move |stream| streams.hand_over(stream)
+                let (streams, counters) = (data_plane.streams(), turn_connections);
+                move |stream| {
+                    if !streams.hand_over(stream) {
+                        counters.refused_total.add(1);
+                    }
+                }
             },
             counters: tls_counters.clone(),
             limits: front::Limits::within(public_places),
@@ -214,6 +230,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         Some(renewal) => tokio::spawn(renewal.run(hangup, clock, tls_counters)),
         None => tokio::spawn(nothing_to_reload(hangup)),
     };
+    tokio::spawn(follow_interfaces(shared));
     let admin = tokio::spawn(serve(
         sockets.admin.listeners,
         Pages::new(admin_router(admin), serve::Limits::default()),
@@ -257,14 +274,13 @@ fn secrets(config: &Config) -> Result<Secrets, Error> {
     Ok(Secrets::new(&[seed()?]).expect("one secret is not none"))
 }
 
-/// A relay for each shard, with what they share.
-fn relays(
+/// What the relays of all shards share.
+fn shared(
     config: &Config,
     sockets: &Sockets,
     addresses: &[RelayAddress],
-    interfaces: Vec<IpAddr>,
     secrets: Secrets,
-) -> Result<Vec<Relay>, Error> {
+) -> Result<Arc<Shared>, Error> {
     for &RelayAddress { bind, .. } in addresses {
         std::net::UdpSocket::bind((bind, 0)).map_err(|error| Error::RelayAddress { address: bind, error })?;
     }
@@ -279,7 +295,7 @@ fn relays(
     let gate = Gate {
         allow: config.peers.allow.clone(),
         deny: config.peers.deny.clone(),
-        own: interfaces.into_iter().chain(listeners.iter().map(SocketAddr::ip)).collect(),
+        own: listeners.iter().map(SocketAddr::ip).collect(),
         listeners,
     };
     let settings = relay::Settings {
@@ -296,8 +312,21 @@ fn relays(
         unauthenticated_per_second: config.quota.unauthenticated_per_second,
         discovery: sockets.discovery.clone(),
     };
-    let shared = Shared::new(settings, &seed()?);
-    sockets.turn.iter().map(|_| Ok(Relay::new(shared.clone(), &seed()?))).collect()
+    Ok(Shared::new(settings, &seed()?))
+}
+
+/// Tells the relays what addresses the machine has by now, for ever.
+async fn follow_interfaces(shared: Arc<Shared>) {
+    let mut looks = interval(INTERFACES_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        match Interfaces::read() {
+            Ok(interfaces) => shared.interfaces(&interfaces.addresses),
+            // Those known so far stay closed.
+            Err(error) => tracing::debug!(%error, "cannot list the addresses of the interfaces"),
+        }
+    }
 }
 
 /// 32 bytes that nobody else knows.

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use support::{Configuration, byway, password};
 
@@ -49,6 +49,19 @@ fn check_says_ok_and_what_is_served() {
 }
 
 #[test]
+fn check_knows_that_turn_without_udp_is_not_off() {
+    let file = Configuration::new("[listen]\nudp = []\ntcp = [\"0.0.0.0:3478\"]\n");
+    let output = file.run(&["check"]);
+    let told = stdout(&output);
+    assert!(told.contains("hint: no `udp` listener: media goes over TCP"), "{told}");
+    assert!(told.contains("hint: other machines reach the `tcp` listeners, but relay.addresses"), "{told}");
+    let file = Configuration::new("[listen]\nudp = []\ntcp = []\n");
+    let output = file.run(&["check"]);
+    let told = stdout(&output);
+    assert!(told.contains("listener: STUN and TURN are off"), "{told}");
+}
+
+#[test]
 fn check_reads_the_file_named_by_the_environment() {
     let file = Configuration::new("realm = 5");
     let output = byway().arg("check").env("BYWAY_CONFIG", file.path()).output().expect("the binary starts");
@@ -91,6 +104,25 @@ fn a_mistake_is_exit_2_with_file_line_caret_reason_and_remedy() {
             assert_eq!(output.status.code(), Some(2), "{command:?}");
             assert_eq!(stderr(&output), format!("{}{shown}", file.path().display()), "{command:?}");
             assert_eq!(stdout(&output), "", "{command:?}");
+        }
+    }
+}
+
+/// A list that is dropped in silence would be a gate that stands open.
+#[test]
+fn threat_14_a_malformed_access_list_keeps_the_server_from_starting() {
+    for key in ["allow", "deny"] {
+        for bad in ["10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/", "10.0.0.0/-1", "localhost", ""] {
+            let list = format!("[peers]\n{key} = [\"203.0.113.0/24\", {bad:?}]\n");
+            let file = Configuration::new(&list);
+            let serve = file.command();
+            // A server that starts does not end by itself.
+            let mut bounded = Command::new("timeout");
+            bounded.arg("10").arg(serve.get_program()).args(serve.get_args()).arg("serve");
+            let output = bounded.output().expect("`timeout` starts");
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{list}{said}");
+            assert!(said.contains(&format!(": `peers.{key}`: ")), "{said}");
         }
     }
 }

@@ -4,10 +4,9 @@
 mod support;
 
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
-use support::{CONFIG, Server, http, stun};
+use support::{CONFIG, Server, free_port, http, stun};
 
 /// `listen.udp` with one port at two addresses.
 fn config(port: u16) -> String {
@@ -15,20 +14,6 @@ fn config(port: u16) -> String {
         r#"udp = ["127.0.0.1:0", "[::1]:0"]"#,
         &format!(r#"udp = ["127.0.0.1:{port}", "127.0.0.2:{port}"]"#),
     )
-}
-
-/// A port that is free at both addresses, and the next higher one, too. From below what the kernel hands out, and never
-/// the same again, so that no other test has it a moment later.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 6000).expect("it is below 6000");
-    loop {
-        let port = 20_000 + (start + NEXT.fetch_add(1, Relaxed)) % 6000 * 2;
-        let all = ["127.0.0.1", "127.0.0.2"].map(|ip| [(ip, port), (ip, port + 1)]);
-        if all.as_flattened().iter().all(|address| UdpSocket::bind(address).is_ok()) {
-            return port;
-        }
-    }
 }
 
 #[test]

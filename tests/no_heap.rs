@@ -251,7 +251,7 @@ fn what_is_dropped() {
 
 /// Threat 6: what a stranger's Allocate takes while it is answered, it gives back.
 #[test]
-fn a_million_strangers_leave_no_memory_behind() {
+fn threat_6_a_million_strangers_leave_no_memory_behind() {
     let mut bare = Bare::new();
     let datagram = Request::allocate().encode([3; 12], None);
     let mut answered = 0;

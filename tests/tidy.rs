@@ -27,7 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "src/tls/front.rs",
         &["tls", "door", "admission", "metrics", "http::serve", "dataplane::TurnStream", "wire"],
     ),
-    ("src/tls/", &["config::TlsFiles", "metrics", "clock"]),
+    ("src/tls/", &["config::TlsFiles", "metrics", "clock", "subscriber"]),
     ("src/door.rs", &["admission"]),
     ("src/admission.rs", &["metrics", "subscriber"]),
     // Labels come from closed sets, which the protocols own.
@@ -75,6 +75,33 @@ const IMPURE: &[&str] = &[
     "std::fs",
     "std::env",
     "sleep",
+];
+
+/// What has brought servers of this kind down, or others through them. Each has a test, or more, that is named after its
+/// number and fails when the defence is taken out.
+const THREATS: &[(u8, &str)] = &[
+    (1, "one message kills the server, or a length wraps"),
+    (2, "of two peer addresses one is checked and the other is used"),
+    (3, "stale bytes in padding"),
+    (4, "reflection loops"),
+    (5, "answers to strangers as amplifiers"),
+    (6, "state for whoever asks"),
+    (7, "nonces of others, and forged ones"),
+    (8, "refusals that tell what was wrong"),
+    (9, "credentials that do not expire"),
+    (10, "quotas escaped by a fresh username"),
+    (11, "another user's 5-tuple"),
+    (12, "peers that only the server can reach"),
+    (13, "the server's own listeners through its relay"),
+    (14, "a malformed access list that is dropped in silence"),
+    (15, "permissions and channels without bound"),
+    (16, "traffic for the last owner of a port"),
+    (17, "ports that are lost"),
+    (18, "permissions and channels that outlive their time"),
+    (19, "slow clients and many connections"),
+    (26, "a bad certificate at reload"),
+    (27, "floods of the log and of metrics"),
+    (28, "foreign protocols and old versions of TLS"),
 ];
 
 #[test]
@@ -293,6 +320,21 @@ fn no_test_waits_by_sleeping() {
 }
 
 #[test]
+fn every_threat_has_a_test_of_its_name() {
+    let sources: Vec<String> =
+        rust().iter().chain(&under("tests", &["rs"])).map(|source| source.code()).collect();
+    let is_tested = |number: &u8| {
+        let name = format!("fn threat_{number}_");
+        sources.iter().any(|code| code.split("#[test]").any(|test| test.trim_start().starts_with(&name)))
+    };
+    let untested = THREATS.iter().filter(|(number, _)| !is_tested(number));
+    none(
+        &untested.map(|(number, threat)| format!("fn threat_{number}_...: {threat}")).collect::<Vec<_>>(),
+        "a threat that no test is named after",
+    );
+}
+
+#[test]
 fn every_dependency_has_its_reason() {
     let manifest = file("Cargo.toml");
     let mut offences = Vec::new();
@@ -374,6 +416,36 @@ fn links_between_files_lead_somewhere_within_the_project() {
         }
     }
     none(&offences, "a link to a file that is not there, or not part of the project");
+}
+
+#[test]
+fn every_test_that_protocol_coverage_names_exists() {
+    let page = file("docs/protocol-coverage.md");
+    let sources: Vec<_> = rust().into_iter().chain(under("tests", &["rs"])).collect();
+    // `core/send.rs::name` is in tests/core/send.rs, `src/...::name` where it says.
+    let exists = |path: &str, name: &str| {
+        let path = if path.starts_with("src/") { path.to_owned() } else { format!("tests/{path}") };
+        let Some(source) = sources.iter().find(|source| source.path == path) else { return false };
+        let lines: Vec<_> = source.text.lines().map(str::trim_start).collect();
+        let declared = format!("fn {name}(");
+        lines.iter().enumerate().any(|(number, line)| {
+            let above = &lines[number.saturating_sub(3)..number];
+            let is_test = |line: &&str| line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+            line.trim_start_matches("async ").starts_with(&declared) && above.iter().any(is_test)
+        })
+    };
+    let (mut named, mut offences) = (0, Vec::new());
+    for (number, line) in page.text.lines().enumerate() {
+        let quoted = line.split('`').skip(1).step_by(2);
+        for (path, name) in quoted.filter_map(|quoted| quoted.split_once("::")) {
+            named += 1;
+            if !exists(path, name) {
+                offences.push(format!("{}:{}: {path}::{name}", page.path, number + 1));
+            }
+        }
+    }
+    assert_ne!(named, 0, "the page names its tests as `core/send.rs::name`");
+    none(&offences, "a test that was renamed or removed: name the one that holds the section now");
 }
 
 #[test]

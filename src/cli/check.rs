@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::net::IpAddr;
 
 use super::Error;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::tls::Certificate;
 
@@ -24,32 +25,57 @@ pub(super) fn run(config: &Config, name: &str) -> Result<(), Error> {
     ] {
         writeln!(out, "  {listener:5} {}", joined(addresses))?;
     }
-    if let Some(certificate) = certificate {
-        writeln!(out, "  certificate for {}", joined(certificate.names()))?;
+    if let Some(certificate) = &certificate {
+        let names = certificate.names();
+        let names = if names.is_empty() { "no name".to_owned() } else { joined(names) };
+        writeln!(out, "  certificate for {names}")?;
     }
     let ports = &config.relay.ports;
     writeln!(out, "  relay {}, ports {}-{}", joined(&config.relay.addresses), ports.start(), ports.end())?;
-    for hint in hints(config) {
+    for hint in hints(config, certificate.as_ref()) {
         writeln!(out, "  hint: {hint}")?;
     }
     Ok(())
 }
 
 /// What is valid and yet seldom meant.
-fn hints(config: &Config) -> Vec<&'static str> {
+fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
     let mut hints = Vec::new();
     if config.credentials.secrets.is_empty() {
-        hints.push("no secrets: the server draws one at each start, and nothing else can sign credentials");
-    }
-    let others_reach_us = config.listen.udp.iter().any(|address| !address.ip().is_loopback());
-    let mut told = config.relay.public_addresses.iter().chain(&config.relay.addresses);
-    if others_reach_us && told.all(IpAddr::is_loopback) {
         hints.push(
-            "other machines reach the `udp` listeners, but relay.addresses is loopback: no peer is reached",
+            "no secrets: the server draws one at each start, and nothing else can sign credentials"
+                .to_owned(),
         );
     }
-    if config.listen.udp.is_empty() {
-        hints.push("no `udp` listener: STUN and TURN are off");
+    let listen = &config.listen;
+    let turn = [("udp", &listen.udp), ("tcp", &listen.tcp), ("tls", &listen.tls)];
+    let open = turn.iter().find(|(_, addresses)| addresses.iter().any(|address| !address.ip().is_loopback()));
+    let mut told = config.relay.public_addresses.iter().chain(&config.relay.addresses);
+    if let Some((listener, _)) = open.filter(|_| told.all(IpAddr::is_loopback)) {
+        hints.push(format!(
+            "other machines reach the `{listener}` listeners, but relay.addresses is loopback: no peer is reached"
+        ));
+    }
+    if turn.iter().all(|(_, addresses)| addresses.is_empty()) {
+        hints.push("no `udp`, `tcp` or `tls` listener: STUN and TURN are off".to_owned());
+    } else if listen.udp.is_empty() {
+        hints.push(
+            "no `udp` listener: media goes over TCP or TLS, where every lost packet holds up others"
+                .to_owned(),
+        );
+    }
+    let Some(certificate) = certificate else { return hints };
+    if listen.tls.is_empty() {
+        hints.push("a certificate and no `tls` listener: nothing is served with it".to_owned());
+    }
+    if certificate.names().is_empty() {
+        hints.push(
+            "the certificate has no subject alternative name: browsers, and clients of TURN over TLS, refuse it"
+                .to_owned(),
+        );
+    }
+    if certificate.expires() < Clock::start().now().unix {
+        hints.push("the certificate is expired: browsers refuse it until it is renewed".to_owned());
     }
     hints
 }

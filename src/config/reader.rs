@@ -86,7 +86,7 @@ impl<'d> Section<'d> {
             offered.retain(|known| self.default.contains_key(*known));
             let nearest = offered
                 .iter()
-                .map(|known| (strsim::damerau_levenshtein(known, key.get_ref()), known))
+                .map(|known| (strsim::damerau_levenshtein(known, &key.get_ref().to_lowercase()), known))
                 .min()
                 // Further apart than half of the word is a guess, not a typing error.
                 .filter(|(distance, known)| *distance <= known.len().div_ceil(2));
@@ -103,7 +103,9 @@ impl<'d> Section<'d> {
     }
 
     fn own(&mut self, key: &'static str) -> Option<Value<'d>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let value = self.own?.get(key)?;
         Some(Value { path: self.dotted(key), value })
     }

@@ -185,6 +185,22 @@ f.toml:2:1: `relm` is not a key
   remedy: did you mean `realm`?"#,
     ),
     (
+        "[Listen]",
+        r#"
+f.toml:1:2: `Listen` is not a key
+  1 | [Listen]
+    |  ^^^^^^
+  remedy: did you mean `listen`?"#,
+    ),
+    (
+        "[tls]\nfullchain = \"a.pem\"",
+        r#"
+f.toml:2:1: `tls.fullchain` is not a key
+  2 | fullchain = "a.pem"
+    | ^^^^^^^^^
+  remedy: remove it; known here: cert, key"#,
+    ),
+    (
         "[signaling]\nclowns = 3",
         r#"
 f.toml:2:1: `signaling.clowns` is not a key

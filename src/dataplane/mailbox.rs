@@ -6,13 +6,14 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use mio::{Poll, Token, Waker};
 
 use crate::relay::StreamId;
 
-/// What may wait for a shard. Beyond it connections are closed and media is dropped.
+/// How many connections and how many messages may wait for a shard. Beyond that they are closed and dropped. Each kind has
+/// room of its own: whoever fills one with media keeps nobody's connection out.
 const CAPACITY: usize = 1024;
 
 /// A connection on which TURN is spoken.
@@ -36,26 +37,40 @@ pub(super) enum Letter {
 }
 
 /// Where a shard reads its letters.
-pub(super) type Mailbox = Receiver<Letter>;
+pub(super) struct Mailbox {
+    streams: Receiver<TurnStream>,
+    messages: Receiver<(StreamId, Box<[u8]>)>,
+}
+
+impl Mailbox {
+    /// The next letter, if there is one; connections come first, for they are few.
+    pub(super) fn next(&self) -> Option<Letter> {
+        let stream = self.streams.try_recv().map(Letter::Stream);
+        stream.or_else(|_| self.messages.try_recv().map(|(to, message)| Letter::Message(to, message))).ok()
+    }
+}
 
 /// Where the others put them.
 #[derive(Clone)]
 pub(super) struct Slot {
-    letters: SyncSender<Letter>,
+    streams: SyncSender<TurnStream>,
+    messages: SyncSender<(StreamId, Box<[u8]>)>,
     waker: Arc<Waker>,
 }
 
 impl Slot {
     /// A mailbox whose letters make `poll` name `token`.
     pub(super) fn new(poll: &Poll, token: Token) -> io::Result<(Self, Mailbox)> {
-        let (letters, mailbox) = sync_channel(CAPACITY);
-        Ok((Self { letters, waker: Arc::new(Waker::new(poll.registry(), token)?) }, mailbox))
+        let (streams, to_take_in) = sync_channel(CAPACITY);
+        let (messages, to_send) = sync_channel(CAPACITY);
+        let waker = Arc::new(Waker::new(poll.registry(), token)?);
+        Ok((Self { streams, messages, waker }, Mailbox { streams: to_take_in, messages: to_send }))
     }
 
-    /// Puts a letter in, if there is room; whether there was.
-    pub(super) fn put(&self, letter: Letter) -> bool {
+    /// Puts a message in, if there is room; whether there was.
+    pub(super) fn put(&self, to: StreamId, message: Box<[u8]>) -> bool {
         // A poll that cannot be woken has its eventfd full of wakes, or its shard has ended.
-        self.letters.try_send(letter).is_ok() && self.waker.wake().is_ok()
+        self.messages.try_send((to, message)).is_ok() && self.waker.wake().is_ok()
     }
 }
 
@@ -71,13 +86,40 @@ impl StreamDoor {
         Self { slots, next: Arc::default() }
     }
 
-    /// Gives a connection to a shard. One for which there is no room is closed.
-    pub fn hand_over(&self, stream: TurnStream) {
-        let next = self.next.fetch_add(1, Relaxed);
-        if let Some(slot) = self.slots.get(next % self.slots.len().max(1))
-            && !slot.put(Letter::Stream(stream))
-        {
-            tracing::debug!("a shard has no room for one more connection");
+    /// Gives a connection to a shard that has room for it, if there is one; whether there was. Without, it is closed.
+    pub fn hand_over(&self, mut stream: TurnStream) -> bool {
+        let first = self.next.fetch_add(1, Relaxed) % self.slots.len().max(1);
+        for slot in self.slots.iter().cycle().skip(first).take(self.slots.len()) {
+            stream = match slot.streams.try_send(stream) {
+                Ok(()) => return slot.waker.wake().is_ok(),
+                Err(TrySendError::Full(stream) | TrySendError::Disconnected(stream)) => stream,
+            };
         }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_mailbox_full_of_media_has_room_for_a_connection() {
+        let (slot, mailbox) = Slot::new(&Poll::new().unwrap(), Token(0)).unwrap();
+        let to = StreamId { shard: 0, slot: 0, generation: 0 };
+        let put = || slot.put(to, Box::default());
+        assert_eq!((0..2 * CAPACITY).filter(|_| put()).count(), CAPACITY);
+
+        let door = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = door.local_addr().unwrap();
+        let socket = TcpStream::connect(server).unwrap();
+        let client = socket.local_addr().unwrap();
+        let door = StreamDoor::new(Arc::new([slot.clone()]));
+        assert!(door.hand_over(TurnStream { socket, tls: None, client, server }));
+        assert!(matches!(mailbox.next(), Some(Letter::Stream(stream)) if stream.client == client));
+        assert!(matches!(mailbox.next(), Some(Letter::Message(..))));
+        assert!(put(), "one has been read");
     }
 }

@@ -1,9 +1,9 @@
 //! The data plane: the relay core on real sockets, one thread for each shard.
 //!
-//! A shard owns one [`crate::relay::Relay`] with `&mut`, one listening socket for each configured address and every
-//! relay socket of its allocations. The kernel pins a client's 4-tuple to one shard (`SO_REUSEPORT`), so both directions
-//! of a call run on one thread: between receiving a datagram and sending it on there is no lock, no channel to another
-//! thread and no `.await`.
+//! A shard owns one [`crate::relay::Relay`] with `&mut`, one listening socket for each configured address, the connections
+//! that it has taken in and every relay socket of its allocations. The kernel pins a client's 4-tuple to one shard
+//! (`SO_REUSEPORT`), so both directions of a call run on one thread: between receiving a datagram and sending it on as one
+//! there is no lock, no channel to another thread and no `.await`.
 
 mod control;
 mod datagram;

@@ -28,9 +28,9 @@ use crate::metrics::{Direction, ShardCounters};
 use crate::relay::{Action, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Reason, Relay, RelayId};
 use crate::wire::{AddressFamily, HEADROOM, Reply, Span, TAILROOM};
 
-/// Datagrams that one socket may have served before it is the next one's turn: one greedy flow delays the others by
-/// this many, however much it sends.
-const BURST: usize = 32;
+/// Datagrams of one socket, or messages of one connection, that may be served before it is the next one's turn: one greedy
+/// flow delays the others by this many, however much it sends.
+pub(super) const BURST: usize = 32;
 
 /// Rounds over the ready sockets before the runtime gets its turn.
 const ROUNDS: usize = 16;

@@ -33,9 +33,9 @@ pub(super) struct Stream {
     pub(super) five_tuple: FiveTuple,
     socket: TcpStream,
     tls: Option<Box<rustls::ServerConnection>>,
-    /// The beginning of a message whose rest is still to come; and before it, if it is behind, whole ones.
+    /// The beginning of a message whose rest is still to come; where it `is_behind`, also messages in front of it.
     pub(super) inbox: Vec<u8>,
-    /// Its last turn ended before its messages did.
+    /// Whole messages may wait in the inbox for its next turn.
     pub(super) is_behind: bool,
     /// Messages on their way to the client; the first may have begun to leave.
     outbox: Vec<u8>,
@@ -117,6 +117,7 @@ impl Stream {
             // The end of the connection is no error here: the reader then says which kind of end.
             match tls.read_tls(&mut self.socket) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::Dry),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 read => read?,
             };
             if let Err(error) = tls.process_new_packets() {
@@ -199,5 +200,6 @@ fn write_records(tls: &mut rustls::ServerConnection, outbox: &[u8]) -> io::Resul
             break;
         }
     }
-    Ok(written)
+    // TLS takes nothing more, as at the end of a key (RFC 8446 section 5.5): its client has been told.
+    if written == 0 { Err(ErrorKind::WriteZero.into()) } else { Ok(written) }
 }

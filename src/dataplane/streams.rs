@@ -13,7 +13,7 @@ use slab::Slab;
 
 use super::datagram::UNMARKED;
 use super::mailbox::{Letter, Mailbox, Slot, TurnStream};
-use super::shard::Core;
+use super::shard::{BURST, Core};
 use super::source::Source;
 use super::stream::{Read, Stream, Urgency};
 use crate::admission::{Admissions, Place};
@@ -33,11 +33,11 @@ const STRANGER_FRAME_MAX: usize = 2048;
 /// Connections that one listener may take in before it is the next source's turn.
 const ACCEPTS: usize = 32;
 
-/// How long a listener waits for a descriptor that somebody else gives back.
+/// How long a listener waits for a descriptor, or memory, that somebody else gives back.
 const DOORS_AGAIN: Duration = Duration::from_millis(50);
 
-/// Bytes that are read from a connection at a time.
-const CHUNK: usize = 64 * 1024;
+/// Bytes that are read from a connection at a time: what a record of TLS holds.
+const CHUNK: usize = 16 * 1024;
 
 /// Room for a chunk behind the beginning of a message that has come before.
 pub(super) const STREAM_ROOM: usize = FRAME_MAX + CHUNK;
@@ -50,7 +50,7 @@ pub(super) struct Streams {
     doors: Vec<(TcpListener, bool)>,
     mailbox: Mailbox,
     admissions: Arc<Admissions>,
-    /// When to try again to accept, for want of a descriptor.
+    /// When to try again to accept, for want of room.
     doors_again: Option<Duration>,
     /// The mailboxes of all shards.
     slots: Arc<[Slot]>,
@@ -111,7 +111,7 @@ impl Streams {
     pub(super) fn send(&mut self, to: StreamId, message: &[u8], urgency: Urgency) -> Result<(), Reason> {
         if to.shard != self.shard {
             let slot = self.slots.get(usize::from(to.shard)).ok_or(Reason::NoAllocation)?;
-            let sent = slot.put(Letter::Message(to, message.into()));
+            let sent = slot.put(to, message.into());
             return if sent { Ok(()) } else { Err(Reason::SendFull) };
         }
         let stream = self.get_mut(to).ok_or(Reason::NoAllocation)?;
@@ -179,8 +179,8 @@ impl Core {
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
-                Err(error) if is_out_of_descriptors(&error) => {
-                    // With nobody to make room, the connection waits until a descriptor is free.
+                Err(error) if is_out_of_room(&error) => {
+                    // With nobody to make room, the connection waits until somebody else does.
                     if !self.shed_a_stranger(now) {
                         self.streams.doors_again = Some(now.mono + DOORS_AGAIN);
                         return true;
@@ -196,19 +196,19 @@ impl Core {
     /// Reads what other threads have sent; true when nothing is left.
     pub(super) fn serve_mailbox(&mut self, now: Now) -> bool {
         for _ in 0..ACCEPTS {
-            match self.streams.mailbox.try_recv() {
-                Ok(Letter::Stream(stream)) => {
+            match self.streams.mailbox.next() {
+                Some(Letter::Stream(stream)) => {
                     // What has been decrypted already, no poll tells of.
                     if let Some(place) = self.take_in(now, stream) {
                         self.make_ready(Source::Stream(place));
                     }
                 }
-                Ok(Letter::Message(to, message)) => {
+                Some(Letter::Message(to, message)) => {
                     if let Err(reason) = self.streams.send(to, &message, Urgency::Media) {
                         self.counters.dropped(reason);
                     }
                 }
-                Err(_) => return true,
+                None => return true,
             }
         }
         false
@@ -223,7 +223,8 @@ impl Core {
         taken.inspect_err(|error| tracing::debug!(%error, "no place for a connection")).ok()
     }
 
-    /// Takes in one chunk of a connection, and every message that is whole with it; true when there is nothing more.
+    /// Takes in one chunk of a connection, and up to [`BURST`] of the messages that are whole with it; true when there is
+    /// nothing more. A chunk can hold thousands: those that are left are served before the next one is read.
     pub(super) fn serve_stream(&mut self, now: Now, place: usize) -> bool {
         let Some((id, stream)) = self.streams.slab.get_mut(place) else { return true };
         let id = *id;
@@ -234,7 +235,9 @@ impl Core {
         let kept = stream.inbox.len();
         let room = &mut self.buffer[start..];
         room[..kept].copy_from_slice(&stream.inbox);
-        let read = match stream.read(&mut room[kept..kept + CHUNK]) {
+        let chunk = &mut room[kept..kept + CHUNK];
+        let read = if stream.is_behind { Ok(Read::Bytes(0)) } else { stream.read(chunk) };
+        let read = match read {
             Ok(Read::Bytes(read)) => read,
             Ok(Read::Dry) => return true,
             Err(error) => {
@@ -245,9 +248,10 @@ impl Core {
         };
         let five_tuple = stream.five_tuple;
         match self.serve_messages(now, five_tuple, start, start + kept + read) {
-            Ok(end) => {
+            Ok((end, is_behind)) => {
                 let left = &self.buffer[end..start + kept + read];
                 if let Some(stream) = self.streams.get_mut(id) {
+                    stream.is_behind = is_behind;
                     stream.inbox.clear();
                     stream.inbox.extend_from_slice(left);
                     stream.inbox.shrink_to(left.len());
@@ -261,17 +265,20 @@ impl Core {
         }
     }
 
-    /// Serves the messages between `at` and `end` of the buffer; yields where the first one begins that is not whole.
+    /// Serves up to [`BURST`] messages between `at` and `end` of the buffer; yields where the first one begins that it has
+    /// not served, and whether that is because there were so many.
     fn serve_messages(
         &mut self,
         now: Now,
         five_tuple: FiveTuple,
         mut at: usize,
         end: usize,
-    ) -> Result<usize, StreamEnd> {
-        loop {
+    ) -> Result<(usize, bool), StreamEnd> {
+        for _ in 0..BURST {
             let stream = &self.buffer[at..end];
-            let Some(length) = frame_length(stream).map_err(|_| StreamEnd::Garbage)? else { return Ok(at) };
+            let Some(length) = frame_length(stream).map_err(|_| StreamEnd::Garbage)? else {
+                return Ok((at, false));
+            };
             let is_whole = length <= stream.len();
             // Without an allocation there is no channel, and nothing that takes so many bytes to say.
             let is_odd = classify(stream) == Kind::ChannelData || length > STRANGER_FRAME_MAX;
@@ -279,7 +286,7 @@ impl Core {
                 return Err(StreamEnd::Garbage);
             }
             if !is_whole {
-                return Ok(at);
+                return Ok((at, false));
             }
             let message = &self.buffer[at..at + length];
             let action = self.relay.client_datagram(now, five_tuple, message, &mut self.reply);
@@ -287,6 +294,7 @@ impl Core {
             self.take_effects(now);
             at += length;
         }
+        Ok((at, true))
     }
 
     /// Closes the connections that have been of no use since they were looked at last.
@@ -342,6 +350,7 @@ impl Core {
     }
 }
 
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+/// Whether what is lacking, descriptors or memory, is what connections give back.
+fn is_out_of_room(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }

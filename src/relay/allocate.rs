@@ -99,7 +99,7 @@ impl Relay {
         let Some(allocation) = self.table.get_mut(relay.allocation) else {
             return Action::Drop(Reason::NoAllocation);
         };
-        let any_port = allocation.made_by.port == PortRequest::Any;
+        let (asked, client) = (allocation.made_by.port, allocation.five_tuple.client.ip());
         let Some(relayed) = allocation.relayed.get_mut(relay.family) else {
             return Action::Drop(Reason::NoAllocation);
         };
@@ -108,12 +108,12 @@ impl Relay {
             return self.answer_allocate(now, relay.allocation, reply);
         };
         if error == BindError::PortInUse
-            && any_port
             && relayed.tries < MAX_TRIES
-            && let Some(port) = self.shared.take_another(now, relayed.address)
+            && let Some(port) = self.shared.take_another(now, relayed.address, asked, client)
         {
             relayed.address = port.relayed;
             relayed.tries += 1;
+            allocation.made_by.reserved = port.reserved;
             self.bind(relay.allocation, &port);
             return Action::Wait;
         }

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::Relay;
 use super::request::{Outcome, Request};
+use super::{MAX_PERMISSIONS, Relay};
 use crate::wire::{AttributeError, ErrorCode, Response};
 
 impl Relay {
@@ -11,12 +11,15 @@ impl Relay {
     pub(super) fn create_permission(&mut self, request: &Request<'_, '_>) -> Outcome {
         let id = request.allocation()?;
         let allocation = self.table.get_mut(id).ok_or(ErrorCode::AllocationMismatch)?;
-        let addresses = request.message.attributes().peer_addresses();
+        // One more than there can be is enough to refuse them.
+        let addresses = request.message.attributes().peer_addresses().take(MAX_PERMISSIONS + 1);
         let peers: Vec<IpAddr> = addresses
             .map(|address| address.map(|address| address.ip()))
             .collect::<Result<_, AttributeError>>()?;
-        if peers.is_empty() {
-            return Err(ErrorCode::BadRequest);
+        match peers.len() {
+            0 => return Err(ErrorCode::BadRequest),
+            1..=MAX_PERMISSIONS => {}
+            _ => return Err(ErrorCode::InsufficientCapacity),
         }
         for &ip in &peers {
             if !allocation.has_family_of(ip) {

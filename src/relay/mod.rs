@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! client_datagram ──┬─► Action::ToPeer     send the span from the relay socket
-//! peer_datagram   ──┼─► Action::ToClient   wrap the span, send it from the listener
-//! peer_unreachable ─┼─► Action::Reply      send the reply from the listener
+//! peer_datagram   ──┼─► Action::ToClient   wrap the span, send it over the client's link
+//! peer_unreachable ─┼─► Action::Reply      send the reply over the client's link
 //!                   ├─► Action::Wait       an Effect follows
 //!                   └─► Action::Drop       count it
 //! next_effect     ──► BindRelay ─► relay_bound ─► Action::Reply
@@ -129,7 +129,7 @@ pub enum Action {
         /// Whether the client asks for an IPv4 header with DF, or for no Fragment header.
         dont_fragment: bool,
     },
-    /// Wrap the payload and send it to the client from the listener.
+    /// Wrap the payload and send it over the client's [`Link`].
     ToClient {
         /// Whither; after [`Relay::client_datagram`] it is another client of this server, whose peer this one is.
         five_tuple: FiveTuple,
@@ -138,7 +138,7 @@ pub enum Action {
         /// What.
         payload: Span,
     },
-    /// Send the [`Reply`] to the client from the listener.
+    /// Send the [`Reply`] over the client's [`Link`].
     Reply {
         /// Whither.
         five_tuple: FiveTuple,

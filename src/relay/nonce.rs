@@ -80,6 +80,10 @@ impl Nonces {
     /// Whether `nonce` was issued to `client` in the last [`NONCE_LIFETIME`] seconds, and not in the future.
     pub(super) fn check(&self, now: Now, client: SocketAddr, nonce: &[u8]) -> bool {
         let Some((cookie, behind)) = nonce.split_last_chunk::<TIME_AND_MAC>() else { return false };
+        // Any other length could make up for an address that is shorter.
+        if ![0, NONCE_COOKIE].contains(&cookie.len()) {
+            return false;
+        }
         let Some((low, stated)) = read_time_and_mac(*behind) else { return false };
         let age = now.unix.wrapping_sub(low) % (1 << TIME_BITS);
         let Some(issued) = now.unix.checked_sub(age) else { return false };
@@ -96,7 +100,7 @@ impl Nonces {
             IpAddr::V6(ip) => mac.update(&ip.octets()),
         }
         mac.update(&client.port().to_be_bytes());
-        // Of a length that the address cannot have: no two inputs run together.
+        // Of one of two lengths, whose difference is not that of two addresses: no two inputs run together.
         mac.update(cookie);
         mac
     }
@@ -181,6 +185,16 @@ mod tests {
                 assert!(!nonces.check(NOW, other.parse().unwrap(), nonce.as_bytes()), "{other}");
             }
         }
+    }
+
+    /// 2001:db8:0:1::5 and port 4000 begin like 32.1.13.184 and port 0 do, and a cookie could be the rest.
+    #[test]
+    fn a_nonce_of_an_ipv6_client_is_none_of_an_ipv4_client_whose_address_begins_like_it() {
+        let nonces = Nonces::new(&[1; 32]);
+        let of_v6 = nonces.issue(NOW, "[2001:db8:0:1::5]:4000".parse().unwrap(), Offer::Rfc5389);
+        let rest = [0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0x0F, 0xA0];
+        let forged = [&rest[..], of_v6.as_bytes()].concat();
+        assert!(!nonces.check(NOW, "32.1.13.184:0".parse().unwrap(), &forged));
     }
 
     #[test]

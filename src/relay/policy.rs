@@ -41,7 +41,8 @@ pub struct Gate {
     pub allow: Vec<IpNet>,
     /// Closes, whatever `allow` says.
     pub deny: Vec<IpNet>,
-    /// The server's own addresses: of its interfaces, its listeners and its configuration.
+    /// The server's own addresses: of its listeners and its configuration, and of its interfaces
+    /// ([`super::Shared::interfaces`]).
     pub own: Vec<IpAddr>,
     /// Its listeners. They stay closed even within `allow`.
     pub listeners: Vec<SocketAddr>,
@@ -207,7 +208,7 @@ mod tests {
 
     /// Threat 12.
     #[test]
-    fn the_default_deny_list_is_denied() {
+    fn threat_12_the_default_deny_list_is_denied() {
         let ranges = "0/8 10/8 100.64/10 127/8 169.254/16 172.16/12 192.0.0/24 192.0.2/24 192.31.196/24 192.52.193/24 \
              192.88.99/24 192.168/16 192.175.48/24 198.18/15 198.51.100/24 203.0.113/24 224/4 240/4 168.63.129.16/32";
         for range in ranges.split_whitespace() {
@@ -246,13 +247,13 @@ mod tests {
     }
 
     #[test]
-    fn port_zero_is_denied() {
+    fn threat_12_port_zero_is_denied() {
         assert!(!peer(&gate(), "8.8.8.8:0"));
     }
 
     /// Threat 13.
     #[test]
-    fn own_addresses_are_denied_but_for_live_relay_ports() {
+    fn threat_13_own_addresses_are_denied_but_for_live_relay_ports() {
         assert!(!peer(&gate(), "198.41.0.4:50000"));
         assert!(!peer(&gate(), "[2a00::1]:50000"));
         let live = gate().peer("198.41.0.4:50000".parse().unwrap(), OwnRelay::Live).unwrap();
@@ -263,7 +264,7 @@ mod tests {
 
     /// Threat 13.
     #[test]
-    fn own_listeners_are_denied_even_where_allowed() {
+    fn threat_13_own_listeners_are_denied_even_where_allowed() {
         let allow =
             vec!["127.0.0.0/8".parse().unwrap(), "198.41.0.4/32".parse().unwrap(), "::/0".parse().unwrap()];
         let gate = Gate { allow, ..gate() };

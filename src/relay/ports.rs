@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn every_port_is_taken_once_and_in_random_order() {
+    fn threat_16_every_port_is_taken_once_and_in_random_order() {
         let mut pool = pool(50_000..=50_099);
         let mut ports = take_all(&mut pool, at(0));
         assert!(!ports.is_sorted());
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_rests_after_use() {
+    fn threat_16_a_port_rests_after_use() {
         let mut pool = pool(50_000..=50_000);
         assert_eq!(take_all(&mut pool, at(0)), [50_000]);
         pool.give_back(at(10), 50_000);
@@ -190,7 +190,7 @@ mod tests {
 
     /// Threat 17: a thousand cycles of every kind on eight ports lose none.
     #[test]
-    fn ports_are_conserved() {
+    fn threat_17_ports_are_conserved() {
         let mut pool = pool(50_000..=50_007);
         let requests =
             [PortRequest::Any, PortRequest::Even { reserve: false }, PortRequest::Even { reserve: true }];

@@ -165,7 +165,7 @@ mod tests {
 
     /// Threat 10: a fresh name does not escape it.
     #[test]
-    fn an_address_is_counted_until_its_ports_have_rested() {
+    fn threat_10_an_address_is_counted_until_its_ports_have_rested() {
         let quota = quota(0, 2, 100);
         let take = |now, n| quota.take_port(now, address(n));
         assert_eq!([take(START, 1), take(START, 1)], [Ok(()); 2]);

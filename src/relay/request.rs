@@ -49,7 +49,9 @@ impl Relay {
             Ok(client) => client,
             Err(refusal) => return self.refuse(now, five_tuple, message, refusal, reply),
         };
-        // RFC 8656 section 5: an allocation is used with the username that made it.
+        // RFC 8656 section 5: an allocation is used with the username that made it. To another one's Allocate request it
+        // is but a 5-tuple in use (section 7.2, step 2): 437, at which clients try another port. That happens where a
+        // port was closed and goes to somebody else.
         let is_others = allocation.is_some_and(|allocation| *allocation.username != *client.username);
         // While its relay socket is being bound, an allocation is not there to be used. Its own request, repeated, is
         // answered when that is done.
@@ -60,9 +62,10 @@ impl Relay {
         let allocation = found.map(|(id, _)| id);
         let key = client.key.clone();
 
-        let outcome = if is_others {
+        let is_allocate = message.method() == METHOD_ALLOCATE;
+        let outcome = if is_others && !is_allocate {
             Err(ErrorCode::WrongCredentials)
-        } else if is_pending {
+        } else if is_others || is_pending {
             Err(ErrorCode::AllocationMismatch)
         } else if message.attributes().unknown_required().next().is_some() {
             Err(ErrorCode::UnknownAttribute)

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::Guard;
+use arc_swap::{ArcSwap, Guard};
 
 use super::allocation::Allocation;
 use super::budget::StrangerBudget;
@@ -69,7 +69,10 @@ pub struct Shared {
     pub(super) nonces: Nonces,
     pub(super) strangers: StrangerBudget,
     pub(super) discovery: Discovery,
-    gate: Gate,
+    /// Exchanged when the machine's addresses change.
+    gate: ArcSwap<Gate>,
+    /// The addresses that are the server's own whatever its interfaces have.
+    own: Vec<IpAddr>,
     quota: Quota,
     bandwidth: u64,
     pools: Vec<Pool>,
@@ -125,22 +128,33 @@ impl Shared {
                 Random::new(seed, "strangers").number(),
             ),
             discovery,
-            gate,
+            own: gate.own.clone(),
+            gate: ArcSwap::from_pointee(gate),
             quota,
             bandwidth: settings.bandwidth_per_allocation,
             pools: addresses.into_iter().map(pool).collect(),
         })
     }
 
+    /// Takes in what addresses the machine's interfaces have by now: they are the server's own, too. Without it, one that
+    /// came after the start would be a door to whatever listens there.
+    pub fn interfaces(&self, addresses: &[IpAddr]) {
+        let own = [&self.own[..], addresses].concat();
+        let gate = self.gate.load();
+        if gate.own != own {
+            self.gate.store(Arc::new(Gate { own, ..Gate::clone(&gate) }));
+        }
+    }
+
     /// Asks the gate about a peer's transport address.
     pub(super) fn peer(&self, address: SocketAddr) -> Result<Peer, Denied> {
         let live = self.pool_of(address.ip()).is_some_and(|pool| pool.routes.is_live(address.port()));
-        self.gate.peer(address, if live { OwnRelay::Live } else { OwnRelay::No })
+        self.gate.load().peer(address, if live { OwnRelay::Live } else { OwnRelay::No })
     }
 
     /// Asks the gate about an address alone.
     pub(super) fn permission(&self, ip: IpAddr) -> Result<(), Denied> {
-        self.gate.permission(ip, self.pool_of(ip).is_some())
+        self.gate.load().permission(ip, self.pool_of(ip).is_some())
     }
 
     /// The route behind a relay port of this server, if an allocation lives there.
@@ -210,11 +224,22 @@ impl Shared {
         Ok(port)
     }
 
-    /// Takes another port in the place of one that another program has; that one rests meanwhile.
-    pub(super) fn take_another(&self, now: Now, relayed: SocketAddr) -> Option<Port> {
+    /// Takes another port in the place of one that another program has, just as `client` asked for; that one rests
+    /// meanwhile. A reservation token names its port and is used up by now, so for it there is none; a neighbour that was
+    /// put in reserve for nothing waits its time.
+    pub(super) fn take_another(
+        &self,
+        now: Now,
+        relayed: SocketAddr,
+        request: PortRequest,
+        client: IpAddr,
+    ) -> Option<Port> {
         let pool = self.pool_of(relayed.ip())?;
-        let port = pool.take(now, PortRequest::Any)?;
+        let port = pool.take(now, request)?;
         pool.give_back(now, relayed.port());
+        if port.reserved.is_some() {
+            self.quota.reserve(now.mono, Subscriber::of(client));
+        }
         Some(port)
     }
 

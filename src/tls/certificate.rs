@@ -163,10 +163,15 @@ fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
 
 fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
-        pem::Error::NoItemsFound if pem.windows(9).any(|word| word == b"ENCRYPTED") => Problem(
-            "the key is encrypted, and nobody is there to ask for its password".to_owned(),
-            "write it without one, readable by the server alone: openssl pkey -in this -out that",
-        ),
+        // PKCS #8 says so in its label, openssl's older format in a header (RFC 1421) that is not base64.
+        pem::Error::NoItemsFound | pem::Error::Base64Decode(_)
+            if pem.windows(9).any(|word| word == b"ENCRYPTED") =>
+        {
+            Problem(
+                "the key is encrypted, and nobody is there to ask for its password".to_owned(),
+                "write it without one, readable by the server alone: openssl pkey -in this -out that",
+            )
+        }
         pem::Error::NoItemsFound => Problem("no private key in this file".to_owned(), KEY),
         other => broken(&other),
     })

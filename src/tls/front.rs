@@ -24,7 +24,7 @@ use crate::wire::{Kind, classify};
 /// What bounds a connection until it is known what it speaks.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many there may be at one time; one more ends the oldest.
+    /// How many there may be at one time; one more ends the oldest of the network that has the most.
     pub undecided: usize,
     /// How long a handshake may take.
     pub handshake_within: Duration,
@@ -91,7 +91,7 @@ struct Failure(Outcome, io::Error);
 impl<H: Fn(TurnStream)> Front<H> {
     async fn serve(&self, undecided: &Arc<Undecided>, arrival: Arrival) {
         let Arrival { stream, client, place, mut stopping } = arrival;
-        let (turn, shed) = undecided.enter();
+        let (turn, shed) = undecided.enter(client.ip());
         let decided = tokio::select! {
             decided = self.decide(stream) => decided,
             _ = shed => Err(Failure(Outcome::Shed, io::ErrorKind::ConnectionAborted.into())),

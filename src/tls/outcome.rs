@@ -15,7 +15,7 @@ pub enum Outcome {
     Turn,
     /// Too slow with the handshake, or with a first byte that tells what it speaks.
     Timeout,
-    /// Too many had not told, and this was the oldest.
+    /// Too many had not told, and this was the oldest from where most came.
     Shed,
     /// Closed or broken by its client.
     Closed,

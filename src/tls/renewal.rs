@@ -1,6 +1,6 @@
 //! When a certificate is loaded again: on SIGHUP, and when its files have changed.
 //!
-//! The files are looked at every [`LOOK_EVERY`] rather than watched by inotify. ACME clients replace symbolic links,
+//! The files are looked at every few seconds rather than watched by inotify. ACME clients replace symbolic links,
 //! folders are mounted, renamed and made anew, and a container may see another kernel's file system: a watch then sits on
 //! what is no longer there, and nobody notices for 90 days. Following the path anew each time costs two calls.
 

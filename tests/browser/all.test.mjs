@@ -1,7 +1,10 @@
 /**
- * Every scenario, one after the other, in one process: two Chromium pages calling each other need the machine.
+ * Every scenario, one after the other, in one process: two pages calling each other need the machine.
  */
 import "./scenarios/relayed.mjs";
+import "./scenarios/only-streams.mjs";
+import "./scenarios/firefox.mjs";
+import "./scenarios/old-clients.mjs";
 import "./scenarios/direct.mjs";
 import "./scenarios/leaving.mjs";
 import "./scenarios/recovery.mjs";

@@ -1,44 +1,25 @@
 /**
- * One server and one Chromium for all scenarios; a fresh browser context for each person.
+ * One server, one Chromium and one Firefox for all scenarios; a fresh browser context for each person.
  */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { after } from "node:test";
-import { chromium } from "playwright-core";
 
+import { authority, launchChromium, launchFirefox } from "./browsers.mjs";
 import { recordConnections } from "./connections.mjs";
 import { startServer } from "./server.mjs";
 
-/** The binary itself where it is known: Debian's script around it reads files of the machine's administrator. */
-const CHROMIUM = [process.env.CHROMIUM, "/usr/lib/chromium/chromium", "/usr/bin/chromium", "/usr/bin/google-chrome"];
-
-const FLAGS = [
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  // A camera and a microphone of the browser's own making, allowed without asking.
-  "--use-fake-device-for-media-stream",
-  "--use-fake-ui-for-media-stream",
-  "--autoplay-policy=no-user-gesture-required",
-  // Direct paths over loopback: the machine may have no other network.
-  "--allow-loopback-in-peer-connection",
-  // Pages behind others are as awake as the one in front.
-  "--disable-background-timer-throttling",
-  "--disable-backgrounding-occluded-windows",
-  "--disable-renderer-backgrounding",
-  // Chromium refuses its sandbox to root, and only then is it left out.
-  ...(process.getuid() === 0 ? ["--no-sandbox"] : []),
-];
-
 export const server = await startServer();
-const browser = await chromium.launch({ executablePath: CHROMIUM.find((path) => path && existsSync(path)), args: FLAGS });
+const chromium = await launchChromium();
+
+/** Launched for the first scenario that asks for it. */
+let launching = null;
+export const firefox = () => (launching ??= launchFirefox());
 
 after(async () => {
-  await browser.close();
+  await chromium.close();
+  await launching?.then((browser) => browser.close());
   await server.stop();
+  authority.forget();
 });
 
 /**
@@ -47,10 +28,10 @@ after(async () => {
  *
  * @param {import("node:test").TestContext} scenario
  * @param {string} url A path on the server, or a whole URL.
- * @param {import("playwright-core").BrowserContextOptions & { tolerated?: RegExp }} [options] `tolerated`: complaints
- *   that the scenario provokes.
+ * @param {import("playwright-core").BrowserContextOptions & { tolerated?: RegExp, browser?: import("playwright-core").Browser }}
+ *   [options] `tolerated`: complaints that the scenario provokes. `browser`: where it is not the Chromium of all.
  */
-export async function open(scenario, url, { tolerated, ...options } = {}) {
+export async function open(scenario, url, { tolerated, browser = chromium, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const complaints = [];
   const page = await context.newPage();

@@ -1,12 +1,15 @@
 /**
  * The call page as a person uses it, by the hooks that static/app.js promises.
  */
+import assert from "node:assert/strict";
+
+import { echoes, statistics, videoFlows } from "./connections.mjs";
 import { eventually, open } from "./lab.mjs";
 
-/** Opens a room's page and joins. */
-export async function join(scenario, room, { relay = false, name = "", ...options } = {}) {
+/** Opens a room's page and joins; `origin` is that of a server of the scenario's own. */
+export async function join(scenario, room, { origin = "", relay = false, name = "", ...options } = {}) {
   const query = new URLSearchParams({ room, ...(relay && { relay: "1" }) });
-  const page = await open(scenario, `/?${query}`, options);
+  const page = await open(scenario, `${origin}/?${query}`, options);
   if (name) await page.fill("#name", name);
   await page.click("#join");
   await joined(page);
@@ -35,3 +38,23 @@ export async function lineReads(pattern, ...pages) {
 /** Waits until the page says so to the person. */
 export const says = (page, pattern) =>
   eventually(`a status like ${pattern}`, async () => pattern.test(await page.locator("#status").innerText()) || null);
+
+/** Waits until both ends of a call use the relay by this protocol, and sees what they send go through the server. */
+export async function relaysOver(protocol, server, pages) {
+  await videoFlows(...pages);
+  const before = await server.metric(BETWEEN_CLIENTS);
+  await videoFlows(...pages);
+  // 20 frames each way of a fake camera are tens of kilobytes; connectivity checks alone stay below this.
+  const relayed = (await server.metric(BETWEEN_CLIENTS)) - before;
+  assert.ok(relayed > 10_000, `the server relayed ${relayed} bytes of what was seen`);
+  for (const page of pages) {
+    await echoes(page);
+    const { local, remote, relayProtocol } = await statistics(page);
+    assert.deepEqual({ local, relayProtocol }, { local: "relay", relayProtocol: protocol });
+    // A check that comes before its candidate was told makes a `prflx`, which Firefox keeps.
+    assert.ok(["relay", "prflx"].includes(remote), remote);
+  }
+  await lineReads(new RegExp(`^Relayed over ${protocol} · \\d+ ms · [\\d.]+ [km]bit/s$`, "i"), ...pages);
+}
+
+const BETWEEN_CLIENTS = 'byway_relayed_bytes_total{direction="between_clients"}';

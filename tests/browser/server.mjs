@@ -12,14 +12,40 @@ const BINARY = process.env.BYWAY ?? new URL("../../target/debug/byway", import.m
 /** For a machine that builds meanwhile. */
 const START_MS = 20_000;
 
-/** Loopback alone, and the defaults for everything else: what `cargo run` gives, on free ports. */
-const config = ({ udp = "127.0.0.1:0", http = "127.0.0.1:0", urls = [], allowedOrigins = [] }) => `
+/** A port of the kernel's choice. */
+const FREE = "127.0.0.1:0";
+
+/** Listeners of TURN over TCP alone, beside the page. */
+export const TCP_ALONE = { udp: null, tcp: FREE };
+
+/** One TLS port and nothing else. */
+export const tlsAlone = (certificate) => ({ udp: null, http: null, tls: FREE, certificate });
+
+/**
+ * What a scenario asks of its server; the rest is as `cargo run` gives it, but on loopback alone and on free ports.
+ *
+ * @typedef {object} Options
+ * @property {string | null} [udp] Where to listen; null: nowhere.
+ * @property {string | null} [tcp]
+ * @property {string | null} [tls] Needs a certificate.
+ * @property {string | null} [http]
+ * @property {{ cert: string, key: string }} [certificate] The paths of its files.
+ * @property {string[]} [urls] What pages are told instead of these listeners.
+ * @property {string[]} [allowedOrigins]
+ */
+
+/** @param {Options} options */
+const config = ({ udp = FREE, tcp = null, tls = null, http = FREE, certificate, urls = [], allowedOrigins = [] }) => `
 realm = "byway.test"
 [listen]
-udp = ["${udp}"]
-tcp = []
-http = ["${http}"]
-admin = ["127.0.0.1:0"]
+udp = ${listOf(udp)}
+tcp = ${listOf(tcp)}
+tls = ${listOf(tls)}
+http = ${listOf(http)}
+admin = ${listOf(FREE)}
+[tls]
+cert = "${certificate?.cert ?? ""}"
+key = "${certificate?.key ?? ""}"
 [relay]
 addresses = ["127.0.0.1"]
 shards = 2
@@ -31,7 +57,21 @@ urls = ${JSON.stringify(urls)}
 allowed_origins = ${JSON.stringify(allowedOrigins)}
 `;
 
-/** @param {{ udp?: string, http?: string, urls?: string[], allowedOrigins?: string[] }} [options] */
+const listOf = (address) => JSON.stringify(address ? [address] : []);
+
+/**
+ * One that ends with its scenario.
+ *
+ * @param {import("node:test").TestContext} scenario
+ * @param {Options} options
+ */
+export async function startFor(scenario, options) {
+  const server = await startServer(options);
+  scenario.after(() => server.stop());
+  return server;
+}
+
+/** @param {Options} [options] */
 export async function startServer(options = {}) {
   const directory = await mkdtemp(join(tmpdir(), "byway-"));
   const file = join(directory, "turnserver.toml");
@@ -62,9 +102,9 @@ export async function startServer(options = {}) {
 
   return {
     /** Where the page is. */
-    origin: `http://${bound.http[0]}`,
+    origin: bound.http ? `http://${bound.http[0]}` : bound.tls[0].replace(/^.*:/, "https://localhost:"),
     /** Where it listens, for another one to take its place. */
-    listen: { udp: bound.udp[0], http: bound.http[0] },
+    listen: { udp: bound.udp?.[0], tcp: bound.tcp?.[0], http: bound.http?.[0] },
     log,
     /** One series of /metrics by its full name. */
     async metric(series) {
@@ -86,12 +126,12 @@ export async function startServer(options = {}) {
 
 /**
  * Reads the line that is logged once every socket is bound, as tests/support/mod.rs does:
- * `listening udp=127.0.0.1:40001 http=127.0.0.1:40003 admin=127.0.0.1:40004`.
+ * `listening udp=127.0.0.1:40001 tcp=- http=127.0.0.1:40003 admin=127.0.0.1:40004`, where `-` is no listener.
  */
 function parseListening(line) {
   const [, lists] = line.split("listening ");
   if (lists === undefined) return null;
-  const pairs = lists.split(/\s+/).map((list) => list.split("="));
-  const bound = Object.fromEntries(pairs.map(([listener, addresses]) => [listener, (addresses ?? "").split(",")]));
-  return bound.udp && bound.http && bound.admin ? bound : null;
+  const pairs = lists.split(/\s+/).map((list) => list.split("=")).filter(([, addresses]) => addresses && addresses !== "-");
+  const bound = Object.fromEntries(pairs.map(([listener, addresses]) => [listener, addresses.split(",")]));
+  return bound.admin ? bound : null;
 }

@@ -37,7 +37,7 @@ fn two_clients_meet_in_memory_under_the_public_address() {
 
 /// The same socket under the address that only this machine and its neighbours know: threat 13.
 #[test]
-fn a_relay_port_under_the_address_it_is_bound_to_is_an_own_address() {
+fn threat_13_a_relay_port_under_the_address_it_is_bound_to_is_an_own_address() {
     // 45.0.0.2 is public, so that nothing but its being the server's own closes it.
     for (bind, interfaces, inner) in [
         ("45.0.0.2", &[][..], "45.0.0.2"),
@@ -59,7 +59,7 @@ fn a_relay_port_under_the_address_it_is_bound_to_is_an_own_address() {
 
 /// Of the public address, live relay ports alone are open.
 #[test]
-fn the_public_address_is_the_server_s_own_though_no_interface_has_it() {
+fn threat_13_the_public_address_is_the_servers_own_though_no_interface_has_it() {
     let mut server = behind_nat("0.0.0.0", &["10.0.0.5"]);
     let (mut client, relayed) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     client.granted(&mut server, &Request::permission(relayed));

@@ -68,17 +68,44 @@ fn a_port_that_was_never_bound_does_not_rest() {
     }
 }
 
-/// The neighbour of a port cannot be had elsewhere.
 #[test]
-fn an_even_port_or_a_reserved_one_has_no_substitute() {
+fn an_even_port_that_another_program_has_is_replaced_by_an_even_one() {
+    for even in [0x00, 0x80] {
+        let mut server = server([Bind::Fails(PortInUse)]);
+        let even = Request::allocate().with(ATTR_EVEN_PORT, &[even]);
+        let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+        client.granted(&mut server, &even);
+        assert_eq!(server.tried.len(), 2);
+        assert_ne!(server.tried[0], server.tried[1]);
+        assert!(server.tried.iter().all(|tried| tried.port().is_multiple_of(2)));
+    }
+}
+
+/// The token is for the neighbour of the port that could be bound.
+#[test]
+fn the_neighbour_is_that_of_the_port_in_use_at_last() {
     let even = Request::allocate().with(ATTR_EVEN_PORT, &[0x80]);
-    let mut server = server([Bind::Fails(PortInUse), Bind::Works, Bind::Fails(PortInUse)]);
+    let mut server = server([Bind::Fails(PortInUse)]);
+    let mut first = Client::new(&server, "203.0.113.9:5000", "alice");
+    let token = first.granted(&mut server, &even).get(ATTR_RESERVATION_TOKEN);
+    let mut second = Client::new(&server, "203.0.113.9:5001", "alice");
+    second.granted(&mut server, &Request::allocate().with(ATTR_RESERVATION_TOKEN, &token));
+    assert_eq!(server.tried[2].port(), server.tried[1].port() + 1);
+    first.granted(&mut server, &Request::refresh(0));
+    second.granted(&mut server, &Request::refresh(0));
+    nothing_is_lost(&mut server);
+}
+
+/// The token names its port.
+#[test]
+fn a_reserved_port_has_no_substitute() {
+    let even = Request::allocate().with(ATTR_EVEN_PORT, &[0x80]);
+    let mut server = server([Bind::Works, Bind::Fails(PortInUse)]);
     let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
-    assert_eq!(client.refused(&mut server, &even), 508);
-    assert_eq!(server.tried.len(), 1);
     let token = client.granted(&mut server, &even).get(ATTR_RESERVATION_TOKEN);
     let mut second = Client::new(&server, "203.0.113.9:5001", "alice");
     assert_eq!(second.refused(&mut server, &Request::allocate().with(ATTR_RESERVATION_TOKEN, &token)), 508);
+    assert_eq!(server.tried.len(), 2);
     client.granted(&mut server, &Request::refresh(0));
     nothing_is_lost(&mut server);
 }

@@ -6,7 +6,7 @@ use super::support::{Client, Request, Server};
 
 /// The whole answer, spelt out.
 #[test]
-fn ipv4_is_answered_in_32_bytes() {
+fn threat_5_ipv4_is_answered_in_32_bytes() {
     let mut server = Server::new();
     let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
     let response = client.ask_unsigned(&mut server, &Request::binding());
@@ -18,7 +18,7 @@ fn ipv4_is_answered_in_32_bytes() {
 }
 
 #[test]
-fn ipv6_is_answered_in_44_bytes() {
+fn threat_5_ipv6_is_answered_in_44_bytes() {
     let mut server = Server::new();
     let mut client = Client::new(&server, "[2001:db8::9]:5000", "alice");
     let response = client.ask_unsigned(&mut server, &Request::binding());
@@ -29,7 +29,7 @@ fn ipv6_is_answered_in_44_bytes() {
 
 /// RFC 8489 section 7: FINGERPRINT where the request had one (threat 5: only there).
 #[test]
-fn fingerprint_is_answered_with_fingerprint() {
+fn threat_5_fingerprint_alone_is_answered_with_fingerprint() {
     let mut server = Server::new();
     for (address, length) in [("203.0.113.9:5000", 40), ("[2001:db8::9]:5000", 52)] {
         let mut client = Client::new(&server, address, "alice");

@@ -1,10 +1,14 @@
 //! Threat 5: nothing that a stranger sends is worth a reflector's while.
 
+use std::collections::BTreeSet;
+
 use stun::attributes::{
     ATTR_ERROR_CODE, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_PASSWORD_ALGORITHMS, ATTR_REALM,
     ATTR_SOFTWARE, ATTR_USERNAME, AttrType,
 };
-use stun::message::{METHOD_ALLOCATE, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_REFRESH};
+use stun::message::{
+    METHOD_ALLOCATE, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_REFRESH, MessageType,
+};
 
 use super::support::{Client, Request, Response, Seen, Server, at};
 use byway::relay::{Link, StreamId};
@@ -37,7 +41,7 @@ fn turn_requests() -> [Request; 6] {
 }
 
 #[test]
-fn a_401_is_at_most_seven_fourths_of_any_request_for_a_realm_of_twelve_characters() {
+fn threat_5_a_401_is_at_most_seven_fourths_of_any_request_for_a_realm_of_twelve_characters() {
     for realm in ["a.bc", "byway", "example.org", "turn.example"] {
         let mut server = Server::with(1, |settings| settings.realm = realm.into());
         for address in ["203.0.113.9:5000", "[2001:db8::9]:5000"] {
@@ -57,7 +61,7 @@ fn a_401_is_at_most_seven_fourths_of_any_request_for_a_realm_of_twelve_character
 }
 
 #[test]
-fn a_401_is_at_most_seven_fourths_of_a_real_allocate_for_a_realm_of_twenty_four_characters() {
+fn threat_5_a_401_is_at_most_seven_fourths_of_a_real_allocate_for_a_realm_of_twenty_four_characters() {
     let mut server = Server::with(1, |settings| settings.realm = "relay1.turn.example.org".into());
     for address in ["203.0.113.9:5000", "[2001:db8::9]:5000"] {
         for request in [Request::allocate(), Request::allocate().fingerprint()] {
@@ -67,10 +71,52 @@ fn a_401_is_at_most_seven_fourths_of_a_real_allocate_for_a_realm_of_twenty_four_
     }
 }
 
+/// A ledger over every message type that there is, as strangers send it: as short as can be, and with what makes answers
+/// longer where it is heeded. What is answered at all carries neither SOFTWARE nor a reason phrase.
+#[test]
+fn threat_5_no_message_type_brings_more_than_seven_fourths_of_its_bytes() {
+    const FINGERPRINT: AttrType = AttrType(0x8028);
+    let (change_request, response_port, unknown) = (AttrType(3), AttrType(0x27), AttrType(0x7000));
+    let mut answered = BTreeSet::new();
+    for address in ["203.0.113.9:5000", "[2001:db8::9]:5000"] {
+        let mut server = Server::new();
+        for attributes in [
+            &[][..],
+            &[(change_request, &[0, 0, 0, 6][..])],
+            &[(response_port, &[0x0D, 0x96, 0, 0])],
+            &[(unknown, &[])],
+        ] {
+            for kind in 0..0x4000_u16 {
+                let client = Client::new(&server, address, "alice");
+                let mut of_kind = MessageType::default();
+                of_kind.read_value(kind);
+                let bare = Request::bare(of_kind.method).class(of_kind.class);
+                let plain = attributes.iter().fold(bare, |all, (kind, value)| all.with(*kind, value));
+                for request in [plain.clone(), plain.fingerprint()] {
+                    let datagram = request.encode([7; 12], None);
+                    let Seen::Reply(_, _, reply) = client.send(&mut server, &datagram) else { continue };
+                    let (sent, got) = (datagram.len() + headers(address), reply.len() + headers(address));
+                    assert!(got * 4 <= sent * 7, "{kind:#06x} {address}: {sent} bytes brought {got}");
+                    let response = Response::read(&reply);
+                    let [asked, given] =
+                        [&datagram, &reply].map(|bytes| Response::read(bytes).kinds().contains(&FINGERPRINT));
+                    assert_eq!(given, asked, "{kind:#06x}: FINGERPRINT");
+                    assert!(!response.kinds().contains(&ATTR_SOFTWARE), "{kind:#06x}");
+                    let reason = response.code() != 0 && response.get(ATTR_ERROR_CODE).len() > 4;
+                    assert!(!reason, "{kind:#06x}: a reason phrase");
+                    answered.insert(kind);
+                }
+            }
+        }
+    }
+    // Binding, Allocate, Refresh, CreatePermission and ChannelBind requests.
+    assert_eq!(answered.into_iter().collect::<Vec<_>>(), [1, 3, 4, 8, 9]);
+}
+
 /// The sizes themselves, so that a byte more is noticed: of a first request, of its 401, and what the nonce begins with
 /// (RFC 8489 section 9.2). PASSWORD-ALGORITHMS is there where the cookie says so, and only there.
 #[test]
-fn a_challenge_says_as_much_of_rfc_8489_as_its_request_has_paid_for() {
+fn threat_5_a_challenge_says_as_much_of_rfc_8489_as_its_request_has_paid_for() {
     const ALL: &str = "obMatJos2gAAA";
     const COOKIE: &str = "obMatJos2AAAA";
     let (v4, v6) = ("203.0.113.9:5000", "[2001:db8::9]:5000");
@@ -121,7 +167,7 @@ fn a_connection_is_offered_all_at_once() {
 /// RFC 8489 section 9.2.4: the other 401 and 438 MUST say which algorithms there are. The shortest requests that get them:
 /// wrong in everything, with the shortest signature there is.
 #[test]
-fn a_401_and_a_438_to_a_signature_are_at_most_seven_fourths_of_it() {
+fn threat_5_a_401_and_a_438_to_a_signature_are_at_most_seven_fourths_of_it() {
     let mut server = Server::new();
     for address in ["203.0.113.9:5000", "[2001:db8::9]:5000"] {
         let mut client = Client::new(&server, address, "alice");
@@ -143,7 +189,7 @@ fn a_401_and_a_438_to_a_signature_are_at_most_seven_fourths_of_it() {
 
 /// Errors that strangers can provoke otherwise.
 #[test]
-fn a_400_and_a_420_are_at_most_seven_fourths_of_their_request() {
+fn threat_5_a_400_and_a_420_are_at_most_seven_fourths_of_their_request() {
     let mut server = Server::new();
     for count in [1, 2, 16, 17, 300] {
         let request =

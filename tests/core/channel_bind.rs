@@ -60,6 +60,21 @@ fn a_missing_or_malformed_attribute_is_400() {
     assert_eq!(server.announced_channels(), 0);
 }
 
+/// RFC 8489 section 14: of an attribute that is there twice the first counts, for the gate and for the channel alike.
+#[test]
+fn threat_2_of_two_peers_the_first_is_checked_and_bound() {
+    let (mut server, mut client) = allocated();
+    for other in ["10.0.0.1:53", "45.0.0.1:3478", "[2a00::1]:53"] {
+        client.granted(&mut server, &Request::channel_bind(0x4000, at("8.8.8.8:53")).peer(at(other)));
+        let seen = client.send_on(&mut server, 0x4000, b"x");
+        assert!(matches!(seen, Seen::ToPeer { peer, .. } if peer == at("8.8.8.8:53")), "{seen:?}");
+        let code = if at(other).is_ipv4() { 403 } else { 443 };
+        let denied_first = Request::channel_bind(0x4001, at(other)).peer(at("8.8.4.4:53"));
+        assert_eq!(client.refused(&mut server, &denied_first), code, "{other}");
+        assert!(matches!(client.send_on(&mut server, 0x4001, b"x"), Seen::Dropped(_)));
+    }
+}
+
 #[test]
 fn the_same_pair_again_is_a_refresh() {
     let (mut server, mut client) = allocated();
@@ -106,7 +121,7 @@ fn numbers_belong_to_their_allocation() {
 }
 
 #[test]
-fn the_33rd_is_508() {
+fn threat_15_the_33rd_is_508() {
     let (mut server, mut client) = allocated();
     for n in 0..32 {
         client.granted(&mut server, &Request::channel_bind(0x4000 + n, at(&format!("8.8.8.8:{}", 1000 + n))));

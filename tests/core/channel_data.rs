@@ -37,7 +37,7 @@ fn padding_is_no_payload() {
 
 /// Threat 3: what a peer sends comes back with a header and not a byte more, whatever lay around it.
 #[test]
-fn what_a_peer_sends_comes_on_the_channel() {
+fn threat_3_what_a_peer_sends_comes_on_the_channel_and_nothing_else() {
     let (mut server, client) = bound();
     let relayed = server.sockets()[0];
     let long = vec![7; 1200];
@@ -60,7 +60,7 @@ fn another_port_of_the_peer_comes_as_a_data_indication() {
 
 /// Threat 1: lengths that do not fit their datagram.
 #[test]
-fn truncated_or_over_long_messages_are_dropped() {
+fn threat_1_truncated_or_over_long_messages_are_dropped() {
     let (mut server, client) = bound();
     let message = channel_data(0x4ABC, b"hello");
     for length in 1..message.len() {
@@ -84,7 +84,7 @@ fn truncated_or_over_long_messages_are_dropped() {
 
 /// Threat 4: unbound ChannelData is met with silence.
 #[test]
-fn another_number_or_another_client_is_dropped() {
+fn threat_4_unbound_channel_data_is_met_with_silence() {
     let (mut server, client) = bound();
     for number in [0x4000, 0x4ABB, 0x4ABD, 0x4FFF] {
         assert_eq!(client.send_on(&mut server, number, b"hello"), Seen::Dropped(Reason::NoChannel));

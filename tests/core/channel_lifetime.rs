@@ -23,7 +23,7 @@ fn is_bound(server: &mut Server, client: &Client) -> bool {
 }
 
 #[test]
-fn it_is_bound_at_599_seconds_and_not_at_600() {
+fn threat_18_it_is_bound_at_599_seconds_and_not_at_600() {
     for (age, expected) in [(599, true), (600, false), (601, false)] {
         let (mut server, client) = bound();
         server.advance(seconds(age));
@@ -37,7 +37,7 @@ fn it_is_bound_at_599_seconds_and_not_at_600() {
 
 /// ChannelData refreshes neither the channel nor the permission (section 12.6).
 #[test]
-fn traffic_does_not_refresh_it() {
+fn threat_18_traffic_does_not_refresh_it() {
     let (mut server, client) = bound();
     let relayed = server.sockets()[0];
     for age in 1..600 {
@@ -66,7 +66,7 @@ fn a_rebind_refreshes_channel_and_permission() {
 
 /// Late datagrams on a channel must not reach another peer.
 #[test]
-fn for_300_seconds_a_number_and_its_peer_belong_together() {
+fn threat_18_for_300_seconds_a_number_and_its_peer_belong_together() {
     for (age, with_timer) in [(600, true), (899, true), (600, false), (899, false)] {
         let (mut server, mut client) = bound();
         if with_timer {
@@ -81,7 +81,7 @@ fn for_300_seconds_a_number_and_its_peer_belong_together() {
 }
 
 #[test]
-fn after_300_seconds_of_rest_they_part() {
+fn threat_18_after_300_seconds_of_rest_they_part() {
     for with_timer in [true, false] {
         let (mut server, mut client) = bound();
         if with_timer {
@@ -117,7 +117,7 @@ fn the_same_pair_is_bound_again_during_its_rest() {
 
 /// Channels at rest count against the limit (threat 15); those that are over do not, however late the timer is.
 #[test]
-fn rests_count_and_ends_do_not() {
+fn threat_15_rests_count_and_ends_do_not() {
     for with_timer in [true, false] {
         let (mut server, mut client) = bound();
         for n in 1..32 {

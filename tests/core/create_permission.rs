@@ -28,7 +28,7 @@ fn it_permits_every_peer_that_it_names_on_any_port() {
 
 /// All or nothing: the one that is refused takes the others with it.
 #[test]
-fn one_bad_peer_among_good_ones_permits_none() {
+fn threat_2_one_bad_peer_among_good_ones_permits_none() {
     for (bad, code) in [(at("10.0.0.1:9"), 403), (at("[2a00::1]:9"), 443)] {
         for bad_first in [false, true] {
             let mut server = Server::new();
@@ -80,7 +80,7 @@ fn without_an_allocation_it_is_437() {
 }
 
 #[test]
-fn the_65th_is_508_until_one_is_over() {
+fn threat_15_the_65th_is_508_until_one_is_over() {
     let mut server = Server::new();
     let (mut client, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     let peer = |n: usize| at(&format!("8.8.8.{n}:53"));
@@ -102,7 +102,7 @@ fn the_65th_is_508_until_one_is_over() {
 
 /// A whole datagram of peers costs no more than its refusal.
 #[test]
-fn a_datagram_full_of_peers_is_508() {
+fn threat_15_a_datagram_full_of_peers_is_508() {
     let mut server = Server::new();
     let (mut client, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     let many = (0..5000_u16).fold(Request::bare(METHOD_CREATE_PERMISSION), |request, n| {

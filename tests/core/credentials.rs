@@ -37,29 +37,11 @@ fn only_wrong_credentials_count_as_an_error() {
 }
 
 #[test]
-fn every_refusal_is_the_same_401() {
+fn threat_8_every_refusal_is_the_same_401() {
     for signing in [Signing::old, Signing::modern, Signing::anonymous] {
         let now = Server::new().now.unix;
-        let mut refusals: Vec<Response> = [
-            format!("{now}:alice"),
-            format!("{}:alice", now - 1),
-            "0:alice".into(),
-            format!("{}:alice", now + 7 * 24 * 3600 + 1),
-            format!("+{}:alice", now + 600),
-            format!(" {}:alice", now + 600),
-            format!("{} :alice", now + 600),
-            format!("-{}:alice", now + 600),
-            "99999999999999999999999:alice".into(),
-            "18446744073709551616:alice".into(),
-            "9999999999999999999:alice".into(),
-            format!("{}", now + 600),
-            "alice".into(),
-            ":alice".into(),
-            String::new(),
-        ]
-        .iter()
-        .map(|username| asked_as(username, signing))
-        .collect();
+        let unknown = ["alice", ":alice", ""].map(String::from).into_iter().chain(bad_expiries(now));
+        let mut refusals: Vec<Response> = unknown.map(|username| asked_as(&username, signing)).collect();
         let mut server = Server::new();
         let mut wrong = offered_all(&mut server, "203.0.113.9:5000", "alice");
         wrong.password = "guess".into();
@@ -80,8 +62,39 @@ fn every_refusal_is_the_same_401() {
     }
 }
 
+/// Usernames whose expiry is over, too far away, or no plain number.
+fn bad_expiries(now: u64) -> impl Iterator<Item = String> {
+    [
+        format!("{now}:alice"),
+        format!("{}:alice", now - 1),
+        "0:alice".into(),
+        format!("{}:alice", now + 7 * 24 * 3600 + 1),
+        format!("+{}:alice", now + 600),
+        format!(" {}:alice", now + 600),
+        format!("{} :alice", now + 600),
+        format!("-{}:alice", now + 600),
+        "99999999999999999999999:alice".into(),
+        "18446744073709551616:alice".into(),
+        // 2^64 more than an expiry that would be good.
+        format!("{}:alice", u128::from(now + 600) + (1 << 64)),
+        "9999999999999999999:alice".into(),
+        format!("{}", now + 600),
+    ]
+    .into_iter()
+}
+
 #[test]
-fn the_week_ahead_is_good_to_its_last_second() {
+fn threat_9_an_expiry_that_is_over_too_far_away_or_no_plain_number_is_401() {
+    let now = Server::new().now.unix;
+    for username in bad_expiries(now) {
+        for signing in [Signing::old, Signing::modern] {
+            assert_eq!(asked_as(&username, signing).code(), 401, "{username:?}");
+        }
+    }
+}
+
+#[test]
+fn threat_9_the_week_ahead_is_good_to_its_last_second() {
     let now = Server::new().now.unix;
     for signing in [Signing::old, Signing::modern] {
         for expiry in [now + 1, now + 600, now + 7 * 24 * 3600] {

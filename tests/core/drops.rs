@@ -34,7 +34,7 @@ fn neither_stun_nor_channel_data() {
 }
 
 #[test]
-fn responses_and_indications() {
+fn threat_4_responses_and_indications_are_met_with_silence() {
     for class in [CLASS_SUCCESS_RESPONSE, CLASS_ERROR_RESPONSE] {
         for method in [METHOD_BINDING, METHOD_ALLOCATE, METHOD_REFRESH, METHOD_DATA] {
             is_dropped(&message(&Request::bare(method).class(class)), Reason::Unexpected);
@@ -56,7 +56,7 @@ fn requests_of_methods_that_are_not_spoken() {
 }
 
 #[test]
-fn our_own_answers_sent_back_to_us() {
+fn threat_4_our_own_answers_sent_back_to_us_are_met_with_silence() {
     let mut server = Server::new();
     let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
     for request in [Request::binding(), Request::allocate(), Request::binding().fingerprint()] {
@@ -67,7 +67,7 @@ fn our_own_answers_sent_back_to_us() {
 
 /// Threat 4: no answer reaches port 0, and forged datagrams come from there.
 #[test]
-fn source_port_zero() {
+fn threat_4_source_port_zero_is_met_with_silence() {
     let mut server = Server::new();
     let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
     client.five_tuple = FiveTuple { client: at("203.0.113.9:0"), ..client.five_tuple };
@@ -79,7 +79,7 @@ fn source_port_zero() {
 
 /// Threat 1: every way to cut a message short, and lengths that lie.
 #[test]
-fn truncated_and_over_long_stun() {
+fn threat_1_truncated_and_over_long_stun_is_dropped() {
     let mut server = Server::new();
     let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
     client.learn_nonce(&mut server);

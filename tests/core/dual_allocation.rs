@@ -272,7 +272,7 @@ fn the_quota_counts_one_allocation_and_two_ports() {
 
 /// Threat 16: an address pays for both ports until they have rested, one by one.
 #[test]
-fn both_ports_rest_and_are_paid_for() {
+fn threat_16_both_ports_rest_and_are_paid_for() {
     let mut server = Server::with(1, |settings| {
         settings.ports = 50_000..=50_000;
         settings.allocations_per_address = 2;
@@ -292,14 +292,16 @@ fn both_ports_rest_and_are_paid_for() {
 
 /// Threat 17.
 #[test]
-fn a_thousand_cycles_lose_no_port() {
+fn threat_17_a_thousand_dual_cycles_lose_no_port() {
     let mut server = server([]);
     for cycle in 0..1000_u32 {
         let mut client = client(&server);
         if cycle % 3 == 0 {
             server.binds.extend([Bind::Works, Bind::Fails([Exhausted, PortInUse][(cycle % 2) as usize])]);
         }
-        client.granted(&mut server, &Request::allocate_dual());
+        // EVEN-PORT goes with it as long as it reserves nothing (section 7.2).
+        let even = Request::allocate_dual().with(ATTR_EVEN_PORT, &[0]);
+        client.granted(&mut server, &if cycle % 5 == 0 { even } else { Request::allocate_dual() });
         if cycle % 2 == 0 {
             let family = u8::try_from(1 + cycle / 2 % 2).unwrap();
             let one = Request::refresh(0).with(ATTR_REQUESTED_ADDRESS_FAMILY, &[family, 0, 0, 0]);

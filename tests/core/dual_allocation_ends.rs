@@ -173,7 +173,7 @@ fn a_half_that_is_not_refreshed_expires_alone() {
 
 /// Threats 15 and 10: two halves buy neither more permissions and channels nor more bandwidth.
 #[test]
-fn the_limits_are_those_of_one_allocation() {
+fn threat_15_the_limits_are_those_of_one_allocation() {
     let mut dual = Dual::new();
     for n in 1..=31 {
         let (v4, v6) = (at(&format!("9.9.9.{n}:1")), at(&format!("[2a00::1:{n:x}]:1")));

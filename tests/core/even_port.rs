@@ -72,7 +72,7 @@ fn a_token_is_good_once_and_for_thirty_seconds() {
 
 /// Threat 17: a thousand cycles on eight ports, then eight still allocate.
 #[test]
-fn no_cycle_loses_a_port() {
+fn threat_17_a_thousand_cycles_lose_no_port() {
     let mut server = Server::with(2, |settings| settings.ports = 50_000..=50_007);
     for cycle in 0..1000_usize {
         let mut first = Client::on(0, &server, "203.0.113.9:5000", "alice");

@@ -17,7 +17,7 @@ fn refreshed_until(server: &mut Server, age: u64) -> Client {
 }
 
 #[test]
-fn a_living_allocation_goes_on_and_a_new_one_is_refused() {
+fn threat_9_a_living_allocation_goes_on_and_a_new_one_is_refused() {
     let mut server = Server::new();
     // The credential is good for an hour.
     let mut client = refreshed_until(&mut server, 4000);
@@ -31,7 +31,7 @@ fn a_living_allocation_goes_on_and_a_new_one_is_refused() {
 }
 
 #[test]
-fn no_refresh_reaches_beyond_the_greatest_age() {
+fn threat_9_no_refresh_reaches_beyond_the_greatest_age() {
     let mut server = Server::new();
     let age = MAX_ALLOCATION_AGE.as_secs();
     let mut client = refreshed_until(&mut server, age - 100);

@@ -6,7 +6,7 @@ use super::support::{Client, Request, Server};
 
 /// The memory of a million of them is counted in `tests/no_heap.rs`.
 #[test]
-fn strangers_leave_nothing_behind() {
+fn threat_6_strangers_leave_nothing_behind() {
     let mut server = Server::new();
     for port in 1..2000 {
         let mut client = Client::new(&server, &format!("203.0.113.9:{port}"), "alice");
@@ -18,7 +18,7 @@ fn strangers_leave_nothing_behind() {
 }
 
 #[test]
-fn wrong_credentials_leave_nothing_behind() {
+fn threat_6_wrong_credentials_leave_nothing_behind() {
     let mut server = Server::new();
     for port in 1..2000 {
         let mut client = Client::new(&server, &format!("203.0.113.9:{port}"), "alice");

@@ -11,7 +11,7 @@ fn server_and_client() -> (Server, Client) {
 }
 
 #[test]
-fn a_nonce_is_good_for_600_seconds() {
+fn threat_7_a_nonce_is_good_for_600_seconds() {
     for (age, code) in [(0, 0), (599, 0), (600, 0), (601, 438), (100_000, 438)] {
         let (mut server, mut client) = server_and_client();
         server.advance(seconds(age));
@@ -32,7 +32,7 @@ fn a_stale_nonce_comes_with_a_fresh_one() {
 }
 
 #[test]
-fn a_nonce_of_another_port_or_address_is_stale() {
+fn threat_7_a_nonce_of_another_port_or_address_is_stale() {
     for other in ["203.0.113.9:5001", "203.0.113.10:5000", "[2001:db8::9]:5000"] {
         let (mut server, client) = server_and_client();
         let mut thief = Client { nonce: client.nonce.clone(), ..client.at(other) };
@@ -43,7 +43,7 @@ fn a_nonce_of_another_port_or_address_is_stale() {
 
 /// A nonce that says it was issued later than now.
 #[test]
-fn a_nonce_from_the_future_is_stale() {
+fn threat_7_a_nonce_from_the_future_is_stale() {
     let (mut server, _) = server_and_client();
     let here = server.now;
     server.now = Now { unix: here.unix + 1, ..here };
@@ -54,7 +54,7 @@ fn a_nonce_from_the_future_is_stale() {
 }
 
 #[test]
-fn a_forged_nonce_is_stale() {
+fn threat_7_a_forged_nonce_is_stale() {
     let (mut server, client) = server_and_client();
     for at in 0..client.nonce.len() {
         let mut forged = client.clone();

@@ -18,7 +18,7 @@ fn only_permitted_addresses_get_through() {
 
 /// Threat 4: source port 0 is nobody's.
 #[test]
-fn port_zero_is_dropped() {
+fn threat_4_a_peer_of_port_zero_is_dropped() {
     let (mut server, _) = permitted();
     let relayed = server.sockets()[0];
     assert_eq!(server.peer_datagram(relayed, at("8.8.8.8:0"), b"x"), Seen::Dropped(Reason::PeerDenied));

@@ -72,7 +72,7 @@ fn is_closed(server: &mut Server, client: &mut Client, ip: &str) {
 }
 
 #[test]
-fn what_is_denied_by_default_is_closed_to_every_method() {
+fn threat_12_what_is_denied_by_default_is_closed_to_every_method() {
     let mut server = Server::new();
     let mut client = allocated(&mut server, false);
     for ip in DENIED_V4 {
@@ -87,7 +87,7 @@ fn what_is_denied_by_default_is_closed_to_every_method() {
 
 /// An IPv4 address in IPv6 clothes is no way from an IPv4 allocation either: the family does not match.
 #[test]
-fn embedded_forms_are_refused_on_ipv4_allocations_too() {
+fn threat_12_embedded_forms_are_refused_on_ipv4_allocations_too() {
     let mut server = Server::new();
     let mut client = allocated(&mut server, false);
     for ip in ["::ffff:8.8.8.8", "::8.8.8.8", "64:ff9b::8.8.8.8"] {
@@ -111,7 +111,7 @@ fn a_configured_denial_is_closed_and_an_opening_is_open() {
 /// Threat 13: a permission for the relay's own address is given for the sake of live relay ports, and reaches nothing
 /// else.
 #[test]
-fn own_listeners_and_dead_relay_ports_are_closed() {
+fn threat_13_own_listeners_and_dead_relay_ports_are_closed() {
     let mut server = Server::new();
     let mut client = allocated(&mut server, false);
     let relayed = server.sockets()[0];
@@ -127,7 +127,7 @@ fn own_listeners_and_dead_relay_ports_are_closed() {
 
 /// Even where the configuration opens the loopback, as the embedded one does, listeners stay closed.
 #[test]
-fn own_listeners_are_closed_within_an_opening() {
+fn threat_13_own_listeners_are_closed_within_an_opening() {
     let mut server = Server::with(1, |settings| {
         settings.gate.allow = vec!["127.0.0.0/8".parse().unwrap(), "45.0.0.1/32".parse().unwrap()];
     });
@@ -144,8 +144,22 @@ fn own_listeners_are_closed_within_an_opening() {
 
 /// The server's other addresses are closed altogether.
 #[test]
-fn own_addresses_that_are_no_relays_get_no_permission() {
+fn threat_13_own_addresses_that_are_no_relays_get_no_permission() {
     let mut server = Server::with(1, |settings| settings.gate.own.push("45.0.0.2".parse().unwrap()));
     let mut client = allocated(&mut server, false);
     is_closed(&mut server, &mut client, "45.0.0.2");
+}
+
+/// An address that an interface gets while the server runs is closed from then on, and one that it loses is not.
+#[test]
+fn threat_13_addresses_that_interfaces_get_later_are_own_too() {
+    let mut server = Server::new();
+    let mut client = allocated(&mut server, false);
+    client.granted(&mut server, &Request::channel_bind(0x4000, at("45.0.0.2:9000")));
+    server.shared.interfaces(&["45.0.0.3".parse().unwrap(), "45.0.0.2".parse().unwrap()]);
+    is_closed(&mut server, &mut client, "45.0.0.3");
+    server.shared.interfaces(&["45.0.0.2".parse().unwrap()]);
+    client.granted(&mut server, &Request::channel_bind(0x4001, at("45.0.0.3:9000")));
+    // Those of the configuration stay.
+    assert_eq!(client.refused(&mut server, &Request::channel_bind(0x4002, at("45.0.0.1:9000"))), 403);
 }

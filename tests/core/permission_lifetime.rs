@@ -25,7 +25,7 @@ fn with_permission() -> (Server, Client) {
 }
 
 #[test]
-fn it_is_there_at_299_seconds_and_gone_at_300() {
+fn threat_18_it_is_there_at_299_seconds_and_gone_at_300() {
     for (age, expected) in [(0, true), (299, true), (300, false), (301, false)] {
         let (mut server, mut client) = with_permission();
         server.advance(seconds(age));
@@ -52,7 +52,7 @@ fn create_permission_and_channel_bind_refresh_it() {
 
 /// Section 9: nothing else does, neither datagrams of either side nor Refresh.
 #[test]
-fn traffic_and_refresh_do_not_refresh_it() {
+fn threat_18_traffic_and_refresh_do_not_refresh_it() {
     let (mut server, mut client) = with_permission();
     for _ in 0..299 {
         server.advance(seconds(1));

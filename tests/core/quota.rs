@@ -26,7 +26,7 @@ fn a_name_has_its_limit_on_all_shards_together() {
 
 /// Threat 10: a fresh expiry makes another username and the same name.
 #[test]
-fn another_expiry_buys_nothing() {
+fn threat_10_another_expiry_buys_nothing() {
     let mut server = server();
     let mut codes = Vec::new();
     for port in 1..=50 {
@@ -39,7 +39,7 @@ fn another_expiry_buys_nothing() {
 
 /// Threats 10 and 16: nor do fresh names, and one client cannot put every port to rest by allocating and deleting.
 #[test]
-fn an_address_has_its_limit_and_pays_for_resting_ports() {
+fn threat_10_an_address_has_its_limit_and_pays_for_resting_ports() {
     let mut server = Server::with(2, |settings| settings.allocations_per_address = 4);
     let mut granted = 0;
     for port in 1..=50 {

@@ -81,7 +81,7 @@ fn a_lifetime_of_a_wrong_size_is_400() {
 
 /// Threat 16: the port of an allocation that has ended is nobody's for two minutes.
 #[test]
-fn a_port_rests_for_two_minutes() {
+fn threat_16_a_port_rests_for_two_minutes() {
     let mut server = Server::with(1, |settings| settings.ports = 50_000..=50_000);
     let (mut client, relayed) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     client.granted(&mut server, &Request::refresh(0));

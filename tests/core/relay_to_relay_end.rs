@@ -58,7 +58,7 @@ fn after_it_expired_with_a_timer_or_without() {
 
 /// The port's next owner hears the old sender only if it permits it.
 #[test]
-fn the_next_owner_of_the_port_is_not_reached_unasked() {
+fn threat_16_the_next_owner_of_the_port_is_not_reached_unasked() {
     let (mut server, sender, mut receiver) = flow();
     let relayed = server.sockets();
     receiver.granted(&mut server, &Request::refresh(0));

@@ -19,7 +19,7 @@ fn the_payload_reaches_the_peer_from_the_relay_socket() {
 
 /// The whole Data indication, spelt out but for its transaction; stale bytes do not show in its padding (threat 3).
 #[test]
-fn what_a_peer_sends_comes_as_a_data_indication() {
+fn threat_3_what_a_peer_sends_comes_as_a_data_indication_with_zero_padding() {
     let (mut server, client) = permitted();
     let relayed = server.sockets()[0];
     let mut transactions = Vec::new();
@@ -63,7 +63,7 @@ fn it_works_over_ipv6() {
 
 /// Threat 2: the address that is checked is the address that is used.
 #[test]
-fn of_two_peers_the_first_counts() {
+fn threat_2_of_two_peers_the_first_is_checked_and_used() {
     let (mut server, mut client) = permitted();
     let two = |first: &str, second: &str| {
         Request::bare(METHOD_SEND)

@@ -24,7 +24,7 @@ fn answered(server: &mut Server, ip: &str, n: u16, request: &Request) -> usize {
 }
 
 #[test]
-fn binding_and_allocate_share_one_budget_on_all_shards() {
+fn threat_5_binding_and_allocate_share_one_budget_on_all_shards() {
     let mut server = server();
     assert_eq!(answered(&mut server, "203.0.113.9", 6, &Request::binding()), 6);
     assert_eq!(answered(&mut server, "203.0.113.9", 100, &Request::allocate()), 4);
@@ -42,7 +42,7 @@ fn binding_and_allocate_share_one_budget_on_all_shards() {
 }
 
 #[test]
-fn an_ipv6_network_of_64_bits_is_one_stranger() {
+fn threat_5_an_ipv6_network_of_64_bits_is_one_stranger() {
     let mut server = server();
     assert_eq!(answered(&mut server, "[2001:db8::1]", 100, &Request::allocate()), 10);
     assert_eq!(answered(&mut server, "[2001:db8::2]", 100, &Request::binding()), 0);
@@ -50,7 +50,7 @@ fn an_ipv6_network_of_64_bits_is_one_stranger() {
 }
 
 #[test]
-fn a_valid_nonce_and_integrity_are_never_held_back() {
+fn threat_5_a_valid_nonce_and_integrity_are_never_held_back() {
     let mut server = server();
     let mut known = Client::new(&server, "203.0.113.9:5000", "alice");
     known.learn_nonce(&mut server);
@@ -65,7 +65,7 @@ fn a_valid_nonce_and_integrity_are_never_held_back() {
 }
 
 #[test]
-fn a_wrong_password_is_held_back() {
+fn threat_5_a_wrong_password_is_held_back() {
     let mut server = server();
     let mut wrong = Client::new(&server, "203.0.113.9:5000", "alice");
     wrong.learn_nonce(&mut server);

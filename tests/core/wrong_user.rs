@@ -3,13 +3,12 @@
 use super::support::{Client, Request, Server, at, seconds};
 
 #[test]
-fn every_method_is_441_and_has_no_effect() {
+fn threat_11_every_method_but_allocate_is_441_and_has_no_effect() {
     let mut server = Server::new();
     let (mut owner, relayed) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     let mut thief = Client::new(&server, "203.0.113.9:5000", "mallory");
     let peer = at("8.8.8.8:53");
     for request in [
-        Request::allocate(),
         Request::refresh(0),
         Request::refresh(3600),
         Request::permission(peer),
@@ -23,9 +22,23 @@ fn every_method_is_441_and_has_no_effect() {
     owner.granted(&mut server, &Request::refresh(600));
 }
 
+/// RFC 8656 section 7.2, step 2: the 5-tuple is in use, whoever asks; another port helps, other credentials do not. What the
+/// owner's answer was is not repeated, though the request be the very one.
+#[test]
+fn another_users_allocate_is_437() {
+    let mut server = Server::new();
+    let mut owner = Client::new(&server, "203.0.113.9:5000", "alice");
+    let request = Request::allocate();
+    owner.granted(&mut server, &request);
+    let mut stranger = Client::new(&server, "203.0.113.9:5000", "mallory");
+    assert_eq!(stranger.refused(&mut server, &request), 437);
+    assert_eq!(stranger.refused(&mut server, &Request::allocate()), 437);
+    assert_eq!(server.allocations(), 1);
+}
+
 /// The whole username counts, not the name in it: the key is another one.
 #[test]
-fn the_same_name_with_another_expiry_is_441() {
+fn threat_11_the_same_name_with_another_expiry_is_441() {
     let mut server = Server::new();
     let (owner, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     server.advance(seconds(1));
@@ -36,7 +49,7 @@ fn the_same_name_with_another_expiry_is_441() {
 
 /// A thief without a valid credential of its own learns nothing of whose allocation it is.
 #[test]
-fn a_wrong_password_is_401_with_the_owners_name_or_without() {
+fn threat_11_a_wrong_password_is_401_with_the_owners_name_or_without() {
     let mut server = Server::new();
     let (owner, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     for username in [owner.username.clone(), Client::new(&server, "203.0.113.9:5000", "mallory").username] {

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::support::{Client, Server, Settings, get, within};
 
 #[tokio::test]
-async fn a_slow_head_is_cut_off() {
+async fn threat_19_a_slow_head_is_cut_off() {
     let server =
         Server::with(Settings { head_within: Duration::from_millis(200), ..Settings::default() }).await;
     let mut slow = TcpStream::connect(server.http).await.unwrap();
@@ -24,7 +24,7 @@ async fn a_slow_head_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_large_head_is_refused() {
+async fn threat_19_a_large_head_is_refused() {
     let server = Server::start().await;
     let fits = "x".repeat(7 * 1024);
     assert_eq!(get(server.http, "/ice", &[("X-Padding", &fits)]).await.status, 200);

@@ -60,6 +60,13 @@ impl Client {
 
     /// Asks with a credential, which must be granted.
     pub(crate) fn granted(&mut self, request: &Request) -> Response {
+        let response = self.asked(request);
+        assert_eq!(response.code(), 0);
+        response
+    }
+
+    /// Asks with a credential.
+    pub(crate) fn asked(&mut self, request: &Request) -> Response {
         if self.nonce.is_empty() {
             self.nonce = self.ask(&request.encode([0; 12], None), [0; 12]).nonce();
         }
@@ -72,9 +79,7 @@ impl Client {
             .with(ATTR_NONCE, &self.nonce);
         let (username, password) = (self.username.clone(), self.password.clone());
         let key = MessageIntegrity::new_long_term_integrity(username, REALM.into(), password);
-        let response = self.ask(&signed.encode(transaction, Some(&key)), transaction);
-        assert_eq!(response.code(), 0);
-        response
+        self.ask(&signed.encode(transaction, Some(&key)), transaction)
     }
 
     fn ask(&self, request: &[u8], transaction: [u8; 12]) -> Response {

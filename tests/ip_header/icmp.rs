@@ -7,7 +7,7 @@ use stun::message::{CLASS_INDICATION, METHOD_DATA, MessageType};
 
 use crate::client::{Client, LOOPBACK, receive, socket};
 use crate::support::Server;
-use crate::turn::{Request, Response};
+use crate::turn::{Request, Response, at};
 
 const ATTR_ICMP: AttrType = AttrType(0x8004);
 
@@ -61,24 +61,24 @@ fn one_peers_error_loses_no_datagram_of_anothers_and_ends_no_allocation() {
     assert_eq!(server.metric("byway_allocations"), 2);
 }
 
-/// What this machine's own network refuses to send is that datagram's loss alone.
+/// What this machine's own network refuses to send is that datagram's loss alone. `tests/nat/send_errors.rs` has it refuse
+/// in other ways.
 #[test]
 fn an_address_that_cannot_be_sent_to_ends_no_allocation() {
-    let server = Server::start_with(
-        &crate::support::CONFIG.replace(r#"["127.0.0.1/32", "::1/128"]"#, r#"["0.0.0.0/0"]"#),
-        |_| {},
-    );
-    let peer = socket(LOOPBACK[0]);
-    let address = peer.local_addr().unwrap();
-    let (mut client, _) = Client::of(&server, server.bound.udp_v4()).permitting(address);
-    // From a loopback address nothing leaves the machine: EINVAL or ENETUNREACH, by its routes.
-    let far: SocketAddr = "192.0.2.1:9".parse().unwrap();
-    client.granted(&Request::permission(far));
-    for n in 0..50_u8 {
-        client.indicate(&Request::send(far, b"out"));
-        client.indicate(&Request::send(address, &[n]));
-        assert_eq!(receive(&peer).0, [n]);
+    let config = crate::support::CONFIG.replace(r#"["127.0.0.1/32", "::1/128"]"#, r#"["0.0.0.0/0"]"#);
+    let server = Server::start_with(&config, |_| {});
+    // From a loopback address nothing leaves the machine: EINVAL or ENETUNREACH, by its routes. A broadcast is EACCES.
+    for refused in ["192.0.2.1:9", "127.255.255.255:9"] {
+        let (peer, refused) = (socket(LOOPBACK[0]), at(refused));
+        let address = peer.local_addr().unwrap();
+        let (mut client, _) = Client::of(&server, server.bound.udp_v4()).permitting(address);
+        client.granted(&Request::permission(refused));
+        for n in 0..50_u8 {
+            client.indicate(&Request::send(refused, b"out"));
+            client.indicate(&Request::send(address, &[n]));
+            assert_eq!(receive(&peer).0, [n]);
+        }
     }
-    assert_eq!(server.metric(r#"byway_dropped_packets_total{reason="send_failed"}"#), 50);
-    assert_eq!(server.metric("byway_allocations"), 1);
+    assert_eq!(server.metric(r#"byway_dropped_packets_total{reason="send_failed"}"#), 100);
+    assert_eq!(server.metric("byway_allocations"), 2);
 }

@@ -2,11 +2,18 @@
 //!
 //! Namespaces need root, so that `cargo test` names these tests and leaves them out. `tests/run nat` runs them, and installs
 //! what they need: coturn's clients, iproute2, nftables.
-#![allow(clippy::panic, reason = "a panic is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../ip_header/client.rs"]
+#[allow(dead_code, reason = "shared with the tests of IP headers, which use more of it")]
+mod client;
 mod discovery;
 mod namespace;
 mod own_address;
+mod send_errors;
+#[path = "../core/support/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "shared with the scenarios, which use more of it")]
+mod turn;

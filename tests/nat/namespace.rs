@@ -1,6 +1,9 @@
 //! A machine of its own as far as the network goes.
 
+use std::fs::File;
 use std::process::Command;
+
+use nix::sched::{CloneFlags, setns};
 
 /// A network namespace with its loopback up; gone when dropped.
 pub(crate) struct Namespace {
@@ -22,6 +25,17 @@ impl Namespace {
     /// `ip` with these arguments, in it.
     pub(crate) fn ip(&self, arguments: &str) {
         run(Command::new("ip").args(["-n", &self.name]).args(arguments.split(' ')));
+    }
+
+    /// Does `work` on a thread that lives in it, sockets and processes that it starts included.
+    pub(crate) fn within(&self, work: impl FnOnce() + Send) {
+        let entrance = File::open(format!("/run/netns/{}", self.name)).expect("`ip` keeps them there");
+        let enter_and_work = || {
+            setns(entrance, CloneFlags::CLONE_NEWNET).expect("root may enter it");
+            work();
+        };
+        let ended = std::thread::scope(|scope| scope.spawn(enter_and_work).join());
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     }
 
     /// A command to be run in it.

@@ -20,7 +20,7 @@ fn an_allocation_ends_with_its_connection() {
 }
 
 #[test]
-fn a_garbage_stream_is_closed_at_its_first_impossible_byte() {
+fn threat_1_a_garbage_stream_is_closed_at_its_first_impossible_byte() {
     let server = Server::start();
     let garbage: [&[u8]; 6] = [
         b"GET / HTTP/1.1\r\n",
@@ -62,7 +62,7 @@ fn garbage_behind_an_allocation_ends_it() {
 
 /// A message that is framed well and filled badly costs itself alone: the stream is still in step.
 #[test]
-fn a_malformed_message_is_dropped_and_the_connection_goes_on() {
+fn threat_1_a_malformed_message_is_dropped_and_the_connection_goes_on() {
     let server = Server::start();
     let mut client = Client::connect(&server);
     // An attribute that claims more than there is.

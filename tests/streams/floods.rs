@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use ::stun::message::METHOD_ALLOCATE;
+
 use crate::client::{Client, channel_data};
 use crate::support::{CONFIG, Server, http, stun};
 use crate::turn::Request;
@@ -56,6 +58,22 @@ fn threat_19_the_oldest_strangers_make_room_when_there_are_too_many() {
 }
 
 const SHED: &str = r#"byway_turn_streams_closed_total{reason="shed"}"#;
+
+/// Fairness: a connection's turn ends after some messages, however many have come at once, and its answers leave before
+/// the next. In one turn, these would be more than its outbox holds.
+#[test]
+fn a_client_that_asks_much_at_once_waits_for_its_turns_and_has_every_answer() {
+    let config = CONFIG.replace("byway.test", &"r".repeat(127));
+    let server = Server::start_with(&config, |_| {});
+    let mut client = Client::connect(&server);
+    let transactions = (0..500_u16).map(|n| [n.to_be_bytes(); 6].as_flattened().try_into().unwrap());
+    // The answer to 20 bytes is a challenge of 200.
+    let ask = |transaction| Request::bare(METHOD_ALLOCATE).encode(transaction, None);
+    client.send(&transactions.clone().flat_map(ask).collect::<Vec<u8>>());
+    for transaction in transactions {
+        client.answer(transaction);
+    }
+}
 
 /// Waits for the end of a connection.
 fn closed(socket: &mut TcpStream) {

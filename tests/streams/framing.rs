@@ -72,7 +72,7 @@ fn threat_3_padding_is_zero() {
 }
 
 #[test]
-fn the_longest_messages_there_are() {
+fn threat_1_the_longest_messages_there_are_wrap_no_length() {
     let server = Server::start();
     let (mut client, _, relayed) = Client::with_peer(&server);
     let (mut other, of_other) = Client::allocated(&server);

@@ -9,9 +9,10 @@ pub(crate) mod http;
 pub(crate) mod stun;
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -319,6 +320,20 @@ fn clean(command: &mut Command) {
         .env_remove("NOTIFY_SOCKET")
         .env_remove("RUST_LOG")
         .env("NO_COLOR", "1");
+}
+
+/// A port that is free at 127.0.0.1 and 127.0.0.2, and the next higher one, too. From below what the kernel hands out, and never
+/// the same again, so that no other test has it a moment later.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 6000).expect("it is below 6000");
+    loop {
+        let port = 20_000 + (start + NEXT.fetch_add(1, Relaxed)) % 6000 * 2;
+        let all = ["127.0.0.1", "127.0.0.2"].map(|ip| [(ip, port), (ip, port + 1)]);
+        if all.as_flattened().iter().all(|address| UdpSocket::bind(address).is_ok()) {
+            return port;
+        }
+    }
 }
 
 /// base64(HMAC-SHA1(secret, username)), computed without the code under test.

@@ -68,12 +68,12 @@ fn threat_28_without_alpn_the_first_byte_decides() {
 #[test]
 fn threat_28_a_foreign_alpn_is_refused_by_its_alert() {
     let (server, pair, _folder) = server();
-    for foreign in ["imap", "acme-tls/1", "h2c", "http/1.0"] {
+    for foreign in ["imap", "acme-tls/1", "h2c", "http/1.0", "stun.nat-discovery"] {
         let refused = connect(&trusting(&pair, &[foreign]), server.bound.tls()).unwrap_err();
         let alert = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
         assert_eq!(refused.get_ref().and_then(|error| error.downcast_ref()), Some(&alert), "{foreign}");
     }
-    server.until(r#"byway_tls_connections_total{outcome="no_protocol"}"#, 4);
+    server.until(r#"byway_tls_connections_total{outcome="no_protocol"}"#, 5);
 }
 
 #[test]

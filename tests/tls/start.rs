@@ -8,6 +8,8 @@ fn a_certificate_that_cannot_be_served_is_exit_2() {
     let (pair, other) = (Pair::new(), Pair::new());
     let chain_end = format!("{}{}", pair.cert, &other.cert[..other.cert.len() - 40]);
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let encrypted_of_old = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n\
+                            -----END EC PRIVATE KEY-----\n";
     let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     for (file, content, reason) in [
         ("cert.pem", "", "no certificate in this file"),
@@ -19,6 +21,7 @@ fn a_certificate_that_cannot_be_served_is_exit_2() {
         ("key.pem", &other.key, "the key does not match the certificate"),
         ("key.pem", &pair.cert, "no private key in this file"),
         ("key.pem", encrypted, "the key is encrypted"),
+        ("key.pem", encrypted_of_old, "the key is encrypted"),
     ] {
         let folder = Folder::with(&pair);
         folder.write(file, content);
@@ -36,6 +39,22 @@ fn check_names_whom_the_certificate_is_for() {
     let output = Configuration::new(&folder.config()).run(&["check"]);
     assert!(output.status.success());
     assert!(String::from_utf8_lossy(&output.stdout).contains("certificate for localhost\n"));
+}
+
+#[test]
+fn check_says_what_nobody_would_see_of_a_certificate() {
+    let folder = Folder::with(&Pair::expired());
+    let hints = |config: &str| {
+        let output = Configuration::new(config).run(&["check"]);
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).expect("the report is text")
+    };
+    let config = folder.config();
+    assert!(hints(&config).contains("hint: the certificate is expired"));
+    assert!(!hints(&config).contains("no `tls` listener"));
+    let off: String =
+        config.lines().filter(|line| !line.starts_with("tls = ")).map(|line| format!("{line}\n")).collect();
+    assert!(hints(&off).contains("hint: a certificate and no `tls` listener"));
 }
 
 #[test]

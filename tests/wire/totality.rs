@@ -153,7 +153,7 @@ fn no_part_of_a_message_is_one() {
 }
 
 #[test]
-fn a_datagram_of_any_size_is_received() {
+fn threat_1_a_datagram_of_any_size_is_received() {
     // The longest message there can be, and a datagram that a 16-bit length cannot state.
     let longest = message(1, &[attribute(0x8000, &[0; 65_528])]);
     assert_eq!(longest.len(), HEADER + 65_532);

@@ -24,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Longer than any answer of `/ice`.
 const LONGEST: usize = 64 << 10;
 /// What to do where the server hands out no login.
-const OTHERWISE: &str = "start the server (byway serve), or give --username and --password";
+const OTHERWISE: &str = "give --username and --password, as byway credential --user NAME prints them on the server; \
+                         if this machine is the server, start it (byway serve)";
 /// Long enough for a probe.
 const TTL: Duration = Duration::from_secs(60);
 
@@ -47,7 +48,12 @@ pub(super) async fn of_this_server(config: &Config, trust: &Trust) -> Result<Log
         let asked = async { ask(&url, road?).await };
         match timeout(PATIENCE, asked).await {
             Ok(Ok(login)) => return Ok(login),
-            Ok(Err(trouble)) => failures.push((format!("{url}: {trouble}"), trouble.remedy())),
+            Ok(Err(trouble)) => {
+                // On a machine that is no server, the remedy for a silent one would mislead.
+                let is_none = matches!(trouble, Trouble::NothingListens { .. });
+                let remedy = if is_none { OTHERWISE } else { trouble.remedy() };
+                failures.push((format!("{url}: {trouble}"), remedy));
+            }
             Err(_) => failures.push((format!("{url}: no answer"), OTHERWISE)),
         }
     }

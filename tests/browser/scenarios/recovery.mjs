@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { test } from "node:test";
 
 import { statistics, videoFlows } from "../connections.mjs";
-import { eventually, open, room } from "../lab.mjs";
-import { joined, lineReads, peers, says } from "../page.mjs";
+import { eventually, room } from "../lab.mjs";
+import { call, lineReads, peers, says } from "../page.mjs";
 import { startServer } from "../server.mjs";
 
 /** A browser calls a path lost after some 5 s, and failed after some 15; the signaling waits 40 for an answer. */
@@ -70,18 +70,8 @@ test("a relay that does not answer is named, with what can be done", async (scen
 });
 
 /** Two people on a server of the scenario's own. */
-async function callOn(scenario, server, { relay = false } = {}) {
-  const query = new URLSearchParams({ room: room(scenario), ...(relay && { relay: "1" }) });
-  const pages = [];
-  for (let count = 0; count < 2; count += 1) {
-    const page = await open(scenario, `${server.origin}/?${query}`, { tolerated: UNREACHABLE });
-    await page.click("#join");
-    await joined(page);
-    pages.push(page);
-  }
-  await Promise.all(pages.map((page) => peers(page, 1)));
-  return pages;
-}
+const callOn = (scenario, server, options) =>
+  call(scenario, room(scenario), { origin: server.origin, tolerated: UNREACHABLE, ...options });
 
 /** Another one after each ICE restart. */
 const usernameFragment = (page) =>

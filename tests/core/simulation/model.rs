@@ -225,9 +225,10 @@ impl Model {
         candidates: usize,
     ) -> Option<SocketAddr> {
         if let Port::Even { reserve: true } = port {
-            self.reservations.insert(next_port(tried[0]), now + seconds(30));
+            // The neighbour of the one that could not be bound waits its time, too.
+            self.reservations.extend(tried.iter().map(|tried| (next_port(*tried), now + seconds(30))));
         }
-        let substitute = matches!(port, Port::Any) && candidates > 1;
+        let substitute = !matches!(port, Port::Reserved(..)) && candidates > 1;
         if fails {
             self.busy.insert(tried[0], now + REST);
         }

@@ -47,6 +47,8 @@ pub(crate) enum Bind {
 /// One or more shards with what they hold in common. It plays the driver, and holds the core to its side of the bargain:
 /// every effect is checked against those before it.
 pub(crate) struct Server {
+    /// What its shards have in common.
+    pub(crate) shared: Arc<Shared>,
     pub(crate) now: Now,
     shards: Vec<Relay>,
     /// Relay sockets, each at its last address.
@@ -98,6 +100,7 @@ impl Server {
         change(&mut settings);
         let shared = Shared::new(settings, &[1; 32]);
         Self {
+            shared: Arc::clone(&shared),
             now: Now { mono: seconds(1000), unix: 1_763_640_000 },
             shards: (0..shards).map(|n| Relay::new(Arc::clone(&shared), &[n; 32])).collect(),
             sockets: BTreeMap::new(),

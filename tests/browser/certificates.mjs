@@ -1,0 +1,76 @@
+/**
+ * A certificate authority that the browsers are told to trust, as an administrator tells them: so names and issuers are
+ * verified as everywhere, for pages and for TURN, and no flag waves anything through.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export class Authority {
+  #folder = mkdtempSync(join(tmpdir(), "byway-authority-"));
+
+  constructor() {
+    this.#openssl("req", "-x509", ...NEW_KEY, "-subj", "/CN=Authority of Byway's tests", "-keyout", "ca-key.pem", "-out", "ca.pem");
+  }
+
+  /**
+   * A certificate for one name: the paths of its two files.
+   *
+   * @param {string} [name]
+   * @returns {{ cert: string, key: string }}
+   */
+  issue(name = "localhost") {
+    const [cert, key] = [`${name}-cert.pem`, `${name}-key.pem`];
+    this.#openssl("req", "-x509", ...NEW_KEY, "-subj", "/CN=Byway", "-CA", "ca.pem", "-CAkey", "ca-key.pem",
+      "-addext", `subjectAltName=DNS:${name}`, "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", cert);
+    return { cert: join(this.#folder, cert), key: join(this.#folder, key) };
+  }
+
+  /** A home directory whose user trusts this authority, as Chromium sees it. */
+  home() {
+    this.#trustIn(join(this.#folder, ".pki", "nssdb"));
+    return this.#folder;
+  }
+
+  /**
+   * A script that starts Firefox and first puts this authority into the profile that playwright has made, where no
+   * preference can put it.
+   *
+   * @param {string} firefox
+   */
+  introduceTo(firefox) {
+    const database = join(this.#folder, "firefox");
+    this.#trustIn(database);
+    const script = join(this.#folder, "firefox.sh");
+    writeFileSync(script, FIREFOX_SCRIPT.replace("DATABASE", database).replace("FIREFOX", firefox), { mode: 0o755 });
+    return script;
+  }
+
+  forget() {
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10 }); // browsers take a while to let go of it
+  }
+
+  /** @param {string} database Both browsers keep whom they trust in one of NSS. */
+  #trustIn(database) {
+    if (existsSync(database)) return;
+    mkdirSync(database, { recursive: true });
+    const certutil = (...parameters) => execFileSync("certutil", ["-d", `sql:${database}`, ...parameters], { stdio: "pipe" });
+    certutil("-N", "--empty-password");
+    certutil("-A", "-n", "byway", "-t", "C,,", "-i", join(this.#folder, "ca.pem"));
+  }
+
+  #openssl(...parameters) {
+    execFileSync("openssl", parameters, { cwd: this.#folder, stdio: "pipe" });
+  }
+}
+
+const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+
+const FIREFOX_SCRIPT = `#!/bin/sh
+for word; do
+  if [ "$before" = --profile ]; then cp "DATABASE"/* "$word"; fi
+  before=$word
+done
+exec "FIREFOX" "$@"
+`;
