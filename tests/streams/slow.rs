@@ -1,6 +1,6 @@
 //! Back-pressure: a client that does not read loses media, never the server its memory.
 
-use crate::client::{Client, channel_data};
+use crate::client::{Client, channel_data, received};
 use crate::support::{CONFIG, Server};
 use crate::turn::Request;
 
@@ -67,7 +67,7 @@ fn a_connection_with_hundreds_of_small_messages_does_not_hold_up_the_others() {
     const MANY: usize = 200;
 
     // Both have come before the server looks, the greedy one first.
-    server.signal("STOP");
+    server.pause();
     greedy.send(&channel_data(0x4000, b"more").repeat(MANY));
     modest.send(&channel_data(0x4000, b"one"));
     server.signal("CONT");

@@ -176,6 +176,21 @@ impl Server {
         assert!(kill.expect("`kill` starts").success(), "the process is there to be told");
     }
 
+    /// Stops the process in its tracks, until it is sent CONT. The signal alone says nothing of when.
+    pub(crate) fn pause(&self) {
+        self.signal("STOP");
+        let threads = format!("/proc/{}/task", self.child.id());
+        let is_stopped = |thread: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(thread.expect("it lives").path().join("stat"));
+            // The state stands behind the name, which is in parentheses.
+            stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
+        };
+        let clock = byway::clock::Clock::start();
+        while !std::fs::read_dir(&threads).expect("it lives").all(is_stopped) {
+            assert!(clock.now().mono < PATIENCE, "still running");
+        }
+    }
+
     /// From now on the process may have only so many file descriptors more.
     pub(crate) fn leave_descriptors(&self, more: usize) {
         let process = self.child.id();
