@@ -153,7 +153,9 @@ mod tests {
     fn threat_16_every_port_is_taken_once_and_in_random_order() {
         let mut pool = pool(50_000..=50_099);
         let mut ports = take_all(&mut pool, at(0));
-        assert!(!ports.is_sorted());
+        // Of a hundred in random order about two are next to each other: neither up nor down the range is one.
+        let neighbours = ports.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) == 1).count();
+        assert!(neighbours < 10, "{ports:?}");
         ports.sort_unstable();
         assert_eq!(ports, (50_000..=50_099).collect::<Vec<u16>>());
     }
