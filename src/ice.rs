@@ -5,8 +5,10 @@
 mod endpoints;
 mod host;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use serde::Serialize;
 
 use crate::clock::Now;
@@ -57,7 +59,7 @@ pub struct TurnCredential {
 }
 
 /// Makes [`IceConfiguration`]s.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct IceServers {
     urls: Urls,
     secrets: Secrets,
@@ -66,12 +68,12 @@ pub struct IceServers {
 }
 
 /// Where URLs come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Urls {
     /// `[ice] urls`, as written.
     Configured(Vec<String>),
     /// From the listeners, per request: a wildcard listener is called what the client called it.
-    Derived(Endpoints),
+    Derived(ArcSwap<Endpoints>),
 }
 
 impl IceServers {
@@ -84,10 +86,19 @@ impl IceServers {
         ttl: Duration,
         policy: TransportPolicy,
     ) -> Self {
-        let urls =
-            if configured.is_empty() { Urls::Derived(endpoints) } else { Urls::Configured(configured) };
+        let urls = match configured {
+            none if none.is_empty() => Urls::Derived(ArcSwap::from_pointee(endpoints)),
+            urls => Urls::Configured(urls),
+        };
         // The credential is clamped to the same bound: what is promised is what is issued.
         Self { urls, secrets, ttl: ttl.min(MAX_TTL), policy }
+    }
+
+    /// Takes in what names the certificate of the TLS listeners is good for by now.
+    pub fn certified_for(&self, names: Vec<String>) {
+        if let Urls::Derived(endpoints) = &self.urls {
+            endpoints.store(Arc::new(Endpoints { names, ..Endpoints::clone(&endpoints.load()) }));
+        }
     }
 
     /// How long a configuration is good for.
@@ -125,7 +136,7 @@ impl Urls {
     fn split(&self, host: Option<&Host>) -> (Vec<String>, Vec<String>) {
         match self {
             Self::Configured(urls) => urls.iter().cloned().partition(|url| url.starts_with("stun")),
-            Self::Derived(endpoints) => endpoints.urls(host),
+            Self::Derived(endpoints) => endpoints.load().urls(host),
         }
     }
 }

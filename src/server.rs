@@ -22,7 +22,7 @@ use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
 use crate::http::serve::{self, Pages, serve};
 use crate::http::{Site, admin_router, public_router};
-use crate::ice::{Endpoints, IceServers};
+use crate::ice::{Endpoints, IceServers, rfc3339};
 use crate::interfaces::{self, Interfaces};
 use crate::metrics::{
     ConnectionCounters, HttpCounters, Metrics, ShardCounters, SignalingCounters, TlsCounters,
@@ -32,7 +32,7 @@ use crate::relay::{self, Gate, Relay, RelayAddress, Shared};
 use crate::signaling::{self, Hub};
 use crate::tls::front::{self, Front};
 use crate::tls::renewal::Renewal;
-use crate::tls::{self, Identity, Name};
+use crate::tls::{self, Certificate, Identity, Name};
 
 use sockets::{Files, Sockets, list};
 
@@ -101,7 +101,10 @@ pub fn run(config: Config) -> Result<(), Error> {
         .map_err(system("start a runtime"))?;
     // Every relay socket is a file descriptor. What cannot be raised is met by 508 later.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    runtime.block_on(serve_all(config))
+    let outcome = runtime.block_on(serve_all(config));
+    // A file system that hangs under a look at the certificate keeps nobody from the end.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn serve_all(mut config: Config) -> Result<(), Error> {
@@ -157,9 +160,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         tcp: sockets.turn_addresses.tcp.clone(),
         tls: sockets.tls.addresses.clone(),
         public: config.relay.public_addresses.clone(),
-        names: renewal.as_ref().map_or_else(Vec::new, |renewal| {
-            renewal.identity().certificate().names().iter().map(Name::to_string).collect()
-        }),
+        names: renewal.as_ref().map_or_else(Vec::new, |renewal| names(&renewal.identity().certificate())),
     };
     let ice = Arc::new(IceServers::new(
         config.ice.urls.clone(),
@@ -194,7 +195,8 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     };
     let admin = Admin { metrics, health: Health::new(data_plane.down()) };
     let origins = Origins::new(config.signaling.allowed_origins.clone());
-    let site = Site { clock, ice, random, hub: hub.clone(), origins, counters: http_counters.clone() };
+    let site =
+        Site { clock, ice: ice.clone(), random, hub: hub.clone(), origins, counters: http_counters.clone() };
     let stopped = |mut stopping: watch::Receiver<bool>| async move {
         // An error is a sender that is gone, which is the same news.
         let _ = stopping.wait_for(|stop| *stop).await;
@@ -212,6 +214,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         let front = Front {
             config: tls::server_config(renewal.identity()),
             pages,
+            places: public_admissions,
             hand_over: {
                 let (streams, counters) = (data_plane.streams(), turn_connections);
                 move |stream| {
@@ -224,10 +227,17 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
             limits: front::Limits::within(public_places),
         };
         let shutdown = stopped(stopping.clone());
-        tokio::spawn(front::serve(sockets.tls.listeners, front, public_admissions, shutdown))
+        tokio::spawn(front::serve(sockets.tls.listeners, front, shutdown))
     });
     match renewal {
-        Some(renewal) => tokio::spawn(renewal.run(hangup, clock, tls_counters)),
+        Some(renewal) => {
+            tracing::info!("certificate {}", described(&renewal.identity().certificate()));
+            let tell = move |certificate: &Certificate| {
+                ice.certified_for(names(certificate));
+                tracing::info!("certificate loaded: {}", described(certificate));
+            };
+            tokio::spawn(renewal.run(hangup, clock, tls_counters, tell))
+        }
         None => tokio::spawn(nothing_to_reload(hangup)),
     };
     tokio::spawn(follow_interfaces(shared));
@@ -349,6 +359,16 @@ fn forget_ipv6(config: &mut Config) {
 
 fn can_bind(ip: IpAddr) -> bool {
     std::net::UdpSocket::bind((ip, 0)).is_ok()
+}
+
+/// What a certificate is good for.
+fn names(certificate: &Certificate) -> Vec<String> {
+    certificate.names().iter().map(Name::to_string).collect()
+}
+
+/// The same for the log, and until when.
+fn described(certificate: &Certificate) -> String {
+    format!("for {}, good until {}", list(certificate.names()), rfc3339(certificate.expires()))
 }
 
 /// Where the page is, under a name that browsers find in the certificate.

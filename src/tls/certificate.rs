@@ -114,6 +114,9 @@ impl Problem {
     }
 }
 
+/// The server's own certificate and those between it and a root: two or three. Every handshake carries them all.
+const MAX_CHAIN: usize = 10;
+
 const WHOLE_FILE: &str = "let your ACME client write it again; it is PEM, from -----BEGIN to -----END";
 const CHAIN: &str = "name the file with the whole chain; certbot calls it fullchain.pem";
 const KEY: &str = "name the key that the certificate was made with; certbot calls it privkey.pem";
@@ -157,6 +160,9 @@ fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
         CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| broken(&error))?;
     if chain.is_empty() {
         return Err(Problem("no certificate in this file".to_owned(), CHAIN));
+    }
+    if chain.len() > MAX_CHAIN {
+        return Err(Problem(format!("{} certificates, which is no chain of one", chain.len()), CHAIN));
     }
     Ok(chain)
 }

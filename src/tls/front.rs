@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::undecided::Undecided;
 use super::{H2, Outcome, STUN_TURN};
-use crate::admission::Admissions;
+use crate::admission::{Admissions, PER_ADDRESS};
 use crate::dataplane::TurnStream;
 use crate::door::{self, Arrival};
 use crate::http::serve::{Pages, Protocol};
@@ -52,6 +52,8 @@ pub struct Front<H> {
     pub config: Arc<ServerConfig>,
     /// Where HTTP goes.
     pub pages: Pages,
+    /// Places for HTTP, which it shares with the plain listeners. Whoever takes them all keeps nobody from TURN.
+    pub places: Arc<Admissions>,
     /// Where TURN goes.
     pub hand_over: H,
     /// What is counted.
@@ -61,15 +63,13 @@ pub struct Front<H> {
 }
 
 /// Serves all `listeners` until `shutdown`, then lets what HTTP has under way finish. TURN is not ours by then.
-pub async fn serve<H>(
-    listeners: Vec<TcpListener>,
-    front: Front<H>,
-    admissions: Arc<Admissions>,
-    shutdown: impl Future<Output = ()>,
-) where
+pub async fn serve<H>(listeners: Vec<TcpListener>, front: Front<H>, shutdown: impl Future<Output = ()>)
+where
     H: Fn(TurnStream) + Send + Sync + 'static,
 {
     let undecided = Undecided::new(front.limits.undecided);
+    // Those that have not decided make room for each other before this many are there.
+    let admissions = Admissions::new(2 * front.limits.undecided, PER_ADDRESS, Arc::default());
     let front = Arc::new(front);
     let welcome = move |arrival| {
         let (front, undecided) = (front.clone(), undecided.clone());
@@ -80,8 +80,7 @@ pub async fn serve<H>(
 
 /// What a client speaks.
 enum Speaks {
-    Http1,
-    Http2,
+    Http(Protocol),
     Turn,
 }
 
@@ -97,20 +96,20 @@ impl<H: Fn(TurnStream)> Front<H> {
             _ = shed => Err(Failure(Outcome::Shed, io::ErrorKind::ConnectionAborted.into())),
             _ = stopping.changed() => return,
         };
-        drop(turn);
+        drop((turn, place));
         match decided {
-            Ok((Speaks::Http1, stream)) => {
-                self.counters.became(Outcome::Http1);
-                self.pages.connection(stream, Protocol::Https, place, stopping).await;
-            }
-            Ok((Speaks::Http2, stream)) => {
-                self.counters.became(Outcome::Http2);
-                self.pages.connection(stream, Protocol::Http2, place, stopping).await;
+            Ok((Speaks::Http(protocol), stream)) => {
+                self.counters.became(if protocol == Protocol::Http2 {
+                    Outcome::Http2
+                } else {
+                    Outcome::Http1
+                });
+                if let Some(place) = self.places.admit(client.ip()) {
+                    self.pages.connection(stream, protocol, place, stopping).await;
+                }
             }
             Ok((Speaks::Turn, stream)) => {
                 self.counters.became(Outcome::Turn);
-                // From here on the data plane counts it.
-                drop(place);
                 self.hand_over(stream, client);
             }
             Err(Failure(outcome, error)) => {
@@ -131,13 +130,13 @@ impl<H: Fn(TurnStream)> Front<H> {
         }
         let speaks = match tls.alpn_protocol() {
             Some(STUN_TURN) => Speaks::Turn,
-            Some(H2) => Speaks::Http2,
-            Some(_) => Speaks::Http1,
+            Some(H2) => Speaks::Http(Protocol::Http2),
+            Some(_) => Speaks::Http(Protocol::Https),
             // Browsers offer no ALPN for TURN. Its first message is always STUN: ChannelData needs a channel, which needs
             // an allocation, which a new connection does not have. Nothing of HTTP begins like it.
             None => match classify(&[within(first_byte_within, first_byte(&mut stream)).await?]) {
                 Kind::Stun => Speaks::Turn,
-                Kind::ChannelData | Kind::Other => Speaks::Http1,
+                Kind::ChannelData | Kind::Other => Speaks::Http(Protocol::Https),
             },
         };
         Ok((speaks, stream))

@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::certificate::Validity;
-use super::{Identity, Unusable};
+use super::{Certificate, Identity, Unusable};
 use crate::clock::{Clock, Now};
 use crate::config::TlsFiles;
 use crate::metrics::TlsCounters;
@@ -50,8 +50,15 @@ impl Renewal {
         self.identity.clone()
     }
 
-    /// Loads the files whenever `hangup` comes and whenever they have changed, for ever.
-    pub async fn run(mut self, mut hangup: Signal, clock: Clock, counters: Arc<TlsCounters>) {
+    /// Loads the files whenever `hangup` comes and whenever they have changed, for ever. `tell` hears of each new
+    /// certificate.
+    pub async fn run(
+        mut self,
+        mut hangup: Signal,
+        clock: Clock,
+        counters: Arc<TlsCounters>,
+        tell: impl Fn(&Certificate) + Send,
+    ) {
         let mut told = None;
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -71,7 +78,7 @@ impl Renewal {
                 let Ok(outcome) = spawn_blocking(move || of.reload()).await else { continue };
                 counters.loaded(outcome.is_ok());
                 match outcome {
-                    Ok(()) => tracing::info!("certificate loaded: {}", self.identity.files().cert.display()),
+                    Ok(()) => tell(&self.identity.certificate()),
                     Err(Unusable { file, reason, remedy }) => {
                         let file = file.display();
                         tracing::error!(

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::{CONFIG, Server};
 
-/// A self-signed certificate for `localhost`, and its key.
+/// A self-signed certificate, for `localhost` where nothing else is said, and its key.
 pub(crate) struct Pair {
     pub(crate) der: CertificateDer<'static>,
     pub(crate) cert: String,
@@ -19,6 +19,12 @@ pub(crate) struct Pair {
 impl Pair {
     pub(crate) fn new() -> Self {
         Self::of(&CertificateParams::new(["localhost".to_owned()]).unwrap())
+    }
+
+    /// One for these names.
+    pub(crate) fn naming(names: &[&str]) -> Self {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        Self::of(&CertificateParams::new(names).unwrap())
     }
 
     /// One that was good until the end of 2020.

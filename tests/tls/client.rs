@@ -56,7 +56,12 @@ pub(crate) fn tcp(server: SocketAddr) -> TcpStream {
 
 /// `GET path` and the answer, which ends with the connection.
 pub(crate) fn get(stream: &mut Stream, path: &str) -> Answer {
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    get_as(stream, "localhost", path)
+}
+
+/// The same of another host.
+pub(crate) fn get_as(stream: &mut Stream, host: &str, path: &str) -> Answer {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     Answer::parse(&answer)

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use crate::certificates::{Folder, Pair};
-use crate::client::{binding, connect, get, say, trusting, websocket};
+use crate::client::{binding, connect, get, get_as, say, trusting, websocket};
 
 const LOADED: &str = r#"byway_certificate_loads_total{outcome="loaded"}"#;
 const FAILED: &str = r#"byway_certificate_loads_total{outcome="failed"}"#;
@@ -28,6 +28,25 @@ fn threat_26_sighup_swaps_the_certificate_under_live_connections() {
     assert!(connect(&trusting(&old, &[]), server.bound.tls()).is_err());
     binding(&mut turn);
     assert_eq!(say(&mut ann, r#"{"type":"ping"}"#)["type"], "pong");
+}
+
+/// As when a domain is added: browsers are told of the names that the certificate has by now.
+#[test]
+fn a_renewal_for_other_names_is_told_by_ice() {
+    let (old, new) = (Pair::naming(&["localhost"]), Pair::naming(&["call.example.org", "localhost"]));
+    let folder = Folder::with(&old);
+    let server = folder.serve();
+    let turns = |pair: &Pair, host: &str| {
+        let mut stream = connect(&trusting(pair, &["http/1.1"]), server.bound.tls()).unwrap();
+        let ice = get_as(&mut stream, host, "/ice").expect_ok();
+        ice.text().contains(&format!("turns:{host}:"))
+    };
+    assert!(turns(&old, "localhost") && !turns(&old, "call.example.org"));
+    folder.write("cert.pem", &new.cert);
+    folder.write("key.pem", &new.key);
+    server.signal("HUP");
+    server.logged("certificate loaded: for call.example.org,localhost");
+    assert!(turns(&new, "localhost") && turns(&new, "call.example.org"));
 }
 
 /// As certbot does: the files are symbolic links into an archive, and a renewal replaces the links.
