@@ -3,8 +3,9 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use crate::certificates::server;
+use crate::certificates::{Folder, Pair, server};
 use crate::client::{binding, connect, get, tcp, trusting, until_closed};
+use crate::support::Server;
 
 #[test]
 fn threat_19_whoever_is_slow_is_cut_off_at_each_stage() {
@@ -49,6 +50,23 @@ fn threat_19_thousands_of_connections_of_one_byte_disturb_nobody() {
     assert!(server.metric(r#"byway_tls_connections_total{outcome="shed"}"#) > 0);
     let rest = flood[0].read(&mut [0]);
     assert!(!matches!(rest, Ok(1..)), "the oldest has given way: {rest:?}");
+}
+
+/// Idle pages and WebSockets may hold every place that there is for them: who needs a relay comes in nevertheless.
+#[test]
+fn threat_19_whoever_holds_all_places_of_http_keeps_nobody_from_turn() {
+    const FILES: u16 = 400;
+    let pair = Pair::new();
+    let folder = Folder::with(&pair);
+    let server = Server::start_with_files(&folder.config(), FILES);
+    let _flood: Vec<TcpStream> = (0..FILES).map(|_| tcp(server.bound.http[0])).collect();
+    let page = connect(&trusting(&pair, &["http/1.1"]), server.bound.tls());
+    page.unwrap().sock.read(&mut [0; 1]).ok();
+    let refused = r#"byway_http_connections_refused_total{limit="total"}"#;
+    assert!(server.metric(refused) > 0, "no place is left");
+    for protocols in [&["stun.turn"][..], &[]] {
+        binding(&mut connect(&trusting(&pair, protocols), server.bound.tls()).unwrap());
+    }
 }
 
 /// Threat 27: strangers write no log.
