@@ -61,7 +61,7 @@ fn threat_19_whoever_holds_all_places_of_http_keeps_nobody_from_turn() {
     let server = Server::start_with_files(&folder.config(), FILES);
     let _flood: Vec<TcpStream> = (0..FILES).map(|_| tcp(server.bound.http[0])).collect();
     let page = connect(&trusting(&pair, &["http/1.1"]), server.bound.tls());
-    page.unwrap().sock.read(&mut [0; 1]).ok();
+    until_closed(&mut page.unwrap().sock);
     let refused = r#"byway_http_connections_refused_total{limit="total"}"#;
     assert!(server.metric(refused) > 0, "no place is left");
     for protocols in [&["stun.turn"][..], &[]] {
