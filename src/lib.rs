@@ -11,7 +11,8 @@
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
 //! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses,
-//! [`admission`], which bounds connections, [`door`], which lets them in, and [`metrics`], counters that every room writes and one page reads.
+//! [`admission`], which bounds connections, [`door`], which lets them in, and [`metrics`], counters that every room writes
+//! and one page reads.
 //!
 //! ## How a datagram goes
 //!
@@ -49,8 +50,8 @@
 //! 3. There is one parser of STUN input ([`wire::Message`]), one of configuration ([`config`]), one gate for peers
 //!    ([`relay::Gate`]), one timer for expiry (a wheel) and one source of ICE configurations ([`ice`]).
 //! 4. A stranger leaves no state: before MESSAGE-INTEGRITY has passed, nothing is stored and nothing allocated per source.
-//! 5. Between receiving a datagram and sending it on as one there is no lock, no heap allocation, no copy of a payload, no hop to
-//!    another thread and no `.await`.
+//! 5. Between receiving a datagram and sending it on as one there is no lock, no heap allocation, no copy of a payload, no
+//!    hop to another thread and no `.await`.
 //! 6. A late timer extends nothing: every look-up checks expiry for itself.
 //! 7. One peer's send error ends neither its allocation nor its shard.
 //! 8. Secrets, passwords and tokens reach no log and no `Debug`; client addresses none above debug. Labels of metrics come
@@ -61,7 +62,7 @@
 //!
 //! # What is absent
 //!
-//! Batching and segmentation offload, join tokens and resumed signaling sessions. The seams of the first two: an
+//! Batching and segmentation offload, join tokens and resumed signaling sessions. The seams of the first: an
 //! [`relay::Action`] names spans rather than buffers, and headers are written into [`wire::HEADROOM`]. RFC 6062 (TCP
 //! allocations), RFC 7635 (OAuth) and DTLS are not spoken; of RFC 5780, PADDING and RESPONSE-PORT are refused, because
 //! strangers would flood others with them. `docs/protocol-coverage.md` has all of it by section, each with its test.
