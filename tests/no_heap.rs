@@ -105,21 +105,12 @@ impl Bare {
 
     /// An answered request; its response.
     fn ask(&mut self, shard: usize, five_tuple: FiveTuple, request: &Request, nonce: &[u8]) -> Response {
-        use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
-        use stun::integrity::MessageIntegrity;
         let credential = Secrets::new(&support::SECRETS).unwrap().issue(NOW, "alice", seconds(600));
-        let key = MessageIntegrity::new_long_term_integrity(
-            credential.username.clone(),
-            support::REALM.into(),
-            credential.password,
-        );
-        let signed = request
-            .clone()
-            .with(ATTR_USERNAME, credential.username.as_bytes())
-            .with(ATTR_REALM, support::REALM.as_bytes())
-            .with(ATTR_NONCE, nonce);
-        let datagram =
-            if nonce.is_empty() { request.encode([1; 12], None) } else { signed.encode([2; 12], Some(&key)) };
+        let user = (&*credential.username, &*credential.password);
+        let datagram = match nonce {
+            [] => request.encode([1; 12], None),
+            nonce => request.sign([2; 12], support::REALM, user, nonce),
+        };
         let relay = &mut self.shards[shard];
         relay.client_datagram(NOW, five_tuple, &datagram, &mut self.reply);
         while let Some(effect) = relay.next_effect() {

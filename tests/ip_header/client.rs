@@ -8,8 +8,6 @@ use std::time::Duration;
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 use socket2::SockRef;
-use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
-use stun::integrity::MessageIntegrity;
 
 use crate::support::Server;
 use crate::turn::{Request, Response, channel_data};
@@ -72,14 +70,8 @@ impl Client {
         }
         self.transactions += 1;
         let transaction = [self.transactions; 12];
-        let signed = request
-            .clone()
-            .with(ATTR_USERNAME, self.username.as_bytes())
-            .with(ATTR_REALM, REALM.as_bytes())
-            .with(ATTR_NONCE, &self.nonce);
-        let (username, password) = (self.username.clone(), self.password.clone());
-        let key = MessageIntegrity::new_long_term_integrity(username, REALM.into(), password);
-        self.ask(&signed.encode(transaction, Some(&key)), transaction)
+        let signed = request.sign(transaction, REALM, (&self.username, &self.password), &self.nonce);
+        self.ask(&signed, transaction)
     }
 
     fn ask(&self, request: &[u8], transaction: [u8; 12]) -> Response {

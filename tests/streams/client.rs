@@ -4,9 +4,6 @@ use std::io::{ErrorKind, Read, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
-use stun::integrity::MessageIntegrity;
-
 use crate::support::Server;
 use crate::turn::{Request, Response};
 
@@ -58,14 +55,8 @@ impl Client {
     /// A request with a credential, and its transaction ID.
     pub(crate) fn sign(&mut self, request: &Request) -> (Vec<u8>, [u8; 12]) {
         let transaction = self.transaction();
-        let signed = request
-            .clone()
-            .with(ATTR_USERNAME, self.username.as_bytes())
-            .with(ATTR_REALM, REALM.as_bytes())
-            .with(ATTR_NONCE, &self.nonce);
-        let (username, password) = (self.username.clone(), self.password.clone());
-        let key = MessageIntegrity::new_long_term_integrity(username, REALM.into(), password);
-        (signed.encode(transaction, Some(&key)), transaction)
+        let signed = request.sign(transaction, REALM, (&self.username, &self.password), &self.nonce);
+        (signed, transaction)
     }
 
     /// Asks without a credential.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use byway::credentials::Secrets;
 use byway::relay::{Answer, FiveTuple, Link, ListenerId};
-use stun::attributes::{ATTR_MESSAGE_INTEGRITY, ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
+use stun::attributes::ATTR_MESSAGE_INTEGRITY;
 use stun::integrity::MessageIntegrity;
 
 use super::{REALM, Request, Response, SECRETS, Seen, Server, at, seconds};
@@ -94,13 +94,9 @@ impl Client {
 
     /// A request signed with this client's credential and nonce, and its transaction ID.
     pub(crate) fn sign(&mut self, request: &Request) -> (Vec<u8>, [u8; 12]) {
-        let signed = request
-            .clone()
-            .with(ATTR_USERNAME, self.username.as_bytes())
-            .with(ATTR_REALM, REALM.as_bytes())
-            .with(ATTR_NONCE, &self.nonce);
         let transaction = self.transaction();
-        (signed.encode(transaction, Some(&self.key())), transaction)
+        let user = (&*self.username, &*self.password);
+        (request.sign(transaction, REALM, user, &self.nonce), transaction)
     }
 
     /// Asks once, with credentials and the nonce that the client has.

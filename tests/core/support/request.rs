@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use stun::attributes::{
-    ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_LIFETIME, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT,
-    ATTR_XOR_PEER_ADDRESS, AttrType,
+    ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_LIFETIME, ATTR_NONCE, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY,
+    ATTR_REQUESTED_TRANSPORT, ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS, AttrType,
 };
 use stun::fingerprint::FINGERPRINT;
 use stun::integrity::MessageIntegrity;
@@ -100,6 +100,22 @@ impl Request {
     pub(crate) fn peer(mut self, address: SocketAddr) -> Self {
         self.attributes.push(Attribute::Peer(address));
         self
+    }
+
+    /// The message as this user signs it, in answer to a challenge (RFC 8489 section 9.2.3).
+    pub(crate) fn sign(
+        &self,
+        transaction: [u8; 12],
+        realm: &str,
+        (username, password): (&str, &str),
+        nonce: &[u8],
+    ) -> Vec<u8> {
+        let key = MessageIntegrity::new_long_term_integrity(username.into(), realm.into(), password.into());
+        self.clone()
+            .with(ATTR_USERNAME, username.as_bytes())
+            .with(ATTR_REALM, realm.as_bytes())
+            .with(ATTR_NONCE, nonce)
+            .encode(transaction, Some(&key))
     }
 
     /// The message, with MESSAGE-INTEGRITY under `key` if there is one.
