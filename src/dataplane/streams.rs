@@ -19,7 +19,7 @@ use super::stream::{Read, Stream, Urgency};
 use crate::admission::{Admissions, Place};
 use crate::clock::Now;
 use crate::metrics::{Direction, StreamEnd};
-use crate::relay::{FiveTuple, Link, Reason, StreamId};
+use crate::relay::{Action, FiveTuple, Link, Reason, StreamId};
 use crate::wire::{FRAME_MAX, HEADROOM, Kind, classify, frame_length};
 
 /// How long a connection may be without an allocation: time for a few round trips over a bad network, and no more than
@@ -234,7 +234,6 @@ impl Core {
         let start = HEADROOM;
         let kept = stream.inbox.len();
         let room = &mut self.buffer[start..];
-        room[..kept].copy_from_slice(&stream.inbox);
         let chunk = &mut room[kept..kept + CHUNK];
         let read = if stream.is_behind { Ok(Read::Bytes(0)) } else { stream.read(chunk) };
         let read = match read {
@@ -246,6 +245,7 @@ impl Core {
                 return true;
             }
         };
+        room[..kept].copy_from_slice(&stream.inbox);
         let five_tuple = stream.five_tuple;
         match self.serve_messages(now, five_tuple, start, start + kept + read) {
             Ok((end, is_behind)) => {
@@ -281,7 +281,8 @@ impl Core {
             };
             let is_whole = length <= stream.len();
             // Without an allocation there is no channel, and nothing that takes so many bytes to say.
-            let is_odd = classify(stream) == Kind::ChannelData || length > STRANGER_FRAME_MAX;
+            let is_channel_data = classify(stream) == Kind::ChannelData;
+            let is_odd = length > STRANGER_FRAME_MAX || (is_channel_data && !is_whole);
             if is_odd && !self.relay.serves(now, five_tuple) {
                 return Err(StreamEnd::Garbage);
             }
@@ -290,6 +291,10 @@ impl Core {
             }
             let message = &self.buffer[at..at + length];
             let action = self.relay.client_datagram(now, five_tuple, message, &mut self.reply);
+            // Media is looked up once: the core has just done it.
+            if is_channel_data && action == Action::Drop(Reason::NoAllocation) {
+                return Err(StreamEnd::Garbage);
+            }
             self.act(action, at, UNMARKED, Direction::BetweenClients);
             self.take_effects(now);
             at += length;
