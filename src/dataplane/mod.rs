@@ -32,7 +32,7 @@ use crate::relay::Relay;
 use mailbox::Slot;
 pub use mailbox::{StreamDoor, TurnStream};
 use shard::{Parts, Shard};
-pub use sockets::{Addresses, BindFailed, Listeners, bind_listeners};
+pub use sockets::{Addresses, BindFailed, Listeners, bind_listeners, bind_tcp};
 use source::Source;
 
 /// A data plane at work.

@@ -109,6 +109,17 @@ fn tcp_listener(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Binds a TCP listener that one runtime has for itself.
+///
+/// # Errors
+/// What the kernel says.
+pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = tcp_listener(address)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
 /// Binds a relay socket.
 pub(super) fn bind_relay(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = udp_socket(address)?;

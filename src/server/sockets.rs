@@ -1,6 +1,5 @@
 //! Everything that is bound before anything is served, and the share of file descriptors that each part has.
 
-use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::thread::available_parallelism;
@@ -9,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::{Error, system};
 use crate::config::Config;
-use crate::dataplane::{Addresses, BindFailed, Listeners, bind_listeners};
+use crate::dataplane::{Addresses, BindFailed, Listeners, bind_listeners, bind_tcp};
 use crate::relay::{Discovery, RelayAddress};
 
 /// Everything that is bound before anything is served.
@@ -106,25 +105,16 @@ impl Bound {
     fn bind(listener: &'static str, configured: &[SocketAddr]) -> Result<Self, Error> {
         let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
         for &address in configured {
-            let bound = bind_tcp(address).map_err(|error| Error::Listen { listener, address, error })?;
+            let bound = bind_tcp(address).and_then(TcpListener::from_std).map_err(|error| Error::Listen {
+                listener,
+                address,
+                error,
+            })?;
             addresses.push(bound.local_addr().map_err(system("read the address of a socket"))?);
             listeners.push(bound);
         }
         Ok(Self { listeners, addresses })
     }
-}
-
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
-    // A restart must not wait for the connections of the last run to time out. On Linux this shares no live port.
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(1024)?;
-    TcpListener::from_std(socket.into())
 }
 
 /// How many file descriptors each part may hold. What one of them takes, the others would miss: a flood of connections
