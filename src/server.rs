@@ -10,7 +10,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 use crate::admission::{Admissions, PER_ADDRESS};
 use crate::clock::Clock;
@@ -160,7 +160,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         tcp: sockets.turn_addresses.tcp.clone(),
         tls: sockets.tls.addresses.clone(),
         public: config.relay.public_addresses.clone(),
-        names: renewal.as_ref().map_or_else(Vec::new, |renewal| names(&renewal.identity().certificate())),
+        names: renewal.as_ref().map_or_else(Vec::new, |renewal| renewal.identity().certificate().named()),
     };
     let ice = Arc::new(IceServers::new(
         config.ice.urls.clone(),
@@ -233,7 +233,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         Some(renewal) => {
             tracing::info!("certificate {}", described(&renewal.identity().certificate()));
             let tell = move |certificate: &Certificate| {
-                ice.certified_for(names(certificate));
+                ice.certified_for(certificate.named());
                 tracing::info!("certificate loaded: {}", described(certificate));
             };
             tokio::spawn(renewal.run(hangup, clock, tls_counters, tell))
@@ -327,10 +327,8 @@ fn shared(
 
 /// Tells the relays what addresses the machine has by now, for ever.
 async fn follow_interfaces(shared: Arc<Shared>) {
-    let mut looks = interval(INTERFACES_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        looks.tick().await;
+        sleep(INTERFACES_EVERY).await;
         match Interfaces::read() {
             Ok(interfaces) => shared.interfaces(&interfaces.addresses),
             // Those known so far stay closed.
@@ -361,12 +359,7 @@ fn can_bind(ip: IpAddr) -> bool {
     std::net::UdpSocket::bind((ip, 0)).is_ok()
 }
 
-/// What a certificate is good for.
-fn names(certificate: &Certificate) -> Vec<String> {
-    certificate.names().iter().map(Name::to_string).collect()
-}
-
-/// The same for the log, and until when.
+/// What a certificate is good for, and until when.
 fn described(certificate: &Certificate) -> String {
     format!("for {}, good until {}", list(certificate.names()), rfc3339(certificate.expires()))
 }

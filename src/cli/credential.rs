@@ -10,7 +10,7 @@ use crate::credentials::{MAX_TTL, Secrets};
 use crate::external::External;
 use crate::ice::{Endpoints, Host, IceServers};
 use crate::interfaces::{self, Interfaces};
-use crate::tls::{Certificate, Name};
+use crate::tls::Certificate;
 
 use super::Error;
 
@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
             .tls
             .as_ref()
             .and_then(|files| Certificate::load(files).ok())
-            .map_or_else(Vec::new, |certificate| certificate.names().iter().map(Name::to_string).collect()),
+            .map_or_else(Vec::new, |certificate| certificate.named()),
     };
     let ice = IceServers::new(
         config.ice.urls.clone(),

@@ -89,6 +89,12 @@ impl Certificate {
         &self.names
     }
 
+    /// The same as texts, as [`crate::ice::Endpoints`] has them.
+    #[must_use]
+    pub fn named(&self) -> Vec<String> {
+        self.names.iter().map(Name::to_string).collect()
+    }
+
     /// The second since 1970 from which on it is good for nothing.
     #[must_use]
     pub fn expires(&self) -> u64 {
