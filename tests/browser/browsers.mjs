@@ -1,6 +1,6 @@
 /**
- * Chromium and Firefox as people have them, but for three things: camera and microphone are of their own making, loopback
- * counts as a network, because the machine may have no other, and they trust the tests' certificate authority.
+ * Chromium and Firefox as people have them, but for three things: camera and microphone are of their own making, they trust
+ * the tests' certificate authority, and on this machine loopback counts as a network, because there may be no other.
  */
 import { existsSync } from "node:fs";
 import { chromium, firefox } from "playwright-core";
@@ -30,8 +30,6 @@ const FLAGS = [
   "--use-fake-device-for-media-stream",
   "--use-fake-ui-for-media-stream",
   "--autoplay-policy=no-user-gesture-required",
-  // Direct paths over loopback: the machine may have no other network.
-  "--allow-loopback-in-peer-connection",
   // Pages behind others are as awake as the one in front.
   "--disable-background-timer-throttling",
   "--disable-backgrounding-occluded-windows",
@@ -45,22 +43,45 @@ const PREFERENCES = {
   "media.navigator.streams.fake": true,
   "media.navigator.permission.disabled": true,
   "media.autoplay.default": 0,
-  "media.peerconnection.ice.loopback": true,
 };
 
-/** Both look for whom they trust below their home, and Firefox refuses one that is another user's. */
-const inHome = () => ({ ...process.env, HOME: authority.home() });
+/** Direct paths over loopback. */
+const LOOPBACK = { flag: "--allow-loopback-in-peer-connection", preference: { "media.peerconnection.ice.loopback": true } };
 
-export const launchChromium = () => chromium.launch({ executablePath: CHROMIUM, args: FLAGS, env: inHome() });
+/** @param {Authority} trusted */
+const homeOf = (trusted) => ({ ...process.env, HOME: trusted.home() });
 
-/** Mozilla's own build, driven by WebDriver BiDi: what playwright calls Firefox by itself is patched for tests. */
-export const launchFirefox = () =>
+/**
+ * Where a browser runs and whom it trusts.
+ *
+ * @typedef {object} Where
+ * @property {string[]} [on] What to put before its command, so that it runs on another node of a network.
+ * @property {Authority} [trusted]
+ */
+
+/** @param {Where} [where] */
+export const launchChromium = ({ on = [], trusted = authority } = {}) =>
+  chromium.launch({
+    executablePath: on.length ? trusted.script("chromium", [...on, CHROMIUM]) : CHROMIUM,
+    args: on.length ? FLAGS : [...FLAGS, LOOPBACK.flag],
+    env: homeOf(trusted),
+  });
+
+/**
+ * Mozilla's own build, driven by WebDriver BiDi: what playwright calls Firefox by itself is patched for tests.
+ *
+ * @param {Where} [where]
+ */
+export const launchFirefox = ({ on = [], trusted = authority } = {}) =>
   firefox.launch({
     channel: "moz-firefox",
-    executablePath: authority.introduceTo(FIREFOX),
-    firefoxUserPrefs: PREFERENCES,
-    env: inHome(),
+    executablePath: trusted.introduceTo(on.length ? [process.execPath, DOOR, JSON.stringify(on), FIREFOX] : [FIREFOX]),
+    firefoxUserPrefs: on.length ? PREFERENCES : { ...PREFERENCES, ...LOOPBACK.preference },
+    env: homeOf(trusted),
   });
+
+/** Firefox is driven over a port of its node's loopback, which is not ours: this leads there. */
+const DOOR = new URL("door.mjs", import.meta.url).pathname;
 
 function installed(...places) {
   return places.find((path) => path && existsSync(path));

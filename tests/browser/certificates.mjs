@@ -9,6 +9,7 @@ import { join } from "node:path";
 
 export class Authority {
   #folder = mkdtempSync(join(tmpdir(), "byway-authority-"));
+  #scripts = 0;
 
   constructor() {
     this.#openssl("req", "-x509", ...NEW_KEY, "-subj", "/CN=Authority of Byway's tests", "-keyout", "ca-key.pem", "-out", "ca.pem");
@@ -34,17 +35,34 @@ export class Authority {
   }
 
   /**
-   * A script that starts Firefox and first puts this authority into the profile that playwright has made, where no
-   * preference can put it.
+   * A script that starts Firefox by this command, and first puts this authority into the profile that playwright has made,
+   * where no preference can put it.
    *
-   * @param {string} firefox
+   * @param {string[]} command
    */
-  introduceTo(firefox) {
+  introduceTo(command) {
     const database = join(this.#folder, "firefox");
     this.#trustIn(database);
-    const script = join(this.#folder, "firefox.sh");
-    writeFileSync(script, FIREFOX_SCRIPT.replace("DATABASE", database).replace("FIREFOX", firefox), { mode: 0o755 });
-    return script;
+    return this.script("firefox", command, INTRODUCTION.replace("DATABASE", database));
+  }
+
+  /**
+   * A script that runs a command with the parameters that it is given: playwright wants one path.
+   *
+   * @param {string} name
+   * @param {string[]} command
+   * @param {string} [before] What it does first.
+   */
+  script(name, command, before = "") {
+    const path = join(this.#folder, `${name}-${(this.#scripts += 1)}.sh`);
+    const quoted = command.map((word) => `'${word}'`).join(" ");
+    writeFileSync(path, `#!/bin/sh\n${before}exec ${quoted} "$@"\n`, { mode: 0o755 });
+    return path;
+  }
+
+  /** The path of its own certificate, for programs that are told whom to trust. */
+  get file() {
+    return join(this.#folder, "ca.pem");
   }
 
   forget() {
@@ -57,7 +75,7 @@ export class Authority {
     mkdirSync(database, { recursive: true });
     const certutil = (...parameters) => execFileSync("certutil", ["-d", `sql:${database}`, ...parameters], { stdio: "pipe" });
     certutil("-N", "--empty-password");
-    certutil("-A", "-n", "byway", "-t", "C,,", "-i", join(this.#folder, "ca.pem"));
+    certutil("-A", "-n", "byway", "-t", "C,,", "-i", this.file);
   }
 
   #openssl(...parameters) {
@@ -67,10 +85,8 @@ export class Authority {
 
 const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
 
-const FIREFOX_SCRIPT = `#!/bin/sh
-for word; do
+const INTRODUCTION = `for word; do
   if [ "$before" = --profile ]; then cp "DATABASE"/* "$word"; fi
   before=$word
 done
-exec "FIREFOX" "$@"
 `;

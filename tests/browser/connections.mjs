@@ -3,15 +3,22 @@
  */
 import assert from "node:assert/strict";
 
-import { eventually } from "./lab.mjs";
+import { eventually } from "./eventually.mjs";
 
-/** Runs in every page before its own scripts: keeps each RTCPeerConnection, and echoes on channels named `test-echo`. */
+/**
+ * Runs in every page before its own scripts: keeps each RTCPeerConnection, with when it was made and when it first was up,
+ * and echoes on channels named `test-echo`.
+ */
 export function recordConnections() {
   window.connections = [];
   window.RTCPeerConnection = class extends window.RTCPeerConnection {
     constructor(...parameters) {
       super(...parameters);
       window.connections.push(this);
+      this.madeAt = performance.now();
+      this.addEventListener("connectionstatechange", () => {
+        if (this.connectionState === "connected") this.upAt ??= performance.now();
+      });
       this.addEventListener("datachannel", ({ channel }) => {
         if (channel.label === "test-echo") channel.onmessage = ({ data }) => channel.send(data);
       });

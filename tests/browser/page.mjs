@@ -4,23 +4,17 @@
 import assert from "node:assert/strict";
 
 import { echoes, statistics, videoFlows } from "./connections.mjs";
-import { eventually, open } from "./lab.mjs";
+import { eventually } from "./eventually.mjs";
 
-/** Opens a room's page and joins; `origin` is that of a server of the scenario's own. */
-export async function join(scenario, room, { origin = "", relay = false, name = "", ...options } = {}) {
-  const query = new URLSearchParams({ room, ...(relay && { relay: "1" }) });
-  const page = await open(scenario, `${origin}/?${query}`, options);
+/** Where a room's page is. */
+export const addressOf = (origin, room, { relay = false } = {}) =>
+  `${origin}/?${new URLSearchParams({ room, ...(relay && { relay: "1" }) })}`;
+
+/** Joins the room whose page is open. */
+export async function enter(page, name = "") {
   if (name) await page.fill("#name", name);
   await page.click("#join");
   await joined(page);
-  return page;
-}
-
-/** Two people in one room, who see each other. */
-export async function call(scenario, room, options) {
-  const [first, second] = [await join(scenario, room, options), await join(scenario, room, options)];
-  await Promise.all([peers(first, 1), peers(second, 1)]);
-  return [first, second];
 }
 
 export const joined = (page) => page.locator("#call[data-state=joined]").waitFor();

@@ -1,11 +1,12 @@
 /**
  * The real binary under test: started on ports the kernel picks, scraped over HTTP, stopped at the end.
  */
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 
 const BINARY = process.env.BYWAY ?? new URL("../../target/debug/byway", import.meta.url).pathname;
 
@@ -72,19 +73,26 @@ export async function startFor(scenario, options) {
 }
 
 /** @param {Options} [options] */
-export async function startServer(options = {}) {
+export const startServer = (options = {}) => start(config(options));
+
+/**
+ * @param {string} configuration What its file holds.
+ * @param {string[]} [on] What to put before its command, so that it runs on another node of a network.
+ */
+export async function start(configuration, on = []) {
   const directory = await mkdtemp(join(tmpdir(), "byway-"));
   const file = join(directory, "turnserver.toml");
-  await writeFile(file, config(options));
+  await writeFile(file, configuration);
 
-  const child = spawn(BINARY, ["--config", file, "serve"], {
-    env: { ...process.env, NO_COLOR: "1" },
-    stdio: ["ignore", "ignore", "pipe"],
-  });
+  const [program, ...parameters] = [...on, BINARY, "--config", file, "serve"];
+  const child = spawn(program, parameters, { env: { ...process.env, NO_COLOR: "1" }, stdio: ["ignore", "ignore", "pipe"] });
   const ended = new Promise((resolve) => child.once("close", resolve));
   const log = [];
   const bound = await new Promise((resolve, reject) => {
-    const fail = (why) => reject(new Error(`${BINARY} ${why}; its log:\n${log.join("\n")}`));
+    const fail = (why) => {
+      clearTimeout(timer);
+      reject(new Error(`${BINARY} ${why}; its log:\n${log.join("\n")}`));
+    };
     const timer = setTimeout(() => fail("says nothing of listening"), START_MS);
     child.once("error", (error) => fail(error.message));
     child.once("exit", (code) => fail(`ended with ${code}`));
@@ -108,7 +116,7 @@ export async function startServer(options = {}) {
     log,
     /** One series of /metrics by its full name. */
     async metric(series) {
-      const text = await (await fetch(`http://${bound.admin[0]}/metrics`)).text();
+      const text = await read(`http://${bound.admin[0]}/metrics`, on);
       const line = text.split("\n").find((candidate) => candidate.startsWith(`${series} `));
       if (!line) throw new Error(`no series ${series} in:\n${text}`);
       return Number(line.slice(series.length));
@@ -122,6 +130,13 @@ export async function startServer(options = {}) {
       await rm(directory, { recursive: true });
     },
   };
+}
+
+/** What stands at a URL, as seen from the node where the server runs. */
+async function read(url, on) {
+  if (!on.length) return (await fetch(url)).text();
+  const [program, ...parameters] = [...on, process.execPath, "--eval", "fetch(process.argv[1]).then((it) => it.text()).then(console.log)", url];
+  return (await promisify(execFile)(program, parameters)).stdout;
 }
 
 /**

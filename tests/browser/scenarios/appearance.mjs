@@ -3,8 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { test } from "node:test";
 
 import { videoFlows } from "../connections.mjs";
-import { open, room } from "../lab.mjs";
-import { call } from "../page.mjs";
+import { call, open, room } from "../stage.mjs";
 
 /** For a person to look at; no test compares pixels. */
 const SCREENSHOTS = new URL("../../../target/screenshots/", import.meta.url).pathname;

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { videoFlows } from "../connections.mjs";
-import { eventually, open, room } from "../lab.mjs";
-import { join, joined, peers } from "../page.mjs";
+import { eventually } from "../eventually.mjs";
+import { joined, peers } from "../page.mjs";
+import { join, open, room } from "../stage.mjs";
 
 /** How getUserMedia fails where Chromium's own make-believe camera is not wanted. */
 const TROUBLES = {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { echoes, pathBecomes, videoFlows } from "../connections.mjs";
-import { room } from "../lab.mjs";
-import { call, join, lineReads, peers } from "../page.mjs";
+import { lineReads, peers } from "../page.mjs";
+import { call, join, room } from "../stage.mjs";
 
 test("two pages call each other directly where nothing is in the way", async (scenario) => {
   const pages = await call(scenario, room(scenario));

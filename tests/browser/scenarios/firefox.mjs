@@ -1,9 +1,9 @@
 import { test } from "node:test";
 
 import { authority, withoutFirefox } from "../browsers.mjs";
-import { firefox, room, server } from "../lab.mjs";
-import { join, peers, relaysOver } from "../page.mjs";
+import { peers, relaysOver } from "../page.mjs";
 import { startFor, tlsAlone } from "../server.mjs";
+import { firefox, join, room, server } from "../stage.mjs";
 
 /** Over TCP: old-clients.mjs. */
 const SERVERS = {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { server } from "../lab.mjs";
+import { server } from "../stage.mjs";
 
 // That nothing on the page violates the policy is checked in every scenario: `open` collects violations.
 test("the page comes under a content security policy without unsafe sources", async () => {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { eventually, open, room } from "../lab.mjs";
-import { call, join, joined, peers, says } from "../page.mjs";
+import { eventually } from "../eventually.mjs";
+import { joined, peers, says } from "../page.mjs";
+import { call, join, open, room } from "../stage.mjs";
 
 const MARKUP = `<img src=x onerror="window.pwned=1">`;
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { videoFlows } from "../connections.mjs";
-import { open, room } from "../lab.mjs";
 import { joined, lineReads, peers } from "../page.mjs";
+import { open, room } from "../stage.mjs";
 
 test("a call from the first page to hanging up by keyboard alone", async (scenario) => {
   const first = await open(scenario, "/");

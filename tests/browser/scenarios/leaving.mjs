@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { videoFlows } from "../connections.mjs";
-import { eventually, room, server } from "../lab.mjs";
-import { call, joined, peers, says } from "../page.mjs";
+import { eventually } from "../eventually.mjs";
+import { joined, peers, says } from "../page.mjs";
+import { call, room, server } from "../stage.mjs";
 
 test("who hangs up is gone for the other, and can come back", async (scenario) => {
   const [first, second] = await call(scenario, room(scenario), { relay: true, name: "Ada" });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { eventually, open, room, server } from "../lab.mjs";
+import { eventually } from "../eventually.mjs";
+import { open, room, server } from "../stage.mjs";
 
 /** What `byway.js` does for a page that is not ours, by the manual: docs/client.md. */
 const openWith = async (scenario, options) => {

@@ -6,9 +6,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { withoutFirefox } from "../browsers.mjs";
-import { firefox, room } from "../lab.mjs";
-import { call, relaysOver } from "../page.mjs";
+import { relaysOver } from "../page.mjs";
 import { TCP_ALONE, startFor } from "../server.mjs";
+import { call, firefox, room } from "../stage.mjs";
 import { listenIn } from "../tap.mjs";
 
 const BROWSERS = {

@@ -4,9 +4,10 @@ import { test } from "node:test";
 
 import { authority } from "../browsers.mjs";
 import { Authority } from "../certificates.mjs";
-import { eventually, room } from "../lab.mjs";
-import { call, relaysOver, says } from "../page.mjs";
+import { eventually } from "../eventually.mjs";
+import { relaysOver, says } from "../page.mjs";
 import { TCP_ALONE, startFor, tlsAlone } from "../server.mjs";
+import { call, room } from "../stage.mjs";
 
 test("a call needs nothing but one TLS port: for the page, its signaling and the relay", async (scenario) => {
   const server = await startFor(scenario, tlsAlone(authority.issue()));

@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { test } from "node:test";
 
 import { echoes, videoFlows } from "../connections.mjs";
-import { open, room } from "../lab.mjs";
 import { peers } from "../page.mjs";
 import { startServer } from "../server.mjs";
+import { open, room } from "../stage.mjs";
 
 /** A web developer's whole page. */
 const developersPage = (byway, room) => `<!doctype html>

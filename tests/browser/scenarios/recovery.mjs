@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { test } from "node:test";
 
 import { statistics, videoFlows } from "../connections.mjs";
-import { eventually, room } from "../lab.mjs";
-import { call, lineReads, peers, says } from "../page.mjs";
+import { eventually } from "../eventually.mjs";
+import { lineReads, peers, says } from "../page.mjs";
 import { startServer } from "../server.mjs";
+import { call, room } from "../stage.mjs";
 
 /** A browser calls a path lost after some 5 s, and failed after some 15; the signaling waits 40 for an answer. */
 const LOSING_MS = 30_000;

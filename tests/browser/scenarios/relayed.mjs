@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { pathBecomes, videoFlows } from "../connections.mjs";
-import { room, server } from "../lab.mjs";
-import { call, lineReads, relaysOver } from "../page.mjs";
+import { lineReads, relaysOver } from "../page.mjs";
+import { call, room, server } from "../stage.mjs";
 
 test("two pages call each other with the relay forced", async (scenario) => {
   const pages = await call(scenario, room(scenario), { relay: true });

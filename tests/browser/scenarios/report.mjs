@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { open } from "../lab.mjs";
+import { open } from "../stage.mjs";
 
 /** The statistics that matter, of a call between two relays; each case changes some of them. */
 const stats = ({ local = {}, remote = {}, pair = {}, more = [] } = {}) => [

@@ -1,0 +1,41 @@
+/**
+ * A page for one person, in a browser of theirs or of all.
+ */
+import assert from "node:assert/strict";
+
+import { recordConnections } from "./connections.mjs";
+
+/**
+ * Opens it in a fresh context. When the scenario ends it must have logged no error, violated no content security policy,
+ * and opened no dialog; then it is closed.
+ *
+ * @param {import("node:test").TestContext} scenario
+ * @param {import("playwright-core").Browser} browser
+ * @param {string} url
+ * @param {import("playwright-core").BrowserContextOptions & { tolerated?: RegExp }} [options] `tolerated`: complaints that the
+ *   scenario provokes.
+ */
+export async function visit(scenario, browser, url, { tolerated, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const complaints = [];
+  const page = await context.newPage();
+  page.on("pageerror", (error) => complaints.push(`uncaught: ${error.stack}`));
+  page.on("console", (message) => message.type() === "error" && complaints.push(`console: ${message.text()}`));
+  page.on("dialog", (dialog) => {
+    complaints.push(`dialog: ${dialog.message()}`);
+    return dialog.dismiss();
+  });
+  await page.exposeFunction("reportViolation", (violation) => complaints.push(`policy: ${violation}`));
+  await page.addInitScript(() =>
+    document.addEventListener("securitypolicyviolation", (event) =>
+      window.reportViolation(`${event.violatedDirective} refused ${event.blockedURI} at ${event.sourceFile}:${event.lineNumber}`),
+    ),
+  );
+  await page.addInitScript(recordConnections);
+  scenario.after(async () => {
+    await context.close();
+    assert.deepEqual(complaints.filter((complaint) => !tolerated?.test(complaint)), [], `complaints of ${url}`);
+  });
+  await page.goto(url);
+  return page;
+}

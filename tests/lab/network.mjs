@@ -1,0 +1,262 @@
+/**
+ * An internet in network namespaces: servers in public, two routers, clients behind them.
+ *
+ *     server 203.0.113.10     other 203.0.113.30, .31
+ *        |                       |
+ *     ---+------ internet: 203.0.113.0/24, 2001:db8::/64 ------+---
+ *           |                            |
+ *        router-a  .21                router-b  .22      a NAT of some kind each, by the rules in nat/
+ *           | 192.168.1.0/24             | 192.168.2.0/24
+ *        client-a  .2                 client-b  .2       on IPv4, on IPv6 or on both
+ *
+ * Every namespace carries the process that made it in its name: networks of several processes, and several of one, stand
+ * side by side, and what one that crashed has left is removed by the next. The machine's own network is not touched. All
+ * of it takes root, iproute2, nftables, conntrack, and python3 for bad cables.
+ */
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+
+/** @typedef {"full" | "addr" | "port" | "sym" | "udpblock" | "tls443"} Kind Of router: the files in nat/ say what each does. */
+/** @typedef {"a" | "b"} Side */
+/** @typedef {"v4" | "v6" | "dual"} Families */
+
+/**
+ * How bad a cable is, each way.
+ * @typedef {object} Quality
+ * @property {number} [delayMs]
+ * @property {number} [lossPercent]
+ * @property {number} [kbps] Kilobits per second.
+ */
+
+/** Where the servers are. */
+export const ADDRESSES = {
+  server: ["203.0.113.10", "2001:db8::10"],
+  other: ["203.0.113.30", "203.0.113.31", "2001:db8::30", "2001:db8::31"],
+};
+
+const INTERNET = ["203.0.113.1", "2001:db8::1"];
+const SIDES = {
+  a: { wan: ["203.0.113.21", "2001:db8::21"], lan: ["192.168.1.", "2001:db8:a::"] },
+  b: { wan: ["203.0.113.22", "2001:db8::22"], lan: ["192.168.2.", "2001:db8:b::"] },
+};
+/** @type {Side[]} */ const BOTH = ["a", "b"];
+
+const PREFIX = "byway-lab-";
+const NAMESPACES = "/run/netns";
+/** What is here in a namespace's name stands in place of /etc for those who enter it by `ip netns exec`. */
+const ETC = "/etc/netns";
+const HERE = new URL(".", import.meta.url).pathname;
+
+let count = 0;
+
+export class Network {
+  #prefix = `${PREFIX}${process.pid}-${(count += 1)}-`;
+  /** What ends a bad cable. @type {Map<Side, { end: () => Promise<unknown> | false }>} */ #carriers = new Map();
+
+  /**
+   * Both routers are port-restricted cones at first, and both clients on IPv4.
+   *
+   * @param {Record<string, string[]>} names What every node knows of names: their addresses.
+   */
+  constructor(names = {}) {
+    removeLeftovers();
+    try {
+      this.#build(names);
+    } catch (error) {
+      this.remove();
+      throw error;
+    }
+  }
+
+  /** What to put before a command, so that it runs on a node such as `client-a`. @param {string} node */
+  on(node) {
+    return ["ip", "netns", "exec", this.#prefix + node];
+  }
+
+  /** Runs a command on a node and gives what it prints. @param {string} node @param {string[]} command */
+  run(node, ...command) {
+    const [program, ...parameters] = [...this.on(node), ...command];
+    return execFileSync(program, parameters, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  }
+
+  /** Makes a router one of a kind, which has translated nothing yet. @param {Side} side @param {Kind} kind */
+  nat(side, kind) {
+    const client = `client=${SIDES[side].lan[0]}2`;
+    this.run(`router-${side}`, "nft", "-I", `${HERE}nat`, "-D", client, "-f", `${HERE}nat/${kind}.nft`);
+    this.forgetMappings(side);
+  }
+
+  /** As a router does that was restarted: it translates everything anew. @param {Side} side */
+  forgetMappings(side) {
+    this.run(`router-${side}`, "conntrack", "--flush");
+  }
+
+  /**
+   * Plugs a client into a router, its own unless another is named; it leaves the one before.
+   *
+   * @param {Side} client
+   * @param {{ router?: Side, families?: Families }} [where]
+   */
+  plug(client, { router = client, families = "v4" } = {}) {
+    this.unplug(client);
+    const node = `client-${client}`;
+    const [v4, v6] = SIDES[router].lan;
+    // The second one in a home has an address of its own.
+    const host = router === client ? 2 : 3;
+    this.#ip(`router-${router}`, `link add ${node} type veth peer name eth0 netns ${this.#prefix}${node}`,
+      `link set ${node} master lan`, `link set ${node} up`);
+    this.#set(node, { "ipv6/conf/eth0/disable_ipv6": families === "v4" });
+    this.#ip(node, "link set eth0 up",
+      ...(families === "v6" ? [] : [`address add ${v4}${host}/24 dev eth0`, `route add default via ${v4}1`]),
+      ...(families === "v4" ? [] : [`address add ${v6}${host}/64 dev eth0`, `route add default via ${v6}1`]));
+  }
+
+  /** @param {Side} client */
+  unplug(client) {
+    this.#cut(`client-${client}`, "eth0");
+  }
+
+  /**
+   * Puts a cable between a router and the internet: a perfect one, or of this quality. What the router has translated is
+   * lost with the one before.
+   *
+   * @param {Side} side
+   * @param {Quality} [quality]
+   */
+  async cable(side, quality) {
+    const router = `router-${side}`;
+    await this.#carriers.get(side)?.end();
+    this.#carriers.delete(side);
+    this.#cut("internet", router);
+    if (quality) await this.#carry(side, quality);
+    else this.#ip("internet", `link add ${router} type veth peer name wan netns ${this.#prefix}${router}`);
+    this.#reconnect(side);
+  }
+
+  /** All of it, with every process that runs there. */
+  remove() {
+    for (const carrier of this.#carriers.values()) carrier.end();
+    removeNamespaces((name) => name.startsWith(this.#prefix));
+  }
+
+  /** @param {Record<string, string[]>} names */
+  #build(names) {
+    const hosts = Object.entries({ localhost: ["127.0.0.1", "::1"], ...names })
+      .flatMap(([name, addresses]) => addresses.map((address) => `${address} ${name}\n`)).join("");
+    for (const node of ["internet", "server", "other", ...BOTH.flatMap((side) => [`router-${side}`, `client-${side}`])]) {
+      const etc = `${ETC}/${this.#prefix}${node}`;
+      mkdirSync(etc, { recursive: true });
+      writeFileSync(`${etc}/hosts`, hosts);
+      // Nobody answers there, and says so at once: an unreachable one takes a `turns:` name 13 s instead.
+      writeFileSync(`${etc}/resolv.conf`, "nameserver 127.0.0.1\n");
+      execFileSync("ip", ["netns", "add", this.#prefix + node]);
+      this.#ip(node, "link set lo up");
+      this.#set(node, { "ipv6/conf/all/accept_dad": 0, "ipv6/conf/default/accept_dad": 0 });
+    }
+    this.#buildInternet();
+    for (const node of Object.keys(ADDRESSES)) {
+      this.#ip("internet", `link add ${node} type veth peer name eth0 netns ${this.#prefix}${node}`,
+        `link set ${node} master bridge`, `link set ${node} up`);
+      this.#join(node, "eth0", ADDRESSES[node]);
+    }
+    for (const side of BOTH) {
+      const router = `router-${side}`;
+      this.#set(router, { "ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1 });
+      const [v4, v6] = SIDES[side].lan;
+      this.#ip(router, "link add lan type bridge", `address add ${v4}1/24 dev lan`, `address add ${v6}1/64 dev lan`, "link set lan up");
+      this.#ip("internet", `link add ${router} type veth peer name wan netns ${this.#prefix}${router}`);
+      this.#reconnect(side);
+      this.nat(side, "port");
+      this.plug(side);
+    }
+  }
+
+  /**
+   * What has no place in this internet disappears there, as it does in the real one. Without a route at all, sending to it
+   * would fail at the sender, which no server sees of another's private addresses.
+   */
+  #buildInternet() {
+    this.#set("internet", { "ipv6/conf/all/forwarding": 1 });
+    const addresses = INTERNET.map((address) => `address add ${withLength(address)} dev bridge`);
+    this.#ip("internet", "link add bridge type bridge", ...addresses, "link set bridge up", "route add blackhole default",
+      "route add blackhole ::/0");
+  }
+
+  /** The router's end of a new cable. @param {Side} side */
+  #reconnect(side) {
+    const router = `router-${side}`;
+    const { wan, lan } = SIDES[side];
+    this.#ip("internet", `link set ${router} master bridge`, `link set ${router} up`, `route replace ${lan[1]}/64 via ${wan[1]}`);
+    this.#join(router, "wan", wan);
+  }
+
+  /** @param {string} node @param {string} device @param {string[]} addresses */
+  #join(node, device, addresses) {
+    this.#ip(node, ...addresses.map((address) => `address add ${withLength(address)} dev ${device}`), `link set ${device} up`,
+      ...INTERNET.map((address) => `route add default via ${address}`));
+  }
+
+  /** A process that carries the frames of this cable. @param {Side} side @param {Quality} quality */
+  async #carry(side, { delayMs = 0, lossPercent = 0, kbps = 0 }) {
+    const router = `router-${side}`;
+    const ends = [`${this.#prefix}${router}:wan`, `${this.#prefix}internet:${router}`];
+    const carrier = spawn("python3", [`${HERE}cable.py`, ...ends, ...[delayMs, lossPercent, kbps].map(String)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const ended = once(carrier, "exit");
+    this.#carriers.set(side, { end: () => carrier.kill() && ended });
+    const ready = once(createInterface(carrier.stdout), "line");
+    await Promise.race([ready, ended.then(([code]) => Promise.reject(new Error(`cable.py ended with ${code}`)))]);
+  }
+
+  /** Deletes a device, if it is there, and with it the other end. @param {string} node @param {string} device */
+  #cut(node, device) {
+    try {
+      this.#ip(node, `link delete ${device}`);
+    } catch {
+      // It was not there: the first cable, or a TAP that went with its process.
+    }
+  }
+
+  /** Commands of `ip` on a node. @param {string} node @param {string[]} commands */
+  #ip(node, ...commands) {
+    execFileSync("ip", ["-n", this.#prefix + node, "-batch", "-"], { input: commands.join("\n"), stdio: ["pipe", "pipe", "pipe"] });
+  }
+
+  /** Settings of a node's kernel, below /proc/sys/net. @param {string} node @param {Record<string, number | boolean>} settings */
+  #set(node, settings) {
+    const lines = Object.entries(settings).map(([path, value]) => `echo ${Number(value)} > /proc/sys/net/${path}`);
+    this.run(node, "sh", "-c", lines.join(" && "));
+  }
+}
+
+/** @param {string} address */
+const withLength = (address) => `${address}/${address.includes(":") ? 64 : 24}`;
+
+/** What networks of processes that are no more have left. */
+function removeLeftovers() {
+  removeNamespaces((name) => name.startsWith(PREFIX) && !existsSync(`/proc/${name.slice(PREFIX.length).split("-")[0]}`));
+}
+
+/** @param {(name: string) => boolean} chosen */
+function removeNamespaces(chosen) {
+  const present = (folder) => (existsSync(folder) ? readdirSync(folder).filter(chosen) : []);
+  for (const name of present(NAMESPACES)) {
+    // Deleting a namespace ends none of its processes.
+    const processes = execFileSync("ip", ["netns", "pids", name], { encoding: "utf8" }).split(/\s+/).filter(Boolean);
+    for (const pid of processes) kill(Number(pid));
+    execFileSync("ip", ["netns", "delete", name]);
+  }
+  for (const name of present(ETC)) rmSync(`${ETC}/${name}`, { recursive: true });
+}
+
+/** @param {number} pid */
+function kill(pid) {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended by itself.
+  }
+}
