@@ -1,0 +1,24 @@
+/**
+ * What scenarios have seen, collected for docs/nat-results.md.
+ */
+
+/**
+ * One run of a scenario. Several of the same scenario and relay are summed up by their medians.
+ *
+ * @typedef {object} Result
+ * @property {string} table The heading under which it stands.
+ * @property {string} scenario
+ * @property {"byway" | "coturn"} relay Who relayed, or would have.
+ * @property {string} path How the packets went, such as "direct" or "relayed over TLS"; or why there was no way.
+ * @property {number} [connectMs] From the first connection's making until both ends called it connected.
+ * @property {number} [gapMs] The longest time in which one of them received no media at all.
+ * @property {string} [failure] What went wrong, where that is no fault of ours: with coturn as the relay.
+ */
+
+/** @type {Result[]} */
+const results = [];
+
+/** @param {Result} result */
+export function record(result) {
+  results.push(result);
+}
