@@ -76,7 +76,7 @@ export class Lab {
     const certificate = authority.issue(name);
     const relayName = beside ? "coturn.byway.test" : name;
     const urls = offers || beside ? urlsOf(relayName, offers) : [];
-    if (beside) await startCoturn(scenario, { network: this.network, name: relayName, addresses: NAMES[relayName], peers });
+    if (beside) await startCoturn(scenario, { network: this.network, name: relayName, addresses: NAMES[relayName], secret: SECRET, peers });
     const server = await start(configuration({ addresses: NAMES[name], certificate, urls, peers }), this.network.on(beside ? "other" : "server"));
     scenario.after(() => server.stop());
     return { ...server, origin: `https://${name}`, name };
