@@ -77,7 +77,10 @@ export class Lab {
     const relayName = beside ? "coturn.byway.test" : name;
     const urls = offers || beside ? urlsOf(relayName, offers) : [];
     if (beside) await startCoturn(scenario, { network: this.network, name: relayName, addresses: NAMES[relayName], peers });
-    const server = await start(configuration({ addresses: NAMES[name], certificate, urls, peers }), this.network.on(beside ? "other" : "server"));
+    const addresses = NAMES[name];
+    const listeners = listenersOn(beside ? addresses : ["0.0.0.0", "::"]);
+    const node = beside ? "other" : "server";
+    const server = await start(configuration({ addresses, listeners, certificate, urls, peers }), this.network.on(node));
     scenario.after(() => server.stop());
     return { ...server, origin: `https://${name}`, name };
   }
@@ -114,12 +117,12 @@ function urlsOf(name, offers = ["stun", "udp", "tcp", "tls"]) {
 }
 
 /** As an operator writes it, but for peers in ranges that are kept for examples, as this internet's are. */
-const configuration = ({ addresses, certificate, urls, peers }) => `
+const configuration = ({ addresses, listeners, certificate, urls, peers }) => `
 realm = "byway.test"
 [listen]
-udp = ${at(addresses, 3478)}
-tcp = ${at(addresses, 3478)}
-tls = ${at(addresses, 443)}
+udp = ${listeners(3478)}
+tcp = ${listeners(3478)}
+tls = ${listeners(443)}
 http = []
 admin = ["127.0.0.1:9090"]
 [tls]
@@ -136,5 +139,6 @@ open_to_everyone = true
 urls = ${JSON.stringify(urls)}
 `;
 
-const at = (addresses, port) =>
+/** Wildcards where nobody else is, as most operators leave it; beside coturn these addresses alone. */
+const listenersOn = (addresses) => (port) =>
   JSON.stringify(addresses.map((address) => (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`)));
