@@ -1,10 +1,11 @@
 /**
  * A network with a browser on each client, where scenarios put the server that they need and people on its page.
  */
-import { launchChromium, launchFirefox, authority } from "../browser/browsers.mjs";
-import { addressOf, enter } from "../browser/page.mjs";
-import { visit } from "../browser/visit.mjs";
+import { authority, launchChromium, launchFirefox } from "../browser/browsers.mjs";
+import { Authority } from "../browser/certificates.mjs";
+import { enter } from "../browser/page.mjs";
 import { start } from "../browser/server.mjs";
+import { visit } from "../browser/visit.mjs";
 import { startCoturn } from "./coturn.mjs";
 import { ADDRESSES, Network } from "./network.mjs";
 
@@ -67,19 +68,28 @@ export class Lab {
    * Starts a server, for as long as the scenario goes on.
    *
    * @param {import("node:test").TestContext} scenario
-   * @param {{ relay?: "byway" | "coturn", offers?: Offer[], peers?: string[] }} [options] `relay`: who relays; the page, its
-   *   signaling and its credentials are Byway's all the same. `peers`: ranges that may be relayed to, besides the internet.
+   * @param {object} [options]
+   * @param {"byway" | "coturn" | "stranger"} [options.relay] Who relays: the Byway that has the page, or for one beside it,
+   *   coturn, or a Byway whose certificate is of an issuer that nobody knows.
+   * @param {Offer[]} [options.offers]
+   * @param {string[]} [options.peers] Ranges that may be relayed to, besides the internet.
    */
   async serve(scenario, { relay = "byway", offers, peers = [] } = {}) {
-    const beside = relay === "coturn";
-    const name = beside ? "beside.byway.test" : "call.byway.test";
-    const certificate = authority.issue(name);
-    const relayName = beside ? "coturn.byway.test" : name;
-    const urls = offers || beside ? urlsOf(relayName, offers) : [];
-    if (beside) await startCoturn(scenario, { network: this.network, name: relayName, addresses: NAMES[relayName], secret: SECRET, peers });
-    const server = await start(configuration({ addresses: NAMES[name], certificate, urls, peers }), this.network.on(beside ? "other" : "server"));
+    if (relay === "byway") return this.#start(scenario, "call.byway.test", { urls: offers ? urlsOf("call.byway.test", offers) : [], peers });
+    const name = { coturn: "coturn.byway.test", stranger: "call.byway.test" }[relay];
+    if (relay === "coturn") await startCoturn(scenario, { network: this.network, name, addresses: NAMES[name], peers });
+    else await this.#start(scenario, name, { issuer: strangerOf(scenario) });
+    return this.#start(scenario, "beside.byway.test", { urls: urlsOf(name, offers), peers });
+  }
+
+  /** A Byway of this name. */
+  async #start(scenario, name, { urls = [], peers = [], issuer = authority }) {
+    const addresses = NAMES[name];
+    const alone = name === "call.byway.test";
+    const text = configuration({ addresses, listeners: listenersOn(alone ? ["0.0.0.0", "::"] : addresses), certificate: issuer.issue(name), urls, peers });
+    const server = await start(text, this.network.on(alone ? "server" : "other"));
     scenario.after(() => server.stop());
-    return { ...server, origin: `https://${name}`, name };
+    return { ...server, origin: `https://${name}` };
   }
 
   /**
@@ -102,6 +112,13 @@ export class Lab {
   }
 }
 
+/** An authority that no browser trusts. @param {import("node:test").TestContext} scenario */
+function strangerOf(scenario) {
+  const stranger = new Authority();
+  scenario.after(() => stranger.forget());
+  return stranger;
+}
+
 /** @param {string} name @param {Offer[]} [offers] */
 function urlsOf(name, offers = ["stun", "udp", "tcp", "tls"]) {
   const urls = {
@@ -114,12 +131,12 @@ function urlsOf(name, offers = ["stun", "udp", "tcp", "tls"]) {
 }
 
 /** As an operator writes it, but for peers in ranges that are kept for examples, as this internet's are. */
-const configuration = ({ addresses, certificate, urls, peers }) => `
+const configuration = ({ addresses, listeners, certificate, urls, peers }) => `
 realm = "byway.test"
 [listen]
-udp = ${at(addresses, 3478)}
-tcp = ${at(addresses, 3478)}
-tls = ${at(addresses, 443)}
+udp = ${listeners(3478)}
+tcp = ${listeners(3478)}
+tls = ${listeners(443)}
 http = []
 admin = ["127.0.0.1:9090"]
 [tls]
@@ -136,5 +153,6 @@ open_to_everyone = true
 urls = ${JSON.stringify(urls)}
 `;
 
-const at = (addresses, port) =>
+/** Wildcards where nobody else is, as most operators leave it; beside coturn these addresses alone. */
+const listenersOn = (addresses) => (port) =>
   JSON.stringify(addresses.map((address) => (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`)));

@@ -143,8 +143,9 @@ export class Network {
 
   /** @param {Record<string, string[]>} names */
   #build(names) {
+    // Chromium asks with a full stop at the end for the UDP address of a TURN server, which a resolver of names takes off.
     const hosts = Object.entries({ localhost: ["127.0.0.1", "::1"], ...names })
-      .flatMap(([name, addresses]) => addresses.map((address) => `${address} ${name}\n`)).join("");
+      .flatMap(([name, addresses]) => addresses.map((address) => `${address} ${name} ${name}.\n`)).join("");
     for (const node of ["internet", "server", "other", ...BOTH.flatMap((side) => [`router-${side}`, `client-${side}`])]) {
       const etc = `${ETC}/${this.#prefix}${node}`;
       mkdirSync(etc, { recursive: true });
