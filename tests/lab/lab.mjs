@@ -1,10 +1,11 @@
 /**
  * A network with a browser on each client, where scenarios put the server that they need and people on its page.
  */
-import { launchChromium, launchFirefox, authority } from "../browser/browsers.mjs";
-import { addressOf, enter } from "../browser/page.mjs";
-import { visit } from "../browser/visit.mjs";
+import { authority, launchChromium, launchFirefox } from "../browser/browsers.mjs";
+import { Authority } from "../browser/certificates.mjs";
+import { enter } from "../browser/page.mjs";
 import { start } from "../browser/server.mjs";
+import { visit } from "../browser/visit.mjs";
 import { startCoturn } from "./coturn.mjs";
 import { ADDRESSES, Network } from "./network.mjs";
 
@@ -67,22 +68,28 @@ export class Lab {
    * Starts a server, for as long as the scenario goes on.
    *
    * @param {import("node:test").TestContext} scenario
-   * @param {{ relay?: "byway" | "coturn", offers?: Offer[], peers?: string[] }} [options] `relay`: who relays; the page, its
-   *   signaling and its credentials are Byway's all the same. `peers`: ranges that may be relayed to, besides the internet.
+   * @param {object} [options]
+   * @param {"byway" | "coturn" | "stranger"} [options.relay] Who relays: the Byway that has the page, or for one beside it,
+   *   coturn, or a Byway whose certificate is of an issuer that nobody knows.
+   * @param {Offer[]} [options.offers]
+   * @param {string[]} [options.peers] Ranges that may be relayed to, besides the internet.
    */
   async serve(scenario, { relay = "byway", offers, peers = [] } = {}) {
-    const beside = relay === "coturn";
-    const name = beside ? "beside.byway.test" : "call.byway.test";
-    const certificate = authority.issue(name);
-    const relayName = beside ? "coturn.byway.test" : name;
-    const urls = offers || beside ? urlsOf(relayName, offers) : [];
-    if (beside) await startCoturn(scenario, { network: this.network, name: relayName, addresses: NAMES[relayName], peers });
+    if (relay === "byway") return this.#start(scenario, "call.byway.test", { urls: offers ? urlsOf("call.byway.test", offers) : [], peers });
+    const name = { coturn: "coturn.byway.test", stranger: "call.byway.test" }[relay];
+    if (relay === "coturn") await startCoturn(scenario, { network: this.network, name, addresses: NAMES[name], peers });
+    else await this.#start(scenario, name, { issuer: strangerOf(scenario) });
+    return this.#start(scenario, "beside.byway.test", { urls: urlsOf(name, offers), peers });
+  }
+
+  /** A Byway of this name. */
+  async #start(scenario, name, { urls = [], peers = [], issuer = authority }) {
     const addresses = NAMES[name];
-    const listeners = listenersOn(beside ? addresses : ["0.0.0.0", "::"]);
-    const node = beside ? "other" : "server";
-    const server = await start(configuration({ addresses, listeners, certificate, urls, peers }), this.network.on(node));
+    const alone = name === "call.byway.test";
+    const text = configuration({ addresses, listeners: listenersOn(alone ? ["0.0.0.0", "::"] : addresses), certificate: issuer.issue(name), urls, peers });
+    const server = await start(text, this.network.on(alone ? "server" : "other"));
     scenario.after(() => server.stop());
-    return { ...server, origin: `https://${name}`, name };
+    return { ...server, origin: `https://${name}` };
   }
 
   /**
@@ -103,6 +110,13 @@ export class Lab {
     for (const browser of this.#browsers.values()) await (await browser).close();
     this.network.remove();
   }
+}
+
+/** An authority that no browser trusts. @param {import("node:test").TestContext} scenario */
+function strangerOf(scenario) {
+  const stranger = new Authority();
+  scenario.after(() => stranger.forget());
+  return stranger;
 }
 
 /** @param {string} name @param {Offer[]} [offers] */
