@@ -37,6 +37,7 @@ export class Lab {
   network = new Network(NAMES);
   /** @type {Partial<Record<Side, string>>} As it is, not to be laid again. */ #laid = {};
   /** @type {Map<string, Promise<import("playwright-core").Browser>>} */ #browsers = new Map();
+  /** @type {import("playwright-core").BrowserContext[]} */ #visitors = [];
 
   /** The browser of a client, launched for the first who asks. @param {Side} side @param {"chromium" | "firefox"} [engine] */
   browser(side, engine = "chromium") {
@@ -88,7 +89,11 @@ export class Lab {
     const alone = name === "call.byway.test";
     const text = configuration({ addresses, listeners: listenersOn(alone ? ["0.0.0.0", "::"] : addresses), certificate: issuer.issue(name), urls, peers });
     const server = await start(text, this.network.on(alone ? "server" : "other"));
-    scenario.after(() => server.stop());
+    scenario.after(async () => {
+      // First those who are on its pages: they would complain of its absence.
+      for (const context of this.#visitors.splice(0)) await context.close();
+      await server.stop();
+    });
     return { ...server, origin: `https://${name}` };
   }
 
@@ -102,6 +107,7 @@ export class Lab {
    */
   async join(scenario, side, address, { engine, ...options } = {}) {
     const page = await visit(scenario, await this.browser(side, engine), address, options);
+    this.#visitors.push(page.context());
     await enter(page);
     return page;
   }
