@@ -78,7 +78,7 @@ export class Lab {
   async serve(scenario, { relay = "byway", offers, peers = [] } = {}) {
     if (relay === "byway") return this.#start(scenario, "call.byway.test", { urls: offers ? urlsOf("call.byway.test", offers) : [], peers });
     const name = { coturn: "coturn.byway.test", stranger: "call.byway.test" }[relay];
-    if (relay === "coturn") await startCoturn(scenario, { network: this.network, name, addresses: NAMES[name], peers });
+    if (relay === "coturn") await startCoturn(scenario, { network: this.network, name, addresses: NAMES[name], secret: SECRET, peers });
     else await this.#start(scenario, name, { issuer: strangerOf(scenario) });
     return this.#start(scenario, "beside.byway.test", { urls: urlsOf(name, offers), peers });
   }
