@@ -23,11 +23,12 @@ import { ADDRESSES, Network } from "./network.mjs";
 
 /** What pages are told of a relay: every transport if not said otherwise. @typedef {"stun" | "udp" | "tcp" | "tls"} Offer */
 
-/** By name, as everywhere: browsers look for a certificate's name. */
+/** By name, as everywhere: certificates are for names. */
+const [CALL, BESIDE, COTURN] = ["call.byway.test", "beside.byway.test", "coturn.byway.test"];
 const NAMES = {
-  "call.byway.test": ADDRESSES.server,
-  "beside.byway.test": ADDRESSES.other.filter((address) => /30$/.test(address)),
-  "coturn.byway.test": ADDRESSES.other.filter((address) => /31$/.test(address)),
+  [CALL]: ADDRESSES.server,
+  [BESIDE]: ADDRESSES.other.filter((address) => /30$/.test(address)),
+  [COTURN]: ADDRESSES.other.filter((address) => /31$/.test(address)),
 };
 
 /** What coturn and Byway both sign with. */
@@ -76,17 +77,19 @@ export class Lab {
    * @param {string[]} [options.peers] Ranges that may be relayed to, besides the internet.
    */
   async serve(scenario, { relay = "byway", offers, peers = [] } = {}) {
-    if (relay === "byway") return this.#start(scenario, "call.byway.test", { urls: offers ? urlsOf("call.byway.test", offers) : [], peers });
-    const name = { coturn: "coturn.byway.test", stranger: "call.byway.test" }[relay];
-    if (relay === "coturn") await startCoturn(scenario, { network: this.network, name, addresses: NAMES[name], secret: SECRET, peers });
-    else await this.#start(scenario, name, { issuer: strangerOf(scenario) });
-    return this.#start(scenario, "beside.byway.test", { urls: urlsOf(name, offers), peers });
+    if (relay === "byway") return this.#start(scenario, CALL, { urls: offers && urlsOf(CALL, offers), peers });
+    if (relay === "coturn") {
+      await startCoturn(scenario, { network: this.network, name: COTURN, addresses: NAMES[COTURN], secret: SECRET, peers });
+      return this.#start(scenario, BESIDE, { urls: urlsOf(COTURN, offers) });
+    }
+    const stranger = await this.#start(scenario, CALL, { issuer: strangerOf(scenario) });
+    return { ...(await this.#start(scenario, BESIDE, { urls: urlsOf(CALL, offers) })), stranger };
   }
 
   /** A Byway of this name. */
   async #start(scenario, name, { urls = [], peers = [], issuer = authority }) {
     const addresses = NAMES[name];
-    const alone = name === "call.byway.test";
+    const alone = name === CALL;
     const text = configuration({ addresses, listeners: listenersOn(alone ? ["0.0.0.0", "::"] : addresses), certificate: issuer.issue(name), urls, peers });
     const server = await start(text, this.network.on(alone ? "server" : "other"));
     scenario.after(async () => {
