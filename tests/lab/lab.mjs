@@ -23,11 +23,12 @@ import { ADDRESSES, Network } from "./network.mjs";
 
 /** What pages are told of a relay: every transport if not said otherwise. @typedef {"stun" | "udp" | "tcp" | "tls"} Offer */
 
-/** By name, as everywhere: browsers look for a certificate's name. */
+/** By name, as everywhere: certificates are for names. */
+const [CALL, BESIDE, COTURN] = ["call.byway.test", "beside.byway.test", "coturn.byway.test"];
 const NAMES = {
-  "call.byway.test": ADDRESSES.server,
-  "beside.byway.test": ADDRESSES.other.filter((address) => /30$/.test(address)),
-  "coturn.byway.test": ADDRESSES.other.filter((address) => /31$/.test(address)),
+  [CALL]: ADDRESSES.server,
+  [BESIDE]: ADDRESSES.other.filter((address) => /30$/.test(address)),
+  [COTURN]: ADDRESSES.other.filter((address) => /31$/.test(address)),
 };
 
 /** What coturn and Byway both sign with. */
@@ -37,6 +38,7 @@ export class Lab {
   network = new Network(NAMES);
   /** @type {Partial<Record<Side, string>>} As it is, not to be laid again. */ #laid = {};
   /** @type {Map<string, Promise<import("playwright-core").Browser>>} */ #browsers = new Map();
+  /** @type {import("playwright-core").BrowserContext[]} */ #visitors = [];
 
   /** The browser of a client, launched for the first who asks. @param {Side} side @param {"chromium" | "firefox"} [engine] */
   browser(side, engine = "chromium") {
@@ -75,20 +77,26 @@ export class Lab {
    * @param {string[]} [options.peers] Ranges that may be relayed to, besides the internet.
    */
   async serve(scenario, { relay = "byway", offers, peers = [] } = {}) {
-    if (relay === "byway") return this.#start(scenario, "call.byway.test", { urls: offers ? urlsOf("call.byway.test", offers) : [], peers });
-    const name = { coturn: "coturn.byway.test", stranger: "call.byway.test" }[relay];
-    if (relay === "coturn") await startCoturn(scenario, { network: this.network, name, addresses: NAMES[name], secret: SECRET, peers });
-    else await this.#start(scenario, name, { issuer: strangerOf(scenario) });
-    return this.#start(scenario, "beside.byway.test", { urls: urlsOf(name, offers), peers });
+    if (relay === "byway") return this.#start(scenario, CALL, { urls: offers && urlsOf(CALL, offers), peers });
+    if (relay === "coturn") {
+      await startCoturn(scenario, { network: this.network, name: COTURN, addresses: NAMES[COTURN], secret: SECRET, peers });
+      return this.#start(scenario, BESIDE, { urls: urlsOf(COTURN, offers) });
+    }
+    const stranger = await this.#start(scenario, CALL, { issuer: strangerOf(scenario) });
+    return { ...(await this.#start(scenario, BESIDE, { urls: urlsOf(CALL, offers) })), stranger };
   }
 
   /** A Byway of this name. */
   async #start(scenario, name, { urls = [], peers = [], issuer = authority }) {
     const addresses = NAMES[name];
-    const alone = name === "call.byway.test";
+    const alone = name === CALL;
     const text = configuration({ addresses, listeners: listenersOn(alone ? ["0.0.0.0", "::"] : addresses), certificate: issuer.issue(name), urls, peers });
     const server = await start(text, this.network.on(alone ? "server" : "other"));
-    scenario.after(() => server.stop());
+    scenario.after(async () => {
+      // First those who are on its pages: they would complain of its absence.
+      for (const context of this.#visitors.splice(0)) await context.close();
+      await server.stop();
+    });
     return { ...server, origin: `https://${name}` };
   }
 
@@ -102,6 +110,7 @@ export class Lab {
    */
   async join(scenario, side, address, { engine, ...options } = {}) {
     const page = await visit(scenario, await this.browser(side, engine), address, options);
+    this.#visitors.push(page.context());
     await enter(page);
     return page;
   }
