@@ -13,15 +13,23 @@ const path = (name) => fileURLToPath(new URL(`clients/${name}`, import.meta.url)
 
 const DATAGRAMS_ALONE = "libjuice, its ICE library, reaches TURN servers over UDP alone";
 
+/** True, or the sentence that says why not. @typedef {true | string} Able */
+
 /**
- * What each can do: true, or the sentence that says why not. All of it is held by scenarios/clients.mjs.
- *
- * `relayAlone`: with the relay forced nothing else is tried. `media`: it sends pictures of its own. `restart`: it follows an
- * ICE restart of the page's.
- *
- * @type {Record<string, { command: string[], needs: string, transports: Record<Transport, true | string>,
- *   relayAlone: true | string, media: true | string, restart: true | string }>}
+ * A client, and what it can do.
+ * @typedef {object} Client
+ * @property {string[]} command
+ * @property {string} needs A file that is there once it is installed.
+ * @property {Record<Transport, Able>} transports
+ * @property {Able} relayAlone With the relay forced it tries nothing else.
+ * @property {Able} media It sends pictures of its own.
+ * @property {Able} restart It follows an ICE restart of the page's.
+ * @property {Able} manyRelays It tells the page's relay candidates apart where they share one address, as they do when the page
+ *   was offered several transports.
+ * @property {Able} ipv6Alone It calls whoever has IPv4 from a machine without.
  */
+
+/** The last two take a network to see; scenarios/clients.mjs holds the rest. @type {Record<string, Client>} */
 export const CLIENTS = {
   aiortc: {
     command: [path("aiortc/.venv/bin/python"), path("aiortc/peer.py")],
@@ -30,6 +38,8 @@ export const CLIENTS = {
     relayAlone: true,
     media: true,
     restart: "it answers as if ICE had not been restarted, and goes on with the path there is",
+    manyRelays: true,
+    ipv6Alone: true,
   },
   "node-datachannel": {
     command: [process.execPath, path("node-datachannel/peer.mjs")],
@@ -38,6 +48,8 @@ export const CLIENTS = {
     relayAlone: "it keeps its other addresses to itself, but checks paths from them all the same",
     media: "it has no codecs, and sends the page's own pictures back",
     restart: "libjuice refuses the offer: it takes no second credentials for one connection",
+    manyRelays: "libjuice looks channels up by address without port (RFC 8656 section 12), and sends to the wrong candidate",
+    ipv6Alone: "libdatachannel looks candidates up with AI_ADDRCONFIG, which drops those of IPv4 on such a machine",
   },
 };
 
