@@ -311,11 +311,8 @@ fn no_test_waits_by_sleeping() {
         .filter(|source| source.path != "tests/tidy.rs")
         .flat_map(|source| words(source, &["sleep"]))
         .collect();
-    offences.extend(
-        under("tests/browser", &["mjs"])
-            .iter()
-            .flat_map(|source| words(source, &["waitForTimeout", "sleep"])),
-    );
+    let pages = ["tests/browser", "tests/lab"].into_iter().flat_map(|folder| under(folder, &["mjs", "py"]));
+    offences.extend(pages.flat_map(|source| words(&source, &["waitForTimeout", "sleep"])));
     none(&offences, "a sleep is a race that mostly goes well: wait for the event, with a bound");
 }
 
