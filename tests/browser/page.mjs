@@ -30,8 +30,8 @@ export async function lineReads(pattern, ...pages) {
 }
 
 /** Waits until the page says so to the person. */
-export const says = (page, pattern) =>
-  eventually(`a status like ${pattern}`, async () => pattern.test(await page.locator("#status").innerText()) || null);
+export const says = (page, pattern, patienceMs) =>
+  eventually(`a status like ${pattern}`, async () => pattern.test(await page.locator("#status").innerText()) || null, patienceMs);
 
 /** Waits until both ends of a call use the relay by this protocol, and sees what they send go through the server. */
 export async function relaysOver(protocol, server, pages) {
