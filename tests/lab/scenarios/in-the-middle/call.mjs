@@ -80,7 +80,8 @@ async function lineOf(page) {
 /** @param {import("node:test").TestContext} scenario @param {Omit<import("../../results.mjs").Result, "table">} result */
 export function report(scenario, result) {
   const { scenario: what, relay, path, gapMs, failure } = result;
-  scenario.diagnostic(`${what}${relay === "byway" ? "" : ` (${relay})`}: ${failure ?? `longest gap ${gapMs} ms, ${path}`}`);
+  const gap = gapMs === undefined ? "" : `, longest gap ${gapMs} ms`;
+  scenario.diagnostic(`${what}, ${relay}: ${failure ?? path}${gap}`);
   record({ table: TABLE, ...result });
 }
 
