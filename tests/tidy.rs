@@ -379,11 +379,13 @@ fn every_key_of_the_default_configuration_is_explained() {
 #[test]
 fn lock_files_name_public_registries_alone() {
     let crates = file("Cargo.lock");
-    let packages = file("tests/browser/package-lock.json");
+    let browsers = file("tests/browser/package-lock.json");
+    let clients = file("tests/lab/clients/node-datachannel/package-lock.json");
     let mut offences = Vec::new();
     for (source, key, registry) in [
         (&crates, "source = ", "registry+https://github.com/rust-lang/crates.io-index"),
-        (&packages, "\"resolved\": ", "https://registry.npmjs.org/"),
+        (&browsers, "\"resolved\": ", "https://registry.npmjs.org/"),
+        (&clients, "\"resolved\": ", "https://registry.npmjs.org/"),
     ] {
         for (number, line) in source.text.lines().enumerate() {
             let other = line

@@ -46,6 +46,7 @@ export function connectionError(code, { name, connection, iceErrors }) {
     else if (silent) (saying["did not answer"] ??= []).push(url);
   }
   const reasons = Object.entries(saying).map(([said, urls]) => `The relay at ${urls.join(", ")} ${said}.`);
+  if (!relays.length) reasons.push("The call server offers no relay to go around what blocks the way.");
   // A function: in a name, `$&` is no pattern.
   const sentence = SENTENCES[code].replace("{name}", () => name || "the other person");
   return new BywayError(code, [sentence, ...reasons].join(" "));

@@ -11,10 +11,10 @@ import { Authority } from "./certificates.mjs";
 export const authority = new Authority();
 
 /** The binary itself where it is known: Debian's script around it reads files of the machine's administrator. */
-const CHROMIUM = installed(process.env.CHROMIUM, "/usr/lib/chromium/chromium", "/usr/bin/chromium", "/usr/bin/google-chrome");
+export const CHROMIUM = installed(process.env.CHROMIUM, "/usr/lib/chromium/chromium", "/usr/bin/chromium", "/usr/bin/google-chrome");
 
 /** Not /usr/bin/firefox, which on Ubuntu only offers to install one. */
-const FIREFOX = installed(process.env.FIREFOX, "/usr/lib/firefox-esr/firefox-esr", "/usr/lib/firefox/firefox");
+export const FIREFOX = installed(process.env.FIREFOX, "/usr/lib/firefox-esr/firefox-esr", "/usr/lib/firefox/firefox");
 
 /** Why scenarios with Firefox are left out, or false. */
 export const withoutFirefox = !FIREFOX && "Firefox is not installed";

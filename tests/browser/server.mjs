@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 
-const BINARY = process.env.BYWAY ?? new URL("../../target/debug/byway", import.meta.url).pathname;
+export const BINARY = process.env.BYWAY ?? new URL("../../target/debug/byway", import.meta.url).pathname;
 
 /** For a machine that builds meanwhile. */
 const START_MS = 20_000;

@@ -1,10 +1,11 @@
 /**
  * A network with a browser on each client, where scenarios put the server that they need and people on its page.
  */
-import { launchChromium, launchFirefox, authority } from "../browser/browsers.mjs";
-import { addressOf, enter } from "../browser/page.mjs";
-import { visit } from "../browser/visit.mjs";
+import { authority, launchChromium, launchFirefox } from "../browser/browsers.mjs";
+import { Authority } from "../browser/certificates.mjs";
+import { enter } from "../browser/page.mjs";
 import { start } from "../browser/server.mjs";
+import { visit } from "../browser/visit.mjs";
 import { startCoturn } from "./coturn.mjs";
 import { ADDRESSES, Network } from "./network.mjs";
 
@@ -22,11 +23,12 @@ import { ADDRESSES, Network } from "./network.mjs";
 
 /** What pages are told of a relay: every transport if not said otherwise. @typedef {"stun" | "udp" | "tcp" | "tls"} Offer */
 
-/** By name, as everywhere: browsers look for a certificate's name. */
+/** By name, as everywhere: certificates are for names. */
+const [CALL, BESIDE, COTURN] = ["call.byway.test", "beside.byway.test", "coturn.byway.test"];
 const NAMES = {
-  "call.byway.test": ADDRESSES.server,
-  "beside.byway.test": ADDRESSES.other.filter((address) => /30$/.test(address)),
-  "coturn.byway.test": ADDRESSES.other.filter((address) => /31$/.test(address)),
+  [CALL]: ADDRESSES.server,
+  [BESIDE]: ADDRESSES.other.filter((address) => /30$/.test(address)),
+  [COTURN]: ADDRESSES.other.filter((address) => /31$/.test(address)),
 };
 
 /** What coturn and Byway both sign with. */
@@ -36,6 +38,7 @@ export class Lab {
   network = new Network(NAMES);
   /** @type {Partial<Record<Side, string>>} As it is, not to be laid again. */ #laid = {};
   /** @type {Map<string, Promise<import("playwright-core").Browser>>} */ #browsers = new Map();
+  /** @type {import("playwright-core").BrowserContext[]} */ #visitors = [];
 
   /** The browser of a client, launched for the first who asks. @param {Side} side @param {"chromium" | "firefox"} [engine] */
   browser(side, engine = "chromium") {
@@ -67,19 +70,34 @@ export class Lab {
    * Starts a server, for as long as the scenario goes on.
    *
    * @param {import("node:test").TestContext} scenario
-   * @param {{ relay?: "byway" | "coturn", offers?: Offer[], peers?: string[] }} [options] `relay`: who relays; the page, its
-   *   signaling and its credentials are Byway's all the same. `peers`: ranges that may be relayed to, besides the internet.
+   * @param {object} [options]
+   * @param {"byway" | "coturn" | "stranger"} [options.relay] Who relays: the Byway that has the page, or for one beside it,
+   *   coturn, or a Byway whose certificate is of an issuer that nobody knows.
+   * @param {Offer[]} [options.offers]
+   * @param {string[]} [options.peers] Ranges that may be relayed to, besides the internet.
    */
   async serve(scenario, { relay = "byway", offers, peers = [] } = {}) {
-    const beside = relay === "coturn";
-    const name = beside ? "beside.byway.test" : "call.byway.test";
-    const certificate = authority.issue(name);
-    const relayName = beside ? "coturn.byway.test" : name;
-    const urls = offers || beside ? urlsOf(relayName, offers) : [];
-    if (beside) await startCoturn(scenario, { network: this.network, name: relayName, addresses: NAMES[relayName], peers });
-    const server = await start(configuration({ addresses: NAMES[name], certificate, urls, peers }), this.network.on(beside ? "other" : "server"));
-    scenario.after(() => server.stop());
-    return { ...server, origin: `https://${name}`, name };
+    if (relay === "byway") return this.#start(scenario, CALL, { urls: offers && urlsOf(CALL, offers), peers });
+    if (relay === "coturn") {
+      await startCoturn(scenario, { network: this.network, name: COTURN, addresses: NAMES[COTURN], secret: SECRET, peers });
+      return this.#start(scenario, BESIDE, { urls: urlsOf(COTURN, offers) });
+    }
+    const stranger = await this.#start(scenario, CALL, { issuer: strangerOf(scenario) });
+    return { ...(await this.#start(scenario, BESIDE, { urls: urlsOf(CALL, offers) })), stranger };
+  }
+
+  /** A Byway of this name. */
+  async #start(scenario, name, { urls = [], peers = [], issuer = authority }) {
+    const addresses = NAMES[name];
+    const alone = name === CALL;
+    const text = configuration({ addresses, listeners: listenersOn(alone ? ["0.0.0.0", "::"] : addresses), certificate: issuer.issue(name), urls, peers });
+    const server = await start(text, this.network.on(alone ? "server" : "other"));
+    scenario.after(async () => {
+      // First those who are on its pages: they would complain of its absence.
+      for (const context of this.#visitors.splice(0)) await context.close();
+      await server.stop();
+    });
+    return { ...server, origin: `https://${name}` };
   }
 
   /**
@@ -93,6 +111,7 @@ export class Lab {
    */
   async join(scenario, side, address, { engine, browser, ...options } = {}) {
     const page = await visit(scenario, browser ?? (await this.browser(side, engine)), address, options);
+    this.#visitors.push(page.context());
     await enter(page);
     return page;
   }
@@ -101,6 +120,13 @@ export class Lab {
     for (const browser of this.#browsers.values()) await (await browser).close();
     this.network.remove();
   }
+}
+
+/** An authority that no browser trusts. @param {import("node:test").TestContext} scenario */
+function strangerOf(scenario) {
+  const stranger = new Authority();
+  scenario.after(() => stranger.forget());
+  return stranger;
 }
 
 /** @param {string} name @param {Offer[]} [offers] */
@@ -115,12 +141,12 @@ function urlsOf(name, offers = ["stun", "udp", "tcp", "tls"]) {
 }
 
 /** As an operator writes it, but for peers in ranges that are kept for examples, as this internet's are. */
-const configuration = ({ addresses, certificate, urls, peers }) => `
+const configuration = ({ addresses, listeners, certificate, urls, peers }) => `
 realm = "byway.test"
 [listen]
-udp = ${at(addresses, 3478)}
-tcp = ${at(addresses, 3478)}
-tls = ${at(addresses, 443)}
+udp = ${listeners(3478)}
+tcp = ${listeners(3478)}
+tls = ${listeners(443)}
 http = []
 admin = ["127.0.0.1:9090"]
 [tls]
@@ -137,5 +163,6 @@ open_to_everyone = true
 urls = ${JSON.stringify(urls)}
 `;
 
-const at = (addresses, port) =>
+/** Wildcards where nobody else is, as most operators leave it; beside coturn these addresses alone. */
+const listenersOn = (addresses) => (port) =>
   JSON.stringify(addresses.map((address) => (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`)));

@@ -1,6 +1,13 @@
 /**
  * What scenarios have seen, collected for docs/nat-results.md.
  */
+import { writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+
+import { versions } from "./programs.mjs";
+import { report } from "./report.mjs";
+
+const PAGE = new URL("../../docs/nat-results.md", import.meta.url);
 
 /**
  * One run of a scenario. Several of the same scenario and relay are summed up by their medians.
@@ -21,4 +28,9 @@ const results = [];
 /** @param {Result} result */
 export function record(result) {
   results.push(result);
+}
+
+/** Writes the page. */
+export function publish() {
+  writeFileSync(PAGE, report(results, { versions: versions(), cores: cpus().length }));
 }

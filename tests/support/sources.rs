@@ -35,7 +35,7 @@ pub(crate) fn under(directory: &str, extensions: &[&str]) -> Vec<Source> {
     let mut waiting = vec![root.join(directory)];
     while let Some(path) = waiting.pop() {
         if path.is_dir() {
-            let skipped = ["target", "node_modules", ".git"].iter().any(|name| path.ends_with(name));
+            let skipped = ["target", "node_modules", ".venv", ".git"].iter().any(|name| path.ends_with(name));
             if !skipped {
                 waiting.extend(entries(&path));
             }

@@ -1,5 +1,5 @@
 /**
- * What happens to calls in the middle.
+ * What happens to calls in the middle: each by itself, for those who want a few.
  */
 import { moving } from "./in-the-middle/moving.mjs";
 import { rebinding } from "./in-the-middle/rebinding.mjs";
@@ -16,8 +16,8 @@ export { moving, rebinding, unreachablePeer, vanishing };
  * @param {{ relays?: ("byway" | "coturn")[] }} [options] Who is to relay.
  */
 export function inTheMiddle(lab, { relays = ["byway"] } = {}) {
-  rebinding(lab);
-  moving(lab);
+  rebinding(lab, { relays });
+  moving(lab, { relays });
   unreachablePeer(lab, { relays });
   vanishing(lab);
 }

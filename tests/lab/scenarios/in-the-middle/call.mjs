@@ -1,6 +1,8 @@
 /**
  * A call to which something happens.
  */
+import { test } from "node:test";
+
 import { echoes, statistics, videoFlows } from "../../../browser/connections.mjs";
 import { eventually } from "../../../browser/eventually.mjs";
 import { addressOf, peers } from "../../../browser/page.mjs";
@@ -8,6 +10,7 @@ import { longestGap, watchMedia } from "../../media.mjs";
 import { record } from "../../results.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
+/** @typedef {"byway" | "coturn"} Relay */
 /** @typedef {"direct" | "udp" | "tcp" | "tls"} Way */
 
 /** What stands in the column of scenarios. */
@@ -22,9 +25,32 @@ const HEALING_MS = 60_000;
 /** What relaying may go over, besides finding out one's own address. @type {Record<Way, import("../../lab.mjs").Offer[]>} */
 const OFFERS = { direct: ["stun"], udp: ["udp"], tcp: ["tcp"], tls: ["tls"] };
 
+/** In words, for names. @param {Way} way */
+export const inWords = (way) => (way === "direct" ? "direct" : `relayed over ${way.toUpperCase()}`);
+
+/**
+ * A scenario with each relay. What fails with coturn is told, not held against us.
+ *
+ * @param {Relay[]} relays
+ * @param {string} name
+ * @param {(scenario: import("node:test").TestContext, relay: Relay) => Promise<void>} run
+ */
+export function testEach(relays, name, run) {
+  for (const relay of relays) {
+    test(relays.length > 1 ? `${name}, through ${relay}` : name, async (scenario) => {
+      try {
+        await run(scenario, relay);
+      } catch (error) {
+        if (relay === "byway") throw error;
+        report(scenario, { scenario: name, relay, path: "none", failure: error.message });
+      }
+    });
+  }
+}
+
 /** Two people in a room of a server, who see each other: by one way, and there is no other. */
-export async function call(lab, scenario, { way, ...options }) {
-  const server = await lab.serve(scenario, { offers: OFFERS[way], ...options });
+export async function call(lab, scenario, { way, relay }) {
+  const server = await lab.serve(scenario, { offers: OFFERS[way], relay });
   const address = addressOf(server.origin, "tea", { relay: way !== "direct" });
   const pages = [];
   for (const side of ["a", "b"]) pages.push(await lab.join(scenario, side, address, { tolerated: UNREACHABLE }));
@@ -39,10 +65,10 @@ export async function call(lab, scenario, { way, ...options }) {
  * @param {import("node:test").TestContext} scenario
  * @param {Page[]} pages
  * @param {() => void} disturb Parts them on the path they have.
- * @param {{ what?: string, relay?: "byway" | "coturn", signaling?: boolean }} [options] `signaling`: whether the first is parted
- *   from the server, too.
+ * @param {{ name: string, relay: Relay, signaling?: boolean }} options `signaling`: whether the first is parted from the server,
+ *   too.
  */
-export async function heals(scenario, pages, disturb, { what = scenario.name, relay = "byway", signaling = true } = {}) {
+export async function heals(scenario, pages, disturb, { name, relay, signaling = true }) {
   await Promise.all(pages.map(watchMedia));
   const before = await Promise.all(pages.map(look));
   const answered = signaling && answersAgain(pages[0]);
@@ -52,7 +78,7 @@ export async function heals(scenario, pages, disturb, { what = scenario.name, re
   const path = await goesOn(pages);
   const last = await eventually("a path", how, HEALING_MS);
   const gapMs = Math.max(...(await Promise.all(pages.map(longestGap))));
-  report(scenario, { scenario: what, relay, path: `${path}, by ${[...new Set([first, last])].join(", then ")}`, gapMs });
+  report(scenario, { scenario: name, relay, path: `${path}, by ${[...new Set([first, last])].join(", then ")}`, gapMs });
 }
 
 /** Waits until the server answers over another connection. @param {Page} page */

@@ -1,30 +1,31 @@
 /**
  * The network of one person changes.
  */
-import { test } from "node:test";
+import { call, heals, inWords, testEach } from "./call.mjs";
 
-import { call, heals } from "./call.mjs";
-
-/** @typedef {import("./call.mjs").Way} Way */
-
-/** @param {import("../../lab.mjs").Lab} lab @param {{ ways?: Way[] }} [options] */
-export function moving(lab, { ways = ["direct", "udp", "tls"] } = {}) {
+/**
+ * @param {import("../../lab.mjs").Lab} lab
+ * @param {{ ways?: import("./call.mjs").Way[], relays?: import("./call.mjs").Relay[] }} [options]
+ */
+export function moving(lab, { ways = ["direct", "udp", "tls"], relays = ["byway"] } = {}) {
   for (const way of ways) {
-    const named = way === "direct" ? "direct" : `relayed over ${way.toUpperCase()}`;
+    const through = way === "direct" ? ["byway"] : relays;
 
-    test(`a person goes to another network and comes back, ${named}`, async (scenario) => {
+    const [going, coming] = ["going to", "coming back from"].map((move) => `${move} another network, ${inWords(way)}`);
+    testEach(through, going, async (scenario, relay) => {
       await lab.arrange({});
       scenario.after(() => lab.disarrange());
-      const { pages } = await call(lab, scenario, { way });
-      await heals(scenario, pages, () => lab.network.plug("a", { router: "b" }), { what: `going to another network, ${named}` });
-      await heals(scenario, pages, () => lab.network.plug("a"), { what: `coming back from another network, ${named}` });
+      const { pages } = await call(lab, scenario, { way, relay });
+      await heals(scenario, pages, () => lab.network.plug("a", { router: "b" }), { name: going, relay });
+      await heals(scenario, pages, () => lab.network.plug("a"), { name: coming, relay });
     });
 
-    test(`a person gets another address in the same network, ${named}`, async (scenario) => {
+    const renumbered = `another address in the same network, ${inWords(way)}`;
+    testEach(through, renumbered, async (scenario, relay) => {
       await lab.arrange({});
       scenario.after(() => lab.disarrange());
-      const { pages } = await call(lab, scenario, { way });
-      await heals(scenario, pages, () => lab.network.renumber("client-a"));
+      const { pages } = await call(lab, scenario, { way, relay });
+      await heals(scenario, pages, () => lab.network.renumber("client-a"), { name: renumbered, relay });
     });
   }
 }

@@ -39,7 +39,7 @@ export function vanishing(lab) {
     await Promise.all(pages.map((page) => says(page, /left/)));
     const path = await goesOn(pages);
     const gapMs = Math.max(...(await Promise.all(pages.map(longestGap))));
-    report(scenario, { scenario: `a third browser is killed: gone after ${toldMs} ms`, relay: "byway", path, gapMs });
+    report(scenario, { scenario: "a third browser is killed", relay: "byway", path: `${path}; gone after ${inSeconds(toldMs)}`, gapMs });
     assert.ok(toldMs < CRASH_MS, `the others were told after ${toldMs} ms`);
     assert.ok(gapMs < UNDISTURBED_MS, `the others had a gap of ${gapMs} ms`);
   });
@@ -47,7 +47,7 @@ export function vanishing(lab) {
   test("a cable is pulled, and the one who is left is told", async (scenario) => {
     await lab.arrange({});
     scenario.after(() => lab.disarrange());
-    const { server, pages: [, page] } = await call(lab, scenario, { way: "udp" });
+    const { server, pages: [, page] } = await call(lab, scenario, { way: "udp", relay: "byway" });
     const pulled = Date.now();
     lab.network.unplug("a");
     await says(page, /failed; trying again/, SILENCE_MS);
@@ -58,7 +58,9 @@ export function vanishing(lab) {
     await eventually("one member", async () => (await server.metric("byway_members")) === 1 || null);
     // The survivor's own connection is closed; that of the other lasts until nobody has prolonged it: see the long call.
     await eventually("one allocation", async () => (await server.metric("byway_allocations")) === 1 || null);
-    const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
-    report(scenario, { scenario: "a cable is pulled", relay: "byway", path: `said after ${seconds(failedMs)}, gone after ${seconds(goneMs)}` });
+    const path = `none; said after ${inSeconds(failedMs)}, gone after ${inSeconds(goneMs)}`;
+    report(scenario, { scenario: "a cable is pulled", relay: "byway", path });
   });
 }
+
+const inSeconds = (ms) => `${(ms / 1000).toFixed(1)} s`;

@@ -1,0 +1,75 @@
+/**
+ * One call between two networks, looked at from three sides: what the browsers say of their path, what comes through, and
+ * what the server counts.
+ */
+import assert from "node:assert/strict";
+
+import { echoes, statistics, videoFlows } from "../browser/connections.mjs";
+import { eventually } from "../browser/eventually.mjs";
+import { addressOf, peers } from "../browser/page.mjs";
+import { longestGap, watchMedia } from "./media.mjs";
+
+/** 20 frames each way of a fake camera are tens of kilobytes; connectivity checks stay below this. */
+const MEDIA_BYTES = 10_000;
+
+/** Longer than browsers try a path before they give it up. */
+const PATH_MS = 20_000;
+
+/**
+ * @param {import("node:test").TestContext} scenario
+ * @param {import("./lab.mjs").Lab} lab
+ * @param {import("./matrix.mjs").Call} call
+ * @param {"byway" | "coturn"} relay
+ * @returns {Promise<Omit<import("./results.mjs").Result, "table" | "scenario" | "relay">>}
+ */
+export async function makeCall(scenario, lab, { a, b, engine, force, offers, path, over = {} }, relay) {
+  await lab.arrange({ a, b });
+  const server = await lab.serve(scenario, { relay, offers });
+  const address = addressOf(server.origin, "lab", { relay: force });
+  // What others' relays refuse is for the table, not for the page to be silent about.
+  const tolerated = relay === "byway" ? undefined : /./;
+  const pages = [
+    await lab.join(scenario, "a", address, { tolerated }),
+    await lab.join(scenario, "b", address, { tolerated, engine }),
+  ];
+  await Promise.all(pages.map((page) => peers(page, 1)));
+
+  const protocols = [over.a ?? "udp", over.b ?? "udp"];
+  const found = await eventually(`a ${path} path`, () => pathOf(pages, path, protocols), PATH_MS);
+  await Promise.all(pages.map(watchMedia));
+  await videoFlows(...pages);
+
+  const before = await relayedBytes(server);
+  await videoFlows(...pages);
+  const relayed = (await relayedBytes(server)) - before;
+  for (const page of pages) await echoes(page);
+  assert.ok(await pathOf(pages, path, protocols), `the path is ${path} still`);
+  // Another's counters are not ours to read.
+  if (relay === "byway") assert.equal(relayed > MEDIA_BYTES, path === "relayed", `the server relayed ${relayed} bytes of media`);
+
+  return {
+    path: found,
+    connectMs: Math.max(...(await Promise.all(pages.map(connectMs)))),
+    gapMs: Math.max(...(await Promise.all(pages.map(longestGap)))),
+  };
+}
+
+/** The path in words, if it is of this kind: relayed means, at one end at least. */
+async function pathOf(pages, kind, protocols) {
+  const ends = await Promise.all(pages.map(statistics));
+  if (ends.includes(null)) return null;
+  const used = ends.map(({ local, relayProtocol }) => (local === "relay" ? relayProtocol : null));
+  if (kind === "direct") return used.every((protocol) => protocol === null) ? "direct" : null;
+  const asExpected = used.every((protocol, end) => protocol === null || protocol === protocols[end]);
+  const words = [...new Set(used.filter(Boolean))].map((protocol) => protocol.toUpperCase()).join(" and ");
+  return words && asExpected ? `relayed over ${words}, at ${used.includes(null) ? "one end" : "both ends"}` : null;
+}
+
+/** How long a page's connection took to come up. */
+const connectMs = (page) => page.evaluate(() => Math.round(window.connections[0].upAt - window.connections[0].madeAt));
+
+async function relayedBytes(server) {
+  const directions = ["to_peer", "to_client", "between_clients"];
+  const bytes = await Promise.all(directions.map((direction) => server.metric(`byway_relayed_bytes_total{direction="${direction}"}`)));
+  return bytes.reduce((sum, count) => sum + count, 0);
+}

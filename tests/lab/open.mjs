@@ -1,0 +1,14 @@
+/** A lab that lasts as long as the file of tests that opens it. */
+import { after } from "node:test";
+
+import { authority } from "../browser/browsers.mjs";
+import { Lab } from "./lab.mjs";
+
+export function openLab() {
+  const lab = new Lab();
+  after(async () => {
+    await lab.close();
+    authority.forget();
+  });
+  return lab;
+}

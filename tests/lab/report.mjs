@@ -1,0 +1,178 @@
+/**
+ * What stands in docs/nat-results.md, as a function of what the scenarios have seen.
+ */
+
+/** @typedef {import("./results.mjs").Result} Result */
+
+/**
+ * What it was seen with.
+ *
+ * @typedef {object} About
+ * @property {[string, string][]} versions Of each program.
+ * @property {number} cores
+ */
+
+/** @param {Result[]} results @param {About} about */
+export function report(results, about) {
+  const scenarios = sumUp(results);
+  const tables = [...new Set(scenarios.map(({ table }) => table))];
+  return [
+    introduction(about),
+    ...tables.flatMap((heading) => table(heading, scenarios.filter((scenario) => scenario.table === heading))),
+    ...comparison(scenarios),
+  ].join("\n\n").concat("\n");
+}
+
+/** @param {About} about */
+const introduction = ({ versions, cores }) => `# What gets through
+
+Calls between browsers behind NATs and firewalls, each in a network namespace of one machine. \`tests/lab/all\` makes them and
+writes this page. Every call is looked at from three sides: the path that the browsers say they use, the pictures and messages
+that come through, and what the server has counted.
+
+The same calls are made with coturn as the relay, in turn with ours, so that what slows the machine down slows down both. The
+page, its signaling and its credentials are Byway's then, too. coturn runs with the options that its own documentation
+recommends, and the defaults for the rest.
+
+## How to read it
+
+- **Path**: direct, or relayed, and how the ends that use the relay reach it.
+- **Time to connect**: from the making of the connection until it was up, at the end that took longer; the median of the rounds.
+- **Longest gap**: for how long no media came from the other side, at the end where it was longer; the median of the rounds. In
+  an undisturbed call it is the time between two pictures.
+- A number in parentheses says how many rounds had such a time, where not all had. A dash is what was not measured.
+
+Browsers, routers and servers shared ${cores === 1 ? "one core" : `${cores} cores`}. The times are there to be compared with each other.
+
+| program | version |
+|---|---|
+${versions.map(([program, version]) => `| ${program} | ${version} |`).join("\n")}`;
+
+/**
+ * All rounds of one scenario with one relay.
+ *
+ * @typedef {object} Rounds
+ * @property {number} count
+ * @property {string[]} paths
+ * @property {number[]} connectMs
+ * @property {number[]} gapMs
+ * @property {string[]} failures
+ */
+
+/** @typedef {{ table: string, scenario: string, byway: Rounds, coturn: Rounds }} Scenario */
+
+/** @param {Result[]} results @returns {Scenario[]} In the order of their first results. */
+function sumUp(results) {
+  /** @type {Map<string, Scenario>} */ const scenarios = new Map();
+  for (const { table, scenario, relay, path, connectMs, gapMs, failure } of results) {
+    const key = JSON.stringify([table, scenario]);
+    if (!scenarios.has(key)) scenarios.set(key, { table, scenario, byway: noRounds(), coturn: noRounds() });
+    const rounds = scenarios.get(key)[relay];
+    rounds.count += 1;
+    if (failure !== undefined) {
+      rounds.failures.push(failure);
+      continue;
+    }
+    rounds.paths.push(path);
+    if (connectMs !== undefined) rounds.connectMs.push(connectMs);
+    if (gapMs !== undefined) rounds.gapMs.push(gapMs);
+  }
+  return [...scenarios.values()];
+}
+
+/** @returns {Rounds} */
+const noRounds = () => ({ count: 0, paths: [], connectMs: [], gapMs: [], failures: [] });
+
+const MEASURES = [["time to connect", "connectMs"], ["longest gap", "gapMs"]];
+
+/** Columns that nothing stands in are left out. @param {string} heading @param {Scenario[]} scenarios */
+function table(heading, scenarios) {
+  const all = scenarios.flatMap(({ byway, coturn }) => [byway, coturn]);
+  const rounds = Math.max(...all.map(({ count }) => count));
+  const relays = scenarios.some(({ coturn }) => coturn.count) ? ["byway", "coturn"] : ["byway"];
+  const measures = MEASURES.filter(([, measure]) => all.some((it) => it[measure].length));
+
+  const columns = ["path", ...measures.map(([title]) => title)];
+  const titles = relays.flatMap((relay) => columns.map((title) => (relay === "coturn" ? `coturn: ${title}` : title)));
+  const cellsOf = (scenario, relay) => [pathOf(scenario[relay], relay), ...measures.map(([, measure]) => timeOf(scenario[relay][measure], rounds))];
+  const rows = scenarios.map((scenario) => [scenario.scenario, ...relays.flatMap((relay) => cellsOf(scenario, relay))]);
+  const lines = [["scenario", ...titles], ...rows].map((cells) => `| ${cells.map(inCell).join(" | ")} |`);
+  lines.splice(1, 0, `|---|${relays.map(() => `---|${"---:|".repeat(measures.length)}`).join("")}`);
+  return [`## ${heading}`, rounds === 1 ? "One round." : `${rounds} rounds.`, lines.join("\n")];
+}
+
+/** @param {Rounds} rounds @param {"byway" | "coturn"} relay */
+function pathOf({ count, paths, failures }, relay) {
+  // A call of ours that does not come through fails its test, and leaves nothing else behind.
+  if (count === 0) return relay === "byway" ? "**failed**" : "–";
+  const often = failures.length === count ? "" : ` in ${failures.length} of ${count} rounds`;
+  const failed = failures.length ? [`**failed**${often}: ${distinct(failures)}`] : [];
+  return [...(paths.length ? [distinct(paths)] : []), ...failed].join("; ");
+}
+
+/** @param {string[]} texts The most frequent one first. */
+function distinct(texts) {
+  const frequency = (text) => texts.filter((other) => other === text).length;
+  return [...new Set(texts)].sort((one, other) => frequency(other) - frequency(one)).join("; or ");
+}
+
+/** @param {number[]} times @param {number} rounds */
+const timeOf = (times, rounds) =>
+  times.length ? `${Math.round(median(times))} ms${times.length < rounds ? ` (${times.length})` : ""}` : "–";
+
+/** @param {string} text */
+const inCell = (text) => text.replace(/\s+/g, " ").replaceAll("|", "\\|");
+
+/** @param {number[]} numbers */
+function median(numbers) {
+  const sorted = [...numbers].sort((one, other) => one - other);
+  const [low, high] = [sorted[Math.ceil(sorted.length / 2) - 1], sorted[Math.floor(sorted.length / 2)]];
+  return (low + high) / 2;
+}
+
+/** With fewer, chance alone tells two apart too often. */
+const ENOUGH_ROUNDS = 4;
+
+/** @param {Scenario[]} scenarios */
+function comparison(scenarios) {
+  const compared = scenarios.filter(({ byway, coturn }) => byway.connectMs.length && coturn.connectMs.length);
+  const failed = scenarios.filter(({ coturn }) => coturn.failures.length);
+  if (!compared.length && !failed.length) return [];
+  return [
+    "## Beside coturn",
+    ...(compared.length ? [ratios(compared), noise(compared)] : []),
+    ...(failed.length ? [`With coturn as the relay, these failed:\n\n${list(failed)}`] : []),
+  ];
+}
+
+/** @param {Scenario[]} compared */
+function ratios(compared) {
+  const relayed = compared.filter(({ byway }) => byway.paths.every((path) => path.startsWith("relayed")));
+  const ratio = (some) => median(some.map(({ byway, coturn }) => median(byway.connectMs) / median(coturn.connectMs))).toFixed(2);
+  const ofRelayed = relayed.length ? `, **${ratio(relayed)}** of those that are relayed (${relayed.length})` : "";
+  return `Time to connect with Byway, divided by that with coturn: **${ratio(compared)}** at the median of all scenarios that connected with `
+    + `both (${compared.length})${ofRelayed}.`;
+}
+
+/** @param {Scenario[]} compared */
+function noise(compared) {
+  const rounds = ({ byway, coturn }) => Math.min(byway.connectMs.length, coturn.connectMs.length);
+  const told = compared.filter((scenario) => rounds(scenario) >= ENOUGH_ROUNDS);
+  if (!told.length) return "So few rounds do not tell noise from anything else.";
+  const slower = told.filter(({ byway, coturn }) => isLonger(byway.connectMs, coturn.connectMs));
+  const faster = told.filter(({ byway, coturn }) => isLonger(coturn.connectMs, byway.connectMs));
+  return [
+    `Slower than with coturn beyond noise: ${slower.length} of ${told.length}${slower.length ? `\n\n${list(slower, slowness)}` : "."}`,
+    `Faster beyond noise: ${faster.length}. Beyond noise is where the median of each lies outside all rounds of the other: with 5 rounds, chance`
+      + " alone lets either of two equally fast ones be the slower one in 2 of 100 scenarios.",
+  ].join("\n\n");
+}
+
+/** Whether one takes longer than the other beyond noise. @param {number[]} one @param {number[]} other */
+const isLonger = (one, other) => median(one) > Math.max(...other) && median(other) < Math.min(...one);
+
+/** @param {Scenario[]} scenarios @param {(scenario: Scenario) => string} [more] */
+const list = (scenarios, more = () => "") => scenarios.map((it) => `- ${it.table}: ${it.scenario}${more(it)}`).join("\n");
+
+/** @param {Scenario} scenario */
+const slowness = ({ byway, coturn }) => `, ${Math.round(median(byway.connectMs))} ms instead of ${Math.round(median(coturn.connectMs))} ms`;
