@@ -3,6 +3,7 @@
 import { BywayError, connectionError, farewell, refusal } from "./errors.js";
 import { Emitter, FailureEvent, PeerEvent } from "./events.js";
 import { negotiate, sendStream } from "./negotiation.js";
+import { onNetworkChange } from "./network.js";
 import { Peer, attach } from "./peer.js";
 import { reportMissingRelay, restartWhenBroken } from "./recovery.js";
 import { Signaling } from "./signaling.js";
@@ -69,6 +70,7 @@ export class Call extends Emitter {
   /** @type {RTCConfiguration} */ #ice = {};
   /** @type {Map<string, Member>} */ #members = new Map();
   /** @type {Signaling} */ #server;
+  #over = new AbortController();
   /** Until `ready` is settled. @type {{ resolve: () => void, reject: (error: BywayError) => void } | null} */
   #joining = null;
 
@@ -91,6 +93,7 @@ export class Call extends Emitter {
         else this.#setSignaling("lost");
       },
     });
+    onNetworkChange(() => this.#server.check(), this.#over);
   }
 
   /** Everyone else in the room. */
@@ -207,7 +210,10 @@ export class Call extends Emitter {
       this.#server.send({ type: "signal", to: peer.id, data: { epoch, ...data } });
     const fail = (/** @type {string} */ code) => this.dispatchEvent(new FailureEvent(connectionError(code, peer), peer));
     member.receive = negotiate(connection, { polite, offering, tell });
-    restartWhenBroken(connection, { polite, canSignal: () => this.signaling === "open", fail, signal });
+    const canSignal = () => this.signaling === "open";
+    // What has cut us off from one peer may have cut us off from the server, too.
+    const doubt = () => canSignal() && this.#server.check();
+    restartWhenBroken(connection, { polite, canSignal, doubt, fail, signal });
     reportMissingRelay(connection, { fail, signal });
     attach(peer, connection);
     sendStream(connection, this.#options.stream ?? null);
@@ -269,6 +275,7 @@ export class Call extends Emitter {
   #close(error) {
     if (this.signaling === "closed") return;
     this.signaling = "closed"; // first: a listener may leave, too
+    this.#over.abort();
     this.#server.close();
     for (const { peer } of this.#members.values()) this.#part(peer.id);
     if (this.#joining) this.#joining.reject(error ?? new BywayError("left"));

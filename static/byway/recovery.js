@@ -11,9 +11,10 @@
  * waits long enough to see that offer, so that a common outage does not make both restart at once.
  *
  * @param {RTCPeerConnection} connection
- * @param {Context & { polite: boolean, canSignal: () => boolean }} context
+ * @param {Context & { polite: boolean, canSignal: () => boolean, doubt: () => void }} context `doubt`: called when a path
+ *   breaks.
  */
-export function restartWhenBroken(connection, { polite, canSignal, fail, signal }) {
+export function restartWhenBroken(connection, { polite, canSignal, doubt, fail, signal }) {
   /** Restarts since it last was connected, by either side. */
   let attempts = 0;
   let told = false;
@@ -44,8 +45,10 @@ export function restartWhenBroken(connection, { polite, canSignal, fail, signal 
       case "connecting": // ends by itself, unless what was told got lost
         return restartIn(CONNECTING_MS);
       case "disconnected":
-        return restartIn(HEALING_MS);
+        doubt();
+        return restartIn(LAST_CHANCE_MS);
       case "failed":
+        doubt();
         tellOnce();
         return restartIn(0);
       case "connected":
@@ -93,9 +96,11 @@ export function reportMissingRelay(connection, { fail, signal }) {
 const MAX_RESTARTS = 6;
 /** Browsers give a first path up after some 15 s: by then they have said so, or nothing came to try. */
 const CONNECTING_MS = 20_000;
-/** Long enough for a Wi-Fi hand-over to heal by itself, and for a restart to be seen to work. */
+/** By then the browser has waited some 5 s by itself, and a restart takes nothing from a path that heals meanwhile. */
+const LAST_CHANCE_MS = 500;
+/** Long enough for a restart to be seen to work. */
 const HEALING_MS = 4_000;
-/** Over a slow signaling path, the impolite side's offer is here within this. */
-const POLITE_WAIT_MS = 3_000;
+/** The impolite side notices up to a check later, and its offer takes its time; where both meet, one is taken back. */
+const POLITE_WAIT_MS = 1_000;
 /** An allocation takes two round trips, over TLS some four. */
 const ALLOCATING_MS = 8_000;

@@ -14,8 +14,8 @@ export class Signaling {
   /** @type {Listener} */ #listener;
   /** @type {WebSocket | null} */ #socket = null;
   #attempts = 0;
-  #silent = false;
   /** @type {ReturnType<typeof setInterval> | undefined} */ #heartbeat;
+  /** While an answer is awaited. @type {ReturnType<typeof setTimeout> | undefined} */ #patience;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #retry;
 
   /** @param {URL} url @param {Listener} listener */
@@ -36,6 +36,15 @@ export class Signaling {
   }
 
   /**
+   * The network may be another one than before, or is back: finds out soon whether the server is still at the other end,
+   * and opens another connection at once where it is not.
+   */
+  check() {
+    if (!this.#socket) return this.reopen(0);
+    if (this.#socket.readyState === WebSocket.OPEN) this.#ask(CHECK_MS);
+  }
+
+  /**
    * Gives this connection up, to open another after a pause: ever longer ones, or the one the server asked for.
    * @param {number} [pauseMs]
    */
@@ -51,6 +60,7 @@ export class Signaling {
   close() {
     clearInterval(this.#heartbeat);
     clearTimeout(this.#retry);
+    this.#stopWaiting();
     const socket = this.#socket;
     this.#socket = null; // first: what the old one still has to say concerns nobody
     socket?.close();
@@ -60,26 +70,33 @@ export class Signaling {
     const socket = new WebSocket(this.#url, "byway.v1");
     const current = () => socket === this.#socket;
     this.#socket = socket;
-    this.#silent = false;
-    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
+    this.#heartbeat = setInterval(() => this.#patience ?? this.#ask(HEARTBEAT_MS), HEARTBEAT_MS);
     socket.onopen = () => current() && this.#listener.opened();
     socket.onmessage = ({ data }) => {
-      this.#silent = false;
-      if (current()) this.#listener.heard(JSON.parse(data));
+      if (!current()) return;
+      this.#stopWaiting();
+      this.#listener.heard(JSON.parse(data));
     };
     // Where a content security policy forbids the server, Chromium tells only of the error.
     socket.onerror = socket.onclose = () => current() && this.reopen();
   }
 
-  /** A browser learns of a dead network path only by sending: two beats without any answer, and it is lost. */
-  #beat() {
-    if (this.#silent) return this.reopen();
-    this.#silent = true;
+  /** A browser learns of a dead network path only by sending: without any answer in this time, it is lost. @param {number} ms */
+  #ask(ms) {
+    this.#stopWaiting();
     this.send({ type: "ping" });
+    this.#patience = setTimeout(() => this.reopen(0), ms);
+  }
+
+  #stopWaiting() {
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
   }
 }
 
 /** Below the shortest idle time-out common among reverse proxies (60 s), with a beat to spare. */
 const HEARTBEAT_MS = 20_000;
+/** Several round trips of a slow mobile network that has just come back. */
+const CHECK_MS = 2_000;
 const SHORTEST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 15_000;

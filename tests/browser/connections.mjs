@@ -27,10 +27,11 @@ export function recordConnections() {
 }
 
 /**
- * The one connection that is up, or null: its selected pair and the video frames decoded so far.
+ * The one connection that is up, or null: how many came before it, its selected pair and the video frames decoded so far.
  *
  * @param {import("playwright-core").Page} page
- * @returns {Promise<{ local: string, remote: string, relayProtocol: string | null, framesDecoded: number } | null>}
+ * @returns {Promise<{ number: number, pair: string, local: string, remote: string, relayProtocol: string | null,
+ *   framesDecoded: number } | null>}
  */
 export function statistics(page) {
   return page.evaluate(async () => {
@@ -45,6 +46,8 @@ export function statistics(page) {
     // only candidates based on a relay have a relay protocol.
     const type = local.candidateType === "prflx" && local.relayProtocol ? "relay" : local.candidateType;
     return {
+      number: window.connections.indexOf(connection),
+      pair: pair.id,
       local: type,
       remote: stats.get(pair.remoteCandidateId).candidateType,
       relayProtocol: local.relayProtocol ?? null,
@@ -53,12 +56,16 @@ export function statistics(page) {
   });
 }
 
-/** Waits until another second's worth of the other side's video has been decoded in each page. */
+/** Waits until another second's worth of the other side's video has been decoded in each page, over one connection. */
 export async function videoFlows(...pages) {
   await Promise.all(
     pages.map(async (page) => {
-      const { framesDecoded } = await eventually("a connection", () => statistics(page));
-      await eventually("frames decoded", async () => (await statistics(page))?.framesDecoded >= framesDecoded + 20 || null);
+      let first = await eventually("a connection", () => statistics(page));
+      await eventually("frames decoded", async () => {
+        const now = await statistics(page);
+        if (now && now.number !== first.number) first = now;
+        return now?.framesDecoded >= first.framesDecoded + 20 || null;
+      });
     }),
   );
 }

@@ -106,10 +106,11 @@ export class Lab {
    * @param {import("node:test").TestContext} scenario
    * @param {Side} side
    * @param {string} address Of the room's page.
-   * @param {{ engine?: "chromium" | "firefox", tolerated?: RegExp }} [options]
+   * @param {{ engine?: "chromium" | "firefox", browser?: import("playwright-core").Browser, tolerated?: RegExp }} [options]
+   *   `browser`: another than that of all on this client.
    */
-  async join(scenario, side, address, { engine, ...options } = {}) {
-    const page = await visit(scenario, await this.browser(side, engine), address, options);
+  async join(scenario, side, address, { engine, browser, ...options } = {}) {
+    const page = await visit(scenario, browser ?? (await this.browser(side, engine)), address, options);
     this.#visitors.push(page.context());
     await enter(page);
     return page;

@@ -88,9 +88,9 @@ export class Network {
     this.forgetMappings(side);
   }
 
-  /** As a router does that was restarted: it translates everything anew. @param {Side} side */
-  forgetMappings(side) {
-    this.run(`router-${side}`, "conntrack", "--flush");
+  /** As a router does that was restarted: it translates everything anew. @param {Side} side @param {"udp"} [protocol] Only its own. */
+  forgetMappings(side, protocol) {
+    this.run(`router-${side}`, "conntrack", ...(protocol ? ["--delete", "--proto", protocol] : ["--flush"]));
   }
 
   /**
@@ -116,6 +116,25 @@ export class Network {
   /** @param {Side} client */
   unplug(client) {
     this.#cut(`client-${client}`, "eth0");
+  }
+
+  /**
+   * Gives a client or a router another IPv4 address in its network, as DHCP and providers do. What a router has translated
+   * is lost with the one before.
+   *
+   * @param {string} node
+   */
+  renumber(node) {
+    const device = node.startsWith("client") ? "eth0" : "wan";
+    const [{ addr_info: [{ local }] }] = JSON.parse(this.run(node, "ip", "-json", "-4", "address", "show", "dev", device));
+    const [{ gateway }] = JSON.parse(this.run(node, "ip", "-json", "-4", "route", "show", "default"));
+    const other = local.replace(/\d+$/, (host) => String((Number(host) + 50) % 100));
+    this.#ip(node, `address delete ${local}/24 dev ${device}`, `address add ${other}/24 dev ${device}`, `route add default via ${gateway}`);
+  }
+
+  /** Whether a server knows a way to more than its neighbours; without one, sending there fails with ENETUNREACH. @param {string} node @param {boolean} known */
+  route(node, known) {
+    this.#ip(node, ...INTERNET.map((address) => `route ${known ? "add" : "delete"} default via ${address}`));
   }
 
   /**

@@ -1,0 +1,23 @@
+/**
+ * What happens to calls in the middle: each by itself, for those who want a few.
+ */
+import { moving } from "./in-the-middle/moving.mjs";
+import { rebinding } from "./in-the-middle/rebinding.mjs";
+import { unreachablePeer } from "./in-the-middle/unreachable-peer.mjs";
+import { vanishing } from "./in-the-middle/vanishing.mjs";
+
+export { longCall } from "./in-the-middle/long-call.mjs";
+export { moving, rebinding, unreachablePeer, vanishing };
+
+/**
+ * All of it but the long call, which lasts ten minutes and is to run beside the others, in a laboratory of its own.
+ *
+ * @param {import("../lab.mjs").Lab} lab
+ * @param {{ relays?: ("byway" | "coturn")[] }} [options] Who is to relay.
+ */
+export function inTheMiddle(lab, { relays = ["byway"] } = {}) {
+  rebinding(lab, { relays });
+  moving(lab, { relays });
+  unreachablePeer(lab, { relays });
+  vanishing(lab);
+}

@@ -1,0 +1,128 @@
+/**
+ * A call to which something happens.
+ */
+import { test } from "node:test";
+
+import { echoes, statistics, videoFlows } from "../../../browser/connections.mjs";
+import { eventually } from "../../../browser/eventually.mjs";
+import { addressOf, peers } from "../../../browser/page.mjs";
+import { longestGap, watchMedia } from "../../media.mjs";
+import { record } from "../../results.mjs";
+
+/** @typedef {import("playwright-core").Page} Page */
+/** @typedef {"byway" | "coturn"} Relay */
+/** @typedef {"direct" | "udp" | "tcp" | "tls"} Way */
+
+/** What stands in the column of scenarios. */
+export const TABLE = "In the middle of a call";
+
+/** What browsers say of a server that is out of reach. */
+export const UNREACHABLE = /WebSocket connection to .* failed|net::ERR_/;
+
+/** A browser calls a path lost after some 5 s and failed after some 15; a module that has lost the server pauses up to 30. */
+const HEALING_MS = 60_000;
+
+/** What relaying may go over, besides finding out one's own address. @type {Record<Way, import("../../lab.mjs").Offer[]>} */
+const OFFERS = { direct: ["stun"], udp: ["udp"], tcp: ["tcp"], tls: ["tls"] };
+
+/** In words, for names. @param {Way} way */
+export const inWords = (way) => (way === "direct" ? "direct" : `relayed over ${way.toUpperCase()}`);
+
+/**
+ * A scenario with each relay. What fails with coturn is told, not held against us.
+ *
+ * @param {Relay[]} relays
+ * @param {string} name
+ * @param {(scenario: import("node:test").TestContext, relay: Relay) => Promise<void>} run
+ */
+export function testEach(relays, name, run) {
+  for (const relay of relays) {
+    test(relays.length > 1 ? `${name}, through ${relay}` : name, async (scenario) => {
+      try {
+        await run(scenario, relay);
+      } catch (error) {
+        if (relay === "byway") throw error;
+        report(scenario, { scenario: name, relay, path: "none", failure: error.message });
+      }
+    });
+  }
+}
+
+/** Two people in a room of a server, who see each other: by one way, and there is no other. */
+export async function call(lab, scenario, { way, relay }) {
+  const server = await lab.serve(scenario, { offers: OFFERS[way], relay });
+  const address = addressOf(server.origin, "tea", { relay: way !== "direct" });
+  const pages = [];
+  for (const side of ["a", "b"]) pages.push(await lab.join(scenario, side, address, { tolerated: UNREACHABLE }));
+  await Promise.all(pages.map((page) => peers(page, 1)));
+  await videoFlows(...pages);
+  return { server, pages };
+}
+
+/**
+ * Something happens to a call, which must heal: reports how it did, and how long there was no media.
+ *
+ * @param {import("node:test").TestContext} scenario
+ * @param {Page[]} pages
+ * @param {() => void} disturb Parts them on the path they have.
+ * @param {{ name: string, relay: Relay, signaling?: boolean }} options `signaling`: whether the first is parted from the server,
+ *   too.
+ */
+export async function heals(scenario, pages, disturb, { name, relay, signaling = true }) {
+  await Promise.all(pages.map(watchMedia));
+  const before = await Promise.all(pages.map(look));
+  const answered = signaling && answersAgain(pages[0]);
+  disturb();
+  const how = async () => findHow(before, await Promise.all(pages.map(look)));
+  const [first] = await Promise.all([eventually("another path", how, HEALING_MS), answered]);
+  const path = await goesOn(pages);
+  const last = await eventually("a path", how, HEALING_MS);
+  const gapMs = Math.max(...(await Promise.all(pages.map(longestGap))));
+  report(scenario, { scenario: name, relay, path: `${path}, by ${[...new Set([first, last])].join(", then ")}`, gapMs });
+}
+
+/** Waits until the server answers over another connection. @param {Page} page */
+async function answersAgain(page) {
+  const socket = await page.waitForEvent("websocket", { timeout: HEALING_MS });
+  await socket.waitForEvent("framereceived", { timeout: HEALING_MS });
+}
+
+/** Waits until the call is there: pictures, an echo and the line below the picture. Returns how it goes, in words. */
+export async function goesOn(pages) {
+  await videoFlows(...pages);
+  // The connection may be replaced meanwhile, and the echo with it.
+  for (const page of pages) await eventually("an echo", () => echoes(page).then(() => true, () => null), HEALING_MS);
+  const lines = await Promise.all(pages.map((page) => eventually("the line below the picture", () => lineOf(page))));
+  return [...new Set(lines)].join(" and ");
+}
+
+/** Who joined again is beside the one they were before until the server has missed that one. @param {Page} page */
+async function lineOf(page) {
+  const lines = await page.locator(".peer [data-path]").allInnerTexts();
+  const [, path, protocol] = lines.join("\n").match(/^(Direct|Relayed) over (UDP|TCP|TLS) · \d+ ms/m) ?? [];
+  return path && `${path.toLowerCase()} over ${protocol}`;
+}
+
+/** @param {import("node:test").TestContext} scenario @param {Omit<import("../../results.mjs").Result, "table">} result */
+export function report(scenario, result) {
+  const { scenario: what, relay, path, gapMs, failure } = result;
+  const gap = gapMs === undefined ? "" : `, longest gap ${gapMs} ms`;
+  scenario.diagnostic(`${what}, ${relay}: ${failure ?? path}${gap}`);
+  record({ table: TABLE, ...result });
+}
+
+/** What tells one path from another. @param {Page} page */
+async function look(page) {
+  const found = await statistics(page);
+  const fragment = () => /a=ice-ufrag:(\S+)/.exec(window.connections.findLast((one) => one.localDescription)?.localDescription.sdp)?.[1];
+  return found && { number: found.number, pair: found.pair, fragment: await page.evaluate(fragment) };
+}
+
+/** By what a call has come to another path, or null while it has not. */
+function findHow(before, after) {
+  if (!after.every(Boolean)) return null;
+  const differ = (what) => after.some((one, index) => one[what] !== before[index][what]);
+  if (differ("number")) return "joining again";
+  if (differ("fragment")) return "an ICE restart";
+  return differ("pair") ? "the browsers alone" : null;
+}

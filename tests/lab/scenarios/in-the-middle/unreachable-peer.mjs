@@ -1,0 +1,42 @@
+/**
+ * A peer's candidate to which the relay knows no way, beside a good one: its sends fail with ENETUNREACH.
+ */
+import assert from "node:assert/strict";
+
+import { videoFlows } from "../../../browser/connections.mjs";
+import { addressOf, peers } from "../../../browser/page.mjs";
+import { longestGap, watchMedia } from "../../media.mjs";
+import { UNREACHABLE, goesOn, report, testEach } from "./call.mjs";
+
+const NAME = "the relay knows no way to one of the candidates";
+const UNSENT = 'byway_dropped_packets_total{reason="send_failed"}';
+
+/** @param {import("../../lab.mjs").Lab} lab @param {{ relays?: import("./call.mjs").Relay[] }} [options] */
+export function unreachablePeer(lab, { relays = ["byway"] } = {}) {
+  testEach(relays, NAME, async (scenario, relay) => {
+    await lab.arrange({});
+    const node = relay === "coturn" ? "other" : "server";
+    lab.network.route(node, false);
+    scenario.after(() => lab.network.route(node, true));
+    // As an operator has it who serves a company's own network, too.
+    const server = await lab.serve(scenario, { relay, offers: ["udp"], peers: ["192.168.0.0/16"] });
+
+    // One uses the relay alone, the other tells all its candidates: those of its home are the ones out of reach.
+    const pages = [];
+    for (const side of ["a", "b"]) {
+      pages.push(await lab.join(scenario, side, addressOf(server.origin, "tea", { relay: side === "a" }), { tolerated: UNREACHABLE }));
+    }
+    await Promise.all(pages.map((page) => peers(page, 1)));
+    await videoFlows(...pages);
+    await Promise.all(pages.map(watchMedia));
+    await videoFlows(...pages);
+    const path = await goesOn(pages);
+    report(scenario, { scenario: NAME, relay, path, gapMs: Math.max(...(await Promise.all(pages.map(longestGap)))) });
+
+    // The other's counters are not ours to read.
+    if (relay !== "byway") return;
+    assert.ok((await server.metric(UNSENT)) > 0, "a candidate was out of reach");
+    const granted = await server.metric("byway_allocations_granted_total");
+    assert.equal(await server.metric("byway_allocations"), granted, "no allocation ended");
+  });
+}

@@ -1,0 +1,66 @@
+/**
+ * Someone is gone without a goodbye.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { videoFlows } from "../../../browser/connections.mjs";
+import { eventually } from "../../../browser/eventually.mjs";
+import { addressOf, peers, says } from "../../../browser/page.mjs";
+import { longestGap, watchMedia } from "../../media.mjs";
+import { UNREACHABLE, call, goesOn, report } from "./call.mjs";
+import { launchMortal } from "./killing.mjs";
+
+/** A crash is told by the kernel of the machine where it happens. */
+const CRASH_MS = 3_000;
+/** The server pings every 30 s, and has given up after three. */
+const SILENCE_MS = 120_000;
+/** What the loss of someone else may do to a call: not even a frame less. */
+const UNDISTURBED_MS = 500;
+
+/** @param {import("../../lab.mjs").Lab} lab */
+export function vanishing(lab) {
+  test("a browser is killed, and the call of the other two goes on", async (scenario) => {
+    await lab.arrange({});
+    const server = await lab.serve(scenario);
+    const address = addressOf(server.origin, "tea", { relay: true });
+    const pages = [await lab.join(scenario, "a", address), await lab.join(scenario, "b", address)];
+    const { browser, kill } = await launchMortal(scenario, lab.network.on("client-a"));
+    const dying = await lab.join(scenario, "a", address, { browser });
+    await Promise.all([...pages, dying].map((page) => peers(page, 2)));
+    await videoFlows(...pages, dying);
+
+    const killed = Date.now();
+    kill();
+    // From here on everything comes from the other one.
+    await Promise.all(pages.map(watchMedia));
+    await Promise.all(pages.map((page) => peers(page, 1)));
+    const toldMs = Date.now() - killed;
+    await Promise.all(pages.map((page) => says(page, /left/)));
+    const path = await goesOn(pages);
+    const gapMs = Math.max(...(await Promise.all(pages.map(longestGap))));
+    report(scenario, { scenario: "a third browser is killed", relay: "byway", path: `${path}; gone after ${inSeconds(toldMs)}`, gapMs });
+    assert.ok(toldMs < CRASH_MS, `the others were told after ${toldMs} ms`);
+    assert.ok(gapMs < UNDISTURBED_MS, `the others had a gap of ${gapMs} ms`);
+  });
+
+  test("a cable is pulled, and the one who is left is told", async (scenario) => {
+    await lab.arrange({});
+    scenario.after(() => lab.disarrange());
+    const { server, pages: [, page] } = await call(lab, scenario, { way: "udp", relay: "byway" });
+    const pulled = Date.now();
+    lab.network.unplug("a");
+    await says(page, /failed; trying again/, SILENCE_MS);
+    const failedMs = Date.now() - pulled;
+    await eventually("alone", async () => (await page.locator(".peer").count()) === 0 || null, SILENCE_MS);
+    const goneMs = Date.now() - pulled;
+    await says(page, /left/);
+    await eventually("one member", async () => (await server.metric("byway_members")) === 1 || null);
+    // The survivor's own connection is closed; that of the other lasts until nobody has prolonged it: see the long call.
+    await eventually("one allocation", async () => (await server.metric("byway_allocations")) === 1 || null);
+    const path = `none; said after ${inSeconds(failedMs)}, gone after ${inSeconds(goneMs)}`;
+    report(scenario, { scenario: "a cable is pulled", relay: "byway", path });
+  });
+}
+
+const inSeconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
