@@ -6,11 +6,14 @@ import { test } from "node:test";
 import { statistics, videoFlows } from "../connections.mjs";
 import { eventually } from "../eventually.mjs";
 import { lineReads, peers, says } from "../page.mjs";
-import { startServer } from "../server.mjs";
-import { call, room } from "../stage.mjs";
+import { startFor, startServer } from "../server.mjs";
+import { call, join, room } from "../stage.mjs";
 
-/** A browser calls a path lost after some 5 s, and failed after some 15; the signaling waits 40 for an answer. */
+/** A browser calls a path lost after some 5 s, and failed after some 15. */
 const LOSING_MS = 30_000;
+
+/** The heartbeat of the signaling comes every 20 s. */
+const SHORT_OF_A_HEARTBEAT_MS = 10_000;
 
 /** What a browser says of a server that is away: within a scenario, or because it ends before the page does. */
 const UNREACHABLE = /WebSocket connection to .* failed|ERR_CONNECTION_REFUSED/;
@@ -32,17 +35,29 @@ test("a call outlives its server, and everyone is back when that is", async (sce
   await Promise.all(pages.map((page) => peers(page, 1)));
 });
 
-test("a connection that fails comes back by an ICE restart", async (scenario) => {
+test("a page that hears of another network soon knows whether the server is there", async (scenario) => {
   const server = await startServer();
   scenario.after(() => server.stop());
+  const page = await join(scenario, room(scenario), { origin: server.origin, tolerated: UNREACHABLE });
+  server.pause();
+  await page.evaluate(() => dispatchEvent(new Event("online")));
+  await says(page, /out of reach/, SHORT_OF_A_HEARTBEAT_MS);
+  server.resume();
+  await says(page, /is back/);
+});
+
+test("a connection that fails comes back by an ICE restart", async (scenario) => {
+  // The relay alone will be away: who loses the server, too, joins again.
+  const relay = await startFor(scenario, {});
+  const server = await startFor(scenario, { urls: [`turn:${relay.listen.udp}?transport=udp`] });
   const pages = await callOn(scenario, server, { relay: true });
   await videoFlows(...pages);
   const before = await Promise.all(pages.map(usernameFragment));
 
-  server.pause();
+  relay.pause();
   await Promise.all(pages.map((page) => eventually("no path", async () => (await statistics(page)) === null || null, LOSING_MS)));
   await Promise.all(pages.map((page) => says(page, /failed; trying again/)));
-  server.resume();
+  relay.resume();
   await lineReads(/^Relayed over UDP · \d/, ...pages);
   await videoFlows(...pages);
 

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { videoFlows } from "../../../browser/connections.mjs";
+import { statistics } from "../../../browser/connections.mjs";
 import { eventually } from "../../../browser/eventually.mjs";
 import { addressOf, peers } from "../../../browser/page.mjs";
 import { longestGap, watchMedia } from "../../media.mjs";
@@ -16,6 +16,8 @@ import { launchMortal } from "./killing.mjs";
 const LIFETIME_MS = 10 * 60_000;
 const PATIENCE_MS = LIFETIME_MS + 90_000;
 const PAUSE_MS = 5_000;
+/** Where others run beside it. */
+const CONNECTING_MS = 60_000;
 
 /**
  * What each end asks for again in that time. Chromium's are its channels every 4 minutes, which prolongs the permission with
@@ -30,14 +32,16 @@ export function longCall(lab) {
     const server = await lab.serve(scenario, { offers: ["udp"] });
     const address = addressOf(server.origin, "tea", { relay: true });
     const pages = [await lab.join(scenario, "a", address), await lab.join(scenario, "b", address)];
-    const { browser, kill } = await launchMortal(scenario, lab.network.on("client-b"));
-    const dying = await lab.join(scenario, "b", address, { browser });
-    await Promise.all([...pages, dying].map((page) => peers(page, 2)));
-    await videoFlows(...pages, dying);
-    kill();
     await Promise.all(pages.map((page) => peers(page, 1)));
     await goesOn(pages);
     await Promise.all(pages.map(withoutCamera));
+
+    const { browser, kill } = await launchMortal(scenario, lab.network.on("client-b"));
+    const dying = await lab.join(scenario, "b", address, { browser });
+    await Promise.all([...pages, dying].map((page) => peers(page, 2)));
+    await eventually("the third is in the call", () => statistics(dying), CONNECTING_MS);
+    kill();
+    await Promise.all(pages.map((page) => peers(page, 1)));
 
     await Promise.all(pages.map(watchMedia));
     const begun = Date.now();

@@ -36,7 +36,8 @@ export function unreachablePeer(lab, { relays = ["byway"] } = {}) {
     // The other's counters are not ours to read.
     if (relay !== "byway") return;
     assert.ok((await server.metric(UNSENT)) > 0, "a candidate was out of reach");
-    const granted = await server.metric("byway_allocations_granted_total");
-    assert.equal(await server.metric("byway_allocations"), granted, "no allocation ended");
+    // The one that is not used may have been given back by its browser by now.
+    assert.ok((await server.metric("byway_allocations")) > 0, "the allocation that is used goes on");
+    assert.equal(await server.metric("byway_allocations_granted_total"), pages.length, "nobody had to begin anew");
   });
 }
