@@ -1,13 +1,13 @@
 /**
- * What happens to calls in the middle: each by itself, for those who want a few.
+ * What happens to calls in the middle. Each part is there by itself, too, for a run that makes a few.
  */
 import { moving } from "./in-the-middle/moving.mjs";
 import { rebinding } from "./in-the-middle/rebinding.mjs";
 import { unreachablePeer } from "./in-the-middle/unreachable-peer.mjs";
-import { vanishing } from "./in-the-middle/vanishing.mjs";
+import { killedBrowser, pulledCable } from "./in-the-middle/vanishing.mjs";
 
 export { longCall } from "./in-the-middle/long-call.mjs";
-export { moving, rebinding, unreachablePeer, vanishing };
+export { killedBrowser, moving, pulledCable, rebinding, unreachablePeer };
 
 /**
  * All of it but the long call, which lasts ten minutes and is to run beside the others, in a laboratory of its own.
@@ -19,5 +19,6 @@ export function inTheMiddle(lab, { relays = ["byway"] } = {}) {
   rebinding(lab, { relays });
   moving(lab, { relays });
   unreachablePeer(lab, { relays });
-  vanishing(lab);
+  killedBrowser(lab);
+  pulledCable(lab);
 }

@@ -13,8 +13,7 @@ import { record } from "../../results.mjs";
 /** @typedef {"byway" | "coturn"} Relay */
 /** @typedef {"direct" | "udp" | "tcp" | "tls"} Way */
 
-/** What stands in the column of scenarios. */
-export const TABLE = "In the middle of a call";
+const TABLE = "In the middle of a call";
 
 /** What browsers say of a server that is out of reach. */
 export const UNREACHABLE = /WebSocket connection to .* failed|net::ERR_/;

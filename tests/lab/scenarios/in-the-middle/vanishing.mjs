@@ -8,18 +8,18 @@ import { videoFlows } from "../../../browser/connections.mjs";
 import { eventually } from "../../../browser/eventually.mjs";
 import { addressOf, peers, says } from "../../../browser/page.mjs";
 import { longestGap, watchMedia } from "../../media.mjs";
-import { UNREACHABLE, call, goesOn, report } from "./call.mjs";
+import { call, goesOn, report } from "./call.mjs";
 import { launchMortal } from "./killing.mjs";
 
-/** A crash is told by the kernel of the machine where it happens. */
-const CRASH_MS = 3_000;
+/** A crash is told at once, by the kernel of the machine where it happens. */
+const CRASH_MS = 5_000;
 /** The server pings every 30 s, and has given up after three. */
 const SILENCE_MS = 120_000;
-/** What the loss of someone else may do to a call: not even a frame less. */
-const UNDISTURBED_MS = 500;
+/** What comes between two pictures of an undisturbed call on a busy machine. No restart of anything is as short. */
+const UNDISTURBED_MS = 1_000;
 
 /** @param {import("../../lab.mjs").Lab} lab */
-export function vanishing(lab) {
+export function killedBrowser(lab) {
   test("a browser is killed, and the call of the other two goes on", async (scenario) => {
     await lab.arrange({});
     const server = await lab.serve(scenario);
@@ -43,7 +43,10 @@ export function vanishing(lab) {
     assert.ok(toldMs < CRASH_MS, `the others were told after ${toldMs} ms`);
     assert.ok(gapMs < UNDISTURBED_MS, `the others had a gap of ${gapMs} ms`);
   });
+}
 
+/** Takes a minute and a half. @param {import("../../lab.mjs").Lab} lab */
+export function pulledCable(lab) {
   test("a cable is pulled, and the one who is left is told", async (scenario) => {
     await lab.arrange({});
     scenario.after(() => lab.disarrange());
