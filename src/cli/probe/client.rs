@@ -17,12 +17,12 @@ use webrtc_util::Conn;
 
 use crate::clock::Clock;
 
-use super::PATIENCE;
 use super::data::{FromPeer, bounce, from_peer, relayed};
 use super::login::Login;
 use super::road::{Over, Road, socket_for};
 use super::stream::Ended;
 use super::trouble::{Step, Trouble};
+use super::{PATIENCE, Turns};
 
 /// First retransmission; doubled each time, so that a step has five tries and ends by its own bound.
 const RETRANSMIT_MS: u16 = 100;
@@ -53,15 +53,16 @@ impl From<Trouble> for Findings {
 }
 
 /// Goes as far as it gets on `road`: without a login, that is a binding.
-pub(super) async fn probe(road: &Road, login: Option<&Result<Login, Trouble>>) -> Findings {
+pub(super) async fn probe(road: &Road, login: Option<&Result<Login, Trouble>>, turns: &Turns) -> Findings {
     let mut findings = Findings::default();
-    findings.trouble = steps(road, login, &mut findings).await.err();
+    findings.trouble = steps(road, login, turns, &mut findings).await.err();
     findings
 }
 
 async fn steps(
     road: &Road,
     login: Option<&Result<Login, Trouble>>,
+    turns: &Turns,
     findings: &mut Findings,
 ) -> Result<(), Trouble> {
     let clock = Clock::start();
@@ -75,6 +76,7 @@ async fn steps(
 
     let Some(login) = login else { return Ok(()) };
     let login = login.as_ref().map_err(Clone::clone)?;
+    let _turn = turns.acquire().await.expect("nobody closes it");
     let (caller, callee) = (Client::connect(road, login).await?, Client::connect(road, login).await?);
     let here = caller.allocate().await?;
     let outcome = async {
