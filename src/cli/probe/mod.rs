@@ -5,6 +5,7 @@
 mod certificate;
 mod client;
 mod data;
+mod datagram;
 mod login;
 mod own;
 mod report;
@@ -163,9 +164,9 @@ async fn addresses(url: &IceUrl) -> Result<(Vec<SocketAddr>, Option<SocketAddr>)
     let (Some(v4), Some(v6)) = (first(true), first(false)) else {
         return Ok((first(true).or_else(|| first(false)).into_iter().collect(), None));
     };
-    Ok(match (road::route(v4).await, road::route(v6).await) {
-        (Ok(()), Err(_)) => (vec![v4], Some(v6)),
-        (Err(_), Ok(())) => (vec![v6], Some(v4)),
+    Ok(match (road::connected(v4).await, road::connected(v6).await) {
+        (Ok(_), Err(_)) => (vec![v4], Some(v6)),
+        (Err(_), Ok(_)) => (vec![v6], Some(v4)),
         _ => (vec![v4, v6], None),
     })
 }

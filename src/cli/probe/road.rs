@@ -13,6 +13,7 @@ use webrtc_util::Conn;
 use crate::config::{IceUrl, Transport};
 
 use super::PATIENCE;
+use super::datagram::ConnectedConn;
 use super::stream::{Ended, FramedConn, Stream};
 use super::trouble::{Step, Trouble};
 use super::trust::Trust;
@@ -85,12 +86,9 @@ impl Road {
     /// What `turn::client` talks over, and how one hears that it has ended.
     pub(super) async fn open(&self) -> Result<(Arc<dyn Conn + Send + Sync>, Ended), Trouble> {
         if self.over() == Over::Udp {
-            let socket = async {
-                route(self.server).await?;
-                socket_for(self.server).await
-            };
-            let socket = socket.await.map_err(|error| Trouble::unreachable(self.server, &error))?;
-            return Ok((Arc::new(socket), Ended::never()));
+            let conn = ConnectedConn::to(self.server).await;
+            let (conn, ended) = conn.map_err(|error| Trouble::unreachable(self.server, &error))?;
+            return Ok((Arc::new(conn), ended));
         }
         let (stream, local) = self.stream().await?;
         let (conn, ended) = FramedConn::new(stream, local, self.server);
@@ -131,12 +129,11 @@ impl Road {
     }
 }
 
-/// Looks up this machine's route to `server`: connecting a UDP socket does, and sends nothing.
-///
-/// # Errors
-/// What the kernel says of a machine without one.
-pub(super) async fn route(server: SocketAddr) -> io::Result<()> {
-    socket_for(server).await?.connect(server).await
+/// A UDP socket that is connected: there is a route to the server, though nothing was sent yet.
+pub(super) async fn connected(server: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = socket_for(server).await?;
+    socket.connect(server).await?;
+    Ok(socket)
 }
 
 /// A UDP socket of the server's family.
