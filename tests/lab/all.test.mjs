@@ -9,6 +9,7 @@ import { publish } from "./results.mjs";
 import { calls } from "./scenarios/calls.mjs";
 import { clients } from "./scenarios/clients.mjs";
 import { inTheMiddle, longCall } from "./scenarios/in-the-middle.mjs";
+import { probes } from "./scenarios/probe.mjs";
 import { refusals } from "./scenarios/refusals.mjs";
 
 /** @type {("byway" | "coturn")[]} */
@@ -24,6 +25,7 @@ describe("two laboratories side by side", { concurrency: 2 }, () => {
     clients(lab, { rounds });
     inTheMiddle(lab, { relays });
     refusals(lab);
+    probes(lab);
   });
 });
 
