@@ -12,19 +12,22 @@ export class Authority {
   #scripts = 0;
 
   constructor() {
-    this.#openssl("req", "-x509", ...NEW_KEY, "-subj", "/CN=Authority of Byway's tests", "-keyout", "ca-key.pem", "-out", "ca.pem");
+    this.#openssl("req", "-x509", ...NEW_KEY, "-days", String(DAYS), "-subj", "/CN=Authority of Byway's tests", "-keyout", "ca-key.pem", "-out", "ca.pem");
   }
 
   /**
    * A certificate for one name: the paths of its two files.
    *
    * @param {string} [name]
+   * @param {number} [days] For how long; 0: it expires within the second.
    * @returns {{ cert: string, key: string }}
    */
-  issue(name = "localhost") {
-    const [cert, key] = [`${name}-cert.pem`, `${name}-key.pem`];
-    this.#openssl("req", "-x509", ...NEW_KEY, "-subj", "/CN=Byway", "-CA", "ca.pem", "-CAkey", "ca-key.pem",
-      "-addext", `subjectAltName=DNS:${name}`, "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", cert);
+  issue(name = "localhost", days = DAYS) {
+    const [cert, key, request] = ["cert", "key", "request"].map((part) => `${name}-${part}.pem`);
+    this.#openssl("req", ...NEW_KEY, "-subj", "/CN=Byway", "-addext", `subjectAltName=DNS:${name}`,
+      "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", request);
+    this.#openssl("x509", "-req", "-in", request, "-copy_extensions", "copy", "-CA", "ca.pem", "-CAkey", "ca-key.pem",
+      "-days", String(days), "-out", cert);
     return { cert: join(this.#folder, cert), key: join(this.#folder, key) };
   }
 
@@ -83,7 +86,10 @@ export class Authority {
   }
 }
 
-const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+/** Longer than any test. */
+const DAYS = 2;
+
+const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
 
 const INTRODUCTION = `for word; do
   if [ "$before" = --profile ]; then cp "DATABASE"/* "$word"; fi

@@ -66,7 +66,7 @@ async function pathOf(pages, kind, protocols) {
 }
 
 /** How long a page's connection took to come up. */
-const connectMs = (page) => page.evaluate(() => Math.round(window.connections[0].upAt - window.connections[0].madeAt));
+export const connectMs = (page) => page.evaluate(() => Math.round(window.connections[0].upAt - window.connections[0].madeAt));
 
 async function relayedBytes(server) {
   const directions = ["to_peer", "to_client", "between_clients"];

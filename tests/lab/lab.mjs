@@ -24,7 +24,7 @@ import { ADDRESSES, Network } from "./network.mjs";
 /** What pages are told of a relay: every transport if not said otherwise. @typedef {"stun" | "udp" | "tcp" | "tls"} Offer */
 
 /** By name, as everywhere: certificates are for names. */
-const [CALL, BESIDE, COTURN] = ["call.byway.test", "beside.byway.test", "coturn.byway.test"];
+export const [CALL, BESIDE, COTURN] = ["call.byway.test", "beside.byway.test", "coturn.byway.test"];
 const NAMES = {
   [CALL]: ADDRESSES.server,
   [BESIDE]: ADDRESSES.other.filter((address) => /30$/.test(address)),
@@ -75,22 +75,23 @@ export class Lab {
    *   coturn, or a Byway whose certificate is of an issuer that nobody knows.
    * @param {Offer[]} [options.offers]
    * @param {string[]} [options.peers] Ranges that may be relayed to, besides the internet.
+   * @param {{ cert: string, key: string }} [options.certificate] Another one than for its name by the tests' authority.
    */
-  async serve(scenario, { relay = "byway", offers, peers = [] } = {}) {
-    if (relay === "byway") return this.#start(scenario, CALL, { urls: offers && urlsOf(CALL, offers), peers });
+  async serve(scenario, { relay = "byway", offers, peers = [], certificate } = {}) {
+    if (relay === "byway") return this.#start(scenario, CALL, { urls: offers && urlsOf(CALL, offers), peers, certificate });
     if (relay === "coturn") {
       await startCoturn(scenario, { network: this.network, name: COTURN, addresses: NAMES[COTURN], secret: SECRET, peers });
       return this.#start(scenario, BESIDE, { urls: urlsOf(COTURN, offers) });
     }
-    const stranger = await this.#start(scenario, CALL, { issuer: strangerOf(scenario) });
+    const stranger = await this.#start(scenario, CALL, { certificate: strangerOf(scenario).issue(CALL) });
     return { ...(await this.#start(scenario, BESIDE, { urls: urlsOf(CALL, offers) })), stranger };
   }
 
   /** A Byway of this name. */
-  async #start(scenario, name, { urls = [], peers = [], issuer = authority }) {
+  async #start(scenario, name, { urls = [], peers = [], certificate = authority.issue(name) }) {
     const addresses = NAMES[name];
     const alone = name === CALL;
-    const text = configuration({ addresses, listeners: listenersOn(alone ? ["0.0.0.0", "::"] : addresses), certificate: issuer.issue(name), urls, peers });
+    const text = configuration({ addresses, listeners: listenersOn(alone ? ["0.0.0.0", "::"] : addresses), certificate, urls, peers });
     const server = await start(text, this.network.on(alone ? "server" : "other"));
     scenario.after(async () => {
       // First those who are on its pages: they would complain of its absence.
@@ -129,8 +130,8 @@ function strangerOf(scenario) {
   return stranger;
 }
 
-/** @param {string} name @param {Offer[]} [offers] */
-function urlsOf(name, offers = ["stun", "udp", "tcp", "tls"]) {
+/** Of a server of this name. @param {string} name @param {Offer[]} [offers] */
+export function urlsOf(name, offers = ["stun", "udp", "tcp", "tls"]) {
   const urls = {
     stun: `stun:${name}:3478`,
     udp: `turn:${name}:3478?transport=udp`,

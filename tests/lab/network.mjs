@@ -18,7 +18,7 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
-/** @typedef {"full" | "addr" | "port" | "sym" | "udpblock" | "tls443"} Kind Of router: the files in nat/ say what each does. */
+/** @typedef {"full" | "addr" | "port" | "sym" | "udpblock" | "tls443" | "offline"} Kind Of router: nat/ says what each does. */
 /** @typedef {"a" | "b"} Side */
 /** @typedef {"v4" | "v6" | "dual"} Families */
 
@@ -42,6 +42,9 @@ const SIDES = {
   b: { wan: ["203.0.113.22", "2001:db8::22"], lan: ["192.168.2.", "2001:db8:b::"] },
 };
 /** @type {Side[]} */ const BOTH = ["a", "b"];
+
+/** A bridge's, which is otherwise that of one of its cables and changes with them, unknown to those who send to it. */
+const OWN_HARDWARE_ADDRESS = "02:00:00:00:00:01";
 
 const PREFIX = "byway-lab-";
 const NAMESPACES = "/run/netns";
@@ -185,7 +188,8 @@ export class Network {
       const router = `router-${side}`;
       this.#set(router, { "ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1 });
       const [v4, v6] = SIDES[side].lan;
-      this.#ip(router, "link add lan type bridge", `address add ${v4}1/24 dev lan`, `address add ${v6}1/64 dev lan`, "link set lan up");
+      this.#ip(router, `link add lan address ${OWN_HARDWARE_ADDRESS} type bridge`,
+        `address add ${v4}1/24 dev lan`, `address add ${v6}1/64 dev lan`, "link set lan up");
       this.#ip("internet", `link add ${router} type veth peer name wan netns ${this.#prefix}${router}`);
       this.#reconnect(side);
       this.nat(side, "port");
@@ -200,15 +204,17 @@ export class Network {
   #buildInternet() {
     this.#set("internet", { "ipv6/conf/all/forwarding": 1 });
     const addresses = INTERNET.map((address) => `address add ${withLength(address)} dev bridge`);
-    this.#ip("internet", "link add bridge type bridge", ...addresses, "link set bridge up", "route add blackhole default",
-      "route add blackhole ::/0");
+    this.#ip("internet", `link add bridge address ${OWN_HARDWARE_ADDRESS} type bridge`, ...addresses, "link set bridge up",
+      "route add blackhole default", "route add blackhole ::/0");
   }
 
   /** The router's end of a new cable. @param {Side} side */
   #reconnect(side) {
     const router = `router-${side}`;
     const { wan, lan } = SIDES[side];
-    this.#ip("internet", `link set ${router} master bridge`, `link set ${router} up`, `route replace ${lan[1]}/64 via ${wan[1]}`);
+    // The end that was there before had another hardware address, which the internet believes in for seconds.
+    this.#ip("internet", `link set ${router} master bridge`, `link set ${router} up`, `route replace ${lan[1]}/64 via ${wan[1]}`,
+      "neighbour flush dev bridge");
     this.#join(router, "wan", wan);
   }
 

@@ -25,6 +25,18 @@ async fn our_own_server_relays_over_tcp() {
 }
 
 #[tokio::test]
+async fn a_probe_of_many_urls_stays_within_its_user_s_quota() {
+    let server = Server::start();
+    let (username, password) = server.credential("probe");
+    let url = format!("turn:{}?transport=tcp", server.bound.tcp_v4());
+    // Two allocations each, where a user may have 16 at one time.
+    let urls = [url.as_str(); 12];
+    let login = ["--json", "--username", &username, "--password", &password];
+    let output = probe(&Configuration::new(""), &[&urls[..], &login].concat()).await;
+    assert_eq!(output.status.code(), Some(0), "{:#?}", rows(&output));
+}
+
+#[tokio::test]
 async fn a_port_that_is_closed_and_a_host_that_is_nowhere_are_told_apart() {
     let nobody = Nobody::new().await;
     let address = nobody.tcp();

@@ -1,35 +1,29 @@
 //! The client: STUN binding, two allocations, and data through them.
 //!
 //! `turn::client` 0.17 waits up to a minute, reports a transaction without an answer as one with an empty answer, and
-//! ends its read loop at the first odd datagram. So every step here has a bound that is shorter than its retries, a
-//! stream that ends says so by itself ([`Ended`]), and a datagram step that fails is asked after with a plain socket
-//! ([`why_silent`]).
+//! ends its read loop at the first odd datagram. So every step here has a bound that is shorter than its retries, and a
+//! stream that ends, or a port where nobody listens, says so by itself ([`Ended`]).
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use stun::agent::TransactionId;
-use stun::message::{BINDING_REQUEST, Message};
 use tokio::time::timeout;
 use turn::client::ClientConfig;
 use webrtc_util::Conn;
 
 use crate::clock::Clock;
 
-use super::PATIENCE;
 use super::data::{FromPeer, bounce, from_peer, relayed};
 use super::login::Login;
-use super::road::{Over, Road, socket_for};
+use super::road::{Over, Road};
 use super::stream::Ended;
 use super::trouble::{Step, Trouble};
+use super::{PATIENCE, Turns};
 
 /// First retransmission; doubled each time, so that a step has five tries and ends by its own bound.
 const RETRANSMIT_MS: u16 = 100;
 /// RFC 8489 section 6.2.2: what goes over a stream is not retransmitted. Longer than any step.
 const NEVER_MS: u16 = u16::MAX;
-/// How long a machine that is there takes to say that a port is not.
-const REFUSAL: Duration = Duration::from_millis(300);
 
 /// How far a client got at one address.
 #[derive(Debug, Default)]
@@ -53,28 +47,27 @@ impl From<Trouble> for Findings {
 }
 
 /// Goes as far as it gets on `road`: without a login, that is a binding.
-pub(super) async fn probe(road: &Road, login: Option<&Result<Login, Trouble>>) -> Findings {
+pub(super) async fn probe(road: &Road, login: Option<&Result<Login, Trouble>>, turns: &Turns) -> Findings {
     let mut findings = Findings::default();
-    findings.trouble = steps(road, login, &mut findings).await.err();
+    findings.trouble = steps(road, login, turns, &mut findings).await.err();
     findings
 }
 
 async fn steps(
     road: &Road,
     login: Option<&Result<Login, Trouble>>,
+    turns: &Turns,
     findings: &mut Findings,
 ) -> Result<(), Trouble> {
     let clock = Clock::start();
     let client = Client::connect(road, &Login::default()).await?;
     let started = clock.now().mono;
-    let mapped = match client.bind().await {
-        Err(Trouble::Silent { over: Over::Udp, .. }) => Err(why_silent(road.server).await),
-        bound => bound,
-    }?;
+    let mapped = client.bind().await?;
     findings.binding = Some((mapped, clock.now().mono - started));
 
     let Some(login) = login else { return Ok(()) };
     let login = login.as_ref().map_err(Clone::clone)?;
+    let _turn = turns.acquire().await.expect("nobody closes it");
     let (caller, callee) = (Client::connect(road, login).await?, Client::connect(road, login).await?);
     let here = caller.allocate().await?;
     let outcome = async {
@@ -181,26 +174,5 @@ impl Client {
                 Err(_) => Err(Trouble::Silent { step, over: self.over }),
             },
         }
-    }
-}
-
-/// Asks once more over a connected socket, which unlike the client's learns of an ICMP "port unreachable".
-async fn why_silent(server: SocketAddr) -> Trouble {
-    let ask = async {
-        let mut request = Message::new();
-        request
-            .build(&[Box::new(TransactionId::new()), Box::new(BINDING_REQUEST)])
-            .map_err(io::Error::other)?;
-        let socket = socket_for(server).await?;
-        socket.connect(server).await?;
-        socket.send(&request.raw).await?;
-        socket.recv(&mut [0; 64]).await
-    };
-    match timeout(REFUSAL, ask).await {
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            Trouble::NothingListens { over: Over::Udp, server }
-        }
-        Ok(Err(error)) => Trouble::unreachable(server, &error),
-        Ok(Ok(_)) | Err(_) => Trouble::Silent { step: Step::Binding, over: Over::Udp },
     }
 }

@@ -20,6 +20,8 @@ use super::trouble::Trouble;
 const RESEND: Duration = Duration::from_millis(300);
 /// Round trips. The first goes by Send and Data indications while channels are being bound, the rest by ChannelData.
 const ROUNDS: u8 = 5;
+/// When no further round trip is made: by satellite each takes over a second.
+const LONG_ENOUGH: Duration = Duration::from_secs(1);
 /// Bytes of a payload: about as large as a video packet, so that a path that only small datagrams survive is found.
 const PAYLOAD: usize = 1200;
 
@@ -35,21 +37,27 @@ pub(super) async fn bounce(
     clock: Clock,
 ) -> Result<Duration, Trouble> {
     let (at_here, at_there) = (relayed(here)?, relayed(there)?);
-    let rounds = async {
-        // Installs the permission for what comes; the payload itself may be dropped.
-        there.send_to(b"byway probe", at_here).await.map_err(|error| Trouble::relay(&error))?;
-        let mut shortest = Duration::MAX;
-        for round in 0..ROUNDS {
-            let payload = payload(round, at_here, at_there);
-            let started = clock.now().mono;
+    let lost = |_| Trouble::Lost { from: at_here, to: at_there };
+    // Installs the permission for what comes; the payload itself may be dropped.
+    let permitted = timeout(PATIENCE, there.send_to(b"byway probe", at_here)).await.map_err(lost)?;
+    permitted.map_err(|error| Trouble::relay(&error))?;
+    let begun = clock.now().mono;
+    let mut shortest = Duration::MAX;
+    for round in 0..ROUNDS {
+        let payload = payload(round, at_here, at_there);
+        let started = clock.now().mono;
+        let there_and_back = async {
             send_until_heard(here, at_there, there, &payload).await?;
-            send_until_heard(there, at_here, here, &payload).await?;
-            shortest = shortest.min(clock.now().mono - started);
+            send_until_heard(there, at_here, here, &payload).await
+        };
+        timeout(PATIENCE, there_and_back).await.map_err(lost)??;
+        let ended = clock.now().mono;
+        shortest = shortest.min(ended - started);
+        if ended - begun > LONG_ENOUGH {
+            break;
         }
-        Ok(shortest)
-    };
-    let lost = Trouble::Lost { from: at_here, to: at_there };
-    timeout(PATIENCE, rounds).await.unwrap_or(Err(lost))
+    }
+    Ok(shortest)
 }
 
 /// What became of data that a plain socket sent to a relayed address.

@@ -5,6 +5,7 @@
 mod certificate;
 mod client;
 mod data;
+mod datagram;
 mod login;
 mod own;
 mod report;
@@ -12,6 +13,7 @@ mod road;
 mod stream;
 mod trouble;
 mod trust;
+mod verdict;
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::net::lookup_host;
+use tokio::sync::Semaphore;
 
 use crate::config::{Config, IceUrl, Transport};
 
@@ -32,6 +35,13 @@ use trust::Trust;
 
 /// The bound of each step. A dead server is reported after the first one.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How many have allocations at one time, two each: half of what Byway grants one user by default, so that a probe of many
+/// URLs is not refused for being one.
+const AT_ONCE: usize = 4;
+
+/// Whose turn it is to have allocations.
+type Turns = Semaphore;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -69,20 +79,33 @@ struct Target {
     at: Option<Result<SocketAddr, Trouble>>,
 }
 
+/// What every row is asked with.
+struct Asking {
+    login: Option<Result<Login, Trouble>>,
+    trust: Trust,
+    turns: Turns,
+}
+
 /// One row of the report: a URL at one of its addresses.
 struct Row {
     url: IceUrl,
     /// `None` if none is known.
     address: Option<SocketAddr>,
+    /// Another one of the host's, of the version of IP that this machine lacks.
+    passed_over: Option<SocketAddr>,
     findings: Findings,
 }
 
 /// Probes and reports.
 pub(super) fn run(arguments: Arguments, config: &Config, file: String) -> Result<Outcome, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let json = arguments.json;
+    let (json, own) = (arguments.json, arguments.urls.is_empty());
     let rows = runtime.block_on(probe(arguments, config, file))?;
-    let report = if json { report::json(&rows).map_err(io::Error::from)? } else { report::table(&rows) };
+    let report = if json {
+        report::json(&rows).map_err(io::Error::from)?
+    } else {
+        format!("{}\n{}", report::table(&rows), verdict::sentences(&rows, own))
+    };
     io::Write::write_all(&mut io::stdout().lock(), report.as_bytes())?;
     let sound = rows.iter().all(|row| row.findings.trouble.is_none());
     Ok(if sound { Outcome::Done } else { Outcome::FaultFound })
@@ -105,38 +128,47 @@ async fn probe(arguments: Arguments, config: &Config, file: String) -> Result<Ve
         }
         None => None,
     };
-    let (login, trust) = (&login, &trust);
+    let asking = &Asking { login, trust, turns: Turns::new(AT_ONCE) };
     let rows = targets.into_iter().map(|Target { url, at }| async move {
         let addresses = match at {
-            Some(at) => at.map(|at| vec![at]),
+            Some(at) => at.map(|at| (vec![at], None)),
             None => addresses(&url).await,
         };
         match addresses {
-            Ok(addresses) => {
-                join_all(addresses.into_iter().map(|address| row(url.clone(), address, login, trust))).await
+            Ok((addresses, passed_over)) => {
+                let row = |address| row(&url, address, passed_over, asking);
+                join_all(addresses.into_iter().map(row)).await
             }
-            Err(trouble) => vec![Row { url, address: None, findings: trouble.into() }],
+            Err(trouble) => vec![Row { url, address: None, passed_over: None, findings: trouble.into() }],
         }
     });
     Ok(join_all(rows).await.into_iter().flatten().collect())
 }
 
-async fn row(url: IceUrl, address: SocketAddr, login: &Option<Result<Login, Trouble>>, trust: &Trust) -> Row {
-    let login = login.as_ref().filter(|_| url.scheme.relays());
-    let findings = match Road::of(&url, address, trust) {
-        Ok(road) => client::probe(&road, login).await,
+async fn row(url: &IceUrl, address: SocketAddr, passed_over: Option<SocketAddr>, asking: &Asking) -> Row {
+    let login = asking.login.as_ref().filter(|_| url.scheme.relays());
+    let findings = match Road::of(url, address, &asking.trust) {
+        Ok(road) => client::probe(&road, login, &asking.turns).await,
         Err(trouble) => trouble.into(),
     };
-    Row { address: Some(address), findings, url }
+    Row { url: url.clone(), address: Some(address), passed_over, findings }
 }
 
-/// The host's first address of each family: each may have a firewall of its own.
-async fn addresses(url: &IceUrl) -> Result<Vec<SocketAddr>, Trouble> {
+/// The host's first address of each family, for each may have a firewall of its own; and of two the one that is passed over,
+/// as browsers do, where this machine has a route to the other alone.
+async fn addresses(url: &IceUrl) -> Result<(Vec<SocketAddr>, Option<SocketAddr>), Trouble> {
     let unknown =
         |error: io::Error| Trouble::UnknownHost { host: url.host.clone(), error: error.to_string() };
     let found: Vec<_> = lookup_host((url.host.as_str(), url.port)).await.map_err(unknown)?.collect();
     let first = |v4| found.iter().find(|address| address.is_ipv4() == v4).copied();
-    Ok([first(true), first(false)].into_iter().flatten().collect())
+    let (Some(v4), Some(v6)) = (first(true), first(false)) else {
+        return Ok((first(true).or_else(|| first(false)).into_iter().collect(), None));
+    };
+    Ok(match (road::connected(v4).await, road::connected(v6).await) {
+        (Ok(_), Err(_)) => (vec![v4], Some(v6)),
+        (Err(_), Ok(_)) => (vec![v6], Some(v4)),
+        _ => (vec![v4, v6], None),
+    })
 }
 
 /// A URL that this probe can follow.

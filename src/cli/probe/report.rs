@@ -28,7 +28,7 @@ struct Record {
 pub(super) fn json(rows: &[Row]) -> serde_json::Result<String> {
     let records: Vec<_> = rows
         .iter()
-        .map(|Row { url, address, findings }| Record {
+        .map(|Row { url, address, findings, .. }| Record {
             url: url.to_string(),
             address: *address,
             ok: findings.trouble.is_none(),
@@ -52,7 +52,7 @@ pub(super) fn table(rows: &[Row]) -> String {
     let shown = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let cells: Vec<[String; 7]> = rows
         .iter()
-        .map(|Row { url, address, findings }| {
+        .map(|Row { url, address, findings, .. }| {
             [
                 url.to_string(),
                 shown(address.map(|address| address.to_string())),

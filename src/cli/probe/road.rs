@@ -13,9 +13,13 @@ use webrtc_util::Conn;
 use crate::config::{IceUrl, Transport};
 
 use super::PATIENCE;
+use super::datagram::ConnectedConn;
 use super::stream::{Ended, FramedConn, Stream};
 use super::trouble::{Step, Trouble};
 use super::trust::Trust;
+
+/// How many tenths of [`PATIENCE`] each attempt at a TCP connection has; all of it together.
+const ATTEMPTS: [u32; 4] = [1, 2, 3, 4];
 
 /// A way to a server.
 #[derive(Debug)]
@@ -82,9 +86,9 @@ impl Road {
     /// What `turn::client` talks over, and how one hears that it has ended.
     pub(super) async fn open(&self) -> Result<(Arc<dyn Conn + Send + Sync>, Ended), Trouble> {
         if self.over() == Over::Udp {
-            let socket = socket_for(self.server).await;
-            let socket = socket.map_err(|error| Trouble::unreachable(self.server, &error))?;
-            return Ok((Arc::new(socket), Ended::never()));
+            let conn = ConnectedConn::to(self.server).await;
+            let (conn, ended) = conn.map_err(|error| Trouble::unreachable(self.server, &error))?;
+            return Ok((Arc::new(conn), ended));
         }
         let (stream, local) = self.stream().await?;
         let (conn, ended) = FramedConn::new(stream, local, self.server);
@@ -102,7 +106,8 @@ impl Road {
         }
     }
 
-    /// A TCP connection.
+    /// A TCP connection. The kernel repeats a first packet that is lost after a second only, and where packets are lost two
+    /// of them are at times: so several attempts follow each other, each longer than the one before, for those far away.
     async fn connect(&self) -> Result<TcpStream, Trouble> {
         let refused = |error: io::Error| match error.kind() {
             io::ErrorKind::ConnectionRefused => {
@@ -111,14 +116,24 @@ impl Road {
             io::ErrorKind::TimedOut => Trouble::Silent { step: Step::Connection, over: self.over() },
             _ => Trouble::unreachable(self.server, &error),
         };
-        let stream = match timeout(PATIENCE, TcpStream::connect(self.server)).await {
-            Ok(connected) => connected.map_err(refused)?,
-            Err(_) => return Err(Trouble::Silent { step: Step::Connection, over: self.over() }),
-        };
-        // A client of media does not wait for more to send. A socket that refuses is merely slower.
-        let _ = stream.set_nodelay(true);
-        Ok(stream)
+        for tenths in ATTEMPTS {
+            let Ok(connected) = timeout(PATIENCE * tenths / 10, TcpStream::connect(self.server)).await else {
+                continue;
+            };
+            let stream = connected.map_err(refused)?;
+            // A client of media does not wait for more to send. A socket that refuses is merely slower.
+            let _ = stream.set_nodelay(true);
+            return Ok(stream);
+        }
+        Err(Trouble::Silent { step: Step::Connection, over: self.over() })
     }
+}
+
+/// A UDP socket that is connected: there is a route to the server, though nothing was sent yet.
+pub(super) async fn connected(server: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = socket_for(server).await?;
+    socket.connect(server).await?;
+    Ok(socket)
 }
 
 /// A UDP socket of the server's family.

@@ -32,19 +32,20 @@ pub(super) struct FramedConn {
     ended: watch::Sender<Option<Trouble>>,
 }
 
-/// Tells that a stream has ended, and why.
+/// Tells that no more is heard, and why.
 #[derive(Clone, Debug)]
-pub(super) struct Ended(Option<watch::Receiver<Option<Trouble>>>);
+pub(super) struct Ended(watch::Receiver<Option<Trouble>>);
 
 impl Ended {
-    /// Of what has no end, such as a UDP socket.
-    pub(super) fn never() -> Self {
-        Self(None)
+    /// And who is to say so.
+    pub(super) fn new() -> (watch::Sender<Option<Trouble>>, Self) {
+        let (ended, hears) = watch::channel(None);
+        (ended, Self(hears))
     }
 
-    /// Why the stream has ended, once it has.
+    /// Why it has ended, once it has.
     pub(super) async fn trouble(&self) -> Trouble {
-        let Some(mut ended) = self.0.clone() else { return pending().await };
+        let mut ended = self.0.clone();
         let trouble = ended.wait_for(Option::is_some).await.ok().and_then(|trouble| trouble.clone());
         match trouble {
             Some(trouble) => trouble,
@@ -57,9 +58,9 @@ impl Ended {
 impl FramedConn {
     pub(super) fn new(stream: Box<dyn Stream>, local: SocketAddr, server: SocketAddr) -> (Self, Ended) {
         let (stream, outgoing) = split(stream);
-        let (ended, hears) = watch::channel(None);
+        let (ended, hears) = Ended::new();
         let incoming = Mutex::new(Incoming { stream, buffer: Vec::new() });
-        (Self { local, server, incoming, outgoing: Mutex::new(outgoing), ended }, Ended(Some(hears)))
+        (Self { local, server, incoming, outgoing: Mutex::new(outgoing), ended }, hears)
     }
 }
 

@@ -114,7 +114,10 @@ impl Trouble {
     /// What to do about it.
     pub(super) fn remedy(&self) -> &'static str {
         match self {
-            Self::UnknownHost { .. } => "correct the name, or add an A or AAAA record to its DNS zone",
+            Self::UnknownHost { .. } => {
+                "correct the name, or add an A or AAAA record to its DNS zone; if no other name has an address here \
+                 either, this machine is offline or has no name server"
+            }
             Self::Unreachable { .. } => {
                 "connect this machine to that network, or probe an address it can reach"
             }

@@ -1,7 +1,6 @@
 /**
- * Clients that are no browsers take a call from our page over loopback, the relay forced at both ends. Page, signaling
- * and media of a call all use one transport, so that nothing else could have carried it. What a client is said to be unable
- * to do is tried, too: the day that it can, the table is to say so.
+ * Clients that are no browsers take a call from our page between two homes, the relay forced at both ends. What a client is
+ * said to be unable to do is tried, too: the day that it can, the table is to say so.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,106 +8,113 @@ import { test } from "node:test";
 import { authority } from "../../browser/browsers.mjs";
 import { echoes, videoFlows } from "../../browser/connections.mjs";
 import { eventually } from "../../browser/eventually.mjs";
-import { peers, relaysOver } from "../../browser/page.mjs";
-import { TCP_ALONE, startFor, tlsAlone } from "../../browser/server.mjs";
-import { join, room } from "../../browser/stage.mjs";
+import { addressOf, peers, relaysOver } from "../../browser/page.mjs";
+import { connectMs } from "../call.mjs";
 import { CLIENTS, startClient, without } from "../clients.mjs";
+import { longestGap, watchMedia } from "../media.mjs";
+import { record } from "../results.mjs";
+import { inRound } from "./calls.mjs";
 
-const SERVERS = { udp: {}, tcp: TCP_ALONE, tls: tlsAlone(authority.issue()) };
+const TABLE = "Other clients, relay forced";
+const ROOM = "lab";
 
-for (const [kind, { transports }] of Object.entries(CLIENTS)) {
-  const scenario = (name, body) => test(`${kind} ${name}`, { skip: without(kind) }, body);
+/**
+ * @param {import("../lab.mjs").Lab} lab
+ * @param {{ rounds?: number }} [options]
+ */
+export function clients(lab, { rounds = 1 } = {}) {
+  for (const [kind, { transports }] of Object.entries(CLIENTS)) {
+    const scenario = (name, body) => test(`${kind} ${name}`, { skip: without(kind) }, body);
 
-  for (const [transport, able] of Object.entries(transports)) {
-    if (able === true) {
-      scenario(`takes a call over ${transport}`, async (scenario) => {
-        const { server, client, page } = await call(scenario, kind, transport);
-        assert.equal((await client.event("connected")).local, "relay");
-        await relaysOver(transport, server, [page]);
-        assert.ok((await ping(page)) > 0);
-        await client.event("frames", ({ count }) => count >= 60);
+    for (const [transport, able] of Object.entries(transports)) {
+      const result = { table: TABLE, scenario: `Chromium × ${kind}, over ${transport.toUpperCase()}`, relay: "byway" };
+      for (let round = 1; able === true && round <= rounds; round += 1) {
+        scenario(`takes a call over ${transport}${inRound(round, rounds)}`, async (scenario) => {
+          const { server, client, page } = await call(scenario, kind, transport);
+          assert.equal((await client.event("connected")).local, "relay");
+          await watchMedia(page);
+          await relaysOver(transport, server, [page]);
+          record({ ...result, path: `relayed over ${transport.toUpperCase()}`, connectMs: await connectMs(page), gapMs: await longestGap(page) });
+          assert.ok((await ping(page)) > 0);
+          await client.event("frames", ({ count }) => count >= 60);
 
-        await page.click("#hangup");
-        await client.event("left");
-        assert.deepEqual(await client.ended(), { status: 0, complaint: "" });
-      });
-    } else {
-      scenario(`has no relay over ${transport}`, async (scenario) => {
-        const { client } = await call(scenario, kind, transport);
-        const { status, complaint } = await client.ended();
-        assert.equal(status, 1);
-        assert.match(complaint, /^no relay was had over [^\n]*libjuice[^\n]*$/);
-      });
+          await page.click("#hangup");
+          await client.event("left");
+          assert.deepEqual(await client.ended(), { status: 0, complaint: "" });
+        });
+      }
+      if (able !== true) {
+        scenario(`has no relay over ${transport}`, async (scenario) => {
+          const { client } = await call(scenario, kind, transport);
+          const { status, complaint } = await client.ended();
+          assert.equal(status, 1);
+          assert.match(complaint, /^no relay was had over [^\n]*libjuice[^\n]*$/);
+          record({ ...result, path: `it cannot: ${able}` });
+        });
+      }
     }
+
+    scenario("follows the page to a new connection", async (scenario) => {
+      const { client, page } = await call(scenario, kind, "udp");
+      await client.event("connected");
+      await page.locator("label:has(#relay)").click();
+      await eventually("another connection", () => client.events.filter(({ event }) => event === "connected").length > 1);
+      await videoFlows(page);
+      await echoes(page);
+    });
+
+    scenario("leaves when it is told to end", async (scenario) => {
+      const { client, page } = await call(scenario, kind, "udp");
+      await client.event("connected");
+      client.stop();
+      assert.deepEqual(await client.ended(), { status: 0, complaint: "" });
+      await peers(page, 0);
+    });
+
+    scenario("says in one sentence that a certificate is not to be trusted", async (scenario) => {
+      const { client } = await waiting(scenario, kind, "tls", { ca: undefined });
+      const { status, complaint } = await client.ended();
+      assert.equal(status, 1);
+      assert.match(complaint, /^[^\n]*certificate[^\n]*$/);
+    });
   }
 
-  scenario("follows the page to a new connection", async (scenario) => {
-    const { client, page } = await call(scenario, kind, "udp");
+  test("aiortc goes on with its path when ICE is restarted", { skip: without("aiortc") }, async (scenario) => {
+    const { client, page } = await call(scenario, "aiortc", "udp");
     await client.event("connected");
-    await page.locator("label:has(#relay)").click();
-    await eventually("another connection", () => client.events.filter(({ event }) => event === "connected").length > 1);
+    const before = await credentialsOfPeer(page);
+    await restart(page);
+    assert.equal(await credentialsOfPeer(page), before);
     await videoFlows(page);
     await echoes(page);
   });
 
-  scenario("leaves when it is told to end", async (scenario) => {
-    const { client, page } = await call(scenario, kind, "udp");
+  test("node-datachannel refuses when ICE is restarted", { skip: without("node-datachannel") }, async (scenario) => {
+    const { client, page } = await call(scenario, "node-datachannel", "udp");
     await client.event("connected");
-    client.stop();
-    assert.deepEqual(await client.ended(), { status: 0, complaint: "" });
-    await peers(page, 0);
-  });
-
-  scenario("says in one sentence that a certificate is not to be trusted", async (scenario) => {
-    const { client } = await waiting(scenario, kind, "tls", { ca: undefined });
+    await restart(page);
     const { status, complaint } = await client.ended();
     assert.equal(status, 1);
-    assert.match(complaint, /^[^\n]*certificate[^\n]*$/);
+    assert.match(complaint, /Invalid ICE settings/);
   });
-}
 
-test("aiortc goes on with its path when ICE is restarted", { skip: without("aiortc") }, async (scenario) => {
-  const { client, page } = await call(scenario, "aiortc", "udp");
-  await client.event("connected");
-  const before = await credentialsOfPeer(page);
-  await restart(page);
-  assert.equal(await credentialsOfPeer(page), before);
-  await videoFlows(page);
-  await echoes(page);
-});
+  /** A server of one transport, and a client in a room of it. */
+  async function waiting(scenario, kind, transport, options = {}) {
+    await lab.arrange({});
+    const server = await lab.serve(scenario, { offers: [transport] });
+    const url = `${server.origin.replace("http", "ws")}/ws`;
+    const on = lab.network.on("client-b");
+    const client = startClient(scenario, kind, { url, room: ROOM, ca: authority.file, transport, relay: true, on, ...options });
+    return { server, client };
+  }
 
-test("node-datachannel refuses when ICE is restarted", { skip: without("node-datachannel") }, async (scenario) => {
-  const { client, page } = await call(scenario, "node-datachannel", "udp");
-  await client.event("connected");
-  await restart(page);
-  const { status, complaint } = await client.ended();
-  assert.equal(status, 1);
-  assert.match(complaint, /Invalid ICE settings/);
-});
-
-test("node-datachannel checks other paths, too, with the relay forced", { skip: without("node-datachannel") }, async (scenario) => {
-  const { client, page } = await call(scenario, "node-datachannel", "udp");
-  await client.event("connected", ({ local }) => local === "relay");
-  // The page allows direct paths from here on: our end never told it of any.
-  await page.locator("label:has(#relay)").click();
-  await client.event("connected", ({ local }) => local !== "relay");
-});
-
-/** A server of one transport, and a client in a room of it. */
-async function waiting(scenario, kind, transport, options = {}) {
-  const server = await startFor(scenario, SERVERS[transport]);
-  const name = room(scenario);
-  const url = `${server.origin.replace("http", "ws")}/ws`;
-  const client = startClient(scenario, kind, { url, room: name, ca: authority.file, transport, relay: true, ...options });
-  return { server, client, name };
-}
-
-/** The same, and a page that calls it. */
-async function call(scenario, kind, transport) {
-  const { server, client, name } = await waiting(scenario, kind, transport);
-  await client.event("joined");
-  const page = await join(scenario, name, { origin: server.origin, relay: true });
-  return { server, client, page };
+  /** The same, and a page that calls it. */
+  async function call(scenario, kind, transport) {
+    const { server, client } = await waiting(scenario, kind, transport);
+    await client.event("joined");
+    const page = await lab.join(scenario, "a", addressOf(server.origin, ROOM, { relay: true }));
+    return { server, client, page };
+  }
 }
 
 /** The module's own echo, in milliseconds. */
