@@ -8,6 +8,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 
+import { afterwards } from "./afterwards.mjs";
+
 export const BINARY = process.env.BYWAY ?? new URL("../../target/debug/byway", import.meta.url).pathname;
 
 /** For a machine that builds meanwhile. */
@@ -68,7 +70,7 @@ const listOf = (address) => JSON.stringify(address ? [address] : []);
  */
 export async function startFor(scenario, options) {
   const server = await startServer(options);
-  scenario.after(() => server.stop());
+  afterwards(scenario, () => server.stop());
   return server;
 }
 

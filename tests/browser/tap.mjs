@@ -4,6 +4,8 @@
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 
+import { afterwards } from "./afterwards.mjs";
+
 /** Attributes of STUN by their numbers (RFC 8489 section 18.3). */
 const ATTRIBUTES = {
   0x0008: "MESSAGE-INTEGRITY",
@@ -34,7 +36,7 @@ export async function listenIn(scenario, server) {
   });
   tap.listen(0, "127.0.0.1");
   await once(tap, "listening");
-  scenario.after(() => tap.close());
+  afterwards(scenario, () => tap.close());
   return { url: `turn:127.0.0.1:${tap.address().port}?transport=tcp`, heard };
 }
 

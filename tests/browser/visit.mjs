@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 
+import { afterwards } from "./afterwards.mjs";
 import { recordConnections } from "./connections.mjs";
 
 /**
@@ -32,7 +33,7 @@ export async function visit(scenario, browser, url, { tolerated, ...options } = 
     ),
   );
   await page.addInitScript(recordConnections);
-  scenario.after(async () => {
+  afterwards(scenario, async () => {
     await context.close();
     assert.deepEqual(complaints.filter((complaint) => !tolerated?.test(complaint)), [], `complaints of ${url}`);
   });

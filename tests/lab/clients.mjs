@@ -7,6 +7,8 @@ import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
+import { afterwards } from "../browser/afterwards.mjs";
+
 /** @typedef {"udp" | "tcp" | "tls"} Transport To the relay. */
 
 const path = (name) => fileURLToPath(new URL(`clients/${name}`, import.meta.url));
@@ -120,8 +122,8 @@ export function startClient(scenario, kind, { url, room, ca, transport = "udp", 
     });
 
   const ended = () => until("end", () => end);
-  scenario.after(() => {
-    child.kill("SIGKILL"); // it would take leave of a server that is stopped by now
+  afterwards(scenario, () => {
+    child.kill("SIGKILL"); // its goodbye is nobody's concern
     return ended();
   });
 

@@ -10,6 +10,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { afterwards } from "../browser/afterwards.mjs";
 import { authority } from "../browser/browsers.mjs";
 import { eventually } from "../browser/eventually.mjs";
 
@@ -33,7 +34,7 @@ export async function startCoturn(scenario, { network, name, addresses, secret, 
   const ended = once(child, "close");
   let log = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (log += text));
-  scenario.after(async () => {
+  afterwards(scenario, async () => {
     child.kill("SIGKILL");
     await ended;
     rmSync(folder, { recursive: true });

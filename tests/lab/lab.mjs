@@ -1,6 +1,7 @@
 /**
  * A network with a browser on each client, where scenarios put the server that they need and people on its page.
  */
+import { afterwards } from "../browser/afterwards.mjs";
 import { authority, launchChromium, launchFirefox } from "../browser/browsers.mjs";
 import { Authority } from "../browser/certificates.mjs";
 import { enter } from "../browser/page.mjs";
@@ -38,7 +39,6 @@ export class Lab {
   network = new Network(NAMES);
   /** @type {Partial<Record<Side, string>>} As it is, not to be laid again. */ #laid = {};
   /** @type {Map<string, Promise<import("playwright-core").Browser>>} */ #browsers = new Map();
-  /** @type {import("playwright-core").BrowserContext[]} */ #visitors = [];
 
   /** The browser of a client, launched for the first who asks. @param {Side} side @param {"chromium" | "firefox"} [engine] */
   browser(side, engine = "chromium") {
@@ -93,11 +93,7 @@ export class Lab {
     const alone = name === CALL;
     const text = configuration({ addresses, listeners: listenersOn(alone ? ["0.0.0.0", "::"] : addresses), certificate, urls, peers });
     const server = await start(text, this.network.on(alone ? "server" : "other"));
-    scenario.after(async () => {
-      // First those who are on its pages: they would complain of its absence.
-      for (const context of this.#visitors.splice(0)) await context.close();
-      await server.stop();
-    });
+    afterwards(scenario, () => server.stop());
     return { ...server, origin: `https://${name}` };
   }
 
@@ -112,7 +108,6 @@ export class Lab {
    */
   async join(scenario, side, address, { engine, browser, ...options } = {}) {
     const page = await visit(scenario, browser ?? (await this.browser(side, engine)), address, options);
-    this.#visitors.push(page.context());
     await enter(page);
     return page;
   }
@@ -126,7 +121,7 @@ export class Lab {
 /** An authority that no browser trusts. @param {import("node:test").TestContext} scenario */
 function strangerOf(scenario) {
   const stranger = new Authority();
-  scenario.after(() => stranger.forget());
+  afterwards(scenario, () => stranger.forget());
   return stranger;
 }
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { afterwards } from "../afterwards.mjs";
 import { authority } from "../browsers.mjs";
 import { Authority } from "../certificates.mjs";
 import { eventually } from "../eventually.mjs";
@@ -27,7 +28,7 @@ test("a call needs no UDP", async (scenario) => {
 
 test("a relay whose certificate is not accepted is named", async (scenario) => {
   const stranger = new Authority();
-  scenario.after(() => stranger.forget());
+  afterwards(scenario, () => stranger.forget());
   const relays = {
     "of an issuer that nobody knows": await startFor(scenario, tlsAlone(stranger.issue())),
     "for another name": await startFor(scenario, tlsAlone(authority.issue("elsewhere.test"))),

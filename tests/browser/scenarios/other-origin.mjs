@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import { once } from "node:events";
 import { test } from "node:test";
 
+import { afterwards } from "../afterwards.mjs";
 import { echoes, videoFlows } from "../connections.mjs";
 import { peers } from "../page.mjs";
 import { startServer } from "../server.mjs";
@@ -63,7 +64,7 @@ async function serve(scenario, page) {
   http.listen(0, "127.0.0.1");
   await once(http, "listening");
   site.origin = `http://127.0.0.1:${http.address().port}`;
-  scenario.after(() => {
+  afterwards(scenario, () => {
     http.closeAllConnections?.();
     http.close();
   });
@@ -73,6 +74,6 @@ async function serve(scenario, page) {
 /** A Byway server that lists `origin`. */
 async function listing(scenario, origin) {
   const byway = await startServer({ allowedOrigins: [origin] });
-  scenario.after(() => byway.stop());
+  afterwards(scenario, () => byway.stop());
   return byway;
 }

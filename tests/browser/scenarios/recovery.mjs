@@ -3,6 +3,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { test } from "node:test";
 
+import { afterwards } from "../afterwards.mjs";
 import { statistics, videoFlows } from "../connections.mjs";
 import { eventually } from "../eventually.mjs";
 import { lineReads, peers, says } from "../page.mjs";
@@ -20,7 +21,7 @@ const UNREACHABLE = /WebSocket connection to .* failed|ERR_CONNECTION_REFUSED/;
 
 test("a call outlives its server, and everyone is back when that is", async (scenario) => {
   const first = await startServer();
-  scenario.after(() => first.stop().catch(() => {})); // stopped already, unless something failed before
+  afterwards(scenario, () => first.stop().catch(() => {})); // stopped already, unless something failed before
   const pages = await callOn(scenario, first);
   await videoFlows(...pages);
 
@@ -29,7 +30,7 @@ test("a call outlives its server, and everyone is back when that is", async (sce
   await videoFlows(...pages);
 
   const second = await startServer(first.listen);
-  scenario.after(() => second.stop());
+  afterwards(scenario, () => second.stop());
   await Promise.all(pages.map((page) => says(page, /is connected/)));
   await videoFlows(...pages);
   await Promise.all(pages.map((page) => peers(page, 1)));
@@ -37,7 +38,7 @@ test("a call outlives its server, and everyone is back when that is", async (sce
 
 test("a page that hears of another network soon knows whether the server is there", async (scenario) => {
   const server = await startServer();
-  scenario.after(() => server.stop());
+  afterwards(scenario, () => server.stop());
   const page = await join(scenario, room(scenario), { origin: server.origin, tolerated: UNREACHABLE });
   server.pause();
   await page.evaluate(() => dispatchEvent(new Event("online")));
@@ -69,10 +70,10 @@ test("a connection that fails comes back by an ICE restart", async (scenario) =>
 test("a relay that does not answer is named, with what can be done", async (scenario) => {
   const deaf = createSocket("udp4").bind(0, "127.0.0.1");
   await once(deaf, "listening");
-  scenario.after(() => deaf.close());
+  afterwards(scenario, () => deaf.close());
   const url = `turn:127.0.0.1:${deaf.address().port}?transport=udp`;
   const server = await startServer({ urls: [url] });
-  scenario.after(() => server.stop());
+  afterwards(scenario, () => server.stop());
   const [page, other] = await callOn(scenario, server, { relay: true });
   await says(page, /No relay can be used/);
   const sentence = await page.locator("#status").innerText();

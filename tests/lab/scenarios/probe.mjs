@@ -8,6 +8,7 @@ import { X509Certificate, createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import { afterwards } from "../../browser/afterwards.mjs";
 import { authority } from "../../browser/browsers.mjs";
 import { eventually } from "../../browser/eventually.mjs";
 import { BINARY } from "../../browser/server.mjs";
@@ -110,7 +111,7 @@ async function arrange(scenario, lab, { place, unplugged, firewall, server }) {
   }
   if (firewall) {
     lab.network.run("server", "nft", `table inet firewall { chain input { type filter hook input priority 0; ${firewall} drop; }; }`);
-    scenario.after(() => lab.network.run("server", "nft", "flush", "ruleset"));
+    afterwards(scenario, () => lab.network.run("server", "nft", "flush", "ruleset"));
   }
   if (server === "none") return;
   const certificate = authority.issue(server?.name ?? CALL, server?.days);

@@ -1,6 +1,7 @@
 /**
  * A browser that ends without a word.
  */
+import { afterwards } from "../../../browser/afterwards.mjs";
 import { launchChromium } from "../../../browser/browsers.mjs";
 
 /**
@@ -11,7 +12,7 @@ import { launchChromium } from "../../../browser/browsers.mjs";
  */
 export async function launchMortal(scenario, on) {
   const browser = await launchChromium({ on });
-  scenario.after(() => browser.close());
+  afterwards(scenario, () => browser.close());
   const session = await browser.newBrowserCDPSession();
   const { processInfo } = await session.send("SystemInfo.getProcessInfo");
   const { id } = processInfo.find(({ type }) => type === "browser");

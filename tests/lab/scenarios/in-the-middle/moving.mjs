@@ -1,6 +1,7 @@
 /**
  * The network of one person changes.
  */
+import { afterwards } from "../../../browser/afterwards.mjs";
 import { call, heals, inWords, testEach } from "./call.mjs";
 
 /**
@@ -14,7 +15,7 @@ export function moving(lab, { ways = ["direct", "udp", "tls"], relays = ["byway"
     const [going, coming] = ["going to", "coming back from"].map((move) => `${move} another network, ${inWords(way)}`);
     testEach(through, going, async (scenario, relay) => {
       await lab.arrange({});
-      scenario.after(() => lab.disarrange());
+      afterwards(scenario, () => lab.disarrange());
       const { pages } = await call(lab, scenario, { way, relay });
       await heals(scenario, pages, () => lab.network.plug("a", { router: "b" }), { name: going, relay });
       await heals(scenario, pages, () => lab.network.plug("a"), { name: coming, relay });
@@ -23,7 +24,7 @@ export function moving(lab, { ways = ["direct", "udp", "tls"], relays = ["byway"
     const renumbered = `another address in the same network, ${inWords(way)}`;
     testEach(through, renumbered, async (scenario, relay) => {
       await lab.arrange({});
-      scenario.after(() => lab.disarrange());
+      afterwards(scenario, () => lab.disarrange());
       const { pages } = await call(lab, scenario, { way, relay });
       await heals(scenario, pages, () => lab.network.renumber("client-a"), { name: renumbered, relay });
     });

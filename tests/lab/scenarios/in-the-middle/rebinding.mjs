@@ -1,6 +1,7 @@
 /**
  * A router translates anew: the mapping changes under the call (RFC 4787 section 4.3, RFC 8445 section 11).
  */
+import { afterwards } from "../../../browser/afterwards.mjs";
 import { call, heals, inWords, testEach } from "./call.mjs";
 
 /** Not every NAT of the other's lets a symmetric one have a direct path. */
@@ -33,7 +34,7 @@ export function rebinding(lab, { ways = ["direct", "udp", "tcp", "tls"], relays 
     const renumbered = `a router gets another public address, ${inWords(way)}`;
     testEach(through, renumbered, async (scenario, relay) => {
       await lab.arrange({});
-      scenario.after(() => lab.disarrange());
+      afterwards(scenario, () => lab.disarrange());
       const { pages } = await call(lab, scenario, { way, relay });
       await heals(scenario, pages, () => lab.network.renumber("router-a"), { name: renumbered, relay });
     });

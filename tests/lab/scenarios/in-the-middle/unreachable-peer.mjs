@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 
+import { afterwards } from "../../../browser/afterwards.mjs";
 import { videoFlows } from "../../../browser/connections.mjs";
 import { addressOf, peers } from "../../../browser/page.mjs";
 import { longestGap, watchMedia } from "../../media.mjs";
@@ -17,7 +18,7 @@ export function unreachablePeer(lab, { relays = ["byway"] } = {}) {
     await lab.arrange({});
     const node = relay === "coturn" ? "other" : "server";
     lab.network.route(node, false);
-    scenario.after(() => lab.network.route(node, true));
+    afterwards(scenario, () => lab.network.route(node, true));
     // As an operator has it who serves a company's own network, too.
     const server = await lab.serve(scenario, { relay, offers: ["udp"], peers: ["192.168.0.0/16"] });
 

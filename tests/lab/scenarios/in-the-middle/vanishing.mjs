@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { afterwards } from "../../../browser/afterwards.mjs";
 import { videoFlows } from "../../../browser/connections.mjs";
 import { eventually } from "../../../browser/eventually.mjs";
 import { addressOf, peers, says } from "../../../browser/page.mjs";
@@ -49,7 +50,7 @@ export function killedBrowser(lab) {
 export function pulledCable(lab) {
   test("a cable is pulled, and the one who is left is told", async (scenario) => {
     await lab.arrange({});
-    scenario.after(() => lab.disarrange());
+    afterwards(scenario, () => lab.disarrange());
     const { server, pages: [, page] } = await call(lab, scenario, { way: "udp", relay: "byway" });
     const pulled = Date.now();
     lab.network.unplug("a");
