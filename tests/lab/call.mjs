@@ -36,7 +36,7 @@ export async function makeCall(scenario, lab, { a, b, engine, force, offers, pat
 
   const protocols = [over.a ?? "udp", over.b ?? "udp"];
   const found = await eventually(`a ${path} path`, () => pathOf(pages, path, protocols), PATH_MS);
-  await Promise.all(pages.map(watchMedia));
+  await watchMedia(...pages);
   await videoFlows(...pages);
 
   const before = await relayedBytes(server);
@@ -50,7 +50,7 @@ export async function makeCall(scenario, lab, { a, b, engine, force, offers, pat
   return {
     path: found,
     connectMs: Math.max(...(await Promise.all(pages.map(connectMs)))),
-    gapMs: Math.max(...(await Promise.all(pages.map(longestGap)))),
+    gapMs: await longestGap(...pages),
   };
 }
 

@@ -68,7 +68,7 @@ export async function call(lab, scenario, { way, relay }) {
  *   too.
  */
 export async function heals(scenario, pages, disturb, { name, relay, signaling = true }) {
-  await Promise.all(pages.map(watchMedia));
+  await watchMedia(...pages);
   const before = await Promise.all(pages.map(look));
   const answered = signaling && answersAgain(pages[0]);
   disturb();
@@ -76,7 +76,7 @@ export async function heals(scenario, pages, disturb, { name, relay, signaling =
   const [first] = await Promise.all([eventually("another path", how, HEALING_MS), answered]);
   const path = await goesOn(pages);
   const last = await eventually("a path", how, HEALING_MS);
-  const gapMs = Math.max(...(await Promise.all(pages.map(longestGap))));
+  const gapMs = await longestGap(...pages);
   report(scenario, { scenario: name, relay, path: `${path}, by ${[...new Set([first, last])].join(", then ")}`, gapMs });
 }
 

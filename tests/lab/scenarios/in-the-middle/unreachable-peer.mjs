@@ -29,10 +29,10 @@ export function unreachablePeer(lab, { relays = ["byway"] } = {}) {
     }
     await Promise.all(pages.map((page) => peers(page, 1)));
     await videoFlows(...pages);
-    await Promise.all(pages.map(watchMedia));
+    await watchMedia(...pages);
     await videoFlows(...pages);
     const path = await goesOn(pages);
-    report(scenario, { scenario: NAME, relay, path, gapMs: Math.max(...(await Promise.all(pages.map(longestGap)))) });
+    report(scenario, { scenario: NAME, relay, path, gapMs: await longestGap(...pages) });
 
     // The other's counters are not ours to read.
     if (relay !== "byway") return;
