@@ -34,13 +34,14 @@ export function clients(lab, { rounds = 1 } = {}) {
           assert.equal((await client.event("connected")).local, "relay");
           await watchMedia(page);
           await relaysOver(transport, server, [page]);
-          record({ ...result, path: `relayed over ${transport.toUpperCase()}`, connectMs: await connectMs(page), gapMs: await longestGap(page) });
+          const times = { connectMs: await connectMs(page), gapMs: await longestGap(page) };
           assert.ok((await ping(page)) > 0);
           await client.event("frames", ({ count }) => count >= 60);
 
           await page.click("#hangup");
           await client.event("left");
           assert.deepEqual(await client.ended(), { status: 0, complaint: "" });
+          record({ ...result, path: `relayed over ${transport.toUpperCase()}`, ...times });
         });
       }
       if (able !== true) {
