@@ -6,11 +6,8 @@ import assert from "node:assert/strict";
 
 import { echoes, statistics, videoFlows } from "../browser/connections.mjs";
 import { eventually } from "../browser/eventually.mjs";
-import { addressOf, peers } from "../browser/page.mjs";
+import { MEDIA_BYTES, addressOf, peers } from "../browser/page.mjs";
 import { longestGap, watchMedia } from "./media.mjs";
-
-/** 20 frames each way of a fake camera are tens of kilobytes; connectivity checks stay below this. */
-const MEDIA_BYTES = 10_000;
 
 /** Longer than browsers try a path before they give it up. */
 const PATH_MS = 20_000;
