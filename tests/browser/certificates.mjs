@@ -9,7 +9,8 @@ import { join } from "node:path";
 
 export class Authority {
   #folder = mkdtempSync(join(tmpdir(), "byway-authority-"));
-  #scripts = 0;
+  /** What is made in the folder more than once is numbered. */
+  #count = 0;
 
   constructor() {
     this.#openssl("req", "-x509", ...NEW_KEY, "-days", String(DAYS), "-subj", "/CN=Authority of Byway's tests", "-keyout", "ca-key.pem", "-out", "ca.pem");
@@ -23,7 +24,9 @@ export class Authority {
    * @returns {{ cert: string, key: string }}
    */
   issue(name = "localhost", days = DAYS) {
-    const [cert, key, request] = ["cert", "key", "request"].map((part) => `${name}-${part}.pem`);
+    // A pair of its own each time: a server watches its files, and another of the same name may be running.
+    const number = (this.#count += 1);
+    const [cert, key, request] = ["cert", "key", "request"].map((part) => `${name}-${number}-${part}.pem`);
     this.#openssl("req", ...NEW_KEY, "-subj", "/CN=Byway", "-addext", `subjectAltName=DNS:${name}`,
       "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", request);
     this.#openssl("x509", "-req", "-in", request, "-copy_extensions", "copy", "-CA", "ca.pem", "-CAkey", "ca-key.pem",
@@ -57,7 +60,7 @@ export class Authority {
    * @param {string} [before] What it does first.
    */
   script(name, command, before = "") {
-    const path = join(this.#folder, `${name}-${(this.#scripts += 1)}.sh`);
+    const path = join(this.#folder, `${name}-${(this.#count += 1)}.sh`);
     const quoted = command.map((word) => `'${word}'`).join(" ");
     writeFileSync(path, `#!/bin/sh\n${before}exec ${quoted} "$@"\n`, { mode: 0o755 });
     return path;

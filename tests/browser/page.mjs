@@ -33,14 +33,16 @@ export async function lineReads(pattern, ...pages) {
 export const says = (page, pattern, patienceMs) =>
   eventually(`a status like ${pattern}`, async () => pattern.test(await page.locator("#status").innerText()) || null, patienceMs);
 
+/** 20 frames each way of a fake camera are tens of kilobytes; connectivity checks alone stay below this. */
+export const MEDIA_BYTES = 10_000;
+
 /** Waits until both ends of a call use the relay by this protocol, and sees what they send go through the server. */
 export async function relaysOver(protocol, server, pages) {
   await videoFlows(...pages);
   const before = await server.metric(BETWEEN_CLIENTS);
   await videoFlows(...pages);
-  // 20 frames each way of a fake camera are tens of kilobytes; connectivity checks alone stay below this.
   const relayed = (await server.metric(BETWEEN_CLIENTS)) - before;
-  assert.ok(relayed > 10_000, `the server relayed ${relayed} bytes of what was seen`);
+  assert.ok(relayed > MEDIA_BYTES, `the server relayed ${relayed} bytes of what was seen`);
   for (const page of pages) {
     await echoes(page);
     const { local, remote, relayProtocol } = await statistics(page);

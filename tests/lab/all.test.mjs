@@ -16,11 +16,15 @@ import { refusals } from "./scenarios/refusals.mjs";
 const relays = ["byway", "coturn"];
 const rounds = Number(process.env.ROUNDS ?? 1);
 
+// Before the labs are closed: whatever that meets, the page is written.
+after(publish);
+
 const [lab, beside] = [openLab(), openLab()];
 
 describe("two laboratories side by side", { concurrency: 2 }, () => {
   describe("one long call", () => longCall(beside));
-  describe("everything else", () => {
+  // One after the other: without a number of its own this would take the one above.
+  describe("everything else", { concurrency: 1 }, () => {
     calls(lab, CALLS, { relays, rounds });
     clients(lab, { rounds });
     inTheMiddle(lab, { relays });
@@ -28,5 +32,3 @@ describe("two laboratories side by side", { concurrency: 2 }, () => {
     probes(lab);
   });
 });
-
-after(publish);

@@ -10,13 +10,13 @@ it ends. Not every kernel has netem, which would do the same.
 
 import ctypes
 import fcntl
-import heapq
 import os
 import random
 import select
 import struct
 import sys
 import time
+from collections import deque
 
 QUEUE_MS = 150
 CLONE_NEWNET = 0x40000000
@@ -36,14 +36,13 @@ def tap(end):
 
 
 class Way:
-    """One direction: frames under way, the earliest first."""
+    """One direction: frames under way, which overtake none."""
 
     def __init__(self, source, sink, delay_ms, loss_percent, kbps):
         self.source, self.sink = source, sink
         self.delay, self.loss, self.kbps = delay_ms / 1000, loss_percent / 100, kbps
         self.free_at = 0.0  # when the frame before has left the queue
-        self.under_way = []
-        self.count = 0
+        self.under_way = deque()  # each with when it is due
 
     def receive(self):
         try:
@@ -61,13 +60,12 @@ class Way:
                 return
             leaves += len(frame) * 8 / (self.kbps * 1000)
         self.free_at = leaves
-        self.count += 1  # keeps the order of those that arrive together
-        heapq.heappush(self.under_way, (leaves + self.delay, self.count, frame))
+        self.under_way.append((leaves + self.delay, frame))
 
     def deliver(self):
         while self.under_way and self.under_way[0][0] <= time.monotonic():
             try:
-                os.write(self.sink, heapq.heappop(self.under_way)[2])
+                os.write(self.sink, self.under_way.popleft()[1])
             except OSError:
                 pass  # the device is down, or its queue full: a frame is lost, as on any cable
 

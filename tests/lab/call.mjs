@@ -6,11 +6,8 @@ import assert from "node:assert/strict";
 
 import { echoes, statistics, videoFlows } from "../browser/connections.mjs";
 import { eventually } from "../browser/eventually.mjs";
-import { addressOf, enter, peers } from "../browser/page.mjs";
+import { MEDIA_BYTES, addressOf, enter, peers } from "../browser/page.mjs";
 import { longestGap, watchMedia } from "./media.mjs";
-
-/** 20 frames each way of a fake camera are tens of kilobytes; connectivity checks stay below this. */
-const MEDIA_BYTES = 10_000;
 
 /** Longer than browsers try a path before they give it up. */
 const PATH_MS = 20_000;
@@ -37,7 +34,7 @@ export async function makeCall(scenario, lab, { a, b, engine, force, offers, pat
 
   const protocols = [over.a ?? "udp", over.b ?? "udp"];
   const found = await eventually(`a ${path} path`, () => pathOf(pages, path, protocols), PATH_MS);
-  await Promise.all(pages.map(watchMedia));
+  await watchMedia(...pages);
   const before = await relayedBytes(server);
   await videoFlows(...pages);
   const relayed = (await relayedBytes(server)) - before;
@@ -49,7 +46,7 @@ export async function makeCall(scenario, lab, { a, b, engine, force, offers, pat
   return {
     path: found,
     connectMs: Math.max(...(await Promise.all(pages.map(connectMs)))),
-    gapMs: Math.max(...(await Promise.all(pages.map(longestGap)))),
+    gapMs: await longestGap(...pages),
   };
 }
 

@@ -53,6 +53,7 @@ export class Lab {
     for (const [side, { nat = "port", families = "v4", router = side, cable }] of /** @type {[Side, Place][]} */ (Object.entries({ a, b }))) {
       const laid = JSON.stringify({ families, router, cable });
       if (this.#laid[side] !== laid) {
+        delete this.#laid[side]; // should it come to nothing, the next one lays it anew
         this.network.plug(side, { router, families });
         await this.network.cable(side, cable);
         this.#laid[side] = laid;
@@ -118,8 +119,11 @@ export class Lab {
   }
 
   async close() {
-    for (const browser of this.#browsers.values()) await (await browser).close();
-    this.network.remove();
+    try {
+      for (const browser of this.#browsers.values()) await (await browser).close();
+    } finally {
+      this.network.remove();
+    }
   }
 }
 

@@ -22,8 +22,8 @@
 
 /** @typedef {import("./network.mjs").Kind} Kind */
 
-/** As RFC 4787 would have them called, the longer the stricter. @type {Partial<Record<Kind, string>>} */
-const CONES = { full: "full cone", addr: "address-restricted", port: "port-restricted", sym: "symmetric" };
+/** As most call them, after RFC 3489 section 5: each is stricter than the one before. @type {Partial<Record<Kind, string>>} */
+const NATS = { full: "full cone", addr: "address-restricted", port: "port-restricted", sym: "symmetric" };
 
 /** These meet nowhere: what the symmetric one sends comes from a port that the other one does not expect. */
 const NO_DIRECT_PATH = ["port sym", "sym sym"];
@@ -31,10 +31,10 @@ const NO_DIRECT_PATH = ["port sym", "sym sym"];
 const ALWAYS = ["full full", "port port", "port sym", "sym sym"];
 
 /** @type {Call[]} */
-const natByNat = Object.keys(CONES).flatMap((a, index, kinds) =>
+const natByNat = Object.keys(NATS).flatMap((a, index, kinds) =>
   kinds.slice(index).map((b) => ({
     table: "NAT by NAT",
-    name: `${CONES[a]} × ${CONES[b]}`,
+    name: `${NATS[a]} × ${NATS[b]}`,
     a: { nat: a },
     b: { nat: b },
     path: NO_DIRECT_PATH.includes(`${a} ${b}`) ? "relayed" : "direct",

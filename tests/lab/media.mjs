@@ -1,10 +1,13 @@
 /** For how long nothing came of what the other side sends. */
 
-/** Begins to watch what a page receives. @param {import("playwright-core").Page} page */
-export const watchMedia = (page) => page.evaluate(watch);
+/** Begins to watch what pages receive. @param {import("playwright-core").Page[]} pages */
+export const watchMedia = (...pages) => Promise.all(pages.map((page) => page.evaluate(watch)));
 
-/** The longest time since then without any media at all, in milliseconds. @param {import("playwright-core").Page} page */
-export const longestGap = (page) => page.evaluate(() => Math.round(window.media.longestGap()));
+/** The longest time since then in which one of them received no media at all, in milliseconds. @param {import("playwright-core").Page[]} pages */
+export async function longestGap(...pages) {
+  const gaps = await Promise.all(pages.map((page) => page.evaluate(() => window.media.longestGap())));
+  return Math.round(Math.max(...gaps));
+}
 
 /** Runs in the page, and looks often enough to tell a gap to 10 ms. */
 function watch() {

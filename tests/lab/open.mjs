@@ -7,8 +7,11 @@ import { Lab } from "./lab.mjs";
 export function openLab() {
   const lab = new Lab();
   after(async () => {
-    await lab.close();
-    authority.forget();
+    try {
+      await lab.close();
+    } finally {
+      authority.forget();
+    }
   });
   return lab;
 }

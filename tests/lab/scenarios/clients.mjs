@@ -24,27 +24,28 @@ const ROOM = "lab";
  */
 export function clients(lab, { rounds = 1 } = {}) {
   for (const [kind, { transports }] of Object.entries(CLIENTS)) {
-    const scenario = (name, body) => test(`${kind} ${name}`, { skip: without(kind) }, body);
+    const testClient = (name, body) => test(`${kind} ${name}`, { skip: without(kind) }, body);
 
     for (const [transport, able] of Object.entries(transports)) {
       const result = { table: TABLE, scenario: `Chromium × ${kind}, over ${transport.toUpperCase()}`, relay: "byway" };
       for (let round = 1; able === true && round <= rounds; round += 1) {
-        scenario(`takes a call over ${transport}${inRound(round, rounds)}`, async (scenario) => {
+        testClient(`takes a call over ${transport}${inRound(round, rounds)}`, async (scenario) => {
           const { server, client, page } = await call(scenario, kind, transport);
           assert.equal((await client.event("connected")).local, "relay");
           await watchMedia(page);
           await relaysOver(transport, server, [page]);
-          record({ ...result, path: `relayed over ${transport.toUpperCase()}`, connectMs: await connectMs(page), gapMs: await longestGap(page) });
+          const times = { connectMs: await connectMs(page), gapMs: await longestGap(page) };
           assert.ok((await ping(page)) > 0);
           await client.event("frames", ({ count }) => count >= 60);
 
           await page.click("#hangup");
           await client.event("left");
           assert.deepEqual(await client.ended(), { status: 0, complaint: "" });
+          record({ ...result, path: `relayed over ${transport.toUpperCase()}`, ...times });
         });
       }
       if (able !== true) {
-        scenario(`has no relay over ${transport}`, async (scenario) => {
+        testClient(`has no relay over ${transport}`, async (scenario) => {
           const { client } = await call(scenario, kind, transport);
           const { status, complaint } = await client.ended();
           assert.equal(status, 1);
@@ -54,7 +55,7 @@ export function clients(lab, { rounds = 1 } = {}) {
       }
     }
 
-    scenario("follows the page to a new connection", async (scenario) => {
+    testClient("follows the page to a new connection", async (scenario) => {
       const { client, page } = await call(scenario, kind, "udp");
       await client.event("connected");
       await page.locator("label:has(#relay)").click();
@@ -63,7 +64,7 @@ export function clients(lab, { rounds = 1 } = {}) {
       await echoes(page);
     });
 
-    scenario("leaves when it is told to end", async (scenario) => {
+    testClient("leaves when it is told to end", async (scenario) => {
       const { client, page } = await call(scenario, kind, "udp");
       await client.event("connected");
       client.stop();
@@ -71,7 +72,7 @@ export function clients(lab, { rounds = 1 } = {}) {
       await peers(page, 0);
     });
 
-    scenario("says in one sentence that a certificate is not to be trusted", async (scenario) => {
+    testClient("says in one sentence that a certificate is not to be trusted", async (scenario) => {
       const { client } = await waiting(scenario, kind, "tls", { ca: undefined });
       const { status, complaint } = await client.ended();
       assert.equal(status, 1);

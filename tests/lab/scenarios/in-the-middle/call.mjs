@@ -68,22 +68,26 @@ export async function call(lab, scenario, { way, relay }) {
  *   too.
  */
 export async function heals(scenario, pages, disturb, { name, relay, signaling = true }) {
-  await Promise.all(pages.map(watchMedia));
+  await watchMedia(...pages);
   const before = await Promise.all(pages.map(look));
-  const answered = signaling && answersAgain(pages[0]);
+  const answered = signaling ? listenForAnswer(pages[0]) : () => true;
   disturb();
   const how = async () => findHow(before, await Promise.all(pages.map(look)));
-  const [first] = await Promise.all([eventually("another path", how, HEALING_MS), answered]);
+  const [first] = await Promise.all([
+    eventually("another path", how, HEALING_MS),
+    eventually("an answer of the server's", answered, HEALING_MS),
+  ]);
   const path = await goesOn(pages);
   const last = await eventually("a path", how, HEALING_MS);
-  const gapMs = Math.max(...(await Promise.all(pages.map(longestGap))));
+  const gapMs = await longestGap(...pages);
   report(scenario, { scenario: name, relay, path: `${path}, by ${[...new Set([first, last])].join(", then ")}`, gapMs });
 }
 
-/** Waits until the server answers over another connection. @param {Page} page */
-async function answersAgain(page) {
-  const socket = await page.waitForEvent("websocket", { timeout: HEALING_MS });
-  await socket.waitForEvent("framereceived", { timeout: HEALING_MS });
+/** Whether the server has answered since over another connection; one that comes to nothing is followed by more. @param {Page} page */
+function listenForAnswer(page) {
+  let answered = false;
+  page.on("websocket", (socket) => socket.once("framereceived", () => (answered = true)));
+  return () => answered;
 }
 
 /** Waits until the call is there: pictures, an echo and the line below the picture. Returns how it goes, in words. */

@@ -43,7 +43,7 @@ export function longCall(lab) {
     kill();
     await Promise.all(pages.map((page) => peers(page, 1)));
 
-    await Promise.all(pages.map(watchMedia));
+    await watchMedia(...pages);
     const begun = Date.now();
     const before = await count(server);
     assert.ok(before.allocations > pages.length, "whoever was killed has not taken leave of the relay");
@@ -55,7 +55,7 @@ export function longCall(lab) {
     const after = await count(server);
     assert.equal(after.granted, before.granted, "nobody began anew");
     for (const page of pages) assert.equal(await page.evaluate(() => window.connections.length), 2);
-    const gapMs = Math.max(...(await Promise.all(pages.map(longestGap))));
+    const gapMs = await longestGap(...pages);
     await Promise.all(pages.map(withCamera));
     const path = `${await goesOn(pages)}; ${after.successes - before.successes} refreshes`;
     report(scenario, { scenario: "ten minutes over a cable that loses 5 %", relay: "byway", path, gapMs });
