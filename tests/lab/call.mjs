@@ -32,14 +32,14 @@ export async function makeCall(scenario, lab, { a, b, engine, force, offers, pat
   for (const page of pages) await enter(page);
   await Promise.all(pages.map((page) => peers(page, 1)));
 
-  const protocols = [over.a ?? "udp", over.b ?? "udp"];
-  const found = await eventually(`a ${path} path`, () => pathOf(pages, path, protocols), PATH_MS);
+  const expected = { path, protocols: [over.a ?? "udp", over.b ?? "udp"], force };
+  const found = await eventually(`a ${path} path`, () => pathOf(pages, expected), PATH_MS);
   await watchMedia(...pages);
   const before = await relayedBytes(server);
   await videoFlows(...pages);
   const relayed = (await relayedBytes(server)) - before;
   for (const page of pages) await echoes(page);
-  assert.ok(await pathOf(pages, path, protocols), `the path is ${path} still`);
+  assert.ok(await pathOf(pages, expected), `the path is ${path} still`);
   // Another's counters are not ours to read.
   if (relay === "byway") assert.equal(relayed > MEDIA_BYTES, path === "relayed", `the server relayed ${relayed} bytes of media`);
 
@@ -50,13 +50,13 @@ export async function makeCall(scenario, lab, { a, b, engine, force, offers, pat
   };
 }
 
-/** The path in words, if it is of this kind: relayed means, at one end at least. */
-async function pathOf(pages, kind, protocols) {
+/** The path in words, if it is as expected: relayed at one end at least, or at both where that is forced. */
+async function pathOf(pages, { path, protocols, force }) {
   const ends = await Promise.all(pages.map(statistics));
   if (ends.includes(null)) return null;
   const used = ends.map(({ local, relayProtocol }) => (local === "relay" ? relayProtocol : null));
-  if (kind === "direct") return used.every((protocol) => protocol === null) ? "direct" : null;
-  const asExpected = used.every((protocol, end) => protocol === null || protocol === protocols[end]);
+  if (path === "direct") return used.every((protocol) => protocol === null) ? "direct" : null;
+  const asExpected = used.every((protocol, end) => (protocol === null ? !force : protocol === protocols[end]));
   const words = [...new Set(used.filter(Boolean))].map((protocol) => protocol.toUpperCase()).join(" and ");
   return words && asExpected ? `relayed over ${words}, at ${used.includes(null) ? "one end" : "both ends"}` : null;
 }

@@ -30,16 +30,16 @@ Calls between browsers behind NATs and firewalls, each in a network namespace of
 writes this page. Every call is looked at from three sides: the path that the browsers say they use, the pictures and messages
 that come through, and what the server has counted.
 
-The same calls are made with coturn as the relay, in turn with ours, so that what slows the machine down slows down both. The
-page, its signaling and its credentials are Byway's then, too. coturn runs with the options that its own documentation
-recommends, and the defaults for the rest.
+Where there are columns of coturn's, the same calls are made with coturn as the relay, in turn with ours, so that what slows the
+machine down slows down both. The page, its signaling and its credentials are Byway's then, too. coturn runs with the options
+that its own documentation recommends, and the defaults for the rest.
 
 ## How to read it
 
 - **Path**: direct, or relayed, and how the ends that use the relay reach it.
 - **Time to connect**: from the making of the connection until it was up, at the end that took longer; the median of the rounds.
 - **Longest gap**: for how long no media came from the other side, at the end where it was longer; the median of the rounds. In
-  an undisturbed call it is the time between two pictures.
+  an undisturbed call it is the time between two packets, as the browser hands them on.
 - A number in parentheses says how many rounds had such a time, where not all had. A dash is what was not measured.
 
 Browsers, routers and servers shared ${cores === 1 ? "one core" : `${cores} cores`}. The times are there to be compared with each other.
@@ -94,17 +94,16 @@ function table(heading, scenarios) {
 
   const columns = ["path", ...measures.map(([title]) => title)];
   const titles = relays.flatMap((relay) => columns.map((title) => (relay === "coturn" ? `coturn: ${title}` : title)));
-  const cellsOf = (scenario, relay) => [pathOf(scenario[relay], relay), ...measures.map(([, measure]) => timeOf(scenario[relay][measure], rounds))];
+  const cellsOf = (scenario, relay) => [pathOf(scenario[relay]), ...measures.map(([, measure]) => timeOf(scenario[relay][measure], rounds))];
   const rows = scenarios.map((scenario) => [scenario.scenario, ...relays.flatMap((relay) => cellsOf(scenario, relay))]);
   const lines = [["scenario", ...titles], ...rows].map((cells) => `| ${cells.map(inCell).join(" | ")} |`);
   lines.splice(1, 0, `|---|${relays.map(() => `---|${"---:|".repeat(measures.length)}`).join("")}`);
   return [`## ${heading}`, rounds === 1 ? "One round." : `${rounds} rounds.`, lines.join("\n")];
 }
 
-/** @param {Rounds} rounds @param {"byway" | "coturn"} relay */
-function pathOf({ count, paths, failures }, relay) {
-  // A call of ours that does not come through fails its test, and leaves nothing else behind.
-  if (count === 0) return relay === "byway" ? "**failed**" : "–";
+/** @param {Rounds} rounds */
+function pathOf({ count, paths, failures }) {
+  if (count === 0) return "–";
   const often = failures.length === count ? "" : ` in ${failures.length} of ${count} rounds`;
   const failed = failures.length ? [`**failed**${often}: ${distinct(failures)}`] : [];
   return [...(paths.length ? [distinct(paths)] : []), ...failed].join("; ");
@@ -136,12 +135,15 @@ const ENOUGH_ROUNDS = 4;
 /** @param {Scenario[]} scenarios */
 function comparison(scenarios) {
   const compared = scenarios.filter(({ byway, coturn }) => byway.connectMs.length && coturn.connectMs.length);
-  const failed = scenarios.filter(({ coturn }) => coturn.failures.length);
-  if (!compared.length && !failed.length) return [];
+  const failures = [["Byway", "byway"], ["coturn", "coturn"]].flatMap(([name, relay]) => {
+    const failed = scenarios.filter((scenario) => scenario[relay].failures.length);
+    return failed.length ? [`With ${name} as the relay, these failed:\n\n${list(failed)}`] : [];
+  });
+  if (!compared.length && !failures.length) return [];
   return [
     "## Beside coturn",
     ...(compared.length ? [ratios(compared), noise(compared)] : []),
-    ...(failed.length ? [`With coturn as the relay, these failed:\n\n${list(failed)}`] : []),
+    ...failures,
   ];
 }
 

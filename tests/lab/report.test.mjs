@@ -62,7 +62,7 @@ test("what failed with coturn, went several ways, or cannot be done is said in i
 |---|---|---:|---|---:|
 | one way, then another | relayed; or direct | 2 ms | direct; **failed** in 1 of 2 rounds: no path \\| none | 7 ms (1) |
 | unable | it reaches relays over UDP alone | – | – | – |
-| only theirs | **failed** | – | **failed**: no path | – |
+| only theirs | – | – | **failed**: no path | – |
 
 ## Beside coturn
 

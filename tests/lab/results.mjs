@@ -15,12 +15,14 @@ const PAGE = new URL("../../docs/nat-results.md", import.meta.url);
  * @typedef {object} Result
  * @property {string} table The heading under which it stands.
  * @property {string} scenario
- * @property {"byway" | "coturn"} relay Who relayed, or would have.
+ * @property {Relay} relay
  * @property {string} path How the packets went, such as "direct" or "relayed over TLS"; or why there was no way.
  * @property {number} [connectMs] From the first connection's making until both ends called it connected.
  * @property {number} [gapMs] The longest time in which one of them received no media at all.
- * @property {string} [failure] What went wrong, where that is no fault of ours: with coturn as the relay.
+ * @property {string} [failure] What went wrong.
  */
+
+/** Who relayed, or would have. @typedef {"byway" | "coturn"} Relay */
 
 /** @type {Result[]} */
 const results = [];

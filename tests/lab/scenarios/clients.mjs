@@ -1,6 +1,6 @@
 /**
- * Clients that are no browsers take a call from our page between two homes, the relay forced at both ends. What a client is
- * said to be unable to do is tried, too: the day that it can, the table is to say so.
+ * Clients that are no browsers take a call from our page between two homes, the relay forced at both ends. What is said
+ * of a client's transports and of ICE restarts is tried, too: the day that it can do more, the table is to say so.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -13,23 +13,35 @@ import { connectMs } from "../call.mjs";
 import { CLIENTS, startClient, without } from "../clients.mjs";
 import { longestGap, watchMedia } from "../media.mjs";
 import { record } from "../results.mjs";
-import { inRound } from "./calls.mjs";
+import { measured } from "./measured.mjs";
 
 const TABLE = "Other clients, relay forced";
 const ROOM = "lab";
+
+/** What the table says of each client besides. */
+const ABILITIES = {
+  relayAlone: "trying nothing but the relay",
+  media: "pictures of its own",
+  restart: "an ICE restart",
+  manyRelays: "several relay candidates of one address",
+  ipv6Alone: "from IPv6 alone to IPv4",
+};
 
 /**
  * @param {import("../lab.mjs").Lab} lab
  * @param {{ rounds?: number }} [options]
  */
 export function clients(lab, { rounds = 1 } = {}) {
-  for (const [kind, { transports }] of Object.entries(CLIENTS)) {
+  for (const [kind, { transports, ...abilities }] of Object.entries(CLIENTS)) {
+    for (const [ability, name] of Object.entries(ABILITIES)) {
+      if (abilities[ability] !== true) record({ table: TABLE, scenario: `${kind}: ${name}`, relay: "byway", path: `it cannot: ${abilities[ability]}` });
+    }
     const testClient = (name, body) => test(`${kind} ${name}`, { skip: without(kind) }, body);
 
     for (const [transport, able] of Object.entries(transports)) {
-      const result = { table: TABLE, scenario: `Chromium × ${kind}, over ${transport.toUpperCase()}`, relay: "byway" };
-      for (let round = 1; able === true && round <= rounds; round += 1) {
-        testClient(`takes a call over ${transport}${inRound(round, rounds)}`, async (scenario) => {
+      const what = { table: TABLE, name: `Chromium × ${kind}, over ${transport.toUpperCase()}`, skip: without(kind) };
+      if (able === true) {
+        measured({ ...what, rounds }, async (scenario) => {
           const { server, client, page } = await call(scenario, kind, transport);
           assert.equal((await client.event("connected")).local, "relay");
           await watchMedia(page);
@@ -41,16 +53,15 @@ export function clients(lab, { rounds = 1 } = {}) {
           await page.click("#hangup");
           await client.event("left");
           assert.deepEqual(await client.ended(), { status: 0, complaint: "" });
-          record({ ...result, path: `relayed over ${transport.toUpperCase()}`, ...times });
+          return { path: `relayed over ${transport.toUpperCase()}`, ...times };
         });
-      }
-      if (able !== true) {
-        testClient(`has no relay over ${transport}`, async (scenario) => {
+      } else {
+        measured(what, async (scenario) => {
           const { client } = await call(scenario, kind, transport);
           const { status, complaint } = await client.ended();
           assert.equal(status, 1);
           assert.match(complaint, /^no relay was had over [^\n]*libjuice[^\n]*$/);
-          record({ ...result, path: `it cannot: ${able}` });
+          return { path: `it cannot: ${able}` };
         });
       }
     }

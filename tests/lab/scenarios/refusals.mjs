@@ -1,11 +1,10 @@
 /** What cannot work does not, and the page says why. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
 
 import { statistics } from "../../browser/connections.mjs";
 import { eventually } from "../../browser/eventually.mjs";
 import { addressOf, peers, says } from "../../browser/page.mjs";
-import { record } from "../results.mjs";
+import { measured } from "./measured.mjs";
 
 /** Browsers give a path up after some 15 s, and the page says so at once. */
 const GIVING_UP_MS = 30_000;
@@ -14,7 +13,7 @@ const GIVING_UP_MS = 30_000;
 export function refusals(lab) {
   const table = "What cannot work";
 
-  test(`${table}: STUN alone between symmetric NATs`, async (scenario) => {
+  measured({ table, name: "STUN alone, symmetric × symmetric" }, async (scenario) => {
     await lab.arrange({ a: { nat: "sym" }, b: { nat: "sym" } });
     const server = await lab.serve(scenario, { offers: ["stun"] });
     const pages = await meet(scenario, server.origin);
@@ -22,10 +21,10 @@ export function refusals(lab) {
     await Promise.all(pages.map((page) => says(page, sentence, GIVING_UP_MS)));
     for (const page of pages) assert.equal(await statistics(page), null);
     assert.equal(await server.metric("byway_allocations_granted_total"), 0);
-    record({ table, scenario: "STUN alone, symmetric × symmetric", relay: "byway", path: "none; the page says that the server offers no relay" });
+    return { path: "none; the page says that the server offers no relay" };
   });
 
-  test(`${table}: only TCP 443, to a relay whose certificate nobody trusts`, async (scenario) => {
+  measured({ table, name: "only TCP 443, to a relay whose certificate nobody trusts" }, async (scenario) => {
     await lab.arrange({ a: { nat: "tls443" }, b: { nat: "tls443" } });
     const server = await lab.serve(scenario, { relay: "stranger", offers: ["tls"] });
     const pages = await meet(scenario, server.origin, { relay: true });
@@ -33,7 +32,7 @@ export function refusals(lab) {
     await Promise.all(pages.map((page) => says(page, sentence, GIVING_UP_MS)));
     for (const page of pages) assert.equal(await statistics(page), null);
     await eventually("refused certificates", async () => (await server.stranger.metric('byway_tls_connections_total{outcome="alert"}')) >= 2 || null);
-    record({ table, scenario: "a relay with an untrusted certificate", relay: "byway", path: "none; the page names the relay that did not answer" });
+    return { path: "none; the page names the relay that did not answer" };
   });
 
   /** Two people in a room, who see each other's name and nothing else yet. */

@@ -1,19 +1,18 @@
 /**
  * A call to which something happens.
  */
-import { test } from "node:test";
+import assert from "node:assert/strict";
 
 import { echoes, statistics, videoFlows } from "../../../browser/connections.mjs";
 import { eventually } from "../../../browser/eventually.mjs";
 import { addressOf, peers } from "../../../browser/page.mjs";
 import { longestGap, watchMedia } from "../../media.mjs";
-import { record } from "../../results.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
-/** @typedef {"byway" | "coturn"} Relay */
+/** @typedef {import("../../results.mjs").Relay} Relay */
 /** @typedef {"direct" | "udp" | "tcp" | "tls"} Way */
 
-const TABLE = "In the middle of a call";
+export const TABLE = "In the middle of a call";
 
 /** What browsers say of a server that is out of reach. */
 export const UNREACHABLE = /WebSocket connection to .* failed|net::ERR_/;
@@ -27,26 +26,6 @@ const OFFERS = { direct: ["stun"], udp: ["udp"], tcp: ["tcp"], tls: ["tls"] };
 /** In words, for names. @param {Way} way */
 export const inWords = (way) => (way === "direct" ? "direct" : `relayed over ${way.toUpperCase()}`);
 
-/**
- * A scenario with each relay. What fails with coturn is told, not held against us.
- *
- * @param {Relay[]} relays
- * @param {string} name
- * @param {(scenario: import("node:test").TestContext, relay: Relay) => Promise<void>} run
- */
-export function testEach(relays, name, run) {
-  for (const relay of relays) {
-    test(relays.length > 1 ? `${name}, through ${relay}` : name, async (scenario) => {
-      try {
-        await run(scenario, relay);
-      } catch (error) {
-        if (relay === "byway") throw error;
-        report(scenario, { scenario: name, relay, path: "none", failure: error.message });
-      }
-    });
-  }
-}
-
 /** Two people in a room of a server, who see each other: by one way, and there is no other. */
 export async function call(lab, scenario, { way, relay }) {
   const server = await lab.serve(scenario, { offers: OFFERS[way], relay });
@@ -59,15 +38,14 @@ export async function call(lab, scenario, { way, relay }) {
 }
 
 /**
- * Something happens to a call, which must heal: reports how it did, and how long there was no media.
+ * Something happens to a call, which must heal: how it did, and how long there was no media.
  *
- * @param {import("node:test").TestContext} scenario
  * @param {Page[]} pages
  * @param {() => void} disturb Parts them on the path they have.
- * @param {{ name: string, relay: Relay, signaling?: boolean }} options `signaling`: whether the first is parted from the server,
- *   too.
+ * @param {{ signaling?: boolean }} [options] `signaling`: whether the first is parted from the server, too. Else an ICE restart
+ *   is what heals it.
  */
-export async function heals(scenario, pages, disturb, { name, relay, signaling = true }) {
+export async function heals(pages, disturb, { signaling = true } = {}) {
   await watchMedia(...pages);
   const before = await Promise.all(pages.map(look));
   const answered = signaling ? listenForAnswer(pages[0]) : () => true;
@@ -80,7 +58,8 @@ export async function heals(scenario, pages, disturb, { name, relay, signaling =
   const path = await goesOn(pages);
   const last = await eventually("a path", how, HEALING_MS);
   const gapMs = await longestGap(...pages);
-  report(scenario, { scenario: name, relay, path: `${path}, by ${[...new Set([first, last])].join(", then ")}`, gapMs });
+  if (!signaling) assert.equal(last, "an ICE restart");
+  return { path: `${path}, by ${[...new Set([first, last])].join(", then ")}`, gapMs };
 }
 
 /** Whether the server has answered since over another connection; one that comes to nothing is followed by more. @param {Page} page */
@@ -104,14 +83,6 @@ async function lineOf(page) {
   const lines = await page.locator(".peer [data-path]").allInnerTexts();
   const [, path, protocol] = lines.join("\n").match(/^(Direct|Relayed) over (UDP|TCP|TLS) · \d+ ms/m) ?? [];
   return path && `${path.toLowerCase()} over ${protocol}`;
-}
-
-/** @param {import("node:test").TestContext} scenario @param {Omit<import("../../results.mjs").Result, "table">} result */
-export function report(scenario, result) {
-  const { scenario: what, relay, path, gapMs, failure } = result;
-  const gap = gapMs === undefined ? "" : `, longest gap ${gapMs} ms`;
-  scenario.diagnostic(`${what}, ${relay}: ${failure ?? path}${gap}`);
-  record({ table: TABLE, ...result });
 }
 
 /** What tells one path from another. @param {Page} page */

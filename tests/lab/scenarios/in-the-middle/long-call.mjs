@@ -3,13 +3,13 @@
  * allocations (10), over a cable on which the asking gets lost, too.
  */
 import assert from "node:assert/strict";
-import { test } from "node:test";
 
 import { statistics } from "../../../browser/connections.mjs";
 import { eventually } from "../../../browser/eventually.mjs";
 import { addressOf, peers } from "../../../browser/page.mjs";
 import { longestGap, watchMedia } from "../../media.mjs";
-import { goesOn, report } from "./call.mjs";
+import { measured } from "../measured.mjs";
+import { TABLE, goesOn } from "./call.mjs";
 import { launchMortal } from "./killing.mjs";
 
 /** A channel, and an allocation that nobody prolongs (RFC 8656 sections 3.2 and 12), with a while to see it. */
@@ -27,7 +27,7 @@ const REFRESHES = 3;
 
 /** @param {import("../../lab.mjs").Lab} lab A laboratory of its own: this one runs beside the others. */
 export function longCall(lab) {
-  test("a call of ten minutes over a cable that loses 5 %, and what a killed browser leaves behind", async (scenario) => {
+  measured({ table: TABLE, name: "ten minutes over a cable that loses 5 %" }, async (scenario) => {
     await lab.arrange({ a: { cable: { lossPercent: 5 } } });
     const server = await lab.serve(scenario, { offers: ["udp"] });
     const address = addressOf(server.origin, "tea", { relay: true });
@@ -57,8 +57,7 @@ export function longCall(lab) {
     for (const page of pages) assert.equal(await page.evaluate(() => window.connections.length), 2);
     const gapMs = await longestGap(...pages);
     await Promise.all(pages.map(withCamera));
-    const path = `${await goesOn(pages)}; ${after.successes - before.successes} refreshes`;
-    report(scenario, { scenario: "ten minutes over a cable that loses 5 %", relay: "byway", path, gapMs });
+    return { path: `${await goesOn(pages)}; ${after.successes - before.successes} requests granted meanwhile`, gapMs };
   });
 }
 

@@ -2,7 +2,8 @@
  * The network of one person changes.
  */
 import { afterwards } from "../../../browser/afterwards.mjs";
-import { call, heals, inWords, testEach } from "./call.mjs";
+import { measured } from "../measured.mjs";
+import { TABLE, call, heals, inWords } from "./call.mjs";
 
 /**
  * @param {import("../../lab.mjs").Lab} lab
@@ -13,20 +14,21 @@ export function moving(lab, { ways = ["direct", "udp", "tls"], relays = ["byway"
     const through = way === "direct" ? ["byway"] : relays;
 
     const [going, coming] = ["going to", "coming back from"].map((move) => `${move} another network, ${inWords(way)}`);
-    testEach(through, going, async (scenario, relay) => {
+    measured({ table: TABLE, name: going, relays: through }, async (scenario, relay) => {
       await lab.arrange({});
       afterwards(scenario, () => lab.disarrange());
       const { pages } = await call(lab, scenario, { way, relay });
-      await heals(scenario, pages, () => lab.network.plug("a", { router: "b" }), { name: going, relay });
-      await heals(scenario, pages, () => lab.network.plug("a"), { name: coming, relay });
+      const there = await heals(pages, () => lab.network.plug("a", { router: "b" }));
+      const back = await heals(pages, () => lab.network.plug("a"));
+      return [{ scenario: going, ...there }, { scenario: coming, ...back }];
     });
 
     const renumbered = `another address in the same network, ${inWords(way)}`;
-    testEach(through, renumbered, async (scenario, relay) => {
+    measured({ table: TABLE, name: renumbered, relays: through }, async (scenario, relay) => {
       await lab.arrange({});
       afterwards(scenario, () => lab.disarrange());
       const { pages } = await call(lab, scenario, { way, relay });
-      await heals(scenario, pages, () => lab.network.renumber("client-a"), { name: renumbered, relay });
+      return heals(pages, () => lab.network.renumber("client-a"));
     });
   }
 }

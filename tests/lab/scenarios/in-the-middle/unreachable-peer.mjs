@@ -7,14 +7,15 @@ import { afterwards } from "../../../browser/afterwards.mjs";
 import { videoFlows } from "../../../browser/connections.mjs";
 import { addressOf, peers } from "../../../browser/page.mjs";
 import { longestGap, watchMedia } from "../../media.mjs";
-import { UNREACHABLE, goesOn, report, testEach } from "./call.mjs";
+import { measured } from "../measured.mjs";
+import { TABLE, UNREACHABLE, goesOn } from "./call.mjs";
 
 const NAME = "the relay knows no way to one of the candidates";
 const UNSENT = 'byway_dropped_packets_total{reason="send_failed"}';
 
 /** @param {import("../../lab.mjs").Lab} lab @param {{ relays?: import("./call.mjs").Relay[] }} [options] */
 export function unreachablePeer(lab, { relays = ["byway"] } = {}) {
-  testEach(relays, NAME, async (scenario, relay) => {
+  measured({ table: TABLE, name: NAME, relays }, async (scenario, relay) => {
     await lab.arrange({});
     const node = relay === "coturn" ? "other" : "server";
     lab.network.route(node, false);
@@ -40,6 +41,6 @@ export function unreachablePeer(lab, { relays = ["byway"] } = {}) {
       assert.ok((await server.metric("byway_allocations")) > 0, "the allocation that is used goes on");
       assert.equal(await server.metric("byway_allocations_granted_total"), pages.length, "nobody had to begin anew");
     }
-    report(scenario, { scenario: NAME, relay, path, gapMs });
+    return { path, gapMs };
   });
 }

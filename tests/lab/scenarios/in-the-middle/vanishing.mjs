@@ -2,14 +2,14 @@
  * Someone is gone without a goodbye.
  */
 import assert from "node:assert/strict";
-import { test } from "node:test";
 
 import { afterwards } from "../../../browser/afterwards.mjs";
 import { videoFlows } from "../../../browser/connections.mjs";
 import { eventually } from "../../../browser/eventually.mjs";
 import { addressOf, peers, says } from "../../../browser/page.mjs";
 import { longestGap, watchMedia } from "../../media.mjs";
-import { call, goesOn, report } from "./call.mjs";
+import { measured } from "../measured.mjs";
+import { TABLE, call, goesOn } from "./call.mjs";
 import { launchMortal } from "./killing.mjs";
 
 /** A crash is told at once, by the kernel of the machine where it happens. */
@@ -21,7 +21,7 @@ const UNDISTURBED_MS = 1_000;
 
 /** @param {import("../../lab.mjs").Lab} lab */
 export function killedBrowser(lab) {
-  test("a browser is killed, and the call of the other two goes on", async (scenario) => {
+  measured({ table: TABLE, name: "a third browser is killed" }, async (scenario) => {
     await lab.arrange({});
     const server = await lab.serve(scenario);
     const address = addressOf(server.origin, "tea", { relay: true });
@@ -42,13 +42,13 @@ export function killedBrowser(lab) {
     const gapMs = await longestGap(...pages);
     assert.ok(toldMs < CRASH_MS, `the others were told after ${toldMs} ms`);
     assert.ok(gapMs < UNDISTURBED_MS, `the others had a gap of ${gapMs} ms`);
-    report(scenario, { scenario: "a third browser is killed", relay: "byway", path: `${path}; gone after ${inSeconds(toldMs)}`, gapMs });
+    return { path: `${path}; gone after ${inSeconds(toldMs)}`, gapMs };
   });
 }
 
 /** Takes a minute and a half. @param {import("../../lab.mjs").Lab} lab */
 export function pulledCable(lab) {
-  test("a cable is pulled, and the one who is left is told", async (scenario) => {
+  measured({ table: TABLE, name: "a cable is pulled" }, async (scenario) => {
     await lab.arrange({});
     afterwards(scenario, () => lab.disarrange());
     const { server, pages: [, page] } = await call(lab, scenario, { way: "udp", relay: "byway" });
@@ -62,8 +62,7 @@ export function pulledCable(lab) {
     await eventually("one member", async () => (await server.metric("byway_members")) === 1 || null);
     // The survivor's own connection is closed; that of the other lasts until nobody has prolonged it: see the long call.
     await eventually("one allocation", async () => (await server.metric("byway_allocations")) === 1 || null);
-    const path = `none; said after ${inSeconds(failedMs)}, gone after ${inSeconds(goneMs)}`;
-    report(scenario, { scenario: "a cable is pulled", relay: "byway", path });
+    return { path: `none; said after ${inSeconds(failedMs)}, gone after ${inSeconds(goneMs)}` };
   });
 }
 
