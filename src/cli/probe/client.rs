@@ -2,7 +2,8 @@
 //!
 //! `turn::client` 0.17 waits up to a minute, reports a transaction without an answer as one with an empty answer, and
 //! ends its read loop at the first odd datagram. So every step here has a bound that is shorter than its retries, and a
-//! stream that ends, or a port where nobody listens, says so by itself ([`Ended`]).
+//! stream that ends, or a port where nobody listens, says so by itself ([`Ended`]). It panics on a reason phrase that is no
+//! text, and so gets none ([`super::reason`]).
 
 use std::net::SocketAddr;
 use std::time::Duration;

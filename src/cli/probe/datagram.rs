@@ -11,6 +11,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use webrtc_util::Conn;
 
+use super::reason::make_legible;
 use super::road::{Over, connected};
 use super::stream::Ended;
 use super::trouble::Trouble;
@@ -48,8 +49,9 @@ impl Conn for ConnectedConn {
     }
 
     async fn recv(&self, message: &mut [u8]) -> Result<usize> {
-        let received = self.socket.recv(message).await;
-        Ok(received.inspect_err(|error| self.end(error))?)
+        let length = self.socket.recv(message).await.inspect_err(|error| self.end(error))?;
+        make_legible(&mut message[..length]);
+        Ok(length)
     }
 
     async fn recv_from(&self, message: &mut [u8]) -> Result<(usize, SocketAddr)> {
