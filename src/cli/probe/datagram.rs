@@ -49,9 +49,19 @@ impl Conn for ConnectedConn {
     }
 
     async fn recv(&self, message: &mut [u8]) -> Result<usize> {
-        let length = self.socket.recv(message).await.inspect_err(|error| self.end(error))?;
-        make_legible(&mut message[..length]);
-        Ok(length)
+        loop {
+            match self.socket.recv(message).await {
+                Ok(length) => {
+                    make_legible(&mut message[..length]);
+                    return Ok(length);
+                }
+                Err(error) if is_size(&error) => {}
+                Err(error) => {
+                    self.end(&error);
+                    return Err(error.into());
+                }
+            }
+        }
     }
 
     async fn recv_from(&self, message: &mut [u8]) -> Result<(usize, SocketAddr)> {
@@ -59,8 +69,10 @@ impl Conn for ConnectedConn {
     }
 
     async fn send(&self, message: &[u8]) -> Result<usize> {
-        if let Err(error) = self.socket.send(message).await {
-            // Mostly what ICMP said of an earlier one. This one is lost, as any may be.
+        // Mostly what ICMP said of an earlier one. This one is lost, as any may be.
+        if let Err(error) = self.socket.send(message).await
+            && !is_size(&error)
+        {
             self.end(&error);
         }
         Ok(message.len())
@@ -85,4 +97,10 @@ impl Conn for ConnectedConn {
     fn as_any(&self) -> &(dyn std::any::Any + Send + Sync) {
         self
     }
+}
+
+/// Whether a datagram was larger than the way to the server lets through, as ICMP says of a tunnel: that one is lost, and the
+/// system sends the next in fragments.
+fn is_size(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
 }
