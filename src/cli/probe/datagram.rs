@@ -33,12 +33,7 @@ impl ConnectedConn {
     }
 
     fn end(&self, error: &io::Error) {
-        self.ended.send_replace(Some(match error.kind() {
-            io::ErrorKind::ConnectionRefused => {
-                Trouble::NothingListens { over: Over::Udp, server: self.server }
-            }
-            _ => Trouble::unreachable(self.server, error),
-        }));
+        self.ended.send_replace(Some(Trouble::unreached(Over::Udp, self.server, error)));
     }
 }
 

@@ -113,8 +113,9 @@ fn furthest<'a>(troubles: impl Iterator<Item = &'a Trouble>) -> Option<Trouble> 
         Trouble::UnknownHost { .. } => 0,
         Trouble::Unreachable { .. } => 1,
         trouble if is_silence(trouble) => 2,
-        Trouble::NothingListens { .. } => 3,
-        _ => 4,
+        Trouble::TurnedAway { .. } => 3,
+        Trouble::NothingListens { .. } => 4,
+        _ => 5,
     };
     troubles.max_by_key(distance).cloned()
 }
@@ -172,6 +173,10 @@ impl fmt::Display for Verdict {
             Self::Nowhere(trouble) if is_silence(trouble) => f.write_str(
                 "Nothing answers. If it is so from another network too, the server is off, or its firewall lets nothing \
                  through; else this network is offline, or lets nothing out to it.",
+            ),
+            Self::Nowhere(Trouble::TurnedAway { .. }) => f.write_str(
+                "The way to the server is refused. If it is so from another network too, the server's firewall is in the \
+                 way, or its machine is off; else this network lets nothing out to it.",
             ),
             Self::Nowhere(Trouble::NothingListens { .. }) => {
                 f.write_str("The machine is there, but no server runs at these ports: start it, or correct them.")
@@ -231,6 +236,7 @@ mod tests {
     fn the_best_way_is_the_one_that_calls_take() {
         let unknown = || Trouble::UnknownHost { host: "a.example".to_owned(), error: String::new() };
         let nothing = |over| Trouble::NothingListens { over, server: server() };
+        let refused_on_the_way = |over| Trouble::TurnedAway { over, server: server() };
         let no_route = || Trouble::Unreachable { server: server(), error: String::new() };
         let blocked = || Trouble::Blocked { relayed: server() };
         let lost = Err("what was sent to the relayed address is lost");
@@ -296,6 +302,11 @@ mod tests {
                 "a server that does not run",
                 vec![failed(UDP, SILENT), failed(TCP, nothing(Over::Tcp))],
                 Verdict::Nowhere(nothing(Over::Tcp)),
+            ),
+            (
+                "a firewall that refuses",
+                vec![failed(UDP, refused_on_the_way(Over::Udp)), failed(TCP, refused_on_the_way(Over::Tcp))],
+                Verdict::Nowhere(refused_on_the_way(Over::Tcp)),
             ),
             ("a machine that is offline", vec![failed(UDP, no_route())], Verdict::Nowhere(no_route())),
             ("a name that does not resolve", vec![failed(UDP, unknown())], Verdict::Nowhere(unknown())),
