@@ -13,6 +13,7 @@ use turn::client::ClientConfig;
 use webrtc_util::Conn;
 
 use crate::clock::Clock;
+use crate::relay::is_special_purpose;
 
 use super::data::{FromPeer, bounce, from_peer, relayed};
 use super::login::Login;
@@ -136,8 +137,9 @@ impl Client {
         Ok(Box::new(allocation))
     }
 
-    /// What a datagram that was lost on its way to an allocation tells: that the relay's port is closed, if the server was
-    /// reached by UDP at the same address and the client still hears it. Else nothing.
+    /// What a datagram that was lost on its way to an allocation tells: that the server hands out an address of its own
+    /// network, if that is what it is; that the relay's port is closed, if the server was reached by UDP at the same address
+    /// and the client still hears it. Else nothing.
     async fn why_lost(
         &self,
         road: &Road,
@@ -149,6 +151,8 @@ impl Client {
             Ok(
                 "this machine has the relayed address itself, from which the server hears its own relays alone",
             )
+        } else if is_special_purpose(relayed.ip()) && !is_special_purpose(road.server.ip()) {
+            Err(Trouble::Private { relayed })
         } else if self.over != Over::Udp {
             Ok(
                 "what was sent to the relayed address is lost, and whether this network lets out UDP is not known",

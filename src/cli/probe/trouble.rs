@@ -63,6 +63,9 @@ pub(super) enum Trouble {
     Lost { from: SocketAddr, to: SocketAddr },
     /// What this machine sent to a relayed address did not come out of the allocation.
     Blocked { relayed: SocketAddr },
+    /// A relayed address of a network of the server's own, lost on the way there, though the server itself was reached by one
+    /// of the internet's.
+    Private { relayed: SocketAddr },
     /// No username and password, and none to be had.
     NoLogin { asked: String, remedy: &'static str },
 }
@@ -193,6 +196,10 @@ impl Trouble {
                 "let UDP through to the relay ports (relay.ports) on the server's firewall and at its provider; where \
                  this machine's own network lets out UDP to few ports only, probe from another"
             }
+            Self::Private { .. } => {
+                "set relay.public_addresses to the address that the internet reaches the server by, and have the NAT before \
+                 it forward the relay ports (relay.ports)"
+            }
             Self::NoLogin { remedy, .. } => remedy,
         }
     }
@@ -243,6 +250,9 @@ impl fmt::Display for Trouble {
             }
             Self::Blocked { relayed } => {
                 write!(f, "data from this machine to the relayed address {relayed} is lost")
+            }
+            Self::Private { relayed } => {
+                write!(f, "the relayed address {relayed} is one that the internet does not reach")
             }
             Self::NoLogin { asked, .. } => write!(f, "no credential: {asked}"),
         }

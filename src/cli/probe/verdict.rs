@@ -14,6 +14,8 @@ enum Verdict {
     Udp { all: bool },
     /// Over UDP, if what was sent to the relay's ports was lost in this network only.
     PortsClosed,
+    /// With both callers at the relay alone: it hands out addresses of a network of its own.
+    Private,
     /// Over a stream alone.
     Stream { over: Over, udp: Udp },
     /// Without a relay alone: there is none, for this reason; or none was asked for.
@@ -58,6 +60,8 @@ impl Verdict {
             Self::Udp { all: troubles().next().is_none() }
         } else if troubles().any(|trouble| matches!(trouble, Trouble::Blocked { .. })) {
             Self::PortsClosed
+        } else if troubles().any(|trouble| matches!(trouble, Trouble::Private { .. })) {
+            Self::Private
         } else if let Some(over) = [Over::Tcp, Over::Tls].into_iter().find(|&over| relayed(over)) {
             Self::Stream { over, udp: Udp::of(rows) }
         } else if rows.iter().any(|row| row.findings.binding.is_some()) {
@@ -130,6 +134,10 @@ impl fmt::Display for Verdict {
             Self::PortsClosed => f.write_str(
                 "The server answers over UDP, but its relay ports cannot be reached from here: callers meet only if both \
                  use the relay. If it is so from another network too, the server's firewall is in the way.",
+            ),
+            Self::Private => f.write_str(
+                "The server answers, but hands out relayed addresses that the internet does not reach: callers meet only if \
+                 both use the relay. Set [relay] public_addresses.",
             ),
             Self::Stream { over, udp } => {
                 let and_so = format!(
@@ -252,6 +260,15 @@ mod tests {
                 Verdict::Udp { all: false },
             ),
             ("closed relay ports", vec![refused(UDP, blocked()), heard(TCP, lost)], Verdict::PortsClosed),
+            (
+                "a server behind a 1:1 NAT that does not know its public address",
+                vec![
+                    sound(STUN),
+                    refused(UDP, Trouble::Private { relayed: "10.0.0.5:50000".parse().unwrap() }),
+                    refused(TCP, Trouble::Private { relayed: "10.0.0.5:50001".parse().unwrap() }),
+                ],
+                Verdict::Private,
+            ),
             (
                 "a network without UDP",
                 vec![failed(STUN, SILENT), failed(UDP, SILENT), heard(TCP, lost), heard(TLS, lost)],
