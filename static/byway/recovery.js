@@ -23,13 +23,14 @@ export function restartWhenBroken(connection, { polite, canSignal, doubt, fail, 
   const stop = () => clearTimeout(timer);
   const restartIn = (/** @type {number} */ ms) => {
     stop();
+    if (signal.aborted) return; // by who was just told of the failure
     const pause = (polite ? POLITE_WAIT_MS : 0) + (attempts && 1000 * 2 ** attempts);
     timer = setTimeout(restart, ms + pause);
   };
   const restart = () => {
     if (attempts === MAX_RESTARTS) return fail("connection-lost");
     tellOnce();
-    if (canSignal()) {
+    if (canSignal() && !signal.aborted) {
       attempts += 1;
       connection.restartIce();
     }
