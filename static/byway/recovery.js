@@ -32,7 +32,8 @@ export function restartWhenBroken(connection, { polite, canSignal, doubt, fail, 
     tellOnce();
     if (canSignal() && !signal.aborted) {
       attempts += 1;
-      connection.restartIce();
+      // Asked for while an offer is still unanswered, it would restart once more what that offer has mended.
+      if (connection.signalingState === "stable") connection.restartIce();
     }
     restartIn(HEALING_MS);
   };
