@@ -93,7 +93,8 @@ export class Call extends Emitter {
         else this.#setSignaling("lost");
       },
     });
-    onNetworkChange(() => this.#server.check(), this.#over);
+    // Until we are in, a first answer may take its time: to give up on it would fail the joining.
+    onNetworkChange(() => this.#joining === null && this.#server.check(), this.#over);
   }
 
   /** Everyone else in the room. */
