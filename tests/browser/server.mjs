@@ -110,6 +110,15 @@ export async function start(configuration, on = []) {
     throw error;
   });
 
+  const metrics = async (...names) => {
+    const text = await read(`http://${bound.admin[0]}/metrics`, on);
+    return names.map((series) => {
+      const line = text.split("\n").find((candidate) => candidate.startsWith(`${series} `));
+      if (!line) throw new Error(`no series ${series} in:\n${text}`);
+      return Number(line.slice(series.length));
+    });
+  };
+
   return {
     /** Where the page is. */
     origin: bound.http ? `http://${bound.http[0]}` : bound.tls[0].replace(/^.*:/, "https://localhost:"),
@@ -117,12 +126,9 @@ export async function start(configuration, on = []) {
     listen: { udp: bound.udp?.[0], tcp: bound.tcp?.[0], http: bound.http?.[0] },
     log,
     /** One series of /metrics by its full name. */
-    async metric(series) {
-      const text = await read(`http://${bound.admin[0]}/metrics`, on);
-      const line = text.split("\n").find((candidate) => candidate.startsWith(`${series} `));
-      if (!line) throw new Error(`no series ${series} in:\n${text}`);
-      return Number(line.slice(series.length));
-    },
+    metric: async (series) => (await metrics(series))[0],
+    /** Several of one moment. */
+    metrics,
     /** As if every cable were pulled: its sockets stay, and nothing passes until `resume`. */
     pause: () => child.kill("SIGSTOP"),
     resume: () => child.kill("SIGCONT"),

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 
 import { echoes, statistics, videoFlows } from "../browser/connections.mjs";
 import { eventually } from "../browser/eventually.mjs";
-import { addressOf, peers } from "../browser/page.mjs";
+import { addressOf, enter, peers } from "../browser/page.mjs";
 import { longestGap, watchMedia } from "./media.mjs";
 
 /** 20 frames each way of a fake camera are tens of kilobytes; connectivity checks stay below this. */
@@ -28,17 +28,16 @@ export async function makeCall(scenario, lab, { a, b, engine, force, offers, pat
   const address = addressOf(server.origin, "lab", { relay: force });
   // What others' relays refuse is for the table, not for the page to be silent about.
   const tolerated = relay === "byway" ? undefined : /./;
-  const pages = [
-    await lab.join(scenario, "a", address, { tolerated }),
-    await lab.join(scenario, "b", address, { tolerated, engine }),
-  ];
+  const pages = await Promise.all([
+    lab.open(scenario, "a", address, { tolerated }),
+    lab.open(scenario, "b", address, { tolerated, engine }),
+  ]);
+  for (const page of pages) await enter(page);
   await Promise.all(pages.map((page) => peers(page, 1)));
 
   const protocols = [over.a ?? "udp", over.b ?? "udp"];
   const found = await eventually(`a ${path} path`, () => pathOf(pages, path, protocols), PATH_MS);
   await Promise.all(pages.map(watchMedia));
-  await videoFlows(...pages);
-
   const before = await relayedBytes(server);
   await videoFlows(...pages);
   const relayed = (await relayedBytes(server)) - before;
@@ -68,8 +67,9 @@ async function pathOf(pages, kind, protocols) {
 /** How long a page's connection took to come up. */
 export const connectMs = (page) => page.evaluate(() => Math.round(window.connections[0].upAt - window.connections[0].madeAt));
 
+const DIRECTIONS = ["to_peer", "to_client", "between_clients"].map((direction) => `byway_relayed_bytes_total{direction="${direction}"}`);
+
 async function relayedBytes(server) {
-  const directions = ["to_peer", "to_client", "between_clients"];
-  const bytes = await Promise.all(directions.map((direction) => server.metric(`byway_relayed_bytes_total{direction="${direction}"}`)));
+  const bytes = await server.metrics(...DIRECTIONS);
   return bytes.reduce((sum, count) => sum + count, 0);
 }

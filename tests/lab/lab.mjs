@@ -98,7 +98,7 @@ export class Lab {
   }
 
   /**
-   * One more person in a room.
+   * A room's page, before its door.
    *
    * @param {import("node:test").TestContext} scenario
    * @param {Side} side
@@ -106,8 +106,13 @@ export class Lab {
    * @param {{ engine?: "chromium" | "firefox", browser?: import("playwright-core").Browser, tolerated?: RegExp }} [options]
    *   `browser`: another than that of all on this client.
    */
-  async join(scenario, side, address, { engine, browser, ...options } = {}) {
-    const page = await visit(scenario, browser ?? (await this.browser(side, engine)), address, options);
+  async open(scenario, side, address, { engine, browser, ...options } = {}) {
+    return visit(scenario, browser ?? (await this.browser(side, engine)), address, options);
+  }
+
+  /** The same, and in: one more person in the room. @param {Parameters<Lab["open"]>} where */
+  async join(...where) {
+    const page = await this.open(...where);
     await enter(page);
     return page;
   }
