@@ -24,8 +24,9 @@ use super::{PATIENCE, Turns};
 
 /// First retransmission; doubled each time, so that a step has five tries and ends by its own bound.
 const RETRANSMIT_MS: u16 = 100;
-/// RFC 8489 section 6.2.2: what goes over a stream is not retransmitted. Longer than any step.
-const NEVER_MS: u16 = u16::MAX;
+/// RFC 8489 section 6.2.2: what goes over a stream is not retransmitted. Longer than any step; `turn::client` doubles it in 16
+/// bits for what was given up meanwhile.
+const NEVER_MS: u16 = u16::MAX / 2;
 
 /// How far a client got at one address.
 #[derive(Debug, Default)]
