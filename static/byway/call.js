@@ -93,7 +93,8 @@ export class Call extends Emitter {
         else this.#setSignaling("lost");
       },
     });
-    onNetworkChange(() => this.#server.check(), this.#over);
+    // Until we are in, a first answer may take its time: to give up on it would fail the joining.
+    onNetworkChange(() => this.#joining === null && this.#server.check(), this.#over);
   }
 
   /** Everyone else in the room. */
@@ -211,8 +212,10 @@ export class Call extends Emitter {
     const fail = (/** @type {string} */ code) => this.dispatchEvent(new FailureEvent(connectionError(code, peer), peer));
     member.receive = negotiate(connection, { polite, offering, tell });
     const canSignal = () => this.signaling === "open";
-    // What has cut us off from one peer may have cut us off from the server, too.
-    const doubt = () => canSignal() && this.#server.check();
+    // What has cut us off from everyone may have cut us off from the server, too. Who is gone alone has not: and to join
+    // again, where the server is merely slow to answer, would end the connections to all others.
+    const isConnected = (/** @type {Peer} */ { connection }) => connection.connectionState === "connected";
+    const doubt = () => canSignal() && !this.peers.some(isConnected) && this.#server.check();
     restartWhenBroken(connection, { polite, canSignal, doubt, fail, signal });
     reportMissingRelay(connection, { fail, signal });
     attach(peer, connection);

@@ -23,15 +23,17 @@ export function restartWhenBroken(connection, { polite, canSignal, doubt, fail, 
   const stop = () => clearTimeout(timer);
   const restartIn = (/** @type {number} */ ms) => {
     stop();
+    if (signal.aborted) return; // by who was just told of the failure
     const pause = (polite ? POLITE_WAIT_MS : 0) + (attempts && 1000 * 2 ** attempts);
     timer = setTimeout(restart, ms + pause);
   };
   const restart = () => {
     if (attempts === MAX_RESTARTS) return fail("connection-lost");
     tellOnce();
-    if (canSignal()) {
+    if (canSignal() && !signal.aborted) {
       attempts += 1;
-      connection.restartIce();
+      // Asked for while an offer is still unanswered, it would restart once more what that offer has mended.
+      if (connection.signalingState === "stable") connection.restartIce();
     }
     restartIn(HEALING_MS);
   };

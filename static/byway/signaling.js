@@ -37,10 +37,13 @@ export class Signaling {
 
   /**
    * The network may be another one than before, or is back: finds out soon whether the server is still at the other end,
-   * and opens another connection at once where it is not.
+   * and opens another connection where it is not.
    */
   check() {
-    if (!this.#socket) return this.reopen(0);
+    if (!this.#socket) {
+      this.#attempts = 0; // what failed in another network tells nothing of this one
+      return this.reopen(0);
+    }
     if (this.#socket.readyState === WebSocket.OPEN) this.#ask(CHECK_MS);
   }
 
@@ -85,7 +88,7 @@ export class Signaling {
   #ask(ms) {
     this.#stopWaiting();
     this.send({ type: "ping" });
-    this.#patience = setTimeout(() => this.reopen(0), ms);
+    this.#patience = setTimeout(() => this.reopen(), ms);
   }
 
   #stopWaiting() {

@@ -93,10 +93,11 @@ impl fmt::Display for Fault {
     }
 }
 
-/// webpki writes the names of a certificate as `DnsName("example.org")` and `IpAddress(192.0.2.1)`.
+/// webpki writes the names of a certificate as `DnsName("example.org")` and `IpAddress(192.0.2.1)`, and what is no name as it
+/// stands there: such as what a terminal would obey.
 fn bare(name: &str) -> String {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
-    inner.trim_matches('"').to_owned()
+    inner.trim_matches('"').escape_debug().to_string()
 }
 
 #[cfg(test)]
@@ -114,6 +115,14 @@ mod tests {
         assert_eq!(
             fault.to_string(),
             "the certificate is for example.org, 192.0.2.1, not for turn.example.org"
+        );
+    }
+
+    #[test]
+    fn a_terminal_obeys_no_name() {
+        assert_eq!(
+            bare("DnsName(\"\u{1b}]0;owned\u{7}\n\u{202e}.example\")"),
+            "\\u{1b}]0;owned\\u{7}\\n\\u{202e}.example"
         );
     }
 }

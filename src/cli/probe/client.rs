@@ -2,7 +2,8 @@
 //!
 //! `turn::client` 0.17 waits up to a minute, reports a transaction without an answer as one with an empty answer, and
 //! ends its read loop at the first odd datagram. So every step here has a bound that is shorter than its retries, and a
-//! stream that ends, or a port where nobody listens, says so by itself ([`Ended`]).
+//! stream that ends, or a port where nobody listens, says so by itself ([`Ended`]). It panics on a reason phrase that is no
+//! text, and so gets none ([`super::reason`]).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use turn::client::ClientConfig;
 use webrtc_util::Conn;
 
 use crate::clock::Clock;
+use crate::relay::is_special_purpose;
 
 use super::data::{FromPeer, bounce, from_peer, relayed};
 use super::login::Login;
@@ -22,8 +24,9 @@ use super::{PATIENCE, Turns};
 
 /// First retransmission; doubled each time, so that a step has five tries and ends by its own bound.
 const RETRANSMIT_MS: u16 = 100;
-/// RFC 8489 section 6.2.2: what goes over a stream is not retransmitted. Longer than any step.
-const NEVER_MS: u16 = u16::MAX;
+/// RFC 8489 section 6.2.2: what goes over a stream is not retransmitted. Longer than any step; `turn::client` doubles it in 16
+/// bits for what was given up meanwhile.
+const NEVER_MS: u16 = u16::MAX / 2;
 
 /// How far a client got at one address.
 #[derive(Debug, Default)]
@@ -135,8 +138,9 @@ impl Client {
         Ok(Box::new(allocation))
     }
 
-    /// What a datagram that was lost on its way to an allocation tells: that the relay's port is closed, if the server was
-    /// reached by UDP at the same address and the client still hears it. Else nothing.
+    /// What a datagram that was lost on its way to an allocation tells: that the server hands out an address of its own
+    /// network, if that is what it is; that the relay's port is closed, if the server was reached by UDP at the same address
+    /// and the client still hears it. Else nothing.
     async fn why_lost(
         &self,
         road: &Road,
@@ -148,6 +152,8 @@ impl Client {
             Ok(
                 "this machine has the relayed address itself, from which the server hears its own relays alone",
             )
+        } else if is_special_purpose(relayed.ip()) && !is_special_purpose(road.server.ip()) {
+            Err(Trouble::Private { relayed })
         } else if self.over != Over::Udp {
             Ok(
                 "what was sent to the relayed address is lost, and whether this network lets out UDP is not known",

@@ -11,6 +11,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use webrtc_util::Conn;
 
+use super::reason::make_legible;
 use super::road::{Over, connected};
 use super::stream::Ended;
 use super::trouble::Trouble;
@@ -32,12 +33,7 @@ impl ConnectedConn {
     }
 
     fn end(&self, error: &io::Error) {
-        self.ended.send_replace(Some(match error.kind() {
-            io::ErrorKind::ConnectionRefused => {
-                Trouble::NothingListens { over: Over::Udp, server: self.server }
-            }
-            _ => Trouble::unreachable(self.server, error),
-        }));
+        self.ended.send_replace(Some(Trouble::unreached(Over::Udp, self.server, error)));
     }
 }
 
@@ -48,8 +44,19 @@ impl Conn for ConnectedConn {
     }
 
     async fn recv(&self, message: &mut [u8]) -> Result<usize> {
-        let received = self.socket.recv(message).await;
-        Ok(received.inspect_err(|error| self.end(error))?)
+        loop {
+            match self.socket.recv(message).await {
+                Ok(length) => {
+                    make_legible(&mut message[..length]);
+                    return Ok(length);
+                }
+                Err(error) if is_size(&error) => {}
+                Err(error) => {
+                    self.end(&error);
+                    return Err(error.into());
+                }
+            }
+        }
     }
 
     async fn recv_from(&self, message: &mut [u8]) -> Result<(usize, SocketAddr)> {
@@ -57,8 +64,10 @@ impl Conn for ConnectedConn {
     }
 
     async fn send(&self, message: &[u8]) -> Result<usize> {
-        if let Err(error) = self.socket.send(message).await {
-            // Mostly what ICMP said of an earlier one. This one is lost, as any may be.
+        // Mostly what ICMP said of an earlier one. This one is lost, as any may be.
+        if let Err(error) = self.socket.send(message).await
+            && !is_size(&error)
+        {
             self.end(&error);
         }
         Ok(message.len())
@@ -83,4 +92,10 @@ impl Conn for ConnectedConn {
     fn as_any(&self) -> &(dyn std::any::Any + Send + Sync) {
         self
     }
+}
+
+/// Whether a datagram was larger than the way to the server lets through, as ICMP says of a tunnel: that one is lost, and the
+/// system sends the next in fragments.
+fn is_size(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
 }

@@ -8,6 +8,7 @@ mod data;
 mod datagram;
 mod login;
 mod own;
+mod reason;
 mod report;
 mod road;
 mod stream;

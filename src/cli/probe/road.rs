@@ -110,11 +110,8 @@ impl Road {
     /// of them are at times: so several attempts follow each other, each longer than the one before, for those far away.
     async fn connect(&self) -> Result<TcpStream, Trouble> {
         let refused = |error: io::Error| match error.kind() {
-            io::ErrorKind::ConnectionRefused => {
-                Trouble::NothingListens { over: Over::Tcp, server: self.server }
-            }
             io::ErrorKind::TimedOut => Trouble::Silent { step: Step::Connection, over: self.over() },
-            _ => Trouble::unreachable(self.server, &error),
+            _ => Trouble::unreached(Over::Tcp, self.server, &error),
         };
         for tenths in ATTEMPTS {
             let Ok(connected) = timeout(PATIENCE * tenths / 10, TcpStream::connect(self.server)).await else {

@@ -14,6 +14,7 @@ use webrtc_util::Conn;
 
 use crate::wire::{NotTurn, frame_length, frame_padding};
 
+use super::reason::make_legible;
 use super::trouble::{Speaks, Trouble};
 
 /// A byte stream: TCP, or TLS over it.
@@ -72,7 +73,7 @@ impl Conn for FramedConn {
 
     async fn recv(&self, message: &mut [u8]) -> Result<usize> {
         let next = self.incoming.lock().await.next(message).await;
-        next.map_err(|trouble| {
+        next.inspect(|&length| make_legible(&mut message[..length])).map_err(|trouble| {
             let told = io::Error::other(trouble.to_string());
             self.ended.send_replace(Some(trouble));
             told.into()

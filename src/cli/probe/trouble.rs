@@ -35,6 +35,8 @@ pub(super) enum Trouble {
     UnknownHost { host: String, error: String },
     /// This machine has no way there.
     Unreachable { server: SocketAddr, error: String },
+    /// Something on the way there says that it lets nothing through, or that the machine is off.
+    TurnedAway { over: Over, server: SocketAddr },
     /// The machine is there, the server is not.
     NothingListens { over: Over, server: SocketAddr },
     /// No answer within the bound.
@@ -61,6 +63,9 @@ pub(super) enum Trouble {
     Lost { from: SocketAddr, to: SocketAddr },
     /// What this machine sent to a relayed address did not come out of the allocation.
     Blocked { relayed: SocketAddr },
+    /// A relayed address of a network of the server's own, lost on the way there, though the server itself was reached by one
+    /// of the internet's.
+    Private { relayed: SocketAddr },
     /// No username and password, and none to be had.
     NoLogin { asked: String, remedy: &'static str },
 }
@@ -86,9 +91,22 @@ impl Trouble {
         Self::from_text("relayed round trip", error.to_string())
     }
 
-    /// A socket that cannot be made or used for `server`.
+    /// A socket that cannot be made for `server`.
     pub(super) fn unreachable(server: SocketAddr, error: &io::Error) -> Self {
         Self::Unreachable { server, error: error.to_string() }
+    }
+
+    /// A socket that cannot reach `server`: because nothing listens there, or something on the way refuses, if not for a
+    /// reason of this machine. Firewalls that refuse say so by "administratively prohibited" (firewalld) or "port
+    /// unreachable", which is what a machine without a server says, too.
+    pub(super) fn unreached(over: Over, server: SocketAddr, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::NothingListens { over, server },
+            io::ErrorKind::HostUnreachable | io::ErrorKind::PermissionDenied => {
+                Self::TurnedAway { over, server }
+            }
+            _ => Self::unreachable(server, error),
+        }
     }
 
     /// A stream that failed, or never became one of TLS.
@@ -120,6 +138,10 @@ impl Trouble {
             }
             Self::Unreachable { .. } => {
                 "connect this machine to that network, or probe an address it can reach"
+            }
+            Self::TurnedAway { .. } => {
+                "let it through to this port on the server's firewall and at its provider, or start the machine; if \
+                 nothing else is reached from here, ask whoever runs this network"
             }
             Self::NothingListens { .. } => "start the server (byway serve), or correct the port",
             Self::Silent { step: Step::Binding, over: Over::Udp } => {
@@ -174,6 +196,10 @@ impl Trouble {
                 "let UDP through to the relay ports (relay.ports) on the server's firewall and at its provider; where \
                  this machine's own network lets out UDP to few ports only, probe from another"
             }
+            Self::Private { .. } => {
+                "set relay.public_addresses to the address that the internet reaches the server by, and have the NAT before \
+                 it forward the relay ports (relay.ports)"
+            }
             Self::NoLogin { remedy, .. } => remedy,
         }
     }
@@ -184,6 +210,9 @@ impl fmt::Display for Trouble {
         match self {
             Self::UnknownHost { host, error } => write!(f, "{host} has no address: {error}"),
             Self::Unreachable { server, error } => write!(f, "{server} cannot be reached: {error}"),
+            Self::TurnedAway { over, server } => {
+                write!(f, "{over} to {server} is refused on the way, or that machine is off")
+            }
             Self::NothingListens { over, server } => write!(f, "nothing listens on {over} {server}"),
             Self::Silent { step: Step::Connection, .. } => f.write_str("no answer to a TCP connection"),
             Self::Silent { step: Step::Handshake, .. } => f.write_str("no answer to the TLS handshake"),
@@ -221,6 +250,9 @@ impl fmt::Display for Trouble {
             }
             Self::Blocked { relayed } => {
                 write!(f, "data from this machine to the relayed address {relayed} is lost")
+            }
+            Self::Private { relayed } => {
+                write!(f, "the relayed address {relayed} is one that the internet does not reach")
             }
             Self::NoLogin { asked, .. } => write!(f, "no credential: {asked}"),
         }

@@ -14,6 +14,8 @@ enum Verdict {
     Udp { all: bool },
     /// Over UDP, if what was sent to the relay's ports was lost in this network only.
     PortsClosed,
+    /// With both callers at the relay alone: it hands out addresses of a network of its own.
+    Private,
     /// Over a stream alone.
     Stream { over: Over, udp: Udp },
     /// Without a relay alone: there is none, for this reason; or none was asked for.
@@ -58,6 +60,8 @@ impl Verdict {
             Self::Udp { all: troubles().next().is_none() }
         } else if troubles().any(|trouble| matches!(trouble, Trouble::Blocked { .. })) {
             Self::PortsClosed
+        } else if troubles().any(|trouble| matches!(trouble, Trouble::Private { .. })) {
+            Self::Private
         } else if let Some(over) = [Over::Tcp, Over::Tls].into_iter().find(|&over| relayed(over)) {
             Self::Stream { over, udp: Udp::of(rows) }
         } else if rows.iter().any(|row| row.findings.binding.is_some()) {
@@ -113,8 +117,9 @@ fn furthest<'a>(troubles: impl Iterator<Item = &'a Trouble>) -> Option<Trouble> 
         Trouble::UnknownHost { .. } => 0,
         Trouble::Unreachable { .. } => 1,
         trouble if is_silence(trouble) => 2,
-        Trouble::NothingListens { .. } => 3,
-        _ => 4,
+        Trouble::TurnedAway { .. } => 3,
+        Trouble::NothingListens { .. } => 4,
+        _ => 5,
     };
     troubles.max_by_key(distance).cloned()
 }
@@ -129,6 +134,10 @@ impl fmt::Display for Verdict {
             Self::PortsClosed => f.write_str(
                 "The server answers over UDP, but its relay ports cannot be reached from here: callers meet only if both \
                  use the relay. If it is so from another network too, the server's firewall is in the way.",
+            ),
+            Self::Private => f.write_str(
+                "The server answers, but hands out relayed addresses that the internet does not reach: callers meet only if \
+                 both use the relay. Set [relay] public_addresses.",
             ),
             Self::Stream { over, udp } => {
                 let and_so = format!(
@@ -172,6 +181,10 @@ impl fmt::Display for Verdict {
             Self::Nowhere(trouble) if is_silence(trouble) => f.write_str(
                 "Nothing answers. If it is so from another network too, the server is off, or its firewall lets nothing \
                  through; else this network is offline, or lets nothing out to it.",
+            ),
+            Self::Nowhere(Trouble::TurnedAway { .. }) => f.write_str(
+                "The way to the server is refused. If it is so from another network too, the server's firewall is in the \
+                 way, or its machine is off; else this network lets nothing out to it.",
             ),
             Self::Nowhere(Trouble::NothingListens { .. }) => {
                 f.write_str("The machine is there, but no server runs at these ports: start it, or correct them.")
@@ -231,6 +244,7 @@ mod tests {
     fn the_best_way_is_the_one_that_calls_take() {
         let unknown = || Trouble::UnknownHost { host: "a.example".to_owned(), error: String::new() };
         let nothing = |over| Trouble::NothingListens { over, server: server() };
+        let refused_on_the_way = |over| Trouble::TurnedAway { over, server: server() };
         let no_route = || Trouble::Unreachable { server: server(), error: String::new() };
         let blocked = || Trouble::Blocked { relayed: server() };
         let lost = Err("what was sent to the relayed address is lost");
@@ -246,6 +260,15 @@ mod tests {
                 Verdict::Udp { all: false },
             ),
             ("closed relay ports", vec![refused(UDP, blocked()), heard(TCP, lost)], Verdict::PortsClosed),
+            (
+                "a server behind a 1:1 NAT that does not know its public address",
+                vec![
+                    sound(STUN),
+                    refused(UDP, Trouble::Private { relayed: "10.0.0.5:50000".parse().unwrap() }),
+                    refused(TCP, Trouble::Private { relayed: "10.0.0.5:50001".parse().unwrap() }),
+                ],
+                Verdict::Private,
+            ),
             (
                 "a network without UDP",
                 vec![failed(STUN, SILENT), failed(UDP, SILENT), heard(TCP, lost), heard(TLS, lost)],
@@ -296,6 +319,11 @@ mod tests {
                 "a server that does not run",
                 vec![failed(UDP, SILENT), failed(TCP, nothing(Over::Tcp))],
                 Verdict::Nowhere(nothing(Over::Tcp)),
+            ),
+            (
+                "a firewall that refuses",
+                vec![failed(UDP, refused_on_the_way(Over::Udp)), failed(TCP, refused_on_the_way(Over::Tcp))],
+                Verdict::Nowhere(refused_on_the_way(Over::Tcp)),
             ),
             ("a machine that is offline", vec![failed(UDP, no_route())], Verdict::Nowhere(no_route())),
             ("a name that does not resolve", vec![failed(UDP, unknown())], Verdict::Nowhere(unknown())),
