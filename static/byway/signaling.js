@@ -16,6 +16,8 @@ export class Signaling {
   #attempts = 0;
   /** @type {ReturnType<typeof setInterval> | undefined} */ #heartbeat;
   /** While an answer is awaited. @type {ReturnType<typeof setTimeout> | undefined} */ #patience;
+  /** Until when it is. */
+  #deadline = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #retry;
 
   /** @param {URL} url @param {Listener} listener */
@@ -73,7 +75,7 @@ export class Signaling {
     const socket = new WebSocket(this.#url, "byway.v1");
     const current = () => socket === this.#socket;
     this.#socket = socket;
-    this.#heartbeat = setInterval(() => this.#patience ?? this.#ask(HEARTBEAT_MS), HEARTBEAT_MS);
+    this.#heartbeat = setInterval(() => this.#ask(HEARTBEAT_MS), HEARTBEAT_MS);
     socket.onopen = () => current() && this.#listener.opened();
     socket.onmessage = ({ data }) => {
       if (!current()) return;
@@ -86,8 +88,11 @@ export class Signaling {
 
   /** A browser learns of a dead network path only by sending: without any answer in this time, it is lost. @param {number} ms */
   #ask(ms) {
+    const deadline = performance.now() + ms;
+    if (this.#patience && this.#deadline <= deadline) return; // asked already, and to be answered sooner
     this.#stopWaiting();
     this.send({ type: "ping" });
+    this.#deadline = deadline;
     this.#patience = setTimeout(() => this.reopen(), ms);
   }
 

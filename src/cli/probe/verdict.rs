@@ -150,8 +150,8 @@ impl fmt::Display for Verdict {
                     ),
                     Udp::Leaves => write!(
                         f,
-                        "UDP gets out of this network, and to the relay's ports, but not to the server's own: {and_so}. Let it \
-                         through on the server's firewall and at its provider."
+                        "UDP gets out of this network, and to the relay's ports, but not to the server's own: {and_so}. If it is \
+                         so from another network too, let it through on the server's firewall and at its provider."
                     ),
                     Udp::Silent => write!(
                         f,

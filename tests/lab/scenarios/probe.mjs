@@ -32,7 +32,7 @@ const BY_UDP = "Calls from here go over UDP, as well as can be.";
 const BUT = `${BY_UDP} What failed is a way that callers elsewhere may need.`;
 const BY = (over) => `calls from here go over ${over}, where every lost packet holds up those behind it`;
 const ONLY = (over) => `No UDP gets from here to the server and back: ${BY(over)}. If it is so from another network too, the server's firewall is in the way; else ask whoever runs this one to let UDP out to the server's port.`;
-const UDP_LEAVES = `UDP gets out of this network, and to the relay's ports, but not to the server's own: ${BY("TCP")}. Let it through on the server's firewall and at its provider.`;
+const UDP_LEAVES = `UDP gets out of this network, and to the relay's ports, but not to the server's own: ${BY("TCP")}. If it is so from another network too, let it through on the server's firewall and at its provider.`;
 const PORTS_CLOSED = "The server answers over UDP, but its relay ports cannot be reached from here: callers meet only if both use the relay. If it is so from another network too, the server's firewall is in the way.";
 const NOBODY = "Nothing answers. If it is so from another network too, the server is off, or its firewall lets nothing through; else this network is offline, or lets nothing out to it.";
 const NO_ROUTE = "This machine has no route to the server: it is offline, or lacks the server's version of IP.";
