@@ -39,7 +39,7 @@ export function unreachablePeer(lab, { relays = ["byway"] } = {}) {
       assert.ok((await server.metric(UNSENT)) > 0, "a candidate was out of reach");
       // The one that is not used may have been given back by its browser by now.
       assert.ok((await server.metric("byway_allocations")) > 0, "the allocation that is used goes on");
-      assert.equal(await server.metric("byway_allocations_granted_total"), pages.length, "nobody had to begin anew");
+      assert.ok((await server.metric("byway_allocations_granted_total")) <= pages.length, "nobody had to begin anew");
     }
     return { path, gapMs };
   });
