@@ -48,8 +48,8 @@ const PREFERENCES = {
 /** Direct paths over loopback. */
 const LOOPBACK = { flag: "--allow-loopback-in-peer-connection", preference: { "media.peerconnection.ice.loopback": true } };
 
-/** @param {Authority} trusted */
-const homeOf = (trusted) => ({ ...process.env, HOME: trusted.home() });
+/** Where a browser looks for whom it trusts, and leaves what it writes. @param {Authority} trusted */
+const homeOf = (trusted) => ({ ...process.env, HOME: trusted.home(), TMPDIR: trusted.home() });
 
 /**
  * Where a browser runs and whom it trusts.

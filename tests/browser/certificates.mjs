@@ -3,16 +3,21 @@
  * verified as everywhere, for pages and for TURN, and no flag waves anything through.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { isLeftover } from "./leftovers.mjs";
+
+const PREFIX = "byway-authority-";
+
 export class Authority {
-  #folder = mkdtempSync(join(tmpdir(), "byway-authority-"));
+  #folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
   /** What is made in the folder more than once is numbered. */
   #count = 0;
 
   constructor() {
+    removeLeftovers();
     this.#openssl("req", "-x509", ...NEW_KEY, "-days", String(DAYS), "-subj", "/CN=Authority of Byway's tests", "-keyout", "ca-key.pem", "-out", "ca.pem");
   }
 
@@ -99,3 +104,9 @@ const INTRODUCTION = `for word; do
   before=$word
 done
 `;
+
+/** Of runs that were killed: each has the key of an authority in it. */
+function removeLeftovers() {
+  const left = readdirSync(tmpdir()).filter((name) => isLeftover(name, PREFIX));
+  for (const name of left) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+}

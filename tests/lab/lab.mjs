@@ -44,7 +44,13 @@ export class Lab {
   browser(side, engine = "chromium") {
     const launch = { chromium: launchChromium, firefox: launchFirefox }[engine];
     const key = `${engine} ${side}`;
-    if (!this.#browsers.has(key)) this.#browsers.set(key, launch({ on: this.network.on(`client-${side}`) }));
+    if (!this.#browsers.has(key)) {
+      const launching = launch({ on: this.network.on(`client-${side}`) });
+      this.#browsers.set(key, launching);
+      // One that crashed is of no use to whoever comes next.
+      const forget = () => this.#browsers.delete(key);
+      launching.then((browser) => browser.once("disconnected", forget), forget);
+    }
     return this.#browsers.get(key);
   }
 

@@ -18,6 +18,8 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
+import { isLeftover } from "../browser/leftovers.mjs";
+
 /** @typedef {"full" | "addr" | "port" | "sym" | "udpblock" | "tls443" | "offline"} Kind Of router: nat/ says what each does. */
 /** @typedef {"a" | "b"} Side */
 /** @typedef {"v4" | "v6" | "dual"} Families */
@@ -263,19 +265,28 @@ const withLength = (address) => `${address}/${address.includes(":") ? 64 : 24}`;
 
 /** What networks of processes that are no more have left. */
 function removeLeftovers() {
-  removeNamespaces((name) => name.startsWith(PREFIX) && !existsSync(`/proc/${name.slice(PREFIX.length).split("-")[0]}`));
+  removeNamespaces((name) => isLeftover(name, PREFIX));
 }
 
 /** @param {(name: string) => boolean} chosen */
 function removeNamespaces(chosen) {
   const present = (folder) => (existsSync(folder) ? readdirSync(folder).filter(chosen) : []);
   for (const name of present(NAMESPACES)) {
-    // Deleting a namespace ends none of its processes.
-    const processes = execFileSync("ip", ["netns", "pids", name], { encoding: "utf8" }).split(/\s+/).filter(Boolean);
-    for (const pid of processes) kill(Number(pid));
-    execFileSync("ip", ["netns", "delete", name]);
+    try {
+      removeNamespace(name);
+    } catch (error) {
+      // Two may find the same leftovers; the other one was faster.
+      if (existsSync(`${NAMESPACES}/${name}`)) throw error;
+    }
   }
-  for (const name of present(ETC)) rmSync(`${ETC}/${name}`, { recursive: true });
+  for (const name of present(ETC)) rmSync(`${ETC}/${name}`, { recursive: true, force: true });
+}
+
+/** Deleting one ends none of its processes. @param {string} name */
+function removeNamespace(name) {
+  const ip = (...parameters) => execFileSync("ip", parameters, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  for (const pid of ip("netns", "pids", name).split(/\s+/).filter(Boolean)) kill(Number(pid));
+  ip("netns", "delete", name);
 }
 
 /** @param {number} pid */

@@ -50,6 +50,43 @@ test("what a killed process has left is removed by the next network", async (sce
   await eventually("the end of what ran there", () => !existsSync(`/proc/${orphan}`) || null);
 });
 
+test("a bad cable delays, loses and holds back", async (scenario) => {
+  const network = new Network();
+  afterwards(scenario, () => network.remove());
+  const sink = `let count = 0;
+    const socket = require("dgram").createSocket("udp4").bind(9, () => console.log("ready"));
+    socket.on("message", (message, from) => message.equals(Buffer.from("how many")) ? socket.send(String(count), from.port, from.address) : count++);`;
+  const [program, ...parameters] = [...network.on("server"), process.execPath, "--eval", sink];
+  await once(spawn(program, parameters, { stdio: ["ignore", "pipe", "inherit"] }).stdout, "data");
+  const SENT = 400;
+  // What is asked is asked until an answer comes, for that may be lost, too; first of all for a way to be known there.
+  const source = `const socket = require("dgram").createSocket("udp4");
+    const send = (text) => socket.send(text, 9, "203.0.113.10");
+    let before, begun;
+    socket.on("message", (count) => {
+      if (begun) process.exit(console.log(count - before, performance.now() - begun));
+      [before, begun] = [count, performance.now()];
+      for (let sent = 0; sent < ${SENT}; sent += 1) send("x");
+    });
+    setInterval(() => send("how many"), 300);`;
+  const measure = () => network.run("client-a", process.execPath, "--eval", source).split(" ").map(Number);
+
+  await network.cable("a", { delayMs: 100, lossPercent: 20 });
+  const [some, roundTripMs] = measure();
+  // The chance of a fair share to lie outside is one in a million million.
+  assert.ok(some > SENT * 0.6 && some < SENT * 0.95, `${some} of ${SENT} came through`);
+  assert.ok(roundTripMs >= 200, `there and back in ${roundTripMs} ms`);
+
+  await network.cable("a", { kbps: 100 });
+  const [few] = measure();
+  // 43 bytes each, and a queue of 150 ms: some 40 have a place at once.
+  assert.ok(few > 10 && few < SENT / 2, `${few} of ${SENT} found a place in the queue`);
+
+  await network.cable("a");
+  const [all] = measure();
+  assert.equal(all, SENT);
+});
+
 /** A web server at the usual place, which says its name. @param {Network} network @param {string} name */
 async function serve(network, name) {
   const code = `require("http").createServer((_, response) => response.end("${name}")).listen(80, "203.0.113.10", () => console.log("ready"))`;

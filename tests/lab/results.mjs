@@ -1,7 +1,7 @@
 /**
  * What scenarios have seen, collected for docs/nat-results.md.
  */
-import { writeFileSync } from "node:fs";
+import { chownSync, statSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 
 import { versions } from "./programs.mjs";
@@ -32,7 +32,9 @@ export function record(result) {
   results.push(result);
 }
 
-/** Writes the page. */
+/** Writes the page, for whom its folder belongs to: networks take root, the page does not. */
 export function publish() {
   writeFileSync(PAGE, report(results, { versions: versions(), cores: cpus().length }));
+  const { uid, gid } = statSync(new URL(".", PAGE));
+  chownSync(PAGE, uid, gid);
 }
