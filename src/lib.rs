@@ -60,6 +60,16 @@
 //! 10. `http` and `signaling` never import `relay` or `dataplane`; `tls::front` alone knows both sides. `tests/tidy.rs`
 //!     holds these rules.
 //!
+//! # What shows it
+//!
+//! | tests | against | show |
+//! |---|---|---|
+//! | `tests/core`, `tests/wire` | the core in virtual time, with an independent model beside it | what a datagram does, to the byte |
+//! | `tests/{streams,tls,hostile,http_signaling,...}` | the binary, on loopback | what a stranger can do |
+//! | `tests/interop`, `tests/nat` | coturn's clients; other machines, as namespaces | that others understand it |
+//! | `tests/browser` | Chromium and Firefox | that a person can call |
+//! | `tests/lab` | both, and other clients, behind NATs and firewalls of every kind | the promise itself: `docs/nat-results.md` |
+//!
 //! # What is absent
 //!
 //! Batching and segmentation offload, join tokens and resumed signaling sessions. The seams of the first: an
