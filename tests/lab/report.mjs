@@ -15,13 +15,19 @@
 /** @param {Result[]} results @param {About} about */
 export function report(results, about) {
   const scenarios = sumUp(results);
-  const tables = [...new Set(scenarios.map(({ table }) => table))];
+  const tables = [...new Set(scenarios.map(({ table }) => table))].sort((one, other) => placeOf(one) - placeOf(other));
   return [
     introduction(about),
     ...tables.flatMap((heading) => table(heading, scenarios.filter((scenario) => scenario.table === heading))),
     ...comparison(scenarios),
   ].join("\n\n").concat("\n");
 }
+
+/** What runs beside the others, or is known before, has its place among them. The rest comes as it came. */
+const ORDER = ["NAT by NAT", "One home", "Relay forced", "Firewalls", "Bad cable", "IPv6", "Other clients, relay forced", "In the middle of a call"];
+
+/** @param {string} table */
+const placeOf = (table) => (ORDER.includes(table) ? ORDER.indexOf(table) : ORDER.length);
 
 /** @param {About} about */
 const introduction = ({ versions, cores }) => `# What gets through
