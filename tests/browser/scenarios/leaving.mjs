@@ -47,6 +47,8 @@ test("coming and going again and again leaves nothing behind", async (scenario) 
     await second.click("#join");
     await Promise.all([peers(first, 1), peers(second, 1)]);
   }
+  // Who leaves before an allocation is granted cannot give it back: it lasts until it expires.
+  await videoFlows(first, second);
   await first.click("#hangup");
   await second.click("#hangup");
   for (const page of [first, second]) {
