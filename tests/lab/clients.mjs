@@ -31,7 +31,7 @@ const DATAGRAMS_ALONE = "libjuice, its ICE library, reaches TURN servers over UD
  * @property {Able} ipv6Alone It calls whoever has IPv4 from a machine without.
  */
 
-/** The last two take a network to see; scenarios/clients.mjs holds the rest. @type {Record<string, Client>} */
+/** Transports and ICE restarts are held by scenarios/clients.mjs; the rest was seen by hand. @type {Record<string, Client>} */
 export const CLIENTS = {
   aiortc: {
     command: [path("aiortc/.venv/bin/python"), path("aiortc/peer.py")],

@@ -37,7 +37,6 @@ export const SECRET = "a-secret-of-the-lab";
 
 export class Lab {
   network = new Network(NAMES);
-  /** @type {Partial<Record<Side, string>>} As it is, not to be laid again. */ #laid = {};
   /** @type {Map<string, Promise<import("playwright-core").Browser>>} */ #browsers = new Map();
 
   /** The browser of a client, launched for the first who asks. @param {Side} side @param {"chromium" | "firefox"} [engine] */
@@ -56,21 +55,10 @@ export class Lab {
 
   /** Puts both people where they are to be; nothing of what routers did before is left. @param {Partial<Record<Side, Place>>} places */
   async arrange({ a = {}, b = {} }) {
-    for (const [side, { nat = "port", families = "v4", router = side, cable }] of /** @type {[Side, Place][]} */ (Object.entries({ a, b }))) {
-      const laid = JSON.stringify({ families, router, cable });
-      if (this.#laid[side] !== laid) {
-        delete this.#laid[side]; // should it come to nothing, the next one lays it anew
-        this.network.plug(side, { router, families });
-        await this.network.cable(side, cable);
-        this.#laid[side] = laid;
-      }
+    for (const [side, { nat = "port", ...where }] of /** @type {[Side, Place][]} */ (Object.entries({ a, b }))) {
+      await this.network.lay(side, where);
       this.network.nat(side, nat);
     }
-  }
-
-  /** For scenarios that have laid cables themselves. */
-  disarrange() {
-    this.#laid = {};
   }
 
   /**

@@ -58,6 +58,7 @@ let count = 0;
 
 export class Network {
   #prefix = `${PREFIX}${process.pid}-${(count += 1)}-`;
+  /** What `lay` has laid, and nothing has changed since. @type {Map<Side, string>} */ #laid = new Map();
   /** What ends a bad cable. @type {Map<Side, { end: () => Promise<unknown> | false }>} */ #carriers = new Map();
 
   /**
@@ -84,6 +85,20 @@ export class Network {
   run(node, ...command) {
     const [program, ...parameters] = [...this.on(node), ...command];
     return execFileSync(program, parameters, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  }
+
+  /**
+   * Plugs a client in and lays its router's cable, but for what is there as it is to be.
+   *
+   * @param {Side} side
+   * @param {{ router?: Side, families?: Families, cable?: Quality }} where
+   */
+  async lay(side, { cable, ...where }) {
+    const wanted = JSON.stringify({ cable, ...where });
+    if (this.#laid.get(side) === wanted) return;
+    this.plug(side, where);
+    await this.cable(side, cable);
+    this.#laid.set(side, wanted);
   }
 
   /** Makes a router one of a kind, which has translated nothing yet. @param {Side} side @param {Kind} kind */
@@ -120,6 +135,7 @@ export class Network {
 
   /** @param {Side} client */
   unplug(client) {
+    this.#laid.delete(client);
     this.#cut(`client-${client}`, "eth0");
   }
 
@@ -130,6 +146,7 @@ export class Network {
    * @param {string} node
    */
   renumber(node) {
+    this.#laid.delete(/** @type {Side} */ (node.at(-1)));
     const device = node.startsWith("client") ? "eth0" : "wan";
     const [{ addr_info: [{ local }] }] = JSON.parse(this.run(node, "ip", "-json", "-4", "address", "show", "dev", device));
     const [{ gateway }] = JSON.parse(this.run(node, "ip", "-json", "-4", "route", "show", "default"));
@@ -150,6 +167,7 @@ export class Network {
    * @param {Quality} [quality]
    */
   async cable(side, quality) {
+    this.#laid.delete(side);
     const router = `router-${side}`;
     await this.#carriers.get(side)?.end();
     this.#carriers.delete(side);

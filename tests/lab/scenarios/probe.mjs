@@ -105,10 +105,7 @@ export function probes(lab, networks = NETWORKS) {
 /** @param {import("node:test").TestContext} scenario @param {import("../lab.mjs").Lab} lab @param {Network} network */
 async function arrange(scenario, lab, { place, unplugged, firewall, server }) {
   await lab.arrange({ a: place });
-  if (unplugged) {
-    lab.network.unplug("a");
-    lab.disarrange();
-  }
+  if (unplugged) lab.network.unplug("a");
   if (firewall) {
     lab.network.run("server", "nft", `table inet firewall { chain input { type filter hook input priority 0; ${firewall} drop; }; }`);
     afterwards(scenario, () => lab.network.run("server", "nft", "flush", "ruleset"));

@@ -7,6 +7,7 @@ import { echoes, statistics, videoFlows } from "../../../browser/connections.mjs
 import { eventually } from "../../../browser/eventually.mjs";
 import { addressOf, peers } from "../../../browser/page.mjs";
 import { longestGap, watchMedia } from "../../media.mjs";
+import { measured } from "../measured.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
 /** @typedef {import("../../results.mjs").Relay} Relay */
@@ -25,6 +26,21 @@ const OFFERS = { direct: ["stun"], udp: ["udp"], tcp: ["tcp"], tls: ["tls"] };
 
 /** In words, for names. @param {Way} way */
 export const inWords = (way) => (way === "direct" ? "direct" : `relayed over ${way.toUpperCase()}`);
+
+/**
+ * A scenario of a call that is disturbed. Without a relay there is none to compare.
+ *
+ * @param {import("../../lab.mjs").Lab} lab
+ * @param {{ name: string, way: Way, relays: Relay[], places?: Parameters<import("../../lab.mjs").Lab["arrange"]>[0] }} what
+ * @param {(pages: Page[]) => ReturnType<Parameters<typeof measured>[1]>} disturb
+ */
+export function disturbed(lab, { name, way, relays, places = {} }, disturb) {
+  measured({ table: TABLE, name, relays: way === "direct" ? ["byway"] : relays }, async (scenario, relay) => {
+    await lab.arrange(places);
+    const { pages } = await call(lab, scenario, { way, relay });
+    return disturb(pages);
+  });
+}
 
 /** Two people in a room of a server, who see each other: by one way, and there is no other. */
 export async function call(lab, scenario, { way, relay }) {

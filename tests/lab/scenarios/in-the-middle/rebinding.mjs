@@ -1,9 +1,7 @@
 /**
  * A router translates anew: the mapping changes under the call (RFC 4787 section 4.3, RFC 8445 section 11).
  */
-import { afterwards } from "../../../browser/afterwards.mjs";
-import { measured } from "../measured.mjs";
-import { TABLE, call, heals, inWords } from "./call.mjs";
+import { disturbed, heals, inWords } from "./call.mjs";
 
 /** Not every NAT of the other's lets a symmetric one have a direct path. */
 const SYMMETRIC = { a: { nat: "sym" }, b: { nat: "full" } };
@@ -14,30 +12,17 @@ const SYMMETRIC = { a: { nat: "sym" }, b: { nat: "full" } };
  */
 export function rebinding(lab, { ways = ["direct", "udp", "tcp", "tls"], relays = ["byway"] } = {}) {
   for (const way of ways) {
-    const through = way === "direct" ? ["byway"] : relays;
-
     const restarted = `a symmetric NAT forgets its mappings, ${inWords(way)}`;
-    measured({ table: TABLE, name: restarted, relays: through }, async (scenario, relay) => {
-      await lab.arrange(SYMMETRIC);
-      const { pages } = await call(lab, scenario, { way, relay });
-      return heals(pages, () => lab.network.forgetMappings("a"));
-    });
+    disturbed(lab, { name: restarted, way, relays, places: SYMMETRIC }, (pages) => heals(pages, () => lab.network.forgetMappings("a")));
 
     if (way === "udp") {
       const forgetful = `a symmetric NAT forgets its mappings of UDP alone, ${inWords(way)}`;
-      measured({ table: TABLE, name: forgetful, relays: through }, async (scenario, relay) => {
-        await lab.arrange(SYMMETRIC);
-        const { pages } = await call(lab, scenario, { way, relay });
-        return heals(pages, () => lab.network.forgetMappings("a", "udp"), { signaling: false });
-      });
+      disturbed(lab, { name: forgetful, way, relays, places: SYMMETRIC }, (pages) =>
+        heals(pages, () => lab.network.forgetMappings("a", "udp"), { signaling: false }),
+      );
     }
 
     const renumbered = `a router gets another public address, ${inWords(way)}`;
-    measured({ table: TABLE, name: renumbered, relays: through }, async (scenario, relay) => {
-      await lab.arrange({});
-      afterwards(scenario, () => lab.disarrange());
-      const { pages } = await call(lab, scenario, { way, relay });
-      return heals(pages, () => lab.network.renumber("router-a"));
-    });
+    disturbed(lab, { name: renumbered, way, relays }, (pages) => heals(pages, () => lab.network.renumber("router-a")));
   }
 }

@@ -3,7 +3,6 @@
  */
 import assert from "node:assert/strict";
 
-import { afterwards } from "../../../browser/afterwards.mjs";
 import { videoFlows } from "../../../browser/connections.mjs";
 import { eventually } from "../../../browser/eventually.mjs";
 import { addressOf, peers, says } from "../../../browser/page.mjs";
@@ -50,7 +49,6 @@ export function killedBrowser(lab) {
 export function pulledCable(lab) {
   measured({ table: TABLE, name: "a cable is pulled" }, async (scenario) => {
     await lab.arrange({});
-    afterwards(scenario, () => lab.disarrange());
     const { server, pages: [, page] } = await call(lab, scenario, { way: "udp", relay: "byway" });
     const pulled = Date.now();
     lab.network.unplug("a");
