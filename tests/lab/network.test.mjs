@@ -58,7 +58,8 @@ test("a bad cable delays, loses and holds back", async (scenario) => {
     socket.on("message", (message, from) => message.equals(Buffer.from("how many")) ? socket.send(String(count), from.port, from.address) : count++);`;
   const [program, ...parameters] = [...network.on("server"), process.execPath, "--eval", sink];
   await once(spawn(program, parameters, { stdio: ["ignore", "pipe", "inherit"] }).stdout, "data");
-  const SENT = 400;
+  // As many as a socket's buffer holds until a slow reader comes: what is lost there no cable has lost.
+  const SENT = 200;
   // What is asked is asked until an answer comes, for that may be lost, too; first of all for a way to be known there.
   const source = `const socket = require("dgram").createSocket("udp4");
     const send = (text) => socket.send(text, 9, "203.0.113.10");
