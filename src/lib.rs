@@ -95,4 +95,5 @@ pub mod server;
 pub mod signaling;
 pub mod subscriber;
 pub mod tls;
+pub mod udp;
 pub mod wire;

@@ -183,7 +183,16 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let per_shard = |places: usize| places.div_ceil(sockets.turn.len());
     let (streams, per_address) = (per_shard(files.streams.min(MAX_STREAMS)), per_shard(PER_ADDRESS));
     let admissions = || Admissions::new(streams, per_address, turn_connections.clone());
-    let mut data_plane = DataPlane::start(sockets.turn, with_counters, admissions, clock, &stopping)
+    let tuning = crate::dataplane::Tuning {
+        offload: true,
+        receive_buffer: 4 << 20,
+        send_buffer: 4 << 20,
+        relay_buffer: 0,
+        nap: Duration::ZERO,
+        busy_poll: Duration::ZERO,
+        incoming_cpu: false,
+    };
+    let mut data_plane = DataPlane::start(sockets.turn, with_counters, admissions, clock, tuning)
         .map_err(system("start the data plane"))?;
 
     let metrics = Metrics {
@@ -271,7 +280,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     if let Some(secure) = secure {
         let _ = secure.await;
     }
-    data_plane.join();
+    data_plane.stop();
     outcome
 }
 

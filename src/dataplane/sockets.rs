@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::options::{allow_fragments, keep_errors, tell_destination, tell_traffic_class};
+use crate::udp::{allow_fragments, keep_errors, tell_destination, tell_traffic_class};
 
 /// Bytes asked of the kernel for a listening socket each way, which it cuts at `net.core.rmem_max`: room for the
 /// datagrams of a few milliseconds at full rate.

@@ -136,8 +136,8 @@ mod tests {
         for shard in &metrics.shards {
             shard.allocations.set(2);
             shard.allocations_granted.add(3);
-            shard.relayed(Direction::ToPeer, 100);
-            shard.dropped(Reason::PeerDenied);
+            shard.relayed(Direction::ToPeer, 1, 100);
+            shard.dropped(Reason::PeerDenied, 1);
             shard.received_joined.add(8);
             shard.send_offload.set(1);
             shard.refused(TurnError::InsufficientCapacity);

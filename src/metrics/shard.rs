@@ -56,15 +56,15 @@ pub struct ShardCounters {
 }
 
 impl ShardCounters {
-    /// Counts one relayed payload of `bytes` bytes.
-    pub fn relayed(&self, direction: Direction, bytes: usize) {
-        self.packets[direction as usize].add(1);
-        self.bytes[direction as usize].add(bytes as u64);
+    /// Counts so many relayed payloads of `bytes` bytes together.
+    pub fn relayed(&self, direction: Direction, payloads: u64, bytes: u64) {
+        self.packets[direction as usize].add(payloads);
+        self.bytes[direction as usize].add(bytes);
     }
 
-    /// Counts one dropped datagram.
-    pub fn dropped(&self, reason: Reason) {
-        self.drops[reason as usize].add(1);
+    /// Counts so many dropped datagrams.
+    pub fn dropped(&self, reason: Reason, datagrams: u64) {
+        self.drops[reason as usize].add(datagrams);
     }
 
     /// Counts one connection that ended.
