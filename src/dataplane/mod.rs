@@ -15,6 +15,7 @@ mod sockets;
 mod source;
 mod stream;
 mod streams;
+mod tuning;
 
 use std::io;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use mailbox::{StreamDoor, TurnStream};
 use shard::{Parts, Shard};
 pub use sockets::{Addresses, BindFailed, Listeners, bind_listeners, bind_tcp};
 use source::Source;
+pub use tuning::Tuning;
 
 /// A data plane at work.
 pub struct DataPlane {
@@ -58,9 +60,11 @@ impl DataPlane {
         listeners: Vec<Listeners>,
         relays: Vec<(Relay, Arc<ShardCounters>)>,
         admissions: impl Fn() -> Arc<Admissions>,
+        tuning: &Tuning,
         clock: Clock,
         stop: &watch::Receiver<bool>,
     ) -> io::Result<Self> {
+        tracing::debug!(?tuning, shards = listeners.len(), "the data plane starts");
         // Every shard can reach every other's mailbox, so these come first.
         let mailboxes = listeners.iter().map(|_| {
             let poll = Poll::new()?;
