@@ -15,6 +15,7 @@ use super::sockets::bind_relay;
 use super::source::Source;
 use super::stream::Urgency;
 use super::streams::{STREAM_ROOM, Streams};
+use super::tuning::Tuning;
 use super::turns::TRAINS;
 use crate::clock::Now;
 use crate::metrics::{Direction, ShardCounters};
@@ -40,7 +41,9 @@ pub(super) struct Core {
     /// What has been served and not been sent yet. Its payloads are in the inbox.
     pub(super) outbox: Outbox<Exit, Cargo>,
     pub(super) reply: Reply,
+    /// Relay sockets join what they receive.
     joins: bool,
+    tuning: Tuning,
 }
 
 /// A UDP socket that clients send to.
@@ -109,6 +112,7 @@ impl Core {
             outbox: Outbox::new(segments),
             reply: Reply::new(),
             joins,
+            tuning,
         }
     }
 
@@ -252,7 +256,7 @@ impl Core {
 
     fn open_relay(&mut self, id: RelayId, address: SocketAddr) -> Result<(), BindError> {
         let place = place(id);
-        let opened = bind_relay(address).and_then(|socket| {
+        let opened = bind_relay(address, &self.tuning).and_then(|socket| {
             if self.joins {
                 // Without, they come one by one.
                 let _ = join_received(&socket);

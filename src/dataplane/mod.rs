@@ -8,6 +8,7 @@
 mod core;
 mod mailbox;
 mod pace;
+mod pinning;
 mod shard;
 mod sockets;
 mod source;
@@ -60,8 +61,8 @@ impl DataPlane {
         listeners: Vec<Listeners>,
         relays: Vec<(Relay, Arc<ShardCounters>)>,
         admissions: impl Fn() -> Arc<Admissions>,
-        clock: Clock,
         tuning: Tuning,
+        clock: Clock,
     ) -> io::Result<Self> {
         // Every shard can reach every other's mailbox, so these come first.
         let mailboxes = listeners.iter().map(|_| {

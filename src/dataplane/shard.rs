@@ -13,6 +13,7 @@ use mio::{Events, Interest, Poll};
 use super::core::{Core, Listener};
 use super::mailbox::{Mailbox, Slot};
 use super::pace::Pace;
+use super::pinning::pin;
 use super::sockets::Listeners;
 use super::source::Source;
 use super::streams::Streams;
@@ -27,6 +28,7 @@ const EVENTS: usize = 1024;
 
 /// A shard, its listeners named ready by its poll.
 pub(super) struct Shard {
+    index: u16,
     pub(super) listeners: Vec<Listener>,
     pub(super) streams: Streams,
     pub(super) registry: mio::Registry,
@@ -64,7 +66,7 @@ impl Shard {
             udp.push(Listener::new(socket)?);
         }
         let streams = Streams::new(index, listeners.tcp, mailbox, slots, admissions, &registry)?;
-        Ok(Self { listeners: udp, streams, registry, relay, counters, tuning, clock, poll })
+        Ok(Self { index, listeners: udp, streams, registry, relay, counters, tuning, clock, poll })
     }
 
     /// Runs until told to stop, which it hears when its mailbox is woken.
@@ -72,6 +74,11 @@ impl Shard {
     /// # Errors
     /// The kernel refuses to poll.
     pub(super) fn run(mut self, stop: &AtomicBool) -> io::Result<()> {
+        if self.tuning.incoming_cpu
+            && let Err(error) = pin(self.index, &self.listeners)
+        {
+            tracing::warn!(%error, shard = self.index, "relay.incoming_cpu: this shard is not pinned to a core");
+        }
         let (clock, mut events) = (self.clock, Events::with_capacity(EVENTS));
         let mut pace = Pace::new(self.tuning.nap, self.tuning.busy_poll);
         let mut poll = std::mem::replace(&mut self.poll, Poll::new()?);
