@@ -96,4 +96,5 @@ pub mod server;
 pub mod signaling;
 pub mod subscriber;
 pub mod tls;
+pub mod udp;
 pub mod wire;

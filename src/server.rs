@@ -14,9 +14,9 @@ use tokio::time::sleep;
 
 use crate::admission::{Admissions, PER_ADDRESS};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::credentials::Secrets;
-use crate::dataplane::DataPlane;
+use crate::dataplane::{DataPlane, Tuning};
 use crate::external::External;
 use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
@@ -117,7 +117,8 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         forget_ipv6(&mut config);
     }
     let renewal = config.tls.take().map(Renewal::begin).transpose()?;
-    let sockets = Sockets::bind(&config)?;
+    let tuning = tuning(&config.relay);
+    let sockets = Sockets::bind(&config, &tuning)?;
     let interfaces = Interfaces::read().map_err(system("list the addresses of the interfaces"))?;
     let external = External::find(&config.relay, &interfaces.lasting, &interfaces::sources());
     if external.addresses.is_empty() {
@@ -132,6 +133,9 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         tracing::info!("file descriptors for {} allocations at most; `ulimit -n` raises that", files.relays);
     }
     config.quota.allocations = config.quota.allocations.min(files.relays);
+    if let Some(cut) = sockets.turn.first().and_then(|listeners| listeners.cut_buffers(&tuning)) {
+        tracing::info!("{cut}");
+    }
     let secrets = secrets(&config)?;
     let shared = shared(&config, &sockets, &external.addresses, secrets.clone())?;
     shared.interfaces(&interfaces.addresses);
@@ -183,7 +187,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let per_shard = |places: usize| places.div_ceil(sockets.turn.len());
     let (streams, per_address) = (per_shard(files.streams.min(MAX_STREAMS)), per_shard(PER_ADDRESS));
     let admissions = || Admissions::new(streams, per_address, turn_connections.clone());
-    let mut data_plane = DataPlane::start(sockets.turn, with_counters, admissions, clock, &stopping)
+    let mut data_plane = DataPlane::start(sockets.turn, with_counters, admissions, tuning, clock)
         .map_err(system("start the data plane"))?;
 
     let metrics = Metrics {
@@ -271,7 +275,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     if let Some(secure) = secure {
         let _ = secure.await;
     }
-    data_plane.join();
+    data_plane.stop();
     outcome
 }
 
@@ -282,6 +286,19 @@ fn secrets(config: &Config) -> Result<Secrets, Error> {
     }
     tracing::info!("no secret is configured: credentials are good until this process ends");
     Ok(Secrets::new(&[seed()?]).expect("one secret is not none"))
+}
+
+/// What the data plane is told of the machine.
+fn tuning(relay: &config::Relay) -> Tuning {
+    Tuning {
+        offload: relay.offload,
+        receive_buffer: relay.receive_buffer,
+        send_buffer: relay.send_buffer,
+        relay_buffer: relay.relay_buffer,
+        nap: relay.nap,
+        busy_poll: relay.busy_poll,
+        incoming_cpu: relay.incoming_cpu,
+    }
 }
 
 /// What the relays of all shards share.

@@ -62,6 +62,14 @@ fn check_knows_that_turn_without_udp_is_not_off() {
 }
 
 #[test]
+fn check_knows_what_serves_to_find_faults() {
+    let file = Configuration::new("relay.offload = false\n");
+    let output = file.run(&["check"]);
+    let told = stdout(&output);
+    assert!(told.contains("hint: relay.offload is off"), "{told}");
+}
+
+#[test]
 fn check_reads_the_file_named_by_the_environment() {
     let file = Configuration::new("realm = 5");
     let output = byway().arg("check").env("BYWAY_CONFIG", file.path()).output().expect("the binary starts");
@@ -85,6 +93,14 @@ fn a_mistake_is_exit_2_with_file_line_caret_reason_and_remedy() {
   1 | relam = "a"
     | ^^^^^
   remedy: did you mean `realm`?
+"#,
+        ),
+        (
+            "[relay]\nbusy_poll = \"1s\"\n",
+            r#":2:13: `relay.busy_poll`: "1s" is out of bounds
+  2 | busy_poll = "1s"
+    |             ^^^^
+  remedy: a duration from "0s" to "10ms", such as "200us"
 "#,
         ),
         (

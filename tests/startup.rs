@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
@@ -32,6 +33,21 @@ fn the_listening_line_names_every_socket_with_its_real_port() {
     let counts = [&server.bound.udp, &server.bound.http, &server.bound.admin].map(Vec::len);
     assert_eq!(counts, [2, 1, 1], "{:?}", server.bound);
     every_socket_answers(&server.bound);
+}
+
+/// A limit of the system's that costs datagrams at bursts is not left for the operator to guess.
+#[test]
+fn buffers_that_the_kernel_cuts_are_told_once_with_the_remedy() {
+    let limit = fs::read_to_string("/proc/sys/net/core/rmem_max").expect("Linux says its limit");
+    let config =
+        CONFIG.replace("shards = 2\n", "shards = 2\nreceive_buffer = \"512MiB\"\nsend_buffer = \"64KiB\"\n");
+    let log = Server::start_with(&config, |_| {}).log();
+    let told: Vec<_> = log.lines().filter(|line| line.contains("net.core.rmem_max=536870912")).collect();
+    assert_eq!(told.len(), 1, "{log}");
+    assert!(told[0].contains(&format!(" {} bytes of the 536870912 ", limit.trim())), "{log}");
+
+    let log = Server::start_with(&config.replace("512MiB", "64KiB"), |_| {}).log();
+    assert!(!log.contains("net.core"), "{log}");
 }
 
 #[test]

@@ -3,15 +3,15 @@
 //! Time and seeds are handed in, so that a way is the same in every run.
 
 use std::hint::black_box;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use byway::relay::{Action, Answer, Effect, FiveTuple, RelayId};
 use byway::wire::{
-    ChannelData, ChannelNumber, Encapsulation, Kind, Message, Reply, Span, classify, write_binding_response,
+    ChannelData, ChannelNumber, Encapsulation, Kind, Message, Reply, classify, write_binding_response,
 };
 
-use crate::bare::{Bare, NOW, Wrapping, five_tuple, sign};
+use crate::bare::{Bare, NOW, five_tuple, sign};
 use crate::support::{Request, at, channel_data};
 
 /// Serves one packet.
@@ -63,9 +63,7 @@ pub(crate) fn write_data_header() -> Packet {
 }
 
 fn write(encapsulation: Encapsulation) -> Packet {
-    let mut wrapping = Box::new(Wrapping::new());
-    let payload = Span { start: 0, end: PAYLOAD.len() };
-    Box::new(move || wrapping.wrap(black_box(encapsulation), black_box(payload)))
+    Box::new(move || assert!(black_box(black_box(encapsulation).around(black_box(PAYLOAD.len()))).is_some()))
 }
 
 /// Writes a Binding response, as browsers get it: with FINGERPRINT.
@@ -136,9 +134,11 @@ pub(crate) fn binding() -> Packet {
     let mut bare = Bare::new();
     let datagram = Request::binding().fingerprint().encode([3; 12], None);
     let mut asked = 0;
+    let mut client = nth_client(0);
     Box::new(move || {
-        asked += 1;
-        let action = bare.client(nth_client(asked % 1_000_000), black_box(&datagram));
+        asked = (asked + 1) % 1_000_000;
+        client.client.set_ip(nth_address(asked));
+        let action = bare.client(client, black_box(&datagram));
         assert!(matches!(black_box(action), Action::Reply { answer: Answer::Binding, .. }));
     })
 }
@@ -239,6 +239,9 @@ impl Turns {
 }
 
 fn nth_client(n: u32) -> FiveTuple {
-    let client = SocketAddr::new(std::net::Ipv4Addr::from_bits(0x0B00_0000 + n).into(), 5000);
-    FiveTuple { client, ..five_tuple("203.0.113.9:5000") }
+    FiveTuple { client: SocketAddr::new(nth_address(n), 5000), ..five_tuple("203.0.113.9:5000") }
+}
+
+fn nth_address(n: u32) -> IpAddr {
+    Ipv4Addr::from_bits(0x0B00_0000 + n).into()
 }

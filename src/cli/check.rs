@@ -64,6 +64,12 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if !config.relay.offload {
+        hints.push(
+            "relay.offload is off, which serves to find faults: every datagram makes its own trip through the kernel"
+                .to_owned(),
+        );
+    }
     let Some(certificate) = certificate else { return hints };
     if listen.tls.is_empty() {
         hints.push("a certificate and no `tls` listener: nothing is served with it".to_owned());

@@ -124,7 +124,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// The relay's addresses, ports and threads.
+/// The relay's addresses, ports and threads, and how hard these drive the kernel.
 #[derive(Clone, Debug)]
 pub struct Relay {
     /// Where relay sockets bind: one address per family, at least one.
@@ -137,6 +137,20 @@ pub struct Relay {
     pub port_rest: Duration,
     /// Threads of the data plane; 0 = one per core.
     pub shards: usize,
+    /// Whether datagrams of one flow go through the kernel together where they can (GRO, GSO).
+    pub offload: bool,
+    /// Bytes asked for the receive buffer of each UDP listener.
+    pub receive_buffer: usize,
+    /// Bytes asked for the send buffer of each UDP listener.
+    pub send_buffer: usize,
+    /// Bytes asked for each of the two buffers of a relay socket; 0 = the system's default.
+    pub relay_buffer: usize,
+    /// How long a shard lets thick traffic gather before it looks again; zero = never.
+    pub nap: Duration,
+    /// How long a shard keeps asking the kernel before it sleeps; zero = not at all, as always with a nap.
+    pub busy_poll: Duration,
+    /// Whether shards are pinned to cores and the kernel prefers the shard of the core that a datagram came in on.
+    pub incoming_cpu: bool,
 }
 
 /// How credentials are signed.

@@ -116,10 +116,28 @@ fn tls(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Mistake>
 /// The relay, and whether the file itself names an IPv6 address for it.
 fn relay(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Relay, bool) {
     const LONGEST_REST: Duration = Duration::from_secs(3600);
+    // A longer one saves next to nothing more and fills the buffers.
+    const LONGEST_NAP: Duration = Duration::from_millis(1);
+    // A talker sends every 20 ms: twice that, and a single call would keep its core awake for good.
+    const LONGEST_POLL: Duration = Duration::from_millis(10);
+    // One datagram of the longest kind fits, and twice the most is still an int, in which the kernel counts.
+    let listener_buffer = 64 << 10..=512 << 20;
+    let relay_buffer = 64 << 10..=64 << 20;
     let public_addresses =
         section.get("public_addresses", |value| values::one_per_family(&value, values::public_address));
     let addresses = section.get("addresses", |value| values::relay_addresses(&value, &public_addresses));
     let names_v6 = section.has("addresses") && addresses.iter().any(IpAddr::is_ipv6);
+    let nap = section.get("nap", |value| values::duration(&value, &(Duration::ZERO..=LONGEST_NAP)));
+    let busy_poll = section.get("busy_poll", |value| {
+        let busy_poll = values::duration(&value, &(Duration::ZERO..=LONGEST_POLL))?;
+        if busy_poll.is_zero() || nap.is_zero() {
+            return Ok(busy_poll);
+        }
+        Err(value.wrong(
+            "a shard that naps does not keep asking",
+            "\"0s\" for this or for `nap`: one spends CPU to save latency, the other the reverse",
+        ))
+    });
     let relay = Relay {
         addresses,
         public_addresses,
@@ -127,6 +145,15 @@ fn relay(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Relay, bool)
         port_rest: section
             .get("port_rest", |value| values::duration(&value, &(Duration::ZERO..=LONGEST_REST))),
         shards: section.get("shards", |value| values::number(&value, &(0..=256))),
+        offload: section.get("offload", |value| value.boolean()),
+        receive_buffer: section.get("receive_buffer", |value| values::size(&value, &listener_buffer)),
+        send_buffer: section.get("send_buffer", |value| values::size(&value, &listener_buffer)),
+        relay_buffer: section.get("relay_buffer", |value| {
+            values::size_or_zero(&value, &relay_buffer, "for the system's default")
+        }),
+        nap,
+        busy_poll,
+        incoming_cpu: section.get("incoming_cpu", |value| value.boolean()),
     };
     mistakes.extend(section.finish());
     (relay, names_v6)

@@ -32,7 +32,7 @@ fn a_key_that_is_left_out_has_the_embedded_value() {
         assert_ne!(without, EMBEDDED, "{key}");
         assert_eq!(values(&parsed(&without)), values(&Config::embedded()), "{key}");
     }
-    assert_eq!(keys.count(), 31, "every key of the reference is met");
+    assert_eq!(keys.count(), 38, "every key of the reference is met");
 }
 
 #[test]
@@ -69,6 +69,13 @@ fn a_public_server() {
         ports = "50000 - 50000"
         port_rest = "1m 30s"
         shards = 0x2
+        offload = false
+        receive_buffer = "512MiB"
+        send_buffer = "64KiB"
+        relay_buffer = "1MiB"
+        nap = "200us"
+        busy_poll = "0s"
+        incoming_cpu = true
         [credentials]
         secrets = ["north-north", "south-south"]
         ttl = "7days"
@@ -93,6 +100,10 @@ fn a_public_server() {
     assert_eq!(config.relay.ports, 50_000..=50_000);
     assert_eq!(config.relay.port_rest, Duration::from_secs(90));
     assert_eq!(config.relay.shards, 2);
+    assert!(!config.relay.offload && config.relay.incoming_cpu);
+    assert_eq!([config.relay.receive_buffer, config.relay.send_buffer], [512 << 20, 64 << 10]);
+    assert_eq!(config.relay.relay_buffer, 1 << 20);
+    assert_eq!([config.relay.nap, config.relay.busy_poll], [Duration::from_micros(200), Duration::ZERO]);
     assert_eq!(config.credentials.secrets, ["north-north", "south-south"]);
     assert_eq!(config.credentials.ttl, crate::credentials::MAX_TTL);
     assert_eq!(format!("{:?}", config.peers.deny), "[198.51.100.7/32, 2001:db8::7/128]");
@@ -305,6 +316,30 @@ f.toml:2:9: `relay.ports`: "70000" is not a port
   remedy: two ports between 1024 and 65535, low-high, as in "49152-65535""#,
     ),
     (
+        "[relay]\nrelay_buffer = \"4KiB\"",
+        r#"
+f.toml:2:16: `relay.relay_buffer`: "4KiB" is out of bounds
+  2 | relay_buffer = "4KiB"
+    |                ^^^^^^
+  remedy: a size from "64.0 KiB" to "64.0 MiB", or "0" for the system's default"#,
+    ),
+    (
+        "[relay]\nnap = \"2ms\"",
+        r#"
+f.toml:2:7: `relay.nap`: "2ms" is out of bounds
+  2 | nap = "2ms"
+    |       ^^^^^
+  remedy: a duration from "0s" to "1ms", such as "200us""#,
+    ),
+    (
+        "[relay]\nbusy_poll = \"50us\"\nnap = \"200us\"",
+        r#"
+f.toml:2:13: `relay.busy_poll`: a shard that naps does not keep asking
+  2 | busy_poll = "50us"
+    |             ^^^^^^
+  remedy: "0s" for this or for `nap`: one spends CPU to save latency, the other the reverse"#,
+    ),
+    (
         "[credentials]\nttl = \"2s\"",
         r#"
 f.toml:2:7: `credentials.ttl`: "2s" is out of bounds
@@ -396,6 +431,17 @@ fn values_that_are_close_to_good_ones_are_refused() {
         "relay.port_rest = \"120\"",
         "relay.port_rest = \"2h\"",
         "relay.shards = 257",
+        "relay.offload = \"auto\"",
+        "relay.receive_buffer = 4194304",
+        "relay.receive_buffer = \"0\"",
+        "relay.receive_buffer = \"513MiB\"",
+        "relay.send_buffer = \"63KiB\"",
+        "relay.relay_buffer = \"65MiB\"",
+        "relay.relay_buffer = 0",
+        "relay.nap = \"1001us\"",
+        "relay.nap = 1",
+        "relay.busy_poll = \"11ms\"",
+        "relay.incoming_cpu = 1",
         "credentials.ttl = \"8days\"",
         "credentials.ttl = 600",
         "peers.allow = [\"10.0.0.0/\"]",

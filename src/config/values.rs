@@ -162,7 +162,9 @@ pub(super) fn duration(value: &Value<'_>, bounds: &RangeInclusive<Duration>) -> 
     let text = value.text()?;
     let (low, high) =
         (humantime::format_duration(*bounds.start()), humantime::format_duration(*bounds.end()));
-    let remedy = format!("a duration from \"{low}\" to \"{high}\", such as \"90s\", \"10m\" or \"1h 30m\"");
+    let such_as =
+        if *bounds.end() < Duration::from_secs(1) { "\"200us\"" } else { "\"90s\", \"10m\" or \"1h 30m\"" };
+    let remedy = format!("a duration from \"{low}\" to \"{high}\", such as {such_as}");
     match humantime::parse_duration(text) {
         Ok(duration) if bounds.contains(&duration) => Ok(duration),
         Ok(_) => Err(value.wrong(format!("{text:?} is out of bounds"), remedy)),
@@ -172,13 +174,18 @@ pub(super) fn duration(value: &Value<'_>, bounds: &RangeInclusive<Duration>) -> 
 
 /// Bytes per second; "0" is no cap.
 pub(super) fn bandwidth(value: &Value<'_>) -> Read<u64> {
+    // Below, not even one large datagram a second would pass.
+    size_or_zero(value, &(64 * 1024..=1 << 40), "for no cap").map(|bytes| bytes as u64)
+}
+
+/// A size in bytes within `bounds`, or "0" for what `zero` says.
+pub(super) fn size_or_zero(value: &Value<'_>, bounds: &RangeInclusive<u64>, zero: &str) -> Read<usize> {
     if value.text()? == "0" {
         return Ok(0);
     }
-    // Below, not even one large datagram a second would pass.
-    let or_none =
-        |mistake: Mistake| Mistake { remedy: format!("{}, or \"0\" for no cap", mistake.remedy), ..mistake };
-    size(value, &(64 * 1024..=1 << 40)).map(|bytes| bytes as u64).map_err(or_none)
+    let or_zero =
+        |mistake: Mistake| Mistake { remedy: format!("{}, or \"0\" {zero}", mistake.remedy), ..mistake };
+    size(value, bounds).map_err(or_zero)
 }
 
 /// A size in bytes within `bounds`.

@@ -67,6 +67,12 @@ impl Slot {
         Ok((Self { streams, messages, waker }, Mailbox { streams: to_take_in, messages: to_send }))
     }
 
+    /// Has the shard look around, at whatever it is told elsewhere.
+    pub(super) fn wake(&self) {
+        // One that cannot be woken is awake, or has ended.
+        let _ = self.waker.wake();
+    }
+
     /// Puts a message in, if there is room; whether there was.
     pub(super) fn put(&self, to: StreamId, message: Box<[u8]>) -> bool {
         // A poll that cannot be woken has its eventfd full of wakes, or its shard has ended.

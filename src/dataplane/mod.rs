@@ -5,16 +5,17 @@
 //! (`SO_REUSEPORT`), so both directions of a call run on one thread: between receiving a datagram and sending it on as one
 //! there is no lock, no channel to another thread and no `.await`.
 
-mod control;
-mod datagram;
-mod error_queue;
+mod core;
 mod mailbox;
-mod options;
+mod pace;
+mod pinning;
 mod shard;
 mod sockets;
 mod source;
 mod stream;
 mod streams;
+mod tuning;
+mod turns;
 
 use std::io;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use mio::Poll;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::admission::Admissions;
 use crate::clock::Clock;
@@ -34,11 +35,13 @@ pub use mailbox::{StreamDoor, TurnStream};
 use shard::{Parts, Shard};
 pub use sockets::{Addresses, BindFailed, Listeners, bind_listeners, bind_tcp};
 use source::Source;
+pub use tuning::Tuning;
 
 /// A data plane at work.
 pub struct DataPlane {
     threads: Vec<Worker>,
-    streams: StreamDoor,
+    slots: Arc<[Slot]>,
+    stop: Arc<AtomicBool>,
     ended: mpsc::Receiver<()>,
 }
 
@@ -58,8 +61,8 @@ impl DataPlane {
         listeners: Vec<Listeners>,
         relays: Vec<(Relay, Arc<ShardCounters>)>,
         admissions: impl Fn() -> Arc<Admissions>,
+        tuning: Tuning,
         clock: Clock,
-        stop: &watch::Receiver<bool>,
     ) -> io::Result<Self> {
         // Every shard can reach every other's mailbox, so these come first.
         let mailboxes = listeners.iter().map(|_| {
@@ -71,6 +74,7 @@ impl DataPlane {
             mailboxes.collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
         let slots: Arc<[Slot]> = slots.into();
 
+        let stop = Arc::<AtomicBool>::default();
         let (report, ended) = mpsc::channel(1);
         let mut threads = Vec::new();
         for (((index, listeners), (relay, counters)), (poll, mailbox)) in
@@ -87,6 +91,7 @@ impl DataPlane {
                 mailbox,
                 slots,
                 admissions,
+                tuning,
             })?;
             let stop = stop.clone();
             let alive = Arc::new(AtomicBool::new(true));
@@ -94,19 +99,19 @@ impl DataPlane {
             let thread = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
                 // Dropped however the thread ends, by a panic, too.
                 let _life = life;
-                if let Err(error) = shard.run(stop) {
+                if let Err(error) = shard.run(&stop) {
                     tracing::error!(%error, shard = index, "a shard of the data plane ended");
                 }
             })?;
             threads.push(Worker { alive, thread });
         }
-        Ok(Self { threads, streams: StreamDoor::new(slots), ended })
+        Ok(Self { threads, slots, stop, ended })
     }
 
     /// Where connections are handed over that others have taken in.
     #[must_use]
     pub fn streams(&self) -> StreamDoor {
-        self.streams.clone()
+        StreamDoor::new(self.slots.clone())
     }
 
     /// Which shards have ended, for a health check that outlives `self`.
@@ -123,8 +128,10 @@ impl DataPlane {
         self.ended.recv().await;
     }
 
-    /// Waits for the threads, after they were told to stop.
-    pub fn join(self) {
+    /// Ends the threads, and waits for that.
+    pub fn stop(self) {
+        self.stop.store(true, Relaxed);
+        self.slots.iter().for_each(Slot::wake);
         for worker in self.threads {
             // A shard that panicked has said so on standard error.
             let _ = worker.thread.join();

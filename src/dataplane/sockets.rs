@@ -3,13 +3,10 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::options::{allow_fragments, keep_errors, tell_destination, tell_traffic_class};
-
-/// Bytes asked of the kernel for a listening socket each way, which it cuts at `net.core.rmem_max`: room for the
-/// datagrams of a few milliseconds at full rate.
-const LISTENER_BUFFER: usize = 4 << 20;
+use super::tuning::Tuning;
+use crate::udp::{allow_fragments, keep_errors, tell_destination, tell_traffic_class};
 
 /// Connections that may wait to be accepted, which the kernel cuts at `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
@@ -20,6 +17,30 @@ pub struct Listeners {
     /// By [`crate::relay::ListenerId`].
     pub(super) udp: Vec<UdpSocket>,
     pub(super) tcp: Vec<TcpListener>,
+}
+
+impl Listeners {
+    /// Says, if the kernel has given the UDP sockets smaller buffers than they were to have, how much smaller, and the
+    /// remedy. It does the same for all sockets, so one speaks for them.
+    #[must_use]
+    pub fn cut_buffers(&self, tuning: &Tuning) -> Option<String> {
+        let socket = SockRef::from(self.udp.first()?);
+        let (mut cut, mut remedy) = (Vec::new(), Vec::new());
+        for (key, asked, granted, limit) in [
+            ("receive_buffer", tuning.receive_buffer, socket.recv_buffer_size(), "rmem_max"),
+            ("send_buffer", tuning.send_buffer, socket.send_buffer_size(), "wmem_max"),
+        ] {
+            // The kernel sets aside, and tells, twice what was asked for: the rest is for its bookkeeping.
+            let granted = granted.ok()? / 2;
+            if granted < asked {
+                cut.push(format!("{granted} bytes of the {asked} that relay.{key} asks for"));
+                remedy.push(format!("net.core.{limit}={asked}"));
+            }
+        }
+        let (cut, remedy) = (cut.join(" and "), remedy.join(" "));
+        (!cut.is_empty())
+            .then(|| format!("the kernel gives each UDP listener {cut}; `sysctl -w {remedy}` before the next start gives it all"))
+    }
 }
 
 /// What every shard listens on, once the system has chosen where the configuration has left it to choose (port 0).
@@ -46,13 +67,18 @@ pub struct BindFailed {
 ///
 /// # Errors
 /// [`BindFailed`]
-pub fn bind_listeners(wanted: &Addresses, shards: usize) -> Result<(Vec<Listeners>, Addresses), BindFailed> {
+pub fn bind_listeners(
+    wanted: &Addresses,
+    shards: usize,
+    tuning: &Tuning,
+) -> Result<(Vec<Listeners>, Addresses), BindFailed> {
     let mut by_shard = Vec::new();
     by_shard.resize_with(shards, Listeners::default);
     let mut bound = Addresses::default();
     for &address in &wanted.udp {
         let failed = |error| BindFailed { listener: "udp", address, error };
-        let (sockets, address) = bind_shared(address, shards, udp_listener).map_err(failed)?;
+        let (sockets, address) =
+            bind_shared(address, shards, |address| udp_listener(address, tuning)).map_err(failed)?;
         bound.udp.push(address);
         for (listeners, socket) in by_shard.iter_mut().zip(sockets) {
             listeners.udp.push(socket.into());
@@ -75,7 +101,7 @@ pub fn bind_listeners(wanted: &Addresses, shards: usize) -> Result<(Vec<Listener
 fn bind_shared(
     address: SocketAddr,
     count: usize,
-    open: fn(SocketAddr) -> io::Result<Socket>,
+    open: impl Fn(SocketAddr) -> io::Result<Socket>,
 ) -> io::Result<(Vec<Socket>, SocketAddr)> {
     let first = open(address)?;
     first.bind(&address.into())?;
@@ -91,14 +117,14 @@ fn bind_shared(
     Ok((sockets, address))
 }
 
-fn udp_listener(address: SocketAddr) -> io::Result<Socket> {
+fn udp_listener(address: SocketAddr, tuning: &Tuning) -> io::Result<Socket> {
     let socket = udp_socket(address)?;
     if address.ip().is_unspecified() {
         tell_destination(&socket, address.ip())?;
     }
     // A refusal costs only headroom at bursts.
-    let _ = socket.set_recv_buffer_size(LISTENER_BUFFER);
-    let _ = socket.set_send_buffer_size(LISTENER_BUFFER);
+    let _ = socket.set_recv_buffer_size(tuning.receive_buffer);
+    let _ = socket.set_send_buffer_size(tuning.send_buffer);
     Ok(socket)
 }
 
@@ -121,8 +147,12 @@ pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Binds a relay socket.
-pub(super) fn bind_relay(address: SocketAddr) -> io::Result<UdpSocket> {
+pub(super) fn bind_relay(address: SocketAddr, tuning: &Tuning) -> io::Result<UdpSocket> {
     let socket = udp_socket(address)?;
+    if tuning.relay_buffer > 0 {
+        let _ = socket.set_recv_buffer_size(tuning.relay_buffer);
+        let _ = socket.set_send_buffer_size(tuning.relay_buffer);
+    }
     // A client without news of its peers does without.
     let _ = keep_errors(&socket, address.ip());
     socket.bind(&address.into())?;
@@ -149,6 +179,9 @@ fn new_socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::time::Duration;
+
     use super::*;
 
     fn any(udp: usize, tcp: usize) -> Addresses {
@@ -156,12 +189,24 @@ mod tests {
         Addresses { udp: vec![any; udp], tcp: vec![any; tcp] }
     }
 
+    fn asking_for(buffer: usize) -> Tuning {
+        Tuning {
+            offload: true,
+            receive_buffer: buffer,
+            send_buffer: buffer,
+            relay_buffer: 0,
+            nap: Duration::ZERO,
+            busy_poll: Duration::ZERO,
+            incoming_cpu: false,
+        }
+    }
+
     #[test]
     fn a_second_server_on_the_port_is_an_error() {
         for (wanted, listener) in [(any(1, 0), "udp"), (any(0, 1), "tcp")] {
-            let (listeners, bound) = bind_listeners(&wanted, 2).unwrap();
+            let (listeners, bound) = bind_listeners(&wanted, 2, &asking_for(1 << 16)).unwrap();
             assert_eq!(listeners.len(), 2);
-            let failed = bind_listeners(&bound, 2).err().unwrap();
+            let failed = bind_listeners(&bound, 2, &asking_for(1 << 16)).err().unwrap();
             assert_eq!((failed.listener, failed.error.kind()), (listener, io::ErrorKind::AddrInUse));
             assert!(bound.udp.contains(&failed.address) || bound.tcp.contains(&failed.address));
         }
@@ -169,11 +214,34 @@ mod tests {
 
     #[test]
     fn every_shard_listens_on_every_address() {
-        let (listeners, bound) = bind_listeners(&any(2, 2), 3).unwrap();
+        let (listeners, bound) = bind_listeners(&any(2, 2), 3, &asking_for(1 << 16)).unwrap();
         for Listeners { udp, tcp } in listeners {
             let udp = udp.iter().map(|socket| socket.local_addr().unwrap()).collect();
             let tcp = tcp.iter().map(|socket| socket.local_addr().unwrap()).collect();
             assert_eq!(Addresses { udp, tcp }, bound);
         }
+    }
+
+    #[test]
+    fn a_buffer_that_the_kernel_has_cut_is_told_with_its_remedy() {
+        // More than any machine grants: the kernel adds up to twice that in an int.
+        const TOO_MUCH: usize = 1 << 30;
+        let limit = |name| fs::read_to_string(format!("/proc/sys/net/core/{name}")).unwrap();
+        let (receive, send) = (limit("rmem_max"), limit("wmem_max"));
+        let told = |tuning: Tuning| bind_listeners(&any(1, 1), 1, &tuning).unwrap().0[0].cut_buffers(&tuning);
+        assert_eq!(
+            told(asking_for(TOO_MUCH)).unwrap(),
+            format!(
+                "the kernel gives each UDP listener {} bytes of the {TOO_MUCH} that relay.receive_buffer asks for and \
+                 {} bytes of the {TOO_MUCH} that relay.send_buffer asks for; \
+                 `sysctl -w net.core.rmem_max={TOO_MUCH} net.core.wmem_max={TOO_MUCH}` before the next start gives it all",
+                receive.trim(),
+                send.trim()
+            )
+        );
+        let of_one = told(Tuning { send_buffer: 1 << 16, ..asking_for(TOO_MUCH) }).unwrap();
+        assert!(!of_one.contains("send_buffer") && !of_one.contains("wmem_max"), "{of_one}");
+        assert_eq!(told(asking_for(1 << 16)), None);
+        assert_eq!(Listeners::default().cut_buffers(&asking_for(TOO_MUCH)), None);
     }
 }

@@ -129,22 +129,25 @@ impl Stream {
         Ok(Read::Bytes(0))
     }
 
-    /// Puts a message into the outbox.
+    /// Puts a message into the outbox: a header, then a payload.
     ///
     /// # Errors
     /// [`Reason::SendFull`]: the client reads too slowly.
-    pub(super) fn put(&mut self, message: &[u8], urgency: Urgency) -> Result<(), Reason> {
+    pub(super) fn put(&mut self, [head, payload]: [&[u8]; 2], urgency: Urgency) -> Result<(), Reason> {
         let room = match urgency {
             Urgency::Media => OUTBOX_MAX,
             Urgency::Response => OUTBOX_MAX + OUTBOX_RESERVE,
         };
-        let padding = frame_padding(message.len());
+        let length = head.len() + payload.len();
+        // That of a Data indication, which is inside of it, is as long as the stream's own would be.
+        let padding = frame_padding(length);
         // A message may be longer than the whole outbox: an empty one takes any.
-        if !self.outbox.is_empty() && self.outbox.len() + message.len() + padding.len() > room {
+        if !self.outbox.is_empty() && self.outbox.len() + length + padding.len() > room {
             return Err(Reason::SendFull);
         }
-        self.outbox.extend_from_slice(message);
-        self.outbox.extend_from_slice(padding);
+        for part in [head, payload, padding] {
+            self.outbox.extend_from_slice(part);
+        }
         Ok(())
     }
 

@@ -11,16 +11,16 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use slab::Slab;
 
-use super::datagram::UNMARKED;
+use super::core::Core;
 use super::mailbox::{Letter, Mailbox, Slot, TurnStream};
-use super::shard::{BURST, Core};
 use super::source::Source;
 use super::stream::{Read, Stream, Urgency};
 use crate::admission::{Admissions, Place};
 use crate::clock::Now;
 use crate::metrics::{Direction, StreamEnd};
 use crate::relay::{Action, FiveTuple, Link, Reason, StreamId};
-use crate::wire::{FRAME_MAX, HEADROOM, Kind, classify, frame_length};
+use crate::udp::UNMARKED;
+use crate::wire::{FRAME_MAX, Kind, classify, frame_length};
 
 /// How long a connection may be without an allocation: time for a few round trips over a bad network, and no more than
 /// that for whoever opens connections to hold them.
@@ -35,6 +35,10 @@ const ACCEPTS: usize = 32;
 
 /// How long a listener waits for a descriptor, or memory, that somebody else gives back.
 const DOORS_AGAIN: Duration = Duration::from_millis(50);
+
+/// Messages of one connection that are served before it is the next one's turn: one greedy flow delays the others by so
+/// many, however much it sends.
+const BURST: usize = 32;
 
 /// Bytes that are read from a connection at a time: what a record of TLS holds.
 const CHUNK: usize = 16 * 1024;
@@ -108,10 +112,10 @@ impl Streams {
     }
 
     /// Sends a message to the client behind a connection, by way of its shard.
-    pub(super) fn send(&mut self, to: StreamId, message: &[u8], urgency: Urgency) -> Result<(), Reason> {
+    pub(super) fn send(&mut self, to: StreamId, message: [&[u8]; 2], urgency: Urgency) -> Result<(), Reason> {
         if to.shard != self.shard {
             let slot = self.slots.get(usize::from(to.shard)).ok_or(Reason::NoAllocation)?;
-            let sent = slot.put(to, message.into());
+            let sent = slot.put(to, message.concat().into());
             return if sent { Ok(()) } else { Err(Reason::SendFull) };
         }
         let stream = self.get_mut(to).ok_or(Reason::NoAllocation)?;
@@ -204,8 +208,8 @@ impl Core {
                     }
                 }
                 Some(Letter::Message(to, message)) => {
-                    if let Err(reason) = self.streams.send(to, &message, Urgency::Media) {
-                        self.counters.dropped(reason);
+                    if let Err(reason) = self.streams.send(to, [&message, &[]], Urgency::Media) {
+                        self.counters.dropped(reason, 1);
                     }
                 }
                 None => return true,
@@ -230,10 +234,8 @@ impl Core {
         let id = *id;
         // The kernel may have room again for what waits.
         let _ = stream.flush();
-        // The room in front of a message is what its header is written into.
-        let start = HEADROOM;
         let kept = stream.inbox.len();
-        let room = &mut self.buffer[start..];
+        let room = self.inbox.own();
         let chunk = &mut room[kept..kept + CHUNK];
         let read = if stream.is_behind { Ok(Read::Bytes(0)) } else { stream.read(chunk) };
         let read = match read {
@@ -247,9 +249,12 @@ impl Core {
         };
         room[..kept].copy_from_slice(&stream.inbox);
         let five_tuple = stream.five_tuple;
-        match self.serve_messages(now, five_tuple, start, start + kept + read) {
+        let served = self.serve_messages(now, five_tuple, kept + read);
+        // What leaves as datagrams lies where the next connection is read to.
+        self.flush();
+        match served {
             Ok((end, is_behind)) => {
-                let left = &self.buffer[end..start + kept + read];
+                let left = &self.inbox.bytes()[end..kept + read];
                 if let Some(stream) = self.streams.get_mut(id) {
                     stream.is_behind = is_behind;
                     stream.inbox.clear();
@@ -265,17 +270,17 @@ impl Core {
         }
     }
 
-    /// Serves up to [`BURST`] messages between `at` and `end` of the buffer; yields where the first one begins that it has
+    /// Serves up to [`BURST`] messages of those before `end` in the inbox; yields where the first one begins that it has
     /// not served, and whether that is because there were so many.
     fn serve_messages(
         &mut self,
         now: Now,
         five_tuple: FiveTuple,
-        mut at: usize,
         end: usize,
     ) -> Result<(usize, bool), StreamEnd> {
+        let mut at = 0;
         for _ in 0..BURST {
-            let stream = &self.buffer[at..end];
+            let stream = &self.inbox.bytes()[at..end];
             let Some(length) = frame_length(stream).map_err(|_| StreamEnd::Garbage)? else {
                 return Ok((at, false));
             };
@@ -289,7 +294,7 @@ impl Core {
             if !is_whole {
                 return Ok((at, false));
             }
-            let message = &self.buffer[at..at + length];
+            let message = &self.inbox.bytes()[at..at + length];
             let action = self.relay.client_datagram(now, five_tuple, message, &mut self.reply);
             // Media is looked up once: the core has just done it.
             if is_channel_data && action == Action::Drop(Reason::NoAllocation) {

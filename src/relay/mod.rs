@@ -63,7 +63,7 @@ use expiry::Wheel;
 use table::Table;
 
 /// Which of the server's UDP listeners, by its place in the configuration; the same on every shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(pub u16);
 
 /// Names a connection of one shard; never used again for another.

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::{Error, system};
 use crate::config::Config;
-use crate::dataplane::{Addresses, BindFailed, Listeners, bind_listeners, bind_tcp};
+use crate::dataplane::{Addresses, BindFailed, Listeners, Tuning, bind_listeners, bind_tcp};
 use crate::relay::{Discovery, RelayAddress};
 
 /// Everything that is bound before anything is served.
@@ -28,12 +28,12 @@ pub(super) struct Bound {
 }
 
 impl Sockets {
-    pub(super) fn bind(config: &Config) -> Result<Self, Error> {
+    pub(super) fn bind(config: &Config, tuning: &Tuning) -> Result<Self, Error> {
         let shards = match config.relay.shards {
             0 => available_parallelism().map_or(1, usize::from),
             shards => shards,
         };
-        let (turn, turn_addresses, discovery) = bind_turn(config, shards)
+        let (turn, turn_addresses, discovery) = bind_turn(config, shards, tuning)
             .map_err(|BindFailed { listener, address, error }| Error::Listen { listener, address, error })?;
         let tls = Bound::bind("tls", &config.listen.tls)?;
         let http = Bound::bind("http", &config.listen.http)?;
@@ -79,23 +79,27 @@ impl Sockets {
 
 /// Binds the listeners of STUN and TURN; and where two addresses make NAT behaviour discovery possible (RFC 5780), those
 /// that it takes beside them.
-fn bind_turn(config: &Config, shards: usize) -> Result<(Vec<Listeners>, Addresses, Discovery), BindFailed> {
+fn bind_turn(
+    config: &Config,
+    shards: usize,
+    tuning: &Tuning,
+) -> Result<(Vec<Listeners>, Addresses, Discovery), BindFailed> {
     let wanted = Addresses { udp: config.listen.udp.clone(), tcp: config.listen.tcp.clone() };
     // Behind a 1:1 NAT the addresses that its responses tell would lead nowhere.
     if !config.relay.public_addresses.is_empty() {
-        let (listeners, bound) = bind_listeners(&wanted, shards)?;
+        let (listeners, bound) = bind_listeners(&wanted, shards, tuning)?;
         return Ok((listeners, bound, Discovery::default()));
     }
     let stand_by = Discovery::lacking(&wanted.udp);
     let with_stand_by = Addresses { udp: [&wanted.udp[..], &stand_by].concat(), tcp: wanted.tcp.clone() };
-    let (listeners, bound) = bind_listeners(&with_stand_by, shards).or_else(|failed| {
+    let (listeners, bound) = bind_listeners(&with_stand_by, shards, tuning).or_else(|failed| {
         // What nobody has asked for by name does not keep a server from starting.
         if failed.listener != "udp" || !stand_by.contains(&failed.address) {
             return Err(failed);
         }
         let BindFailed { address, error, .. } = failed;
         tracing::warn!(%error, "no NAT behaviour discovery (RFC 5780): it takes {address}, too");
-        bind_listeners(&wanted, shards)
+        bind_listeners(&wanted, shards, tuning)
     })?;
     let discovery = Discovery::among(&bound.udp);
     Ok((listeners, bound, discovery))

@@ -1,8 +1,7 @@
 //! Bytes to values and back, without state: STUN (RFC 8489), TURN's attributes and ChannelData (RFC 8656).
 //!
 //! Input is parsed once, into views that borrow it; nothing behind a parsed view can fail or panic. Media is never
-//! copied: a payload is named by a [`Span`] of the datagram it came in, and its new header is written into the room in
-//! front of it ([`Encapsulation`]).
+//! copied: a payload is named by a [`Span`] of the datagram it came in, and its new [`Header`] goes beside it.
 
 mod attributes;
 mod binding;
@@ -20,7 +19,7 @@ pub use binding::{BINDING_RESPONSE_MAX, write_binding_response, write_discovery_
 pub use channel_data::{ChannelData, ChannelNumber};
 pub use framing::{FRAME_MAX, NotTurn, frame_length, frame_padding};
 pub use icmp::{Icmp, write_icmp_indication};
-pub use indication::{Encapsulation, HEADROOM, TAILROOM};
+pub use indication::{Encapsulation, Header};
 pub use integrity::{Integrity, IntegrityKey};
 pub use long_term::{PasswordAlgorithm, userhash};
 pub use message::{Attribute, Head, Message, ParseError, TransactionId};

@@ -11,7 +11,7 @@ use byway::relay::{
     Action, Discovery, Effect, FiveTuple, Gate, Link, ListenerId, Relay, RelayAddress, RelayId, Settings,
     Shared,
 };
-use byway::wire::{Encapsulation, HEADROOM, Reply, Span, TAILROOM};
+use byway::wire::Reply;
 
 use crate::support::{REALM, Request, Response, SECRETS, at, seconds};
 
@@ -103,18 +103,4 @@ impl Bare {
 pub(crate) fn sign(request: &Request, nonce: &[u8]) -> Vec<u8> {
     let credential = Secrets::new(&SECRETS).unwrap().issue(NOW, "alice", seconds(600));
     request.sign([2; 12], REALM, (&credential.username, &credential.password), nonce)
-}
-
-/// Puts a header to a payload of up to 1500 bytes as the data plane does, in a buffer that it owns.
-pub(crate) struct Wrapping([u8; HEADROOM + 1500 + TAILROOM]);
-
-impl Wrapping {
-    pub(crate) fn new() -> Self {
-        Self([0; HEADROOM + 1500 + TAILROOM])
-    }
-
-    pub(crate) fn wrap(&mut self, encapsulation: Encapsulation, payload: Span) {
-        let moved = Span { start: payload.start + HEADROOM, end: payload.end + HEADROOM };
-        assert!(encapsulation.wrap(&mut self.0, moved).is_some());
-    }
 }

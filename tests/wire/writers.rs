@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use byway::wire::{
-    ChannelData, ChannelNumber, Encapsulation, ErrorCode, HEADROOM, IntegrityKey, Message, Reply, Response,
-    Span, TAILROOM, write_binding_response,
+    ChannelData, ChannelNumber, Encapsulation, ErrorCode, IntegrityKey, Message, Reply, Response,
+    write_binding_response,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -250,12 +250,9 @@ proptest! {
     }
 }
 
-/// The message that a payload becomes, between stale bytes.
+/// The message that a payload becomes.
 fn wrap(encapsulation: Encapsulation, payload: &[u8]) -> Vec<u8> {
-    let mut buffer = [&[0xEE; HEADROOM], payload, &[0xEE; TAILROOM]].concat();
-    let span = Span { start: HEADROOM, end: HEADROOM + payload.len() };
-    let message = encapsulation.wrap(&mut buffer, span).unwrap();
-    buffer[message.range()].to_vec()
+    encapsulation.around(payload.len()).unwrap().with(payload)
 }
 
 #[test]

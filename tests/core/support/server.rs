@@ -11,7 +11,7 @@ use byway::relay::{
     Action, AllocationId, Answer, BindError, Discovery, Effect, FiveTuple, Gate, Link, Reason, Relay,
     RelayAddress, RelayId, Settings, Shared,
 };
-use byway::wire::{AddressFamily, ChannelNumber, HEADROOM, Icmp, Reply, Span, TAILROOM};
+use byway::wire::{AddressFamily, ChannelNumber, Icmp, Reply};
 
 use super::{at, seconds};
 
@@ -270,14 +270,8 @@ impl Server {
                 }
             }
             Action::ToClient { five_tuple, encapsulation, payload } => {
-                // Stale bytes all around the datagram: none of them may show.
-                let mut buffer = vec![0xEE; HEADROOM];
-                buffer.extend_from_slice(datagram);
-                buffer.extend_from_slice(&[0xEE; TAILROOM]);
-                let moved = Span { start: payload.start + HEADROOM, end: payload.end + HEADROOM };
-                let message =
-                    encapsulation.wrap(&mut buffer, moved).expect("an Action promises that it fits");
-                Seen::ToClient(five_tuple.client, buffer[message.range()].to_vec())
+                let header = encapsulation.around(payload.len()).expect("an Action promises that it fits");
+                Seen::ToClient(five_tuple.client, header.with(&datagram[payload.range()]))
             }
             Action::Wait => Seen::Waiting,
             Action::Drop(reason) => Seen::Dropped(reason),

@@ -2,30 +2,31 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
 
 use libc::{IPPROTO_IP, IPPROTO_IPV6, SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, SO_EE_ORIGIN_LOCAL};
 
 use super::control::{Control, ControlMessage};
-use super::datagram::receive_message;
+use super::inbox::empty_header;
+use super::name::{self, Name};
 use crate::wire::Icmp;
 
 /// A datagram that did not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Undelivered {
+pub struct Undelivered {
     /// Whither it was sent; port 0 where the kernel does not say which.
-    pub(super) to: SocketAddr,
+    pub to: SocketAddr,
     /// Why.
-    pub(super) icmp: Icmp,
+    pub icmp: Icmp,
 }
 
 /// Takes the oldest error out of the queue; `None` for one that says nothing of the network.
 ///
 /// # Errors
 /// What the kernel says; `WouldBlock` when the queue is empty.
-pub(super) fn receive_error(socket: &UdpSocket) -> io::Result<Option<Undelivered>> {
+pub fn receive_error(socket: &UdpSocket) -> io::Result<Option<Undelivered>> {
     let mut control = Control::new();
-    // The datagram itself comes back with it, which is of no use here.
-    let (_, to) = receive_message(socket, &mut [], &mut control, libc::MSG_ERRQUEUE)?;
+    let to = receive(socket, &mut control)?;
     let of_interest = |message: &ControlMessage<'_>| {
         matches!(
             (message.level, message.kind),
@@ -34,6 +35,26 @@ pub(super) fn receive_error(socket: &UdpSocket) -> io::Result<Option<Undelivered
     };
     let error = control.messages().find(of_interest);
     Ok(error.and_then(|message| icmp(message.data, to)).map(|icmp| Undelivered { to, icmp }))
+}
+
+/// Takes the oldest error, and yields whither its datagram was sent. The datagram comes back with it, which is of no use.
+fn receive(socket: &UdpSocket, control: &mut Control) -> io::Result<SocketAddr> {
+    let mut name = Name::EMPTY;
+    let mut header = empty_header();
+    header.msg_name = name.as_mut_ptr();
+    header.msg_namelen = name::ROOM;
+    header.msg_control = control.room().as_mut_ptr().cast();
+    header.msg_controllen = control.room().len();
+    #[expect(unsafe_code, reason = "std has no words for control messages")]
+    // SAFETY: the descriptor is open while `socket` is borrowed. Name and control messages go to memory that is borrowed
+    // mutably and as long as the header says; there is no room for a payload, and none is written.
+    let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_ERRQUEUE) };
+    if received < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    control.set_length(header.msg_controllen);
+    // Never without one; the caller drops what is.
+    name.address().ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// Reads a `sock_extended_err`: errno, then origin, type, code, padding, then information.
@@ -55,15 +76,14 @@ fn icmp(error: &[u8], to: SocketAddr) -> Option<Icmp> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::datagram::{Outgoing, send};
-    use super::super::options::{allow_fragments, keep_errors};
+    use super::super::options::{allow_fragments, forbid_fragments, keep_errors};
     use super::*;
     use mio::unix::SourceFd;
-    use std::os::fd::AsRawFd as _;
     use std::time::Duration;
 
     fn relay(address: &str) -> UdpSocket {
         let socket = UdpSocket::bind(address).unwrap();
+        socket.set_nonblocking(true).unwrap();
         let ip = socket.local_addr().unwrap().ip();
         keep_errors(&socket, ip).unwrap();
         allow_fragments(&socket, ip).unwrap();
@@ -95,8 +115,7 @@ mod tests {
             let deaf = UdpSocket::bind(address).unwrap();
             let to = deaf.local_addr().unwrap();
             deaf.connect(to).unwrap();
-            let outgoing = Outgoing { to, from: None, traffic_class: 0x02, dont_fragment: false };
-            send(&socket, b"hello", outgoing).unwrap();
+            socket.send_to(b"hello", to).unwrap();
             let icmp = Icmp { kind, code, data: 0 };
             assert_eq!(next_error(&socket), Some(Undelivered { to, icmp }));
             assert_eq!(receive_error(&socket).unwrap_err().kind(), io::ErrorKind::WouldBlock, "it came once");
@@ -107,8 +126,8 @@ mod tests {
     fn what_does_not_fit_the_first_link_is_too_big() {
         let socket = relay("[::1]:0");
         let to = socket.local_addr().unwrap();
-        let outgoing = Outgoing { to, from: None, traffic_class: 0, dont_fragment: true };
-        assert!(send(&socket, &[7; 65_520], outgoing).is_err());
+        forbid_fragments(&socket, to.ip()).unwrap();
+        assert!(socket.send_to(&[7; 65_520], to).is_err());
         let Some(Undelivered { to: peer, icmp }) = next_error(&socket) else { panic!("of no interest") };
         assert_eq!((peer.ip(), icmp), (to.ip(), Icmp { kind: 2, code: 0, data: 65_536 }));
         assert_eq!(receive_error(&socket).unwrap_err().kind(), io::ErrorKind::WouldBlock, "it came once");

@@ -1,0 +1,317 @@
+//! Everything that a datagram touches: what the core decides is done here.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::Interest;
+use mio::unix::SourceFd;
+
+use super::shard::Shard;
+use super::sockets::bind_relay;
+use super::source::Source;
+use super::stream::Urgency;
+use super::streams::{STREAM_ROOM, Streams};
+use super::tuning::Tuning;
+use super::turns::TRAINS;
+use crate::clock::Now;
+use crate::metrics::{Direction, ShardCounters};
+use crate::relay::{Action, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Reason, Relay, RelayId};
+use crate::udp::{Inbox, Outbox, Outgoing, UNMARKED, join_received, may_segment};
+use crate::wire::{AddressFamily, Reply, Span};
+
+/// A shard at work. It does not leave its thread.
+pub(super) struct Core {
+    pub(super) relay: Relay,
+    pub(super) listeners: Vec<Listener>,
+    /// By the slots of their allocations, IPv4 and IPv6 beside each other.
+    pub(super) relays: Vec<Option<RelaySocket>>,
+    pub(super) streams: Streams,
+    /// What may have something waiting, each once. Readiness is told once (edge-triggered), so a source stays here until
+    /// it has been read dry. Listeners have a queue of their own, for they are few and what they bring is everybody's.
+    pub(super) ready_listeners: VecDeque<Source>,
+    pub(super) ready: VecDeque<Source>,
+    pub(super) registry: mio::Registry,
+    pub(super) counters: Arc<ShardCounters>,
+    /// What is being served; streams are read into its own bytes.
+    pub(super) inbox: Inbox,
+    /// What has been served and not been sent yet. Its payloads are in the inbox.
+    pub(super) outbox: Outbox<Exit, Cargo>,
+    pub(super) reply: Reply,
+    /// Relay sockets join what they receive.
+    joins: bool,
+    tuning: Tuning,
+}
+
+/// A UDP socket that clients send to.
+pub(super) struct Listener {
+    pub(super) socket: UdpSocket,
+    pub(super) address: IpAddr,
+    pub(super) ready: bool,
+}
+
+impl Listener {
+    pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
+        let address = socket.local_addr()?.ip();
+        Ok(Self { socket, address, ready: false })
+    }
+
+    /// The way to the client of a 5-tuple, from the address that it has sent to (RFC 8656 section 12.7, RFC 8489 section
+    /// 6.3): a wildcard has many.
+    fn way_to(&self, five_tuple: FiveTuple, traffic_class: u8) -> Outgoing {
+        let from = self.address.is_unspecified().then_some(five_tuple.server);
+        Outgoing { to: five_tuple.client, from, traffic_class, dont_fragment: false }
+    }
+}
+
+/// A UDP socket that the peers of an allocation send to.
+pub(super) struct RelaySocket {
+    pub(super) socket: UdpSocket,
+    pub(super) id: RelayId,
+    pub(super) ready: bool,
+    /// ICMP errors may be waiting.
+    pub(super) has_errors: bool,
+}
+
+/// The socket that something leaves by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Exit {
+    Listener(ListenerId),
+    Relay(RelayId),
+}
+
+/// What it is, for counting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cargo {
+    Media(Direction),
+    Reply(Answer),
+}
+
+impl Core {
+    pub(super) fn new(shard: Shard) -> Self {
+        let Shard { listeners, streams, registry, relay, counters, tuning, .. } = shard;
+        // One kernel serves all sockets: what it does for one, it does for all.
+        let joins =
+            tuning.offload && listeners.iter().all(|listener| join_received(&listener.socket).is_ok());
+        let segments = tuning.offload && listeners.iter().all(|listener| may_segment(&listener.socket));
+        counters.receive_offload.set(joins.into());
+        counters.send_offload.set(segments.into());
+        Self {
+            relay,
+            listeners,
+            relays: Vec::new(),
+            streams,
+            ready_listeners: VecDeque::new(),
+            ready: VecDeque::new(),
+            registry,
+            counters,
+            inbox: Inbox::new(TRAINS, STREAM_ROOM),
+            outbox: Outbox::new(segments),
+            reply: Reply::new(),
+            joins,
+            tuning,
+        }
+    }
+
+    /// Ends what is over.
+    pub(super) fn expire(&mut self, now: Now) {
+        self.relay.expire(now);
+        self.take_effects(now);
+        self.look_at_streams(now);
+        self.flush();
+        self.streams.flush();
+    }
+
+    /// When to call [`Core::expire`] next.
+    pub(super) fn next_deadline(&self) -> Option<Duration> {
+        self.relay.next_deadline().into_iter().chain(self.streams.next_look()).min()
+    }
+
+    /// Does what the core says with the message at `at` in the inbox, whose DSCP and ECN go with it (RFC 8656 section
+    /// 14). `to_client` is what delivery to a client counts as.
+    pub(super) fn act(&mut self, action: Action, at: usize, traffic_class: u8, to_client: Direction) {
+        let in_inbox = |span: Span| Span { start: at + span.start, end: at + span.end };
+        let done = match action {
+            Action::Wait => Ok(()),
+            Action::Drop(reason) => Err(reason),
+            Action::Reply { five_tuple, answer } => self.reply_to(five_tuple, answer),
+            Action::ToPeer { relay, peer, payload, dont_fragment } => {
+                let way = Outgoing { to: peer.address(), from: None, traffic_class, dont_fragment };
+                let cargo = Cargo::Media(Direction::ToPeer);
+                self.put((Exit::Relay(relay), cargo), way, (&[], in_inbox(payload), 0));
+                Ok(())
+            }
+            Action::ToClient { five_tuple, encapsulation, payload } => {
+                let (span, direction) = (in_inbox(payload), to_client);
+                match (encapsulation.around(payload.len()), five_tuple.link) {
+                    (None, _) => Err(Reason::TooLong),
+                    (Some(header), Link::Udp(id)) => {
+                        let way =
+                            self.listener(id).map(|listener| listener.way_to(five_tuple, traffic_class));
+                        let parts = (header.as_bytes(), span, header.padding());
+                        way.map(|way| self.put((Exit::Listener(id), Cargo::Media(direction)), way, parts))
+                    }
+                    (Some(header), Link::Stream(id)) => {
+                        let payload = &self.inbox.bytes()[span.range()];
+                        let sent = self.streams.send(id, [header.as_bytes(), payload], Urgency::Media);
+                        sent.map(|()| self.counters.relayed(direction, 1, payload.len() as u64))
+                    }
+                }
+            }
+        };
+        if let Err(reason) = done {
+            self.counters.dropped(reason, 1);
+        }
+    }
+
+    fn reply_to(&mut self, five_tuple: FiveTuple, answer: Answer) -> Result<(), Reason> {
+        match five_tuple.link {
+            Link::Udp(id) => {
+                let way = self.listener(id)?.way_to(five_tuple, UNMARKED);
+                // It is written anew for the next request, so the outbox keeps a copy.
+                if !self.outbox.has_room(self.reply.as_bytes().len()) {
+                    self.flush();
+                }
+                let parts = (self.reply.as_bytes(), Span { start: 0, end: 0 }, 0);
+                self.outbox.push((Exit::Listener(id), Cargo::Reply(answer)), way, parts);
+            }
+            Link::Stream(id) => {
+                self.streams.send(id, [self.reply.as_bytes(), &[]], Urgency::Response)?;
+                count_answer(&self.counters, answer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a datagram into the outbox: a header, a payload in the inbox, padding.
+    fn put(&mut self, what: (Exit, Cargo), way: Outgoing, parts: (&[u8], Span, usize)) {
+        if !self.outbox.has_room(parts.0.len()) {
+            self.flush();
+        }
+        self.outbox.push(what, way, parts);
+    }
+
+    /// Sends what is in the outbox. A send that fails concerns its datagrams alone: one peer that cannot be reached ends
+    /// neither its allocation nor its shard.
+    pub(super) fn flush(&mut self) {
+        let Self { outbox, inbox, listeners, relays, counters, .. } = self;
+        if outbox.is_empty() {
+            return;
+        }
+        let find = |exit| match exit {
+            Exit::Listener(ListenerId(place)) => {
+                listeners.get(usize::from(place)).map(|listener| &listener.socket)
+            }
+            Exit::Relay(id) => {
+                let relay = relays.get(place(id))?.as_ref();
+                relay.filter(|relay| relay.id == id).map(|relay| &relay.socket)
+            }
+        };
+        let sent = outbox.flush(inbox.bytes(), find, |cargo, tally, outcome| match (outcome, cargo) {
+            (Ok(()), Cargo::Media(direction)) => counters.relayed(direction, tally.datagrams, tally.bytes),
+            (Ok(()), Cargo::Reply(answer)) => {
+                (0..tally.datagrams).for_each(|_| count_answer(counters, answer))
+            }
+            (Err(error), _) => counters.dropped(reason_of(&error), tally.datagrams),
+        });
+        counters.send_calls.add(sent.calls);
+        counters.sent_alone.add(sent.alone);
+        counters.sent_segmented.add(sent.segmented);
+        counters.segmentation_refused.add(sent.refused);
+    }
+
+    /// Forgets what was received, to make room for so many trains.
+    pub(super) fn make_room(&mut self, trains: usize) {
+        if self.inbox.room() < trains {
+            self.flush();
+            self.inbox.clear();
+        }
+    }
+
+    pub(super) fn take_effects(&mut self, now: Now) {
+        while let Some(effect) = self.relay.next_effect() {
+            match effect {
+                Effect::BindRelay { relay, address } => {
+                    let bound = self.open_relay(relay, address);
+                    let action = self.relay.relay_bound(now, relay, bound, &mut self.reply);
+                    self.act(action, 0, UNMARKED, Direction::ToClient);
+                    if matches!(action, Action::Reply { answer: Answer::Success, .. }) {
+                        self.counters.allocations_granted.add(1);
+                    }
+                }
+                Effect::CloseRelay { relay } => {
+                    // What came before the end still leaves.
+                    self.flush();
+                    self.close_relay(relay);
+                }
+                Effect::ChannelBound { .. } => self.counters.channels.add(1),
+                Effect::ChannelUnbound { .. } => self.counters.channels.subtract(1),
+            }
+            self.counters.allocations.set(self.relay.allocations() as u64);
+        }
+    }
+
+    fn open_relay(&mut self, id: RelayId, address: SocketAddr) -> Result<(), BindError> {
+        let place = place(id);
+        let opened = bind_relay(address, &self.tuning).and_then(|socket| {
+            if self.joins {
+                // Without, they come one by one.
+                let _ = join_received(&socket);
+            }
+            let token = Source::Relay(place).into();
+            self.registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
+            Ok(socket)
+        });
+        let socket = opened.map_err(|error| {
+            tracing::debug!(%error, port = address.port(), "no relay socket");
+            if error.kind() == io::ErrorKind::AddrInUse { BindError::PortInUse } else { BindError::Exhausted }
+        })?;
+        if self.relays.len() <= place {
+            self.relays.resize_with(place + 1, || None);
+        }
+        self.relays[place] = Some(RelaySocket { socket, id, ready: false, has_errors: false });
+        Ok(())
+    }
+
+    /// Closing a socket takes it off the poll, too. One that was never opened, or whose slot is another's by now, is
+    /// left alone.
+    fn close_relay(&mut self, id: RelayId) {
+        if let Some(relay) = self.relays.get_mut(place(id))
+            && relay.as_ref().is_some_and(|relay| relay.id == id)
+        {
+            *relay = None;
+        }
+    }
+
+    fn listener(&self, ListenerId(place): ListenerId) -> Result<&Listener, Reason> {
+        self.listeners.get(usize::from(place)).ok_or(Reason::NoAllocation)
+    }
+}
+
+fn count_answer(counters: &ShardCounters, answer: Answer) {
+    match answer {
+        Answer::Binding => counters.bindings.add(1),
+        Answer::Success => counters.successes.add(1),
+        Answer::Challenge => counters.challenges.add(1),
+        Answer::Icmp => counters.icmp_errors.add(1),
+        Answer::Error(code) => counters.refused(code),
+    }
+}
+
+/// Where among the relay sockets one has its place.
+fn place(id: RelayId) -> usize {
+    2 * id.allocation.slot as usize + usize::from(id.family == AddressFamily::V6)
+}
+
+/// Why a datagram was not sent.
+fn reason_of(error: &io::Error) -> Reason {
+    // ENOBUFS, a full queue of the device, has no kind of its own.
+    if error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS) {
+        return Reason::SendFull;
+    }
+    tracing::trace!(%error, "sending");
+    Reason::SendFailed
+}

@@ -1,0 +1,198 @@
+//! Whose turn it is: bounded work for each ready source, so that nobody's flood starves the others.
+
+use std::net::IpAddr;
+
+use super::core::{Core, RelaySocket};
+use super::source::Source;
+use crate::clock::Now;
+use crate::metrics::{Direction, ShardCounters};
+use crate::relay::{FiveTuple, Link, ListenerId, RelayId};
+use crate::udp::{Train, UNMARKED, Undelivered, receive_error};
+
+/// Trains that the inbox holds.
+pub(super) const TRAINS: usize = 16;
+
+/// Trains of one relay socket that are served before it is the next one's turn: one greedy peer delays the others by so
+/// many, however much it sends.
+const RELAY_TRAINS: usize = 4;
+
+/// Relay sockets, connections and the like that have a turn before it is the listeners' again.
+const TURNS: usize = 16;
+
+/// ICMP errors of one relay socket that are told in one turn.
+const ERRORS: usize = 32;
+
+impl Core {
+    /// Whether nothing is known to wait.
+    pub(super) fn is_idle(&self) -> bool {
+        self.ready_listeners.is_empty() && self.ready.is_empty()
+    }
+
+    /// Puts a source into its queue, if it is there and not in the queue yet.
+    pub(super) fn make_ready(&mut self, source: Source) {
+        let is_new = match self.ready(source) {
+            Some(ready) => !std::mem::replace(ready, true),
+            None => source == Source::Mailbox && !self.ready.contains(&source),
+        };
+        if is_new {
+            let queue = match source {
+                Source::Listener(_) => &mut self.ready_listeners,
+                _ => &mut self.ready,
+            };
+            queue.push_back(source);
+        }
+    }
+
+    /// Notes that a source has errors waiting. Only relay sockets keep any.
+    pub(super) fn note_error(&mut self, source: Source) {
+        if let Source::Relay(slot) = source
+            && let Some(Some(relay)) = self.relays.get_mut(slot)
+        {
+            relay.has_errors = true;
+        }
+    }
+
+    /// Whether a source is in its queue.
+    fn ready(&mut self, source: Source) -> Option<&mut bool> {
+        match source {
+            Source::Listener(place) => self.listeners.get_mut(place).map(|listener| &mut listener.ready),
+            Source::Relay(place) => self.relays.get_mut(place)?.as_mut().map(|relay| &mut relay.ready),
+            Source::Door(_) | Source::Stream(_) => self.streams.ready(source),
+            Source::Mailbox => None,
+        }
+    }
+
+    /// Gives each ready listener one turn, then some of the others; yields how many trains that served.
+    pub(super) fn serve_round(&mut self, now: Now) -> usize {
+        let mut trains = 0;
+        for _ in 0..self.ready_listeners.len() {
+            let Some(source) = self.ready_listeners.pop_front() else { break };
+            trains += self.serve(now, source);
+        }
+        for _ in 0..self.ready.len().min(TURNS) {
+            let Some(source) = self.ready.pop_front() else { break };
+            trains += self.serve(now, source);
+        }
+        self.flush();
+        self.inbox.clear();
+        self.streams.flush();
+        trains
+    }
+
+    /// Gives a source its turn; yields how many trains that served.
+    fn serve(&mut self, now: Now, source: Source) -> usize {
+        let (trains, is_dry) = match source {
+            Source::Listener(place) => self.serve_listener(now, place),
+            Source::Relay(place) => self.serve_relay(now, place),
+            Source::Door(place) => (0, self.serve_door(now, place)),
+            Source::Stream(place) => (1, self.serve_stream(now, place)),
+            Source::Mailbox => (1, self.serve_mailbox(now)),
+        };
+        // It may have been closed by what it received.
+        if let Some(ready) = self.ready(source) {
+            *ready = false;
+        }
+        if !is_dry {
+            self.make_ready(source);
+        }
+        trains
+    }
+
+    /// Serves up to [`TRAINS`] trains of clients; yields how many, and whether there are no more.
+    fn serve_listener(&mut self, now: Now, place: usize) -> (usize, bool) {
+        self.make_room(TRAINS);
+        let Some(listener) = self.listeners.get(place) else { return (0, true) };
+        let server = listener.address;
+        self.counters.receive_calls.add(1);
+        match self.inbox.receive(&listener.socket, TRAINS) {
+            Ok(places) => {
+                let count = places.len();
+                for train in places {
+                    if let Some(train) = self.inbox.train(train) {
+                        self.serve_client(now, place, server, train);
+                    }
+                }
+                (count, count < TRAINS)
+            }
+            Err(error) => {
+                tracing::trace!(%error, "receiving");
+                (0, false)
+            }
+        }
+    }
+
+    fn serve_client(&mut self, now: Now, listener: usize, server: IpAddr, train: Train) {
+        let listener =
+            ListenerId(u16::try_from(listener).expect("the configuration holds fewer than 2^16 listeners"));
+        // Two link-local clients with one address on two links are two clients: the scope is part of theirs.
+        let server = train.to.unwrap_or(server);
+        let five_tuple = FiveTuple { client: train.from, server, link: Link::Udp(listener) };
+        self.count_train(train);
+        for span in train.datagrams() {
+            let datagram = &self.inbox.bytes()[span.range()];
+            let action = self.relay.client_datagram(now, five_tuple, datagram, &mut self.reply);
+            self.act(action, span.start, train.traffic_class, Direction::BetweenClients);
+            self.take_effects(now);
+        }
+    }
+
+    /// Serves up to [`RELAY_TRAINS`] trains of an allocation's peers, and some errors; yields how many trains, and whether
+    /// there is nothing more.
+    fn serve_relay(&mut self, now: Now, place: usize) -> (usize, bool) {
+        let has_errors = !self.serve_errors(now, place);
+        self.make_room(RELAY_TRAINS);
+        let Some(Some(RelaySocket { socket, id, .. })) = self.relays.get(place) else { return (0, true) };
+        let id = *id;
+        self.counters.receive_calls.add(1);
+        match self.inbox.receive(socket, RELAY_TRAINS) {
+            Ok(places) => {
+                let count = places.len();
+                for train in places {
+                    if let Some(train) = self.inbox.train(train) {
+                        self.serve_peer(now, id, train);
+                    }
+                }
+                (count, count < RELAY_TRAINS && !has_errors)
+            }
+            Err(error) => {
+                tracing::trace!(%error, "receiving");
+                (0, false)
+            }
+        }
+    }
+
+    fn serve_peer(&mut self, now: Now, id: RelayId, train: Train) {
+        self.count_train(train);
+        for span in train.datagrams() {
+            let action = self.relay.peer_datagram(now, id, train.from, span.len());
+            self.act(action, span.start, train.traffic_class, Direction::ToClient);
+        }
+    }
+
+    fn count_train(&self, train: Train) {
+        let ShardCounters { received_joined, received_alone, .. } = &*self.counters;
+        let received = if train.is_joined() { received_joined } else { received_alone };
+        received.add(train.count() as u64);
+    }
+
+    /// Tells the client of some ICMP errors; true when there are no more. Left where they are, they would take the room of
+    /// datagrams.
+    fn serve_errors(&mut self, now: Now, place: usize) -> bool {
+        for _ in 0..ERRORS {
+            let Some(Some(relay)) = self.relays.get_mut(place) else { return true };
+            if !relay.has_errors {
+                return true;
+            }
+            match receive_error(&relay.socket) {
+                Ok(Some(Undelivered { to, icmp })) => {
+                    let id = relay.id;
+                    let action = self.relay.peer_unreachable(now, id, to, icmp, &mut self.reply);
+                    self.act(action, 0, UNMARKED, Direction::ToClient);
+                }
+                Ok(None) => {}
+                Err(_) => relay.has_errors = false,
+            }
+        }
+        false
+    }
+}

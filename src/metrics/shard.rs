@@ -1,0 +1,261 @@
+//! What one shard counts. Its thread is the only one that writes, so that counting costs it no locked instruction.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::Page;
+use crate::relay::Reason;
+use crate::wire::ErrorCode as TurnError;
+
+/// What one shard of the data plane counts. Aligned, so that two shards never share a cache line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ShardCounters {
+    /// Live allocations.
+    pub allocations: Count,
+    /// Bound channels.
+    pub channels: Count,
+    /// Allocations ever granted.
+    pub allocations_granted: Count,
+    /// Binding responses sent.
+    pub bindings: Count,
+    /// TURN success responses sent.
+    pub successes: Count,
+    /// Responses sent that ask for credentials or a fresh nonce.
+    pub challenges: Count,
+    /// ICMP errors that clients were told of.
+    pub icmp_errors: Count,
+    /// Open connections.
+    pub streams: Count,
+    /// UDP datagrams that the kernel handed over joined with others of their flow (GRO).
+    pub received_joined: Count,
+    /// UDP datagrams that came one at a time.
+    pub received_alone: Count,
+    /// System calls that asked for UDP datagrams.
+    pub receive_calls: Count,
+    /// UDP datagrams that left as segments of a joined message (GSO).
+    pub sent_segmented: Count,
+    /// UDP datagrams that left one at a time.
+    pub sent_alone: Count,
+    /// System calls that sent UDP datagrams.
+    pub send_calls: Count,
+    /// Joined messages that a device refused to segment, and that were then sent one by one.
+    pub segmentation_refused: Count,
+    /// Waits in which datagrams were left to gather.
+    pub naps: Count,
+    /// 1 while the kernel may hand over joined datagrams, else 0.
+    pub receive_offload: Count,
+    /// 1 while the kernel is given joined datagrams to segment, else 0.
+    pub send_offload: Count,
+    streams_ended: [Count; StreamEnd::ALL.len()],
+    errors: [Count; TurnError::ALL.len()],
+    packets: [Count; Direction::ALL.len()],
+    bytes: [Count; Direction::ALL.len()],
+    drops: [Count; Reason::ALL.len()],
+}
+
+impl ShardCounters {
+    /// Counts so many relayed payloads of `bytes` bytes together.
+    pub fn relayed(&self, direction: Direction, payloads: u64, bytes: u64) {
+        self.packets[direction as usize].add(payloads);
+        self.bytes[direction as usize].add(bytes);
+    }
+
+    /// Counts so many dropped datagrams.
+    pub fn dropped(&self, reason: Reason, datagrams: u64) {
+        self.drops[reason as usize].add(datagrams);
+    }
+
+    /// Counts one connection that ended.
+    pub fn stream_ended(&self, end: StreamEnd) {
+        self.streams_ended[end as usize].add(1);
+    }
+
+    /// Connections that ended for one reason.
+    #[must_use]
+    pub fn streams_ended_so_far(&self, end: StreamEnd) -> u64 {
+        self.streams_ended[end as usize].get()
+    }
+
+    /// Counts one TURN or STUN error response.
+    pub fn refused(&self, code: TurnError) {
+        self.errors[code as usize].add(1);
+    }
+
+    /// Payloads and their bytes relayed in one direction.
+    #[must_use]
+    pub fn relayed_so_far(&self, direction: Direction) -> (u64, u64) {
+        (self.packets[direction as usize].get(), self.bytes[direction as usize].get())
+    }
+
+    /// Error responses sent with one code.
+    #[must_use]
+    pub fn refused_so_far(&self, code: TurnError) -> u64 {
+        self.errors[code as usize].get()
+    }
+
+    /// Datagrams dropped for one reason.
+    #[must_use]
+    pub fn dropped_so_far(&self, reason: Reason) -> u64 {
+        self.drops[reason as usize].get()
+    }
+}
+
+/// Why a connection to TURN ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// Its client closed it.
+    Client,
+    /// It broke, or TLS did.
+    Broken,
+    /// A byte that no message has there.
+    Garbage,
+    /// Too long without an allocation.
+    Idle,
+    /// It made room for another, as the oldest without an allocation when there was no place left.
+    Shed,
+}
+
+impl StreamEnd {
+    /// Every reason with its label.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Client, "client"),
+        (Self::Broken, "broken"),
+        (Self::Garbage, "garbage"),
+        (Self::Idle, "idle"),
+        (Self::Shed, "shed"),
+    ];
+}
+
+/// Which way a payload was relayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From a client out through its relay socket.
+    ToPeer,
+    /// From a relay socket to its client.
+    ToClient,
+    /// From one client of this server to another, in memory.
+    BetweenClients,
+}
+
+impl Direction {
+    /// Every direction with its label.
+    pub const ALL: [(Self, &'static str); 3] =
+        [(Self::ToPeer, "to_peer"), (Self::ToClient, "to_client"), (Self::BetweenClients, "between_clients")];
+}
+
+/// A count that one thread writes and others read: a load and a store, no locked instruction.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds `n`. Only the owning thread may call this.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Takes `n` off. Only the owning thread may call this.
+    pub fn subtract(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+
+    /// Sets the count. Only the owning thread may call this.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// The count, as another thread sees it.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Writes what all shards together have counted.
+pub(super) fn encode(shards: &[Arc<ShardCounters>], page: &mut Page<'_>) -> fmt::Result {
+    let sum = |read: &dyn Fn(&ShardCounters) -> u64| {
+        shards.iter().map(|shard| read(shard)).fold(0, u64::wrapping_add)
+    };
+    page.gauge("allocations", "Live TURN allocations.", sum(&|s| s.allocations.get()))?;
+    page.gauge("turn_streams", "Open TCP and TLS connections to TURN.", sum(&|s| s.streams.get()))?;
+    page.counters(
+        "turn_streams_closed",
+        "TCP and TLS connections to TURN that ended, by reason.",
+        "reason",
+        StreamEnd::ALL.map(|(end, label)| (label, sum(&|s| s.streams_ended_so_far(end)))),
+    )?;
+    page.gauge("channels", "Bound TURN channels.", sum(&|s| s.channels.get()))?;
+    page.counter("allocations_granted", "TURN allocations granted.", sum(&|s| s.allocations_granted.get()))?;
+    page.counters(
+        "relayed_packets",
+        "Payloads relayed, by direction.",
+        "direction",
+        Direction::ALL.map(|(direction, label)| (label, sum(&|s| s.relayed_so_far(direction).0))),
+    )?;
+    page.counters(
+        "relayed_bytes",
+        "Bytes of payload relayed, without headers, by direction.",
+        "direction",
+        Direction::ALL.map(|(direction, label)| (label, sum(&|s| s.relayed_so_far(direction).1))),
+    )?;
+    page.counters(
+        "dropped_packets",
+        "Datagrams dropped, by reason.",
+        "reason",
+        Reason::ALL.map(|(reason, label)| (label, sum(&|s| s.dropped_so_far(reason)))),
+    )?;
+    page.counter("stun_bindings", "STUN Binding responses sent.", sum(&|s| s.bindings.get()))?;
+    page.counter("turn_successes", "TURN success responses sent.", sum(&|s| s.successes.get()))?;
+    page.counter(
+        "turn_challenges",
+        "Responses that ask for credentials or a fresh nonce, as to every client's first request.",
+        sum(&|s| s.challenges.get()),
+    )?;
+    page.counters(
+        "turn_errors",
+        "Error responses sent, by code. 401: wrong or expired credentials; 403: a peer that is refused; \
+         486: quota; 508: no port, socket or room for another allocation.",
+        "code",
+        TurnError::ALL.map(|(code, number)| (number, sum(&|s| s.refused_so_far(code)))),
+    )?;
+    page.counter(
+        "icmp_errors",
+        "ICMP errors from the way to a peer that clients were told of.",
+        sum(&|s| s.icmp_errors.get()),
+    )?;
+    page.counters(
+        "datagrams_received",
+        "UDP datagrams received, by how the kernel handed them over. joined: with others of their flow, as one (GRO).",
+        "path",
+        [("joined", sum(&|s| s.received_joined.get())), ("alone", sum(&|s| s.received_alone.get()))],
+    )?;
+    page.counters(
+        "datagrams_sent",
+        "UDP datagrams sent, by how the kernel was given them. segmented: with others of their flow, as one (GSO).",
+        "path",
+        [("segmented", sum(&|s| s.sent_segmented.get())), ("alone", sum(&|s| s.sent_alone.get()))],
+    )?;
+    page.counter(
+        "receive_calls",
+        "System calls that asked for UDP datagrams.",
+        sum(&|s| s.receive_calls.get()),
+    )?;
+    page.counter("send_calls", "System calls that sent UDP datagrams.", sum(&|s| s.send_calls.get()))?;
+    page.counter(
+        "segmentation_refused",
+        "Joined datagrams that a device did not take as one, so that they were sent one by one.",
+        sum(&|s| s.segmentation_refused.get()),
+    )?;
+    page.counter(
+        "naps",
+        "Times that a shard let datagrams gather before it looked again.",
+        sum(&|s| s.naps.get()),
+    )?;
+    page.gauges(
+        "offload",
+        "Shards on which the kernel joins what is received (GRO), or segments what is sent (GSO).",
+        "kind",
+        [("receive", sum(&|s| s.receive_offload.get())), ("send", sum(&|s| s.send_offload.get()))],
+    )
+}

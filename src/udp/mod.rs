@@ -1,0 +1,32 @@
+//! UDP sockets with all that Linux can do: many datagrams for each system call, and trains of them for each trip through
+//! the network stack.
+//!
+//! Nearly all that a relay costs is the kernel's, and most of that is paid per trip through its UDP stack, not per byte or
+//! per system call. So datagrams travel together where they can:
+//!
+//! - An [`Inbox`] receives [`Train`]s: datagrams of one flow that the kernel has put together (UDP_GRO), or single ones.
+//! - An [`Outbox`] gathers datagrams for many sockets, joins those of one flow to messages that the kernel takes apart
+//!   again (UDP_SEGMENT, "GSO"), and sends each socket's messages by one call.
+//!
+//! What the kernel or a device cannot do is found out by trying, and goes one by one instead. No flow is reordered, and
+//! after the first few rounds nothing here allocates. Payloads are never copied: what an outbox sends lies in the inbox.
+
+mod control;
+mod error_queue;
+mod inbox;
+mod name;
+mod options;
+mod outbox;
+mod transmit;
+
+pub use error_queue::{Undelivered, receive_error};
+pub use inbox::{Inbox, Train};
+pub use options::{
+    allow_fragments, join_received, keep_errors, may_segment, tell_destination, tell_traffic_class,
+};
+pub use outbox::{Outbox, Outgoing};
+pub use transmit::{Sent, Tally};
+
+/// The traffic class of what the server says itself, and of what came over a stream, whose bytes have no class of their
+/// own (RFC 8656 section 15): best effort, not ECN-capable.
+pub const UNMARKED: u8 = 0;
