@@ -68,6 +68,7 @@
 //! | `tests/{streams,tls,hostile,http_signaling,...}` | the binary, on loopback | what a stranger can do |
 //! | `tests/interop`, `tests/nat` | coturn's clients; other machines, as namespaces | that others understand it |
 //! | `tests/browser` | Chromium and Firefox | that a person can call |
+//! | `benches/instructions.rs` | callgrind | that a packet costs no more instructions than recorded; `benches/core.rs` times them |
 //! | `tests/lab` | both, and other clients, behind NATs and firewalls of every kind | the promise itself: `docs/nat-results.md` |
 //!
 //! # What is absent

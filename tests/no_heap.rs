@@ -1,6 +1,8 @@
 //! The per-packet paths do not touch the heap, and strangers leave none of it behind (threat 6): counted, not claimed.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests")]
 
+#[path = "support/bare.rs"]
+mod bare;
 #[path = "core/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the scenarios, which use more of it")]
 mod support;
@@ -8,16 +10,11 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 
-use byway::clock::Now;
-use byway::credentials::Secrets;
-use byway::relay::{
-    Action, AllocationId, Discovery, Effect, FiveTuple, Gate, Link, ListenerId, Relay, RelayAddress, RelayId,
-    Settings, Shared,
-};
-use byway::wire::{AddressFamily, Icmp, Reply};
-use support::{Request, Response, at, channel_data, seconds};
+use bare::{Bare, NOW, five_tuple};
+use byway::relay::{Action, FiveTuple};
+use byway::wire::Icmp;
+use support::{Request, at, channel_data};
 
 /// Counts what this thread asks of the system's allocator.
 struct Counting;
@@ -65,88 +62,11 @@ fn calls(mut work: impl FnMut()) -> u64 {
     CALLS.get() - before
 }
 
-const NOW: Now = Now { mono: std::time::Duration::from_secs(1000), unix: 1_763_640_000 };
-
-/// Two shards without any helper in between that could allocate.
-struct Bare {
-    shards: [Relay; 2],
-    reply: Reply,
-}
-
-fn five_tuple(client: &str) -> FiveTuple {
-    FiveTuple { client: at(client), server: at("198.51.100.1:3478").ip(), link: Link::Udp(ListenerId(0)) }
-}
-
-impl Bare {
-    fn new() -> Self {
-        let ip = "45.0.0.1".parse().unwrap();
-        let settings = Settings {
-            realm: support::REALM.into(),
-            secrets: Secrets::new(&support::SECRETS).unwrap(),
-            addresses: vec![RelayAddress { bind: ip, public: ip }],
-            ports: 50_000..=50_063,
-            port_rest: seconds(120),
-            gate: Gate { allow: vec![], deny: vec![], own: vec![], listeners: vec![at("0.0.0.0:3478")] },
-            allocations_per_user: 0,
-            allocations_per_address: 0,
-            bandwidth_per_allocation: 0,
-            allocations: 1000,
-            unauthenticated_per_second: 200,
-            discovery: Discovery::default(),
-        };
-        let shared = Shared::new(settings, &[1; 32]);
-        Self { shards: [2, 3].map(|seed| Relay::new(Arc::clone(&shared), &[seed; 32])), reply: Reply::new() }
-    }
-
-    /// A datagram from a client of the first shard.
-    fn client(&mut self, five_tuple: FiveTuple, datagram: &[u8]) -> Action {
-        self.shards[0].client_datagram(NOW, five_tuple, datagram, &mut self.reply)
-    }
-
-    /// An answered request; its response.
-    fn ask(&mut self, shard: usize, five_tuple: FiveTuple, request: &Request, nonce: &[u8]) -> Response {
-        let credential = Secrets::new(&support::SECRETS).unwrap().issue(NOW, "alice", seconds(600));
-        let user = (&*credential.username, &*credential.password);
-        let datagram = match nonce {
-            [] => request.encode([1; 12], None),
-            nonce => request.sign([2; 12], support::REALM, user, nonce),
-        };
-        let relay = &mut self.shards[shard];
-        relay.client_datagram(NOW, five_tuple, &datagram, &mut self.reply);
-        while let Some(effect) = relay.next_effect() {
-            if let Effect::BindRelay { relay: bound, .. } = effect {
-                relay.relay_bound(NOW, bound, Ok(()), &mut self.reply);
-            }
-        }
-        Response::read(self.reply.as_bytes())
-    }
-
-    /// An allocation that permits these peers, the first of them on channel 0x4000.
-    fn prepare(&mut self, shard: usize, client: &str, peers: &[&str]) -> SocketAddr {
-        let five_tuple = five_tuple(client);
-        let nonce = self.ask(shard, five_tuple, &Request::allocate(), b"").nonce();
-        let relayed = self.ask(shard, five_tuple, &Request::allocate(), &nonce).relayed();
-        for (number, peer) in (0x4000..).zip(peers) {
-            let request = if number == 0x4000 {
-                Request::channel_bind(number, at(peer))
-            } else {
-                Request::permission(at(peer))
-            };
-            assert_eq!(self.ask(shard, five_tuple, &request, &nonce).code(), 0);
-        }
-        relayed
-    }
-}
-
 /// Writes the header of a payload, as the data plane does.
 fn wrap(action: Action) {
     let Action::ToClient { encapsulation, payload, .. } = action else { panic!("{action:?}") };
     assert!(encapsulation.around(payload.len()).is_some());
 }
-
-/// The relay socket of the first allocation.
-const RELAY: RelayId =
-    RelayId { allocation: AllocationId { slot: 0, generation: 1 }, family: AddressFamily::V4 };
 
 #[test]
 fn the_counter_counts() {
@@ -156,8 +76,8 @@ fn the_counter_counts() {
 #[test]
 fn to_a_peer_outside() {
     let mut bare = Bare::new();
-    bare.prepare(0, "203.0.113.9:5000", &["8.8.8.8:53"]);
     let client = five_tuple("203.0.113.9:5000");
+    bare.prepare(0, client, &[at("8.8.8.8:53")]);
     let on_channel = channel_data(0x4000, &[7; 1200]);
     let in_send = Request::send(at("8.8.8.8:53"), &[7; 1200]).encode([3; 12], None);
     for datagram in [on_channel, in_send] {
@@ -169,21 +89,23 @@ fn to_a_peer_outside() {
 #[test]
 fn from_a_peer_outside() {
     let mut bare = Bare::new();
-    bare.prepare(0, "203.0.113.9:5000", &["8.8.8.8:53", "8.8.4.4:53"]);
-    for source in [at("8.8.8.8:53"), at("8.8.4.4:53")] {
-        assert_eq!(calls(|| wrap(bare.shards[0].peer_datagram(NOW, RELAY, source, 1200))), 0);
+    let peers = [at("8.8.8.8:53"), at("8.8.4.4:53")];
+    bare.prepare(0, five_tuple("203.0.113.9:5000"), &peers);
+    for source in peers {
+        let relay = bare.relays[0];
+        assert_eq!(calls(|| wrap(bare.shards[0].peer_datagram(NOW, relay, source, 1200))), 0);
     }
 }
 
 #[test]
 fn an_icmp_error() {
     let mut bare = Bare::new();
-    bare.prepare(0, "203.0.113.9:5000", &["8.8.8.8:53"]);
+    bare.prepare(0, five_tuple("203.0.113.9:5000"), &[at("8.8.8.8:53")]);
     let (peer, icmp) = (at("8.8.8.8:53"), Icmp { kind: 3, code: 3, data: 0 });
     let mut now = NOW;
     let calls = calls(|| {
         now.mono += std::time::Duration::from_millis(100);
-        let action = bare.shards[0].peer_unreachable(now, RELAY, peer, icmp, &mut bare.reply);
+        let action = bare.shards[0].peer_unreachable(now, bare.relays[0], peer, icmp, &mut bare.reply);
         assert!(matches!(action, Action::Reply { .. }), "{action:?}");
     });
     assert_eq!(calls, 0);
@@ -193,15 +115,13 @@ fn an_icmp_error() {
 fn from_relay_to_relay_on_one_shard_and_across() {
     for shard in [0, 1] {
         let mut bare = Bare::new();
-        let other = bare.prepare(shard, "203.0.113.10:5000", &[]).to_string();
-        let relayed = bare.prepare(0, "203.0.113.9:5000", &[&other]).to_string();
-        let client = five_tuple("203.0.113.9:5000");
+        let (client, receiver) = (five_tuple("203.0.113.9:5000"), five_tuple("203.0.113.10:5000"));
+        let other = bare.prepare(shard, receiver, &[]);
+        let relayed = bare.prepare(0, client, &[other]);
         let on_channel = channel_data(0x4000, &[7; 1200]);
-        let in_send = Request::send(at(&other), &[7; 1200]).encode([3; 12], None);
-        let receiver = five_tuple("203.0.113.10:5000");
-        let nonce = bare.ask(shard, receiver, &Request::allocate(), b"").nonce();
-        for permit in [Request::permission(at(&relayed)), Request::channel_bind(0x4001, at(&relayed))] {
-            assert_eq!(bare.ask(shard, receiver, &permit, &nonce).code(), 0);
+        let in_send = Request::send(other, &[7; 1200]).encode([3; 12], None);
+        for permit in [Request::permission(relayed), Request::channel_bind(0x4001, relayed)] {
+            bare.grant(shard, receiver, &permit);
             for datagram in [&on_channel, &in_send] {
                 assert_eq!(calls(|| wrap(bare.client(client, datagram))), 0);
             }
@@ -226,7 +146,7 @@ fn binding() {
 #[test]
 fn what_is_dropped() {
     let mut bare = Bare::new();
-    bare.prepare(0, "203.0.113.9:5000", &["8.8.8.8:53"]);
+    bare.prepare(0, five_tuple("203.0.113.9:5000"), &[at("8.8.8.8:53")]);
     let denied = Request::send(at("9.9.9.9:53"), b"x").encode([3; 12], None);
     let response = Request::binding().class(stun::message::CLASS_SUCCESS_RESPONSE).encode([3; 12], None);
     for datagram in [&b""[..], &[0xFF; 1200], &[0; 3], &channel_data(0x4FFF, b"x"), &denied, &response] {

@@ -242,7 +242,7 @@ fn names_say_what_a_thing_is() {
 
 #[test]
 fn every_file_opens_by_saying_what_it_is_for() {
-    let sources = rust().into_iter().chain(under("tests", &["rs"]));
+    let sources = rust().into_iter().chain(under("tests", &["rs"])).chain(under("benches", &["rs"]));
     // `tests.rs` beside the code is told about by the module it tests.
     let silent =
         sources.filter(|source| !source.path.ends_with("/tests.rs") && !source.text.starts_with("//!"));
@@ -271,7 +271,7 @@ fn the_map_names_every_room() {
 #[test]
 fn exceptions_from_a_lint_have_a_reason() {
     let mut offences = Vec::new();
-    for source in rust().into_iter().chain(under("tests", &["rs"])) {
+    for source in rust().into_iter().chain(under("tests", &["rs"])).chain(under("benches", &["rs"])) {
         // Strings are blanked in the code, so the attribute is found there and its reason in the text.
         for opening in ["#[allow(", "#![allow(", "#[expect(", "#![expect("] {
             for (at, _) in source.code().match_indices(opening) {
