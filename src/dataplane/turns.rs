@@ -58,7 +58,7 @@ impl Core {
             Source::Listener(place) => self.listeners.get_mut(place).map(|listener| &mut listener.ready),
             Source::Relay(place) => self.relays.get_mut(place)?.as_mut().map(|relay| &mut relay.ready),
             Source::Door(_) | Source::Stream(_) => self.streams.ready(source),
-            Source::Mailbox => None,
+            Source::Mailbox | Source::Alarm => None,
         }
     }
 
@@ -68,6 +68,8 @@ impl Core {
         for _ in 0..self.ready_listeners.len() {
             let Some(source) = self.ready_listeners.pop_front() else { break };
             trains += self.serve(now, source);
+            // Each of these goes to a socket of its own, or is an answer: nothing is won by letting it wait for more.
+            self.flush();
         }
         for _ in 0..self.ready.len().min(TURNS) {
             let Some(source) = self.ready.pop_front() else { break };
@@ -87,6 +89,8 @@ impl Core {
             Source::Door(place) => (0, self.serve_door(now, place)),
             Source::Stream(place) => (1, self.serve_stream(now, place)),
             Source::Mailbox => (1, self.serve_mailbox(now)),
+            // Whatever is over is ended in each round.
+            Source::Alarm => (0, true),
         };
         // It may have been closed by what it received.
         if let Some(ready) = self.ready(source) {
