@@ -51,7 +51,8 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         find: impl Fn(S) -> Option<&'a UdpSocket>,
         mut tell: impl FnMut(T, Tally, io::Result<()>),
     ) -> Sent {
-        let Self { own, parts, messages, order, segmentation, kernel } = self;
+        self.bytes = 0;
+        let Self { own, parts, messages, order, segmentation, kernel, .. } = self;
         order.clear();
         order.extend((0..).take(messages.len()));
         order.sort_unstable_by_key(|&place| (messages[usize::from(place)].socket, place));
