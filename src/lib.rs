@@ -7,7 +7,7 @@
 //! | ring | rooms | may know |
 //! |---|---|---|
 //! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`random`], [`ice`], [`external`], [`subscriber`], `signaling::{protocol, room, rate}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
-//! | drivers | [`dataplane`], `signaling::{session, outbox}`, [`http`], [`tls`] | sockets, threads, tokio |
+//! | drivers | [`udp`], [`dataplane`], `signaling::{session, outbox}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
 //! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses,
@@ -18,10 +18,20 @@
 //!
 //! ```text
 //!           ┌───────────── a shard: one thread, one Relay, no lock ─────────────┐
-//! client ──►│ listener ──► relay::client_datagram ──► Action::ToPeer ──► socket │──► peer
-//!        ◄──│ listener ◄── wire::Encapsulation ◄── relay::peer_datagram ◄────── │◄──
+//! client ──►│ Inbox ──► relay::client_datagram ──► Action::ToPeer ──► Outbox    │──► peer
+//!        ◄──│ Outbox ◄── wire::Header ◄── relay::peer_datagram ◄── Inbox        │◄──
 //!           └───────────────────────────────────────────────────────────────────┘
 //! ```
+//!
+//! Datagrams travel in trains: the kernel joins those of one flow on receipt (GRO), the core looks at each, and those that
+//! go the same way leave as one message, which the kernel takes apart (GSO), or a device does. A trip through the network
+//! stack, not a byte or a system call, is what a relay pays for. Nothing is copied: a payload is a span of the inbox until
+//! the outbox is flushed, and its new header stands beside it. Where the kernel or a device can do neither, datagrams go
+//! one by one; `byway_offload` and its neighbours in the metrics say so. `docs/performance.md` has the figures.
+//!
+//! In each round listeners have their turn first, then some of the other sockets, each for a bounded number of trains: one
+//! greedy flow delays the others by so much, and cannot starve them. What a full socket does not take is dropped and
+//! counted.
 //!
 //! The kernel pins a client's 4-tuple to one shard by `SO_REUSEPORT`. When the peer is itself a relay port of this
 //! server, perhaps on another shard, its [route](relay) is looked up in memory and the payload goes straight from one
@@ -50,13 +60,13 @@
 //! 3. There is one parser of STUN input ([`wire::Message`]), one of configuration ([`config`]), one gate for peers
 //!    ([`relay::Gate`]), one timer for expiry (a wheel) and one source of ICE configurations ([`ice`]).
 //! 4. A stranger leaves no state: before MESSAGE-INTEGRITY has passed, nothing is stored and nothing allocated per source.
-//! 5. Between receiving a datagram and sending it on as one there is no lock, no heap allocation, no copy of a payload, no
-//!    hop to another thread and no `.await`.
+//! 5. Between receiving a datagram and sending it on as one there is no lock, no heap allocation, no copy of a payload and
+//!    no hop to another thread; a shard knows no `.await` at all.
 //! 6. A late timer extends nothing: every look-up checks expiry for itself.
 //! 7. One peer's send error ends neither its allocation nor its shard.
 //! 8. Secrets, passwords and tokens reach no log and no `Debug`; client addresses none above debug. Labels of metrics come
 //!    from closed sets.
-//! 9. Unsafe code lives in [`dataplane`] only, with its reason.
+//! 9. Unsafe code lives in [`udp`] only, with its reason.
 //! 10. `http` and `signaling` never import `relay` or `dataplane`; `tls::front` alone knows both sides. `tests/tidy.rs`
 //!     holds these rules.
 //!
@@ -73,10 +83,10 @@
 //!
 //! # What is absent
 //!
-//! Batching and segmentation offload, join tokens and resumed signaling sessions. The seams of the first: an
-//! [`relay::Action`] names spans rather than buffers, and headers are written into [`wire::HEADROOM`]. RFC 6062 (TCP
-//! allocations), RFC 7635 (OAuth) and DTLS are not spoken; of RFC 5780, PADDING and RESPONSE-PORT are refused, because
-//! strangers would flood others with them. `docs/protocol-coverage.md` has all of it by section, each with its test.
+//! Relaying inside the kernel (XDP), for which `ChannelBound` and `ChannelUnbound` of [`relay::Effect`] are the seam, join
+//! tokens and resumed signaling sessions. RFC 6062 (TCP allocations), RFC 7635 (OAuth) and DTLS are not spoken; of RFC 5780,
+//! PADDING and RESPONSE-PORT are refused, because strangers would flood others with them. `docs/protocol-coverage.md` has
+//! all of it by section, each with its test.
 
 pub mod admission;
 pub mod cli;

@@ -2,6 +2,7 @@
 
 mod check;
 mod credential;
+mod load;
 mod probe;
 
 use std::io;
@@ -37,6 +38,12 @@ enum Command {
     /// Be a client over UDP, TCP or TLS: STUN binding, allocation and relayed data per URL; exit 1 if any
     /// fails
     Probe(probe::Arguments),
+    /// Be many clients at once, to see what a server carries: allocations, datagrams per second, loss,
+    /// latency; exit 1 if nothing gets through
+    ///
+    /// This loads somebody's server, which others may be using: ask whoever runs it. What is sent comes from this machine,
+    /// goes to that server and to nobody else, and ends by itself; allocations are given back.
+    Load(Box<load::Arguments>),
 }
 
 /// How a command ended that could do its work.
@@ -44,7 +51,7 @@ enum Command {
 pub enum Outcome {
     /// All is well.
     Done,
-    /// `probe` found that a client would not get through.
+    /// `probe` found that a client would not get through, or nothing that `load` sent did.
     FaultFound,
 }
 
@@ -69,7 +76,7 @@ pub enum Error {
         /// What the configuration is called.
         file: String,
     },
-    /// `probe` was given nothing to probe.
+    /// `probe` or `load` was given nothing to turn to.
     #[error(
         "{file}: no listener of STUN and TURN with a fixed port to probe\n  \
          remedy: name a URL: byway probe turn:HOST:PORT"
@@ -77,6 +84,17 @@ pub enum Error {
     NothingToProbe {
         /// What the configuration is called.
         file: String,
+    },
+    /// `load` was asked for what makes no sense.
+    #[error("{0}")]
+    Usage(&'static str),
+    /// `load` did not come to load anything.
+    #[error("{reason}\n  remedy: {remedy}")]
+    NoLoad {
+        /// Why.
+        reason: String,
+        /// What to do about it.
+        remedy: String,
     },
     /// The system lacks what a command needs: a runtime, an output.
     #[error("{0}")]
@@ -93,7 +111,8 @@ impl Error {
                 server::Error::ShardEnded(_)
                 | server::Error::NoRelayAddress(_)
                 | server::Error::System { .. },
-            ) => 1,
+            )
+            | Self::NoLoad { .. } => 1,
             _ => 2,
         }
     }
@@ -125,6 +144,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome, Error> {
 fn command(arguments: Arguments) -> Result<Outcome, Error> {
     let file = match &arguments.command {
         // A user who probes another server need not be allowed to read this one's secrets.
+        Some(Command::Load(load)) if arguments.config.is_none() && load.is_self_contained() => None,
         Some(Command::Probe(probe)) if arguments.config.is_none() && probe.is_self_contained() => None,
         _ => Config::locate(arguments.config)?,
     };
@@ -134,6 +154,7 @@ fn command(arguments: Arguments) -> Result<Outcome, Error> {
         None | Some(Command::Serve) => server::run(config)?,
         Some(Command::Check) => check::run(&config, &name)?,
         Some(Command::Credential(arguments)) => credential::run(&arguments, &config, name)?,
+        Some(Command::Load(arguments)) => return load::run(&arguments, &config, name),
         Some(Command::Probe(arguments)) => return probe::run(arguments, &config, name),
     }
     Ok(Outcome::Done)

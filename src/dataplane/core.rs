@@ -223,11 +223,16 @@ impl Core {
         counters.segmentation_refused.add(sent.refused);
     }
 
-    /// Forgets what was received, to make room for so many trains.
+    /// Sends what is in the outbox, and forgets what was received, all of which has been served.
+    pub(super) fn send_all(&mut self) {
+        self.flush();
+        self.inbox.clear();
+    }
+
+    /// Makes room for so many trains.
     pub(super) fn make_room(&mut self, trains: usize) {
         if self.inbox.room() < trains {
-            self.flush();
-            self.inbox.clear();
+            self.send_all();
         }
     }
 

@@ -5,6 +5,7 @@
 //! (`SO_REUSEPORT`), so both directions of a call run on one thread: between receiving a datagram and sending it on as one
 //! there is no lock, no channel to another thread and no `.await`.
 
+mod alarm;
 mod core;
 mod mailbox;
 mod pace;
@@ -81,25 +82,16 @@ impl DataPlane {
             (0..).zip(listeners).zip(relays).zip(mailboxes)
         {
             let (slots, admissions) = (slots.clone(), admissions());
-            let shard = Shard::new(Parts {
-                index,
-                listeners,
-                relay,
-                counters,
-                clock,
-                poll,
-                mailbox,
-                slots,
-                admissions,
-                tuning,
-            })?;
+            let parts =
+                Parts { index, listeners, relay, counters, clock, mailbox, slots, admissions, tuning };
+            let shard = Shard::new(parts, &poll)?;
             let stop = stop.clone();
             let alive = Arc::new(AtomicBool::new(true));
             let life = Life { alive: alive.clone(), report: report.clone() };
             let thread = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
                 // Dropped however the thread ends, by a panic, too.
                 let _life = life;
-                if let Err(error) = shard.run(&stop) {
+                if let Err(error) = shard.run(poll, &stop) {
                     tracing::error!(%error, shard = index, "a shard of the data plane ended");
                 }
             })?;

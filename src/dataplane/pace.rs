@@ -30,12 +30,9 @@ impl Pace {
         Self { nap, busy_poll, since: zero, arrivals: 0, is_dense: false, last: zero }
     }
 
-    /// How long the kernel may let an idle shard sleep; `None` is until something comes.
-    pub(super) fn wait(&self, now: Now, deadline: Option<Duration>) -> Option<Duration> {
-        if now.mono < self.last + self.busy_poll {
-            return Some(Duration::ZERO);
-        }
-        deadline.map(|deadline| deadline.saturating_sub(now.mono))
+    /// Whether to keep asking the kernel instead of sleeping.
+    pub(super) fn is_busy(&self, now: Now) -> bool {
+        now.mono < self.last + self.busy_poll
     }
 
     /// Takes in how many trains a round has served; yields how long to wait before the next one.
@@ -82,10 +79,9 @@ mod tests {
     #[test]
     fn a_busy_shard_sleeps_once_nothing_has_come_for_long_enough() {
         let mut pace = Pace::new(Duration::ZERO, Duration::from_millis(1));
-        let deadline = Some(Duration::from_secs(1));
         assert_eq!(pace.after(at(5000), 1), None);
-        assert_eq!(pace.wait(at(5999), deadline), Some(Duration::ZERO));
-        assert_eq!(pace.wait(at(6000), deadline), Some(Duration::from_micros(994_000)));
-        assert_eq!(pace.wait(at(6000), None), None);
+        assert_eq!(pace.after(at(5500), 0), None);
+        assert!(pace.is_busy(at(5999)));
+        assert!(!pace.is_busy(at(6000)));
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 
+use super::alarm::Alarm;
 use super::core::{Core, Listener};
 use super::mailbox::{Mailbox, Slot};
 use super::pace::Pace;
@@ -36,7 +37,6 @@ pub(super) struct Shard {
     pub(super) counters: Arc<ShardCounters>,
     pub(super) tuning: Tuning,
     clock: Clock,
-    poll: Poll,
 }
 
 /// What a shard is made of.
@@ -46,7 +46,6 @@ pub(super) struct Parts {
     pub(super) relay: Relay,
     pub(super) counters: Arc<ShardCounters>,
     pub(super) clock: Clock,
-    pub(super) poll: Poll,
     pub(super) mailbox: Mailbox,
     /// The mailboxes of all shards.
     pub(super) slots: Arc<[Slot]>,
@@ -55,9 +54,8 @@ pub(super) struct Parts {
 }
 
 impl Shard {
-    pub(super) fn new(parts: Parts) -> io::Result<Self> {
-        let Parts { index, listeners, relay, counters, clock, poll, mailbox, slots, admissions, tuning } =
-            parts;
+    pub(super) fn new(parts: Parts, poll: &Poll) -> io::Result<Self> {
+        let Parts { index, listeners, relay, counters, clock, mailbox, slots, admissions, tuning } = parts;
         let registry = poll.registry().try_clone()?;
         let mut udp = Vec::new();
         for (place, socket) in listeners.udp.into_iter().enumerate() {
@@ -66,14 +64,14 @@ impl Shard {
             udp.push(Listener::new(socket)?);
         }
         let streams = Streams::new(index, listeners.tcp, mailbox, slots, admissions, &registry)?;
-        Ok(Self { index, listeners: udp, streams, registry, relay, counters, tuning, clock, poll })
+        Ok(Self { index, listeners: udp, streams, registry, relay, counters, tuning, clock })
     }
 
     /// Runs until told to stop, which it hears when its mailbox is woken.
     ///
     /// # Errors
     /// The kernel refuses to poll.
-    pub(super) fn run(mut self, stop: &AtomicBool) -> io::Result<()> {
+    pub(super) fn run(self, mut poll: Poll, stop: &AtomicBool) -> io::Result<()> {
         if self.tuning.incoming_cpu
             && let Err(error) = pin(self.index, &self.listeners)
         {
@@ -81,13 +79,13 @@ impl Shard {
         }
         let (clock, mut events) = (self.clock, Events::with_capacity(EVENTS));
         let mut pace = Pace::new(self.tuning.nap, self.tuning.busy_poll);
-        let mut poll = std::mem::replace(&mut self.poll, Poll::new()?);
+        let mut alarm = Alarm::new(&self.registry)?;
         // Buffers for the kernel stay on the thread that they are made on.
         let mut core = Core::new(self);
         let mut now = clock.now();
         while !stop.load(Relaxed) {
-            let wait =
-                if core.is_idle() { pace.wait(now, core.next_deadline()) } else { Some(Duration::ZERO) };
+            let wait = (!core.is_idle() || pace.is_busy(now)).then_some(Duration::ZERO);
+            alarm.set(now, core.next_deadline())?;
             poll.poll(&mut events, wait).or_else(ignore_interrupt)?;
             for event in &events {
                 let source = event.token().into();

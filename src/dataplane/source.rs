@@ -15,10 +15,12 @@ pub(super) enum Source {
     Stream(usize),
     /// Letters from other threads.
     Mailbox,
+    /// The timer.
+    Alarm,
 }
 
 /// How many kinds there are.
-const KINDS: usize = 5;
+const KINDS: usize = 6;
 
 impl From<Source> for Token {
     fn from(source: Source) -> Self {
@@ -28,6 +30,7 @@ impl From<Source> for Token {
             Source::Relay(place) => (2, place),
             Source::Stream(place) => (3, place),
             Source::Mailbox => (4, 0),
+            Source::Alarm => (5, 0),
         };
         Self(place * KINDS + kind)
     }
@@ -41,7 +44,8 @@ impl From<Token> for Source {
             1 => Self::Door(place),
             2 => Self::Relay(place),
             3 => Self::Stream(place),
-            _ => Self::Mailbox,
+            4 => Self::Mailbox,
+            _ => Self::Alarm,
         }
     }
 }
@@ -59,6 +63,8 @@ mod tests {
                 assert_eq!(Source::from(Token::from(source)), source);
             }
         }
-        assert_eq!(Source::from(Token::from(Source::Mailbox)), Source::Mailbox);
+        for source in [Source::Mailbox, Source::Alarm] {
+            assert_eq!(Source::from(Token::from(source)), source);
+        }
     }
 }

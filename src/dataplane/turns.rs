@@ -9,12 +9,20 @@ use crate::metrics::{Direction, ShardCounters};
 use crate::relay::{FiveTuple, Link, ListenerId, RelayId};
 use crate::udp::{Train, UNMARKED, Undelivered, receive_error};
 
-/// Trains that the inbox holds.
+/// Trains that the inbox holds: what relay sockets bring gathers there for the listeners, so that one call sends it to
+/// many clients.
 pub(super) const TRAINS: usize = 16;
+
+/// Trains of one listener that are served in a turn, from as many clients perhaps.
+const LISTENER_TRAINS: usize = 8;
 
 /// Trains of one relay socket that are served before it is the next one's turn: one greedy peer delays the others by so
 /// many, however much it sends.
 const RELAY_TRAINS: usize = 4;
+
+/// Bytes that are sent although more might gather: what the fastest cache holds. Beyond that, a payload has left it by the
+/// time that the kernel copies it.
+const WARM: usize = 32 * 1024;
 
 /// Relay sockets, connections and the like that have a turn before it is the listeners' again.
 const TURNS: usize = 16;
@@ -58,7 +66,7 @@ impl Core {
             Source::Listener(place) => self.listeners.get_mut(place).map(|listener| &mut listener.ready),
             Source::Relay(place) => self.relays.get_mut(place)?.as_mut().map(|relay| &mut relay.ready),
             Source::Door(_) | Source::Stream(_) => self.streams.ready(source),
-            Source::Mailbox => None,
+            Source::Mailbox | Source::Alarm => None,
         }
     }
 
@@ -68,13 +76,17 @@ impl Core {
         for _ in 0..self.ready_listeners.len() {
             let Some(source) = self.ready_listeners.pop_front() else { break };
             trains += self.serve(now, source);
+            // Each of these goes to a socket of its own, or is an answer: nothing is won by letting it wait for more.
+            self.send_all();
         }
         for _ in 0..self.ready.len().min(TURNS) {
             let Some(source) = self.ready.pop_front() else { break };
             trains += self.serve(now, source);
+            if self.outbox.bytes() >= WARM {
+                self.send_all();
+            }
         }
-        self.flush();
-        self.inbox.clear();
+        self.send_all();
         self.streams.flush();
         trains
     }
@@ -87,6 +99,8 @@ impl Core {
             Source::Door(place) => (0, self.serve_door(now, place)),
             Source::Stream(place) => (1, self.serve_stream(now, place)),
             Source::Mailbox => (1, self.serve_mailbox(now)),
+            // Whatever is over is ended in each round.
+            Source::Alarm => (0, true),
         };
         // It may have been closed by what it received.
         if let Some(ready) = self.ready(source) {
@@ -98,13 +112,13 @@ impl Core {
         trains
     }
 
-    /// Serves up to [`TRAINS`] trains of clients; yields how many, and whether there are no more.
+    /// Serves up to [`LISTENER_TRAINS`] trains of clients; yields how many, and whether there are no more.
     fn serve_listener(&mut self, now: Now, place: usize) -> (usize, bool) {
-        self.make_room(TRAINS);
+        self.make_room(LISTENER_TRAINS);
         let Some(listener) = self.listeners.get(place) else { return (0, true) };
         let server = listener.address;
         self.counters.receive_calls.add(1);
-        match self.inbox.receive(&listener.socket, TRAINS) {
+        match self.inbox.receive(&listener.socket, LISTENER_TRAINS) {
             Ok(places) => {
                 let count = places.len();
                 for train in places {
@@ -112,7 +126,7 @@ impl Core {
                         self.serve_client(now, place, server, train);
                     }
                 }
-                (count, count < TRAINS)
+                (count, count < LISTENER_TRAINS)
             }
             Err(error) => {
                 tracing::trace!(%error, "receiving");

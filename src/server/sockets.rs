@@ -136,7 +136,8 @@ impl Files {
         // Where it cannot be read, it is what every system has at least.
         let limit = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let (streams, http, admin) = (limit / 4, limit / 4, limit / 16);
+        // Most are for what the server is there for; a page or a WebSocket needs one for as long as its call, too.
+        let (streams, http, admin) = (limit / 8, limit / 16 * 3, limit / 16);
         // A shard has its listeners, and two polls with what wakes them.
         let Addresses { udp, tcp } = &sockets.turn_addresses;
         let shards = sockets.turn.len() * (udp.len() + tcp.len() + 10);

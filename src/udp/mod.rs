@@ -17,6 +17,8 @@ mod inbox;
 mod name;
 mod options;
 mod outbox;
+#[cfg(test)]
+mod tests;
 mod transmit;
 
 pub use error_queue::{Undelivered, receive_error};

@@ -41,6 +41,8 @@ pub struct Outgoing {
 pub struct Outbox<S, T> {
     /// Headers, and what has no other place.
     pub(super) own: Vec<u8>,
+    /// Bytes of all datagrams.
+    pub(super) bytes: usize,
     pub(super) parts: Vec<Part>,
     pub(super) messages: Vec<Message<S, T>>,
     pub(super) order: Vec<u16>,
@@ -81,6 +83,7 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
     pub fn new(may_segment: bool) -> Self {
         Self {
             own: Vec::with_capacity(OWN),
+            bytes: 0,
             parts: Vec::with_capacity(PARTS),
             messages: Vec::with_capacity(MESSAGES),
             order: Vec::with_capacity(MESSAGES),
@@ -93,6 +96,12 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
+    }
+
+    /// Bytes of the datagrams that wait, headers included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether there is room for one more datagram with so many bytes of header; else it is time to
@@ -114,6 +123,7 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         self.own.extend_from_slice(head);
         let head = Span { start, end: self.own.len() };
         let size = head.len() + payload.len() + padding;
+        self.bytes += size;
         let part = place(self.parts.len());
         self.parts.push(Part { head, payload, padding, next: part });
 

@@ -293,6 +293,36 @@ impl<'a> Attributes<'a> {
         })
     }
 
+    /// XOR-MAPPED-ADDRESS of a response (RFC 8489 section 14.2).
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn mapped_address(&self) -> Result<Option<SocketAddr>, AttributeError> {
+        self.typed(ATTR_XORMAPPED_ADDRESS, |value| xor_address(value, self.transaction))
+    }
+
+    /// XOR-RELAYED-ADDRESS of a response (RFC 8656 section 18.5).
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn relayed_address(&self) -> Result<Option<SocketAddr>, AttributeError> {
+        self.typed(ATTR_XOR_RELAYED_ADDRESS, |value| xor_address(value, self.transaction))
+    }
+
+    /// ERROR-CODE of a response, 300 to 699 (RFC 8489 section 14.8).
+    ///
+    /// # Errors
+    /// [`AttributeError`]
+    pub fn error_code(&self) -> Result<Option<u16>, AttributeError> {
+        self.typed(ATTR_ERROR_CODE, |value| match value {
+            &[_, _, class, number, ..] => match (class & 0b111, number) {
+                (class @ 3..=6, 0..=99) => Some(u16::from(class) * 100 + u16::from(number)),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
     fn first(&self, kind: AttrType) -> Option<&'a [u8]> {
         self.iter().find(|attribute| attribute.kind == kind).map(|attribute| attribute.value)
     }

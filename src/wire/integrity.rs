@@ -66,7 +66,7 @@ impl IntegrityKey {
     }
 
     /// Signs a message as it is so far, with the attribute that this key is for.
-    pub(super) fn sign(&self, message: &mut Builder) {
+    pub fn sign(&self, message: &mut Builder) {
         match &self.0 {
             Keyed::Sha1(key) => {
                 let value = over(key, &message.raw, SHA1).finalize().into_bytes();

@@ -10,7 +10,7 @@ use crate::ice::rfc3339;
 
 /// Why a certificate does not prove that the server is who the URL says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::cli) enum Fault {
     Expired {
         since: UnixTime,
     },
@@ -50,7 +50,7 @@ impl From<&CertificateError> for Fault {
 
 impl Fault {
     /// What to do about it.
-    pub(super) fn remedy(&self) -> &'static str {
+    pub(in crate::cli) fn remedy(&self) -> &'static str {
         match self {
             Self::Expired { .. } => {
                 "renew it and see why that did not happen by itself; if it is fresh, compare this machine's clock"

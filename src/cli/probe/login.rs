@@ -31,14 +31,14 @@ const TTL: Duration = Duration::from_secs(60);
 
 /// A TURN username and its password; empty for a client that only binds.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Login {
-    pub(super) username: String,
-    pub(super) password: String,
+pub(in crate::cli) struct Login {
+    pub(in crate::cli) username: String,
+    pub(in crate::cli) password: String,
 }
 
 /// A login at the server of this configuration: signed with its secret, or, where it draws one that only the running
 /// process knows, as its `/ice` hands one out.
-pub(super) async fn of_this_server(config: &Config, trust: &Trust) -> Result<Login, Trouble> {
+pub(in crate::cli) async fn of_this_server(config: &Config, trust: &Trust) -> Result<Login, Trouble> {
     if let Some(secrets) = Secrets::new(&config.credentials.secrets) {
         let credential = secrets.issue(Clock::start().now(), "probe", TTL);
         return Ok(Login { username: credential.username, password: credential.password });

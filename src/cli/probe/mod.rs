@@ -6,14 +6,14 @@ mod certificate;
 mod client;
 mod data;
 mod datagram;
-mod login;
-mod own;
+pub(super) mod login;
+pub(super) mod own;
 mod reason;
 mod report;
-mod road;
+pub(super) mod road;
 mod stream;
-mod trouble;
-mod trust;
+pub(super) mod trouble;
+pub(super) mod trust;
 mod verdict;
 
 use std::io;
@@ -74,10 +74,10 @@ impl Arguments {
 }
 
 /// What is probed.
-struct Target {
-    url: IceUrl,
+pub(super) struct Target {
+    pub(super) url: IceUrl,
     /// Where that is, if not where its host leads.
-    at: Option<Result<SocketAddr, Trouble>>,
+    pub(super) at: Option<Result<SocketAddr, Trouble>>,
 }
 
 /// What every row is asked with.
@@ -157,7 +157,7 @@ async fn row(url: &IceUrl, address: SocketAddr, passed_over: Option<SocketAddr>,
 
 /// The host's first address of each family, for each may have a firewall of its own; and of two the one that is passed over,
 /// as browsers do, where this machine has a route to the other alone.
-async fn addresses(url: &IceUrl) -> Result<(Vec<SocketAddr>, Option<SocketAddr>), Trouble> {
+pub(super) async fn addresses(url: &IceUrl) -> Result<(Vec<SocketAddr>, Option<SocketAddr>), Trouble> {
     let unknown =
         |error: io::Error| Trouble::UnknownHost { host: url.host.clone(), error: error.to_string() };
     let found: Vec<_> = lookup_host((url.host.as_str(), url.port)).await.map_err(unknown)?.collect();
@@ -172,11 +172,11 @@ async fn addresses(url: &IceUrl) -> Result<(Vec<SocketAddr>, Option<SocketAddr>)
     })
 }
 
-/// A URL that this probe can follow.
-fn url(text: &str) -> Result<IceUrl, String> {
+/// A URL that a client of ours can follow.
+pub(super) fn url(text: &str) -> Result<IceUrl, String> {
     let url: IceUrl = text.parse().map_err(|error: crate::config::IceUrlError| error.to_string())?;
     if url.scheme.encrypts() && url.transport == Transport::Udp {
-        return Err("the probe speaks no DTLS: turns:HOST:PORT goes over TLS".to_owned());
+        return Err("the client speaks no DTLS: turns:HOST:PORT goes over TLS".to_owned());
     }
     Ok(url)
 }

@@ -14,7 +14,7 @@ use super::trouble::Trouble;
 use super::trust::Trust;
 
 /// Every listener of STUN and TURN that has a fixed port, as this machine reaches it.
-pub(super) async fn targets(config: &Config) -> Vec<Target> {
+pub(in crate::cli) async fn targets(config: &Config) -> Vec<Target> {
     let no_ipv6 = config.optional_ipv6 && UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).await.is_err();
     // The system chose port 0's port when the server started; only its log knows.
     let fixed = |listener: &&SocketAddr| listener.port() != 0 && !(listener.is_ipv6() && no_ipv6);
@@ -45,7 +45,7 @@ pub(super) async fn targets(config: &Config) -> Vec<Target> {
 }
 
 /// Where this configuration's `/ice` is, and how to get there.
-pub(super) fn ice(config: &Config, trust: &Trust) -> Vec<(String, Result<Road, Trouble>)> {
+pub(in crate::cli) fn ice(config: &Config, trust: &Trust) -> Vec<(String, Result<Road, Trouble>)> {
     let http = config.listen.http.iter().map(|&listener| {
         let at = interfaces::reachable(listener);
         (format!("http://{at}/ice"), Ok(Road::tcp(at)))

@@ -23,8 +23,8 @@ const ATTEMPTS: [u32; 4] = [1, 2, 3, 4];
 
 /// A way to a server.
 #[derive(Debug)]
-pub(super) struct Road {
-    pub(super) server: SocketAddr,
+pub(in crate::cli) struct Road {
+    pub(in crate::cli) server: SocketAddr,
     carrier: Carrier,
 }
 
@@ -37,7 +37,7 @@ enum Carrier {
 
 /// What carries messages, for those who read about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Over {
+pub(in crate::cli) enum Over {
     Udp,
     Tcp,
     Tls,
@@ -55,7 +55,7 @@ impl fmt::Display for Over {
 
 impl Road {
     /// The way that `url` asks for, to one of its host's addresses.
-    pub(super) fn of(url: &IceUrl, server: SocketAddr, trust: &Trust) -> Result<Self, Trouble> {
+    pub(in crate::cli) fn of(url: &IceUrl, server: SocketAddr, trust: &Trust) -> Result<Self, Trouble> {
         match (url.scheme.encrypts(), url.transport) {
             (true, _) => Self::tls(server, &url.host, trust),
             (false, Transport::Tcp) => Ok(Self::tcp(server)),
@@ -63,19 +63,19 @@ impl Road {
         }
     }
 
-    pub(super) fn tcp(server: SocketAddr) -> Self {
+    pub(in crate::cli) fn tcp(server: SocketAddr) -> Self {
         Self { server, carrier: Carrier::Tcp }
     }
 
     /// TLS to a server that shows a certificate for `host`: a name, which it is told (SNI), or an address, which it is not
     /// (RFC 6066 section 3).
-    pub(super) fn tls(server: SocketAddr, host: &str, trust: &Trust) -> Result<Self, Trouble> {
+    pub(in crate::cli) fn tls(server: SocketAddr, host: &str, trust: &Trust) -> Result<Self, Trouble> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| Trouble::UnknownHost { host: host.to_owned(), error: error.to_string() })?;
         Ok(Self { server, carrier: Carrier::Tls(trust.clone(), name) })
     }
 
-    pub(super) fn over(&self) -> Over {
+    pub(in crate::cli) fn over(&self) -> Over {
         match self.carrier {
             Carrier::Udp => Over::Udp,
             Carrier::Tcp => Over::Tcp,
@@ -84,7 +84,7 @@ impl Road {
     }
 
     /// What `turn::client` talks over, and how one hears that it has ended.
-    pub(super) async fn open(&self) -> Result<(Arc<dyn Conn + Send + Sync>, Ended), Trouble> {
+    pub(in crate::cli) async fn open(&self) -> Result<(Arc<dyn Conn + Send + Sync>, Ended), Trouble> {
         if self.over() == Over::Udp {
             let conn = ConnectedConn::to(self.server).await;
             let (conn, ended) = conn.map_err(|error| Trouble::unreachable(self.server, &error))?;
@@ -96,7 +96,7 @@ impl Road {
     }
 
     /// A byte stream, and its address here.
-    pub(super) async fn stream(&self) -> Result<(Box<dyn Stream>, SocketAddr), Trouble> {
+    pub(in crate::cli) async fn stream(&self) -> Result<(Box<dyn Stream>, SocketAddr), Trouble> {
         let stream = self.connect().await?;
         let local = stream.local_addr().map_err(|error| Trouble::unreachable(self.server, &error))?;
         let Carrier::Tls(trust, name) = &self.carrier else { return Ok((Box::new(stream), local)) };
@@ -127,14 +127,14 @@ impl Road {
 }
 
 /// A UDP socket that is connected: there is a route to the server, though nothing was sent yet.
-pub(super) async fn connected(server: SocketAddr) -> io::Result<UdpSocket> {
+pub(in crate::cli) async fn connected(server: SocketAddr) -> io::Result<UdpSocket> {
     let socket = socket_for(server).await?;
     socket.connect(server).await?;
     Ok(socket)
 }
 
 /// A UDP socket of the server's family.
-pub(super) async fn socket_for(server: SocketAddr) -> io::Result<UdpSocket> {
+pub(in crate::cli) async fn socket_for(server: SocketAddr) -> io::Result<UdpSocket> {
     let any: IpAddr =
         if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     UdpSocket::bind((any, 0)).await

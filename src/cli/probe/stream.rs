@@ -18,14 +18,14 @@ use super::reason::make_legible;
 use super::trouble::{Speaks, Trouble};
 
 /// A byte stream: TCP, or TLS over it.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(in crate::cli) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 type Result<T> = std::result::Result<T, webrtc_util::Error>;
 
 /// Messages to and from a server in a byte stream.
-pub(super) struct FramedConn {
+pub(in crate::cli) struct FramedConn {
     local: SocketAddr,
     server: SocketAddr,
     incoming: Mutex<Incoming>,
@@ -35,17 +35,17 @@ pub(super) struct FramedConn {
 
 /// Tells that no more is heard, and why.
 #[derive(Clone, Debug)]
-pub(super) struct Ended(watch::Receiver<Option<Trouble>>);
+pub(in crate::cli) struct Ended(watch::Receiver<Option<Trouble>>);
 
 impl Ended {
     /// And who is to say so.
-    pub(super) fn new() -> (watch::Sender<Option<Trouble>>, Self) {
+    pub(in crate::cli) fn new() -> (watch::Sender<Option<Trouble>>, Self) {
         let (ended, hears) = watch::channel(None);
         (ended, Self(hears))
     }
 
     /// Why it has ended, once it has.
-    pub(super) async fn trouble(&self) -> Trouble {
+    pub(in crate::cli) async fn trouble(&self) -> Trouble {
         let mut ended = self.0.clone();
         let trouble = ended.wait_for(Option::is_some).await.ok().and_then(|trouble| trouble.clone());
         match trouble {
@@ -57,7 +57,11 @@ impl Ended {
 }
 
 impl FramedConn {
-    pub(super) fn new(stream: Box<dyn Stream>, local: SocketAddr, server: SocketAddr) -> (Self, Ended) {
+    pub(in crate::cli) fn new(
+        stream: Box<dyn Stream>,
+        local: SocketAddr,
+        server: SocketAddr,
+    ) -> (Self, Ended) {
         let (stream, outgoing) = split(stream);
         let (ended, hears) = Ended::new();
         let incoming = Mutex::new(Incoming { stream, buffer: Vec::new() });

@@ -9,7 +9,7 @@ use super::road::Over;
 
 /// What the client was doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(in crate::cli) enum Step {
     /// Connecting to the port.
     Connection,
     /// Agreeing on TLS.
@@ -22,7 +22,7 @@ pub(super) enum Step {
 
 /// What a server speaks where STUN was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speaks {
+pub(in crate::cli) enum Speaks {
     Http,
     Tls,
     Other,
@@ -30,7 +30,7 @@ pub(super) enum Speaks {
 
 /// Why a probe stopped. `Display` is the reason, [`Trouble::remedy`] what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(in crate::cli) enum Trouble {
     /// The name has no address.
     UnknownHost { host: String, error: String },
     /// This machine has no way there.
@@ -72,7 +72,7 @@ pub(super) enum Trouble {
 
 impl Trouble {
     /// A step that `turn::client` ended with an error.
-    pub(super) fn refused(step: Step, error: &turn::Error) -> Self {
+    pub(in crate::cli) fn refused(step: Step, error: &turn::Error) -> Self {
         let name = match step {
             Step::Connection => "connection",
             Step::Handshake => "TLS handshake",
@@ -87,19 +87,19 @@ impl Trouble {
     }
 
     /// Data through the relay that `turn::client` ended with an error.
-    pub(super) fn relay(error: &webrtc_util::Error) -> Self {
+    pub(in crate::cli) fn relay(error: &webrtc_util::Error) -> Self {
         Self::from_text("relayed round trip", error.to_string())
     }
 
     /// A socket that cannot be made for `server`.
-    pub(super) fn unreachable(server: SocketAddr, error: &io::Error) -> Self {
+    pub(in crate::cli) fn unreachable(server: SocketAddr, error: &io::Error) -> Self {
         Self::Unreachable { server, error: error.to_string() }
     }
 
     /// A socket that cannot reach `server`: because nothing listens there, or something on the way refuses, if not for a
     /// reason of this machine. Firewalls that refuse say so by "administratively prohibited" (firewalld) or "port
     /// unreachable", which is what a machine without a server says, too.
-    pub(super) fn unreached(over: Over, server: SocketAddr, error: &io::Error) -> Self {
+    pub(in crate::cli) fn unreached(over: Over, server: SocketAddr, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::NothingListens { over, server },
             io::ErrorKind::HostUnreachable | io::ErrorKind::PermissionDenied => {
@@ -110,7 +110,7 @@ impl Trouble {
     }
 
     /// A stream that failed, or never became one of TLS.
-    pub(super) fn broken(error: &io::Error) -> Self {
+    pub(in crate::cli) fn broken(error: &io::Error) -> Self {
         use rustls::Error::{InvalidCertificate, InvalidMessage};
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(InvalidCertificate(error)) => Self::Certificate(Fault::from(error)),
@@ -130,7 +130,7 @@ impl Trouble {
     }
 
     /// What to do about it.
-    pub(super) fn remedy(&self) -> &'static str {
+    pub(in crate::cli) fn remedy(&self) -> &'static str {
         match self {
             Self::UnknownHost { .. } => {
                 "correct the name, or add an A or AAAA record to its DNS zone; if no other name has an address here \

@@ -23,14 +23,14 @@ use super::trouble::{Step, Trouble};
 
 /// What a certificate is verified by.
 #[derive(Clone, Debug)]
-pub(super) struct Trust(Result<Arc<ClientConfig>, Trouble>);
+pub(in crate::cli) struct Trust(Result<Arc<ClientConfig>, Trouble>);
 
 impl Trust {
     /// The system's roots, and those in a file of the user's.
     ///
     /// # Errors
     /// [`Unusable`], if that file is. A system without roots fails whoever needs them.
-    pub(super) fn load(ca: Option<&Path>) -> Result<Self, Unusable> {
+    pub(in crate::cli) fn load(ca: Option<&Path>) -> Result<Self, Unusable> {
         let mut roots = RootCertStore::empty();
         // A root that cannot be read or parsed vouches for nobody; the others do.
         roots.add_parsable_certificates(load_native_certs().certs);
@@ -53,7 +53,7 @@ impl Trust {
     }
 
     /// The same for a client that asks for a protocol by ALPN (RFC 7301). For TURN nobody does: browsers do not, either.
-    pub(super) fn speaking(&self, protocol: &[u8]) -> Self {
+    pub(in crate::cli) fn speaking(&self, protocol: &[u8]) -> Self {
         Self(self.0.clone().map(|config| {
             let mut config = ClientConfig::clone(&config);
             config.alpn_protocols = vec![protocol.to_vec()];
@@ -61,13 +61,18 @@ impl Trust {
         }))
     }
 
+    /// The same for those who shake hands themselves.
+    pub(in crate::cli) fn config(&self) -> Result<Arc<ClientConfig>, Trouble> {
+        self.0.clone()
+    }
+
     /// A TLS connection with a server that proved to be `name`.
-    pub(super) async fn handshake(
+    pub(in crate::cli) async fn handshake(
         &self,
         stream: TcpStream,
         name: ServerName<'static>,
     ) -> Result<TlsStream<TcpStream>, Trouble> {
-        let connector = TlsConnector::from(self.0.clone()?);
+        let connector = TlsConnector::from(self.config()?);
         connector.connect(name, stream).await.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
                 Trouble::Closed { step: Some(Step::Handshake) }

@@ -1,0 +1,86 @@
+//! Why a load could not be put on a server, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use super::link::{Carrier, Way};
+use crate::cli::probe::road::Over;
+use crate::cli::probe::trouble::Trouble;
+
+/// Why nothing was measured.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// What the server did, or did not, when so many clients were through.
+    Trouble { trouble: Trouble, done: u64 },
+    /// This machine stands behind a NAT, so that the relay cannot reach a peer on it.
+    BehindNat { local: IpAddr, seen: SocketAddr },
+    /// The system lacks something.
+    Io(io::Error),
+}
+
+impl From<Trouble> for Fault {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble { trouble, done: 0 }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Fault {
+    /// What to do about it.
+    pub(super) fn remedy(&self) -> &'static str {
+        match self {
+            Self::Trouble { trouble: Trouble::Code { code: 403, .. }, .. } => {
+                "have the server let this machine be a peer ([peers] allow, on a server for tests), or load it by `pair`"
+            }
+            Self::Trouble { trouble: Trouble::Code { code: 486, .. }, .. } => {
+                "raise quota.allocations_per_user or, if the credentials are signed here, allocations_per_address; or \
+                 ask for fewer --clients"
+            }
+            Self::Trouble { trouble, .. } => trouble.remedy(),
+            Self::BehindNat { .. } => "load it by `pair`, or from a machine with a public address",
+            Self::Io(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+                "ask for fewer --clients, or raise this shell's limit (ulimit -n)"
+            }
+            Self::Io(_) => "ask for fewer --clients",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Trouble { trouble, done: 0 } => write!(f, "{trouble}"),
+            Self::Trouble { trouble, done } => write!(f, "{trouble}, after {done} clients got through"),
+            Self::BehindNat { local, seen } => {
+                write!(f, "this machine is {local}, and the server sees {seen}: a peer here is not reached")
+            }
+            Self::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl Way {
+    pub(super) fn over(&self) -> Over {
+        match self.carrier {
+            Carrier::Udp => Over::Udp,
+            Carrier::Tcp => Over::Tcp,
+            Carrier::Tls(..) => Over::Tls,
+        }
+    }
+
+    /// What an error of a link says of the server.
+    pub(super) fn trouble(&self, error: &io::Error) -> Trouble {
+        match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+                Trouble::broken(error)
+            }
+            _ => Trouble::unreached(self.over(), self.server, error),
+        }
+    }
+}

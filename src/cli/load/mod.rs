@@ -1,0 +1,505 @@
+//! `byway load`: many TURN clients and their peers at once, to see what a server carries.
+//!
+//! It talks to nobody but the server that it is told and sockets of its own, and ends by itself. Setting up is one loop
+//! ([`setup`]), the load another ([`traffic`]); neither knows tokio, which only finds the server and asks for a login.
+
+mod client;
+mod fault;
+mod flow;
+mod histogram;
+mod link;
+mod pace;
+mod process;
+mod report;
+mod setup;
+mod traffic;
+
+use std::collections::HashSet;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use rustls::pki_types::ServerName;
+
+use super::probe::login::{self, Login};
+use super::probe::trouble::Trouble;
+use super::probe::trust::Trust;
+use super::probe::{self, own};
+use super::{Error, Outcome as Ending};
+use crate::clock::Clock;
+use crate::config::{Config, IceUrl, Transport};
+use crate::credentials::Secrets;
+use client::{Client, Step};
+use fault::Fault;
+use flow::Flow;
+use link::{Carrier, Way, datagram_socket};
+use process::Process;
+use report::{Report, Usage, Work};
+use setup::{Again, Conductor, Member};
+use traffic::{Outcome, Traffic};
+
+/// How long a credential that is signed here is good for: longer than any run.
+const TTL: Duration = Duration::from_secs(20 * 60);
+/// Runs end before permissions do, which last five minutes (RFC 8656 section 9): nothing here is refreshed.
+const LONGEST: Duration = Duration::from_secs(240);
+/// How long traffic flows before it is measured: caches fill, and the server finds its pace.
+const WARM_UP: Duration = Duration::from_millis(300);
+/// Peers that have sockets of their own; more clients share them.
+const PEERS_MAX: usize = 1000;
+/// The highest rate is found to within so much.
+const CLOSE_ENOUGH: f64 = 1.05;
+/// Datagrams per second below which no lower rate is tried.
+const FIND_MIN: f64 = 10.0;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// What the clients do
+    #[arg(value_enum)]
+    mode: Mode,
+    /// The server, such as turn:192.0.2.1:3478, turn:example.org?transport=tcp or turns:example.org:443
+    /// [default: the configuration's first listener]
+    #[arg(value_name = "URL", value_parser = probe::url)]
+    url: Option<IceUrl>,
+    /// How many clients, each with an allocation of its own; an even number for `pair`
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    clients: u32,
+    /// Datagrams, or cycles of `allocate`, per second, all clients together
+    #[arg(long, value_name = "PER-SECOND", default_value_t = 1000.0, value_parser = positive)]
+    rate: f64,
+    /// How long, in seconds, at most 240
+    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
+    seconds: Duration,
+    /// Bytes of payload in each datagram: about 160 in audio, 1200 in video
+    #[arg(long, value_name = "BYTES", default_value_t = 160, value_parser = clap::value_parser!(u16).range(24..=1400))]
+    size: u16,
+    /// Datagrams that a client sends back to back, as those of a video picture are: 1 to 64
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    train: u16,
+    /// Use Send and Data indications, as Firefox does, rather than channels
+    #[arg(long)]
+    indications: bool,
+    /// Find the highest rate at which less than so many percent of the datagrams are lost, from --rate on, in runs of
+    /// --seconds
+    #[arg(long, value_name = "PERCENT", value_parser = positive)]
+    find_max: Option<f64>,
+    /// Requests on their way at one time while allocations are set up
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    window: u32,
+    /// Username for TURN, for all clients: see the server's quota of one user [default: one for each client, signed with
+    /// the secret]
+    #[arg(long, value_name = "U", requires = "password")]
+    username: Option<String>,
+    /// Password for TURN
+    #[arg(long, value_name = "P", requires = "username")]
+    password: Option<String>,
+    /// The secret that the server shares with those who issue credentials [default: the configuration's, else
+    /// one credential is asked of the running server's /ice]
+    #[arg(
+        long,
+        value_name = "SECRET",
+        conflicts_with = "username",
+        env = "BYWAY_LOAD_SECRET",
+        hide_env_values = true
+    )]
+    secret: Option<String>,
+    /// Certificates in PEM of issuers to trust, besides those that this system trusts
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Let the kernel join datagrams as they come in, which saves work here. Over loopback it also saves the server work
+    /// that no network does
+    #[arg(long)]
+    join: bool,
+    /// The server's process, if it runs on this machine: its CPU time and memory are measured, too
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+    /// Print one object in one line instead of a report
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the clients do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Mode {
+    /// Clients send to peers on this machine
+    ToPeer,
+    /// Peers on this machine send to clients
+    ToClient,
+    /// Both at once, half of the rate each
+    Both,
+    /// Clients send to each other's relayed addresses: a call between two who both need the relay
+    Pair,
+    /// Clients allocate, permit a peer and delete, over and over, each as a new client
+    Allocate,
+    /// Clients ask for their address, without allocations or a login
+    Binding,
+    /// Clients hold allocations and do nothing
+    Idle,
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::ToPeer => "to-peer",
+            Self::ToClient => "to-client",
+            Self::Both => "both",
+            Self::Pair => "pair",
+            Self::Allocate => "allocate",
+            Self::Binding => "binding",
+            Self::Idle => "idle",
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::ToPeer => "clients send to peers",
+            Self::ToClient => "peers send to clients",
+            Self::Both => "clients and peers send to each other",
+            Self::Pair => "clients send to clients, both relayed",
+            Self::Allocate => "allocations come and go",
+            Self::Binding => "clients ask for their address",
+            Self::Idle => "allocations without traffic",
+        }
+    }
+
+    /// Whether peers on this machine take part.
+    fn has_peers(self) -> bool {
+        matches!(self, Self::ToPeer | Self::ToClient | Self::Both | Self::Allocate | Self::Idle)
+    }
+}
+
+impl Arguments {
+    /// Whether the configuration of this machine has nothing to add.
+    pub(super) fn is_self_contained(&self) -> bool {
+        let has_login = self.username.is_some() || self.secret.is_some() || self.mode == Mode::Binding;
+        self.url.is_some() && has_login
+    }
+}
+
+/// Where credentials come from.
+enum Logins {
+    /// One for each client.
+    Signed(Box<Secrets>),
+    /// The same for all.
+    One(Rc<Login>),
+}
+
+/// Loads and reports.
+pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Result<Ending, Error> {
+    if arguments.mode == Mode::Pair && !arguments.clients.is_multiple_of(2) {
+        return Err(Error::Usage("in `pair` clients talk to each other: --clients is to be an even number"));
+    }
+    if arguments.url.as_ref().is_some_and(|url| !url.scheme.relays()) && arguments.mode != Mode::Binding {
+        return Err(Error::Usage("a stun: URL asks for no relay: name the server by turn: or turns:"));
+    }
+    // Every client and peer is a file descriptor.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let trust = Trust::load(arguments.ca.as_deref())?;
+    let found = runtime.block_on(async {
+        let Some((url, server)) = target(arguments, config).await else { return Ok(None) };
+        let way = way(&url, server?, &trust, arguments.join)?;
+        Ok::<_, Trouble>(Some((way, logins(arguments, config, &trust).await?)))
+    });
+    drop(runtime);
+    let report = match found {
+        Ok(Some((way, logins))) => load(arguments, &way, &logins),
+        Ok(None) => return Err(Error::NothingToProbe { file }),
+        Err(trouble) => Err(trouble.into()),
+    };
+    let report = report
+        .map_err(|fault| Error::NoLoad { reason: fault.to_string(), remedy: fault.remedy().to_owned() })?;
+    let text = if arguments.json { report.json().map_err(io::Error::from)? } else { report.to_string() };
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(if report.is_good() { Ending::Done } else { Ending::FaultFound })
+}
+
+/// Where the server is; `None` if none is named and the configuration listens nowhere.
+async fn target(arguments: &Arguments, config: &Config) -> Option<(IceUrl, Result<SocketAddr, Trouble>)> {
+    if let Some(url) = &arguments.url {
+        let first = probe::addresses(url).await.and_then(|(addresses, _)| {
+            let none = || Trouble::UnknownHost { host: url.host.clone(), error: "no address".to_owned() };
+            addresses.first().copied().ok_or_else(none)
+        });
+        return Some((url.clone(), first));
+    }
+    let target = own::targets(config).await.into_iter().next()?;
+    let at = target.at?;
+    Some((target.url, at))
+}
+
+fn way(url: &IceUrl, server: SocketAddr, trust: &Trust, join: bool) -> Result<Way, Trouble> {
+    let carrier = match (url.scheme.encrypts(), url.transport) {
+        (true, _) => {
+            let name = ServerName::try_from(url.host.clone());
+            let unknown = |error: rustls::pki_types::InvalidDnsNameError| Trouble::UnknownHost {
+                host: url.host.clone(),
+                error: error.to_string(),
+            };
+            Carrier::Tls(trust.config()?, name.map_err(unknown)?)
+        }
+        (false, Transport::Tcp) => Carrier::Tcp,
+        (false, Transport::Udp) => Carrier::Udp,
+    };
+    Ok(Way { server, carrier, join })
+}
+
+async fn logins(arguments: &Arguments, config: &Config, trust: &Trust) -> Result<Logins, Trouble> {
+    if let Some((username, password)) = arguments.username.clone().zip(arguments.password.clone()) {
+        return Ok(Logins::One(Rc::new(Login { username, password })));
+    }
+    if arguments.mode == Mode::Binding {
+        return Ok(Logins::One(Rc::default()));
+    }
+    let signed = match &arguments.secret {
+        Some(secret) => Secrets::new(&[secret]),
+        None => Secrets::new(&config.credentials.secrets),
+    };
+    match signed {
+        Some(secrets) => Ok(Logins::Signed(Box::new(secrets))),
+        None => Ok(Logins::One(Rc::new(login::of_this_server(config, trust).await?))),
+    }
+}
+
+/// Sets up, loads, and gives everything back, however it went.
+fn load<'a>(arguments: &'a Arguments, way: &Way, logins: &Logins) -> Result<Report<'a>, Fault> {
+    let clock = Clock::start();
+    let conductor = Conductor { way, clock, window: arguments.window as usize };
+    let mut members = Vec::new();
+    for number in 0..arguments.clients {
+        members.push(Member::new(Client::new(logins.of(number, clock), None), way)?);
+    }
+    let report = load_with(arguments, &conductor, &mut members);
+    // Best effort: an allocation that is not given back lasts ten minutes.
+    members.retain(|member| member.client.relayed.is_some());
+    let _ = conductor.conduct(&mut members, &[Step::Delete], None);
+    report
+}
+
+fn load_with<'a>(
+    arguments: &'a Arguments,
+    conductor: &Conductor<'_>,
+    members: &mut [Member],
+) -> Result<Report<'a>, Fault> {
+    let (way, clock) = (conductor.way, conductor.clock);
+    let process = arguments.pid.map(Process);
+    let before = process.map(Process::memory).transpose()?;
+
+    // Whether there is a server is asked once.
+    conductor.conduct(&mut members[..1], &[Step::Ask], None)?;
+    let (mut setup, mut peers) = (None, Vec::new());
+    if !matches!(arguments.mode, Mode::Binding | Mode::Allocate) {
+        setup = Some(conductor.conduct(members, &[Step::Allocate], None)?);
+        peers = meet(arguments.mode, way.join, members)?;
+        let then: &[Step] = match arguments.mode {
+            Mode::Idle => &[],
+            _ if arguments.indications => &[Step::Permit],
+            _ => &[Step::Permit, Step::Bind],
+        };
+        if !then.is_empty() {
+            conductor.conduct(members, then, None)?;
+        }
+    }
+
+    let local = |member: &Member| member.link.local();
+    let sockets: io::Result<_> =
+        members.iter().map(local).chain(peers.iter().map(UdpSocket::local_addr)).collect();
+    let mut watch = Watch { process, sockets: sockets?, cpu: Duration::ZERO, dropped: 0 };
+    let (work, seen) = match arguments.mode {
+        Mode::Allocate => {
+            let ip = source_towards(way.server)?;
+            members.iter_mut().for_each(|member| member.client.peer = Some(SocketAddr::new(ip, 9)));
+            let again = Again { length: arguments.seconds, rate: arguments.rate };
+            let steps = [Step::Allocate, Step::Permit, Step::Delete];
+            watch.begin()?;
+            (Work::Cycles(conductor.conduct(members, &steps, Some(again))?), watch.end()?)
+        }
+        Mode::Idle => {
+            watch.begin()?;
+            std::thread::sleep(arguments.seconds);
+            (Work::Nothing, watch.end()?)
+        }
+        _ => {
+            let flows = flows(arguments, members, peers.len(), way.server);
+            let shape = (usize::from(arguments.size), u64::from(arguments.train));
+            let mut traffic = Traffic::new(clock, members, &peers, flows, shape)?;
+            let (outcome, seen) = match arguments.find_max {
+                None => measure(&mut traffic, arguments.rate, arguments.seconds, &mut watch)?,
+                Some(percent) => find_max(&mut traffic, arguments, percent / 100.0, &mut watch)?,
+            };
+            (Work::Traffic(outcome), seen)
+        }
+    };
+    let after = process.map(Process::memory).transpose()?;
+    let process = before.zip(after).map(|(before, after)| Usage { cpu: seen.cpu, before, after });
+
+    Ok(Report {
+        arguments,
+        server: way.server,
+        over: way.over(),
+        setup,
+        work,
+        dropped_here: seen.dropped,
+        process,
+    })
+}
+
+impl Logins {
+    fn of(&self, number: u32, clock: Clock) -> Rc<Login> {
+        match self {
+            Self::One(login) => Rc::clone(login),
+            Self::Signed(secrets) => {
+                let credential = secrets.issue(clock.now(), &format!("load-{number}"), TTL);
+                Rc::new(Login { username: credential.username, password: credential.password })
+            }
+        }
+    }
+}
+
+/// Tells every client whom it has to do with; the sockets of peers that are on this machine.
+fn meet(mode: Mode, join: bool, members: &mut [Member]) -> Result<Vec<UdpSocket>, Fault> {
+    let relayed: Vec<_> = members.iter().filter_map(|member| member.client.relayed).collect();
+    if mode == Mode::Pair {
+        for (place, member) in members.iter_mut().enumerate() {
+            member.client.peer = relayed.get(place ^ 1).copied();
+        }
+        return Ok(Vec::new());
+    }
+    let (Some(&relay), Some(first)) = (relayed.first(), members.first()) else { return Ok(Vec::new()) };
+    if !mode.has_peers() || mode == Mode::Idle {
+        return Ok(Vec::new());
+    }
+    let (local, ip) = (first.link.local()?.ip(), source_towards(relay)?);
+    if let Some(seen) = first.client.mapped.filter(|seen| seen.ip() != local) {
+        return Err(Fault::BehindNat { local, seen });
+    }
+    let count = members.len().min(PEERS_MAX);
+    let peers: Vec<UdpSocket> = (0..count).map(|_| datagram_socket(ip, join)).collect::<io::Result<_>>()?;
+    for (member, peer) in members.iter_mut().zip(peers.iter().cycle()) {
+        member.client.peer = Some(peer.local_addr()?);
+    }
+    Ok(peers)
+}
+
+/// The address that this machine sends from to get there.
+fn source_towards(there: SocketAddr) -> io::Result<IpAddr> {
+    let any: SocketAddr = if there.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(there)?;
+    Ok(socket.local_addr()?.ip())
+}
+
+fn flows(arguments: &Arguments, members: &[Member], peers: usize, server: SocketAddr) -> Vec<Flow> {
+    let size = usize::from(arguments.size);
+    let mut flows = Vec::new();
+    for (place, member) in members.iter().enumerate() {
+        if arguments.mode == Mode::Binding {
+            flows.push(Flow::of_questions(place, server));
+        }
+        let Client { peer: Some(peer), relayed: Some(relayed), .. } = member.client else { continue };
+        if arguments.mode != Mode::ToClient {
+            flows.push(Flow::relayed(place, server, peer, size, arguments.indications));
+        }
+        if matches!(arguments.mode, Mode::ToClient | Mode::Both) {
+            flows.push(Flow::bare(members.len() + place % peers, relayed));
+        }
+    }
+    flows
+}
+
+/// Warms up, then measures.
+fn measure(
+    traffic: &mut Traffic<'_>,
+    rate: f64,
+    length: Duration,
+    watch: &mut Watch,
+) -> Result<(Outcome, Seen), Fault> {
+    traffic.run(rate, WARM_UP.min(length))?;
+    watch.begin()?;
+    Ok((traffic.run(rate, length)?, watch.end()?))
+}
+
+/// What came of the highest rate that loses less than `bound`: faster while all goes well, then between what did and what
+/// did not. Where none does, of the lowest that was tried.
+fn find_max(
+    traffic: &mut Traffic<'_>,
+    arguments: &Arguments,
+    bound: f64,
+    watch: &mut Watch,
+) -> Result<(Outcome, Seen), Fault> {
+    let (mut low, mut high, mut rate) = (0.0, f64::INFINITY, arguments.rate);
+    let (mut best, mut left) = (None, LONGEST);
+    loop {
+        let (outcome, seen) = measure(traffic, rate, arguments.seconds, watch)?;
+        left = left.saturating_sub(arguments.seconds + WARM_UP);
+        let is_ours = outcome.is_late() || outcome.refused > 0 || seen.dropped > 0;
+        if outcome.loss() < bound && !is_ours {
+            low = rate;
+            best = Some((outcome, seen));
+        } else if best.is_none() && (rate < FIND_MIN || left < arguments.seconds) {
+            return Ok((outcome, seen));
+        } else {
+            high = rate;
+        }
+        if let Some(best) = best.take_if(|_| high < low * CLOSE_ENOUGH || left < arguments.seconds) {
+            return Ok(best);
+        }
+        rate = if high.is_infinite() {
+            rate * 1.6
+        } else if best.is_none() {
+            rate / 2.0
+        } else {
+            f64::midpoint(low, high)
+        };
+    }
+}
+
+/// Looks at the server's process and at our own sockets from the beginning of a measurement on.
+struct Watch {
+    process: Option<Process>,
+    sockets: HashSet<SocketAddr>,
+    cpu: Duration,
+    dropped: u64,
+}
+
+/// What a watch has seen.
+struct Seen {
+    /// CPU time of the process.
+    cpu: Duration,
+    /// Datagrams that our sockets dropped.
+    dropped: u64,
+}
+
+impl Watch {
+    fn begin(&mut self) -> io::Result<()> {
+        let Seen { cpu, dropped } = self.read()?;
+        (self.cpu, self.dropped) = (cpu, dropped);
+        Ok(())
+    }
+
+    /// What has come since the beginning.
+    fn end(&self) -> io::Result<Seen> {
+        let Seen { cpu, dropped } = self.read()?;
+        Ok(Seen { cpu: cpu.saturating_sub(self.cpu), dropped: dropped.saturating_sub(self.dropped) })
+    }
+
+    fn read(&self) -> io::Result<Seen> {
+        let cpu = self.process.map(Process::cpu).transpose()?.unwrap_or_default();
+        Ok(Seen { cpu, dropped: process::dropped(&self.sockets) })
+    }
+}
+
+/// A number above zero.
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "a number above 0 is wanted".to_owned())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let length = positive(text).ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    length
+        .filter(|length| *length <= LONGEST)
+        .ok_or_else(|| "a number of seconds above 0 and up to 240 is wanted".to_owned())
+}

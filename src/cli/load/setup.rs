@@ -1,0 +1,248 @@
+//! Takes many clients through requests, a bounded number of them at a time, each until it is answered.
+
+use std::io;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use stun::agent::TransactionId;
+
+use super::client::{Client, Heard, Step};
+use super::fault::Fault;
+use super::histogram::Histogram;
+use super::link::{Link, Way};
+use crate::cli::probe::trouble::{self as probe, Trouble};
+use crate::clock::Clock;
+
+/// First retransmission, doubled each time; and how often a request is sent. It is given up after six seconds.
+const RETRANSMIT: Duration = Duration::from_millis(200);
+const TRIES: u32 = 5;
+/// How often those without an answer are looked for.
+const ROUND: Duration = Duration::from_millis(20);
+/// Longer than any response.
+const LONGEST: usize = 4096;
+
+/// A client and its way to the server.
+pub(super) struct Member {
+    pub(super) client: Client,
+    pub(super) link: Link,
+    /// How far it is in its requests, and when it began with them.
+    step: usize,
+    began: Duration,
+}
+
+/// What it took.
+pub(super) struct Effort {
+    /// Clients that got through all their requests.
+    pub(super) done: u64,
+    /// Those that did not, where that is not the end.
+    pub(super) failed: u64,
+    pub(super) took: Duration,
+    /// Requests that were sent more than once.
+    pub(super) resent: u64,
+    /// Of each client that got through.
+    pub(super) times: Histogram,
+}
+
+/// Whether clients that are through begin anew, as fresh ones.
+#[derive(Clone, Copy)]
+pub(super) struct Again {
+    /// How long that goes on.
+    pub(super) length: Duration,
+    /// At most so many begin each second.
+    pub(super) rate: f64,
+}
+
+/// Whoever takes them through.
+pub(super) struct Conductor<'a> {
+    pub(super) way: &'a Way,
+    pub(super) clock: Clock,
+    /// Clients with a request on its way at one time.
+    pub(super) window: usize,
+}
+
+impl Member {
+    pub(super) fn new(client: Client, way: &Way) -> io::Result<Self> {
+        Ok(Self { client, link: Link::open(way)?, step: 0, began: Duration::ZERO })
+    }
+}
+
+impl Conductor<'_> {
+    /// Takes every member through `steps`. Unless it goes on `again`, whoever is refused or not answered ends it.
+    pub(super) fn conduct(
+        &self,
+        members: &mut [Member],
+        steps: &[Step],
+        again: Option<Again>,
+    ) -> Result<Effort, Fault> {
+        let mut poll = Poll::new()?;
+        let mut events = Events::with_capacity(1024);
+        let start = self.clock.now().mono;
+        let mut effort =
+            Effort { done: 0, failed: 0, took: Duration::ZERO, resent: 0, times: Histogram::new() };
+        // Who begins next, then those who begin anew; and how many have begun and are on their way.
+        let mut waiting: Vec<usize> = (0..members.len()).rev().collect();
+        let (mut begun, mut open) = (0_u32, 0);
+        let mut looked = start;
+        for (place, member) in members.iter().enumerate() {
+            register(&poll, &member.link, place)?;
+        }
+        loop {
+            let now = self.clock.now().mono;
+            effort.took = now - start;
+            let is_over = again.is_some_and(|again| effort.took >= again.length);
+            if is_over || (waiting.is_empty() && open == 0) {
+                return Ok(effort);
+            }
+            let allowed = again.map_or(u32::MAX, |again| started(again.rate, effort.took));
+            while open < self.window && begun < allowed {
+                let Some(place) = waiting.pop() else { break };
+                let member = &mut members[place];
+                (member.step, member.began) = (0, now);
+                self.ask(member, steps[0], now)?;
+                begun += 1;
+                open += 1;
+            }
+            let patience = if again.is_some() { Duration::from_millis(1) } else { ROUND };
+            if let Err(error) = poll.poll(&mut events, Some(patience))
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                return Err(error.into());
+            }
+            for event in &events {
+                let Token(place) = event.token();
+                let Some(through) = self.advance(&mut members[place], steps)? else { continue };
+                open -= 1;
+                match through {
+                    Ok(time) => {
+                        effort.done += 1;
+                        effort.times.add(time);
+                    }
+                    Err(trouble) if again.is_none() => return Err(self.fault(trouble, &effort)),
+                    Err(_) => effort.failed += 1,
+                }
+                if again.is_some() {
+                    members[place] = Member::new(members[place].client.anew(), self.way)?;
+                    register(&poll, &members[place].link, place)?;
+                    waiting.push(place);
+                }
+            }
+            let now = self.clock.now().mono;
+            if now - looked >= ROUND {
+                looked = now;
+                effort.resent += self.repeat(members, now).map_err(|trouble| self.fault(trouble, &effort))?;
+            }
+        }
+    }
+
+    /// Hears what there is for a member. Once it is through, or refused: how long it took, or why.
+    #[expect(clippy::type_complexity, reason = "each of the three layers is asked at one place")]
+    fn advance(
+        &self,
+        member: &mut Member,
+        steps: &[Step],
+    ) -> Result<Option<Result<Duration, Trouble>>, Fault> {
+        let mut room = [0; LONGEST];
+        loop {
+            let length = match member.link.receive(&mut room) {
+                Ok(Some(length)) => length,
+                Ok(None) => return Ok(None),
+                // Nothing is awaited of it, and what there was to be had has been had.
+                Err(_) if member.client.pending.is_none() => return Ok(None),
+                Err(error) => {
+                    member.client.pending = None;
+                    return Ok(Some(Err(self.way.trouble(&error))));
+                }
+            };
+            let now = self.clock.now().mono;
+            match member.client.hear(&room[..length]) {
+                Heard::Nothing => {}
+                Heard::Again(step) => self.ask(member, step, now)?,
+                Heard::Done => {
+                    member.step += 1;
+                    match steps.get(member.step) {
+                        Some(&step) => self.ask(member, step, now)?,
+                        None => return Ok(Some(Ok(now - member.began))),
+                    }
+                }
+                Heard::Refused(step, code) => {
+                    return Ok(Some(Err(Trouble::Code { step: step.name(), code })));
+                }
+                Heard::Odd(step) => {
+                    let error = "the answer lacks what it is to say".to_owned();
+                    return Ok(Some(Err(Trouble::Odd { step: step.name(), error })));
+                }
+            }
+        }
+    }
+
+    fn ask(&self, member: &mut Member, step: Step, now: Duration) -> Result<(), Fault> {
+        member.client.ask(step, TransactionId::new().0, now);
+        send(member).map_err(|error| Fault::from(self.way.trouble(&error)))
+    }
+
+    /// Sends again what has been without an answer for too long; how many.
+    fn repeat(&self, members: &mut [Member], now: Duration) -> Result<u64, Trouble> {
+        let mut resent = 0;
+        for member in members {
+            let Some(pending) = &mut member.client.pending else { continue };
+            if now - pending.sent < RETRANSMIT * 2_u32.pow(pending.tries - 1) {
+                continue;
+            }
+            if pending.tries == TRIES {
+                let step = pending.step;
+                return Err(self.silence(&member.link, step));
+            }
+            (pending.sent, pending.tries) = (now, pending.tries + 1);
+            // RFC 8489 section 6.2.2: a stream delivers what it was given, or ends.
+            if matches!(member.link, Link::Udp(_)) {
+                resent += 1;
+                send(member).map_err(|error| self.way.trouble(&error))?;
+            }
+        }
+        Ok(resent)
+    }
+
+    /// What it means that a request got no answer.
+    fn silence(&self, link: &Link, asked: Step) -> Trouble {
+        let over = self.way.over();
+        let step = match (link.waits_for(), asked) {
+            (Some(step), _) => step,
+            (None, Step::Ask) => probe::Step::Binding,
+            (None, Step::Allocate) => probe::Step::Allocation,
+            (None, other) => return Trouble::Odd { step: other.name(), error: "no answer".to_owned() },
+        };
+        Trouble::Silent { step, over }
+    }
+
+    fn fault(&self, trouble: Trouble, effort: &Effort) -> Fault {
+        Fault::Trouble { trouble, done: effort.done }
+    }
+}
+
+fn send(member: &mut Member) -> io::Result<()> {
+    match &member.client.pending {
+        Some(pending) => member.link.send(&pending.message),
+        None => Ok(()),
+    }
+}
+
+/// How many may have begun by now.
+fn started(rate: f64, after: Duration) -> u32 {
+    #[expect(
+        clippy::cast_sign_loss,
+        clippy::cast_possible_truncation,
+        reason = "what is beyond all bounds is no bound"
+    )]
+    let started = (rate * after.as_secs_f64()) as u32;
+    started.saturating_add(1)
+}
+
+/// Has `poll` tell of a link.
+pub(super) fn register(poll: &Poll, link: &Link, place: usize) -> io::Result<()> {
+    let interest = match link {
+        Link::Udp(_) => Interest::READABLE,
+        Link::Stream(_) => Interest::READABLE | Interest::WRITABLE,
+    };
+    poll.registry().register(&mut SourceFd(&link.raw_fd()), Token(place), interest)
+}

@@ -1,0 +1,338 @@
+//! Datagrams through allocations at a steady rate, and what becomes of them. One thread, which never waits while there is
+//! something to do.
+
+use std::io::{self, ErrorKind};
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd as _;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use super::flow::{Flow, Stamp};
+use super::histogram::Histogram;
+use super::link::Link;
+use super::pace::Pace;
+use super::setup::{Member, register};
+use crate::clock::Clock;
+use crate::udp::{Inbox, Outbox, Outgoing, UNMARKED};
+use crate::wire::Span;
+
+/// Datagrams that are sent before this program looks for what has come.
+const BATCH: u64 = 64;
+/// Trains that are received from one socket before it is the next one's turn.
+const TRAINS: usize = 32;
+/// How long what is on its way is waited for: until so long nothing has come, and never longer than the other.
+const QUIET: Duration = Duration::from_millis(300);
+const LINGER: Duration = Duration::from_secs(2);
+/// The kernel waits by the millisecond: what is due sooner is waited for without it.
+const WORTH_WAITING: Duration = Duration::from_millis(2);
+
+/// What became of a run.
+pub(super) struct Outcome {
+    /// Datagrams per second that were asked for.
+    pub(super) rate: f64,
+    /// How long they were sent.
+    pub(super) length: Duration,
+    pub(super) sent: u64,
+    /// How many arrived, and how many of them while others were still being sent: what was queued is no sign of speed.
+    pub(super) delivered: u64,
+    in_time: u64,
+    /// How many arrived behind a later one of their flow.
+    pub(super) reordered: u64,
+    pub(super) latency: Histogram,
+    /// How many were not sent because this program was held up.
+    pub(super) missed: u64,
+    /// How many the kernel did not take, or a connection that the server reads too slowly.
+    pub(super) refused: u64,
+    /// Connections that ended.
+    pub(super) ended: u64,
+}
+
+/// Everything that it takes to send and receive.
+pub(super) struct Traffic<'a> {
+    clock: Clock,
+    members: &'a mut [Member],
+    /// Their places are behind those of the members.
+    peers: &'a [UdpSocket],
+    flows: Vec<Flow>,
+    /// By flow: the number of the latest that was sent, and of the latest that arrived.
+    numbers: Vec<(u64, u64)>,
+    size: usize,
+    train: u64,
+    /// The flow whose turn it is.
+    turn: usize,
+    run: u32,
+    poll: Poll,
+    events: Events,
+    /// Sockets that may have something, and by place, whether they are among these; and connections that have ended.
+    ready: Vec<usize>,
+    is_ready: Vec<bool>,
+    has_ended: Vec<bool>,
+    inbox: Inbox,
+    outbox: Outbox<usize, ()>,
+    /// Connections that have something to send.
+    unsent: Vec<usize>,
+    /// What payloads are made of behind their stamps.
+    filler: Vec<u8>,
+    head: Vec<u8>,
+}
+
+impl<'a> Traffic<'a> {
+    /// Every datagram has `size` bytes of payload, and `train` of a flow go back to back.
+    pub(super) fn new(
+        clock: Clock,
+        members: &'a mut [Member],
+        peers: &'a [UdpSocket],
+        flows: Vec<Flow>,
+        (size, train): (usize, u64),
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        for (place, member) in members.iter().enumerate() {
+            register(&poll, &member.link, place)?;
+        }
+        for (place, peer) in (members.len()..).zip(peers) {
+            poll.registry().register(&mut SourceFd(&peer.as_raw_fd()), Token(place), Interest::READABLE)?;
+        }
+        let places = members.len() + peers.len();
+        Ok(Self {
+            numbers: vec![(0, 0); flows.len()],
+            turn: 0,
+            // Datagrams of another program's run are not ours.
+            run: std::process::id() << 8,
+            poll,
+            events: Events::with_capacity(1024),
+            // What came meanwhile is nothing to wait for.
+            ready: (0..places).collect(),
+            is_ready: vec![true; places],
+            has_ended: vec![false; members.len()],
+            inbox: Inbox::new(TRAINS, 0),
+            outbox: Outbox::new(train > 1),
+            unsent: Vec::new(),
+            filler: vec![0x5A; size],
+            head: Vec::new(),
+            clock,
+            members,
+            peers,
+            flows,
+            size,
+            train,
+        })
+    }
+
+    /// Sends `rate` datagrams per second for `length`, in turns of all flows, and waits for those still on their way.
+    pub(super) fn run(&mut self, rate: f64, length: Duration) -> io::Result<Outcome> {
+        self.run = self.run.wrapping_add(1);
+        self.numbers.fill((0, 0));
+        let mut pace = Pace::new(rate, self.train);
+        let mut outcome = Outcome::new(rate);
+        let start = self.now();
+        loop {
+            let now = self.now();
+            outcome.length = now - start;
+            if outcome.length >= length {
+                break;
+            }
+            let due = pace.due(outcome.length, BATCH);
+            if due > 0 {
+                self.send(due, now, &mut outcome);
+            }
+            let idle = pace.next().min(length).saturating_sub(self.now() - start);
+            self.receive(idle, &mut outcome)?;
+        }
+        outcome.missed = pace.missed;
+        outcome.in_time = outcome.delivered;
+        let end = self.now();
+        let mut latest = end;
+        while outcome.delivered < outcome.sent {
+            let now = self.now();
+            if now - latest > QUIET || now - end > LINGER {
+                break;
+            }
+            let before = outcome.delivered;
+            self.receive(QUIET, &mut outcome)?;
+            if outcome.delivered > before {
+                latest = self.now();
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.now().mono
+    }
+
+    fn send(&mut self, count: u64, now: Duration, outcome: &mut Outcome) {
+        for i in 0..count {
+            let flow = &self.flows[self.turn];
+            let number = &mut self.numbers[self.turn].0;
+            *number += 1;
+            let place = u32::try_from(self.turn).expect("there are fewer flows than sockets");
+            let stamp = Stamp { run: self.run, flow: place, number: *number, sent: now };
+            flow.write_head(stamp, &mut self.head);
+            let rest = Span { start: 0, end: flow.rest(self.size) };
+            match self.members.get_mut(flow.from).map(|member| &mut member.link) {
+                Some(Link::Stream(stream)) => {
+                    // Its padding is the stream's own.
+                    if !self.has_ended[flow.from] && stream.put([&self.head, &self.filler[rest.range()]]) {
+                        outcome.sent += 1;
+                        self.unsent.push(flow.from);
+                    } else {
+                        outcome.refused += 1;
+                    }
+                }
+                _ => {
+                    let outgoing =
+                        Outgoing { to: flow.to, from: None, traffic_class: UNMARKED, dont_fragment: false };
+                    self.outbox.push((flow.from, ()), outgoing, (&self.head, rest, flow.padding));
+                }
+            }
+            if (i + 1) % self.train == 0 {
+                self.turn = (self.turn + 1) % self.flows.len();
+            }
+        }
+        let Self { outbox, filler, members, peers, .. } = self;
+        let find = |place: usize| match members.get(place).map(|member| &member.link) {
+            Some(Link::Udp(socket)) => Some(socket),
+            Some(Link::Stream(_)) => None,
+            None => peers.get(place - members.len()),
+        };
+        outbox.flush(filler, find, |(), tally, sent| match sent {
+            Ok(()) => outcome.sent += tally.datagrams,
+            Err(_) => outcome.refused += tally.datagrams,
+        });
+        self.unsent.dedup();
+        while let Some(place) = self.unsent.pop() {
+            let Link::Stream(stream) = &mut self.members[place].link else { continue };
+            if stream.flush().is_err() && !std::mem::replace(&mut self.has_ended[place], true) {
+                outcome.ended += 1;
+            }
+        }
+    }
+
+    /// Takes in a round of what has come; waits so long for something if there is nothing.
+    fn receive(&mut self, idle: Duration, outcome: &mut Outcome) -> io::Result<()> {
+        let wait = if self.ready.is_empty() && idle >= WORTH_WAITING {
+            idle - WORTH_WAITING / 2
+        } else {
+            Duration::ZERO
+        };
+        match self.poll.poll(&mut self.events, Some(wait)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        for event in &self.events {
+            let Token(place) = event.token();
+            if !std::mem::replace(&mut self.is_ready[place], true) {
+                self.ready.push(place);
+            }
+        }
+        // Those that have more are at the end of the next round.
+        for i in 0..self.ready.len() {
+            let place = self.ready[i];
+            self.is_ready[place] = self.receive_from(place, outcome);
+        }
+        let is_ready = &self.is_ready;
+        self.ready.retain(|place| is_ready[*place]);
+        Ok(())
+    }
+
+    /// Takes in some of what has come to one place, and says whether there may be more.
+    fn receive_from(&mut self, place: usize, outcome: &mut Outcome) -> bool {
+        let Self { inbox, members, peers, clock, run, numbers, has_ended, .. } = self;
+        let socket = match members.get_mut(place).map(|member| &mut member.link) {
+            Some(Link::Stream(_)) if has_ended[place] => return false,
+            Some(Link::Stream(stream)) => {
+                let mut more = || {
+                    stream.flush()?;
+                    let more = stream.fill()?;
+                    let now = clock.now().mono;
+                    while let Some(message) = stream.next()? {
+                        outcome.note(Stamp::of_message(message), *run, numbers, now);
+                    }
+                    Ok::<_, io::Error>(more)
+                };
+                return more().unwrap_or_else(|_| {
+                    has_ended[place] = true;
+                    outcome.ended += 1;
+                    false
+                });
+            }
+            Some(Link::Udp(socket)) => &*socket,
+            None => &peers[place - members.len()],
+        };
+        inbox.clear();
+        // An error is an ICMP message about an earlier datagram, which is then among the lost.
+        let Ok(places) = inbox.receive(socket, TRAINS) else { return true };
+        let (now, more) = (clock.now().mono, places.len() == TRAINS);
+        for train in places.filter_map(|place| inbox.train(place)) {
+            for span in train.datagrams() {
+                let datagram = &inbox.bytes()[span.range()];
+                let is_members = place < members.len();
+                let stamp = if is_members { Stamp::of_message(datagram) } else { Stamp::read(datagram) };
+                outcome.note(stamp, *run, numbers, now);
+            }
+        }
+        more
+    }
+}
+
+impl Outcome {
+    fn new(rate: f64) -> Self {
+        Self {
+            rate,
+            length: Duration::ZERO,
+            sent: 0,
+            delivered: 0,
+            in_time: 0,
+            reordered: 0,
+            latency: Histogram::new(),
+            missed: 0,
+            refused: 0,
+            ended: 0,
+        }
+    }
+
+    /// The share of what was sent that did not arrive, 0 to 1.
+    pub(super) fn loss(&self) -> f64 {
+        share(self.sent.saturating_sub(self.delivered), self.sent)
+    }
+
+    /// Datagrams per second that were sent.
+    pub(super) fn sent_per_second(&self) -> f64 {
+        per_second(self.sent, self.length)
+    }
+
+    /// Datagrams per second that arrived while others were being sent.
+    pub(super) fn delivered_per_second(&self) -> f64 {
+        per_second(self.in_time, self.length)
+    }
+
+    /// Whether this program could not send as much as it was to.
+    pub(super) fn is_late(&self) -> bool {
+        share(self.missed, self.sent + self.missed) > 0.02
+    }
+
+    fn note(&mut self, stamp: Option<Stamp>, run: u32, numbers: &mut [(u64, u64)], now: Duration) {
+        let Some(stamp) = stamp.filter(|stamp| stamp.run == run) else { return };
+        self.delivered += 1;
+        self.latency.add(now.saturating_sub(stamp.sent));
+        // A Binding response is of no flow.
+        if let Some((_, latest)) = usize::try_from(stamp.flow).ok().and_then(|flow| numbers.get_mut(flow)) {
+            self.reordered += u64::from(stamp.number < *latest);
+            *latest = stamp.number.max(*latest);
+        }
+    }
+}
+
+/// A part of a whole, 0 where there is none.
+pub(super) fn share(part: u64, whole: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// How many that are per second.
+pub(super) fn per_second(count: u64, time: Duration) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    if time.is_zero() { 0.0 } else { count as f64 / time.as_secs_f64() }
+}
