@@ -127,10 +127,13 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         let part = place(self.parts.len());
         self.parts.push(Part { head, payload, padding, next: part });
 
-        // The latest of its flow, or there would be reordering.
-        let latest = self.messages.iter_mut().rev().take(NEAR);
-        let latest = latest.filter(|message| message.socket == socket && message.outgoing == outgoing).next();
-        if let Some(message) = latest.filter(|message| message.tag == tag && message.takes(size)) {
+        // The latest of its flow, however that one is to be sent, or there would be reordering.
+        let mut near = self.messages.iter_mut().rev().take(NEAR);
+        let latest = near.find(|message| message.socket == socket && message.outgoing.to == outgoing.to);
+        let may_join = |message: &&mut Message<S, T>| {
+            (message.outgoing, message.tag) == (outgoing, tag) && message.takes(size)
+        };
+        if let Some(message) = latest.filter(may_join) {
             self.parts[usize::from(message.last)].next = part;
             message.last = part;
             message.count += 1;
