@@ -280,14 +280,15 @@ fn load_with<'a>(
 ) -> Result<Report<'a>, Fault> {
     let (way, clock) = (conductor.way, conductor.clock);
     let process = arguments.pid.map(Process);
-    let before = process.map(Process::memory).transpose()?;
+    let unknown = |error| Fault::Process { pid: arguments.pid.unwrap_or_default(), error };
+    let before = process.map(Process::memory).transpose().map_err(unknown)?;
 
     // Whether there is a server is asked once.
     conductor.conduct(&mut members[..1], &[Step::Ask], None)?;
     let (mut setup, mut peers) = (None, Vec::new());
     if !matches!(arguments.mode, Mode::Binding | Mode::Allocate) {
         setup = Some(conductor.conduct(members, &[Step::Allocate], None)?);
-        peers = meet(arguments.mode, way.join, members)?;
+        peers = meet(arguments.mode, way.server, way.join, members)?;
         let then: &[Step] = match arguments.mode {
             Mode::Idle => &[],
             _ if arguments.indications => &[Step::Permit],
@@ -327,7 +328,7 @@ fn load_with<'a>(
             (Work::Traffic(outcome), seen)
         }
     };
-    let after = process.map(Process::memory).transpose()?;
+    let after = process.map(Process::memory).transpose().map_err(unknown)?;
     let process = before.zip(after).map(|(before, after)| Usage { cpu: seen.cpu, before, after });
 
     Ok(Report {
@@ -354,7 +355,7 @@ impl Logins {
 }
 
 /// Tells every client whom it has to do with; the sockets of peers that are on this machine.
-fn meet(mode: Mode, join: bool, members: &mut [Member]) -> Result<Vec<UdpSocket>, Fault> {
+fn meet(mode: Mode, server: SocketAddr, join: bool, members: &mut [Member]) -> Result<Vec<UdpSocket>, Fault> {
     let relayed: Vec<_> = members.iter().filter_map(|member| member.client.relayed).collect();
     if mode == Mode::Pair {
         for (place, member) in members.iter_mut().enumerate() {
@@ -365,6 +366,13 @@ fn meet(mode: Mode, join: bool, members: &mut [Member]) -> Result<Vec<UdpSocket>
     let (Some(&relay), Some(first)) = (relayed.first(), members.first()) else { return Ok(Vec::new()) };
     if mode == Mode::Idle {
         return Ok(Vec::new());
+    }
+    // Peers that send do so to whatever the server names: never to somebody else.
+    let is_others = |relayed: &&SocketAddr| relayed.ip().to_canonical() != server.ip().to_canonical();
+    if let Some(&relayed) = relayed.iter().find(is_others)
+        && matches!(mode, Mode::ToClient | Mode::Both)
+    {
+        return Err(Fault::Elsewhere { server, relayed });
     }
     let (local, ip) = (first.link.local()?.ip(), source_towards(relay)?);
     if let Some(seen) = first.client.mapped.filter(|seen| seen.ip() != local) {
