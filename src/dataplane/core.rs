@@ -34,6 +34,8 @@ pub(super) struct Core {
     /// it has been read dry. Listeners have a queue of their own, for they are few and what they bring is everybody's.
     pub(super) ready_listeners: VecDeque<Source>,
     pub(super) ready: VecDeque<Source>,
+    /// Letters may be waiting.
+    pub(super) has_mail: bool,
     pub(super) registry: mio::Registry,
     pub(super) counters: Arc<ShardCounters>,
     /// What is being served; streams are read into its own bytes.
@@ -106,6 +108,7 @@ impl Core {
             streams,
             ready_listeners: VecDeque::new(),
             ready: VecDeque::new(),
+            has_mail: false,
             registry,
             counters,
             inbox: Inbox::new(TRAINS, STREAM_ROOM),
@@ -223,11 +226,16 @@ impl Core {
         counters.segmentation_refused.add(sent.refused);
     }
 
-    /// Forgets what was received, to make room for so many trains.
+    /// Sends what is in the outbox, and forgets what was received, all of which has been served.
+    pub(super) fn send_all(&mut self) {
+        self.flush();
+        self.inbox.clear();
+    }
+
+    /// Makes room for so many trains.
     pub(super) fn make_room(&mut self, trains: usize) {
         if self.inbox.room() < trains {
-            self.flush();
-            self.inbox.clear();
+            self.send_all();
         }
     }
 

@@ -4,9 +4,9 @@
 //! can reach; so private, special and the server's own addresses are closed unless the configuration opens them, and
 //! IPv6 forms that embed an IPv4 address are refused rather than decoded, for two readings of one address are a hole.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 
 /// A peer's transport address, in its canonical form, that the gate has let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,7 +121,7 @@ fn is_never_a_peer(ip: IpAddr) -> bool {
 
 /// IPv4-mapped, -compatible (but for ::1) and -translated, NAT64, 6to4, Teredo and ISATAP.
 fn embeds_v4(ip: Ipv6Addr) -> bool {
-    const FORMS: [Ipv6Net; 7] = [
+    const FORMS: [Block<u128>; 7] = [
         v6([0, 0, 0, 0, 0, 0, 0, 0], 96),
         v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96),
         v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96),
@@ -132,19 +132,19 @@ fn embeds_v4(ip: Ipv6Addr) -> bool {
     ];
     let [.., i0, i1, _, _] = ip.segments();
     let isatap = i0 & !0x0200 == 0 && i1 == 0x5efe; // RFC 5214 section 6.1
-    isatap || (FORMS.iter().any(|net| net.contains(&ip)) && !ip.is_loopback())
+    isatap || (FORMS.iter().any(|(network, mask)| ip.to_bits() & mask == *network) && !ip.is_loopback())
 }
 
 fn is_denied_by_default(ip: IpAddr) -> bool {
     match ip {
-        IpAddr::V4(ip) => DENIED_V4.iter().any(|net| net.contains(&ip)),
-        IpAddr::V6(ip) => DENIED_V6.iter().any(|net| net.contains(&ip)),
+        IpAddr::V4(ip) => DENIED_V4.iter().any(|(network, mask)| ip.to_bits() & mask == *network),
+        IpAddr::V6(ip) => DENIED_V6.iter().any(|(network, mask)| ip.to_bits() & mask == *network),
     }
 }
 
 /// The special-purpose registry of RFC 6890 and its updates, multicast, and the address at which Azure's hosts answer
 /// their guests.
-const DENIED_V4: [Ipv4Net; 19] = [
+const DENIED_V4: [Block<u32>; 19] = [
     v4([0, 0, 0, 0], 8),
     v4([10, 0, 0, 0], 8),
     v4([100, 64, 0, 0], 10),
@@ -167,7 +167,7 @@ const DENIED_V4: [Ipv4Net; 19] = [
 ];
 
 /// The same for IPv6, less the forms of [`embeds_v4`], which [`is_never_a_peer`].
-const DENIED_V6: [Ipv6Net; 11] = [
+const DENIED_V6: [Block<u128>; 11] = [
     v6([0, 0, 0, 0, 0, 0, 0, 1], 128),
     v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64),
     v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
@@ -181,12 +181,17 @@ const DENIED_V6: [Ipv6Net; 11] = [
     v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
 ];
 
-const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> Ipv4Net {
-    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
+/// A network's address and mask, ready to be compared: every datagram that goes by a permission walks over a list of them.
+type Block<Bits> = (Bits, Bits);
+
+const fn v4(network: [u8; 4], prefix: u32) -> Block<u32> {
+    let mask = u32::MAX << (u32::BITS - prefix);
+    (u32::from_be_bytes(network) & mask, mask)
 }
 
-const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> Ipv6Net {
-    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix)
+const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u32) -> Block<u128> {
+    let mask = u128::MAX << (u128::BITS - prefix);
+    (Ipv6Addr::new(a, b, c, d, e, f, g, h).to_bits() & mask, mask)
 }
 
 #[cfg(test)]

@@ -10,15 +10,17 @@ const MESSAGES: usize = 256;
 const PARTS: usize = 4096;
 const OWN: usize = 128 * 1024;
 
-/// Datagrams of one message; the kernel takes no more (UDP_MAX_SEGMENTS).
-const JOINED_MAX: u16 = 64;
+/// Datagrams of one message. The kernel takes 64 (UDP_MAX_SEGMENTS), but some of its versions count the bytes of the UDP
+/// header as if they were a datagram's.
+const JOINED_MAX: u16 = 63;
 
 /// Bytes of one message, a little below what an IPv4 packet holds.
 const MESSAGE_MAX: usize = 65_000;
 
-/// Bytes of the datagrams of a joined message: what fits a frame of Ethernet over IPv6. The kernel refuses to segment into
-/// larger ones than the device takes.
-const SEGMENT_MAX: usize = 1_500 - 40 - 8;
+/// Bytes of the datagrams of a joined message: what any path carries whole, which is what browsers send. The kernel refuses
+/// to segment into larger ones than the device takes; and over IPv4 without DF it numbers joined datagrams in a way that
+/// does not survive being fragmented (its IDs overlap with those of the next message).
+const SEGMENT_MAX: usize = 1_280 - 20 - 8;
 
 /// How far back a datagram looks for others of its flow. They are nearly always the last ones, or a batch away.
 const NEAR: usize = 16;
@@ -41,6 +43,8 @@ pub struct Outgoing {
 pub struct Outbox<S, T> {
     /// Headers, and what has no other place.
     pub(super) own: Vec<u8>,
+    /// Bytes of all datagrams.
+    pub(super) bytes: usize,
     pub(super) parts: Vec<Part>,
     pub(super) messages: Vec<Message<S, T>>,
     pub(super) order: Vec<u16>,
@@ -81,6 +85,7 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
     pub fn new(may_segment: bool) -> Self {
         Self {
             own: Vec::with_capacity(OWN),
+            bytes: 0,
             parts: Vec::with_capacity(PARTS),
             messages: Vec::with_capacity(MESSAGES),
             order: Vec::with_capacity(MESSAGES),
@@ -93,6 +98,12 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
+    }
+
+    /// Bytes of the datagrams that wait, headers included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether there is room for one more datagram with so many bytes of header; else it is time to
@@ -114,6 +125,7 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         self.own.extend_from_slice(head);
         let head = Span { start, end: self.own.len() };
         let size = head.len() + payload.len() + padding;
+        self.bytes += size;
         let part = place(self.parts.len());
         self.parts.push(Part { head, payload, padding, next: part });
 

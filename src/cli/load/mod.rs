@@ -163,11 +163,6 @@ impl Mode {
             Self::Idle => "allocations without traffic",
         }
     }
-
-    /// Whether peers on this machine take part.
-    fn has_peers(self) -> bool {
-        matches!(self, Self::ToPeer | Self::ToClient | Self::Both | Self::Allocate | Self::Idle)
-    }
 }
 
 impl Arguments {
@@ -368,7 +363,7 @@ fn meet(mode: Mode, join: bool, members: &mut [Member]) -> Result<Vec<UdpSocket>
         return Ok(Vec::new());
     }
     let (Some(&relay), Some(first)) = (relayed.first(), members.first()) else { return Ok(Vec::new()) };
-    if !mode.has_peers() || mode == Mode::Idle {
+    if mode == Mode::Idle {
         return Ok(Vec::new());
     }
     let (local, ip) = (first.link.local()?.ip(), source_towards(relay)?);
@@ -430,7 +425,7 @@ fn find_max(
     watch: &mut Watch,
 ) -> Result<(Outcome, Seen), Fault> {
     let (mut low, mut high, mut rate) = (0.0, f64::INFINITY, arguments.rate);
-    let (mut best, mut left) = (None, LONGEST);
+    let (mut best, mut left, mut is_bounded_here) = (None, LONGEST, false);
     loop {
         let (outcome, seen) = measure(traffic, rate, arguments.seconds, watch)?;
         left = left.saturating_sub(arguments.seconds + WARM_UP);
@@ -441,10 +436,13 @@ fn find_max(
         } else if best.is_none() && (rate < FIND_MIN || left < arguments.seconds) {
             return Ok((outcome, seen));
         } else {
-            high = rate;
+            (high, is_bounded_here) = (rate, is_ours);
         }
-        if let Some(best) = best.take_if(|_| high < low * CLOSE_ENOUGH || left < arguments.seconds) {
-            return Ok(best);
+        if let Some((mut outcome, seen)) =
+            best.take_if(|_| high < low * CLOSE_ENOUGH || left < arguments.seconds)
+        {
+            outcome.is_bounded_here = is_bounded_here;
+            return Ok((outcome, seen));
         }
         rate = if high.is_infinite() {
             rate * 1.6

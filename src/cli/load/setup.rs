@@ -136,7 +136,6 @@ impl Conductor<'_> {
     }
 
     /// Hears what there is for a member. Once it is through, or refused: how long it took, or why.
-    #[expect(clippy::type_complexity, reason = "each of the three layers is asked at one place")]
     fn advance(
         &self,
         member: &mut Member,
