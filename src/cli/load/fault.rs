@@ -48,7 +48,9 @@ impl Fault {
             }
             Self::Trouble { trouble, .. } => trouble.remedy(),
             Self::BehindNat { .. } => "load it by `pair`, or from a machine with a public address",
-            Self::Elsewhere { .. } => "load it by `to-peer` or `pair`",
+            Self::Elsewhere { .. } => {
+                "name the server by that address, if it is its own, or load it by `to-peer` or `pair`"
+            }
             Self::Process { .. } => "correct the number, or run this as the same user or as root",
             Self::Io(error) if error.raw_os_error() == Some(libc::EMFILE) => {
                 "ask for fewer --clients, or raise this shell's limit (ulimit -n)"

@@ -368,7 +368,10 @@ fn meet(mode: Mode, server: SocketAddr, join: bool, members: &mut [Member]) -> R
         return Ok(Vec::new());
     }
     // Peers that send do so to whatever the server names: never to somebody else.
-    let is_others = |relayed: &&SocketAddr| relayed.ip().to_canonical() != server.ip().to_canonical();
+    let is_others = |relayed: &&SocketAddr| {
+        let (relayed, server) = (relayed.ip().to_canonical(), server.ip().to_canonical());
+        relayed != server && !(relayed.is_loopback() && server.is_loopback())
+    };
     if let Some(&relayed) = relayed.iter().find(is_others)
         && matches!(mode, Mode::ToClient | Mode::Both)
     {
