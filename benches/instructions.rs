@@ -12,8 +12,8 @@
 //!
 //! Seeds and time are handed in, so that two runs differ by nothing. Two compilers do, by some per cent: where it is
 //! another one than that of the record, only a quarter more fails. The release profile optimises across crates at link
-//! time, too, which takes minutes for the sake of some per cent; the profile of benches does not (Cargo.toml). Callgrind knows no SHA instructions, so that the cycle
-//! of an allocation, which is HMAC above all, counts those of software.
+//! time, too, which takes minutes for the sake of some per cent; the profile of benches does not (Cargo.toml). Callgrind
+//! knows no SHA instructions, so that the cycle of an allocation, which is HMAC above all, counts those of software.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot be set up has nothing to say")]
 
 #[path = "../tests/support/bare.rs"]

@@ -3,7 +3,7 @@
 //! Time and seeds are handed in, so that a way is the same in every run.
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use byway::relay::{Action, Answer, Effect, FiveTuple, RelayId};
@@ -129,16 +129,15 @@ pub(crate) fn client_to_client(crowd: Crowd) -> Packet {
     })
 }
 
-/// A Binding request is answered; the asker is another one each time, so that its budget never ends.
+/// A Binding request is answered.
 pub(crate) fn binding() -> Packet {
     let mut bare = Bare::new();
     let datagram = Request::binding().fingerprint().encode([3; 12], None);
-    let mut asked = 0;
-    let mut client = nth_client(0);
+    let (client, mut now) = (nth_client(0), NOW);
     Box::new(move || {
-        asked = (asked + 1) % 1_000_000;
-        client.client.set_ip(nth_address(asked));
-        let action = bare.client(client, black_box(&datagram));
+        // As long as its budget takes to fill again.
+        now.mono += Duration::from_millis(5);
+        let action = bare.shards[0].client_datagram(now, client, black_box(&datagram), &mut bare.reply);
         assert!(matches!(black_box(action), Action::Reply { answer: Answer::Binding, .. }));
     })
 }
@@ -239,9 +238,6 @@ impl Turns {
 }
 
 fn nth_client(n: u32) -> FiveTuple {
-    FiveTuple { client: SocketAddr::new(nth_address(n), 5000), ..five_tuple("203.0.113.9:5000") }
-}
-
-fn nth_address(n: u32) -> IpAddr {
-    Ipv4Addr::from_bits(0x0B00_0000 + n).into()
+    let client = SocketAddr::new(Ipv4Addr::from_bits(0x0B00_0000 + n).into(), 5000);
+    FiveTuple { client, ..five_tuple("203.0.113.9:5000") }
 }
