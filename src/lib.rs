@@ -76,6 +76,7 @@
 //! |---|---|---|
 //! | `tests/core`, `tests/wire` | the core in virtual time, with an independent model beside it | what a datagram does, to the byte |
 //! | `tests/{streams,tls,hostile,http_signaling,...}` | the binary, on loopback | what a stranger can do |
+//! | `tests/trains`, `tests/no_heap` | the binary, and a data plane under a counting allocator | that trains change no datagram, no order and nobody's turn, and that a packet takes nothing of the heap |
 //! | `tests/interop`, `tests/nat` | coturn's clients; other machines, as namespaces | that others understand it |
 //! | `tests/browser` | Chromium and Firefox | that a person can call |
 //! | `benches/instructions.rs` | callgrind | that a packet costs no more instructions than recorded; `benches/core.rs` times them |
