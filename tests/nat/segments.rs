@@ -13,8 +13,8 @@ use crate::turn::{Request, channel_data};
 const REFUSED: &str = "byway_segmentation_refused_total";
 const SEGMENTED: &str = r#"byway_datagrams_sent_total{path="segmented"}"#;
 
-/// Longer than the link's packets, and shorter than Ethernet's.
-const LONG: usize = 1300;
+/// Short enough to be joined, and with the headers of IPv6 longer than the packets of the link that it meets.
+const LONG: usize = 1250;
 const MTU: usize = 1280;
 
 /// The server's machine and a peer's, on one cable.
