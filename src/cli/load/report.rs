@@ -185,7 +185,12 @@ fn latency(outcome: &Outcome) -> String {
             .quantile(share)
             .map_or_else(|| "-".to_owned(), |time| format!("{:.3}", milliseconds(time)))
     };
-    format!("{} ms (p50), {} ms (p99), {} ms (p99.9)", shown(0.5), shown(0.99), shown(0.999))
+    let mut text = format!("{} ms (p50), {} ms (p99), {} ms (p99.9)", shown(0.5), shown(0.99), shown(0.999));
+    if outcome.unknown > 0 {
+        let percent = 100.0 * share(outcome.unknown, outcome.delivered);
+        let _ = write!(text, "; not known of {percent:.1} %, which this program was too busy to see come");
+    }
+    text
 }
 
 #[derive(Serialize)]
@@ -243,6 +248,7 @@ struct TrafficRecord {
     reordered: u64,
     not_sent: u64,
     connections_ended: u64,
+    latency_unknown: u64,
     p50_ms: Option<f64>,
     p99_ms: Option<f64>,
     p999_ms: Option<f64>,
@@ -262,6 +268,7 @@ impl TrafficRecord {
             reordered: outcome.reordered,
             not_sent: outcome.refused,
             connections_ended: outcome.ended,
+            latency_unknown: outcome.unknown,
             p50_ms: quantile(0.5),
             p99_ms: quantile(0.99),
             p999_ms: quantile(0.999),

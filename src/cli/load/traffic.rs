@@ -25,6 +25,9 @@ const TRAINS: usize = 32;
 /// How long what is on its way is waited for: until so long nothing has come, and never longer than the other.
 const QUIET: Duration = Duration::from_millis(300);
 const LINGER: Duration = Duration::from_secs(2);
+/// If it has not been looked for what has come for so long, because other programs had the core, how long it took to come
+/// is not known.
+const HELD_UP: Duration = Duration::from_millis(1);
 /// The kernel waits by the millisecond: what is due sooner is waited for without it.
 const WORTH_WAITING: Duration = Duration::from_millis(2);
 
@@ -41,6 +44,8 @@ pub(super) struct Outcome {
     /// How many arrived behind a later one of their flow.
     pub(super) reordered: u64,
     pub(super) latency: Histogram,
+    /// How many arrived that have none, because this program was held up.
+    pub(super) unknown: u64,
     /// How many were not sent because this program was held up.
     pub(super) missed: u64,
     /// How many the kernel did not take, or a connection that the server reads too slowly.
@@ -71,6 +76,8 @@ pub(super) struct Traffic<'a> {
     ready: Vec<usize>,
     is_ready: Vec<bool>,
     has_ended: Vec<bool>,
+    /// When it was last looked for what has come, and the time before that.
+    looked: [Duration; 2],
     inbox: Inbox,
     outbox: Outbox<usize, ()>,
     /// Connections that have something to send.
@@ -108,6 +115,7 @@ impl<'a> Traffic<'a> {
             ready: (0..places).collect(),
             is_ready: vec![true; places],
             has_ended: vec![false; members.len()],
+            looked: [clock.now().mono; 2],
             inbox: Inbox::new(TRAINS, 0),
             outbox: Outbox::new(train > 1),
             unsent: Vec::new(),
@@ -223,6 +231,8 @@ impl<'a> Traffic<'a> {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
+        let now = self.now();
+        self.looked = if wait.is_zero() { [now, self.looked[0]] } else { [now; 2] };
         for event in &self.events {
             let Token(place) = event.token();
             if !std::mem::replace(&mut self.is_ready[place], true) {
@@ -242,6 +252,7 @@ impl<'a> Traffic<'a> {
     /// Takes in some of what has come to one place, and says whether there may be more.
     fn receive_from(&mut self, place: usize, outcome: &mut Outcome) -> bool {
         let Self { inbox, members, peers, clock, run, numbers, has_ended, .. } = self;
+        let looked = self.looked[1];
         let socket = match members.get_mut(place).map(|member| &mut member.link) {
             Some(Link::Stream(_)) if has_ended[place] => return false,
             Some(Link::Stream(stream)) => {
@@ -250,7 +261,7 @@ impl<'a> Traffic<'a> {
                     let more = stream.fill()?;
                     let now = clock.now().mono;
                     while let Some(message) = stream.next()? {
-                        outcome.note(Stamp::of_message(message), *run, numbers, now);
+                        outcome.note(Stamp::of_message(message), *run, numbers, [looked, now]);
                     }
                     Ok::<_, io::Error>(more)
                 };
@@ -272,7 +283,7 @@ impl<'a> Traffic<'a> {
                 let datagram = &inbox.bytes()[span.range()];
                 let is_members = place < members.len();
                 let stamp = if is_members { Stamp::of_message(datagram) } else { Stamp::read(datagram) };
-                outcome.note(stamp, *run, numbers, now);
+                outcome.note(stamp, *run, numbers, [looked, now]);
             }
         }
         more
@@ -289,6 +300,7 @@ impl Outcome {
             in_time: 0,
             reordered: 0,
             latency: Histogram::new(),
+            unknown: 0,
             missed: 0,
             refused: 0,
             ended: 0,
@@ -316,10 +328,20 @@ impl Outcome {
         share(self.missed, self.sent + self.missed) > 0.02
     }
 
-    fn note(&mut self, stamp: Option<Stamp>, run: u32, numbers: &mut [(u64, u64)], now: Duration) {
+    fn note(
+        &mut self,
+        stamp: Option<Stamp>,
+        run: u32,
+        numbers: &mut [(u64, u64)],
+        [looked, now]: [Duration; 2],
+    ) {
         let Some(stamp) = stamp.filter(|stamp| stamp.run == run) else { return };
         self.delivered += 1;
-        self.latency.add(now.saturating_sub(stamp.sent));
+        if now - looked > HELD_UP {
+            self.unknown += 1;
+        } else {
+            self.latency.add(now.saturating_sub(stamp.sent));
+        }
         // A Binding response is of no flow.
         if let Some((_, latest)) = usize::try_from(stamp.flow).ok().and_then(|flow| numbers.get_mut(flow)) {
             self.reordered += u64::from(stamp.number < *latest);
