@@ -58,16 +58,15 @@ fn main() {
     let mut measured = table::Measured::default();
     for round in 1..=rounds {
         for row in &rows {
+            eprintln!("round {round} of {rounds}: {}", row.name);
             for &kind in servers.iter().filter(|kind| row.servers.contains(kind)) {
                 match measure(row, kind) {
                     Ok(report) => measured.add(row, kind, report),
-                    Err(why) => eprintln!("round {round}: {}: {}: {why}", row.name, kind.name()),
+                    Err(why) => eprintln!("{} with {}: {why}", row.name, kind.name()),
                 }
-                eprint!("\rround {round} of {rounds}: {:<24}", row.name);
             }
         }
     }
-    eprintln!();
     print!("{}", measured.table(&rows));
 }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::server::Kind;
 
 /// One kind of work.
+#[derive(Clone, Copy)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,

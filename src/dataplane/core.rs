@@ -34,6 +34,8 @@ pub(super) struct Core {
     /// it has been read dry. Listeners have a queue of their own, for they are few and what they bring is everybody's.
     pub(super) ready_listeners: VecDeque<Source>,
     pub(super) ready: VecDeque<Source>,
+    /// Letters may be waiting.
+    pub(super) has_mail: bool,
     pub(super) registry: mio::Registry,
     pub(super) counters: Arc<ShardCounters>,
     /// What is being served; streams are read into its own bytes.
@@ -106,6 +108,7 @@ impl Core {
             streams,
             ready_listeners: VecDeque::new(),
             ready: VecDeque::new(),
+            has_mail: false,
             registry,
             counters,
             inbox: Inbox::new(TRAINS, STREAM_ROOM),

@@ -43,6 +43,10 @@ pub(super) struct Stream {
     pub(super) ready: bool,
     /// It is in the list of those with something to send.
     pub(super) unsent: bool,
+    /// What has been written last was not all that there was: the kernel will say when there is room for more.
+    pub(super) is_stuck: bool,
+    /// Its client has an allocation, and so uses for buffers that keep their size.
+    pub(super) is_in_use: bool,
     /// It had an allocation when it was looked at last.
     pub(super) had_allocation: bool,
     _place: Place,
@@ -94,6 +98,8 @@ impl Stream {
             outbox: Vec::new(),
             ready: false,
             unsent: false,
+            is_stuck: false,
+            is_in_use: false,
             had_allocation: false,
             _place: place,
         }
@@ -157,6 +163,7 @@ impl Stream {
     /// The connection has broken; reading says so, too.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let mut sent = 0;
+        self.is_stuck = false;
         let flushed = loop {
             let written = match &mut self.tls {
                 Some(tls) if tls.wants_write() => tls.write_tls(&mut self.socket).map(|_| 0),
@@ -167,15 +174,26 @@ impl Stream {
             match written {
                 Ok(written) => sent += written,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_stuck = true;
+                    break Ok(());
+                }
                 Err(error) => break Err(error),
             }
         };
         self.outbox.drain(..sent);
+        if !self.is_in_use {
+            self.give_back();
+        }
+        flushed
+    }
+
+    /// Gives memory back that nothing is in.
+    pub(super) fn give_back(&mut self) {
+        self.inbox.shrink_to_fit();
         if self.outbox.is_empty() {
             self.outbox.shrink_to(KEPT);
         }
-        flushed
     }
 
     /// Says goodbye in TLS, as far as that goes without waiting. The socket closes when `self` is dropped.

@@ -119,7 +119,13 @@ impl Streams {
             return if sent { Ok(()) } else { Err(Reason::SendFull) };
         }
         let stream = self.get_mut(to).ok_or(Reason::NoAllocation)?;
-        stream.put(message, urgency)?;
+        if stream.put(message, urgency).is_err() {
+            // A round may bring more than the outbox holds to a client that reads as fast.
+            if !stream.is_stuck {
+                let _ = stream.flush();
+            }
+            stream.put(message, urgency)?;
+        }
         if !std::mem::replace(&mut stream.unsent, true) {
             self.unsent.push(to);
         }
@@ -259,7 +265,10 @@ impl Core {
                     stream.is_behind = is_behind;
                     stream.inbox.clear();
                     stream.inbox.extend_from_slice(left);
-                    stream.inbox.shrink_to(left.len());
+                    stream.is_in_use = self.relay.serves(now, five_tuple);
+                    if !stream.is_in_use {
+                        stream.give_back();
+                    }
                 }
                 false
             }
@@ -325,6 +334,8 @@ impl Core {
     fn look_at(&mut self, now: Now, id: StreamId) {
         let Some(stream) = self.streams.get_mut(id) else { return };
         let has_allocation = self.relay.serves(now, stream.five_tuple);
+        // It may have had no use for them since.
+        stream.give_back();
         // One whose allocation has just ended has as long again for another.
         if std::mem::replace(&mut stream.had_allocation, has_allocation) || has_allocation {
             self.streams.looks.push_back((now.mono + STRANGER_WITHIN, id));

@@ -56,7 +56,12 @@ impl Name {
         }
     }
 
-    /// Where the kernel reads or writes it.
+    /// Where the kernel reads it.
+    pub(super) fn as_ptr(&self) -> *const libc::c_void {
+        self.bytes.as_ptr().cast()
+    }
+
+    /// Where the kernel writes it.
     pub(super) fn as_mut_ptr(&mut self) -> *mut libc::c_void {
         self.bytes.as_mut_ptr().cast()
     }

@@ -10,15 +10,17 @@ const MESSAGES: usize = 256;
 const PARTS: usize = 4096;
 const OWN: usize = 128 * 1024;
 
-/// Datagrams of one message; the kernel takes no more (UDP_MAX_SEGMENTS).
-const JOINED_MAX: u16 = 64;
+/// Datagrams of one message. The kernel takes 64 (UDP_MAX_SEGMENTS), but some of its versions count the bytes of the UDP
+/// header as if they were a datagram's.
+const JOINED_MAX: u16 = 63;
 
 /// Bytes of one message, a little below what an IPv4 packet holds.
 const MESSAGE_MAX: usize = 65_000;
 
-/// Bytes of the datagrams of a joined message: what fits a frame of Ethernet over IPv6. The kernel refuses to segment into
-/// larger ones than the device takes.
-const SEGMENT_MAX: usize = 1_500 - 40 - 8;
+/// Bytes of the datagrams of a joined message: what any path carries whole, which is what browsers send. The kernel refuses
+/// to segment into larger ones than the device takes; and over IPv4 without DF it numbers joined datagrams in a way that
+/// does not survive being fragmented (its IDs overlap with those of the next message).
+const SEGMENT_MAX: usize = 1_280 - 20 - 8;
 
 /// How far back a datagram looks for others of its flow. They are nearly always the last ones, or a batch away.
 const NEAR: usize = 16;
@@ -127,10 +129,13 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         let part = place(self.parts.len());
         self.parts.push(Part { head, payload, padding, next: part });
 
-        // The latest of its flow, or there would be reordering.
-        let latest = self.messages.iter_mut().rev().take(NEAR);
-        let latest = latest.filter(|message| message.socket == socket && message.outgoing == outgoing).next();
-        if let Some(message) = latest.filter(|message| message.tag == tag && message.takes(size)) {
+        // The latest of its flow, however that one is to be sent, or there would be reordering.
+        let mut near = self.messages.iter_mut().rev().take(NEAR);
+        let latest = near.find(|message| message.socket == socket && message.outgoing.to == outgoing.to);
+        let may_join = |message: &&mut Message<S, T>| {
+            (message.outgoing, message.tag) == (outgoing, tag) && message.takes(size)
+        };
+        if let Some(message) = latest.filter(may_join) {
             self.parts[usize::from(message.last)].next = part;
             message.last = part;
             message.count += 1;

@@ -17,6 +17,9 @@ use super::outbox::{Message, Outbox, Outgoing, Part};
 /// been told otherwise, or the route may be another one by then.
 const REFUSED_FOR: u32 = 1000;
 
+/// How often a message is sent again because of errors that may be other datagrams'. Each attempt clears one.
+const ATTEMPTS: u32 = 8;
+
 /// What padding is made of.
 static ZEROS: [u8; 3] = [0; 3];
 
@@ -225,40 +228,49 @@ impl Kernel {
     }
 
     /// Sends what is laid out, up to a message that is refused for being joined. A socket's pending error is told to
-    /// whoever uses it next, and cleared by that: it may be another datagram's, so what meets one `may_try_twice`.
+    /// whoever uses it next, and cleared by that: it may be another datagram's, so what meets one `may_try_again`.
     fn send(
         &mut self,
         socket: &UdpSocket,
-        may_try_twice: bool,
+        may_try_again: bool,
         tell: &mut impl FnMut(u16, Tally, io::Result<()>),
         sent: &mut Sent,
     ) -> Refused {
         self.address();
-        let (mut at, mut tried) = (0, !may_try_twice);
+        let attempts = if may_try_again { ATTEMPTS } else { 1 };
+        let (mut at, mut left) = (0, attempts);
         while at < self.entries.len() {
             sent.calls += 1;
             let Entry { message, tally, .. } = self.entries[at];
             match send_messages(socket, &mut self.headers[at..]) {
                 Ok(count) => {
                     for entry in &self.entries[at..at + count] {
-                        let left =
+                        let way =
                             if entry.tally.datagrams > 1 { &mut sent.segmented } else { &mut sent.alone };
-                        *left += entry.tally.datagrams;
+                        *way += entry.tally.datagrams;
                         tell(entry.message, entry.tally, Ok(()));
                     }
                     at += count;
                 }
-                Err(error) if !tried && may_be_anothers(&error) => {
-                    tried = true;
+                // First, for what goes one by one can be tried again then.
+                Err(error) if tally.datagrams > 1 && is_refusal(&error) => return Some((message, error)),
+                Err(error) if left > 1 && may_be_anothers(&error) => {
+                    left -= 1;
                     continue;
                 }
-                Err(error) if tally.datagrams > 1 && is_refusal(&error) => return Some((message, error)),
+                // The socket has no room: not for the others either.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    for entry in &self.entries[at..] {
+                        tell(entry.message, entry.tally, Err(io::ErrorKind::WouldBlock.into()));
+                    }
+                    return None;
+                }
                 Err(error) => {
                     tell(message, tally, Err(error));
                     at += 1;
                 }
             }
-            tried = !may_try_twice;
+            left = attempts;
         }
         None
     }
@@ -296,13 +308,13 @@ impl Kernel {
         self.headers.clear();
         for (i, entry) in self.entries.iter().enumerate() {
             let end = self.entries.get(i + 1).map_or(self.pieces.len(), |next| next.pieces);
-            let pieces = &mut self.pieces[entry.pieces..end];
-            let (name, length) = &mut self.names[entry.envelope];
+            let pieces = &self.pieces[entry.pieces..end];
+            let (name, length) = &self.names[entry.envelope];
             let control = self.controls[entry.envelope].as_bytes();
             let mut header = empty_header();
-            header.msg_name = name.as_mut_ptr();
+            header.msg_name = name.as_ptr().cast_mut();
             header.msg_namelen = *length;
-            header.msg_iov = pieces.as_mut_ptr();
+            header.msg_iov = pieces.as_ptr().cast_mut();
             header.msg_iovlen = pieces.len();
             header.msg_control = control.as_ptr().cast_mut().cast();
             header.msg_controllen = control.len();

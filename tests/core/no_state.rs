@@ -4,7 +4,7 @@ use stun::message::{METHOD_ALLOCATE, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSI
 
 use super::support::{Client, Request, Server};
 
-/// The memory of a million of them is counted in `tests/no_heap.rs`.
+/// The memory of a million of them is counted in `tests/no_heap`.
 #[test]
 fn threat_6_strangers_leave_nothing_behind() {
     let mut server = Server::new();

@@ -32,6 +32,8 @@ pub(crate) struct Client {
 pub(crate) enum Link {
     /// Connected: what comes from elsewhere does not arrive.
     Udp(UdpSocket),
+    /// Of the listener at this address, by a socket on which others arrive, too.
+    Shared(UdpSocket, SocketAddr),
     Tcp(TcpStream),
 }
 
@@ -65,13 +67,18 @@ impl Client {
 
     /// Asks with a credential.
     pub(crate) fn asked(&mut self, request: &Request) -> Response {
+        let (signed, transaction) = self.signed(request);
+        self.ask(&signed, transaction)
+    }
+
+    /// A request with a credential, and its transaction ID.
+    pub(crate) fn signed(&mut self, request: &Request) -> (Vec<u8>, [u8; 12]) {
         if self.nonce.is_empty() {
             self.nonce = self.ask(&request.encode([0; 12], None), [0; 12]).nonce();
         }
         self.transactions += 1;
         let transaction = [self.transactions; 12];
-        let signed = request.sign(transaction, REALM, (&self.username, &self.password), &self.nonce);
-        self.ask(&signed, transaction)
+        (request.sign(transaction, REALM, (&self.username, &self.password), &self.nonce), transaction)
     }
 
     fn ask(&self, request: &[u8], transaction: [u8; 12]) -> Response {
@@ -93,6 +100,9 @@ impl Client {
     pub(crate) fn send(&self, message: &[u8]) {
         match &self.link {
             Link::Udp(socket) => assert_eq!(socket.send(message).unwrap(), message.len()),
+            Link::Shared(socket, server) => {
+                assert_eq!(socket.send_to(message, *server).unwrap(), message.len());
+            }
             Link::Tcp(socket) => (&*socket).write_all(message).unwrap(),
         }
     }
@@ -100,11 +110,13 @@ impl Client {
     /// The next message.
     pub(crate) fn receive(&self) -> Vec<u8> {
         match &self.link {
-            Link::Udp(socket) => receive(socket).0,
+            Link::Udp(socket) | Link::Shared(socket, _) => receive(socket).0,
             Link::Tcp(socket) => {
-                let mut header = [0; 20];
+                let mut header = [0; 4];
                 (&*socket).read_exact(&mut header).unwrap();
-                let mut rest = vec![0; u16::from_be_bytes([header[2], header[3]]).into()];
+                let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+                // The rest of a header of STUN, or what pads ChannelData.
+                let mut rest = vec![0; if header[0] < 4 { 16 + length } else { length.next_multiple_of(4) }];
                 (&*socket).read_exact(&mut rest).unwrap();
                 [&header[..], &rest].concat()
             }
@@ -113,7 +125,7 @@ impl Client {
 
     pub(crate) fn udp(&self) -> &UdpSocket {
         match &self.link {
-            Link::Udp(socket) => socket,
+            Link::Udp(socket) | Link::Shared(socket, _) => socket,
             Link::Tcp(_) => panic!("a TCP client has no UDP socket"),
         }
     }

@@ -1,6 +1,7 @@
 //! What IP headers say, black box: through the binary, over real sockets on loopback (RFC 8656 sections 11.5, 13 to 15).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests")]
 
+#[allow(dead_code, reason = "shared with other tests, which use more of it")]
 mod client;
 mod fragments;
 mod icmp;

@@ -13,7 +13,10 @@ mod client;
 mod discovery;
 mod namespace;
 mod own_address;
+mod segments;
 mod send_errors;
+#[path = "../support/train.rs"]
+mod train;
 #[path = "../core/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the scenarios, which use more of it")]
 mod turn;

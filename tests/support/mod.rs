@@ -176,6 +176,26 @@ impl Server {
         assert!(kill.expect("`kill` starts").success(), "the process is there to be told");
     }
 
+    /// What the kernel says of each of the process's threads (`/proc/PID/task/TID/status`), by their names.
+    pub(crate) fn threads(&self) -> Vec<(String, String)> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives");
+        let status = |thread: std::io::Result<std::fs::DirEntry>| {
+            std::fs::read_to_string(thread.ok()?.path().join("status")).ok()
+        };
+        let named = |status: String| {
+            let name = status.lines().next()?.strip_prefix("Name:")?.trim().to_owned();
+            Some((name, status))
+        };
+        threads.filter_map(|thread| named(status(thread)?)).collect()
+    }
+
+    /// Has the process find all at once what `work` sends.
+    pub(crate) fn meanwhile_paused(&self, work: impl FnOnce()) {
+        self.pause();
+        work();
+        self.signal("CONT");
+    }
+
     /// Stops the process in its tracks, until it is sent CONT. The signal alone says nothing of when.
     pub(crate) fn pause(&self) {
         self.signal("STOP");

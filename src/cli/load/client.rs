@@ -71,6 +71,8 @@ pub(super) struct Client {
     /// Its address as the server sees it.
     pub(super) mapped: Option<SocketAddr>,
     pub(super) pending: Option<Pending>,
+    /// Its last answer was that its nonce is stale.
+    was_stale: bool,
 }
 
 /// What the server wants requests to be signed with.
@@ -106,7 +108,7 @@ pub(super) enum Heard {
 
 impl Client {
     pub(super) fn new(login: Rc<Login>, peer: Option<SocketAddr>) -> Self {
-        Self { login, challenge: None, peer, relayed: None, mapped: None, pending: None }
+        Self { login, challenge: None, peer, relayed: None, mapped: None, pending: None, was_stale: false }
     }
 
     /// The same user as a client that has not asked for anything yet.
@@ -152,7 +154,7 @@ impl Client {
         let (step, attributes) = (pending.step, answer.attributes());
         match answer.class() {
             CLASS_SUCCESS_RESPONSE => {
-                self.pending = None;
+                (self.pending, self.was_stale) = (None, false);
                 if step == Step::Allocate {
                     self.relayed = attributes.relayed_address().ok().flatten();
                     self.mapped = attributes.mapped_address().ok().flatten();
@@ -165,7 +167,9 @@ impl Client {
             CLASS_ERROR_RESPONSE => {
                 self.pending = None;
                 let code = attributes.error_code().ok().flatten().unwrap_or_default();
-                let is_challenge = code == 438 || (code == 401 && self.challenge.is_none());
+                // A nonce is not stale twice in a row, or this would go on for ever.
+                let is_stale = code == 438 && !std::mem::replace(&mut self.was_stale, code == 438);
+                let is_challenge = is_stale || (code == 401 && self.challenge.is_none());
                 match attributes.realm().zip(attributes.nonce()).filter(|_| is_challenge) {
                     Some((realm, nonce)) => {
                         self.take_up(realm, nonce);

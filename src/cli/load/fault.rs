@@ -15,6 +15,10 @@ pub(super) enum Fault {
     Trouble { trouble: Trouble, done: u64 },
     /// This machine stands behind a NAT, so that the relay cannot reach a peer on it.
     BehindNat { local: IpAddr, seen: SocketAddr },
+    /// The server relays from another address than its own, and the load would go there.
+    Elsewhere { server: SocketAddr, relayed: SocketAddr },
+    /// The server's process does not tell what it takes.
+    Process { pid: u32, error: io::Error },
     /// The system lacks something.
     Io(io::Error),
 }
@@ -44,6 +48,8 @@ impl Fault {
             }
             Self::Trouble { trouble, .. } => trouble.remedy(),
             Self::BehindNat { .. } => "load it by `pair`, or from a machine with a public address",
+            Self::Elsewhere { .. } => "load it by `to-peer` or `pair`",
+            Self::Process { .. } => "correct the number, or run this as the same user or as root",
             Self::Io(error) if error.raw_os_error() == Some(libc::EMFILE) => {
                 "ask for fewer --clients, or raise this shell's limit (ulimit -n)"
             }
@@ -60,6 +66,15 @@ impl fmt::Display for Fault {
             Self::BehindNat { local, seen } => {
                 write!(f, "this machine is {local}, and the server sees {seen}: a peer here is not reached")
             }
+            Self::Elsewhere { server, relayed } => {
+                write!(
+                    f,
+                    "the server is {}, and relays from {}: no load is sent there",
+                    server.ip(),
+                    relayed.ip()
+                )
+            }
+            Self::Process { pid, error } => write!(f, "cannot read what process {pid} takes: {error}"),
             Self::Io(error) => write!(f, "{error}"),
         }
     }

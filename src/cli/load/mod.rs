@@ -163,11 +163,6 @@ impl Mode {
             Self::Idle => "allocations without traffic",
         }
     }
-
-    /// Whether peers on this machine take part.
-    fn has_peers(self) -> bool {
-        matches!(self, Self::ToPeer | Self::ToClient | Self::Both | Self::Allocate | Self::Idle)
-    }
 }
 
 impl Arguments {
@@ -285,14 +280,15 @@ fn load_with<'a>(
 ) -> Result<Report<'a>, Fault> {
     let (way, clock) = (conductor.way, conductor.clock);
     let process = arguments.pid.map(Process);
-    let before = process.map(Process::memory).transpose()?;
+    let unknown = |error| Fault::Process { pid: arguments.pid.unwrap_or_default(), error };
+    let before = process.map(Process::memory).transpose().map_err(unknown)?;
 
     // Whether there is a server is asked once.
     conductor.conduct(&mut members[..1], &[Step::Ask], None)?;
     let (mut setup, mut peers) = (None, Vec::new());
     if !matches!(arguments.mode, Mode::Binding | Mode::Allocate) {
         setup = Some(conductor.conduct(members, &[Step::Allocate], None)?);
-        peers = meet(arguments.mode, way.join, members)?;
+        peers = meet(arguments.mode, way.server, way.join, members)?;
         let then: &[Step] = match arguments.mode {
             Mode::Idle => &[],
             _ if arguments.indications => &[Step::Permit],
@@ -332,7 +328,7 @@ fn load_with<'a>(
             (Work::Traffic(outcome), seen)
         }
     };
-    let after = process.map(Process::memory).transpose()?;
+    let after = process.map(Process::memory).transpose().map_err(unknown)?;
     let process = before.zip(after).map(|(before, after)| Usage { cpu: seen.cpu, before, after });
 
     Ok(Report {
@@ -359,7 +355,7 @@ impl Logins {
 }
 
 /// Tells every client whom it has to do with; the sockets of peers that are on this machine.
-fn meet(mode: Mode, join: bool, members: &mut [Member]) -> Result<Vec<UdpSocket>, Fault> {
+fn meet(mode: Mode, server: SocketAddr, join: bool, members: &mut [Member]) -> Result<Vec<UdpSocket>, Fault> {
     let relayed: Vec<_> = members.iter().filter_map(|member| member.client.relayed).collect();
     if mode == Mode::Pair {
         for (place, member) in members.iter_mut().enumerate() {
@@ -368,8 +364,15 @@ fn meet(mode: Mode, join: bool, members: &mut [Member]) -> Result<Vec<UdpSocket>
         return Ok(Vec::new());
     }
     let (Some(&relay), Some(first)) = (relayed.first(), members.first()) else { return Ok(Vec::new()) };
-    if !mode.has_peers() || mode == Mode::Idle {
+    if mode == Mode::Idle {
         return Ok(Vec::new());
+    }
+    // Peers that send do so to whatever the server names: never to somebody else.
+    let is_others = |relayed: &&SocketAddr| relayed.ip().to_canonical() != server.ip().to_canonical();
+    if let Some(&relayed) = relayed.iter().find(is_others)
+        && matches!(mode, Mode::ToClient | Mode::Both)
+    {
+        return Err(Fault::Elsewhere { server, relayed });
     }
     let (local, ip) = (first.link.local()?.ip(), source_towards(relay)?);
     if let Some(seen) = first.client.mapped.filter(|seen| seen.ip() != local) {
@@ -430,7 +433,7 @@ fn find_max(
     watch: &mut Watch,
 ) -> Result<(Outcome, Seen), Fault> {
     let (mut low, mut high, mut rate) = (0.0, f64::INFINITY, arguments.rate);
-    let (mut best, mut left) = (None, LONGEST);
+    let (mut best, mut left, mut is_bounded_here) = (None, LONGEST, false);
     loop {
         let (outcome, seen) = measure(traffic, rate, arguments.seconds, watch)?;
         left = left.saturating_sub(arguments.seconds + WARM_UP);
@@ -441,10 +444,13 @@ fn find_max(
         } else if best.is_none() && (rate < FIND_MIN || left < arguments.seconds) {
             return Ok((outcome, seen));
         } else {
-            high = rate;
+            (high, is_bounded_here) = (rate, is_ours);
         }
-        if let Some(best) = best.take_if(|_| high < low * CLOSE_ENOUGH || left < arguments.seconds) {
-            return Ok(best);
+        if let Some((mut outcome, seen)) =
+            best.take_if(|_| high < low * CLOSE_ENOUGH || left < arguments.seconds)
+        {
+            outcome.is_bounded_here = is_bounded_here;
+            return Ok((outcome, seen));
         }
         rate = if high.is_infinite() {
             rate * 1.6

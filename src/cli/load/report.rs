@@ -60,6 +60,8 @@ impl Report<'_> {
         } else if outcome.is_late() {
             let missed = 100.0 * share(outcome.missed, outcome.sent + outcome.missed);
             Some(format!("{missed:.0} % of the rate could not be sent in time from here"))
+        } else if outcome.is_bounded_here {
+            Some("a higher rate could not be sent, or read in time, from here".to_owned())
         } else {
             None
         }

@@ -19,6 +19,8 @@ const RETRANSMIT: Duration = Duration::from_millis(200);
 const TRIES: u32 = 5;
 /// How often those without an answer are looked for.
 const ROUND: Duration = Duration::from_millis(20);
+/// Messages that are heard of one member at a time.
+const MESSAGES: usize = 64;
 /// Longer than any response.
 const LONGEST: usize = 4096;
 
@@ -109,9 +111,21 @@ impl Conductor<'_> {
             {
                 return Err(error.into());
             }
+            let mut ended = Vec::new();
             for event in &events {
                 let Token(place) = event.token();
-                let Some(through) = self.advance(&mut members[place], steps)? else { continue };
+                if let Some(through) = self.advance(&mut members[place], steps)? {
+                    ended.push((place, through));
+                }
+            }
+            let now = self.clock.now().mono;
+            if now - looked >= ROUND {
+                looked = now;
+                let (resent, silent) = self.repeat(members, now)?;
+                effort.resent += resent;
+                ended.extend(silent.into_iter().map(|(place, trouble)| (place, Err(trouble))));
+            }
+            for (place, through) in ended {
                 open -= 1;
                 match through {
                     Ok(time) => {
@@ -127,23 +141,18 @@ impl Conductor<'_> {
                     waiting.push(place);
                 }
             }
-            let now = self.clock.now().mono;
-            if now - looked >= ROUND {
-                looked = now;
-                effort.resent += self.repeat(members, now).map_err(|trouble| self.fault(trouble, &effort))?;
-            }
         }
     }
 
     /// Hears what there is for a member. Once it is through, or refused: how long it took, or why.
-    #[expect(clippy::type_complexity, reason = "each of the three layers is asked at one place")]
     fn advance(
         &self,
         member: &mut Member,
         steps: &[Step],
     ) -> Result<Option<Result<Duration, Trouble>>, Fault> {
         let mut room = [0; LONGEST];
-        loop {
+        // Who sends faster than this is read is named ready again by the next message.
+        for _ in 0..MESSAGES {
             let length = match member.link.receive(&mut room) {
                 Ok(Some(length)) => length,
                 Ok(None) => return Ok(None),
@@ -174,6 +183,7 @@ impl Conductor<'_> {
                 }
             }
         }
+        Ok(None)
     }
 
     fn ask(&self, member: &mut Member, step: Step, now: Duration) -> Result<(), Fault> {
@@ -181,17 +191,19 @@ impl Conductor<'_> {
         send(member).map_err(|error| Fault::from(self.way.trouble(&error)))
     }
 
-    /// Sends again what has been without an answer for too long; how many.
-    fn repeat(&self, members: &mut [Member], now: Duration) -> Result<u64, Trouble> {
-        let mut resent = 0;
-        for member in members {
+    /// Sends again what has been without an answer for too long: how many, and who is given up.
+    fn repeat(&self, members: &mut [Member], now: Duration) -> Result<(u64, Vec<(usize, Trouble)>), Fault> {
+        let (mut resent, mut silent) = (0, Vec::new());
+        for (place, member) in members.iter_mut().enumerate() {
             let Some(pending) = &mut member.client.pending else { continue };
             if now - pending.sent < RETRANSMIT * 2_u32.pow(pending.tries - 1) {
                 continue;
             }
             if pending.tries == TRIES {
                 let step = pending.step;
-                return Err(self.silence(&member.link, step));
+                member.client.pending = None;
+                silent.push((place, self.silence(&member.link, step)));
+                continue;
             }
             (pending.sent, pending.tries) = (now, pending.tries + 1);
             // RFC 8489 section 6.2.2: a stream delivers what it was given, or ends.
@@ -200,7 +212,7 @@ impl Conductor<'_> {
                 send(member).map_err(|error| self.way.trouble(&error))?;
             }
         }
-        Ok(resent)
+        Ok((resent, silent))
     }
 
     /// What it means that a request got no answer.

@@ -47,6 +47,8 @@ pub(super) struct Outcome {
     pub(super) refused: u64,
     /// Connections that ended.
     pub(super) ended: u64,
+    /// This program is why no higher rate was found.
+    pub(super) is_bounded_here: bool,
 }
 
 /// Everything that it takes to send and receive.
@@ -290,6 +292,7 @@ impl Outcome {
             missed: 0,
             refused: 0,
             ended: 0,
+            is_bounded_here: false,
         }
     }
 

@@ -1,58 +1,13 @@
-//! The per-packet paths do not touch the heap, and strangers leave none of it behind (threat 6): counted, not claimed.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests")]
+//! The core: what a datagram makes it do, and what a stranger leaves behind.
 
-#[path = "support/bare.rs"]
-mod bare;
-#[path = "core/support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "shared with the scenarios, which use more of it")]
-mod support;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use bare::{Bare, NOW, five_tuple};
 use byway::relay::{Action, FiveTuple};
 use byway::wire::Icmp;
-use support::{Request, at, channel_data};
 
-/// Counts what this thread asks of the system's allocator.
-struct Counting;
-
-thread_local! {
-    static CALLS: Cell<u64> = const { Cell::new(0) };
-    static BYTES: Cell<i64> = const { Cell::new(0) };
-}
-
-fn count(bytes: i64) {
-    CALLS.set(CALLS.get() + 1);
-    BYTES.set(BYTES.get() + bytes);
-}
-
-#[expect(unsafe_code, reason = "the trait is unsafe; nothing is done here but to count and pass on")]
-// SAFETY: every call is passed on to the system's allocator as it came; counting does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed() as i64);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count(-(layout.size().cast_signed() as i64));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(memory, layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size.cast_signed() as i64 - layout.size().cast_signed() as i64);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use crate::bare::{Bare, NOW, five_tuple};
+use crate::support::{Request, at, channel_data};
+use crate::{BYTES, CALLS};
 
 /// Calls to the allocator, freeing included, that `work` makes in a thousand rounds, after a first one.
 fn calls(mut work: impl FnMut()) -> u64 {
