@@ -4,16 +4,16 @@
 //! there by then. `tests/run instructions` sees to the tools; by hand it is
 //!
 //! ```text
-//! cargo bench --bench instructions               counts, and compares with benches/instructions.txt
-//! cargo bench --bench instructions -- --record   writes that file anew: commit it with the change that it is due to
-//! cargo bench --bench instructions -- PATTERN    counts some: '*::peer_to_*'
-//! callgrind_annotate target/gungraun/instructions/counted/packets_group/packets.NAME/callgrind.*.out
+//! cargo bench --profile instructions --bench instructions               counts, compares with benches/instructions.txt
+//! cargo bench --profile instructions --bench instructions -- --record   writes that file anew: commit it with its cause
+//! cargo bench --profile instructions --bench instructions -- PATTERN    counts some: '*::peer_to_*'
+//! callgrind_annotate target/gungraun/byway/instructions/counted/packets_group/packets.NAME/callgrind.*.out
 //! ```
 //!
-//! Seeds and time are handed in, so that two runs differ by nothing. Two compilers do, by some per cent: where it is
-//! another one than that of the record, only a quarter more fails. The release profile optimises across crates at link
-//! time, too, which takes minutes for the sake of some per cent; the profile of benches does not (Cargo.toml). Callgrind
-//! knows no SHA instructions, so that the cycle of an allocation, which is HMAC above all, counts those of software.
+//! The profile is that of a release, but for optimisation across crates at link time, which takes minutes and is worth some
+//! per cent. Seeds and time are handed in, so that two runs differ by nothing. Two compilers do: where it is another one
+//! than that of the record, only a quarter more fails. Callgrind knows no SHA instructions, so that the cycle of an
+//! allocation, which is HMAC above all, counts those of software.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot be set up has nothing to say")]
 
 #[path = "../tests/support/bare.rs"]
@@ -36,6 +36,8 @@ const ALLOWANCE: f64 = 0.03;
 /// The same where another compiler made it.
 const ALLOWANCE_OF_ANOTHER_COMPILER: f64 = 0.25;
 
+/// How it is to be built, and so the folder that cargo builds it in.
+const PROFILE: &str = "instructions";
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
 /// Set where gungraun's own harness is to run.
 const HARNESS: &str = "BYWAY_COUNTS_INSTRUCTIONS";
@@ -46,6 +48,12 @@ fn main() -> ExitCode {
     if env::var_os(HARNESS).is_some() || arguments.iter().any(|argument| argument == "--gungraun-run") {
         counted::by_gungraun();
         return ExitCode::SUCCESS;
+    }
+    if !env::current_exe().unwrap().iter().any(|folder| folder == PROFILE) {
+        eprintln!(
+            "built in another profile than what was recorded: cargo bench --profile {PROFILE} --bench instructions"
+        );
+        return ExitCode::FAILURE;
     }
     let whole = arguments.len();
     arguments.retain(|argument| argument != "--record");

@@ -95,15 +95,9 @@ pub(super) struct Arguments {
     /// Password for TURN
     #[arg(long, value_name = "P", requires = "username")]
     password: Option<String>,
-    /// The secret that the server shares with those who issue credentials [default: the configuration's, else
-    /// one credential is asked of the running server's /ice]
-    #[arg(
-        long,
-        value_name = "SECRET",
-        conflicts_with = "username",
-        env = "BYWAY_LOAD_SECRET",
-        hide_env_values = true
-    )]
+    /// The secret that the server shares with those who issue credentials; of no account with --username [default:
+    /// the configuration's, else one credential is asked of the running server's /ice]
+    #[arg(long, value_name = "SECRET", env = "BYWAY_LOAD_SECRET", hide_env_values = true)]
     secret: Option<String>,
     /// Certificates in PEM of issuers to trust, besides those that this system trusts
     #[arg(long, value_name = "FILE")]
