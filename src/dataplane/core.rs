@@ -174,10 +174,8 @@ impl Core {
         match five_tuple.link {
             Link::Udp(id) => {
                 let way = self.listener(id)?.way_to(five_tuple, UNMARKED);
+                self.make_room_for(self.reply.as_bytes().len());
                 // It is written anew for the next request, so the outbox keeps a copy.
-                if !self.outbox.has_room(self.reply.as_bytes().len()) {
-                    self.flush();
-                }
                 let parts = (self.reply.as_bytes(), Span { start: 0, end: 0 }, 0);
                 self.outbox.push((Exit::Listener(id), Cargo::Reply(answer)), way, parts);
             }
@@ -191,10 +189,15 @@ impl Core {
 
     /// Puts a datagram into the outbox: a header, a payload in the inbox, padding.
     fn put(&mut self, what: (Exit, Cargo), way: Outgoing, parts: (&[u8], Span, usize)) {
-        if !self.outbox.has_room(parts.0.len()) {
+        self.make_room_for(parts.0.len());
+        self.outbox.push(what, way, parts);
+    }
+
+    /// Makes room in the outbox for one more datagram with so many bytes of header.
+    fn make_room_for(&mut self, head: usize) {
+        if !self.outbox.has_room(head) {
             self.flush();
         }
-        self.outbox.push(what, way, parts);
     }
 
     /// Sends what is in the outbox. A send that fails concerns its datagrams alone: one peer that cannot be reached ends
