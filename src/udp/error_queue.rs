@@ -77,9 +77,8 @@ fn icmp(error: &[u8], to: SocketAddr) -> Option<Icmp> {
 #[cfg(test)]
 mod tests {
     use super::super::options::{allow_fragments, forbid_fragments, keep_errors};
+    use super::super::tests::wait;
     use super::*;
-    use mio::unix::SourceFd;
-    use std::time::Duration;
 
     fn relay(address: &str) -> UdpSocket {
         let socket = UdpSocket::bind(address).unwrap();
@@ -92,19 +91,14 @@ mod tests {
 
     /// The next error, waited for with a bound.
     fn next_error(socket: &UdpSocket) -> Option<Undelivered> {
-        let mut poll = mio::Poll::new().unwrap();
-        let mut events = mio::Events::with_capacity(1);
-        let (mut source, interest) = (SourceFd(&socket.as_raw_fd()), mio::Interest::READABLE);
-        poll.registry().register(&mut source, mio::Token(0), interest).unwrap();
-        for _ in 0..100 {
+        loop {
             match receive_error(socket) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    poll.poll(&mut events, Some(Duration::from_millis(100))).unwrap();
+                    wait(socket, mio::event::Event::is_error);
                 }
                 received => return received.unwrap(),
             }
         }
-        panic!("no error within ten seconds");
     }
 
     #[test]

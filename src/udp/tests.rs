@@ -254,8 +254,8 @@ fn an_error_is_told_of_its_own_datagram_alone() {
     assert_eq!(receive(&receiver, &mut Inbox::new(4, 0)).len(), 2);
 }
 
-/// Returns once the socket has such news, or after a tenth of a second.
-fn wait(socket: &UdpSocket, of_interest: fn(&mio::event::Event) -> bool) {
+/// Returns once the socket has such news, which takes ten seconds at most.
+pub(super) fn wait(socket: &UdpSocket, of_interest: fn(&mio::event::Event) -> bool) {
     let mut poll = mio::Poll::new().unwrap();
     let mut events = mio::Events::with_capacity(1);
     let (mut source, interest) = (SourceFd(&socket.as_raw_fd()), mio::Interest::READABLE);
