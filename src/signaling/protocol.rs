@@ -1,14 +1,13 @@
 //! The messages of the signaling, as `docs/signaling.md` specifies them. Pure: text in, values out.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::ice::IceConfiguration;
+
+pub use crate::standing::MemberId;
 
 /// The WebSocket subprotocol (RFC 6455 section 1.9).
 pub const SUBPROTOCOL: &str = "byway.v1";
@@ -173,38 +172,6 @@ pub struct Peer {
     pub name: Option<DisplayName>,
     /// Your role towards them in perfect negotiation: of any two members, exactly one is polite.
     pub polite: bool,
-}
-
-/// Names one membership: drawn at `join`, never used again. 128 bits, so that it can be neither guessed nor met twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct MemberId(pub [u8; 16]);
-
-impl MemberId {
-    /// Reads what [`fmt::Display`] writes, and nothing else.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut id = [0; 16];
-        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut id).ok()?;
-        (length == id.len()).then_some(Self(id))
-    }
-}
-
-impl fmt::Display for MemberId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
-    }
-}
-
-impl fmt::Debug for MemberId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for MemberId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
 }
 
 /// The name of a room: 1 to 128 characters, none of them a control character. Who knows it can enter.

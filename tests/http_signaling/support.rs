@@ -89,6 +89,8 @@ impl Server {
             max_rooms: settings.max_rooms,
             max_members: settings.max_members,
             max_message: 64 * 1024,
+            resume_window: Duration::from_secs(30),
+            joins_per_second: 0,
             allowed_origins: vec!["https://app.example.com".to_owned()],
         };
         let (clock, metrics) = (Clock::start(), Metrics::default());
