@@ -60,7 +60,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/subscriber.rs", &[]),
     ("src/config", &["credentials", "tokens::algorithm_of"]),
     ("src/external.rs", &["relay::RelayAddress", "relay::is_special_purpose", "config"]),
-    ("src/ice", &["credentials", "clock::Now", "config::TransportPolicy"]),
+    ("src/ice", &["credentials", "clock::Now", "config::TransportPolicy", "config::Access"]),
 ];
 
 /// The pure ring: bytes, values, and a `Now` that is handed in.
