@@ -22,7 +22,7 @@
  *     byway/recovery.js    ICE restarts, and what is said where no relay answers
  *     byway/rotation.js    relayed paths move to fresh credentials in time
  *     byway/report.js      how a connection runs, read from its statistics
- *     byway/signaling.js   the WebSocket to the server: kept alive, opened again
+ *     byway/signaling.js   our place in the room: what is said and heard, over one WebSocket after the other
  *     byway/events.js      event targets with typed events
  *     byway/errors.js      what can fail, in plain language
  *
