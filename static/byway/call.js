@@ -1,12 +1,11 @@
 /** Being in a room: who is there, and a connection to each. */
 
-import { BywayError, connectionError, farewell, refusal } from "./errors.js";
+import { BywayError, farewell, refusal } from "./errors.js";
 import { Emitter, FailureEvent, PeerEvent } from "./events.js";
-import { negotiate, sendStream } from "./negotiation.js";
+import { connect } from "./line.js";
+import { sendStream } from "./negotiation.js";
 import { onAnotherLook } from "./network.js";
-import { Peer, attach } from "./peer.js";
-import { reportMissingRelay, restartWhenBroken } from "./recovery.js";
-import { rotate } from "./rotation.js";
+import { Peer } from "./peer.js";
 import { Signaling } from "./signaling.js";
 
 /** The server this file was loaded from, which is also the one to call unless a page says otherwise. */
@@ -29,10 +28,8 @@ const HOME = new URL("/", import.meta.url);
 /** @typedef {import("./negotiation.js").Signal} Signal */
 
 /**
- * A peer and what holds it: its connection's number and policy, the number of its last signal, what to do with those and with
- * fresh credentials, and what ends the connection.
- * @typedef {{ peer: Peer, polite: boolean, epoch: number, policy?: RTCIceTransportPolicy, heard: number,
- *   receive: (data: Signal) => void, renewed: (expires: number) => void, over: AbortController }} Member
+ * A peer and what leads to it. `heard`: the number of the last signal from there.
+ * @typedef {{ peer: Peer, polite: boolean, heard: number, line: import("./line.js").Line }} Member
  */
 
 /**
@@ -99,7 +96,7 @@ export class Call extends Emitter {
       heard: (message, resumed) => this.#hear(message, resumed),
       lost: () => {
         if (this.#joining) this.#close(new BywayError("server-unreachable"));
-        else this.#setSignaling("lost");
+        else this.#lost();
       },
     });
     // Until we are in, a first answer may take its time: to give up on it would fail the joining.
@@ -184,7 +181,10 @@ export class Call extends Emitter {
     const newcomers = peers.filter((present) => !this.#members.has(present.id));
     const met = newcomers.map((present) => this.#meet(present, !resumed));
     this.#setSignaling("open");
-    if (resumed) this.#applyPolicy();
+    if (resumed) {
+      for (const { line } of this.#members.values()) line.serverBack();
+      this.#applyPolicy();
+    }
     this.#joining?.resolve();
     this.#joining = null;
     // A task later: the page that awaits join() has added its listeners by then.
@@ -201,56 +201,49 @@ export class Call extends Emitter {
    */
   #meet({ id, name, polite }, offering) {
     const peer = new Peer(id, name ?? "");
-    const over = new AbortController();
-    /** @type {Member} */
-    const member = { peer, polite, epoch: 0, heard: 0, receive: () => {}, renewed: () => {}, over };
-    this.#members.set(id, member);
-    this.#connect(member, offering);
+    this.#members.set(id, { peer, polite, heard: 0, line: this.#connect(peer, polite, offering, 0) });
     return peer;
   }
 
   /**
-   * Gives a member a connection, in place of the one before.
+   * @param {Peer} peer
+   * @param {boolean} polite
+   * @param {boolean} offering
+   * @param {number} epoch
+   */
+  #connect(peer, polite, offering, epoch) {
+    const stream = this.#options.stream ?? null;
+    const terms = { polite, offering, epoch, configuration: this.#configuration(), expires: this.#expires, stream };
+    const isConnected = (/** @type {Peer} */ { connection }) => connection.connectionState === "connected";
+    return connect(peer, terms, {
+      tell: (data) => {
+        this.#said += 1;
+        this.#server.signal({ to: peer.id, data: { n: this.#said, ...data } });
+      },
+      fail: (error) => this.dispatchEvent(new FailureEvent(error, peer)),
+      canSignal: () => this.signaling === "open",
+      // What has cut us off from everyone may have cut us off from the server, too. Who is gone alone has not.
+      doubt: () => this.signaling === "open" && !this.peers.some(isConnected) && this.#server.check(),
+    });
+  }
+
+  /**
+   * Puts another connection in the place of a member's.
    * @param {Member} member
    * @param {boolean} offering
+   * @param {number} epoch
    */
-  #connect(member, offering) {
-    const { peer, polite, epoch } = member;
-    member.over.abort();
-    member.over = new AbortController();
-    const { signal } = member.over;
-    const configuration = this.#configuration();
-    const connection = new RTCPeerConnection(configuration);
-    member.policy = configuration.iceTransportPolicy;
-    signal.addEventListener("abort", () => connection.close());
-
-    const tell = (/** @type {Signal} */ data) => {
-      this.#said += 1;
-      this.#server.signal({ to: peer.id, data: { epoch, n: this.#said, ...data } });
-    };
-    const fail = (/** @type {string} */ code) => this.dispatchEvent(new FailureEvent(connectionError(code, peer), peer));
-    const canSignal = () => this.signaling === "open";
-    const ask = () => tell({ restart: true });
-    const rotation = rotate(connection, { polite, canSignal, ask, expires: this.#expires, signal });
-    const negotiation = negotiate(connection, { polite, offering, tell });
-    member.renewed = rotation.renewed;
-    member.receive = (data) => (data.restart ? rotation.asked() : negotiation(data));
-    // What has cut us off from everyone may have cut us off from the server, too. Who is gone alone has not.
-    const isConnected = (/** @type {Peer} */ { connection }) => connection.connectionState === "connected";
-    const doubt = () => canSignal() && !this.peers.some(isConnected) && this.#server.check();
-    restartWhenBroken(connection, { polite, canSignal, doubt, fail, signal });
-    reportMissingRelay(connection, { fail, signal });
-    attach(peer, connection);
-    sendStream(connection, this.#options.stream ?? null);
+  #replace(member, offering, epoch) {
+    member.line.end();
+    member.line = this.#connect(member.peer, member.polite, offering, epoch);
+    member.peer.dispatchEvent(new Event("connection"));
   }
 
   /** Gives every connection whose paths are not those that are now wanted a successor. */
   #applyPolicy() {
     const { iceTransportPolicy } = this.#configuration();
     for (const member of this.#members.values()) {
-      if (member.policy === iceTransportPolicy) continue;
-      member.epoch += 1;
-      this.#connect(member, true);
+      if (member.line.policy !== iceTransportPolicy) this.#replace(member, true, member.line.epoch + 1);
     }
   }
 
@@ -263,18 +256,15 @@ export class Call extends Emitter {
    */
   #signaled(from, { epoch = 0, n, ...data }) {
     const member = this.#members.get(from);
-    if (!member || !Number.isSafeInteger(epoch) || epoch < member.epoch) return;
+    if (!member || !Number.isSafeInteger(epoch) || epoch < member.line.epoch) return;
     // Nobody honest is so far ahead, and after the last safe integer there would be no next one.
-    if (epoch > member.epoch + FURTHEST_AHEAD) return;
+    if (epoch > member.line.epoch + FURTHEST_AHEAD) return;
     if (n !== undefined) {
       if (!(n > member.heard)) return;
       member.heard = n;
     }
-    if (epoch > member.epoch) {
-      member.epoch = epoch;
-      this.#connect(member, false);
-    }
-    member.receive(data);
+    if (epoch > member.line.epoch) this.#replace(member, false, epoch);
+    if (epoch === member.line.epoch) member.line.receive(data); // not if a listener wanted yet another one
   }
 
   /**
@@ -283,11 +273,7 @@ export class Call extends Emitter {
    */
   #refresh(ice) {
     this.#take(ice);
-    for (const { peer, renewed } of this.#members.values()) {
-      if (peer.connection.signalingState === "closed") continue;
-      peer.connection.setConfiguration(this.#configuration());
-      renewed(this.#expires);
-    }
+    for (const { line } of this.#members.values()) line.renew(this.#configuration(), this.#expires);
     this.dispatchEvent(new Event("ice"));
   }
 
@@ -310,7 +296,7 @@ export class Call extends Emitter {
     const member = this.#members.get(id);
     if (!member) return;
     this.#members.delete(id);
-    member.over.abort();
+    member.line.end();
     member.peer.dispatchEvent(new Event("left"));
     this.dispatchEvent(new PeerEvent("peerleft", member.peer));
   }
@@ -337,6 +323,11 @@ export class Call extends Emitter {
     else if (error) this.dispatchEvent(new FailureEvent(error, null));
     this.dispatchEvent(new Event("signaling"));
     this.dispatchEvent(new Event("closed"));
+  }
+
+  #lost() {
+    if (this.signaling === "open") for (const { line } of this.#members.values()) line.serverLost();
+    this.#setSignaling("lost");
   }
 
   /** @param {SignalingState} state */

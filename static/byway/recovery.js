@@ -1,5 +1,7 @@
 /** ICE restarts, and what is said where no relay answers. */
 
+import { countHeard } from "./report.js";
+
 /**
  * @typedef {object} Context
  * @property {(code: string) => void} fail Says what failed.
@@ -13,6 +15,7 @@
  * @param {RTCPeerConnection} connection
  * @param {Context & { polite: boolean, canSignal: () => boolean, doubt: () => void }} context `doubt`: called when a path
  *   breaks.
+ * @returns {{ serverLost: () => void, serverBack: () => void }} To be called when that happens.
  */
 export function restartWhenBroken(connection, { polite, canSignal, doubt, fail, signal }) {
   /** Restarts since it last was connected, by either side. */
@@ -68,6 +71,19 @@ export function restartWhenBroken(connection, { polite, canSignal, doubt, fail, 
   }, { signal });
   signal.addEventListener("abort", stop);
   restartIn(CONNECTING_MS);
+
+  /** What had come from the other end when the server was lost. @type {Promise<number> | undefined} */
+  let heard;
+  const count = async () => countHeard([...(await connection.getStats()).values()]);
+  return {
+    serverLost: () => (heard = count()),
+    // Another network parts us from the server and from the others alike. Browsers take seconds to notice: where nothing has
+    // come since, we do not wait for that.
+    serverBack: async () => {
+      if (!HAD_A_PATH.has(connection.connectionState) || (await heard) !== (await count())) return;
+      if (connection.signalingState === "stable") connection.restartIce();
+    },
+  };
 }
 
 /**
@@ -95,6 +111,7 @@ export function reportMissingRelay(connection, { fail, signal }) {
   signal.addEventListener("abort", () => clearTimeout(timer));
 }
 
+const HAD_A_PATH = new Set(["connected", "disconnected", "failed"]);
 const MAX_RESTARTS = 6;
 /** Browsers give a first path up after some 15 s: by then they have said so, or nothing came to try. */
 const CONNECTING_MS = 20_000;
