@@ -21,6 +21,7 @@ export function restartWhenBroken(connection, { polite, canSignal, doubt, fail, 
   /** Restarts since it last was connected, by either side. */
   let attempts = 0;
   let told = false;
+  let established = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
 
   const stop = () => clearTimeout(timer);
@@ -57,6 +58,7 @@ export function restartWhenBroken(connection, { polite, canSignal, doubt, fail, 
         tellOnce();
         return restartIn(0);
       case "connected":
+        established = true;
         attempts = 0;
         told = false;
         return stop();
@@ -80,7 +82,7 @@ export function restartWhenBroken(connection, { polite, canSignal, doubt, fail, 
     // Another network parts us from the server and from the others alike. Browsers take seconds to notice: where nothing has
     // come since, we do not wait for that.
     serverBack: async () => {
-      if (!HAD_A_PATH.has(connection.connectionState) || (await heard) !== (await count())) return;
+      if (!established || (await count()) > ((await heard) ?? 0)) return;
       if (connection.signalingState === "stable") connection.restartIce();
     },
   };
@@ -111,7 +113,6 @@ export function reportMissingRelay(connection, { fail, signal }) {
   signal.addEventListener("abort", () => clearTimeout(timer));
 }
 
-const HAD_A_PATH = new Set(["connected", "disconnected", "failed"]);
 const MAX_RESTARTS = 6;
 /** Browsers give a first path up after some 15 s: by then they have said so, or nothing came to try. */
 const CONNECTING_MS = 20_000;

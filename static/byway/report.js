@@ -63,8 +63,8 @@ export function usesOwnRelay(stats) {
  * @param {any[]} stats The values of an RTCStatsReport.
  */
 export function countHeard(stats) {
-  const { pair } = findPair(stats);
-  return (pair?.bytesReceived ?? 0) + (pair?.responsesReceived ?? 0);
+  const pairs = stats.filter(({ type }) => type === "candidate-pair");
+  return pairs.reduce((sum, pair) => sum + (pair.bytesReceived ?? 0) + (pair.responsesReceived ?? 0), 0);
 }
 
 /** The selected pair with its candidates. @param {any[]} stats */
