@@ -12,7 +12,7 @@ use byway::clock::Clock;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
-use crate::dialect::{Dialect, Word};
+use crate::dialect::{CANDIDATE, Dialect, Word, description};
 use crate::stalled::Stall;
 use crate::websocket::{Heard, WebSocket};
 
@@ -86,7 +86,9 @@ pub(crate) struct Crowd {
     /// When which guest goes: its key, and its number.
     going: VecDeque<(Duration, usize, usize)>,
     joins: Taken,
-    pub(crate) signals: Taken,
+    signals: Taken,
+    /// What the next signal says.
+    what: String,
     /// When a signal was due, and how late this program was with it.
     late: Vec<(Duration, Duration)>,
     buffer: Vec<u8>,
@@ -127,6 +129,7 @@ impl Crowd {
             going: VecDeque::new(),
             joins: Vec::new(),
             signals: Vec::new(),
+            what: CANDIDATE.to_owned(),
             late: Vec::new(),
             buffer: vec![0; 256 * 1024],
         })
@@ -172,6 +175,19 @@ impl Crowd {
             }
             self.turn(plan);
         }
+    }
+
+    /// All who wait have begun a call: each has sent its peer a description.
+    pub(crate) fn describe(&mut self) {
+        const PER_SECOND: u32 = 5_000;
+        self.what = description();
+        let signals = Some(Schedule::new(PER_SECOND, self.now()));
+        let mut plan = Plan { signals, ..Plan::default() };
+        let wanted = self.signals.len() + self.idle.len();
+        while self.signals.len() < wanted {
+            self.turn(&mut plan);
+        }
+        self.what = CANDIDATE.to_owned();
     }
 
     /// So many joins and signals a second for so long, and before that for a while so that the server finds its pace.
@@ -240,7 +256,7 @@ impl Crowd {
                 let from = self.idle[number * 7919 % self.idle.len()];
                 let client = &mut self.clients[from];
                 if let Some(peer) = &client.peer {
-                    let text = self.dialect.signal(peer, number);
+                    let text = self.dialect.signal(peer, number, &self.what);
                     client.socket.text(text.as_bytes());
                 }
                 self.late.push((due, self.clock.now().mono - due));

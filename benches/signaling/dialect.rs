@@ -33,6 +33,14 @@ pub(crate) enum Word {
     Other,
 }
 
+/// What a browser sends a few dozen times when a call begins.
+pub(crate) const CANDIDATE: &str = r#""candidate":"candidate:842163049 1 udp 1677729535 203.0.113.7 46154 typ srflx raddr 0.0.0.0 rport 0 generation 0 ufrag EEtu network-cost 999","sdpMid":"0","sdpMLineIndex":0"#;
+
+/// What it sends once, with sound and pictures: in length that is, nobody here reads it.
+pub(crate) fn description() -> String {
+    format!(r#""type":"offer","sdp":"{}""#, "a=rtpmap:111 opus/48000/2\\r\\n".repeat(180))
+}
+
 /// Before the number of a signal.
 const NUMBER: &[u8] = br#""n":""#;
 const DIGITS: usize = 8;
@@ -76,11 +84,9 @@ impl Dialect {
         }
     }
 
-    /// A candidate for `peer`.
-    pub(crate) fn signal(self, peer: &str, number: usize) -> String {
-        let data = format!(
-            r#"{{"n":"{number:0DIGITS$}","candidate":"candidate:842163049 1 udp 1677729535 203.0.113.7 46154 typ srflx raddr 0.0.0.0 rport 0 generation 0 ufrag EEtu network-cost 999","sdpMid":"0","sdpMLineIndex":0}}"#
-        );
+    /// `what` for `peer`.
+    pub(crate) fn signal(self, peer: &str, number: usize, what: &str) -> String {
+        let data = format!(r#"{{"n":"{number:0DIGITS$}",{what}}}"#);
         match self {
             Self::Byway => format!(r#"{{"type":"signal","to":"{peer}","data":{data}}}"#),
             Self::Peerjs => format!(r#"{{"type":"CANDIDATE","payload":{data},"dst":"{peer}"}}"#),

@@ -40,6 +40,7 @@ enum Wanted {
 
 const LINES: &[Line] = &[
     ("idle", "KiB for each that waits", Some(Wanted::AtMost(12.0))),
+    ("calling", "KiB once each has sent a description of 5 kB", None),
     ("gathered", "a second joined, who then wait", None),
     ("joins", "joins a second, of 2,000 due", Some(Wanted::AtLeast(1_990.0))),
     ("join p50", "ms from due to joined", None),
