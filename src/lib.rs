@@ -6,8 +6,9 @@
 //!
 //! | ring | rooms | may know |
 //! |---|---|---|
-//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`random`], [`ice`], [`external`], [`subscriber`], `signaling::{protocol, room, rate}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
-//! | drivers | [`udp`], [`dataplane`], `signaling::{session, outbox}`, [`http`], [`tls`] | sockets, threads, tokio |
+//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`standing`], [`tokens`], [`budget`], [`random`], [`ice`], [`external`], [`subscriber`],
+//! `signaling::{protocol, codes, room, ticket, rate}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
 //! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses,
@@ -90,6 +91,7 @@
 //! all of it by section, each with its test.
 
 pub mod admission;
+pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -105,7 +107,9 @@ pub mod random;
 pub mod relay;
 pub mod server;
 pub mod signaling;
+pub mod standing;
 pub mod subscriber;
 pub mod tls;
+pub mod tokens;
 pub mod udp;
 pub mod wire;

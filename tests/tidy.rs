@@ -13,16 +13,40 @@ use support::sources::{LocalPath, Source, file, under};
 /// Which local modules each room may name, itself aside. The first row that fits a file counts.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/wire/", &[]),
-    ("src/relay/", &["wire", "credentials", "random", "subscriber", "clock::Now"]),
+    ("src/relay/", &["wire", "credentials", "standing", "budget", "random", "subscriber", "clock::Now"]),
     ("src/credentials.rs", &["clock::Now"]),
     ("src/random.rs", &[]),
-    ("src/signaling/protocol.rs", &["ice"]),
+    ("src/standing.rs", &["random", "clock::Now"]),
+    ("src/budget.rs", &["subscriber"]),
+    ("src/tokens.rs", &["config", "clock::Now"]),
+    ("src/signaling/protocol.rs", &["ice", "standing::MemberId", "signaling::codes"]),
     ("src/signaling/room.rs", &["signaling::protocol"]),
+    ("src/signaling/codes.rs", &[]),
+    ("src/signaling/ticket.rs", &["signaling::protocol"]),
     ("src/signaling/rate.rs", &[]),
     ("src/dataplane/", &["relay", "wire", "udp", "metrics", "clock", "admission"]),
     ("src/udp/", &["wire"]),
-    ("src/signaling/", &["metrics", "clock", "config", "ice", "random"]),
-    ("src/http/", &["signaling", "metrics", "clock", "ice", "random", "admission", "door"]),
+    (
+        "src/signaling/",
+        &["metrics", "clock", "config", "ice", "random", "standing", "tokens", "budget", "credentials"],
+    ),
+    (
+        "src/http/",
+        &[
+            "signaling",
+            "metrics",
+            "clock",
+            "ice",
+            "random",
+            "admission",
+            "door",
+            "tokens",
+            "budget",
+            "standing",
+            "config",
+            "credentials",
+        ],
+    ),
     // The one room that knows both, to tell whom a connection is for.
     (
         "src/tls/front.rs",
@@ -36,9 +60,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/clock.rs", &[]),
     ("src/interfaces.rs", &[]),
     ("src/subscriber.rs", &[]),
-    ("src/config", &["credentials"]),
+    ("src/config", &["credentials", "tokens::algorithm_of"]),
     ("src/external.rs", &["relay::RelayAddress", "relay::is_special_purpose", "config"]),
-    ("src/ice", &["credentials", "clock::Now", "config::TransportPolicy"]),
+    ("src/ice", &["credentials", "clock::Now", "config::TransportPolicy", "config::Access"]),
 ];
 
 /// The pure ring: bytes, values, and a `Now` that is handed in.
@@ -47,10 +71,15 @@ const PURE: &[&str] = &[
     "src/relay/",
     "src/credentials.rs",
     "src/random.rs",
+    "src/standing.rs",
+    "src/budget.rs",
+    "src/tokens.rs",
     "src/ice",
     "src/external.rs",
     "src/signaling/protocol.rs",
     "src/signaling/room.rs",
+    "src/signaling/codes.rs",
+    "src/signaling/ticket.rs",
     "src/signaling/rate.rs",
 ];
 

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use jsonwebtoken::jwk::JwkSet;
 
 pub use ice_url::{IceUrl, IceUrlError, Scheme, Transport};
 pub use mistake::{ConfigError, Problem};
@@ -45,7 +46,9 @@ pub struct Config {
     pub peers: Peers,
     /// What one client, one address and all together may use.
     pub quota: Quota,
-    /// What `/ice` tells a browser.
+    /// Who signs join tokens.
+    pub tokens: Tokens,
+    /// Who may use this server, and what `/ice` tells a browser.
     pub ice: Ice,
     /// Limits of the signaling.
     pub signaling: Signaling,
@@ -151,6 +154,8 @@ pub struct Relay {
     pub busy_poll: Duration,
     /// Whether shards are pinned to cores and the kernel prefers the shard of the core that a datagram came in on.
     pub incoming_cpu: bool,
+    /// How long allocations may go on after SIGTERM.
+    pub drain: Duration,
 }
 
 /// How credentials are signed.
@@ -160,6 +165,19 @@ pub struct Credentials {
     pub secrets: Vec<String>,
     /// Lifetime of a credential.
     pub ttl: Duration,
+    /// Whether an expired credential prolongs nothing, rather than what was made with it for up to a day.
+    pub strict_expiry: bool,
+}
+
+/// Who signs join tokens, and for whom.
+#[derive(Clone)]
+pub struct Tokens {
+    /// Of HS256; the first signs, all verify. Empty: those of [`Credentials`].
+    pub secrets: Vec<String>,
+    /// Public keys of EdDSA and ES256.
+    pub keys: Option<JwkSet>,
+    /// What `aud` has to say: the realm, unless configured.
+    pub audience: String,
 }
 
 /// Which peers may be relayed to, beside the default deny list.
@@ -187,13 +205,26 @@ pub struct Quota {
     pub unauthenticated_per_second: u32,
 }
 
-/// What `/ice` tells a browser.
-#[derive(Clone, Debug)]
+/// Who may use this server, and what `/ice` tells a browser.
+#[derive(Clone)]
 pub struct Ice {
+    /// Who may join rooms and gets credentials.
+    pub access: Access,
+    /// What programs prove themselves with.
+    pub api_keys: Vec<String>,
     /// `iceTransportPolicy` of the answer.
     pub transport_policy: TransportPolicy,
     /// STUN and TURN URLs; empty = derived from the listeners and public addresses.
     pub urls: Vec<String>,
+}
+
+/// Who may join rooms and gets credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everyone.
+    Open,
+    /// Who has a join token.
+    Token,
 }
 
 /// `RTCIceTransportPolicy`.
@@ -215,6 +246,10 @@ pub struct Signaling {
     pub max_members: usize,
     /// Bytes of one WebSocket message.
     pub max_message: usize,
+    /// How long a member whose connection was lost stays.
+    pub resume_window: Duration,
+    /// Joins and credentials a second per client address (v6: per /64); 0 = no limit.
+    pub joins_per_second: u32,
     /// Origins whose pages may use `/ws` and `/ice`; empty = the server's own only.
     pub allowed_origins: Vec<String>,
 }
@@ -223,5 +258,26 @@ impl std::fmt::Debug for Credentials {
     /// Secrets never reach a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Credentials {{ secrets: {} redacted, ttl: {:?} }}", self.secrets.len(), self.ttl)
+    }
+}
+
+impl std::fmt::Debug for Tokens {
+    /// Secrets never reach a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { secrets, keys, audience } = self;
+        let keys = keys.as_ref().map_or(0, |set| set.keys.len());
+        write!(f, "Tokens {{ secrets: {} redacted, keys: {keys}, audience: {audience:?} }}", secrets.len())
+    }
+}
+
+impl std::fmt::Debug for Ice {
+    /// Keys never reach a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { access, api_keys, transport_policy, urls } = self;
+        let keys = api_keys.len();
+        write!(
+            f,
+            "Ice {{ access: {access:?}, api_keys: {keys} redacted, {transport_policy:?}, urls: {urls:?} }}"
+        )
     }
 }

@@ -56,20 +56,6 @@ impl<'d> Section<'d> {
             .expect("a test reads every value of the embedded default")
     }
 
-    /// A key that the contract names and this version lacks: absent or an empty list, so that no promise is
-    /// silently broken.
-    pub(super) fn not_in_this_version(&mut self, key: &'static str, remedy: &str) {
-        let Some(Value { path, value }) = self.own(key) else { return };
-        if value.get_ref().as_array().is_some_and(|list| list.is_empty()) {
-            return;
-        }
-        self.mistakes.push(Mistake {
-            span: value.span(),
-            reason: format!("`{path}` is not in this version"),
-            remedy: remedy.to_owned(),
-        });
-    }
-
     /// Whether the file itself has the key.
     pub(super) fn has(&self, key: &str) -> bool {
         self.own.is_some_and(|own| own.contains_key(key))
@@ -81,10 +67,8 @@ impl<'d> Section<'d> {
             if self.known.contains(&&**key.get_ref()) {
                 continue;
             }
-            // Keys of other versions are known, but nobody is led to them.
-            let mut offered = self.known.clone();
-            offered.retain(|known| self.default.contains_key(*known));
-            let nearest = offered
+            let nearest = self
+                .known
                 .iter()
                 .map(|known| (strsim::damerau_levenshtein(known, &key.get_ref().to_lowercase()), known))
                 .min()
@@ -95,7 +79,7 @@ impl<'d> Section<'d> {
                 reason: format!("`{}` is not a key", self.dotted(key.get_ref())),
                 remedy: match nearest {
                     Some((_, known)) => format!("did you mean `{known}`?"),
-                    None => format!("remove it; known here: {}", offered.join(", ")),
+                    None => format!("remove it; known here: {}", self.known.join(", ")),
                 },
             });
         }

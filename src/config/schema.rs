@@ -9,7 +9,9 @@ use toml::de::DeTable;
 use super::mistake::Mistake;
 use super::reader::{Section, Value};
 use super::values::{self, list};
-use super::{Config, Credentials, EMBEDDED, Ice, Listen, Peers, Quota, Relay, Signaling, TlsFiles};
+use super::{
+    Access, Config, Credentials, EMBEDDED, Ice, Listen, Peers, Quota, Relay, Signaling, TlsFiles, Tokens,
+};
 use crate::credentials::MAX_TTL;
 
 /// Reads a file on top of the embedded default; else all that is wrong with it, in its order.
@@ -26,10 +28,14 @@ pub(super) fn read(text: &str, dir: Option<&Path>) -> Result<Config, Vec<Mistake
     let realm = root.get("realm", |value| values::realm(&value));
     let (ice, open_to_everyone) = ice(root.section("ice"), &mut mistakes);
     let tls = tls(root.section("tls"), dir, &mut mistakes);
-    let doors = Doors { open_to_everyone, has_certificate: tls.is_some() };
+    let doors = Doors {
+        for_everyone: ice.access == Access::Token || open_to_everyone,
+        has_certificate: tls.is_some(),
+    };
     let (listen, listens_v6) = listen(root.section("listen"), doors, &mut mistakes);
     let (relay, relays_v6) = relay(root.section("relay"), &mut mistakes);
     let credentials = credentials(root.section("credentials"), dir, &mut mistakes);
+    let tokens = tokens(root.section("tokens"), dir, &realm, &mut mistakes);
     let peers = peers(root.section("peers"), &mut mistakes);
     let quota = quota(root.section("quota"), &mut mistakes);
     let signaling = signaling(root.section("signaling"), &mut mistakes);
@@ -37,7 +43,19 @@ pub(super) fn read(text: &str, dir: Option<&Path>) -> Result<Config, Vec<Mistake
 
     if mistakes.is_empty() {
         let optional_ipv6 = !(listens_v6 || relays_v6);
-        Ok(Config { realm, listen, tls, relay, credentials, peers, quota, ice, signaling, optional_ipv6 })
+        Ok(Config {
+            realm,
+            listen,
+            tls,
+            relay,
+            credentials,
+            tokens,
+            peers,
+            quota,
+            ice,
+            signaling,
+            optional_ipv6,
+        })
     } else {
         mistakes.sort_by_key(|mistake| mistake.span.start);
         Err(mistakes)
@@ -47,7 +65,8 @@ pub(super) fn read(text: &str, dir: Option<&Path>) -> Result<Config, Vec<Mistake
 /// What the rest of the file says about listeners.
 #[derive(Clone, Copy)]
 struct Doors {
-    open_to_everyone: bool,
+    /// Whether `/ice` may be where everyone reaches it.
+    for_everyone: bool,
     has_certificate: bool,
 }
 
@@ -62,13 +81,14 @@ fn listen(mut section: Section<'_>, doors: Doors, mistakes: &mut Vec<Mistake>) -
     // Here /ice is served. The contract: open access on a public listener must be said twice.
     let serves_ice = |value: &Value<'_>| {
         let address = values::socket_address(value)?;
-        if doors.open_to_everyone || address.ip().to_canonical().is_loopback() {
+        if doors.for_everyone || address.ip().to_canonical().is_loopback() {
             return Ok(address);
         }
         Err(value.wrong(
             format!("whoever reaches {address} gets relay credentials, because ice.access is \"open\""),
             format!(
-                "say it twice with `open_to_everyone = true` under [ice], or listen on \"127.0.0.1:{}\"",
+                "`access = \"token\"` under [ice] asks for invitations; or say it twice with `open_to_everyone = true`, \
+                 or listen on \"127.0.0.1:{}\"",
                 address.port()
             ),
         ))
@@ -120,6 +140,7 @@ fn relay(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Relay, bool)
     const LONGEST_NAP: Duration = Duration::from_millis(1);
     // A talker sends every 20 ms: twice that, and a single call would keep its core awake for good.
     const LONGEST_POLL: Duration = Duration::from_millis(10);
+    const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
     // One datagram of the longest kind fits, and twice the most is still an int, in which the kernel counts.
     let listener_buffer = 64 << 10..=512 << 20;
     let relay_buffer = 64 << 10..=64 << 20;
@@ -154,6 +175,7 @@ fn relay(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Relay, bool)
         nap,
         busy_poll,
         incoming_cpu: section.get("incoming_cpu", |value| value.boolean()),
+        drain: section.get("drain", |value| values::duration(&value, &(Duration::ZERO..=LONGEST_DRAIN))),
     };
     mistakes.extend(section.finish());
     (relay, names_v6)
@@ -164,8 +186,18 @@ fn credentials(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<
     let mut secrets = section.get("secrets", |value| list(&value, values::secret));
     secrets.extend(section.get("secret_files", |value| list(&value, |item| values::secret_file(item, dir))));
     let ttl = section.get("ttl", |value| values::duration(&value, &(SHORTEST_TTL..=MAX_TTL)));
+    let strict_expiry = section.get("strict_expiry", |value| value.boolean());
     mistakes.extend(section.finish());
-    Credentials { secrets, ttl }
+    Credentials { secrets, ttl, strict_expiry }
+}
+
+fn tokens(mut section: Section<'_>, dir: Option<&Path>, realm: &str, mistakes: &mut Vec<Mistake>) -> Tokens {
+    let mut secrets = section.get("secrets", |value| list(&value, values::secret));
+    secrets.extend(section.get("secret_files", |value| list(&value, |item| values::secret_file(item, dir))));
+    let keys = section.get("jwks_file", |value| values::public_keys(&value, dir));
+    let audience = section.get("audience", |value| value.text().map(str::to_owned));
+    mistakes.extend(section.finish());
+    Tokens { secrets, keys, audience: if audience.is_empty() { realm.to_owned() } else { audience } }
 }
 
 fn peers(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Peers {
@@ -192,13 +224,12 @@ fn quota(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Quota {
     quota
 }
 
-/// What `/ice` tells, and whether open access is said a second time.
+/// Who may use this server and what `/ice` tells, and whether open access is said a second time.
 fn ice(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Ice, bool) {
-    section.get("access", |value| values::only(&value, "open"));
-    section
-        .not_in_this_version("api_keys", "remove it; a backend can sign with `credentials.secrets` itself");
     let open_to_everyone = section.get("open_to_everyone", |value| value.boolean());
     let ice = Ice {
+        access: section.get("access", |value| values::access(&value)),
+        api_keys: section.get("api_keys", |value| list(&value, values::api_key)),
         transport_policy: section.get("transport_policy", |value| values::transport_policy(&value)),
         urls: section.get("urls", |value| list(&value, values::ice_url)),
     };
@@ -207,11 +238,14 @@ fn ice(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Ice, bool) {
 }
 
 fn signaling(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Signaling {
-    section.not_in_this_version("resume_window", "remove it; a page that lost its connection joins anew");
+    const LONGEST_ABSENCE: Duration = Duration::from_secs(600);
     let signaling = Signaling {
         max_rooms: section.get("max_rooms", |value| values::number(&value, &(1..=1_000_000))),
         max_members: section.get("max_members", |value| values::number(&value, &(2..=64))),
         max_message: section.get("max_message", |value| values::size(&value, &(4 << 10..=1 << 20))),
+        resume_window: section
+            .get("resume_window", |value| values::duration(&value, &(Duration::ZERO..=LONGEST_ABSENCE))),
+        joins_per_second: section.get("joins_per_second", |value| values::number(&value, &(0..=1_000_000))),
         allowed_origins: section.get("allowed_origins", |value| list(&value, values::origin)),
     };
     mistakes.extend(section.finish());

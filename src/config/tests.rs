@@ -32,7 +32,7 @@ fn a_key_that_is_left_out_has_the_embedded_value() {
         assert_ne!(without, EMBEDDED, "{key}");
         assert_eq!(values(&parsed(&without)), values(&Config::embedded()), "{key}");
     }
-    assert_eq!(keys.count(), 38, "every key of the reference is met");
+    assert_eq!(keys.count(), 47, "every key of the reference is met");
 }
 
 #[test]
@@ -76,9 +76,14 @@ fn a_public_server() {
         nap = "200us"
         busy_poll = "0s"
         incoming_cpu = true
+        drain = "0s"
         [credentials]
         secrets = ["north-north", "south-south"]
         ttl = "7days"
+        strict_expiry = false
+        [tokens]
+        secrets = ["east-east"]
+        audience = "calls"
         [peers]
         allow = ["10.1.0.0/16", "fd00::/8"]
         deny = ["198.51.100.7", "2001:db8::7"]
@@ -88,8 +93,10 @@ fn a_public_server() {
         open_to_everyone = true
         transport_policy = "relay"
         urls = ["turn:example.org:3478?transport=udp"]
-        api_keys = []
+        api_keys = ["a-key-of-a-backend"]
         [signaling]
+        resume_window = "0s"
+        joins_per_second = 0
         max_message = "16KiB"
         allowed_origins = ["https://example.org", "http://localhost:3000"]
         "#,
@@ -106,6 +113,10 @@ fn a_public_server() {
     assert_eq!([config.relay.nap, config.relay.busy_poll], [Duration::from_micros(200), Duration::ZERO]);
     assert_eq!(config.credentials.secrets, ["north-north", "south-south"]);
     assert_eq!(config.credentials.ttl, crate::credentials::MAX_TTL);
+    assert!(!config.credentials.strict_expiry && config.relay.drain.is_zero());
+    assert_eq!((&*config.tokens.secrets, &*config.tokens.audience), (&["east-east".to_owned()][..], "calls"));
+    assert_eq!(config.ice.api_keys, ["a-key-of-a-backend"]);
+    assert_eq!((config.signaling.resume_window, config.signaling.joins_per_second), (Duration::ZERO, 0));
     assert_eq!(format!("{:?}", config.peers.deny), "[198.51.100.7/32, 2001:db8::7/128]");
     assert_eq!(config.quota.allocations_per_user, 0);
     assert_eq!(config.ice.transport_policy, TransportPolicy::Relay);
@@ -135,7 +146,7 @@ fn a_public_tls_listener_must_be_confirmed_as_a_plain_one_must() {
     let tls = "listen.tls = [\"[::]:443\"]\ntls = { cert = \"a\", key = \"b\" }";
     let error = refused(tls);
     assert!(error.contains("`listen.tls`: whoever reaches [::]:443 gets relay credentials"), "{error}");
-    assert!(error.contains("remedy: say it twice with `open_to_everyone = true`"), "{error}");
+    assert!(error.contains("or say it twice with `open_to_everyone = true`"), "{error}");
     parsed(&format!("{tls}\nice.open_to_everyone = true"));
 }
 
@@ -151,9 +162,9 @@ fn secret_files_come_behind_secrets_and_start_from_the_file_s_folder() {
     let config = Config::parse(both, "f.toml", Some(dir.path())).unwrap();
     assert_eq!(config.credentials.secrets, ["south-south", "north-north"]);
 
-    fs::write(dir.path().join("north"), "x\n".repeat(4096)).unwrap();
+    fs::write(dir.path().join("north"), "x\n".repeat(65536)).unwrap();
     let error = Config::parse(both, "f.toml", Some(dir.path())).unwrap_err().to_string();
-    assert!(error.contains("longer than 4096 bytes"), "{error}");
+    assert!(error.contains("longer than 64 KiB"), "{error}");
     fs::write(dir.path().join("north"), " short \n").unwrap();
     let error = Config::parse(both, "f.toml", Some(dir.path())).unwrap_err().to_string();
     assert!(error.contains("a secret of 5 characters"), "{error}");
@@ -217,7 +228,7 @@ f.toml:2:1: `tls.fullchain` is not a key
 f.toml:2:1: `signaling.clowns` is not a key
   2 | clowns = 3
     | ^^^^^^
-  remedy: remove it; known here: max_rooms, max_members, max_message, allowed_origins"#,
+  remedy: remove it; known here: max_rooms, max_members, max_message, resume_window, joins_per_second, allowed_origins"#,
     ),
     (
         "listen = 3",
@@ -273,7 +284,7 @@ f.toml:2:21: `listen.udp`: this is in the list twice
 f.toml:2:9: `listen.http`: whoever reaches 0.0.0.0:80 gets relay credentials, because ice.access is "open"
   2 | http = ["0.0.0.0:80"]
     |         ^^^^^^^^^^^^
-  remedy: say it twice with `open_to_everyone = true` under [ice], or listen on "127.0.0.1:80""#,
+  remedy: `access = "token"` under [ice] asks for invitations; or say it twice with `open_to_everyone = true`, or listen on "127.0.0.1:80""#,
     ),
     (
         "[listen]\ntls = [\"0.0.0.0:443\"]",
@@ -451,12 +462,16 @@ fn values_that_are_close_to_good_ones_are_refused() {
         "quota.allocations = 0",
         "quota.allocations = 4294967297",
         "quota.allocations_per_user = 4294967296",
-        "ice.access = \"token\"",
+        "ice.access = \"closed\"",
+        "ice.api_keys = [\"short\"]",
+        "ice.api_keys = [\"sixteen or more, but with spaces\"]",
+        "tokens.jwks_file = \"nowhere.json\"",
+        "credentials.strict_expiry = 1",
+        "relay.drain = \"2h\"",
         "ice.open_to_everyone = \"yes\"",
         "ice.transport_policy = \"direct\"",
         "ice.urls = [\"http://example.org\"]",
-        "ice.api_keys = [\"key\"]",
-        "signaling.resume_window = \"30s\"",
+        "signaling.resume_window = \"11m\"",
         "signaling.max_members = 1",
         "signaling.max_message = \"1KiB\"",
         "signaling.allowed_origins = [\"*\"]",

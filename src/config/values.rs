@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use jsonwebtoken::jwk::JwkSet;
 
 use super::mistake::Mistake;
 use super::reader::Value;
-use super::{IceUrl, TransportPolicy};
+use super::{Access, IceUrl, TransportPolicy};
 
 type Read<T> = Result<T, Mistake>;
 
@@ -201,14 +202,12 @@ pub(super) fn size(value: &Value<'_>, bounds: &RangeInclusive<u64>) -> Read<usiz
     }
 }
 
-/// A text of which this version knows one only.
-pub(super) fn only(value: &Value<'_>, only: &str) -> Read<()> {
+/// Who may join rooms and gets credentials.
+pub(super) fn access(value: &Value<'_>) -> Read<Access> {
     match value.text()? {
-        text if text == only => Ok(()),
-        text => Err(value.wrong(
-            format!("{text:?} is not in this version"),
-            format!("\"{only}\", the only choice in this version"),
-        )),
+        "open" => Ok(Access::Open),
+        "token" => Ok(Access::Token),
+        text => Err(value.wrong(format!("{text:?} is no kind of access"), "\"open\" or \"token\"")),
     }
 }
 
@@ -222,23 +221,62 @@ pub(super) fn secret(value: &Value<'_>) -> Read<String> {
 
 /// A secret in a file of its own; the newline at its end does not count. Errors never show it.
 pub(super) fn secret_file(value: &Value<'_>, dir: Option<&Path>) -> Read<String> {
-    // More than a secret needs; keeps a path such as /dev/zero from being read for ever.
-    const LONGEST: u64 = 4096;
-    let path = dir.unwrap_or(Path::new("")).join(value.text()?);
+    let text = read(value, &dir.unwrap_or(Path::new("")).join(value.text()?), "a text file with one secret")?;
+    strong(value, text.trim())
+}
+
+/// A key for programs. Whoever has it can do more than relay, and guesses are answered: longer than a secret.
+pub(super) fn api_key(value: &Value<'_>) -> Read<String> {
+    let key = value.text()?;
+    let remedy = "16 or more letters, digits and signs without spaces: openssl rand -base64 24";
+    match key.len() {
+        length if length < 16 => {
+            Err(value.wrong(format!("a key of {length} characters can be guessed"), remedy))
+        }
+        // It travels in a header, and as a password behind a colon.
+        _ if !key.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err(value.wrong("a key has a character that cannot stand in a header", remedy))
+        }
+        _ => Ok(key.to_owned()),
+    }
+}
+
+/// A JSON Web Key Set with public keys that join tokens may be signed with. An empty text is none.
+pub(super) fn public_keys(value: &Value<'_>, dir: Option<&Path>) -> Read<Option<JwkSet>> {
+    let Some(path) = path(value, dir)? else { return Ok(None) };
+    let remedy = "a JSON Web Key Set: {\"keys\": [...]} with Ed25519 or P-256 public keys";
+    let text = read(value, &path, "a JSON Web Key Set")?;
+    let set: JwkSet = serde_json::from_str(&text)
+        .map_err(|error| value.wrong(format!("{}: {error}", path.display()), remedy))?;
+    match set.keys.iter().find(|key| crate::tokens::algorithm_of(key).is_none()) {
+        _ if set.keys.is_empty() => Err(value.wrong(format!("{}: no keys", path.display()), remedy)),
+        Some(key) => Err(value.wrong(
+            format!(
+                "{}: key {:?} is of another kind",
+                path.display(),
+                key.common.key_id.as_deref().unwrap_or("")
+            ),
+            remedy,
+        )),
+        None => Ok(Some(set)),
+    }
+}
+
+/// The text of a file that should be `what`.
+fn read(value: &Value<'_>, path: &Path, what: &str) -> Read<String> {
+    // More than a secret or a set of keys needs; keeps a path such as /dev/zero from being read for ever.
+    const LONGEST: u64 = 64 * 1024;
     let mut text = String::new();
-    File::open(&path)
+    File::open(path)
         .and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
         .and_then(|read| match read as u64 > LONGEST {
-            true => Err(io::Error::other("longer than 4096 bytes")),
+            true => Err(io::Error::other("longer than 64 KiB")),
             false => Ok(()),
         })
         .map_err(|error| {
-            value.wrong(
-                format!("{}: {error}", path.display()),
-                "a text file with one secret that this user can read",
-            )
+            value.wrong(format!("{}: {error}", path.display()), format!("{what} that this user can read"))
         })?;
-    strong(value, text.trim())
+    Ok(text)
 }
 
 fn strong(value: &Value<'_>, secret: &str) -> Read<String> {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::allocation::{Allocation, DEFAULT_LIFETIME, MAX_LIFETIME, MadeBy};
-use super::meter::Meter;
 use super::ports::PortRequest;
 use super::relayed::{ByFamily, Relayed};
 use super::request::{Outcome, Request};
 use super::shared::{Families, Port};
 use super::{Action, AllocationId, Answer, BindError, Effect, Reason, Relay, RelayId};
+use crate::budget::Meter;
 use crate::clock::Now;
 use crate::credentials::Username;
 use crate::wire::{AddressFamily, Attributes, ErrorCode, Reply, Response};

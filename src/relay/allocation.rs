@@ -4,11 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::meter::{Bandwidth, Meter};
+use super::bandwidth::Bandwidth;
 use super::ports::{PortRequest, ReservationToken};
 use super::relayed::{ByFamily, Relayed};
 use super::route::{Route, RouteChannel};
 use super::{FiveTuple, Peer};
+use crate::budget::Meter;
 use crate::credentials::Username;
 use crate::wire::{AddressFamily, ChannelNumber, ErrorCode, Head, IntegrityKey};
 

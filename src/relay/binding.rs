@@ -18,7 +18,7 @@ impl Relay {
         message: &Message<'_>,
         reply: &mut Reply,
     ) -> Action {
-        if !self.shared.strangers.take(now.mono, five_tuple.client.ip()) {
+        if self.shared.strangers.take(now.mono, five_tuple.client.ip()).is_err() {
             return Action::Drop(Reason::StrangerBudget);
         }
         let corner = match five_tuple.link {

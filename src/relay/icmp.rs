@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::bandwidth::DEPTH;
 use super::{Action, Answer, Reason, Relay, RelayId};
 use crate::clock::Now;
 use crate::wire::{Icmp, Reply, write_icmp_indication};
@@ -31,7 +32,7 @@ impl Relay {
         if !allocation.permits(now.mono, peer.ip()) {
             return Action::Drop(Reason::NoPermission);
         }
-        if !allocation.icmp.take(now.mono, COST) {
+        if allocation.icmp.take(now.mono, COST, DEPTH).is_err() {
             return Action::Drop(Reason::Icmp);
         }
         let five_tuple = allocation.five_tuple;

@@ -15,8 +15,8 @@
 mod allocate;
 mod allocation;
 mod auth;
+mod bandwidth;
 mod binding;
-mod budget;
 mod challenge;
 mod channel_bind;
 mod create_permission;
@@ -24,7 +24,6 @@ mod data;
 mod discovery;
 mod expiry;
 mod icmp;
-mod meter;
 mod nonce;
 mod policy;
 mod ports;

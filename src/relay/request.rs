@@ -98,7 +98,7 @@ impl Relay {
         refusal: Refusal,
         reply: &mut Reply,
     ) -> Action {
-        if !self.shared.strangers.take(now.mono, five_tuple.client.ip()) {
+        if self.shared.strangers.take(now.mono, five_tuple.client.ip()).is_err() {
             return Action::Drop(Reason::StrangerBudget);
         }
         let error = refusal.error();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwapOption, Guard};
 
 use super::FiveTuple;
-use super::meter::Bandwidth;
+use super::bandwidth::Bandwidth;
 use crate::wire::ChannelNumber;
 
 /// An allocation as seen from the relay ports of the same server. Published anew whenever it changes, read without a

@@ -8,15 +8,15 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 
 use super::allocation::Allocation;
-use super::budget::StrangerBudget;
+use super::bandwidth::Bandwidth;
 use super::discovery::Discovery;
-use super::meter::Bandwidth;
 use super::nonce::Nonces;
 use super::policy::{Denied, Gate, OwnRelay, Peer};
 use super::ports::{PortPool, PortRequest, ReservationToken, TakenPort};
 use super::quota::Quota;
 use super::relayed::ByFamily;
 use super::route::{Route, Routes};
+use crate::budget::Budget;
 use crate::clock::Now;
 use crate::credentials::Secrets;
 use crate::random::Random;
@@ -67,7 +67,7 @@ pub struct Shared {
     pub(super) realm: String,
     pub(super) secrets: Secrets,
     pub(super) nonces: Nonces,
-    pub(super) strangers: StrangerBudget,
+    pub(super) strangers: Budget,
     pub(super) discovery: Discovery,
     /// Exchanged when the machine's addresses change.
     gate: ArcSwap<Gate>,
@@ -123,8 +123,9 @@ impl Shared {
             realm,
             secrets,
             nonces: Nonces::new(seed),
-            strangers: StrangerBudget::new(
+            strangers: Budget::new(
                 settings.unauthenticated_per_second,
+                Duration::from_secs(1),
                 Random::new(seed, "strangers").number(),
             ),
             discovery,

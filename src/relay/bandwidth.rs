@@ -1,26 +1,11 @@
-//! Rates, each in one word and without a lock.
+//! The bandwidth of an allocation.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::budget::Meter;
+
 /// How much may go at once: a second's worth.
-const DEPTH: Duration = Duration::from_secs(1);
-
-/// A token bucket as a GCRA ("leaky bucket as a meter"): the nanosecond at which it will be full again.
-#[derive(Debug, Default)]
-pub(super) struct Meter(AtomicU64);
-
-impl Meter {
-    /// Takes what fills again in `cost`; false, and nothing is taken, if there is less.
-    pub(super) fn take(&self, now: Duration, cost: Duration) -> bool {
-        let (now, cost, depth) = (nanoseconds(now), nanoseconds(cost), nanoseconds(DEPTH));
-        let pay = |full_at: u64| {
-            let next = full_at.max(now).saturating_add(cost);
-            (next <= now.saturating_add(depth)).then_some(next)
-        };
-        self.0.fetch_update(Relaxed, Relaxed, pay).is_ok()
-    }
-}
+pub(super) const DEPTH: Duration = Duration::from_secs(1);
 
 /// The bandwidth of one allocation, each way.
 #[derive(Debug)]
@@ -42,22 +27,18 @@ impl Bandwidth {
 
     /// Takes so many bytes towards peers.
     pub(super) fn to_peers(&self, now: Duration, bytes: usize) -> bool {
-        self.to_peers.take(now, self.cost(bytes))
+        self.to_peers.take(now, self.cost(bytes), DEPTH).is_ok()
     }
 
     /// Takes so many bytes towards the client.
     pub(super) fn to_client(&self, now: Duration, bytes: usize) -> bool {
-        self.to_client.take(now, self.cost(bytes))
+        self.to_client.take(now, self.cost(bytes), DEPTH).is_ok()
     }
 
     fn cost(&self, bytes: usize) -> Duration {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / self.bytes_per_second)
     }
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

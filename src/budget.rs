@@ -1,0 +1,137 @@
+//! How much an address may ask for, in memory that never grows, and without a lock. Pure: the time is handed in.
+
+use std::hash::BuildHasher as _;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
+
+use crate::subscriber::Subscriber;
+
+/// Addresses share this many buckets. A flood of a million forged sources can at worst use up all of them, which costs
+/// honest strangers another try, and never costs a client that has authenticated.
+const BUCKETS: usize = 1 << 16;
+
+/// A meter for each address, by hash. Shared by threads.
+#[derive(Debug)]
+pub struct Budget {
+    /// What one costs; `None` = no limit.
+    cost: Option<Duration>,
+    /// How long what goes at once takes to fill again.
+    depth: Duration,
+    buckets: Box<[Meter]>,
+    hasher: SeedableRandomState,
+}
+
+impl Budget {
+    /// `per_second` for each IPv4 address and IPv6 /64, what comes in `depth` at once; 0 = no limit.
+    #[must_use]
+    pub fn new(per_second: u32, depth: Duration, seed: u64) -> Self {
+        let cost = (per_second > 0).then(|| Duration::from_secs(1) / per_second);
+        let buckets = if cost.is_some() { BUCKETS } else { 0 };
+        Self {
+            cost,
+            depth,
+            buckets: (0..buckets).map(|_| Meter::default()).collect(),
+            // The addresses are the attacker's to choose: unseeded, they could all be aimed at one victim's bucket.
+            hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
+        }
+    }
+
+    /// Takes one out of the budget of `client`.
+    ///
+    /// # Errors
+    /// How long until there is one again; nothing is taken.
+    pub fn take(&self, now: Duration, client: IpAddr) -> Result<(), Duration> {
+        let Some(cost) = self.cost else { return Ok(()) };
+        let hash = self.hasher.hash_one(Subscriber::of(client));
+        let bucket = usize::try_from(hash % BUCKETS as u64).ok().and_then(|bucket| self.buckets.get(bucket));
+        bucket.map_or(Err(cost), |bucket| bucket.take(now, cost, self.depth))
+    }
+}
+
+/// A token bucket as a GCRA ("leaky bucket as a meter"): the nanosecond at which it will be full again.
+#[derive(Debug, Default)]
+pub struct Meter(AtomicU64);
+
+impl Meter {
+    /// Takes what fills again in `cost`, out of a bucket that is full `depth` after it was empty.
+    ///
+    /// # Errors
+    /// How long until there is as much again; nothing is taken.
+    pub fn take(&self, now: Duration, cost: Duration, depth: Duration) -> Result<(), Duration> {
+        let (now, cost, depth) = (nanoseconds(now), nanoseconds(cost), nanoseconds(depth));
+        let after = |full_at: u64| full_at.max(now).saturating_add(cost);
+        let pay = |full_at| Some(after(full_at)).filter(|next| *next <= now.saturating_add(depth));
+        let short = |full_at| after(full_at).saturating_sub(now.saturating_add(depth));
+        match self.0.fetch_update(Relaxed, Relaxed, pay) {
+            Ok(_) => Ok(()),
+            Err(full_at) => Err(Duration::from_nanos(short(full_at))),
+        }
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Duration = Duration::from_secs(1000);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn takes(budget: &Budget, now: Duration, client: IpAddr) -> bool {
+        budget.take(now, client).is_ok()
+    }
+
+    #[test]
+    fn what_is_short_is_told_as_a_time_to_wait() {
+        let budget = Budget::new(10, Duration::from_secs(10), 7);
+        let client = "192.0.2.1".parse().unwrap();
+        assert_eq!((0..1000).filter(|_| takes(&budget, START, client)).count(), 100);
+        assert_eq!(budget.take(START, client), Err(Duration::from_millis(100)));
+        let soon = START + Duration::from_millis(70);
+        assert_eq!(budget.take(soon, client), Err(Duration::from_millis(30)));
+        assert_eq!(budget.take(soon + Duration::from_millis(30), client), Ok(()));
+    }
+
+    #[test]
+    fn a_second_holds_as_many_answers_as_it_says() {
+        let budget = Budget::new(200, SECOND, 7);
+        let client = "192.0.2.1".parse().unwrap();
+        assert_eq!((0..1000).filter(|_| takes(&budget, START, client)).count(), 200);
+        assert_eq!(
+            (0..1000).filter(|_| takes(&budget, START + Duration::from_millis(500), client)).count(),
+            100
+        );
+        assert_eq!((0..1000).filter(|_| takes(&budget, START + Duration::from_secs(5), client)).count(), 200);
+    }
+
+    #[test]
+    fn an_ipv6_network_of_64_bits_is_one_stranger() {
+        let budget = Budget::new(10, SECOND, 7);
+        let in_one_network =
+            (0..100).filter(|n| takes(&budget, START, format!("2001:db8::{n:x}").parse().unwrap()));
+        assert_eq!(in_one_network.count(), 10);
+        assert!(takes(&budget, START, "2001:db8:0:1::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let budget = Budget::new(0, SECOND, 7);
+        assert!((0..10_000).all(|_| takes(&budget, START, "192.0.2.1".parse().unwrap())));
+    }
+
+    #[test]
+    fn one_address_that_floods_leaves_others_alone() {
+        let budget = Budget::new(10, SECOND, 7);
+        for _ in 0..1000 {
+            takes(&budget, START, "192.0.2.1".parse().unwrap());
+        }
+        assert!(takes(&budget, START, "192.0.2.2".parse().unwrap()));
+    }
+}

@@ -1,0 +1,223 @@
+//! Whose credentials are good no longer, though they have not expired. Pure; read by the relay, written by the signaling.
+//!
+//! A member of a room has credentials under a name that ends in its [`MemberId`]. They are good while the member is here, and
+//! not a moment longer. So it is those who are here that are kept, not those who have left: memory is bounded by the rooms.
+//! A member carries a seal by which this process knows its own from names that somebody else has made up, or that another
+//! server with the same secret has: for those a credential is good until it expires.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Serialize, Serializer};
+use sha1::Sha1;
+
+use crate::clock::Now;
+use crate::random::Random;
+
+/// Names revoked by hand that are kept at one time.
+const MAX_REVOKED: usize = 100_000;
+/// Bytes of a [`MemberId`] that are its seal: one in four billion foreign names is taken for ours, and then refused.
+const SEAL: usize = 4;
+
+/// Names one membership of one room: drawn when it begins, never used again. 96 bits nobody can guess, and the seal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MemberId(pub [u8; 16]);
+
+impl MemberId {
+    /// Reads what [`fmt::Display`] writes, and nothing else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut id = [0; 16];
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut id).ok()?;
+        (length == id.len()).then_some(Self(id))
+    }
+
+    /// The member that a credential's name ends in: `room.member`.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::parse(name.rsplit_once('.')?.1)
+    }
+}
+
+impl fmt::Display for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl Serialize for MemberId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Debug for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// As many names are revoked as can be remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many names are revoked at one time")]
+pub struct TooManyRevoked;
+
+/// Who is here, and who was sent away.
+pub struct Standing {
+    random: Random,
+    seal: Hmac<Sha1>,
+    /// A `std` mutex, held for one look-up: by the relay once per request, never for a payload.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    here: BTreeSet<MemberId>,
+    /// Until when, in seconds since 1970-01-01 UTC: by then every credential under the name has expired.
+    revoked: BTreeMap<Box<str>, u64>,
+    /// The same by time.
+    ends: VecDeque<(u64, Box<str>)>,
+}
+
+impl Standing {
+    /// Nobody is here. `seed` is secret and differs at each start.
+    ///
+    /// # Panics
+    /// Never: HMAC takes a key of any length.
+    #[must_use]
+    pub fn new(seed: &[u8; 32]) -> Self {
+        let mut seal: Hmac<Sha1> = Hmac::new_from_slice(seed).expect("HMAC takes a key of any length");
+        seal.update(b"seal");
+        Self { random: Random::new(seed, "members"), seal, state: Mutex::default() }
+    }
+
+    /// Someone comes, under a new name.
+    pub fn enter(&self) -> MemberId {
+        let mut id: [u8; 16] = self.random.bytes();
+        let seal = self.seal_of(&id);
+        id[16 - SEAL..].copy_from_slice(&seal);
+        let member = MemberId(id);
+        self.lock().here.insert(member);
+        member
+    }
+
+    /// Someone leaves: their credentials are good no longer.
+    pub fn leave(&self, member: MemberId) {
+        self.lock().here.remove(&member);
+    }
+
+    /// Revokes every credential under `name` whose last one ends before `until`, in seconds since 1970-01-01 UTC.
+    ///
+    /// # Errors
+    /// [`TooManyRevoked`]: the name is not revoked.
+    pub fn revoke(&self, now: Now, name: &str, until: u64) -> Result<(), TooManyRevoked> {
+        let mut state = self.lock();
+        state.forget(now.unix);
+        if state.revoked.len() >= MAX_REVOKED {
+            return Err(TooManyRevoked);
+        }
+        state.revoked.insert(name.into(), until);
+        let at = state.ends.partition_point(|(end, _)| *end <= until);
+        state.ends.insert(at, (until, name.into()));
+        Ok(())
+    }
+
+    /// Whether credentials under `name` are good until they expire.
+    #[must_use]
+    pub fn is_good(&self, name: &str) -> bool {
+        let ours = MemberId::of(name).filter(|member| member.0[16 - SEAL..] == self.seal_of(&member.0));
+        let state = self.lock();
+        ours.is_none_or(|member| state.here.contains(&member)) && !state.revoked.contains_key(name)
+    }
+
+    fn seal_of(&self, id: &[u8; 16]) -> [u8; SEAL] {
+        let mut mac = self.seal.clone();
+        mac.update(&id[..16 - SEAL]);
+        let digest = mac.finalize().into_bytes();
+        std::array::from_fn(|i| digest[i])
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is whole between any two statements: what panicked elsewhere does not concern it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn forget(&mut self, now: u64) {
+        while let Some((end, name)) = self.ends.pop_front_if(|(end, _)| *end <= now) {
+            // Unless it was revoked again for longer.
+            if self.revoked.get(&name) == Some(&end) {
+                self.revoked.remove(&name);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        write!(f, "Standing({} here, {} revoked)", state.here.len(), state.revoked.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(unix: u64) -> Now {
+        Now { mono: Duration::ZERO, unix }
+    }
+
+    #[test]
+    fn a_member_is_good_while_here() {
+        let standing = Standing::new(&[1; 32]);
+        let (ann, bob) = (standing.enter(), standing.enter());
+        assert_ne!(ann, bob);
+        let name = format!("tea.{ann}");
+        assert!(standing.is_good(&name));
+        standing.leave(ann);
+        assert!(!standing.is_good(&name) && !standing.is_good(&format!("other.{ann}")));
+        assert!(standing.is_good(&format!("tea.{bob}")));
+    }
+
+    #[test]
+    fn names_that_are_not_ours_are_good_until_revoked() {
+        let standing = Standing::new(&[1; 32]);
+        let foreign = Standing::new(&[2; 32]).enter();
+        for name in ["alice", "", "a.b", &format!("tea.{foreign}")] {
+            assert!(standing.is_good(name), "{name}");
+            standing.revoke(at(100), name, 200).unwrap();
+            assert!(!standing.is_good(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_revoked_is_forgotten_when_it_has_expired_anyway() {
+        let standing = Standing::new(&[1; 32]);
+        standing.revoke(at(100), "a", 200).unwrap();
+        standing.revoke(at(100), "b", 150).unwrap();
+        standing.revoke(at(100), "b", 300).unwrap();
+        standing.revoke(at(250), "c", 400).unwrap();
+        let state = standing.lock();
+        assert_eq!(state.revoked.keys().map(|name| &**name).collect::<Vec<_>>(), ["b", "c"]);
+        assert_eq!(state.ends.len(), 2);
+    }
+
+    #[test]
+    fn the_list_is_bounded() {
+        let standing = Standing::new(&[1; 32]);
+        for n in 0..MAX_REVOKED {
+            standing.revoke(at(0), &n.to_string(), 10).unwrap();
+        }
+        assert_eq!(standing.revoke(at(9), "one more", 20), Err(TooManyRevoked));
+        assert!(standing.is_good("one more"));
+        assert_eq!(standing.revoke(at(10), "one more", 20), Ok(()));
+    }
+}
