@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::admission::{Admissions, PER_ADDRESS};
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::credentials::Secrets;
@@ -29,10 +30,12 @@ use crate::metrics::{
 };
 use crate::random::Random;
 use crate::relay::{self, Gate, Relay, RelayAddress, Shared};
-use crate::signaling::{self, Hub};
+use crate::signaling::{self, Connections, Hub};
+use crate::standing::Standing;
 use crate::tls::front::{self, Front};
 use crate::tls::renewal::Renewal;
 use crate::tls::{self, Certificate, Identity, Name};
+use crate::tokens::Tokens;
 
 use sockets::{Files, Sockets, list};
 
@@ -45,6 +48,9 @@ const MAX_HTTP: usize = 8_192;
 
 /// TCP and TLS connections to TURN at one time. Each may cost 200 kB where clients do all they can to that end.
 const MAX_STREAMS: usize = 16_384;
+
+/// What an address may join at once is what it may in this time.
+const JOINS_AT_ONCE: Duration = Duration::from_secs(10);
 
 /// How often the addresses of the machine's interfaces are looked up anew.
 const INTERFACES_EVERY: Duration = Duration::from_secs(30);
@@ -173,13 +179,26 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         config.credentials.ttl,
         config.ice.transport_policy,
     ));
-    let hub = Arc::new(Hub::new(
-        signaling::Settings::new(&config.signaling),
-        ice.clone(),
-        random.clone(),
-        clock,
-        signaling_counters.clone(),
-    ));
+    let settings = signaling::Settings::new(&config.signaling);
+    let joins = Budget::new(
+        config.signaling.joins_per_second,
+        JOINS_AT_ONCE,
+        Random::new(&seed()?, "joins").number(),
+    );
+    let hub = Arc::new(Hub::new(signaling::Parts {
+        connections: Arc::new(Connections::new(settings, clock, signaling_counters.clone())),
+        ice: ice.clone(),
+        standing: Arc::new(Standing::new(&seed()?)),
+        access: config.ice.access,
+        tokens: Arc::new(tokens(&config)?),
+        joins: Arc::new(joins),
+        end_user: Box::new(|_| ()),
+        seed: seed()?,
+    }));
+    tokio::spawn({
+        let hub = hub.clone();
+        async move { hub.give_up_the_absent().await }
+    });
 
     let (stop, stopping) = watch::channel(false);
     let with_counters = relays.into_iter().zip(shards.iter().cloned()).collect();
@@ -269,7 +288,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     notify(&[NotifyState::Stopping]);
     tracing::info!("stopping");
     stop.send_replace(true);
-    hub.shut_down().await;
+    hub.connections().shut_down().await;
     // A task that panicked has said so; there is nothing left to do for it.
     let _ = tokio::join!(public, admin);
     if let Some(secure) = secure {
@@ -286,6 +305,15 @@ fn secrets(config: &Config) -> Result<Secrets, Error> {
     }
     tracing::info!("no secret is configured: credentials are good until this process ends");
     Ok(Secrets::new(&[seed()?]).expect("one secret is not none"))
+}
+
+/// Who signs join tokens: configured secrets, those of the credentials, or one that lives as long as this process.
+fn tokens(config: &Config) -> Result<Tokens, Error> {
+    let configured = [&config.tokens.secrets, &config.credentials.secrets];
+    Ok(match configured.into_iter().find_map(|secrets| secrets.split_first()) {
+        Some((first, others)) => Tokens::new(first, others, &config.tokens),
+        None => Tokens::new(&seed()?, &[], &config.tokens),
+    })
 }
 
 /// What the data plane is told of the machine.

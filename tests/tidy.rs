@@ -19,8 +19,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/standing.rs", &["random", "clock::Now"]),
     ("src/budget.rs", &["subscriber"]),
     ("src/tokens.rs", &["config", "clock::Now"]),
-    ("src/signaling/protocol.rs", &["ice", "standing::MemberId"]),
+    ("src/signaling/protocol.rs", &["ice", "standing::MemberId", "signaling::codes"]),
     ("src/signaling/room.rs", &["signaling::protocol"]),
+    ("src/signaling/codes.rs", &[]),
+    ("src/signaling/ticket.rs", &["signaling::protocol"]),
     ("src/signaling/rate.rs", &[]),
     ("src/dataplane/", &["relay", "wire", "udp", "metrics", "clock", "admission"]),
     ("src/udp/", &["wire"]),
@@ -76,6 +78,8 @@ const PURE: &[&str] = &[
     "src/external.rs",
     "src/signaling/protocol.rs",
     "src/signaling/room.rs",
+    "src/signaling/codes.rs",
+    "src/signaling/ticket.rs",
     "src/signaling/rate.rs",
 ];
 

@@ -4,13 +4,14 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use byway::admission::{Admissions, PER_ADDRESS};
+use byway::budget::Budget;
 use byway::clock::Clock;
-use byway::config::{Signaling, TransportPolicy};
+use byway::config::{Access, Signaling, TransportPolicy};
 use byway::credentials::Secrets;
 use byway::http::admin::{Admin, Health};
 use byway::http::origin::Origins;
@@ -19,7 +20,9 @@ use byway::http::{Site, admin_router, public_router};
 use byway::ice::{Endpoints, IceServers};
 use byway::metrics::Metrics;
 use byway::random::Random;
-use byway::signaling::Hub;
+use byway::signaling::{Connections, Hub, Parts};
+use byway::standing::Standing;
+use byway::tokens::Tokens;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -52,6 +55,9 @@ pub(crate) struct Settings {
     pub(crate) idle_after: Duration,
     pub(crate) ping_every: Duration,
     pub(crate) ttl: Duration,
+    pub(crate) resume_window: Duration,
+    pub(crate) joins_per_second: u32,
+    pub(crate) access: Access,
 }
 
 impl Default for Settings {
@@ -64,6 +70,9 @@ impl Default for Settings {
             idle_after: Duration::from_secs(60),
             ping_every: Duration::from_secs(30),
             ttl: Duration::from_secs(600),
+            resume_window: Duration::ZERO,
+            joins_per_second: 0,
+            access: Access::Open,
         }
     }
 }
@@ -72,7 +81,11 @@ impl Default for Settings {
 pub(crate) struct Server {
     pub(crate) http: SocketAddr,
     pub(crate) admin: SocketAddr,
-    hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) tokens: Arc<Tokens>,
+    /// The users that the relay was told to end.
+    pub(crate) ended: Arc<Mutex<Vec<String>>>,
     broken: Arc<AtomicBool>,
     stop: Option<oneshot::Sender<()>>,
     public: JoinHandle<()>,
@@ -89,8 +102,8 @@ impl Server {
             max_rooms: settings.max_rooms,
             max_members: settings.max_members,
             max_message: 64 * 1024,
-            resume_window: Duration::from_secs(30),
-            joins_per_second: 0,
+            resume_window: settings.resume_window,
+            joins_per_second: settings.joins_per_second,
             allowed_origins: vec!["https://app.example.com".to_owned()],
         };
         let (clock, metrics) = (Clock::start(), Metrics::default());
@@ -104,7 +117,29 @@ impl Server {
         ));
         let mut limits = byway::signaling::Settings::new(&config);
         (limits.idle_after, limits.ping_every) = (settings.idle_after, settings.ping_every);
-        let hub = Arc::new(Hub::new(limits, ice.clone(), random.clone(), clock, metrics.signaling.clone()));
+        let token_keys =
+            byway::config::Tokens { secrets: vec![], keys: None, audience: "byway.test".to_owned() };
+        let tokens = Arc::new(Tokens::new(&"north", &[], &token_keys));
+        let ended = Arc::<Mutex<Vec<String>>>::default();
+        let end_user = {
+            let ended = ended.clone();
+            Box::new(move |user: &str| ended.lock().unwrap().push(user.to_owned()))
+        };
+        let standing = Arc::new(Standing::new(&[8; 32]));
+        let hub = Arc::new(Hub::new(Parts {
+            connections: Arc::new(Connections::new(limits, clock, metrics.signaling.clone())),
+            ice: ice.clone(),
+            standing: standing.clone(),
+            access: settings.access,
+            tokens: tokens.clone(),
+            joins: Arc::new(Budget::new(settings.joins_per_second, Duration::from_secs(10), 7)),
+            end_user,
+            seed: [9; 32],
+        }));
+        tokio::spawn({
+            let hub = hub.clone();
+            async move { hub.give_up_the_absent().await }
+        });
         let site = Site {
             clock,
             ice,
@@ -136,6 +171,9 @@ impl Server {
             http: addresses.0,
             admin: addresses.1,
             hub,
+            standing,
+            tokens,
+            ended,
             broken,
             stop: Some(stop),
             public: tokio::spawn(public),
@@ -160,7 +198,7 @@ impl Server {
     /// Stops as the composition root does, and waits until everything has.
     pub(crate) async fn shut_down(&mut self) {
         drop(self.stop.take());
-        self.hub.shut_down().await;
+        self.hub.connections().shut_down().await;
         (&mut self.public).await.unwrap();
     }
 }
