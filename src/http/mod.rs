@@ -5,7 +5,7 @@
 //! | `/` and the files of `static/` | the call page (`assets`) |
 //! | `GET`, `POST /ice` | an `RTCConfiguration` with fresh credentials (`ice_servers`) |
 //! | `GET /turn` | the same credentials in the REST draft's shape |
-//! | `GET /ws` | the signaling (`upgrade`) |
+//! | `GET /ws` | the signaling (`upgrade`), whose schema is at `/schema/byway.v1.json` |
 //! | `/metrics`, `/healthz` | on the admin listener only ([`admin`]) |
 //!
 //! Every error is a JSON problem object ([`problem`]), every response carries the headers of `headers`, and every
@@ -35,7 +35,7 @@ use crate::clock::Clock;
 use crate::ice::IceServers;
 use crate::metrics::HttpCounters;
 use crate::random::Random;
-use crate::signaling::Hub;
+use crate::signaling::{Hub, schema};
 
 /// What the public pages are made from.
 #[derive(Debug)]
@@ -62,6 +62,7 @@ pub fn public_router(site: Site) -> Router {
         .route("/ice", ice_servers::ice_methods())
         .route("/turn", ice_servers::turn_methods())
         .route("/ws", get(upgrade::open))
+        .route(schema::PATH, get(upgrade::schema))
         .with_state(site);
     finish(dynamic.merge(assets::router()), counters)
 }
