@@ -30,6 +30,7 @@ use crate::metrics::{
 use crate::random::Random;
 use crate::relay::{self, Gate, Relay, RelayAddress, Shared};
 use crate::signaling::{self, Hub};
+use crate::standing::Standing;
 use crate::tls::front::{self, Front};
 use crate::tls::renewal::Renewal;
 use crate::tls::{self, Certificate, Identity, Name};
@@ -137,7 +138,8 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         tracing::info!("{cut}");
     }
     let secrets = secrets(&config)?;
-    let shared = shared(&config, &sockets, &external.addresses, secrets.clone())?;
+    let standing = Arc::new(Standing::new(&seed()?));
+    let shared = shared(&config, &sockets, &external.addresses, secrets.clone(), standing)?;
     shared.interfaces(&interfaces.addresses);
     let relays = sockets.turn.iter().map(|_| Ok(Relay::new(shared.clone(), &seed()?)));
     let relays = relays.collect::<Result<Vec<Relay>, Error>>()?;
@@ -307,6 +309,7 @@ fn shared(
     sockets: &Sockets,
     addresses: &[RelayAddress],
     secrets: Secrets,
+    standing: Arc<Standing>,
 ) -> Result<Arc<Shared>, Error> {
     for &RelayAddress { bind, .. } in addresses {
         std::net::UdpSocket::bind((bind, 0)).map_err(|error| Error::RelayAddress { address: bind, error })?;
@@ -328,6 +331,8 @@ fn shared(
     let settings = relay::Settings {
         realm: config.realm.clone(),
         secrets,
+        standing,
+        strict_expiry: config.credentials.strict_expiry,
         addresses: addresses.to_vec(),
         ports: config.relay.ports.clone(),
         port_rest: config.relay.port_rest,
