@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 
@@ -105,6 +105,17 @@ impl Secrets {
         Credential { username, password, expires_at }
     }
 
+    /// 16 URL-safe characters that stand for `text`, and that only who has the secrets can compute.
+    #[must_use]
+    pub fn tag(&self, text: &str) -> String {
+        let mut mac = self.signing.clone();
+        // Without digits in front this is no username, so that a tag says nothing about any password.
+        mac.update(b"tag:");
+        mac.update(text.as_bytes());
+        let digest = mac.finalize().into_bytes();
+        URL_SAFE_NO_PAD.encode(&digest[..12])
+    }
+
     /// The password that `username` has under each secret, in order.
     pub fn passwords<'a>(&'a self, username: &'a str) -> impl Iterator<Item = String> + 'a {
         std::iter::once(&self.signing).chain(&self.others).map(move |secret| password(secret, username))
@@ -152,6 +163,13 @@ mod tests {
     #[test]
     fn no_secret_is_no_secrets() {
         assert!(Secrets::new::<&str>(&[]).is_none());
+    }
+
+    #[test]
+    fn a_tag_is_the_same_for_all_who_share_the_secret() {
+        // printf 'tag:tea' | openssl dgst -sha1 -hmac north -binary | head -c 12 | basenc --base64url
+        assert_eq!(Secrets::new(&["north"]).unwrap().tag("tea"), "Dl3SJX5-cqdcxF5F");
+        assert_ne!(Secrets::new(&["south"]).unwrap().tag("tea"), "Dl3SJX5-cqdcxF5F");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod endpoints;
 mod host;
+mod label;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 
 use crate::clock::Now;
-use crate::config::TransportPolicy;
+use crate::config::{Access, TransportPolicy};
 use crate::credentials::{Credential, MAX_TTL, Secrets};
 
 pub use endpoints::Endpoints;
@@ -105,6 +106,12 @@ impl IceServers {
     #[must_use]
     pub fn ttl(&self) -> Duration {
         self.ttl
+    }
+
+    /// What stands for `room` in a username: the room's name, or a tag for it where its name lets people in.
+    #[must_use]
+    pub fn label(&self, access: Access, room: &str) -> String {
+        label::label(access, room, &self.secrets)
     }
 
     /// A fresh configuration for the user `name`, who reached us as `host`.

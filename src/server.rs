@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::admission::{Admissions, PER_ADDRESS};
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::credentials::Secrets;
@@ -29,11 +30,12 @@ use crate::metrics::{
 };
 use crate::random::Random;
 use crate::relay::{self, Gate, Relay, RelayAddress, Shared};
-use crate::signaling::{self, Hub};
+use crate::signaling::{self, Connections, Hub};
 use crate::standing::Standing;
 use crate::tls::front::{self, Front};
 use crate::tls::renewal::Renewal;
 use crate::tls::{self, Certificate, Identity, Name};
+use crate::tokens::Tokens;
 
 use sockets::{Files, Sockets, list};
 
@@ -41,11 +43,16 @@ use sockets::{Files, Sockets, list};
 const HTTP_THREADS: usize = 2;
 
 /// HTTP connections at one time, WebSockets and those to the TLS port that are not yet a shard's among them: an upper bound
-/// of their memory.
-const MAX_HTTP: usize = 8_192;
+/// of their memory. One that waits takes some 10 KiB. Where a client does all it can, one takes a message of the largest size
+/// and four that wait to be read, which is 320 KiB by default, and as much again in the kernel; of one address there are
+/// [`PER_ADDRESS`].
+const MAX_HTTP: usize = 16_384;
 
 /// TCP and TLS connections to TURN at one time. Each may cost 200 kB where clients do all they can to that end.
 const MAX_STREAMS: usize = 16_384;
+
+/// What an address may join at once is what it may in this time.
+const JOINS_AT_ONCE: Duration = Duration::from_secs(10);
 
 /// How often the addresses of the machine's interfaces are looked up anew.
 const INTERFACES_EVERY: Duration = Duration::from_secs(30);
@@ -128,9 +135,10 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     for remark in external.remarks() {
         tracing::warn!("{remark}");
     }
-    let files = Files::shared_out(&sockets);
     let relay_ports = config.relay.ports.len().saturating_mul(external.addresses.len());
-    if (files.relays as usize) < relay_ports.min(config.quota.allocations as usize) {
+    let allocations = relay_ports.min(config.quota.allocations as usize);
+    let files = Files::shared_out(&sockets, allocations);
+    if (files.relays as usize) < allocations {
         tracing::info!("file descriptors for {} allocations at most; `ulimit -n` raises that", files.relays);
     }
     config.quota.allocations = config.quota.allocations.min(files.relays);
@@ -139,7 +147,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     }
     let secrets = secrets(&config)?;
     let standing = Arc::new(Standing::new(&seed()?));
-    let shared = shared(&config, &sockets, &external.addresses, secrets.clone(), standing)?;
+    let shared = shared(&config, &sockets, &external.addresses, secrets.clone(), standing.clone())?;
     shared.interfaces(&interfaces.addresses);
     let relays = sockets.turn.iter().map(|_| Ok(Relay::new(shared.clone(), &seed()?)));
     let relays = relays.collect::<Result<Vec<Relay>, Error>>()?;
@@ -175,13 +183,26 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         config.credentials.ttl,
         config.ice.transport_policy,
     ));
-    let hub = Arc::new(Hub::new(
-        signaling::Settings::new(&config.signaling),
-        ice.clone(),
-        random.clone(),
-        clock,
-        signaling_counters.clone(),
-    ));
+    let settings = signaling::Settings::new(&config.signaling);
+    let joins = Budget::new(
+        config.signaling.joins_per_second,
+        JOINS_AT_ONCE,
+        Random::new(&seed()?, "joins").number(),
+    );
+    let hub = Arc::new(Hub::new(signaling::Parts {
+        connections: Arc::new(Connections::new(settings, clock, signaling_counters.clone())),
+        ice: ice.clone(),
+        standing,
+        access: config.ice.access,
+        tokens: Arc::new(tokens(&config)?),
+        joins: Arc::new(joins),
+        end_user: Box::new(|_| ()),
+        seed: seed()?,
+    }));
+    tokio::spawn({
+        let hub = hub.clone();
+        async move { hub.give_up_the_absent().await }
+    });
 
     let (stop, stopping) = watch::channel(false);
     let with_counters = relays.into_iter().zip(shards.iter().cloned()).collect();
@@ -271,7 +292,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     notify(&[NotifyState::Stopping]);
     tracing::info!("stopping");
     stop.send_replace(true);
-    hub.shut_down().await;
+    hub.connections().shut_down().await;
     // A task that panicked has said so; there is nothing left to do for it.
     let _ = tokio::join!(public, admin);
     if let Some(secure) = secure {
@@ -288,6 +309,15 @@ fn secrets(config: &Config) -> Result<Secrets, Error> {
     }
     tracing::info!("no secret is configured: credentials are good until this process ends");
     Ok(Secrets::new(&[seed()?]).expect("one secret is not none"))
+}
+
+/// Who signs join tokens: configured secrets, those of the credentials, or one that lives as long as this process.
+fn tokens(config: &Config) -> Result<Tokens, Error> {
+    let configured = [&config.tokens.secrets, &config.credentials.secrets];
+    Ok(match configured.into_iter().find_map(|secrets| secrets.split_first()) {
+        Some((first, others)) => Tokens::new(first, others, &config.tokens),
+        None => Tokens::new(&seed()?, &[], &config.tokens),
+    })
 }
 
 /// What the data plane is told of the machine.

@@ -16,6 +16,7 @@ mod assets;
 mod headers;
 mod ice_servers;
 pub mod origin;
+pub mod peer;
 pub mod problem;
 pub mod serve;
 mod upgrade;

@@ -2,6 +2,7 @@
 //!
 //! `axum::serve` sets none of these limits, so connections are handed to hyper here.
 
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -20,6 +21,7 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
 use super::origin::X_FORWARDED_PROTO;
+use super::peer::Peer;
 use crate::admission::{Admissions, Place};
 use crate::door::{self, Arrival};
 
@@ -78,9 +80,9 @@ pub async fn serve(
     admissions: Arc<Admissions>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let welcome = move |Arrival { stream, place, stopping, .. }: Arrival| {
+    let welcome = move |Arrival { stream, client, place, stopping }: Arrival| {
         let pages = pages.clone();
-        async move { pages.connection(stream, Protocol::Http, place, stopping).await }
+        async move { pages.connection(stream, client, Protocol::Http, place, stopping).await }
     };
     door::open(listeners, admissions, welcome, shutdown).await;
 }
@@ -92,10 +94,11 @@ impl Pages {
         Self { router, limits }
     }
 
-    /// Serves one connection until it ends or `stopping` changes.
+    /// Serves one connection of `client` until it ends or `stopping` changes.
     pub async fn connection(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        client: SocketAddr,
         protocol: Protocol,
         place: Place,
         mut stopping: watch::Receiver<()>,
@@ -106,6 +109,8 @@ impl Pages {
         let service = service_fn(move |mut request: Request<Incoming>| {
             asked.store(true, Relaxed);
             normalise(&mut request, protocol);
+            let peer = Peer::of(client.ip(), request.headers());
+            request.extensions_mut().insert(peer);
             request.extensions_mut().insert(place.clone());
             router.clone().oneshot(request)
         });

@@ -10,16 +10,18 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::origin::host;
+use super::peer::Peer;
 use super::{Problem, Site};
 use crate::admission::Place;
 use crate::ice::Host;
 use crate::signaling::protocol::SUBPROTOCOL;
-use crate::signaling::session;
+use crate::signaling::session::{self, Visitor};
 
 /// Turns a request into a signaling connection.
 pub(super) async fn open(
     State(site): State<Arc<Site>>,
     headers: HeaderMap,
+    Extension(Peer(address)): Extension<Peer>,
     place: Option<Extension<Arc<Place>>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -40,10 +42,10 @@ pub(super) async fn open(
         let detail = "This server speaks the subprotocol byway.v1 only.";
         return Problem::new(StatusCode::BAD_REQUEST, detail).into_response();
     }
-    let (hub, host) = (site.hub.clone(), host(&headers).and_then(Host::parse));
-    session::limit(upgrade, hub.settings()).on_upgrade(async move |socket| {
+    let (hub, visitor) = (site.hub.clone(), Visitor { address, host: host(&headers).and_then(Host::parse) });
+    hub.connections().limit(upgrade).on_upgrade(async move |socket| {
         // As long as the WebSocket lives, it takes its place among the connections.
         let _place = place;
-        session::run(socket, hub, host).await;
+        session::run(socket, hub, visitor).await;
     })
 }

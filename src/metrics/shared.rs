@@ -15,6 +15,12 @@ pub struct SignalingCounters {
     pub rooms: SharedCount,
     /// Members of all rooms; set under the hub's lock.
     pub members: SharedCount,
+    /// Members without a connection; set under the hub's lock.
+    pub absent: SharedCount,
+    /// Bytes of signals kept until they have arrived; set under the hub's lock.
+    pub kept: SharedCount,
+    /// Memberships that were resumed.
+    pub resumed: SharedCount,
     /// Open connections.
     pub connections: SharedCount,
     /// WebSocket messages received, of any kind.
@@ -39,6 +45,9 @@ impl SignalingCounters {
     pub(super) fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
         page.gauge("rooms", "Rooms of the signaling.", self.rooms.get())?;
         page.gauge("members", "Members of all rooms.", self.members.get())?;
+        page.gauge("members_absent", "Members whose connection was lost.", self.absent.get())?;
+        page.gauge("signals_kept_bytes", "Signals kept until they have arrived.", self.kept.get())?;
+        page.counter("members_resumed", "Memberships resumed over another connection.", self.resumed.get())?;
         page.gauge("websockets", "Open signaling connections.", self.connections.get())?;
         page.counter("messages_received", "WebSocket messages received.", self.received.get())?;
         page.counter("signals", "Messages `signal` passed on to their receiver.", self.signals.get())?;

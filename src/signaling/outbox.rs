@@ -5,13 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::protocol::{Ending, ServerMessage};
+use super::protocol::{ByeCode, Text, Topic};
 
 /// One thing to write.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Frame {
-    /// A message, in no more memory than its bytes.
-    Text(Box<str>),
+    /// A message.
+    Text(Text),
     /// A WebSocket ping.
     Ping,
     /// The last frame: code and reason.
@@ -27,82 +27,108 @@ pub(super) struct Outbox {
     /// A `std` mutex: held for a push or a pop, never across an await.
     queue: Mutex<Queue>,
     ready: Notify,
-    overflow: Notify,
+    eviction: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
+    /// What comes before all else: it was bounded where it was kept.
+    replay: VecDeque<Text>,
     frames: VecDeque<Frame>,
     bytes: usize,
-    /// Overflowed or closing: nothing more goes in.
+    /// Evicted or closing: nothing more goes in.
     shut: bool,
+    evicted: Option<ByeCode>,
+    /// The `seq` of the last signal that was written.
+    written: u64,
 }
 
 impl Outbox {
     /// A queue that holds up to `limit` bytes of messages.
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, queue: Mutex::default(), ready: Notify::new(), overflow: Notify::new() }
+        Self { limit, queue: Mutex::default(), ready: Notify::new(), eviction: Notify::new() }
     }
 
-    /// Says `message`, unless the queue has overflowed or closes.
-    pub(super) fn say(&self, message: &ServerMessage) {
-        self.push(Frame::Text(message.to_json().into()));
+    /// Says `text`, unless the queue has overflowed or closes. What it makes needless waits no longer.
+    pub(super) fn say(&self, text: Text) {
+        let mut queue = self.lock();
+        match text.topic {
+            Topic::Ice => queue.take_out(Topic::Ice),
+            // Who came and went before anybody heard of it was never there.
+            Topic::Left(id) if queue.take_out(Topic::Came(id)) => return,
+            _ => false,
+        };
+        self.push(queue, Frame::Text(text));
+    }
+
+    /// Says `texts` before anything else that waits, however much that is.
+    pub(super) fn replay(&self, texts: impl IntoIterator<Item = Text>) {
+        self.lock().replay.extend(texts);
+        self.ready.notify_one();
     }
 
     /// Asks whether the client is there.
     pub(super) fn ping(&self) {
-        self.push(Frame::Ping);
+        self.push(self.lock(), Frame::Ping);
     }
 
-    /// Queues the last frames of an ending. After an overflow they take the place of what was not read.
-    pub(super) fn close(&self, ending: Ending) {
+    /// Ends the connection from outside, for the first reason there is. What waits is dropped.
+    pub(super) fn evict(&self, code: ByeCode) {
+        self.lock().evict(code);
+        self.eviction.notify_one();
+    }
+
+    /// Waits until the connection is ended from outside.
+    pub(super) async fn evicted(&self) -> ByeCode {
+        loop {
+            if let Some(code) = self.lock().evicted {
+                return code;
+            }
+            self.eviction.notified().await;
+        }
+    }
+
+    /// Queues the last frames, which an overflow does not keep out.
+    pub(super) fn close(&self, farewell: Option<Text>, frame: Option<(u16, &'static str)>) {
         let mut queue = self.lock();
         queue.shut = true;
-        if let Ending::Bye(code) = ending {
-            queue.frames.push_back(Frame::Text(ServerMessage::bye(code).to_json().into()));
-        }
-        if let Some((code, reason)) = ending.close_frame() {
-            queue.frames.push_back(Frame::Close(code, reason));
-        }
+        queue.frames.extend(farewell.map(Frame::Text));
+        queue.frames.extend(frame.map(|(code, reason)| Frame::Close(code, reason)));
         self.ready.notify_one();
     }
 
     /// Waits for the next thing to write.
     pub(super) async fn next(&self) -> Frame {
         loop {
-            if let Some(frame) = self.pop() {
+            if let Some(frame) = self.lock().pop() {
                 return frame;
             }
             self.ready.notified().await;
         }
     }
 
-    /// Waits until more was said than the queue may hold.
-    pub(super) async fn overflowed(&self) {
-        self.overflow.notified().await;
+    /// Takes note that the signal `seq` was written.
+    pub(super) fn wrote(&self, seq: u64) {
+        self.lock().written = seq;
     }
 
-    fn push(&self, frame: Frame) {
-        let mut queue = self.lock();
+    /// The `seq` of the last signal that was written; 0 if there was none.
+    pub(super) fn written(&self) -> u64 {
+        self.lock().written
+    }
+
+    fn push(&self, mut queue: MutexGuard<'_, Queue>, frame: Frame) {
         if queue.shut {
             return;
         }
         queue.bytes += frame.bytes();
         if queue.bytes > self.limit {
-            // Memory goes back at once, not when the connection is gone.
-            *queue = Queue { shut: true, ..Queue::default() };
-            self.overflow.notify_one();
+            queue.evict(ByeCode::TooSlow);
+            self.eviction.notify_one();
         } else {
             queue.frames.push_back(frame);
             self.ready.notify_one();
         }
-    }
-
-    fn pop(&self) -> Option<Frame> {
-        let mut queue = self.lock();
-        let frame = queue.frames.pop_front()?;
-        queue.bytes = queue.bytes.saturating_sub(frame.bytes());
-        Some(frame)
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -111,11 +137,41 @@ impl Outbox {
     }
 }
 
+impl Queue {
+    fn pop(&mut self) -> Option<Frame> {
+        if let Some(text) = self.replay.pop_front() {
+            return Some(Frame::Text(text));
+        }
+        let frame = self.frames.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(frame.bytes());
+        if self.frames.is_empty() {
+            // Most connections are idle most of the time, and there are many.
+            (self.replay, self.frames) = (VecDeque::new(), VecDeque::new());
+        }
+        Some(frame)
+    }
+
+    /// Takes out what is about `topic`; whether there was anything.
+    fn take_out(&mut self, topic: Topic) -> bool {
+        let is_meant = |frame: &Frame| matches!(frame, Frame::Text(text) if text.topic == topic);
+        let found = self.frames.iter().position(is_meant).and_then(|at| self.frames.remove(at));
+        self.bytes -= found.as_ref().map_or(0, Frame::bytes);
+        found.is_some()
+    }
+
+    fn evict(&mut self, code: ByeCode) {
+        self.shut = true;
+        self.evicted.get_or_insert(code);
+        // Memory goes back at once, not when the connection is gone.
+        (self.replay, self.frames, self.bytes) = (VecDeque::new(), VecDeque::new(), 0);
+    }
+}
+
 impl Frame {
     /// What a frame counts for: its text, and what holding it costs.
     fn bytes(&self) -> usize {
         let text = match self {
-            Self::Text(text) => text.len(),
+            Self::Text(text) => text.json.len(),
             Self::Ping | Self::Close(..) => 0,
         };
         size_of::<Self>() + text
@@ -125,41 +181,88 @@ impl Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signaling::protocol::ByeCode;
+    use crate::ice::IceConfiguration;
+    use crate::signaling::protocol::{MemberId, Peer, ServerMessage};
+
+    fn pong() -> Text {
+        ServerMessage::Pong {}.text()
+    }
 
     fn drain(outbox: &Outbox) -> Vec<Frame> {
-        std::iter::from_fn(|| outbox.pop()).collect()
+        std::iter::from_fn(|| outbox.lock().pop()).collect()
     }
 
     #[test]
     fn frames_leave_in_order_and_free_their_room() {
-        let outbox = Outbox::new(200);
+        let outbox = Outbox::new(300);
         for _ in 0..100 {
-            outbox.say(&ServerMessage::Pong {});
+            outbox.say(pong());
             outbox.ping();
-            assert_eq!(drain(&outbox), [Frame::Text(r#"{"type":"pong"}"#.into()), Frame::Ping]);
+            assert_eq!(drain(&outbox), [Frame::Text(pong()), Frame::Ping]);
         }
         assert_eq!(outbox.lock().bytes, 0);
     }
 
     #[tokio::test]
     async fn an_overflow_drops_everything_but_the_farewell() {
-        let outbox = Outbox::new(200);
+        let outbox = Outbox::new(300);
         for _ in 0..100 {
-            outbox.say(&ServerMessage::Pong {});
+            outbox.say(pong());
         }
-        outbox.overflowed().await;
+        assert_eq!(outbox.evicted().await, ByeCode::TooSlow);
+        outbox.evict(ByeCode::Removed);
+        assert_eq!(outbox.evicted().await, ByeCode::TooSlow, "the first reason counts");
         assert_eq!(drain(&outbox), []);
-        outbox.close(Ending::Bye(ByeCode::TooSlow));
-        outbox.say(&ServerMessage::Pong {});
-        let bye = r#"{"type":"bye","code":"too-slow","retry_ms":1000}"#.into();
+        let bye = ServerMessage::bye(ByeCode::TooSlow).text();
+        outbox.close(Some(bye.clone()), Some((1013, "too-slow")));
+        outbox.say(pong());
         assert_eq!(drain(&outbox), [Frame::Text(bye), Frame::Close(1013, "too-slow")]);
     }
 
     #[tokio::test]
     async fn next_waits_for_what_is_said_later() {
-        let outbox = Outbox::new(200);
+        let outbox = Outbox::new(300);
         let (frame, ()) = tokio::join!(outbox.next(), async { outbox.ping() });
         assert_eq!(frame, Frame::Ping);
+    }
+
+    #[test]
+    fn a_replay_comes_first_and_fills_nothing() {
+        let outbox = Outbox::new(300);
+        outbox.ping();
+        outbox.replay((0..100).map(|_| pong()));
+        outbox.say(pong());
+        let all = drain(&outbox);
+        assert_eq!(all.iter().position(|frame| *frame == Frame::Ping), Some(100));
+        assert_eq!((all.len(), outbox.lock().bytes), (102, 0));
+    }
+
+    #[test]
+    fn what_is_superseded_waits_no_longer() {
+        let outbox = Outbox::new(10_000);
+        let peer = |n| Peer { id: MemberId([n; 16]), name: None, polite: false };
+        let came = |n| ServerMessage::PeerJoined(peer(n)).text();
+        let left = |n| ServerMessage::PeerLeft { id: MemberId([n; 16]) }.text();
+        let ice = |ttl| {
+            let ice_transport_policy = crate::config::TransportPolicy::All;
+            let ice = IceConfiguration {
+                ice_servers: vec![],
+                ice_transport_policy,
+                ttl,
+                expires_at: String::new(),
+            };
+            ServerMessage::Ice(ice).text()
+        };
+        for text in [came(1), ice(1), came(2), left(1), left(3), ice(2)] {
+            outbox.say(text);
+        }
+        assert_eq!(drain(&outbox), [came(2), left(3), ice(2)].map(Frame::Text));
+        assert_eq!(outbox.lock().bytes, 0);
+        // A flood of comings and goings takes no more room than one.
+        for _ in 0..10_000 {
+            outbox.say(came(1));
+            outbox.say(left(1));
+        }
+        assert_eq!(drain(&outbox), []);
     }
 }

@@ -1,12 +1,15 @@
 //! The messages of the signaling, as `docs/signaling.md` specifies them. Pure: text in, values out.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::ice::IceConfiguration;
 
+pub use super::codes::{ByeCode, Ending, ErrorCode};
 pub use crate::standing::MemberId;
 
 /// The WebSocket subprotocol (RFC 6455 section 1.9).
@@ -16,12 +19,7 @@ pub const SUBPROTOCOL: &str = "byway.v1";
 #[derive(Debug)]
 pub enum ClientMessage {
     /// Enters a room.
-    Join {
-        /// Which.
-        room: RoomName,
-        /// What the others are shown.
-        name: Option<DisplayName>,
-    },
+    Join(Join),
     /// Says something to one member of the same room.
     Signal {
         /// To whom.
@@ -33,6 +31,31 @@ pub enum ClientMessage {
     Leave,
     /// Asks for a `pong`.
     Ping,
+}
+
+/// What a client says to enter a room.
+#[derive(Debug)]
+pub struct Join {
+    /// Which.
+    pub room: RoomName,
+    /// What the others are shown.
+    pub name: Option<DisplayName>,
+    /// What lets it in where that takes a token.
+    pub token: Option<Secret>,
+    /// The `resume` of the membership that it had, and wants back.
+    pub resume: Option<Secret>,
+    /// The last signal that it received of that one.
+    pub seq: Option<u64>,
+}
+
+/// A text that proves who someone is; it reaches no log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(redacted)")
+    }
 }
 
 impl ClientMessage {
@@ -50,11 +73,14 @@ impl ClientMessage {
             kind: Cow<'a, str>,
         }
         #[derive(Deserialize)]
-        struct Join<'a> {
+        struct Fields<'a> {
             #[serde(borrow)]
             room: Cow<'a, str>,
             #[serde(borrow)]
             name: Option<Cow<'a, str>>,
+            token: Option<String>,
+            resume: Option<String>,
+            seq: Option<u64>,
         }
         #[derive(Deserialize)]
         struct Signal<'a> {
@@ -65,12 +91,13 @@ impl ClientMessage {
 
         match object::<Tag<'_>>(text)?.kind.as_ref() {
             "join" => {
-                let Join { room, name } = object(text)?;
+                let Fields { room, name, token, resume, seq } = object(text)?;
                 let room = RoomName::new(room.into_owned()).ok_or(ErrorCode::BadRoom)?;
                 // A page passes on what its input field holds, and an empty field is no name.
                 let name = name.filter(|name| !name.is_empty());
                 let name = name.map(|name| DisplayName::new(name.into_owned()).ok_or(ErrorCode::BadName));
-                Ok(Self::Join { room, name: name.transpose()? })
+                let (token, resume) = (token.map(Secret), resume.map(Secret));
+                Ok(Self::Join(Join { room, name: name.transpose()?, token, resume, seq }))
             }
             "signal" => {
                 let Signal { to, data } = object(text)?;
@@ -101,8 +128,9 @@ pub enum ServerMessage {
         id: MemberId,
         /// Who was there before you, in order of arrival.
         peers: Vec<Peer>,
-        /// Always `null`: this server cannot resume a lost connection.
-        resume: (),
+        /// What to `join` with to have this membership back after the connection was lost; `null` where there is no
+        /// coming back.
+        resume: Option<String>,
         /// What `/ice` would answer.
         ice: IceConfiguration,
     },
@@ -132,6 +160,9 @@ pub enum ServerMessage {
         code: ErrorCode,
         /// One sentence for the developer.
         message: &'static str,
+        /// How long to wait before trying again, in milliseconds, where waiting helps.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_ms: Option<u64>,
     },
     /// The last message before the server closes.
     Bye {
@@ -139,7 +170,10 @@ pub enum ServerMessage {
         code: ByeCode,
         /// How long to wait before coming back, in milliseconds; without it, do not come back unchanged.
         #[serde(skip_serializing_if = "Option::is_none")]
-        retry_ms: Option<u32>,
+        retry_ms: Option<u64>,
+        /// `true` where the membership waits for the client to resume it.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        resume: bool,
     },
 }
 
@@ -147,13 +181,33 @@ impl ServerMessage {
     /// The `error` for `code`.
     #[must_use]
     pub fn error(code: ErrorCode) -> Self {
-        Self::Error { code, message: code.sentence() }
+        Self::Error { code, message: code.sentence(), retry_ms: None }
+    }
+
+    /// The `error` for what is refused until `wait` is over.
+    #[must_use]
+    pub fn error_until(code: ErrorCode, wait: Duration) -> Self {
+        let retry_ms = u64::try_from(wait.as_millis()).map_or(u64::MAX, |ms| ms.saturating_add(1));
+        Self::Error { code, message: code.sentence(), retry_ms: Some(retry_ms) }
     }
 
     /// The `bye` for `code`.
     #[must_use]
     pub fn bye(code: ByeCode) -> Self {
-        Self::Bye { code, retry_ms: code.retry_ms() }
+        Self::Bye { code, retry_ms: code.retry_ms(), resume: code.stays() }
+    }
+
+    /// The message as it waits to be written.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let topic = match self {
+            Self::Signal { seq, .. } => Topic::Signal(*seq),
+            Self::PeerJoined(peer) => Topic::Came(peer.id),
+            Self::PeerLeft { id } => Topic::Left(*id),
+            Self::Ice(_) => Topic::Ice,
+            _ => Topic::Other,
+        };
+        Text { json: self.to_json().into(), topic }
     }
 
     /// The message as one text frame.
@@ -161,6 +215,30 @@ impl ServerMessage {
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings, integers and checked raw values always serialise")
     }
+}
+
+/// A message as it waits to be written: in no more memory than its bytes, however many wait for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// The text frame.
+    pub json: Arc<str>,
+    /// What it is about, for what comes after it.
+    pub topic: Topic,
+}
+
+/// What a message is about: one may make another needless that still waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// A signal with this `seq`.
+    Signal(u64),
+    /// Someone came.
+    Came(MemberId),
+    /// Someone left.
+    Left(MemberId),
+    /// The configuration.
+    Ice,
+    /// Anything else.
+    Other,
 }
 
 /// One member of a room, as another one sees it.
@@ -186,6 +264,12 @@ impl RoomName {
     #[must_use]
     pub fn new(name: String) -> Option<Self> {
         (has_chars(&name, Self::MAX_CHARS) && !name.chars().any(char::is_control)).then_some(Self(name))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -213,185 +297,6 @@ impl DisplayName {
 /// Between 1 and `max` characters, counted no further than that.
 fn has_chars(text: &str, max: usize) -> bool {
     (1..=max).contains(&text.chars().take(max + 1).count())
-}
-
-/// Why a frame was not accepted. A closed set: it labels a metric, and pages switch on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorCode {
-    /// `bad-message`
-    BadMessage,
-    /// `unknown-type`
-    UnknownType,
-    /// `binary-frame`
-    BinaryFrame,
-    /// `too-large`
-    TooLarge,
-    /// `rate-limited`
-    RateLimited,
-    /// `bad-room`
-    BadRoom,
-    /// `bad-name`
-    BadName,
-    /// `already-joined`
-    AlreadyJoined,
-    /// `not-joined`
-    NotJoined,
-    /// `room-full`
-    RoomFull,
-    /// `too-many-rooms`
-    TooManyRooms,
-    /// `no-such-peer`
-    NoSuchPeer,
-}
-
-impl ErrorCode {
-    /// Every code with its name and its sentence, in the order of the type.
-    pub const ALL: [(Self, &'static str, &'static str); 12] = [
-        (
-            Self::BadMessage,
-            "bad-message",
-            "The frame is not a JSON object with the fields that its type needs.",
-        ),
-        (Self::UnknownType, "unknown-type", "No message has this type."),
-        (Self::BinaryFrame, "binary-frame", "Messages are JSON in text frames."),
-        (Self::TooLarge, "too-large", "The message is longer than this server accepts."),
-        (Self::RateLimited, "rate-limited", "Messages come too fast; this one was ignored."),
-        (Self::BadRoom, "bad-room", "A room is 1 to 128 characters without control characters."),
-        (
-            Self::BadName,
-            "bad-name",
-            "A name is 1 to 64 characters without control or bidirectional characters.",
-        ),
-        (Self::AlreadyJoined, "already-joined", "This connection is in a room; leave it first."),
-        (Self::NotJoined, "not-joined", "This connection is in no room; join one first."),
-        (Self::RoomFull, "room-full", "The room has as many members as this server allows."),
-        (Self::TooManyRooms, "too-many-rooms", "This server has as many rooms as it allows."),
-        (Self::NoSuchPeer, "no-such-peer", "No other member of your room has this id."),
-    ];
-
-    /// The name on the wire.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        Self::ALL[self as usize].1
-    }
-
-    /// One sentence for the developer.
-    #[must_use]
-    pub fn sentence(self) -> &'static str {
-        Self::ALL[self as usize].2
-    }
-}
-
-impl Serialize for ErrorCode {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
-/// Why the server closes. A closed set: it labels a metric, and pages switch on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ByeCode {
-    /// A message was longer than the server accepts.
-    TooLarge,
-    /// The client does not read what it is sent.
-    TooSlow,
-    /// The client keeps sending faster than it may.
-    Flooding,
-    /// The connection was in no room for too long.
-    Idle,
-    /// The client did not answer the server's pings.
-    Silent,
-    /// The server stops.
-    ShuttingDown,
-}
-
-impl ByeCode {
-    /// Every code with its name and its WebSocket close code (RFC 6455 section 7.4.1), in the order of the type.
-    pub const ALL: [(Self, &'static str, u16); 6] = [
-        (Self::TooLarge, "too-large", 1009),
-        (Self::TooSlow, "too-slow", 1013),
-        (Self::Flooding, "flooding", 1008),
-        (Self::Idle, "idle", 1008),
-        (Self::Silent, "silent", 1008),
-        (Self::ShuttingDown, "shutting-down", 1001),
-    ];
-
-    /// The name on the wire, which is also the reason in the close frame.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        Self::ALL[self as usize].1
-    }
-
-    /// The code in the close frame.
-    #[must_use]
-    pub fn close_code(self) -> u16 {
-        Self::ALL[self as usize].2
-    }
-
-    /// How long to stay away, in milliseconds, where coming back unchanged can help.
-    fn retry_ms(self) -> Option<u32> {
-        matches!(self, Self::TooSlow | Self::Silent | Self::ShuttingDown).then_some(1_000)
-    }
-}
-
-/// How a connection ended. A closed set: it labels a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The client closed it.
-    Client,
-    /// It broke.
-    Lost,
-    /// The client broke the rules of WebSocket (RFC 6455 section 7.1.7).
-    Violation,
-    /// A text frame was not UTF-8 (RFC 6455 section 8.1).
-    NotUtf8,
-    /// The server closed it.
-    Bye(ByeCode),
-}
-
-impl Ending {
-    /// The label of every ending.
-    pub const LABELS: [&'static str; 4 + ByeCode::ALL.len()] = [
-        "client",
-        "lost",
-        "violation",
-        "not-utf8",
-        "too-large",
-        "too-slow",
-        "flooding",
-        "idle",
-        "silent",
-        "shutting-down",
-    ];
-
-    /// Where [`Self::LABELS`] has its label.
-    #[must_use]
-    pub fn index(self) -> usize {
-        match self {
-            Self::Client => 0,
-            Self::Lost => 1,
-            Self::Violation => 2,
-            Self::NotUtf8 => 3,
-            Self::Bye(code) => 4 + code as usize,
-        }
-    }
-
-    /// Code and reason of the close frame that we owe the client, if any.
-    #[must_use]
-    pub fn close_frame(self) -> Option<(u16, &'static str)> {
-        match self {
-            Self::Client | Self::Lost => None,
-            Self::Violation => Some((1002, "violation")),
-            Self::NotUtf8 => Some((1007, "not-utf8")),
-            Self::Bye(code) => Some((code.close_code(), code.name())),
-        }
-    }
-}
-
-impl Serialize for ByeCode {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
 }
 
 #[cfg(test)]

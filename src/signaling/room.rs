@@ -1,23 +1,40 @@
-//! Rooms, presence and the polite role. Pure: what is to be said leaves as [`Delivery`] values.
+//! Rooms, presence, the polite role, and what is kept for members whose connection was lost. Pure: the time is handed in,
+//! and what is to be said leaves as [`Delivery`] values.
 //!
 //! A room exists while it has members. The order of arrival decides the roles: whoever comes later is polite towards
 //! those already there, so that of any two members exactly one is polite.
 //!
+//! ```text
+//!          join              lose                 expire, leave
+//! (none) ───────► present ─────────► absent ─────────────────────► (none)
+//!                    ▲                 │
+//!                    └──── resume ─────┘
+//! ```
+//!
+//! Of all that is said to a member only signals are kept: who is there is told anew to whoever resumes. They are kept until
+//! the client is known to have them, within a bound; a member of whom a signal was dropped unconfirmed cannot resume from
+//! before it, and so never takes a gap for the whole.
+//!
 //! The maps are ordered trees: their keys are the clients' choice, and a tree needs no seed against that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::protocol::{DisplayName, ErrorCode, MemberId, Peer, RoomName, ServerMessage};
+use super::protocol::{DisplayName, ErrorCode, MemberId, Peer, RoomName, ServerMessage, Text};
 
 /// How much there may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Rooms at one time.
     pub rooms: usize,
-    /// Members of one room.
+    /// Members of one room, absent ones among them.
     pub members: usize,
+    /// Bytes of signals kept for one member.
+    pub kept: usize,
+    /// Bytes of signals kept for all members.
+    pub kept_in_all: usize,
 }
 
 /// Something to say to one member.
@@ -26,7 +43,16 @@ pub struct Delivery {
     /// To whom.
     pub to: MemberId,
     /// What.
-    pub message: ServerMessage,
+    pub text: Text,
+}
+
+/// What a client finds that is back.
+#[derive(Debug)]
+pub struct Resumed {
+    /// Who is there by now, in order of arrival.
+    pub peers: Vec<Peer>,
+    /// The signals that it missed, in their order.
+    pub missed: Vec<Text>,
 }
 
 /// All rooms and who is in them.
@@ -37,21 +63,37 @@ pub struct Rooms {
     rooms: BTreeMap<RoomName, Vec<Member>>,
     /// Where each member is; holds exactly the members of `rooms`.
     places: BTreeMap<MemberId, RoomName>,
+    /// When the absent ones are given up, in order; holds exactly those.
+    absences: BTreeSet<(Duration, MemberId)>,
+    /// Bytes kept for all members.
+    kept: usize,
 }
 
 #[derive(Debug)]
 struct Member {
     id: MemberId,
     name: Option<DisplayName>,
-    /// Signals delivered to this member so far.
-    received: u64,
+    /// Signals said to this member so far; the `seq` of the last one.
+    said: u64,
+    /// The last of them.
+    kept: VecDeque<Text>,
+    kept_bytes: usize,
+    absence: Option<Absence>,
+}
+
+/// A member without a connection.
+#[derive(Clone, Copy, Debug)]
+struct Absence {
+    until: Duration,
+    /// The `seq` of the last signal written to the connection that was lost.
+    written: u64,
 }
 
 impl Rooms {
     /// No rooms.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, rooms: BTreeMap::new(), places: BTreeMap::new() }
+        Self { limits, rooms: BTreeMap::new(), places: BTreeMap::new(), absences: BTreeSet::new(), kept: 0 }
     }
 
     /// Rooms at this moment.
@@ -60,13 +102,40 @@ impl Rooms {
         self.rooms.len()
     }
 
-    /// Members of all rooms at this moment.
+    /// Members of all rooms at this moment, absent ones among them.
     #[must_use]
     pub fn members(&self) -> usize {
         self.places.len()
     }
 
-    /// Lets `id` into `room`. Returns who is there already, and what they are told.
+    /// Members without a connection at this moment.
+    #[must_use]
+    pub fn absent(&self) -> usize {
+        self.absences.len()
+    }
+
+    /// Bytes of signals kept at this moment.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Who is in `room`, in order of arrival, each with its name and whether it is connected.
+    pub fn members_of(
+        &self,
+        room: &RoomName,
+    ) -> impl Iterator<Item = (MemberId, Option<&DisplayName>, bool)> {
+        let members = self.rooms.get(room).map_or(&[][..], Vec::as_slice);
+        members.iter().map(|m| (m.id, m.name.as_ref(), m.absence.is_none()))
+    }
+
+    /// Where `id` is.
+    #[must_use]
+    pub fn place(&self, id: MemberId) -> Option<&RoomName> {
+        self.places.get(&id)
+    }
+
+    /// Lets `id` into `room`, if it has fewer than `max_members`. Returns who is there already, and what they are told.
     ///
     /// # Errors
     /// [`ErrorCode::AlreadyJoined`], [`ErrorCode::RoomFull`] or [`ErrorCode::TooManyRooms`].
@@ -75,6 +144,7 @@ impl Rooms {
         id: MemberId,
         room: RoomName,
         name: Option<DisplayName>,
+        max_members: usize,
     ) -> Result<(Vec<Peer>, Vec<Delivery>), ErrorCode> {
         if self.places.contains_key(&id) {
             return Err(ErrorCode::AlreadyJoined);
@@ -83,21 +153,19 @@ impl Rooms {
         if there.is_empty() && self.rooms.len() >= self.limits.rooms {
             return Err(ErrorCode::TooManyRooms);
         }
-        if there.len() >= self.limits.members {
+        if there.len() >= self.limits.members.min(max_members) {
             return Err(ErrorCode::RoomFull);
         }
-        let peers = there.iter().map(|m| Peer { id: m.id, name: m.name.clone(), polite: true }).collect();
-        let newcomer = Peer { id, name: name.clone(), polite: false };
-        let told = there
-            .iter()
-            .map(|m| Delivery { to: m.id, message: ServerMessage::PeerJoined(newcomer.clone()) })
-            .collect();
+        let peers = there.iter().map(|m| m.seen(true)).collect();
+        let newcomer = Member { id, name, said: 0, kept: VecDeque::new(), kept_bytes: 0, absence: None };
+        let text = ServerMessage::PeerJoined(newcomer.seen(false)).text();
+        let told = there.iter().map(|m| Delivery { to: m.id, text: text.clone() }).collect();
         self.places.insert(id, room.clone());
-        self.rooms.entry(room).or_default().push(Member { id, name, received: 0 });
+        self.rooms.entry(room).or_default().push(newcomer);
         Ok((peers, told))
     }
 
-    /// Passes `data` on from one member to another of the same room, stamped with its sender.
+    /// Passes `data` on from one member to another of the same room, stamped with its sender, and keeps it.
     ///
     /// # Errors
     /// [`ErrorCode::NotJoined`], or [`ErrorCode::NoSuchPeer`]: one answer for a member of another room and for none
@@ -114,181 +182,141 @@ impl Rooms {
             .get_mut(place)
             .and_then(|members| members.iter_mut().find(|m| m.id == to && m.id != from))
             .ok_or(ErrorCode::NoSuchPeer)?;
-        receiver.received += 1;
-        Ok(Delivery { to, message: ServerMessage::Signal { from, seq: receiver.received, data } })
+        receiver.said += 1;
+        let text = ServerMessage::Signal { from, seq: receiver.said, data }.text();
+        self.kept += receiver.keep(text.clone());
+        while receiver.kept_bytes > self.limits.kept
+            || (self.kept > self.limits.kept_in_all && receiver.kept_bytes > 0)
+        {
+            self.kept -= receiver.forget_oldest();
+        }
+        Ok(Delivery { to, text })
+    }
+
+    /// The client of `id` has every signal up to `seq`: they need not be kept any longer.
+    pub fn confirm(&mut self, id: MemberId, seq: u64) {
+        if let Some(member) = member(&self.places, &mut self.rooms, id) {
+            self.kept -= member.forget_up_to(seq);
+        }
+    }
+
+    /// The connection of `id` was lost, after the signal `written` had been written to it: it may be back `until` then.
+    pub fn lose(&mut self, id: MemberId, until: Duration, written: u64) {
+        let Some(member) = member(&self.places, &mut self.rooms, id) else { return };
+        if member.absence.is_none() {
+            member.absence = Some(Absence { until, written });
+            self.absences.insert((until, id));
+        }
+    }
+
+    /// The client of the absent member `id` of `room` is back and has the signals up to `seq`, or, where it says nothing,
+    /// all that were written. `None` if there is no such member, or not all that it missed was kept.
+    pub fn resume(
+        &mut self,
+        now: Duration,
+        id: MemberId,
+        room: &RoomName,
+        seq: Option<u64>,
+    ) -> Option<Resumed> {
+        let members = self.rooms.get_mut(room)?;
+        let at = members.iter().position(|m| m.id == id)?;
+        let member = &mut members[at];
+        let Absence { until, written } = member.absence.filter(|absence| absence.until > now)?;
+        let seq = seq.unwrap_or(written);
+        let oldest = member.said - member.kept.len() as u64;
+        if !(oldest..=member.said).contains(&seq) {
+            return None;
+        }
+        self.kept -= member.forget_up_to(seq);
+        member.absence = None;
+        self.absences.remove(&(until, id));
+        let missed = member.kept.iter().cloned().collect();
+        // Whoever came before is polite towards nobody who came later.
+        let others = members.iter().enumerate().filter(|(place, _)| *place != at);
+        let peers = others.map(|(place, m)| m.seen(place < at)).collect();
+        Some(Resumed { peers, missed })
     }
 
     /// Takes `id` out of its room. Returns what the others are told; a member of no room is no one's news.
     pub fn leave(&mut self, id: MemberId) -> Vec<Delivery> {
         let Some(place) = self.places.remove(&id) else { return Vec::new() };
         let Some(members) = self.rooms.get_mut(&place) else { return Vec::new() };
-        members.retain(|m| m.id != id);
-        let told =
-            members.iter().map(|m| Delivery { to: m.id, message: ServerMessage::PeerLeft { id } }).collect();
+        for gone in members.extract_if(.., |m| m.id == id) {
+            self.kept -= gone.kept_bytes;
+            if let Some(Absence { until, .. }) = gone.absence {
+                self.absences.remove(&(until, id));
+            }
+        }
+        let text = ServerMessage::PeerLeft { id }.text();
+        let told = members.iter().map(|m| Delivery { to: m.id, text: text.clone() }).collect();
         if members.is_empty() {
             self.rooms.remove(&place);
         }
         told
     }
+
+    /// When the next absent member is given up.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.absences.first().map(|(until, _)| *until)
+    }
+
+    /// An absent member that is given up by `now`, if there is one: it has to [leave](Self::leave).
+    #[must_use]
+    pub fn overdue(&self, now: Duration) -> Option<MemberId> {
+        self.absences.first().filter(|(until, _)| *until <= now).map(|(_, id)| *id)
+    }
+}
+
+/// By its id. A function of the two maps, so that the count of what is kept can be changed beside it.
+fn member<'m>(
+    places: &BTreeMap<MemberId, RoomName>,
+    rooms: &'m mut BTreeMap<RoomName, Vec<Member>>,
+    id: MemberId,
+) -> Option<&'m mut Member> {
+    rooms.get_mut(places.get(&id)?)?.iter_mut().find(|m| m.id == id)
+}
+
+impl Member {
+    /// As another member sees it, that is `polite` towards it.
+    fn seen(&self, polite: bool) -> Peer {
+        Peer { id: self.id, name: self.name.clone(), polite }
+    }
+
+    /// Keeps a signal; how many bytes that takes.
+    fn keep(&mut self, text: Text) -> usize {
+        let bytes = size_of_kept(&text);
+        self.kept.push_back(text);
+        self.kept_bytes += bytes;
+        bytes
+    }
+
+    /// Forgets the oldest signal; how many bytes that frees.
+    fn forget_oldest(&mut self) -> usize {
+        let bytes = self.kept.pop_front().as_ref().map_or(0, size_of_kept);
+        self.kept_bytes -= bytes;
+        if self.kept.is_empty() {
+            // Most members are silent most of the time, and there are many.
+            self.kept = VecDeque::new();
+        }
+        bytes
+    }
+
+    /// Forgets the signals up to `seq`; how many bytes that frees.
+    fn forget_up_to(&mut self, seq: u64) -> usize {
+        let newer = self.said.saturating_sub(seq);
+        let mut freed = 0;
+        while self.kept.len() as u64 > newer {
+            freed += self.forget_oldest();
+        }
+        freed
+    }
+}
+
+/// Bytes of a signal that is kept: its text, and what holding it costs.
+fn size_of_kept(text: &Text) -> usize {
+    size_of::<Text>() + text.json.len()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn id(n: u8) -> MemberId {
-        MemberId([n; 16])
-    }
-
-    fn room(name: &str) -> RoomName {
-        RoomName::new(name.to_owned()).unwrap()
-    }
-
-    fn rooms(rooms: usize, members: usize) -> Rooms {
-        Rooms::new(Limits { rooms, members })
-    }
-
-    fn data(json: &str) -> Box<RawValue> {
-        RawValue::from_string(json.to_owned()).unwrap()
-    }
-
-    #[test]
-    fn the_one_who_comes_later_is_polite() {
-        let mut rooms = rooms(9, 9);
-        let ann = DisplayName::new("Ann".to_owned());
-        let (peers, told) = rooms.join(id(1), room("r"), ann.clone()).unwrap();
-        assert!(peers.is_empty() && told.is_empty());
-        let (peers, told) = rooms.join(id(2), room("r"), None).unwrap();
-        assert_eq!(peers, [Peer { id: id(1), name: ann, polite: true }]);
-        assert_eq!(told.len(), 1);
-        assert_eq!(told[0].to, id(1));
-        assert!(matches!(&told[0].message, ServerMessage::PeerJoined(p) if p.id == id(2) && !p.polite));
-    }
-
-    #[test]
-    fn signals_are_counted_by_receiver() {
-        let mut rooms = rooms(9, 9);
-        for n in 1..=3 {
-            rooms.join(id(n), room("r"), None).unwrap();
-        }
-        let mut seq = |from, to| match rooms.signal(id(from), id(to), data("1")).unwrap().message {
-            ServerMessage::Signal { from: stamped, seq, .. } if stamped == id(from) => seq,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!([seq(1, 2), seq(3, 2), seq(1, 3), seq(2, 1), seq(1, 2)], [1, 2, 1, 1, 3]);
-    }
-
-    #[test]
-    fn a_signal_stays_in_its_room() {
-        let mut rooms = rooms(9, 9);
-        rooms.join(id(1), room("a"), None).unwrap();
-        rooms.join(id(2), room("b"), None).unwrap();
-        let mut refused = |from, to| rooms.signal(id(from), id(to), data("1")).expect_err("refused");
-        assert_eq!(refused(1, 2), ErrorCode::NoSuchPeer, "another room");
-        assert_eq!(refused(1, 9), ErrorCode::NoSuchPeer, "nobody");
-        assert_eq!(refused(1, 1), ErrorCode::NoSuchPeer, "oneself");
-        assert_eq!(refused(9, 1), ErrorCode::NotJoined);
-    }
-
-    #[test]
-    fn caps_hold_and_say_which() {
-        let mut rooms = rooms(1, 2);
-        rooms.join(id(1), room("r"), None).unwrap();
-        assert_eq!(rooms.join(id(2), room("s"), None).expect_err("rooms"), ErrorCode::TooManyRooms);
-        rooms.join(id(2), room("r"), None).unwrap();
-        assert_eq!(rooms.join(id(3), room("r"), None).expect_err("members"), ErrorCode::RoomFull);
-        assert_eq!(rooms.join(id(2), room("r"), None).expect_err("twice"), ErrorCode::AlreadyJoined);
-        assert_eq!(rooms.leave(id(1)).len(), 1);
-        assert_eq!(rooms.leave(id(1)).len(), 0);
-        rooms.leave(id(2));
-        rooms.join(id(3), room("s"), None).unwrap();
-    }
-
-    #[derive(Clone, Copy, Debug)]
-    enum Step {
-        Join(u8, u8),
-        Signal(u8, u8),
-        Leave(u8),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            (0..12u8, 0..5u8).prop_map(|(m, r)| Step::Join(m, r)),
-            (0..12u8, 0..12u8).prop_map(|(a, b)| Step::Signal(a, b)),
-            (0..12u8).prop_map(Step::Leave),
-        ]
-    }
-
-    proptest! {
-        /// Held against a model that is nothing but a list of (member, room) in order of arrival.
-        #[test]
-        fn any_history_keeps_the_rules(steps in prop::collection::vec(step(), 0..200)) {
-            let (max_rooms, max_members) = (3, 4);
-            let mut rooms = rooms(max_rooms, max_members);
-            let mut model: Vec<(u8, u8)> = Vec::new();
-            // What each member was last told about each other: (receiver, about) -> polite.
-            let mut polite = BTreeMap::new();
-            for step in steps {
-                let place = |m: u8, model: &[(u8, u8)]| model.iter().find(|(n, _)| *n == m).map(|(_, r)| *r);
-                match step {
-                    Step::Join(m, r) => {
-                        let there: Vec<u8> = model.iter().filter(|(_, at)| *at == r).map(|(n, _)| *n).collect();
-                        let open = model.iter().map(|(_, at)| at).collect::<std::collections::BTreeSet<_>>().len();
-                        let allowed = place(m, &model).is_none()
-                            && there.len() < max_members
-                            && (!there.is_empty() || open < max_rooms);
-                        let joined = rooms.join(id(m), room(&r.to_string()), None);
-                        prop_assert_eq!(joined.is_ok(), allowed);
-                        let Ok((peers, told)) = joined else { continue };
-                        prop_assert_eq!(peers.iter().map(|p| p.id.0[0]).collect::<Vec<_>>(), there.clone());
-                        prop_assert_eq!(told.iter().map(|d| d.to.0[0]).collect::<Vec<_>>(), there);
-                        for peer in peers {
-                            polite.insert((m, peer.id.0[0]), peer.polite);
-                        }
-                        for Delivery { to, message } in told {
-                            let ServerMessage::PeerJoined(peer) = message else { panic!("{message:?}") };
-                            polite.insert((to.0[0], peer.id.0[0]), peer.polite);
-                        }
-                        model.push((m, r));
-                    }
-                    Step::Signal(a, b) => {
-                        let allowed = a != b && place(a, &model).is_some() && place(a, &model) == place(b, &model);
-                        let sent = rooms.signal(id(a), id(b), data("{}"));
-                        prop_assert_eq!(sent.is_ok(), allowed);
-                        if let Ok(Delivery { to, message }) = sent {
-                            prop_assert_eq!(to, id(b));
-                            let stamped = matches!(message, ServerMessage::Signal { from, .. } if from == id(a));
-                            prop_assert!(stamped);
-                        }
-                    }
-                    Step::Leave(m) => {
-                        let here = place(m, &model);
-                        model.retain(|(n, _)| *n != m);
-                        let others: Vec<u8> =
-                            model.iter().filter(|(_, at)| Some(*at) == here).map(|(n, _)| *n).collect();
-                        let told = rooms.leave(id(m));
-                        prop_assert_eq!(told.iter().map(|d| d.to.0[0]).collect::<Vec<_>>(), others);
-                        polite.retain(|(a, b), _| *a != m && *b != m);
-                    }
-                }
-                // Of any two in one room exactly one is polite, and nobody knows of anyone elsewhere.
-                for &(a, at) in &model {
-                    for &(b, bt) in model.iter().filter(|(b, _)| *b != a) {
-                        let roles = (polite.get(&(a, b)), polite.get(&(b, a)));
-                        if at == bt {
-                            prop_assert!(matches!(roles, (Some(x), Some(y)) if x != y));
-                        } else {
-                            prop_assert_eq!(roles, (None, None));
-                        }
-                    }
-                }
-                // Nothing is kept beyond the members there are.
-                prop_assert_eq!(rooms.members(), model.len());
-                prop_assert_eq!(rooms.rooms.values().map(Vec::len).sum::<usize>(), model.len());
-                prop_assert!(rooms.rooms.values().all(|members| !members.is_empty()));
-                prop_assert!(rooms.rooms() <= max_rooms);
-            }
-        }
-    }
-}
+mod tests;

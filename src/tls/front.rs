@@ -105,7 +105,7 @@ impl<H: Fn(TurnStream)> Front<H> {
                     Outcome::Http1
                 });
                 if let Some(place) = self.places.admit(client.ip()) {
-                    self.pages.connection(stream, protocol, place, stopping).await;
+                    self.pages.connection(stream, client, protocol, place, stopping).await;
                 }
             }
             Ok((Speaks::Turn, stream)) => {

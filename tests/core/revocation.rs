@@ -209,7 +209,7 @@ fn the_way_between_two_clients_ends() {
 /// finds it counted.
 #[test]
 fn no_allocation_slips_past_a_leave() {
-    const ROUNDS: u32 = 500;
+    const ROUNDS: u32 = 200;
     let mut server = Server::with(0, |settings| settings.port_rest = seconds(0));
     let mut relay = Relay::new(server.shared.clone(), &[1; 32]);
     for round in 0..ROUNDS {

@@ -4,13 +4,14 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use byway::admission::{Admissions, PER_ADDRESS};
+use byway::budget::Budget;
 use byway::clock::Clock;
-use byway::config::{Signaling, TransportPolicy};
+use byway::config::{Access, Signaling, TransportPolicy};
 use byway::credentials::Secrets;
 use byway::http::admin::{Admin, Health};
 use byway::http::origin::Origins;
@@ -19,7 +20,9 @@ use byway::http::{Site, admin_router, public_router};
 use byway::ice::{Endpoints, IceServers};
 use byway::metrics::Metrics;
 use byway::random::Random;
-use byway::signaling::Hub;
+use byway::signaling::{Connections, Hub, Parts};
+use byway::standing::Standing;
+use byway::tokens::Tokens;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -52,27 +55,36 @@ pub(crate) struct Settings {
     pub(crate) idle_after: Duration,
     pub(crate) ping_every: Duration,
     pub(crate) ttl: Duration,
+    pub(crate) resume_window: Duration,
+    pub(crate) joins_per_second: u32,
+    pub(crate) access: Access,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            max_rooms: 100,
-            max_members: 8,
-            connections: 100,
-            head_within: Limits::default().head_within,
-            idle_after: Duration::from_secs(60),
-            ping_every: Duration::from_secs(30),
-            ttl: Duration::from_secs(600),
-        }
-    }
+impl Settings {
+    /// What suits most tests: nothing is limited, and who is lost has left.
+    pub(crate) const DEFAULT: Self = Self {
+        max_rooms: 100,
+        max_members: 8,
+        connections: 100,
+        head_within: Duration::from_secs(5),
+        idle_after: Duration::from_secs(60),
+        ping_every: Duration::from_secs(30),
+        ttl: Duration::from_secs(600),
+        resume_window: Duration::ZERO,
+        joins_per_second: 0,
+        access: Access::Open,
+    };
 }
 
 /// The public and the admin pages on free ports, until dropped.
 pub(crate) struct Server {
     pub(crate) http: SocketAddr,
     pub(crate) admin: SocketAddr,
-    hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) tokens: Arc<Tokens>,
+    /// The users that the relay was told to end.
+    pub(crate) ended: Arc<Mutex<Vec<String>>>,
     broken: Arc<AtomicBool>,
     stop: Option<oneshot::Sender<()>>,
     public: JoinHandle<()>,
@@ -81,7 +93,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        Self::with(Settings::default()).await
+        Self::with(Settings::DEFAULT).await
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
@@ -89,8 +101,8 @@ impl Server {
             max_rooms: settings.max_rooms,
             max_members: settings.max_members,
             max_message: 64 * 1024,
-            resume_window: Duration::from_secs(30),
-            joins_per_second: 0,
+            resume_window: settings.resume_window,
+            joins_per_second: settings.joins_per_second,
             allowed_origins: vec!["https://app.example.com".to_owned()],
         };
         let (clock, metrics) = (Clock::start(), Metrics::default());
@@ -104,7 +116,29 @@ impl Server {
         ));
         let mut limits = byway::signaling::Settings::new(&config);
         (limits.idle_after, limits.ping_every) = (settings.idle_after, settings.ping_every);
-        let hub = Arc::new(Hub::new(limits, ice.clone(), random.clone(), clock, metrics.signaling.clone()));
+        let token_keys =
+            byway::config::Tokens { secrets: vec![], keys: None, audience: "byway.test".to_owned() };
+        let tokens = Arc::new(Tokens::new(&"north", &[], &token_keys));
+        let ended = Arc::<Mutex<Vec<String>>>::default();
+        let end_user = {
+            let ended = ended.clone();
+            Box::new(move |user: &str| ended.lock().unwrap().push(user.to_owned()))
+        };
+        let standing = Arc::new(Standing::new(&[8; 32]));
+        let hub = Arc::new(Hub::new(Parts {
+            connections: Arc::new(Connections::new(limits, clock, metrics.signaling.clone())),
+            ice: ice.clone(),
+            standing: standing.clone(),
+            access: settings.access,
+            tokens: tokens.clone(),
+            joins: Arc::new(Budget::new(settings.joins_per_second, Duration::from_secs(10), 7)),
+            end_user,
+            seed: [9; 32],
+        }));
+        tokio::spawn({
+            let hub = hub.clone();
+            async move { hub.give_up_the_absent().await }
+        });
         let site = Site {
             clock,
             ice,
@@ -136,11 +170,22 @@ impl Server {
             http: addresses.0,
             admin: addresses.1,
             hub,
+            standing,
+            tokens,
+            ended,
             broken,
             stop: Some(stop),
             public: tokio::spawn(public),
             operator: tokio::spawn(operator),
         }
+    }
+
+    /// What `/metrics` says of this one.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let page = get(self.admin, "/metrics", &[]).await;
+        let value =
+            page.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or_else(|| panic!("{name}"))
     }
 
     pub(crate) fn break_shard(&self) {
@@ -160,7 +205,7 @@ impl Server {
     /// Stops as the composition root does, and waits until everything has.
     pub(crate) async fn shut_down(&mut self) {
         drop(self.stop.take());
-        self.hub.shut_down().await;
+        self.hub.connections().shut_down().await;
         (&mut self.public).await.unwrap();
     }
 }

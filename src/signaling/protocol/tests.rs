@@ -11,16 +11,18 @@ fn refused(text: &str) -> ErrorCode {
 
 #[test]
 fn every_client_message_is_read() {
-    let join = ClientMessage::parse(r#"{"name":"Al\u00e9","type":"join","room":"r","token":"t","new":[1]}"#)
-        .unwrap();
-    assert!(
-        matches!(join, ClientMessage::Join { room, name: Some(name) } if room.0 == "r" && name.0 == "Alé")
+    let text = r#"{"name":"Al\u00e9","type":"join","room":"r","token":"t","resume":"u","seq":7,"new":[1]}"#;
+    let Ok(ClientMessage::Join(join)) = ClientMessage::parse(text) else { panic!("{text}") };
+    assert_eq!((join.room.0.as_str(), join.name.unwrap().0.as_str()), ("r", "Alé"));
+    assert_eq!(
+        (join.token.unwrap().0, join.resume.unwrap().0, join.seq),
+        ("t".to_owned(), "u".to_owned(), Some(7))
     );
     for unnamed in [
         r#" {"type":"join","room":"r","name":null,"resume":null}"#,
         r#"{"type":"join","room":"r","name":""}"#,
     ] {
-        assert!(matches!(ClientMessage::parse(unnamed), Ok(ClientMessage::Join { name: None, .. })));
+        assert!(matches!(ClientMessage::parse(unnamed), Ok(ClientMessage::Join(Join { name: None, .. }))));
     }
     assert!(matches!(ClientMessage::parse(r#"{"type":"leave"}"#), Ok(ClientMessage::Leave)));
     assert!(matches!(ClientMessage::parse(r#"{"type":"ping"}"#), Ok(ClientMessage::Ping)));
@@ -59,6 +61,9 @@ fn what_is_not_the_protocol_has_a_code() {
         r#"{"type":"join"}"#,
         r#"{"type":"join","room":1}"#,
         r#"{"type":"join","room":"r","name":1}"#,
+        r#"{"type":"join","room":"r","token":1}"#,
+        r#"{"type":"join","room":"r","seq":-1}"#,
+        r#"{"type":"join","room":"r","seq":"1"}"#,
         r#"{"type":"signal","data":1}"#,
         r#"{"type":"join","room":"a","room":"b"}"#,
         r#"{"type":"signal","to":"x"}"#,
@@ -145,9 +150,14 @@ fn server_messages() -> Vec<(ServerMessage, String)> {
     let data = RawValue::from_string("[1]".to_owned()).unwrap();
     vec![
         (
-            ServerMessage::Joined { id: ID, peers: vec![peer(None)], resume: (), ice: ice.clone() },
+            ServerMessage::Joined {
+                id: ID,
+                peers: vec![peer(None)],
+                resume: Some("r".to_owned()),
+                ice: ice.clone(),
+            },
             format!(
-                r#"{{"type":"joined","id":"{ID_TEXT}","peers":[{peer_json}],"resume":null,"ice":{{{ice_json}}}}}"#
+                r#"{{"type":"joined","id":"{ID_TEXT}","peers":[{peer_json}],"resume":"r","ice":{{{ice_json}}}}}"#
             ),
         ),
         (
@@ -166,6 +176,14 @@ fn server_messages() -> Vec<(ServerMessage, String)> {
             r#"{"type":"error","code":"unknown-type","message":"No message has this type."}"#.to_owned(),
         ),
         (
+            ServerMessage::error_until(ErrorCode::RateLimited, Duration::from_micros(1_500)),
+            r#"{"type":"error","code":"rate-limited","message":"Messages come too fast; this one was ignored.","retry_ms":2}"#.to_owned(),
+        ),
+        (
+            ServerMessage::bye(ByeCode::TooSlow),
+            r#"{"type":"bye","code":"too-slow","retry_ms":1000,"resume":true}"#.to_owned(),
+        ),
+        (
             ServerMessage::bye(ByeCode::ShuttingDown),
             r#"{"type":"bye","code":"shutting-down","retry_ms":1000}"#.to_owned(),
         ),
@@ -176,7 +194,7 @@ fn server_messages() -> Vec<(ServerMessage, String)> {
 /// A new variant does not compile until it has a name here; then it belongs into the specification too.
 fn type_of_client(message: &ClientMessage) -> &'static str {
     match message {
-        ClientMessage::Join { .. } => "join",
+        ClientMessage::Join(_) => "join",
         ClientMessage::Signal { .. } => "signal",
         ClientMessage::Leave => "leave",
         ClientMessage::Ping => "ping",

@@ -1,0 +1,259 @@
+//! One WebSocket, from its first frame to its last, whatever is spoken over it.
+//!
+//! A connection reads and writes in one task: `listen` ends for one of the reasons of [`Ending`], and meanwhile `write`
+//! empties the outbox. Whatever the ending, the conversation ends first and the closing handshake comes after, so that
+//! nobody waits for a client that has stopped.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::tungstenite;
+
+use super::Settings;
+use super::outbox::{Frame, Outbox};
+use super::protocol::{ByeCode, Ending, ErrorCode, Text, Topic};
+use super::rate::{Meter, Verdict};
+use crate::clock::{Clock, Now};
+use crate::metrics::SignalingCounters;
+
+/// The close code with which a client says that it will be back over another connection (RFC 6455 section 7.4.2 leaves 4000
+/// to 4999 to applications).
+const BACK_SOON: u16 = 4000;
+
+/// What is said over a WebSocket.
+pub(super) trait Conversation {
+    /// Takes in a text frame.
+    fn hear(&mut self, now: Now, text: &str);
+
+    /// A frame is not taken in, for a reason that holds for every protocol.
+    fn refuse(&mut self, code: ErrorCode);
+
+    /// The client has every signal up to `seq`.
+    fn confirm(&mut self, seq: u64);
+
+    /// When to wake it next, in monotonic time, if at all.
+    fn next_deadline(&self) -> Option<Duration>;
+
+    /// That time has come. A code ends the connection.
+    fn wake(&mut self, now: Now) -> Option<ByeCode>;
+
+    /// The connection is over. What is returned is said before it closes.
+    fn end(&mut self, now: Now, ending: Ending) -> Option<Text>;
+}
+
+/// What all WebSockets share.
+#[derive(Debug)]
+pub struct Connections {
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    pub(super) counters: Arc<SignalingCounters>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Connections {
+    /// None yet.
+    #[must_use]
+    pub fn new(settings: Settings, clock: Clock, counters: Arc<SignalingCounters>) -> Self {
+        Self { settings, clock, counters, stopping: watch::Sender::new(false) }
+    }
+
+    /// Ends them all and waits until the last one is closed. Those that come later are ended alike.
+    pub async fn shut_down(&self) {
+        self.stopping.send_replace(true);
+        self.stopping.closed().await;
+    }
+
+    /// Sets a WebSocket's limits. Its library is made for trusted peers: 128 KiB of buffer for reading, messages of 64 MiB
+    /// and a write buffer without end are what a stranger could make us hold.
+    pub fn limit(&self, upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+        let settings = &self.settings;
+        upgrade
+            .read_buffer_size(4 * 1024)
+            .max_message_size(settings.max_message)
+            .max_frame_size(settings.max_message)
+            // Every frame is flushed before the next is taken from the outbox, which does the queueing.
+            .write_buffer_size(0)
+            // One of our own messages: the largest signal and its envelope, or a `joined` with a full room and many URLs.
+            .max_write_buffer_size(
+                settings.max_message + settings.limits.members.saturating_mul(1024) + 64 * 1024,
+            )
+    }
+
+    /// Has `conversation` over `socket`, until it ends. What it has to say waits in `outbox`.
+    pub(super) async fn run(&self, socket: WebSocket, outbox: &Outbox, conversation: &mut impl Conversation) {
+        let (sink, mut stream) = socket.split();
+        let mut writer = pin!(write(sink, outbox));
+        // Held until the connection is closed: `shut_down` waits for it.
+        let mut stopping = self.stopping.subscribe();
+        self.counters.connections.add(1);
+        let ending = tokio::select! {
+            ending = self.listen(&mut stream, &mut stopping, outbox, conversation) => ending,
+            () = &mut writer => Ending::Lost,
+        };
+        let farewell = conversation.end(self.clock.now(), ending);
+        self.counters.connections.subtract(1);
+        self.counters.closed(ending);
+
+        outbox.close(farewell, ending.close_frame());
+        let handshake = async {
+            if ending.close_frame().is_some() {
+                writer.await;
+            }
+            // Reading on sends what the library owes, such as the answer to a close frame, and ends with the client's.
+            while let Some(Ok(_)) = stream.next().await {}
+            if ending == Ending::Bye(ByeCode::TooLarge) {
+                // The rest of the message cannot be read. Closing a socket on unread bytes resets the connection and may
+                // take the reason with it, so give the client the time to see it.
+                std::future::pending::<()>().await;
+            }
+        };
+        // Who says that they will be back is answered, too.
+        let _ = timeout(self.settings.close_within, handshake).await;
+    }
+
+    async fn listen(
+        &self,
+        stream: &mut SplitStream<WebSocket>,
+        stopping: &mut watch::Receiver<bool>,
+        outbox: &Outbox,
+        conversation: &mut impl Conversation,
+    ) -> Ending {
+        let Settings { ping_every, rate, .. } = self.settings;
+        let mut meter = Meter::new(rate);
+        // Pings since the client was last heard.
+        let mut unanswered = 0;
+        let mut ping_at = self.clock.now().mono + ping_every;
+        let mut wakes_at = Duration::ZERO;
+        let mut alarm = pin!(sleep(ping_every));
+        loop {
+            let next = conversation.next_deadline().map_or(ping_at, |deadline| deadline.min(ping_at));
+            if next != wakes_at {
+                wakes_at = next;
+                alarm.set(sleep(next.saturating_sub(self.clock.now().mono)));
+            }
+            tokio::select! {
+                frame = stream.next() => {
+                    unanswered = 0;
+                    if let Some(ending) = self.hear(frame, &mut meter, conversation) {
+                        return ending;
+                    }
+                }
+                () = &mut alarm => {
+                    wakes_at = Duration::ZERO;
+                    let now = self.clock.now();
+                    if conversation.next_deadline().is_some_and(|deadline| deadline <= now.mono)
+                        && let Some(code) = conversation.wake(now)
+                    {
+                        return Ending::Bye(code);
+                    }
+                    if ping_at <= now.mono {
+                        if unanswered == 2 {
+                            return Ending::Bye(ByeCode::Silent);
+                        }
+                        unanswered += 1;
+                        ping_at = now.mono + ping_every;
+                        outbox.ping();
+                    }
+                }
+                code = outbox.evicted() => return Ending::Bye(code),
+                _ = stopping.wait_for(|stopping| *stopping) => return Ending::Bye(ByeCode::ShuttingDown),
+            }
+        }
+    }
+
+    /// Takes what the connection brings; whatever it is, it proves that the client is there.
+    fn hear(
+        &self,
+        frame: Option<Result<Message, axum::Error>>,
+        meter: &mut Meter,
+        conversation: &mut impl Conversation,
+    ) -> Option<Ending> {
+        let message = match frame {
+            Some(Ok(Message::Close(frame))) => return Some(ending_by(frame.as_ref())),
+            // Without a close frame, nobody has decided to go.
+            None => return Some(Ending::Lost),
+            Some(Ok(message)) => message,
+            Some(Err(error)) => {
+                let ending = ending_of(error);
+                if ending == Ending::Bye(ByeCode::TooLarge) {
+                    self.refuse(ErrorCode::TooLarge, conversation);
+                }
+                return Some(ending);
+            }
+        };
+        self.counters.received.add(1);
+        let now = self.clock.now();
+        match meter.judge(now.mono) {
+            Verdict::Accept => match message {
+                Message::Text(text) => conversation.hear(now, &text),
+                Message::Binary(_) => self.refuse(ErrorCode::BinaryFrame, conversation),
+                Message::Pong(payload) => {
+                    if let Ok(seq) = <[u8; 8]>::try_from(&*payload) {
+                        conversation.confirm(u64::from_be_bytes(seq));
+                    }
+                }
+                // The library answers a ping by itself.
+                Message::Ping(_) | Message::Close(_) => {}
+            },
+            Verdict::Refuse => self.refuse(ErrorCode::RateLimited, conversation),
+            Verdict::Ignore => {}
+            Verdict::Flood => return Some(Ending::Bye(ByeCode::Flooding)),
+        }
+        None
+    }
+
+    fn refuse(&self, code: ErrorCode, conversation: &mut impl Conversation) {
+        self.counters.refused(code);
+        conversation.refuse(code);
+    }
+}
+
+/// Writes what the outbox holds, until the last frame is out or the connection breaks.
+async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: &Outbox) {
+    loop {
+        let (message, topic, last) = match outbox.next().await {
+            Frame::Text(Text { json, topic }) => (Message::Text((&*json).into()), topic, false),
+            // Comes back in the pong (RFC 6455 section 5.5.3), and so does the news that all before it has arrived.
+            Frame::Ping => {
+                let payload = outbox.written().to_be_bytes().to_vec();
+                (Message::Ping(payload.into()), Topic::Other, false)
+            }
+            Frame::Close(code, reason) => {
+                (Message::Close(Some(CloseFrame { code, reason: reason.into() })), Topic::Other, true)
+            }
+        };
+        if sink.send(message).await.is_err() || last {
+            return;
+        }
+        if let Topic::Signal(seq) = topic {
+            outbox.wrote(seq);
+        }
+    }
+}
+
+/// What the client's own close frame means.
+fn ending_by(frame: Option<&CloseFrame>) -> Ending {
+    match frame {
+        Some(frame) if frame.code == BACK_SOON => Ending::Lost,
+        _ => Ending::Client,
+    }
+}
+
+/// What an error of the library means. axum wraps the errors of the very version of tungstenite we name.
+fn ending_of(error: axum::Error) -> Ending {
+    match error.into_inner().downcast_ref::<tungstenite::Error>() {
+        Some(tungstenite::Error::Capacity(_)) => Ending::Bye(ByeCode::TooLarge),
+        Some(tungstenite::Error::Utf8(_)) => Ending::NotUtf8,
+        Some(tungstenite::Error::Protocol(
+            tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+        )) => Ending::Lost,
+        Some(tungstenite::Error::Protocol(_)) => Ending::Violation,
+        _ => Ending::Lost,
+    }
+}

@@ -1,0 +1,364 @@
+//! What the sessions share: the rooms, and a way to reach every member.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::connection::Connections;
+use super::outbox::Outbox;
+use super::protocol::{
+    ByeCode, DisplayName, Ending, ErrorCode, Join, MemberId, RoomName, Secret, ServerMessage,
+};
+use super::room::{Delivery, Resumed, Rooms};
+use super::session::Visitor;
+use super::ticket::Tickets;
+use crate::budget::Budget;
+use crate::clock::Now;
+use crate::config::Access;
+use crate::ice::{Host, IceConfiguration, IceServers};
+use crate::standing::Standing;
+use crate::tokens::{Grant, TokenError, Tokens};
+
+/// Ends what a name has on the relay; the composition root knows how.
+pub type EndUser = Box<dyn Fn(&str) + Send + Sync>;
+
+/// What the rooms need of the house.
+pub struct Parts {
+    /// Limits, clock and counters.
+    pub connections: Arc<Connections>,
+    /// What browsers are told.
+    pub ice: Arc<IceServers>,
+    /// Who is here, for the relay to see.
+    pub standing: Arc<Standing>,
+    /// Who may join.
+    pub access: Access,
+    /// Reads join tokens.
+    pub tokens: Arc<Tokens>,
+    /// How often an address may try to join.
+    pub joins: Arc<Budget>,
+    /// Called for the user name of each member that has left.
+    pub end_user: EndUser,
+    /// Of the tickets, and the labels of rooms.
+    pub seed: [u8; 32],
+}
+
+/// The rooms, and a way to reach every member.
+pub struct Hub {
+    pub(super) connections: Arc<Connections>,
+    /// A `std` mutex: what is done under it is a few look-ups and pushes, which take less time than parking a task
+    /// would; it is never held across an await, and clippy denies that it could be.
+    state: Mutex<State>,
+    tickets: Tickets,
+    /// Woken when there is an absent member where there was none.
+    absence: Notify,
+    parts: Parts,
+}
+
+struct State {
+    rooms: Rooms,
+    /// The outbox of every member of `rooms` that is connected.
+    outboxes: BTreeMap<MemberId, Arc<Outbox>>,
+}
+
+/// A membership, as its connection holds it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) id: MemberId,
+    /// The name in its credentials.
+    pub(super) user: String,
+}
+
+/// Why something is refused, and how long it will be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal {
+    pub(super) code: ErrorCode,
+    pub(super) wait: Option<Duration>,
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, wait: None }
+    }
+}
+
+/// A member of a room, for a backend.
+#[derive(Debug, Serialize)]
+pub struct Present {
+    /// Who.
+    pub id: MemberId,
+    /// What the others are shown.
+    pub name: Option<DisplayName>,
+    /// Whether there is a connection at this moment.
+    pub connected: bool,
+    /// The name in its credentials.
+    pub user: String,
+}
+
+impl Hub {
+    /// A hub without rooms.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let limits = parts.connections.settings.limits;
+        let state = Mutex::new(State { rooms: Rooms::new(limits), outboxes: BTreeMap::new() });
+        let tickets = Tickets::new(&parts.seed);
+        Self { connections: parts.connections.clone(), state, tickets, absence: Notify::new(), parts }
+    }
+
+    /// The limits and the end of all connections.
+    #[must_use]
+    pub fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
+    /// Gives up members that have been absent for too long, for ever.
+    pub async fn give_up_the_absent(&self) {
+        loop {
+            let woken = self.absence.notified();
+            let next = self.lock().rooms.next_deadline();
+            match next {
+                None => woken.await,
+                // The window is the same for all, so nobody who is lost meanwhile is due before.
+                Some(next) => {
+                    sleep(next.saturating_sub(self.connections.clock.now().mono)).await;
+                    let now = self.connections.clock.now();
+                    while let Some(id) = self.overdue(now) {
+                        self.take_out(self.lock(), id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Who is in `room`.
+    pub fn members(&self, room: &RoomName) -> Vec<Present> {
+        let state = self.lock();
+        let present = |(id, name, connected): (_, Option<&DisplayName>, _)| Present {
+            id,
+            name: name.cloned(),
+            connected,
+            user: self.user(room, id),
+        };
+        state.rooms.members_of(room).map(present).collect()
+    }
+
+    /// Removes a member from `room`; whether it was there.
+    pub fn remove(&self, room: &RoomName, id: MemberId) -> bool {
+        let state = self.lock();
+        if state.rooms.place(id) != Some(room) {
+            return false;
+        }
+        if let Some(outbox) = state.outboxes.get(&id) {
+            outbox.evict(ByeCode::Removed);
+        }
+        self.take_out(state, id);
+        true
+    }
+
+    /// How long a configuration is good for.
+    pub(super) fn ttl(&self) -> Duration {
+        self.parts.ice.ttl()
+    }
+
+    /// A fresh configuration for the member whose credentials are of `user`.
+    pub(super) fn configuration(&self, now: Now, host: Option<&Host>, user: &str) -> IceConfiguration {
+        self.parts.ice.issue(now, host, user)
+    }
+
+    /// Lets the connection behind `outbox` into a room, or back into it: tells it who is there and what it missed.
+    pub(super) fn enter(
+        &self,
+        now: Now,
+        outbox: &Arc<Outbox>,
+        visitor: &Visitor,
+        join: Join,
+    ) -> Result<Seat, Refusal> {
+        let former = join.resume.as_ref().and_then(|Secret(ticket)| self.tickets.read(ticket));
+        if let Some(id) = former
+            && let Some(seat) = self.resume(now, outbox, visitor, &join, id)
+        {
+            return Ok(seat);
+        }
+        let budget = self.parts.joins.take(now.mono, visitor.address);
+        budget.map_err(|wait| Refusal { code: ErrorCode::RateLimited, wait: Some(wait) })?;
+        let (name, max_members) = self.admit(now, &join)?;
+
+        let id = self.parts.standing.enter();
+        let seat = Seat { id, user: self.user(&join.room, id) };
+        let ice = self.configuration(now, visitor.host.as_ref(), &seat.user);
+        let mut state = self.lock();
+        let (peers, told) = match state.rooms.join(id, join.room, name, max_members) {
+            Ok(joined) => joined,
+            Err(code) => {
+                self.parts.standing.leave(id);
+                return Err(code.into());
+            }
+        };
+        // Under the lock, so that nothing can reach the newcomer before its `joined`.
+        outbox.say(ServerMessage::Joined { id, peers, resume: self.ticket(id), ice }.text());
+        state.outboxes.insert(id, outbox.clone());
+        state.deliver(told);
+        self.count(&state);
+        Ok(seat)
+    }
+
+    /// Gives the connection behind `outbox` the membership `id`, if there still is one; else whatever is left of it ends.
+    fn resume(
+        &self,
+        now: Now,
+        outbox: &Arc<Outbox>,
+        visitor: &Visitor,
+        join: &Join,
+        id: MemberId,
+    ) -> Option<Seat> {
+        let seat = Seat { id, user: self.user(&join.room, id) };
+        let ice = self.configuration(now, visitor.host.as_ref(), &seat.user);
+        let mut state = self.lock();
+        // The client may know of its loss before we do.
+        if let Some(former) = state.outboxes.remove(&id) {
+            former.evict(ByeCode::Replaced);
+            state.rooms.lose(id, now.mono + self.window(), former.written());
+        }
+        let Some(Resumed { peers, missed }) = state.rooms.resume(now.mono, id, &join.room, join.seq) else {
+            self.take_out(state, id);
+            return None;
+        };
+        let joined = ServerMessage::Joined { id, peers, resume: self.ticket(id), ice }.text();
+        outbox.replay(std::iter::once(joined).chain(missed));
+        state.outboxes.insert(id, outbox.clone());
+        self.connections.counters.resumed.add(1);
+        self.count(&state);
+        Some(seat)
+    }
+
+    /// Whether a newcomer may enter, under which name, and how many there may be with it.
+    fn admit(&self, now: Now, join: &Join) -> Result<(Option<DisplayName>, usize), ErrorCode> {
+        if self.parts.access == Access::Open {
+            return Ok((join.name.clone(), usize::MAX));
+        }
+        let Secret(token) = join.token.as_ref().ok_or(ErrorCode::TokenRequired)?;
+        let Grant { room, name, max_members } =
+            self.parts.tokens.check(now, token).map_err(|error| match error {
+                TokenError::Bad => ErrorCode::BadToken,
+                TokenError::Expired => ErrorCode::TokenExpired,
+            })?;
+        if room != join.room.as_str() {
+            return Err(ErrorCode::WrongRoom);
+        }
+        let name = match name {
+            Some(name) => Some(DisplayName::new(name).ok_or(ErrorCode::BadToken)?),
+            None => join.name.clone(),
+        };
+        Ok((name, max_members.unwrap_or(usize::MAX)))
+    }
+
+    pub(super) fn signal(&self, from: MemberId, to: MemberId, data: Box<RawValue>) -> Result<(), ErrorCode> {
+        let mut state = self.lock();
+        // Under the lock, so that `seq` counts up in the order in which signals arrive.
+        let delivery = state.rooms.signal(from, to, data)?;
+        state.deliver([delivery]);
+        self.count(&state);
+        self.connections.counters.signals.add(1);
+        Ok(())
+    }
+
+    /// The client behind `outbox` has every signal up to `seq`.
+    pub(super) fn confirm(&self, id: MemberId, outbox: &Arc<Outbox>, seq: u64) {
+        let mut state = self.lock();
+        if state.is_connected(id, outbox) {
+            // It cannot have what was not written.
+            state.rooms.confirm(id, seq.min(outbox.written()));
+            self.count(&state);
+        }
+    }
+
+    /// The member `id` leaves its room.
+    pub(super) fn leave(&self, id: MemberId, outbox: &Arc<Outbox>) {
+        let state = self.lock();
+        if state.is_connected(id, outbox) {
+            self.take_out(state, id);
+        }
+    }
+
+    /// The connection of the member `id` has ended.
+    pub(super) fn part(&self, now: Now, id: MemberId, outbox: &Arc<Outbox>, ending: Ending) {
+        if !ending.stays() || self.window().is_zero() {
+            return self.leave(id, outbox);
+        }
+        let mut state = self.lock();
+        if state.is_connected(id, outbox) {
+            state.outboxes.remove(&id);
+            state.rooms.lose(id, now.mono + self.window(), outbox.written());
+            self.count(&state);
+            self.absence.notify_one();
+        }
+    }
+
+    /// Takes a member out of its room and its credentials from it: whatever they have begun ends with them.
+    fn take_out(&self, mut state: MutexGuard<'_, State>, id: MemberId) {
+        let Some(room) = state.rooms.place(id).cloned() else { return };
+        state.outboxes.remove(&id);
+        let told = state.rooms.leave(id);
+        state.deliver(told);
+        self.count(&state);
+        drop(state);
+        // In this order: what the relay allocates from here on, it refuses; what it allocated before, it ends.
+        self.parts.standing.leave(id);
+        (self.parts.end_user)(&self.user(&room, id));
+    }
+
+    fn overdue(&self, now: Now) -> Option<MemberId> {
+        self.lock().rooms.overdue(now.mono)
+    }
+
+    /// The name in a member's credentials: `room.member`.
+    fn user(&self, room: &RoomName, id: MemberId) -> String {
+        format!("{}.{id}", self.parts.ice.label(self.parts.access, room.as_str()))
+    }
+
+    fn ticket(&self, id: MemberId) -> Option<String> {
+        (!self.window().is_zero()).then(|| self.tickets.issue(id))
+    }
+
+    fn window(&self) -> Duration {
+        self.connections.settings.resume_window
+    }
+
+    fn count(&self, state: &State) {
+        let counters = &self.connections.counters;
+        counters.rooms.set(state.rooms.rooms() as u64);
+        counters.members.set(state.rooms.members() as u64);
+        counters.absent.set(state.rooms.absent() as u64);
+        counters.kept.set(state.rooms.kept() as u64);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock would be a bug in the pure rooms; the other rooms go on.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Hub({} rooms)", self.lock().rooms.rooms())
+    }
+}
+
+impl State {
+    /// Whether `outbox` is the connection of `id`, rather than one that was replaced.
+    fn is_connected(&self, id: MemberId, outbox: &Arc<Outbox>) -> bool {
+        self.outboxes.get(&id).is_some_and(|current| Arc::ptr_eq(current, outbox))
+    }
+
+    fn deliver(&self, deliveries: impl IntoIterator<Item = Delivery>) {
+        for Delivery { to, text } in deliveries {
+            if let Some(outbox) = self.outboxes.get(&to) {
+                outbox.say(text);
+            }
+        }
+    }
+}
