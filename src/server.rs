@@ -313,11 +313,10 @@ fn secrets(config: &Config) -> Result<Secrets, Error> {
 
 /// Who signs join tokens: configured secrets, those of the credentials, or one that lives as long as this process.
 fn tokens(config: &Config) -> Result<Tokens, Error> {
-    let configured = [&config.tokens.secrets, &config.credentials.secrets];
-    Ok(match configured.into_iter().find_map(|secrets| secrets.split_first()) {
-        Some((first, others)) => Tokens::new(first, others, &config.tokens),
-        None => Tokens::new(&seed()?, &[], &config.tokens),
-    })
+    if let Some(tokens) = Tokens::new(&config.tokens, &config.credentials.secrets) {
+        return Ok(tokens);
+    }
+    Ok(Tokens::new(&config.tokens, &[seed()?]).expect("one secret is not none"))
 }
 
 /// What the data plane is told of the machine.

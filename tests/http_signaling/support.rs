@@ -118,7 +118,7 @@ impl Server {
         (limits.idle_after, limits.ping_every) = (settings.idle_after, settings.ping_every);
         let token_keys =
             byway::config::Tokens { secrets: vec![], keys: None, audience: "byway.test".to_owned() };
-        let tokens = Arc::new(Tokens::new(&"north", &[], &token_keys));
+        let tokens = Arc::new(Tokens::new(&token_keys, &["north"]).unwrap());
         let ended = Arc::<Mutex<Vec<String>>>::default();
         let end_user = {
             let ended = ended.clone();
