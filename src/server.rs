@@ -45,8 +45,10 @@ use sockets::{Files, Sockets, list};
 const HTTP_THREADS: usize = 2;
 
 /// HTTP connections at one time, WebSockets and those to the TLS port that are not yet a shard's among them: an upper bound
-/// of their memory.
-const MAX_HTTP: usize = 8_192;
+/// of their memory. One that waits takes some 10 KiB. Where a client does all it can, one takes a message of the largest size
+/// and four that wait to be read, which is 320 KiB by default, and as much again in the kernel; of one address there are
+/// [`PER_ADDRESS`].
+const MAX_HTTP: usize = 16_384;
 
 /// TCP and TLS connections to TURN at one time. Each may cost 200 kB where clients do all they can to that end.
 const MAX_STREAMS: usize = 16_384;
@@ -135,9 +137,10 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     for remark in external.remarks() {
         tracing::warn!("{remark}");
     }
-    let files = Files::shared_out(&sockets);
     let relay_ports = config.relay.ports.len().saturating_mul(external.addresses.len());
-    if (files.relays as usize) < relay_ports.min(config.quota.allocations as usize) {
+    let allocations = relay_ports.min(config.quota.allocations as usize);
+    let files = Files::shared_out(&sockets, allocations);
+    if (files.relays as usize) < allocations {
         tracing::info!("file descriptors for {} allocations at most; `ulimit -n` raises that", files.relays);
     }
     config.quota.allocations = config.quota.allocations.min(files.relays);
