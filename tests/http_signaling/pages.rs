@@ -161,8 +161,12 @@ async fn errors_are_problem_objects() {
         assert_eq!(response.status, status, "{line}");
         assert_eq!(response.header("content-type"), Some("application/problem+json"), "{line}");
         let problem = response.json();
-        assert_eq!((&problem["type"], &problem["title"]), (&json!("about:blank"), &json!(title)), "{line}");
-        assert_eq!(problem["status"], status);
+        assert_eq!((&problem["title"], &problem["status"]), (&json!(title), &json!(status)), "{line}");
+        // What its type leads to says the same in words.
+        let code = problem["code"].as_str().unwrap();
+        assert_eq!(problem["type"], format!("/problems/{code}"), "{line}");
+        let page = get(server.http, &format!("/problems/{code}"), &[]).await.expect_ok();
+        assert!(page.text().starts_with(&format!("{code} ({status} {title})\n\n")), "{}", page.text());
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.ends_with('.')), "{line}");
     }
 }
