@@ -17,6 +17,8 @@ pub struct SignalingCounters {
     pub members: SharedCount,
     /// Members without a connection; set under the hub's lock.
     pub absent: SharedCount,
+    /// Bytes of signals kept until they have arrived; set under the hub's lock.
+    pub kept: SharedCount,
     /// Memberships that were resumed.
     pub resumed: SharedCount,
     /// Open connections.
@@ -44,6 +46,7 @@ impl SignalingCounters {
         page.gauge("rooms", "Rooms of the signaling.", self.rooms.get())?;
         page.gauge("members", "Members of all rooms.", self.members.get())?;
         page.gauge("members_absent", "Members whose connection was lost.", self.absent.get())?;
+        page.gauge("signals_kept_bytes", "Signals kept until they have arrived.", self.kept.get())?;
         page.counter("members_resumed", "Memberships resumed over another connection.", self.resumed.get())?;
         page.gauge("websockets", "Open signaling connections.", self.connections.get())?;
         page.counter("messages_received", "WebSocket messages received.", self.received.get())?;
