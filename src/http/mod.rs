@@ -8,11 +8,14 @@
 //! | `GET /ws` | the signaling (`upgrade`) |
 //! | `/metrics`, `/healthz` | on the admin listener only ([`admin`]) |
 //!
+//! While the server waits for calls to end before it stops, credentials are 503.
+//!
 //! Every error is a JSON problem object ([`problem`]), every response carries the headers of `headers`, and every
 //! connection the limits of [`serve`].
 
 pub mod admin;
 mod assets;
+mod draining;
 mod headers;
 mod ice_servers;
 pub mod origin;
@@ -25,7 +28,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::map_response_with_state;
+use axum::middleware::{from_fn_with_state, map_response_with_state};
 use axum::response::Response;
 use axum::routing::get;
 
@@ -36,6 +39,8 @@ use crate::ice::IceServers;
 use crate::metrics::HttpCounters;
 use crate::random::Random;
 use crate::signaling::Hub;
+
+pub use self::draining::Draining;
 
 /// What the public pages are made from.
 #[derive(Debug)]
@@ -50,6 +55,8 @@ pub struct Site {
     pub hub: Arc<Hub>,
     /// Whose pages may use us.
     pub origins: Origins,
+    /// Whether the server is about to stop.
+    pub draining: Draining,
     /// What is counted.
     pub counters: Arc<HttpCounters>,
 }
@@ -61,6 +68,8 @@ pub fn public_router(site: Site) -> Router {
     let dynamic = Router::new()
         .route("/ice", ice_servers::ice_methods())
         .route("/turn", ice_servers::turn_methods())
+        .layer(from_fn_with_state(site.draining.clone(), draining::let_in))
+        // A WebSocket is told why, and when to come back.
         .route("/ws", get(upgrade::open))
         .with_state(site);
     finish(dynamic.merge(assets::router()), counters)

@@ -16,7 +16,7 @@ use byway::credentials::Secrets;
 use byway::http::admin::{Admin, Health};
 use byway::http::origin::Origins;
 use byway::http::serve::{Limits, Pages, serve};
-use byway::http::{Site, admin_router, public_router};
+use byway::http::{Draining, Site, admin_router, public_router};
 use byway::ice::{Endpoints, IceServers};
 use byway::metrics::Metrics;
 use byway::random::Random;
@@ -96,6 +96,11 @@ impl Server {
         Self::with(Settings::DEFAULT).await
     }
 
+    /// Whether credentials under this name are good.
+    pub(crate) fn is_good(&self, user: &str) -> bool {
+        self.standing.is_good(Clock::start().now(), user)
+    }
+
     pub(crate) async fn with(settings: Settings) -> Self {
         let config = Signaling {
             max_rooms: settings.max_rooms,
@@ -139,12 +144,14 @@ impl Server {
             let hub = hub.clone();
             async move { hub.give_up_the_absent().await }
         });
+        let draining = Draining::default();
         let site = Site {
             clock,
             ice,
             random,
             hub: hub.clone(),
             origins: Origins::new(config.allowed_origins),
+            draining: draining.clone(),
             counters: metrics.http.clone(),
         };
         let broken = Arc::new(AtomicBool::new(false));
@@ -163,7 +170,7 @@ impl Server {
         });
         // Its own counters: a test counts what it does on the public pages.
         let operator =
-            Pages::new(admin_router(Admin { metrics: metrics.clone(), health }), Limits::default());
+            Pages::new(admin_router(Admin { metrics: metrics.clone(), health, draining }), Limits::default());
         let everyone = Admissions::new(usize::MAX, usize::MAX, Arc::default());
         let operator = serve(vec![admin], operator, everyone, std::future::pending());
         Self {
