@@ -4,6 +4,7 @@ mod announcement;
 mod certificate;
 mod end;
 mod keys;
+pub mod link;
 mod relaying;
 mod signaling;
 mod sockets;
@@ -15,12 +16,14 @@ use std::sync::Arc;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::http::Site;
+use crate::http::access::{Access, ApiKeys};
 use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
-use crate::http::{Draining, Site};
 use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::tls;
@@ -110,6 +113,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let files = Files::shared_out(&sockets, &mut config, ground.relays.len());
     let announcement =
         Announcement::of(&sockets, &config.relay.ports, &ground.relays, certificate.as_deref());
+    let page = link::secure_page(certificate.as_deref(), &sockets.tls.addresses);
 
     let keys = Keys::new(&config)?;
     let mut relaying = Relaying::start(&config, &mut sockets, &ground, &files, &keys, clock)?;
@@ -122,25 +126,35 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let ice = signaling::ice(&config, &sockets, certificate.as_deref(), &keys);
     let hub = signaling::rooms(&config, ice.clone(), &keys, &relaying, clock, metrics.signaling.clone())?;
 
-    let draining = Draining::default();
+    let (drain, draining) = watch::channel(false);
+    let access = Access {
+        policy: config.ice.access,
+        tokens: keys.tokens.clone(),
+        keys: ApiKeys::new(&config.ice.api_keys),
+        budget: keys.joins.clone(),
+        draining: draining.clone(),
+    };
     let site = Site {
         clock,
         ice: ice.clone(),
         random: Arc::new(Random::new(&seed()?, "names")),
         hub: hub.clone(),
         origins: Origins::new(config.signaling.allowed_origins.clone()),
-        draining: draining.clone(),
+        access,
+        standing: keys.standing,
+        end_user: relaying.end_user(),
+        page,
         counters: metrics.http.clone(),
     };
     let health = Health::new(relaying.data_plane.down());
     let tls_counters = metrics.tls.clone().unwrap_or_default();
-    let admin = Admin { metrics, health, draining: draining.clone() };
+    let admin = Admin { metrics, health, draining };
     let web = Web::open(sockets, &files, site, admin, identity, &relaying);
     certificate::keep(renewal, hangup, clock, tls_counters, ice);
     announcement.make();
     notify(&[NotifyState::Ready]);
 
-    let doors = Doors { connections: hub.connections().clone(), pages: draining };
+    let doors = Doors { connections: hub.connections().clone(), pages: drain };
     let outcome = end::wait(signals, &mut relaying, doors, config.relay.drain).await;
     tracing::info!("stopping");
     hub.connections().shut_down().await;

@@ -8,8 +8,8 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::sync::watch;
 
-use super::Draining;
 use crate::metrics::Metrics;
 
 /// Asks the parts of the process whether they live; the composition root knows them.
@@ -37,7 +37,7 @@ pub struct Admin {
     /// What lives.
     pub health: Health,
     /// Whether it is about to stop.
-    pub draining: Draining,
+    pub draining: watch::Receiver<bool>,
 }
 
 pub(super) fn router(admin: Admin) -> Router {
@@ -52,7 +52,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
 /// 200 `ok`, or 503 and one line for each part that is down, and one while it waits for calls to end before it stops.
 async fn healthz(State(admin): State<Arc<Admin>>) -> Response {
     let down = (admin.health.0)().into_iter().map(|part| format!("down: {part}\n"));
-    let draining = admin.draining.has_begun().then(|| "draining\n".to_owned());
+    let draining = admin.draining.borrow().then(|| "draining\n".to_owned());
     let trouble: String = down.chain(draining).collect();
     let (status, text) = match trouble.is_empty() {
         true => (StatusCode::OK, "ok\n".to_owned()),

@@ -1,18 +1,18 @@
 //! Where the server can be found, said once it is there.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
+use super::link;
 use super::sockets::{Sockets, list};
-use crate::interfaces;
 use crate::relay::RelayAddress;
-use crate::tls::{Certificate, Name};
+use crate::tls::Certificate;
 
 /// What is said.
 pub(super) struct Announcement {
     listening: String,
     discovery: Vec<SocketAddr>,
-    link: Option<String>,
+    page: Option<String>,
 }
 
 impl Announcement {
@@ -22,13 +22,9 @@ impl Announcement {
         relays: &[RelayAddress],
         certificate: Option<&Certificate>,
     ) -> Self {
-        let link = match (certificate, sockets.tls.addresses.first(), sockets.http.addresses.first()) {
-            (Some(certificate), Some(listener), _) => Some(secure_link(certificate, *listener)),
-            (_, _, Some(listener)) => Some(format!("http://{}/", interfaces::reachable(*listener))),
-            _ => None,
-        };
+        let page = link::page(certificate, &sockets.tls.addresses, &sockets.http.addresses);
         let discovery = sockets.discovery.addresses().collect();
-        Self { listening: listening(sockets, ports, relays), discovery, link }
+        Self { listening: listening(sockets, ports, relays), discovery, page }
     }
 
     pub(super) fn make(self) {
@@ -36,8 +32,8 @@ impl Announcement {
             tracing::info!("NAT behaviour discovery (RFC 5780) at {}", list(&self.discovery));
         }
         tracing::info!("{}", self.listening);
-        if let Some(link) = self.link {
-            tracing::info!("open {link} in two tabs, and call");
+        if let Some(page) = self.page {
+            tracing::info!("open {page} in two tabs, and call");
         }
     }
 }
@@ -63,19 +59,4 @@ fn listening(sockets: &Sockets, ports: &RangeInclusive<u16>, relays: &[RelayAddr
         ports.end(),
         sockets.turn.len(),
     )
-}
-
-/// Where the page is, under a name that browsers find in the certificate.
-fn secure_link(certificate: &Certificate, listener: SocketAddr) -> String {
-    let name = certificate.names().iter().find_map(|name| match name {
-        Name::Dns(name) if !name.starts_with('*') => Some(name.clone()),
-        Name::Dns(_) => None,
-        Name::Ip(IpAddr::V6(ip)) => Some(format!("[{ip}]")),
-        Name::Ip(ip) => Some(ip.to_string()),
-    });
-    match (name, listener.port()) {
-        (Some(name), 443) => format!("https://{name}/"),
-        (Some(name), port) => format!("https://{name}:{port}/"),
-        (None, _) => format!("https://{}/", interfaces::reachable(listener)),
-    }
 }

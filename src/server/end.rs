@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::relaying::Relaying;
 use super::{Error, notify, system};
 use crate::dataplane::Allocations;
-use crate::http::Draining;
 use crate::signaling::Connections;
 
 /// How often it is looked whether there still are allocations.
@@ -52,7 +52,7 @@ impl Signals {
 /// Whom to tell that nobody new is let in.
 pub(super) struct Doors {
     pub(super) connections: Arc<Connections>,
-    pub(super) pages: Draining,
+    pub(super) pages: watch::Sender<bool>,
 }
 
 /// Waits until a signal tells the server to end, and then for the allocations that there are: for `drain` at most, or until
@@ -75,7 +75,7 @@ pub(super) async fn wait(
         return Ok(());
     }
     relaying.shared.drain();
-    doors.pages.begin();
+    doors.pages.send_replace(true);
     // Ends with the last of them; those that come meanwhile are sent away as well.
     tokio::spawn(async move { doors.connections.shut_down().await });
 

@@ -17,6 +17,7 @@ use crate::external::External;
 use crate::interfaces::{self, Interfaces};
 use crate::metrics::{ConnectionCounters, ShardCounters};
 use crate::relay::{self, Gate, Relay, RelayAddress, Shared};
+use crate::signaling::EndUser;
 
 /// TCP and TLS connections to TURN at one time. Each may cost 200 kB where clients do all they can to that end.
 const MAX_STREAMS: usize = 16_384;
@@ -87,6 +88,12 @@ impl Relaying {
     /// A shard has ended.
     pub(super) fn lost(&self) -> Error {
         Error::ShardEnded(self.data_plane.down()())
+    }
+
+    /// Ends what a name has on every shard.
+    pub(super) fn end_user(&self) -> EndUser {
+        let allocations = self.allocations();
+        Box::new(move |name| allocations.end(name))
     }
 
     /// The allocations of all shards.

@@ -46,7 +46,6 @@ pub(super) fn rooms(
     clock: Clock,
     counters: Arc<SignalingCounters>,
 ) -> Result<Arc<Hub>, Error> {
-    let allocations = relaying.allocations();
     let hub = Arc::new(Hub::new(Parts {
         connections: Arc::new(Connections::new(Settings::new(&config.signaling), clock, counters)),
         ice,
@@ -54,7 +53,7 @@ pub(super) fn rooms(
         access: config.ice.access,
         tokens: keys.tokens.clone(),
         joins: keys.joins.clone(),
-        end_user: Box::new(move |name| allocations.end(name)),
+        end_user: relaying.end_user(),
         seed: seed()?,
     }));
     tokio::spawn({
