@@ -85,17 +85,17 @@ pub(super) async fn wait(
         return Ok(());
     }
     tracing::info!(
-        "draining: {live} allocations go on for {drain:?} at most; another signal ends them at once"
+        "draining: {drain:?} at most until calls have ended, allocations={live}; another signal ends them"
     );
     let longest = u32::try_from((drain + FAREWELL).as_micros()).unwrap_or(u32::MAX);
     notify(&[
         NotifyState::ExtendTimeoutUsec(longest),
-        NotifyState::Status(&format!("Draining: {live} allocations went on when it was told to stop")),
+        NotifyState::Status(&format!("Draining; allocations when told to stop: {live}")),
     ]);
     tokio::select! {
         () = none_left(&allocations) => {}
-        () = sleep(drain) => tracing::info!("the time is over for {} allocations", allocations.live()),
-        _ = signals.next() => tracing::info!("another signal ends {} allocations", allocations.live()),
+        () = sleep(drain) => tracing::info!("no more time for calls, allocations={}", allocations.live()),
+        _ = signals.next() => tracing::info!("another signal, allocations={}", allocations.live()),
         () = relaying.data_plane.ended() => return Err(relaying.lost()),
     }
     Ok(())
