@@ -53,11 +53,17 @@ impl Answer {
     }
 }
 
-/// `GET path`. HTTP/1.0, so that the body is neither chunked nor kept waiting.
+/// `GET path`.
 pub(crate) fn get(server: SocketAddr, path: &str) -> Answer {
+    ask(server, "GET", path, "")
+}
+
+/// `METHOD path` with more header lines, each with its end. HTTP/1.0, so that the body is neither chunked nor kept waiting.
+pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE).expect("the HTTP listener accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout is set");
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {server}\r\n\r\n").expect("the request is sent");
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {server}\r\n{headers}\r\n")
+        .expect("the request is sent");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("the answer arrives");
     Answer::parse(&answer)
