@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::clock::Now;
@@ -22,7 +23,7 @@ pub use endpoints::Endpoints;
 pub use host::Host;
 
 /// An `RTCConfiguration` that goes into `new RTCPeerConnection(...)` as it is, plus its lifetime.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IceConfiguration {
     /// STUN without, TURN with a credential; an entry without URLs is left out.
@@ -36,7 +37,7 @@ pub struct IceConfiguration {
 }
 
 /// One `RTCIceServer`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct IceServer {
     /// `stun:`, `turn:` or `turns:` URLs (RFC 7064, RFC 7065).
     pub urls: Vec<String>,

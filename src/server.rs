@@ -148,7 +148,8 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         tracing::info!("{cut}");
     }
     let secrets = secrets(&config)?;
-    let shared = shared(&config, &sockets, &external.addresses, secrets.clone())?;
+    let standing = Arc::new(Standing::new(&seed()?));
+    let shared = shared(&config, &sockets, &external.addresses, secrets.clone(), standing.clone())?;
     shared.interfaces(&interfaces.addresses);
     let relays = sockets.turn.iter().map(|_| Ok(Relay::new(shared.clone(), &seed()?)));
     let relays = relays.collect::<Result<Vec<Relay>, Error>>()?;
@@ -185,7 +186,6 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         JOINS_AT_ONCE,
         Random::new(&seed()?, "joins").number(),
     ));
-    let standing = Arc::new(Standing::new(&seed()?));
     let tokens = Arc::new(tokens(&config)?);
     let hub = Arc::new(Hub::new(signaling::Parts {
         connections: Arc::new(Connections::new(settings, clock, signaling_counters.clone())),
@@ -353,6 +353,7 @@ fn shared(
     sockets: &Sockets,
     addresses: &[RelayAddress],
     secrets: Secrets,
+    standing: Arc<Standing>,
 ) -> Result<Arc<Shared>, Error> {
     for &RelayAddress { bind, .. } in addresses {
         std::net::UdpSocket::bind((bind, 0)).map_err(|error| Error::RelayAddress { address: bind, error })?;
@@ -374,6 +375,8 @@ fn shared(
     let settings = relay::Settings {
         realm: config.realm.clone(),
         secrets,
+        standing,
+        strict_expiry: config.credentials.strict_expiry,
         addresses: addresses.to_vec(),
         ports: config.relay.ports.clone(),
         port_rest: config.relay.port_rest,

@@ -22,6 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/signaling/protocol.rs", &["ice", "standing::MemberId", "signaling::codes"]),
     ("src/signaling/room.rs", &["signaling::protocol"]),
     ("src/signaling/codes.rs", &[]),
+    ("src/signaling/schema.rs", &["signaling::protocol"]),
     ("src/signaling/ticket.rs", &["signaling::protocol"]),
     ("src/signaling/rate.rs", &[]),
     ("src/dataplane/", &["relay", "wire", "udp", "metrics", "clock", "admission"]),
@@ -79,6 +80,7 @@ const PURE: &[&str] = &[
     "src/signaling/protocol.rs",
     "src/signaling/room.rs",
     "src/signaling/codes.rs",
+    "src/signaling/schema.rs",
     "src/signaling/ticket.rs",
     "src/signaling/rate.rs",
 ];

@@ -7,7 +7,7 @@
 //! | `/turn`, `/v1/turn/...`, `/_matrix/...` and others | the same in the shapes of other services (`conventions`) |
 //! | `POST /invite` | a join token, for a program with an API key ([`invitations`]) |
 //! | `/rooms/{room}` | who is there, and sending somebody away, for the same (`rooms`) |
-//! | `GET /ws` | the signaling (`upgrade`) |
+//! | `GET /ws` | the signaling (`upgrade`), whose schema is at `/schema/byway.v1.json` |
 //! | `/metrics`, `/healthz` | on the admin listener only ([`admin`]) |
 //!
 //! Who gets credentials is decided in [`access`], which name they get in `offers`. Queries may hold keys and no URL is ever
@@ -46,7 +46,7 @@ use crate::clock::Clock;
 use crate::ice::IceServers;
 use crate::metrics::HttpCounters;
 use crate::random::Random;
-use crate::signaling::{EndUser, Hub};
+use crate::signaling::{EndUser, Hub, schema};
 use crate::standing::Standing;
 
 /// What the public pages are made from.
@@ -83,6 +83,7 @@ pub fn public_router(site: Site) -> Router {
         .route("/rooms/{room}", get(rooms::members))
         .route("/rooms/{room}/members/{id}", delete(rooms::remove))
         .route("/ws", get(upgrade::open))
+        .route(schema::PATH, get(upgrade::schema))
         .route("/problems/{code}", get(problem::page))
         .merge(conventions::router())
         .with_state(site);

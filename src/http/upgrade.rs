@@ -1,12 +1,12 @@
 //! `GET /ws`: who may open a signaling connection.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
 use super::origin::host;
@@ -15,6 +15,7 @@ use super::{Code, Problem, Site};
 use crate::admission::Place;
 use crate::ice::Host;
 use crate::signaling::protocol::SUBPROTOCOL;
+use crate::signaling::schema;
 use crate::signaling::session::{self, Visitor};
 
 /// Turns a request into a signaling connection.
@@ -46,4 +47,15 @@ pub(super) async fn open(
         let _place = place;
         session::run(socket, hub, visitor).await;
     })
+}
+
+/// The schema of what is spoken then, for pages of any origin: it holds no secret.
+pub(super) async fn schema() -> Response {
+    static SCHEMA: LazyLock<String> = LazyLock::new(|| schema::schema().to_string());
+    let headers = [
+        (header::CONTENT_TYPE, "application/schema+json"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    ];
+    (headers, SCHEMA.as_str()).into_response()
 }

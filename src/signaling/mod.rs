@@ -1,6 +1,7 @@
 //! Signaling: rooms in which browsers find each other and exchange what a call needs to begin.
 //!
-//! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], `ticket` and [`rate`] are pure; `hub` is what
+//! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], [`schema`], `ticket` and [`rate`] are
+//! pure; `hub` is what
 //! the sessions share, [`session`] the conversation with one client, and [`connection`] drives the WebSocket beneath.
 
 pub mod codes;
@@ -10,6 +11,7 @@ mod outbox;
 pub mod protocol;
 pub mod rate;
 pub mod room;
+pub mod schema;
 pub mod session;
 mod ticket;
 

@@ -209,3 +209,14 @@ async fn metrics_count_what_happened() {
     server.until("byway_rooms 0").await;
     server.until("byway_websockets_closed_total{reason=\"lost\"} 1").await;
 }
+
+#[tokio::test]
+async fn the_schema_of_the_signaling_is_there_for_everyone() {
+    let server = Server::start().await;
+    let answer = get(server.http, "/schema/byway.v1.json", &[("Origin", "https://elsewhere.example")]).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/schema+json")));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    let schema = answer.json();
+    assert_eq!(schema["$id"], "/schema/byway.v1.json");
+    assert!(schema["$defs"]["ClientMessage"].is_object() && schema["$defs"]["ServerMessage"].is_object());
+}

@@ -102,6 +102,11 @@ impl Server {
         Self::with(Settings::DEFAULT).await
     }
 
+    /// Whether credentials under this name are good.
+    pub(crate) fn is_good(&self, user: &str) -> bool {
+        self.standing.is_good(Clock::start().now(), user)
+    }
+
     pub(crate) async fn with(settings: Settings) -> Self {
         let config = Signaling {
             max_rooms: settings.max_rooms,
