@@ -211,6 +211,8 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let mut data_plane = DataPlane::start(sockets.turn, with_counters, admissions, tuning, clock)
         .map_err(system("start the data plane"))?;
 
+    let allocations = data_plane.allocations(shared.clone());
+
     let metrics = Metrics {
         shards,
         turn_connections: turn_connections.clone(),
@@ -235,7 +237,7 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         origins,
         access,
         standing,
-        end_user: Box::new(|_| ()),
+        end_user: Box::new(move |name| allocations.end(name)),
         page: secure_page,
         counters: http_counters.clone(),
     };
