@@ -24,6 +24,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/signaling/codes.rs", &[]),
     ("src/signaling/ticket.rs", &["signaling::protocol"]),
     ("src/signaling/rate.rs", &[]),
+    ("src/signaling/peerjs/", &["signaling::protocol", "random"]),
+    ("src/signaling/topics/", &["signaling::protocol", "random"]),
     ("src/dataplane/", &["relay", "wire", "udp", "metrics", "clock", "admission"]),
     ("src/udp/", &["wire"]),
     (
@@ -81,6 +83,8 @@ const PURE: &[&str] = &[
     "src/signaling/codes.rs",
     "src/signaling/ticket.rs",
     "src/signaling/rate.rs",
+    "src/signaling/peerjs/",
+    "src/signaling/topics/",
 ];
 
 /// What would tie the pure ring to a system, a clock or a generator of its own, tests included.

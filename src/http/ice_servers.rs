@@ -56,7 +56,7 @@ async fn preflight(State(site): State<Arc<Site>>, headers: HeaderMap) -> Respons
 }
 
 /// The answer for whoever asks, marked as theirs alone.
-fn shared(asker: Result<Asker, Problem>, answer: impl FnOnce() -> Response) -> Response {
+pub(super) fn shared(asker: Result<Asker, Problem>, answer: impl FnOnce() -> Response) -> Response {
     let mut response = match &asker {
         Ok(_) => answer(),
         Err(problem) => problem.into_response(),

@@ -6,11 +6,13 @@
 //! | `GET`, `POST /ice` | an `RTCConfiguration` with fresh credentials (`ice_servers`) |
 //! | `GET /turn` | the same credentials in the REST draft's shape |
 //! | `GET /ws` | the signaling (`upgrade`) |
+//! | `/peerjs`, `/peerjs/id`, `/y-webrtc` | the same for pages that speak other protocols (`adapters`) |
 //! | `/metrics`, `/healthz` | on the admin listener only ([`admin`]) |
 //!
 //! Every error is a JSON problem object ([`problem`]), every response carries the headers of `headers`, and every
 //! connection the limits of [`serve`].
 
+mod adapters;
 pub mod admin;
 mod assets;
 mod headers;
@@ -62,8 +64,8 @@ pub fn public_router(site: Site) -> Router {
         .route("/ice", ice_servers::ice_methods())
         .route("/turn", ice_servers::turn_methods())
         .route("/ws", get(upgrade::open))
-        .with_state(site);
-    finish(dynamic.merge(assets::router()), counters)
+        .with_state(site.clone());
+    finish(dynamic.merge(adapters::router(site)).merge(assets::router()), counters)
 }
 
 /// Everything that the admin listeners serve.

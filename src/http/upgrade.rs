@@ -28,12 +28,9 @@ pub(super) async fn open(
     if let Err(problem) = site.origins.check(&headers) {
         return problem.into_response();
     }
-    let Ok(upgrade) = upgrade else {
-        // RFC 9110 section 15.5.22 wants the server to name the protocol.
-        let detail = "This path speaks WebSocket (RFC 6455, version 13).";
-        let upgrade_to =
-            [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")];
-        return (upgrade_to, Problem::new(StatusCode::UPGRADE_REQUIRED, detail)).into_response();
+    let upgrade = match websocket(upgrade) {
+        Ok(upgrade) => upgrade,
+        Err(refused) => return refused,
     };
     let upgrade = upgrade.protocols([SUBPROTOCOL]);
     // A client that names no subprotocol takes what it gets. One that names others would fail the connection itself
@@ -47,5 +44,18 @@ pub(super) async fn open(
         // As long as the WebSocket lives, it takes its place among the connections.
         let _place = place;
         session::run(socket, hub, visitor).await;
+    })
+}
+
+/// The request as one for a WebSocket.
+pub(super) fn websocket(
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<WebSocketUpgrade, Response> {
+    upgrade.map_err(|_| {
+        // RFC 9110 section 15.5.22 wants the server to name the protocol.
+        let detail = "This path speaks WebSocket (RFC 6455, version 13).";
+        let upgrade_to =
+            [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")];
+        (upgrade_to, Problem::new(StatusCode::UPGRADE_REQUIRED, detail)).into_response()
     })
 }
