@@ -43,8 +43,10 @@ use sockets::{Files, Sockets, list};
 const HTTP_THREADS: usize = 2;
 
 /// HTTP connections at one time, WebSockets and those to the TLS port that are not yet a shard's among them: an upper bound
-/// of their memory.
-const MAX_HTTP: usize = 8_192;
+/// of their memory. One that waits takes some 10 KiB. Where a client does all it can, one takes a message of the largest size
+/// and four that wait to be read, which is 320 KiB by default, and as much again in the kernel; of one address there are
+/// [`PER_ADDRESS`].
+const MAX_HTTP: usize = 16_384;
 
 /// TCP and TLS connections to TURN at one time. Each may cost 200 kB where clients do all they can to that end.
 const MAX_STREAMS: usize = 16_384;
@@ -133,9 +135,10 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     for remark in external.remarks() {
         tracing::warn!("{remark}");
     }
-    let files = Files::shared_out(&sockets);
     let relay_ports = config.relay.ports.len().saturating_mul(external.addresses.len());
-    if (files.relays as usize) < relay_ports.min(config.quota.allocations as usize) {
+    let allocations = relay_ports.min(config.quota.allocations as usize);
+    let files = Files::shared_out(&sockets, allocations);
+    if (files.relays as usize) < allocations {
         tracing::info!("file descriptors for {} allocations at most; `ulimit -n` raises that", files.relays);
     }
     config.quota.allocations = config.quota.allocations.min(files.relays);
@@ -309,11 +312,10 @@ fn secrets(config: &Config) -> Result<Secrets, Error> {
 
 /// Who signs join tokens: configured secrets, those of the credentials, or one that lives as long as this process.
 fn tokens(config: &Config) -> Result<Tokens, Error> {
-    let configured = [&config.tokens.secrets, &config.credentials.secrets];
-    Ok(match configured.into_iter().find_map(|secrets| secrets.split_first()) {
-        Some((first, others)) => Tokens::new(first, others, &config.tokens),
-        None => Tokens::new(&seed()?, &[], &config.tokens),
-    })
+    if let Some(tokens) = Tokens::new(&config.tokens, &config.credentials.secrets) {
+        return Ok(tokens);
+    }
+    Ok(Tokens::new(&config.tokens, &[seed()?]).expect("one secret is not none"))
 }
 
 /// What the data plane is told of the machine.

@@ -7,10 +7,16 @@ use std::time::Duration;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::clock::Now;
 use crate::config;
+
+/// How long a token of ours is good for at most: nothing takes one back but another secret.
+pub const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Bytes of a token that are looked at. The longest names there are take a third of it.
+const LONGEST: usize = 4 * 1024;
 
 /// What a token lets its bearer do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +44,9 @@ pub enum TokenError {
 #[derive(Serialize, Deserialize)]
 struct Claims {
     aud: Audience,
+    #[serde(deserialize_with = "seconds")]
     exp: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some_seconds")]
     nbf: Option<u64>,
     room: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,16 +79,19 @@ struct Key {
 }
 
 impl Tokens {
-    /// By these secrets, of which the first signs, and the configured public keys.
-    ///
-    /// # Panics
-    /// Never: there is at least one secret, and the configuration holds keys of the two kinds only.
+    /// By the configured keys. Where these are public ones alone, or none, the secrets are those of the `credentials`: the
+    /// first signs, all verify. `None` if there is none of these either.
     #[must_use]
-    pub fn new<S: AsRef<[u8]>>(first: &S, others: &[S], config: &config::Tokens) -> Self {
-        let secrets = std::iter::once(first).chain(others).map(|secret| Key {
+    pub fn new<S: AsRef<[u8]>>(config: &config::Tokens, credentials: &[S]) -> Option<Self> {
+        let mut secrets: Vec<&[u8]> = config.secrets.iter().map(String::as_bytes).collect();
+        if secrets.is_empty() {
+            secrets = credentials.iter().map(AsRef::as_ref).collect();
+        }
+        let signing = EncodingKey::from_secret(secrets.first()?);
+        let secrets = secrets.iter().map(|secret| Key {
             algorithm: Algorithm::HS256,
             id: None,
-            key: DecodingKey::from_secret(secret.as_ref()),
+            key: DecodingKey::from_secret(secret),
         });
         let set = config.keys.iter().flat_map(|set| &set.keys);
         let public = set.filter_map(|jwk| {
@@ -91,18 +101,17 @@ impl Tokens {
                 key: DecodingKey::from_jwk(jwk).ok()?,
             })
         });
-        Self {
-            signing: EncodingKey::from_secret(first.as_ref()),
-            keys: secrets.chain(public).collect(),
-            audience: config.audience.clone(),
-        }
+        Some(Self { signing, keys: secrets.chain(public).collect(), audience: config.audience.clone() })
     }
 
-    /// A token for `grant` that is good for `ttl`, and when it ends, in seconds since 1970-01-01 UTC.
+    /// A token for `grant` that is good for `ttl`, at most [`MAX_TTL`], and when it ends, in seconds since 1970-01-01 UTC.
+    ///
+    /// # Panics
+    /// Never: HMAC takes a key of any length, and the claims are texts and numbers.
     #[must_use]
     pub fn issue(&self, now: Now, grant: Grant, ttl: Duration) -> (String, u64) {
         let Grant { room, name, max_members } = grant;
-        let exp = now.unix.saturating_add(ttl.as_secs());
+        let exp = now.unix.saturating_add(ttl.min(MAX_TTL).as_secs());
         let claims =
             Claims { aud: Audience::One(self.audience.clone()), exp, nbf: None, room, name, max_members };
         let token = encode(&Header::new(Algorithm::HS256), &claims, &self.signing);
@@ -114,7 +123,14 @@ impl Tokens {
     /// # Errors
     /// [`TokenError`]; which of its parts is bad is not told.
     pub fn check(&self, now: Now, token: &str) -> Result<Grant, TokenError> {
+        if token.len() > LONGEST {
+            return Err(TokenError::Bad);
+        }
         let header = decode_header(token).map_err(|_| TokenError::Bad)?;
+        // Whoever signed it wants it refused by who does not know what these are (RFC 7515 section 4.1.11).
+        if header.crit.is_some() {
+            return Err(TokenError::Bad);
+        }
         let fits = |key: &&Key| {
             let named = matches!((&key.id, &header.kid), (Some(ours), Some(theirs)) if ours != theirs);
             key.algorithm == header.alg && !named
@@ -142,6 +158,29 @@ fn read(token: &str, key: &Key) -> Option<Claims> {
     decode::<Claims>(token, &key.key, &validation).ok().map(|token| token.claims)
 }
 
+/// A NumericDate (RFC 7519 section 2): seconds since 1970-01-01 UTC, of which some libraries write fractions.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Date {
+        Whole(u64),
+        Fraction(f64),
+    }
+    match Date::deserialize(deserializer)? {
+        Date::Whole(seconds) => Ok(seconds),
+        // Below 2^53 there is nothing to lose but the fraction.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within bounds")]
+        Date::Fraction(seconds) if (0.0..9e15).contains(&seconds) => Ok(seconds as u64),
+        Date::Fraction(_) => Err(serde::de::Error::custom("out of bounds")),
+    }
+}
+
+fn some_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    struct Seconds(#[serde(deserialize_with = "seconds")] u64);
+    Ok(Option::<Seconds>::deserialize(deserializer)?.map(|Seconds(seconds)| seconds))
+}
+
 /// The algorithm of a public key, if it is one of the two kinds that are taken.
 #[must_use]
 pub fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
@@ -158,5 +197,269 @@ impl std::fmt::Debug for Tokens {
     /// Secrets never reach a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Tokens({} keys redacted)", self.keys.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use jsonwebtoken::jwk::JwkSet;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: Now = Now { mono: Duration::ZERO, unix: 1_700_000_000 };
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// The keys of RFC 8037 appendix A.1 and RFC 7515 appendix A.3, as PKCS #8.
+    const ED25519: &str = "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g";
+    const P256: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgjpsQnnGQmL+YBIffH1136cspYG6+0iY7X1fCE9+E9LKhRANCAAR/zc4ncPbEXUGDy+5v20t7WAczNXvp7xO6z248e9FURcfxRM0bvZt+hyzf7bnuufSzaV1uqQskrYpGIyiFiOWt";
+
+    fn config(keys: Option<Value>) -> config::Tokens {
+        let keys = keys.map(|keys| serde_json::from_value::<JwkSet>(keys).unwrap());
+        config::Tokens { secrets: vec![], keys, audience: "byway".to_owned() }
+    }
+
+    fn public_keys() -> Value {
+        json!({"keys": [
+            {"kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+            {"kty": "EC", "crv": "P-256", "kid": "p",
+             "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},
+        ]})
+    }
+
+    fn tokens() -> Tokens {
+        Tokens::new(&config(Some(public_keys())), &["north-north-north"]).unwrap()
+    }
+
+    fn secret(secret: &str) -> EncodingKey {
+        EncodingKey::from_secret(secret.as_bytes())
+    }
+
+    fn claims() -> Value {
+        json!({"room": "tea", "aud": "byway", "exp": NOW.unix + 60})
+    }
+
+    /// The claims with some of them replaced; `null` takes one away.
+    fn with(changes: &Value) -> Value {
+        let mut claims = claims();
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        claims
+    }
+
+    fn signed(algorithm: Algorithm, id: Option<&str>, key: &EncodingKey, claims: &Value) -> String {
+        let header = Header { kid: id.map(str::to_owned), ..Header::new(algorithm) };
+        encode(&header, claims, key).unwrap()
+    }
+
+    /// What becomes of a token with these claims and a good signature.
+    fn check(claims: &Value) -> Result<Grant, TokenError> {
+        tokens().check(NOW, &signed(Algorithm::HS256, None, &secret("north-north-north"), claims))
+    }
+
+    /// A token whose header says what the library would not sign.
+    fn forged(header: &Value, signature: &str) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        format!("{}.{}.{signature}", part(header), part(&claims()))
+    }
+
+    #[test]
+    fn what_is_issued_is_what_is_granted() {
+        let grant = Grant {
+            room: "caf\u{e9} \u{1f375}".to_owned(),
+            name: Some("Ann".to_owned()),
+            max_members: Some(2),
+        };
+        let (token, end) = tokens().issue(NOW, grant.clone(), HOUR);
+        assert_eq!(end, NOW.unix + 3600);
+        assert_eq!(tokens().check(NOW, &token), Ok(grant));
+        assert_eq!(tokens().check(NOW.after(HOUR - Duration::from_secs(1)), &token).map(|_| ()), Ok(()));
+        assert_eq!(tokens().check(NOW.after(HOUR), &token), Err(TokenError::Expired));
+        let (_, end) =
+            tokens().issue(NOW, Grant { room: "tea".to_owned(), name: None, max_members: None }, MAX_TTL * 2);
+        assert_eq!(end, NOW.unix + MAX_TTL.as_secs());
+    }
+
+    #[test]
+    fn the_longest_names_fit_by_far() {
+        let wide = |count| "\u{1f375}".repeat(count);
+        let grant = Grant { room: wide(128), name: Some(wide(64)), max_members: Some(64) };
+        let (token, _) = tokens().issue(NOW, grant.clone(), HOUR);
+        assert!(token.len() < LONGEST / 2, "{}", token.len());
+        assert_eq!(tokens().check(NOW, &token), Ok(grant));
+    }
+
+    #[test]
+    fn a_token_of_somebody_elses_backend_needs_no_more_than_three_claims() {
+        let grant = Grant { room: "tea".to_owned(), name: None, max_members: None };
+        assert_eq!(check(&claims()), Ok(grant));
+        // Others' claims are others' business.
+        assert!(check(&with(&json!({"sub": "ann", "iat": 1, "scope": ["a"]}))).is_ok());
+        for missing in ["room", "aud", "exp"] {
+            assert_eq!(check(&with(&json!({missing: null}))), Err(TokenError::Bad), "{missing}");
+        }
+        for odd in [
+            json!({"room": 5}),
+            json!({"name": 5}),
+            json!({"max_members": -1}),
+            json!({"max_members": "2"}),
+            json!({"exp": "1700000060"}),
+            json!({"exp": -1}),
+            json!({"exp": 1e300}),
+            json!({"nbf": "soon"}),
+        ] {
+            assert_eq!(check(&with(&odd)), Err(TokenError::Bad), "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_audience_has_to_be_us() {
+        assert!(check(&with(&json!({"aud": ["other", "byway"]}))).is_ok());
+        for other in
+            [json!("other"), json!("Byway"), json!(""), json!([]), json!(["other"]), json!(5), json!({})]
+        {
+            assert_eq!(check(&with(&json!({"aud": other}))), Err(TokenError::Bad), "{other}");
+        }
+    }
+
+    #[test]
+    fn times_are_held_against_ours_to_the_second() {
+        let at = NOW.unix;
+        assert_eq!(check(&with(&json!({"exp": at}))), Err(TokenError::Expired));
+        assert!(check(&with(&json!({"exp": at + 1}))).is_ok());
+        assert!(check(&with(&json!({"exp": 1_700_000_001.5}))).is_ok());
+        assert_eq!(check(&with(&json!({"exp": 1_700_000_000.5}))), Err(TokenError::Expired));
+        assert!(check(&with(&json!({"nbf": at}))).is_ok());
+        assert_eq!(check(&with(&json!({"nbf": at + 1}))), Err(TokenError::Expired));
+        assert_eq!(check(&with(&json!({"nbf": 1_700_000_001.5}))), Err(TokenError::Expired));
+    }
+
+    #[test]
+    fn each_key_verifies_its_own_algorithm_alone() {
+        let ed25519 = EncodingKey::from_ed_der(&STANDARD.decode(ED25519).unwrap());
+        let p256 = EncodingKey::from_ec_der(&STANDARD.decode(P256).unwrap());
+        for id in [None, Some("ed")] {
+            let token = signed(Algorithm::EdDSA, id, &ed25519, &claims());
+            assert!(tokens().check(NOW, &token).is_ok(), "{id:?}");
+        }
+        for id in [None, Some("p")] {
+            assert!(tokens().check(NOW, &signed(Algorithm::ES256, id, &p256, &claims())).is_ok(), "{id:?}");
+        }
+        // A key of that name is another one; the secret has no name, so that any will do.
+        for (algorithm, id, key) in [
+            (Algorithm::EdDSA, "p", &ed25519),
+            (Algorithm::ES256, "ed", &p256),
+            (Algorithm::ES256, "", &p256),
+        ] {
+            assert_eq!(
+                tokens().check(NOW, &signed(algorithm, Some(id), key, &claims())),
+                Err(TokenError::Bad),
+                "{id}"
+            );
+        }
+        let named = signed(Algorithm::HS256, Some("any"), &secret("north-north-north"), &claims());
+        assert!(tokens().check(NOW, &named).is_ok());
+        let unconfigured = Tokens::new(&config(None), &["north-north-north"]).unwrap();
+        let token = signed(Algorithm::EdDSA, None, &ed25519, &claims());
+        assert_eq!(unconfigured.check(NOW, &token), Err(TokenError::Bad));
+    }
+
+    #[test]
+    fn a_public_key_is_no_secret() {
+        let set = public_keys();
+        let (ed, p) = (&set["keys"][0], &set["keys"][1]);
+        let bytes = |text: &Value| URL_SAFE_NO_PAD.decode(text.as_str().unwrap()).unwrap();
+        let point = [&[4], &bytes(&p["x"])[..], &bytes(&p["y"])].concat();
+        let published: [&[u8]; 6] = [
+            &bytes(&ed["x"]),
+            ed["x"].as_str().unwrap().as_bytes(),
+            &point,
+            &bytes(&p["x"]),
+            ed.to_string().as_bytes(),
+            set.to_string().as_bytes(),
+        ]
+        .map(|key| &*key.to_vec().leak());
+        for (n, key) in published.iter().enumerate() {
+            for id in [None, Some("ed"), Some("p")] {
+                let token = signed(Algorithm::HS256, id, &EncodingKey::from_secret(key), &claims());
+                assert_eq!(tokens().check(NOW, &token), Err(TokenError::Bad), "{n} {id:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_signed_by_us_is_bad() {
+        let good = signed(Algorithm::HS256, None, &secret("north-north-north"), &claims());
+        let (message, signature) = good.rsplit_once('.').unwrap();
+        for alg in ["none", "None", "NONE", "", "HS255"] {
+            for signature in ["", signature] {
+                let token = forged(&json!({"alg": alg, "typ": "JWT"}), signature);
+                assert_eq!(tokens().check(NOW, &token), Err(TokenError::Bad), "{alg}");
+            }
+        }
+        for (algorithm, key) in [
+            (Algorithm::HS256, "south-south-south"),
+            (Algorithm::HS384, "north-north-north"),
+            (Algorithm::HS512, "north-north-north"),
+            (Algorithm::HS256, ""),
+        ] {
+            let token = signed(algorithm, None, &secret(key), &claims());
+            assert_eq!(tokens().check(NOW, &token), Err(TokenError::Bad), "{algorithm:?} {key}");
+        }
+        // Somebody's room under another's signature.
+        let (other, _) =
+            tokens().issue(NOW, Grant { room: "other".to_owned(), name: None, max_members: None }, HOUR);
+        let swapped = format!("{}.{signature}", other.rsplit_once('.').unwrap().0);
+        assert_eq!(tokens().check(NOW, &swapped), Err(TokenError::Bad));
+        for length in 0..good.len() {
+            assert_eq!(tokens().check(NOW, &good[..length]), Err(TokenError::Bad), "{length}");
+        }
+        for odd in
+            [format!("{good}."), format!("{good}A"), format!(" {good}"), format!("{message}.{signature}=")]
+        {
+            assert_eq!(tokens().check(NOW, &odd), Err(TokenError::Bad), "{odd}");
+        }
+        for odd in ["", ".", "..", "...", "a.b.c", "\u{e9}.\u{e9}.\u{e9}", "e30.e30.e30", "bnVsbA.bnVsbA."] {
+            assert_eq!(tokens().check(NOW, odd), Err(TokenError::Bad), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_critical_to_who_signed_it_is_not_passed_over() {
+        let header = Header { crit: Some(vec!["exp".to_owned()]), ..Header::new(Algorithm::HS256) };
+        let token = encode(&header, &claims(), &secret("north-north-north")).unwrap();
+        assert_eq!(tokens().check(NOW, &token), Err(TokenError::Bad));
+    }
+
+    #[test]
+    fn absurd_lengths_are_not_even_read() {
+        assert!(check(&with(&json!({"padding": "a".repeat(2_000)}))).is_ok());
+        assert_eq!(check(&with(&json!({"padding": "a".repeat(4_000)}))), Err(TokenError::Bad));
+    }
+
+    #[test]
+    fn the_first_secret_signs_and_all_verify() {
+        let both = config::Tokens {
+            secrets: vec!["new-new-new".to_owned(), "old-old-old".to_owned()],
+            ..config(None)
+        };
+        let both = Tokens::new(&both, &["unused-unused"]).unwrap();
+        for (key, good) in [("new-new-new", true), ("old-old-old", true), ("unused-unused", false)] {
+            let token = signed(Algorithm::HS256, None, &secret(key), &claims());
+            assert_eq!(both.check(NOW, &token).is_ok(), good, "{key}");
+        }
+        let (token, _) =
+            both.issue(NOW, Grant { room: "tea".to_owned(), name: None, max_members: None }, HOUR);
+        assert!(Tokens::new(&config(None), &["new-new-new"]).unwrap().check(NOW, &token).is_ok());
+        assert!(Tokens::new::<&str>(&config(Some(public_keys())), &[]).is_none());
+    }
+
+    #[test]
+    fn secrets_stay_out_of_logs() {
+        assert_eq!(format!("{:?}", tokens()), "Tokens(3 keys redacted)");
     }
 }

@@ -20,6 +20,7 @@
  *     byway/camera.js      getUserMedia with sentences
  *     byway/negotiation.js perfect negotiation
  *     byway/recovery.js    ICE restarts, and what is said where no relay answers
+ *     byway/rotation.js    relayed paths move to fresh credentials in time
  *     byway/report.js      how a connection runs, read from its statistics
  *     byway/signaling.js   the WebSocket to the server: kept alive, opened again
  *     byway/events.js      event targets with typed events

@@ -133,6 +133,9 @@ const THREATS: &[(u8, &str)] = &[
     (17, "ports that are lost"),
     (18, "permissions and channels that outlive their time"),
     (19, "slow clients and many connections"),
+    (20, "WebSocket floods, huge messages, readers that stop"),
+    (23, "rooms that can be guessed"),
+    (24, "forged senders and messages to other rooms"),
     (26, "a bad certificate at reload"),
     (27, "floods of the log and of metrics"),
     (28, "foreign protocols and old versions of TLS"),
@@ -356,7 +359,10 @@ fn every_threat_has_a_test_of_its_name() {
         rust().iter().chain(&under("tests", &["rs"])).map(|source| source.code()).collect();
     let is_tested = |number: &u8| {
         let name = format!("fn threat_{number}_");
-        sources.iter().any(|code| code.split("#[test]").any(|test| test.trim_start().starts_with(&name)))
+        let has_its_name = |test: &str| test.trim_start().trim_start_matches("async ").starts_with(&name);
+        sources
+            .iter()
+            .any(|code| code.replace("#[tokio::test]", "#[test]").split("#[test]").any(has_its_name))
     };
     let untested = THREATS.iter().filter(|(number, _)| !is_tested(number));
     none(
@@ -412,11 +418,13 @@ fn lock_files_name_public_registries_alone() {
     let crates = file("Cargo.lock");
     let browsers = file("tests/browser/package-lock.json");
     let clients = file("tests/lab/clients/node-datachannel/package-lock.json");
+    let peerjs = file("benches/signaling/peerjs/package-lock.json");
     let mut offences = Vec::new();
     for (source, key, registry) in [
         (&crates, "source = ", "registry+https://github.com/rust-lang/crates.io-index"),
         (&browsers, "\"resolved\": ", "https://registry.npmjs.org/"),
         (&clients, "\"resolved\": ", "https://registry.npmjs.org/"),
+        (&peerjs, "\"resolved\": ", "https://registry.npmjs.org/"),
     ] {
         for (number, line) in source.text.lines().enumerate() {
             let other = line

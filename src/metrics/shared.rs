@@ -17,6 +17,8 @@ pub struct SignalingCounters {
     pub members: SharedCount,
     /// Members without a connection; set under the hub's lock.
     pub absent: SharedCount,
+    /// Bytes of signals kept until they have arrived; set under the hub's lock.
+    pub kept: SharedCount,
     /// Clients of PeerJS; set under the lock of their registry.
     pub peerjs: SharedCount,
     /// Topics of y-webrtc; set under the lock of their board.
@@ -48,6 +50,7 @@ impl SignalingCounters {
         page.gauge("rooms", "Rooms of the signaling.", self.rooms.get())?;
         page.gauge("members", "Members of all rooms.", self.members.get())?;
         page.gauge("members_absent", "Members whose connection was lost.", self.absent.get())?;
+        page.gauge("signals_kept_bytes", "Signals kept until they have arrived.", self.kept.get())?;
         page.gauge("peerjs_peers", "Clients of PeerJS.", self.peerjs.get())?;
         page.gauge("topics", "Topics of y-webrtc.", self.topics.get())?;
         page.counter("members_resumed", "Memberships resumed over another connection.", self.resumed.get())?;

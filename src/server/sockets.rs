@@ -131,18 +131,23 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// From the limit of this process, with `sockets` bound.
-    pub(super) fn shared_out(sockets: &Sockets) -> Self {
+    /// From the limit of this process, with `sockets` bound, where there may be so many allocations.
+    pub(super) fn shared_out(sockets: &Sockets, allocations: usize) -> Self {
         // Where it cannot be read, it is what every system has at least.
         let limit = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         // Most are for what the server is there for; a page or a WebSocket needs one for as long as its call, too.
-        let (streams, http, admin) = (limit / 8, limit / 16 * 3, limit / 16);
+        let (streams, mut http, admin) = (limit / 8, limit / 16 * 3, limit / 16);
         // A shard has its listeners, and two polls with what wakes them.
         let Addresses { udp, tcp } = &sockets.turn_addresses;
         let shards = sockets.turn.len() * (udp.len() + tcp.len() + 10);
         let relays = limit - streams - http - admin;
-        let relays = relays.saturating_sub(shards + 32);
+        let mut relays = relays.saturating_sub(shards + 32);
+        // A server that is for signaling more than for relaying says so by its quota.
+        if let Some(unused) = relays.checked_sub(allocations) {
+            relays -= unused;
+            http += unused;
+        }
         Self { relays: u32::try_from(relays).unwrap_or(u32::MAX), streams, http, admin }
     }
 }

@@ -279,6 +279,7 @@ impl Hub {
         // Under the lock, so that `seq` counts up in the order in which signals arrive.
         let delivery = state.rooms.signal(from, to, data)?;
         state.deliver([delivery]);
+        self.count(&state);
         self.connections.counters.signals.add(1);
         Ok(())
     }
@@ -289,6 +290,7 @@ impl Hub {
         if state.is_connected(id, outbox) {
             // It cannot have what was not written.
             state.rooms.confirm(id, seq.min(outbox.written()));
+            self.count(&state);
         }
     }
 
@@ -349,6 +351,7 @@ impl Hub {
         counters.rooms.set(state.rooms.rooms() as u64);
         counters.members.set(state.rooms.members() as u64);
         counters.absent.set(state.rooms.absent() as u64);
+        counters.kept.set(state.rooms.kept() as u64);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -114,6 +114,12 @@ impl Rooms {
         self.absences.len()
     }
 
+    /// Bytes of signals kept at this moment.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.kept
+    }
+
     /// Who is in `room`, in order of arrival, each with its name and whether it is connected.
     pub fn members_of(
         &self,

@@ -6,6 +6,7 @@ import { negotiate, sendStream } from "./negotiation.js";
 import { onNetworkChange } from "./network.js";
 import { Peer, attach } from "./peer.js";
 import { reportMissingRelay, restartWhenBroken } from "./recovery.js";
+import { rotate } from "./rotation.js";
 import { Signaling } from "./signaling.js";
 
 /** The server this file was loaded from, which is also the one to call unless a page says otherwise. */
@@ -24,11 +25,14 @@ const HOME = new URL("/", import.meta.url);
  */
 
 /** What the server tells of someone. @typedef {{ id: string, name?: string | null, polite: boolean }} Presence */
+/** Servers for a connection, and for how many seconds they take it. @typedef {RTCConfiguration & { ttl?: number }} Ice */
 /** @typedef {import("./negotiation.js").Signal} Signal */
 
 /**
- * A peer and what holds it: its connection's number, what to do with its signals, and what ends that connection.
- * @typedef {{ peer: Peer, polite: boolean, epoch: number, receive: (data: Signal) => void, over: AbortController }} Member
+ * A peer and what holds it: its connection's number, what to do with its signals and with fresh credentials, and what ends
+ * that connection.
+ * @typedef {{ peer: Peer, polite: boolean, epoch: number, receive: (data: Signal) => void,
+ *   renewed: (expires: number) => void, over: AbortController }} Member
  */
 
 /**
@@ -67,7 +71,9 @@ export class Call extends Emitter {
   ready;
 
   /** @type {JoinOptions} */ #options;
-  /** @type {RTCConfiguration} */ #ice = {};
+  /** @type {Ice} */ #ice = {};
+  /** When the credentials in it do, as `Date.now()`. */
+  #expires = Infinity;
   /** @type {Map<string, Member>} */ #members = new Map();
   /** @type {Signaling} */ #server;
   #over = new AbortController();
@@ -162,13 +168,13 @@ export class Call extends Emitter {
     }
   }
 
-  /** @param {{ id: string, peers: Presence[], ice: RTCConfiguration }} message */
+  /** @param {{ id: string, peers: Presence[], ice: Ice }} message */
   #joined({ id, peers, ice }) {
     for (const { peer } of this.#members.values()) this.#part(peer.id);
     if (this.signaling === "closed") return; // by a listener, just now
     this.#server.confirm();
     this.id = id;
-    this.#ice = ice;
+    this.#take(ice);
     // Whoever comes makes the offers, so that two browsers do not both begin.
     const met = peers.map((member) => this.#meet(member, true));
     this.#setSignaling("open");
@@ -188,7 +194,7 @@ export class Call extends Emitter {
    */
   #meet({ id, name, polite }, offering) {
     const peer = new Peer(id, name ?? "");
-    const member = { peer, polite, epoch: 0, receive: () => {}, over: new AbortController() };
+    const member = { peer, polite, epoch: 0, receive: () => {}, renewed: () => {}, over: new AbortController() };
     this.#members.set(id, member);
     this.#connect(member, offering);
     return peer;
@@ -210,8 +216,12 @@ export class Call extends Emitter {
     const tell = (/** @type {Signal} */ data) =>
       this.#server.send({ type: "signal", to: peer.id, data: { epoch, ...data } });
     const fail = (/** @type {string} */ code) => this.dispatchEvent(new FailureEvent(connectionError(code, peer), peer));
-    member.receive = negotiate(connection, { polite, offering, tell });
     const canSignal = () => this.signaling === "open";
+    const ask = () => tell({ restart: true });
+    const rotation = rotate(connection, { polite, canSignal, ask, expires: this.#expires, signal });
+    const negotiation = negotiate(connection, { polite, offering, tell });
+    member.renewed = rotation.renewed;
+    member.receive = (data) => (data.restart ? rotation.asked() : negotiation(data));
     // What has cut us off from everyone may have cut us off from the server, too. Who is gone alone has not: and to join
     // again, where the server is merely slow to answer, would end the connections to all others.
     const isConnected = (/** @type {Peer} */ { connection }) => connection.connectionState === "connected";
@@ -239,15 +249,24 @@ export class Call extends Emitter {
   }
 
   /**
-   * Fresh credentials: for the next ICE restart and for whoever comes next; running paths keep theirs.
-   * @param {RTCConfiguration} ice
+   * Fresh credentials: for whoever comes next, and soon for every path that uses a relay of ours.
+   * @param {Ice} ice
    */
   #refresh(ice) {
-    this.#ice = ice;
-    for (const { connection } of this.peers) {
-      if (connection.signalingState !== "closed") connection.setConfiguration(this.#configuration());
+    this.#take(ice);
+    for (const { peer, renewed } of this.#members.values()) {
+      if (peer.connection.signalingState === "closed") continue;
+      peer.connection.setConfiguration(this.#configuration());
+      renewed(this.#expires);
     }
     this.dispatchEvent(new Event("ice"));
+  }
+
+  /** @param {Ice} ice */
+  #take(ice) {
+    this.#ice = ice;
+    // By our own clock, which need not agree with the server's.
+    this.#expires = Date.now() + (ice.ttl ?? Infinity) * 1000;
   }
 
   /** @returns {RTCConfiguration} */

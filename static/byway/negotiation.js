@@ -1,8 +1,10 @@
 /** Perfect negotiation, and what a connection sends. */
 
 /**
- * What two browsers tell each other. `epoch` numbers the connections they had with each other.
- * @typedef {{ epoch?: number, description?: RTCSessionDescription | null, candidate?: RTCIceCandidate | null }} Signal
+ * What two browsers tell each other. `epoch` numbers the connections they had with each other; `restart` asks for an ICE
+ * restart.
+ * @typedef {{ epoch?: number, description?: RTCSessionDescription | null, candidate?: RTCIceCandidate | null,
+ *   restart?: boolean }} Signal
  */
 
 /**

@@ -37,16 +37,9 @@ export const NO_ROUTE = {
  * @returns {Route}
  */
 export function findRoute(stats) {
-  const byId = (/** @type {string} */ id) => stats.find((entry) => entry.id === id);
-  const transport = stats.find((entry) => entry.type === "transport" && entry.selectedCandidatePairId);
-  // Firefox had no transport statistics for long, but marks the pair.
-  const pair = transport ? byId(transport.selectedCandidatePairId) : stats.find((entry) => entry.selected);
-  const local = pair && byId(pair.localCandidateId);
-  const remote = pair && byId(pair.remoteCandidateId);
+  const { pair, local, remote } = findPair(stats);
   if (!local || !remote) return NO_ROUTE;
-
-  // A relay candidate whose mapped address came out differently is a local `prflx`; its relay protocol gives it away.
-  const throughOurRelay = local.candidateType === "relay" || Boolean(local.relayProtocol);
+  const throughOurRelay = isOwnRelay(local);
   return {
     path: throughOurRelay || isRelay(remote, stats) ? "relayed" : "direct",
     protocol: (throughOurRelay && local.relayProtocol) || local.protocol || null,
@@ -55,6 +48,30 @@ export function findRoute(stats) {
     remoteCandidate: remote.candidateType,
   };
 }
+
+/**
+ * Whether what this end sends goes through a relay allocation of its own.
+ * @param {any[]} stats The values of an RTCStatsReport.
+ */
+export function usesOwnRelay(stats) {
+  const { local } = findPair(stats);
+  return Boolean(local && isOwnRelay(local));
+}
+
+/** The selected pair with its candidates. @param {any[]} stats */
+function findPair(stats) {
+  const byId = (/** @type {string} */ id) => stats.find((entry) => entry.id === id);
+  const transport = stats.find((entry) => entry.type === "transport" && entry.selectedCandidatePairId);
+  // Firefox had no transport statistics for long, but marks the pair.
+  const pair = transport ? byId(transport.selectedCandidatePairId) : stats.find((entry) => entry.selected);
+  return { pair, local: pair && byId(pair.localCandidateId), remote: pair && byId(pair.remoteCandidateId) };
+}
+
+/**
+ * A relay candidate whose mapped address came out differently is a local `prflx`; its relay protocol gives it away.
+ * @param {any} local
+ */
+const isOwnRelay = (local) => local.candidateType === "relay" || Boolean(local.relayProtocol);
 
 /**
  * A check that comes before the candidate was told makes a remote `prflx`, which Firefox keeps. Then the candidate of

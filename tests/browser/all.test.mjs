@@ -1,6 +1,8 @@
 /**
- * Every scenario, one after the other, in one process: two pages calling each other need the machine.
+ * Every scenario, one after the other, in one process: two pages calling each other need the machine. One call runs beside
+ * them, from the first to the last.
  */
+import { isEndless } from "./scenarios/endless.mjs";
 import "./scenarios/relayed.mjs";
 import "./scenarios/only-streams.mjs";
 import "./scenarios/firefox.mjs";
@@ -16,3 +18,5 @@ import "./scenarios/headers.mjs";
 import "./scenarios/keyboard.mjs";
 import "./scenarios/appearance.mjs";
 import "./scenarios/other-origin.mjs";
+
+isEndless();

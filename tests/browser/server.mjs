@@ -35,10 +35,11 @@ export const tlsAlone = (certificate) => ({ udp: null, http: null, tls: FREE, ce
  * @property {{ cert: string, key: string }} [certificate] The paths of its files.
  * @property {string[]} [urls] What pages are told instead of these listeners.
  * @property {string[]} [allowedOrigins]
+ * @property {string} [ttl] How long credentials live.
  */
 
 /** @param {Options} options */
-const config = ({ udp = FREE, tcp = null, tls = null, http = FREE, certificate, urls = [], allowedOrigins = [] }) => `
+const config = ({ udp = FREE, tcp = null, tls = null, http = FREE, certificate, urls = [], allowedOrigins = [], ttl = "10m" }) => `
 realm = "byway.test"
 [listen]
 udp = ${listOf(udp)}
@@ -54,6 +55,7 @@ addresses = ["127.0.0.1"]
 shards = 2
 [credentials]
 secrets = ["a-test-secret"]
+ttl = "${ttl}"
 [ice]
 urls = ${JSON.stringify(urls)}
 [signaling]

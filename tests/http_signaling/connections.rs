@@ -10,7 +10,7 @@ use crate::support::{Client, Server, Settings, get, within};
 #[tokio::test]
 async fn threat_19_a_slow_head_is_cut_off() {
     let server =
-        Server::with(Settings { head_within: Duration::from_millis(200), ..Settings::default() }).await;
+        Server::with(Settings { head_within: Duration::from_millis(200), ..Settings::DEFAULT }).await;
     let mut slow = TcpStream::connect(server.http).await.unwrap();
     slow.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.unwrap();
     let mut rest = Vec::new();
@@ -34,7 +34,7 @@ async fn threat_19_a_large_head_is_refused() {
 
 #[tokio::test]
 async fn too_many_connections_are_refused_and_websockets_count() {
-    let server = Server::with(Settings { connections: 2, ..Settings::default() }).await;
+    let server = Server::with(Settings { connections: 2, ..Settings::DEFAULT }).await;
     let mut ann = Client::connect(&server).await;
     let idle = TcpStream::connect(server.http).await.unwrap();
     server.until("byway_http_connections 2").await;

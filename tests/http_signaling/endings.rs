@@ -45,7 +45,7 @@ async fn a_client_that_closes_is_answered() {
 }
 
 #[tokio::test]
-async fn an_oversized_message_ends_the_connection_with_1009() {
+async fn threat_20_an_oversized_message_ends_the_connection_with_1009() {
     let server = Server::start().await;
     let mut ann = Client::connect(&server).await;
     let text = |bytes: usize| format!(r#"{{"type":"{}"}}"#, "x".repeat(bytes - 11));
@@ -58,7 +58,7 @@ async fn an_oversized_message_ends_the_connection_with_1009() {
 }
 
 #[tokio::test]
-async fn fragments_do_not_add_up_to_more() {
+async fn threat_20_fragments_do_not_add_up_to_more() {
     let server = Server::start().await;
     let mut ann = Client::connect(&server).await;
     ann.send_fragments(&[&[b'x'; 40 * 1024], &[b'x'; 40 * 1024]]).await;
@@ -80,7 +80,7 @@ async fn what_is_not_websocket_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_reader_that_stops_delays_nobody_and_ends_with_1013() {
+async fn threat_20_a_reader_that_stops_delays_nobody_and_ends_with_1013() {
     let server = Server::start().await;
     let mut stopped = Client::connect_with_small_buffer(&server).await;
     let mut sender = Client::connect(&server).await;
@@ -108,7 +108,7 @@ async fn a_reader_that_stops_delays_nobody_and_ends_with_1013() {
 }
 
 #[tokio::test]
-async fn a_burst_passes_and_a_flood_ends_with_1008() {
+async fn threat_20_a_burst_passes_and_a_flood_ends_with_1008() {
     let server = Server::start().await;
     let mut ann = Client::connect(&server).await;
     for _ in 0..200 {
@@ -131,7 +131,7 @@ async fn a_burst_passes_and_a_flood_ends_with_1008() {
 #[tokio::test]
 async fn a_connection_in_no_room_ends() {
     // Long enough for an honest client on a busy machine to join.
-    let server = Server::with(Settings { idle_after: Duration::from_secs(1), ..Settings::default() }).await;
+    let server = Server::with(Settings { idle_after: Duration::from_secs(1), ..Settings::DEFAULT }).await;
     let mut ann = Client::connect(&server).await;
     ann.join("oak").await;
     let mut idle = Client::connect(&server).await;
@@ -144,9 +144,8 @@ async fn a_connection_in_no_room_ends() {
 }
 
 #[tokio::test]
-async fn a_client_that_answers_no_ping_ends() {
-    let server =
-        Server::with(Settings { ping_every: Duration::from_millis(50), ..Settings::default() }).await;
+async fn threat_20_a_client_that_answers_no_ping_ends() {
+    let server = Server::with(Settings { ping_every: Duration::from_millis(50), ..Settings::DEFAULT }).await;
     let mut silent = Client::connect(&server).await;
     let mut there = Client::connect(&server).await;
     silent.join("oak").await;
@@ -159,7 +158,7 @@ async fn a_client_that_answers_no_ping_ends() {
 
 #[tokio::test]
 async fn a_fresh_configuration_comes_before_the_last_one_ends() {
-    let server = Server::with(Settings { ttl: Duration::from_secs(2), ..Settings::default() }).await;
+    let server = Server::with(Settings { ttl: Duration::from_secs(2), ..Settings::DEFAULT }).await;
     let mut ann = Client::connect(&server).await;
     ann.say(r#"{"type":"join","room":"oak"}"#).await;
     let name = |ice: &Value| {

@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::support::{Client, Server, Settings};
 
 #[tokio::test]
-async fn two_meet_talk_and_part() {
+async fn threat_24_two_meet_talk_and_part_and_the_server_says_who_spoke() {
     let server = Server::start().await;
     let (mut ann, mut bob) = (Client::connect(&server).await, Client::connect(&server).await);
     ann.say(r#"{"type":"join","room":"oak","name":"Ann"}"#).await;
@@ -70,7 +70,7 @@ async fn a_bad_frame_gets_a_code_and_the_connection_stays() {
 }
 
 #[tokio::test]
-async fn nobody_reaches_into_another_room() {
+async fn threat_24_nobody_reaches_into_another_room() {
     let server = Server::start().await;
     let (mut ann, mut eve) = (Client::connect(&server).await, Client::connect(&server).await);
     let ann_id = ann.join("oak").await;
@@ -85,7 +85,7 @@ async fn nobody_reaches_into_another_room() {
 
 #[tokio::test]
 async fn rooms_and_members_are_capped() {
-    let server = Server::with(Settings { max_rooms: 1, max_members: 1, ..Settings::default() }).await;
+    let server = Server::with(Settings { max_rooms: 1, max_members: 1, ..Settings::DEFAULT }).await;
     let (mut ann, mut bob) = (Client::connect(&server).await, Client::connect(&server).await);
     ann.join("oak").await;
     bob.say(r#"{"type":"join","room":"oak"}"#).await;

@@ -60,21 +60,20 @@ pub(crate) struct Settings {
     pub(crate) access: Access,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            max_rooms: 100,
-            max_members: 8,
-            connections: 100,
-            head_within: Limits::default().head_within,
-            idle_after: Duration::from_secs(60),
-            ping_every: Duration::from_secs(30),
-            ttl: Duration::from_secs(600),
-            resume_window: Duration::ZERO,
-            joins_per_second: 0,
-            access: Access::Open,
-        }
-    }
+impl Settings {
+    /// What suits most tests: nothing is limited, and who is lost has left.
+    pub(crate) const DEFAULT: Self = Self {
+        max_rooms: 100,
+        max_members: 8,
+        connections: 100,
+        head_within: Duration::from_secs(5),
+        idle_after: Duration::from_secs(60),
+        ping_every: Duration::from_secs(30),
+        ttl: Duration::from_secs(600),
+        resume_window: Duration::ZERO,
+        joins_per_second: 0,
+        access: Access::Open,
+    };
 }
 
 /// The public and the admin pages on free ports, until dropped.
@@ -94,7 +93,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        Self::with(Settings::default()).await
+        Self::with(Settings::DEFAULT).await
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
@@ -119,7 +118,7 @@ impl Server {
         (limits.idle_after, limits.ping_every) = (settings.idle_after, settings.ping_every);
         let token_keys =
             byway::config::Tokens { secrets: vec![], keys: None, audience: "byway.test".to_owned() };
-        let tokens = Arc::new(Tokens::new(&"north", &[], &token_keys));
+        let tokens = Arc::new(Tokens::new(&token_keys, &["north"]).unwrap());
         let ended = Arc::<Mutex<Vec<String>>>::default();
         let end_user = {
             let ended = ended.clone();
@@ -179,6 +178,14 @@ impl Server {
             public: tokio::spawn(public),
             operator: tokio::spawn(operator),
         }
+    }
+
+    /// What `/metrics` says of this one.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let page = get(self.admin, "/metrics", &[]).await;
+        let value =
+            page.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or_else(|| panic!("{name}"))
     }
 
     pub(crate) fn break_shard(&self) {

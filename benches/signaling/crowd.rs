@@ -1,0 +1,410 @@
+//! The load: many clients in one thread, who do what they do when it is due, whatever the server does.
+//!
+//! Everything is measured from the moment when it was due, so that a server which makes its clients wait is not spared
+//! what they would have asked meanwhile. The thread never sleeps: it has a core of its own.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use byway::clock::Clock;
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+
+use crate::dialect::{CANDIDATE, Dialect, Word, description};
+use crate::stalled::Stall;
+use crate::websocket::{Heard, WebSocket};
+
+/// Who connect at one time while the idle gather.
+const GATHERING: usize = 64;
+/// How long a guest stays once it is in.
+const STAY: Duration = Duration::from_millis(500);
+/// Guests that are there, come or go at one time, in a server that does not keep up. They are file descriptors.
+const MAX_GUESTS: usize = 6_000;
+/// How long may pass until all are there.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long what was sent last may take.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Something that is done again and again.
+pub(crate) struct Schedule {
+    pub(crate) every: Duration,
+    pub(crate) next: Duration,
+}
+
+impl Schedule {
+    pub(crate) fn new(per_second: u32, start: Duration) -> Self {
+        Self { every: Duration::from_secs(1) / per_second, next: start }
+    }
+
+    /// When it was due, if it was.
+    pub(crate) fn due(&mut self, now: Duration) -> Option<Duration> {
+        let due = (self.next <= now).then_some(self.next)?;
+        self.next += self.every;
+        Some(due)
+    }
+}
+
+/// Who a client is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Stays, and is signalled to.
+    Idle,
+    /// Comes and goes.
+    Guest,
+    /// Talks to the member that does not read.
+    Sender,
+    /// That member.
+    Staller,
+}
+
+pub(crate) struct Client {
+    pub(crate) socket: WebSocket,
+    pub(crate) role: Role,
+    /// Which of its role.
+    number: usize,
+    pub(crate) peer: Option<String>,
+    has_joined: bool,
+    /// Reads nothing.
+    pub(crate) is_deaf: bool,
+}
+
+/// How long each took, from when it was due; none if it has not happened.
+type Taken = Vec<(Duration, Option<Duration>)>;
+
+pub(crate) struct Crowd {
+    pub(crate) dialect: Dialect,
+    server: SocketAddr,
+    pub(crate) clock: Clock,
+    poll: Poll,
+    pub(crate) clients: Slab<Client>,
+    idle: Vec<usize>,
+    /// Of the idle, those that know whom to talk to.
+    paired: usize,
+    guests: usize,
+    /// When which guest goes: its key, and its number.
+    going: VecDeque<(Duration, usize, usize)>,
+    joins: Taken,
+    signals: Taken,
+    /// What the next signal says.
+    what: String,
+    /// When a signal was due, and how late this program was with it.
+    late: Vec<(Duration, Duration)>,
+    buffer: Vec<u8>,
+}
+
+/// What guests and the idle do during a [`Crowd::run`].
+#[derive(Default)]
+pub(crate) struct Plan {
+    pub(crate) joins: Option<Schedule>,
+    pub(crate) signals: Option<Schedule>,
+    pub(crate) stall: Option<Stall>,
+}
+
+/// What came of a load.
+pub(crate) struct Outcome {
+    /// Done meanwhile.
+    pub(crate) joins: usize,
+    /// From the moment a join was due, connecting included, to `joined`. These and the next in order of length.
+    pub(crate) join_times: Vec<Duration>,
+    pub(crate) signal_times: Vec<Duration>,
+    /// Signals that did not arrive.
+    pub(crate) lost: usize,
+    /// By how much this program itself was late with a signal.
+    pub(crate) late: Vec<Duration>,
+}
+
+impl Crowd {
+    pub(crate) fn new(dialect: Dialect, server: SocketAddr) -> io::Result<Self> {
+        Ok(Self {
+            dialect,
+            server,
+            clock: Clock::start(),
+            poll: Poll::new()?,
+            clients: Slab::new(),
+            idle: Vec::new(),
+            paired: 0,
+            guests: 0,
+            going: VecDeque::new(),
+            joins: Vec::new(),
+            signals: Vec::new(),
+            what: CANDIDATE.to_owned(),
+            late: Vec::new(),
+            buffer: vec![0; 256 * 1024],
+        })
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.now().mono
+    }
+
+    /// Lets so many come, in rooms of two, and waits until all know their peers.
+    pub(crate) fn gather(&mut self, count: usize) -> Result<(), String> {
+        let until = self.now() + PATIENCE;
+        while self.paired < count {
+            let unfinished = self.idle.len() - self.paired;
+            for _ in unfinished..GATHERING {
+                if self.idle.len() < count {
+                    let client = self.open(Role::Idle, self.idle.len()).map_err(|error| error.to_string())?;
+                    self.idle.push(client);
+                }
+            }
+            self.turn(&mut Plan::default());
+            if self.now() > until {
+                return Err(format!("{} of {count} joined within {PATIENCE:?}", self.paired));
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on for so long, with what is planned.
+    pub(crate) fn run(&mut self, time: Duration, plan: &mut Plan) {
+        let until = self.now() + time;
+        let mut hearts = self.dialect.heartbeat().map(|(text, every)| {
+            let of_all = every / u32::try_from(self.idle.len().max(1)).expect("a crowd is smaller");
+            (text, Schedule { every: of_all, next: self.now() })
+        });
+        let mut next_heart = 0;
+        while self.now() < until {
+            if let Some((text, schedule)) = &mut hearts {
+                while schedule.due(self.clock.now().mono).is_some() {
+                    self.clients[self.idle[next_heart % self.idle.len()]].socket.text(text);
+                    next_heart += 1;
+                }
+            }
+            self.turn(plan);
+        }
+    }
+
+    /// All who wait have begun a call: each has sent its peer a description.
+    pub(crate) fn describe(&mut self) {
+        const PER_SECOND: u32 = 5_000;
+        self.what = description();
+        let signals = Some(Schedule::new(PER_SECOND, self.now()));
+        let mut plan = Plan { signals, ..Plan::default() };
+        let wanted = self.signals.len() + self.idle.len();
+        while self.signals.len() < wanted {
+            self.turn(&mut plan);
+        }
+        self.what = CANDIDATE.to_owned();
+    }
+
+    /// So many joins and signals a second for so long, and before that for a while so that the server finds its pace.
+    pub(crate) fn load(&mut self, joins: u32, signals: u32, warm_up: Duration, time: Duration) -> Outcome {
+        let start = self.now();
+        let mut plan = Plan {
+            joins: Some(Schedule::new(joins, start)),
+            signals: Some(Schedule::new(signals, start)),
+            stall: None,
+        };
+        self.run(warm_up, &mut plan);
+        let from = self.now();
+        self.run(time, &mut plan);
+        let until = self.now();
+        // The load stays while the last of those that count are waited for.
+        self.run(GRACE, &mut plan);
+        let joined = self.joins.iter().filter_map(|(due, taken)| Some(*due + (*taken)?));
+        let outcome = Outcome {
+            // One counts when it is done, whenever it was due.
+            joins: joined.filter(|at| (from..until).contains(at)).count(),
+            join_times: self.times(&self.joins, from, until),
+            signal_times: self.signal_times(from, until),
+            lost: due_within(&self.signals, from, until).filter(|(_, taken)| taken.is_none()).count(),
+            late: sorted(self.late.iter().filter(|(due, _)| (from..until).contains(due)).map(|(_, by)| *by)),
+        };
+        self.leave();
+        outcome
+    }
+
+    /// In order of length, how long the signals took that were due then; of one that has not arrived, how long it has not.
+    pub(crate) fn signal_times(&self, from: Duration, until: Duration) -> Vec<Duration> {
+        self.times(&self.signals, from, until)
+    }
+
+    fn times(&self, of: &Taken, from: Duration, until: Duration) -> Vec<Duration> {
+        let now = self.now();
+        sorted(due_within(of, from, until).map(|(due, taken)| taken.unwrap_or(now - *due)))
+    }
+
+    /// Waits until the last guest is gone.
+    fn leave(&mut self) {
+        let until = self.now() + PATIENCE / 10;
+        while self.guests > 0 && self.now() < until {
+            self.turn(&mut Plan::default());
+        }
+    }
+
+    /// Does what is due, and hears what there is.
+    fn turn(&mut self, plan: &mut Plan) {
+        let now = self.now();
+        if let Some(schedule) = &mut plan.joins {
+            while let Some(due) = schedule.due(now) {
+                let number = self.joins.len();
+                self.joins.push((due, None));
+                // One that cannot even begin is one that was not managed.
+                if self.guests < MAX_GUESTS && self.open(Role::Guest, number).is_ok() {
+                    self.guests += 1;
+                }
+            }
+        }
+        if let Some(schedule) = &mut plan.signals {
+            while let Some(due) = schedule.due(now) {
+                let number = self.signals.len();
+                self.signals.push((due, None));
+                // A prime number of clients further each time: not in the order in which they lie in memory.
+                let from = self.idle[number * 7919 % self.idle.len()];
+                let client = &mut self.clients[from];
+                if let Some(peer) = &client.peer {
+                    let text = self.dialect.signal(peer, number, &self.what);
+                    client.socket.text(text.as_bytes());
+                }
+                self.late.push((due, self.clock.now().mono - due));
+            }
+        }
+        while let Some((_, key, number)) = self.going.pop_front_if(|(at, ..)| *at <= now) {
+            let is_it = |client: &&mut Client| (client.role, client.number) == (Role::Guest, number);
+            if let Some(client) = self.clients.get_mut(key).filter(is_it) {
+                client.socket.close();
+            }
+        }
+        if let Some(mut stall) = plan.stall.take() {
+            let hears_again = stall.turn(self, now);
+            plan.stall = Some(stall);
+            if let Some(key) = hears_again {
+                self.read(key, true, plan);
+            }
+        }
+        // Few at a time, so that what is due meanwhile is not late.
+        let mut events = Events::with_capacity(32);
+        if self.poll.poll(&mut events, Some(Duration::ZERO)).is_err() {
+            return;
+        }
+        for event in &events {
+            let Token(key) = event.token();
+            if event.is_writable()
+                && let Some(client) = self.clients.get_mut(key)
+            {
+                client.socket.flush();
+            }
+            self.read(key, event.is_read_closed(), plan);
+        }
+    }
+
+    /// Begins to connect a client.
+    pub(crate) fn open(&mut self, role: Role, number: usize) -> io::Result<usize> {
+        let mut socket = WebSocket::connect(self.server, number)?;
+        let entry = self.clients.vacant_entry();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut socket.stream, Token(entry.key()), interest)?;
+        socket.head(&self.dialect.request(crowd(role), number));
+        let key = entry.key();
+        entry.insert(Client { socket, role, number, peer: None, has_joined: false, is_deaf: false });
+        Ok(key)
+    }
+
+    /// Hears what a client is told.
+    pub(crate) fn read(&mut self, key: usize, is_closed: bool, plan: &mut Plan) {
+        let Some(client) = self.clients.get_mut(key).filter(|client| !client.is_deaf) else { return };
+        let Client { role, number, .. } = *client;
+        let (dialect, clock) = (self.dialect, self.clock);
+        let (mut words, mut has_met, mut has_ended) = (Vec::new(), false, false);
+        client.socket.read(&mut self.buffer, is_closed, |heard| match heard {
+            Heard::Head(head) => {
+                assert!(head.starts_with("HTTP/1.1 101"), "no WebSocket: {head}");
+                has_met = true;
+            }
+            Heard::Text(text) => words.push((clock.now().mono, dialect.hear(crowd(role), number, text))),
+            // The end follows.
+            Heard::Close => {}
+            Heard::End => has_ended = true,
+        });
+        if has_met {
+            let join = match (&plan.stall, role) {
+                (Some(stall), Role::Sender | Role::Staller) => Some(stall.join(role)),
+                _ => dialect.join(crowd(role), number),
+            };
+            if let Some(join) = join {
+                client.socket.text(join.as_bytes());
+            }
+        }
+        for (now, word) in words {
+            self.take(key, now, word, plan);
+        }
+        if has_ended {
+            self.end(key, plan);
+        }
+    }
+
+    fn take(&mut self, key: usize, now: Duration, word: Word, plan: &mut Plan) {
+        let client = &mut self.clients[key];
+        if let (Role::Sender | Role::Staller, Some(stall)) = (client.role, &mut plan.stall) {
+            return stall.take(client, now, word);
+        }
+        match word {
+            Word::Joined { peer, .. } if !client.has_joined => {
+                client.has_joined = true;
+                if let Some(peer) = peer {
+                    self.meets(key, peer);
+                }
+                if self.clients[key].role == Role::Guest {
+                    if let Some((due, taken)) = self.joins.get_mut(self.clients[key].number) {
+                        *taken = Some(now.saturating_sub(*due));
+                    }
+                    self.going.push_back((now + STAY, key, self.clients[key].number));
+                }
+            }
+            Word::Peer(peer) => self.meets(key, peer),
+            Word::Signal(number) => {
+                if let Some((due, taken)) = self.signals.get_mut(number) {
+                    *taken = Some(now.saturating_sub(*due));
+                }
+            }
+            // Nothing is measured where a client is not let in.
+            Word::Bye(why) | Word::Error(why) => panic!("the server says: {why}"),
+            Word::Joined { .. } | Word::Other => {}
+        }
+    }
+
+    fn meets(&mut self, key: usize, peer: String) {
+        let client = &mut self.clients[key];
+        self.paired += usize::from(client.role == Role::Idle && client.peer.is_none());
+        client.peer = Some(peer);
+    }
+
+    fn end(&mut self, key: usize, plan: &mut Plan) {
+        let client = self.clients.remove(key);
+        match client.role {
+            Role::Idle => panic!("the server closed an idle connection"),
+            Role::Guest => self.guests -= 1,
+            Role::Sender | Role::Staller => {
+                if let Some(stall) = &mut plan.stall {
+                    stall.ended(client.role);
+                }
+            }
+        }
+    }
+}
+
+fn due_within(
+    of: &Taken,
+    from: Duration,
+    until: Duration,
+) -> impl Iterator<Item = &(Duration, Option<Duration>)> {
+    of.iter().filter(move |(due, _)| (from..until).contains(due))
+}
+
+/// What the rooms of a role are called.
+fn crowd(role: Role) -> &'static str {
+    match role {
+        Role::Idle => "idle",
+        Role::Guest => "guest",
+        Role::Sender | Role::Staller => "stalled",
+    }
+}
+
+pub(crate) fn sorted(times: impl Iterator<Item = Duration>) -> Vec<Duration> {
+    let mut times: Vec<_> = times.collect();
+    times.sort_unstable();
+    times
+}

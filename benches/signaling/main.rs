@@ -1,0 +1,122 @@
+//! The signaling of Byway and of `peerjs-server` side by side, under the load of many who wait and many who come and go:
+//!
+//! ```sh
+//! cargo bench --bench signaling                          # all servers, three rounds: five minutes
+//! cargo bench --bench signaling -- --rounds 1 byway      # one of them: byway, peerjs, floor
+//! cargo bench --bench signaling -- --idle 2000           # fewer who wait
+//! ```
+//!
+//! One server runs at a time, on the first core, and the load on the second; servers take turns, and figures are medians of
+//! the rounds. The floor is a server that copies what one of two says to the other: what it shows is the kernel's and the
+//! generator's. It takes Linux, two cores, `taskset`, node and npm for `peerjs-server`, 16,000 file descriptors for the
+//! generator and 20,000 for a server, and a machine that does nothing else.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "whoever runs a bench reads its panics")]
+
+mod crowd;
+mod dialect;
+mod floor;
+mod server;
+mod stalled;
+mod table;
+mod websocket;
+
+use std::time::Duration;
+
+use crowd::Crowd;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use server::{Kind, Server};
+use table::{Measured, Report};
+
+/// Joins and signals a second, and how long they are measured, after how long without.
+const JOINS: u32 = 2_000;
+const SIGNALS: u32 = 1_000;
+const WARM_UP: Duration = Duration::from_secs(2);
+const MEASURED: Duration = Duration::from_secs(8);
+/// How long those who wait have done so before the memory is read: garbage is collected meanwhile, and heartbeats have come.
+const SETTLED: Duration = Duration::from_secs(6);
+
+fn main() {
+    let mut arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    // As much as there is.
+    let files = rlimit::increase_nofile_limit(u64::MAX).expect("a limit");
+    if let [first, address] = &arguments[..]
+        && first == floor::ARGUMENT
+    {
+        return floor::run(address.parse().expect("an address")).expect("the floor holds");
+    }
+    let rounds = number(&mut arguments, "--rounds").unwrap_or(3);
+    let idle = number(&mut arguments, "--idle").unwrap_or(10_000);
+    let is_wanted = |kind: &Kind| arguments.is_empty() || arguments.iter().any(|name| name == kind.name());
+    let servers: Vec<Kind> =
+        Kind::ALL.into_iter().filter(|kind| is_wanted(kind) && kind.is_there()).collect();
+    eprintln!("{idle} idle, {JOINS} joins and {SIGNALS} signals a second; {files} file descriptors each");
+
+    let mut measured = Measured::default();
+    for round in 1..=rounds {
+        for &kind in &servers {
+            eprintln!("round {round} of {rounds}: {}", kind.name());
+            match measure(kind, idle) {
+                Ok(report) => measured.add(kind, report),
+                Err(why) => eprintln!("{}: {why}", kind.name()),
+            }
+        }
+    }
+    print!("{}", measured.table());
+}
+
+/// Loads a fresh server.
+fn measure(kind: Kind, idle: usize) -> Result<Report, String> {
+    let server = Server::start(kind)?;
+    second_core();
+    let mut crowd = Crowd::new(kind.dialect(), server.address).map_err(|error| error.to_string())?;
+    let empty = server.memory();
+    let began = crowd.now();
+    crowd.gather(idle)?;
+    let gathered = crowd.now() - began;
+    crowd.run(SETTLED, &mut crowd::Plan::default());
+    let idle_memory = server.memory();
+    crowd.describe();
+    crowd.run(SETTLED, &mut crowd::Plan::default());
+    let calling_memory = server.memory();
+    let cpu = server.cpu();
+    let loaded = crowd.now();
+    let outcome = crowd.load(JOINS, SIGNALS, WARM_UP, MEASURED);
+    let busy = (server.cpu() - cpu).as_secs_f64() / (crowd.now() - loaded).as_secs_f64();
+    let mut report = Report::default();
+    report.set("idle", (idle_memory - empty) / 1024.0 / idle as f64);
+    report.set("calling", (calling_memory - empty) / 1024.0 / idle as f64);
+    report.set("gathered", idle as f64 / gathered.as_secs_f64());
+    report.set("joins", outcome.joins as f64 / MEASURED.as_secs_f64());
+    report.set_times("join", &outcome.join_times);
+    report.set_times("signal", &outcome.signal_times);
+    report.set("lost", outcome.lost as f64 * 100.0 / outcome.signal_times.len() as f64);
+    report.set("busy", busy * 100.0);
+    report.set_times("late", &outcome.late);
+    // Of others there are no rooms with more than two.
+    if kind == Kind::Byway {
+        let found = stalled::measure(&mut crowd);
+        report.set_times("quiet", &found.without);
+        report.set_times("stalled", &found.with);
+        report.set("closed", found.closed as f64);
+    }
+    Ok(report)
+}
+
+/// The number behind `name`, which then are no arguments any more.
+fn number(arguments: &mut Vec<String>, name: &str) -> Option<usize> {
+    let at = arguments.iter().position(|argument| argument == name)?;
+    let number = arguments.get(at + 1).and_then(|number| number.parse().ok());
+    arguments.drain(at..(at + 2).min(arguments.len()));
+    Some(number.unwrap_or_else(|| panic!("{name} NUMBER")))
+}
+
+/// The generator does not take the server's core. Servers that are started later say themselves where they run.
+fn second_core() {
+    let mut cores = CpuSet::new();
+    cores.set(1).expect("a core");
+    if let Err(error) = sched_setaffinity(Pid::from_raw(0), &cores) {
+        eprintln!("there is no second core, so that nothing below counts: {error}");
+    }
+}

@@ -1,0 +1,171 @@
+//! The servers that are held against each other, each started afresh for every round and gone when dropped.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::dialect::Dialect;
+use crate::floor;
+
+/// Of the profile that the bench itself is built with.
+const BINARY: &str = env!("CARGO_BIN_EXE_byway");
+/// What npm installs, and where: cargo's folder for such things.
+const PEERJS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/signaling/peerjs");
+const INSTALLED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/peerjs");
+/// How long a server may take until it listens.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Byway,
+    Peerjs,
+    Floor,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Byway, Self::Peerjs, Self::Floor];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Byway => "byway",
+            Self::Peerjs => "peerjs",
+            Self::Floor => "floor",
+        }
+    }
+
+    pub(crate) fn dialect(self) -> Dialect {
+        match self {
+            Self::Byway => Dialect::Byway,
+            Self::Peerjs => Dialect::Peerjs,
+            Self::Floor => Dialect::Floor,
+        }
+    }
+
+    /// Whether it can be started; if not, that is said once.
+    pub(crate) fn is_there(self) -> bool {
+        let installed = if self == Self::Peerjs { install() } else { Ok(()) };
+        if let Err(why) = &installed {
+            eprintln!("skipped: peerjs-server, because {why}");
+        }
+        installed.is_ok()
+    }
+}
+
+/// One that runs, on the first core.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Server {
+    pub(crate) fn start(kind: Kind) -> Result<Self, String> {
+        let folder = TempDir::new().map_err(|error| error.to_string())?;
+        let address = free();
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0"]).current_dir(folder.path());
+        match kind {
+            Kind::Byway => {
+                let config = folder.path().join("turnserver.toml");
+                std::fs::write(&config, byway(address)).map_err(|error| error.to_string())?;
+                command.args([BINARY, "serve", "--config"]).arg(config);
+            }
+            Kind::Peerjs => {
+                command.arg("node").arg(Path::new(INSTALLED).join("node_modules/peer/dist/bin/peerjs.js"));
+                let port = address.port().to_string();
+                command.args(["--host", "127.0.0.1", "--port", &port, "--concurrent_limit", "100000"]);
+            }
+            Kind::Floor => {
+                let bench = std::env::current_exe().map_err(|error| error.to_string())?;
+                command.arg(bench).args([floor::ARGUMENT, &address.to_string()]);
+            }
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().map_err(|error| format!("taskset: {error}"))?;
+        let server = Self { child, address, _folder: folder };
+        if listens(address) { Ok(server) } else { Err("it does not listen".to_owned()) }
+    }
+
+    /// Bytes of memory that are its own, shared ones by its share of them.
+    pub(crate) fn memory(&self) -> f64 {
+        let rollup = std::fs::read_to_string(self.of_process("smaps_rollup")).unwrap_or_default();
+        let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB"));
+        pss.and_then(|kib| kib.trim().parse().ok()).map_or(f64::NAN, |kib: f64| kib * 1024.0)
+    }
+
+    /// How long its threads have run.
+    pub(crate) fn cpu(&self) -> Duration {
+        let tasks = std::fs::read_dir(self.of_process("task")).into_iter().flatten().flatten();
+        let stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok());
+        let nanos = stats.filter_map(|stat| stat.split(' ').next()?.parse::<u64>().ok());
+        Duration::from_nanos(nanos.sum())
+    }
+
+    /// `taskset` has become the server.
+    fn of_process(&self, file: &str) -> PathBuf {
+        Path::new("/proc").join(self.child.id().to_string()).join(file)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// No cap is in the way of one machine that is all clients at once. What is not measured gets few file descriptors.
+fn byway(address: SocketAddr) -> String {
+    format!(
+        "realm = \"bench\"\n[listen]\nudp = [\"127.0.0.1:0\"]\ntcp = []\ntls = []\nhttp = [\"{address}\"]\nadmin = []\n\
+         [relay]\naddresses = [\"127.0.0.1\"]\nshards = 1\n\
+         [quota]\nallocations = 1000\n\
+         [signaling]\nmax_rooms = 100000\n"
+    )
+}
+
+/// Installs the version that is pinned, unless it is there.
+fn install() -> Result<(), String> {
+    let failed = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
+    let [lock, made_for] =
+        [Path::new(PEERJS).join("package-lock.json"), Path::new(INSTALLED).join("made-for")];
+    let wanted = std::fs::read(&lock).map_err(failed("its lock file"))?;
+    let node = Command::new("node").arg("--version").stdout(Stdio::null()).status();
+    node.map_err(failed("node"))?;
+    if std::fs::read(&made_for).is_ok_and(|made_for| made_for == wanted) {
+        return Ok(());
+    }
+    eprintln!("installing peerjs-server by npm");
+    std::fs::create_dir_all(INSTALLED).map_err(failed("its folder"))?;
+    for file in ["package.json", "package-lock.json"] {
+        std::fs::copy(Path::new(PEERJS).join(file), Path::new(INSTALLED).join(file)).map_err(failed(file))?;
+    }
+    let arguments = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
+    let npm = Command::new("npm").args(arguments).current_dir(INSTALLED).stdout(Stdio::null()).status();
+    if !npm.map_err(failed("npm"))?.success() {
+        return Err("npm could not install it".to_owned());
+    }
+    // Last, so that half of it is not taken for all.
+    std::fs::write(made_for, wanted).map_err(failed("its note"))
+}
+
+/// A port of loopback that was free just now.
+fn free() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("it is bound")
+}
+
+fn listens(address: SocketAddr) -> bool {
+    let clock = byway::clock::Clock::start();
+    while clock.now().mono < PATIENCE {
+        if TcpStream::connect(address).is_ok() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    false
+}

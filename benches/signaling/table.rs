@@ -1,0 +1,123 @@
+//! Medians and ratios, in a table for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::server::Kind;
+
+/// What one round found of one server.
+#[derive(Default)]
+pub(crate) struct Report(BTreeMap<String, f64>);
+
+impl Report {
+    pub(crate) fn set(&mut self, figure: &str, value: f64) {
+        self.0.insert(figure.to_owned(), value);
+    }
+
+    /// Percentiles in milliseconds, of times in order of length.
+    pub(crate) fn set_times(&mut self, figure: &str, times: &[Duration]) {
+        for (name, share) in [("p50", 50), ("p99", 99)] {
+            if let Some(time) = times.get(times.len() * share / 100) {
+                self.set(&format!("{figure} {name}"), time.as_secs_f64() * 1e3);
+            }
+        }
+    }
+}
+
+/// A line: figure, unit, and what is wanted of Byway.
+type Line = (&'static str, &'static str, Option<Wanted>);
+
+#[derive(Clone, Copy)]
+enum Wanted {
+    AtMost(f64),
+    AtLeast(f64),
+    /// So many times the figure of `peerjs-server`.
+    OfPeerjs(f64),
+    /// No more above this figure than so much.
+    Above(&'static str, f64),
+}
+
+const LINES: &[Line] = &[
+    ("idle", "KiB for each that waits", Some(Wanted::AtMost(12.0))),
+    ("calling", "KiB once each has sent a description of 5 kB", None),
+    ("gathered", "a second joined, who then wait", None),
+    ("joins", "joins a second, of 2,000 due", Some(Wanted::AtLeast(1_990.0))),
+    ("join p50", "ms from due to joined", None),
+    ("join p99", "ms", None),
+    ("signal p50", "ms from due to received", None),
+    ("signal p99", "ms", Some(Wanted::OfPeerjs(0.1))),
+    ("lost", "% of signals not received", Some(Wanted::AtMost(0.0))),
+    ("busy", "% of a core under this load", None),
+    ("late p50", "ms by which the generator is late", None),
+    ("late p99", "ms", None),
+    ("quiet p99", "ms, signals without joins", None),
+    ("stalled p99", "ms, beside a member that stalls", Some(Wanted::Above("quiet p99", 1.0))),
+    ("closed", "times it was closed as too slow", Some(Wanted::AtLeast(5.0))),
+];
+
+/// All reports so far.
+#[derive(Default)]
+pub(crate) struct Measured(Vec<(Kind, Report)>);
+
+impl Measured {
+    pub(crate) fn add(&mut self, kind: Kind, report: Report) {
+        self.0.push((kind, report));
+    }
+
+    pub(crate) fn table(&self) -> String {
+        let mut table = format!(
+            "{:<12} {:>9} {:>9} {:>9} {:>8}  {:<24} of what\n",
+            "figure", "byway", "peerjs", "floor", "/peerjs", "wanted"
+        );
+        for (figure, unit, wanted) in LINES {
+            let [byway, peerjs, floor] = Kind::ALL.map(|kind| self.median(kind, figure));
+            let ratio = byway.zip(peerjs).map(|(byway, peerjs)| byway / peerjs);
+            let wanted = wanted.map(|wanted| self.judged(figure, wanted)).unwrap_or_default();
+            let [byway, peerjs, floor, ratio] = [byway, peerjs, floor, ratio].map(shown);
+            let _ = writeln!(
+                table,
+                "{figure:<12} {byway:>9} {peerjs:>9} {floor:>9} {ratio:>8}  {wanted:<24} {unit}"
+            );
+        }
+        table
+    }
+
+    fn median(&self, kind: Kind, figure: &str) -> Option<f64> {
+        let of_kind = self.0.iter().filter(|(of, _)| *of == kind);
+        let mut values: Vec<f64> = of_kind.filter_map(|(_, report)| report.0.get(figure).copied()).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied()
+    }
+
+    /// A bound, and whether it is kept.
+    fn judged(&self, figure: &str, wanted: Wanted) -> String {
+        let own = self.median(Kind::Byway, figure);
+        let (text, bound) = match wanted {
+            Wanted::AtMost(bound) => (format!("<= {bound}"), Some(bound)),
+            Wanted::AtLeast(bound) => (format!(">= {bound}"), Some(bound)),
+            Wanted::OfPeerjs(times) => {
+                (format!("<= {times} peerjs"), self.median(Kind::Peerjs, figure).map(|of| of * times))
+            }
+            Wanted::Above(other, by) => {
+                (format!("<= {other} + {by}"), self.median(Kind::Byway, other).map(|of| of + by))
+            }
+        };
+        match own.zip(bound) {
+            None => format!("{text} ?"),
+            Some((own, bound)) if own == bound || (own < bound) != matches!(wanted, Wanted::AtLeast(_)) => {
+                format!("{text} ok")
+            }
+            Some(_) => format!("{text} MISSED"),
+        }
+    }
+}
+
+fn shown(value: Option<f64>) -> String {
+    match value {
+        None => "-".to_owned(),
+        Some(value) if value >= 100.0 => format!("{value:.0}"),
+        Some(value) if value < 0.1 => format!("{value:.3}"),
+        Some(value) => format!("{value:.2}"),
+    }
+}

@@ -1,0 +1,422 @@
+//! Seeded random lives of many clients in the rooms of the signaling: joins, drops, resumes, floods, silence.
+//!
+//! Each client believes what it hears and nothing else; after every step its beliefs are held against what truly happened.
+//! `BYWAY_SEED=17 cargo test --test rooms` replays one run; a failure names its seed.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use byway::random::Random;
+use byway::signaling::protocol::{ErrorCode, MemberId, Peer, RoomName, Text};
+use byway::signaling::room::{Delivery, Limits, Resumed, Rooms};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+const CLIENTS: usize = 12;
+const STEPS: usize = 800;
+const WINDOW: Duration = Duration::from_secs(30);
+const LIMITS: Limits = Limits { rooms: 3, members: 5, kept: 4_000, kept_in_all: 9_000 };
+
+#[test]
+fn simulation() {
+    match std::env::var("BYWAY_SEED") {
+        Ok(seed) => drop(run(seed.parse().expect("BYWAY_SEED is a number"))),
+        Err(_) => {
+            let reached: BTreeSet<Outcome> = (0..200).flat_map(run).collect();
+            assert_eq!(reached.into_iter().collect::<Vec<_>>(), Outcome::ALL, "each of these happened");
+        }
+    }
+}
+
+/// What happened in a run: one in which nothing much does proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Joined,
+    RoomFull,
+    TooManyRooms,
+    Said,
+    NoSuchPeer,
+    Left,
+    Lost,
+    /// Back, with something missed.
+    Resumed,
+    /// Back, before the server knew of the loss.
+    TookOver,
+    /// Back too late.
+    TooLate,
+    /// Back in time, but more was said than is kept.
+    TooMuch,
+    GivenUp,
+}
+
+impl Outcome {
+    const ALL: [Self; 12] = [
+        Self::Joined,
+        Self::RoomFull,
+        Self::TooManyRooms,
+        Self::Said,
+        Self::NoSuchPeer,
+        Self::Left,
+        Self::Lost,
+        Self::Resumed,
+        Self::TookOver,
+        Self::TooLate,
+        Self::TooMuch,
+        Self::GivenUp,
+    ];
+}
+
+fn run(seed: u64) -> BTreeSet<Outcome> {
+    let named = NamedOnFailure(seed);
+    let mut world = World::new(seed);
+    for _ in 0..STEPS {
+        world.step();
+        world.check();
+    }
+    world.wind_down();
+    drop(named);
+    world.reached
+}
+
+/// Says which seed replays a failure.
+struct NamedOnFailure(u64);
+
+impl Drop for NamedOnFailure {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("replay with BYWAY_SEED={}", self.0);
+        }
+    }
+}
+
+/// The truth, and what each client makes of it.
+struct World {
+    rooms: Rooms,
+    random: Random,
+    now: Duration,
+    next_id: u128,
+    clients: Vec<Client>,
+    /// Every signal that was accepted, by receiver, in order.
+    said: BTreeMap<MemberId, Vec<String>>,
+    /// Members in order of arrival.
+    truth: Vec<(MemberId, String)>,
+    /// Until when the absent ones are waited for.
+    absences: BTreeMap<MemberId, Duration>,
+    reached: BTreeSet<Outcome>,
+}
+
+/// A client and the connection that it has, or had.
+#[derive(Default)]
+struct Client {
+    membership: Option<Membership>,
+    /// On its way to the client. With the connection it is lost.
+    line: Option<VecDeque<Text>>,
+    /// Signals that the server has written to the line.
+    written: u64,
+}
+
+/// What a client knows of itself.
+struct Membership {
+    id: MemberId,
+    room: String,
+    /// Whom it knows, and its role towards them.
+    peers: BTreeMap<String, bool>,
+    heard: u64,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_be_bytes());
+        Self {
+            rooms: Rooms::new(LIMITS),
+            random: Random::new(&bytes, "simulation"),
+            now: Duration::from_secs(1_000),
+            next_id: 0,
+            clients: (0..CLIENTS).map(|_| Client::default()).collect(),
+            said: BTreeMap::new(),
+            truth: Vec::new(),
+            absences: BTreeMap::new(),
+            reached: BTreeSet::new(),
+        }
+    }
+
+    fn step(&mut self) {
+        let n = self.random.below(CLIENTS);
+        match self.random.below(100) {
+            0..=14 => self.enter(n),
+            15..=49 => self.say(n),
+            50..=54 => self.flood(n),
+            55..=74 => self.listen(n),
+            75..=79 => self.confirm(n),
+            80..=86 => self.lose(n),
+            87..=94 => self.come_back(n),
+            95..=96 => self.leave(n),
+            _ => self.wait(),
+        }
+    }
+
+    /// Joins a room, as someone new.
+    fn enter(&mut self, n: usize) {
+        let former = self.clients[n].membership.as_ref().map(|me| me.id);
+        if self.clients[n].line.is_some() && former.is_some() {
+            return;
+        }
+        self.next_id += 1;
+        let id = MemberId(self.next_id.to_be_bytes());
+        let room = ["oak", "elm", "ash", "fir"][self.random.below(4)].to_owned();
+        match self.rooms.join(id, name(&room), None, usize::MAX) {
+            Ok((peers, told)) => {
+                self.reached.insert(Outcome::Joined);
+                let there: Vec<_> = self.in_room(&room).collect();
+                assert_eq!(peers.iter().map(|peer| peer.id).collect::<Vec<_>>(), there);
+                self.truth.push((id, room.clone()));
+                self.said.insert(id, Vec::new());
+                // One who was lost and forgets about it begins anew; the old member is missed sooner or later.
+                if let Some(former) = former {
+                    self.miss(former, self.clients[n].written);
+                }
+                self.clients[n] = Client {
+                    membership: Some(Membership { id, room, peers: known(&peers), heard: 0 }),
+                    line: Some(VecDeque::new()),
+                    written: 0,
+                };
+                self.deliver(told);
+            }
+            Err(code) => {
+                let full = self.in_room(&room).count() == LIMITS.members;
+                let expected = if full { ErrorCode::RoomFull } else { ErrorCode::TooManyRooms };
+                assert_eq!(code, expected);
+                self.reached.insert(if full { Outcome::RoomFull } else { Outcome::TooManyRooms });
+            }
+        }
+    }
+
+    /// Says something to anybody, whether that is allowed or not.
+    fn say(&mut self, n: usize) {
+        let Some(from) = self.connected(n) else { return };
+        if self.truth.is_empty() {
+            return;
+        }
+        let (to, room) = self.truth[self.random.below(self.truth.len())].clone();
+        let payload = format!("{:?}", format!("{room} {} {}", from, self.random.number() % 1_000));
+        let data = RawValue::from_string(payload.clone()).unwrap();
+        let allowed = from != to && self.room_of(from) == Some(&room);
+        match self.rooms.signal(from, to, data) {
+            Ok(delivery) => {
+                assert!(allowed && delivery.to == to);
+                self.said.get_mut(&to).unwrap().push(payload);
+                self.deliver(vec![delivery]);
+                self.reached.insert(Outcome::Said);
+            }
+            Err(code) => {
+                assert!(!allowed && code == ErrorCode::NoSuchPeer);
+                self.reached.insert(Outcome::NoSuchPeer);
+            }
+        }
+    }
+
+    fn flood(&mut self, n: usize) {
+        for _ in 0..60 {
+            self.say(n);
+        }
+    }
+
+    /// Reads some of what has come.
+    fn listen(&mut self, n: usize) {
+        for _ in 0..self.random.below(20) {
+            self.hear(n);
+        }
+    }
+
+    fn hear(&mut self, n: usize) -> bool {
+        let client = &mut self.clients[n];
+        let (Some(line), Some(me)) = (&mut client.line, &mut client.membership) else { return false };
+        let Some(text) = line.pop_front() else { return false };
+        let message: Value = serde_json::from_str(&text.json).unwrap();
+        let id = |field: &str| message[field].as_str().unwrap().to_owned();
+        match message["type"].as_str().unwrap() {
+            "signal" => {
+                // Once, in order, without a gap, from the room, and as it was sent.
+                assert_eq!(message["seq"], me.heard + 1, "{message}");
+                let payload = message["data"].to_string();
+                assert_eq!(payload, self.said[&me.id][usize::try_from(me.heard).unwrap()]);
+                assert!(message["data"].as_str().unwrap().starts_with(&format!(
+                    "{} {}",
+                    me.room,
+                    id("from")
+                )));
+                me.heard += 1;
+            }
+            "peer-joined" => {
+                let polite = message["polite"].as_bool().unwrap();
+                assert_eq!(me.peers.insert(id("id"), polite), None, "{message}");
+            }
+            "peer-left" => assert!(me.peers.remove(&id("id")).is_some(), "{message}"),
+            other => panic!("{other}"),
+        }
+        true
+    }
+
+    /// Tells the server what it has.
+    fn confirm(&mut self, n: usize) {
+        if let Some(me) = self.clients[n].membership.as_ref().filter(|_| self.clients[n].line.is_some()) {
+            self.rooms.confirm(me.id, me.heard);
+        }
+    }
+
+    /// The connection breaks, and with it goes what was on its way. The server may learn of it or not.
+    fn lose(&mut self, n: usize) {
+        let Some(id) = self.connected(n) else { return };
+        self.clients[n].line = None;
+        if self.random.below(3) > 0 {
+            self.miss(id, self.clients[n].written);
+        }
+        self.reached.insert(Outcome::Lost);
+    }
+
+    /// The server learns that a connection is no more.
+    fn miss(&mut self, id: MemberId, written: u64) {
+        self.rooms.lose(id, self.now + WINDOW, written);
+        if self.room_of(id).is_some() {
+            self.absences.entry(id).or_insert(self.now + WINDOW);
+        }
+    }
+
+    /// Resumes; where that fails, the old member leaves, as the hub has it.
+    fn come_back(&mut self, n: usize) {
+        let client = &self.clients[n];
+        let Some(me) = client.membership.as_ref().filter(|_| client.line.is_none()) else { return };
+        let (id, room, heard) = (me.id, me.room.clone(), me.heard);
+        let was_known = self.absences.contains_key(&id);
+        // Before the server knows of the loss, the new connection tells it.
+        self.miss(id, self.clients[n].written);
+        let on_time = self.absences.get(&id).is_some_and(|until| self.now < *until);
+        let before = self.said.get(&id).map_or(0, |said| said.len() as u64);
+        let Some(Resumed { peers, missed }) = self.rooms.resume(self.now, id, &name(&room), Some(heard))
+        else {
+            assert!(!on_time || before > heard, "what was all heard can be resumed");
+            self.reached.insert(if on_time { Outcome::TooMuch } else { Outcome::TooLate });
+            self.clients[n].membership = None;
+            self.part(id);
+            return;
+        };
+        assert!(on_time);
+        self.absences.remove(&id);
+        assert_eq!(missed.len() as u64, before - heard);
+        if !missed.is_empty() {
+            self.reached.insert(if was_known { Outcome::Resumed } else { Outcome::TookOver });
+        }
+        let client = &mut self.clients[n];
+        client.membership.as_mut().unwrap().peers = known(&peers);
+        client.written = before;
+        client.line = Some(missed.into());
+    }
+
+    fn leave(&mut self, n: usize) {
+        if let Some(id) = self.connected(n) {
+            self.clients[n] = Client::default();
+            self.part(id);
+            self.reached.insert(Outcome::Left);
+        }
+    }
+
+    fn part(&mut self, id: MemberId) {
+        let room = self.room_of(id).cloned();
+        self.truth.retain(|(other, _)| *other != id);
+        self.said.remove(&id);
+        self.absences.remove(&id);
+        let told = self.rooms.leave(id);
+        let there: Vec<_> = room.iter().flat_map(|room| self.in_room(room)).collect();
+        assert_eq!(told.iter().map(|delivery| delivery.to).collect::<Vec<_>>(), there);
+        self.deliver(told);
+    }
+
+    /// Time passes, and whoever is absent for too long is given up.
+    fn wait(&mut self) {
+        self.now += Duration::from_secs(self.random.below(20) as u64);
+        while let Some(id) = self.rooms.overdue(self.now) {
+            assert!(self.absences[&id] <= self.now);
+            self.part(id);
+            self.reached.insert(Outcome::GivenUp);
+        }
+        assert!(self.rooms.next_deadline().is_none_or(|next| next > self.now));
+    }
+
+    fn deliver(&mut self, deliveries: Vec<Delivery>) {
+        for Delivery { to, text } in deliveries {
+            let is_to = |client: &&mut Client| client.membership.as_ref().is_some_and(|me| me.id == to);
+            let absent = self.absences.contains_key(&to);
+            let Some(client) = self.clients.iter_mut().find(is_to) else { continue };
+            // A server that does not know of the loss writes on, to nobody.
+            if !absent && text.json.starts_with(r#"{"type":"signal""#) {
+                client.written += 1;
+            }
+            if let Some(line) = &mut client.line {
+                line.push_back(text);
+            }
+        }
+    }
+
+    /// Holds what is true of all at any time.
+    fn check(&self) {
+        assert_eq!(self.rooms.members(), self.truth.len());
+        assert_eq!(self.rooms.absent(), self.absences.len());
+        assert!(self.rooms.rooms() <= LIMITS.rooms);
+        for (id, room) in &self.truth {
+            assert_eq!(self.rooms.place(*id), Some(&name(room)));
+            assert!(self.in_room(room).count() <= LIMITS.members);
+        }
+        assert!(self.rooms.kept() <= LIMITS.kept_in_all);
+    }
+
+    /// Everyone who is connected hears everything there is; then all leave, and nothing is left behind.
+    fn wind_down(&mut self) {
+        for n in 0..CLIENTS {
+            while self.hear(n) {}
+        }
+        let present: Vec<&Membership> = self
+            .clients
+            .iter()
+            .filter(|client| client.line.is_some())
+            .filter_map(|client| client.membership.as_ref())
+            .collect();
+        for me in &present {
+            assert_eq!(me.heard, self.said[&me.id].len() as u64, "nothing was lost");
+            let others: BTreeSet<String> =
+                self.in_room(&me.room).filter(|id| *id != me.id).map(|id| id.to_string()).collect();
+            assert_eq!(me.peers.keys().cloned().collect::<BTreeSet<_>>(), others, "who is there is known");
+            for peer in present.iter().filter(|peer| peer.room == me.room && peer.id != me.id) {
+                let roles = [me.peers[&peer.id.to_string()], peer.peers[&me.id.to_string()]];
+                assert_ne!(roles[0], roles[1], "exactly one of two is polite");
+            }
+        }
+        for (id, _) in self.truth.clone() {
+            self.part(id);
+        }
+        assert_eq!((self.rooms.rooms(), self.rooms.members(), self.rooms.absent()), (0, 0, 0));
+        assert_eq!((self.rooms.kept(), self.rooms.next_deadline()), (0, None));
+    }
+
+    fn connected(&self, n: usize) -> Option<MemberId> {
+        let client = &self.clients[n];
+        client.membership.as_ref().filter(|_| client.line.is_some()).map(|me| me.id)
+    }
+
+    fn room_of(&self, id: MemberId) -> Option<&String> {
+        self.truth.iter().find(|(other, _)| *other == id).map(|(_, room)| room)
+    }
+
+    fn in_room(&self, room: &str) -> impl Iterator<Item = MemberId> {
+        self.truth.iter().filter(move |(_, other)| other == room).map(|(id, _)| *id)
+    }
+}
+
+fn name(room: &str) -> RoomName {
+    RoomName::new(room.to_owned()).unwrap()
+}
+
+fn known(peers: &[Peer]) -> BTreeMap<String, bool> {
+    peers.iter().map(|peer| (peer.id.to_string(), peer.polite)).collect()
+}
