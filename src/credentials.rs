@@ -67,6 +67,13 @@ impl<'a> Username<'a> {
     }
 }
 
+/// Whether a credential may be issued for `name`: it fits behind `expiry:` in the USERNAME attribute (RFC 8489 section
+/// 14.3: fewer than 509 bytes), with room for more, and logs and tables show it on one line.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    (1..=256).contains(&name.len()) && !name.contains(char::is_control)
+}
+
 /// A credential as a browser gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {

@@ -2,6 +2,7 @@
 //!
 //! Pure: `/ice`, `/turn` and the signaling all ask [`IceServers`], so that they cannot disagree.
 
+mod date;
 mod endpoints;
 mod host;
 mod label;
@@ -10,17 +11,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::clock::Now;
 use crate::config::{Access, TransportPolicy};
 use crate::credentials::{Credential, MAX_TTL, Secrets};
 
+pub use date::{rfc2822, rfc3339};
 pub use endpoints::Endpoints;
 pub use host::Host;
 
 /// An `RTCConfiguration` that goes into `new RTCPeerConnection(...)` as it is, plus its lifetime.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IceConfiguration {
     /// STUN without, TURN with a credential; an entry without URLs is left out.
@@ -34,7 +37,7 @@ pub struct IceConfiguration {
 }
 
 /// One `RTCIceServer`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct IceServer {
     /// `stun:`, `turn:` or `turns:` URLs (RFC 7064, RFC 7065).
     pub urls: Vec<String>,
@@ -59,7 +62,22 @@ pub struct TurnCredential {
     pub uris: Vec<String>,
 }
 
-/// Makes [`IceConfiguration`]s.
+/// What a client is told, before it takes the shape of a convention.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// `stun:` and `stuns:` URLs.
+    pub stun: Vec<String>,
+    /// `turn:` and `turns:` URLs.
+    pub turn: Vec<String>,
+    /// What opens the latter.
+    pub credential: Credential,
+    /// Seconds the credential is good for.
+    pub ttl: u64,
+    /// Whether the client may also try direct roads.
+    pub policy: TransportPolicy,
+}
+
+/// Makes [`Offer`]s.
 #[derive(Debug)]
 pub struct IceServers {
     urls: Urls,
@@ -117,24 +135,43 @@ impl IceServers {
     /// A fresh configuration for the user `name`, who reached us as `host`.
     #[must_use]
     pub fn issue(&self, now: Now, host: Option<&Host>, name: &str) -> IceConfiguration {
-        let Credential { username, password, expires_at } = self.secrets.issue(now, name, self.ttl);
-        let (stun, turn) = self.urls.split(host);
-        let stun = IceServer { urls: stun, username: None, credential: None };
-        let turn = IceServer { urls: turn, username: Some(username), credential: Some(password) };
-        IceConfiguration {
-            // `new RTCPeerConnection` throws on an entry without URLs.
-            ice_servers: [stun, turn].into_iter().filter(|server| !server.urls.is_empty()).collect(),
-            ice_transport_policy: self.policy,
-            ttl: self.ttl.as_secs(),
-            expires_at: rfc3339(expires_at),
-        }
+        self.offer(now, host, name, None).into()
     }
 
-    /// A fresh credential in the REST draft's shape.
+    /// A fresh credential for the user `name`, who reached us as `host`, for `ttl` up to [`MAX_TTL`] or as long as is
+    /// configured, with the URLs that it is good for.
     #[must_use]
-    pub fn turn(&self, now: Now, host: Option<&Host>, name: &str) -> TurnCredential {
-        let Credential { username, password, .. } = self.secrets.issue(now, name, self.ttl);
-        TurnCredential { username, password, ttl: self.ttl.as_secs(), uris: self.urls.split(host).1 }
+    pub fn offer(&self, now: Now, host: Option<&Host>, name: &str, ttl: Option<Duration>) -> Offer {
+        let ttl = ttl.map_or(self.ttl, |ttl| ttl.min(MAX_TTL));
+        let (stun, turn) = self.urls.split(host);
+        let credential = self.secrets.issue(now, name, ttl);
+        Offer { stun, turn, credential, ttl: ttl.as_secs(), policy: self.policy }
+    }
+}
+
+impl From<Offer> for IceConfiguration {
+    fn from(offer: Offer) -> Self {
+        Self {
+            ice_transport_policy: offer.policy,
+            ttl: offer.ttl,
+            expires_at: rfc3339(offer.credential.expires_at),
+            ice_servers: offer.into(),
+        }
+    }
+}
+
+impl From<Offer> for Vec<IceServer> {
+    fn from(Offer { stun, turn, credential: Credential { username, password, .. }, .. }: Offer) -> Self {
+        let stun = IceServer { urls: stun, username: None, credential: None };
+        let turn = IceServer { urls: turn, username: Some(username), credential: Some(password) };
+        // `new RTCPeerConnection` throws on an entry without URLs.
+        [stun, turn].into_iter().filter(|server| !server.urls.is_empty()).collect()
+    }
+}
+
+impl From<Offer> for TurnCredential {
+    fn from(Offer { turn, credential: Credential { username, password, .. }, ttl, .. }: Offer) -> Self {
+        Self { username, password, ttl, uris: turn }
     }
 }
 
@@ -146,23 +183,6 @@ impl Urls {
             Self::Derived(endpoints) => endpoints.load().urls(host),
         }
     }
-}
-
-/// Seconds since 1970-01-01 UTC as RFC 3339 section 5.6 writes them, for instance `2023-11-14T22:23:20Z`.
-pub(crate) fn rfc3339(unix: u64) -> String {
-    let (days, second) = (unix / 86_400, unix % 86_400);
-    // Days to a date in the proleptic Gregorian calendar, with years that begin in March so that the leap day is the
-    // last of its year (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days).
-    let shifted = days + 719_468; // days from 0000-03-01 to 1970-01-01
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 #[cfg(test)]
@@ -211,26 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_right_around_the_odd_days() {
-        // date -u -d @N +%FT%TZ
-        for (unix, date) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_399, "2000-02-28T23:59:59Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_078_099_199, "2004-02-29T23:59:59Z"),
-            (1_078_099_200, "2004-03-01T00:00:00Z"),
-            (1_798_761_599, "2026-12-31T23:59:59Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-        ] {
-            assert_eq!(rfc3339(unix), date);
-        }
-    }
-
-    #[test]
     fn what_is_promised_is_what_is_issued() {
         let secrets = Secrets::new(&["north"]).unwrap();
         let long = IceServers::new(vec![], Endpoints::default(), secrets, MAX_TTL * 2, TransportPolicy::All);
-        let turn = long.turn(NOW, None, "a");
-        assert_eq!((turn.ttl, turn.username), (604_800, "1700604800:a".to_owned()));
+        for ttl in [None, Some(MAX_TTL * 3)] {
+            let turn = TurnCredential::from(long.offer(NOW, None, "a", ttl));
+            assert_eq!((turn.ttl, turn.username), (604_800, "1700604800:a".to_owned()));
+        }
+        let turn = TurnCredential::from(long.offer(NOW, None, "a", Some(Duration::from_secs(60))));
+        assert_eq!((turn.ttl, turn.username), (60, "1700000060:a".to_owned()));
     }
 }

@@ -36,6 +36,11 @@ impl Random {
         URL_SAFE_NO_PAD.encode(self.bytes::<16>())
     }
 
+    /// The next short one: 96 bits as 16 URL-safe characters.
+    pub fn short_name(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.bytes::<12>())
+    }
+
     /// The next number.
     pub fn number(&self) -> u64 {
         u64::from_be_bytes(self.bytes())

@@ -1,5 +1,6 @@
 //! The composition root: a [`Config`] becomes sockets, threads and tasks, and one place waits for the end.
 
+pub mod link;
 mod sockets;
 
 use std::io;
@@ -19,6 +20,7 @@ use crate::config::{self, Config};
 use crate::credentials::Secrets;
 use crate::dataplane::{DataPlane, Tuning};
 use crate::external::External;
+use crate::http::access::{Access, ApiKeys};
 use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
 use crate::http::serve::{self, Pages, serve};
@@ -34,7 +36,7 @@ use crate::signaling::{self, Connections, Hub};
 use crate::standing::Standing;
 use crate::tls::front::{self, Front};
 use crate::tls::renewal::Renewal;
-use crate::tls::{self, Certificate, Identity, Name};
+use crate::tls::{self, Certificate};
 use crate::tokens::Tokens;
 
 use sockets::{Files, Sockets, list};
@@ -146,7 +148,8 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         tracing::info!("{cut}");
     }
     let secrets = secrets(&config)?;
-    let shared = shared(&config, &sockets, &external.addresses, secrets.clone())?;
+    let standing = Arc::new(Standing::new(&seed()?));
+    let shared = shared(&config, &sockets, &external.addresses, secrets.clone(), standing.clone())?;
     shared.interfaces(&interfaces.addresses);
     let relays = sockets.turn.iter().map(|_| Ok(Relay::new(shared.clone(), &seed()?)));
     let relays = relays.collect::<Result<Vec<Relay>, Error>>()?;
@@ -154,14 +157,9 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         relays.into_iter().map(|relay| (relay, Arc::<ShardCounters>::default())).unzip();
     let listening = sockets.describe(&config.relay.ports, &external.addresses, shards.len());
     let discovery: Vec<SocketAddr> = sockets.discovery.addresses().collect();
-    let link = match (&renewal, sockets.tls.addresses.first()) {
-        (Some(renewal), Some(listener)) => Some(secure_link(&renewal.identity(), *listener)),
-        _ => sockets
-            .http
-            .addresses
-            .first()
-            .map(|listener| format!("http://{}/", interfaces::reachable(*listener))),
-    };
+    let certificate = renewal.as_ref().map(|renewal| renewal.identity().certificate());
+    let secure_page = link::secure_page(certificate.as_deref(), &sockets.tls.addresses);
+    let page = link::page(certificate.as_deref(), &sockets.tls.addresses, &sockets.http.addresses);
 
     let signaling_counters = Arc::<SignalingCounters>::default();
     let http_counters = Arc::<HttpCounters>::default();
@@ -183,18 +181,19 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         config.ice.transport_policy,
     ));
     let settings = signaling::Settings::new(&config.signaling);
-    let joins = Budget::new(
+    let joins = Arc::new(Budget::new(
         config.signaling.joins_per_second,
         JOINS_AT_ONCE,
         Random::new(&seed()?, "joins").number(),
-    );
+    ));
+    let tokens = Arc::new(tokens(&config)?);
     let hub = Arc::new(Hub::new(signaling::Parts {
         connections: Arc::new(Connections::new(settings, clock, signaling_counters.clone())),
         ice: ice.clone(),
-        standing: Arc::new(Standing::new(&seed()?)),
+        standing: standing.clone(),
         access: config.ice.access,
-        tokens: Arc::new(tokens(&config)?),
-        joins: Arc::new(joins),
+        tokens: tokens.clone(),
+        joins: joins.clone(),
         end_user: Box::new(|_| ()),
         seed: seed()?,
     }));
@@ -221,8 +220,25 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     };
     let admin = Admin { metrics, health: Health::new(data_plane.down()) };
     let origins = Origins::new(config.signaling.allowed_origins.clone());
-    let site =
-        Site { clock, ice: ice.clone(), random, hub: hub.clone(), origins, counters: http_counters.clone() };
+    let access = Access {
+        policy: config.ice.access,
+        tokens,
+        keys: ApiKeys::new(&config.ice.api_keys),
+        budget: joins,
+        draining: stopping.clone(),
+    };
+    let site = Site {
+        clock,
+        ice: ice.clone(),
+        random,
+        hub: hub.clone(),
+        origins,
+        access,
+        standing,
+        end_user: Box::new(|_| ()),
+        page: secure_page,
+        counters: http_counters.clone(),
+    };
     let stopped = |mut stopping: watch::Receiver<bool>| async move {
         // An error is a sender that is gone, which is the same news.
         let _ = stopping.wait_for(|stop| *stop).await;
@@ -278,8 +294,8 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         tracing::info!("NAT behaviour discovery (RFC 5780) at {}", list(&discovery));
     }
     tracing::info!("{listening}");
-    if let Some(link) = link {
-        tracing::info!("open {link} in two tabs, and call");
+    if let Some(page) = page {
+        tracing::info!("open {page} in two tabs, and call");
     }
     notify(&[NotifyState::Ready]);
 
@@ -337,6 +353,7 @@ fn shared(
     sockets: &Sockets,
     addresses: &[RelayAddress],
     secrets: Secrets,
+    standing: Arc<Standing>,
 ) -> Result<Arc<Shared>, Error> {
     for &RelayAddress { bind, .. } in addresses {
         std::net::UdpSocket::bind((bind, 0)).map_err(|error| Error::RelayAddress { address: bind, error })?;
@@ -358,6 +375,8 @@ fn shared(
     let settings = relay::Settings {
         realm: config.realm.clone(),
         secrets,
+        standing,
+        strict_expiry: config.credentials.strict_expiry,
         addresses: addresses.to_vec(),
         ports: config.relay.ports.clone(),
         port_rest: config.relay.port_rest,
@@ -409,22 +428,6 @@ fn can_bind(ip: IpAddr) -> bool {
 /// What a certificate is good for, and until when.
 fn described(certificate: &Certificate) -> String {
     format!("for {}, good until {}", list(certificate.names()), rfc3339(certificate.expires()))
-}
-
-/// Where the page is, under a name that browsers find in the certificate.
-fn secure_link(identity: &Identity, listener: SocketAddr) -> String {
-    let certificate = identity.certificate();
-    let name = certificate.names().iter().find_map(|name| match name {
-        Name::Dns(name) if !name.starts_with('*') => Some(name.clone()),
-        Name::Dns(_) => None,
-        Name::Ip(IpAddr::V6(ip)) => Some(format!("[{ip}]")),
-        Name::Ip(ip) => Some(ip.to_string()),
-    });
-    match (name, listener.port()) {
-        (Some(name), 443) => format!("https://{name}/"),
-        (Some(name), port) => format!("https://{name}:{port}/"),
-        (None, _) => format!("https://{}/", interfaces::reachable(listener)),
-    }
 }
 
 /// Without this, SIGHUP would end the process.

@@ -5,7 +5,7 @@
 //! A member carries a seal by which this process knows its own from names that somebody else has made up, or that another
 //! server with the same secret has: for those a credential is good until it expires.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -80,7 +80,7 @@ struct State {
     /// Until when, in seconds since 1970-01-01 UTC: by then every credential under the name has expired.
     revoked: BTreeMap<Box<str>, u64>,
     /// The same by time.
-    ends: VecDeque<(u64, Box<str>)>,
+    ends: BTreeSet<(u64, Box<str>)>,
 }
 
 impl Standing {
@@ -110,28 +110,32 @@ impl Standing {
         self.lock().here.remove(&member);
     }
 
-    /// Revokes every credential under `name` whose last one ends before `until`, in seconds since 1970-01-01 UTC.
+    /// Revokes every credential under `name` until `until`, in seconds since 1970-01-01 UTC, when the last one that there
+    /// is has expired. A name that is revoked for longer stays so.
     ///
     /// # Errors
     /// [`TooManyRevoked`]: the name is not revoked.
     pub fn revoke(&self, now: Now, name: &str, until: u64) -> Result<(), TooManyRevoked> {
         let mut state = self.lock();
         state.forget(now.unix);
-        if state.revoked.len() >= MAX_REVOKED {
-            return Err(TooManyRevoked);
+        match state.revoked.get(name).copied() {
+            Some(end) if end >= until => return Ok(()),
+            Some(end) => drop(state.ends.remove(&(end, name.into()))),
+            None if state.revoked.len() >= MAX_REVOKED => return Err(TooManyRevoked),
+            None => {}
         }
         state.revoked.insert(name.into(), until);
-        let at = state.ends.partition_point(|(end, _)| *end <= until);
-        state.ends.insert(at, (until, name.into()));
+        state.ends.insert((until, name.into()));
         Ok(())
     }
 
     /// Whether credentials under `name` are good until they expire.
     #[must_use]
-    pub fn is_good(&self, name: &str) -> bool {
+    pub fn is_good(&self, now: Now, name: &str) -> bool {
         let ours = MemberId::of(name).filter(|member| member.0[16 - SEAL..] == self.seal_of(&member.0));
         let state = self.lock();
-        ours.is_none_or(|member| state.here.contains(&member)) && !state.revoked.contains_key(name)
+        ours.is_none_or(|member| state.here.contains(&member))
+            && state.revoked.get(name).is_none_or(|end| *end <= now.unix)
     }
 
     fn seal_of(&self, id: &[u8; 16]) -> [u8; SEAL] {
@@ -149,11 +153,10 @@ impl Standing {
 
 impl State {
     fn forget(&mut self, now: u64) {
-        while let Some((end, name)) = self.ends.pop_front_if(|(end, _)| *end <= now) {
-            // Unless it was revoked again for longer.
-            if self.revoked.get(&name) == Some(&end) {
-                self.revoked.remove(&name);
-            }
+        while self.ends.first().is_some_and(|(end, _)| *end <= now)
+            && let Some((_, name)) = self.ends.pop_first()
+        {
+            self.revoked.remove(&name);
         }
     }
 }
@@ -181,10 +184,10 @@ mod tests {
         let (ann, bob) = (standing.enter(), standing.enter());
         assert_ne!(ann, bob);
         let name = format!("tea.{ann}");
-        assert!(standing.is_good(&name));
+        assert!(standing.is_good(at(100), &name));
         standing.leave(ann);
-        assert!(!standing.is_good(&name) && !standing.is_good(&format!("other.{ann}")));
-        assert!(standing.is_good(&format!("tea.{bob}")));
+        assert!(!standing.is_good(at(100), &name) && !standing.is_good(at(100), &format!("other.{ann}")));
+        assert!(standing.is_good(at(100), &format!("tea.{bob}")));
     }
 
     #[test]
@@ -192,9 +195,9 @@ mod tests {
         let standing = Standing::new(&[1; 32]);
         let foreign = Standing::new(&[2; 32]).enter();
         for name in ["alice", "", "a.b", &format!("tea.{foreign}")] {
-            assert!(standing.is_good(name), "{name}");
+            assert!(standing.is_good(at(100), name), "{name}");
             standing.revoke(at(100), name, 200).unwrap();
-            assert!(!standing.is_good(name), "{name}");
+            assert!(!standing.is_good(at(100), name), "{name}");
         }
     }
 
@@ -210,6 +213,16 @@ mod tests {
         assert_eq!(state.ends.len(), 2);
     }
 
+    /// Else a name that is used again, such as a person's, would be shut out until somebody revokes another one.
+    #[test]
+    fn a_name_is_good_again_when_what_was_revoked_has_expired() {
+        let standing = Standing::new(&[1; 32]);
+        standing.revoke(at(100), "alice", 200).unwrap();
+        standing.revoke(at(100), "alice", 150).unwrap();
+        assert!(!standing.is_good(at(199), "alice"), "the longer one holds");
+        assert!(standing.is_good(at(200), "alice"));
+    }
+
     #[test]
     fn the_list_is_bounded() {
         let standing = Standing::new(&[1; 32]);
@@ -217,7 +230,8 @@ mod tests {
             standing.revoke(at(0), &n.to_string(), 10).unwrap();
         }
         assert_eq!(standing.revoke(at(9), "one more", 20), Err(TooManyRevoked));
-        assert!(standing.is_good("one more"));
+        assert_eq!(standing.revoke(at(9), "0", 20), Ok(()), "it is there already");
+        assert!(standing.is_good(at(9), "one more"));
         assert_eq!(standing.revoke(at(10), "one more", 20), Ok(()));
     }
 }

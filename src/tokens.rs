@@ -15,6 +15,9 @@ use crate::config;
 /// How long a token of ours is good for at most: nothing takes one back but another secret.
 pub const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// How long an invitation is good for if nothing else is said.
+pub const DEFAULT_TTL: Duration = Duration::from_secs(3600);
+
 /// Bytes of a token that are looked at. The longest names there are take a third of it.
 const LONGEST: usize = 4 * 1024;
 

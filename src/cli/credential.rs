@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::credentials::{MAX_TTL, Secrets};
+use crate::credentials::{self, MAX_TTL, Secrets};
 use crate::external::External;
-use crate::ice::{Endpoints, Host, IceServers};
+use crate::ice::{Endpoints, Host, IceServers, TurnCredential};
 use crate::interfaces::{self, Interfaces};
 use crate::tls::Certificate;
 
@@ -51,18 +51,18 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
     // A wildcard listener has no address of its own and nobody called us here, but relay sockets have one.
     let relays = External::find(&config.relay, &Interfaces::read()?.lasting, &interfaces::sources());
     let host = relays.addresses.first().map(|address| Host::Ip(address.public));
-    let credential = ice.turn(Clock::start().now(), host.as_ref(), &arguments.user);
+    let offer = ice.offer(Clock::start().now(), host.as_ref(), &arguments.user, None);
+    let credential = TurnCredential::from(offer);
     let mut line = serde_json::to_string(&credential).map_err(io::Error::from)?;
     line.push('\n');
     Ok(io::stdout().lock().write_all(line.as_bytes())?)
 }
 
-/// A name that fits behind `expiry:` in the USERNAME attribute (RFC 8489 section 14.3: fewer than 509 bytes).
 fn name(text: &str) -> Result<String, String> {
-    if !(1..=256).contains(&text.len()) || text.contains(char::is_control) {
-        return Err("a name has 1 to 256 bytes and no control characters".to_owned());
+    match credentials::is_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err("a name has 1 to 256 bytes and no control characters".to_owned()),
     }
-    Ok(text.to_owned())
 }
 
 fn ttl(text: &str) -> Result<Duration, String> {

@@ -2,6 +2,7 @@
 
 mod check;
 mod credential;
+mod invite;
 mod load;
 mod probe;
 
@@ -35,6 +36,8 @@ enum Command {
     Check,
     /// Print a credential for a TURN client as JSON
     Credential(credential::Arguments),
+    /// Print a link to a room, with a signed join token behind its `#`
+    Invite(invite::Arguments),
     /// Be a client over UDP, TCP or TLS: STUN binding, allocation and relayed data per URL; exit 1 if any
     /// fails
     Probe(probe::Arguments),
@@ -67,12 +70,21 @@ pub enum Error {
     /// The server cannot start, or failed.
     #[error(transparent)]
     Server(#[from] server::Error),
-    /// `credential` needs a secret that other processes know too.
+    /// `credential` and `invite` need a secret that other processes know too.
     #[error(
         "{file}: no secret to sign with; a running server draws one that no other process knows\n  \
          remedy: set `secrets` or `secret_files` under [credentials] and restart the server"
     )]
     NoSecret {
+        /// What the configuration is called.
+        file: String,
+    },
+    /// `invite` does not know where the call page is.
+    #[error(
+        "{file}: no `tls` or `http` listener with a fixed port that a link could lead to\n  \
+         remedy: say where the call page is: --url https://call.example.org"
+    )]
+    NoPage {
         /// What the configuration is called.
         file: String,
     },
@@ -85,7 +97,7 @@ pub enum Error {
         /// What the configuration is called.
         file: String,
     },
-    /// `load` was asked for what makes no sense.
+    /// `load` or `invite` was asked for what makes no sense.
     #[error("{0}")]
     Usage(&'static str),
     /// `load` did not come to load anything.
@@ -154,6 +166,7 @@ fn command(arguments: Arguments) -> Result<Outcome, Error> {
         None | Some(Command::Serve) => server::run(config)?,
         Some(Command::Check) => check::run(&config, &name)?,
         Some(Command::Credential(arguments)) => credential::run(&arguments, &config, name)?,
+        Some(Command::Invite(arguments)) => invite::run(arguments, &config, name)?,
         Some(Command::Load(arguments)) => return load::run(&arguments, &config, name),
         Some(Command::Probe(arguments)) => return probe::run(arguments, &config, name),
     }

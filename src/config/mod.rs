@@ -228,7 +228,7 @@ pub enum Access {
 }
 
 /// `RTCIceTransportPolicy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TransportPolicy {
     /// Direct where possible, relayed where not.

@@ -21,7 +21,7 @@ use crate::clock::Now;
 use crate::metrics::{Direction, ShardCounters};
 use crate::relay::{Action, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Reason, Relay, RelayId};
 use crate::udp::{Inbox, Outbox, Outgoing, UNMARKED, join_received, may_segment};
-use crate::wire::{AddressFamily, Reply, Span};
+use crate::wire::{AddressFamily, ErrorCode, Reply, Span};
 
 /// A shard at work. It does not leave its thread.
 pub(super) struct Core {
@@ -309,6 +309,10 @@ fn count_answer(counters: &ShardCounters, answer: Answer) {
         Answer::Challenge => counters.challenges.add(1),
         Answer::Icmp => counters.icmp_errors.add(1),
         Answer::Error(code) => counters.refused(code),
+        Answer::Draining => {
+            counters.refused(ErrorCode::InsufficientCapacity);
+            counters.draining_refusals.add(1);
+        }
     }
 }
 

@@ -1,12 +1,13 @@
-//! What reaches a shard from other threads: connections that are handed over, and messages for the clients behind them.
+//! What reaches a shard from other threads: connections that are handed over, messages for the clients behind them, and
+//! names whose allocations are to end.
 //!
-//! UDP needs neither: every shard can send from every listener. A connection lives on one shard alone.
+//! UDP needs neither of the first two: every shard can send from every listener. A connection lives on one shard alone.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 
 use mio::{Poll, Token, Waker};
 
@@ -34,25 +35,30 @@ pub(super) enum Letter {
     Stream(TurnStream),
     /// A message for the client behind one of its connections.
     Message(StreamId, Box<[u8]>),
+    /// A name whose allocations are to end.
+    End(Arc<str>),
 }
 
 /// Where a shard reads its letters.
 pub(super) struct Mailbox {
+    names: Receiver<Arc<str>>,
     streams: Receiver<TurnStream>,
     messages: Receiver<(StreamId, Box<[u8]>)>,
 }
 
 impl Mailbox {
-    /// The next letter, if there is one; connections come first, for they are few.
+    /// The next letter, if there is one; names come first and then connections, for they are few.
     pub(super) fn next(&self) -> Option<Letter> {
-        let stream = self.streams.try_recv().map(Letter::Stream);
-        stream.or_else(|_| self.messages.try_recv().map(|(to, message)| Letter::Message(to, message))).ok()
+        let name = self.names.try_recv().map(Letter::End);
+        let letter = name.or_else(|_| self.streams.try_recv().map(Letter::Stream));
+        letter.or_else(|_| self.messages.try_recv().map(|(to, message)| Letter::Message(to, message))).ok()
     }
 }
 
 /// Where the others put them.
 #[derive(Clone)]
 pub(super) struct Slot {
+    names: Sender<Arc<str>>,
     streams: SyncSender<TurnStream>,
     messages: SyncSender<(StreamId, Box<[u8]>)>,
     waker: Arc<Waker>,
@@ -61,16 +67,26 @@ pub(super) struct Slot {
 impl Slot {
     /// A mailbox whose letters make `poll` name `token`.
     pub(super) fn new(poll: &Poll, token: Token) -> io::Result<(Self, Mailbox)> {
+        let (names, to_end) = channel();
         let (streams, to_take_in) = sync_channel(CAPACITY);
         let (messages, to_send) = sync_channel(CAPACITY);
         let waker = Arc::new(Waker::new(poll.registry(), token)?);
-        Ok((Self { streams, messages, waker }, Mailbox { streams: to_take_in, messages: to_send }))
+        let mailbox = Mailbox { names: to_end, streams: to_take_in, messages: to_send };
+        Ok((Self { names, streams, messages, waker }, mailbox))
     }
 
     /// Has the shard look around, at whatever it is told elsewhere.
     pub(super) fn wake(&self) {
         // One that cannot be woken is awake, or has ended.
         let _ = self.waker.wake();
+    }
+
+    /// Has the shard end the allocations of a name. There is always room: to lose this would be to let somebody stay who was
+    /// sent away.
+    pub(super) fn end(&self, name: Arc<str>) {
+        // A shard that has ended has ended its allocations.
+        let _ = self.names.send(name);
+        self.wake();
     }
 
     /// Puts a message in, if there is room; whether there was.
@@ -112,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mailbox_full_of_media_has_room_for_a_connection() {
+    fn a_mailbox_full_of_media_has_room_for_a_connection_and_for_names() {
         let (slot, mailbox) = Slot::new(&Poll::new().unwrap(), Token(0)).unwrap();
         let to = StreamId { shard: 0, slot: 0, generation: 0 };
         let put = || slot.put(to, Box::default());
@@ -124,6 +140,8 @@ mod tests {
         let client = socket.local_addr().unwrap();
         let door = StreamDoor::new(Arc::new([slot.clone()]));
         assert!(door.hand_over(TurnStream { socket, tls: None, client, server }));
+        (0..2 * CAPACITY).for_each(|_| slot.end("alice".into()));
+        assert!((0..2 * CAPACITY).all(|_| matches!(mailbox.next(), Some(Letter::End(_)))));
         assert!(matches!(mailbox.next(), Some(Letter::Stream(stream)) if stream.client == client));
         assert!(matches!(mailbox.next(), Some(Letter::Message(..))));
         assert!(put(), "one has been read");

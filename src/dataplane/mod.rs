@@ -6,6 +6,7 @@
 //! there is no lock, no channel to another thread and no `.await`.
 
 mod alarm;
+mod allocations;
 mod core;
 mod mailbox;
 mod pace;
@@ -29,8 +30,9 @@ use tokio::sync::mpsc;
 use crate::admission::Admissions;
 use crate::clock::Clock;
 use crate::metrics::ShardCounters;
-use crate::relay::Relay;
+use crate::relay::{Relay, Shared};
 
+pub use allocations::Allocations;
 use mailbox::Slot;
 pub use mailbox::{StreamDoor, TurnStream};
 use shard::{Parts, Shard};
@@ -104,6 +106,12 @@ impl DataPlane {
     #[must_use]
     pub fn streams(&self) -> StreamDoor {
         StreamDoor::new(self.slots.clone())
+    }
+
+    /// The allocations of all shards, by their names. `shared` is what the relays of the shards share.
+    #[must_use]
+    pub fn allocations(&self, shared: Arc<Shared>) -> Allocations {
+        Allocations { shared, slots: self.slots.clone() }
     }
 
     /// Which shards have ended, for a health check that outlives `self`.

@@ -218,6 +218,11 @@ impl Core {
                         self.counters.dropped(reason, 1);
                     }
                 }
+                Some(Letter::End(name)) => {
+                    let ended = self.relay.end_all_of(now, &name);
+                    self.counters.allocations_revoked.add(ended as u64);
+                    self.take_effects(now);
+                }
                 None => return true,
             }
         }

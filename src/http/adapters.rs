@@ -1,37 +1,28 @@
 //! The doors for pages that speak another protocol already: PeerJS and y-webrtc, as `docs/adapters.md` has it.
-//!
-//! Neither can show a join token but in its URL, which proxies log: where tokens are asked for, both are closed.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 
-use super::ice_servers::shared;
-use super::peer::Peer;
 use super::upgrade::websocket;
-use super::{Problem, Site};
+use super::{Code, Problem, Site};
 use crate::admission::Place;
-use crate::signaling::Refusal;
+use crate::signaling::Connections;
 use crate::signaling::peerjs::{self, PeerJs};
-use crate::signaling::protocol::ErrorCode;
 use crate::signaling::topics::Topics;
 
-struct Adapters {
-    site: Arc<Site>,
-    peerjs: Arc<PeerJs>,
-    topics: Arc<Topics>,
-}
+/// What an upgrade holds as long as the WebSocket lives: its place among the connections.
+type Held = Option<Extension<Arc<Place>>>;
 
 /// The routes of both. PeerJS puts its key and its own name behind the `path` that a page gives it: "/" or "/peerjs".
-pub(super) fn router(site: Arc<Site>) -> Router {
-    let connections = site.hub.connections();
+pub(super) fn router(connections: &Arc<Connections>) -> Router<Arc<Site>> {
     let peerjs = Arc::new(PeerJs::new(connections.clone()));
     let topics = Arc::new(Topics::new(connections.clone()));
     Router::new()
@@ -42,101 +33,69 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/peerjs/peerjs/id", get(id))
         .route("/peerjs/peerjs/peers", get(peers))
         .route("/y-webrtc", get(open_topics))
-        .with_state(Arc::new(Adapters { site, peerjs, topics }))
-}
-
-impl Adapters {
-    fn admit(&self, Peer(address): Peer) -> Result<(), Response> {
-        const TOKENS: &str = "This server asks for join tokens, which this protocol could carry in its URL only; use \
-                              byway.js, or another server for such pages.";
-        self.site.hub.admit_without_token(address).map_err(|refusal| match refusal {
-            Refusal { code: ErrorCode::RateLimited, wait } => {
-                let detail =
-                    "Too many joins from this address; Retry-After says when there is room for the next.";
-                // Whole seconds (RFC 9110 section 10.2.3); none would be an invitation to come back at once.
-                let seconds = wait.unwrap_or_default().as_millis().div_ceil(1000).max(1).to_string();
-                let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail);
-                ([(header::RETRY_AFTER, seconds)], problem).into_response()
-            }
-            _ => Problem::new(StatusCode::FORBIDDEN, TOKENS).into_response(),
-        })
-    }
-
-    /// Whether whoever asks may open a WebSocket.
-    fn upgrade(
-        &self,
-        headers: &HeaderMap,
-        peer: Peer,
-        upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-    ) -> Result<WebSocketUpgrade, Response> {
-        self.site.origins.check(headers).map_err(Problem::into_response)?;
-        let upgrade = websocket(upgrade)?;
-        self.admit(peer)?;
-        Ok(self.site.hub.connections().limit(upgrade))
-    }
+        .layer(Extension(peerjs))
+        .layer(Extension(topics))
 }
 
 /// `GET .../id`: an id that nobody has, in the form of the original's: a random UUID (RFC 9562 section 5.4).
-async fn id(
-    State(adapters): State<Arc<Adapters>>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-) -> Response {
-    let Adapters { site, .. } = &*adapters;
-    shared(site.origins.check(&headers), || match adapters.admit(peer) {
-        Ok(()) => uuid(site.random.bytes()).into_response(),
-        Err(refused) => refused,
+async fn id(State(site): State<Arc<Site>>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    site.for_pages(&head, async || {
+        site.access.without_token(site.clock.now(), &head)?;
+        Ok(uuid(site.random.bytes()))
     })
+    .await
 }
 
 /// `GET .../peers`: the list that `peerjs-server` does not give out either, unless it is told to.
-async fn peers(State(adapters): State<Arc<Adapters>>, headers: HeaderMap) -> Response {
-    shared(adapters.site.origins.check(&headers), || {
-        Problem::new(StatusCode::UNAUTHORIZED, "This server tells nobody who is there.").into_response()
-    })
+async fn peers(State(site): State<Arc<Site>>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    site.for_pages(&head, async || Err::<(), _>(Code::NoPeerList.into())).await
 }
 
 async fn open_peerjs(
-    State(adapters): State<Arc<Adapters>>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
-    place: Option<Extension<Arc<Place>>>,
+    State(site): State<Arc<Site>>,
+    Extension(peerjs): Extension<Arc<PeerJs>>,
+    head: Parts,
+    held: Held,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    let upgrade = match adapters.upgrade(&headers, peer, upgrade) {
-        Ok(upgrade) => upgrade,
-        Err(refused) => return refused,
-    };
-    let query = query.unwrap_or_default();
-    let field =
-        |name| form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value);
+) -> Result<Response, Problem> {
+    let upgrade = site.upgrade(&head, upgrade)?;
+    let query = head.uri.query().unwrap_or_default().as_bytes();
+    let field = |name| form_urlencoded::parse(query).find(|(key, _)| key == name).map(|(_, value)| value);
     let asked =
         peerjs::protocol::asked(field("key").as_deref(), field("id").as_deref(), field("token").as_deref());
-    let peerjs = adapters.peerjs.clone();
-    upgrade.on_upgrade(async move |socket| {
-        // As long as the WebSocket lives, it takes its place among the connections.
-        let _place = place;
+    Ok(upgrade.on_upgrade(async move |socket| {
+        let _held = held;
         peerjs.run(socket, asked).await;
-    })
+    }))
 }
 
 async fn open_topics(
-    State(adapters): State<Arc<Adapters>>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-    place: Option<Extension<Arc<Place>>>,
+    State(site): State<Arc<Site>>,
+    Extension(topics): Extension<Arc<Topics>>,
+    head: Parts,
+    held: Held,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    let upgrade = match adapters.upgrade(&headers, peer, upgrade) {
-        Ok(upgrade) => upgrade,
-        Err(refused) => return refused,
-    };
-    let topics = adapters.topics.clone();
-    upgrade.on_upgrade(async move |socket| {
-        let _place = place;
+) -> Result<Response, Problem> {
+    Ok(site.upgrade(&head, upgrade)?.on_upgrade(async move |socket| {
+        let _held = held;
         topics.run(socket).await;
-    })
+    }))
+}
+
+impl Site {
+    /// The request as one for a WebSocket, of somebody who may open it.
+    fn upgrade(
+        &self,
+        head: &Parts,
+        upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    ) -> Result<WebSocketUpgrade, Problem> {
+        self.origins.check(&head.headers)?;
+        let upgrade = websocket(upgrade)?;
+        self.access.without_token(self.clock.now(), head)?;
+        Ok(self.hub.connections().limit(upgrade))
+    }
 }
 
 fn uuid(mut bytes: [u8; 16]) -> String {

@@ -3,44 +3,55 @@
 //! | path | answers |
 //! |---|---|
 //! | `/` and the files of `static/` | the call page (`assets`) |
-//! | `GET`, `POST /ice` | an `RTCConfiguration` with fresh credentials (`ice_servers`) |
-//! | `GET /turn` | the same credentials in the REST draft's shape |
-//! | `GET /ws` | the signaling (`upgrade`) |
-//! | `/peerjs`, `/peerjs/id`, `/y-webrtc` | the same for pages that speak other protocols (`adapters`) |
+//! | `GET`, `POST`, `OPTIONS /ice` | an `RTCConfiguration` with fresh credentials (`ice_servers`) |
+//! | `/turn`, `/v1/turn/...`, `/_matrix/...` and others | the same in the shapes of other services (`conventions`) |
+//! | `POST /invite` | a join token, for a program with an API key ([`invitations`]) |
+//! | `/rooms/{room}` | who is there, and sending somebody away, for the same (`rooms`) |
+//! | `GET /ws` | the signaling (`upgrade`), whose schema is at `/schema/byway.v1.json` |
+//! | `/peerjs`, `/peerjs/id`, `/y-webrtc` | that of PeerJS and of y-webrtc (`adapters`) |
 //! | `/metrics`, `/healthz` | on the admin listener only ([`admin`]) |
+//!
+//! Who gets credentials is decided in [`access`], which name they get in `offers`. Queries may hold keys and no URL is ever
+//! logged.
 //!
 //! Every error is a JSON problem object ([`problem`]), every response carries the headers of `headers`, and every
 //! connection the limits of [`serve`].
 
+pub mod access;
 mod adapters;
 pub mod admin;
 mod assets;
+mod conventions;
+mod fields;
 mod headers;
 mod ice_servers;
+pub mod invitations;
+mod offers;
 pub mod origin;
 pub mod peer;
 pub mod problem;
+mod rooms;
 pub mod serve;
 mod upgrade;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
 use axum::middleware::map_response_with_state;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{delete, get, post};
 
+use self::access::Access;
 use self::origin::Origins;
-use self::problem::Problem;
+use self::problem::{Code, Problem};
 use crate::clock::Clock;
 use crate::ice::IceServers;
 use crate::metrics::HttpCounters;
 use crate::random::Random;
-use crate::signaling::Hub;
+use crate::signaling::{EndUser, Hub, schema};
+use crate::standing::Standing;
 
 /// What the public pages are made from.
-#[derive(Debug)]
 pub struct Site {
     /// The time of credentials.
     pub clock: Clock,
@@ -52,6 +63,14 @@ pub struct Site {
     pub hub: Arc<Hub>,
     /// Whose pages may use us.
     pub origins: Origins,
+    /// Who gets credentials.
+    pub access: Access,
+    /// Whose credentials are good no longer.
+    pub standing: Arc<Standing>,
+    /// Called for each name whose credential was revoked.
+    pub end_user: EndUser,
+    /// Where the call page is, as the certificate has it; else it is where a request asked for it.
+    pub page: Option<String>,
     /// What is counted.
     pub counters: Arc<HttpCounters>,
 }
@@ -61,11 +80,17 @@ pub fn public_router(site: Site) -> Router {
     let site = Arc::new(site);
     let counters = site.counters.clone();
     let dynamic = Router::new()
-        .route("/ice", ice_servers::ice_methods())
-        .route("/turn", ice_servers::turn_methods())
+        .route("/ice", ice_servers::methods())
+        .route("/invite", post(invitations::invite))
+        .route("/rooms/{room}", get(rooms::members))
+        .route("/rooms/{room}/members/{id}", delete(rooms::remove))
         .route("/ws", get(upgrade::open))
-        .with_state(site.clone());
-    finish(dynamic.merge(adapters::router(site)).merge(assets::router()), counters)
+        .route(schema::PATH, get(upgrade::schema))
+        .route("/problems/{code}", get(problem::page))
+        .merge(conventions::router())
+        .merge(adapters::router(site.hub.connections()))
+        .with_state(site);
+    finish(dynamic.merge(assets::router()), counters)
 }
 
 /// Everything that the admin listeners serve.
@@ -81,10 +106,8 @@ fn finish(router: Router, counters: Arc<HttpCounters>) -> Router {
         response
     };
     router
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "There is nothing at this path."))
-        .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "This path does not take this method.")
-        })
+        .fallback(async || Problem::from(Code::NotFound))
+        .method_not_allowed_fallback(async || Problem::from(Code::MethodNotAllowed))
         .layer(axum::middleware::map_response(headers::secure))
         .layer(map_response_with_state(counters, count))
 }

@@ -11,9 +11,9 @@
 //! - Listed in `allowed_origins`: equal, character by character.
 //! - All others are refused, `null` among them: sandboxed frames and files share it, so it names no one.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -45,24 +45,22 @@ impl Origins {
     /// # Errors
     /// 403 for a page of another origin.
     pub fn check(&self, headers: &HeaderMap) -> Result<Asker, Problem> {
-        const REFUSED: &str = "Pages of this origin may not use this server; its operator can list it in \
-                               signaling.allowed_origins.";
-        let refused = Problem::new(StatusCode::FORBIDDEN, REFUSED);
+        let refused = Code::OriginRefused;
         if !headers.contains_key(header::ORIGIN) {
             let foreign =
                 headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site" || site == "same-site");
-            return if foreign { Err(refused) } else { Ok(Asker::Own) };
+            return if foreign { Err(refused.into()) } else { Ok(Asker::Own) };
         }
         let origin = single(headers, &header::ORIGIN).ok_or(refused)?;
         if self.allowed.iter().any(|allowed| allowed == origin) && origin != "null" {
             // The value is valid: it was one.
-            return headers.get(header::ORIGIN).cloned().map(Asker::Listed).ok_or(refused);
+            return headers.get(header::ORIGIN).cloned().map(Asker::Listed).ok_or(refused.into());
         }
         let (scheme, authority) = origin.split_once("://").ok_or(refused)?;
         let forwarded_as_https = headers.get(X_FORWARDED_PROTO).is_some_and(|proto| proto == "https");
         let scheme_fits = scheme == "https" || (scheme == "http" && !forwarded_as_https);
         let ours = host(headers).is_some_and(|host| host.eq_ignore_ascii_case(authority));
-        if scheme_fits && ours { Ok(Asker::Own) } else { Err(refused) }
+        if scheme_fits && ours { Ok(Asker::Own) } else { Err(refused.into()) }
     }
 }
 

@@ -1,20 +1,21 @@
 //! `GET /ws`: who may open a signaling connection.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
 use super::origin::host;
 use super::peer::Peer;
-use super::{Problem, Site};
+use super::{Code, Problem, Site};
 use crate::admission::Place;
 use crate::ice::Host;
 use crate::signaling::protocol::SUBPROTOCOL;
+use crate::signaling::schema;
 use crate::signaling::session::{self, Visitor};
 
 /// Turns a request into a signaling connection.
@@ -30,14 +31,13 @@ pub(super) async fn open(
     }
     let upgrade = match websocket(upgrade) {
         Ok(upgrade) => upgrade,
-        Err(refused) => return refused,
+        Err(problem) => return problem.into_response(),
     };
     let upgrade = upgrade.protocols([SUBPROTOCOL]);
     // A client that names no subprotocol takes what it gets. One that names others would fail the connection itself
     // (RFC 6455 section 4.1), with less to say about why.
     if upgrade.selected_protocol().is_none() && upgrade.requested_protocols().next().is_some() {
-        let detail = "This server speaks the subprotocol byway.v1 only.";
-        return Problem::new(StatusCode::BAD_REQUEST, detail).into_response();
+        return Problem::from(Code::UnknownSubprotocol).into_response();
     }
     let (hub, visitor) = (site.hub.clone(), Visitor { address, host: host(&headers).and_then(Host::parse) });
     hub.connections().limit(upgrade).on_upgrade(async move |socket| {
@@ -50,12 +50,17 @@ pub(super) async fn open(
 /// The request as one for a WebSocket.
 pub(super) fn websocket(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Result<WebSocketUpgrade, Response> {
-    upgrade.map_err(|_| {
-        // RFC 9110 section 15.5.22 wants the server to name the protocol.
-        let detail = "This path speaks WebSocket (RFC 6455, version 13).";
-        let upgrade_to =
-            [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")];
-        (upgrade_to, Problem::new(StatusCode::UPGRADE_REQUIRED, detail)).into_response()
-    })
+) -> Result<WebSocketUpgrade, Problem> {
+    upgrade.map_err(|_| Code::WebSocketRequired.into())
+}
+
+/// The schema of what is spoken then, for pages of any origin: it holds no secret.
+pub(super) async fn schema() -> Response {
+    static SCHEMA: LazyLock<String> = LazyLock::new(|| schema::schema().to_string());
+    let headers = [
+        (header::CONTENT_TYPE, "application/schema+json"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    ];
+    (headers, SCHEMA.as_str()).into_response()
 }

@@ -18,6 +18,10 @@ pub struct ShardCounters {
     pub channels: Count,
     /// Allocations ever granted.
     pub allocations_granted: Count,
+    /// Allocations ended because their name was revoked: its member has left, or was sent away.
+    pub allocations_revoked: Count,
+    /// Allocate requests refused because the server is about to end.
+    pub draining_refusals: Count,
     /// Binding responses sent.
     pub bindings: Count,
     /// TURN success responses sent.
@@ -187,6 +191,16 @@ pub(super) fn encode(shards: &[Arc<ShardCounters>], page: &mut Page<'_>) -> fmt:
     )?;
     page.gauge("channels", "Bound TURN channels.", sum(&|s| s.channels.get()))?;
     page.counter("allocations_granted", "TURN allocations granted.", sum(&|s| s.allocations_granted.get()))?;
+    page.counter(
+        "allocations_revoked",
+        "TURN allocations ended because their name was revoked: a member that left its room or was removed.",
+        sum(&|s| s.allocations_revoked.get()),
+    )?;
+    page.counter(
+        "draining_refusals",
+        "Allocate requests refused because the server is told to stop; each is a 508 among turn_errors, too.",
+        sum(&|s| s.draining_refusals.get()),
+    )?;
     page.counters(
         "relayed_packets",
         "Payloads relayed, by direction.",

@@ -17,8 +17,8 @@ use crate::wire::{AddressFamily, ChannelNumber, ErrorCode, Head, IntegrityKey};
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
 /// The longest that a client gets by asking (section 7.2 recommends an hour).
 pub const MAX_LIFETIME: Duration = Duration::from_secs(3600);
-/// No refresh carries an allocation beyond this age. Its credential is looked at when it begins; this bounds how long
-/// one that has leaked can hold a relay.
+/// No refresh carries an allocation beyond this age. Where its credential is not looked at once it has begun
+/// ([`super::Settings::strict_expiry`]), this bounds how long one that has leaked can hold a relay.
 pub const MAX_ALLOCATION_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Lifetime of a permission (section 9).
 pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);

@@ -10,6 +10,9 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use stun::message::METHOD_REFRESH;
 
 use super::allocation::Allocation;
 use super::nonce::says_password_algorithms;
@@ -58,9 +61,11 @@ impl From<AttributeError> for Refusal {
 
 /// Authenticates a request, in the order of RFC 8489 section 9.2.4.
 ///
-/// A living allocation is used with the credential that it was made with, even past that credential's expiry, as long
-/// as it is refreshed and until [`super::MAX_ALLOCATION_AGE`]: a browser cannot change the credential of an allocation,
-/// and a call must not end in the middle. A new allocation needs one that has not expired.
+/// A credential must not have expired and its name be good: [`Standing`](crate::standing::Standing) knows whose is no
+/// longer. That holds for every request, but the one that gives a living allocation back harms nobody. A browser cannot
+/// change the credential of an allocation: its page restarts ICE with a fresh one in time. For pages that never do,
+/// [`super::Settings::strict_expiry`] can be off: then a living allocation goes on with the credential that it was made
+/// with past that one's expiry, as long as it is refreshed and until [`super::MAX_ALLOCATION_AGE`].
 pub(super) fn authenticate<'m>(
     shared: &Shared,
     now: Now,
@@ -79,18 +84,34 @@ pub(super) fn authenticate<'m>(
     attributes.realm().ok_or(Refusal::BadRequest)?;
     let nonce = attributes.nonce().ok_or(Refusal::BadRequest)?;
     let own = allocation.filter(|allocation| *allocation.username == *username);
+    // Asked of whoever asks, so that what was wrong does not show in the time it takes.
+    let is_good = is_good(shared, now, &username, own.is_some());
+    let is_good = is_good || (own.is_some() && gives_back(message));
     let algorithm = password_algorithm(&attributes, nonce, own.is_some())?;
 
     // The key of its allocation proves its owner, whichever algorithm is named.
     let key = match own.filter(|allocation| integrity.verify(&allocation.key)) {
         Some(allocation) => Some(allocation.key.clone()),
-        None => derived_key(shared, now, &username, algorithm, &integrity, own.is_some()),
+        None => derived_key(shared, &username, algorithm, &integrity),
     };
-    let key = key.ok_or(Refusal::WrongCredentials)?;
+    let key = key.filter(|_| is_good).ok_or(Refusal::WrongCredentials)?;
     if !shared.nonces.check(now, client, nonce) {
         return Err(Refusal::StaleNonce);
     }
     Ok(Client { username, key })
+}
+
+/// Whether requests with this username are served, if they are signed with its password.
+fn is_good(shared: &Shared, now: Now, username: &str, has_allocation: bool) -> bool {
+    Username::parse(username).is_ok_and(|username| {
+        let outlives = has_allocation && !shared.strict_expiry;
+        shared.standing.is_good(now, username.name) && (outlives || username.check(now).is_ok())
+    })
+}
+
+/// Whether a request ends the allocation that it is about.
+fn gives_back(message: &Message<'_>) -> bool {
+    message.method() == METHOD_REFRESH && message.attributes().lifetime() == Ok(Some(Duration::ZERO))
 }
 
 /// The username that a USERHASH stands for: that of the client's own allocation or, which nobody has, the empty one.
@@ -116,17 +137,14 @@ fn password_algorithm(
     }
 }
 
-/// The key that a request was signed with, if one of the secrets made its password and the username is good, or that of a
-/// living allocation. Every secret is tried for every username, so that what was wrong does not show in the time it takes.
+/// The key that a request was signed with, if one of the secrets made its password. Every secret is tried for every
+/// username, so that what was wrong does not show in the time it takes.
 fn derived_key(
     shared: &Shared,
-    now: Now,
     username: &str,
     algorithm: PasswordAlgorithm,
     integrity: &Integrity<'_>,
-    is_subsequent: bool,
 ) -> Option<IntegrityKey> {
-    let is_good = Username::parse(username).and_then(|username| username.check(now)).is_ok();
     let mut found = None;
     for password in shared.secrets.passwords(username) {
         let key = integrity.key(&algorithm.key(username, &shared.realm, &password));
@@ -134,5 +152,5 @@ fn derived_key(
             found = Some(key);
         }
     }
-    found.filter(|_| is_good || is_subsequent)
+    found
 }

@@ -161,8 +161,10 @@ pub enum Answer {
     Challenge,
     /// No response: a Data indication that tells of an ICMP error.
     Icmp,
-    /// An error response; 401 here means credentials that are wrong or expired.
+    /// An error response; 401 here means credentials that are wrong, expired or revoked.
     Error(ErrorCode),
+    /// A 508 to an Allocate request, because the server is about to end.
+    Draining,
 }
 
 /// Rare work that leaves the core; see [`Relay::next_effect`].
@@ -289,10 +291,17 @@ impl Relay {
 
     /// Ends the allocation of a connection that is no more (RFC 8656 section 3.1). Effects follow.
     pub fn client_gone(&mut self, now: Now, five_tuple: FiveTuple) {
-        let Some((allocation, _)) = self.table.find(&five_tuple) else { return };
-        for family in AddressFamily::ALL {
-            self.end(now, RelayId { allocation, family });
+        if let Some((allocation, _)) = self.table.find(&five_tuple) {
+            self.end_whole(now, allocation);
         }
+    }
+
+    /// Ends the allocations of a name, the part of a username behind its expiry, and those that are about to be; yields how
+    /// many. Effects follow. Others begin unless [`Settings::standing`] knows by now that the name is not good.
+    pub fn end_all_of(&mut self, now: Now, name: &str) -> usize {
+        let named = self.table.named(name);
+        named.iter().for_each(|allocation| self.end_whole(now, *allocation));
+        named.len()
     }
 
     /// Whether a client has an allocation, or is about to.
@@ -305,6 +314,12 @@ impl Relay {
     #[must_use]
     pub fn allocations(&self) -> usize {
         self.table.len()
+    }
+
+    fn end_whole(&mut self, now: Now, allocation: AllocationId) {
+        for family in AddressFamily::ALL {
+            self.end(now, RelayId { allocation, family });
+        }
     }
 
     /// Ends a relayed transport address, and with the last one its allocation. Its port is left to rest.

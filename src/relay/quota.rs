@@ -23,7 +23,8 @@ pub(super) struct Quota {
 
 #[derive(Default)]
 struct Held {
-    allocations: BTreeMap<Box<str>, u32>,
+    allocations: usize,
+    allocations_by_name: BTreeMap<Box<str>, u32>,
     ports: u32,
     /// Ports at rest and in reserve are counted here, too: otherwise one client that allocates and deletes would put all
     /// ports to rest, and nobody could allocate.
@@ -49,16 +50,29 @@ impl Quota {
     /// 486 where the name has all it may have.
     pub(super) fn take(&self, name: &str) -> Result<(), ErrorCode> {
         let mut held = self.lock();
-        if is_reached(held.allocations.get(name), self.per_user) {
+        if is_reached(held.allocations_by_name.get(name), self.per_user) {
             return Err(ErrorCode::AllocationQuotaReached);
         }
-        *held.allocations.entry(name.into()).or_default() += 1;
+        held.allocations += 1;
+        *held.allocations_by_name.entry(name.into()).or_default() += 1;
         Ok(())
     }
 
     /// Gives an allocation of `name` back.
     pub(super) fn give_back(&self, name: &str) {
-        decrement(&mut self.lock().allocations, name);
+        let mut held = self.lock();
+        held.allocations = held.allocations.saturating_sub(1);
+        decrement(&mut held.allocations_by_name, name);
+    }
+
+    /// How many allocations there are.
+    pub(super) fn allocations(&self) -> usize {
+        self.lock().allocations
+    }
+
+    /// How many of them `name` has.
+    pub(super) fn allocations_of(&self, name: &str) -> u32 {
+        self.lock().allocations_by_name.get(name).copied().unwrap_or_default()
     }
 
     /// Counts one port of `address`.
@@ -149,6 +163,7 @@ mod tests {
         assert_eq!([quota.take("a"), quota.take("a")], [Ok(()); 2]);
         assert_eq!(quota.take("a"), Err(ErrorCode::AllocationQuotaReached));
         assert_eq!(quota.take("b"), Ok(()));
+        assert_eq!((quota.allocations(), quota.allocations_of("a"), quota.allocations_of("c")), (3, 2, 0));
         quota.give_back("a");
         assert_eq!(quota.take("a"), Ok(()));
     }
@@ -203,7 +218,7 @@ mod tests {
         quota.take_port(START + REST + REST, address(3)).unwrap();
         quota.give_port_back_unused(address(3));
         let held = quota.held.lock().unwrap();
-        assert!(held.allocations.is_empty() && held.ports_by_address.is_empty() && held.resting.is_empty());
-        assert_eq!(held.ports, 0);
+        assert!(held.allocations_by_name.is_empty() && held.ports_by_address.is_empty());
+        assert_eq!((held.allocations, held.ports, held.resting.len()), (0, 0, 0));
     }
 }

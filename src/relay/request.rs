@@ -75,6 +75,10 @@ impl Relay {
         let (response, answer) = match outcome {
             Ok(None) => return Action::Wait,
             Ok(Some(response)) => (response, Answer::Success),
+            // It was good when the request was authenticated: whoever asks is told what all others are.
+            Err(ErrorCode::Unauthenticated) => {
+                return self.refuse(now, five_tuple, message, Refusal::WrongCredentials, reply);
+            }
             Err(error) => {
                 let response = match error {
                     ErrorCode::UnknownAttribute => {
@@ -82,7 +86,9 @@ impl Relay {
                     }
                     _ => Response::error(message.head(), error),
                 };
-                (response, Answer::Error(error))
+                let is_draining =
+                    is_allocate && error == ErrorCode::InsufficientCapacity && self.shared.is_draining();
+                (response, if is_draining { Answer::Draining } else { Answer::Error(error) })
             }
         };
         response.finish(Some(&key), reply);

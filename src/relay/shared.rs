@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::budget::Budget;
 use crate::clock::Now;
 use crate::credentials::Secrets;
 use crate::random::Random;
+use crate::standing::Standing;
 use crate::subscriber::Subscriber;
 use crate::wire::{AddressFamily, ErrorCode};
 
@@ -30,6 +32,10 @@ pub struct Settings {
     pub realm: String,
     /// The secrets that sign them.
     pub secrets: Secrets,
+    /// Whose credentials are good no longer, though they have not expired.
+    pub standing: Arc<Standing>,
+    /// Whether a credential that has expired is of no use to the allocations that were made with it either.
+    pub strict_expiry: bool,
     /// Where relay sockets bind, one address for each family.
     pub addresses: Vec<RelayAddress>,
     /// The ports of each.
@@ -66,6 +72,8 @@ pub struct RelayAddress {
 pub struct Shared {
     pub(super) realm: String,
     pub(super) secrets: Secrets,
+    pub(super) standing: Arc<Standing>,
+    pub(super) strict_expiry: bool,
     pub(super) nonces: Nonces,
     pub(super) strangers: Budget,
     pub(super) discovery: Discovery,
@@ -74,6 +82,8 @@ pub struct Shared {
     /// The addresses that are the server's own whatever its interfaces have.
     own: Vec<IpAddr>,
     quota: Quota,
+    /// No allocation begins any more.
+    draining: AtomicBool,
     bandwidth: u64,
     pools: Vec<Pool>,
 }
@@ -107,7 +117,8 @@ impl Shared {
     #[must_use]
     pub fn new(settings: Settings, seed: &[u8; 32]) -> Arc<Self> {
         let quota = Quota::new(&settings);
-        let Settings { realm, secrets, addresses, ports, port_rest, mut gate, discovery, .. } = settings;
+        let Settings { realm, secrets, standing, strict_expiry, .. } = settings;
+        let Settings { addresses, ports, port_rest, mut gate, discovery, .. } = settings;
         // What clients are told and what is bound are both the server's own, listed or not.
         gate.own.extend(addresses.iter().flat_map(|address| [address.bind, address.public]));
         let pool = |address: RelayAddress| Pool {
@@ -122,6 +133,8 @@ impl Shared {
         Arc::new(Self {
             realm,
             secrets,
+            standing,
+            strict_expiry,
             nonces: Nonces::new(seed),
             strangers: Budget::new(
                 settings.unauthenticated_per_second,
@@ -132,6 +145,7 @@ impl Shared {
             own: gate.own.clone(),
             gate: ArcSwap::from_pointee(gate),
             quota,
+            draining: AtomicBool::new(false),
             bandwidth: settings.bandwidth_per_allocation,
             pools: addresses.into_iter().map(pool).collect(),
         })
@@ -145,6 +159,27 @@ impl Shared {
         if gate.own != own {
             self.gate.store(Arc::new(Gate { own, ..Gate::clone(&gate) }));
         }
+    }
+
+    /// Lets no allocation begin any more: from now on Allocate is answered with 508. Those there are live on.
+    pub fn drain(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// How many allocations there are, on all shards together.
+    #[must_use]
+    pub fn allocations(&self) -> usize {
+        self.quota.allocations()
+    }
+
+    /// How many of them a name has, the part of a username behind its expiry.
+    #[must_use]
+    pub fn allocations_of(&self, name: &str) -> u32 {
+        self.quota.allocations_of(name)
     }
 
     /// Asks the gate about a peer's transport address.
@@ -178,6 +213,9 @@ impl Shared {
     }
 
     /// Takes what an allocation of `name` and for this client needs, and counts it.
+    ///
+    /// # Errors
+    /// 401 where the name has lost its standing since the request was authenticated; else what the answer says.
     pub(super) fn take(
         &self,
         now: Now,
@@ -187,11 +225,20 @@ impl Shared {
         client: IpAddr,
     ) -> Result<Taken, ErrorCode> {
         self.quota.take(name)?;
+        // Only now: whoever sends a name away, or waits for the last allocation to end, has either seen to it by here, or
+        // finds this one counted.
+        let may_begin = if !self.standing.is_good(now, name) {
+            Err(ErrorCode::Unauthenticated)
+        } else if self.is_draining() {
+            Err(ErrorCode::InsufficientCapacity)
+        } else {
+            Ok(())
+        };
         let port = |family| self.take_port(now, family, request, Subscriber::of(client));
-        let taken = match families {
+        let taken = may_begin.and_then(|()| match families {
             Families::One(family) => port(family).map(Taken::one),
             Families::Both => Taken::both(port(AddressFamily::V4), port(AddressFamily::V6)),
-        };
+        });
         taken.inspect_err(|_| self.quota.give_back(name))
     }
 

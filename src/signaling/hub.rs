@@ -1,7 +1,6 @@
 //! What the sessions share: the rooms, and a way to reach every member.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -74,13 +73,11 @@ pub(super) struct Seat {
     pub(super) user: String,
 }
 
-/// Why something is refused.
+/// Why something is refused, and how long it will be.
 #[derive(Clone, Copy, Debug)]
-pub struct Refusal {
-    /// Why.
-    pub code: ErrorCode,
-    /// How long, where waiting helps.
-    pub wait: Option<Duration>,
+pub(super) struct Refusal {
+    pub(super) code: ErrorCode,
+    pub(super) wait: Option<Duration>,
 }
 
 impl From<ErrorCode> for Refusal {
@@ -186,7 +183,8 @@ impl Hub {
         {
             return Ok(seat);
         }
-        self.pay_for_join(now, visitor.address)?;
+        let budget = self.parts.joins.take(now.mono, visitor.address);
+        budget.map_err(|wait| Refusal { code: ErrorCode::RateLimited, wait: Some(wait) })?;
         let (name, max_members) = self.admit(now, &join)?;
 
         let id = self.parts.standing.enter();
@@ -235,22 +233,6 @@ impl Hub {
         self.connections.counters.resumed.add(1);
         self.count(&state);
         Some(seat)
-    }
-
-    /// Lets in whoever speaks a protocol that has no place for a join token outside its URL, where URLs are logged.
-    ///
-    /// # Errors
-    /// [`ErrorCode::TokenRequired`] and [`ErrorCode::RateLimited`].
-    pub fn admit_without_token(&self, address: IpAddr) -> Result<(), Refusal> {
-        if self.parts.access == Access::Token {
-            return Err(ErrorCode::TokenRequired.into());
-        }
-        self.pay_for_join(self.connections.clock.now(), address)
-    }
-
-    fn pay_for_join(&self, now: Now, address: IpAddr) -> Result<(), Refusal> {
-        let paid = self.parts.joins.take(now.mono, address);
-        paid.map_err(|wait| Refusal { code: ErrorCode::RateLimited, wait: Some(wait) })
     }
 
     /// Whether a newcomer may enter, under which name, and how many there may be with it.

@@ -1,6 +1,7 @@
 //! Signaling: rooms in which browsers find each other and exchange what a call needs to begin.
 //!
-//! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], `ticket` and [`rate`] are pure; `hub` is what
+//! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], [`schema`], `ticket` and [`rate`] are
+//! pure; `hub` is what
 //! the sessions share, [`session`] the conversation with one client, and [`connection`] drives the WebSocket beneath.
 //!
 //! Beside our own protocol stand two of others, for pages that speak them already: [`peerjs`] and [`topics`], each with a
@@ -14,6 +15,7 @@ pub mod peerjs;
 pub mod protocol;
 pub mod rate;
 pub mod room;
+pub mod schema;
 pub mod session;
 mod ticket;
 pub mod topics;
@@ -25,7 +27,7 @@ use self::room::Limits;
 use crate::config;
 
 pub use connection::Connections;
-pub use hub::{EndUser, Hub, Parts, Present, Refusal};
+pub use hub::{EndUser, Hub, Parts, Present};
 
 /// What bounds a connection, and when.
 #[derive(Clone, Copy, Debug)]

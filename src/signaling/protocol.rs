@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -16,7 +17,8 @@ pub use crate::standing::MemberId;
 pub const SUBPROTOCOL: &str = "byway.v1";
 
 /// What a client says.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
+#[schemars(tag = "type", rename_all = "kebab-case")]
 pub enum ClientMessage {
     /// Enters a room.
     Join(Join),
@@ -25,16 +27,17 @@ pub enum ClientMessage {
         /// To whom.
         to: MemberId,
         /// Anything; never looked into.
+        #[schemars(with = "serde_json::Value")]
         data: Box<RawValue>,
     },
     /// Leaves the room; the connection stays.
-    Leave,
+    Leave {},
     /// Asks for a `pong`.
-    Ping,
+    Ping {},
 }
 
 /// What a client says to enter a room.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct Join {
     /// Which.
     pub room: RoomName,
@@ -103,8 +106,8 @@ impl ClientMessage {
                 let Signal { to, data } = object(text)?;
                 Ok(Self::Signal { to: MemberId::parse(&to).ok_or(ErrorCode::NoSuchPeer)?, data })
             }
-            "leave" => Ok(Self::Leave),
-            "ping" => Ok(Self::Ping),
+            "leave" => Ok(Self::Leave {}),
+            "ping" => Ok(Self::Ping {}),
             _ => Err(ErrorCode::UnknownType),
         }
     }
@@ -119,7 +122,7 @@ pub(super) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ErrorCo
 }
 
 /// What the server says.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ServerMessage {
     /// You are in.
@@ -141,6 +144,7 @@ pub enum ServerMessage {
         /// 1 for the first signal you get in this room, then one more for each.
         seq: u64,
         /// As it was sent, byte for byte.
+        #[schemars(with = "serde_json::Value")]
         data: Box<RawValue>,
     },
     /// Someone came.
@@ -172,7 +176,7 @@ pub enum ServerMessage {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_ms: Option<u64>,
         /// `true` where the membership waits for the client to resume it.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         resume: bool,
     },
 }
@@ -242,7 +246,7 @@ pub enum Topic {
 }
 
 /// One member of a room, as another one sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Peer {
     /// Who.
     pub id: MemberId,

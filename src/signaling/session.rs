@@ -54,12 +54,12 @@ impl Session<'_> {
                 let seat = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
                 self.hub.signal(seat.id, to, data)?;
             }
-            ClientMessage::Leave => {
+            ClientMessage::Leave {} => {
                 let seat = self.seat.take().ok_or(ErrorCode::NotJoined)?;
                 self.hub.leave(seat.id, &self.outbox);
                 self.wait_for_join(now);
             }
-            ClientMessage::Ping => self.outbox.say(ServerMessage::Pong {}.text()),
+            ClientMessage::Ping {} => self.outbox.say(ServerMessage::Pong {}.text()),
         }
         Ok(())
     }

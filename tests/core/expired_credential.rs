@@ -1,9 +1,94 @@
-//! A credential that expires in the middle of a call (threat 9): no new allocation, but the living one stays until
-//! [`MAX_ALLOCATION_AGE`].
+//! A credential that expires in the middle of a call (threat 9): it prolongs nothing any more. Where `strict_expiry` is off,
+//! it is no good for a new allocation, but the living one stays until [`MAX_ALLOCATION_AGE`].
 
 use byway::relay::MAX_ALLOCATION_AGE;
 
-use super::support::{Client, Request, Server, at, seconds};
+use super::support::rfc8489::Signing;
+use super::support::{Client, Request, Response, Seen, Server, at, seconds};
+
+fn lax() -> Server {
+    Server::with(1, |settings| settings.strict_expiry = false)
+}
+
+/// A client with an allocation and a channel, whose credential ends in a second; and its Allocate request.
+fn almost_over(server: &mut Server) -> (Client, Vec<u8>) {
+    let mut client = Client::new(server, "203.0.113.9:5000", "alice");
+    client.learn_nonce(server);
+    let (allocate, transaction) = client.sign(&Request::allocate().lifetime(3600));
+    assert_eq!(client.answer(server, &allocate, transaction).code(), 0);
+    server.advance(seconds(1000));
+    client.granted(server, &Request::refresh(3600));
+    server.advance(seconds(2599));
+    // 438, and the fresh nonce.
+    client.granted(server, &Request::channel_bind(0x4000, at("8.8.8.8:53")));
+    (client, allocate)
+}
+
+fn every_method() -> [Request; 5] {
+    let peer = at("8.8.8.8:53");
+    [
+        Request::allocate(),
+        Request::refresh(600),
+        Request::refresh(1),
+        Request::permission(peer),
+        Request::channel_bind(0x4000, peer),
+    ]
+}
+
+#[test]
+fn threat_9_each_method_is_good_until_the_last_second_and_then_401() {
+    let mut server = Server::new();
+    let (mut client, _) = almost_over(&mut server);
+    for (request, code) in every_method().iter().zip([437, 0, 0, 0, 0]) {
+        assert_eq!(client.ask_once(&mut server, request).code(), code);
+    }
+    let mut elsewhere = client.at("203.0.113.9:5001");
+    elsewhere.granted(&mut server, &Request::allocate());
+    server.advance(seconds(1));
+    for request in every_method() {
+        for signing in [Signing::old, Signing::modern, Signing::anonymous] {
+            assert_eq!(signing(&client).ask(&mut client, &mut server, &request).code(), 401);
+        }
+    }
+    assert_eq!(elsewhere.refused(&mut server, &Request::refresh(600)), 401);
+    assert_eq!(server.allocations(), 2, "what they have runs out by itself");
+}
+
+/// Threat 8: whoever has the right password for it learns no more than others.
+#[test]
+fn threat_8_the_401_of_an_expired_credential_says_nothing_of_it() {
+    let mut server = Server::new();
+    let (client, allocate) = almost_over(&mut server);
+    server.advance(seconds(1));
+    let refusal = |client: &Client, server: &mut Server, request: &Request| {
+        let mut client = client.clone();
+        client.ask_once(server, request).bytes()[20..].to_vec()
+    };
+    let guess = Client { password: "guess".into(), ..client.clone() };
+    for request in every_method() {
+        let wrong = &refusal(&guess, &mut server, &request);
+        assert_eq!(&refusal(&client, &mut server, &request), wrong);
+        assert_eq!(&refusal(&guess.at("203.0.113.9:5000"), &mut server, &request), wrong);
+    }
+    // Not even the request that has made the allocation is answered as it was.
+    let Seen::Reply(_, _, bytes) = client.send(&mut server, &allocate) else { panic!("no answer") };
+    assert_eq!(Response::read(&bytes).code(), 401);
+}
+
+#[test]
+fn what_an_expired_credential_has_may_be_given_back() {
+    let mut server = Server::new();
+    let (mut client, _) = almost_over(&mut server);
+    server.advance(seconds(1));
+    let relayed = server.sockets()[0];
+    let seen = client.send_on(&mut server, 0x4000, b"on");
+    assert_eq!(seen, Seen::ToPeer { from: relayed, peer: at("8.8.8.8:53"), payload: b"on".to_vec() });
+    let mut thief = Client { password: "guess".into(), ..client.clone() };
+    assert_eq!(thief.refused(&mut server, &Request::refresh(0)), 401);
+    assert_eq!(client.granted(&mut server, &Request::refresh(0)).lifetime(), 0);
+    assert_eq!(server.allocations(), 0);
+    assert_eq!(client.refused(&mut server, &Request::refresh(0)), 401, "there is nothing to give back");
+}
 
 /// A client whose credential ends 600 s from now, with an allocation that is refreshed until `age`.
 fn refreshed_until(server: &mut Server, age: u64) -> Client {
@@ -17,8 +102,8 @@ fn refreshed_until(server: &mut Server, age: u64) -> Client {
 }
 
 #[test]
-fn threat_9_a_living_allocation_goes_on_and_a_new_one_is_refused() {
-    let mut server = Server::new();
+fn threat_9_unless_strict_a_living_allocation_goes_on_and_a_new_one_is_refused() {
+    let mut server = lax();
     // The credential is good for an hour.
     let mut client = refreshed_until(&mut server, 4000);
     client.granted(&mut server, &Request::refresh(600));
@@ -31,8 +116,8 @@ fn threat_9_a_living_allocation_goes_on_and_a_new_one_is_refused() {
 }
 
 #[test]
-fn threat_9_no_refresh_reaches_beyond_the_greatest_age() {
-    let mut server = Server::new();
+fn threat_9_unless_strict_no_refresh_reaches_beyond_the_greatest_age() {
+    let mut server = lax();
     let age = MAX_ALLOCATION_AGE.as_secs();
     let mut client = refreshed_until(&mut server, age - 100);
     assert_eq!(client.granted(&mut server, &Request::refresh(3600)).lifetime(), 100);

@@ -161,8 +161,12 @@ async fn errors_are_problem_objects() {
         assert_eq!(response.status, status, "{line}");
         assert_eq!(response.header("content-type"), Some("application/problem+json"), "{line}");
         let problem = response.json();
-        assert_eq!((&problem["type"], &problem["title"]), (&json!("about:blank"), &json!(title)), "{line}");
-        assert_eq!(problem["status"], status);
+        assert_eq!((&problem["title"], &problem["status"]), (&json!(title), &json!(status)), "{line}");
+        // What its type leads to says the same in words.
+        let code = problem["code"].as_str().unwrap();
+        assert_eq!(problem["type"], format!("/problems/{code}"), "{line}");
+        let page = get(server.http, &format!("/problems/{code}"), &[]).await.expect_ok();
+        assert!(page.text().starts_with(&format!("{code} ({status} {title})\n\n")), "{}", page.text());
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.ends_with('.')), "{line}");
     }
 }
@@ -204,4 +208,15 @@ async fn metrics_count_what_happened() {
     drop(ann);
     server.until("byway_rooms 0").await;
     server.until("byway_websockets_closed_total{reason=\"lost\"} 1").await;
+}
+
+#[tokio::test]
+async fn the_schema_of_the_signaling_is_there_for_everyone() {
+    let server = Server::start().await;
+    let answer = get(server.http, "/schema/byway.v1.json", &[("Origin", "https://elsewhere.example")]).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/schema+json")));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    let schema = answer.json();
+    assert_eq!(schema["$id"], "/schema/byway.v1.json");
+    assert!(schema["$defs"]["ClientMessage"].is_object() && schema["$defs"]["ServerMessage"].is_object());
 }

@@ -131,7 +131,7 @@ async fn who_is_away_for_too_long_has_left_and_its_credentials_with_it() {
     let (bob, bob_ticket) = enter(&server).await;
     ann.hear_type("peer-joined").await;
     let user = user(&server, &bob_ticket);
-    assert!(server.standing.is_good(&user));
+    assert!(server.is_good(&user));
     drop(bob);
     assert_eq!(ann.hear().await, json!({"type": "peer-left", "id": bob_ticket.id}));
     within(async {
@@ -140,7 +140,7 @@ async fn who_is_away_for_too_long_has_left_and_its_credentials_with_it() {
         }
     })
     .await;
-    assert!(!server.standing.is_good(&user));
+    assert!(!server.is_good(&user));
     let (_, joined) = come_back(&server, &bob_ticket, 0).await;
     assert_ne!(joined["id"], bob_ticket.id.as_str());
 }
@@ -173,7 +173,7 @@ async fn leaving_and_being_removed_end_the_credentials_at_once() {
     ann.say(r#"{"type":"ping"}"#).await;
     ann.hear_type("pong").await;
     assert_eq!(*server.ended.lock().unwrap(), [bob_user.clone(), ann_user.clone()]);
-    assert!(!server.standing.is_good(&bob_user) && !server.standing.is_good(&ann_user));
+    assert!(!server.is_good(&bob_user) && !server.is_good(&ann_user));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use byway::budget::Budget;
 use byway::clock::Clock;
 use byway::config::{Access, Signaling, TransportPolicy};
 use byway::credentials::Secrets;
+use byway::http::access::ApiKeys;
 use byway::http::admin::{Admin, Health};
 use byway::http::origin::Origins;
 use byway::http::serve::{Limits, Pages, serve};
@@ -27,7 +28,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -46,6 +47,9 @@ use http::Answer;
 pub(crate) async fn within<T>(event: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), event).await.expect("happens within 20 s")
 }
+
+/// What programs prove themselves with.
+pub(crate) const API_KEY: &str = "a-key-for-programs";
 
 /// What a test may want otherwise.
 pub(crate) struct Settings {
@@ -86,6 +90,8 @@ pub(crate) struct Server {
     pub(crate) tokens: Arc<Tokens>,
     /// The users that the relay was told to end.
     pub(crate) ended: Arc<Mutex<Vec<String>>>,
+    /// Set when nobody new is to be let in.
+    pub(crate) draining: watch::Sender<bool>,
     broken: Arc<AtomicBool>,
     stop: Option<oneshot::Sender<()>>,
     public: JoinHandle<()>,
@@ -95,6 +101,11 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start() -> Self {
         Self::with(Settings::DEFAULT).await
+    }
+
+    /// Whether credentials under this name are good.
+    pub(crate) fn is_good(&self, user: &str) -> bool {
+        self.standing.is_good(Clock::start().now(), user)
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
@@ -121,10 +132,12 @@ impl Server {
             byway::config::Tokens { secrets: vec![], keys: None, audience: "byway.test".to_owned() };
         let tokens = Arc::new(Tokens::new(&token_keys, &["north"]).unwrap());
         let ended = Arc::<Mutex<Vec<String>>>::default();
-        let end_user = {
+        let end_user = || {
             let ended = ended.clone();
             Box::new(move |user: &str| ended.lock().unwrap().push(user.to_owned()))
         };
+        let joins = Arc::new(Budget::new(settings.joins_per_second, Duration::from_secs(10), 7));
+        let draining = watch::Sender::new(false);
         let standing = Arc::new(Standing::new(&[8; 32]));
         let hub = Arc::new(Hub::new(Parts {
             connections: Arc::new(Connections::new(limits, clock, metrics.signaling.clone())),
@@ -132,8 +145,8 @@ impl Server {
             standing: standing.clone(),
             access: settings.access,
             tokens: tokens.clone(),
-            joins: Arc::new(Budget::new(settings.joins_per_second, Duration::from_secs(10), 7)),
-            end_user,
+            joins: joins.clone(),
+            end_user: end_user(),
             seed: [9; 32],
         }));
         tokio::spawn({
@@ -146,6 +159,16 @@ impl Server {
             random,
             hub: hub.clone(),
             origins: Origins::new(config.allowed_origins),
+            access: byway::http::access::Access {
+                policy: settings.access,
+                tokens: tokens.clone(),
+                keys: ApiKeys::new(&[API_KEY]),
+                budget: joins,
+                draining: draining.subscribe(),
+            },
+            standing: standing.clone(),
+            end_user: end_user(),
+            page: None,
             counters: metrics.http.clone(),
         };
         let broken = Arc::new(AtomicBool::new(false));
@@ -174,6 +197,7 @@ impl Server {
             standing,
             tokens,
             ended,
+            draining,
             broken,
             stop: Some(stop),
             public: tokio::spawn(public),
@@ -227,8 +251,23 @@ pub(crate) async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)
 
 /// Asks on a connection of its own. `line` is method and target; the target goes out as it is written.
 pub(crate) async fn request(address: SocketAddr, line: &str, headers: &[(&str, &str)]) -> Answer {
+    request_with(address, line, headers, "").await
+}
+
+/// The same with a body.
+pub(crate) async fn request_with(
+    address: SocketAddr,
+    line: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let head = format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("Content-Length: {length}\r\n"),
+    };
+    let head =
+        format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{length}{headers}\r\n{body}");
     let answer = within(async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();

@@ -13,6 +13,7 @@ use byway::credentials::Secrets;
 use byway::dataplane::{Addresses, DataPlane, Tuning, bind_listeners};
 use byway::metrics::ShardCounters;
 use byway::relay::{Discovery, Gate, Relay, RelayAddress, Settings, Shared};
+use byway::standing::Standing;
 
 use crate::support::{REALM, Request, Response, SECRETS, at, channel_data, seconds};
 use crate::train::send_in_trains;
@@ -139,6 +140,8 @@ impl Server {
         let settings = Settings {
             realm: REALM.into(),
             secrets: Secrets::new(&SECRETS).unwrap(),
+            standing: Arc::new(Standing::new(&[9; 32])),
+            strict_expiry: true,
             addresses: vec![RelayAddress { bind: ip, public: ip }],
             ports: 49_152..=65_535,
             port_rest: seconds(120),

@@ -1,3 +1,5 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -24,8 +26,8 @@ fn every_client_message_is_read() {
     ] {
         assert!(matches!(ClientMessage::parse(unnamed), Ok(ClientMessage::Join(Join { name: None, .. }))));
     }
-    assert!(matches!(ClientMessage::parse(r#"{"type":"leave"}"#), Ok(ClientMessage::Leave)));
-    assert!(matches!(ClientMessage::parse(r#"{"type":"ping"}"#), Ok(ClientMessage::Ping)));
+    assert!(matches!(ClientMessage::parse(r#"{"type":"leave"}"#), Ok(ClientMessage::Leave {})));
+    assert!(matches!(ClientMessage::parse(r#"{"type":"ping"}"#), Ok(ClientMessage::Ping {})));
 }
 
 #[test]
@@ -196,8 +198,8 @@ fn type_of_client(message: &ClientMessage) -> &'static str {
     match message {
         ClientMessage::Join(_) => "join",
         ClientMessage::Signal { .. } => "signal",
-        ClientMessage::Leave => "leave",
-        ClientMessage::Ping => "ping",
+        ClientMessage::Leave {} => "leave",
+        ClientMessage::Ping {} => "ping",
     }
 }
 
@@ -286,4 +288,98 @@ fn the_specification_has_every_code_and_no_other() {
         assert_eq!(row[3], code.retry_ms().map(|ms| ms.to_string()).unwrap_or_default(), "{name}");
     }
     assert_eq!(byes.len(), ByeCode::ALL.len());
+}
+
+/// The fields of each message by its type, as the schema has them: all of them, and those that are always there.
+fn schema_of(side: &str) -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> {
+    let schema = crate::signaling::schema::schema();
+    let variants = schema["$defs"][side]["oneOf"].as_array().expect("one for each type").clone();
+    let fields = |variant: &serde_json::Value| {
+        // What several messages share is a definition of its own.
+        let shared =
+            variant["$ref"].as_str().map(|path| &schema["$defs"][path.trim_start_matches("#/$defs/")]);
+        let parts: Vec<_> = std::iter::once(variant).chain(shared).collect();
+        let all: BTreeSet<String> = parts
+            .iter()
+            .filter_map(|part| part["properties"].as_object())
+            .flat_map(|o| o.keys().cloned())
+            .collect();
+        let always = parts.iter().filter_map(|part| part["required"].as_array()).flatten();
+        let always: BTreeSet<String> = always.map(|name| name.as_str().unwrap().to_owned()).collect();
+        let kind = parts.iter().find_map(|part| part["properties"]["type"]["const"].as_str()).unwrap();
+        (kind.to_owned(), (all, always))
+    };
+    variants.iter().map(fields).collect()
+}
+
+#[test]
+fn the_schema_has_every_message_and_field_of_the_specification_and_no_other() {
+    for (side, heading) in [("ClientMessage", "From the client"), ("ServerMessage", "From the server")] {
+        let schema = schema_of(side);
+        let specified = specified(part(heading));
+        assert_eq!(
+            schema.keys().collect::<BTreeSet<_>>(),
+            specified.iter().map(|(kind, _)| (*kind).to_owned()).collect::<Vec<_>>().iter().collect()
+        );
+        for (kind, section) in specified {
+            let (all, _) = &schema[kind];
+            for field in all.iter().filter(|field| *field != "type") {
+                assert!(section.contains(&format!("`{field}`")), "{field} of {kind} is not specified");
+            }
+            // Where a table lists the fields, it lists these and no others; code tables have two cells of code.
+            let table = section.split("\n| error").next().unwrap().split("\n| bye").next().unwrap();
+            for row in rows(table) {
+                assert!(all.contains(row[0]), "{} of {kind} is not in the schema", row[0]);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_said_has_the_fields_of_the_schema() {
+    let schema = schema_of("ServerMessage");
+    let mut met = BTreeSet::new();
+    for (message, json) in server_messages() {
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&json).unwrap();
+        let (all, always) = &schema[type_of_server(&message)];
+        let said: BTreeSet<String> = object.keys().cloned().collect();
+        assert!(said.is_subset(all), "{json}: {all:?}");
+        let lacking: Vec<_> = always.difference(&said).collect();
+        assert!(lacking.is_empty(), "{json}: {lacking:?}");
+        met.extend(said.into_iter().map(|field| (type_of_server(&message), field)));
+    }
+    for (kind, (all, _)) in &schema {
+        for field in all {
+            assert!(met.contains(&(kind.as_str(), field.clone())), "{field} of {kind} is never said");
+        }
+    }
+}
+
+#[test]
+fn what_the_schema_asks_of_a_client_is_what_is_asked() {
+    let whole = serde_json::json!({
+        "room": "r", "name": "n", "token": "t", "resume": "u", "seq": 1, "to": ID_TEXT, "data": 1,
+    });
+    for (kind, (all, always)) in schema_of("ClientMessage") {
+        let mut message = serde_json::Map::new();
+        message.insert("type".to_owned(), kind.clone().into());
+        for field in all.iter().filter(|field| *field != "type") {
+            message.insert(field.clone(), whole[field].clone());
+        }
+        let read = |message: &serde_json::Map<String, serde_json::Value>| {
+            ClientMessage::parse(&serde_json::Value::from(message.clone()).to_string())
+        };
+        assert_eq!(type_of_client(&read(&message).unwrap()), kind);
+        for field in &all {
+            let mut without = message.clone();
+            without.remove(field);
+            assert_eq!(read(&without).is_err(), always.contains(field), "{kind} without {field}");
+            // Of another type it is refused, but for what may be anything, and `type` itself.
+            if field != "data" && field != "type" {
+                let mut other = message.clone();
+                other.insert(field.clone(), serde_json::json!({}));
+                assert!(read(&other).is_err(), "{kind} with another {field}");
+            }
+        }
+    }
 }

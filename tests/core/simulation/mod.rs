@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use byway::relay::BindError;
+use byway::standing::MemberId;
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_RESERVATION_TOKEN};
 
 use super::support::{Bind, Client, Request, Response, Seen, Server, at, channel_data, seconds};
@@ -24,7 +25,7 @@ fn simulation() {
         Ok(seed) => drop(run(seed.parse().expect("BYWAY_SEED is a number"))),
         Err(_) => {
             let mut reached: BTreeSet<Outcome> = (0..100).flat_map(run).collect();
-            for code in [0, 400, 403, 437, 441, 443, 486, 508] {
+            for code in [0, 400, 401, 403, 437, 441, 443, 486, 508] {
                 assert!(reached.remove(&Outcome::Code(code)), "{code} never happened");
             }
             let others = [
@@ -34,6 +35,7 @@ fn simulation() {
                 Outcome::Dropped,
                 Outcome::Dual,
                 Outcome::Lacking,
+                Outcome::Revoked,
             ];
             assert_eq!(reached.into_iter().collect::<Vec<_>>(), others, "all of these, and nothing else");
         }
@@ -52,6 +54,8 @@ enum Outcome {
     Dual,
     /// One of two that were asked for.
     Lacking,
+    /// Ended because its name has left.
+    Revoked,
 }
 
 fn run(seed: u64) -> BTreeSet<Outcome> {
@@ -98,6 +102,10 @@ struct Simulation {
     server: Server,
     model: Model,
     clients: Vec<Client>,
+    /// Those under whose names the clients have credentials: the first four under the first one's.
+    members: [MemberId; 3],
+    /// Names that have left, which the shards have not been told yet.
+    leaving: Vec<String>,
     /// Tokens that were handed out, good or not any more.
     tokens: Vec<(Vec<u8>, Port)>,
     reached: BTreeSet<Outcome>,
@@ -109,29 +117,33 @@ impl Simulation {
             settings.ports = PORTS;
             settings.allocations_per_user = 3;
             settings.allocations = 8;
+            settings.strict_expiry = seed.is_multiple_of(2);
         });
-        let clients = (0..CLIENTS).map(|n| Self::client(&server, n)).collect();
-        Self {
+        let members = [(); 3].map(|()| server.standing.enter());
+        let mut simulation = Self {
             random: Random(seed),
             server,
-            model: Model::default(),
-            clients,
+            model: Model::new(seed.is_multiple_of(2)),
+            clients: Vec::new(),
+            members,
+            leaving: Vec::new(),
             tokens: Vec::new(),
             reached: BTreeSet::new(),
-        }
+        };
+        simulation.clients = (0..CLIENTS).map(|n| simulation.client(n)).collect();
+        simulation
     }
 
-    fn client(server: &Server, n: usize) -> Client {
-        Client::on(n % 2, server, &format!("203.0.113.9:{}", 5000 + n), Self::name(n))
-    }
-
-    fn name(n: usize) -> &'static str {
-        ["alice", "bob", "carol"][n / 4]
+    /// A client with a credential of this moment, good for an hour.
+    fn client(&mut self, n: usize) -> Client {
+        let name = format!("room.{}", self.members[n / 4]);
+        self.model.issued(n, &name, self.server.now.mono + seconds(3600));
+        Client::on(n % 2, &self.server, &format!("203.0.113.9:{}", 5000 + n), &name)
     }
 
     fn step(&mut self) {
         let n = self.random.below(CLIENTS);
-        match self.random.below(20) {
+        match self.random.below(21) {
             0..=2 => self.allocate(n),
             3 => self.refresh(n),
             4 => self.someone_elses_refresh(n),
@@ -140,16 +152,36 @@ impl Simulation {
             11..=12 => self.send(n),
             13..=15 => self.channel_data(n),
             16..=17 => self.peer_datagram(),
+            18 => self.leave(),
             _ => self.pass_time(),
         }
     }
 
-    /// A request by `n`, whose credential is renewed where that is possible.
+    /// Someone leaves, and comes back as somebody else. The shards hear of it sooner or later.
+    fn leave(&mut self) {
+        if self.random.one_in(4) {
+            let who = self.random.below(3);
+            let name = format!("room.{}", self.members[who]);
+            self.server.standing.leave(self.members[who]);
+            self.model.left(&name);
+            self.leaving.push(name);
+            self.members[who] = self.server.standing.enter();
+        }
+        if self.random.one_in(3) {
+            for name in std::mem::take(&mut self.leaving) {
+                let ended = self.server.end(&name);
+                assert_eq!(ended, self.model.end_all_of(&name, self.server.now.mono));
+                self.reached.extend((ended > 0).then_some(Outcome::Revoked));
+            }
+        }
+    }
+
+    /// A request by `n`, whose credential is mostly renewed where that is possible.
     fn ask(&mut self, n: usize, request: &Request) -> Response {
         let now = self.server.now.mono;
         self.model.sweep_one(n, now);
-        if !self.model.is_live(n, now) {
-            self.clients[n] = Self::client(&self.server, n);
+        if !self.model.is_live(n, now) && !self.random.one_in(20) {
+            self.clients[n] = self.client(n);
         }
         let response = self.clients[n].ask(&mut self.server, request);
         self.reached.insert(Outcome::Code(response.code()));
@@ -191,7 +223,7 @@ impl Simulation {
         self.server.binds.clear();
         let tried = std::mem::take(&mut self.server.tried);
         let now = self.server.now.mono;
-        let foretold = self.model.allocate(n, Self::name(n), now, families, port, fails, &tried);
+        let foretold = self.model.allocate(n, now, families, port, fails, &tried);
         let lacking = response.address_error().map(|(family, code)| (family == 2, code));
         let answered = if response.code() == 0 { Ok(lacking) } else { Err(response.code()) };
         let foretold = foretold.map(|lacking| lacking.map(|v6| (v6, 508)));

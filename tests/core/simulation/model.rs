@@ -1,6 +1,6 @@
 //! What a relay ought to do, written down a second time and as simply as can be: lists, whole seconds, no indices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -51,6 +51,11 @@ pub(super) enum Delivery {
 
 #[derive(Default)]
 pub(super) struct Model {
+    /// A credential that has expired is no good for a living allocation either.
+    strict: bool,
+    /// Names, and until when they are good, by client.
+    credentials: BTreeMap<usize, (String, Duration)>,
+    gone: BTreeSet<String>,
     allocations: BTreeMap<usize, Allocation>,
     /// Ports that are not free, until when.
     busy: BTreeMap<SocketAddr, Duration>,
@@ -58,7 +63,7 @@ pub(super) struct Model {
 }
 
 struct Allocation {
-    name: &'static str,
+    name: String,
     /// One or two addresses, each until its own time.
     relayed: Vec<(SocketAddr, Duration)>,
     began: Duration,
@@ -86,6 +91,34 @@ impl Allocation {
 }
 
 impl Model {
+    pub(super) fn new(strict: bool) -> Self {
+        Self { strict, ..Self::default() }
+    }
+
+    /// A client has a new credential.
+    pub(super) fn issued(&mut self, n: usize, name: &str, until: Duration) {
+        self.credentials.insert(n, (name.to_owned(), until));
+    }
+
+    /// A name is good no longer.
+    pub(super) fn left(&mut self, name: &str) {
+        self.gone.insert(name.to_owned());
+    }
+
+    /// The shards have been told to end a name; how many allocations it had.
+    pub(super) fn end_all_of(&mut self, name: &str, now: Duration) -> usize {
+        let has = |(n, allocation): (&usize, &Allocation)| (allocation.name == name).then_some(*n);
+        let ended: Vec<usize> = self.allocations.iter().filter_map(has).collect();
+        ended.iter().for_each(|n| self.end(*n, |_| Some(now)));
+        ended.len()
+    }
+
+    /// Whether a request of a client is 401, but for one that gives a living allocation back.
+    fn is_refused(&self, n: usize, now: Duration) -> bool {
+        let (name, until) = &self.credentials[&n];
+        self.gone.contains(name) || (now >= *until && (self.strict || !self.is_live(n, now)))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.allocations.len()
     }
@@ -138,17 +171,19 @@ impl Model {
     }
 
     /// The answer to Allocate, given which addresses were tried on the way, and the family that is lacking if one is.
-    #[expect(clippy::too_many_arguments, reason = "all of what the answer depends on")]
     pub(super) fn allocate(
         &mut self,
         n: usize,
-        name: &'static str,
         now: Duration,
         families: Families,
         port: Port,
         fails: Option<usize>,
         tried: &[SocketAddr],
     ) -> Result<Option<bool>, u16> {
+        if self.is_refused(n, now) {
+            return Err(401);
+        }
+        let (name, _) = self.credentials[&n].clone();
         if self.is_live(n, now) {
             return Err(437);
         }
@@ -255,6 +290,9 @@ impl Model {
         v6: Option<bool>,
         asked: u32,
     ) -> Result<u32, u16> {
+        if self.is_refused(n, now) && !(asked == 0 && self.is_live(n, now)) {
+            return Err(401);
+        }
         let allocation = self.allocations.get_mut(&n).ok_or(437_u16)?;
         let is_meant = |address: SocketAddr| v6.is_none_or(|v6| address.is_ipv6() == v6);
         if !allocation.relayed.iter().any(|(address, _)| is_meant(*address)) {
@@ -273,6 +311,9 @@ impl Model {
     }
 
     pub(super) fn permission(&mut self, n: usize, now: Duration, peers: &[SocketAddr]) -> u16 {
+        if self.is_refused(n, now) {
+            return 401;
+        }
         let Some(allocation) = self.allocations.get_mut(&n) else { return 437 };
         for peer in peers {
             if !allocation.has_family_of(peer.ip()) {
@@ -287,6 +328,9 @@ impl Model {
     }
 
     pub(super) fn channel_bind(&mut self, n: usize, now: Duration, number: u16, peer: SocketAddr) -> u16 {
+        if self.is_refused(n, now) {
+            return 401;
+        }
         let reachable = self.is_reachable(peer);
         let Some(allocation) = self.allocations.get_mut(&n) else { return 437 };
         if !allocation.has_family_of(peer.ip()) {

@@ -162,6 +162,7 @@ impl Client {
                     Answer::Challenge => assert!(matches!(response.code(), 401 | 438)),
                     Answer::Icmp => panic!("an ICMP error answers no request"),
                     Answer::Error(error) => assert_eq!(response.code(), error.code()),
+                    Answer::Draining => assert_eq!(response.code(), 508),
                 }
                 response
             }

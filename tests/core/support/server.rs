@@ -11,6 +11,7 @@ use byway::relay::{
     Action, AllocationId, Answer, BindError, Discovery, Effect, FiveTuple, Gate, Link, Reason, Relay,
     RelayAddress, RelayId, Settings, Shared,
 };
+use byway::standing::Standing;
 use byway::wire::{AddressFamily, ChannelNumber, Icmp, Reply};
 
 use super::{at, seconds};
@@ -47,6 +48,8 @@ pub(crate) enum Bind {
 /// One or more shards with what they hold in common. It plays the driver, and holds the core to its side of the bargain:
 /// every effect is checked against those before it.
 pub(crate) struct Server {
+    /// Whose credentials are good.
+    pub(crate) standing: Arc<Standing>,
     /// What its shards have in common.
     pub(crate) shared: Arc<Shared>,
     pub(crate) now: Now,
@@ -76,6 +79,8 @@ impl Server {
         let mut settings = Settings {
             realm: REALM.into(),
             secrets: Secrets::new(&SECRETS).unwrap(),
+            standing: Arc::new(Standing::new(&[9; 32])),
+            strict_expiry: true,
             addresses: vec![both("45.0.0.1"), both("2a0a::1")],
             ports: 50_000..=50_063,
             port_rest: seconds(120),
@@ -98,8 +103,10 @@ impl Server {
             discovery: Discovery::default(),
         };
         change(&mut settings);
+        let standing = settings.standing.clone();
         let shared = Shared::new(settings, &[1; 32]);
         Self {
+            standing,
             shared: Arc::clone(&shared),
             now: Now { mono: seconds(1000), unix: 1_763_640_000 },
             shards: (0..shards).map(|n| Relay::new(Arc::clone(&shared), &[n; 32])).collect(),
@@ -110,6 +117,20 @@ impl Server {
             replied_from: None,
             tried: Vec::new(),
         }
+    }
+
+    /// A name leaves for good: everything that it has ends, as the data plane has it; yields how many allocations did.
+    pub(crate) fn end(&mut self, name: &str) -> usize {
+        if self.shared.allocations_of(name) == 0 {
+            return 0;
+        }
+        let mut ended = 0;
+        for shard in 0..self.shards.len() {
+            ended += self.shards[shard].end_all_of(self.now, name);
+            assert_eq!(self.drain(shard), None);
+        }
+        assert_eq!(self.shared.allocations_of(name), 0);
+        ended
     }
 
     /// Lets time pass, and the timer ring when it should.
@@ -194,7 +215,9 @@ impl Server {
 
     /// Living allocations of all shards, expired or not.
     pub(crate) fn allocations(&self) -> usize {
-        self.shards.iter().map(Relay::allocations).sum()
+        let allocations = self.shards.iter().map(Relay::allocations).sum();
+        assert_eq!(self.shared.allocations(), allocations, "the quota counts them, too");
+        allocations
     }
 
     /// The relay sockets that are open.

@@ -1,0 +1,44 @@
+//! The allocations of all shards together, for those who know who may have them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::mailbox::Slot;
+use crate::relay::Shared;
+
+/// Counts the allocations of a data plane by their names, and ends them. A name is the part of a username behind its expiry.
+#[derive(Clone)]
+pub struct Allocations {
+    pub(super) shared: Arc<Shared>,
+    pub(super) slots: Arc<[Slot]>,
+}
+
+impl Allocations {
+    /// Has every shard end what allocations `name` has; they are gone within a round of the shards. The name must have lost
+    /// its [`Standing`](crate::relay::Settings::standing) before, else others begin.
+    pub fn end(&self, name: &str) {
+        // Whoever takes part in no call is not told of to anyone, so that there are no more letters than allocations.
+        if self.of(name) > 0 {
+            let name: Arc<str> = name.into();
+            self.slots.iter().for_each(|slot| slot.end(name.clone()));
+        }
+    }
+
+    /// How many allocations `name` has.
+    #[must_use]
+    pub fn of(&self, name: &str) -> u32 {
+        self.shared.allocations_of(name)
+    }
+
+    /// How many allocations there are.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.shared.allocations()
+    }
+}
+
+impl fmt::Debug for Allocations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Allocations({} live)", self.live())
+    }
+}

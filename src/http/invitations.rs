@@ -1,0 +1,112 @@
+//! `POST /invite`: a join token for a room, and the link that brings it to a browser.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use super::Site;
+use super::fields::{bad, json, lifetime};
+use super::origin::{X_FORWARDED_PROTO, host};
+use super::problem::Problem;
+use crate::ice::{Host, rfc3339};
+use crate::signaling::protocol::{DisplayName, RoomName};
+use crate::tokens::{DEFAULT_TTL, Grant, MAX_TTL};
+
+/// What a program asks for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    room: String,
+    /// Seconds.
+    ttl: Option<u64>,
+    name: Option<String>,
+    max_members: Option<usize>,
+}
+
+/// What it gets.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Invitation {
+    token: String,
+    room: String,
+    expires_at: String,
+    url: String,
+}
+
+/// The link to `room` on the call page at `page`, which ends in a slash. The token stands behind `#`, which no browser sends
+/// to any server.
+#[must_use]
+pub fn link(page: &str, room: &str, token: &str) -> String {
+    let room: String = form_urlencoded::byte_serialize(room.as_bytes()).collect();
+    format!("{page}?room={room}#token={token}")
+}
+
+/// What a token may say, checked as if it came from a client.
+///
+/// # Errors
+/// One sentence.
+pub fn grant(room: String, name: Option<String>, max_members: Option<usize>) -> Result<Grant, &'static str> {
+    if RoomName::new(room.clone()).is_none() {
+        return Err("A room is 1 to 128 characters without control characters.");
+    }
+    if name.as_ref().is_some_and(|name| DisplayName::new(name.clone()).is_none()) {
+        return Err("A name is 1 to 64 characters without control or bidirectional characters.");
+    }
+    if max_members == Some(0) {
+        return Err("A room for nobody needs no invitation: max_members is at least 1.");
+    }
+    Ok(Grant { room, name, max_members })
+}
+
+pub(super) async fn invite(State(site): State<Arc<Site>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    site.for_programs(&head, None, async || {
+        let Asked { room, ttl, name, max_members } = json(body).await?;
+        let grant = grant(room.clone(), name, max_members).map_err(bad)?;
+        let ttl = ttl.map_or(Ok(DEFAULT_TTL), lifetime)?;
+        if ttl > MAX_TTL {
+            return Err(bad("An invitation is good for 30 days at most, which are 2592000 seconds."));
+        }
+        let page = site.page_for(&head)?;
+        let (token, end) = site.access.tokens.issue(site.clock.now(), grant, ttl);
+        let url = link(&page, &room, &token);
+        Ok((StatusCode::CREATED, axum::Json(Invitation { token, room, expires_at: rfc3339(end), url })))
+    })
+    .await
+}
+
+impl Site {
+    /// Where the call page is: under the name of the certificate, else where this request found us.
+    fn page_for(&self, head: &Parts) -> Result<String, Problem> {
+        match &self.page {
+            Some(page) => Ok(page.clone()),
+            None => {
+                asked_at(&head.headers).ok_or_else(|| bad("The request has no Host that a link could name."))
+            }
+        }
+    }
+}
+
+fn asked_at(headers: &HeaderMap) -> Option<String> {
+    let host = host(headers).filter(|host| Host::parse(host).is_some())?;
+    let scheme = match headers.get(X_FORWARDED_PROTO) {
+        Some(proto) if proto == "https" => "https",
+        _ => "http",
+    };
+    Some(format!("{scheme}://{host}/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_holds_any_room_and_nothing_of_it_escapes() {
+        assert_eq!(link("https://a/", "tea", "x.y.z"), "https://a/?room=tea#token=x.y.z");
+        assert_eq!(link("https://a/", "a b&c#d/\u{e9}", "t"), "https://a/?room=a+b%26c%23d%2F%C3%A9#token=t");
+    }
+}

@@ -1,0 +1,102 @@
+//! Credentials handed out: to whom, under which name, and how the answer is marked.
+//!
+//! Whoever asks without proof of who they are gets a name of our choice. One they chose could be someone else's, and
+//! the relay's quotas count by name. A program with an API key knows whom it asks for, and may choose.
+
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+
+use super::Site;
+use super::access::Caller;
+use super::fields::{Fields, Wish};
+use super::origin::{Asker, host};
+use super::problem::Problem;
+use crate::ice::{Host, Offer};
+
+impl Site {
+    /// Answers with an offer whoever may have one: a page of ours or a listed origin, or any program. `key` names the
+    /// fields in which a convention has its API key.
+    pub(super) async fn offer_to_anyone<T: IntoResponse>(
+        &self,
+        request: Request,
+        key: &[&str],
+        answer: impl FnOnce(Offer, &Fields) -> Result<T, Problem>,
+    ) -> Response {
+        let (head, body) = request.into_parts();
+        self.for_pages(&head, async || {
+            let fields = Fields::of(&head, body).await?;
+            let key = key.iter().find_map(|name| fields.get(name));
+            let caller = self.access.caller(self.clock.now(), &head, key)?;
+            let wish = match caller {
+                Caller::Program => Wish::new(fields.get("username"), fields.get("ttl"))?,
+                Caller::Stranger | Caller::Guest(_) => Wish::default(),
+            };
+            answer(self.offer(&head, &caller, wish), &fields)
+        })
+        .await
+    }
+
+    /// The answer to a page of an origin that may ask, with what lets it read the answer.
+    pub(super) async fn for_pages<T: IntoResponse>(
+        &self,
+        head: &Parts,
+        answer: impl AsyncFnOnce() -> Result<T, Problem>,
+    ) -> Response {
+        let asker = self.origins.check(&head.headers);
+        let mut response = match &asker {
+            Ok(_) => answer().await.into_response(),
+            Err(problem) => problem.clone().into_response(),
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+        if let Ok(Asker::Listed(origin)) = asker {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            let beyond_the_safelist = HeaderValue::from_static("link, retry-after");
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, beyond_the_safelist);
+        }
+        response
+    }
+
+    /// The answer to a program with an API key. No page of another origin reads it: it has no business with such a key.
+    pub(super) async fn for_programs<T: IntoResponse>(
+        &self,
+        head: &Parts,
+        key: Option<&str>,
+        answer: impl AsyncFnOnce() -> Result<T, Problem>,
+    ) -> Response {
+        let let_in = || {
+            self.origins.check(&head.headers)?;
+            self.access.program(self.clock.now(), head, key)
+        };
+        let mut response = match let_in() {
+            Ok(()) => answer().await.into_response(),
+            Err(problem) => problem.into_response(),
+        };
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    /// A fresh offer to `caller`. Only a program is given what it wishes for.
+    pub(super) fn offer(&self, head: &Parts, caller: &Caller, wish: Wish) -> Offer {
+        self.counters.credentials.add(1);
+        let (name, ttl) = match caller {
+            Caller::Stranger => (self.random.name(), None),
+            Caller::Guest(grant) => {
+                let room = self.ice.label(self.access.policy, &grant.room);
+                (self.one_of(&room), None)
+            }
+            Caller::Program => (wish.name.unwrap_or_else(|| self.random.name()), wish.ttl),
+        };
+        let host = host(&head.headers).and_then(Host::parse);
+        self.ice.offer(self.clock.now(), host.as_ref(), &name, ttl)
+    }
+
+    /// A name that belongs to `whole` and to one credential alone. It is shorter than a member's, so that the two are never
+    /// taken for each other.
+    pub(super) fn one_of(&self, whole: &str) -> String {
+        format!("{whole}.{}", self.random.short_name())
+    }
+}

@@ -1,0 +1,30 @@
+//! Where the call page is.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::interfaces;
+use crate::tls::{Certificate, Name};
+
+/// The page's address: on the TLS listener under a name of its certificate, else on the plain one.
+#[must_use]
+pub fn page(certificate: Option<&Certificate>, tls: &[SocketAddr], http: &[SocketAddr]) -> Option<String> {
+    let plain = || http.first().map(|listener| format!("http://{}/", interfaces::reachable(*listener)));
+    secure_page(certificate, tls).or_else(plain)
+}
+
+/// The same on the TLS listener alone, under a name that browsers find in the certificate.
+#[must_use]
+pub fn secure_page(certificate: Option<&Certificate>, tls: &[SocketAddr]) -> Option<String> {
+    let (certificate, listener) = (certificate?, *tls.first()?);
+    let name = certificate.names().iter().find_map(|name| match name {
+        Name::Dns(name) if !name.starts_with('*') => Some(name.clone()),
+        Name::Dns(_) => None,
+        Name::Ip(IpAddr::V6(ip)) => Some(format!("[{ip}]")),
+        Name::Ip(ip) => Some(ip.to_string()),
+    });
+    Some(match (name, listener.port()) {
+        (Some(name), 443) => format!("https://{name}/"),
+        (Some(name), port) => format!("https://{name}:{port}/"),
+        (None, _) => format!("https://{}/", interfaces::reachable(listener)),
+    })
+}

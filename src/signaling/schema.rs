@@ -1,0 +1,51 @@
+//! The protocol as a JSON Schema (draft 2020-12), made from the types that speak it. Pure.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+
+use super::protocol::{
+    ByeCode, ClientMessage, DisplayName, ErrorCode, MemberId, RoomName, Secret, ServerMessage,
+};
+
+/// Where the schema is served.
+pub const PATH: &str = "/schema/byway.v1.json";
+
+/// The schema of one text frame, of either side; `ClientMessage` and `ServerMessage` are among its definitions.
+#[must_use]
+pub fn schema() -> Value {
+    let mut generator = SchemaGenerator::default();
+    let any_of = [generator.subschema_for::<ClientMessage>(), generator.subschema_for::<ServerMessage>()];
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": PATH,
+        "title": "byway.v1",
+        "description": "One text frame of the signaling. Unknown fields are to be ignored.",
+        "anyOf": any_of,
+        "$defs": generator.take_definitions(true),
+    })
+}
+
+/// A type that is a text on the wire.
+macro_rules! text {
+    ($type:ident, $schema:tt) => {
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+text!(MemberId, { "type": "string", "pattern": "^[A-Za-z0-9_-]{22}$" });
+text!(RoomName, { "type": "string", "minLength": 1, "maxLength": RoomName::MAX_CHARS });
+// An empty name of a client is none.
+text!(DisplayName, { "type": "string", "maxLength": DisplayName::MAX_CHARS });
+text!(Secret, { "type": "string" });
+text!(ErrorCode, { "type": "string", "enum": ErrorCode::ALL.map(|(_, name, _)| name) });
+text!(ByeCode, { "type": "string", "enum": ByeCode::ALL.map(|(_, name, _)| name) });
