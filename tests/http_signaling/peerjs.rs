@@ -61,7 +61,8 @@ async fn both_paths_lead_to_one_server() {
         assert_eq!(answer.text().split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
         assert!(ids.insert(answer.text().to_owned()));
         // As with the original, unless its operator wants it otherwise.
-        assert_eq!(get(server.http, &path.replace("/id", "/peers"), &[]).await.status, 401);
+        let list = get(server.http, &path.replace("/id", "/peers"), &[]).await;
+        assert_eq!((list.status, &list.json()["code"]), (401, &json!("no-peer-list")));
     }
 }
 
@@ -156,8 +157,20 @@ async fn where_tokens_are_asked_for_there_is_no_way_around_them() {
         assert_eq!(refusal.status(), 403, "{path}");
     }
     let refusal = get(server.http, "/peerjs/id", &[]).await;
-    assert_eq!(refusal.status, 403);
-    assert!(refusal.json()["detail"].as_str().unwrap().contains("join tokens"));
+    assert_eq!((refusal.status, &refusal.json()["code"]), (403, &json!("no-place-for-token")));
+}
+
+#[tokio::test]
+async fn nobody_new_is_let_in_at_the_end() {
+    let server = Server::start().await;
+    let mut ann = arrive(&server, "ann").await;
+    server.draining.send_replace(true);
+    for path in [url("bob", "t").as_str(), "/y-webrtc"] {
+        let refusal = Client::open_at(&server, path, &[]).await.unwrap_err();
+        assert_eq!(refusal.status(), 503, "{path}");
+        assert!(refusal.headers().contains_key("retry-after"));
+    }
+    hears_nothing(&mut ann, "ann").await;
 }
 
 #[tokio::test]
