@@ -7,8 +7,8 @@
 //! | ring | rooms | may know |
 //! |---|---|---|
 //! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`standing`], [`tokens`], [`budget`], [`random`], [`ice`], [`external`], [`subscriber`],
-//! `signaling::{protocol, codes, schema, room, ticket, rate}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
-//! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox}`, [`http`], [`tls`] | sockets, threads, tokio |
+//! `signaling::{protocol, codes, schema, room, ticket, rate, peerjs::*, topics::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox, peerjs, topics}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
 //! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses,
@@ -83,6 +83,7 @@
 //! |---|---|---|
 //! | `tests/core`, `tests/wire` | the core in virtual time, with an independent model beside it | what a datagram does, to the byte |
 //! | `tests/{streams,tls,hostile,http_signaling,...}` | the binary, on loopback | what a stranger can do |
+//! | `tests/ice` | the binary | who gets credentials, and that other services' clients get theirs in the shape they know |
 //! | `tests/trains`, `tests/no_heap` | the binary, and a data plane under a counting allocator | that trains change no datagram, no order and nobody's turn, and that a packet takes nothing of the heap |
 //! | `tests/interop`, `tests/nat` | coturn's clients; other machines, as namespaces | that others understand it |
 //! | `tests/browser` | Chromium and Firefox | that a person can call |

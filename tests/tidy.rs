@@ -25,6 +25,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/signaling/schema.rs", &["signaling::protocol"]),
     ("src/signaling/ticket.rs", &["signaling::protocol"]),
     ("src/signaling/rate.rs", &[]),
+    ("src/signaling/peerjs/", &["signaling::protocol", "random"]),
+    ("src/signaling/topics/", &["signaling::protocol", "random"]),
     ("src/dataplane/", &["relay", "wire", "udp", "metrics", "clock", "admission"]),
     ("src/udp/", &["wire"]),
     (
@@ -83,6 +85,8 @@ const PURE: &[&str] = &[
     "src/signaling/schema.rs",
     "src/signaling/ticket.rs",
     "src/signaling/rate.rs",
+    "src/signaling/peerjs/",
+    "src/signaling/topics/",
 ];
 
 /// What would tie the pure ring to a system, a clock or a generator of its own, tests included.
@@ -134,6 +138,8 @@ const THREATS: &[(u8, &str)] = &[
     (20, "WebSocket floods, huge messages, readers that stop"),
     (23, "rooms that can be guessed"),
     (24, "forged senders and messages to other rooms"),
+    (21, "pages of other sites that open WebSockets and read credentials"),
+    (22, "credentials for whoever asks"),
     (26, "a bad certificate at reload"),
     (27, "floods of the log and of metrics"),
     (28, "foreign protocols and old versions of TLS"),
