@@ -53,6 +53,12 @@
 //! are; offers, answers and candidates travel as `signal`, which the server never looks into; media then goes directly,
 //! or over the relay. `docs/signaling.md` is the protocol, `docs/client.md` the browser's module.
 //!
+//! # How one ends
+//!
+//! A member that leaves, or is removed, is no longer [here](standing): from then on the relay refuses its credentials, and what
+//! they have begun ends on every shard, which a letter to each tells it. A server that is told to stop sends members away
+//! without that, lets nobody new in, and waits for the allocations there are.
+//!
 //! # Invariants
 //!
 //! 1. Only [`clock`] reads a clock, and a tick is read once per round of datagrams.

@@ -89,8 +89,6 @@ pub(crate) struct Server {
     pub(crate) tokens: Arc<Tokens>,
     /// The users that the relay was told to end.
     pub(crate) ended: Arc<Mutex<Vec<String>>>,
-    /// Set when nobody new is to be let in.
-    pub(crate) draining: watch::Sender<bool>,
     broken: Arc<AtomicBool>,
     stop: Option<oneshot::Sender<()>>,
     public: JoinHandle<()>,
@@ -135,8 +133,8 @@ impl Server {
             let ended = ended.clone();
             Box::new(move |user: &str| ended.lock().unwrap().push(user.to_owned()))
         };
-        let joins = Arc::new(Budget::new(settings.joins_per_second, Duration::from_secs(10), 7));
         let draining = watch::Sender::new(false);
+        let joins = Arc::new(Budget::new(settings.joins_per_second, Duration::from_secs(10), 7));
         let standing = Arc::new(Standing::new(&[8; 32]));
         let hub = Arc::new(Hub::new(Parts {
             connections: Arc::new(Connections::new(limits, clock, metrics.signaling.clone())),
@@ -185,8 +183,10 @@ impl Server {
             let _ = stopped.await;
         });
         // Its own counters: a test counts what it does on the public pages.
-        let operator =
-            Pages::new(admin_router(Admin { metrics: metrics.clone(), health }), Limits::default());
+        let operator = Pages::new(
+            admin_router(Admin { metrics: metrics.clone(), health, draining: draining.subscribe() }),
+            Limits::default(),
+        );
         let everyone = Admissions::new(usize::MAX, usize::MAX, Arc::default());
         let operator = serve(vec![admin], operator, everyone, std::future::pending());
         Self {
@@ -196,7 +196,6 @@ impl Server {
             standing,
             tokens,
             ended,
-            draining,
             broken,
             stop: Some(stop),
             public: tokio::spawn(public),
