@@ -25,6 +25,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/signaling/schema.rs", &["signaling::protocol"]),
     ("src/signaling/ticket.rs", &["signaling::protocol"]),
     ("src/signaling/rate.rs", &[]),
+    ("src/signaling/peerjs/", &["signaling::protocol", "random"]),
+    ("src/signaling/topics/", &["signaling::protocol", "random"]),
     ("src/dataplane/", &["relay", "wire", "udp", "metrics", "clock", "admission"]),
     ("src/udp/", &["wire"]),
     (
@@ -83,6 +85,8 @@ const PURE: &[&str] = &[
     "src/signaling/schema.rs",
     "src/signaling/ticket.rs",
     "src/signaling/rate.rs",
+    "src/signaling/peerjs/",
+    "src/signaling/topics/",
 ];
 
 /// What would tie the pure ring to a system, a clock or a generator of its own, tests included.

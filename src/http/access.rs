@@ -83,6 +83,17 @@ impl Access {
         }
     }
 
+    /// Lets in whoever speaks a protocol that has no place for a join token but in its URL, where proxies log it.
+    ///
+    /// # Errors
+    /// 403, 429 or 503.
+    pub(super) fn without_token(&self, now: Now, head: &Parts) -> Result<(), Problem> {
+        match self.policy {
+            config::Access::Open => self.let_in(now, head),
+            config::Access::Token => Err(Code::NoPlaceForToken.into()),
+        }
+    }
+
     /// Whatever comes of a request, it costs: a guess is as dear as a credential.
     fn let_in(&self, now: Now, head: &Parts) -> Result<(), Problem> {
         if *self.draining.borrow() {

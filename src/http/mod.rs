@@ -8,6 +8,7 @@
 //! | `POST /invite` | a join token, for a program with an API key ([`invitations`]) |
 //! | `/rooms/{room}` | who is there, and sending somebody away, for the same (`rooms`) |
 //! | `GET /ws` | the signaling (`upgrade`), whose schema is at `/schema/byway.v1.json` |
+//! | `/peerjs`, `/peerjs/id`, `/y-webrtc` | that of PeerJS and of y-webrtc (`adapters`) |
 //! | `/metrics`, `/healthz` | on the admin listener only ([`admin`]) |
 //!
 //! Who gets credentials is decided in [`access`], which name they get in `offers`. Queries may hold keys and no URL is ever
@@ -17,6 +18,7 @@
 //! connection the limits of [`serve`].
 
 pub mod access;
+mod adapters;
 pub mod admin;
 mod assets;
 mod conventions;
@@ -86,6 +88,7 @@ pub fn public_router(site: Site) -> Router {
         .route(schema::PATH, get(upgrade::schema))
         .route("/problems/{code}", get(problem::page))
         .merge(conventions::router())
+        .merge(adapters::router(site.hub.connections()))
         .with_state(site);
     finish(dynamic.merge(assets::router()), counters)
 }

@@ -25,8 +25,12 @@ pub enum Code {
     ApiKeyRequired,
     /// `bad-api-key`
     BadApiKey,
+    /// `no-peer-list`
+    NoPeerList,
     /// `origin-refused`
     OriginRefused,
+    /// `no-place-for-token`
+    NoPlaceForToken,
     /// `not-found`
     NotFound,
     /// `no-such-member`
@@ -47,7 +51,7 @@ pub enum Code {
 
 impl Code {
     /// Every code with its name, its status and its sentence, in the order of the type.
-    pub const ALL: [(Self, &'static str, StatusCode, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str, StatusCode, &'static str); 18] = [
         (
             Self::BadRequest,
             "bad-request",
@@ -86,10 +90,22 @@ impl Code {
         ),
         (Self::BadApiKey, "bad-api-key", StatusCode::UNAUTHORIZED, "This is no API key of this server."),
         (
+            Self::NoPeerList,
+            "no-peer-list",
+            StatusCode::UNAUTHORIZED,
+            "This server tells nobody which clients of PeerJS there are.",
+        ),
+        (
             Self::OriginRefused,
             "origin-refused",
             StatusCode::FORBIDDEN,
             "Pages of this origin may not use this server; its operator can list it in signaling.allowed_origins.",
+        ),
+        (
+            Self::NoPlaceForToken,
+            "no-place-for-token",
+            StatusCode::FORBIDDEN,
+            "This server asks for join tokens, which this protocol could carry in its URL only.",
         ),
         (Self::NotFound, "not-found", StatusCode::NOT_FOUND, "There is nothing at this path."),
         (Self::NoSuchMember, "no-such-member", StatusCode::NOT_FOUND, "No member of this room has this id."),
@@ -198,12 +214,18 @@ impl IntoResponse for Problem {
         // RFC 9110 section 15.5.2: a 401 says what would do; RFC 6750 section 3.1 how it failed. No `Basic`, at which a
         // browser would ask the person in front of it for a password.
         let challenge = match self.code {
-            Code::TokenRequired | Code::ApiKeyRequired => Some("Bearer realm=\"byway\""),
+            Code::TokenRequired | Code::ApiKeyRequired | Code::NoPeerList => Some("Bearer realm=\"byway\""),
             _ if status == StatusCode::UNAUTHORIZED => {
                 Some("Bearer realm=\"byway\", error=\"invalid_token\"")
             }
             _ => None,
         };
+        if self.code == Code::WebSocketRequired {
+            // RFC 9110 section 15.5.22: the protocol that would do; RFC 6455 section 4.4: its version.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
         if let Some(challenge) = challenge {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }

@@ -29,11 +29,9 @@ pub(super) async fn open(
     if let Err(problem) = site.origins.check(&headers) {
         return problem.into_response();
     }
-    let Ok(upgrade) = upgrade else {
-        // RFC 9110 section 15.5.22 wants the server to name the protocol.
-        let upgrade_to =
-            [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")];
-        return (upgrade_to, Problem::from(Code::WebSocketRequired)).into_response();
+    let upgrade = match websocket(upgrade) {
+        Ok(upgrade) => upgrade,
+        Err(problem) => return problem.into_response(),
     };
     let upgrade = upgrade.protocols([SUBPROTOCOL]);
     // A client that names no subprotocol takes what it gets. One that names others would fail the connection itself
@@ -47,6 +45,13 @@ pub(super) async fn open(
         let _place = place;
         session::run(socket, hub, visitor).await;
     })
+}
+
+/// The request as one for a WebSocket.
+pub(super) fn websocket(
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<WebSocketUpgrade, Problem> {
+    upgrade.map_err(|_| Code::WebSocketRequired.into())
 }
 
 /// The schema of what is spoken then, for pages of any origin: it holds no secret.

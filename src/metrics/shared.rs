@@ -19,13 +19,17 @@ pub struct SignalingCounters {
     pub absent: SharedCount,
     /// Bytes of signals kept until they have arrived; set under the hub's lock.
     pub kept: SharedCount,
+    /// Clients of PeerJS; set under the lock of their registry.
+    pub peerjs: SharedCount,
+    /// Topics of y-webrtc; set under the lock of their board.
+    pub topics: SharedCount,
     /// Memberships that were resumed.
     pub resumed: SharedCount,
     /// Open connections.
     pub connections: SharedCount,
     /// WebSocket messages received, of any kind.
     pub received: SharedCount,
-    /// Signals passed on.
+    /// Signals passed on, those of other protocols among them: one for each receiver.
     pub signals: SharedCount,
     errors: [SharedCount; ErrorCode::ALL.len()],
     closed: [SharedCount; Ending::LABELS.len()],
@@ -47,10 +51,12 @@ impl SignalingCounters {
         page.gauge("members", "Members of all rooms.", self.members.get())?;
         page.gauge("members_absent", "Members whose connection was lost.", self.absent.get())?;
         page.gauge("signals_kept_bytes", "Signals kept until they have arrived.", self.kept.get())?;
+        page.gauge("peerjs_peers", "Clients of PeerJS.", self.peerjs.get())?;
+        page.gauge("topics", "Topics of y-webrtc.", self.topics.get())?;
         page.counter("members_resumed", "Memberships resumed over another connection.", self.resumed.get())?;
         page.gauge("websockets", "Open signaling connections.", self.connections.get())?;
         page.counter("messages_received", "WebSocket messages received.", self.received.get())?;
-        page.counter("signals", "Messages `signal` passed on to their receiver.", self.signals.get())?;
+        page.counter("signals", "Messages passed on, one for each receiver.", self.signals.get())?;
         page.counters(
             "signaling_errors",
             "Frames answered with `error`, by code.",

@@ -34,8 +34,8 @@ pub(super) trait Conversation {
     /// A frame is not taken in, for a reason that holds for every protocol.
     fn refuse(&mut self, code: ErrorCode);
 
-    /// The client has every signal up to `seq`.
-    fn confirm(&mut self, seq: u64);
+    /// The client has every signal up to `seq`, where signals are numbered.
+    fn confirm(&mut self, _seq: u64) {}
 
     /// When to wake it next, in monotonic time, if at all.
     fn next_deadline(&self) -> Option<Duration>;
@@ -119,6 +119,20 @@ impl Connections {
             }
         };
         // Who says that they will be back is answered, too.
+        let _ = timeout(self.settings.close_within, handshake).await;
+    }
+
+    /// Says `why` over `socket`, and closes it: nobody is to be heard there.
+    pub(super) async fn turn_away(&self, mut socket: WebSocket, why: Text) {
+        let handshake = async {
+            let close = CloseFrame { code: 1008, reason: "refused".into() };
+            for message in [Message::Text((&*why.json).into()), Message::Close(Some(close))] {
+                if socket.send(message).await.is_err() {
+                    return;
+                }
+            }
+            while let Some(Ok(_)) = socket.recv().await {}
+        };
         let _ = timeout(self.settings.close_within, handshake).await;
     }
 

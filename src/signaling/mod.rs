@@ -3,17 +3,22 @@
 //! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], [`schema`], `ticket` and [`rate`] are
 //! pure; `hub` is what
 //! the sessions share, [`session`] the conversation with one client, and [`connection`] drives the WebSocket beneath.
+//!
+//! Beside our own protocol stand two of others, for pages that speak them already: [`peerjs`] and [`topics`], each with a
+//! pure room of its own. `docs/adapters.md` is their manual.
 
 pub mod codes;
 pub mod connection;
 mod hub;
 mod outbox;
+pub mod peerjs;
 pub mod protocol;
 pub mod rate;
 pub mod room;
 pub mod schema;
 pub mod session;
 mod ticket;
+pub mod topics;
 
 use std::time::Duration;
 

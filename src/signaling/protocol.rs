@@ -114,7 +114,7 @@ impl ClientMessage {
 }
 
 /// Reads a JSON object. A derived struct would also take an array of its fields' values; the protocol does not.
-fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ErrorCode> {
+pub(super) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ErrorCode> {
     if !text.trim_ascii_start().starts_with('{') {
         return Err(ErrorCode::BadMessage);
     }

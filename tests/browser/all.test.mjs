@@ -21,3 +21,5 @@ import "./scenarios/appearance.mjs";
 import "./scenarios/other-origin.mjs";
 
 isEndless();
+import "./scenarios/peerjs.mjs";
+import "./scenarios/y-webrtc.mjs";

@@ -4,6 +4,8 @@ mod access;
 mod connections;
 mod endings;
 mod pages;
+mod peerjs;
 mod resume;
 mod rooms;
 mod support;
+mod topics;

@@ -32,6 +32,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -89,6 +90,8 @@ pub(crate) struct Server {
     pub(crate) tokens: Arc<Tokens>,
     /// The users that the relay was told to end.
     pub(crate) ended: Arc<Mutex<Vec<String>>>,
+    /// Set when nobody new is to be let in.
+    pub(crate) draining: watch::Sender<bool>,
     broken: Arc<AtomicBool>,
     stop: Option<oneshot::Sender<()>>,
     public: JoinHandle<()>,
@@ -133,8 +136,8 @@ impl Server {
             let ended = ended.clone();
             Box::new(move |user: &str| ended.lock().unwrap().push(user.to_owned()))
         };
-        let draining = watch::Sender::new(false);
         let joins = Arc::new(Budget::new(settings.joins_per_second, Duration::from_secs(10), 7));
+        let draining = watch::Sender::new(false);
         let standing = Arc::new(Standing::new(&[8; 32]));
         let hub = Arc::new(Hub::new(Parts {
             connections: Arc::new(Connections::new(limits, clock, metrics.signaling.clone())),
@@ -196,6 +199,7 @@ impl Server {
             standing,
             tokens,
             ended,
+            draining,
             broken,
             stop: Some(stop),
             public: tokio::spawn(public),
@@ -278,6 +282,13 @@ pub(crate) async fn request_with(
     Answer::parse(&answer)
 }
 
+/// A connection with a receive buffer that fills soon.
+async fn small(server: &Server) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 * 1024).unwrap();
+    socket.connect(server.http).await.unwrap()
+}
+
 /// A signaling client.
 pub(crate) struct Client {
     socket: WebSocketStream<TcpStream>,
@@ -287,29 +298,46 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(server: &Server) -> Self {
-        Self::over(TcpStream::connect(server.http).await.unwrap(), server).await
+        let stream = TcpStream::connect(server.http).await.unwrap();
+        Self::over(stream, server, "/ws", &["byway.v1"]).await
     }
 
     /// With a receive buffer that fills soon.
     pub(crate) async fn connect_with_small_buffer(server: &Server) -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(4 * 1024).unwrap();
-        Self::over(socket.connect(server.http).await.unwrap(), server).await
+        Self::over(small(server).await, server, "/ws", &["byway.v1"]).await
     }
 
-    async fn over(stream: TcpStream, server: &Server) -> Self {
-        let mut request = format!("ws://{}/ws", server.http).into_client_request().unwrap();
-        request.headers_mut().insert("sec-websocket-protocol", "byway.v1".parse().unwrap());
+    /// One that speaks another protocol, and names none.
+    pub(crate) async fn at(server: &Server, path: &str) -> Self {
+        Self::over(TcpStream::connect(server.http).await.unwrap(), server, path, &[]).await
+    }
+
+    /// The same with a receive buffer that fills soon.
+    pub(crate) async fn at_with_small_buffer(server: &Server, path: &str) -> Self {
+        Self::over(small(server).await, server, path, &[]).await
+    }
+
+    async fn over(stream: TcpStream, server: &Server, path: &str, protocols: &[&str]) -> Self {
+        let mut request = format!("ws://{}{path}", server.http).into_client_request().unwrap();
+        for protocol in protocols {
+            request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
+        }
         let (socket, _) = within(tokio_tungstenite::client_async(request, stream)).await.unwrap();
         Self { socket, heard: VecDeque::new() }
     }
 
     /// Only opens a connection; the status of the refusal if it is refused.
-    pub(crate) async fn open(
+    pub(crate) async fn open(server: &Server, headers: &[(&'static str, &str)]) -> Result<Response, u16> {
+        Self::open_at(server, "/ws", headers).await.map_err(|refusal| refusal.status().as_u16())
+    }
+
+    /// The same at another path; the refusal, which is a problem, if it is refused.
+    pub(crate) async fn open_at(
         server: &Server,
+        path: &str,
         headers: &[(&'static str, &str)],
-    ) -> Result<tokio_tungstenite::tungstenite::handshake::client::Response, u16> {
-        let mut request = format!("ws://{}/ws", server.http).into_client_request().unwrap();
+    ) -> Result<Response, Response> {
+        let mut request = format!("ws://{}{path}", server.http).into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
@@ -319,7 +347,7 @@ impl Client {
             Err(Error::Http(response)) => {
                 let kind = response.headers().get("content-type").unwrap();
                 assert_eq!(kind, "application/problem+json");
-                Err(response.status().as_u16())
+                Err(*response)
             }
             Err(other) => panic!("{other}"),
         }

@@ -19,7 +19,7 @@ mod threats;
 )]
 mod turn;
 
-use support::http::{Answer, ask_with};
+use support::http::{Answer, ask};
 use support::{CONFIG, Server, password};
 
 /// What programs prove themselves with.
@@ -38,8 +38,7 @@ fn server(access: &str, more: &str) -> Server {
 /// Asks with these header lines.
 fn asked(server: &Server, line: &str, headers: &[&str], body: &str) -> Answer {
     let (method, path) = line.split_once(' ').expect("a method and a path");
-    let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
-    ask_with(server.bound.http[0], method, path, &headers, body)
+    ask(server.bound.http[0], method, path, headers, body)
 }
 
 /// `Authorization: Bearer`.

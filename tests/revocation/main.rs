@@ -104,8 +104,8 @@ fn a_member_that_is_removed_loses_them_too_and_the_next_one_starts_afresh() {
     let (mut client, _) = call(over_udp(&server, &ann), &peer);
     ends_at_once(&server, 0, || {
         let path = format!("/rooms/tea/members/{}", ann.id);
-        let key = "Authorization: Bearer a-key-for-programs\r\n";
-        assert_eq!(http::ask(server.bound.http[0], "DELETE", &path, key).status, 204);
+        let key = "Authorization: Bearer a-key-for-programs";
+        assert_eq!(http::ask(server.bound.http[0], "DELETE", &path, &[key], "").status, 204);
     });
     assert_eq!(ann.hear()["code"], "removed");
     assert_eq!(client.asked(&Request::allocate()).code(), 401);
@@ -147,8 +147,8 @@ fn a_credential_that_is_revoked_loses_its_allocation() {
     });
     ends_at_once(&server, 1, || {
         let path = format!("/v1/turn/keys/any/credentials/{}/revoke", credentials[0].0);
-        let key = "Authorization: Bearer a-key-for-programs\r\n";
-        assert_eq!(http::ask(server.bound.http[0], "POST", &path, key).status, 204);
+        let key = "Authorization: Bearer a-key-for-programs";
+        assert_eq!(http::ask(server.bound.http[0], "POST", &path, &[key], "").status, 204);
     });
     assert_eq!(clients[0].asked(&Request::allocate()).code(), 401);
     clients[1].granted(&Request::refresh(600));

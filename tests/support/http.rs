@@ -60,18 +60,14 @@ impl Answer {
 
 /// `GET path`.
 pub(crate) fn get(server: SocketAddr, path: &str) -> Answer {
-    ask(server, "GET", path, "")
+    ask(server, "GET", path, &[], "")
 }
 
-/// `METHOD path` with more header lines, each with its end.
-pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
-    ask_with(server, method, path, headers, "")
-}
-
-/// The same with a body. HTTP/1.0, so that the answer's is neither chunked nor kept waiting.
-pub(crate) fn ask_with(server: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+/// Any request. HTTP/1.0, so that the body is neither chunked nor kept waiting.
+pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE).expect("the HTTP listener accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout is set");
+    let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
     let length = body.len();
     let head =
         format!("{method} {path} HTTP/1.0\r\nHost: {server}\r\nContent-Length: {length}\r\n{headers}\r\n");

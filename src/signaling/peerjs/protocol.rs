@@ -1,0 +1,298 @@
+//! The messages of PeerJS as `peerjs-server` 1.x has them on its WebSocket. Pure: text in, values out.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use crate::signaling::protocol::{ErrorCode, Text, Topic, object};
+
+/// The one key there is: PeerJS's own default, which it no longer asks anybody for.
+pub const KEY: &str = "peerjs";
+
+/// What a client calls itself: 1 to 128 characters, none of them a control character. PeerJS allows itself fewer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PeerId(Arc<str>);
+
+impl PeerId {
+    /// The longest id, in characters.
+    pub const MAX_CHARS: usize = 128;
+
+    /// Checks an id.
+    #[must_use]
+    pub fn new(id: &str) -> Option<Self> {
+        let fits = (1..=Self::MAX_CHARS).contains(&id.chars().take(Self::MAX_CHARS + 1).count());
+        (fits && !id.chars().any(char::is_control)).then(|| Self(id.into()))
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a client shows again to have its id back: kept as a digest, so that neither its length nor its bytes can be
+/// found by measuring, and no memory tells it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token([u8; 32]);
+
+impl Token {
+    /// Of what a client has sent.
+    #[must_use]
+    pub fn new(token: &str) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(redacted)")
+    }
+}
+
+/// What a client's URL asks for.
+///
+/// # Errors
+/// What to say before the connection is closed.
+pub fn asked(key: Option<&str>, id: Option<&str>, token: Option<&str>) -> Result<(PeerId, Token), Refusal> {
+    let given = [key, id, token].map(|field| field.filter(|text| !text.is_empty()));
+    let [Some(key), Some(id), Some(token)] = given else { return Err(Refusal::INCOMPLETE) };
+    if key != KEY {
+        return Err(Refusal::BAD_KEY);
+    }
+    Ok((PeerId::new(id).ok_or(Refusal::BAD_ID)?, Token::new(token)))
+}
+
+/// What a client says.
+#[derive(Debug)]
+pub enum ClientMessage {
+    /// It is there, which any frame shows.
+    Heartbeat,
+    /// It gives its id back.
+    Leave,
+    /// Something for another client.
+    Pass(Passed),
+}
+
+/// Something for another client.
+#[derive(Debug)]
+pub struct Passed {
+    /// What it is.
+    pub kind: Kind,
+    /// For whom.
+    pub to: PeerId,
+    /// Anything; never looked into.
+    pub payload: Option<Box<RawValue>>,
+}
+
+/// What is passed on between clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Kind {
+    /// `OFFER`
+    Offer,
+    /// `ANSWER`
+    Answer,
+    /// `CANDIDATE`
+    Candidate,
+    /// `LEAVE`: the receiver closes its connections to the sender.
+    Leave,
+    /// `EXPIRE`: what was said to the sender has not reached it.
+    Expire,
+}
+
+impl ClientMessage {
+    /// Reads one text frame. A `src` in it counts for nothing.
+    ///
+    /// # Errors
+    /// What to count it as: the protocol has no answer that a client would survive.
+    pub fn parse(text: &str) -> Result<Self, ErrorCode> {
+        #[derive(Deserialize)]
+        struct Fields<'a> {
+            #[serde(borrow, rename = "type")]
+            kind: Cow<'a, str>,
+            #[serde(borrow)]
+            dst: Option<Cow<'a, str>>,
+            payload: Option<Box<RawValue>>,
+        }
+        let Fields { kind, dst, payload } = object(text)?;
+        let kind = match kind.as_ref() {
+            "HEARTBEAT" => return Ok(Self::Heartbeat),
+            "LEAVE" => Kind::Leave,
+            "OFFER" => Kind::Offer,
+            "ANSWER" => Kind::Answer,
+            "CANDIDATE" => Kind::Candidate,
+            "EXPIRE" => Kind::Expire,
+            _ => return Err(ErrorCode::UnknownType),
+        };
+        match dst.filter(|dst| !dst.is_empty()) {
+            None if kind == Kind::Leave => Ok(Self::Leave),
+            None => Err(ErrorCode::BadMessage),
+            Some(dst) => {
+                let to = PeerId::new(&dst).ok_or(ErrorCode::NoSuchPeer)?;
+                Ok(Self::Pass(Passed { kind, to, payload }))
+            }
+        }
+    }
+}
+
+impl Passed {
+    /// What its receiver gets; `from` is who said it.
+    #[must_use]
+    pub fn text(&self, from: &PeerId) -> Text {
+        passed(self.kind, from, &self.to, self.payload.as_deref())
+    }
+}
+
+/// Tells `to` that what it said to `absent` has not reached it.
+#[must_use]
+pub fn expire(absent: &PeerId, to: &PeerId) -> Text {
+    passed(Kind::Expire, absent, to, None)
+}
+
+/// Tells a client that it has its id.
+#[must_use]
+pub fn open() -> Text {
+    text(&Told { r#type: "OPEN", payload: None })
+}
+
+/// Why a client is not let in, or not any more: for PeerJS, the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The id is another's, or the token is not the one it was taken with.
+    Taken,
+    /// Anything else, in a sentence.
+    Error(&'static str),
+}
+
+impl Refusal {
+    /// The URL lacks something.
+    pub const INCOMPLETE: Self = Self::Error("No id, token, or key supplied to websocket server");
+    /// The key is not [`KEY`].
+    pub const BAD_KEY: Self = Self::Error("Invalid key provided");
+    /// The id is not a [`PeerId`].
+    pub const BAD_ID: Self = Self::Error("An id is 1 to 128 characters without control characters.");
+    /// There are as many clients as there may be.
+    pub const FULL: Self = Self::Error("Server has reached its concurrent user limit");
+
+    /// The message.
+    #[must_use]
+    pub fn text(self) -> Text {
+        let (r#type, msg) = match self {
+            Self::Taken => ("ID-TAKEN", "ID is taken"),
+            Self::Error(msg) => ("ERROR", msg),
+        };
+        text(&Told { r#type, payload: Some(Reason { msg }) })
+    }
+}
+
+#[derive(Serialize)]
+struct Told {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Reason>,
+}
+
+#[derive(Serialize)]
+struct Reason {
+    msg: &'static str,
+}
+
+fn passed(kind: Kind, from: &PeerId, to: &PeerId, payload: Option<&RawValue>) -> Text {
+    #[derive(Serialize)]
+    struct Message<'a> {
+        r#type: Kind,
+        src: &'a str,
+        dst: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload: Option<&'a RawValue>,
+    }
+    text(&Message { r#type: kind, src: from.as_str(), dst: to.as_str(), payload })
+}
+
+fn text(message: &impl Serialize) -> Text {
+    let json = serde_json::to_string(message).expect("strings and checked raw values always serialise");
+    Text { json: json.into(), topic: Topic::Other }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(id: &str) -> PeerId {
+        PeerId::new(id).unwrap()
+    }
+
+    #[test]
+    fn the_server_says_who_it_was_and_passes_the_payload_byte_for_byte() {
+        let frame =
+            r#"{"type":"OFFER","src":"eve","payload":{ "sdp":"\u0041é", "n":1.0 },"dst":"bob","more":1}"#;
+        let ClientMessage::Pass(message) = ClientMessage::parse(frame).unwrap() else { unreachable!() };
+        let text = message.text(&id("ann"));
+        let expected = r#"{"type":"OFFER","src":"ann","dst":"bob","payload":{ "sdp":"\u0041é", "n":1.0 }}"#;
+        assert_eq!(&*text.json, expected);
+    }
+
+    #[test]
+    fn what_clients_say() {
+        let kind = |text: &str| match ClientMessage::parse(text).unwrap() {
+            ClientMessage::Pass(Passed { kind, .. }) => Some(kind),
+            ClientMessage::Heartbeat | ClientMessage::Leave => None,
+        };
+        assert!(matches!(ClientMessage::parse(r#"{"type":"HEARTBEAT"}"#), Ok(ClientMessage::Heartbeat)));
+        for leave in [r#"{"type":"LEAVE"}"#, r#"{"type":"LEAVE","dst":""}"#, r#"{"type":"LEAVE","dst":null}"#]
+        {
+            assert!(matches!(ClientMessage::parse(leave), Ok(ClientMessage::Leave)), "{leave}");
+        }
+        assert_eq!(kind(r#"{"type":"LEAVE","dst":"bob"}"#), Some(Kind::Leave));
+        assert_eq!(kind(r#"{"type":"CANDIDATE","dst":"bob","payload":[]}"#), Some(Kind::Candidate));
+        for (text, code) in [
+            ("", ErrorCode::BadMessage),
+            (r#"["HEARTBEAT"]"#, ErrorCode::BadMessage),
+            (r#"{"dst":"bob"}"#, ErrorCode::BadMessage),
+            (r#"{"type":"OFFER","payload":1}"#, ErrorCode::BadMessage),
+            (r#"{"type":"OFFER","dst":7}"#, ErrorCode::BadMessage),
+            (r#"{"type":"OPEN","dst":"bob"}"#, ErrorCode::UnknownType),
+            (r#"{"type":"OFFER","dst":"\u0000"}"#, ErrorCode::NoSuchPeer),
+        ] {
+            assert_eq!(ClientMessage::parse(text).err(), Some(code), "{text}");
+        }
+        assert!(PeerId::new(&"é".repeat(128)).is_some() && PeerId::new(&"é".repeat(129)).is_none());
+    }
+
+    #[test]
+    fn what_the_server_says() {
+        for (text, expected) in [
+            (open(), r#"{"type":"OPEN"}"#),
+            (expire(&id("bob"), &id("ann")), r#"{"type":"EXPIRE","src":"bob","dst":"ann"}"#),
+            (Refusal::Taken.text(), r#"{"type":"ID-TAKEN","payload":{"msg":"ID is taken"}}"#),
+            (Refusal::BAD_KEY.text(), r#"{"type":"ERROR","payload":{"msg":"Invalid key provided"}}"#),
+        ] {
+            assert_eq!(&*text.json, expected);
+        }
+    }
+
+    #[test]
+    fn what_a_url_asks_for() {
+        assert!(asked(Some("peerjs"), Some("ann"), Some("t")).is_ok());
+        for (key, id, token, refusal) in [
+            (None, Some("ann"), Some("t"), Refusal::INCOMPLETE),
+            (Some("peerjs"), Some(""), Some("t"), Refusal::INCOMPLETE),
+            (Some("peerjs"), Some("ann"), None, Refusal::INCOMPLETE),
+            (Some("other"), Some("ann"), Some("t"), Refusal::BAD_KEY),
+            (Some("peerjs"), Some("a\nn"), Some("t"), Refusal::BAD_ID),
+        ] {
+            assert_eq!(asked(key, id, token).unwrap_err(), refusal);
+        }
+    }
+
+    #[test]
+    fn a_token_reaches_no_log() {
+        assert_eq!(format!("{:?}", Token::new("north")), "Token(redacted)");
+        assert!(Token::new("north") == Token::new("north") && Token::new("north") != Token::new("north "));
+    }
+}

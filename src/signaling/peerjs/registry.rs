@@ -1,0 +1,243 @@
+//! Who has which id, and what waits for those who are not there yet. Pure: the time is handed in, and what is to be said
+//! leaves together with the connection to say it to, which is whatever the driver takes for one.
+//!
+//! ```text
+//!            arrive                      depart
+//! (absent) ─────────► present, one socket ─────► (absent)
+//!                      │  ▲
+//!                      └──┘ arrive with the same token: the new socket takes over
+//! ```
+//!
+//! What is said to somebody absent waits with its sender, for as long as [`Limits::patience`] and within [`Limits::kept`]
+//! bytes; it goes when the sender does, because nobody could answer it any more. So what waits in all is bounded by how
+//! many there are, and needs no timer but the sender's own.
+//!
+//! The maps are ordered trees: their keys are the clients' choice, and a tree needs no seed against that.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::protocol::{Kind, Passed, PeerId, Refusal, Token, expire};
+use crate::signaling::protocol::Text;
+
+/// How much there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Clients at one time.
+    pub peers: usize,
+    /// Bytes that wait of one sender, and bytes that anybody finds on arrival.
+    pub kept: usize,
+    /// How long a message waits for its receiver.
+    pub patience: Duration,
+}
+
+/// All clients, each with its connection `C`.
+#[derive(Debug)]
+pub struct Peers<C> {
+    limits: Limits,
+    peers: BTreeMap<PeerId, Peer<C>>,
+    /// By receiver, then by sender; neither map is ever empty. Every sender is one of `peers`.
+    waiting: BTreeMap<PeerId, BTreeMap<PeerId, Waiting>>,
+    arrivals: u64,
+}
+
+/// The right to speak under an id, until another arrival takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// As whom.
+    pub id: PeerId,
+    arrival: u64,
+}
+
+/// What comes of an arrival.
+#[derive(Debug)]
+pub struct Arrived<C> {
+    /// For the new connection.
+    pub seat: Seat,
+    /// The connection that had the id.
+    pub replaced: Option<C>,
+    /// What has waited, in the order in which each sender said it.
+    pub missed: Vec<Text>,
+    /// For those of whom too much has waited.
+    pub told: Vec<(C, Text)>,
+}
+
+/// What comes of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Said<C> {
+    /// It goes to this connection.
+    Passed(C, Text),
+    /// It waits for its receiver; see [`Peers::next_deadline`].
+    Waits,
+    /// It does not; this is for the sender.
+    Expired(Text),
+    /// There is nobody to tell, or nobody to believe.
+    Ignored,
+}
+
+#[derive(Debug)]
+struct Peer<C> {
+    token: Token,
+    connection: C,
+    arrival: u64,
+    /// Bytes of what waits of it.
+    kept: usize,
+    /// For whom, and until when, in that order. An entry whose messages have left is passed over.
+    due: VecDeque<(Duration, PeerId)>,
+}
+
+/// What one client has said to another that is not there.
+#[derive(Debug)]
+struct Waiting {
+    until: Duration,
+    texts: Vec<Text>,
+    bytes: usize,
+}
+
+impl<C: Clone> Peers<C> {
+    /// Nobody.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, peers: BTreeMap::new(), waiting: BTreeMap::new(), arrivals: 0 }
+    }
+
+    /// Clients at this moment.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Takes `id` for `connection`.
+    ///
+    /// # Errors
+    /// [`Refusal::Taken`] and [`Refusal::FULL`].
+    pub fn arrive(&mut self, id: PeerId, token: Token, connection: C) -> Result<Arrived<C>, Refusal> {
+        let arrival = self.arrivals + 1;
+        let is_full = self.peers.len() >= self.limits.peers;
+        let replaced = match self.peers.get_mut(&id) {
+            Some(peer) if peer.token != token => return Err(Refusal::Taken),
+            Some(peer) => {
+                peer.arrival = arrival;
+                Some(std::mem::replace(&mut peer.connection, connection))
+            }
+            None if is_full => return Err(Refusal::FULL),
+            None => {
+                let peer = Peer { token, connection, arrival, kept: 0, due: VecDeque::new() };
+                self.peers.insert(id.clone(), peer);
+                None
+            }
+        };
+        self.arrivals = arrival;
+        let (missed, told) = self.hand_over(&id);
+        Ok(Arrived { seat: Seat { id, arrival }, replaced, missed, told })
+    }
+
+    /// Gives the id back, unless another connection has taken it over; whether it did.
+    pub fn depart(&mut self, seat: &Seat) -> bool {
+        if !self.has(seat) {
+            return false;
+        }
+        let due = self.peers.remove(&seat.id).map_or_else(VecDeque::new, |peer| peer.due);
+        for (_, to) in due {
+            self.take_waiting(&to, &seat.id, |_| true);
+        }
+        true
+    }
+
+    /// Says something. What is said to somebody absent waits, and where it cannot it has expired at once.
+    pub fn say(&mut self, now: Duration, seat: &Seat, message: &Passed) -> Said<C> {
+        if !self.has(seat) {
+            return Said::Ignored;
+        }
+        let text = message.text(&seat.id);
+        if let Some(receiver) = self.peers.get(&message.to) {
+            return Said::Passed(receiver.connection.clone(), text);
+        }
+        // These are about connections that have ended: nobody who comes later has any.
+        if matches!(message.kind, Kind::Leave | Kind::Expire) {
+            return Said::Ignored;
+        }
+        let Some(sender) = self.peers.get_mut(&seat.id) else { return Said::Ignored };
+        let bytes = cost(&text);
+        if sender.kept + bytes > self.limits.kept {
+            return Said::Expired(expire(&message.to, &seat.id));
+        }
+        sender.kept += bytes;
+        let until = now + self.limits.patience;
+        let waiting = self.waiting.entry(message.to.clone()).or_default();
+        let waiting = waiting.entry(seat.id.clone()).or_insert_with(|| {
+            sender.due.push_back((until, message.to.clone()));
+            Waiting { until, texts: Vec::new(), bytes: 0 }
+        });
+        waiting.texts.push(text);
+        waiting.bytes += bytes;
+        Said::Waits
+    }
+
+    /// When to call [`Self::expire`] for this client, if at all.
+    #[must_use]
+    pub fn next_deadline(&self, seat: &Seat) -> Option<Duration> {
+        self.peers.get(&seat.id).filter(|_| self.has(seat))?.due.front().map(|(until, _)| *until)
+    }
+
+    /// Gives up what has waited for too long: what to tell its sender.
+    pub fn expire(&mut self, now: Duration, seat: &Seat) -> Vec<Text> {
+        let mut told = Vec::new();
+        while self.next_deadline(seat).is_some_and(|until| until <= now) {
+            let to = self.peers.get_mut(&seat.id).and_then(|peer| peer.due.pop_front());
+            let Some((_, to)) = to else { break };
+            if self.take_waiting(&to, &seat.id, |waiting| waiting.until <= now).is_some() {
+                told.push(expire(&to, &seat.id));
+            }
+        }
+        told
+    }
+
+    fn has(&self, seat: &Seat) -> bool {
+        self.peers.get(&seat.id).is_some_and(|peer| peer.arrival == seat.arrival)
+    }
+
+    /// What has waited for `id`, as far as it may be handed over, and what the others of its senders are told.
+    fn hand_over(&mut self, id: &PeerId) -> (Vec<Text>, Vec<(C, Text)>) {
+        let (mut missed, mut told, mut handed) = (Vec::new(), Vec::new(), 0);
+        for (from, waiting) in self.waiting.remove(id).unwrap_or_default() {
+            let Some(sender) = self.peers.get_mut(&from) else { continue };
+            sender.kept -= waiting.bytes;
+            if handed + waiting.bytes <= self.limits.kept {
+                handed += waiting.bytes;
+                missed.extend(waiting.texts);
+            } else {
+                told.push((sender.connection.clone(), expire(id, &from)));
+            }
+        }
+        (missed, told)
+    }
+
+    /// Takes out what `from` has said to `to`, if there is anything and it fits.
+    fn take_waiting(
+        &mut self,
+        to: &PeerId,
+        from: &PeerId,
+        fits: impl FnOnce(&Waiting) -> bool,
+    ) -> Option<Waiting> {
+        let senders = self.waiting.get_mut(to)?;
+        senders.get(from).filter(|waiting| fits(waiting))?;
+        let waiting = senders.remove(from)?;
+        if senders.is_empty() {
+            self.waiting.remove(to);
+        }
+        if let Some(sender) = self.peers.get_mut(from) {
+            sender.kept -= waiting.bytes;
+        }
+        Some(waiting)
+    }
+}
+
+/// What a waiting message counts for: its text, and what holding it costs, two keys and their nodes among it.
+fn cost(text: &Text) -> usize {
+    const HELD: usize = 512;
+    HELD + text.json.len()
+}
+
+#[cfg(test)]
+mod tests;

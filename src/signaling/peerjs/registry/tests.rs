@@ -1,0 +1,216 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::random::Random;
+use crate::signaling::peerjs::protocol::ClientMessage;
+
+const LIMITS: Limits = Limits { peers: 4, kept: 4_000, patience: Duration::from_secs(5) };
+
+fn id(id: &str) -> PeerId {
+    PeerId::new(id).unwrap()
+}
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(1_000 + seconds)
+}
+
+fn message(kind: &str, to: &str, payload: &str) -> Passed {
+    let text = format!(r#"{{"type":"{kind}","dst":"{to}","payload":"{payload}"}}"#);
+    let Ok(ClientMessage::Pass(message)) = ClientMessage::parse(&text) else { unreachable!("{text}") };
+    message
+}
+
+fn offer(to: &str, payload: &str) -> Passed {
+    message("OFFER", to, payload)
+}
+
+fn is_empty<C>(peers: &Peers<C>) -> bool {
+    peers.waiting.is_empty() && peers.peers.values().all(|peer| peer.kept == 0)
+}
+
+/// Somebody arrives over the connection `number`.
+fn arrive(peers: &mut Peers<u32>, who: &str, number: u32) -> Arrived<u32> {
+    peers.arrive(id(who), Token::new(who), number).unwrap()
+}
+
+#[test]
+fn an_id_is_its_owners_until_it_is_given_back() {
+    let mut peers = Peers::new(LIMITS);
+    let ann = arrive(&mut peers, "ann", 1).seat;
+    assert_eq!(peers.arrive(id("ann"), Token::new("guess"), 2).unwrap_err(), Refusal::Taken);
+    let again = arrive(&mut peers, "ann", 3);
+    assert_eq!(again.replaced, Some(1));
+    // The connection that was replaced has nothing to say any more, and its end ends nothing.
+    let bob = arrive(&mut peers, "bob", 4).seat;
+    assert_eq!(peers.say(at(0), &ann, &offer("bob", "x")), Said::Ignored);
+    assert!(!peers.depart(&ann));
+    let message = offer("ann", "x");
+    assert_eq!(peers.say(at(0), &bob, &message), Said::Passed(3, message.text(&bob.id)));
+    assert!(peers.depart(&again.seat));
+    assert!(peers.arrive(id("ann"), Token::new("another"), 5).unwrap().replaced.is_none());
+}
+
+#[test]
+fn there_are_only_so_many() {
+    let mut peers = Peers::new(LIMITS);
+    let seats: Vec<_> = (0..4).map(|n| arrive(&mut peers, &n.to_string(), n).seat).collect();
+    assert_eq!(peers.arrive(id("late"), Token::new("late"), 9).unwrap_err(), Refusal::FULL);
+    arrive(&mut peers, "0", 10);
+    assert!(peers.depart(&seats[3]));
+    arrive(&mut peers, "late", 9);
+    assert_eq!(peers.count(), 4);
+}
+
+#[test]
+fn what_is_said_to_somebody_absent_waits_in_order() {
+    let mut peers = Peers::new(LIMITS);
+    let ann = arrive(&mut peers, "ann", 1).seat;
+    for payload in ["1", "2"] {
+        assert_eq!(peers.say(at(0), &ann, &offer("bob", payload)), Said::Waits);
+    }
+    assert_eq!(peers.say(at(0), &ann, &message("LEAVE", "bob", "3")), Said::Ignored);
+    assert_eq!(peers.next_deadline(&ann), Some(at(5)));
+    let bob = arrive(&mut peers, "bob", 2);
+    let expected = [offer("bob", "1").text(&ann.id), offer("bob", "2").text(&ann.id)];
+    assert_eq!((bob.missed, bob.told.len()), (expected.to_vec(), 0));
+    assert!(is_empty(&peers));
+    assert_eq!(peers.expire(at(9), &ann), []);
+    assert_eq!(peers.next_deadline(&ann), None);
+}
+
+#[test]
+fn it_expires_once_for_each_receiver_and_not_before_its_time() {
+    let mut peers = Peers::new(LIMITS);
+    let ann = arrive(&mut peers, "ann", 1).seat;
+    peers.say(at(0), &ann, &offer("bob", "1"));
+    peers.say(at(3), &ann, &offer("bob", "2"));
+    peers.say(at(3), &ann, &offer("cat", "3"));
+    assert_eq!(peers.expire(at(4), &ann), []);
+    assert_eq!(peers.expire(at(5), &ann), [expire(&id("bob"), &ann.id)]);
+    assert_eq!(peers.expire(at(8), &ann), [expire(&id("cat"), &ann.id)]);
+    assert!(is_empty(&peers));
+    assert_eq!(arrive(&mut peers, "bob", 2).missed, []);
+}
+
+#[test]
+fn a_second_wait_for_somebody_who_came_and_went_has_its_own_time() {
+    let mut peers = Peers::new(LIMITS);
+    let ann = arrive(&mut peers, "ann", 1).seat;
+    peers.say(at(0), &ann, &offer("bob", "1"));
+    let bob = arrive(&mut peers, "bob", 2).seat;
+    assert!(peers.depart(&bob));
+    peers.say(at(4), &ann, &offer("bob", "2"));
+    assert_eq!(peers.expire(at(5), &ann), []);
+    assert_eq!(peers.expire(at(9), &ann), [expire(&id("bob"), &ann.id)]);
+    assert!(is_empty(&peers));
+}
+
+#[test]
+fn what_waits_goes_with_its_sender_and_stays_through_a_takeover() {
+    let mut peers = Peers::new(LIMITS);
+    arrive(&mut peers, "ann", 1);
+    let ann = arrive(&mut peers, "ann", 2).seat;
+    peers.say(at(0), &ann, &offer("bob", "1"));
+    let ann = arrive(&mut peers, "ann", 3).seat;
+    assert_eq!(peers.next_deadline(&ann), Some(at(5)));
+    assert!(peers.depart(&ann));
+    assert!(is_empty(&peers));
+    assert_eq!(arrive(&mut peers, "bob", 4).missed, []);
+}
+
+#[test]
+fn threat_20_no_more_waits_than_may() {
+    let mut peers = Peers::new(LIMITS);
+    let (ann, eve) = (arrive(&mut peers, "ann", 1).seat, arrive(&mut peers, "eve", 2).seat);
+    let long = "x".repeat(1_000);
+    let waits = (0..1_000).filter(|n| peers.say(at(0), &eve, &offer(&format!("{n}"), &long)) == Said::Waits);
+    assert_eq!(waits.count(), 2);
+    assert_eq!(peers.say(at(0), &eve, &offer("bob", &long)), Said::Expired(expire(&id("bob"), &eve.id)));
+    assert_eq!(peers.expire(at(5), &eve).len(), 2);
+    // Her flood is hers alone.
+    for sender in [&ann, &ann, &eve, &eve] {
+        assert_eq!(peers.say(at(5), sender, &offer("bob", &long)), Said::Waits);
+    }
+    // Both have said to Bob as much as one may: he finds what the first said, and the other is told.
+    let bob = arrive(&mut peers, "bob", 3);
+    assert_eq!((bob.missed.len(), bob.told), (2, vec![(2, expire(&id("bob"), &eve.id))]));
+    assert!(is_empty(&peers));
+}
+
+/// Any course of events: what is said arrives or expires, once, at the right one, and nothing is left behind.
+#[test]
+fn nothing_is_lost_doubled_or_left_behind() {
+    for seed in 0..64 {
+        let random = Random::new(&[seed; 32], "peerjs");
+        let mut peers: Peers<u32> = Peers::new(LIMITS);
+        let mut seats: Vec<Seat> = Vec::new();
+        // What is under way, by its number: from whom and to whom.
+        let mut waiting: BTreeMap<usize, (PeerId, PeerId)> = BTreeMap::new();
+        let mut heard = BTreeSet::new();
+        let number = |text: &Text| {
+            let json: serde_json::Value = serde_json::from_str(&text.json).unwrap();
+            let who = |field: &str| id(json[field].as_str().unwrap());
+            (json["payload"].as_str().map(|n| n.parse::<usize>().unwrap()), who("src"), who("dst"))
+        };
+        for step in 0..600_usize {
+            let now = Duration::from_millis(1_000 * 1_000 + 700 * step as u64);
+            let who = id(["a", "b", "c", "d", "e", "f"][random.below(6)]);
+            let mine = seats.iter().rposition(|seat| seat.id == who);
+            match (random.below(4), mine) {
+                (0, _) => {
+                    let is_new = mine.is_none();
+                    match peers.arrive(who.clone(), Token::new(who.as_str()), 0) {
+                        Err(refusal) => assert!(is_new && refusal == Refusal::FULL, "seed {seed}"),
+                        Ok(Arrived { seat, missed, told, .. }) => {
+                            seats.push(seat);
+                            for text in missed {
+                                let (n, from, to) = number(&text);
+                                assert_eq!(waiting.remove(&n.unwrap()), Some((from, to)), "seed {seed}");
+                                assert!(heard.insert(n), "seed {seed}: twice");
+                            }
+                            for (_, text) in told {
+                                let (_, absent, sender) = number(&text);
+                                waiting.retain(|_, pair| *pair != (sender.clone(), absent.clone()));
+                            }
+                            assert!(waiting.values().all(|(_, to)| *to != who), "seed {seed}: lost");
+                        }
+                    }
+                }
+                (1, Some(at)) => {
+                    let seat = seats.swap_remove(at);
+                    // Of several under one id, the last one has it.
+                    let last = peers.depart(&seat);
+                    if last {
+                        seats.retain(|other| other.id != who);
+                        waiting.retain(|_, (from, _)| *from != who);
+                    }
+                }
+                (_, Some(at)) => {
+                    let seat = seats[at].clone();
+                    for text in peers.expire(now, &seat) {
+                        let (_, absent, sender) = number(&text);
+                        let before = waiting.len();
+                        waiting.retain(|_, pair| *pair != (sender.clone(), absent.clone()));
+                        assert!(waiting.len() < before, "seed {seed}: expired without a reason");
+                    }
+                    let to = ["a", "b", "c", "d", "e", "f"][random.below(6)];
+                    let current = peers.has(&seat);
+                    match peers.say(now, &seat, &offer(to, &step.to_string())) {
+                        Said::Passed(_, text) => assert_eq!(number(&text), (Some(step), who, id(to))),
+                        Said::Waits => _ = waiting.insert(step, (who, id(to))),
+                        Said::Expired(text) => assert_eq!(number(&text), (None, id(to), who)),
+                        Said::Ignored => assert!(!current, "seed {seed}"),
+                    }
+                }
+                _ => {}
+            }
+            let texts = peers.waiting.values().flat_map(|senders| senders.values()).map(|w| w.texts.len());
+            assert_eq!(texts.sum::<usize>(), waiting.len(), "seed {seed}, step {step}");
+            assert!(peers.peers.values().all(|peer| peer.kept <= LIMITS.kept));
+        }
+        for seat in seats {
+            peers.depart(&seat);
+        }
+        assert!(peers.waiting.is_empty() && peers.count() == 0, "seed {seed}");
+    }
+}

@@ -1,0 +1,187 @@
+//! Topics: pages with the npm package `y-webrtc`, as it is, find the others who edit the same document.
+//!
+//! [`protocol`] and [`board`] are pure; here are their connections. To what that protocol says the server adds our own
+//! `error` and `bye`, which its client passes over and its developer can read.
+
+pub mod board;
+pub mod protocol;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::extract::ws::WebSocket;
+
+use self::board::{Board, Limits, Subscriber};
+use self::protocol::{ClientMessage, Publication};
+use super::connection::{Connections, Conversation};
+use super::outbox::Outbox;
+use super::protocol::{ByeCode, Ending, ErrorCode, RoomName, ServerMessage, Text};
+use super::rate::{self, Rate, Verdict};
+use crate::budget;
+use crate::clock::Now;
+
+/// Subscribers of one topic. A client of y-webrtc keeps at most 35 connections, so there may be more than it meets, but
+/// what one publishes goes to all of them.
+const SUBSCRIBERS: usize = 64;
+
+/// Topics of one connection. A page has one connection for all its documents.
+const SUBSCRIPTIONS: u32 = 64;
+
+/// Within which a page may replace all its documents by others: trying out topics is no faster than that.
+const ANOTHER_TOPIC_EVERY: Duration = Duration::from_secs(1);
+
+/// What a byte costs that goes to one subscriber: a connection may cause a megabyte a second.
+const FAN_OUT: Duration = Duration::from_micros(1);
+
+/// And so many seconds' worth at once. To answer 35 others with a description and a dozen candidates each, of which all 63
+/// hear, takes 13 MB.
+const FAN_OUT_AT_ONCE: Duration = Duration::from_secs(16);
+
+/// All topics of y-webrtc.
+#[derive(Debug)]
+pub struct Topics {
+    connections: Arc<Connections>,
+    /// A `std` mutex: held for a look-up and a few pushes, never across an await.
+    board: Mutex<Board<Arc<Outbox>>>,
+}
+
+impl Topics {
+    /// No topics.
+    #[must_use]
+    pub fn new(connections: Arc<Connections>) -> Self {
+        let limits = Limits {
+            topics: connections.settings.limits.rooms,
+            subscribers: SUBSCRIBERS,
+            subscriptions: SUBSCRIPTIONS as usize,
+        };
+        Self { connections, board: Mutex::new(Board::new(limits)) }
+    }
+
+    /// Serves one connection until it ends.
+    pub async fn run(&self, socket: WebSocket) {
+        let settings = &self.connections.settings;
+        let outbox = Arc::new(Outbox::new(settings.max_queue));
+        let subscriber = self.lock().subscriber();
+        let news = Rate { interval: ANOTHER_TOPIC_EVERY, burst: SUBSCRIPTIONS, patience: u32::MAX };
+        let mut session = Session {
+            all: self,
+            outbox: outbox.clone(),
+            subscriber,
+            new_topics: rate::Meter::new(news),
+            fan_out: budget::Meter::default(),
+            idle_at: self.connections.clock.now().mono + settings.idle_after,
+        };
+        self.connections.run(socket, &outbox, &mut session).await;
+    }
+
+    fn count(&self, board: &Board<Arc<Outbox>>) {
+        self.connections.counters.topics.set(board.count() as u64);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Board<Arc<Outbox>>> {
+        // A panic under the lock would be a bug in the board; the others go on.
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Session<'a> {
+    all: &'a Topics,
+    outbox: Arc<Outbox>,
+    subscriber: Subscriber,
+    new_topics: rate::Meter,
+    fan_out: budget::Meter,
+    /// When it has subscribed to nothing for too long.
+    idle_at: Duration,
+}
+
+impl Session<'_> {
+    fn obey(&mut self, now: Now, text: &str) -> Result<(), ErrorCode> {
+        match ClientMessage::parse(text)? {
+            ClientMessage::Subscribe(topics) => self.subscribe(now, topics)?,
+            ClientMessage::Unsubscribe(topics) => {
+                let mut board = self.all.lock();
+                for topic in &topics {
+                    board.unsubscribe(&mut self.subscriber, topic);
+                }
+                self.all.count(&board);
+                self.idle_at = now.mono + self.all.connections.settings.idle_after;
+            }
+            ClientMessage::Publish(publication) => self.publish(now, &publication)?,
+            ClientMessage::Ping => self.outbox.say(ServerMessage::Pong {}.text()),
+        }
+        Ok(())
+    }
+
+    /// What comes before a refusal stays.
+    fn subscribe(&mut self, now: Now, topics: Vec<RoomName>) -> Result<(), ErrorCode> {
+        let mut board = self.all.lock();
+        // A client subscribes again whenever it looks for others.
+        for topic in topics {
+            if self.subscriber.has(&topic) {
+                continue;
+            }
+            if self.new_topics.judge(now.mono) != Verdict::Accept {
+                return Err(ErrorCode::RateLimited);
+            }
+            board.subscribe(&mut self.subscriber, topic, self.outbox.clone())?;
+            self.all.count(&board);
+        }
+        Ok(())
+    }
+
+    fn publish(&self, now: Now, publication: &Publication) -> Result<(), ErrorCode> {
+        let board = self.all.lock();
+        let (text, subscribers) = board.publish(&self.subscriber, publication)?;
+        let bytes = text.json.len().saturating_mul(subscribers.len());
+        let cost = FAN_OUT.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX));
+        let paid = self.fan_out.take(now.mono, cost, FAN_OUT_AT_ONCE);
+        paid.map_err(|_| ErrorCode::RateLimited)?;
+        self.all.connections.counters.signals.add(subscribers.len() as u64);
+        for subscriber in subscribers {
+            subscriber.say(text.clone());
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        let mut board = self.all.lock();
+        board.depart(&mut self.subscriber);
+        self.all.count(&board);
+    }
+}
+
+impl Conversation for Session<'_> {
+    fn hear(&mut self, now: Now, text: &str) {
+        if let Err(code) = self.obey(now, text) {
+            self.all.connections.counters.refused(code);
+            self.refuse(code);
+        }
+    }
+
+    fn refuse(&mut self, code: ErrorCode) {
+        self.outbox.say(ServerMessage::error(code).text());
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        self.subscriber.is_idle().then_some(self.idle_at)
+    }
+
+    fn wake(&mut self, _now: Now) -> Option<ByeCode> {
+        Some(ByeCode::Idle)
+    }
+
+    fn end(&mut self, _now: Now, ending: Ending) -> Option<Text> {
+        self.leave();
+        match ending {
+            Ending::Bye(code) => Some(ServerMessage::bye(code).text()),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Session<'_> {
+    /// A conversation that was broken off, by a panic or with the runtime, leaves nobody behind.
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
