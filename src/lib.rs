@@ -53,6 +53,12 @@
 //! are; offers, answers and candidates travel as `signal`, which the server never looks into; media then goes directly,
 //! or over the relay. `docs/signaling.md` is the protocol, `docs/client.md` the browser's module.
 //!
+//! # How one ends
+//!
+//! A member that leaves, or is removed, is no longer [here](standing): from then on the relay refuses its credentials, and what
+//! they have begun ends on every shard, which a letter to each tells it. A server that is told to stop sends members away
+//! without that, lets nobody new in, and waits for the allocations there are.
+//!
 //! # Invariants
 //!
 //! 1. Only [`clock`] reads a clock, and a tick is read once per round of datagrams.
@@ -77,6 +83,7 @@
 //! |---|---|---|
 //! | `tests/core`, `tests/wire` | the core in virtual time, with an independent model beside it | what a datagram does, to the byte |
 //! | `tests/{streams,tls,hostile,http_signaling,...}` | the binary, on loopback | what a stranger can do |
+//! | `tests/ice` | the binary | who gets credentials, and that other services' clients get theirs in the shape they know |
 //! | `tests/trains`, `tests/no_heap` | the binary, and a data plane under a counting allocator | that trains change no datagram, no order and nobody's turn, and that a packet takes nothing of the heap |
 //! | `tests/interop`, `tests/nat` | coturn's clients; other machines, as namespaces | that others understand it |
 //! | `tests/browser` | Chromium and Firefox | that a person can call |

@@ -220,7 +220,8 @@ function run(call) {
     drawTile(peer, tile);
   });
   call.addEventListener("signaling", () => {
-    if (call.signaling === "lost") say("The call server is out of reach; trying again.");
+    const alone = call.peers.length === 0;
+    if (call.signaling === "lost") say(`The call server is out of reach; ${alone ? "" : "the call goes on, and this page is "}trying again.`);
     if (call.signaling === "open") say("The call server is back.");
   });
   call.addEventListener("closed", leaveStage);

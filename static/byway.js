@@ -18,11 +18,12 @@
  *     byway/call.js        being in a room: who is there, and a connection to each
  *     byway/peer.js        someone else in the room: what comes from them, what is sent to them
  *     byway/camera.js      getUserMedia with sentences
+ *     byway/line.js        one connection to a peer, with all that keeps it going
  *     byway/negotiation.js perfect negotiation
  *     byway/recovery.js    ICE restarts, and what is said where no relay answers
  *     byway/rotation.js    relayed paths move to fresh credentials in time
  *     byway/report.js      how a connection runs, read from its statistics
- *     byway/signaling.js   the WebSocket to the server: kept alive, opened again
+ *     byway/signaling.js   our place in the room: what is said and heard, over one WebSocket after the other
  *     byway/events.js      event targets with typed events
  *     byway/errors.js      what can fail, in plain language
  *

@@ -138,6 +138,8 @@ const THREATS: &[(u8, &str)] = &[
     (20, "WebSocket floods, huge messages, readers that stop"),
     (23, "rooms that can be guessed"),
     (24, "forged senders and messages to other rooms"),
+    (21, "pages of other sites that open WebSockets and read credentials"),
+    (22, "credentials for whoever asks"),
     (26, "a bad certificate at reload"),
     (27, "floods of the log and of metrics"),
     (28, "foreign protocols and old versions of TLS"),

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::sync::watch;
 
 use crate::metrics::Metrics;
 
@@ -35,6 +36,8 @@ pub struct Admin {
     pub metrics: Metrics,
     /// What lives.
     pub health: Health,
+    /// Whether it is about to stop.
+    pub draining: watch::Receiver<bool>,
 }
 
 pub(super) fn router(admin: Admin) -> Router {
@@ -46,13 +49,14 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     (headers, admin.metrics.render()).into_response()
 }
 
-/// 200 `ok`, or 503 and one line for each part that is down.
+/// 200 `ok`, or 503 and one line for each part that is down, and one while it waits for calls to end before it stops.
 async fn healthz(State(admin): State<Arc<Admin>>) -> Response {
-    let down = (admin.health.0)();
-    let (status, text) = if down.is_empty() {
-        (StatusCode::OK, "ok\n".to_owned())
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, down.iter().map(|part| format!("down: {part}\n")).collect())
+    let down = (admin.health.0)().into_iter().map(|part| format!("down: {part}\n"));
+    let draining = admin.draining.borrow().then(|| "draining\n".to_owned());
+    let trouble: String = down.chain(draining).collect();
+    let (status, text) = match trouble.is_empty() {
+        true => (StatusCode::OK, "ok\n".to_owned()),
+        false => (StatusCode::SERVICE_UNAVAILABLE, trouble),
     };
     (status, [(header::CACHE_CONTROL, "no-store")], text).into_response()
 }

@@ -25,11 +25,17 @@ pub(super) fn router() -> Router {
     FILES.clone().layer(from_fn(share))
 }
 
-/// Lets pages of any origin load the client module and what it imports, which hold no secret.
+/// Lets pages of any origin load the client module, what it imports and its types, which hold no secret.
 async fn share(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let shared = path == "/byway.js" || path.starts_with("/byway/");
+    let typed = path == "/byway.d.ts";
+    let shared = typed || path == "/byway.js" || path.starts_with("/byway/");
     let mut response = next.run(request).await;
+    if typed && response.status().is_success() {
+        // By its ending alone it would be an MPEG transport stream.
+        let typescript = HeaderValue::from_static("application/typescript; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, typescript);
+    }
     if shared {
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));

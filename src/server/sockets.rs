@@ -1,7 +1,6 @@
 //! Everything that is bound before anything is served, and the share of file descriptors that each part has.
 
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::thread::available_parallelism;
 
 use tokio::net::TcpListener;
@@ -9,7 +8,7 @@ use tokio::net::TcpListener;
 use super::{Error, system};
 use crate::config::Config;
 use crate::dataplane::{Addresses, BindFailed, Listeners, Tuning, bind_listeners, bind_tcp};
-use crate::relay::{Discovery, RelayAddress};
+use crate::relay::Discovery;
 
 /// Everything that is bound before anything is served.
 pub(super) struct Sockets {
@@ -47,33 +46,6 @@ impl Sockets {
             .into_iter()
             .flatten()
             .copied()
-    }
-
-    /// The one line that names every address.
-    pub(super) fn describe(
-        &self,
-        ports: &RangeInclusive<u16>,
-        relays: &[RelayAddress],
-        shards: usize,
-    ) -> String {
-        let relays: Vec<String> = relays
-            .iter()
-            .map(|RelayAddress { bind, public }| match bind == public {
-                true => bind.to_string(),
-                false => format!("{bind}->{public}"),
-            })
-            .collect();
-        format!(
-            "listening udp={} tcp={} tls={} http={} admin={} relay={} ports={}-{} shards={shards}",
-            list(&self.turn_addresses.udp),
-            list(&self.turn_addresses.tcp),
-            list(&self.tls.addresses),
-            list(&self.http.addresses),
-            list(&self.admin.addresses),
-            list(&relays),
-            ports.start(),
-            ports.end(),
-        )
     }
 }
 
@@ -124,15 +96,17 @@ impl Bound {
 /// How many file descriptors each part may hold. What one of them takes, the others would miss: a flood of connections
 /// would end in calls without a relay, and a flood of allocations in a server that cannot even say that it lives.
 pub(super) struct Files {
-    pub(super) relays: u32,
     pub(super) streams: usize,
     pub(super) http: usize,
     pub(super) admin: usize,
 }
 
 impl Files {
-    /// From the limit of this process, with `sockets` bound, where there may be so many allocations.
-    pub(super) fn shared_out(sockets: &Sockets, allocations: usize) -> Self {
+    /// From the limit of this process, with `sockets` bound. Of the configured allocations on so many addresses, no more
+    /// stay configured than there are files for.
+    pub(super) fn shared_out(sockets: &Sockets, config: &mut Config, addresses: usize) -> Self {
+        let relay_ports = config.relay.ports.len().saturating_mul(addresses);
+        let allocations = relay_ports.min(config.quota.allocations as usize);
         // Where it cannot be read, it is what every system has at least.
         let limit = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -148,7 +122,12 @@ impl Files {
             relays -= unused;
             http += unused;
         }
-        Self { relays: u32::try_from(relays).unwrap_or(u32::MAX), streams, http, admin }
+        if relays < allocations {
+            tracing::info!("file descriptors for {relays} allocations at most; `ulimit -n` raises that");
+        }
+        let relays = u32::try_from(relays).unwrap_or(u32::MAX);
+        config.quota.allocations = config.quota.allocations.min(relays);
+        Self { streams, http, admin }
     }
 }
 

@@ -69,6 +69,11 @@ impl Connections {
         self.stopping.closed().await;
     }
 
+    /// Whether they all end, so that nobody comes back to where they were.
+    pub(super) fn are_ending(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
     /// Sets a WebSocket's limits. Its library is made for trusted peers: 128 KiB of buffer for reading, messages of 64 MiB
     /// and a write buffer without end are what a stranger could make us hold.
     pub fn limit(&self, upgrade: WebSocketUpgrade) -> WebSocketUpgrade {

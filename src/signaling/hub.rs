@@ -115,7 +115,8 @@ impl Hub {
         &self.connections
     }
 
-    /// Gives up members that have been absent for too long, for ever.
+    /// Gives up members that have been absent for too long, until all connections end: from then on they cannot come back, and
+    /// their calls go on as those of others do.
     pub async fn give_up_the_absent(&self) {
         loop {
             let woken = self.absence.notified();
@@ -125,6 +126,9 @@ impl Hub {
                 // The window is the same for all, so nobody who is lost meanwhile is due before.
                 Some(next) => {
                     sleep(next.saturating_sub(self.connections.clock.now().mono)).await;
+                    if self.connections.are_ending() {
+                        return;
+                    }
                     let now = self.connections.clock.now();
                     while let Some(id) = self.overdue(now) {
                         self.take_out(self.lock(), id);
@@ -286,6 +290,11 @@ impl Hub {
 
     /// The connection of the member `id` has ended.
     pub(super) fn part(&self, now: Now, id: MemberId, outbox: &Arc<Outbox>, ending: Ending) {
+        // A server that stops lets calls go on: whoever is sent away by that keeps what they have, and no others are told that
+        // they have gone, at which calls would end.
+        if ending == Ending::Bye(ByeCode::ShuttingDown) {
+            return;
+        }
         if !ending.stays() || self.window().is_zero() {
             return self.leave(id, outbox);
         }

@@ -1,12 +1,11 @@
 /** Being in a room: who is there, and a connection to each. */
 
-import { BywayError, connectionError, farewell, refusal } from "./errors.js";
+import { BywayError, farewell, refusal } from "./errors.js";
 import { Emitter, FailureEvent, PeerEvent } from "./events.js";
-import { negotiate, sendStream } from "./negotiation.js";
-import { onNetworkChange } from "./network.js";
-import { Peer, attach } from "./peer.js";
-import { reportMissingRelay, restartWhenBroken } from "./recovery.js";
-import { rotate } from "./rotation.js";
+import { connect } from "./line.js";
+import { sendStream } from "./negotiation.js";
+import { onAnotherLook } from "./network.js";
+import { Peer } from "./peer.js";
 import { Signaling } from "./signaling.js";
 
 /** The server this file was loaded from, which is also the one to call unless a page says otherwise. */
@@ -29,10 +28,8 @@ const HOME = new URL("/", import.meta.url);
 /** @typedef {import("./negotiation.js").Signal} Signal */
 
 /**
- * A peer and what holds it: its connection's number, what to do with its signals and with fresh credentials, and what ends
- * that connection.
- * @typedef {{ peer: Peer, polite: boolean, epoch: number, receive: (data: Signal) => void,
- *   renewed: (expires: number) => void, over: AbortController }} Member
+ * A peer and what leads to it. `heard`: the number of the last signal from there.
+ * @typedef {{ peer: Peer, polite: boolean, heard: number, line: import("./line.js").Line }} Member
  */
 
 /**
@@ -57,8 +54,9 @@ export async function join(options) {
  * the server was lost or is back, see {@link Call.signaling}) · `ice` (fresh credentials came) · `closed` (over, by
  * `leave()` or by the server).
  *
- * Where the connection to the server drops, what flows between the browsers is left alone and the room is joined
- * again with growing pauses. There is no resuming yet: a rejoin replaces every peer by a new one.
+ * Where the connection to the server drops, what flows between the browsers is left alone and another one is opened, with
+ * growing pauses. The server keeps our place for a while and the others notice nothing; who comes back later, or to a server
+ * that has started anew, joins again, and every peer is replaced by a new one.
  *
  * @extends {Emitter<{peer: PeerEvent, peerleft: PeerEvent, error: FailureEvent, signaling: Event, ice: Event, closed: Event}>}
  */
@@ -76,6 +74,8 @@ export class Call extends Emitter {
   #expires = Infinity;
   /** @type {Map<string, Member>} */ #members = new Map();
   /** @type {Signaling} */ #server;
+  /** How many signals we ever sent. */
+  #said = 0;
   #over = new AbortController();
   /** Until `ready` is settled. @type {{ resolve: () => void, reject: (error: BywayError) => void } | null} */
   #joining = null;
@@ -89,18 +89,18 @@ export class Call extends Emitter {
     const url = new URL("/ws", options.server ?? HOME);
     url.protocol = url.protocol.replace("http", "ws");
     this.#server = new Signaling(url, {
-      opened: () => {
+      join: () => {
         const { room, token, name } = this.#options;
-        this.#server.send({ type: "join", room, token, name });
+        return { room, token, name };
       },
-      heard: (message) => this.#hear(message),
+      heard: (message, resumed) => this.#hear(message, resumed),
       lost: () => {
         if (this.#joining) this.#close(new BywayError("server-unreachable"));
-        else this.#setSignaling("lost");
+        else this.#lost();
       },
     });
     // Until we are in, a first answer may take its time: to give up on it would fail the joining.
-    onNetworkChange(() => this.#joining === null && this.#server.check(), this.#over);
+    onAnotherLook(() => this.#joining === null && this.#server.check(), this.#over);
   }
 
   /** Everyone else in the room. */
@@ -119,14 +119,9 @@ export class Call extends Emitter {
    * @param {boolean} relayOnly
    */
   setRelayOnly(relayOnly) {
-    const before = this.relayOnly;
     this.#options.relayOnly = relayOnly;
-    // While the server is away nobody could be told; the rejoin makes every connection anew.
-    if (this.relayOnly === before || this.signaling !== "open") return;
-    for (const member of this.#members.values()) {
-      member.epoch += 1;
-      this.#connect(member, true);
-    }
+    // While the server is away nobody could be told, and to close what works would leave nothing: done when it is back.
+    if (this.signaling === "open") this.#applyPolicy();
   }
 
   /**
@@ -140,15 +135,18 @@ export class Call extends Emitter {
 
   /** Leaves the room. The stream stays open: it is the page's. To come back, `join` again. */
   leave() {
-    this.#server.send({ type: "leave" });
+    this.#server.leave();
     this.#close();
   }
 
-  /** @param {any} message Unknown types are for newer clients. */
-  #hear(message) {
+  /**
+   * @param {any} message Unknown types are for newer clients.
+   * @param {boolean} resumed
+   */
+  #hear(message, resumed) {
     switch (message.type) {
       case "joined":
-        return this.#joined(message);
+        return this.#joined(message, resumed);
       case "peer-joined":
         return this.dispatchEvent(new PeerEvent("peer", this.#meet(message, false)));
       case "peer-left":
@@ -159,7 +157,7 @@ export class Call extends Emitter {
         return this.#refresh(message);
       case "error":
         // We were still talking to someone who has just left: nothing failed.
-        if (message.code !== "no-such-peer") this.#refused(refusal(message));
+        if (message.code !== "no-such-peer") this.#refused(refusal(message), message.retry_ms);
         return;
       case "bye":
         // Without a time to come back, coming back unchanged would not help.
@@ -168,16 +166,25 @@ export class Call extends Emitter {
     }
   }
 
-  /** @param {{ id: string, peers: Presence[], ice: Ice }} message */
-  #joined({ id, peers, ice }) {
-    for (const { peer } of this.#members.values()) this.#part(peer.id);
+  /**
+   * @param {{ id: string, peers: Presence[], ice: Ice }} message
+   * @param {boolean} resumed The others saw us all the time, and those we know have their connections. Else all is begun anew.
+   */
+  #joined({ id, peers, ice }, resumed) {
+    for (const { peer } of this.#members.values()) {
+      if (!resumed || !peers.some((present) => present.id === peer.id)) this.#part(peer.id);
+    }
     if (this.signaling === "closed") return; // by a listener, just now
-    this.#server.confirm();
     this.id = id;
-    this.#take(ice);
+    this.#refresh(ice);
     // Whoever comes makes the offers, so that two browsers do not both begin.
-    const met = peers.map((member) => this.#meet(member, true));
+    const newcomers = peers.filter((present) => !this.#members.has(present.id));
+    const met = newcomers.map((present) => this.#meet(present, !resumed));
     this.#setSignaling("open");
+    if (resumed) {
+      for (const { line } of this.#members.values()) line.serverBack();
+      this.#applyPolicy();
+    }
     this.#joining?.resolve();
     this.#joining = null;
     // A task later: the page that awaits join() has added its listeners by then.
@@ -194,58 +201,70 @@ export class Call extends Emitter {
    */
   #meet({ id, name, polite }, offering) {
     const peer = new Peer(id, name ?? "");
-    const member = { peer, polite, epoch: 0, receive: () => {}, renewed: () => {}, over: new AbortController() };
-    this.#members.set(id, member);
-    this.#connect(member, offering);
+    this.#members.set(id, { peer, polite, heard: 0, line: this.#connect(peer, polite, offering, 0) });
     return peer;
   }
 
   /**
-   * Gives a member a connection, in place of the one before.
+   * @param {Peer} peer
+   * @param {boolean} polite
+   * @param {boolean} offering
+   * @param {number} epoch
+   */
+  #connect(peer, polite, offering, epoch) {
+    const stream = this.#options.stream ?? null;
+    const terms = { polite, offering, epoch, configuration: this.#configuration(), expires: this.#expires, stream };
+    const isConnected = (/** @type {Peer} */ { connection }) => connection.connectionState === "connected";
+    return connect(peer, terms, {
+      tell: (data) => {
+        this.#said += 1;
+        this.#server.signal({ to: peer.id, data: { n: this.#said, ...data } });
+      },
+      fail: (error) => this.dispatchEvent(new FailureEvent(error, peer)),
+      canSignal: () => this.signaling === "open",
+      // What has cut us off from everyone may have cut us off from the server, too. Who is gone alone has not.
+      doubt: () => this.signaling === "open" && !this.peers.some(isConnected) && this.#server.check(),
+    });
+  }
+
+  /**
+   * Puts another connection in the place of a member's.
    * @param {Member} member
    * @param {boolean} offering
+   * @param {number} epoch
    */
-  #connect(member, offering) {
-    const { peer, polite, epoch } = member;
-    member.over.abort();
-    member.over = new AbortController();
-    const { signal } = member.over;
-    const connection = new RTCPeerConnection(this.#configuration());
-    signal.addEventListener("abort", () => connection.close());
+  #replace(member, offering, epoch) {
+    member.line.end();
+    member.line = this.#connect(member.peer, member.polite, offering, epoch);
+    member.peer.dispatchEvent(new Event("connection"));
+  }
 
-    const tell = (/** @type {Signal} */ data) =>
-      this.#server.send({ type: "signal", to: peer.id, data: { epoch, ...data } });
-    const fail = (/** @type {string} */ code) => this.dispatchEvent(new FailureEvent(connectionError(code, peer), peer));
-    const canSignal = () => this.signaling === "open";
-    const ask = () => tell({ restart: true });
-    const rotation = rotate(connection, { polite, canSignal, ask, expires: this.#expires, signal });
-    const negotiation = negotiate(connection, { polite, offering, tell });
-    member.renewed = rotation.renewed;
-    member.receive = (data) => (data.restart ? rotation.asked() : negotiation(data));
-    // What has cut us off from everyone may have cut us off from the server, too. Who is gone alone has not: and to join
-    // again, where the server is merely slow to answer, would end the connections to all others.
-    const isConnected = (/** @type {Peer} */ { connection }) => connection.connectionState === "connected";
-    const doubt = () => canSignal() && !this.peers.some(isConnected) && this.#server.check();
-    restartWhenBroken(connection, { polite, canSignal, doubt, fail, signal });
-    reportMissingRelay(connection, { fail, signal });
-    attach(peer, connection);
-    sendStream(connection, this.#options.stream ?? null);
+  /** Gives every connection whose paths are not those that are now wanted a successor. */
+  #applyPolicy() {
+    const { iceTransportPolicy } = this.#configuration();
+    for (const member of this.#members.values()) {
+      if (member.line.policy !== iceTransportPolicy) this.#replace(member, true, member.line.epoch + 1);
+    }
   }
 
   /**
    * Both ends number their connections alike: a higher number tells that the other end has begun a new one, a lower
-   * one concerns a connection that is gone.
+   * one concerns a connection that is gone. And each numbers what it says: what was told already is said again where the
+   * connection to the server was lost before it was confirmed.
    * @param {string} from
    * @param {Signal} data
    */
-  #signaled(from, { epoch = 0, ...data }) {
+  #signaled(from, { epoch = 0, n, ...data }) {
     const member = this.#members.get(from);
-    if (!member || !Number.isSafeInteger(epoch) || epoch < member.epoch) return;
-    if (epoch > member.epoch) {
-      member.epoch = epoch;
-      this.#connect(member, false);
+    if (!member || !Number.isSafeInteger(epoch) || epoch < member.line.epoch) return;
+    // Nobody honest is so far ahead, and after the last safe integer there would be no next one.
+    if (epoch > member.line.epoch + FURTHEST_AHEAD) return;
+    if (n !== undefined) {
+      if (!(n > member.heard)) return;
+      member.heard = n;
     }
-    member.receive(data);
+    if (epoch > member.line.epoch) this.#replace(member, false, epoch);
+    if (epoch === member.line.epoch) member.line.receive(data); // not if a listener wanted yet another one
   }
 
   /**
@@ -254,11 +273,7 @@ export class Call extends Emitter {
    */
   #refresh(ice) {
     this.#take(ice);
-    for (const { peer, renewed } of this.#members.values()) {
-      if (peer.connection.signalingState === "closed") continue;
-      peer.connection.setConfiguration(this.#configuration());
-      renewed(this.#expires);
-    }
+    for (const { line } of this.#members.values()) line.renew(this.#configuration(), this.#expires);
     this.dispatchEvent(new Event("ice"));
   }
 
@@ -281,16 +296,20 @@ export class Call extends Emitter {
     const member = this.#members.get(id);
     if (!member) return;
     this.#members.delete(id);
-    member.over.abort();
+    member.line.end();
     member.peer.dispatchEvent(new Event("left"));
     this.dispatchEvent(new PeerEvent("peerleft", member.peer));
   }
 
-  /** @param {BywayError} error */
-  #refused(error) {
-    if (this.#joining) return this.#close(error);
+  /**
+   * @param {BywayError} error
+   * @param {number} [retryMs]
+   */
+  #refused(error, retryMs) {
+    // Asking again with the same token would be as vain as the first time.
+    if (this.#joining || (this.signaling === "lost" && TOKEN_REFUSED.has(error.code))) return this.#close(error);
     this.dispatchEvent(new FailureEvent(error, null));
-    if (this.signaling === "lost") this.#server.reopen();
+    if (this.signaling === "lost") this.#server.reopen(retryMs);
   }
 
   /** @param {BywayError} [error] Why, unless the page itself leaves. */
@@ -306,6 +325,11 @@ export class Call extends Emitter {
     this.dispatchEvent(new Event("closed"));
   }
 
+  #lost() {
+    if (this.signaling === "open") for (const { line } of this.#members.values()) line.serverLost();
+    this.#setSignaling("lost");
+  }
+
   /** @param {SignalingState} state */
   #setSignaling(state) {
     if (this.signaling === state) return;
@@ -313,3 +337,8 @@ export class Call extends Emitter {
     this.dispatchEvent(new Event("signaling"));
   }
 }
+
+/** How many connections to one peer may have come and gone unheard. */
+const FURTHEST_AHEAD = 100;
+
+const TOKEN_REFUSED = new Set(["token-required", "bad-token", "token-expired", "wrong-room"]);

@@ -16,15 +16,17 @@ export class BywayError extends Error {
 
 /**
  * What the server refused, in our words where we have some, else in its own.
- * @param {{ code: string, message?: string }} answer
+ * @param {{ code: string, message?: string, retry_ms?: number }} answer
  */
-export const refusal = ({ code, message }) => new BywayError(code, SENTENCES[code] ?? message);
+export const refusal = ({ code, message, retry_ms }) =>
+  // One code for too much of anything; only who comes too often is told when to come again.
+  new BywayError(code, (retry_ms === undefined ? SENTENCES[code] : SENTENCES["joined-too-often"]) ?? message);
 
 /**
  * The server's `bye`.
  * @param {string} code
  */
-export const farewell = (code) => new BywayError(code, SENTENCES.bye);
+export const farewell = (code) => new BywayError(code, SENTENCES[code] ?? SENTENCES.bye);
 
 /**
  * A failed connection, with what is known of each relay. Of one that does not answer browsers often report nothing at
@@ -78,6 +80,13 @@ const SENTENCES = {
   "room-full": "This room is full.",
   "too-many-rooms": "The call server has no place for another room right now.",
   "rate-limited": "Too much was sent at once; the call server left some of it out.",
+  "joined-too-often": "Too many have joined from this network at once: wait a moment and try again.",
+  "token-required": "This call server lets in who was invited: open the whole link that you were sent.",
+  "bad-token": "The invitation in this link is not valid here: ask for a new link.",
+  "token-expired": "The invitation in this link has expired: ask for a new link.",
+  "wrong-room": "The invitation in this link is for another room: open the link as you were sent it.",
+  replaced: "This call goes on elsewhere, in your place.",
+  removed: "You were removed from this room.",
   left: "The room was left before it was joined.",
   bye: "The call server ended this call.",
   "no-echo": "The other side did not echo in time.",

@@ -1,9 +1,9 @@
 /** Perfect negotiation, and what a connection sends. */
 
 /**
- * What two browsers tell each other. `epoch` numbers the connections they had with each other; `restart` asks for an ICE
- * restart.
- * @typedef {{ epoch?: number, description?: RTCSessionDescription | null, candidate?: RTCIceCandidate | null,
+ * What two browsers tell each other. `epoch` numbers the connections they had with each other, `n` what one of them ever
+ * said; `restart` asks for an ICE restart.
+ * @typedef {{ epoch?: number, n?: number, description?: RTCSessionDescription | null, candidate?: RTCIceCandidate | null,
  *   restart?: boolean }} Signal
  */
 

@@ -94,7 +94,6 @@ export class Peer extends Emitter {
 
   /** @param {RTCPeerConnection} connection */
   #attach(connection) {
-    const replaces = Boolean(this.connection);
     this.connection = connection;
     this.#traffic = null;
     this.iceErrors = [];
@@ -121,6 +120,5 @@ export class Peer extends Emitter {
     };
     this.#messages = messages;
     this.#echo = echo;
-    if (replaces) this.dispatchEvent(new Event("connection"));
   }
 }

@@ -1,5 +1,7 @@
 /** ICE restarts, and what is said where no relay answers. */
 
+import { countHeard } from "./report.js";
+
 /**
  * @typedef {object} Context
  * @property {(code: string) => void} fail Says what failed.
@@ -13,11 +15,13 @@
  * @param {RTCPeerConnection} connection
  * @param {Context & { polite: boolean, canSignal: () => boolean, doubt: () => void }} context `doubt`: called when a path
  *   breaks.
+ * @returns {{ serverLost: () => void, serverBack: () => void }} To be called when that happens.
  */
 export function restartWhenBroken(connection, { polite, canSignal, doubt, fail, signal }) {
   /** Restarts since it last was connected, by either side. */
   let attempts = 0;
   let told = false;
+  let established = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
 
   const stop = () => clearTimeout(timer);
@@ -54,6 +58,7 @@ export function restartWhenBroken(connection, { polite, canSignal, doubt, fail, 
         tellOnce();
         return restartIn(0);
       case "connected":
+        established = true;
         attempts = 0;
         told = false;
         return stop();
@@ -68,6 +73,19 @@ export function restartWhenBroken(connection, { polite, canSignal, doubt, fail, 
   }, { signal });
   signal.addEventListener("abort", stop);
   restartIn(CONNECTING_MS);
+
+  /** What had come from the other end when the server was lost. @type {Promise<number> | undefined} */
+  let heard;
+  const count = async () => countHeard([...(await connection.getStats()).values()]);
+  return {
+    serverLost: () => (heard = count()),
+    // Another network parts us from the server and from the others alike. Browsers take seconds to notice: where nothing has
+    // come since, we do not wait for that.
+    serverBack: async () => {
+      if (!established || (await count()) > ((await heard) ?? 0)) return;
+      if (connection.signalingState === "stable") connection.restartIce();
+    },
+  };
 }
 
 /**

@@ -58,6 +58,15 @@ export function usesOwnRelay(stats) {
   return Boolean(local && isOwnRelay(local));
 }
 
+/**
+ * A number that grows with whatever comes from the other end: what it sends, and its answers to our connectivity checks.
+ * @param {any[]} stats The values of an RTCStatsReport.
+ */
+export function countHeard(stats) {
+  const pairs = stats.filter(({ type }) => type === "candidate-pair");
+  return pairs.reduce((sum, pair) => sum + (pair.bytesReceived ?? 0) + (pair.responsesReceived ?? 0), 0);
+}
+
 /** The selected pair with its candidates. @param {any[]} stats */
 function findPair(stats) {
   const byId = (/** @type {string} */ id) => stats.find((entry) => entry.id === id);

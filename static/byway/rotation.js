@@ -37,6 +37,7 @@ export function rotate(connection, { polite, canSignal, ask, expires: newest, si
     if (newest <= inUse || timer !== undefined || signal.aborted) return;
     const wait = Math.max(0, inUse - Date.now()) * (polite ? POLITE_SHARE : IMPOLITE_SHARE) * (1 + SPREAD * Math.random());
     timer = setTimeout(() => {
+      timer = undefined;
       due = true;
       act();
     }, Math.min(wait, LONGEST_WAIT_MS));
@@ -49,7 +50,10 @@ export function rotate(connection, { polite, canSignal, ask, expires: newest, si
     due = false;
     if (!polite) return connection.restartIce();
     ask();
-    timer = setTimeout(() => connection.restartIce(), ANSWER_MS);
+    timer = setTimeout(() => {
+      timer = undefined;
+      connection.restartIce();
+    }, ANSWER_MS);
   };
 
   connection.addEventListener("signalingstatechange", () => {

@@ -10,6 +10,7 @@ import "./scenarios/old-clients.mjs";
 import "./scenarios/direct.mjs";
 import "./scenarios/leaving.mjs";
 import "./scenarios/recovery.mjs";
+import "./scenarios/cut.mjs";
 import "./scenarios/devices.mjs";
 import "./scenarios/report.mjs";
 import "./scenarios/module.mjs";

@@ -106,12 +106,14 @@ async fn only_the_module_is_for_everyone() {
     // Behind `byway.js` stand the files that it imports, and a browser asks each of them the same.
     let parts = std::fs::read_dir("static/byway").unwrap().map(|part| part.unwrap().file_name());
     let parts = parts.map(|name| format!("/byway/{}", name.to_str().unwrap()));
-    for path in parts.chain(["/byway.js".to_owned()]) {
+    for path in parts.chain(["/byway.js".to_owned(), "/byway.d.ts".to_owned()]) {
         let module = get(server.http, &path, &[("Origin", "https://anyone.example")]).await;
         assert_eq!(module.status, 200, "{path}");
         assert_eq!(module.header("access-control-allow-origin"), Some("*"), "{path}");
         assert_eq!(module.header("cross-origin-resource-policy"), Some("cross-origin"), "{path}");
     }
+    let types = get(server.http, "/byway.d.ts", &[]).await;
+    assert_eq!(types.header("content-type"), Some("application/typescript; charset=utf-8"));
     for path in ["/", "/app.js", "/ice", "/nothing"] {
         let response = get(server.http, path, &[]).await;
         assert_eq!(response.header("access-control-allow-origin"), None, "{path}");

@@ -186,8 +186,10 @@ impl Server {
             let _ = stopped.await;
         });
         // Its own counters: a test counts what it does on the public pages.
-        let operator =
-            Pages::new(admin_router(Admin { metrics: metrics.clone(), health }), Limits::default());
+        let operator = Pages::new(
+            admin_router(Admin { metrics: metrics.clone(), health, draining: draining.subscribe() }),
+            Limits::default(),
+        );
         let everyone = Admissions::new(usize::MAX, usize::MAX, Arc::default());
         let operator = serve(vec![admin], operator, everyone, std::future::pending());
         Self {

@@ -46,7 +46,11 @@ impl Client {
     }
 
     pub(crate) fn over(server: &Server, link: Link) -> Self {
-        let (username, password) = server.credential("alice");
+        Self::with(link, server.credential("alice"))
+    }
+
+    /// With a username and its password.
+    pub(crate) fn with(link: Link, (username, password): (String, String)) -> Self {
         Self { link, username, password, nonce: Vec::new(), transactions: 0 }
     }
 

@@ -33,6 +33,11 @@ impl Answer {
         }
     }
 
+    /// Every value of a header field, by its lower-case name.
+    pub(crate) fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
     /// The value of a header field, by its lower-case name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
@@ -53,12 +58,22 @@ impl Answer {
     }
 }
 
-/// `GET path`. HTTP/1.0, so that the body is neither chunked nor kept waiting.
+/// `GET path`.
 pub(crate) fn get(server: SocketAddr, path: &str) -> Answer {
+    ask(server, "GET", path, &[], "")
+}
+
+/// Any request. HTTP/1.0, so that the body is neither chunked nor kept waiting.
+pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE).expect("the HTTP listener accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout is set");
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {server}\r\n\r\n").expect("the request is sent");
+    let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+    let length = body.len();
+    let head =
+        format!("{method} {path} HTTP/1.0\r\nHost: {server}\r\nContent-Length: {length}\r\n{headers}\r\n");
+    // A body that is refused may end in a reset, with the answer before it.
+    let _ = stream.write_all(format!("{head}{body}").as_bytes());
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("the answer arrives");
+    let _ = stream.read_to_end(&mut answer);
     Answer::parse(&answer)
 }

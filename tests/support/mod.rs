@@ -114,6 +114,11 @@ impl Server {
     /// Sends SIGTERM and waits until the process has ended.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM");
+        self.ended()
+    }
+
+    /// Waits until the process has ended.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         let ended = self.listening.recv_timeout(PATIENCE);
         assert_eq!(ended, Err(mpsc::RecvTimeoutError::Disconnected), "still there after {PATIENCE:?}");
         self.child.wait().expect("it is our child")

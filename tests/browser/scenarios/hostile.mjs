@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { videoFlows } from "../connections.mjs";
 import { eventually } from "../eventually.mjs";
 import { joined, peers, says } from "../page.mjs";
 import { call, join, open, room } from "../stage.mjs";
@@ -67,6 +68,29 @@ test("signals that are not what they should be leave the page and its other call
     );
   }
 });
+
+test("a number far beyond all connections there were does not end the one there is", async (scenario) => {
+  const victim = await join(scenario, room(scenario));
+  const attacker = await open(scenario, `/?${new URLSearchParams({ room: room(scenario) })}`);
+  await attacker.evaluate(exaggerate);
+  await attacker.click("#join");
+  await Promise.all([peers(victim, 1), peers(attacker, 1)]);
+  await videoFlows(victim, attacker);
+  assert.equal(await victim.evaluate(() => window.connections.length), 1);
+});
+
+/** Runs in a page: before each signal its peer is told of a connection that could have no successor. */
+function exaggerate() {
+  const { send } = WebSocket.prototype;
+  WebSocket.prototype.send = function (text) {
+    const message = JSON.parse(text);
+    if (message.type === "signal") {
+      const data = { epoch: Number.MAX_SAFE_INTEGER, candidate: null };
+      send.call(this, JSON.stringify({ ...message, data }));
+    }
+    send.call(this, text);
+  };
+}
 
 /** Runs in a page of the same origin: joins past the page's own module and sends its peer what no module would. */
 async function sendRubbish(room) {

@@ -1,10 +1,8 @@
 //! The process ends when it is told to, whatever comes in meanwhile.
 
-mod support;
-
 use std::net::UdpSocket;
 
-use support::{CONFIG, Server};
+use crate::support::{CONFIG, Server};
 
 /// A flood keeps the sockets of a shard ready for ever; it must hear SIGTERM all the same.
 #[test]

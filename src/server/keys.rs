@@ -1,0 +1,60 @@
+//! By what the server knows whom it may serve.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Error, seed};
+use crate::budget::Budget;
+use crate::config::Config;
+use crate::credentials::Secrets;
+use crate::random::Random;
+use crate::standing::Standing;
+use crate::tokens::Tokens;
+
+/// What an address may join at once is what it may in this time.
+const JOINS_AT_ONCE: Duration = Duration::from_secs(10);
+
+/// Shared by the relay, the rooms and the pages.
+pub(super) struct Keys {
+    /// They sign credentials.
+    pub(super) secrets: Secrets,
+    /// Whose credentials are good.
+    pub(super) standing: Arc<Standing>,
+    /// Who may join.
+    pub(super) tokens: Arc<Tokens>,
+    /// How often.
+    pub(super) joins: Arc<Budget>,
+}
+
+impl Keys {
+    pub(super) fn new(config: &Config) -> Result<Self, Error> {
+        let joins = Budget::new(
+            config.signaling.joins_per_second,
+            JOINS_AT_ONCE,
+            Random::new(&seed()?, "joins").number(),
+        );
+        Ok(Self {
+            secrets: secrets(config)?,
+            standing: Arc::new(Standing::new(&seed()?)),
+            tokens: Arc::new(tokens(config)?),
+            joins: Arc::new(joins),
+        })
+    }
+}
+
+/// The configured secrets, or one that lives as long as this process.
+fn secrets(config: &Config) -> Result<Secrets, Error> {
+    if let Some(secrets) = Secrets::new(&config.credentials.secrets) {
+        return Ok(secrets);
+    }
+    tracing::info!("no secret is configured: credentials are good until this process ends");
+    Ok(Secrets::new(&[seed()?]).expect("one secret is not none"))
+}
+
+/// Who signs join tokens: configured secrets, those of the credentials, or one that lives as long as this process.
+fn tokens(config: &Config) -> Result<Tokens, Error> {
+    if let Some(tokens) = Tokens::new(&config.tokens, &config.credentials.secrets) {
+        return Ok(tokens);
+    }
+    Ok(Tokens::new(&config.tokens, &[seed()?]).expect("one secret is not none"))
+}

@@ -1,0 +1,64 @@
+//! The rooms, and what browsers in them are told.
+
+use std::sync::Arc;
+
+use super::keys::Keys;
+use super::relaying::Relaying;
+use super::sockets::Sockets;
+use super::{Error, seed};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ice::{Endpoints, IceServers};
+use crate::metrics::SignalingCounters;
+use crate::signaling::{Connections, Hub, Parts, Settings};
+use crate::tls::Certificate;
+
+/// What browsers are told, whose requests find `sockets` here.
+pub(super) fn ice(
+    config: &Config,
+    sockets: &Sockets,
+    certificate: Option<&Certificate>,
+    keys: &Keys,
+) -> Arc<IceServers> {
+    let endpoints = Endpoints {
+        // A page needs none of the listeners that stand by for NAT behaviour discovery alone.
+        udp: sockets.turn_addresses.udp.iter().copied().take(config.listen.udp.len()).collect(),
+        tcp: sockets.turn_addresses.tcp.clone(),
+        tls: sockets.tls.addresses.clone(),
+        public: config.relay.public_addresses.clone(),
+        names: certificate.map_or_else(Vec::new, Certificate::named),
+    };
+    Arc::new(IceServers::new(
+        config.ice.urls.clone(),
+        endpoints,
+        keys.secrets.clone(),
+        config.credentials.ttl,
+        config.ice.transport_policy,
+    ))
+}
+
+/// The rooms, whose members lose what they have on the relay when they leave.
+pub(super) fn rooms(
+    config: &Config,
+    ice: Arc<IceServers>,
+    keys: &Keys,
+    relaying: &Relaying,
+    clock: Clock,
+    counters: Arc<SignalingCounters>,
+) -> Result<Arc<Hub>, Error> {
+    let hub = Arc::new(Hub::new(Parts {
+        connections: Arc::new(Connections::new(Settings::new(&config.signaling), clock, counters)),
+        ice,
+        standing: keys.standing.clone(),
+        access: config.ice.access,
+        tokens: keys.tokens.clone(),
+        joins: keys.joins.clone(),
+        end_user: relaying.end_user(),
+        seed: seed()?,
+    }));
+    tokio::spawn({
+        let hub = hub.clone();
+        async move { hub.give_up_the_absent().await }
+    });
+    Ok(hub)
+}

@@ -1,0 +1,84 @@
+//! The pages, on every listener that speaks HTTP.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::relaying::Relaying;
+use super::sockets::{Files, Sockets};
+use crate::admission::{Admissions, PER_ADDRESS};
+use crate::http::admin::Admin;
+use crate::http::serve::{self, Limits, Pages};
+use crate::http::{Site, admin_router, public_router};
+use crate::tls::front::{self, Front};
+use crate::tls::{self, Identity};
+
+/// HTTP connections at one time, WebSockets and those to the TLS port that are not yet a shard's among them: an upper bound
+/// of their memory. One that waits takes some 10 KiB. Where a client does all it can, one takes a message of the largest size
+/// and four that wait to be read, which is 320 KiB by default, and as much again in the kernel; of one address there are
+/// [`PER_ADDRESS`].
+const MAX_HTTP: usize = 16_384;
+
+/// What serves the pages.
+pub(super) struct Web {
+    stop: watch::Sender<bool>,
+    served: JoinSet<()>,
+}
+
+impl Web {
+    /// Serves on all listeners; on those of TLS as whoever `identity` is, and TURN is the relays'.
+    pub(super) fn open(
+        sockets: Sockets,
+        files: &Files,
+        site: Site,
+        admin: Admin,
+        identity: Option<Arc<Identity>>,
+        relaying: &Relaying,
+    ) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let stopped = || {
+            let mut stopping = stopping.clone();
+            async move {
+                // An error is a sender that is gone, which is the same news.
+                let _ = stopping.wait_for(|stop| *stop).await;
+            }
+        };
+        let mut served = JoinSet::new();
+        let http = site.counters.connections.clone();
+        let places = files.http.min(MAX_HTTP);
+        let public = Admissions::new(places, PER_ADDRESS, http.clone());
+        let pages = Pages::new(public_router(site), Limits::default());
+        served.spawn(serve::serve(sockets.http.listeners, pages.clone(), public.clone(), stopped()));
+        if let Some(identity) = identity {
+            let (streams, connections) = (relaying.data_plane.streams(), relaying.connections.clone());
+            let front = Front {
+                config: tls::server_config(identity),
+                pages,
+                places: public,
+                hand_over: move |stream| {
+                    if !streams.hand_over(stream) {
+                        connections.refused_total.add(1);
+                    }
+                },
+                counters: admin.metrics.tls.clone().unwrap_or_default(),
+                limits: front::Limits::within(places),
+            };
+            served.spawn(front::serve(sockets.tls.listeners, front, stopped()));
+        }
+        served.spawn(serve::serve(
+            sockets.admin.listeners,
+            Pages::new(admin_router(admin), Limits::default()),
+            Admissions::new(files.admin.min(MAX_HTTP), PER_ADDRESS, http),
+            stopped(),
+        ));
+        Self { stop, served }
+    }
+
+    /// Lets what is under way finish.
+    pub(super) async fn close(mut self) {
+        self.stop.send_replace(true);
+        // A task that panicked has said so; there is nothing left to do for it.
+        while self.served.join_next().await.is_some() {}
+    }
+}

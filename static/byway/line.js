@@ -1,0 +1,74 @@
+/** One connection to a peer, with all that sets it up and keeps it going. */
+
+import { connectionError } from "./errors.js";
+import { negotiate, sendStream } from "./negotiation.js";
+import { attach } from "./peer.js";
+import { reportMissingRelay, restartWhenBroken } from "./recovery.js";
+import { rotate } from "./rotation.js";
+
+/** @typedef {import("./negotiation.js").Signal} Signal */
+
+/**
+ * What a line has to know of the call that it belongs to.
+ * @typedef {object} Surroundings
+ * @property {(data: Signal) => void} tell Says something to the other end of the line.
+ * @property {(error: import("./errors.js").BywayError) => void} fail
+ * @property {() => boolean} canSignal
+ * @property {() => void} doubt Called when the path breaks.
+ */
+
+/**
+ * A connection, and what it is to be told.
+ * @typedef {object} Line
+ * @property {number} epoch Its number among those to this peer.
+ * @property {RTCIceTransportPolicy | undefined} policy
+ * @property {(data: Signal) => void} receive
+ * @property {(configuration: RTCConfiguration, expires: number) => void} renew Other servers or credentials.
+ * @property {() => void} serverLost
+ * @property {() => void} serverBack We were there all the time, for the server and so for the others.
+ * @property {() => void} end
+ */
+
+/**
+ * Gives a peer a connection, in place of the one before.
+ *
+ * @param {import("./peer.js").Peer} peer
+ * @param {object} terms
+ * @param {boolean} terms.polite
+ * @param {boolean} terms.offering Whether the first offer is ours to make.
+ * @param {number} terms.epoch
+ * @param {RTCConfiguration} terms.configuration
+ * @param {number} terms.expires When the credentials in it do, as `Date.now()`.
+ * @param {MediaStream | null} terms.stream What to send.
+ * @param {Surroundings} surroundings
+ * @returns {Line}
+ */
+export function connect(peer, { polite, offering, epoch, configuration, expires, stream }, surroundings) {
+  const { canSignal, doubt } = surroundings;
+  const over = new AbortController();
+  const { signal } = over;
+  const connection = new RTCPeerConnection(configuration);
+  signal.addEventListener("abort", () => connection.close());
+
+  const tell = (/** @type {Signal} */ data) => surroundings.tell({ epoch, ...data });
+  const fail = (/** @type {string} */ code) => surroundings.fail(connectionError(code, peer));
+  const negotiation = negotiate(connection, { polite, offering, tell });
+  const rotation = rotate(connection, { polite, canSignal, ask: () => tell({ restart: true }), expires, signal });
+  const recovery = restartWhenBroken(connection, { polite, canSignal, doubt, fail, signal });
+  reportMissingRelay(connection, { fail, signal });
+  attach(peer, connection);
+  sendStream(connection, stream);
+
+  return {
+    epoch,
+    policy: configuration.iceTransportPolicy,
+    receive: (data) => (data.restart ? rotation.asked() : negotiation(data)),
+    renew(fresh, until) {
+      if (connection.signalingState === "closed") return;
+      connection.setConfiguration(fresh);
+      rotation.renewed(until);
+    },
+    ...recovery,
+    end: () => over.abort(),
+  };
+}

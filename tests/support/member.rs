@@ -1,0 +1,90 @@
+//! A member of a room, over a WebSocket to the binary.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
+
+use crate::support::Server;
+
+/// How long a message may take before the test says that it failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Member {
+    socket: WebSocket<TcpStream>,
+    pub(crate) id: String,
+    /// Username and password on the relay.
+    pub(crate) credential: (String, String),
+}
+
+impl Member {
+    /// Joins a room.
+    pub(crate) fn join(server: &Server, room: &str) -> Self {
+        let mut socket = connect(server);
+        let join = json!({"type": "join", "room": room}).to_string();
+        socket.send(Message::Text(join.into())).expect("the server listens");
+        let mut member = Self { socket, id: String::new(), credential: (String::new(), String::new()) };
+        let joined = member.hear();
+        assert_eq!(joined["type"], "joined", "{joined}");
+        let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{joined}")).to_owned();
+        let servers = joined["ice"]["iceServers"].as_array().expect("servers");
+        let turn = servers.iter().find(|server| server.get("username").is_some()).expect("a relay");
+        member.id = text(&joined["id"]);
+        member.credential = (text(&turn["username"]), text(&turn["credential"]));
+        member
+    }
+
+    pub(crate) fn say(&mut self, message: &str) {
+        self.socket.send(Message::Text(message.into())).expect("the server listens");
+    }
+
+    /// The next message.
+    pub(crate) fn hear(&mut self) -> Value {
+        hear(&mut self.socket)
+    }
+
+    /// Code and reason of the server's close frame, which is next.
+    pub(crate) fn closed(&mut self) -> (u16, String) {
+        closed(&mut self.socket)
+    }
+
+    /// Loses the connection, without a word.
+    pub(crate) fn lose(self) {
+        self.socket.get_ref().shutdown(std::net::Shutdown::Both).expect("it was open");
+    }
+}
+
+/// A WebSocket in no room.
+pub(crate) fn connect(server: &Server) -> WebSocket<TcpStream> {
+    let address = server.bound.http[0];
+    let stream = TcpStream::connect(address).expect("the HTTP listener accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout is set");
+    let mut request = format!("ws://{address}/ws").into_client_request().expect("a request");
+    request.headers_mut().insert("sec-websocket-protocol", "byway.v1".parse().expect("a header"));
+    client(request, stream).expect("a WebSocket").0
+}
+
+/// The next message.
+pub(crate) fn hear(socket: &mut WebSocket<TcpStream>) -> Value {
+    loop {
+        match socket.read().expect("a message") {
+            Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Code and reason of the server's close frame, which is next.
+pub(crate) fn closed(socket: &mut WebSocket<TcpStream>) -> (u16, String) {
+    loop {
+        match socket.read().expect("a close frame") {
+            Message::Close(Some(CloseFrame { code, reason })) => return (code.into(), reason.to_string()),
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
