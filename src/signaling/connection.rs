@@ -109,8 +109,13 @@ impl Connections {
     }
 
     /// Has `conversation` over `socket`, until it ends. What it has to say waits in `outbox`.
-    pub(super) async fn run(&self, socket: Halves, outbox: &Outbox, conversation: &mut impl Conversation) {
-        let Halves { sink, mut stream } = socket;
+    pub(super) async fn run(
+        &self,
+        socket: impl Into<Halves>,
+        outbox: &Outbox,
+        conversation: &mut impl Conversation,
+    ) {
+        let Halves { sink, mut stream } = socket.into();
         let mut writer = pin!(write(sink, outbox));
         // Held until the connection is closed: `shut_down` waits for it.
         let mut stopping = self.stopping.subscribe();
