@@ -107,7 +107,7 @@
 //! because strangers would flood others with them. `docs/protocol-coverage.md` has all of it by section, each with its test.
 //!
 //! Nothing is written to disk and nothing shared between servers: rooms, memberships and what was revoked live in one process
-//! and end with it. Servers with the same secrets take each other's credentials and join tokens, and that is all they share.
+//! and end with it. Servers of one realm with the same secrets take each other's credentials and join tokens, and that is all they share.
 //! A join token cannot be taken back, but by another secret.
 
 pub mod admission;
