@@ -83,7 +83,7 @@
 //! |---|---|---|
 //! | `tests/core`, `tests/wire` | the core in virtual time, with an independent model beside it | what a datagram does, to the byte |
 //! | `tests/{streams,tls,hostile,http_signaling,...}` | the binary, on loopback | what a stranger can do |
-//! | `tests/ice` | the binary | who gets credentials, and that other services' clients get theirs in the shape they know |
+//! | `tests/ice`, `tests/clients` | the binary; twilio, Janus and others | who gets credentials, and that other services' clients get theirs in the shape they know |
 //! | `tests/trains`, `tests/no_heap` | the binary, and a data plane under a counting allocator | that trains change no datagram, no order and nobody's turn, and that a packet takes nothing of the heap |
 //! | `tests/interop`, `tests/nat` | coturn's clients; other machines, as namespaces | that others understand it |
 //! | `tests/browser` | Chromium and Firefox | that a person can call |

@@ -422,12 +422,14 @@ fn lock_files_name_public_registries_alone() {
     let crates = file("Cargo.lock");
     let browsers = file("tests/browser/package-lock.json");
     let clients = file("tests/lab/clients/node-datachannel/package-lock.json");
+    let services = file("tests/clients/package-lock.json");
     let peerjs = file("benches/signaling/peerjs/package-lock.json");
     let mut offences = Vec::new();
     for (source, key, registry) in [
         (&crates, "source = ", "registry+https://github.com/rust-lang/crates.io-index"),
         (&browsers, "\"resolved\": ", "https://registry.npmjs.org/"),
         (&clients, "\"resolved\": ", "https://registry.npmjs.org/"),
+        (&services, "\"resolved\": ", "https://registry.npmjs.org/"),
         (&peerjs, "\"resolved\": ", "https://registry.npmjs.org/"),
     ] {
         for (number, line) in source.text.lines().enumerate() {
