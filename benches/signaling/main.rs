@@ -97,8 +97,9 @@ fn measure(kind: Kind, idle: usize) -> Result<Report, String> {
     // Of others there are no rooms with more than two.
     if kind == Kind::Byway {
         let found = stalled::measure(&mut crowd);
-        report.set_times("quiet", &found.without);
-        report.set_times("stalled", &found.with);
+        let median = |p99: &[Duration]| p99[p99.len() / 2].as_secs_f64() * 1e3;
+        report.set("quiet p99", median(&found.without));
+        report.set("stalled p99", median(&found.with));
         report.set("closed", found.closed as f64);
     }
     Ok(report)

@@ -124,7 +124,7 @@ fn byway(address: SocketAddr) -> String {
         "realm = \"bench\"\n[listen]\nudp = [\"127.0.0.1:0\"]\ntcp = []\ntls = []\nhttp = [\"{address}\"]\nadmin = []\n\
          [relay]\naddresses = [\"127.0.0.1\"]\nshards = 1\n\
          [quota]\nallocations = 1000\n\
-         [signaling]\nmax_rooms = 100000\n"
+         [signaling]\nmax_rooms = 100000\njoins_per_second = 0\n"
     )
 }
 

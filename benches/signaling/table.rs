@@ -51,8 +51,8 @@ const LINES: &[Line] = &[
     ("busy", "% of a core under this load", None),
     ("late p50", "ms by which the generator is late", None),
     ("late p99", "ms", None),
-    ("quiet p99", "ms, signals without joins", None),
-    ("stalled p99", "ms, beside a member that stalls", Some(Wanted::Above("quiet p99", 1.0))),
+    ("quiet p99", "ms of a signal without joins", None),
+    ("stalled p99", "ms of the same, beside a member that stalls", Some(Wanted::Above("quiet p99", 1.0))),
     ("closed", "times it was closed as too slow", Some(Wanted::AtLeast(5.0))),
 ];
 

@@ -40,10 +40,13 @@ pub(super) async fn open(
         return Problem::from(Code::UnknownSubprotocol).into_response();
     }
     let (hub, visitor) = (site.hub.clone(), Visitor { address, host: host(&headers).and_then(Host::parse) });
-    hub.connections().limit(upgrade).on_upgrade(async move |socket| {
-        // As long as the WebSocket lives, it takes its place among the connections.
-        let _place = place;
-        session::run(socket, hub, visitor).await;
+    hub.connections().limit(upgrade).on_upgrade(move |socket| {
+        let session = session::run(socket, hub, visitor);
+        async move {
+            session.await;
+            // As long as the WebSocket lives, it takes its place among the connections.
+            drop(place);
+        }
     })
 }
 

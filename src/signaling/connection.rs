@@ -26,6 +26,10 @@ use crate::metrics::SignalingCounters;
 /// to 4999 to applications).
 const BACK_SOON: u16 = 4000;
 
+/// Bytes of the buffer that every connection has for as long as it lives: most of an idle one's memory. Candidates fit, and
+/// descriptions come in a few pieces.
+const READ_BUFFER: usize = 1024;
+
 /// What is said over a WebSocket.
 pub(super) trait Conversation {
     /// Takes in a text frame.
@@ -45,6 +49,20 @@ pub(super) trait Conversation {
 
     /// The connection is over. What is returned is said before it closes.
     fn end(&mut self, now: Now, ending: Ending) -> Option<Text>;
+}
+
+/// A WebSocket, to be read and written at one time. Whoever waits has this rather than the socket itself: a future has room
+/// for its arguments as long as it lives, each that it is made of for its own, and a socket is large.
+pub(super) struct Halves {
+    sink: SplitSink<WebSocket, Message>,
+    stream: SplitStream<WebSocket>,
+}
+
+impl From<WebSocket> for Halves {
+    fn from(socket: WebSocket) -> Self {
+        let (sink, stream) = socket.split();
+        Self { sink, stream }
+    }
 }
 
 /// What all WebSockets share.
@@ -79,7 +97,7 @@ impl Connections {
     pub fn limit(&self, upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
         let settings = &self.settings;
         upgrade
-            .read_buffer_size(4 * 1024)
+            .read_buffer_size(READ_BUFFER)
             .max_message_size(settings.max_message)
             .max_frame_size(settings.max_message)
             // Every frame is flushed before the next is taken from the outbox, which does the queueing.
@@ -91,8 +109,13 @@ impl Connections {
     }
 
     /// Has `conversation` over `socket`, until it ends. What it has to say waits in `outbox`.
-    pub(super) async fn run(&self, socket: WebSocket, outbox: &Outbox, conversation: &mut impl Conversation) {
-        let (sink, mut stream) = socket.split();
+    pub(super) async fn run(
+        &self,
+        socket: impl Into<Halves>,
+        outbox: &Outbox,
+        conversation: &mut impl Conversation,
+    ) {
+        let Halves { sink, mut stream } = socket.into();
         let mut writer = pin!(write(sink, outbox));
         // Held until the connection is closed: `shut_down` waits for it.
         let mut stopping = self.stopping.subscribe();

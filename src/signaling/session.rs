@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
 
-use super::connection::Conversation;
+use super::connection::{Conversation, Halves};
 use super::hub::{Hub, Refusal, Seat};
 use super::outbox::Outbox;
 use super::protocol::{ByeCode, ClientMessage, Ending, ErrorCode, ServerMessage, Text};
@@ -14,13 +14,16 @@ use crate::clock::Now;
 use crate::ice::Host;
 
 /// Serves one connection until it ends.
-pub async fn run(socket: WebSocket, hub: Arc<Hub>, visitor: Visitor) {
-    let outbox = Arc::new(Outbox::new(hub.connections.settings.max_queue));
-    let now = hub.connections.clock.now();
-    let mut session =
-        Session { hub: &hub, outbox: outbox.clone(), visitor, seat: None, next: Duration::ZERO };
-    session.wait_for_join(now);
-    hub.connections.run(socket, &outbox, &mut session).await;
+pub fn run(socket: WebSocket, hub: Arc<Hub>, visitor: Visitor) -> impl Future<Output = ()> + Send {
+    let socket = Halves::from(socket);
+    async move {
+        let outbox = Arc::new(Outbox::new(hub.connections.settings.max_queue));
+        let now = hub.connections.clock.now();
+        let mut session =
+            Session { hub: &hub, outbox: outbox.clone(), visitor, seat: None, next: Duration::ZERO };
+        session.wait_for_join(now);
+        hub.connections.run(socket, &outbox, &mut session).await;
+    }
 }
 
 /// Who has opened a connection.

@@ -85,7 +85,7 @@ async fn threat_24_what_one_causes_to_be_sent_is_bounded() {
     let server = Server::start().await;
     let (mut ann, mut bob) = (subscribe(&server, &["tea"]).await, subscribe(&server, &["tea"]).await);
     let bulk = json!({"type": "publish", "topic": "tea", "data": "x".repeat(60_000)});
-    // 16 MB at once and another each second, of which each of these takes 120 kB: less than the messages it may send.
+    // 16 MB at once and another each second, of which each of these takes 120 kB.
     let mut heard = 0;
     loop {
         say(&mut ann, &bulk).await;
@@ -97,7 +97,11 @@ async fn threat_24_what_one_causes_to_be_sent_is_bounded() {
         bob.hear().await;
         heard += 1;
     }
-    assert!((130..200).contains(&heard), "{heard}");
+    assert!(heard >= 130, "{heard}");
+    // It is not that she has said too much.
+    for _ in 0..20 {
+        ann.ping().await;
+    }
     // Hers is used up, not his.
     say(&mut bob, &bulk).await;
     assert_eq!(
@@ -112,8 +116,9 @@ async fn threat_23_topics_are_tried_only_so_fast() {
     let mut eve = Client::at(&server, PATH).await;
     let mut tried = 0;
     loop {
-        say(&mut eve, &json!({"type": "subscribe", "topics": [format!("guess {tried}")]})).await;
-        say(&mut eve, &json!({"type": "unsubscribe", "topics": [format!("guess {tried}")]})).await;
+        let guesses: Vec<String> = (0..8).map(|n| format!("guess {tried} {n}")).collect();
+        say(&mut eve, &json!({"type": "subscribe", "topics": guesses})).await;
+        say(&mut eve, &json!({"type": "unsubscribe", "topics": guesses})).await;
         say(&mut eve, &json!({"type": "ping"})).await;
         let answer = eve.hear().await;
         if answer["type"] == "error" {
@@ -122,7 +127,8 @@ async fn threat_23_topics_are_tried_only_so_fast() {
         }
         tried += 1;
     }
-    assert!((64..100).contains(&tried), "{tried}");
+    // And one more for each eight seconds that this takes.
+    assert!((8..12).contains(&tried), "{tried}");
     eve.hear_type("pong").await;
 
     let mut greedy = Client::at(&server, PATH).await;
