@@ -92,9 +92,8 @@
 //!
 //! # What is absent
 //!
-//! Relaying inside the kernel (XDP), for which `ChannelBound` and `ChannelUnbound` of [`relay::Effect`] are the seam, join
-//! tokens and resumed signaling sessions. RFC 6062 (TCP allocations), RFC 7635 (OAuth) and DTLS are not spoken; of RFC 5780,
-//! PADDING and RESPONSE-PORT are refused, because strangers would flood others with them. `docs/protocol-coverage.md` has
+//! Relaying inside the kernel (XDP), for which `ChannelBound` and `ChannelUnbound` of [`relay::Effect`] are the seam. RFC
+//! 6062 (TCP allocations), RFC 7635 (OAuth) and DTLS are not spoken; of RFC 5780, PADDING and RESPONSE-PORT are refused, because strangers would flood others with them. `docs/protocol-coverage.md` has
 //! all of it by section, each with its test.
 
 pub mod admission;

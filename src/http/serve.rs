@@ -169,7 +169,7 @@ fn http1(limits: &Limits) -> http1::Builder {
 }
 
 fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
-    /// Nobody reads the body of a request, and the pages are static: what waits to be sent is not copied.
+    /// A body is read to 4 KiB, and the pages are static: what waits to be sent is not copied.
     const WINDOW: u16 = 32 * 1_024;
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
