@@ -1,9 +1,10 @@
 //! Who may come in, who hears what, and what a frame that is not the protocol leads to.
 
+use byway::clock::Clock;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{API_KEY, Client, Server, Settings, request};
+use crate::support::{API_KEY, Client, Server, Settings, request, request_with};
 
 #[tokio::test]
 async fn threat_24_two_meet_talk_and_part_and_the_server_says_who_spoke() {
@@ -131,4 +132,33 @@ async fn a_backend_sees_who_is_there_and_sends_them_away() {
     assert_eq!(asked(&format!("DELETE /rooms/oak%20%26%20elm/members/{bob_id}")).await.status, 404);
     let left = asked("GET /rooms/oak%20%26%20elm").await.expect_ok().json();
     assert_eq!(left["members"].as_array().map(Vec::len), Some(1));
+}
+
+/// The names of others stay good, those of the same identifier, too.
+#[tokio::test]
+async fn a_backend_takes_one_credential_back() {
+    let server = Server::start().await;
+    let key = format!("Bearer {API_KEY}");
+    let path = "/v1/turn/keys/k/credentials";
+    let asked = async |path: &str, body: &str| {
+        request_with(server.http, &format!("POST {path}"), &[("Authorization", &key)], body).await
+    };
+    let username = async || {
+        let asked = asked(&format!("{path}/generate"), r#"{"customIdentifier": "ann/1"}"#).await;
+        asked.json()["iceServers"]["username"].as_str().unwrap().to_owned()
+    };
+    let (one, other) = (username().await, username().await);
+    let name = |username: &str| username.split_once(':').unwrap().1.to_owned();
+    let now = Clock::start().now();
+    assert!(name(&one).starts_with("ann/1.") && server.standing.is_good(now, &name(&one)));
+
+    // As it is, or with everything encoded that could be.
+    let encoded = one.replace(':', "%3A").replace('/', "%2F").replace('.', "%2E");
+    for username in [one.replace('/', "%2F"), encoded] {
+        assert_eq!(asked(&format!("{path}/{username}/revoke"), "").await.status, 204);
+    }
+    assert!(!server.standing.is_good(now, &name(&one)) && server.standing.is_good(now, &name(&other)));
+    assert_eq!(*server.ended.lock().unwrap(), [name(&one), name(&one)]);
+    // What has expired by itself is good for nothing already.
+    assert_eq!(asked(&format!("{path}/1700000000:bob/revoke"), "").await.status, 204);
 }
