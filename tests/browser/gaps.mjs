@@ -12,39 +12,37 @@
 export const watchGaps = (page, numbers) => page.evaluate(watch, numbers);
 
 /**
- * For how many milliseconds at most the watched connection alone was silent, of audio and of video, and when that was by
- * `performance.now()`.
+ * For how many milliseconds at most the watched connection alone was silent, and until when, by `performance.now()`. A busy
+ * machine keeps sound or pictures waiting; where a path is lost, neither comes.
  *
  * @param {import("playwright-core").Page} page
- * @returns {Promise<Record<"audio" | "video", { ms: number, at: number }>>}
+ * @returns {Promise<{ ms: number, until: number }>}
  */
-export const longestGaps = (page) => page.evaluate(() => window.longestGaps);
+export const longestGap = (page) => page.evaluate(() => window.longestGap);
 
 /** Runs in the page, and looks often enough to tell a gap to 10 ms. */
 function watch({ watched, beside }) {
-  /** A packet of sound comes every 20 ms, a picture every 100. By then they would have come, even on a busy machine. */
-  const overdue = { audio: 100, video: 250 };
-  window.longestGaps = {};
-  const listener = (number, kind) => {
-    const [receiver] = window.connections[number].getReceivers().filter(({ track }) => track.kind === kind);
+  /** A packet of sound comes every 20 ms. */
+  const OVERDUE_MS = 100;
+  const listener = (number) => {
+    const receivers = window.connections[number].getReceivers();
     let latest = 0;
     return () => {
       const before = latest;
-      latest = Math.max(before, ...receiver.getSynchronizationSources().map(({ timestamp }) => timestamp));
+      const sources = receivers.flatMap((receiver) => receiver.getSynchronizationSources());
+      latest = Math.max(before, ...sources.map(({ timestamp }) => timestamp));
       return latest > before;
     };
   };
-  for (const kind of ["audio", "video"]) {
-    const [hearsOurs, hearsTheirs] = [listener(watched, kind), listener(beside, kind)];
-    let [last, theirs, gap] = [performance.now(), performance.now(), 0];
-    window.longestGaps[kind] = { ms: 0, at: 0 };
-    setInterval(() => {
-      const now = performance.now();
-      if (hearsTheirs()) theirs = now;
-      if (hearsOurs()) gap = 0;
-      else if (now - theirs < overdue[kind]) gap += now - last;
-      if (gap > window.longestGaps[kind].ms) window.longestGaps[kind] = { ms: Math.round(gap), at: Math.round(now) };
-      last = now;
-    }, 10);
-  }
+  const [hearsOurs, hearsTheirs] = [listener(watched), listener(beside)];
+  let [last, theirs, gap] = [performance.now(), performance.now(), 0];
+  window.longestGap = { ms: 0, until: 0 };
+  setInterval(() => {
+    const now = performance.now();
+    if (hearsTheirs()) theirs = now;
+    if (hearsOurs()) gap = 0;
+    else if (now - theirs < OVERDUE_MS) gap += now - last;
+    if (gap > window.longestGap.ms) window.longestGap = { ms: Math.round(gap), until: Math.round(now) };
+    last = now;
+  }, 10);
 }
