@@ -157,8 +157,8 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let doors = Doors { connections: hub.connections().clone(), pages: drain };
     let outcome = end::wait(signals, &mut relaying, doors, config.relay.drain).await;
     tracing::info!("stopping");
-    hub.connections().shut_down().await;
-    web.close().await;
+    // Together: clients that come back again and again would always leave one more to wait for.
+    tokio::join!(hub.connections().shut_down(), web.close());
     relaying.data_plane.stop();
     outcome
 }
