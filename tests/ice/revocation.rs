@@ -24,6 +24,13 @@ fn revoke(server: &Server, username: &str) -> u16 {
 }
 
 #[test]
+fn a_name_too_long_for_the_relay_is_not_remembered() {
+    let server = server("token", "");
+    let long = |length| format!("{}:{}", crate::now() + 600, "a".repeat(length));
+    assert_eq!([497, 498].map(|length| revoke(&server, &long(length))), [204, 400]);
+}
+
+#[test]
 fn a_revoked_credential_is_good_for_nothing_and_its_allocations_end() {
     let server = server("token", "");
     let (one, other) = (generated(&server), generated(&server));
