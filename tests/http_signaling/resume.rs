@@ -263,3 +263,26 @@ async fn threat_23_a_forged_ticket_gets_nobody_in() {
     // It was hers to give up.
     assert_eq!(ann.hear_type("bye").await["code"], "replaced");
 }
+
+#[tokio::test]
+async fn what_a_client_says_that_it_has_is_kept_no_longer() {
+    let server = Server::with(LONG).await;
+    let (mut ann, _) = enter(&server).await;
+    let (mut bob, bob_ticket) = enter(&server).await;
+    for n in 1..=3 {
+        tell(&mut ann, &bob_ticket, json!(n)).await;
+        bob.hear_type("signal").await;
+    }
+    bob.say(r#"{"type":"ping","seq":2}"#).await;
+    bob.hear_type("pong").await;
+    drop(bob);
+    until_absent(&server, 1).await;
+    let (mut bob, joined) = come_back(&server, &bob_ticket, 2).await;
+    assert_eq!((&joined["id"], &bob.hear().await["seq"]), (&json!(bob_ticket.id), &json!(3)));
+    bob.say(r#"{"type":"ping","seq":99}"#).await;
+    bob.hear_type("pong").await;
+    assert_eq!(server.metric("byway_signals_kept_bytes").await, 0);
+    drop(bob);
+    let (_, joined) = come_back(&server, &bob_ticket, 2).await;
+    assert_ne!(joined["id"], bob_ticket.id.as_str(), "3 was confirmed");
+}
