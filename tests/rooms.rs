@@ -294,7 +294,7 @@ impl World {
         self.miss(id, self.clients[n].written);
         let on_time = self.absences.get(&id).is_some_and(|until| self.now < *until);
         let before = self.said.get(&id).map_or(0, |said| said.len() as u64);
-        let Some(Resumed { peers, missed }) = self.rooms.resume(self.now, id, &name(&room), Some(heard))
+        let Some(Resumed { peers, missed, .. }) = self.rooms.resume(self.now, id, &name(&room), Some(heard))
         else {
             assert!(!on_time || before > heard, "what was all heard can be resumed");
             self.reached.insert(if on_time { Outcome::TooMuch } else { Outcome::TooLate });

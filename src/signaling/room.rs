@@ -51,6 +51,8 @@ pub struct Delivery {
 pub struct Resumed {
     /// Who is there by now, in order of arrival.
     pub peers: Vec<Peer>,
+    /// The last signal that it has.
+    pub seq: u64,
     /// The signals that it missed, in their order.
     pub missed: Vec<Text>,
 }
@@ -234,7 +236,7 @@ impl Rooms {
         // Whoever came before is polite towards nobody who came later.
         let others = members.iter().enumerate().filter(|(place, _)| *place != at);
         let peers = others.map(|(place, m)| m.seen(place < at)).collect();
-        Some(Resumed { peers, missed })
+        Some(Resumed { peers, seq, missed })
     }
 
     /// Takes `id` out of its room. Returns what the others are told; a member of no room is no one's news.
