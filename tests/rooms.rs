@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use byway::random::Random;
 use byway::signaling::protocol::{ErrorCode, MemberId, Peer, RoomName, Text};
-use byway::signaling::room::{Delivery, Limits, Resumed, Rooms};
+use byway::signaling::room::{Delivery, Limits, Resumed, Rooms, SHARE};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -368,7 +368,7 @@ impl World {
             assert_eq!(self.rooms.place(*id), Some(&name(room)));
             assert!(self.in_room(room).count() <= LIMITS.members);
         }
-        assert!(self.rooms.kept() <= LIMITS.kept_in_all);
+        assert!(self.rooms.kept() <= LIMITS.kept_in_all + self.truth.len() * (LIMITS.kept / SHARE));
     }
 
     /// Everyone who is connected hears everything there is; then all leave, and nothing is left behind.

@@ -33,9 +33,13 @@ pub struct Limits {
     pub members: usize,
     /// Bytes of signals kept for one member.
     pub kept: usize,
-    /// Bytes of signals kept for all members.
+    /// Bytes of signals kept for all members; beyond it, [`SHARE`] of `kept` for each.
     pub kept_in_all: usize,
 }
+
+/// The part of what may be kept for a member that nobody else can take from it, whatever they have others keep for them:
+/// by default 16 KiB, an offer and its candidates.
+pub const SHARE: usize = 32;
 
 /// Something to say to one member.
 #[derive(Debug)]
@@ -188,7 +192,7 @@ impl Rooms {
         let text = ServerMessage::Signal { from, seq: receiver.said, data }.text();
         self.kept += receiver.keep(text.clone());
         while receiver.kept_bytes > self.limits.kept
-            || (self.kept > self.limits.kept_in_all && receiver.kept_bytes > 0)
+            || (self.kept > self.limits.kept_in_all && receiver.kept_bytes > self.limits.kept / SHARE)
         {
             self.kept -= receiver.forget_oldest();
         }
