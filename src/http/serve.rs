@@ -73,7 +73,7 @@ pub struct Pages {
 
 /// Serves `router` without TLS on all `listeners` until `shutdown`, then lets what is under way finish.
 ///
-/// WebSockets have left HTTP by then: [`crate::signaling::Hub::shut_down`] says goodbye to them.
+/// WebSockets have left HTTP by then: [`crate::signaling::Connections::shut_down`] says goodbye to them.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     pages: Pages,
