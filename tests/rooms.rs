@@ -37,6 +37,8 @@ enum Outcome {
     TooManyRooms,
     Said,
     NoSuchPeer,
+    /// Too much is kept for one who is absent.
+    Waits,
     Left,
     Lost,
     /// Back, with something missed.
@@ -51,12 +53,13 @@ enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Joined,
         Self::RoomFull,
         Self::TooManyRooms,
         Self::Said,
         Self::NoSuchPeer,
+        Self::Waits,
         Self::Left,
         Self::Lost,
         Self::Resumed,
@@ -203,12 +206,17 @@ impl World {
         let payload = format!("{:?}", format!("{room} {} {}", from, self.random.number() % 1_000));
         let data = RawValue::from_string(payload.clone()).unwrap();
         let allowed = from != to && self.room_of(from) == Some(&room);
-        match self.rooms.signal(from, to, data) {
+        let reads = !self.absences.contains_key(&to);
+        match self.rooms.signal(from, to, data, reads) {
             Ok(delivery) => {
                 assert!(allowed && delivery.to == to);
                 self.said.get_mut(&to).unwrap().push(payload);
                 self.deliver(vec![delivery]);
                 self.reached.insert(Outcome::Said);
+            }
+            Err(ErrorCode::RateLimited) => {
+                assert!(allowed && !reads);
+                self.reached.insert(Outcome::Waits);
             }
             Err(code) => {
                 assert!(!allowed && code == ErrorCode::NoSuchPeer);

@@ -17,7 +17,7 @@ use crate::external::External;
 use crate::interfaces::{self, Interfaces};
 use crate::metrics::{ConnectionCounters, ShardCounters};
 use crate::relay::{self, Gate, Relay, RelayAddress, Shared};
-use crate::signaling::EndUser;
+use crate::signaling::{CountUser, EndUser};
 
 /// TCP and TLS connections to TURN at one time. Each may cost 200 kB where clients do all they can to that end.
 const MAX_STREAMS: usize = 16_384;
@@ -94,6 +94,12 @@ impl Relaying {
     pub(super) fn end_user(&self) -> EndUser {
         let allocations = self.allocations();
         Box::new(move |name| allocations.end(name))
+    }
+
+    /// Counts what a name has on all shards.
+    pub(super) fn count_user(&self) -> CountUser {
+        let allocations = self.allocations();
+        Box::new(move |name| allocations.of(name))
     }
 
     /// The allocations of all shards.

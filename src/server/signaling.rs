@@ -54,6 +54,7 @@ pub(super) fn rooms(
         tokens: keys.tokens.clone(),
         joins: keys.joins.clone(),
         end_user: relaying.end_user(),
+        count_user: relaying.count_user(),
         seed: seed()?,
     }));
     tokio::spawn({

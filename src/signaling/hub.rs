@@ -27,6 +27,9 @@ use crate::tokens::{Grant, TokenError, Tokens};
 /// Ends what a name has on the relay; the composition root knows how.
 pub type EndUser = Box<dyn Fn(&str) + Send + Sync>;
 
+/// Counts the allocations that a name has on the relay; the composition root knows how.
+pub type CountUser = Box<dyn Fn(&str) -> u32 + Send + Sync>;
+
 /// What the rooms need of the house.
 pub struct Parts {
     /// Limits, clock and counters.
@@ -43,6 +46,8 @@ pub struct Parts {
     pub joins: Arc<Budget>,
     /// Called for the user name of each member that has left.
     pub end_user: EndUser,
+    /// What a member has on the relay.
+    pub count_user: CountUser,
     /// Of the tickets.
     pub seed: [u8; 32],
 }
@@ -97,6 +102,8 @@ pub struct Present {
     pub connected: bool,
     /// The name in its credentials.
     pub user: String,
+    /// Its allocations on the relay at this moment.
+    pub allocations: u32,
 }
 
 impl Hub {
@@ -138,14 +145,15 @@ impl Hub {
 
     /// Who is in `room`.
     pub fn members(&self, room: &RoomName) -> Vec<Present> {
-        let state = self.lock();
-        let present = |(id, name, connected): (_, Option<&DisplayName>, _)| Present {
-            id,
-            name: name.cloned(),
-            connected,
-            user: self.user(room, id),
+        let present = |(id, name, connected): (_, Option<&DisplayName>, _)| {
+            let user = self.user(room, id);
+            Present { id, name: name.cloned(), connected, user, allocations: 0 }
         };
-        state.rooms.members_of(room).map(present).collect()
+        let mut members: Vec<Present> = self.lock().rooms.members_of(room).map(present).collect();
+        for member in &mut members {
+            member.allocations = (self.parts.count_user)(&member.user);
+        }
+        members
     }
 
     /// Removes a member from `room`; whether it was there.
@@ -264,7 +272,8 @@ impl Hub {
     pub(super) fn signal(&self, from: MemberId, to: MemberId, data: Box<RawValue>) -> Result<(), ErrorCode> {
         let mut state = self.lock();
         // Under the lock, so that `seq` counts up in the order in which signals arrive.
-        let delivery = state.rooms.signal(from, to, data)?;
+        let reads = state.outboxes.get(&to).is_some_and(|outbox| !outbox.is_shut());
+        let delivery = state.rooms.signal(from, to, data, reads)?;
         state.deliver([delivery]);
         self.count(&state);
         self.connections.counters.signals.add(1);

@@ -27,7 +27,7 @@ use self::room::Limits;
 use crate::config;
 
 pub use connection::Connections;
-pub use hub::{EndUser, Hub, Parts, Present};
+pub use hub::{CountUser, EndUser, Hub, Parts, Present};
 
 /// What bounds a connection, and when.
 #[derive(Clone, Copy, Debug)]

@@ -89,6 +89,11 @@ impl Outbox {
         self.eviction.notify_one();
     }
 
+    /// Whether nothing more goes in.
+    pub(super) fn is_shut(&self) -> bool {
+        self.lock().shut
+    }
+
     /// Waits until the connection is ended from outside.
     pub(super) async fn evicted(&self) -> ByeCode {
         loop {

@@ -171,16 +171,20 @@ impl Rooms {
         Ok((peers, told))
     }
 
-    /// Passes `data` on from one member to another of the same room, stamped with its sender, and keeps it.
+    /// Passes `data` on from one member to another of the same room, stamped with its sender, and keeps it. If the receiver
+    /// `reads`, room is made by what it was told longest ago, which has been written by then; of one that does not, nothing
+    /// is given up, and it is the sender who has to wait: else a member that speaks fast could end others' memberships.
     ///
     /// # Errors
-    /// [`ErrorCode::NotJoined`], or [`ErrorCode::NoSuchPeer`]: one answer for a member of another room and for none
+    /// [`ErrorCode::RateLimited`] where too much waits for a receiver that does not read; [`ErrorCode::NotJoined`]; or
+    /// [`ErrorCode::NoSuchPeer`]: one answer for a member of another room and for none
     /// at all, so that a room cannot be explored from outside.
     pub fn signal(
         &mut self,
         from: MemberId,
         to: MemberId,
         data: Box<RawValue>,
+        reads: bool,
     ) -> Result<Delivery, ErrorCode> {
         let place = self.places.get(&from).ok_or(ErrorCode::NotJoined)?;
         let receiver = self
@@ -188,12 +192,18 @@ impl Rooms {
             .get_mut(place)
             .and_then(|members| members.iter_mut().find(|m| m.id == to && m.id != from))
             .ok_or(ErrorCode::NoSuchPeer)?;
+        let text = ServerMessage::Signal { from, seq: receiver.said + 1, data }.text();
+        let Limits { kept, kept_in_all, .. } = self.limits;
+        let is_too_much = |own: usize, all: usize| own > kept || (all > kept_in_all && own > kept / SHARE);
+        let bytes = size_of_kept(&text);
+        if !reads && is_too_much(receiver.kept_bytes + bytes, self.kept + bytes) {
+            return Err(ErrorCode::RateLimited);
+        }
         receiver.said += 1;
-        let text = ServerMessage::Signal { from, seq: receiver.said, data }.text();
-        self.kept += receiver.keep(text.clone());
-        while receiver.kept_bytes > self.limits.kept
-            || (self.kept > self.limits.kept_in_all && receiver.kept_bytes > self.limits.kept / SHARE)
-        {
+        receiver.kept.push_back(text.clone());
+        receiver.kept_bytes += bytes;
+        self.kept += bytes;
+        while is_too_much(receiver.kept_bytes, self.kept) {
             self.kept -= receiver.forget_oldest();
         }
         Ok(Delivery { to, text })
@@ -287,14 +297,6 @@ impl Member {
     /// As another member sees it, that is `polite` towards it.
     fn seen(&self, polite: bool) -> Peer {
         Peer { id: self.id, name: self.name.clone(), polite }
-    }
-
-    /// Keeps a signal; how many bytes that takes.
-    fn keep(&mut self, text: Text) -> usize {
-        let bytes = size_of_kept(&text);
-        self.kept.push_back(text);
-        self.kept_bytes += bytes;
-        bytes
     }
 
     /// Forgets the oldest signal; how many bytes that frees.

@@ -147,6 +147,7 @@ impl Server {
             tokens: tokens.clone(),
             joins: joins.clone(),
             end_user: end_user(),
+            count_user: Box::new(|_| 0),
             seed: [9; 32],
         }));
         tokio::spawn({

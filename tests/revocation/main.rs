@@ -102,9 +102,11 @@ fn a_member_that_is_removed_loses_them_too_and_the_next_one_starts_afresh() {
     let mut ann = Member::join(&server, "tea");
     let peer = socket(LOOPBACK[0]);
     let (mut client, _) = call(over_udp(&server, &ann), &peer);
+    let key = "Authorization: Bearer a-key-for-programs";
+    let room = http::ask(server.bound.http[0], "GET", "/rooms/tea", &[key], "").expect_ok().json();
+    assert_eq!(room["members"][0]["allocations"], 1);
     ends_at_once(&server, 0, || {
         let path = format!("/rooms/tea/members/{}", ann.id);
-        let key = "Authorization: Bearer a-key-for-programs";
         assert_eq!(http::ask(server.bound.http[0], "DELETE", &path, &[key], "").status, 204);
     });
     assert_eq!(ann.hear()["code"], "removed");

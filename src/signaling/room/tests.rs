@@ -30,7 +30,7 @@ fn data(json: &str) -> Box<RawValue> {
 
 /// Says something; the `seq` that it has.
 fn say(rooms: &mut Rooms, from: u8, to: u8) -> u64 {
-    let Delivery { to: receiver, text } = rooms.signal(id(from), id(to), data("1")).unwrap();
+    let Delivery { to: receiver, text } = rooms.signal(id(from), id(to), data("1"), true).unwrap();
     assert_eq!(receiver, id(to));
     seq(&text)
 }
@@ -67,7 +67,7 @@ fn signals_are_counted_by_receiver_and_stay_in_the_room() {
     }
     join(&mut rooms, 4, "s").unwrap();
     assert_eq!([say(&mut rooms, 1, 2), say(&mut rooms, 3, 2), say(&mut rooms, 1, 3)], [1, 2, 1]);
-    let mut error = |from, to| rooms.signal(id(from), id(to), data("1")).expect_err("refused");
+    let mut error = |from, to| rooms.signal(id(from), id(to), data("1"), true).expect_err("refused");
     assert_eq!(error(1, 4), ErrorCode::NoSuchPeer);
     assert_eq!(error(1, 9), ErrorCode::NoSuchPeer);
     assert_eq!(error(1, 1), ErrorCode::NoSuchPeer);
@@ -206,4 +206,19 @@ fn threat_20_who_has_much_kept_leaves_a_little_to_everyone() {
     assert!(rooms.kept > SHARE * one);
     rooms.lose(id(3), START + WINDOW, 1);
     assert_eq!(missed(rooms.resume(START, id(3), &room("r"), Some(1))), Some(vec![2]));
+}
+
+#[test]
+fn threat_24_nobody_can_make_an_absent_member_lose_what_it_missed() {
+    let one = size_of_kept(&ServerMessage::Signal { from: id(1), seq: 1, data: data("1") }.text());
+    let mut rooms = limited(9, 9, 3 * one, 100 * one);
+    join(&mut rooms, 1, "r").unwrap();
+    join(&mut rooms, 2, "r").unwrap();
+    rooms.lose(id(2), START + WINDOW, 0);
+    let mut say = || rooms.signal(id(1), id(2), data("1"), false).map(|delivery| seq(&delivery.text));
+    assert_eq!([say(), say(), say()], [Ok(1), Ok(2), Ok(3)]);
+    assert_eq!([say(), say()], [Err(ErrorCode::RateLimited); 2]);
+    assert_eq!(missed(rooms.resume(START, id(2), &room("r"), Some(0))), Some(vec![1, 2, 3]));
+    rooms.confirm(id(2), 1);
+    assert_eq!(rooms.signal(id(1), id(2), data("1"), false).map(|delivery| seq(&delivery.text)), Ok(4));
 }
