@@ -99,6 +99,8 @@ export class Call extends Emitter {
         else this.#lost();
       },
     });
+    // The server would keep our place for who is never to come back.
+    addEventListener("pagehide", () => this.leave(), this.#over);
     // Until we are in, a first answer may take its time: to give up on it would fail the joining.
     onAnotherLook(() => this.#joining === null && this.#server.check(), this.#over);
   }

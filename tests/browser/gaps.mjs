@@ -12,13 +12,13 @@
 export const watchGaps = (page, numbers) => page.evaluate(watch, numbers);
 
 /**
- * For how many milliseconds at most the watched connection alone was silent, and until when, by `performance.now()`. A busy
- * machine keeps sound or pictures waiting; where a path is lost, neither comes.
+ * For how many milliseconds at most each of the two was silent alone, and until when, by `performance.now()`: how long the
+ * machine makes either wait is what the other one shows. Where a path is lost, neither sound nor pictures come.
  *
  * @param {import("playwright-core").Page} page
- * @returns {Promise<{ ms: number, until: number }>}
+ * @returns {Promise<Record<"watched" | "beside", { ms: number, until: number }>>}
  */
-export const longestGap = (page) => page.evaluate(() => window.longestGap);
+export const longestGaps = (page) => page.evaluate(() => window.longestGaps);
 
 /** Runs in the page, and looks often enough to tell a gap to 10 ms. */
 function watch({ watched, beside }) {
@@ -34,15 +34,21 @@ function watch({ watched, beside }) {
       return latest > before;
     };
   };
-  const [hearsOurs, hearsTheirs] = [listener(watched), listener(beside)];
-  let [last, theirs, gap] = [performance.now(), performance.now(), 0];
-  window.longestGap = { ms: 0, until: 0 };
+  let last = performance.now();
+  const two = [watched, beside].map((number) => ({ hears: listener(number), heardAt: last, gap: 0, longest: { ms: 0, until: 0 } }));
+  window.longestGaps = {};
   setInterval(() => {
     const now = performance.now();
-    if (hearsTheirs()) theirs = now;
-    if (hearsOurs()) gap = 0;
-    else if (now - theirs < OVERDUE_MS) gap += now - last;
-    if (gap > window.longestGap.ms) window.longestGap = { ms: Math.round(gap), until: Math.round(now) };
+    for (const one of two) {
+      if (!one.hears()) continue;
+      one.heardAt = now;
+      one.gap = 0;
+    }
+    for (const [one, other] of [two, [...two].reverse()]) {
+      if (one.heardAt < now && now - other.heardAt < OVERDUE_MS) one.gap += now - last;
+      if (one.gap > one.longest.ms) one.longest = { ms: Math.round(one.gap), until: Math.round(now) };
+    }
+    window.longestGaps = { watched: two[0].longest, beside: two[1].longest };
     last = now;
   }, 10);
 }

@@ -3,7 +3,7 @@ import { createHmac } from "node:crypto";
 import { after, test } from "node:test";
 
 import { eventually } from "../eventually.mjs";
-import { longestGap, watchGaps } from "../gaps.mjs";
+import { longestGaps, watchGaps } from "../gaps.mjs";
 import { SECRET, startFor } from "../server.mjs";
 import { open, room } from "../stage.mjs";
 
@@ -51,10 +51,11 @@ export const isEndless = () =>
     try {
       await new Promise((resolve) => setTimeout(resolve, since + RUNNING_MS - Date.now()));
       for (const page of pages) {
-        const { ms, until } = await longestGap(page);
+        const { watched: { ms, until }, beside } = await longestGaps(page);
         const restarts = await page.evaluate(() => window.restarts);
-        scenario.diagnostic(`longest gap ${ms} ms`);
-        assert.ok(ms <= LONGEST_GAP_MS, `nothing came for ${ms} ms until ${until}; restarts at ${restarts[ROTATING]}`);
+        scenario.diagnostic(`longest gap ${ms} ms, beside ${beside.ms} ms`);
+        // A machine that is busy with something else makes either wait, and the one that is never touched shows how long.
+        assert.ok(ms <= Math.max(LONGEST_GAP_MS, 2 * beside.ms), `nothing came for ${ms} ms until ${until}; restarts at ${restarts[ROTATING]}`);
         // Both ends' credentials in one restart each time, over one connection.
         const passed = ((Date.now() - since) / RUNNING_MS) * ROTATIONS;
         assert.ok(Math.abs(restarts[ROTATING].length - passed) < 2, `${restarts[ROTATING].length} restarts for ${passed} rotations`);
