@@ -111,8 +111,13 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let mut sockets = Sockets::bind(&config, &relaying::tuning(&config.relay))?;
     let ground = Ground::find(&config.relay)?;
     let files = Files::shared_out(&sockets, &mut config, ground.relays.len());
-    let announcement =
-        Announcement::of(&sockets, &config.relay.ports, &ground.relays, certificate.as_deref());
+    let announcement = Announcement::of(
+        &sockets,
+        &config.relay.ports,
+        &ground.relays,
+        certificate.as_deref(),
+        config.ice.access,
+    );
     let page = link::secure_page(certificate.as_deref(), &sockets.tls.addresses);
 
     let keys = Keys::new(&config)?;
@@ -157,8 +162,8 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let doors = Doors { connections: hub.connections().clone(), pages: drain };
     let outcome = end::wait(signals, &mut relaying, doors, config.relay.drain).await;
     tracing::info!("stopping");
-    hub.connections().shut_down().await;
-    web.close().await;
+    // Together: clients that come back again and again would always leave one more to wait for.
+    tokio::join!(hub.connections().shut_down(), web.close());
     relaying.data_plane.stop();
     outcome
 }

@@ -98,11 +98,8 @@ impl Tokens {
         });
         let set = config.keys.iter().flat_map(|set| &set.keys);
         let public = set.filter_map(|jwk| {
-            Some(Key {
-                algorithm: algorithm_of(jwk)?,
-                id: jwk.common.key_id.clone(),
-                key: DecodingKey::from_jwk(jwk).ok()?,
-            })
+            let (algorithm, key) = verifier(jwk)?;
+            Some(Key { algorithm, id: jwk.common.key_id.clone(), key })
         });
         Some(Self { signing, keys: secrets.chain(public).collect(), audience: config.audience.clone() })
     }
@@ -184,16 +181,15 @@ fn some_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64
     Ok(Option::<Seconds>::deserialize(deserializer)?.map(|Seconds(seconds)| seconds))
 }
 
-/// The algorithm of a public key, if it is one of the two kinds that are taken.
+/// What a public key verifies with, if it is one of the two kinds that are taken and can be used.
 #[must_use]
-pub fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
-    match &jwk.algorithm {
-        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
-            Some(Algorithm::EdDSA)
-        }
-        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Some(Algorithm::ES256),
-        _ => None,
-    }
+pub fn verifier(jwk: &Jwk) -> Option<(Algorithm, DecodingKey)> {
+    let algorithm = match &jwk.algorithm {
+        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
+        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
+        _ => return None,
+    };
+    Some((algorithm, DecodingKey::from_jwk(jwk).ok()?))
 }
 
 impl std::fmt::Debug for Tokens {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use byway::random::Random;
 use byway::signaling::protocol::{ErrorCode, MemberId, Peer, RoomName, Text};
-use byway::signaling::room::{Delivery, Limits, Resumed, Rooms};
+use byway::signaling::room::{Delivery, Limits, Resumed, Rooms, SHARE};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -294,7 +294,7 @@ impl World {
         self.miss(id, self.clients[n].written);
         let on_time = self.absences.get(&id).is_some_and(|until| self.now < *until);
         let before = self.said.get(&id).map_or(0, |said| said.len() as u64);
-        let Some(Resumed { peers, missed }) = self.rooms.resume(self.now, id, &name(&room), Some(heard))
+        let Some(Resumed { peers, missed, .. }) = self.rooms.resume(self.now, id, &name(&room), Some(heard))
         else {
             assert!(!on_time || before > heard, "what was all heard can be resumed");
             self.reached.insert(if on_time { Outcome::TooMuch } else { Outcome::TooLate });
@@ -368,7 +368,7 @@ impl World {
             assert_eq!(self.rooms.place(*id), Some(&name(room)));
             assert!(self.in_room(room).count() <= LIMITS.members);
         }
-        assert!(self.rooms.kept() <= LIMITS.kept_in_all);
+        assert!(self.rooms.kept() <= LIMITS.kept_in_all + self.truth.len() * (LIMITS.kept / SHARE));
     }
 
     /// Everyone who is connected hears everything there is; then all leave, and nothing is left behind.

@@ -63,7 +63,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/clock.rs", &[]),
     ("src/interfaces.rs", &[]),
     ("src/subscriber.rs", &[]),
-    ("src/config", &["credentials", "tokens::algorithm_of"]),
+    ("src/config", &["credentials", "tokens::verifier"]),
     ("src/external.rs", &["relay::RelayAddress", "relay::is_special_purpose", "config"]),
     ("src/ice", &["credentials", "clock::Now", "config::TransportPolicy", "config::Access"]),
 ];

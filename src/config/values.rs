@@ -248,11 +248,11 @@ pub(super) fn public_keys(value: &Value<'_>, dir: Option<&Path>) -> Read<Option<
     let text = read(value, &path, "a JSON Web Key Set")?;
     let set: JwkSet = serde_json::from_str(&text)
         .map_err(|error| value.wrong(format!("{}: {error}", path.display()), remedy))?;
-    match set.keys.iter().find(|key| crate::tokens::algorithm_of(key).is_none()) {
+    match set.keys.iter().find(|key| crate::tokens::verifier(key).is_none()) {
         _ if set.keys.is_empty() => Err(value.wrong(format!("{}: no keys", path.display()), remedy)),
         Some(key) => Err(value.wrong(
             format!(
-                "{}: key {:?} is of another kind",
+                "{}: key {:?} is none that can be used",
                 path.display(),
                 key.common.key_id.as_deref().unwrap_or("")
             ),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
+use axum::extract::{self, FromRequestParts};
 use axum::http::header;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -12,6 +13,18 @@ use crate::credentials;
 
 /// Bytes of a body. What is asked for here takes a few hundred.
 const LONGEST_BODY: usize = 4 * 1024;
+
+/// What stands in the place of the names in a path's pattern. One that is not UTF-8 is a problem like any other.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(head: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = extract::Path::from_request_parts(head, state).await;
+        path.map(|extract::Path(names)| Self(names)).map_err(|_| bad("The path is not UTF-8."))
+    }
+}
 
 /// The fields of a request, each once.
 #[derive(Default)]

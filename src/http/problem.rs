@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+
+use super::fields::Path;
 
 /// What is wrong. Programs switch on its name, which stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use serde::Serialize;
 
 use super::Site;
-use super::fields::bad;
+use super::fields::{Path, bad};
 use super::problem::{Code, Problem};
 use crate::signaling::Present;
 use crate::signaling::protocol::{MemberId, RoomName};

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::link;
 use super::sockets::{Sockets, list};
+use crate::config::Access;
 use crate::relay::RelayAddress;
 use crate::tls::Certificate;
 
@@ -13,6 +14,7 @@ pub(super) struct Announcement {
     listening: String,
     discovery: Vec<SocketAddr>,
     page: Option<String>,
+    access: Access,
 }
 
 impl Announcement {
@@ -21,10 +23,11 @@ impl Announcement {
         ports: &RangeInclusive<u16>,
         relays: &[RelayAddress],
         certificate: Option<&Certificate>,
+        access: Access,
     ) -> Self {
         let page = link::page(certificate, &sockets.tls.addresses, &sockets.http.addresses);
         let discovery = sockets.discovery.addresses().collect();
-        Self { listening: listening(sockets, ports, relays), discovery, page }
+        Self { listening: listening(sockets, ports, relays), discovery, page, access }
     }
 
     pub(super) fn make(self) {
@@ -32,8 +35,10 @@ impl Announcement {
             tracing::info!("NAT behaviour discovery (RFC 5780) at {}", list(&self.discovery));
         }
         tracing::info!("{}", self.listening);
-        if let Some(page) = self.page {
-            tracing::info!("open {page} in two tabs, and call");
+        match (self.page, self.access) {
+            (Some(page), Access::Open) => tracing::info!("open {page} in two tabs, and call"),
+            (Some(_), Access::Token) => tracing::info!("`byway invite --room NAME` prints a link to call by"),
+            (None, _) => {}
         }
     }
 }

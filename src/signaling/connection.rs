@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite;
 
 use super::Settings;
 use super::outbox::{Frame, Outbox};
-use super::protocol::{ByeCode, Ending, ErrorCode, Text, Topic};
+use super::protocol::{ByeCode, Ending, ErrorCode, Text};
 use super::rate::{Meter, Verdict};
 use crate::clock::{Clock, Now};
 use crate::metrics::SignalingCounters;
@@ -259,23 +259,21 @@ impl Connections {
 /// Writes what the outbox holds, until the last frame is out or the connection breaks.
 async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: &Outbox) {
     loop {
-        let (message, topic, last) = match outbox.next().await {
-            Frame::Text(Text { json, topic }) => (Message::Text((&*json).into()), topic, false),
+        let (message, last) = match outbox.next().await {
+            Frame::Text(Text { json, .. }) => (Message::Text((&*json).into()), false),
             // Comes back in the pong (RFC 6455 section 5.5.3), and so does the news that all before it has arrived.
             Frame::Ping => {
                 let payload = outbox.written().to_be_bytes().to_vec();
-                (Message::Ping(payload.into()), Topic::Other, false)
+                (Message::Ping(payload.into()), false)
             }
             Frame::Close(code, reason) => {
-                (Message::Close(Some(CloseFrame { code, reason: reason.into() })), Topic::Other, true)
+                (Message::Close(Some(CloseFrame { code, reason: reason.into() })), true)
             }
         };
         if sink.send(message).await.is_err() || last {
             return;
         }
-        if let Topic::Signal(seq) = topic {
-            outbox.wrote(seq);
-        }
+        outbox.wrote();
     }
 }
 

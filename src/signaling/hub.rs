@@ -43,7 +43,7 @@ pub struct Parts {
     pub joins: Arc<Budget>,
     /// Called for the user name of each member that has left.
     pub end_user: EndUser,
-    /// Of the tickets, and the labels of rooms.
+    /// Of the tickets.
     pub seed: [u8; 32],
 }
 
@@ -130,9 +130,7 @@ impl Hub {
                         return;
                     }
                     let now = self.connections.clock.now();
-                    while let Some(id) = self.overdue(now) {
-                        self.take_out(self.lock(), id);
-                    }
+                    while self.give_up_one(now) {}
                 }
             }
         }
@@ -203,6 +201,7 @@ impl Hub {
             }
         };
         // Under the lock, so that nothing can reach the newcomer before its `joined`.
+        outbox.begin(0);
         outbox.say(ServerMessage::Joined { id, peers, resume: self.ticket(id), ice }.text());
         state.outboxes.insert(id, outbox.clone());
         state.deliver(told);
@@ -227,11 +226,13 @@ impl Hub {
             former.evict(ByeCode::Replaced);
             state.rooms.lose(id, now.mono + self.window(), former.written());
         }
-        let Some(Resumed { peers, missed }) = state.rooms.resume(now.mono, id, &join.room, join.seq) else {
+        let Some(Resumed { peers, seq, missed }) = state.rooms.resume(now.mono, id, &join.room, join.seq)
+        else {
             self.take_out(state, id);
             return None;
         };
         let joined = ServerMessage::Joined { id, peers, resume: self.ticket(id), ice }.text();
+        outbox.begin(seq);
         outbox.replay(std::iter::once(joined).chain(missed));
         state.outboxes.insert(id, outbox.clone());
         self.connections.counters.resumed.add(1);
@@ -320,8 +321,12 @@ impl Hub {
         (self.parts.end_user)(&self.user(&room, id));
     }
 
-    fn overdue(&self, now: Now) -> Option<MemberId> {
-        self.lock().rooms.overdue(now.mono)
+    /// Gives up a member that has been absent for too long; whether there was one.
+    fn give_up_one(&self, now: Now) -> bool {
+        // Under one lock: in between it might come back.
+        let state = self.lock();
+        let overdue = state.rooms.overdue(now.mono);
+        overdue.map(|id| self.take_out(state, id)).is_some()
     }
 
     /// The name in a member's credentials: `room.member`.

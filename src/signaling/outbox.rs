@@ -39,6 +39,8 @@ struct Queue {
     /// Evicted or closing: nothing more goes in.
     shut: bool,
     evicted: Option<ByeCode>,
+    /// The `seq` of the signal that is being written.
+    writing: Option<u64>,
     /// The `seq` of the last signal that was written.
     written: u64,
 }
@@ -59,6 +61,15 @@ impl Outbox {
             _ => false,
         };
         self.push(queue, Frame::Text(text));
+    }
+
+    /// A membership begins, or goes on, whose client has the signals up to `seq`. Those that still wait here are of another
+    /// one, which has numbers of its own.
+    pub(super) fn begin(&self, seq: u64) {
+        let mut queue = self.lock();
+        queue.frames.retain(|frame| !matches!(frame, Frame::Text(Text { topic: Topic::Signal(_), .. })));
+        queue.bytes = queue.frames.iter().map(Frame::bytes).sum();
+        (queue.writing, queue.written) = (None, seq);
     }
 
     /// Says `texts` before anything else that waits, however much that is.
@@ -107,9 +118,10 @@ impl Outbox {
         }
     }
 
-    /// Takes note that the signal `seq` was written.
-    pub(super) fn wrote(&self, seq: u64) {
-        self.lock().written = seq;
+    /// Takes note that what [`Self::next`] gave was written.
+    pub(super) fn wrote(&self) {
+        let mut queue = self.lock();
+        queue.written = queue.writing.take().unwrap_or(queue.written);
     }
 
     /// The `seq` of the last signal that was written; 0 if there was none.
@@ -139,9 +151,18 @@ impl Outbox {
 
 impl Queue {
     fn pop(&mut self) -> Option<Frame> {
-        if let Some(text) = self.replay.pop_front() {
-            return Some(Frame::Text(text));
-        }
+        let frame = match self.replay.pop_front() {
+            Some(text) => Frame::Text(text),
+            None => self.pop_frame()?,
+        };
+        self.writing = match &frame {
+            Frame::Text(Text { topic: Topic::Signal(seq), .. }) => Some(*seq),
+            _ => None,
+        };
+        Some(frame)
+    }
+
+    fn pop_frame(&mut self) -> Option<Frame> {
         let frame = self.frames.pop_front()?;
         self.bytes = self.bytes.saturating_sub(frame.bytes());
         if self.frames.is_empty() {
@@ -235,6 +256,29 @@ mod tests {
         let all = drain(&outbox);
         assert_eq!(all.iter().position(|frame| *frame == Frame::Ping), Some(100));
         assert_eq!((all.len(), outbox.lock().bytes), (102, 0));
+    }
+
+    #[test]
+    fn what_was_written_is_counted_for_one_membership() {
+        let outbox = Outbox::new(10_000);
+        let signal = |seq| {
+            let data = serde_json::value::to_raw_value(&seq).unwrap();
+            ServerMessage::Signal { from: MemberId([1; 16]), seq, data }.text()
+        };
+        (7..=9).for_each(|seq| outbox.say(signal(seq)));
+        let next = || outbox.lock().pop();
+        assert_eq!(next(), Some(Frame::Text(signal(7))));
+        outbox.wrote();
+        assert_eq!((next(), outbox.written()), (Some(Frame::Text(signal(8))), 7));
+        // Another one begins while 8 is on its way.
+        outbox.say(pong());
+        outbox.begin(0);
+        outbox.wrote();
+        assert_eq!((next(), outbox.written()), (Some(Frame::Text(pong())), 0));
+        outbox.wrote();
+        assert_eq!((next(), outbox.written(), outbox.lock().bytes), (None, 0, 0));
+        outbox.begin(5);
+        assert_eq!(outbox.written(), 5);
     }
 
     #[test]

@@ -48,7 +48,9 @@ impl PeerJs {
         let outbox = Arc::new(Outbox::new(self.connections.settings.max_queue));
         match asked.and_then(|(id, token)| self.enter(id, token, &outbox)) {
             Ok(seat) => {
-                let mut session = Session { all: self, outbox: outbox.clone(), seat: Some(seat), next: None };
+                // Whoever takes an id over has what it said before to see expire.
+                let next = self.lock().next_deadline(&seat);
+                let mut session = Session { all: self, outbox: outbox.clone(), seat: Some(seat), next };
                 self.connections.run(socket, &outbox, &mut session).await;
             }
             Err(refusal) => self.connections.turn_away(socket, refusal.text()).await,

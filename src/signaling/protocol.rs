@@ -33,7 +33,10 @@ pub enum ClientMessage {
     /// Leaves the room; the connection stays.
     Leave {},
     /// Asks for a `pong`.
-    Ping {},
+    Ping {
+        /// The last signal that the client has: those up to it need not be kept.
+        seq: Option<u64>,
+    },
 }
 
 /// What a client says to enter a room.
@@ -92,6 +95,11 @@ impl ClientMessage {
             data: Box<RawValue>,
         }
 
+        #[derive(Deserialize)]
+        struct Ping {
+            seq: Option<u64>,
+        }
+
         match object::<Tag<'_>>(text)?.kind.as_ref() {
             "join" => {
                 let Fields { room, name, token, resume, seq } = object(text)?;
@@ -107,7 +115,10 @@ impl ClientMessage {
                 Ok(Self::Signal { to: MemberId::parse(&to).ok_or(ErrorCode::NoSuchPeer)?, data })
             }
             "leave" => Ok(Self::Leave {}),
-            "ping" => Ok(Self::Ping {}),
+            "ping" => {
+                let Ping { seq } = object(text)?;
+                Ok(Self::Ping { seq })
+            }
             _ => Err(ErrorCode::UnknownType),
         }
     }

@@ -33,9 +33,13 @@ pub struct Limits {
     pub members: usize,
     /// Bytes of signals kept for one member.
     pub kept: usize,
-    /// Bytes of signals kept for all members.
+    /// Bytes of signals kept for all members; beyond it, [`SHARE`] of `kept` for each.
     pub kept_in_all: usize,
 }
+
+/// The part of what may be kept for a member that nobody else can take from it, whatever they have others keep for them:
+/// by default 16 KiB, an offer and its candidates.
+pub const SHARE: usize = 32;
 
 /// Something to say to one member.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub struct Delivery {
 pub struct Resumed {
     /// Who is there by now, in order of arrival.
     pub peers: Vec<Peer>,
+    /// The last signal that it has.
+    pub seq: u64,
     /// The signals that it missed, in their order.
     pub missed: Vec<Text>,
 }
@@ -186,7 +192,7 @@ impl Rooms {
         let text = ServerMessage::Signal { from, seq: receiver.said, data }.text();
         self.kept += receiver.keep(text.clone());
         while receiver.kept_bytes > self.limits.kept
-            || (self.kept > self.limits.kept_in_all && receiver.kept_bytes > 0)
+            || (self.kept > self.limits.kept_in_all && receiver.kept_bytes > self.limits.kept / SHARE)
         {
             self.kept -= receiver.forget_oldest();
         }
@@ -234,7 +240,7 @@ impl Rooms {
         // Whoever came before is polite towards nobody who came later.
         let others = members.iter().enumerate().filter(|(place, _)| *place != at);
         let peers = others.map(|(place, m)| m.seen(place < at)).collect();
-        Some(Resumed { peers, missed })
+        Some(Resumed { peers, seq, missed })
     }
 
     /// Takes `id` out of its room. Returns what the others are told; a member of no room is no one's news.

@@ -62,7 +62,12 @@ impl Session<'_> {
                 self.hub.leave(seat.id, &self.outbox);
                 self.wait_for_join(now);
             }
-            ClientMessage::Ping {} => self.outbox.say(ServerMessage::Pong {}.text()),
+            ClientMessage::Ping { seq } => {
+                if let Some(seq) = seq {
+                    self.confirm(seq);
+                }
+                self.outbox.say(ServerMessage::Pong {}.text());
+            }
         }
         Ok(())
     }

@@ -88,6 +88,43 @@ async fn without_a_number_what_was_written_counts_as_received() {
 }
 
 #[tokio::test]
+async fn without_a_number_who_comes_back_again_and_again_still_can() {
+    let server = Server::with(LONG).await;
+    let (mut ann, _) = enter(&server).await;
+    let (mut bob, bob_ticket) = enter(&server).await;
+    tell(&mut ann, &bob_ticket, json!(1)).await;
+    bob.hear_type("signal").await;
+    for _ in 0..3 {
+        drop(bob);
+        until_absent(&server, 1).await;
+        let joined;
+        (bob, joined) = come_back(&server, &bob_ticket, Value::Null).await;
+        assert_eq!(joined["id"], bob_ticket.id.as_str());
+    }
+    tell(&mut ann, &bob_ticket, json!(2)).await;
+    assert_eq!(bob.hear().await["data"], 2);
+}
+
+#[tokio::test]
+async fn what_was_written_to_the_member_before_on_the_same_connection_does_not_count() {
+    let server = Server::with(LONG).await;
+    let (mut ann, _) = enter(&server).await;
+    let (mut bob, former) = enter(&server).await;
+    tell(&mut ann, &former, json!(1)).await;
+    bob.hear_type("signal").await;
+    bob.say(r#"{"type":"leave"}"#).await;
+    bob.say(r#"{"type":"join","room":"oak"}"#).await;
+    let joined = bob.hear_type("joined").await;
+    let ticket = Ticket { id: joined["id"].as_str().unwrap().to_owned(), resume: joined["resume"].clone() };
+    drop(bob);
+    until_absent(&server, 1).await;
+    tell(&mut ann, &ticket, json!("first")).await;
+    let (mut bob, joined) = come_back(&server, &ticket, Value::Null).await;
+    assert_eq!(joined["id"], ticket.id.as_str());
+    assert_eq!(bob.hear().await["data"], "first");
+}
+
+#[tokio::test]
 async fn a_client_that_says_it_will_be_back_stays_and_any_other_farewell_is_one() {
     let server = Server::with(LONG).await;
     let (mut ann, _) = enter(&server).await;
@@ -262,4 +299,27 @@ async fn threat_23_a_forged_ticket_gets_nobody_in() {
     assert!(joined["id"] != ticket.id.as_str() && joined["peers"] == json!([]));
     // It was hers to give up.
     assert_eq!(ann.hear_type("bye").await["code"], "replaced");
+}
+
+#[tokio::test]
+async fn what_a_client_says_that_it_has_is_kept_no_longer() {
+    let server = Server::with(LONG).await;
+    let (mut ann, _) = enter(&server).await;
+    let (mut bob, bob_ticket) = enter(&server).await;
+    for n in 1..=3 {
+        tell(&mut ann, &bob_ticket, json!(n)).await;
+        bob.hear_type("signal").await;
+    }
+    bob.say(r#"{"type":"ping","seq":2}"#).await;
+    bob.hear_type("pong").await;
+    drop(bob);
+    until_absent(&server, 1).await;
+    let (mut bob, joined) = come_back(&server, &bob_ticket, 2).await;
+    assert_eq!((&joined["id"], &bob.hear().await["seq"]), (&json!(bob_ticket.id), &json!(3)));
+    bob.say(r#"{"type":"ping","seq":99}"#).await;
+    bob.hear_type("pong").await;
+    assert_eq!(server.metric("byway_signals_kept_bytes").await, 0);
+    drop(bob);
+    let (_, joined) = come_back(&server, &bob_ticket, 2).await;
+    assert_ne!(joined["id"], bob_ticket.id.as_str(), "3 was confirmed");
 }

@@ -161,3 +161,18 @@ fn an_empty_room_is_no_room() {
     let answer = asked(&server, &format!("GET /rooms/{}", "a".repeat(129)), &[&bearer(KEY)], "");
     assert_eq!(refusal(&answer), (400, "bad-request".to_owned()));
 }
+
+#[test]
+fn a_path_that_is_not_utf_8_is_a_problem_like_any_other() {
+    let server = server("token", "");
+    for line in [
+        "GET /rooms/%FF",
+        "DELETE /rooms/tea/members/%FF",
+        "POST /v1/turn/keys/k/credentials/%FF/revoke",
+        "POST /2010-04-01/Accounts/%FF/Tokens.json",
+        "GET /problems/%FF",
+    ] {
+        let answer = asked(&server, line, &[&bearer(KEY)], "");
+        assert_eq!(refusal(&answer), (400, "bad-request".to_owned()), "{line}");
+    }
+}

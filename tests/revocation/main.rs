@@ -153,4 +153,13 @@ fn a_credential_that_is_revoked_loses_its_allocation() {
     });
     assert_eq!(clients[0].asked(&Request::allocate()).code(), 401);
     clients[1].granted(&Request::refresh(600));
+
+    // One that is too long for the relay is not remembered either.
+    let (expiry, _) = credentials[0].0.split_once(':').unwrap();
+    let status_of = |length| {
+        let path = format!("/v1/turn/keys/any/credentials/{expiry}:{}/revoke", "a".repeat(length));
+        http::ask(server.bound.http[0], "POST", &path, &["Authorization: Bearer a-key-for-programs"], "")
+            .status
+    };
+    assert_eq!([497, 498].map(status_of), [204, 400]);
 }

@@ -1,8 +1,31 @@
 //! The process ends when it is told to, whatever comes in meanwhile.
 
-use std::net::UdpSocket;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpStream, UdpSocket};
 
 use crate::support::{CONFIG, Server};
+
+/// Whoever is sent away comes back at once, and takes its time over each farewell: there always is one more WebSocket.
+#[test]
+fn sigterm_ends_a_server_to_which_clients_come_back_again_and_again() {
+    let mut server = Server::start_with(CONFIG, |_| {});
+    let listener = server.bound.http[0];
+    for _ in 0..8 {
+        // These threads end with the server.
+        std::thread::spawn(move || {
+            while let Ok(mut client) = TcpStream::connect(listener) {
+                let key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+                let head = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+                let _ = client.write_all(format!("{head}{key}\r\n").as_bytes());
+                // Until the server gives up waiting for the answer to its close frame.
+                let _ = client.read_to_end(&mut Vec::new());
+            }
+        });
+    }
+    server.until("byway_websockets", 8);
+    let status = server.terminate();
+    assert!(status.success(), "{status}");
+}
 
 /// A flood keeps the sockets of a shard ready for ever; it must hear SIGTERM all the same.
 #[test]

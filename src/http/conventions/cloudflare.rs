@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::credentials::{Username, UsernameError};
 use crate::http::Site;
 use crate::http::access::Caller;
-use crate::http::fields::{Wish, bad, checked_name, json, lifetime};
+use crate::http::fields::{Path, Wish, bad, checked_name, json, lifetime};
 use crate::http::problem::{Code, Problem};
 use crate::ice::{IceServer, Offer};
 
@@ -86,6 +86,10 @@ async fn revoke(
 fn revoked(site: &Site, username: &str) -> Result<Response, Problem> {
     const NO_USERNAME: &str = "A username here is `expiry:name`, as it was handed out.";
     let now = site.clock.now();
+    // What no request to the relay can hold (RFC 8489 section 14.3) need not be remembered.
+    if username.len() >= 509 {
+        return Err(bad(NO_USERNAME));
+    }
     let username = Username::parse(username).map_err(|_| bad(NO_USERNAME))?;
     match username.check(now) {
         Ok(()) => {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::post;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::Single;
 use crate::http::Site;
 use crate::http::access::Caller;
-use crate::http::fields::{Fields, Wish};
+use crate::http::fields::{Fields, Path, Wish};
 use crate::ice::rfc2822;
 
 pub(super) fn router() -> Router<Arc<Site>> {

@@ -27,7 +27,11 @@ fn every_client_message_is_read() {
         assert!(matches!(ClientMessage::parse(unnamed), Ok(ClientMessage::Join(Join { name: None, .. }))));
     }
     assert!(matches!(ClientMessage::parse(r#"{"type":"leave"}"#), Ok(ClientMessage::Leave {})));
-    assert!(matches!(ClientMessage::parse(r#"{"type":"ping"}"#), Ok(ClientMessage::Ping {})));
+    assert!(matches!(ClientMessage::parse(r#"{"type":"ping"}"#), Ok(ClientMessage::Ping { seq: None })));
+    assert!(matches!(
+        ClientMessage::parse(r#"{"type":"ping","seq":3}"#),
+        Ok(ClientMessage::Ping { seq: Some(3) })
+    ));
 }
 
 #[test]
@@ -199,7 +203,7 @@ fn type_of_client(message: &ClientMessage) -> &'static str {
         ClientMessage::Join(_) => "join",
         ClientMessage::Signal { .. } => "signal",
         ClientMessage::Leave {} => "leave",
-        ClientMessage::Ping {} => "ping",
+        ClientMessage::Ping { .. } => "ping",
     }
 }
 

@@ -190,3 +190,20 @@ fn what_is_kept_is_bounded_and_a_gap_is_never_taken_for_the_whole() {
     }
     assert_eq!((rooms.kept, rooms.rooms(), rooms.members()), (0, 0, 0));
 }
+
+#[test]
+fn threat_20_who_has_much_kept_leaves_a_little_to_everyone() {
+    let one = size_of_kept(&ServerMessage::Signal { from: id(1), seq: 10, data: data("1") }.text());
+    let mut rooms = limited(9, 9, SHARE * one, SHARE * one);
+    for n in 1..=3 {
+        join(&mut rooms, n, "r").unwrap();
+    }
+    for _ in 0..SHARE {
+        say(&mut rooms, 1, 2);
+    }
+    say(&mut rooms, 1, 3);
+    say(&mut rooms, 1, 3);
+    assert!(rooms.kept > SHARE * one);
+    rooms.lose(id(3), START + WINDOW, 1);
+    assert_eq!(missed(rooms.resume(START, id(3), &room("r"), Some(1))), Some(vec![2]));
+}
