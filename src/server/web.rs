@@ -15,9 +15,9 @@ use crate::tls::front::{self, Front};
 use crate::tls::{self, Identity};
 
 /// HTTP connections at one time, WebSockets and those to the TLS port that are not yet a shard's among them: an upper bound
-/// of their memory. One that waits takes some 10 KiB. Where a client does all it can, one takes a message of the largest size
-/// and four that wait to be read, which is 320 KiB by default, and as much again in the kernel; of one address there are
-/// [`PER_ADDRESS`].
+/// of their memory. One that waits takes 6 KiB, or 25 once it has sent and received a description. Where a client does all
+/// it can, one takes a message of the largest size and four that wait to be read, which is 320 KiB by default, and as much
+/// again in the kernel; of one address there are [`PER_ADDRESS`].
 const MAX_HTTP: usize = 16_384;
 
 /// What serves the pages.
