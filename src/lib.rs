@@ -6,8 +6,7 @@
 //!
 //! | ring | rooms | may know |
 //! |---|---|---|
-//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`standing`], [`tokens`], [`budget`], [`random`], [`ice`], [`external`], [`subscriber`],
-//! `signaling::{protocol, codes, schema, room, ticket, rate, peerjs::*, topics::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`standing`], [`tokens`], [`budget`], [`random`], [`ice`], [`external`], [`subscriber`], `signaling::{protocol, codes, schema, room, ticket, rate, peerjs::*, topics::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
 //! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox, peerjs, topics}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
@@ -49,15 +48,23 @@
 //!
 //! ## How a call begins
 //!
-//! The page opens `/ws`, `join`s a room and gets an [`ice::IceConfiguration`] with a fresh credential and the peers there
-//! are; offers, answers and candidates travel as `signal`, which the server never looks into; media then goes directly,
-//! or over the relay. `docs/signaling.md` is the protocol, `docs/client.md` the browser's module.
+//! The page opens `/ws` and `join`s a room: with a join token, where [`tokens`] have to say that it may, and within the
+//! [`budget`] of its address. It gets an [`ice::IceConfiguration`] with a fresh credential under the name `room.member`, and
+//! the peers there are; offers, answers and candidates travel as `signal`, which the server never looks into; media then goes
+//! directly, or over the relay. Before the credential ends the page is sent another one, to which it moves its relayed paths.
 //!
-//! # How one ends
+//! A connection that is lost takes nothing with it: the member stays in its room for a while, what others say to it is kept,
+//! and whoever comes back with the membership's ticket gets it, once and in order. `docs/signaling.md` is the protocol,
+//! `docs/client.md` the browser's module.
 //!
-//! A member that leaves, or is removed, is no longer [here](standing): from then on the relay refuses its credentials, and what
-//! they have begun ends on every shard, which a letter to each tells it. A server that is told to stop sends members away
-//! without that, lets nobody new in, and waits for the allocations there are.
+//! Beside that stand two protocols of others, PeerJS and y-webrtc (`docs/adapters.md`), and [`http`] hands out credentials
+//! in the shapes of other services (`docs/ice.md`); both ask the one [`http::access`] who may come in.
+//!
+//! ## How one ends
+//!
+//! A member that leaves, is removed or was lost for too long is no longer [here](standing): from then on the relay refuses
+//! its credentials, and what they have begun ends on every shard, which a letter to each tells it. A server that is told to
+//! stop sends members away without that, lets nobody new in, and waits for the allocations there are.
 //!
 //! # Invariants
 //!
@@ -83,19 +90,25 @@
 //! |---|---|---|
 //! | `tests/core`, `tests/wire` | the core in virtual time, with an independent model beside it | what a datagram does, to the byte |
 //! | `tests/{streams,tls,hostile,http_signaling,...}` | the binary, on loopback | what a stranger can do |
+//! | `tests/rooms.rs` | the pure rooms, by seeds | that no signal crosses a room, comes twice or is lost, whatever breaks |
+//! | `tests/{revocation,shutdown}` | the binary | that who is gone relays no more, and that calls may end before the server does |
 //! | `tests/ice`, `tests/clients` | the binary; twilio, Janus and others | who gets credentials, and that other services' clients get theirs in the shape they know |
 //! | `tests/trains`, `tests/no_heap` | the binary, and a data plane under a counting allocator | that trains change no datagram, no order and nobody's turn, and that a packet takes nothing of the heap |
 //! | `tests/interop`, `tests/nat` | coturn's clients; other machines, as namespaces | that others understand it |
 //! | `tests/browser` | Chromium and Firefox | that a person can call |
 //! | `benches/instructions.rs` | callgrind | that a packet costs no more instructions than recorded; `benches/core.rs` times them |
+//! | `benches/{relay,signaling}` | coturn and `peerjs-server` beside it | what a packet costs, and what a room and a WebSocket that waits |
 //! | `tests/lab` | both, and other clients, behind NATs and firewalls of every kind | the promise itself: `docs/nat-results.md` |
 //!
 //! # What is absent
 //!
-//! Relaying inside the kernel (XDP), for which `ChannelBound` and `ChannelUnbound` of [`relay::Effect`] are the seam, join
-//! tokens and resumed signaling sessions. RFC 6062 (TCP allocations), RFC 7635 (OAuth) and DTLS are not spoken; of RFC 5780,
-//! PADDING and RESPONSE-PORT are refused, because strangers would flood others with them. `docs/protocol-coverage.md` has
-//! all of it by section, each with its test.
+//! Relaying inside the kernel (XDP), for which `ChannelBound` and `ChannelUnbound` of [`relay::Effect`] are the seam. RFC
+//! 6062 (TCP allocations), RFC 7635 (OAuth) and DTLS are not spoken; of RFC 5780, PADDING and RESPONSE-PORT are refused,
+//! because strangers would flood others with them. `docs/protocol-coverage.md` has all of it by section, each with its test.
+//!
+//! Nothing is written to disk and nothing shared between servers: rooms, memberships and what was revoked live in one process
+//! and end with it. Servers of one realm with the same secrets take each other's credentials and join tokens, and that is all they share.
+//! A join token cannot be taken back, but by another secret.
 
 pub mod admission;
 pub mod budget;

@@ -18,7 +18,7 @@ fn stderr(output: &Output) -> &str {
 fn help_names_the_commands() {
     let output = byway().arg("--help").output().expect("the binary starts");
     assert_eq!(output.status.code(), Some(0));
-    for command in ["serve", "check", "credential", "probe", "--config <FILE>"] {
+    for command in ["serve", "check", "credential", "invite", "probe", "--config <FILE>"] {
         assert!(stdout(&output).contains(&format!("  {command}")), "{command}:\n{}", stdout(&output));
     }
 }
@@ -67,6 +67,21 @@ fn check_knows_what_serves_to_find_faults() {
     let output = file.run(&["check"]);
     let told = stdout(&output);
     assert!(told.contains("hint: relay.offload is off"), "{told}");
+}
+
+#[test]
+fn check_knows_a_door_without_a_key() {
+    let nobody = "ice.access is \"token\", and no secret";
+    for (text, warned) in [
+        ("ice.access = \"token\"", true),
+        ("ice.access = \"token\"\ncredentials.secrets = [\"north-north\"]", false),
+        ("ice.access = \"token\"\ntokens.secrets = [\"north-north\"]", false),
+        ("ice.access = \"token\"\nice.api_keys = [\"a-key-for-programs\"]", false),
+        ("", false),
+    ] {
+        let output = Configuration::new(text).run(&["check"]);
+        assert_eq!(stdout(&output).contains(nobody), warned, "{text}: {}", stdout(&output));
+    }
 }
 
 #[test]

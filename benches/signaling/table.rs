@@ -56,6 +56,9 @@ const LINES: &[Line] = &[
     ("closed", "times it was closed as too slow", Some(Wanted::AtLeast(5.0))),
 ];
 
+/// Milliseconds at the 99th percentile by which a generator with a core of its own is not late.
+const DISTURBED: f64 = 1.0;
+
 /// All reports so far.
 #[derive(Default)]
 pub(crate) struct Measured(Vec<(Kind, Report)>);
@@ -72,13 +75,23 @@ impl Measured {
         );
         for (figure, unit, wanted) in LINES {
             let [byway, peerjs, floor] = Kind::ALL.map(|kind| self.median(kind, figure));
-            let ratio = byway.zip(peerjs).map(|(byway, peerjs)| byway / peerjs);
+            let ratio =
+                byway.zip(peerjs).map(|(byway, peerjs)| byway / peerjs).filter(|ratio| ratio.is_finite());
             let wanted = wanted.map(|wanted| self.judged(figure, wanted)).unwrap_or_default();
             let [byway, peerjs, floor, ratio] = [byway, peerjs, floor, ratio].map(shown);
             let _ = writeln!(
                 table,
                 "{figure:<12} {byway:>9} {peerjs:>9} {floor:>9} {ratio:>8}  {wanted:<24} {unit}"
             );
+        }
+        for kind in Kind::ALL {
+            if let Some(late) = self.median(kind, "late p99").filter(|late| *late > DISTURBED) {
+                let name = kind.name();
+                let _ = writeln!(
+                    table,
+                    "the machine did something else while {name} was measured: {late:.1} ms late at p99"
+                );
+            }
         }
         table
     }

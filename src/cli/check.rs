@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::Error;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Access, Config};
 use crate::tls::Certificate;
 
 /// Reports on a configuration; that it is valid is known by now, else there would be none. The certificate is what it
@@ -44,6 +44,17 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
     if config.credentials.secrets.is_empty() {
         hints.push(
             "no secrets: the server draws one at each start, and nothing else can sign credentials"
+                .to_owned(),
+        );
+    }
+    let signs = !config.tokens.secrets.is_empty() || !config.credentials.secrets.is_empty();
+    if config.ice.access == Access::Token
+        && !signs
+        && config.tokens.keys.is_none()
+        && config.ice.api_keys.is_empty()
+    {
+        hints.push(
+            "ice.access is \"token\", and no secret, `jwks_file` or API key is there to make one with: nobody gets in"
                 .to_owned(),
         );
     }

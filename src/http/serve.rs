@@ -73,7 +73,7 @@ pub struct Pages {
 
 /// Serves `router` without TLS on all `listeners` until `shutdown`, then lets what is under way finish.
 ///
-/// WebSockets have left HTTP by then: [`crate::signaling::Hub::shut_down`] says goodbye to them.
+/// WebSockets have left HTTP by then: [`crate::signaling::Connections::shut_down`] says goodbye to them.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     pages: Pages,
@@ -169,7 +169,7 @@ fn http1(limits: &Limits) -> http1::Builder {
 }
 
 fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
-    /// Nobody reads the body of a request, and the pages are static: what waits to be sent is not copied.
+    /// A body is read to 4 KiB, and the pages are static: what waits to be sent is not copied.
     const WINDOW: u16 = 32 * 1_024;
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder

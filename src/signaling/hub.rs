@@ -43,7 +43,7 @@ pub struct Parts {
     pub joins: Arc<Budget>,
     /// Called for the user name of each member that has left.
     pub end_user: EndUser,
-    /// Of the tickets, and the labels of rooms.
+    /// Of the tickets.
     pub seed: [u8; 32],
 }
 

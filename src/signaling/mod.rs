@@ -1,8 +1,8 @@
 //! Signaling: rooms in which browsers find each other and exchange what a call needs to begin.
 //!
-//! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], [`schema`], `ticket` and [`rate`] are
-//! pure; `hub` is what
-//! the sessions share, [`session`] the conversation with one client, and [`connection`] drives the WebSocket beneath.
+//! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], [`schema`], `ticket` and [`rate`] are pure;
+//! `hub` is what the sessions share, [`session`] the conversation with one client, and [`connection`] drives the WebSocket
+//! beneath, of which `outbox` bounds what waits to be written.
 //!
 //! Beside our own protocol stand two of others, for pages that speak them already: [`peerjs`] and [`topics`], each with a
 //! pure room of its own. `docs/adapters.md` is their manual.

@@ -1,6 +1,6 @@
 /**
  * For how long nothing came of what the other side sends, told apart from what the machine is to blame for: a second
- * connection between the same two pages carries the same, and where both are silent no path was lost.
+ * connection between the same two pages carries the same the same way, and time in which that is silent, too, does not count.
  */
 
 /**
@@ -12,32 +12,37 @@
 export const watchGaps = (page, numbers) => page.evaluate(watch, numbers);
 
 /**
- * By how many milliseconds the watched connection was at most silent for longer than the other, of audio and of video.
+ * For how many milliseconds at most the watched connection alone was silent, and until when, by `performance.now()`. A busy
+ * machine keeps sound or pictures waiting; where a path is lost, neither comes.
  *
  * @param {import("playwright-core").Page} page
- * @returns {Promise<{ audio: number, video: number }>}
+ * @returns {Promise<{ ms: number, until: number }>}
  */
-export const longestGaps = (page) => page.evaluate(() => window.longestGaps);
+export const longestGap = (page) => page.evaluate(() => window.longestGap);
 
 /** Runs in the page, and looks often enough to tell a gap to 10 ms. */
 function watch({ watched, beside }) {
-  window.longestGaps = { audio: 0, video: 0 };
-  const receivers = (number, kind) => window.connections[number].getReceivers().filter(({ track }) => track.kind === kind);
-  const newest = (sources) => Math.max(0, ...sources.map(({ timestamp }) => timestamp));
-  const listener = (number, kind) => {
-    let [latest, since] = [0, performance.now()];
-    return (now) => {
-      const heard = newest(receivers(number, kind).flatMap((receiver) => receiver.getSynchronizationSources()));
-      if (heard > latest) [latest, since] = [heard, now];
-      return now - since;
+  /** A packet of sound comes every 20 ms. */
+  const OVERDUE_MS = 100;
+  const listener = (number) => {
+    const receivers = window.connections[number].getReceivers();
+    let latest = 0;
+    return () => {
+      const before = latest;
+      const sources = receivers.flatMap((receiver) => receiver.getSynchronizationSources());
+      latest = Math.max(before, ...sources.map(({ timestamp }) => timestamp));
+      return latest > before;
     };
   };
-  for (const kind of ["audio", "video"]) {
-    const [ours, theirs] = [listener(watched, kind), listener(beside, kind)];
-    setInterval(() => {
-      const now = performance.now();
-      const gap = Math.round(ours(now) - theirs(now));
-      window.longestGaps[kind] = Math.max(window.longestGaps[kind], gap);
-    }, 10);
-  }
+  const [hearsOurs, hearsTheirs] = [listener(watched), listener(beside)];
+  let [last, theirs, gap] = [performance.now(), performance.now(), 0];
+  window.longestGap = { ms: 0, until: 0 };
+  setInterval(() => {
+    const now = performance.now();
+    if (hearsTheirs()) theirs = now;
+    if (hearsOurs()) gap = 0;
+    else if (now - theirs < OVERDUE_MS) gap += now - last;
+    if (gap > window.longestGap.ms) window.longestGap = { ms: Math.round(gap), until: Math.round(now) };
+    last = now;
+  }, 10);
 }

@@ -15,6 +15,9 @@ export const BINARY = process.env.BYWAY ?? new URL("../../target/debug/byway", i
 /** For a machine that builds meanwhile. */
 const START_MS = 20_000;
 
+/** By which credentials are signed. */
+export const SECRET = "a-test-secret";
+
 /** A port of the kernel's choice. */
 const FREE = "127.0.0.1:0";
 
@@ -54,7 +57,7 @@ key = "${certificate?.key ?? ""}"
 addresses = ["127.0.0.1"]
 shards = 2
 [credentials]
-secrets = ["a-test-secret"]
+secrets = ["${SECRET}"]
 ttl = "${ttl}"
 [ice]
 urls = ${JSON.stringify(urls)}

@@ -1,4 +1,5 @@
 //! The HTTP pages and the signaling, from outside: real sockets on loopback, port 0.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod access;
 mod connections;

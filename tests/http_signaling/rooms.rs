@@ -1,9 +1,10 @@
 //! Who may come in, who hears what, and what a frame that is not the protocol leads to.
 
+use byway::clock::Clock;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Client, Server, Settings};
+use crate::support::{API_KEY, Client, Server, Settings, request, request_with};
 
 #[tokio::test]
 async fn threat_24_two_meet_talk_and_part_and_the_server_says_who_spoke() {
@@ -95,4 +96,69 @@ async fn rooms_and_members_are_capped() {
     ann.say(r#"{"type":"leave"}"#).await;
     ann.ping().await;
     bob.join("elm").await;
+}
+
+#[tokio::test]
+async fn a_backend_sees_who_is_there_and_sends_them_away() {
+    let server = Server::start().await;
+    let key = format!("Bearer {API_KEY}");
+    let asked = async |line: &str| request(server.http, line, &[("Authorization", &key)]).await;
+    let mut ann = Client::connect(&server).await;
+    ann.say(r#"{"type":"join","room":"oak & elm","name":"Ann"}"#).await;
+    let ann_id = ann.hear().await["id"].clone();
+    let mut bob = Client::connect(&server).await;
+    let bob_id = bob.join("oak & elm").await;
+    ann.hear_type("peer-joined").await;
+
+    let room = asked("GET /rooms/oak%20%26%20elm").await.expect_ok().json();
+    assert_eq!(room["room"], "oak & elm");
+    let members: Vec<_> = room["members"].as_array().unwrap().iter().collect();
+    assert_eq!((&members[0]["id"], &members[0]["name"]), (&ann_id, &json!("Ann")));
+    assert_eq!((&members[1]["id"], &members[1]["name"]), (&json!(bob_id), &Value::Null));
+    for member in members {
+        assert_eq!(member["connected"], true);
+        // The room's name is not in it: access is open.
+        let (room, id) = member["user"].as_str().unwrap().split_once('.').unwrap();
+        assert_eq!((room.len(), id), (16, member["id"].as_str().unwrap()));
+    }
+    assert_eq!(asked("GET /rooms/oak").await.expect_ok().json()["members"], json!([]));
+
+    // Bob is in that room and in no other.
+    assert_eq!(asked(&format!("DELETE /rooms/oak/members/{bob_id}")).await.status, 404);
+    assert_eq!(asked(&format!("DELETE /rooms/oak%20%26%20elm/members/{bob_id}")).await.status, 204);
+    assert_eq!(bob.hear_type("bye").await, json!({"type": "bye", "code": "removed"}));
+    assert_eq!(bob.closed().await.0, 4003);
+    assert_eq!(ann.hear_type("peer-left").await["id"], bob_id.as_str());
+    assert_eq!(asked(&format!("DELETE /rooms/oak%20%26%20elm/members/{bob_id}")).await.status, 404);
+    let left = asked("GET /rooms/oak%20%26%20elm").await.expect_ok().json();
+    assert_eq!(left["members"].as_array().map(Vec::len), Some(1));
+}
+
+/// The names of others stay good, those of the same identifier, too.
+#[tokio::test]
+async fn a_backend_takes_one_credential_back() {
+    let server = Server::start().await;
+    let key = format!("Bearer {API_KEY}");
+    let path = "/v1/turn/keys/k/credentials";
+    let asked = async |path: &str, body: &str| {
+        request_with(server.http, &format!("POST {path}"), &[("Authorization", &key)], body).await
+    };
+    let username = async || {
+        let asked = asked(&format!("{path}/generate"), r#"{"customIdentifier": "ann/1"}"#).await;
+        asked.json()["iceServers"]["username"].as_str().unwrap().to_owned()
+    };
+    let (one, other) = (username().await, username().await);
+    let name = |username: &str| username.split_once(':').unwrap().1.to_owned();
+    let now = Clock::start().now();
+    assert!(name(&one).starts_with("ann/1.") && server.standing.is_good(now, &name(&one)));
+
+    // As it is, or with everything encoded that could be.
+    let encoded = one.replace(':', "%3A").replace('/', "%2F").replace('.', "%2E");
+    for username in [one.replace('/', "%2F"), encoded] {
+        assert_eq!(asked(&format!("{path}/{username}/revoke"), "").await.status, 204);
+    }
+    assert!(!server.standing.is_good(now, &name(&one)) && server.standing.is_good(now, &name(&other)));
+    assert_eq!(*server.ended.lock().unwrap(), [name(&one), name(&one)]);
+    // What has expired by itself is good for nothing already.
+    assert_eq!(asked(&format!("{path}/1700000000:bob/revoke"), "").await.status, 204);
 }

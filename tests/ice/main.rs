@@ -1,23 +1,11 @@
 //! Who gets credentials, and in which shape: the real binary, asked over HTTP as pages and other services' clients do.
 
 mod access;
-#[path = "../streams/client.rs"]
-#[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests of streams, which use more of it")]
-mod client;
 mod conventions;
 mod invitations;
-mod revocation;
 #[path = "../support/mod.rs"]
 mod support;
 mod threats;
-#[path = "../core/support/mod.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    clippy::unwrap_used,
-    reason = "shared with the scenarios, which use more of it"
-)]
-mod turn;
 
 use support::http::{Answer, ask};
 use support::{CONFIG, Server, password};

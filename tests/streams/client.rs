@@ -25,14 +25,10 @@ pub(crate) struct Client {
 impl Client {
     /// A client of the TCP listener, with a credential.
     pub(crate) fn connect(server: &Server) -> Self {
-        Self::connect_as(server, server.credential("alice"))
-    }
-
-    /// The same with this username and password.
-    pub(crate) fn connect_as(server: &Server, (username, password): (String, String)) -> Self {
         let socket = TcpStream::connect(server.bound.tcp_v4()).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
+        let (username, password) = server.credential("alice");
         Self { socket, username, password, nonce: Vec::new(), transactions: 0, inbox: Vec::new() }
     }
 

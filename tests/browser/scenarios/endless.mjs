@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { after, test } from "node:test";
 
 import { eventually } from "../eventually.mjs";
-import { longestGaps, watchGaps } from "../gaps.mjs";
-import { startFor } from "../server.mjs";
-import { open } from "../stage.mjs";
+import { longestGap, watchGaps } from "../gaps.mjs";
+import { SECRET, startFor } from "../server.mjs";
+import { open, room } from "../stage.mjs";
 
 /**
  * A relayed call that outlives its credentials many times. It runs beside the other scenarios, from the first to the last,
@@ -17,8 +18,8 @@ const LONGEST_GAP_MS = 300;
 /** The server sends fresh credentials to each of the two when half of the last ones' time is over. */
 const ROTATIONS = RUNNING_MS / (TTL_S * 1000 / 2);
 
-/** Which of a page's connections comes first. */
-const [RELAYED, DIRECT] = [0, 1];
+/** Which of a page's connections comes first: that of the module, or the other one through the same relay, of a credential that lasts. */
+const [ROTATING, LASTING] = [0, 1];
 
 /** Begun by whoever comes first, for the scenario that ends it may come alone. */
 let running = null;
@@ -28,6 +29,21 @@ after(() => running?.then(({ end }) => end(), () => {}));
 
 test("a relayed call on credentials of a minute begins", begin);
 
+test("a direct path is left alone, however often there are fresh credentials", async (scenario) => {
+  const { origin } = await startFor(scenario, { ttl: "10s" });
+  const pages = [await open(scenario, origin), await open(scenario, origin)];
+  for (const page of pages) await page.evaluate(call, { room: room(scenario), relayOnly: false });
+  const up = (page) => eventually("a path", () => page.evaluate(async () => (await window.call.peers[0]?.report())?.path === "direct" || null));
+  await Promise.all(pages.map(up));
+  for (const page of pages) await page.evaluate(countRestarts);
+  for (const page of pages) {
+    await page.evaluate(() => (window.fresh = 0) || window.call.addEventListener("ice", () => (window.fresh += 1)));
+    // By the second, a restart for the first would have been.
+    await eventually("fresh credentials", () => page.evaluate(() => window.fresh >= 2 || null));
+    assert.deepEqual(await page.evaluate(() => window.restarts), [[]]);
+  }
+});
+
 /** To be called last. */
 export const isEndless = () =>
   test("a relayed call on credentials of a minute runs for five without a gap", async (scenario) => {
@@ -35,15 +51,15 @@ export const isEndless = () =>
     try {
       await new Promise((resolve) => setTimeout(resolve, since + RUNNING_MS - Date.now()));
       for (const page of pages) {
-        const gaps = await longestGaps(page);
-        scenario.diagnostic(`longest gaps in ms: ${JSON.stringify(gaps)}`);
-        for (const [kind, gap] of Object.entries(gaps)) assert.ok(gap <= LONGEST_GAP_MS, `${kind} was missing for ${gap} ms`);
-        // Both ends' credentials in one restart each time, over one connection; none where no relay is in use.
+        const { ms, until } = await longestGap(page);
+        const restarts = await page.evaluate(() => window.restarts);
+        scenario.diagnostic(`longest gap ${ms} ms`);
+        assert.ok(ms <= LONGEST_GAP_MS, `nothing came for ${ms} ms until ${until}; restarts at ${restarts[ROTATING]}`);
+        // Both ends' credentials in one restart each time, over one connection.
         const passed = ((Date.now() - since) / RUNNING_MS) * ROTATIONS;
-        const [relayed, direct] = await page.evaluate(() => window.restarts);
-        assert.ok(Math.abs(relayed - passed) < 2, `${relayed} restarts for ${passed} rotations`);
-        assert.equal(direct, 0);
-        assert.deepEqual(await page.evaluate(states), ["connected", "connected"]);
+        assert.ok(Math.abs(restarts[ROTATING].length - passed) < 2, `${restarts[ROTATING].length} restarts for ${passed} rotations`);
+        assert.deepEqual(restarts[LASTING], []);
+        assert.equal(await page.evaluate(() => window.connections.length), 2);
       }
       const now = await server.metric("byway_allocations");
       scenario.diagnostic(`allocations: ${allocations}, then ${now}`);
@@ -63,11 +79,16 @@ async function start() {
   try {
     const server = await startFor(life, { ttl: `${TTL_S}s` });
     const pages = [await open(life, server.origin), await open(life, server.origin)];
-    for (const page of pages) await page.evaluate(callTwice);
-    const up = (page) => eventually("both connections", async () => (await page.evaluate(states)).join() === "connected,connected" || null);
-    await Promise.all(pages.map(up));
+    for (const page of pages) await page.evaluate(call, { room: "endless", relayOnly: true });
+    const states = (page) => page.evaluate(() => window.connections.map(({ connectionState }) => connectionState).join());
+    await Promise.all(pages.map((page) => eventually("a connection", async () => (await states(page)) === "connected" || null)));
+    const lasting = { urls: `turn:${server.listen.udp}`, ...credential() };
+    const offer = await pages[0].evaluate(connectBeside, { lasting });
+    const answer = await pages[1].evaluate(connectBeside, { lasting, offer });
+    await pages[0].evaluate((sdp) => window.connections[1].setRemoteDescription({ type: "answer", sdp }), answer);
+    await Promise.all(pages.map((page) => eventually("both connections", async () => (await states(page)) === "connected,connected" || null)));
     for (const page of pages) await page.evaluate(countRestarts);
-    for (const page of pages) await watchGaps(page, { watched: RELAYED, beside: DIRECT });
+    for (const page of pages) await watchGaps(page, { watched: ROTATING, beside: LASTING });
     return { server, pages, since: Date.now(), allocations: await server.metric("byway_allocations"), end };
   } catch (error) {
     await end();
@@ -75,30 +96,46 @@ async function start() {
   }
 }
 
-/** Runs in the page: calls the other one over the relay, and sends it the same over a direct path. Pictures are small, to be light. */
-async function callTwice() {
+/** One that outlives the call. */
+function credential() {
+  const username = `${Math.round(Date.now() / 1000) + 3600}:beside`;
+  return { username, credential: createHmac("sha1", SECRET).update(username).digest("base64") };
+}
+
+/** Runs in the page: calls who is in the room. Pictures are small, to be light. */
+async function call({ room, relayOnly }) {
   const { join, openCamera } = await import("/byway.js");
-  const stream = await openCamera({ audio: true, video: { width: 160, height: 120, frameRate: 10 } });
-  for (const relayOnly of [true, false]) {
-    const call = await join({ room: `relayOnly: ${relayOnly}`, stream, relayOnly });
-    const play = (peer) => Object.assign(document.createElement("video"), { srcObject: peer.stream, autoplay: true });
-    call.addEventListener("peer", ({ peer }) => document.body.append(play(peer)));
-  }
+  window.stream = await openCamera({ audio: true, video: { width: 160, height: 120, frameRate: 10 } });
+  window.play = (stream) => document.body.append(Object.assign(document.createElement("video"), { srcObject: stream, autoplay: true }));
+  window.call = await join({ room, stream: window.stream, relayOnly });
+  window.call.addEventListener("peer", ({ peer }) => window.play(peer.stream));
 }
 
-/** Runs in the page. */
-function states() {
-  return window.connections.map(({ connectionState }) => connectionState);
+/** Runs in the page: sends the other one the same past the module. Makes an offer, or answers one. */
+async function connectBeside({ lasting, offer }) {
+  const connection = new RTCPeerConnection({ iceServers: [lasting], iceTransportPolicy: "relay", bundlePolicy: "max-bundle" });
+  const all = new MediaStream();
+  connection.addEventListener("track", ({ track }) => all.addTrack(track));
+  window.play(all);
+  if (offer) await connection.setRemoteDescription({ type: "offer", sdp: offer });
+  for (const track of window.stream.getTracks()) connection.addTrack(track, window.stream);
+  await connection.setLocalDescription();
+  await new Promise((resolve) => {
+    const look = () => connection.iceGatheringState === "complete" && resolve();
+    connection.addEventListener("icegatheringstatechange", look);
+    look();
+  });
+  return connection.localDescription.sdp;
 }
 
-/** Runs in the page. */
+/** Runs in the page: when there were restarts, by connection. */
 function countRestarts() {
   const fragment = ({ localDescription }) => /a=ice-ufrag:(\S+)/.exec(localDescription.sdp)[1];
-  window.restarts = window.connections.map(() => 0);
+  window.restarts = window.connections.map(() => []);
   window.connections.forEach((connection, number) => {
     let before = fragment(connection);
     connection.addEventListener("signalingstatechange", () => {
-      if (fragment(connection) !== before) window.restarts[number] += 1;
+      if (fragment(connection) !== before) window.restarts[number].push(Math.round(performance.now()));
       before = fragment(connection);
     });
   });
