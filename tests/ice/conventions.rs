@@ -138,7 +138,9 @@ fn what_makes_no_sense_gets_a_sentence() {
         refused(&line, "{\"ttl\": 0}", "ttl is at least one second");
         refused(&line, "{\"customIdentifier\": \"\"}", "A name has 1 to 256 bytes");
     }
-    for username in ["alice", ":alice", "%20:alice", "99999999999:alice"] {
+    // One byte more than a request to the relay has room for.
+    let endless = format!("{}:{}", crate::now() + 600, "a".repeat(498));
+    for username in ["alice", ":alice", "%20:alice", "99999999999:alice", &endless] {
         refused(&format!("POST /v1/turn/keys/k/credentials/{username}/revoke"), "", "`expiry:name`");
     }
     // Nothing of what was asked for is kept but the first bytes.
