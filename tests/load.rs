@@ -161,6 +161,8 @@ fn what_keeps_clients_out_is_said_with_a_remedy() {
     assert!(said.contains("401"), "{said}");
 
     // One user has a quota.
+    let server = Server::start_with(&CONFIG.replace("[quota]", "[quota]\nallocations_per_user = 16"), |_| {});
+    let url = format!("turn:{}", server.bound.udp_v4());
     let (username, password) = server.credential("alice");
     let login = ["--username", &username, "--password", &password, "--clients", "20", "--window", "1"];
     let said = complaint(&load("pair", &url, &login));
