@@ -2,13 +2,14 @@
  * The real binary under test: started on ports the kernel picks, scraped over HTTP, stopped at the end.
  */
 import { execFile, spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 
 import { afterwards } from "./afterwards.mjs";
+import { eventually } from "./eventually.mjs";
 
 export const BINARY = process.env.BYWAY ?? new URL("../../target/debug/byway", import.meta.url).pathname;
 
@@ -134,8 +135,14 @@ export async function start(configuration, on = []) {
     metric: async (series) => (await metrics(series))[0],
     /** Several of one moment. */
     metrics,
-    /** As if every cable were pulled: its sockets stay, and nothing passes until `resume`. */
-    pause: () => child.kill("SIGSTOP"),
+    /**
+     * As if every cable were pulled: its sockets stay, and nothing passes until `resume`. A busy machine takes its time to
+     * stop a process, which answers meanwhile.
+     */
+    pause() {
+      child.kill("SIGSTOP");
+      return eventually("the server stopped", async () => /^State:\s*T/m.test(await readFile(`/proc/${child.pid}/status`, "utf8")));
+    },
     resume: () => child.kill("SIGCONT"),
     async stop() {
       child.kill("SIGKILL");

@@ -40,7 +40,7 @@ test("a page that hears of another network soon knows whether the server is ther
   const server = await startServer();
   afterwards(scenario, () => server.stop());
   const page = await join(scenario, room(scenario), { origin: server.origin, tolerated: UNREACHABLE });
-  server.pause();
+  await server.pause();
   await page.evaluate(() => dispatchEvent(new Event("online")));
   await says(page, /out of reach/, SHORT_OF_A_HEARTBEAT_MS);
   server.resume();
@@ -55,7 +55,7 @@ test("a connection that fails comes back by an ICE restart", async (scenario) =>
   await videoFlows(...pages);
   const before = await Promise.all(pages.map(usernameFragment));
 
-  relay.pause();
+  await relay.pause();
   await Promise.all(pages.map((page) => eventually("no path", async () => (await statistics(page)) === null || null, LOSING_MS)));
   await Promise.all(pages.map((page) => says(page, /failed; trying again/)));
   relay.resume();
