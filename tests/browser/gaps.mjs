@@ -12,13 +12,14 @@
 export const watchGaps = (page, numbers) => page.evaluate(watch, numbers);
 
 /**
- * For how many milliseconds at most each of the two was silent alone, and until when, by `performance.now()`: how long the
- * machine makes either wait is what the other one shows. Where a path is lost, neither sound nor pictures come.
+ * Every time that one of the two was silent alone for longer than what is merely late: for how many milliseconds, and until
+ * when, by `performance.now()`. How long the machine makes either wait is what the other one shows. Where a path is lost,
+ * neither sound nor pictures come.
  *
  * @param {import("playwright-core").Page} page
- * @returns {Promise<Record<"watched" | "beside", { ms: number, until: number }>>}
+ * @returns {Promise<Record<"watched" | "beside", { ms: number, until: number }[]>>}
  */
-export const longestGaps = (page) => page.evaluate(() => window.longestGaps);
+export const gapsOf = (page) => page.evaluate(() => window.gaps);
 
 /** Runs in the page, and looks often enough to tell a gap to 10 ms. */
 function watch({ watched, beside }) {
@@ -35,20 +36,20 @@ function watch({ watched, beside }) {
     };
   };
   let last = performance.now();
-  const two = [watched, beside].map((number) => ({ hears: listener(number), heardAt: last, gap: 0, longest: { ms: 0, until: 0 } }));
-  window.longestGaps = {};
+  const two = [watched, beside].map((number) => ({ hears: listener(number), heardAt: last, gap: 0, open: null, gaps: [] }));
+  window.gaps = { watched: two[0].gaps, beside: two[1].gaps };
   setInterval(() => {
     const now = performance.now();
     for (const one of two) {
       if (!one.hears()) continue;
-      one.heardAt = now;
-      one.gap = 0;
+      Object.assign(one, { heardAt: now, gap: 0, open: null });
     }
     for (const [one, other] of [two, [...two].reverse()]) {
       if (one.heardAt < now && now - other.heardAt < OVERDUE_MS) one.gap += now - last;
-      if (one.gap > one.longest.ms) one.longest = { ms: Math.round(one.gap), until: Math.round(now) };
+      if (one.gap <= OVERDUE_MS) continue;
+      if (!one.open) one.gaps.push((one.open = {}));
+      Object.assign(one.open, { ms: Math.round(one.gap), until: Math.round(now) });
     }
-    window.longestGaps = { watched: two[0].longest, beside: two[1].longest };
     last = now;
   }, 10);
 }
