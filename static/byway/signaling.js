@@ -62,8 +62,8 @@ export class Signaling {
    * still at the other end, and opens another connection where it is not.
    */
   check() {
+    this.#attempts = 0; // what failed in another network, or is about to, tells nothing of this one
     if (!this.#socket) {
-      this.#attempts = 0; // what failed in another network tells nothing of this one
       this.reopen(0);
     } else if (this.#joinedAt) {
       this.#ask(CHECK_MS);
