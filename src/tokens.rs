@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::clock::Now;
 use crate::config;
+use crate::signaling::protocol::{DisplayName, RoomName};
 
 /// How long a token of ours is good for at most: nothing takes one back but another secret.
 pub const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -18,29 +19,59 @@ pub const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long an invitation is good for if nothing else is said.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(3600);
 
+/// Seconds that `nbf` may lie ahead: the clocks of two servers differ, and a token is used as soon as it is made.
+const NOT_BEFORE_LEEWAY: u64 = 30;
+
+/// Seconds that `exp` or `nbf` may lie ahead, a leap year. Dates in milliseconds lie millennia ahead.
+const FURTHEST: u64 = 366 * 24 * 3600;
+
 /// Bytes of a token that are looked at. The longest names there are take a third of it.
 const LONGEST: usize = 4 * 1024;
 
-/// What a token lets its bearer do.
+/// The rights of a token's bearer. Every value satisfies the rules of [`Grant::new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Enter this room and no other.
-    pub room: String,
-    /// Under this name and no other, if it says one.
-    pub name: Option<String>,
-    /// As long as the room has fewer members than this; no more than the server's own limit.
+    /// The one room that the bearer may enter.
+    pub room: RoomName,
+    /// The one name that the bearer may have there, if the token says one.
+    pub name: Option<DisplayName>,
+    /// Members of the room, the bearer included; the server's own limit holds beside it.
     pub max_members: Option<usize>,
+}
+
+impl Grant {
+    /// Checks what a token says, or is to say. An empty name is none, as in a `join`.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub fn new(room: String, name: Option<String>, max_members: Option<usize>) -> Result<Self, &'static str> {
+        let room = RoomName::new(room).ok_or("A room is 1 to 128 characters without control characters.")?;
+        let name = name.filter(|name| !name.is_empty()).map(|name| {
+            DisplayName::new(name)
+                .ok_or("A name is 1 to 64 characters without control or bidirectional characters.")
+        });
+        if max_members == Some(0) {
+            return Err("A room for nobody needs no invitation: max_members is at least 1.");
+        }
+        Ok(Self { room, name: name.transpose()?, max_members })
+    }
 }
 
 /// Why a token lets nobody in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Not a token that one of our keys has signed for us: its form, algorithm, signature or audience.
+    /// Not a token that one of our keys has signed for us: its form, algorithm, signature, audience or other claims.
     #[error("not a token for this server")]
     Bad,
-    /// `exp` has passed, or `nbf` is yet to come.
+    /// `exp` has passed.
     #[error("expired")]
     Expired,
+    /// `nbf` lies further ahead than clocks differ.
+    #[error("not valid yet")]
+    NotYetValid,
+    /// `exp` or `nbf` lies more than a year ahead.
+    #[error("its dates are more than a year ahead: milliseconds?")]
+    TooFarAhead,
 }
 
 /// The claims (RFC 7519 section 4).
@@ -54,7 +85,7 @@ struct Claims {
     room: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some_count")]
     max_members: Option<usize>,
 }
 
@@ -112,8 +143,14 @@ impl Tokens {
     pub fn issue(&self, now: Now, grant: Grant, ttl: Duration) -> (String, u64) {
         let Grant { room, name, max_members } = grant;
         let exp = now.unix.saturating_add(ttl.min(MAX_TTL).as_secs());
-        let claims =
-            Claims { aud: Audience::One(self.audience.clone()), exp, nbf: None, room, name, max_members };
+        let claims = Claims {
+            aud: Audience::One(self.audience.clone()),
+            exp,
+            nbf: None,
+            room: room.as_str().to_owned(),
+            name: name.map(|name| name.as_str().to_owned()),
+            max_members,
+        };
         let token = encode(&Header::new(Algorithm::HS256), &claims, &self.signing);
         (token.expect("HMAC takes a key of any length, and the claims are texts and numbers"), exp)
     }
@@ -143,10 +180,18 @@ impl Tokens {
         if !is_for_us {
             return Err(TokenError::Bad);
         }
-        if claims.exp <= now.unix || claims.nbf.is_some_and(|begin| begin > now.unix) {
+        let Claims { exp, nbf, room, name, max_members, .. } = claims;
+        let begin = nbf.unwrap_or(0);
+        if exp.max(begin) > now.unix.saturating_add(FURTHEST) {
+            return Err(TokenError::TooFarAhead);
+        }
+        if exp <= now.unix {
             return Err(TokenError::Expired);
         }
-        Ok(Grant { room: claims.room, name: claims.name, max_members: claims.max_members })
+        if begin > now.unix.saturating_add(NOT_BEFORE_LEEWAY) {
+            return Err(TokenError::NotYetValid);
+        }
+        Grant::new(room, name, max_members).map_err(|_| TokenError::Bad)
     }
 }
 
@@ -172,6 +217,25 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> 
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within bounds")]
         Date::Fraction(seconds) if (0.0..9e15).contains(&seconds) => Ok(seconds as u64),
         Date::Fraction(_) => Err(serde::de::Error::custom("out of bounds")),
+    }
+}
+
+/// A number of members, which some libraries write as 2.0.
+fn some_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Count {
+        Whole(usize),
+        Float(f64),
+    }
+    match Option::<Count>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Count::Whole(count)) => Ok(Some(count)),
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within bounds")]
+        Some(Count::Float(count)) if count.fract() == 0.0 && (0.0..1e9).contains(&count) => {
+            Ok(Some(count as usize))
+        }
+        Some(Count::Float(_)) => Err(serde::de::Error::custom("not a count")),
     }
 }
 
@@ -214,6 +278,14 @@ mod tests {
     /// The keys of RFC 8037 appendix A.1 and RFC 7515 appendix A.3, as PKCS #8.
     const ED25519: &str = "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g";
     const P256: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgjpsQnnGQmL+YBIffH1136cspYG6+0iY7X1fCE9+E9LKhRANCAAR/zc4ncPbEXUGDy+5v20t7WAczNXvp7xO6z248e9FURcfxRM0bvZt+hyzf7bnuufSzaV1uqQskrYpGIyiFiOWt";
+
+    fn grant(room: &str, name: Option<&str>, max_members: Option<usize>) -> Grant {
+        Grant::new(room.to_owned(), name.map(str::to_owned), max_members).unwrap()
+    }
+
+    fn grant_for(room: &str) -> Grant {
+        grant(room, None, None)
+    }
 
     fn config(keys: Option<Value>) -> config::Tokens {
         let keys = keys.map(|keys| serde_json::from_value::<JwkSet>(keys).unwrap());
@@ -268,25 +340,20 @@ mod tests {
 
     #[test]
     fn what_is_issued_is_what_is_granted() {
-        let grant = Grant {
-            room: "caf\u{e9} \u{1f375}".to_owned(),
-            name: Some("Ann".to_owned()),
-            max_members: Some(2),
-        };
+        let grant = grant("caf\u{e9} \u{1f375}", Some("Ann"), Some(2));
         let (token, end) = tokens().issue(NOW, grant.clone(), HOUR);
         assert_eq!(end, NOW.unix + 3600);
         assert_eq!(tokens().check(NOW, &token), Ok(grant));
         assert_eq!(tokens().check(NOW.after(HOUR - Duration::from_secs(1)), &token).map(|_| ()), Ok(()));
         assert_eq!(tokens().check(NOW.after(HOUR), &token), Err(TokenError::Expired));
-        let (_, end) =
-            tokens().issue(NOW, Grant { room: "tea".to_owned(), name: None, max_members: None }, MAX_TTL * 2);
+        let (_, end) = tokens().issue(NOW, grant_for("tea"), MAX_TTL * 2);
         assert_eq!(end, NOW.unix + MAX_TTL.as_secs());
     }
 
     #[test]
     fn the_longest_names_fit_by_far() {
         let wide = |count| "\u{1f375}".repeat(count);
-        let grant = Grant { room: wide(128), name: Some(wide(64)), max_members: Some(64) };
+        let grant = grant(&wide(128), Some(&wide(64)), Some(64));
         let (token, _) = tokens().issue(NOW, grant.clone(), HOUR);
         assert!(token.len() < LONGEST / 2, "{}", token.len());
         assert_eq!(tokens().check(NOW, &token), Ok(grant));
@@ -294,8 +361,7 @@ mod tests {
 
     #[test]
     fn a_token_of_somebody_elses_backend_needs_no_more_than_three_claims() {
-        let grant = Grant { room: "tea".to_owned(), name: None, max_members: None };
-        assert_eq!(check(&claims()), Ok(grant));
+        assert_eq!(check(&claims()), Ok(grant_for("tea")));
         // Others' claims are others' business.
         assert!(check(&with(&json!({"sub": "ann", "iat": 1, "scope": ["a"]}))).is_ok());
         for missing in ["room", "aud", "exp"] {
@@ -332,9 +398,54 @@ mod tests {
         assert!(check(&with(&json!({"exp": at + 1}))).is_ok());
         assert!(check(&with(&json!({"exp": 1_700_000_001.5}))).is_ok());
         assert_eq!(check(&with(&json!({"exp": 1_700_000_000.5}))), Err(TokenError::Expired));
-        assert!(check(&with(&json!({"nbf": at}))).is_ok());
-        assert_eq!(check(&with(&json!({"nbf": at + 1}))), Err(TokenError::Expired));
-        assert_eq!(check(&with(&json!({"nbf": 1_700_000_001.5}))), Err(TokenError::Expired));
+    }
+
+    #[test]
+    fn threat_42_a_token_made_by_a_clock_ahead_is_good_within_half_a_minute() {
+        let at = NOW.unix;
+        for nbf in [json!(at), json!(at + 2), json!(at + 30), json!(1_700_000_030.5)] {
+            assert!(check(&with(&json!({"nbf": nbf}))).is_ok(), "{nbf}");
+        }
+        assert_eq!(check(&with(&json!({"nbf": at + 31}))), Err(TokenError::NotYetValid));
+        // There is no leeway for what has expired, and that is the news.
+        assert_eq!(check(&with(&json!({"exp": at, "nbf": at + 31}))), Err(TokenError::Expired));
+    }
+
+    #[test]
+    fn threat_42_dates_in_milliseconds_are_told_as_such() {
+        let (at, year) = (NOW.unix, 366 * 24 * 3600);
+        assert!(check(&with(&json!({"exp": at + year}))).is_ok());
+        for ahead in [
+            json!({"exp": at + year + 1}),
+            json!({"exp": (at + 60) * 1000}),
+            json!({"exp": (at + 60) * 1_000_000}),
+            json!({"exp": 1.7e12}),
+            json!({"exp": u64::MAX}),
+            json!({"nbf": at * 1000}),
+            json!({"exp": (at + 60) * 1000, "nbf": at * 1000}),
+        ] {
+            assert_eq!(check(&with(&ahead)), Err(TokenError::TooFarAhead), "{ahead}");
+        }
+    }
+
+    #[test]
+    fn threat_42_what_a_token_says_is_checked_in_one_place() {
+        assert_eq!(check(&with(&json!({"name": ""}))), Ok(grant_for("tea")), "an empty name is none");
+        assert_eq!(check(&with(&json!({"max_members": 2.0}))), Ok(grant("tea", None, Some(2))));
+        for odd in [
+            json!({"room": ""}),
+            json!({"room": "a\nb"}),
+            json!({"room": "x".repeat(129)}),
+            json!({"name": "a\u{202e}b"}),
+            json!({"name": "x".repeat(65)}),
+            json!({"max_members": 0}),
+            json!({"max_members": 0.0}),
+            json!({"max_members": 2.5}),
+            json!({"max_members": -2.0}),
+            json!({"max_members": 1e300}),
+        ] {
+            assert_eq!(check(&with(&odd)), Err(TokenError::Bad), "{odd}");
+        }
     }
 
     #[test]
@@ -410,8 +521,7 @@ mod tests {
             assert_eq!(tokens().check(NOW, &token), Err(TokenError::Bad), "{algorithm:?} {key}");
         }
         // Somebody's room under another's signature.
-        let (other, _) =
-            tokens().issue(NOW, Grant { room: "other".to_owned(), name: None, max_members: None }, HOUR);
+        let (other, _) = tokens().issue(NOW, grant_for("other"), HOUR);
         let swapped = format!("{}.{signature}", other.rsplit_once('.').unwrap().0);
         assert_eq!(tokens().check(NOW, &swapped), Err(TokenError::Bad));
         for length in 0..good.len() {
@@ -451,8 +561,7 @@ mod tests {
             let token = signed(Algorithm::HS256, None, &secret(key), &claims());
             assert_eq!(both.check(NOW, &token).is_ok(), good, "{key}");
         }
-        let (token, _) =
-            both.issue(NOW, Grant { room: "tea".to_owned(), name: None, max_members: None }, HOUR);
+        let (token, _) = both.issue(NOW, grant_for("tea"), HOUR);
         assert!(Tokens::new(&config(None), &["new-new-new"]).unwrap().check(NOW, &token).is_ok());
         assert!(Tokens::new::<&str>(&config(Some(public_keys())), &[]).is_none());
     }

@@ -12,7 +12,7 @@ use crate::http::invitations;
 use crate::ice::rfc3339;
 use crate::server::link;
 use crate::tls::Certificate;
-use crate::tokens::{DEFAULT_TTL, MAX_TTL, Tokens};
+use crate::tokens::{DEFAULT_TTL, Grant, MAX_TTL, Tokens};
 
 use super::Error;
 
@@ -51,7 +51,7 @@ pub(super) fn run(arguments: Arguments, config: &Config, file: String) -> Result
     let Arguments { room, ttl, name, max_members, url, json } = arguments;
     let tokens = Tokens::new(&config.tokens, &config.credentials.secrets);
     let tokens = tokens.ok_or_else(|| Error::NoSecret { file: file.clone() })?;
-    let grant = invitations::grant(room.clone(), name, max_members).map_err(Error::Usage)?;
+    let grant = Grant::new(room.clone(), name, max_members).map_err(Error::Usage)?;
     let page = url.or_else(|| configured_page(config)).ok_or(Error::NoPage { file })?;
     let (token, end) = tokens.issue(Clock::start().now(), grant, ttl.unwrap_or(DEFAULT_TTL));
     let url = invitations::link(&page, &room, &token);

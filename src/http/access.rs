@@ -140,6 +140,8 @@ fn refused(error: TokenError) -> Problem {
     match error {
         TokenError::Bad => Code::BadToken.into(),
         TokenError::Expired => Code::TokenExpired.into(),
+        TokenError::NotYetValid => Code::TokenNotYetValid.into(),
+        TokenError::TooFarAhead => Code::TokenTooFarAhead.into(),
     }
 }
 
@@ -206,7 +208,7 @@ mod tests {
     }
 
     fn guest() -> Grant {
-        Grant { room: "tea".to_owned(), name: None, max_members: None }
+        Grant::new("tea".to_owned(), None, None).unwrap()
     }
 
     #[test]

@@ -13,7 +13,6 @@ use super::fields::{bad, json, lifetime};
 use super::origin::{X_FORWARDED_PROTO, host};
 use super::problem::Problem;
 use crate::ice::{Host, rfc3339};
-use crate::signaling::protocol::{DisplayName, RoomName};
 use crate::tokens::{DEFAULT_TTL, Grant, MAX_TTL};
 
 /// What a program asks for.
@@ -45,28 +44,11 @@ pub fn link(page: &str, room: &str, token: &str) -> String {
     format!("{page}?room={room}#token={token}")
 }
 
-/// What a token may say, checked as if it came from a client.
-///
-/// # Errors
-/// One sentence.
-pub fn grant(room: String, name: Option<String>, max_members: Option<usize>) -> Result<Grant, &'static str> {
-    if RoomName::new(room.clone()).is_none() {
-        return Err("A room is 1 to 128 characters without control characters.");
-    }
-    if name.as_ref().is_some_and(|name| DisplayName::new(name.clone()).is_none()) {
-        return Err("A name is 1 to 64 characters without control or bidirectional characters.");
-    }
-    if max_members == Some(0) {
-        return Err("A room for nobody needs no invitation: max_members is at least 1.");
-    }
-    Ok(Grant { room, name, max_members })
-}
-
 pub(super) async fn invite(State(site): State<Arc<Site>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     site.for_programs(&head, None, async || {
         let Asked { room, ttl, name, max_members } = json(body).await?;
-        let grant = grant(room.clone(), name, max_members).map_err(bad)?;
+        let grant = Grant::new(room.clone(), name, max_members).map_err(bad)?;
         let ttl = ttl.map_or(Ok(DEFAULT_TTL), lifetime)?;
         if ttl > MAX_TTL {
             return Err(bad("An invitation is good for 30 days at most, which are 2592000 seconds."));

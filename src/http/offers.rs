@@ -85,7 +85,7 @@ impl Site {
         let (name, ttl) = match caller {
             Caller::Stranger => (self.random.name(), None),
             Caller::Guest(grant) => {
-                let room = self.ice.label(self.access.policy, &grant.room);
+                let room = self.ice.label(self.access.policy, grant.room.as_str());
                 (self.one_of(&room), None)
             }
             Caller::Program => (wish.name.unwrap_or_else(|| self.random.name()), wish.ttl),

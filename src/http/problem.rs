@@ -22,6 +22,10 @@ pub enum Code {
     BadToken,
     /// `token-expired`
     TokenExpired,
+    /// `token-not-yet-valid`
+    TokenNotYetValid,
+    /// `token-too-far-ahead`
+    TokenTooFarAhead,
     /// `api-key-required`
     ApiKeyRequired,
     /// `bad-api-key`
@@ -52,7 +56,7 @@ pub enum Code {
 
 impl Code {
     /// Every code with its name, its status and its sentence, in the order of the type.
-    pub const ALL: [(Self, &'static str, StatusCode, &'static str); 18] = [
+    pub const ALL: [(Self, &'static str, StatusCode, &'static str); 20] = [
         (
             Self::BadRequest,
             "bad-request",
@@ -75,13 +79,25 @@ impl Code {
             Self::BadToken,
             "bad-token",
             StatusCode::UNAUTHORIZED,
-            "This is no join token for this server: its form, signature, algorithm or audience is another.",
+            "This is no join token for this server: its form, signature, algorithm, audience or another claim is wrong.",
         ),
         (
             Self::TokenExpired,
             "token-expired",
             StatusCode::UNAUTHORIZED,
-            "This join token is no longer good, or not yet; ask whoever gave it for another.",
+            "The join token has expired; ask for another.",
+        ),
+        (
+            Self::TokenNotYetValid,
+            "token-not-yet-valid",
+            StatusCode::UNAUTHORIZED,
+            "The join token is not valid yet: its `nbf` is more than 30 s ahead of the server's clock.",
+        ),
+        (
+            Self::TokenTooFarAhead,
+            "token-too-far-ahead",
+            StatusCode::UNAUTHORIZED,
+            "The join token's `exp` or `nbf` is more than a year ahead: milliseconds? They are in seconds.",
         ),
         (
             Self::ApiKeyRequired,

@@ -35,13 +35,17 @@ pub enum ErrorCode {
     BadToken,
     /// `token-expired`
     TokenExpired,
+    /// `token-not-yet-valid`
+    TokenNotYetValid,
+    /// `token-too-far-ahead`
+    TokenTooFarAhead,
     /// `wrong-room`
     WrongRoom,
 }
 
 impl ErrorCode {
     /// Every code with its name and its sentence, in the order of the type.
-    pub const ALL: [(Self, &'static str, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str, &'static str); 18] = [
         (
             Self::BadMessage,
             "bad-message",
@@ -64,7 +68,17 @@ impl ErrorCode {
         (Self::NoSuchPeer, "no-such-peer", "No other member of your room has this id."),
         (Self::TokenRequired, "token-required", "This server lets in whom a join token invites."),
         (Self::BadToken, "bad-token", "The join token is none that this server takes."),
-        (Self::TokenExpired, "token-expired", "The join token is not good at this time."),
+        (Self::TokenExpired, "token-expired", "The join token has expired; ask for another."),
+        (
+            Self::TokenNotYetValid,
+            "token-not-yet-valid",
+            "The join token is not valid yet: its `nbf` is more than 30 s ahead of the server's clock.",
+        ),
+        (
+            Self::TokenTooFarAhead,
+            "token-too-far-ahead",
+            "The join token's `exp` or `nbf` is more than a year ahead: milliseconds? They are in seconds.",
+        ),
         (Self::WrongRoom, "wrong-room", "The join token is for another room."),
     ];
 

@@ -258,15 +258,13 @@ impl Hub {
             self.parts.tokens.check(now, token).map_err(|error| match error {
                 TokenError::Bad => ErrorCode::BadToken,
                 TokenError::Expired => ErrorCode::TokenExpired,
+                TokenError::NotYetValid => ErrorCode::TokenNotYetValid,
+                TokenError::TooFarAhead => ErrorCode::TokenTooFarAhead,
             })?;
-        if room != join.room.as_str() {
+        if room != join.room {
             return Err(ErrorCode::WrongRoom);
         }
-        let name = match name {
-            Some(name) => Some(DisplayName::new(name).ok_or(ErrorCode::BadToken)?),
-            None => join.name.clone(),
-        };
-        Ok((name, max_members.unwrap_or(usize::MAX)))
+        Ok((name.or_else(|| join.name.clone()), max_members.unwrap_or(usize::MAX)))
     }
 
     pub(super) fn signal(&self, from: MemberId, to: MemberId, data: Box<RawValue>) -> Result<(), ErrorCode> {

@@ -307,6 +307,12 @@ impl DisplayName {
         };
         (has_chars(&name, Self::MAX_CHARS) && !name.chars().any(rearranges)).then_some(Self(name))
     }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Between 1 and `max` characters, counted no further than that.

@@ -343,4 +343,11 @@ export class Call extends Emitter {
 /** How many connections to one peer may have come and gone unheard. */
 const FURTHEST_AHEAD = 100;
 
-const TOKEN_REFUSED = new Set(["token-required", "bad-token", "token-expired", "wrong-room"]);
+const TOKEN_REFUSED = new Set([
+  "token-required",
+  "bad-token",
+  "token-expired",
+  "token-not-yet-valid",
+  "token-too-far-ahead",
+  "wrong-room",
+]);

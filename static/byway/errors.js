@@ -84,6 +84,8 @@ const SENTENCES = {
   "token-required": "This call server lets in who was invited: open the whole link that you were sent.",
   "bad-token": "The invitation in this link is not valid here: ask for a new link.",
   "token-expired": "The invitation in this link has expired: ask for a new link.",
+  "token-not-yet-valid": "The invitation in this link is not valid yet: try again later.",
+  "token-too-far-ahead": "The invitation in this link is not valid here: ask for a new link.",
   "wrong-room": "The invitation in this link is for another room: open the link as you were sent it.",
   replaced: "This call goes on elsewhere, in your place.",
   removed: "You were removed from this room.",

@@ -65,7 +65,7 @@ fn the_command_says_what_it_lacks() {
     for (arguments, says) in [
         (&["--room", ""][..], "A room is 1 to 128 characters"),
         (&["--room", "a\nb"], "A room is 1 to 128 characters"),
-        (&["--room", "tea", "--name", ""], "A name is 1 to 64 characters"),
+        (&["--room", "tea", "--name", "a\nb"], "A name is 1 to 64 characters"),
         (&["--room", "tea", "--max-members", "0"], "max_members is at least 1"),
         (&["--room", "tea", "--ttl", "31d"], "1 second to 30 days"),
         (&["--room", "tea", "--ttl", "0s"], "1 second to 30 days"),
