@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::metrics::ConnectionCounters;
+use crate::proxies::TrustedProxies;
 use crate::subscriber::Subscriber;
 
 /// Connections of one address (v6: of one /64) at one time, where nothing else is said. High enough for a carrier's
@@ -16,6 +17,7 @@ pub const PER_ADDRESS: usize = 1_024;
 pub struct Admissions {
     total: usize,
     per_address: usize,
+    proxies: Arc<TrustedProxies>,
     counters: Arc<ConnectionCounters>,
     /// A `std` mutex: held for a look-up, never across an await.
     open: Mutex<Open>,
@@ -38,7 +40,8 @@ enum Refused {
 #[derive(Debug)]
 pub struct Place {
     admissions: Arc<Admissions>,
-    address: Subscriber,
+    /// Whose share it counts in. Locked inside of the counts.
+    address: Mutex<Subscriber>,
 }
 
 impl Admissions {
@@ -46,7 +49,18 @@ impl Admissions {
     /// proxy, which has limits of its own.
     #[must_use]
     pub fn new(total: usize, per_address: usize, counters: Arc<ConnectionCounters>) -> Arc<Self> {
-        Arc::new(Self { total, per_address, counters, open: Mutex::default() })
+        Self::behind(Arc::default(), total, per_address, counters)
+    }
+
+    /// The same behind `proxies`, which may have them all, too. Their clients are counted by [`Place::speaks_for`].
+    #[must_use]
+    pub fn behind(
+        proxies: Arc<TrustedProxies>,
+        total: usize,
+        per_address: usize,
+        counters: Arc<ConnectionCounters>,
+    ) -> Arc<Self> {
+        Arc::new(Self { total, per_address, proxies, counters, open: Mutex::default() })
     }
 
     /// A place for a connection from `ip`, if there is one left.
@@ -57,7 +71,7 @@ impl Admissions {
     /// The same; where all places are taken, `make_room` may give one back, and says whether it has.
     pub fn admit_or(self: &Arc<Self>, ip: IpAddr, mut make_room: impl FnMut() -> bool) -> Option<Place> {
         let refused = loop {
-            match self.try_admit(Subscriber::of(ip)) {
+            match self.try_admit(ip) {
                 Ok(place) => return Some(place),
                 // Again, for another thread may have taken it.
                 Err(Refused::Total) if make_room() => {}
@@ -71,19 +85,24 @@ impl Admissions {
         None
     }
 
-    fn try_admit(self: &Arc<Self>, address: Subscriber) -> Result<Place, Refused> {
+    fn try_admit(self: &Arc<Self>, ip: IpAddr) -> Result<Place, Refused> {
+        let address = Subscriber::of(ip);
         let mut open = self.lock();
-        let of_address = open.by_address.get(&address).copied().unwrap_or(0);
-        if of_address >= self.per_address && !address.is_loopback() {
+        if !self.has_room(&open, ip) {
             return Err(Refused::Address);
         }
         if open.total >= self.total {
             return Err(Refused::Total);
         }
         open.total += 1;
-        open.by_address.insert(address, of_address + 1);
+        open.add(address);
         self.counters.open.add(1);
-        Ok(Place { admissions: self.clone(), address })
+        Ok(Place { admissions: self.clone(), address: Mutex::new(address) })
+    }
+
+    fn has_room(&self, open: &Open, ip: IpAddr) -> bool {
+        let of_address = open.by_address.get(&Subscriber::of(ip)).copied().unwrap_or(0);
+        of_address < self.per_address || self.proxies.trust(ip)
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -92,17 +111,48 @@ impl Admissions {
     }
 }
 
+impl Open {
+    fn add(&mut self, address: Subscriber) {
+        *self.by_address.entry(address).or_default() += 1;
+    }
+
+    fn remove(&mut self, address: Subscriber) {
+        if let Some(of_address) = self.by_address.get_mut(&address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                self.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Counts a trusted proxy's connection in the share of `ip`, the client that its request is from, until a request of
+    /// another. Says whether that share had room.
+    pub fn speaks_for(&self, ip: IpAddr) -> bool {
+        let mut open = self.admissions.lock();
+        let mut address = self.address.lock().unwrap_or_else(PoisonError::into_inner);
+        if *address == Subscriber::of(ip) {
+            return true;
+        }
+        let has_room = self.admissions.has_room(&open, ip);
+        if has_room {
+            open.remove(*address);
+            *address = Subscriber::of(ip);
+            open.add(*address);
+        } else {
+            self.admissions.counters.refused_address.add(1);
+        }
+        has_room
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.admissions.lock();
         open.total -= 1;
         self.admissions.counters.open.subtract(1);
-        if let Some(of_address) = open.by_address.get_mut(&self.address) {
-            *of_address -= 1;
-            if *of_address == 0 {
-                open.by_address.remove(&self.address);
-            }
-        }
+        open.remove(*self.address.get_mut().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -140,5 +190,22 @@ mod tests {
         assert!(admit(&admissions, "192.0.2.2").is_some());
         assert_eq!(admissions.counters.open.get(), 0);
         assert!(admissions.open.lock().unwrap().by_address.is_empty());
+    }
+    #[test]
+    fn threat_34_a_proxys_connections_count_for_its_clients() {
+        let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
+        let admissions = Admissions::behind(Arc::new(proxies), 9, 2, Arc::default());
+        let places: Vec<_> = (0..4).map(|_| admit(&admissions, "172.18.0.2").unwrap()).collect();
+        let speaks_for = |place: usize, ip: &str| places[place].speaks_for(ip.parse().unwrap());
+        assert!(speaks_for(0, "192.0.2.1") && speaks_for(1, "192.0.2.1"));
+        assert!(speaks_for(1, "::ffff:192.0.2.1"), "it is counted already");
+        assert!(!speaks_for(2, "192.0.2.1"), "the share is full");
+        assert!(admit(&admissions, "192.0.2.1").is_none());
+        assert!(speaks_for(2, "192.0.2.2"));
+        assert!(speaks_for(1, "192.0.2.2"), "a request of another client");
+        assert!(speaks_for(3, "192.0.2.1"), "whose place is free again");
+        drop(places);
+        assert!(admissions.open.lock().unwrap().by_address.is_empty());
+        assert_eq!(admissions.counters.open.get(), 0);
     }
 }

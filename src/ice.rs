@@ -4,7 +4,6 @@
 
 mod date;
 mod endpoints;
-mod host;
 mod label;
 
 use std::sync::Arc;
@@ -20,7 +19,8 @@ use crate::credentials::{Credential, MAX_TTL, Secrets};
 
 pub use date::{rfc2822, rfc3339};
 pub use endpoints::Endpoints;
-pub use host::Host;
+
+pub use crate::origin::Host;
 
 /// An `RTCConfiguration` that goes into `new RTCPeerConnection(...)` as it is, plus its lifetime.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]

@@ -3,6 +3,7 @@
 mod announcement;
 mod certificate;
 mod end;
+pub mod hosts;
 mod keys;
 pub mod link;
 mod relaying;
@@ -139,11 +140,14 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
         budget: keys.joins.clone(),
         draining: draining.clone(),
     };
+    let certified = certificate.as_deref();
+    let hosts = hosts::own(&config, certified, relaying.shared.clone(), clock, metrics.http.clone());
     let site = Site {
         clock,
         ice: ice.clone(),
         random: Arc::new(Random::new(&seed()?, "names")),
         hub: hub.clone(),
+        hosts: hosts.clone(),
         origins: Origins::new(config.signaling.allowed_origins.clone()),
         access,
         standing: keys.standing,
@@ -153,9 +157,10 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     };
     let health = Health::new(relaying.data_plane.down());
     let tls_counters = metrics.tls.clone().unwrap_or_default();
-    let admin = Admin { metrics, health, draining };
-    let web = Web::open(sockets, &files, site, admin, identity, &relaying);
-    certificate::keep(renewal, hangup, clock, tls_counters, ice);
+    let admin = Admin { metrics, health, draining, hosts: hosts.clone() };
+    let proxies = Arc::new(config.listen.trusted_proxies.clone());
+    let web = Web::open(sockets, &files, site, admin, identity, &relaying, &proxies);
+    certificate::keep(renewal, hangup, clock, tls_counters, ice, hosts);
     announcement.make();
     notify(&[NotifyState::Ready]);
 

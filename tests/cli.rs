@@ -41,7 +41,9 @@ fn check_says_ok_and_what_is_served() {
             "{}: ok\n  udp   0.0.0.0:3478\n  tcp   127.0.0.1:3478, [::1]:3478\n  tls   off\n  http  127.0.0.1:8080, [::1]:8080\n  admin off\n  \
              relay 127.0.0.1, ::1, ports 49152-65535\n  \
              hint: no secrets: the server draws one at each start, and nothing else can sign credentials\n  \
-             hint: other machines reach the `udp` listeners, but relay.addresses is loopback: no peer is reached\n",
+             hint: other machines reach the `udp` listeners, but relay.addresses is loopback: no peer is reached\n  \
+             hint: no certificate, `[ice] urls` or `[http] hosts` names this server: HTTP answers under its addresses alone; \
+             list the name that a reverse proxy has in `hosts` under [http]\n",
             file.path().display()
         )
     );
@@ -81,6 +83,30 @@ fn check_knows_a_door_without_a_key() {
     ] {
         let output = Configuration::new(text).run(&["check"]);
         assert_eq!(stdout(&output).contains(nobody), warned, "{text}: {}", stdout(&output));
+    }
+}
+
+#[test]
+fn threat_33_check_knows_a_server_without_a_name() {
+    let unnamed = "list the name that a reverse proxy has in `hosts` under [http]";
+    for (text, warned) in [
+        ("", false),
+        ("listen.udp = [\"0.0.0.0:3478\"]", true),
+        ("listen.udp = [\"0.0.0.0:3478\"]\nlisten.http = []", false),
+        ("listen.udp = [\"0.0.0.0:3478\"]\nhttp.hosts = [\"call.example.org\"]", false),
+        ("listen.udp = [\"0.0.0.0:3478\"]\nice.urls = [\"stun:call.example.org\"]", false),
+    ] {
+        let output = Configuration::new(text).run(&["check"]);
+        assert_eq!(stdout(&output).contains(unnamed), warned, "{text}: {}", stdout(&output));
+    }
+}
+
+#[test]
+fn threat_34_check_knows_that_everyone_is_trusted() {
+    for (proxies, warned) in [("0.0.0.0/0", true), ("::/0", true), ("172.18.0.0/16", false)] {
+        let output = Configuration::new(&format!("listen.trusted_proxies = [\"{proxies}\"]")).run(&["check"]);
+        let told = stdout(&output);
+        assert_eq!(told.contains("hint: listen.trusted_proxies has every address"), warned, "{told}");
     }
 }
 

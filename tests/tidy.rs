@@ -48,6 +48,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "standing",
             "config",
             "credentials",
+            "origin",
+            "proxies",
         ],
     ),
     // The one room that knows both, to tell whom a connection is for.
@@ -57,16 +59,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("src/tls/", &["config::TlsFiles", "metrics", "clock", "subscriber"]),
     ("src/door.rs", &["admission"]),
-    ("src/admission.rs", &["metrics", "subscriber"]),
+    ("src/admission.rs", &["metrics", "subscriber", "proxies"]),
     // Labels come from closed sets, which the protocols own.
     ("src/metrics/", &["relay::Reason", "wire::ErrorCode", "signaling::protocol", "tls::Outcome"]),
     ("src/clock.rs", &[]),
     ("src/interfaces.rs", &["own_addresses"]),
     ("src/own_addresses.rs", &[]),
     ("src/subscriber.rs", &[]),
-    ("src/config", &["credentials", "tokens::verifier"]),
+    ("src/origin", &[]),
+    ("src/proxies.rs", &[]),
+    ("src/config", &["credentials", "tokens::verifier", "origin", "proxies"]),
     ("src/external.rs", &["relay::RelayAddress", "relay::is_special_purpose", "config"]),
-    ("src/ice", &["credentials", "clock::Now", "config::TransportPolicy", "config::Access"]),
+    ("src/ice", &["credentials", "clock::Now", "config::TransportPolicy", "config::Access", "origin"]),
 ];
 
 /// The pure ring: bytes, values, and a `Now` that is handed in.
@@ -81,6 +85,8 @@ const PURE: &[&str] = &[
     "src/tokens.rs",
     "src/ice",
     "src/external.rs",
+    "src/origin",
+    "src/proxies.rs",
     "src/signaling/protocol.rs",
     "src/signaling/room.rs",
     "src/signaling/codes.rs",
@@ -145,7 +151,10 @@ const THREATS: &[(u8, &str)] = &[
     (26, "a bad certificate at reload"),
     (27, "floods of the log and of metrics"),
     (28, "foreign protocols and old versions of TLS"),
+    (33, "DNS rebinding: requests for hosts that are not ours"),
+    (34, "origins and forwarded fields compared as text, or believed from anybody"),
     (42, "claims of a token judged in two places, or as another unit"),
+    (44, "a page that works at the root of its host alone"),
 ];
 
 #[test]

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::Error;
 use crate::clock::Clock;
 use crate::config::{Access, Config};
+use crate::server::hosts;
 use crate::tls::Certificate;
 
 /// Reports on a configuration; that it is valid is known by now, else there would be none. The certificate is what it
@@ -78,6 +79,23 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
     if !config.relay.offload {
         hints.push(
             "relay.offload is off, which serves to find faults: every datagram makes its own trip through the kernel"
+                .to_owned(),
+        );
+    }
+    let mut all = turn.into_iter().flat_map(|(_, addresses)| addresses).chain(&listen.http);
+    let is_public = all.any(|address| !address.ip().is_loopback());
+    let is_named = certificate.is_some_and(|certificate| !certificate.names().is_empty());
+    if is_public && !is_named && !listen.http.is_empty() && hosts::configured(config).is_empty() {
+        hints.push(
+            "no certificate, `[ice] urls` or `[http] hosts` names this server: HTTP answers under its addresses alone; \
+             list the name that a reverse proxy has in `hosts` under [http]"
+                .to_owned(),
+        );
+    }
+    if listen.trusted_proxies.trust_everyone() {
+        hints.push(
+            "listen.trusted_proxies has every address: any client can claim another's and escape the limits; list the \
+             proxies alone"
                 .to_owned(),
         );
     }

@@ -20,6 +20,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jsonwebtoken::jwk::JwkSet;
 
+use crate::origin::{HostPattern, Origin};
+use crate::proxies::TrustedProxies;
+
 pub use ice_url::{IceUrl, IceUrlError, Scheme, Transport};
 pub use mistake::{ConfigError, Problem};
 
@@ -50,6 +53,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// Who may use this server, and what `/ice` tells a browser.
     pub ice: Ice,
+    /// Hosts that HTTP requests may be for.
+    pub http: Http,
     /// Limits of the signaling.
     pub signaling: Signaling,
     /// Every IPv6 address among the listeners and relay addresses is the embedded default's `::1`, wished for by
@@ -116,6 +121,15 @@ pub struct Listen {
     pub http: Vec<SocketAddr>,
     /// `/metrics` and `/healthz`.
     pub admin: Vec<SocketAddr>,
+    /// Reverse proxies whose `X-Forwarded-*` fields count.
+    pub trusted_proxies: TrustedProxies,
+}
+
+/// HTTP requests, on the public and the admin listeners.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// Hosts that a request may be for, beside the names of the certificate and of [`Ice::urls`] and this machine's addresses.
+    pub hosts: Vec<HostPattern>,
 }
 
 /// Where the certificate is, in PEM.
@@ -251,7 +265,7 @@ pub struct Signaling {
     /// Joins and credentials a second per client address (v6: per /64); 0 = no limit.
     pub joins_per_second: u32,
     /// Origins whose pages may use `/ws` and `/ice`; empty = the server's own only.
-    pub allowed_origins: Vec<String>,
+    pub allowed_origins: Vec<Origin>,
 }
 
 impl std::fmt::Debug for Credentials {

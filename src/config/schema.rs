@@ -10,9 +10,11 @@ use super::mistake::Mistake;
 use super::reader::{Section, Value};
 use super::values::{self, list};
 use super::{
-    Access, Config, Credentials, EMBEDDED, Ice, Listen, Peers, Quota, Relay, Signaling, TlsFiles, Tokens,
+    Access, Config, Credentials, EMBEDDED, Http, Ice, Listen, Peers, Quota, Relay, Signaling, TlsFiles,
+    Tokens,
 };
 use crate::credentials::MAX_TTL;
+use crate::proxies::TrustedProxies;
 
 /// Reads a file on top of the embedded default; else all that is wrong with it, in its order.
 pub(super) fn read(text: &str, dir: Option<&Path>) -> Result<Config, Vec<Mistake>> {
@@ -38,6 +40,7 @@ pub(super) fn read(text: &str, dir: Option<&Path>) -> Result<Config, Vec<Mistake
     let tokens = tokens(root.section("tokens"), dir, &realm, &mut mistakes);
     let peers = peers(root.section("peers"), &mut mistakes);
     let quota = quota(root.section("quota"), &mut mistakes);
+    let http = http(root.section("http"), &mut mistakes);
     let signaling = signaling(root.section("signaling"), &mut mistakes);
     mistakes.extend(root.finish());
 
@@ -53,6 +56,7 @@ pub(super) fn read(text: &str, dir: Option<&Path>) -> Result<Config, Vec<Mistake
             peers,
             quota,
             ice,
+            http,
             signaling,
             optional_ipv6,
         })
@@ -107,6 +111,9 @@ fn listen(mut section: Section<'_>, doors: Doors, mistakes: &mut Vec<Mistake>) -
         }),
         http: get("http", &serves_ice),
         admin: get("admin", &values::socket_address),
+        trusted_proxies: TrustedProxies::new(
+            section.get("trusted_proxies", |value| list(&value, values::network)),
+        ),
     };
     mistakes.extend(section.finish());
     (listen, names_v6)
@@ -235,6 +242,12 @@ fn ice(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Ice, bool) {
     };
     mistakes.extend(section.finish());
     (ice, open_to_everyone)
+}
+
+fn http(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Http {
+    let http = Http { hosts: section.get("hosts", |value| list(&value, values::host)) };
+    mistakes.extend(section.finish());
+    http
 }
 
 fn signaling(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Signaling {

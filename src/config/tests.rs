@@ -32,7 +32,7 @@ fn a_key_that_is_left_out_has_the_embedded_value() {
         assert_ne!(without, EMBEDDED, "{key}");
         assert_eq!(values(&parsed(&without)), values(&Config::embedded()), "{key}");
     }
-    assert_eq!(keys.count(), 47, "every key of the reference is met");
+    assert_eq!(keys.count(), 49, "every key of the reference is met");
 }
 
 #[test]
@@ -63,6 +63,7 @@ fn a_public_server() {
         listen.http = ["0.0.0.0:0"]
         listen.admin = []
         listen.tcp = []
+        listen.trusted_proxies = ["172.18.0.0/16", "192.0.2.1"]
         [relay]
         addresses = ["0.0.0.0", "2001:db8::10"]
         public_addresses = ["203.0.113.10"]
@@ -98,7 +99,9 @@ fn a_public_server() {
         resume_window = "0s"
         joins_per_second = 0
         max_message = "16KiB"
-        allowed_origins = ["https://example.org", "http://localhost:3000"]
+        allowed_origins = ["https://Example.org:443", "http://localhost:3000", "http://[2001:DB8:0::1]"]
+        [http]
+        hosts = ["call.example.org", "*.example.net", "2001:DB8::10"]
         "#,
     );
     assert_eq!(config.realm, "example.org");
@@ -121,7 +124,10 @@ fn a_public_server() {
     assert_eq!(config.quota.allocations_per_user, 0);
     assert_eq!(config.ice.transport_policy, TransportPolicy::Relay);
     assert_eq!(config.signaling.max_message, 16 << 10);
-    assert_eq!(config.signaling.allowed_origins.len(), 2);
+    let origins: Vec<_> = config.signaling.allowed_origins.iter().map(ToString::to_string).collect();
+    assert_eq!(origins, ["https://example.org", "http://localhost:3000", "http://[2001:db8::1]"]);
+    assert_eq!(config.http.hosts.len(), 3);
+    assert!(config.listen.trusted_proxies.trust("172.18.0.9".parse().unwrap()));
 }
 
 #[test]
@@ -477,8 +483,19 @@ fn values_that_are_close_to_good_ones_are_refused() {
         "signaling.allowed_origins = [\"*\"]",
         "signaling.allowed_origins = [\"null\"]",
         "signaling.allowed_origins = [\"https://example.org/\"]",
-        "signaling.allowed_origins = [\"https://Example.org\"]",
-        "signaling.allowed_origins = [\"https://example.org:443\"]",
+        "signaling.allowed_origins = [\"https://*.example.org\"]",
+        "signaling.allowed_origins = [\"https://ex\u{e4}mple.org\"]",
+        "signaling.allowed_origins = [\"https://example.org\", \"HTTPS://Example.ORG:443\"]",
+        "http.hosts = [\"*\"]",
+        "http.hosts = [\"\"]",
+        "http.hosts = [\"call.example.org:443\"]",
+        "http.hosts = [\"https://call.example.org\"]",
+        "http.hosts = [\"call.example.org/call\"]",
+        "http.hosts = [\"ex\u{e4}mple.org\"]",
+        "http.hosts = [\"call.example.org\", \"CALL.example.org\"]",
+        "http.host = [\"call.example.org\"]",
+        "listen.trusted_proxies = [\"172.18.0.1/16\"]",
+        "listen.trusted_proxies = [\"proxy\"]",
     ];
     for text in bad {
         let error = refused(text);

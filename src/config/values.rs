@@ -13,6 +13,7 @@ use jsonwebtoken::jwk::JwkSet;
 use super::mistake::Mistake;
 use super::reader::Value;
 use super::{Access, IceUrl, TransportPolicy};
+use crate::origin::{HostPattern, Origin, OriginError};
 
 type Read<T> = Result<T, Mistake>;
 
@@ -345,22 +346,30 @@ pub(super) fn ice_url(value: &Value<'_>) -> Read<String> {
     }
 }
 
-/// An origin exactly as browsers send it (RFC 6454 section 6.2), because it is compared as a text.
-pub(super) fn origin(value: &Value<'_>) -> Read<String> {
+/// An origin of web pages. Two texts that stand for the same one are equal.
+pub(super) fn origin(value: &Value<'_>) -> Read<Origin> {
     let text = value.text()?;
-    let (scheme, host) = text.split_once("://").unwrap_or(("", text));
-    let reason = if !matches!(scheme, "https" | "http") {
-        "an origin begins with https:// or http://; there is no wildcard"
-    } else if host.is_empty()
-        || host.contains(|c: char| !c.is_ascii_graphic() || "/?#@\\*\"<>^`{|}".contains(c))
-    {
-        "an origin is scheme, host and port only, without a path or a wildcard"
-    } else if host.contains(|c: char| c.is_ascii_uppercase()) {
-        "browsers send hosts in small letters"
-    } else if host.strip_suffix(if scheme == "https" { ":443" } else { ":80" }).is_some() {
-        "browsers leave out the port that the scheme has by default"
-    } else {
-        return Ok(text.to_owned());
-    };
-    Err(value.wrong(reason, "as the browser's Origin header has it, such as \"https://example.org\""))
+    text.parse().map_err(|error: OriginError| {
+        let reason = if text.is_ascii() { error.to_string() } else { ASCII_ONLY.to_owned() };
+        value.wrong(reason, "as the browser's Origin header has it, such as \"https://example.org\"")
+    })
 }
+
+/// A host that a request may be for.
+pub(super) fn host(value: &Value<'_>) -> Read<HostPattern> {
+    let text = value.text()?;
+    HostPattern::parse(text).ok_or_else(|| {
+        let reason = match text {
+            _ if !text.is_ascii() => ASCII_ONLY.to_owned(),
+            "*" => "every host is none: a page of any name could then read what is ours".to_owned(),
+            _ => format!("{text:?} is not a host"),
+        };
+        value.wrong(
+            reason,
+            "a name or an address without scheme, port or path, such as \"call.example.org\", \"*.example.org\" or \
+             \"203.0.113.10\"",
+        )
+    })
+}
+
+const ASCII_ONLY: &str = "browsers send names in their ASCII form, which begins with xn--";

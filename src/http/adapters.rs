@@ -11,6 +11,7 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 
+use super::target::Target;
 use super::upgrade::websocket;
 use super::{Code, Problem, Site};
 use crate::admission::Place;
@@ -91,7 +92,7 @@ impl Site {
         head: &Parts,
         upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     ) -> Result<WebSocketUpgrade, Problem> {
-        self.origins.check(&head.headers)?;
+        self.origins.check(Target::in_head(head)?, &head.headers)?;
         let upgrade = websocket(upgrade)?;
         self.access.without_token(self.clock.now(), head)?;
         Ok(self.hub.connections().limit(upgrade))

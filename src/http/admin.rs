@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::watch;
 
+use super::own_hosts::OwnHosts;
 use crate::metrics::Metrics;
 
 /// Asks the parts of the process whether they live; the composition root knows them.
@@ -38,6 +39,8 @@ pub struct Admin {
     pub health: Health,
     /// Whether it is about to stop.
     pub draining: watch::Receiver<bool>,
+    /// Hosts that requests may be for.
+    pub hosts: Arc<OwnHosts>,
 }
 
 pub(super) fn router(admin: Admin) -> Router {

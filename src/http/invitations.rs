@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Site;
 use super::fields::{bad, json, lifetime};
-use super::origin::{X_FORWARDED_PROTO, host};
 use super::problem::Problem;
-use crate::ice::{Host, rfc3339};
+use super::target::{Target, X_FORWARDED_PREFIX, single};
+use crate::ice::rfc3339;
 use crate::tokens::{DEFAULT_TTL, Grant, MAX_TTL};
 
 /// What a program asks for.
@@ -66,20 +66,20 @@ impl Site {
     fn page_for(&self, head: &Parts) -> Result<String, Problem> {
         match &self.page {
             Some(page) => Ok(page.clone()),
-            None => {
-                asked_at(&head.headers).ok_or_else(|| bad("The request has no Host that a link could name."))
-            }
+            None => Ok(format!("{}{}", Target::in_head(head)?.origin(), prefix(&head.headers))),
         }
     }
 }
 
-fn asked_at(headers: &HeaderMap) -> Option<String> {
-    let host = host(headers).filter(|host| Host::parse(host).is_some())?;
-    let scheme = match headers.get(X_FORWARDED_PROTO) {
-        Some(proto) if proto == "https" => "https",
-        _ => "http",
+/// The path of the call page, which a proxy may publish below a prefix that it takes off: `/` or `/call/`.
+fn prefix(headers: &HeaderMap) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~' | '/');
+    let prefix = single(headers, &X_FORWARDED_PREFIX).unwrap_or_default().trim_matches('/');
+    // Two slashes would begin an authority, and a dot segment another path.
+    let is_path = |prefix: &str| {
+        prefix.chars().all(plain) && prefix.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
     };
-    Some(format!("{scheme}://{host}/"))
+    if is_path(prefix) { format!("/{prefix}/") } else { "/".to_owned() }
 }
 
 #[cfg(test)]
@@ -90,5 +90,22 @@ mod tests {
     fn a_link_holds_any_room_and_nothing_of_it_escapes() {
         assert_eq!(link("https://a/", "tea", "x.y.z"), "https://a/?room=tea#token=x.y.z");
         assert_eq!(link("https://a/", "a b&c#d/\u{e9}", "t"), "https://a/?room=a+b%26c%23d%2F%C3%A9#token=t");
+    }
+    #[test]
+    fn threat_44_a_link_leads_below_the_prefix_that_a_proxy_takes_off() {
+        let prefix_of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(X_FORWARDED_PREFIX, value.parse().unwrap());
+            prefix(&headers)
+        };
+        assert_eq!(prefix(&HeaderMap::new()), "/");
+        for (value, path) in
+            [("/call", "/call/"), ("/call/", "/call/"), ("/a/b-1", "/a/b-1/"), ("", "/"), ("/", "/")]
+        {
+            assert_eq!(prefix_of(value), path, "{value}");
+        }
+        for bad in ["/a//b", "/..", "/a/../b", "/a?b", "/a#b", "/a b", "\\a", "/a%2f", "/a, /b", "/@evil"] {
+            assert_eq!(prefix_of(bad), "/", "{bad}");
+        }
     }
 }

@@ -14,6 +14,8 @@
 //! Who gets credentials is decided in [`access`], which name they get in `offers`. Queries may hold keys and no URL is ever
 //! logged.
 //!
+//! Each request is for a host of ours ([`own_hosts`]), or goes no further.
+//!
 //! Every error is a JSON problem object ([`problem`]), every response carries the headers of `headers`, and every
 //! connection the limits of [`serve`].
 
@@ -28,21 +30,24 @@ mod ice_servers;
 pub mod invitations;
 mod offers;
 pub mod origin;
+pub mod own_hosts;
 pub mod peer;
 pub mod problem;
 mod rooms;
 pub mod serve;
+pub mod target;
 mod upgrade;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::map_response_with_state;
+use axum::middleware::{from_fn_with_state, map_response_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 
 use self::access::Access;
 use self::origin::Origins;
+use self::own_hosts::OwnHosts;
 use self::problem::{Code, Problem};
 use crate::clock::Clock;
 use crate::ice::IceServers;
@@ -61,6 +66,8 @@ pub struct Site {
     pub random: Arc<Random>,
     /// The rooms.
     pub hub: Arc<Hub>,
+    /// Hosts that requests may be for.
+    pub hosts: Arc<OwnHosts>,
     /// Whose pages may use us.
     pub origins: Origins,
     /// Who gets credentials.
@@ -78,7 +85,7 @@ pub struct Site {
 /// Everything that the public listeners serve.
 pub fn public_router(site: Site) -> Router {
     let site = Arc::new(site);
-    let counters = site.counters.clone();
+    let (counters, hosts) = (site.counters.clone(), site.hosts.clone());
     let dynamic = Router::new()
         .route("/ice", ice_servers::methods())
         .route("/invite", post(invitations::invite))
@@ -90,17 +97,17 @@ pub fn public_router(site: Site) -> Router {
         .merge(conventions::router())
         .merge(adapters::router(site.hub.connections()))
         .with_state(site);
-    finish(dynamic.merge(assets::router()), counters)
+    finish(dynamic.merge(assets::router()), hosts, counters)
 }
 
 /// Everything that the admin listeners serve.
 pub fn admin_router(admin: admin::Admin) -> Router {
-    let counters = admin.metrics.http.clone();
-    finish(admin::router(admin), counters)
+    let (counters, hosts) = (admin.metrics.http.clone(), admin.hosts.clone());
+    finish(admin::router(admin), hosts, counters)
 }
 
-/// What holds for all routes: errors as problems, the headers, the count.
-fn finish(router: Router, counters: Arc<HttpCounters>) -> Router {
+/// What holds for all routes: the hosts, errors as problems, the headers, the count.
+fn finish(router: Router, hosts: Arc<OwnHosts>, counters: Arc<HttpCounters>) -> Router {
     let count = async |counters: axum::extract::State<Arc<HttpCounters>>, response: Response| {
         counters.responded(response.status().as_u16());
         response
@@ -108,6 +115,7 @@ fn finish(router: Router, counters: Arc<HttpCounters>) -> Router {
     router
         .fallback(async || Problem::from(Code::NotFound))
         .method_not_allowed_fallback(async || Problem::from(Code::MethodNotAllowed))
+        .layer(from_fn_with_state(hosts, own_hosts::check))
         .layer(axum::middleware::map_response(headers::secure))
         .layer(map_response_with_state(counters, count))
 }

@@ -11,9 +11,10 @@ use axum::response::{IntoResponse, Response};
 use super::Site;
 use super::access::Caller;
 use super::fields::{Fields, Wish};
-use super::origin::{Asker, host};
+use super::origin::Asker;
 use super::problem::Problem;
-use crate::ice::{Host, Offer};
+use super::target::Target;
+use crate::ice::Offer;
 
 impl Site {
     /// Answers with an offer whoever may have one: a page of ours or a listed origin, or any program. `key` names the
@@ -44,7 +45,7 @@ impl Site {
         head: &Parts,
         answer: impl AsyncFnOnce() -> Result<T, Problem>,
     ) -> Response {
-        let asker = self.origins.check(&head.headers);
+        let asker = Target::in_head(head).and_then(|target| self.origins.check(target, &head.headers));
         let mut response = match &asker {
             Ok(_) => answer().await.into_response(),
             Err(problem) => problem.clone().into_response(),
@@ -68,7 +69,7 @@ impl Site {
         answer: impl AsyncFnOnce() -> Result<T, Problem>,
     ) -> Response {
         let let_in = || {
-            self.origins.check(&head.headers)?;
+            self.origins.check(Target::in_head(head)?, &head.headers)?;
             self.access.program(self.clock.now(), head, key)
         };
         let mut response = match let_in() {
@@ -90,8 +91,8 @@ impl Site {
             }
             Caller::Program => (wish.name.unwrap_or_else(|| self.random.name()), wish.ttl),
         };
-        let host = host(&head.headers).and_then(Host::parse);
-        self.ice.offer(self.clock.now(), host.as_ref(), &name, ttl)
+        let host = Target::in_head(head).ok().map(Target::host);
+        self.ice.offer(self.clock.now(), host, &name, ttl)
     }
 
     /// A name that belongs to `whole` and to one credential alone. It is shorter than a member's, so that the two are never

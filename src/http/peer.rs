@@ -4,6 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, HeaderName};
 
+use super::target::elements;
+use crate::proxies::TrustedProxies;
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// A client's address, an extension of every request: [`super::serve`] puts it there.
@@ -11,16 +14,21 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub struct Peer(pub IpAddr);
 
 impl Peer {
-    /// Who asks over a connection from `tcp`. From this machine, it is a reverse proxy that asks for somebody: whom it
-    /// names last is who spoke to it. What stands before that, the client may have written; and from elsewhere, all of it.
+    /// The client of a request over a connection from `tcp`.
+    ///
+    /// Each trusted proxy is believed about the address that spoke to it, from the server outwards: the last element of
+    /// `X-Forwarded-For` is the nearest proxy's. The first address that is no trusted proxy is the client's. The elements
+    /// to its left are the client's own words and count for nothing, and neither does one that is no address.
     #[must_use]
-    pub fn of(tcp: IpAddr, headers: &HeaderMap) -> Self {
-        let tcp = tcp.to_canonical();
-        let forwarded = tcp.is_loopback().then(|| {
-            let last = headers.get_all(X_FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
-            address(last.rsplit(',').next()?.trim())
-        });
-        Self(forwarded.flatten().unwrap_or(tcp))
+    pub fn of(tcp: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> Self {
+        let mut client = tcp.to_canonical();
+        for element in elements(headers, &X_FORWARDED_FOR).rev() {
+            match address(element).filter(|_| proxies.trust(client)) {
+                Some(before) => client = before,
+                None => break,
+            }
+        }
+        Self(client)
     }
 }
 
@@ -40,9 +48,10 @@ mod tests {
     fn of(tcp: &str, forwarded: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for line in forwarded {
-            headers.append(X_FORWARDED_FOR, HeaderValue::from_str(line).unwrap());
+            headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
-        Peer::of(tcp.parse().unwrap(), &headers).0.to_string()
+        let proxies = TrustedProxies::new(vec!["10.0.0.0/24".parse().unwrap()]);
+        Peer::of(tcp.parse().unwrap(), &headers, &proxies).0.to_string()
     }
 
     #[test]
@@ -53,17 +62,33 @@ mod tests {
         // What a client writes ahead of the proxy's own counts for nothing.
         assert_eq!(of("127.0.0.1", &["203.0.113.9, 192.0.2.1"]), "192.0.2.1");
         assert_eq!(of("127.0.0.1", &["203.0.113.9", "198.51.100.1 , 192.0.2.1 "]), "192.0.2.1");
-        for written in ["192.0.2.1:4711", "::ffff:192.0.2.1", "[::ffff:192.0.2.1]:80"] {
+        for written in
+            ["192.0.2.1:4711", "::ffff:192.0.2.1", "[::ffff:192.0.2.1]:80", "192.0.2.1,", ", 192.0.2.1"]
+        {
             assert_eq!(of("127.0.0.1", &[written]), "192.0.2.1", "{written}");
         }
         assert_eq!(of("127.0.0.1", &["[2001:db8::1]"]), "2001:db8::1");
     }
 
     #[test]
-    fn nobody_else_is_believed_and_nonsense_is_nobody() {
+    fn threat_34_trusted_proxies_are_skipped_from_the_right() {
+        assert_eq!(of("10.0.0.9", &["192.0.2.1"]), "192.0.2.1");
+        assert_eq!(of("10.0.0.9", &["203.0.113.9, 192.0.2.1, 10.0.0.8, 127.0.0.1"]), "192.0.2.1");
+        assert_eq!(of("127.0.0.1", &["203.0.113.9", "192.0.2.1", "10.0.0.8"]), "192.0.2.1");
+        // All of them are proxies: the outermost is the client.
+        assert_eq!(of("10.0.0.9", &["10.0.0.7, 10.0.0.8"]), "10.0.0.7");
+        // An element that is no address ends the chain at the proxy that wrote it.
+        assert_eq!(of("10.0.0.9", &["192.0.2.1, unknown, 10.0.0.8"]), "10.0.0.8");
+        assert_eq!(of("10.0.0.9", &["192.0.2.1, \u{e9}, 203.0.113.9"]), "203.0.113.9");
+        assert_eq!(of("10.0.0.9", &["192.0.2.1", "\u{e9}"]), "10.0.0.9");
+    }
+
+    #[test]
+    fn threat_34_nobody_else_is_believed_and_nonsense_is_nobody() {
         assert_eq!(of("198.51.100.7", &["192.0.2.1"]), "198.51.100.7");
+        assert_eq!(of("10.0.1.9", &["192.0.2.1"]), "10.0.1.9");
         assert_eq!(of("::ffff:198.51.100.7", &[]), "198.51.100.7");
-        for nonsense in ["", "unknown", "192.0.2.1,", "192.0.2.1, localhost", "[192.0.2.1", "1.2.3"] {
+        for nonsense in ["", "unknown", "192.0.2.1, localhost", "[192.0.2.1", "1.2.3"] {
             assert_eq!(of("127.0.0.1", &[nonsense]), "127.0.0.1", "{nonsense:?}");
         }
     }

@@ -14,6 +14,8 @@ use super::fields::Path;
 pub enum Code {
     /// `bad-request`
     BadRequest,
+    /// `bad-host`
+    BadHost,
     /// `unknown-subprotocol`
     UnknownSubprotocol,
     /// `token-required`
@@ -44,6 +46,8 @@ pub enum Code {
     MethodNotAllowed,
     /// `too-large`
     TooLarge,
+    /// `host-refused`
+    HostRefused,
     /// `websocket-required`
     WebSocketRequired,
     /// `rate-limited`
@@ -56,12 +60,18 @@ pub enum Code {
 
 impl Code {
     /// Every code with its name, its status and its sentence, in the order of the type.
-    pub const ALL: [(Self, &'static str, StatusCode, &'static str); 20] = [
+    pub const ALL: [(Self, &'static str, StatusCode, &'static str); 22] = [
         (
             Self::BadRequest,
             "bad-request",
             StatusCode::BAD_REQUEST,
             "The request is not what this path takes; `detail` says what is wrong.",
+        ),
+        (
+            Self::BadHost,
+            "bad-host",
+            StatusCode::BAD_REQUEST,
+            "A request names its host once and in good form (RFC 9112 section 3.2).",
         ),
         (
             Self::UnknownSubprotocol,
@@ -137,6 +147,12 @@ impl Code {
             "too-large",
             StatusCode::PAYLOAD_TOO_LARGE,
             "The body is longer than anything that this path takes.",
+        ),
+        (
+            Self::HostRefused,
+            "host-refused",
+            StatusCode::MISDIRECTED_REQUEST,
+            "This server does not answer for this host; its operator can list it in http.hosts.",
         ),
         (
             Self::WebSocketRequired,

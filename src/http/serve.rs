@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, Request, header};
+use axum::response::IntoResponse as _;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -20,10 +21,12 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
-use super::origin::X_FORWARDED_PROTO;
 use super::peer::Peer;
+use super::problem::{Code, Problem};
+use super::target::{X_FORWARDED_PREFIX, X_FORWARDED_PROTO};
 use crate::admission::{Admissions, Place};
 use crate::door::{self, Arrival};
+use crate::proxies::TrustedProxies;
 
 /// What bounds an HTTP connection.
 #[derive(Clone, Copy, Debug)]
@@ -64,11 +67,15 @@ pub enum Protocol {
     Http2,
 }
 
+/// When a proxy's client whose share of connections is full may ask again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// What is served, to every connection alike.
 #[derive(Clone, Debug)]
 pub struct Pages {
     router: Router,
     limits: Limits,
+    proxies: Arc<TrustedProxies>,
 }
 
 /// Serves `router` without TLS on all `listeners` until `shutdown`, then lets what is under way finish.
@@ -91,7 +98,13 @@ impl Pages {
     /// `router` under `limits`.
     #[must_use]
     pub fn new(router: Router, limits: Limits) -> Self {
-        Self { router, limits }
+        Self { router, limits, proxies: Arc::default() }
+    }
+
+    /// The same behind `proxies`, whose `X-Forwarded-*` fields count.
+    #[must_use]
+    pub fn behind(self, proxies: Arc<TrustedProxies>) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Serves one connection of `client` until it ends or `stopping` changes.
@@ -106,13 +119,21 @@ impl Pages {
         let (router, limits, place) = (self.router.clone(), self.limits, Arc::new(place));
         let asked = Arc::new(AtomicBool::new(false));
         let has_asked = asked.clone();
+        let proxies = self.proxies.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             asked.store(true, Relaxed);
-            normalise(&mut request, protocol);
-            let peer = Peer::of(client.ip(), request.headers());
+            normalise(&mut request, protocol, proxies.trust(client.ip()));
+            let peer = Peer::of(client.ip(), request.headers(), &proxies);
+            let has_room = !proxies.trust(client.ip()) || place.speaks_for(peer.0);
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(place.clone());
-            router.clone().oneshot(request)
+            let answer = has_room.then(|| router.clone().oneshot(request));
+            async move {
+                match answer {
+                    Some(answer) => answer.await,
+                    None => Ok(Problem::for_now(Code::RateLimited, RETRY_AFTER).into_response()),
+                }
+            }
         });
         let stream = TokioIo::new(stream);
         // What was agreed on is held to: hyper's own choice by the first bytes would let a client of HTTP/1.1 speak HTTP/2
@@ -182,8 +203,12 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// What the protocols say in different ways is said in one.
-fn normalise(request: &mut Request<Incoming>, protocol: Protocol) {
+/// What the protocols say in different ways is said in one, and what a client says in a proxy's place is taken off.
+fn normalise(request: &mut Request<Incoming>, protocol: Protocol, by_proxy: bool) {
+    if !by_proxy {
+        request.headers_mut().remove(X_FORWARDED_PROTO);
+        request.headers_mut().remove(X_FORWARDED_PREFIX);
+    }
     if protocol == Protocol::Http {
         return;
     }

@@ -9,11 +9,10 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
-use super::origin::host;
 use super::peer::Peer;
+use super::target::Target;
 use super::{Code, Problem, Site};
 use crate::admission::Place;
-use crate::ice::Host;
 use crate::signaling::protocol::SUBPROTOCOL;
 use crate::signaling::schema;
 use crate::signaling::session::{self, Visitor};
@@ -23,10 +22,11 @@ pub(super) async fn open(
     State(site): State<Arc<Site>>,
     headers: HeaderMap,
     Extension(Peer(address)): Extension<Peer>,
+    Extension(target): Extension<Target>,
     place: Option<Extension<Arc<Place>>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    if let Err(problem) = site.origins.check(&headers) {
+    if let Err(problem) = site.origins.check(&target, &headers) {
         return problem.into_response();
     }
     let upgrade = match websocket(upgrade) {
@@ -39,7 +39,7 @@ pub(super) async fn open(
     if upgrade.selected_protocol().is_none() && upgrade.requested_protocols().next().is_some() {
         return Problem::from(Code::UnknownSubprotocol).into_response();
     }
-    let (hub, visitor) = (site.hub.clone(), Visitor { address, host: host(&headers).and_then(Host::parse) });
+    let (hub, visitor) = (site.hub.clone(), Visitor { address, host: Some(target.authority.host) });
     hub.connections().limit(upgrade).on_upgrade(move |socket| {
         let session = session::run(socket, hub, visitor);
         async move {

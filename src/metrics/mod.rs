@@ -15,7 +15,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 pub use shard::{Count, Direction, ShardCounters, StreamEnd};
-pub use shared::{ConnectionCounters, HttpCounters, SharedCount, SignalingCounters, TlsCounters};
+pub use shared::{
+    ConnectionCounters, HostRefused, HttpCounters, SharedCount, SignalingCounters, TlsCounters,
+};
 
 /// Every counter of the process, and how they are written out.
 #[derive(Clone, Debug, Default)]
@@ -125,6 +127,7 @@ mod tests {
         assert!(Reason::ALL.iter().enumerate().all(|(i, row)| row.0 as usize == i));
         assert!(StreamEnd::ALL.iter().enumerate().all(|(i, row)| row.0 as usize == i));
         assert!(TlsOutcome::ALL.iter().enumerate().all(|(i, row)| row.0 as usize == i));
+        assert!(HostRefused::ALL.iter().enumerate().all(|(i, row)| row.0 as usize == i));
         for (i, (code, number)) in TurnError::ALL.into_iter().enumerate() {
             assert_eq!((code as usize, code.code().to_string().as_str()), (i, number));
         }

@@ -77,6 +77,20 @@ impl SignalingCounters {
 /// The first digit of a status.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
+/// Reasons for which a request is refused by its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostRefused {
+    /// None, several, or a malformed one.
+    Invalid,
+    /// Another server's.
+    Foreign,
+}
+
+impl HostRefused {
+    pub(super) const ALL: [(Self, &'static str); 2] =
+        [(Self::Invalid, "invalid"), (Self::Foreign, "foreign")];
+}
+
 /// What the HTTP server counts.
 #[derive(Debug, Default)]
 pub struct HttpCounters {
@@ -84,6 +98,7 @@ pub struct HttpCounters {
     pub connections: Arc<ConnectionCounters>,
     /// Credentials handed out.
     pub credentials: SharedCount,
+    hosts_refused: [SharedCount; HostRefused::ALL.len()],
     responses: [SharedCount; CLASSES.len()],
 }
 
@@ -93,6 +108,11 @@ impl HttpCounters {
         if let Some(count) = usize::from(status / 100).checked_sub(1).and_then(|i| self.responses.get(i)) {
             count.add(1);
         }
+    }
+
+    /// Counts a request that was refused by its host.
+    pub fn host_refused(&self, reason: HostRefused) {
+        self.hosts_refused[reason as usize].add(1);
     }
 
     pub(super) fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
@@ -112,6 +132,12 @@ impl HttpCounters {
             "HTTP responses, by the class of their status.",
             "class",
             std::array::from_fn::<_, 5, _>(|i| (CLASSES[i], self.responses[i].get())),
+        )?;
+        page.counters(
+            "http_hosts_refused",
+            "HTTP requests refused by the host that they were for. foreign: none of this server's names.",
+            "reason",
+            HostRefused::ALL.map(|(reason, label)| (label, self.hosts_refused[reason as usize].get())),
         )?;
         page.counter(
             "credentials_issued",

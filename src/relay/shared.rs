@@ -161,6 +161,12 @@ impl Shared {
         }
     }
 
+    /// Whether an address is the server's own at this moment: of an interface, a listener or the configuration.
+    #[must_use]
+    pub fn owns(&self, ip: IpAddr) -> bool {
+        self.gate.load().own.contains(&ip)
+    }
+
     /// Lets no allocation begin any more: from now on Allocate is answered with 508. Those there are live on.
     pub fn drain(&self) {
         self.draining.store(true, Relaxed);

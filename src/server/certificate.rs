@@ -6,18 +6,20 @@ use tokio::signal::unix::Signal;
 
 use super::sockets::list;
 use crate::clock::Clock;
+use crate::http::own_hosts::OwnHosts;
 use crate::ice::{IceServers, rfc3339};
 use crate::metrics::TlsCounters;
 use crate::tls::Certificate;
 use crate::tls::renewal::Renewal;
 
-/// Loads what is renewed, at SIGHUP or when it has changed, and tells browsers its names; for ever.
+/// Loads what is renewed, at SIGHUP or when it has changed, and tells its names to browsers and to the check of hosts; for ever.
 pub(super) fn keep(
     renewal: Option<Renewal>,
     hangup: Signal,
     clock: Clock,
     counters: Arc<TlsCounters>,
     ice: Arc<IceServers>,
+    hosts: Arc<OwnHosts>,
 ) {
     let Some(renewal) = renewal else {
         tokio::spawn(nothing_to_reload(hangup));
@@ -25,6 +27,7 @@ pub(super) fn keep(
     };
     tracing::info!("certificate {}", described(&renewal.identity().certificate()));
     let tell = move |certificate: &Certificate| {
+        hosts.certified_for(&certificate.named());
         ice.certified_for(certificate.named());
         tracing::info!("certificate loaded: {}", described(certificate));
     };

@@ -11,6 +11,7 @@ use crate::admission::{Admissions, PER_ADDRESS};
 use crate::http::admin::Admin;
 use crate::http::serve::{self, Limits, Pages};
 use crate::http::{Site, admin_router, public_router};
+use crate::proxies::TrustedProxies;
 use crate::tls::front::{self, Front};
 use crate::tls::{self, Identity};
 
@@ -35,6 +36,7 @@ impl Web {
         admin: Admin,
         identity: Option<Arc<Identity>>,
         relaying: &Relaying,
+        proxies: &Arc<TrustedProxies>,
     ) -> Self {
         let (stop, stopping) = watch::channel(false);
         let stopped = || {
@@ -47,8 +49,8 @@ impl Web {
         let mut served = JoinSet::new();
         let http = site.counters.connections.clone();
         let places = files.http.min(MAX_HTTP);
-        let public = Admissions::new(places, PER_ADDRESS, http.clone());
-        let pages = Pages::new(public_router(site), Limits::default());
+        let public = Admissions::behind(proxies.clone(), places, PER_ADDRESS, http.clone());
+        let pages = Pages::new(public_router(site), Limits::default()).behind(proxies.clone());
         served.spawn(serve::serve(sockets.http.listeners, pages.clone(), public.clone(), stopped()));
         if let Some(identity) = identity {
             let (streams, connections) = (relaying.data_plane.streams(), relaying.connections.clone());
@@ -68,8 +70,8 @@ impl Web {
         }
         served.spawn(serve::serve(
             sockets.admin.listeners,
-            Pages::new(admin_router(admin), Limits::default()),
-            Admissions::new(files.admin.min(MAX_HTTP), PER_ADDRESS, http),
+            Pages::new(admin_router(admin), Limits::default()).behind(proxies.clone()),
+            Admissions::behind(proxies.clone(), files.admin.min(MAX_HTTP), PER_ADDRESS, http),
             stopped(),
         ));
         Self { stop, served }

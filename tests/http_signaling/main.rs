@@ -4,8 +4,10 @@
 mod access;
 mod connections;
 mod endings;
+mod hosts;
 mod pages;
 mod peerjs;
+mod proxies;
 mod resume;
 mod rooms;
 mod support;

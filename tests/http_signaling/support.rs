@@ -16,10 +16,13 @@ use byway::credentials::Secrets;
 use byway::http::access::ApiKeys;
 use byway::http::admin::{Admin, Health};
 use byway::http::origin::Origins;
-use byway::http::serve::{Limits, Pages, serve};
+use byway::http::own_hosts::OwnHosts;
+use byway::http::serve::{Limits, Pages, Protocol, serve};
 use byway::http::{Site, admin_router, public_router};
 use byway::ice::{Endpoints, IceServers};
 use byway::metrics::Metrics;
+use byway::origin::HostPattern;
+use byway::proxies::TrustedProxies;
 use byway::random::Random;
 use byway::signaling::{Connections, Hub, Parts};
 use byway::standing::Standing;
@@ -92,6 +95,7 @@ pub(crate) struct Server {
     pub(crate) ended: Arc<Mutex<Vec<String>>>,
     /// Set when nobody new is to be let in.
     pub(crate) draining: watch::Sender<bool>,
+    pages: Pages,
     broken: Arc<AtomicBool>,
     stop: Option<oneshot::Sender<()>>,
     public: JoinHandle<()>,
@@ -115,7 +119,7 @@ impl Server {
             max_message: 64 * 1024,
             resume_window: settings.resume_window,
             joins_per_second: settings.joins_per_second,
-            allowed_origins: vec!["https://app.example.com".to_owned()],
+            allowed_origins: vec!["https://app.example.com".parse().unwrap()],
         };
         let (clock, metrics) = (Clock::start(), Metrics::default());
         let random = Arc::new(Random::new(&[7; 32], "names"));
@@ -154,11 +158,14 @@ impl Server {
             let hub = hub.clone();
             async move { hub.give_up_the_absent().await }
         });
+        let configured = vec![HostPattern::parse("call.example.org").unwrap()];
+        let hosts = Arc::new(OwnHosts::new(configured, |_| false, clock, metrics.http.clone()));
         let site = Site {
             clock,
             ice,
             random,
             hub: hub.clone(),
+            hosts: hosts.clone(),
             origins: Origins::new(config.allowed_origins),
             access: byway::http::access::Access {
                 policy: settings.access,
@@ -182,13 +189,15 @@ impl Server {
         let limits = Limits { head_within: settings.head_within, ..Limits::default() };
         let admissions = Admissions::new(settings.connections, PER_ADDRESS, metrics.http.connections.clone());
         let (stop, stopped) = oneshot::channel();
-        let public = serve(vec![http], Pages::new(public_router(site), limits), admissions, async {
+        let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
+        let pages = Pages::new(public_router(site), limits).behind(Arc::new(proxies));
+        let public = serve(vec![http], pages.clone(), admissions, async {
             // A dropped server stops too.
             let _ = stopped.await;
         });
         // Its own counters: a test counts what it does on the public pages.
         let operator = Pages::new(
-            admin_router(Admin { metrics: metrics.clone(), health, draining: draining.subscribe() }),
+            admin_router(Admin { metrics: metrics.clone(), health, draining: draining.subscribe(), hosts }),
             Limits::default(),
         );
         let everyone = Admissions::new(usize::MAX, usize::MAX, Arc::default());
@@ -201,6 +210,7 @@ impl Server {
             tokens,
             ended,
             draining,
+            pages,
             broken,
             stop: Some(stop),
             public: tokio::spawn(public),
@@ -214,6 +224,23 @@ impl Server {
         let value =
             page.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
         value.unwrap_or_else(|| panic!("{name}"))
+    }
+
+    /// Sends this request on a connection from any address, as the network would show it to the server.
+    pub(crate) async fn asked_from(&self, client: &str, request: &str) -> Answer {
+        let (mut ours, theirs) = tokio::io::duplex(64 * 1024);
+        let (pages, client) = (self.pages.clone(), SocketAddr::new(client.parse().unwrap(), 40_000));
+        let place = Admissions::new(1, 1, Arc::default()).admit(client.ip()).unwrap();
+        let (_stop, stopping) = watch::channel(());
+        let served =
+            tokio::spawn(
+                async move { pages.connection(theirs, client, Protocol::Http, place, stopping).await },
+            );
+        ours.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        within(ours.read_to_end(&mut answer)).await.unwrap();
+        within(served).await.unwrap();
+        Answer::parse(&answer)
     }
 
     pub(crate) fn break_shard(&self) {
@@ -269,11 +296,18 @@ pub(crate) async fn request_with(
         0 => String::new(),
         length => format!("Content-Length: {length}\r\n"),
     };
-    let head =
-        format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{length}{headers}\r\n{body}");
+    send(
+        address,
+        &format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{length}{headers}\r\n{body}"),
+    )
+    .await
+}
+
+/// Sends this text on a connection of its own, which the server has to end.
+pub(crate) async fn send(address: SocketAddr, request: &str) -> Answer {
     let answer = within(async {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         // A refused head may end in a reset behind the answer.
         while stream.read_buf(&mut answer).await.is_ok_and(|read| read > 0) {}

@@ -19,7 +19,6 @@ fn foreign_origins(own: &str) -> Vec<String> {
         "https://sub.app.example.com".to_owned(),
         "https://app.example.com@evil.org".to_owned(),
         "http://app.example.com".to_owned(),
-        "HTTPS://app.example.com".to_owned(),
         format!("{own}."),
         format!("{own}/"),
         format!("http://{ip}"),
@@ -91,6 +90,43 @@ fn threat_21_no_page_of_another_site_opens_a_websocket_or_reads_credentials() {
         assert_eq!(allowed, may_read.then_some("https://app.example.com"), "{line}");
         assert_eq!(listed.header("access-control-allow-credentials"), None, "{line}");
     }
+}
+
+/// As of a browser whose page has another name that leads here.
+#[test]
+fn threat_33_the_server_answers_for_its_own_names_alone() {
+    let ice = "[ice]\nurls = [\"turn:turn.example.org:3478\", \"stun:203.0.113.7\"]\n";
+    let server = crate::Server::start_with(
+        &format!(
+            "{CONFIG}{ice}[http]\nhosts = [\"call.example.org\", \"*.example.net\", \"198.51.100.1\"]\n"
+        ),
+        |_| {},
+    );
+    let status = |listener, path: &str, host: &str| {
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nConnection: close\r\n\r\n"
+        );
+        crate::support::http::exchange(listener, &head).status
+    };
+    let mine = byway::interfaces::Interfaces::read().expect("this machine lists its addresses").addresses;
+    let mine = mine.into_iter().map(|ip| if ip.is_ipv4() { ip.to_string() } else { format!("[{ip}]") });
+    let ours =
+        ["call.example.org", "CALL.example.org:8080", "eu.example.net", "turn.example.org", "203.0.113.7"];
+    let ours = ours.into_iter().chain(["198.51.100.1", "127.0.0.1:8080", "localhost"]).map(str::to_owned);
+    for (listener, path) in [(server.bound.http[0], "/ice"), (server.bound.admin[0], "/metrics")] {
+        for host in ours.clone().chain(mine.clone()) {
+            assert_eq!(status(listener, path, &host), 200, "{path} {host}");
+        }
+        for host in ["attacker.example", "example.org", "a.eu.example.net", "198.51.100.2", "0.0.0.0"] {
+            assert_eq!(status(listener, path, host), 421, "{path} {host}");
+        }
+    }
+    assert_eq!(
+        server.logged("refused a request for the host attacker.example, which"),
+        1,
+        "{}",
+        server.log()
+    );
 }
 
 #[test]

@@ -65,14 +65,19 @@ pub(crate) fn get(server: SocketAddr, path: &str) -> Answer {
 
 /// Any request. HTTP/1.0, so that the body is neither chunked nor kept waiting.
 pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
-    let mut stream = TcpStream::connect_timeout(&server, PATIENCE).expect("the HTTP listener accepts");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout is set");
     let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
     let length = body.len();
     let head =
         format!("{method} {path} HTTP/1.0\r\nHost: {server}\r\nContent-Length: {length}\r\n{headers}\r\n");
+    exchange(server, &format!("{head}{body}"))
+}
+
+/// The answer to this text on a connection of its own, which the server has to end.
+pub(crate) fn exchange(server: SocketAddr, request: &str) -> Answer {
+    let mut stream = TcpStream::connect_timeout(&server, PATIENCE).expect("the HTTP listener accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout is set");
     // A body that is refused may end in a reset, with the answer before it.
-    let _ = stream.write_all(format!("{head}{body}").as_bytes());
+    let _ = stream.write_all(request.as_bytes());
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     Answer::parse(&answer)

@@ -80,17 +80,35 @@ async fn http_2_is_spoken_where_it_is_agreed_on() {
     let config = trusting(&pair, &["h2", "http/1.1"]);
     // The authority is what `Host` is in HTTP/1.1: of our own page, or of another's.
     for (origin, status) in [("https://localhost:1", 200), ("https://elsewhere:1", 403)] {
-        assert_eq!(ask_over_http2(&server, &config, origin, None).await, status, "{origin}");
+        assert_eq!(ask_over_http2(&server, &config, "localhost:1", origin, None).await, status, "{origin}");
     }
     // RFC 9113 section 8.3.1: a `Host` beside it says nothing.
-    let forged = ask_over_http2(&server, &config, "https://elsewhere:1", Some("elsewhere:1")).await;
+    let forged =
+        ask_over_http2(&server, &config, "localhost:1", "https://elsewhere:1", Some("elsewhere:1")).await;
     assert_eq!(forged, 403);
 }
 
-/// The status of `/ice` for a page of `origin`, asked of `localhost:1`.
+#[tokio::test]
+async fn threat_33_over_http_2_the_authority_is_the_host() {
+    let (server, pair, _folder) = server();
+    let config = trusting(&pair, &["h2", "http/1.1"]);
+    for (host, status) in [("attacker.example", 421), ("127.0.0.1:1", 200), ("192.0.2.1", 421)] {
+        for beside in [None, Some("localhost"), Some("attacker.example")] {
+            let origin = format!("https://{host}");
+            assert_eq!(
+                ask_over_http2(&server, &config, host, &origin, beside).await,
+                status,
+                "{host} {beside:?}"
+            );
+        }
+    }
+}
+
+/// The status of `/ice` for a page of `origin`, asked of `authority`.
 async fn ask_over_http2(
     server: &Server,
     config: &Arc<ClientConfig>,
+    authority: &str,
     origin: &str,
     host: Option<&str>,
 ) -> u16 {
@@ -102,7 +120,7 @@ async fn ask_over_http2(
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
     tokio::spawn(connection);
-    let mut request = hyper::Request::get("https://localhost:1/ice").header("origin", origin);
+    let mut request = hyper::Request::get(format!("https://{authority}/ice")).header("origin", origin);
     if let Some(host) = host {
         request = request.header("host", host);
     }

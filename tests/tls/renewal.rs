@@ -30,23 +30,30 @@ fn threat_26_sighup_swaps_the_certificate_under_live_connections() {
     assert_eq!(say(&mut ann, r#"{"type":"ping"}"#)["type"], "pong");
 }
 
-/// As when a domain is added: browsers are told of the names that the certificate has by now.
+/// As when a domain is added and another given up: browsers are told of the names that the certificate has by now, and the
+/// server answers for these alone.
 #[test]
-fn a_renewal_for_other_names_is_told_by_ice() {
-    let (old, new) = (Pair::naming(&["localhost"]), Pair::naming(&["call.example.org", "localhost"]));
+fn threat_33_names_follow_a_renewal_for_other_names() {
+    let old = Pair::naming(&["localhost", "old.example.org"]);
+    let new = Pair::naming(&["localhost", "call.example.org", "*.eu.example.org"]);
     let folder = Folder::with(&old);
     let server = folder.serve();
-    let turns = |pair: &Pair, host: &str| {
+    let asked = |pair: &Pair, host: &str| {
         let mut stream = connect(&trusting(pair, &["http/1.1"]), server.bound.tls()).unwrap();
-        let ice = get_as(&mut stream, host, "/ice").expect_ok();
-        ice.text().contains(&format!("turns:{host}:"))
+        get_as(&mut stream, host, "/ice")
     };
-    assert!(turns(&old, "localhost") && !turns(&old, "call.example.org"));
+    let turns =
+        |pair: &Pair, host: &str| asked(pair, host).expect_ok().text().contains(&format!("turns:{host}:"));
+    assert!(turns(&old, "localhost") && turns(&old, "old.example.org"));
+    assert_eq!(asked(&old, "call.example.org").status, 421);
     folder.write("cert.pem", &new.cert);
     folder.write("key.pem", &new.key);
     server.signal("HUP");
-    server.logged("certificate loaded: for call.example.org,localhost");
-    assert!(turns(&new, "localhost") && turns(&new, "call.example.org"));
+    server.logged("certificate loaded: for localhost,call.example.org,*.eu.example.org");
+    assert!(turns(&new, "localhost") && turns(&new, "call.example.org") && turns(&new, "a.eu.example.org"));
+    for host in ["old.example.org", "a.b.eu.example.org"] {
+        assert_eq!(asked(&new, host).status, 421, "{host}");
+    }
 }
 
 /// As certbot does: the files are symbolic links into an archive, and a renewal replaces the links.

@@ -1,0 +1,243 @@
+//! The hosts that this server answers for: the defence against DNS rebinding.
+//!
+//! A page of `attacker.example` whose name is made to lead here is, to its browser, a page of ours: same origin, free to
+//! read every answer. Only the `Host` tells. So each request, on the public and on the admin listeners, must be for a host
+//! that is ours:
+//!
+//! - a name of the certificate at present, of `[ice] urls` or of `[http] hosts`;
+//! - an IP address of ours: of an interface, a listener, the relay or the configuration, and loopback;
+//! - `localhost` and the names below it, which nobody can own (RFC 6761 section 6.3).
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::problem::{Code, Problem};
+use super::target::Target;
+use crate::clock::Clock;
+use crate::metrics::{HostRefused, HttpCounters};
+use crate::origin::{Host, HostPattern};
+
+/// Refused names are logged once in this time each, and no more than [`MAX_LOGGED`] of them.
+const LOGGED_FOR: Duration = Duration::from_secs(3_600);
+
+/// The client writes the name, so the log takes few of them.
+const MAX_LOGGED: usize = 4;
+
+/// The hosts that requests may be for.
+pub struct OwnHosts {
+    configured: Vec<HostPattern>,
+    certified: ArcSwap<Vec<HostPattern>>,
+    is_own_address: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    clock: Clock,
+    counters: Arc<HttpCounters>,
+    /// A `std` mutex: held for a look-up, never across an await.
+    logged: Mutex<Logged>,
+}
+
+/// Refused names in the log since its start.
+#[derive(Debug, Default)]
+struct Logged {
+    since: Duration,
+    names: Vec<Host>,
+}
+
+impl OwnHosts {
+    /// The `configured` hosts, and the addresses of this machine, which `is_own_address` knows at any moment.
+    #[must_use]
+    pub fn new(
+        configured: Vec<HostPattern>,
+        is_own_address: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+        clock: Clock,
+        counters: Arc<HttpCounters>,
+    ) -> Self {
+        Self {
+            configured,
+            certified: ArcSwap::default(),
+            is_own_address: Box::new(is_own_address),
+            clock,
+            counters,
+            logged: Mutex::default(),
+        }
+    }
+
+    /// Takes in the names of the certificate at present, in place of those of the last one.
+    pub fn certified_for(&self, names: &[String]) {
+        let patterns = names.iter().filter_map(|name| HostPattern::parse(name)).collect();
+        self.certified.store(Arc::new(patterns));
+    }
+
+    /// Whether this host is ours.
+    #[must_use]
+    pub fn contain(&self, host: &Host) -> bool {
+        let host = match host {
+            Host::Ip(ip) => {
+                let ip = ip.to_canonical();
+                if !ip.is_unspecified() && (ip.is_loopback() || (self.is_own_address)(ip)) {
+                    return true;
+                }
+                Host::Ip(ip)
+            }
+            // A final dot says that the name is complete (RFC 1034 section 3.1).
+            Host::Name(name) => {
+                let name = name.strip_suffix('.').unwrap_or(name);
+                if name == "localhost" || name.ends_with(".localhost") {
+                    return true;
+                }
+                Host::Name(name.to_owned())
+            }
+        };
+        self.configured.iter().chain(self.certified.load().iter()).any(|pattern| pattern.matches(&host))
+    }
+
+    /// The target of a request, which must be ours.
+    fn judge(&self, request: &Request) -> Result<Target, Problem> {
+        let target = Target::of(request.uri(), request.headers())
+            .inspect_err(|_| self.counters.host_refused(HostRefused::Invalid))?;
+        if self.contain(target.host()) {
+            return Ok(target);
+        }
+        self.counters.host_refused(HostRefused::Foreign);
+        self.log(target.host());
+        Err(Code::HostRefused.into())
+    }
+
+    fn log(&self, host: &Host) {
+        let now = self.clock.now().mono;
+        // A list of names is whole between any two statements.
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_new(now, host) {
+            tracing::warn!(
+                "refused a request for the host {host}, which is none of this server's names: if it is meant to be one, \
+                 list it in `hosts` under [http]"
+            );
+        }
+    }
+}
+
+impl Logged {
+    /// Whether to log this name now; it is remembered.
+    fn is_new(&mut self, now: Duration, host: &Host) -> bool {
+        if now.saturating_sub(self.since) >= LOGGED_FOR {
+            *self = Self { since: now, names: Vec::new() };
+        }
+        let is_new = self.names.len() < MAX_LOGGED && !self.names.contains(host);
+        if is_new {
+            self.names.push(host.clone());
+        }
+        is_new
+    }
+}
+
+impl fmt::Debug for OwnHosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { configured, certified, .. } = self;
+        f.debug_struct("OwnHosts")
+            .field("configured", configured)
+            .field("certified", certified)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Lets a request through to its route with its [`Target`], or refuses it.
+pub(super) async fn check(State(own): State<Arc<OwnHosts>>, mut request: Request, next: Next) -> Response {
+    match own.judge(&request) {
+        Ok(target) => {
+            request.extensions_mut().insert(target);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> OwnHosts {
+        let configured = ["turn.example.org", "*.calls.example.org", "203.0.113.10"];
+        let configured = configured.map(|host| HostPattern::parse(host).unwrap()).to_vec();
+        let is_own_address =
+            |ip: IpAddr| ["192.0.2.7", "2001:db8::7", "0.0.0.0"].map(|own| own.parse()).contains(&Ok(ip));
+        OwnHosts::new(configured, is_own_address, Clock::start(), Arc::default())
+    }
+
+    fn contains(own: &OwnHosts, host: &str) -> bool {
+        own.contain(&Host::parse(host).unwrap())
+    }
+
+    #[test]
+    fn threat_33_own_hosts_are_those_configured_and_our_addresses() {
+        let own = own();
+        for host in [
+            "turn.example.org",
+            "TURN.example.org:443",
+            "turn.example.org.",
+            "eu.calls.example.org",
+            "203.0.113.10",
+            "192.0.2.7:8080",
+            "[2001:db8::7]",
+            "[::ffff:192.0.2.7]",
+            "127.0.0.1",
+            "127.0.0.2",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "localhost",
+            "LOCALHOST:8080",
+            "app.localhost",
+        ] {
+            assert!(contains(&own, host), "{host}");
+        }
+        for host in [
+            "attacker.example",
+            "example.org",
+            "turn.example.org.attacker.example",
+            "xturn.example.org",
+            "a.turn.example.org",
+            "a.eu.calls.example.org",
+            "calls.example.org",
+            "localhost.attacker.example",
+            "xlocalhost",
+            "192.0.2.8",
+            "0.0.0.0",
+            "[::]",
+            "2130706433",
+            "0x7f.0.0.1",
+        ] {
+            assert!(!contains(&own, host), "{host}");
+        }
+    }
+
+    #[test]
+    fn threat_33_names_follow_the_certificate() {
+        let own = own();
+        assert!(!contains(&own, "call.example.org"));
+        own.certified_for(
+            &["call.example.org", "*.eu.example.org", "198.51.100.1", "2001:db8::9"].map(str::to_owned),
+        );
+        for host in ["call.example.org", "a.eu.example.org", "198.51.100.1", "[2001:db8::9]"] {
+            assert!(contains(&own, host), "{host}");
+        }
+        own.certified_for(&["call.example.net".to_owned()]);
+        assert!(contains(&own, "call.example.net") && !contains(&own, "call.example.org"));
+        assert!(contains(&own, "turn.example.org"), "what is configured stays");
+    }
+
+    #[test]
+    fn threat_33_the_log_takes_few_of_the_names_that_clients_invent() {
+        let mut logged = Logged::default();
+        let name = |n: usize| Host::Name(format!("{n}.example"));
+        let told = |logged: &mut Logged, at: u64| {
+            (0..1_000).filter(|n| logged.is_new(Duration::from_secs(at), &name(n % 10))).count()
+        };
+        assert_eq!(told(&mut logged, 0), MAX_LOGGED);
+        assert_eq!(told(&mut logged, 3_599), 0);
+        assert_eq!(told(&mut logged, 3_600), MAX_LOGGED);
+    }
+}

@@ -1,0 +1,35 @@
+//! The hosts that HTTP requests may be for, put together from what each part knows of its own.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::{Config, IceUrl};
+use crate::http::own_hosts::OwnHosts;
+use crate::metrics::HttpCounters;
+use crate::origin::HostPattern;
+use crate::relay::Shared;
+use crate::tls::Certificate;
+
+/// Names that the configuration gives this server: `[http] hosts`, and the hosts of `[ice] urls`.
+pub fn configured(config: &Config) -> Vec<HostPattern> {
+    let urls = config.ice.urls.iter().filter_map(|url| url.parse::<IceUrl>().ok());
+    let urls = urls.filter_map(|url| HostPattern::parse(&url.host));
+    config.http.hosts.iter().cloned().chain(urls).collect()
+}
+
+/// The own hosts of a server. Its addresses are those that the relay takes for its own at the time of a request.
+pub(super) fn own(
+    config: &Config,
+    certificate: Option<&Certificate>,
+    relay: Arc<Shared>,
+    clock: Clock,
+    counters: Arc<HttpCounters>,
+) -> Arc<OwnHosts> {
+    let public = config.relay.public_addresses.clone();
+    let is_own_address = move |ip| public.contains(&ip) || relay.owns(ip);
+    let own = OwnHosts::new(configured(config), is_own_address, clock, counters);
+    if let Some(certificate) = certificate {
+        own.certified_for(&certificate.named());
+    }
+    Arc::new(own)
+}

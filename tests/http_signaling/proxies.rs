@@ -1,0 +1,94 @@
+//! Requests by way of reverse proxies, trusted ones and others.
+
+use serde_json::json;
+
+use crate::support::{API_KEY, Server, Settings};
+
+/// A proxy in a container, of a network that the test server trusts.
+const TRUSTED: &str = "172.18.0.2";
+const LOOPBACK: &str = "127.0.0.1";
+const ELSEWHERE: &str = "198.51.100.7";
+
+/// Asks for an invitation, and returns the link's part before its room.
+async fn invited_to(server: &Server, from: &str, headers: &str) -> String {
+    let body = json!({"room": "tea"}).to_string();
+    let request = format!(
+        "POST /invite HTTP/1.1\r\nConnection: close\r\nAuthorization: Bearer {API_KEY}\r\nContent-Length: {}\r\n\
+         {headers}\r\n{body}",
+        body.len()
+    );
+    let answer = server.asked_from(from, &request).await;
+    assert_eq!(answer.status, 201, "{from} {headers:?} {}", answer.text());
+    let answer = answer.json();
+    let (page, _) = answer["url"].as_str().unwrap().split_once("?room=tea#token=").unwrap();
+    page.to_owned()
+}
+
+#[tokio::test]
+async fn threat_34_an_invitation_leads_where_the_client_is_whoever_says_so() {
+    let server = Server::start().await;
+    for (from, headers, page) in [
+        (TRUSTED, "", "http://call.example.org/"),
+        (TRUSTED, "X-Forwarded-Proto: https\r\n", "https://call.example.org/"),
+        (LOOPBACK, "X-Forwarded-Proto: HTTPS\r\n", "https://call.example.org/"),
+        (LOOPBACK, "X-Forwarded-Proto: https, http\r\n", "https://call.example.org/"),
+        (LOOPBACK, "X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n", "https://call.example.org/"),
+        (LOOPBACK, "X-Forwarded-Host: elsewhere.example\r\n", "http://call.example.org/"),
+        (LOOPBACK, "X-Forwarded-Prefix: /call\r\n", "http://call.example.org/call/"),
+        (ELSEWHERE, "X-Forwarded-Proto: https\r\nX-Forwarded-Prefix: /call\r\n", "http://call.example.org/"),
+    ] {
+        let headers = format!("Host: Call.example.org\r\n{headers}");
+        assert_eq!(invited_to(&server, from, &headers).await, page, "{from} {headers:?}");
+    }
+    let headers = "Host: call.example.org:443\r\nX-Forwarded-Proto: https\r\n";
+    assert_eq!(invited_to(&server, TRUSTED, headers).await, "https://call.example.org/");
+    let headers = "Host: call.example.org:8443\r\nX-Forwarded-Proto: https\r\n";
+    assert_eq!(invited_to(&server, TRUSTED, headers).await, "https://call.example.org:8443/");
+}
+
+#[tokio::test]
+async fn threat_34_a_page_of_our_own_is_known_by_values() {
+    let server = Server::start().await;
+    for (from, host, origin, more, status) in [
+        (ELSEWHERE, "call.example.org:443", "https://call.example.org", "", 200),
+        (ELSEWHERE, "CALL.example.org", "https://call.example.org:443", "", 200),
+        (ELSEWHERE, "[0::1]:8080", "http://[::1]:8080", "", 200),
+        (ELSEWHERE, "call.example.org:80", "https://call.example.org", "", 403),
+        (ELSEWHERE, "call.example.org", "https://call.example.org:8443", "", 403),
+        (TRUSTED, "call.example.org", "http://call.example.org", "X-Forwarded-Proto: HTTPS, http\r\n", 403),
+        (TRUSTED, "call.example.org", "https://call.example.org", "X-Forwarded-Proto: HTTPS, http\r\n", 200),
+        // A client that is no trusted proxy says nothing about the scheme.
+        (ELSEWHERE, "call.example.org", "http://call.example.org", "X-Forwarded-Proto: https\r\n", 200),
+    ] {
+        let request = format!(
+            "GET /ice HTTP/1.1\r\nConnection: close\r\nHost: {host}\r\nOrigin: {origin}\r\n{more}\r\n"
+        );
+        let answer = server.asked_from(from, &request).await;
+        assert_eq!(answer.status, status, "{from} {host} {origin} {more:?}");
+    }
+}
+
+#[tokio::test]
+async fn threat_34_limits_count_by_the_client_behind_trusted_proxies() {
+    let server = Server::with(Settings { joins_per_second: 1, ..Settings::DEFAULT }).await;
+    let asked = async |from: &str, forwarded: &str| {
+        let forwarded =
+            if forwarded.is_empty() { String::new() } else { format!("X-Forwarded-For: {forwarded}\r\n") };
+        let head = format!("GET /ice HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\n{forwarded}\r\n");
+        server.asked_from(from, &head).await.status
+    };
+    let exhausted = async |from: &str, forwarded: &str| {
+        for _ in 0..60 {
+            if asked(from, forwarded).await == 429 {
+                return;
+            }
+        }
+        panic!("{from} {forwarded} is never limited");
+    };
+    exhausted(TRUSTED, "203.0.113.1, 192.0.2.1, 172.18.0.3").await;
+    assert_eq!(asked(TRUSTED, "192.0.2.2").await, 200, "another client of the same proxy");
+    assert_eq!(asked(LOOPBACK, "203.0.113.1").await, 200, "whom the first only named");
+    // A client that names others is counted by its own address.
+    exhausted(ELSEWHERE, "192.0.2.3").await;
+    assert_eq!(asked(TRUSTED, "192.0.2.3").await, 200);
+}
