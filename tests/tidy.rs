@@ -154,7 +154,8 @@ const THREATS: &[(u8, &str)] = &[
     (33, "DNS rebinding: requests for hosts that are not ours"),
     (34, "origins and forwarded fields compared as text, or believed from anybody"),
     (42, "claims of a token judged in two places, or as another unit"),
-    (44, "a page that works at the root of its host alone"),
+    (44, "limits that honest setups meet: long heads, idle time, rested ports, clocks, path prefixes"),
+    (49, "a reserved port that is not held"),
 ];
 
 #[test]
@@ -242,7 +243,11 @@ fn every_unsafe_block_says_why_it_is_sound() {
 
 #[test]
 fn the_data_plane_locks_nothing() {
-    let shards = rust().into_iter().filter(|source| source.path.starts_with("src/dataplane/"));
+    // Sockets in reserve change shards, at an Allocate request and never at a datagram.
+    let is_ruled = |source: &Source| {
+        source.path.starts_with("src/dataplane/") && source.path != "src/dataplane/reserved.rs"
+    };
+    let shards = rust().into_iter().filter(is_ruled);
     let offences: Vec<_> =
         shards.flat_map(|source| words(&source, &["Mutex", "RwLock", "Condvar"])).collect();
     none(&offences, "a shard owns what it touches per packet; no lock stands between receiving and sending");

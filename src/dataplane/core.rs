@@ -10,6 +10,7 @@ use std::time::Duration;
 use mio::Interest;
 use mio::unix::SourceFd;
 
+use super::reserved::ReservedSockets;
 use super::shard::Shard;
 use super::sockets::bind_relay;
 use super::source::Source;
@@ -19,7 +20,9 @@ use super::tuning::Tuning;
 use super::turns::TRAINS;
 use crate::clock::Now;
 use crate::metrics::{Direction, ShardCounters};
-use crate::relay::{Action, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Reason, Relay, RelayId};
+use crate::relay::{
+    Action, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Pairing, Reason, Relay, RelayId,
+};
 use crate::udp::{Inbox, Outbox, Outgoing, UNMARKED, join_received, may_segment};
 use crate::wire::{AddressFamily, ErrorCode, Reply, Span};
 
@@ -29,6 +32,8 @@ pub(super) struct Core {
     pub(super) listeners: Vec<Listener>,
     /// By the slots of their allocations, IPv4 and IPv6 beside each other.
     pub(super) relays: Vec<Option<RelaySocket>>,
+    /// Of all shards.
+    reserved: ReservedSockets,
     pub(super) streams: Streams,
     /// What may have something waiting, each once. Readiness is told once (edge-triggered), so a source stays here until
     /// it has been read dry. Listeners have a queue of their own, for they are few and what they bring is everybody's.
@@ -94,7 +99,7 @@ pub(super) enum Cargo {
 
 impl Core {
     pub(super) fn new(shard: Shard) -> Self {
-        let Shard { listeners, streams, registry, relay, counters, tuning, .. } = shard;
+        let Shard { listeners, reserved, streams, registry, relay, counters, tuning, .. } = shard;
         // One kernel serves all sockets: what it does for one, it does for all.
         let joins =
             tuning.offload && listeners.iter().all(|listener| join_received(&listener.socket).is_ok());
@@ -105,6 +110,7 @@ impl Core {
             relay,
             listeners,
             relays: Vec::new(),
+            reserved,
             streams,
             ready_listeners: VecDeque::new(),
             ready: VecDeque::new(),
@@ -245,8 +251,10 @@ impl Core {
     pub(super) fn take_effects(&mut self, now: Now) {
         while let Some(effect) = self.relay.next_effect() {
             match effect {
-                Effect::BindRelay { relay, address } => {
-                    let bound = self.open_relay(relay, address);
+                Effect::BindRelay { relay, address, pairing, unrested } => {
+                    let bound = self.open_relay(relay, address, pairing);
+                    self.counters.unrested_ports.add(unrested.into());
+                    self.counters.port_collisions.add((bound == Err(BindError::PortInUse)).into());
                     let action = self.relay.relay_bound(now, relay, bound, &mut self.reply);
                     self.act(action, 0, UNMARKED, Direction::ToClient);
                     if matches!(action, Action::Reply { answer: Answer::Success, .. }) {
@@ -258,6 +266,10 @@ impl Core {
                     self.flush();
                     self.close_relay(relay);
                 }
+                Effect::CloseReserved { address } => {
+                    self.reserved.close(address);
+                    self.counters.reserved_ports.subtract(1);
+                }
                 Effect::ChannelBound { .. } => self.counters.channels.add(1),
                 Effect::ChannelUnbound { .. } => self.counters.channels.subtract(1),
             }
@@ -265,15 +277,19 @@ impl Core {
         }
     }
 
-    fn open_relay(&mut self, id: RelayId, address: SocketAddr) -> Result<(), BindError> {
+    fn open_relay(&mut self, id: RelayId, address: SocketAddr, pairing: Pairing) -> Result<(), BindError> {
         let place = place(id);
-        let opened = bind_relay(address, &self.tuning).and_then(|socket| {
+        let opened = self.relay_sockets(address, pairing).and_then(|(socket, next)| {
             if self.joins {
                 // Without, they come one by one.
                 let _ = join_received(&socket);
             }
             let token = Source::Relay(place).into();
             self.registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
+            if let Some((address, next)) = next {
+                self.reserved.hold(address, next);
+                self.counters.reserved_ports.add(1);
+            }
             Ok(socket)
         });
         let socket = opened.map_err(|error| {
@@ -285,6 +301,27 @@ impl Core {
         }
         self.relays[place] = Some(RelaySocket { socket, id, ready: false, has_errors: false });
         Ok(())
+    }
+
+    /// Binds a relay socket, and with it one to be held in reserve at its address, or takes over one that is held.
+    fn relay_sockets(
+        &self,
+        address: SocketAddr,
+        pairing: Pairing,
+    ) -> io::Result<(UdpSocket, Option<(SocketAddr, UdpSocket)>)> {
+        let bind = |address| bind_relay(address, &self.tuning);
+        match pairing {
+            Pairing::Alone => Ok((bind(address)?, None)),
+            Pairing::WithNext => {
+                let next = SocketAddr::new(address.ip(), address.port() + 1);
+                Ok((bind(address)?, Some((next, bind(next)?))))
+            }
+            Pairing::Held => {
+                let socket = self.reserved.take(address).ok_or(io::ErrorKind::NotFound)?;
+                self.counters.reserved_ports.subtract(1);
+                Ok((socket, None))
+            }
+        }
     }
 
     /// Closing a socket takes it off the poll, too. One that was never opened, or whose slot is another's by now, is

@@ -3,7 +3,8 @@
 //! A shard owns one [`crate::relay::Relay`] with `&mut`, one listening socket for each configured address, the connections
 //! that it has taken in and every relay socket of its allocations. The kernel pins a client's 4-tuple to one shard
 //! (`SO_REUSEPORT`), so both directions of a call run on one thread: between receiving a datagram and sending it on as one
-//! there is no lock, no channel to another thread and no `.await`.
+//! there is no lock, no channel to another thread and no `.await`. The sockets of ports in reserve are the one thing that
+//! moves from shard to shard, behind a lock that no datagram meets.
 
 mod alarm;
 mod allocations;
@@ -11,6 +12,7 @@ mod core;
 mod mailbox;
 mod pace;
 mod pinning;
+mod reserved;
 mod shard;
 mod sockets;
 mod source;
@@ -35,6 +37,7 @@ use crate::relay::{Relay, Shared};
 pub use allocations::Allocations;
 use mailbox::Slot;
 pub use mailbox::{StreamDoor, TurnStream};
+use reserved::ReservedSockets;
 use shard::{Parts, Shard};
 pub use sockets::{Addresses, BindFailed, Listeners, bind_listeners, bind_tcp};
 use source::Source;
@@ -80,12 +83,24 @@ impl DataPlane {
         let stop = Arc::<AtomicBool>::default();
         let (report, ended) = mpsc::channel(1);
         let mut threads = Vec::new();
+        let reserved = ReservedSockets::default();
         for (((index, listeners), (relay, counters)), (poll, mailbox)) in
             (0..).zip(listeners).zip(relays).zip(mailboxes)
         {
             let (slots, admissions) = (slots.clone(), admissions());
-            let parts =
-                Parts { index, listeners, relay, counters, clock, mailbox, slots, admissions, tuning };
+            let reserved = reserved.clone();
+            let parts = Parts {
+                index,
+                listeners,
+                relay,
+                counters,
+                clock,
+                mailbox,
+                slots,
+                admissions,
+                reserved,
+                tuning,
+            };
             let shard = Shard::new(parts, &poll)?;
             let stop = stop.clone();
             let alive = Arc::new(AtomicBool::new(true));

@@ -15,6 +15,7 @@ use super::core::{Core, Listener};
 use super::mailbox::{Mailbox, Slot};
 use super::pace::Pace;
 use super::pinning::pin;
+use super::reserved::ReservedSockets;
 use super::sockets::Listeners;
 use super::source::Source;
 use super::streams::Streams;
@@ -31,6 +32,7 @@ const EVENTS: usize = 1024;
 pub(super) struct Shard {
     index: u16,
     pub(super) listeners: Vec<Listener>,
+    pub(super) reserved: ReservedSockets,
     pub(super) streams: Streams,
     pub(super) registry: mio::Registry,
     pub(super) relay: Relay,
@@ -50,12 +52,15 @@ pub(super) struct Parts {
     /// The mailboxes of all shards.
     pub(super) slots: Arc<[Slot]>,
     pub(super) admissions: Arc<Admissions>,
+    /// The sockets in reserve of all shards.
+    pub(super) reserved: ReservedSockets,
     pub(super) tuning: Tuning,
 }
 
 impl Shard {
     pub(super) fn new(parts: Parts, poll: &Poll) -> io::Result<Self> {
-        let Parts { index, listeners, relay, counters, clock, mailbox, slots, admissions, tuning } = parts;
+        let Parts { index, listeners, relay, counters, clock, mailbox, slots, admissions, reserved, tuning } =
+            parts;
         let registry = poll.registry().try_clone()?;
         let mut udp = Vec::new();
         for (place, socket) in listeners.udp.into_iter().enumerate() {
@@ -64,7 +69,7 @@ impl Shard {
             udp.push(Listener::new(socket)?);
         }
         let streams = Streams::new(index, listeners.tcp, mailbox, slots, admissions, &registry)?;
-        Ok(Self { index, listeners: udp, streams, registry, relay, counters, tuning, clock })
+        Ok(Self { index, listeners: udp, reserved, streams, registry, relay, counters, tuning, clock })
     }
 
     /// Runs until told to stop, which it hears when its mailbox is woken.

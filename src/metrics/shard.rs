@@ -22,6 +22,12 @@ pub struct ShardCounters {
     pub allocations_revoked: Count,
     /// Allocate requests refused because the server is about to end.
     pub draining_refusals: Count,
+    /// Relay sockets held in reserve; of one shard it may be negative, for another may be given the token.
+    pub reserved_ports: Count,
+    /// Relay ports that another program had.
+    pub port_collisions: Count,
+    /// Relay ports that were given before they had rested.
+    pub unrested_ports: Count,
     /// Binding responses sent.
     pub bindings: Count,
     /// TURN success responses sent.
@@ -200,6 +206,21 @@ pub(super) fn encode(shards: &[Arc<ShardCounters>], page: &mut Page<'_>) -> fmt:
         "draining_refusals",
         "Allocate requests refused because the server is told to stop; each is a 508 among turn_errors, too.",
         sum(&|s| s.draining_refusals.get()),
+    )?;
+    page.gauge(
+        "relay_ports_reserved",
+        "Relay ports held in reserve for whoever has the token (EVEN-PORT, RESERVATION-TOKEN).",
+        sum(&|s| s.reserved_ports.get()),
+    )?;
+    page.counter(
+        "relay_port_collisions",
+        "Relay ports that another program had, so that another one was tried.",
+        sum(&|s| s.port_collisions.get()),
+    )?;
+    page.counter(
+        "relay_ports_unrested",
+        "Relay ports given before they had rested for relay.port_rest, because no other was left.",
+        sum(&|s| s.unrested_ports.get()),
     )?;
     page.counters(
         "relayed_packets",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::allocation::{Allocation, DEFAULT_LIFETIME, MAX_LIFETIME, MadeBy};
 use super::ports::PortRequest;
-use super::relayed::{ByFamily, Relayed};
+use super::relayed::{ByFamily, Relayed, next_higher};
 use super::request::{Outcome, Request};
 use super::shared::{Families, Port};
 use super::{Action, AllocationId, Answer, BindError, Effect, Reason, Relay, RelayId};
@@ -49,11 +49,12 @@ impl Relay {
         let taken = self.shared.take(request.now, families, port, name, client)?;
 
         let now = request.now.mono;
-        let relayed = |port: &Port| Relayed {
-            address: port.relayed,
+        let relayed = |taken: &Port| Relayed {
+            address: taken.relayed,
             expires: now + lifetime,
             is_bound: false,
             tries: 1,
+            with_next: port.reserves(),
         };
         let id = self.table.insert(Allocation {
             five_tuple: request.five_tuple,
@@ -64,7 +65,7 @@ impl Relay {
                 head: request.message.head(),
                 lifetime,
                 port,
-                reserved: taken.ports.iter().find_map(|port| port.reserved),
+                reserved: None,
                 lacking: taken.lacking,
             },
             live: false,
@@ -82,10 +83,11 @@ impl Relay {
 
     fn bind(&mut self, id: AllocationId, port: &Port) {
         let relay = RelayId { allocation: id, family: AddressFamily::of(port.relayed.ip()) };
-        self.effects.push_back(Effect::BindRelay { relay, address: port.bind });
+        let Port { bind, pairing, unrested, .. } = *port;
+        self.effects.push_back(Effect::BindRelay { relay, address: bind, pairing, unrested });
     }
 
-    /// Takes in how a bind went. Once the last one of an allocation is in, the Allocate request behind it is answered.
+    /// Takes in how a bind went, with [`Pairing::WithNext`](super::Pairing) that of both sockets. Once the last one of an allocation is in, the Allocate request behind it is answered.
     ///
     /// [`Reason::NoAllocation`] means that the allocation has ended meanwhile. Its [`Effect::CloseRelay`] came before this
     /// answer, so a driver that binds in the background closes the late socket by itself.
@@ -105,15 +107,18 @@ impl Relay {
         };
         let Err(error) = bound else {
             relayed.is_bound = true;
+            if std::mem::take(&mut relayed.with_next) {
+                let next = next_higher(relayed.address);
+                self.reserve(now, relay.allocation, next);
+            }
             return self.answer_allocate(now, relay.allocation, reply);
         };
         if error == BindError::PortInUse
             && relayed.tries < MAX_TRIES
-            && let Some(port) = self.shared.take_another(now, relayed.address, asked, client)
+            && let Some(port) = self.shared.take_another(now, relayed, asked)
         {
             relayed.address = port.relayed;
             relayed.tries += 1;
-            allocation.made_by.reserved = port.reserved;
             self.bind(relay.allocation, &port);
             return Action::Wait;
         }
@@ -126,8 +131,9 @@ impl Relay {
             // No peer was ever told of the port. Left to rest, it would be missed when sockets can be had again, and
             // clients that try again and again meanwhile would use up all ports.
             BindError::Exhausted => {
-                if let Some(address) = self.take_down(relay) {
-                    self.shared.give_port_back_unused(address, five_tuple.client.ip());
+                if let Some(relayed) = self.take_down(relay) {
+                    let give_back = |address| self.shared.give_port_back_unused(address, client);
+                    relayed.addresses().for_each(give_back);
                 }
             }
         }

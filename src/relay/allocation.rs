@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bandwidth::Bandwidth;
-use super::ports::{PortRequest, ReservationToken};
+use super::ports::PortRequest;
 use super::relayed::{ByFamily, Relayed};
+use super::reserve::ReservationToken;
 use super::route::{Route, RouteChannel};
 use super::{FiveTuple, Peer};
 use crate::budget::Meter;
@@ -71,7 +72,7 @@ pub(super) struct MadeBy {
     pub(super) head: Head,
     pub(super) lifetime: Duration,
     pub(super) port: PortRequest,
-    /// The token for the port above, where EVEN-PORT asked for it.
+    /// The token for the port above, where EVEN-PORT asked for it; once that is bound.
     pub(super) reserved: Option<ReservationToken>,
     /// The family that a dual allocation has to do without, and why.
     pub(super) lacking: Option<(AddressFamily, ErrorCode)>,

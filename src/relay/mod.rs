@@ -32,6 +32,7 @@ mod reason;
 mod refresh;
 mod relayed;
 mod request;
+mod reserve;
 mod route;
 mod shared;
 mod table;
@@ -59,6 +60,8 @@ pub use reason::Reason;
 pub use shared::{RelayAddress, Settings, Shared};
 
 use expiry::Wheel;
+use relayed::Relayed;
+use reserve::Reserved;
 use table::Table;
 
 /// Which of the server's UDP listeners, by its place in the configuration; the same on every shard.
@@ -176,11 +179,20 @@ pub enum Effect {
         relay: RelayId,
         /// Here.
         address: SocketAddr,
+        /// Whether a port in reserve is concerned.
+        pairing: Pairing,
+        /// The port had not rested its time: no other was left.
+        unrested: bool,
     },
     /// Close a relay socket, whose allocation or half of a dual allocation has ended.
     CloseRelay {
         /// This one.
         relay: RelayId,
+    },
+    /// Close a socket that was held in reserve: nobody has used its token.
+    CloseReserved {
+        /// Its address.
+        address: SocketAddr,
     },
     /// A channel is bound: a data path below this one may take it over.
     ChannelBound {
@@ -200,6 +212,18 @@ pub enum Effect {
     },
 }
 
+/// Relation of a relay socket to a port in reserve (EVEN-PORT and RESERVATION-TOKEN).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pairing {
+    /// None: bind the socket alone.
+    Alone,
+    /// Bind the next higher port, too, and hold that socket for 30 seconds, for whichever shard is given its token. Both are
+    /// bound or neither.
+    WithNext,
+    /// The socket is held, perhaps since another shard bound it: take it over.
+    Held,
+}
+
 /// Why a relay socket could not be bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
@@ -217,6 +241,8 @@ pub struct Relay {
     table: Table,
     wheel: Wheel,
     effects: VecDeque<Effect>,
+    /// The reservations that this shard has made, those whose token was used among them, in the order of their ends.
+    reserved: VecDeque<Reserved>,
     /// Transaction IDs of Data indications count up from a random start.
     indications: u128,
 }
@@ -228,7 +254,8 @@ impl Relay {
         let random = Random::new(seed, "relay");
         let table = Table::new(random.number());
         let indications = u128::from(random.number()) << 32;
-        Self { shared, table, wheel: Wheel::new(), effects: VecDeque::new(), indications }
+        let (effects, reserved) = (VecDeque::new(), VecDeque::new());
+        Self { shared, table, wheel: Wheel::new(), effects, reserved, indications }
     }
 
     /// Takes in a datagram from a client. Effects may follow, whatever the action.
@@ -277,7 +304,7 @@ impl Relay {
     /// When to call [`Relay::expire`] next. Look-ups check for themselves, so a late call extends nothing.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.wheel.next()
+        self.wheel.next().into_iter().chain(self.next_reservation_end()).min()
     }
 
     /// Ends what is over. Effects follow.
@@ -287,6 +314,7 @@ impl Relay {
                 self.prune(now, id);
             }
         }
+        self.expire_reservations(now);
     }
 
     /// Ends the allocation of a connection that is no more (RFC 8656 section 3.1). Effects follow.
@@ -296,11 +324,12 @@ impl Relay {
         }
     }
 
-    /// Ends the allocations of a name, the part of a username behind its expiry, and those that are about to be; yields how
-    /// many. Effects follow. Others begin unless [`Settings::standing`] knows by now that the name is not good.
+    /// Ends the allocations of a name, the part of a username behind its expiry, those that are about to be, and what it has
+    /// in reserve; yields how many allocations. Effects follow. Others begin unless [`Settings::standing`] knows by now that the name is not good.
     pub fn end_all_of(&mut self, now: Now, name: &str) -> usize {
         let named = self.table.named(name);
         named.iter().for_each(|allocation| self.end_whole(now, *allocation));
+        self.end_reservations_of(now, name);
         named.len()
     }
 
@@ -326,15 +355,15 @@ impl Relay {
     fn end(&mut self, now: Now, relay: RelayId) {
         let client = self.table.get(relay.allocation).map(|allocation| allocation.five_tuple.client.ip());
         if let Some(client) = client
-            && let Some(address) = self.take_down(relay)
+            && let Some(relayed) = self.take_down(relay)
         {
-            self.shared.give_port_back(now, address, client);
+            relayed.addresses().for_each(|address| self.shared.give_port_back(now, address, client));
         }
     }
 
     /// Takes a relayed transport address out of everything that is this shard's own, and all that goes with it: nothing
     /// of the other family (RFC 8656 section 8.1).
-    fn take_down(&mut self, relay: RelayId) -> Option<SocketAddr> {
+    fn take_down(&mut self, relay: RelayId) -> Option<Relayed> {
         let RelayId { allocation: id, family } = relay;
         let allocation = self.table.get_mut(id)?;
         let relayed = allocation.relayed.take(family)?;
@@ -342,12 +371,15 @@ impl Relay {
             self.effects.push_back(Effect::ChannelUnbound { allocation: id, number });
         }
         self.effects.push_back(Effect::CloseRelay { relay });
+        if relayed.with_next {
+            self.shared.give_reserve_back(allocation.name());
+        }
         if allocation.relayed.iter().next().is_none() {
             self.shared.give_back(allocation);
             self.wheel.remove(id.slot as usize);
             self.table.remove(id);
         }
-        Some(relayed.address)
+        Some(relayed)
     }
 
     /// Ends and forgets what of an allocation is over, and sets its next deadline.

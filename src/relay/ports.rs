@@ -1,16 +1,11 @@
 //! The relay ports of one address: taken in random order, and left to rest after use.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::reserve::ReservationToken;
 use crate::random::Random;
-
-/// How long a port that EVEN-PORT put in reserve waits for its token (RFC 8656 section 7.2: at least 30 seconds).
-const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
-
-/// Names a reserved port (RFC 8656 section 18.10).
-pub(super) type ReservationToken = [u8; 8];
 
 /// What a client asks of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,24 +18,44 @@ pub(super) enum PortRequest {
     Reserved(ReservationToken),
 }
 
-/// A port that was taken, and the token of the one above it if that was asked for.
+impl PortRequest {
+    /// Whether the next higher port is taken along.
+    pub(super) fn reserves(self) -> bool {
+        self == Self::Even { reserve: true }
+    }
+}
+
+/// A port that was taken, with the next higher one where EVEN-PORT asked for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TakenPort {
     pub(super) port: u16,
-    pub(super) reserved: Option<ReservationToken>,
+    /// It, or the next one, was taken out of its rest.
+    pub(super) unrested: bool,
 }
 
-/// Every port of the range is in exactly one place: free, taken, reserved or at rest.
+/// State of one port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Free, at this place of the list.
+    Free(usize),
+    /// At rest until then: what peers still send to the last owner must not reach the next one.
+    Resting(Duration),
+    /// An allocation's, or held in reserve.
+    Taken,
+}
+
+/// Every port of the range is free, at rest or taken.
+///
+/// Ports that have rested are taken first, in random order. Where none is left, the one that has rested longest is taken
+/// rather than none at all: datagrams for its last owner then still meet the permissions of the next one.
 pub(super) struct PortPool {
     low: u16,
     free: Vec<u16>,
-    /// By port - low: where in `free` it is.
-    places: Vec<Option<usize>>,
-    /// Ports at rest, by the time they may be used again: what peers still send to the last owner must not reach the
-    /// next one.
-    resting: VecDeque<(Duration, u16)>,
+    /// By port - low.
+    states: Vec<State>,
+    /// Ports at rest, the longest-rested first.
+    resting: BTreeSet<(Duration, u16)>,
     rest: Duration,
-    reservations: BTreeMap<ReservationToken, (Duration, u16)>,
     random: Random,
 }
 
@@ -48,86 +63,110 @@ impl PortPool {
     pub(super) fn new(ports: RangeInclusive<u16>, rest: Duration, random: Random) -> Self {
         let low = *ports.start();
         let free: Vec<u16> = ports.collect();
-        let places = (0..free.len()).map(Some).collect();
-        Self { low, free, places, resting: VecDeque::new(), rest, reservations: BTreeMap::new(), random }
+        let states = (0..free.len()).map(State::Free).collect();
+        Self { low, free, states, resting: BTreeSet::new(), rest, random }
     }
 
-    /// Takes a port, if there is one as asked.
+    /// Takes a port as asked, if there is one, and the next higher one with it where that is to be held in reserve. A
+    /// token names a port that is taken already.
     pub(super) fn take(&mut self, now: Duration, request: PortRequest) -> Option<TakenPort> {
         self.wake(now);
-        match request {
-            PortRequest::Any => {
-                let at = self.random_place()?;
-                let port = *self.free.get(at)?;
-                self.occupy(port);
-                Some(TakenPort { port, reserved: None })
-            }
-            PortRequest::Even { reserve } => {
-                let from = self.random_place()?;
-                let (behind, ahead) = self.free.split_at(from);
-                let fits = |port: &u16| port.is_multiple_of(2) && (!reserve || self.is_free(port + 1));
-                let port = ahead.iter().chain(behind).copied().find(fits)?;
-                self.occupy(port);
-                let reserved = reserve.then(|| {
-                    self.occupy(port + 1);
-                    let token = self.random.bytes();
-                    self.reservations.insert(token, (now + RESERVATION_LIFETIME, port + 1));
-                    token
-                });
-                Some(TakenPort { port, reserved })
-            }
-            PortRequest::Reserved(token) => {
-                let (_, port) = self.reservations.remove(&token)?;
-                Some(TakenPort { port, reserved: None })
-            }
+        let taken = match request {
+            PortRequest::Reserved(_) => return None,
+            PortRequest::Any => self.any(),
+            PortRequest::Even { reserve } => self.even(reserve),
+        }?;
+        self.occupy(taken.port);
+        if request.reserves() {
+            self.occupy(taken.port + 1);
         }
+        Some(taken)
+    }
+
+    fn any(&self) -> Option<TakenPort> {
+        let free = self.random_place().and_then(|at| self.free.get(at)).copied();
+        let rested = free.map(|port| TakenPort { port, unrested: false });
+        rested.or_else(|| self.resting.first().map(|&(_, port)| TakenPort { port, unrested: true }))
+    }
+
+    fn even(&self, reserve: bool) -> Option<TakenPort> {
+        let fits = |port: &u16| port.is_multiple_of(2) && (!reserve || self.is_free(port + 1));
+        let (behind, ahead) = self.free.split_at(self.random_place().unwrap_or(0));
+        if let Some(port) = ahead.iter().chain(behind).copied().find(fits) {
+            return Some(TakenPort { port, unrested: false });
+        }
+        let ports = (self.low..=u16::MAX).take(self.states.len()).filter(|port| port.is_multiple_of(2));
+        let longest_rested = ports.filter_map(|port| {
+            let mut until = self.available_from(port)?;
+            if reserve {
+                until = until.max(self.available_from(port + 1)?);
+            }
+            Some((until, port))
+        });
+        longest_rested.min().map(|(_, port)| TakenPort { port, unrested: true })
     }
 
     /// Gives a port back, to rest before its next use.
     pub(super) fn give_back(&mut self, now: Duration, port: u16) {
-        self.resting.push_back((now + self.rest, port));
+        let until = now + self.rest;
+        self.set(port, State::Resting(until));
+        self.resting.insert((until, port));
     }
 
     /// Gives a port back whose owner was never told of it.
     pub(super) fn give_back_unused(&mut self, port: u16) {
-        self.places[usize::from(port - self.low)] = Some(self.free.len());
+        self.set(port, State::Free(self.free.len()));
         self.free.push(port);
     }
 
-    /// Ends rests and reservations whose time has come. Reservations are few, and looked at only here.
+    /// Ends rests whose time has come.
     fn wake(&mut self, now: Duration) {
-        while let Some(&(_, port)) = self.resting.front().filter(|(until, _)| *until <= now) {
-            self.resting.pop_front();
+        while let Some(&(until, port)) = self.resting.first()
+            && until <= now
+        {
+            self.resting.pop_first();
             self.give_back_unused(port);
-        }
-        let over: Vec<ReservationToken> = self
-            .reservations
-            .iter()
-            .filter(|(_, (until, _))| *until <= now)
-            .map(|(token, _)| *token)
-            .collect();
-        for token in over {
-            if let Some((_, port)) = self.reservations.remove(&token) {
-                self.give_back_unused(port);
-            }
         }
     }
 
-    fn random_place(&mut self) -> Option<usize> {
+    fn random_place(&self) -> Option<usize> {
         (!self.free.is_empty()).then(|| self.random.below(self.free.len()))
     }
 
     fn is_free(&self, port: u16) -> bool {
-        self.places.get(usize::from(port - self.low)).is_some_and(Option::is_some)
+        matches!(self.state(port), Some(State::Free(_)))
+    }
+
+    /// When a port's rest is over, if nobody has it; zero where it is free.
+    fn available_from(&self, port: u16) -> Option<Duration> {
+        match self.state(port)? {
+            State::Free(_) => Some(Duration::ZERO),
+            State::Resting(until) => Some(until),
+            State::Taken => None,
+        }
+    }
+
+    /// The state of a port, if it is in the range.
+    fn state(&self, port: u16) -> Option<State> {
+        self.states.get(usize::from(port - self.low)).copied()
+    }
+
+    fn set(&mut self, port: u16, state: State) {
+        self.states[usize::from(port - self.low)] = state;
     }
 
     fn occupy(&mut self, port: u16) {
-        if let Some(at) = self.places[usize::from(port - self.low)].take() {
-            self.free.swap_remove(at);
-            if let Some(&moved) = self.free.get(at) {
-                self.places[usize::from(moved - self.low)] = Some(at);
+        match self.state(port) {
+            Some(State::Free(at)) => {
+                self.free.swap_remove(at);
+                if let Some(&moved) = self.free.get(at) {
+                    self.set(moved, State::Free(at));
+                }
             }
+            Some(State::Resting(until)) => drop(self.resting.remove(&(until, port))),
+            Some(State::Taken) | None => {}
         }
+        self.set(port, State::Taken);
     }
 }
 
@@ -145,8 +184,14 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    /// Every port that has rested.
     fn take_all(pool: &mut PortPool, now: Duration) -> Vec<u16> {
-        std::iter::from_fn(|| pool.take(now, PortRequest::Any)).map(|taken| taken.port).collect()
+        pool.wake(now);
+        let rested = pool.free.len();
+        let take = |_| pool.take(now, PortRequest::Any).unwrap();
+        let taken: Vec<TakenPort> = (0..rested).map(take).collect();
+        assert!(taken.iter().all(|taken| !taken.unrested));
+        taken.into_iter().map(|taken| taken.port).collect()
     }
 
     #[test]
@@ -158,36 +203,58 @@ mod tests {
         assert!(neighbours < 10, "{ports:?}");
         ports.sort_unstable();
         assert_eq!(ports, (50_000..=50_099).collect::<Vec<u16>>());
+        assert_eq!(pool.take(at(0), PortRequest::Any), None);
     }
 
     #[test]
-    fn threat_16_a_port_rests_after_use() {
-        let mut pool = pool(50_000..=50_000);
-        assert_eq!(take_all(&mut pool, at(0)), [50_000]);
-        pool.give_back(at(10), 50_000);
-        assert!(take_all(&mut pool, at(129)).is_empty());
-        assert_eq!(take_all(&mut pool, at(130)), [50_000]);
-    }
-
-    #[test]
-    fn an_even_port_comes_with_its_neighbour_in_reserve() {
-        let mut pool = pool(50_001..=50_004);
-        let taken = pool.take(at(0), PortRequest::Even { reserve: true }).unwrap();
-        assert_eq!(taken.port, 50_002, "50004 has no neighbour in the range");
-        assert_eq!(pool.take(at(0), PortRequest::Even { reserve: true }), None);
-        assert_eq!(pool.take(at(0), PortRequest::Reserved([0; 8])), None);
-        let token = PortRequest::Reserved(taken.reserved.unwrap());
-        assert_eq!(pool.take(at(29), token), Some(TakenPort { port: 50_003, reserved: None }));
-        assert_eq!(pool.take(at(29), token), None, "a token is good once");
-    }
-
-    #[test]
-    fn a_reservation_that_nobody_claims_ends() {
+    fn threat_16_a_port_rests_after_use_while_another_is_left() {
         let mut pool = pool(50_000..=50_001);
-        let taken = pool.take(at(0), PortRequest::Even { reserve: true }).unwrap();
-        assert_eq!(pool.take(at(29), PortRequest::Any), None);
-        assert_eq!(take_all(&mut pool, at(30)), [50_001]);
-        assert_eq!(pool.take(at(30), PortRequest::Reserved(taken.reserved.unwrap())), None);
+        let first = pool.take(at(0), PortRequest::Any).unwrap().port;
+        pool.give_back(at(10), first);
+        let second = pool.take(at(129), PortRequest::Any).unwrap();
+        assert_ne!(second.port, first);
+        pool.give_back_unused(second.port);
+        assert_eq!(take_all(&mut pool, at(130)).len(), 2);
+    }
+
+    #[test]
+    fn threat_44_where_no_port_has_rested_the_longest_rested_one_is_taken() {
+        for request in [PortRequest::Any, PortRequest::Even { reserve: false }] {
+            let mut pool = pool(50_000..=50_003);
+            take_all(&mut pool, at(0));
+            for (seconds, port) in [(1, 50_001), (3, 50_002), (2, 50_000)] {
+                pool.give_back(at(seconds), port);
+            }
+            let taken = pool.take(at(4), request).unwrap();
+            assert!(taken.unrested);
+            assert_eq!(taken.port, if request == PortRequest::Any { 50_001 } else { 50_000 });
+        }
+        let mut pool = pool(50_000..=50_005);
+        take_all(&mut pool, at(0));
+        for (seconds, port) in [(1, 50_000), (5, 50_001), (3, 50_002), (4, 50_003), (2, 50_004)] {
+            pool.give_back(at(seconds), port);
+        }
+        let even = PortRequest::Even { reserve: true };
+        // A pair has rested as long as the later one of it; 50005 is taken.
+        assert_eq!(pool.take(at(6), even), Some(TakenPort { port: 50_002, unrested: true }));
+        assert_eq!(pool.take(at(6), even), Some(TakenPort { port: 50_000, unrested: true }));
+        assert_eq!(pool.take(at(6), even), None);
+        assert_eq!(pool.take(at(6), PortRequest::Any), Some(TakenPort { port: 50_004, unrested: true }));
+        assert_eq!(pool.take(at(6), PortRequest::Any), None);
+        assert!(pool.resting.is_empty());
+    }
+
+    #[test]
+    fn an_even_port_comes_with_its_neighbour() {
+        let mut pool = pool(50_001..=50_004);
+        let even = PortRequest::Even { reserve: true };
+        let taken = pool.take(at(0), even).unwrap();
+        assert_eq!(taken.port, 50_002, "50004 has no neighbour in the range");
+        assert_eq!(pool.take(at(0), even), None);
+        assert_eq!(pool.take(at(0), PortRequest::Reserved([0; 8])), None);
+        let mut rest = take_all(&mut pool, at(0));
+        rest.sort_unstable();
+        assert_eq!(rest, [50_001, 50_004], "50003 is taken");
     }
 
     /// Threat 17: a thousand cycles of every kind on eight ports lose none.
@@ -198,19 +265,21 @@ mod tests {
             [PortRequest::Any, PortRequest::Even { reserve: false }, PortRequest::Even { reserve: true }];
         let mut now = 0;
         for cycle in 0..1000 {
-            let taken: Vec<TakenPort> =
-                (0..4).filter_map(|n| pool.take(at(now), requests[(cycle + n) % 3])).collect();
-            for (n, taken) in taken.iter().enumerate() {
-                if let Some(token) = taken.reserved.filter(|_| n % 2 == 0) {
-                    let next = pool.take(at(now), PortRequest::Reserved(token)).unwrap();
-                    pool.give_back(at(now), next.port);
-                }
-                if n == 1 { pool.give_back_unused(taken.port) } else { pool.give_back(at(now), taken.port) }
+            let mut taken = Vec::new();
+            for n in 0..4 {
+                let request = requests[(cycle + n) % 3];
+                let port = pool.take(at(now), request).map(|taken| taken.port);
+                let next = port.filter(|_| request.reserves()).map(|port| port + 1);
+                taken.extend(port.into_iter().chain(next));
             }
-            now += 200;
+            for (n, port) in taken.into_iter().enumerate() {
+                if n == 1 { pool.give_back_unused(port) } else { pool.give_back(at(now), port) }
+            }
+            now += [1, 200][cycle % 2];
         }
-        let mut ports = take_all(&mut pool, at(now));
+        let mut ports = take_all(&mut pool, at(now + 200));
         ports.sort_unstable();
         assert_eq!(ports, (50_000..=50_007).collect::<Vec<u16>>());
+        assert!(pool.resting.is_empty());
     }
 }

@@ -12,7 +12,8 @@ use crate::wire::ErrorCode;
 /// allocation begins or ends.
 ///
 /// A dual allocation is one allocation of its name, which has one 5-tuple more to talk on, and two ports of its address
-/// and in total, which is what runs out: ports, and the file descriptors behind them.
+/// and in total, which is what runs out: ports, and the file descriptors behind them. A port held in reserve is one of each:
+/// of the name and the address that have reserved it, until its token is used.
 pub(super) struct Quota {
     per_user: u32,
     ports_per_address: u32,
@@ -25,9 +26,10 @@ pub(super) struct Quota {
 struct Held {
     allocations: usize,
     allocations_by_name: BTreeMap<Box<str>, u32>,
+    reserved_by_name: BTreeMap<Box<str>, u32>,
     ports: u32,
-    /// Ports at rest and in reserve are counted here, too: otherwise one client that allocates and deletes would put all
-    /// ports to rest, and nobody could allocate.
+    /// Ports at rest are counted here, too: otherwise one client that allocates and deletes would put all ports to rest,
+    /// and nobody could allocate.
     ports_by_address: BTreeMap<Subscriber, u32>,
     /// Until when an address is still counted for a port that it no longer uses, in order.
     resting: VecDeque<(Duration, Subscriber)>,
@@ -44,13 +46,14 @@ impl Quota {
         }
     }
 
-    /// Counts one allocation of `name`, the part of the username behind its expiry.
+    /// Counts one allocation of `name`, the part of the username that is not its expiry. `spare` places of the name's own
+    /// are about to become this one's.
     ///
     /// # Errors
     /// 486 where the name has all it may have.
-    pub(super) fn take(&self, name: &str) -> Result<(), ErrorCode> {
+    pub(super) fn take(&self, name: &str, spare: u32) -> Result<(), ErrorCode> {
         let mut held = self.lock();
-        if is_reached(held.allocations_by_name.get(name), self.per_user) {
+        if is_reached(held.of_name(name).saturating_sub(spare), 1, self.per_user) {
             return Err(ErrorCode::AllocationQuotaReached);
         }
         held.allocations += 1;
@@ -65,6 +68,24 @@ impl Quota {
         decrement(&mut held.allocations_by_name, name);
     }
 
+    /// Counts one port in reserve of `name`.
+    ///
+    /// # Errors
+    /// 486 where the name has all it may have.
+    pub(super) fn reserve(&self, name: &str) -> Result<(), ErrorCode> {
+        let mut held = self.lock();
+        if is_reached(held.of_name(name), 1, self.per_user) {
+            return Err(ErrorCode::AllocationQuotaReached);
+        }
+        *held.reserved_by_name.entry(name.into()).or_default() += 1;
+        Ok(())
+    }
+
+    /// Gives a port in reserve of `name` back.
+    pub(super) fn release(&self, name: &str) {
+        decrement(&mut self.lock().reserved_by_name, name);
+    }
+
     /// How many allocations there are.
     pub(super) fn allocations(&self) -> usize {
         self.lock().allocations
@@ -75,29 +96,42 @@ impl Quota {
         self.lock().allocations_by_name.get(name).copied().unwrap_or_default()
     }
 
-    /// Counts one port of `address`.
+    /// Whether `name` has an allocation or a port in reserve.
+    pub(super) fn has_any(&self, name: &str) -> bool {
+        self.lock().of_name(name) > 0
+    }
+
+    /// Counts so many ports of `address`.
     ///
     /// # Errors
     /// 486 where the address has all it may have, 508 where the server has.
-    pub(super) fn take_port(&self, now: Duration, address: Subscriber) -> Result<(), ErrorCode> {
+    pub(super) fn take_ports(&self, now: Duration, address: Subscriber, count: u32) -> Result<(), ErrorCode> {
         let mut held = self.lock();
         held.wake(now);
-        if is_reached(held.ports_by_address.get(&address), self.ports_per_address) {
+        if is_reached(held.of_address(address), count, self.ports_per_address) {
             return Err(ErrorCode::AllocationQuotaReached);
         }
-        if held.ports >= self.ports {
+        if self.ports.saturating_sub(held.ports) < count {
             return Err(ErrorCode::InsufficientCapacity);
         }
-        held.ports += 1;
-        *held.ports_by_address.entry(address).or_default() += 1;
+        held.ports += count;
+        *held.ports_by_address.entry(address).or_default() += count;
         Ok(())
     }
 
-    /// Counts a port that is held in reserve against `address`, for as long as a port at rest.
-    pub(super) fn reserve(&self, now: Duration, address: Subscriber) {
+    /// Counts a port of one address as another's from now on.
+    ///
+    /// # Errors
+    /// 486 where the other has all it may have.
+    pub(super) fn move_port(&self, now: Duration, from: Subscriber, to: Subscriber) -> Result<(), ErrorCode> {
         let mut held = self.lock();
-        *held.ports_by_address.entry(address).or_default() += 1;
-        held.resting.push_back((now + self.rest, address));
+        held.wake(now);
+        if from != to && is_reached(held.of_address(to), 1, self.ports_per_address) {
+            return Err(ErrorCode::AllocationQuotaReached);
+        }
+        *held.ports_by_address.entry(to).or_default() += 1;
+        decrement(&mut held.ports_by_address, &from);
+        Ok(())
     }
 
     /// Gives a port back; the address is counted until it has rested.
@@ -122,6 +156,16 @@ impl Quota {
 }
 
 impl Held {
+    /// Allocations and ports in reserve of a name.
+    fn of_name(&self, name: &str) -> u32 {
+        let of = |counts: &BTreeMap<Box<str>, u32>| counts.get(name).copied().unwrap_or_default();
+        of(&self.allocations_by_name).saturating_add(of(&self.reserved_by_name))
+    }
+
+    fn of_address(&self, address: Subscriber) -> u32 {
+        self.ports_by_address.get(&address).copied().unwrap_or_default()
+    }
+
     fn wake(&mut self, now: Duration) {
         while let Some((_, address)) = self.resting.pop_front_if(|(until, _)| *until <= now) {
             decrement(&mut self.ports_by_address, &address);
@@ -129,9 +173,9 @@ impl Held {
     }
 }
 
-/// 0 is no limit.
-fn is_reached(held: Option<&u32>, limit: u32) -> bool {
-    limit > 0 && held.is_some_and(|held| *held >= limit)
+/// Whether so many more are too many. 0 is no limit.
+fn is_reached(held: u32, more: u32, limit: u32) -> bool {
+    limit > 0 && held.saturating_add(more) > limit
 }
 
 /// One less, and nothing left behind of what holds none.
@@ -160,18 +204,18 @@ mod tests {
     #[test]
     fn a_name_has_its_limit() {
         let quota = quota(2, 0, 100);
-        assert_eq!([quota.take("a"), quota.take("a")], [Ok(()); 2]);
-        assert_eq!(quota.take("a"), Err(ErrorCode::AllocationQuotaReached));
-        assert_eq!(quota.take("b"), Ok(()));
+        assert_eq!([quota.take("a", 0), quota.take("a", 0)], [Ok(()); 2]);
+        assert_eq!(quota.take("a", 0), Err(ErrorCode::AllocationQuotaReached));
+        assert_eq!(quota.take("b", 0), Ok(()));
         assert_eq!((quota.allocations(), quota.allocations_of("a"), quota.allocations_of("c")), (3, 2, 0));
         quota.give_back("a");
-        assert_eq!(quota.take("a"), Ok(()));
+        assert_eq!(quota.take("a", 0), Ok(()));
     }
 
     #[test]
     fn the_server_has_its_limit_whoever_asks() {
         let quota = quota(0, 0, 2);
-        let take = |n| quota.take_port(START, address(n));
+        let take = |n| quota.take_ports(START, address(n), 1);
         assert_eq!([take(1), take(2)], [Ok(()); 2]);
         assert_eq!(take(3), Err(ErrorCode::InsufficientCapacity));
         quota.give_port_back(START, address(1));
@@ -182,7 +226,7 @@ mod tests {
     #[test]
     fn threat_10_an_address_is_counted_until_its_ports_have_rested() {
         let quota = quota(0, 2, 100);
-        let take = |now, n| quota.take_port(now, address(n));
+        let take = |now, n| quota.take_ports(now, address(n), 1);
         assert_eq!([take(START, 1), take(START, 1)], [Ok(()); 2]);
         assert_eq!(take(START, 1), Err(ErrorCode::AllocationQuotaReached));
         assert_eq!(take(START, 2), Ok(()));
@@ -193,32 +237,59 @@ mod tests {
     }
 
     #[test]
-    fn a_port_in_reserve_counts_as_one() {
-        let quota = quota(0, 2, 100);
-        quota.take_port(START, address(1)).unwrap();
-        quota.reserve(START, address(1));
-        assert_eq!(quota.take_port(START, address(1)), Err(ErrorCode::AllocationQuotaReached));
-        assert_eq!(quota.take_port(START + REST, address(1)), Ok(()));
+    fn a_port_in_reserve_counts_as_one_of_its_name_and_its_address() {
+        let quota = quota(2, 2, 3);
+        quota.take("a", 0).unwrap();
+        quota.reserve("a").unwrap();
+        quota.take_ports(START, address(1), 2).unwrap();
+        let full = Err(ErrorCode::AllocationQuotaReached);
+        assert_eq!([quota.take("a", 0), quota.reserve("a")], [full; 2]);
+        assert_eq!(quota.take_ports(START, address(1), 1), full);
+        assert_eq!(quota.take_ports(START, address(2), 2), Err(ErrorCode::InsufficientCapacity));
+        assert_eq!((quota.allocations_of("a"), quota.has_any("a"), quota.has_any("b")), (1, true, false));
+
+        // Its token makes it an allocation's, of the same name and address: nothing more is taken.
+        quota.take("a", 1).unwrap();
+        quota.move_port(START, address(1), address(1)).unwrap();
+        quota.release("a");
+        assert_eq!((quota.take("a", 0), quota.take_ports(START, address(1), 1)), (full, full));
+    }
+
+    /// Threat 10: a token that is passed on is paid for by whoever uses it.
+    #[test]
+    fn threat_10_a_port_that_changes_its_address_is_counted_there() {
+        let quota = quota(0, 2, 10);
+        quota.take_ports(START, address(1), 2).unwrap();
+        quota.take_ports(START, address(2), 1).unwrap();
+        quota.move_port(START, address(1), address(2)).unwrap();
+        let full = Err(ErrorCode::AllocationQuotaReached);
+        assert_eq!(quota.move_port(START, address(1), address(2)), full);
+        assert_eq!(
+            (quota.take_ports(START, address(1), 1), quota.take_ports(START, address(2), 1)),
+            (Ok(()), full)
+        );
     }
 
     #[test]
     fn who_holds_nothing_leaves_nothing_behind() {
         let quota = quota(0, 0, 10);
         for name in ["a", "b", "a"] {
-            quota.take(name).unwrap();
-            quota.take_port(START, address(1)).unwrap();
+            quota.take(name, 0).unwrap();
+            quota.take_ports(START, address(1), 1).unwrap();
         }
-        quota.reserve(START, address(2));
+        quota.reserve("c").unwrap();
+        quota.release("c");
         quota.give_port_back(START, address(1));
         quota.give_port_back_unused(address(1));
         quota.give_port_back(START + REST, address(1));
         for name in ["a", "b", "a"] {
             quota.give_back(name);
         }
-        quota.take_port(START + REST + REST, address(3)).unwrap();
+        quota.take_ports(START + REST + REST, address(3), 1).unwrap();
         quota.give_port_back_unused(address(3));
         let held = quota.held.lock().unwrap();
-        assert!(held.allocations_by_name.is_empty() && held.ports_by_address.is_empty());
+        assert!(held.allocations_by_name.is_empty() && held.reserved_by_name.is_empty());
+        assert!(held.ports_by_address.is_empty());
         assert_eq!((held.allocations, held.ports, held.resting.len()), (0, 0, 0));
     }
 }

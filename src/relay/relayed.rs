@@ -16,12 +16,25 @@ pub(super) struct Relayed {
     pub(super) is_bound: bool,
     /// How many ports have been tried.
     pub(super) tries: u8,
+    /// The next higher port was taken along and is being bound, too, to be held in reserve.
+    pub(super) with_next: bool,
 }
 
 impl Relayed {
     pub(super) fn has_expired(&self, now: Duration) -> bool {
         now >= self.expires
     }
+
+    /// Every address that goes with it when it ends.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + use<> {
+        std::iter::once(self.address).chain(self.with_next.then(|| next_higher(self.address)))
+    }
+}
+
+/// The next higher port of the same address.
+pub(super) fn next_higher(address: SocketAddr) -> SocketAddr {
+    // An even port is never the last one.
+    SocketAddr::new(address.ip(), address.port().saturating_add(1))
 }
 
 /// At most one thing of each address family.

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
+use super::Pairing;
 use super::allocation::Allocation;
 use super::bandwidth::Bandwidth;
 use super::discovery::Discovery;
 use super::nonce::Nonces;
 use super::policy::{Denied, Gate, OwnRelay, Peer};
-use super::ports::{PortPool, PortRequest, ReservationToken, TakenPort};
+use super::ports::{PortPool, PortRequest, TakenPort};
 use super::quota::Quota;
-use super::relayed::ByFamily;
+use super::relayed::{ByFamily, Relayed};
+use super::reserve::{ReservationToken, Reservations};
 use super::route::{Route, Routes};
 use crate::budget::Budget;
 use crate::clock::Now;
@@ -86,6 +88,7 @@ pub struct Shared {
     draining: AtomicBool,
     bandwidth: u64,
     pools: Vec<Pool>,
+    reservations: Mutex<Reservations>,
 }
 
 /// The ports of one relay address, and what lives on them.
@@ -97,9 +100,10 @@ struct Pool {
 
 impl Pool {
     fn take(&self, now: Now, request: PortRequest) -> Option<Port> {
-        let TakenPort { port, reserved } = self.lock().take(now.mono, request)?;
+        let TakenPort { port, unrested } = self.lock().take(now.mono, request)?;
+        let pairing = if request.reserves() { Pairing::WithNext } else { Pairing::Alone };
         let at = |ip| SocketAddr::new(ip, port);
-        Some(Port { bind: at(self.address.bind), relayed: at(self.address.public), reserved })
+        Some(Port { bind: at(self.address.bind), relayed: at(self.address.public), pairing, unrested })
     }
 
     fn give_back(&self, now: Now, port: u16) {
@@ -148,6 +152,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             bandwidth: settings.bandwidth_per_allocation,
             pools: addresses.into_iter().map(pool).collect(),
+            reservations: Mutex::new(Reservations::new(Random::new(seed, "reservations"))),
         })
     }
 
@@ -186,6 +191,12 @@ impl Shared {
     #[must_use]
     pub fn allocations_of(&self, name: &str) -> u32 {
         self.quota.allocations_of(name)
+    }
+
+    /// Whether a name has allocations, or ports in reserve.
+    #[must_use]
+    pub fn has_any(&self, name: &str) -> bool {
+        self.quota.has_any(name)
     }
 
     /// Asks the gate about a peer's transport address.
@@ -230,7 +241,9 @@ impl Shared {
         name: &str,
         client: IpAddr,
     ) -> Result<Taken, ErrorCode> {
-        self.quota.take(name)?;
+        // The place of a port that the name has in reserve becomes the allocation's.
+        let is_own = matches!(request, PortRequest::Reserved(token) if self.is_reserved_by(now, token, name));
+        self.quota.take(name, is_own.into())?;
         // Only now: whoever sends a name away, or waits for the last allocation to end, has either seen to it by here, or
         // finds this one counted.
         let may_begin = if !self.standing.is_good(now, name) {
@@ -240,7 +253,11 @@ impl Shared {
         } else {
             Ok(())
         };
-        let port = |family| self.take_port(now, family, request, Subscriber::of(client));
+        let client = Subscriber::of(client);
+        let port = |family| match request {
+            PortRequest::Reserved(token) => self.claim(now, token, client),
+            PortRequest::Any | PortRequest::Even { .. } => self.take_port(now, family, request, name, client),
+        };
         let taken = may_begin.and_then(|()| match families {
             Families::One(family) => port(family).map(Taken::one),
             Families::Both => Taken::both(port(AddressFamily::V4), port(AddressFamily::V6)),
@@ -248,52 +265,41 @@ impl Shared {
         taken.inspect_err(|_| self.quota.give_back(name))
     }
 
-    /// Takes a port and counts it against the quota of `client`.
+    /// Takes a port and counts it against the quota of `client`; with the next one, where that is to be held in reserve.
     fn take_port(
         &self,
         now: Now,
         family: AddressFamily,
         request: PortRequest,
+        name: &str,
         client: Subscriber,
     ) -> Result<Port, ErrorCode> {
-        // A reservation names its port; the token is looked up in whichever pool has it.
-        let mut pools = self.pools.iter().filter(|pool| {
-            matches!(request, PortRequest::Reserved(_)) || AddressFamily::of(pool.address.bind) == family
+        let is_of = |pool: &&Pool| AddressFamily::of(pool.address.bind) == family;
+        let pool = self.pools.iter().find(is_of).ok_or(ErrorCode::AddressFamilyNotSupported)?;
+        let count = if request.reserves() { 2 } else { 1 };
+        if request.reserves() {
+            self.quota.reserve(name)?;
+        }
+        let port = self.quota.take_ports(now.mono, client, count).and_then(|()| {
+            pool.take(now, request).ok_or_else(|| {
+                (0..count).for_each(|_| self.quota.give_port_back_unused(client));
+                ErrorCode::InsufficientCapacity
+            })
         });
-        let first = pools.next().ok_or(ErrorCode::AddressFamilyNotSupported)?;
-        self.quota.take_port(now.mono, client)?;
-        let mut port = first.take(now, request);
-        while port.is_none()
-            && let Some(pool) = pools.next()
-        {
-            port = pool.take(now, request);
-        }
-        let port = port.ok_or_else(|| {
-            self.quota.give_port_back_unused(client);
-            ErrorCode::InsufficientCapacity
-        })?;
-        if port.reserved.is_some() {
-            self.quota.reserve(now.mono, client);
-        }
-        Ok(port)
+        port.inspect_err(|_| {
+            if request.reserves() {
+                self.quota.release(name);
+            }
+        })
     }
 
-    /// Takes another port in the place of one that another program has, just as `client` asked for; that one rests
-    /// meanwhile. A reservation token names its port and is used up by now, so for it there is none; a neighbour that was
-    /// put in reserve for nothing waits its time.
-    pub(super) fn take_another(
-        &self,
-        now: Now,
-        relayed: SocketAddr,
-        request: PortRequest,
-        client: IpAddr,
-    ) -> Option<Port> {
-        let pool = self.pool_of(relayed.ip())?;
-        let port = pool.take(now, request)?;
-        pool.give_back(now, relayed.port());
-        if port.reserved.is_some() {
-            self.quota.reserve(now.mono, Subscriber::of(client));
-        }
+    /// Takes another port in the place of one that another program has, just as was `asked` for; that one rests meanwhile,
+    /// and so does the one above it where either may be the one in use. A reservation token names its port, so for it
+    /// there is no other.
+    pub(super) fn take_another(&self, now: Now, relayed: &Relayed, asked: PortRequest) -> Option<Port> {
+        let pool = self.pool_of(relayed.address.ip())?;
+        let port = pool.take(now, asked)?;
+        relayed.addresses().for_each(|address| pool.give_back(now, address.port()));
         Some(port)
     }
 
@@ -317,6 +323,50 @@ impl Shared {
     /// Takes back the place of an allocation in the quota of its name; its ports have been given back.
     pub(super) fn give_back(&self, allocation: &Allocation) {
         self.quota.give_back(allocation.name());
+    }
+
+    /// Takes back the place in the quota of `name` of a port that was to be held in reserve.
+    pub(super) fn give_reserve_back(&self, name: &str) {
+        self.quota.release(name);
+    }
+
+    /// Where the socket of a relayed transport address is bound.
+    pub(super) fn bind_of(&self, relayed: SocketAddr) -> SocketAddr {
+        let bind = self.pool_of(relayed.ip()).map_or(relayed.ip(), |pool| pool.address.bind);
+        SocketAddr::new(bind, relayed.port())
+    }
+
+    /// The ports in reserve. No other lock is held by whoever takes this one.
+    pub(super) fn reservations(&self) -> MutexGuard<'_, Reservations> {
+        // They are whole between any two statements: what panicked elsewhere does not concern them.
+        self.reservations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_reserved_by(&self, now: Now, token: ReservationToken, name: &str) -> bool {
+        self.reservations().get(now.mono, token).is_some_and(|reservation| *reservation.name == *name)
+    }
+
+    /// Takes the port in reserve under `token` for a client, who pays for it from now on.
+    fn claim(&self, now: Now, token: ReservationToken, client: Subscriber) -> Result<Port, ErrorCode> {
+        let mut reservations = self.reservations();
+        let reservation = reservations.get(now.mono, token).ok_or(ErrorCode::InsufficientCapacity)?;
+        let (bind, relayed) = (reservation.bind, reservation.relayed);
+        // Under the lock, so that the reservation either has this owner or ends as the former one's.
+        self.quota.move_port(now.mono, reservation.client, client)?;
+        self.quota.release(&reservation.name);
+        reservations.remove(token);
+        Ok(Port { bind, relayed, pairing: Pairing::Held, unrested: false })
+    }
+
+    /// Ends a reservation whose token was not used; yields where its socket is bound.
+    pub(super) fn end_reservation(&self, now: Now, token: ReservationToken) -> Option<SocketAddr> {
+        let reservation = self.reservations().remove(token)?;
+        if let Some(pool) = self.pool_of(reservation.relayed.ip()) {
+            pool.give_back(now, reservation.relayed.port());
+        }
+        self.quota.give_port_back(now.mono, reservation.client);
+        self.quota.release(&reservation.name);
+        Some(reservation.bind)
     }
 
     fn pool_of(&self, ip: IpAddr) -> Option<&Pool> {
@@ -370,6 +420,7 @@ impl Taken {
 pub(super) struct Port {
     pub(super) bind: SocketAddr,
     pub(super) relayed: SocketAddr,
-    /// The token for the port above, where EVEN-PORT asked for it.
-    pub(super) reserved: Option<ReservationToken>,
+    pub(super) pairing: Pairing,
+    /// It had not rested its time.
+    pub(super) unrested: bool,
 }

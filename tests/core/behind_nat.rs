@@ -3,6 +3,7 @@
 use super::support::{Client, Request, Seen, Server, at, channel_data};
 use byway::relay::{Reason, RelayAddress};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 
 const PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(45, 0, 0, 1));
 
@@ -33,6 +34,21 @@ fn two_clients_meet_in_memory_under_the_public_address() {
             assert_eq!(seen, Seen::ToClient(clients[1 - n].address(), channel_data(0x4000, b"hello")));
         }
     }
+}
+
+/// A port in reserve is held where it is bound, and told under the public address.
+#[test]
+fn a_reserved_port_is_bound_and_told_alike() {
+    let mut server = behind_nat("10.0.0.5", &["10.0.0.5"]);
+    let mut first = Client::on(0, &server, "203.0.113.9:5000", "alice");
+    let response = first.granted(&mut server, &Request::allocate().with(ATTR_EVEN_PORT, &[0x80]));
+    let port = response.relayed().port() + 1;
+    assert_eq!(server.reserved(), [SocketAddr::new(at("10.0.0.5:0").ip(), port)]);
+    let token = response.get(ATTR_RESERVATION_TOKEN);
+    let mut second = Client::on(1, &server, "203.0.113.10:5000", "bob");
+    let claimed = second.granted(&mut server, &Request::allocate().with(ATTR_RESERVATION_TOKEN, &token));
+    assert_eq!(claimed.relayed(), SocketAddr::new(PUBLIC, port));
+    assert!(server.reserved().is_empty());
 }
 
 /// The same socket under the address that only this machine and its neighbours know: threat 13.

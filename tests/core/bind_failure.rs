@@ -3,7 +3,7 @@
 use byway::relay::BindError::{Exhausted, PortInUse};
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 
-use super::support::{Bind, Client, Request, Server, seconds};
+use super::support::{Bind, Client, Request, Server, at, seconds};
 
 /// A server of eight ports and as many allocations, so that whatever leaks is missed.
 fn server(binds: impl IntoIterator<Item = Bind>) -> Server {
@@ -17,11 +17,14 @@ fn server(binds: impl IntoIterator<Item = Bind>) -> Server {
 
 /// Once all rests are over, every port and every place in the quota can be had again.
 fn nothing_is_lost(server: &mut Server) {
-    assert_eq!((server.allocations(), server.sockets().len()), (0, 0));
+    server.advance(seconds(30));
+    assert_eq!((server.allocations(), server.sockets().len(), server.reserved().len()), (0, 0, 0));
     server.advance(seconds(120));
+    server.unrested = 0;
     for n in 0..8 {
         Client::allocated(server, &format!("203.0.113.77:{}", 5000 + n), "all");
     }
+    assert_eq!(server.unrested, 0);
 }
 
 #[test]
@@ -100,14 +103,38 @@ fn the_neighbour_is_that_of_the_port_in_use_at_last() {
 #[test]
 fn a_reserved_port_has_no_substitute() {
     let even = Request::allocate().with(ATTR_EVEN_PORT, &[0x80]);
-    let mut server = server([Bind::Works, Bind::Fails(PortInUse)]);
+    for error in [PortInUse, Exhausted] {
+        let mut server = server([Bind::Works, Bind::Fails(error)]);
+        let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+        let token = client.granted(&mut server, &even).get(ATTR_RESERVATION_TOKEN);
+        let mut second = Client::new(&server, "203.0.113.9:5001", "alice");
+        let reserved = Request::allocate().with(ATTR_RESERVATION_TOKEN, &token);
+        assert_eq!(second.refused(&mut server, &reserved), 508);
+        assert_eq!(server.tried.len(), 2);
+        client.granted(&mut server, &Request::refresh(0));
+        nothing_is_lost(&mut server);
+    }
+}
+
+/// Either of the two sockets may be the one that cannot be bound: nothing of the pair is held, and nobody is told of it.
+#[test]
+fn threat_49_a_pair_that_cannot_be_bound_is_replaced_by_a_pair() {
+    let even = Request::allocate().with(ATTR_EVEN_PORT, &[0x80]);
+    let mut server = server([Bind::Fails(PortInUse), Bind::Fails(PortInUse)]);
     let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
-    let token = client.granted(&mut server, &even).get(ATTR_RESERVATION_TOKEN);
-    let mut second = Client::new(&server, "203.0.113.9:5001", "alice");
-    assert_eq!(second.refused(&mut server, &Request::allocate().with(ATTR_RESERVATION_TOKEN, &token)), 508);
-    assert_eq!(server.tried.len(), 2);
+    let relayed = client.granted(&mut server, &even).relayed();
+    assert_eq!(server.tried.len(), 3);
+    assert_eq!(server.reserved(), [at(&format!("45.0.0.1:{}", relayed.port() + 1))]);
     client.granted(&mut server, &Request::refresh(0));
     nothing_is_lost(&mut server);
+
+    for error in [PortInUse, Exhausted] {
+        let mut server = self::server([Bind::Fails(error); 8]);
+        let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+        assert_eq!(client.refused(&mut server, &even), 508);
+        server.binds.clear();
+        nothing_is_lost(&mut server);
+    }
 }
 
 #[test]

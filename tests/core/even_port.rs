@@ -1,8 +1,9 @@
-//! EVEN-PORT and RESERVATION-TOKEN (RFC 8656 sections 7.2, 18.5 and 18.10; threat 17).
+//! EVEN-PORT and RESERVATION-TOKEN (RFC 8656 sections 7.2, 18.5 and 18.10; threats 17 and 49).
 
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 
-use super::support::{Client, Request, Server, seconds};
+use super::support::{Bind, Client, Request, Response, Seen, Server, at, seconds};
+use byway::relay::{Reason, Settings};
 
 fn even(reserve: bool) -> Request {
     Request::allocate().with(ATTR_EVEN_PORT, &[if reserve { 0x80 } else { 0 }])
@@ -70,6 +71,132 @@ fn a_token_is_good_once_and_for_thirty_seconds() {
     assert_eq!(claim(&mut server, 3, &late), 508);
 }
 
+/// The socket of the reserved port is there before anybody is told of it, and until its token is used or its time is over.
+#[test]
+fn threat_49_a_reserved_port_is_held() {
+    let mut server = Server::with(2, |_| {});
+    let mut first = Client::on(0, &server, "203.0.113.9:5000", "alice");
+    let response = first.granted(&mut server, &even(true));
+    let next = at(&format!("45.0.0.1:{}", response.relayed().port() + 1));
+    assert_eq!(server.reserved(), [next]);
+    let token = response.get(ATTR_RESERVATION_TOKEN);
+    // Neither its allocation's end nor other requests end it.
+    first.granted(&mut server, &Request::refresh(0));
+    server.advance(seconds(29));
+    assert_eq!(server.reserved(), [next]);
+    let mut second = Client::on(1, &server, "203.0.113.9:5001", "bob");
+    assert_eq!(second.granted(&mut server, &reserved(&token)).relayed(), next);
+    assert_eq!((server.reserved(), server.sockets()), (vec![], vec![next]));
+    server.advance(seconds(100));
+    assert_eq!(server.sockets(), [next], "it is the second client's now");
+
+    first.granted(&mut server, &even(true));
+    server.advance(seconds(29));
+    assert_eq!(server.reserved().len(), 1);
+    server.advance(seconds(1));
+    assert_eq!(server.reserved().len(), 0);
+}
+
+/// The answer comes when both sockets are bound.
+#[test]
+fn threat_49_no_token_is_given_before_its_port_is_bound() {
+    let mut server = Server::new();
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    client.learn_nonce(&mut server);
+    server.binds.push_back(Bind::Hangs);
+    let (datagram, _) = client.sign(&even(true));
+    assert_eq!(client.send(&mut server, &datagram), Seen::Waiting);
+    server.advance(seconds(20));
+    let Seen::Reply(_, _, bytes) = server.answer_bind(Ok(())) else { panic!("not answered") };
+    assert_eq!(server.reserved().len(), 1);
+    let token = Response::read(&bytes).get(ATTR_RESERVATION_TOKEN);
+    server.advance(seconds(29));
+    let mut second = Client::new(&server, "203.0.113.9:5001", "alice");
+    second.granted(&mut server, &reserved(&token));
+}
+
+/// An allocation that is over before its sockets are bound leaves no reservation.
+#[test]
+fn threat_49_a_pair_that_comes_too_late_is_lost_to_nobody() {
+    let mut server = Server::with(1, |settings| {
+        settings.ports = 50_000..=50_001;
+        settings.allocations = 2;
+        settings.allocations_per_user = 2;
+    });
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    client.learn_nonce(&mut server);
+    server.binds.push_back(Bind::Hangs);
+    let (datagram, _) = client.sign(&even(true));
+    assert_eq!(client.send(&mut server, &datagram), Seen::Waiting);
+    server.advance(seconds(601));
+    client.nonce.clear();
+    let response = client.granted(&mut server, &even(true));
+    assert_eq!(server.answer_bind(Ok(())), Seen::Dropped(Reason::NoAllocation));
+    assert_eq!((server.sockets(), server.reserved().len()), (vec![response.relayed()], 1));
+}
+
+/// A port in reserve counts against its name, its address and the server, which has a file descriptor for it.
+#[test]
+fn threat_49_a_reserved_port_has_its_place_in_every_quota() {
+    let limits: [(fn(&mut Settings), u16); 3] = [
+        (|settings| settings.allocations_per_user = 2, 486),
+        (|settings| settings.allocations_per_address = 2, 486),
+        (|settings| settings.allocations = 2, 508),
+    ];
+    for (limit, code) in limits {
+        let mut server = Server::with(2, limit);
+        let mut clients: Vec<Client> = (0..3)
+            .map(|n| Client::on(n % 2, &server, &format!("203.0.113.9:{}", 5000 + n), "alice"))
+            .collect();
+        let token = clients[0].granted(&mut server, &even(true)).get(ATTR_RESERVATION_TOKEN);
+        assert_eq!(clients[1].refused(&mut server, &Request::allocate()), code);
+        assert_eq!(clients[1].refused(&mut server, &even(true)), code);
+        // With its token the place becomes the allocation's.
+        clients[1].granted(&mut server, &reserved(&token));
+        assert_eq!(clients[2].refused(&mut server, &Request::allocate()), code);
+        clients[0].granted(&mut server, &Request::refresh(0));
+        clients[1].granted(&mut server, &Request::refresh(0));
+        server.advance(seconds(121));
+        assert_eq!(clients[2].refused(&mut server, &reserved(&token)), 508);
+        clients[2].granted(&mut server, &even(true));
+        server.advance(seconds(30));
+        if code == 508 {
+            clients[1].granted(&mut server, &Request::allocate());
+        }
+    }
+}
+
+/// Threat 10: a token that is passed on is paid for by whoever uses it.
+#[test]
+fn threat_10_a_token_is_no_way_around_a_quota() {
+    let mut server = Server::with(1, |settings| settings.allocations_per_address = 2);
+    let mut first = Client::new(&server, "203.0.113.9:5000", "alice");
+    let token = first.granted(&mut server, &even(true)).get(ATTR_RESERVATION_TOKEN);
+    for port in 5000..5002 {
+        Client::allocated(&mut server, &format!("203.0.113.10:{port}"), "bob");
+    }
+    let mut over = Client::new(&server, "203.0.113.10:5002", "bob");
+    assert_eq!(over.refused(&mut server, &reserved(&token)), 486);
+    assert_eq!(server.reserved().len(), 1, "it is held on");
+    Client::new(&server, "203.0.113.11:5000", "carol").granted(&mut server, &reserved(&token));
+    Client::allocated(&mut server, "203.0.113.9:5001", "alice");
+}
+
+/// A server that is about to end gives no allocation, whatever token is shown.
+#[test]
+fn a_token_is_508_while_the_server_drains() {
+    let mut server = Server::new();
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    let token = client.granted(&mut server, &even(true)).get(ATTR_RESERVATION_TOKEN);
+    server.shared.drain();
+    let mut second = Client::new(&server, "203.0.113.9:5001", "alice");
+    assert_eq!(second.refused(&mut server, &reserved(&token)), 508);
+    client.granted(&mut server, &Request::refresh(0));
+    assert_eq!(server.shared.allocations(), 0, "nobody waits for a reservation");
+    server.advance(seconds(30));
+    assert!(server.reserved().is_empty());
+}
+
 /// Threat 17: a thousand cycles on eight ports, then eight still allocate.
 #[test]
 fn threat_17_a_thousand_cycles_lose_no_port() {
@@ -88,7 +215,7 @@ fn threat_17_a_thousand_cycles_lose_no_port() {
             first.granted(&mut server, &Request::refresh(0));
         }
         server.advance(seconds(721));
-        assert_eq!(server.allocations(), 0);
+        assert_eq!((server.allocations(), server.reserved().len()), (0, 0));
     }
     for n in 0..8 {
         Client::allocated(&mut server, &format!("203.0.113.9:{}", 7000 + n), "alice");

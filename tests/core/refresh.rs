@@ -79,14 +79,44 @@ fn a_lifetime_of_a_wrong_size_is_400() {
     assert_eq!(server.allocations(), 1);
 }
 
-/// Threat 16: the port of an allocation that has ended is nobody's for two minutes.
+/// Threat 16: the port of an allocation that has ended is nobody's for two minutes, while there is another.
 #[test]
 fn threat_16_a_port_rests_for_two_minutes() {
-    let mut server = Server::with(1, |settings| settings.ports = 50_000..=50_000);
+    let mut server = Server::with(1, |settings| settings.ports = 50_000..=50_001);
     let (mut client, relayed) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     client.granted(&mut server, &Request::refresh(0));
     server.advance(seconds(119));
-    assert_eq!(client.refused(&mut server, &Request::allocate()), 508);
+    let other = client.granted(&mut server, &Request::allocate()).relayed();
+    assert_ne!(other, relayed);
     server.advance(seconds(1));
-    assert_eq!(client.granted(&mut server, &Request::allocate()).relayed(), relayed);
+    assert_eq!(Client::allocated(&mut server, "203.0.113.9:5001", "alice").1, relayed);
+    assert_eq!(server.unrested, 0);
+}
+
+/// Where no port has rested, the one that has rested longest is given: a call that may hear a stray datagram is better than
+/// none. What peers of its last owner still send meets the permissions of the new one.
+#[test]
+fn threat_44_the_longest_rested_port_is_given_rather_than_508() {
+    let mut server = Server::with(1, |settings| settings.ports = 50_000..=50_039);
+    let mut given = Vec::new();
+    for _ in 0..400 {
+        let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+        given.push(client.granted(&mut server, &Request::allocate()).relayed());
+        server.advance(seconds(1));
+        client.granted(&mut server, &Request::refresh(0));
+    }
+    // The first forty in random order, and then in the same order again and again.
+    assert!((40..400).all(|n| given[n] == given[n - 40]), "{given:?}");
+    assert_eq!(server.unrested, 360);
+
+    let (mut client, relayed) = Client::allocated(&mut server, "203.0.113.9:5000", "bob");
+    let stranger = at("8.8.8.8:53");
+    assert_eq!(server.peer_datagram(relayed, stranger, b"late"), Seen::Dropped(Reason::NoPermission));
+    client.granted(&mut server, &Request::refresh(0));
+    let taken: Vec<_> = (0..40)
+        .map(|n| Client::allocated(&mut server, &format!("203.0.113.10:{}", 5000 + n), "bob"))
+        .collect();
+    let mut late = Client::new(&server, "203.0.113.9:5001", "alice");
+    assert_eq!(late.refused(&mut server, &Request::allocate()), 508, "all are in use");
+    drop(taken);
 }

@@ -76,7 +76,7 @@ fn a_name_that_was_revoked_is_401_until_its_last_credential_has_expired() {
 
 #[test]
 fn all_that_a_name_has_ends_on_every_shard_and_nobody_elses() {
-    let mut server = Server::with(2, |settings| settings.ports = 50_000..=50_005);
+    let mut server = Server::with(2, |settings| settings.ports = 50_000..=50_006);
     let (ann, name) = enter(&server);
     let mut clients: Vec<Client> = (0..4)
         .map(|n| {
@@ -109,9 +109,11 @@ fn all_that_a_name_has_ends_on_every_shard_and_nobody_elses() {
     // Threat 16: their ports rest as any others.
     let mut next = Client::new(&server, "203.0.113.11:5000", "carol");
     server.advance(seconds(119));
-    assert_eq!(next.refused(&mut server, &Request::allocate()), 508);
+    assert!(!mine.contains(&next.granted(&mut server, &Request::allocate()).relayed()));
     server.advance(seconds(1));
-    assert!(mine.contains(&next.granted(&mut server, &Request::allocate()).relayed()));
+    let mut last = Client::new(&server, "203.0.113.11:5001", "carol");
+    assert!(mine.contains(&last.granted(&mut server, &Request::allocate()).relayed()));
+    assert_eq!(server.unrested, 0);
 }
 
 #[test]
@@ -163,24 +165,26 @@ fn an_allocation_ends_whose_socket_is_being_bound() {
     }
 }
 
-/// A port in reserve is nobody's until its thirty seconds are over; its token is good for others that have it.
+/// What a name has in reserve ends with it, on every shard, and its token with that.
 #[test]
-fn a_reserved_port_waits_its_time() {
-    let mut server = Server::with(1, |settings| settings.ports = 50_000..=50_001);
+fn threat_49_what_it_has_in_reserve_ends_too() {
+    let mut server = Server::with(2, |settings| settings.ports = 50_000..=50_003);
     let (ann, name) = enter(&server);
-    let mut client = Client::new(&server, HERE, &name);
+    let mut client = Client::on(1, &server, HERE, &name);
     let even = Request::allocate().with(ATTR_EVEN_PORT, &[0x80]);
     let token = client.granted(&mut server, &even).get(ATTR_RESERVATION_TOKEN);
+    let mut other = Client::new(&server, "203.0.113.10:5000", "bob");
+    other.granted(&mut server, &even);
+    client.granted(&mut server, &Request::refresh(0));
+    assert_eq!(server.reserved().len(), 2, "a reservation outlives its allocation");
     server.standing.leave(ann);
-    assert_eq!(server.end(&name), 1);
+    assert_eq!(server.end(&name), 0);
+    assert_eq!(server.reserved().len(), 1, "nobody else's ends");
 
     let reserved = Request::allocate().with(ATTR_RESERVATION_TOKEN, &token);
     assert_eq!(client.at("203.0.113.9:5001").refused(&mut server, &reserved), 401);
-    let mut other = Client::new(&server, "203.0.113.10:5000", "bob");
-    assert_eq!(other.refused(&mut server, &Request::allocate()), 508);
-    server.advance(seconds(30));
-    let relayed = other.granted(&mut server, &Request::allocate()).relayed();
-    assert_eq!(relayed.port(), 50_001);
+    let mut late = Client::new(&server, "203.0.113.10:5001", "bob");
+    assert_eq!(late.refused(&mut server, &reserved), 508);
 }
 
 /// Between two clients of this server data stays in memory: that way ends, too.

@@ -9,6 +9,7 @@ mod certificates;
 mod client;
 mod malformed;
 mod own_listeners;
+mod reserved_ports;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../core/support/mod.rs"]

@@ -13,10 +13,12 @@ mod support;
 #[allow(dead_code, unused_imports, reason = "shared with the scenarios, which use more of it")]
 mod turn;
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use byway::clock::Clock;
+use stun::attributes::ATTR_EVEN_PORT;
 
 use crate::client::{Client, LOOPBACK, Link, receive, socket};
 use crate::member::Member;
@@ -24,6 +26,7 @@ use crate::support::{CONFIG, Server, http};
 use crate::turn::Request;
 
 const ALLOCATIONS: &str = "byway_allocations";
+const RESERVED: &str = "byway_relay_ports_reserved";
 const REVOKED: &str = "byway_allocations_revoked_total";
 
 /// How long a revocation may take.
@@ -115,6 +118,24 @@ fn a_member_that_is_removed_loses_them_too_and_the_next_one_starts_afresh() {
     let again = Member::join(&server, "tea");
     let (mut client, _) = call(over_udp(&server, &again), &peer);
     client.granted(&Request::refresh(0));
+}
+
+/// The socket of a port in reserve closes with what else its member has.
+#[test]
+fn threat_49_a_port_in_reserve_is_given_back_by_who_leaves() {
+    let server = Server::start();
+    let mut ann = Member::join(&server, "tea");
+    let mut client = over_udp(&server, &ann);
+    let even = Request::allocate().with(ATTR_EVEN_PORT, &[0x80]);
+    let relayed = client.granted(&even).relayed();
+    let next = SocketAddr::new(relayed.ip(), relayed.port() + 1);
+    assert_eq!(UdpSocket::bind(next).unwrap_err().kind(), ErrorKind::AddrInUse);
+    client.granted(&Request::refresh(0));
+    server.until(ALLOCATIONS, 0);
+    assert_eq!(server.metric(RESERVED), 1);
+    ann.say(r#"{"type":"leave"}"#);
+    server.until(RESERVED, 0);
+    UdpSocket::bind(next).unwrap();
 }
 
 /// A connection that broke is no leave, and the call goes on, until the member does not come back in time.

@@ -36,6 +36,8 @@ fn simulation() {
                 Outcome::Dual,
                 Outcome::Lacking,
                 Outcome::Revoked,
+                Outcome::Claimed,
+                Outcome::Unrested,
             ];
             assert_eq!(reached.into_iter().collect::<Vec<_>>(), others, "all of these, and nothing else");
         }
@@ -56,6 +58,10 @@ enum Outcome {
     Lacking,
     /// Ended because its name has left.
     Revoked,
+    /// Has a port that was held in reserve.
+    Claimed,
+    /// Has a port that had not rested.
+    Unrested,
 }
 
 fn run(seed: u64) -> BTreeSet<Outcome> {
@@ -223,7 +229,13 @@ impl Simulation {
         self.server.binds.clear();
         let tried = std::mem::take(&mut self.server.tried);
         let now = self.server.now.mono;
+        let unrested = std::mem::take(&mut self.server.unrested) > 0;
         let foretold = self.model.allocate(n, now, families, port, fails, &tried);
+        if !tried.is_empty() {
+            assert_eq!(unrested, self.model.gave_unrested);
+        }
+        self.model.gave_unrested = false;
+        self.reached.extend(unrested.then_some(Outcome::Unrested));
         let lacking = response.address_error().map(|(family, code)| (family == 2, code));
         let answered = if response.code() == 0 { Ok(lacking) } else { Err(response.code()) };
         let foretold = foretold.map(|lacking| lacking.map(|v6| (v6, 508)));
@@ -232,6 +244,7 @@ impl Simulation {
             self.model.granted(n, &response.all_relayed(), now, response.lifetime());
             self.reached.extend(lacking.map(|_| Outcome::Lacking));
             self.reached.extend((response.all_relayed().len() == 2).then_some(Outcome::Dual));
+            self.reached.extend(matches!(port, Port::Reserved(..)).then_some(Outcome::Claimed));
             if response.kinds().contains(&ATTR_RESERVATION_TOKEN) {
                 let port = Port::Reserved(model::next_port(response.relayed()), now);
                 self.tokens.push((response.get(ATTR_RESERVATION_TOKEN), port));
@@ -354,10 +367,9 @@ impl Simulation {
         let mut relayed: Vec<SocketAddr> = self.model.relayed().collect();
         relayed.sort_unstable();
         assert_eq!(sockets, relayed, "one open socket for each relayed transport address");
-        assert!(
-            self.model.len() == 0 || self.server.next_deadline().is_some(),
-            "whatever lives has a deadline"
-        );
+        assert!(self.model.reserved().eq(self.server.reserved()), "and one for each port in reserve");
+        let has_none = self.model.len() == 0 && self.server.reserved().is_empty();
+        assert!(has_none || self.server.next_deadline().is_some(), "whatever lives has a deadline");
     }
 
     /// Everything ends, and then every port and every place in the quota can be had again.
@@ -365,6 +377,7 @@ impl Simulation {
         self.server.advance(seconds(2 * 3600));
         assert_eq!((self.server.allocations(), self.server.announced_channels()), (0, 0));
         assert_eq!((self.server.sockets().len(), self.server.next_deadline()), (0, None));
+        assert!(self.server.reserved().is_empty());
         for request in [Request::allocate(), Request::allocate_v6()] {
             for n in PORTS {
                 let address = format!("203.0.113.200:{}", n - PORTS.start() + 1);

@@ -59,7 +59,15 @@ pub(super) struct Model {
     allocations: BTreeMap<usize, Allocation>,
     /// Ports that are not free, until when.
     busy: BTreeMap<SocketAddr, Duration>,
-    reservations: BTreeMap<SocketAddr, Duration>,
+    reservations: BTreeMap<SocketAddr, Reservation>,
+    /// A port was to be given that had not rested its time.
+    pub(super) gave_unrested: bool,
+}
+
+/// A port in reserve.
+struct Reservation {
+    until: Duration,
+    name: String,
 }
 
 struct Allocation {
@@ -110,6 +118,7 @@ impl Model {
         let has = |(n, allocation): (&usize, &Allocation)| (allocation.name == name).then_some(*n);
         let ended: Vec<usize> = self.allocations.iter().filter_map(has).collect();
         ended.iter().for_each(|n| self.end(*n, |_| Some(now)));
+        self.end_reservations(|reservation| (reservation.name == name).then_some(now));
         ended.len()
     }
 
@@ -129,6 +138,11 @@ impl Model {
             .flat_map(|allocation| allocation.relayed.iter().map(|(address, _)| *address))
     }
 
+    /// The ports in reserve.
+    pub(super) fn reserved(&self) -> impl Iterator<Item = SocketAddr> {
+        self.reservations.keys().copied()
+    }
+
     pub(super) fn is_live(&self, n: usize, now: Duration) -> bool {
         self.live(n, now).is_some()
     }
@@ -142,6 +156,17 @@ impl Model {
         let all: Vec<usize> = self.allocations.keys().copied().collect();
         for n in all {
             self.end(n, |until| (until <= to).then_some(until.max(from)));
+        }
+        self.end_reservations(|Reservation { until, .. }| (*until <= to).then_some(from.max(*until)));
+    }
+
+    /// Ends reservations at some time. Their ports rest.
+    fn end_reservations(&mut self, when: impl Fn(&Reservation) -> Option<Duration>) {
+        let ends = |(address, reservation): (&SocketAddr, &Reservation)| Some((*address, when(reservation)?));
+        let ended: Vec<_> = self.reservations.iter().filter_map(ends).collect();
+        for (address, end) in ended {
+            self.reservations.remove(&address);
+            self.busy.insert(address, end + REST);
         }
     }
 
@@ -190,28 +215,46 @@ impl Model {
         if families == Families::Both && matches!(port, Port::Reserved(..) | Port::Even { reserve: true }) {
             return Err(400);
         }
-        if self.allocations.values().filter(|other| other.name == name).count() >= 3 {
+        let claimed = match port {
+            Port::Reserved(address, at) => self
+                .reservations
+                .get(&address)
+                .filter(|reservation| reservation.until == at + seconds(30) && now < reservation.until),
+            _ => None,
+        };
+        let own = claimed.is_some_and(|reservation| reservation.name == name);
+        let allocations = self.allocations.values().filter(|other| other.name == name).count();
+        let reserved = self.reservations.values().filter(|other| other.name == name).count();
+        let reserves = matches!(port, Port::Even { reserve: true });
+        if allocations + reserved + usize::from(reserves) - usize::from(own) >= 3 {
             return Err(486);
         }
-        let mut places = 8_usize.saturating_sub(self.relayed().count());
+        let mut places = 8_usize.saturating_sub(self.relayed().count() + self.reservations.len());
         self.busy.retain(|_, until| now < *until);
-        self.reservations.retain(|_, until| now < *until);
+        if let Port::Reserved(address, _) = port {
+            // It has its place already.
+            places = usize::from(claimed.is_some());
+            if claimed.is_some() {
+                self.reservations.remove(&address);
+            }
+        } else if reserves && places < 2 {
+            places = 0;
+        }
         // The bind that fails, counted over the families that have a port.
         let (mut had, mut bind, mut lacking) = (Vec::new(), 0, None);
         for ip in families.addresses() {
             let v6 = at(ip).is_ipv6();
             let is_of = |address: &&SocketAddr| address.is_ipv6() == v6 || families != Families::Both;
             let tried: Vec<SocketAddr> = tried.iter().filter(is_of).copied().collect();
-            let candidates = if places > 0 { self.candidates(ip, port) } else { Vec::new() };
-            assert!(tried.iter().all(|address| candidates.contains(address)), "only free ports are tried");
-            if candidates.is_empty() {
+            if places == 0 || self.candidates(ip, port).is_empty() {
+                assert!(tried.is_empty());
                 lacking = Some(v6);
                 continue;
             }
             places -= 1;
             let fails = fails == Some(bind);
             bind += 1;
-            match self.bind(now, port, fails, &tried, candidates.len()) {
+            match self.bind(now, ip, port, fails, &tried) {
                 Some(address) => had.push((address, now)),
                 None => lacking = Some(v6),
             }
@@ -219,56 +262,71 @@ impl Model {
         if had.is_empty() {
             return Err(508);
         }
+        if reserves {
+            let reservation = Reservation { until: now + seconds(30), name: name.clone() };
+            self.reservations.insert(next_port(had[0].0), reservation);
+        }
         let (permissions, channels) = (BTreeMap::new(), Vec::new());
         self.allocations.insert(n, Allocation { name, relayed: had, began: now, permissions, channels });
         Ok(lacking)
     }
 
+    /// The ports that may be given: any that has rested; where there is none, the one that has rested longest.
     fn candidates(&mut self, ip: &str, port: Port) -> Vec<SocketAddr> {
-        let free = |address: &SocketAddr| {
-            PORTS.contains(&address.port())
-                && !self.busy.contains_key(address)
-                && !self.reservations.contains_key(address)
-        };
-        match port {
-            Port::Reserved(reserved, at) if self.reservations.get(&reserved) == Some(&(at + seconds(30))) => {
-                self.reservations.remove(&reserved);
-                vec![reserved]
-            }
-            Port::Reserved(..) => Vec::new(),
-            _ => PORTS
-                .map(|port| SocketAddr::new(at(ip).ip(), port))
-                .filter(|address| match port {
-                    Port::Even { reserve } => {
-                        address.port().is_multiple_of(2)
-                            && free(address)
-                            && (!reserve || free(&next_port(*address)))
-                    }
-                    _ => free(address),
-                })
-                .collect(),
+        if let Port::Reserved(reserved, _) = port {
+            return vec![reserved];
         }
+        let free_from = |address: SocketAddr| {
+            let is_had = !PORTS.contains(&address.port()) || self.reservations.contains_key(&address);
+            let until = self.busy.get(&address).copied().unwrap_or_default();
+            (!is_had && until != FOREVER).then_some(until)
+        };
+        let available: Vec<(Duration, SocketAddr)> = PORTS
+            .map(|port| SocketAddr::new(at(ip).ip(), port))
+            .filter(|address| !matches!(port, Port::Even { .. }) || address.port().is_multiple_of(2))
+            .filter_map(|address| match port {
+                Port::Even { reserve: true } => {
+                    Some((free_from(address)?.max(free_from(next_port(address))?), address))
+                }
+                _ => Some((free_from(address)?, address)),
+            })
+            .collect();
+        let rested = |(until, _): &&(Duration, SocketAddr)| until.is_zero();
+        let best: Vec<_> = match available.iter().any(|one| rested(&one)) {
+            true => available.iter().filter(rested).collect(),
+            false => available.iter().min().into_iter().collect(),
+        };
+        self.gave_unrested |= best.iter().any(|one| !rested(one));
+        best.into_iter().map(|(_, address)| *address).collect()
     }
 
-    /// One socket: the first bind may fail, and the next one works.
+    /// One socket, or one and that of the port above: the first bind may fail, and the next one works.
     fn bind(
         &mut self,
         now: Duration,
+        ip: &str,
         port: Port,
         fails: bool,
         tried: &[SocketAddr],
-        candidates: usize,
     ) -> Option<SocketAddr> {
-        if let Port::Even { reserve: true } = port {
-            // The neighbour of the one that could not be bound waits its time, too.
-            self.reservations.extend(tried.iter().map(|tried| (next_port(*tried), now + seconds(30))));
+        let first = tried[0];
+        assert!(self.candidates(ip, port).contains(&first), "{first} is none of those to be given");
+        if !fails {
+            assert_eq!(tried.len(), 1);
+            return Some(first);
         }
-        let substitute = !matches!(port, Port::Reserved(..)) && candidates > 1;
-        if fails {
-            self.busy.insert(tried[0], now + REST);
-        }
-        assert_eq!(tried.len(), if fails && substitute { 2 } else { 1 });
-        (!fails || substitute).then(|| tried[tried.len() - 1])
+        let next = matches!(port, Port::Even { reserve: true }).then(|| next_port(first));
+        let concerned: Vec<SocketAddr> = [first].into_iter().chain(next).collect();
+        self.busy.extend(concerned.iter().map(|address| (*address, FOREVER)));
+        let second = match port {
+            Port::Reserved(..) => Vec::new(),
+            _ => self.candidates(ip, port),
+        };
+        self.busy.extend(concerned.iter().map(|address| (*address, now + REST)));
+        assert_eq!(tried.len(), if second.is_empty() { 1 } else { 2 });
+        let substitute = tried.get(1).copied();
+        assert!(substitute.iter().all(|substitute| second.contains(substitute)));
+        substitute
     }
 
     /// An allocation has begun.

@@ -1,6 +1,6 @@
 //! The shards of one server, driven as the data plane drives them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use byway::clock::Now;
 use byway::credentials::Secrets;
 use byway::relay::{
-    Action, AllocationId, Answer, BindError, Discovery, Effect, FiveTuple, Gate, Link, Reason, Relay,
-    RelayAddress, RelayId, Settings, Shared,
+    Action, AllocationId, Answer, BindError, Discovery, Effect, FiveTuple, Gate, Link, Pairing, Reason,
+    Relay, RelayAddress, RelayId, Settings, Shared,
 };
 use byway::standing::Standing;
 use byway::wire::{AddressFamily, ChannelNumber, Icmp, Reply};
@@ -60,7 +60,11 @@ pub(crate) struct Server {
     channels: BTreeMap<(usize, AllocationId, ChannelNumber), RelayId>,
     /// How the next binds go; they work once this has run out.
     pub(crate) binds: VecDeque<Bind>,
-    hanging: VecDeque<(usize, RelayId)>,
+    hanging: VecDeque<(usize, RelayId, Option<SocketAddr>)>,
+    /// The sockets that are held in reserve.
+    reserved: BTreeSet<SocketAddr>,
+    /// Ports that were given before they had rested.
+    pub(crate) unrested: usize,
     /// The listener that the last reply left from, and its address.
     pub(crate) replied_from: Option<(IpAddr, Link)>,
     /// Every address a bind was asked for.
@@ -114,6 +118,8 @@ impl Server {
             channels: BTreeMap::new(),
             binds: VecDeque::new(),
             hanging: VecDeque::new(),
+            reserved: BTreeSet::new(),
+            unrested: 0,
             replied_from: None,
             tried: Vec::new(),
         }
@@ -121,7 +127,7 @@ impl Server {
 
     /// A name leaves for good: everything that it has ends, as the data plane has it; yields how many allocations did.
     pub(crate) fn end(&mut self, name: &str) -> usize {
-        if self.shared.allocations_of(name) == 0 {
+        if !self.shared.has_any(name) {
             return 0;
         }
         let mut ended = 0;
@@ -129,7 +135,7 @@ impl Server {
             ended += self.shards[shard].end_all_of(self.now, name);
             assert_eq!(self.drain(shard), None);
         }
-        assert_eq!(self.shared.allocations_of(name), 0);
+        assert_eq!((self.shared.allocations_of(name), self.shared.has_any(name)), (0, false));
         ended
     }
 
@@ -199,15 +205,26 @@ impl Server {
 
     /// Answers the oldest bind that hangs.
     pub(crate) fn answer_bind(&mut self, bound: Result<(), BindError>) -> Seen {
-        let (shard, relay) = self.hanging.pop_front().expect("no bind hangs");
-        let seen = self.relay_bound(shard, relay, bound);
+        let (shard, relay, next) = self.hanging.pop_front().expect("no bind hangs");
+        let seen = self.relay_bound(shard, relay, next, bound);
         match (seen, self.drain(shard)) {
             (Seen::Waiting, Some(answered)) => answered,
             (seen, _) => seen,
         }
     }
 
-    fn relay_bound(&mut self, shard: usize, relay: RelayId, bound: Result<(), BindError>) -> Seen {
+    /// A relay socket has been bound, and the `next` one with it, or neither.
+    fn relay_bound(
+        &mut self,
+        shard: usize,
+        relay: RelayId,
+        next: Option<SocketAddr>,
+        bound: Result<(), BindError>,
+    ) -> Seen {
+        // A driver that binds in the background closes both where the allocation has ended meanwhile.
+        if bound.is_ok() && self.sockets.contains_key(&(shard, relay)) {
+            self.reserved.extend(next);
+        }
         let mut reply = Reply::new();
         let action = self.shards[shard].relay_bound(self.now, relay, bound, &mut reply);
         self.see(shard, action, &reply, &[])
@@ -225,6 +242,11 @@ impl Server {
         self.sockets.values().copied().collect()
     }
 
+    /// The sockets that are held in reserve.
+    pub(crate) fn reserved(&self) -> Vec<SocketAddr> {
+        self.reserved.iter().copied().collect()
+    }
+
     /// The channels that a data path below this one would carry.
     pub(crate) fn announced_channels(&self) -> usize {
         self.channels.len()
@@ -239,21 +261,27 @@ impl Server {
         let mut answered = None;
         while let Some(effect) = self.shards[shard].next_effect() {
             match effect {
-                Effect::BindRelay { relay, address } => {
+                Effect::BindRelay { relay, address, pairing, unrested } => {
                     assert_eq!(AddressFamily::of(address.ip()), relay.family);
                     self.tried.push(address);
                     self.sockets.insert((shard, relay), address);
                     let others = self.sockets.values().filter(|other| **other == address).count();
                     assert_eq!(others, 1, "{address} belongs to one allocation");
+                    self.unrested += usize::from(unrested);
+                    assert_eq!(self.reserved.remove(&address), pairing == Pairing::Held, "{address} is held");
+                    let next = (pairing == Pairing::WithNext)
+                        .then(|| SocketAddr::new(address.ip(), address.port() + 1));
+                    let is_held = |next| self.reserved.contains(next) || self.socket_at(*next).is_some();
+                    assert!(!next.as_ref().is_some_and(is_held), "the port above is free");
                     let bound = match self.binds.pop_front().unwrap_or(Bind::Works) {
                         Bind::Works => Ok(()),
                         Bind::Fails(error) => Err(error),
                         Bind::Hangs => {
-                            self.hanging.push_back((shard, relay));
+                            self.hanging.push_back((shard, relay, next));
                             continue;
                         }
                     };
-                    let seen = self.relay_bound(shard, relay, bound);
+                    let seen = self.relay_bound(shard, relay, next, bound);
                     assert_eq!(answered, None, "an Allocate request is answered once");
                     answered = Some(seen).filter(|seen| *seen != Seen::Waiting);
                 }
@@ -262,6 +290,9 @@ impl Server {
                     let mut carried = self.channels.iter().map(|(channel, relay)| (channel.0, *relay));
                     let left = carried.any(|carried| carried == (shard, relay));
                     assert!(!left, "channels are unbound before their relay socket closes");
+                }
+                Effect::CloseReserved { address } => {
+                    assert!(self.reserved.remove(&address), "closed what was not held");
                 }
                 Effect::ChannelBound { allocation, number, peer } => {
                     let relay = RelayId { allocation, family: AddressFamily::of(peer.address().ip()) };
