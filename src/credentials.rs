@@ -1,7 +1,8 @@
 //! Time-limited credentials, compatible with coturn's `use-auth-secret`.
 //!
 //! A username is `expiry:name`, its password `base64(HMAC-SHA1(secret, username))`: whoever holds the secret can
-//! issue and verify without a database. The first secret signs and all verify, so that a secret can be replaced
+//! issue and verify without a database. coturn also takes an expiry alone, and `name:expiry`; so does this server, though
+//! it issues neither. The first secret signs and all verify, so that a secret can be replaced
 //! while credentials under the old one are still about.
 
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub const MAX_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Why a username is not one of ours. Strangers see one and the same 401 for each (RFC 8489 section 9.2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsernameError {
-    /// Not `expiry:name` with an expiry of 1 to 19 decimal digits.
+    /// Neither `expiry:name`, nor `name:expiry`, nor an expiry alone, which has 1 to 19 decimal digits.
     #[error("not of the form expiry:name")]
     Malformed,
     /// The expiry has passed.
@@ -31,25 +32,28 @@ pub enum UsernameError {
     TooFarAhead,
 }
 
-/// A username taken apart: `expiry:name`.
+/// A username taken apart: `expiry:name`, `name:expiry` or an expiry alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Username<'a> {
     /// Seconds since 1970-01-01 UTC.
     pub expiry: u64,
-    /// What is behind the colon; may be empty. Quotas count by it, so that a fresh expiry buys nothing.
+    /// The part that is not the expiry. Quotas count by it, so that a fresh expiry buys nothing. Where it would be empty it
+    /// is the whole username: else all who come without a name would share one quota.
     pub name: &'a str,
 }
 
 impl<'a> Username<'a> {
-    /// Takes a username apart. Only plain digits make an expiry: no sign, no space, no overflow.
+    /// Takes a username apart at its first colon, as coturn does. The expiry is the left side if that has digits only, and
+    /// else the right one. Only plain digits make an expiry: no sign, no space, no overflow.
     ///
     /// # Errors
     /// [`UsernameError::Malformed`].
     pub fn parse(username: &'a str) -> Result<Self, UsernameError> {
-        let (digits, name) = username.split_once(':').ok_or(UsernameError::Malformed)?;
-        let plain = (1..=19).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-        let expiry = plain.then(|| digits.parse().ok()).flatten().ok_or(UsernameError::Malformed)?;
-        Ok(Self { expiry, name })
+        let (left, right) = username.split_once(':').unwrap_or((username, ""));
+        let (digits, name) = if is_digits(left) { (left, right) } else { (right, left) };
+        let is_expiry = is_digits(digits) && digits.len() <= 19;
+        let expiry = is_expiry.then(|| digits.parse().ok()).flatten().ok_or(UsernameError::Malformed)?;
+        Ok(Self { expiry, name: if name.is_empty() { username } else { name } })
     }
 
     /// Holds the expiry against the time.
@@ -65,6 +69,10 @@ impl<'a> Username<'a> {
             Ok(())
         }
     }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether a credential may be issued for `name`: it fits behind `expiry:` in the USERNAME attribute (RFC 8489 section
@@ -180,21 +188,52 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_digits_are_an_expiry() {
-        assert_eq!(Username::parse("17:a:b"), Ok(Username { expiry: 17, name: "a:b" }));
-        assert_eq!(Username::parse("17:"), Ok(Username { expiry: 17, name: "" }));
+    fn threat_37_the_expiry_stands_on_either_side_or_alone() {
+        for (username, expiry, name) in [
+            ("17:a", 17, "a"),
+            ("17:a:b", 17, "a:b"),
+            ("a:17", 17, "a"),
+            ("+1:17", 17, "+1"),
+            // Names of digits alone stand behind the expiry.
+            ("17:18", 17, "18"),
+            ("9999999999999999999:17", 9_999_999_999_999_999_999, "17"),
+            // Without a name each is a user of its own.
+            ("17", 17, "17"),
+            ("17:", 17, "17:"),
+            (":17", 17, ":17"),
+        ] {
+            assert_eq!(Username::parse(username), Ok(Username { expiry, name }), "{username:?}");
+        }
+    }
+
+    #[test]
+    fn threat_9_only_plain_digits_are_an_expiry() {
         for bad in [
             "",
             ":",
             ":a",
-            "17",
+            "a",
+            "+17",
+            " 17",
+            "17 ",
             "+1:a",
             " 1:a",
             "1 :a",
             "-1:a",
             "0x1:a",
+            "a:+1",
+            "a: 1",
+            "a:1 ",
+            "a:",
+            "a:b:17",
+            ":17:18",
+            "99999999999999999999",
             "99999999999999999999:a",
+            // Its expiry is the left side, whatever is on the right.
+            "99999999999999999999:17",
+            "a:99999999999999999999",
             "\u{661}:a",
+            "a:\u{661}",
         ] {
             assert_eq!(Username::parse(bad), Err(UsernameError::Malformed), "{bad:?}");
         }

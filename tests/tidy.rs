@@ -153,6 +153,7 @@ const THREATS: &[(u8, &str)] = &[
     (28, "foreign protocols and old versions of TLS"),
     (33, "DNS rebinding: requests for hosts that are not ours"),
     (34, "origins and forwarded fields compared as text, or believed from anybody"),
+    (37, "a form of username that another server takes"),
     (42, "claims of a token judged in two places, or as another unit"),
     (44, "limits that honest setups meet: long heads, idle time, rested ports, clocks, path prefixes"),
     (49, "a reserved port that is not held"),

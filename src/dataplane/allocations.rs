@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::mailbox::Slot;
 use crate::relay::Shared;
 
-/// Counts the allocations of a data plane by their names, and ends them. A name is the part of a username behind its expiry.
+/// Counts the allocations of a data plane by their names, and ends them. A name is the part of a username beside its expiry.
 #[derive(Clone)]
 pub struct Allocations {
     pub(super) shared: Arc<Shared>,

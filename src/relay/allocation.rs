@@ -105,7 +105,7 @@ pub(super) enum BindRefused {
 }
 
 impl Allocation {
-    /// The name behind the expiry, which quotas count by.
+    /// The name beside the expiry, which quotas count by.
     pub(super) fn name(&self) -> &str {
         Username::parse(&self.username).map_or("", |username| username.name)
     }

@@ -78,7 +78,23 @@ fn bad_expiries(now: u64) -> impl Iterator<Item = String> {
         // 2^64 more than an expiry that would be good.
         format!("{}:alice", u128::from(now + 600) + (1 << 64)),
         "9999999999999999999:alice".into(),
-        format!("{}", now + 600),
+        // The same where the expiry stands alone or behind the name.
+        format!("{now}"),
+        format!("+{}", now + 600),
+        format!(" {}", now + 600),
+        format!("{}", now + 7 * 24 * 3600 + 1),
+        format!("{}", u128::from(now + 600) + (1 << 64)),
+        format!("{}", (now + 600) * 1000),
+        format!("alice:{now}"),
+        format!("alice:+{}", now + 600),
+        format!("alice: {}", now + 600),
+        format!("alice:{} ", now + 600),
+        format!("alice:{}", now + 7 * 24 * 3600 + 1),
+        format!("alice:{}", u128::from(now + 600) + (1 << 64)),
+        format!("a:b:{}", now + 600),
+        // Of two numbers the left one is the expiry.
+        format!("{now}:{}", now + 600),
+        format!("99999999999999999999999:{}", now + 600),
     ]
     .into_iter()
 }
@@ -100,7 +116,40 @@ fn threat_9_the_week_ahead_is_good_to_its_last_second() {
         for expiry in [now + 1, now + 600, now + 7 * 24 * 3600] {
             assert_eq!(asked_as(&format!("{expiry}:alice"), signing).code(), 0, "{expiry}");
         }
-        assert_eq!(asked_as(&format!("{}:", now + 600), signing).code(), 0, "a name may be empty");
+    }
+}
+
+/// What coturn takes, too: Prosody and older versions of Nextcloud Talk issue an expiry alone.
+#[test]
+fn threat_37_an_expiry_may_stand_alone_or_behind_the_name() {
+    let good = Server::new().now.unix + 600;
+    for signing in [Signing::old, Signing::modern] {
+        for username in [
+            format!("{good}"),
+            format!("{good}:"),
+            format!(":{good}"),
+            format!("alice:{good}"),
+            format!("{good}:42"),
+        ] {
+            assert_eq!(asked_as(&username, signing).code(), 0, "{username:?}");
+        }
+    }
+}
+
+/// With the same end as any other: the expiry counts at each request.
+#[test]
+fn threat_9_an_expiry_that_stands_alone_or_behind_the_name_ends_like_any_other() {
+    for name in ["", "alice:"] {
+        let mut server = Server::new();
+        let mut client = Client::new(&server, "203.0.113.9:5000", "");
+        client.username = format!("{name}{}", server.now.unix + 600);
+        client.password = Secrets::new(&SECRETS).unwrap().passwords(&client.username).next().unwrap();
+        client.granted(&mut server, &Request::allocate());
+        server.advance(seconds(599));
+        client.granted(&mut server, &Request::refresh(600));
+        server.advance(seconds(1));
+        assert_eq!(client.refused(&mut server, &Request::refresh(600)), 401);
+        assert_eq!(client.at("203.0.113.9:5001").refused(&mut server, &Request::allocate()), 401);
     }
 }
 

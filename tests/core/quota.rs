@@ -1,6 +1,7 @@
 //! Quotas (RFC 8656 section 7.2, steps 486 and 508; threat 10).
 
-use super::support::{Bind, Client, Request, Server, seconds};
+use super::support::{Bind, Client, Request, SECRETS, Server, seconds};
+use byway::credentials::Secrets;
 use byway::relay::BindError::Exhausted;
 
 fn server() -> Server {
@@ -35,6 +36,43 @@ fn threat_10_another_expiry_buys_nothing() {
     }
     assert_eq!(codes.iter().filter(|code| **code == 0).count(), 2);
     assert!(codes[2..].iter().all(|code| *code == 486));
+}
+
+/// Threat 10: nor does an expiry on the other side, for the name is the same.
+#[test]
+fn threat_10_an_expiry_behind_the_name_buys_nothing() {
+    let mut server = server();
+    let mut codes = Vec::new();
+    for port in 1..=20_u16 {
+        let mut client = Client::new(&server, &format!("203.0.113.9:{port}"), "alice");
+        if port % 3 > 0 {
+            client.username = format!("alice:{}", server.now.unix + 600);
+            client.password = Secrets::new(&SECRETS).unwrap().passwords(&client.username).next().unwrap();
+        }
+        codes.push(client.ask(&mut server, &Request::allocate()).code());
+        server.advance(seconds(1));
+    }
+    assert_eq!(codes[..2], [0; 2]);
+    assert!(codes[2..].iter().all(|code| *code == 486), "{codes:?}");
+}
+
+/// Without a name each credential is a user of its own, rather than all of them one.
+#[test]
+fn threat_37_without_a_name_the_whole_username_counts() {
+    let mut server = server();
+    let expiry = server.now.unix + 600;
+    let mut ports = 5000..;
+    let mut codes = |username: String| {
+        [(); 3].map(|()| {
+            let mut client = Client::new(&server, &format!("203.0.113.9:{}", ports.next().unwrap()), "");
+            client.username.clone_from(&username);
+            client.password = Secrets::new(&SECRETS).unwrap().passwords(&username).next().unwrap();
+            client.ask(&mut server, &Request::allocate()).code()
+        })
+    };
+    assert_eq!(codes(format!("{expiry}")), [0, 0, 486]);
+    assert_eq!(codes(format!("{}", expiry + 1)), [0, 0, 486]);
+    assert_eq!(codes(format!("{}:", expiry + 1)), [0, 508, 508], "another name; the server has its limit");
 }
 
 /// Threats 10 and 16: nor do fresh names, and one client cannot put every port to rest by allocating and deleting.

@@ -119,7 +119,7 @@ fn all_that_a_name_has_ends_on_every_shard_and_nobody_elses() {
 #[test]
 fn names_that_are_alike_are_others() {
     let mut server = Server::new();
-    let names = ["tea", "tea.", "tea.a", "tea.ab", "TEA.a", "", "tea.a:"];
+    let names = ["tea", "tea.", "tea.a", "tea.ab", "TEA.a", "tea.a:"];
     for (name, port) in names.into_iter().zip(5000..) {
         Client::allocated(&mut server, &format!("203.0.113.9:{port}"), name);
     }
