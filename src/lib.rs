@@ -10,7 +10,7 @@
 //! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox, peerjs, topics}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
-//! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses,
+//! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses, [`local_ports`], those that its kernel gives to anyone,
 //! [`admission`], which bounds connections, [`door`], which lets them in, and [`metrics`], counters that every room writes
 //! and one page reads.
 //!
@@ -122,6 +122,7 @@ pub mod external;
 pub mod http;
 pub mod ice;
 pub mod interfaces;
+pub mod local_ports;
 pub mod metrics;
 pub mod origin;
 pub mod own_addresses;

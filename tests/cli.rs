@@ -64,6 +64,42 @@ fn check_knows_that_turn_without_udp_is_not_off() {
 }
 
 #[test]
+fn threat_44_check_knows_that_an_ipv6_wildcard_has_no_ipv4() {
+    let listen = r#"udp = ["[::]:3478"]
+tcp = ["[::]:3478", "0.0.0.0:3479"]
+admin = ["[::]:9090", "192.0.2.1:9090"]
+http = ["[::1]:8080"]
+"#;
+    let file = Configuration::new(&format!("relay.addresses = [\"::\"]\n[listen]\n{listen}"));
+    let told = stdout(&file.run(&["check"])).to_owned();
+    for hint in [
+        "hint: listen.udp has [::]:3478, which is IPv6 alone: add \"0.0.0.0:3478\" if IPv4 is to be served, too\n",
+        "hint: listen.tcp has [::]:3478, which is IPv6 alone",
+        "hint: relay.addresses has no IPv4 address",
+    ] {
+        assert!(told.contains(hint), "{hint} in {told}");
+    }
+    assert_eq!(told.matches("IPv6 alone").count(), 2, "an address by name is meant: {told}");
+    let both = "[listen]\nudp = [\"0.0.0.0:3478\", \"[::]:3478\"]\n";
+    let told = stdout(&Configuration::new(both).run(&["check"])).to_owned();
+    assert!(!told.contains("IPv6 alone") && !told.contains("440"), "{told}");
+}
+
+/// Whether there is anything to say is this machine's matter; tests of the sentence stand beside it.
+#[test]
+fn threat_49_check_tells_of_relay_ports_that_the_kernel_gives_away() {
+    let told = |relay: &str| {
+        stdout(&Configuration::new(&format!("relay.addresses = [\"{relay}\"]\n")).run(&["check"])).to_owned()
+    };
+    let remark = byway::local_ports::remark(&["192.0.2.1".parse().unwrap()], &(49_152..=65_535));
+    match remark {
+        Some(remark) => assert!(told("192.0.2.1").contains(&format!("hint: {remark}\n")), "{remark}"),
+        None => assert!(!told("192.0.2.1").contains("ip_local_reserved_ports")),
+    }
+    assert!(!told("127.0.0.1").contains("ip_local_reserved_ports"));
+}
+
+#[test]
 fn check_knows_what_serves_to_find_faults() {
     let file = Configuration::new("relay.offload = false\n");
     let output = file.run(&["check"]);

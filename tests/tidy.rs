@@ -65,6 +65,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/clock.rs", &[]),
     ("src/interfaces.rs", &["own_addresses"]),
     ("src/own_addresses.rs", &[]),
+    ("src/interfaces.rs", &[]),
+    ("src/local_ports.rs", &[]),
     ("src/subscriber.rs", &[]),
     ("src/origin", &[]),
     ("src/proxies.rs", &[]),

@@ -2,11 +2,12 @@
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::Error;
 use crate::clock::Clock;
 use crate::config::{Access, Config};
+use crate::local_ports;
 use crate::server::hosts;
 use crate::tls::Certificate;
 
@@ -76,6 +77,23 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
                 .to_owned(),
         );
     }
+    hints.extend(turn.into_iter().chain([("http", &listen.http), ("admin", &listen.admin)]).filter_map(
+        |(listener, addresses)| {
+            let address = without_ipv4(addresses)?;
+            Some(format!(
+                "listen.{listener} has {address}, which is IPv6 alone: add \"0.0.0.0:{}\" if IPv4 is to be served, too",
+                address.port()
+            ))
+        },
+    ));
+    if config.relay.addresses.iter().all(IpAddr::is_ipv6) {
+        hints.push(
+            "relay.addresses has no IPv4 address: clients that ask for none by name, as browsers do, are refused with 440; \
+             add \"0.0.0.0\" if they are to be served"
+                .to_owned(),
+        );
+    }
+    hints.extend(local_ports::remark(&config.relay.addresses, &config.relay.ports));
     if !config.relay.offload {
         hints.push(
             "relay.offload is off, which serves to find faults: every datagram makes its own trip through the kernel"
@@ -113,6 +131,13 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
         hints.push("the certificate is expired: browsers refuse it until it is renewed".to_owned());
     }
     hints
+}
+
+/// An IPv6 wildcard whose port no IPv4 address has: the sockets of each family are its own.
+fn without_ipv4(addresses: &[SocketAddr]) -> Option<SocketAddr> {
+    let has_ipv4 = |port| addresses.iter().any(|address| address.is_ipv4() && address.port() == port);
+    let mut wildcards = addresses.iter().filter(|address| address.is_ipv6() && address.ip().is_unspecified());
+    wildcards.find(|address| !has_ipv4(address.port())).copied()
 }
 
 fn joined(list: &[impl Display]) -> String {

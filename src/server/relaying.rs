@@ -15,6 +15,7 @@ use crate::config::{self, Config};
 use crate::dataplane::{Allocations, DataPlane, Tuning};
 use crate::external::External;
 use crate::interfaces::{self, Interfaces};
+use crate::local_ports;
 use crate::metrics::{ConnectionCounters, ShardCounters};
 use crate::relay::{self, Gate, Relay, RelayAddress, Shared};
 use crate::signaling::{CountUser, EndUser};
@@ -68,6 +69,9 @@ impl Relaying {
         let tuning = tuning(&config.relay);
         if let Some(cut) = sockets.turn.first().and_then(|listeners| listeners.cut_buffers(&tuning)) {
             tracing::info!("{cut}");
+        }
+        if let Some(remark) = local_ports::remark(&config.relay.addresses, &config.relay.ports) {
+            tracing::info!("{remark}");
         }
         let listeners = std::mem::take(&mut sockets.turn);
         let relays = listeners.iter().map(|_| Ok((Relay::new(shared.clone(), &seed()?), Arc::default())));

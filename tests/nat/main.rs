@@ -11,6 +11,7 @@ mod support;
 #[allow(dead_code, reason = "shared with the tests of IP headers, which use more of it")]
 mod client;
 mod discovery;
+mod local_ports;
 mod namespace;
 mod own_address;
 mod segments;
