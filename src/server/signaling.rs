@@ -61,5 +61,9 @@ pub(super) fn rooms(
         let hub = hub.clone();
         async move { hub.give_up_the_absent().await }
     });
+    tokio::spawn({
+        let hub = hub.clone();
+        async move { hub.follow_the_clock().await }
+    });
     Ok(hub)
 }

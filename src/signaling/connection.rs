@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite;
 
 use super::Settings;
-use super::outbox::{Frame, Outbox};
+use super::outbox::{Frame, Outbox, Told};
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
 use super::rate::{Meter, Verdict};
 use crate::clock::{Clock, Now};
@@ -46,6 +46,9 @@ pub(super) trait Conversation {
 
     /// That time has come. A code ends the connection.
     fn wake(&mut self, now: Now) -> Option<ByeCode>;
+
+    /// The client is to be given what is newer than it has, where there is such a thing.
+    fn renew(&mut self, _now: Now) {}
 
     /// The connection is over. What is returned is said before it closes.
     fn end(&mut self, now: Now, ending: Ending) -> Option<Text>;
@@ -203,7 +206,10 @@ impl Connections {
                         outbox.ping();
                     }
                 }
-                code = outbox.evicted() => return Ending::Bye(code),
+                told = outbox.told() => match told {
+                    Told::End(code) => return Ending::Bye(code),
+                    Told::Renew => conversation.renew(self.clock.now()),
+                },
                 _ = stopping.wait_for(|stopping| *stopping) => return Ending::Bye(ByeCode::ShuttingDown),
             }
         }

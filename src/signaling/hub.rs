@@ -18,11 +18,14 @@ use super::room::{Delivery, Resumed, Rooms};
 use super::session::Visitor;
 use super::ticket::Tickets;
 use crate::budget::Budget;
-use crate::clock::Now;
+use crate::clock::{Now, StepDetector};
 use crate::config::Access;
 use crate::ice::{Host, IceConfiguration, IceServers};
 use crate::standing::Standing;
 use crate::tokens::{Grant, TokenError, Tokens};
+
+/// How often the clocks are compared.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
 /// Ends what a name has on the relay; the composition root knows how.
 pub type EndUser = Box<dyn Fn(&str) + Send + Sync>;
@@ -139,6 +142,20 @@ impl Hub {
                     let now = self.connections.clock.now();
                     while self.give_up_one(now) {}
                 }
+            }
+        }
+    }
+
+    /// Gives every member a fresh configuration whenever the wall clock is set, until all connections end: by another time of
+    /// day their credentials have expired, or are good for longer than was meant. Absent members get one as they come back.
+    pub async fn follow_the_clock(&self) {
+        let clock = self.connections.clock;
+        let mut detector = StepDetector::new(clock.now());
+        while !self.connections.are_ending() {
+            sleep(CLOCK_EVERY).await;
+            if let Some(seconds) = detector.step(clock.now()) {
+                tracing::warn!(seconds, "the system clock was set: members are sent fresh credentials");
+                self.lock().outboxes.values().for_each(|outbox| outbox.renew());
             }
         }
     }

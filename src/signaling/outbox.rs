@@ -18,6 +18,15 @@ pub(super) enum Frame {
     Close(u16, &'static str),
 }
 
+/// What a connection is told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// To end, for this reason.
+    End(ByeCode),
+    /// To give its client what is newer than the client has.
+    Renew,
+}
+
 /// The queue between those who have something to say to a connection and the task that writes to it.
 ///
 /// Saying something never waits. A reader that stops makes its own queue overflow, and no one else's.
@@ -27,7 +36,7 @@ pub(super) struct Outbox {
     /// A `std` mutex: held for a push or a pop, never across an await.
     queue: Mutex<Queue>,
     ready: Notify,
-    eviction: Notify,
+    told: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +48,8 @@ struct Queue {
     /// Evicted or closing: nothing more goes in.
     shut: bool,
     evicted: Option<ByeCode>,
+    /// The client is to be given a fresh configuration.
+    renews: bool,
     /// The `seq` of the signal that is being written.
     writing: Option<u64>,
     /// The `seq` of the last signal that was written.
@@ -48,7 +59,7 @@ struct Queue {
 impl Outbox {
     /// A queue that holds up to `limit` bytes of messages.
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, queue: Mutex::default(), ready: Notify::new(), eviction: Notify::new() }
+        Self { limit, queue: Mutex::default(), ready: Notify::new(), told: Notify::new() }
     }
 
     /// Says `text`, unless the queue has overflowed or closes. What it makes needless waits no longer.
@@ -86,7 +97,13 @@ impl Outbox {
     /// Ends the connection from outside, for the first reason there is. What waits is dropped.
     pub(super) fn evict(&self, code: ByeCode) {
         self.lock().evict(code);
-        self.eviction.notify_one();
+        self.told.notify_one();
+    }
+
+    /// Has the client given a fresh configuration before its time.
+    pub(super) fn renew(&self) {
+        self.lock().renews = true;
+        self.told.notify_one();
     }
 
     /// Whether nothing more goes in.
@@ -94,13 +111,14 @@ impl Outbox {
         self.lock().shut
     }
 
-    /// Waits until the connection is ended from outside.
-    pub(super) async fn evicted(&self) -> ByeCode {
+    /// Waits until the connection is told something from outside.
+    pub(super) async fn told(&self) -> Told {
         loop {
-            if let Some(code) = self.lock().evicted {
-                return code;
+            let told = self.lock().told();
+            if let Some(told) = told {
+                return told;
             }
-            self.eviction.notified().await;
+            self.told.notified().await;
         }
     }
 
@@ -141,7 +159,7 @@ impl Outbox {
         queue.bytes += frame.bytes();
         if queue.bytes > self.limit {
             queue.evict(ByeCode::TooSlow);
-            self.eviction.notify_one();
+            self.told.notify_one();
         } else {
             queue.frames.push_back(frame);
             self.ready.notify_one();
@@ -183,6 +201,12 @@ impl Queue {
         let found = self.frames.iter().position(is_meant).and_then(|at| self.frames.remove(at));
         self.bytes -= found.as_ref().map_or(0, Frame::bytes);
         found.is_some()
+    }
+
+    /// An end is told again and again, all else once.
+    fn told(&mut self) -> Option<Told> {
+        let renews = std::mem::take(&mut self.renews).then_some(Told::Renew);
+        self.evicted.map(Told::End).or(renews)
     }
 
     fn evict(&mut self, code: ByeCode) {
@@ -235,14 +259,30 @@ mod tests {
         for _ in 0..100 {
             outbox.say(pong());
         }
-        assert_eq!(outbox.evicted().await, ByeCode::TooSlow);
+        assert_eq!(outbox.told().await, Told::End(ByeCode::TooSlow));
         outbox.evict(ByeCode::Removed);
-        assert_eq!(outbox.evicted().await, ByeCode::TooSlow, "the first reason counts");
+        assert_eq!(outbox.told().await, Told::End(ByeCode::TooSlow), "the first reason counts");
         assert_eq!(drain(&outbox), []);
         let bye = ServerMessage::bye(ByeCode::TooSlow).text();
         outbox.close(Some(bye.clone()), Some((1013, "too-slow")));
         outbox.say(pong());
         assert_eq!(drain(&outbox), [Frame::Text(bye), Frame::Close(1013, "too-slow")]);
+    }
+
+    #[tokio::test]
+    async fn what_is_told_from_outside_comes_once_but_an_end_comes_first_and_stays() {
+        let outbox = Outbox::new(300);
+        outbox.renew();
+        outbox.renew();
+        assert_eq!(outbox.told().await, Told::Renew);
+        let (told, ()) = tokio::join!(outbox.told(), async {
+            // Not of the one that is told already.
+            tokio::task::yield_now().await;
+            outbox.renew();
+            outbox.evict(ByeCode::Removed);
+        });
+        assert_eq!(told, Told::End(ByeCode::Removed));
+        assert_eq!(outbox.told().await, Told::End(ByeCode::Removed));
     }
 
     #[tokio::test]

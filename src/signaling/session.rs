@@ -113,11 +113,18 @@ impl Conversation for Session<'_> {
     }
 
     fn wake(&mut self, now: Now) -> Option<ByeCode> {
-        let Some(seat) = &self.seat else { return Some(ByeCode::Idle) };
+        if self.seat.is_none() {
+            return Some(ByeCode::Idle);
+        }
+        self.renew(now);
+        None
+    }
+
+    fn renew(&mut self, now: Now) {
+        let Some(seat) = &self.seat else { return };
         let ice = self.hub.configuration(now, self.visitor.host.as_ref(), &seat.user);
         self.outbox.say(ServerMessage::Ice(ice).text());
         self.wait_for_refresh(now);
-        None
     }
 
     fn end(&mut self, now: Now, ending: Ending) -> Option<Text> {

@@ -29,12 +29,16 @@ impl Member {
         let mut member = Self { socket, id: String::new(), credential: (String::new(), String::new()) };
         let joined = member.hear();
         assert_eq!(joined["type"], "joined", "{joined}");
-        let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{joined}")).to_owned();
-        let servers = joined["ice"]["iceServers"].as_array().expect("servers");
-        let turn = servers.iter().find(|server| server.get("username").is_some()).expect("a relay");
         member.id = text(&joined["id"]);
-        member.credential = (text(&turn["username"]), text(&turn["credential"]));
+        member.credential = credential(&joined["ice"]);
         member
+    }
+
+    /// Takes the fresh configuration, which is the next message.
+    pub(crate) fn hear_ice(&mut self) {
+        let ice = self.hear();
+        assert_eq!(ice["type"], "ice", "{ice}");
+        self.credential = credential(&ice);
     }
 
     pub(crate) fn say(&mut self, message: &str) {
@@ -55,6 +59,17 @@ impl Member {
     pub(crate) fn lose(self) {
         self.socket.get_ref().shutdown(std::net::Shutdown::Both).expect("it was open");
     }
+}
+
+/// Username and password of an ICE configuration.
+fn credential(ice: &Value) -> (String, String) {
+    let servers = ice["iceServers"].as_array().expect("servers");
+    let turn = servers.iter().find(|server| server.get("username").is_some()).expect("a relay");
+    (text(&turn["username"]), text(&turn["credential"]))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
 }
 
 /// A WebSocket in no room.
