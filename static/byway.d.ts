@@ -82,7 +82,7 @@ type JoinOptions = {
     stream?: MediaStream | null | undefined;
     /** How the others see you. */
     name?: string | undefined;
-    /** `https://...` of the Byway server; the one this module came from if absent. */
+    /** `https://...` of the Byway server, and its path; the one this module came from if absent. */
     server?: string | undefined;
     /** Send and receive through the relay even where a direct path exists. */
     relayOnly?: boolean | undefined;

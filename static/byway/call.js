@@ -8,8 +8,8 @@ import { onAnotherLook } from "./network.js";
 import { Peer } from "./peer.js";
 import { Signaling } from "./signaling.js";
 
-/** The server this file was loaded from, which is also the one to call unless a page says otherwise. */
-const HOME = new URL("/", import.meta.url);
+/** The server this file was loaded from, which is also the one to call unless a page says otherwise: the folder above ours. */
+const HOME = new URL("..", import.meta.url).href;
 
 /** @typedef {"open" | "lost" | "closed"} SignalingState */
 
@@ -18,7 +18,7 @@ const HOME = new URL("/", import.meta.url);
  * @property {string} room The room's name. Whoever knows it can join, so make it hard to guess.
  * @property {MediaStream | null} [stream] What to send: its first audio and first video track. None: receive only.
  * @property {string} [name] How the others see you.
- * @property {string} [server] `https://...` of the Byway server; the one this module came from if absent.
+ * @property {string} [server] `https://...` of the Byway server, and its path; the one this module came from if absent.
  * @property {boolean} [relayOnly] Send and receive through the relay even where a direct path exists.
  * @property {string} [token] A join token, for servers that ask for one.
  */
@@ -86,7 +86,10 @@ export class Call extends Emitter {
     this.#options = { ...options };
     this.ready = new Promise((resolve, reject) => (this.#joining = { resolve, reject }));
     this.ready.catch(() => {}); // who does not await it hears `closed`
-    const url = new URL("/ws", options.server ?? HOME);
+    // A reverse proxy may publish the server below a path.
+    const url = new URL(options.server ?? HOME);
+    url.pathname = url.pathname.replace(/\/?$/, "/ws");
+    url.search = url.hash = "";
     url.protocol = url.protocol.replace("http", "ws");
     this.#server = new Signaling(url, {
       join: () => {

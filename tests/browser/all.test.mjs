@@ -19,6 +19,7 @@ import "./scenarios/headers.mjs";
 import "./scenarios/keyboard.mjs";
 import "./scenarios/appearance.mjs";
 import "./scenarios/other-origin.mjs";
+import "./scenarios/reverse-proxy.mjs";
 
 isEndless();
 import "./scenarios/peerjs.mjs";

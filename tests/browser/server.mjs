@@ -39,11 +39,12 @@ export const tlsAlone = (certificate) => ({ udp: null, http: null, tls: FREE, ce
  * @property {{ cert: string, key: string }} [certificate] The paths of its files.
  * @property {string[]} [urls] What pages are told instead of these listeners.
  * @property {string[]} [allowedOrigins]
+ * @property {string[]} [apiKeys]
  * @property {string} [ttl] How long credentials live.
  */
 
 /** @param {Options} options */
-const config = ({ udp = FREE, tcp = null, tls = null, http = FREE, certificate, urls = [], allowedOrigins = [], ttl = "10m" }) => `
+const config = ({ udp = FREE, tcp = null, tls = null, http = FREE, certificate, urls = [], allowedOrigins = [], apiKeys = [], ttl = "10m" }) => `
 realm = "byway.test"
 [listen]
 udp = ${listOf(udp)}
@@ -62,6 +63,7 @@ secrets = ["${SECRET}"]
 ttl = "${ttl}"
 [ice]
 urls = ${JSON.stringify(urls)}
+api_keys = ${JSON.stringify(apiKeys)}
 [signaling]
 allowed_origins = ${JSON.stringify(allowedOrigins)}
 `;

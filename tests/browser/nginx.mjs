@@ -1,0 +1,86 @@
+/**
+ * A real nginx before a server, under the very lines that README.md tells its operator.
+ */
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { once } from "node:events";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterwards } from "./afterwards.mjs";
+import { eventually } from "./eventually.mjs";
+
+/** Not on everybody's path. */
+const NGINX = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"].find(existsSync);
+
+/** Why scenarios with nginx are left out, or false. */
+export const withoutNginx = !NGINX && "nginx is not installed";
+
+const README = new URL("../../README.md", import.meta.url);
+
+/**
+ * Starts nginx with README.md's block for a path, for as long as the scenario.
+ *
+ * @param {import("node:test").TestContext} scenario
+ * @param {string} path Where the page is to be: "/" or "/call/".
+ * @param {string} server The address and port of the server's plain HTTP.
+ * @returns {Promise<string>} The URL of the page.
+ */
+export async function nginxFor(scenario, path, server) {
+  const blocks = (await readFile(README, "utf8")).split("```nginx\n").slice(1).map((rest) => rest.split("```")[0]);
+  const block = blocks.find((candidate) => candidate.startsWith(`location ${path} {`));
+  if (!block) throw new Error(`README.md has no nginx block for ${path}`);
+
+  const folder = await mkdtemp(join(tmpdir(), "byway-nginx-"));
+  afterwards(scenario, () => rm(folder, { recursive: true }));
+  // Between asking for a free port and nginx having it, somebody else may take it.
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    const port = await freePort();
+    const file = join(folder, "nginx.conf");
+    await writeFile(file, configuration(folder, port, block.replaceAll("127.0.0.1:8080", server)));
+    const child = spawn(NGINX, ["-c", file, "-p", folder], { stdio: ["ignore", "ignore", "inherit"] });
+    const ended = once(child, "close");
+    const page = `http://localhost:${port}${path}`;
+    const running = await Promise.race([
+      eventually("nginx answers", async () => (await fetch(page).catch(() => null))?.ok || null).then(() => true),
+      ended.then(() => false),
+    ]);
+    if (!running) continue;
+    afterwards(scenario, () => {
+      child.kill("SIGTERM");
+      return ended;
+    });
+    return page;
+  }
+  throw new Error("nginx does not start; its complaints are above");
+}
+
+/** Root's nginx serves as nobody, who may not enter the folder. */
+const user = process.getuid() === 0 ? "user root;" : "";
+
+const configuration = (folder, port, block) => `
+${user}
+daemon off;
+pid ${folder}/pid;
+error_log stderr warn;
+events {}
+http {
+  access_log off;
+  ${["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${folder}/${kind};`).join("\n  ")}
+  server {
+    listen 127.0.0.1:${port};
+    ${block}
+  }
+}
+`;
+
+async function freePort() {
+  const probe = createServer();
+  await once(probe.listen(0, "127.0.0.1"), "listening");
+  const { port } = probe.address();
+  probe.close();
+  await once(probe, "close");
+  return port;
+}
