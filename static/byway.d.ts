@@ -96,7 +96,7 @@ type Path = "direct" | "relayed" | "connecting";
  * Someone else in the room.
  *
  * Events: `message` (what the other side sent, `event.data`) · `open` (messages can be sent) · `connection` (it was
- * made anew, by `setRelayOnly` at either end) · `left`.
+ * replaced by a new one, because of `setRelayOnly` at either end or to recover) · `left`.
  */
 declare class Peer extends Emitter<{
     message: MessageEvent;

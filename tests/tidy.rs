@@ -124,7 +124,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// What has brought servers of this kind down, or others through them. Each has a test, or more, that is named after its
-/// number and fails when the defence is taken out.
+/// number and fails when the defence is taken out. A test in browsers bears the number in its title.
 const THREATS: &[(u8, &str)] = &[
     (1, "one message kills the server, or a length wraps"),
     (2, "of two peer addresses one is checked and the other is used"),
@@ -158,6 +158,7 @@ const THREATS: &[(u8, &str)] = &[
     (37, "a form of username that another server takes"),
     (42, "claims of a token judged in two places, or as another unit"),
     (44, "limits that honest setups meet: long heads, idle time, rested ports, clocks, path prefixes"),
+    (45, "a first offer that is taken back"),
     (49, "a reserved port that is not held"),
 ];
 
@@ -381,12 +382,21 @@ fn no_test_waits_by_sleeping() {
 fn every_threat_has_a_test_of_its_name() {
     let sources: Vec<String> =
         rust().iter().chain(&under("tests", &["rs"])).map(|source| source.code()).collect();
+    let scenarios = under("tests/browser/scenarios", &["mjs"]);
+    // `test("threat 45: ...`, also in the quotes of a template.
+    let has_its_title = |text: &str, number: u8| {
+        let title = format!("threat {number}:");
+        text.split("test(").skip(1).any(|test| {
+            test.trim_start().strip_prefix(['"', '`']).is_some_and(|words| words.starts_with(&title))
+        })
+    };
     let is_tested = |number: &u8| {
         let name = format!("fn threat_{number}_");
         let has_its_name = |test: &str| test.trim_start().trim_start_matches("async ").starts_with(&name);
         sources
             .iter()
             .any(|code| code.replace("#[tokio::test]", "#[test]").split("#[test]").any(has_its_name))
+            || scenarios.iter().any(|scenario| has_its_title(&scenario.text, *number))
     };
     let untested = THREATS.iter().filter(|(number, _)| !is_tested(number));
     none(

@@ -28,8 +28,9 @@ const HOME = new URL("..", import.meta.url).href;
 /** @typedef {import("./negotiation.js").Signal} Signal */
 
 /**
- * A peer and what leads to it. `heard`: the number of the last signal from there.
- * @typedef {{ peer: Peer, polite: boolean, heard: number, line: import("./line.js").Line }} Member
+ * A peer and what leads to it. `heard`: the number of the last signal from there. `outage`: handed on from line to line.
+ * @typedef {{ peer: Peer, polite: boolean, heard: number, outage: import("./recovery.js").Outage,
+ *   line: import("./line.js").Line }} Member
  */
 
 /**
@@ -206,24 +207,29 @@ export class Call extends Emitter {
    */
   #meet({ id, name, polite }, offering) {
     const peer = new Peer(id, name ?? "");
-    this.#members.set(id, { peer, polite, heard: 0, line: this.#connect(peer, polite, offering, 0) });
+    const unconnected = { peer, polite, heard: 0, outage: { attempts: 0, told: false } };
+    this.#members.set(id, { ...unconnected, line: this.#connect(unconnected, offering, 0) });
     return peer;
   }
 
   /**
-   * @param {Peer} peer
-   * @param {boolean} polite
+   * @param {Omit<Member, "line">} member
    * @param {boolean} offering
    * @param {number} epoch
    */
-  #connect(peer, polite, offering, epoch) {
+  #connect({ peer, polite, outage }, offering, epoch) {
     const stream = this.#options.stream ?? null;
-    const terms = { polite, offering, epoch, configuration: this.#configuration(), expires: this.#expires, stream };
+    const terms = { polite, offering, epoch, outage, configuration: this.#configuration(), expires: this.#expires, stream };
     const isConnected = (/** @type {Peer} */ { connection }) => connection.connectionState === "connected";
     return connect(peer, terms, {
       tell: (data) => {
         this.#said += 1;
         this.#server.signal({ to: peer.id, data: { n: this.#said, ...data } });
+      },
+      replace: () => this.#replace(peer.id, true, epoch + 1),
+      cede: (data) => {
+        this.#replace(peer.id, false, epoch);
+        this.#hand(peer.id, epoch, data);
       },
       fail: (error) => this.dispatchEvent(new FailureEvent(error, peer)),
       canSignal: () => this.signaling === "open",
@@ -234,21 +240,34 @@ export class Call extends Emitter {
 
   /**
    * Puts another connection in the place of a member's.
-   * @param {Member} member
+   * @param {string} id
    * @param {boolean} offering
    * @param {number} epoch
    */
-  #replace(member, offering, epoch) {
+  #replace(id, offering, epoch) {
+    const member = this.#members.get(id);
+    if (!member) return;
     member.line.end();
-    member.line = this.#connect(member.peer, member.polite, offering, epoch);
+    member.line = this.#connect(member, offering, epoch);
     member.peer.dispatchEvent(new Event("connection"));
+  }
+
+  /**
+   * Hands a signal to the connection of this number, unless a listener has just wanted another one or left.
+   * @param {string} id
+   * @param {number} epoch
+   * @param {Signal} data
+   */
+  #hand(id, epoch, data) {
+    const line = this.#members.get(id)?.line;
+    if (line?.epoch === epoch) line.receive(data);
   }
 
   /** Gives every connection whose paths are not those that are now wanted a successor. */
   #applyPolicy() {
     const { iceTransportPolicy } = this.#configuration();
-    for (const member of this.#members.values()) {
-      if (member.line.policy !== iceTransportPolicy) this.#replace(member, true, member.line.epoch + 1);
+    for (const { peer, line } of this.#members.values()) {
+      if (line.policy !== iceTransportPolicy) this.#replace(peer.id, true, line.epoch + 1);
     }
   }
 
@@ -268,8 +287,8 @@ export class Call extends Emitter {
       if (!(n > member.heard)) return;
       member.heard = n;
     }
-    if (epoch > member.line.epoch) this.#replace(member, false, epoch);
-    if (epoch === member.line.epoch) member.line.receive(data); // not if a listener wanted yet another one
+    if (epoch > member.line.epoch) this.#replace(from, false, epoch);
+    this.#hand(from, epoch, data);
   }
 
   /**

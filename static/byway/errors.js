@@ -30,22 +30,21 @@ export const farewell = (code) => new BywayError(code, SENTENCES[code] ?? SENTEN
 
 /**
  * A failed connection, with what is known of each relay. Of one that does not answer browsers often report nothing at
- * all, so that silence counts as no answer where no relay was had.
+ * all, so that silence of one that was asked counts as no answer where no relay was had.
  *
  * @param {string} code
  * @param {import("./peer.js").Peer} peer
+ * @param {string[]} asked URLs of the relays that the connection has asked for candidates.
  */
-export function connectionError(code, { name, connection, iceErrors }) {
-  const relays = (connection.getConfiguration().iceServers ?? [])
-    .flatMap(({ urls }) => urls)
-    .filter((url) => /^turns?:/.test(url));
+export function connectionError(code, { name, connection, iceErrors }, asked) {
+  const relays = relaysOf(connection);
   const silent = !/ typ relay/.test(connection.localDescription?.sdp ?? "");
   /** One server has a URL for each transport, and mostly the same to say at all of them. @type {Record<string, string[]>} */
   const saying = {};
   for (const url of relays) {
     const refused = iceErrors.find((known) => known.url === url && known.code !== NO_ANSWER);
     if (refused) (saying[`refused ${REFUSED[refused.code] ?? "to serve"} (${refused.code})`] ??= []).push(url);
-    else if (silent) (saying["did not answer"] ??= []).push(url);
+    else if (silent && asked.includes(url)) (saying["did not answer"] ??= []).push(url);
   }
   const reasons = Object.entries(saying).map(([said, urls]) => `The relay at ${urls.join(", ")} ${said}.`);
   if (!relays.length) reasons.push("The call server offers no relay to go around what blocks the way.");
@@ -53,6 +52,13 @@ export function connectionError(code, { name, connection, iceErrors }) {
   const sentence = SENTENCES[code].replace("{name}", () => name || "the other person");
   return new BywayError(code, [sentence, ...reasons].join(" "));
 }
+
+/**
+ * URLs of the relays in a connection's configuration.
+ * @param {RTCPeerConnection} connection
+ */
+export const relaysOf = (connection) =>
+  (connection.getConfiguration().iceServers ?? []).flatMap(({ urls }) => urls).filter((url) => /^turns?:/.test(url));
 
 /** What `icecandidateerror` calls a server that could not be reached. */
 const NO_ANSWER = 701;

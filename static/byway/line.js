@@ -1,6 +1,6 @@
 /** One connection to a peer, with all that sets it up and keeps it going. */
 
-import { connectionError } from "./errors.js";
+import { connectionError, relaysOf } from "./errors.js";
 import { negotiate, sendStream } from "./negotiation.js";
 import { attach } from "./peer.js";
 import { reportMissingRelay, restartWhenBroken } from "./recovery.js";
@@ -12,6 +12,8 @@ import { rotate } from "./rotation.js";
  * What a line has to know of the call that it belongs to.
  * @typedef {object} Surroundings
  * @property {(data: Signal) => void} tell Says something to the other end of the line.
+ * @property {() => void} replace Puts another connection in the place of this one, and offers it to the other end.
+ * @property {(data: Signal) => void} cede Puts another connection in the place of this one, which answers this offer.
  * @property {(error: import("./errors.js").BywayError) => void} fail
  * @property {() => boolean} canSignal
  * @property {() => void} doubt Called when the path breaks.
@@ -37,24 +39,31 @@ import { rotate } from "./rotation.js";
  * @param {boolean} terms.polite
  * @param {boolean} terms.offering Whether the first offer is ours to make.
  * @param {number} terms.epoch
+ * @param {import("./recovery.js").Outage} terms.outage
  * @param {RTCConfiguration} terms.configuration
  * @param {number} terms.expires When the credentials in it do, as `Date.now()`.
  * @param {MediaStream | null} terms.stream What to send.
  * @param {Surroundings} surroundings
  * @returns {Line}
  */
-export function connect(peer, { polite, offering, epoch, configuration, expires, stream }, surroundings) {
-  const { canSignal, doubt } = surroundings;
+export function connect(peer, { polite, offering, epoch, outage, configuration, expires, stream }, surroundings) {
+  const { canSignal, doubt, replace, cede } = surroundings;
   const over = new AbortController();
   const { signal } = over;
   const connection = new RTCPeerConnection(configuration);
   signal.addEventListener("abort", () => connection.close());
 
-  const tell = (/** @type {Signal} */ data) => surroundings.tell({ epoch, ...data });
-  const fail = (/** @type {string} */ code) => surroundings.fail(connectionError(code, peer));
-  const negotiation = negotiate(connection, { polite, offering, tell });
+  /** Nothing of a connection that has been replaced: the next one may have its number. */
+  const tell = (/** @type {Signal} */ data) => signal.aborted || surroundings.tell({ epoch, ...data });
+  /** Relays that were asked for candidates: others may have come into the configuration since. @type {string[]} */
+  let asked = [];
+  connection.addEventListener("icegatheringstatechange", () => {
+    if (connection.iceGatheringState === "gathering") asked = relaysOf(connection);
+  }, { signal });
+  const fail = (/** @type {string} */ code) => surroundings.fail(connectionError(code, peer, asked));
+  const negotiation = negotiate(connection, { polite, offering, tell, cede });
   const rotation = rotate(connection, { polite, canSignal, ask: () => tell({ restart: true }), expires, signal });
-  const recovery = restartWhenBroken(connection, { polite, canSignal, doubt, fail, signal });
+  const recovery = restartWhenBroken(connection, { polite, outage, canSignal, doubt, replace, fail, signal });
   reportMissingRelay(connection, { fail, signal });
   attach(peer, connection);
   sendStream(connection, stream);

@@ -11,13 +11,16 @@
  * Perfect negotiation, as the example of that name in the WebRTC recommendation (section 10.7) has it: either side
  * may change anything at any time, and where two offers meet, the polite side takes its own back.
  *
- * The one addition is `offering`: the side that was in the room first lets the other make the first offer.
+ * There are two additions. `offering`: the side that was in the room first lets the other make the first offer. `cede`: where
+ * both first offers meet, the polite side does not roll back but lets a fresh connection answer. Chromium, told to roll back a
+ * first offer within milliseconds of setting it, gathers no candidate on that connection, not even after an ICE restart.
  *
  * @param {RTCPeerConnection} connection
- * @param {{ polite: boolean, offering: boolean, tell: (data: Signal) => void }} role
+ * @param {{ polite: boolean, offering: boolean, tell: (data: Signal) => void, cede: (data: Signal) => void }} role
+ *   `cede`: hands the other side's offer to a connection that takes this one's place.
  * @returns {(data: Signal) => Promise<void>} To be called with what the other side told, in its order.
  */
-export function negotiate(connection, { polite, offering, tell }) {
+export function negotiate(connection, { polite, offering, tell, cede }) {
   let makingOffer = false;
   let ignoreOffer = false;
   let isSettingRemoteAnswerPending = false;
@@ -42,8 +45,10 @@ export function negotiate(connection, { polite, offering, tell }) {
     offering = true;
     // While an answer is being set we will be stable by the time the offer is processed.
     const readyForOffer = !makingOffer && (connection.signalingState === "stable" || isSettingRemoteAnswerPending);
-    ignoreOffer = !polite && description.type === "offer" && !readyForOffer;
+    const collides = description.type === "offer" && !readyForOffer;
+    ignoreOffer = !polite && collides;
     if (ignoreOffer) return;
+    if (collides && !connection.currentLocalDescription) return cede({ description });
     isSettingRemoteAnswerPending = description.type === "answer";
     try {
       await connection.setRemoteDescription(description); // takes our own offer back where needed

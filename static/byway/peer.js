@@ -13,7 +13,7 @@ export let attach;
  * Someone else in the room.
  *
  * Events: `message` (what the other side sent, `event.data`) · `open` (messages can be sent) · `connection` (it was
- * made anew, by `setRelayOnly` at either end) · `left`.
+ * replaced by a new one, because of `setRelayOnly` at either end or to recover) · `left`.
  *
  * @extends {Emitter<{message: MessageEvent, open: Event, connection: Event, left: Event}>}
  */

@@ -9,41 +9,54 @@ import { countHeard } from "./report.js";
  */
 
 /**
+ * Attempts to get a peer's path back since there last was one. It outlives each connection that takes part in them.
+ * @typedef {{ attempts: number, told: boolean }} Outage
+ */
+
+/**
  * Restarts ICE when there is no path, with growing pauses and an end. The impolite side goes first; the polite one
  * waits long enough to see that offer, so that a common outage does not make both restart at once.
  *
+ * Another connection takes the place of one that a restart cannot help: it has never gathered a candidate, or its offer
+ * stays without an answer.
+ *
  * @param {RTCPeerConnection} connection
- * @param {Context & { polite: boolean, canSignal: () => boolean, doubt: () => void }} context `doubt`: called when a path
- *   breaks.
+ * @param {Context & { polite: boolean, outage: Outage, canSignal: () => boolean, doubt: () => void, replace: () => void }} context
+ *   `doubt`: called when a path breaks.
  * @returns {{ serverLost: () => void, serverBack: () => void }} To be called when that happens.
  */
-export function restartWhenBroken(connection, { polite, canSignal, doubt, fail, signal }) {
-  /** Restarts since it last was connected, by either side. */
-  let attempts = 0;
-  let told = false;
+export function restartWhenBroken(connection, { polite, outage, canSignal, doubt, replace, fail, signal }) {
   let established = false;
+  let gathered = false;
+  /** Start of the exchange of descriptions that is not over yet, as `performance.now()`. */
+  let offeredAt = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
 
   const stop = () => clearTimeout(timer);
-  const restartIn = (/** @type {number} */ ms) => {
+  const actIn = (/** @type {number} */ ms) => {
     stop();
-    if (signal.aborted) return; // by who was just told of the failure
-    const pause = (polite ? POLITE_WAIT_MS : 0) + (attempts && 1000 * 2 ** attempts);
-    timer = setTimeout(restart, ms + pause);
+    if (!signal.aborted) timer = setTimeout(act, ms); // it is by who was just told of the failure
   };
-  const restart = () => {
-    if (attempts === MAX_RESTARTS) return fail("connection-lost");
+  const restartIn = (/** @type {number} */ ms) => {
+    const pause = outage.attempts && 1000 * 2 ** outage.attempts;
+    actIn(ms + pause + (polite ? POLITE_WAIT_MS : 0));
+  };
+  const act = () => {
+    if (outage.attempts === MAX_RESTARTS) return fail("connection-lost");
     tellOnce();
-    if (canSignal() && !signal.aborted) {
-      attempts += 1;
-      // Asked for while an offer is still unanswered, it would restart once more what that offer has mended.
-      if (connection.signalingState === "stable") connection.restartIce();
-    }
+    const pending = connection.signalingState !== "stable";
+    // An offer that has no answer yet would, once answered, restart what a second one restarts again. A peer whose machine
+    // sleeps answers when it wakes. Neither that wait nor one for the server is an attempt, nor makes the next one later.
+    const waiting = pending && performance.now() - offeredAt < UNANSWERED_MS;
+    if (signal.aborted || waiting || !canSignal()) return actIn(HEALING_MS);
+    outage.attempts += 1;
+    if (pending || !gathered) return replace();
+    connection.restartIce();
     restartIn(HEALING_MS);
   };
   const tellOnce = () => {
-    if (!told) fail("connection-failed");
-    told = true;
+    if (!outage.told) fail("connection-failed");
+    outage.told = true;
   };
 
   connection.addEventListener("connectionstatechange", () => {
@@ -59,18 +72,23 @@ export function restartWhenBroken(connection, { polite, canSignal, doubt, fail, 
         return restartIn(0);
       case "connected":
         established = true;
-        attempts = 0;
-        told = false;
+        outage.attempts = 0;
+        outage.told = false;
         return stop();
     }
   }, { signal });
   connection.addEventListener("signalingstatechange", () => {
+    if (connection.signalingState === "have-local-offer") offeredAt = performance.now();
     const broken = ["disconnected", "failed"].includes(connection.connectionState);
     if (!broken || connection.signalingState !== "have-remote-offer") return;
     // The other side is restarting: see whether that helps.
-    attempts = Math.min(MAX_RESTARTS, attempts + 1);
+    outage.attempts = Math.min(MAX_RESTARTS, outage.attempts + 1);
     restartIn(HEALING_MS);
   }, { signal });
+  const gathers = () => (gathered ||= connection.iceGatheringState === "complete");
+  connection.addEventListener("icegatheringstatechange", gathers, { signal });
+  connection.addEventListener("icecandidate", ({ candidate }) => (gathered ||= candidate !== null), { signal });
+  connection.addEventListener("icecandidateerror", () => (gathered = true), { signal });
   signal.addEventListener("abort", stop);
   restartIn(CONNECTING_MS);
 
@@ -122,5 +140,7 @@ const LAST_CHANCE_MS = 500;
 const HEALING_MS = 4_000;
 /** The impolite side notices up to a check later, and its offer takes its time; where both meet, one is taken back. */
 const POLITE_WAIT_MS = 1_000;
+/** Signals arrive or are said again: by then the other end sleeps, or what it was told got lost. */
+const UNANSWERED_MS = 30_000;
 /** An allocation takes two round trips, over TLS some four. */
 const ALLOCATING_MS = 8_000;
