@@ -11,7 +11,7 @@
  *   #call[data-state]                           lobby | joining | joined
  *   document.querySelector("#call").call        the running Call of byway.js, or null
  */
-import { join, openCamera } from "./byway.js";
+import { join, openDevices } from "./byway.js";
 
 /** @typedef {import("./byway.js").Call} Call */
 /** @typedef {import("./byway.js").Peer} Peer */
@@ -94,29 +94,40 @@ addEventListener("popstate", () => {
 
 // ---- Our camera and microphone ----------------------------------------------------------------------------------
 
-/** Both where there are both, else the one there is. @returns {Promise<MediaStream>} */
-async function openDevices() {
-  try {
-    return await openCamera();
-  } catch (error) {
-    if (/** @type {BywayError} */ (error).code !== "no-camera") throw error;
-    return openCamera({ audio: true }).catch(() => openCamera({ video: true }));
-  }
-}
-
-/** Being opened: whoever asks meanwhile waits for the same. @type {Promise<MediaStream> | null} */
+/** Being opened: whoever asks meanwhile waits for the same. @type {Promise<import("./byway.js").Devices> | null} */
 let opening = null;
 
 async function turnOnDevices() {
-  trouble = "";
-  try {
-    stream ??= await (opening ??= openDevices().finally(() => (opening = null)));
-    for (const each of stream.getTracks()) each.addEventListener("ended", drawSelf); // unplugged
-  } catch (error) {
-    trouble = /** @type {BywayError} */ (error).message;
+  if (!stream) {
+    const devices = await (opening ??= openDevices().finally(() => (opening = null)));
+    stream = devices.stream;
+    trouble = inSentences(devices);
+    stream?.getTracks().forEach(watchDevice);
   }
   drawSelf();
 }
+
+/** Opens one device during a call or before it: it was refused, busy or not there, or has been unplugged. @param {string} kind */
+async function turnOnDevice(kind) {
+  const before = stream;
+  const devices = await openDevices({ [kind]: true });
+  trouble = inSentences(devices);
+  if (trouble) say(trouble);
+  // Meanwhile the call was left, or somebody has clicked twice.
+  if (stream !== before || !room() || track(kind)) return devices.stream?.getTracks().forEach((each) => each.stop());
+  if (devices.stream) {
+    stream = new MediaStream([...(before?.getTracks() ?? []).filter((each) => each.kind !== kind), ...devices.stream.getTracks()]);
+    devices.stream.getTracks().forEach(watchDevice);
+    page.call?.setStream(stream);
+  }
+  drawSelf();
+}
+
+/** @param {MediaStreamTrack} device */
+const watchDevice = (device) => device.addEventListener("ended", drawSelf); // unplugged
+
+/** @param {import("./byway.js").Devices} devices */
+const inSentences = ({ errors }) => errors.map(({ message }) => message).join(" ");
 
 async function turnOffDevices() {
   const late = opening; // answered when nobody waits for it any more
@@ -124,12 +135,13 @@ async function turnOffDevices() {
   stream = null;
   trouble = "";
   drawSelf();
-  if (late && (await late.catch(() => null)) && !room()) turnOffDevices();
+  if (late && (await late).stream && !room()) turnOffDevices();
 }
 
 async function preview() {
   await turnOnDevices();
-  if (trouble) say("You can still join, to see and hear the others.");
+  if (stream && trouble) say(trouble);
+  else if (trouble) say("You can still join, to see and hear the others.");
 }
 
 /** The preview starts by itself only where that asks nobody anything. */
@@ -145,6 +157,8 @@ async function previewIfAllowed() {
 /** @param {string} kind */
 const track = (kind) => stream?.getTracks().find((candidate) => candidate.kind === kind && candidate.readyState === "live");
 const cameraOn = () => Boolean(track("video")?.enabled);
+/** What the others cannot. */
+const unsent = () => [track("video") ? "" : "see", track("audio") ? "" : "hear"].filter(Boolean).join(" or ");
 
 function drawSelf() {
   if (self.srcObject !== stream) self.srcObject = stream;
@@ -153,7 +167,9 @@ function drawSelf() {
   element("self-note").textContent = cameraOn() ? "" : trouble || off;
   element("preview").hidden = Boolean(stream);
   for (const [id, kind] of [["microphone", "audio"], ["camera", "video"]]) {
-    element(id).hidden = !track(kind);
+    // One that is missing can be turned on later.
+    element(id).hidden = !joined && !stream;
+    element(id).title = track(kind) ? "" : trouble;
     element(id).setAttribute("aria-pressed", String(Boolean(track(kind)?.enabled)));
   }
   page.call?.peers.forEach(tellCamera);
@@ -162,7 +178,8 @@ function drawSelf() {
 for (const [id, kind] of [["microphone", "audio"], ["camera", "video"]]) {
   element(id).addEventListener("click", () => {
     const device = track(kind);
-    if (device) device.enabled = !device.enabled;
+    if (!device) return void turnOnDevice(kind);
+    device.enabled = !device.enabled;
     drawSelf();
   });
 }
@@ -199,7 +216,7 @@ element("lobby").addEventListener("submit", async (/** @type {SubmitEvent} */ ev
 function run(call) {
   page.call = call;
   setState("joined");
-  if (trouble) say(`${trouble} You see and hear the others; they do not see or hear you.`);
+  if (trouble) say(`${trouble} You see and hear the others; they do not ${unsent()} you.`);
   else if (call.peers.length === 0) say("You are in. Nobody else is here yet: send them the link.");
   // Where the server relays every call, there is nothing to choose.
   relay.disabled = call.relayOnly && !relay.checked;

@@ -54,6 +54,12 @@ declare class Call extends Emitter<{
     #private;
 }
 
+/** What could be opened of the devices that were asked for, and an error for each that could not. */
+type Devices = {
+    stream: MediaStream | null;
+    errors: BywayError[];
+};
+
 /** An EventTarget that knows its events by name. */
 declare class Emitter<Events extends Record<string, Event>> extends EventTarget {
     constructor();
@@ -172,7 +178,21 @@ type SignalingState = "open" | "lost" | "closed";
  */
 declare function join(options: JoinOptions): Promise<Call>;
 
-/** `getUserMedia` that fails with a sentence a person can act on. */
+/**
+ * `getUserMedia` that fails with a sentence a person can act on.
+ *
+ * Where only one of the two devices can be opened, the stream has the track of that one alone: {@link openDevices} tells why
+ * the other is missing. Rejects where none can.
+ */
 declare function openCamera(constraints?: MediaStreamConstraints): Promise<MediaStream>;
 
-export { BywayError, Call, FailureEvent, IceError, JoinOptions, Peer, PeerEvent, Report, SignalingState, join, openCamera };
+/**
+ * Opens camera and microphone, by one question to the person where possible. Where that fails, each is opened by itself, so
+ * that a busy or refused camera does not take the microphone along.
+ *
+ * @param [constraints] Both kinds by default; one kind to open a device later.
+ * @returns Never rejects: an error is a `camera-...` or a `microphone-...`, or `insecure-page`.
+ */
+declare function openDevices(constraints?: MediaStreamConstraints): Promise<Devices>;
+
+export { BywayError, Call, Devices, FailureEvent, IceError, JoinOptions, Peer, PeerEvent, Report, SignalingState, join, openCamera, openDevices };

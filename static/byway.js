@@ -17,7 +17,7 @@
  *
  *     byway/call.js        being in a room: who is there, and a connection to each
  *     byway/peer.js        someone else in the room: what comes from them, what is sent to them
- *     byway/camera.js      getUserMedia with sentences
+ *     byway/camera.js      getUserMedia with sentences, each device by itself
  *     byway/line.js        one connection to a peer, with all that keeps it going
  *     byway/negotiation.js perfect negotiation
  *     byway/recovery.js    ICE restarts, and what is said where no relay answers
@@ -31,12 +31,13 @@
  */
 
 export { join, Call } from "./byway/call.js";
-export { openCamera } from "./byway/camera.js";
+export { openCamera, openDevices } from "./byway/camera.js";
 export { BywayError } from "./byway/errors.js";
 export { FailureEvent, PeerEvent } from "./byway/events.js";
 export { Peer } from "./byway/peer.js";
 
 /** @typedef {import("./byway/call.js").JoinOptions} JoinOptions */
 /** @typedef {import("./byway/call.js").SignalingState} SignalingState */
+/** @typedef {import("./byway/camera.js").Devices} Devices */
 /** @typedef {import("./byway/report.js").Report} Report */
 /** @typedef {import("./byway/peer.js").IceError} IceError */

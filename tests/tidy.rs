@@ -159,6 +159,7 @@ const THREATS: &[(u8, &str)] = &[
     (42, "claims of a token judged in two places, or as another unit"),
     (44, "limits that honest setups meet: long heads, idle time, rested ports, clocks, path prefixes"),
     (45, "a first offer that is taken back"),
+    (48, "one device's failure taken for both"),
     (49, "a reserved port that is not held"),
 ];
 

@@ -76,10 +76,14 @@ const REFUSED = {
 /** @type {Record<string, string>} */
 const SENTENCES = {
   "insecure-page": "Browsers give camera and microphone only to pages opened over https:// or on localhost.",
-  "camera-denied": "The browser was not allowed to use camera and microphone.",
-  "no-camera": "No camera or microphone was found.",
-  "camera-busy": "The camera or microphone is in use by another program.",
-  "camera-failed": "Camera and microphone could not be opened.",
+  "camera-denied": "The browser was not allowed to use the camera.",
+  "no-camera": "No camera was found.",
+  "camera-busy": "The camera is in use by another program, or does not work.",
+  "camera-failed": "The camera could not be opened.",
+  "microphone-denied": "The browser was not allowed to use the microphone.",
+  "no-microphone": "No microphone was found.",
+  "microphone-busy": "The microphone is in use by another program, or does not work.",
+  "microphone-failed": "The microphone could not be opened.",
   "server-unreachable": "The call server cannot be reached.",
   "bad-room": "This cannot be the name of a room: it has to be 1 to 128 characters long.",
   "bad-name": "This cannot be shown as a name: use up to 64 ordinary characters.",

@@ -26,9 +26,6 @@ const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
-  // A camera and a microphone of the browser's own making, allowed without asking.
-  "--use-fake-device-for-media-stream",
-  "--use-fake-ui-for-media-stream",
   "--autoplay-policy=no-user-gesture-required",
   // Pages behind others are as awake as the one in front.
   "--disable-background-timer-throttling",
@@ -37,6 +34,12 @@ const FLAGS = [
   // Chromium refuses its sandbox to root, and only then is it left out.
   ...(process.getuid() === 0 ? ["--no-sandbox"] : []),
 ];
+
+/** A camera and a microphone of the browser's own making. */
+export const FAKE_DEVICES = "--use-fake-device-for-media-stream";
+
+/** Both are allowed without asking. */
+const ALLOWED = "--use-fake-ui-for-media-stream";
 
 /** The same in the words of Firefox. */
 const PREFERENCES = {
@@ -57,13 +60,14 @@ const homeOf = (trusted) => ({ ...process.env, HOME: trusted.home(), TMPDIR: tru
  * @typedef {object} Where
  * @property {string[]} [on] What to put before its command, so that it runs on another node of a network.
  * @property {Authority} [trusted]
+ * @property {string[]} [devices] Flags of Chromium that say which camera and microphone it has, and who may use them.
  */
 
 /** @param {Where} [where] */
-export const launchChromium = ({ on = [], trusted = authority } = {}) =>
+export const launchChromium = ({ on = [], trusted = authority, devices = [FAKE_DEVICES, ALLOWED] } = {}) =>
   chromium.launch({
     executablePath: on.length ? trusted.script("chromium", [...on, CHROMIUM]) : CHROMIUM,
-    args: on.length ? FLAGS : [...FLAGS, LOOPBACK.flag],
+    args: [...FLAGS, ...devices, ...(on.length ? [] : [LOOPBACK.flag])],
     env: homeOf(trusted),
   });
 

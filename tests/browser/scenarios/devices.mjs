@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { afterwards } from "../afterwards.mjs";
+import { FAKE_DEVICES, launchChromium } from "../browsers.mjs";
 import { videoFlows } from "../connections.mjs";
 import { eventually } from "../eventually.mjs";
 import { joined, peers } from "../page.mjs";
-import { join, open, room } from "../stage.mjs";
+import { join, open, room, server } from "../stage.mjs";
 
 /** How getUserMedia fails where Chromium's own make-believe camera is not wanted. */
 const TROUBLES = {
@@ -35,6 +37,108 @@ for (const [what, { error, sentence }] of Object.entries(TROUBLES)) {
       (await seen.locator(".peer .note").innerText()) === "No camera" || null,
     );
   });
+}
+
+/**
+ * What Chromium has of two devices where it can use but one: `granted` are the permissions of a page that it asks about. No
+ * flag makes a device that is there and does not start, so that `busy` makes the page see one.
+ */
+const ONE_OF_TWO = {
+  "a camera that is refused": {
+    devices: [FAKE_DEVICES],
+    granted: ["microphone"],
+    sent: "audio",
+    sentence: "The browser was not allowed to use the camera.",
+  },
+  "a microphone that is refused": {
+    devices: [FAKE_DEVICES],
+    granted: ["camera"],
+    sent: "video",
+    sentence: "The browser was not allowed to use the microphone.",
+  },
+  "a camera that another program has": {
+    devices: [FAKE_DEVICES],
+    granted: ["camera", "microphone"],
+    busy: "video",
+    sent: "audio",
+    sentence: "The camera is in use by another program, or does not work.",
+  },
+  "a camera that is not there": {
+    devices: [`${FAKE_DEVICES}=device-count=0`],
+    granted: ["camera", "microphone"],
+    sent: "audio",
+    sentence: "No camera was found.",
+  },
+};
+
+for (const [what, { devices, granted, busy, sent, sentence }] of Object.entries(ONE_OF_TWO)) {
+  test(`threat 48: ${what} does not take the other device along`, async (scenario) => {
+    const browser = await launchChromium({ devices });
+    afterwards(scenario, () => browser.close());
+    const seen = await join(scenario, room(scenario));
+    const page = await open(scenario, "/", { browser, permissions: granted });
+    await page.addInitScript(occupy, busy);
+    await page.goto(await seen.inputValue("#room-link"));
+    await page.click("#join");
+    await joined(page);
+    await Promise.all([peers(page, 1), peers(seen, 1)]);
+    await arrives(seen, sent);
+    const other = sent === "audio" ? "camera" : "microphone";
+    assert.equal(await page.locator(`#${other}`).getAttribute("title"), sentence);
+    assert.equal(await page.locator(`#${other}`).getAttribute("aria-pressed"), "false");
+    assert.equal(await page.locator("#self-note").innerText(), other === "camera" ? sentence : "");
+    if (devices[0] !== FAKE_DEVICES) return;
+
+    // Allowed or free later, it joins what is sent.
+    await page.evaluate(() => (window.busy = undefined));
+    await page.context().grantPermissions(["camera", "microphone"], { origin: server.origin });
+    await page.click(`#${other}`);
+    await Promise.all([arrives(seen, "audio"), arrives(seen, "video")]);
+    assert.equal(await page.locator(`#${other}`).getAttribute("aria-pressed"), "true");
+  });
+}
+
+test("threat 48: whoever closes the question is not asked about each device again", async (scenario) => {
+  const page = await open(scenario, "/");
+  const asked = await page.evaluate(async () => {
+    const asked = [];
+    navigator.mediaDevices.getUserMedia = (constraints) => {
+      asked.push(Object.keys(constraints).join());
+      return Promise.reject(new DOMException("Permission dismissed", "NotAllowedError"));
+    };
+    navigator.permissions.query = async () => ({ state: "prompt" });
+    const { openCamera, openDevices } = await import("/byway.js");
+    const { stream, errors } = await openDevices();
+    const thrown = await openCamera({ audio: true }).catch(({ code, message }) => `${code}: ${message}`);
+    return { asked, stream, codes: errors.map(({ code }) => code), thrown };
+  });
+  assert.deepEqual(asked, {
+    asked: ["audio,video", "audio"],
+    stream: null,
+    codes: ["camera-denied"],
+    thrown: "microphone-denied: The browser was not allowed to use the microphone.",
+  });
+});
+
+/** Runs in the page: fails as Chromium does where the device of this kind is there and does not start, until `busy` is unset. */
+function occupy(kind) {
+  window.busy = kind;
+  const { getUserMedia } = MediaDevices.prototype;
+  MediaDevices.prototype.getUserMedia = async function (constraints) {
+    if (constraints[window.busy]) throw new DOMException("Could not start source", "NotReadableError");
+    return getUserMedia.call(this, constraints);
+  };
+}
+
+/** Waits until more has come of what the other one's device gives. @param {"audio" | "video"} kind */
+async function arrives(page, kind) {
+  const total = () =>
+    page.evaluate(async ([kind, field]) => {
+      const stats = await document.querySelector("#call").call.peers[0].connection.getStats();
+      return [...stats.values()].find((entry) => entry.type === "inbound-rtp" && entry.kind === kind)?.[field] ?? 0;
+    }, [kind, kind === "audio" ? "totalAudioEnergy" : "framesDecoded"]);
+  const before = await total();
+  await eventually(`${kind} of the other one`, async () => (await total()) > before || null);
 }
 
 test("a camera that is switched off is said to be, to both", async (scenario) => {

@@ -1,8 +1,11 @@
 // A web developer's page. Where something is expected to be a mistake, it is one if TypeScript says nothing.
-import { BywayError, Call, FailureEvent, Peer, PeerEvent, join, openCamera } from "https://call.example.org/byway.js";
-import type { IceError, JoinOptions, Report, SignalingState } from "https://call.example.org/byway.js";
+import { BywayError, Call, FailureEvent, Peer, PeerEvent, join, openCamera, openDevices } from "https://call.example.org/byway.js";
+import type { Devices, IceError, JoinOptions, Report, SignalingState } from "https://call.example.org/byway.js";
 
 const stream: MediaStream = await openCamera({ audio: true, video: { width: 640 } });
+const devices: Devices = await openDevices({ audio: true });
+// @ts-expect-error There may be none.
+devices.stream.getTracks();
 const options: JoinOptions = { room: "tea", stream, name: "Ann", relayOnly: false };
 const call: Call = await join(options);
 await new Call({ room: "tea", server: "https://call.example.org", token: "a.b.c", stream: null }).ready;
