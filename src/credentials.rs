@@ -82,8 +82,47 @@ pub fn is_name(name: &str) -> bool {
     (1..=256).contains(&name.len()) && !name.contains(char::is_control)
 }
 
+/// A shared secret, key or password as an operator configures it. No way of printing it exists: its `Debug` shows nothing of
+/// it, and it has no `Display`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret that `text` is.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl AsRef<str> for Secret {
+    /// The secret in the clear, for those who have to send it or compute with it.
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Secret {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    /// Secrets never reach a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
 /// A credential as a browser gets it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     /// `expiry:name`.
     pub username: String,
@@ -91,6 +130,17 @@ pub struct Credential {
     pub password: String,
     /// Seconds since 1970-01-01 UTC.
     pub expires_at: u64,
+}
+
+impl std::fmt::Debug for Credential {
+    /// Passwords never reach a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { username, password: _, expires_at } = self;
+        f.debug_struct("Credential")
+            .field("username", username)
+            .field("expires_at", expires_at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The shared secrets, as HMAC states that are cloned for each use.
@@ -251,6 +301,10 @@ mod tests {
 
     #[test]
     fn secrets_stay_out_of_logs() {
-        assert_eq!(format!("{:?}", Secrets::new(&["north", "south"]).unwrap()), "Secrets(2 redacted)");
+        let secrets = Secrets::new(&["north", "south"]).unwrap();
+        assert_eq!(format!("{secrets:?}"), "Secrets(2 redacted)");
+        assert_eq!(format!("{:?}", Secret::new("north")), "[redacted]");
+        let credential = secrets.issue(NOW, "alice", Duration::from_secs(600));
+        assert!(!format!("{credential:?}").contains(&credential.password), "{credential:?}");
     }
 }

@@ -6,6 +6,7 @@ mod date;
 mod endpoints;
 mod label;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub struct IceConfiguration {
 }
 
 /// One `RTCIceServer`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct IceServer {
     /// `stun:`, `turn:` or `turns:` URLs (RFC 7064, RFC 7065).
     pub urls: Vec<String>,
@@ -50,7 +51,7 @@ pub struct IceServer {
 }
 
 /// The answer of the REST draft (draft-uberti-behave-turn-rest-00 section 2.2).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct TurnCredential {
     /// `expiry:name`.
     pub username: String,
@@ -60,6 +61,26 @@ pub struct TurnCredential {
     pub ttl: u64,
     /// `turn:` and `turns:` URLs only.
     pub uris: Vec<String>,
+}
+
+impl fmt::Debug for IceServer {
+    /// Passwords never reach a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { urls, username, credential: _ } = self;
+        f.debug_struct("IceServer").field("urls", urls).field("username", username).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TurnCredential {
+    /// Passwords never reach a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { username, password: _, ttl, uris } = self;
+        f.debug_struct("TurnCredential")
+            .field("username", username)
+            .field("ttl", ttl)
+            .field("uris", uris)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a client is told, before it takes the shape of a convention.

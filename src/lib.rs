@@ -10,9 +10,10 @@
 //! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox, peerjs, topics}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
-//! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses, [`local_ports`], those that its kernel gives to anyone,
-//! [`admission`], which bounds connections, [`door`], which lets them in, and [`metrics`], counters that every room writes
-//! and one page reads.
+//! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses,
+//! [`local_ports`], those that its kernel gives to anyone, [`admission`], which bounds connections, [`door`], which lets
+//! them in, [`metrics`], counters that every room writes and one page reads, and [`operator_file`], which reads the files
+//! that an operator names.
 //!
 //! ## How a datagram goes
 //!
@@ -124,6 +125,7 @@ pub mod ice;
 pub mod interfaces;
 pub mod local_ports;
 pub mod metrics;
+pub mod operator_file;
 pub mod origin;
 pub mod own_addresses;
 pub mod proxies;

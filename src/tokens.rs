@@ -117,7 +117,7 @@ impl Tokens {
     /// first signs, all verify. `None` if there is none of these either.
     #[must_use]
     pub fn new<S: AsRef<[u8]>>(config: &config::Tokens, credentials: &[S]) -> Option<Self> {
-        let mut secrets: Vec<&[u8]> = config.secrets.iter().map(String::as_bytes).collect();
+        let mut secrets: Vec<&[u8]> = config.secrets.iter().map(AsRef::as_ref).collect();
         if secrets.is_empty() {
             secrets = credentials.iter().map(AsRef::as_ref).collect();
         }
@@ -271,6 +271,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::credentials::Secret;
 
     const NOW: Now = Now { mono: Duration::ZERO, unix: 1_700_000_000 };
     const HOUR: Duration = Duration::from_secs(3600);
@@ -553,7 +554,7 @@ mod tests {
     #[test]
     fn the_first_secret_signs_and_all_verify() {
         let both = config::Tokens {
-            secrets: vec!["new-new-new".to_owned(), "old-old-old".to_owned()],
+            secrets: vec![Secret::new("new-new-new"), Secret::new("old-old-old")],
             ..config(None)
         };
         let both = Tokens::new(&both, &["unused-unused"]).unwrap();

@@ -167,7 +167,7 @@ fn a_mistake_is_exit_2_with_file_line_caret_reason_and_remedy() {
         (
             "relam = \"a\"\n",
             r#":1:1: `relam` is not a key
-  1 | relam = "a"
+  1 | relam = …
     | ^^^^^
   remedy: did you mean `realm`?
 "#,
@@ -334,4 +334,123 @@ fn a_port_that_the_system_chose_cannot_be_probed_by_guessing() {
             file.path().display()
         )
     );
+}
+
+/// Whoever opens a pipe waits for its writer, and `check` would wait for ever.
+#[test]
+fn threat_41_a_pipe_in_the_place_of_any_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("`mkfifo` starts").success());
+    std::os::unix::fs::symlink(&pipe, folder.path().join("link")).expect("a link");
+    let shown = pipe.display();
+    let cases = [
+        (format!("credentials.secret_files = [\"{shown}\"]"), "check"),
+        (format!("tokens.secret_files = [\"{shown}\"]"), "serve"),
+        (format!("tokens.jwks_file = \"{shown}\""), "check"),
+        (format!("tls = {{ cert = \"{shown}\", key = \"{shown}\" }}"), "check"),
+        ("credentials.secret_files = [\"/dev/zero\"]".to_owned(), "check"),
+        ("tokens.jwks_file = \"/dev/tty\"".to_owned(), "check"),
+    ];
+    let refuses = |command: &mut Command| {
+        let output = command.stdin(Stdio::piped()).output().expect("`timeout` starts");
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{command:?}: {said}");
+        assert!(said.contains("not a regular file") && said.contains("\n  remedy: "), "{command:?}: {said}");
+    };
+    let bounded = |arguments: &[&str]| {
+        let program = byway();
+        let mut bounded = Command::new("timeout");
+        bounded.args(["--kill-after=1", "20"]).arg(program.get_program()).args(arguments);
+        bounded
+    };
+    for (text, command) in cases {
+        let file = Configuration::new(&text);
+        refuses(&mut bounded(&["--config", &file.path().to_string_lossy(), command]));
+    }
+    for path in [pipe, folder.path().join("link"), folder.path().to_owned(), "/dev/stdin".into()] {
+        let path = path.to_string_lossy();
+        refuses(&mut bounded(&["check", "--config", &path]));
+        refuses(&mut bounded(&[
+            "probe",
+            "--ca",
+            &path,
+            "turn:127.0.0.1:1",
+            "--username",
+            "a",
+            "--password",
+            "b",
+        ]));
+    }
+}
+
+/// A disk image named by mistake: neither read whole, nor told of by the line.
+#[test]
+fn threat_41_a_huge_file_takes_neither_memory_nor_time() {
+    let file = Configuration::new(&"wrong = 1\n".repeat(10_000_000));
+    let mut small = Command::new("prlimit");
+    small.args(["--as=268435456", byway().get_program().to_str().expect("a path"), "check", "--config"]);
+    let output = small.arg(file.path()).output().expect("`prlimit` starts");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("turnserver.toml: longer than 256 KiB\n  remedy: "),
+        "{}",
+        stderr(&output)
+    );
+
+    // As much as is read, all of it wrong.
+    let wrong: String = (0..15_000).map(|number| format!("wrong_{number} = 1\n")).collect();
+    let file = Configuration::new(&wrong);
+    let mut small = Command::new("prlimit");
+    small.args(["--as=268435456", byway().get_program().to_str().expect("a path"), "check", "--config"]);
+    let output = small.arg(file.path()).output().expect("`prlimit` starts");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).ends_with("and 14980 more\n"), "{}", stderr(&output));
+}
+
+/// `byway ... | head -0`: the reader has read enough, whichever command it is; how the command ends is its own business.
+#[test]
+fn threat_30_no_command_minds_a_reader_that_is_gone() {
+    let file =
+        Configuration::new("credentials.secrets = [\"north-north\"]\nlisten.http = [\"127.0.0.1:8080\"]");
+    for (arguments, status) in [
+        (&["check"][..], 0),
+        (&["credential", "--user", "a"], 0),
+        (&["invite", "--room", "oak"], 0),
+        (&["--help"], 0),
+        (&["probe", "turn:127.0.0.1:1", "--username", "a", "--password", "b"], 1),
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = file.command().args(arguments).stdout(writer).output().expect("the binary starts");
+        assert_eq!((output.status.code(), stderr(&output)), (Some(status), ""), "{arguments:?}");
+    }
+    // Nobody hears of an error either.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let status = Configuration::new("realm = 5").command().arg("check").stderr(writer).status();
+    assert_eq!(status.expect("the binary starts").code(), Some(2));
+    // An answer that could not be given is no answer.
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    let output = file.command().arg("check").stdout(full).output().expect("the binary starts");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+}
+
+/// A good key beside a wrong one, and a secret that was torn apart.
+#[test]
+fn threat_40_no_command_shows_a_secret_of_a_wrong_file() {
+    for text in [
+        "[ice]\napi_keys = [\"a-key-of-a-backend\", \"short\"]\n",
+        "[ice]\napi_keys = [\n  \"a-key-of-a-backend\",\n  \"a-key-of-another\n]\n",
+        "[credentials]\nsecret = \"a-key-of-a-backend\"\n",
+        "credentials = { secrets = [\"a-key-of-a-backend\"], realm = 5 }\n",
+        "[tokens]\nsecrets = \"a-key-of-a-backend\"\n",
+    ] {
+        let file = Configuration::new(text);
+        for command in [&["check"][..], &["serve"], &["credential", "--user", "a"]] {
+            let output = file.run(command);
+            assert_eq!(output.status.code(), Some(2), "{text}");
+            assert!(!stderr(&output).contains("a-key-of"), "{}", stderr(&output));
+        }
+    }
 }

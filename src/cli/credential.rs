@@ -1,6 +1,6 @@
 //! `byway credential`: signs a credential for a TURN client, as a backend with the secret would.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
     let credential = TurnCredential::from(offer);
     let mut line = serde_json::to_string(&credential).map_err(io::Error::from)?;
     line.push('\n');
-    Ok(io::stdout().lock().write_all(line.as_bytes())?)
+    Ok(super::print(&line)?)
 }
 
 fn name(text: &str) -> Result<String, String> {

@@ -1,6 +1,6 @@
 //! `byway invite`: signs a join token, and prints the link that brings it to a browser.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: Arguments, config: &Config, file: String) -> Result
         url
     };
     line.push('\n');
-    Ok(io::stdout().lock().write_all(line.as_bytes())?)
+    Ok(super::print(&line)?)
 }
 
 /// What the server says at its start. Port 0's port only its log knows.

@@ -6,7 +6,7 @@ mod invite;
 mod load;
 mod probe;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -124,7 +124,8 @@ impl Error {
                 | server::Error::NoRelayAddress(_)
                 | server::Error::System { .. },
             )
-            | Self::NoLoad { .. } => 1,
+            | Self::NoLoad { .. }
+            | Self::Io(_) => 1,
             _ => 2,
         }
     }
@@ -146,14 +147,6 @@ impl Arguments {
 /// # Errors
 /// [`Error`].
 pub fn run(arguments: Arguments) -> Result<Outcome, Error> {
-    match command(arguments) {
-        // Whoever reads the answer, such as `head`, has read enough of it.
-        Err(Error::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::Done),
-        outcome => outcome,
-    }
-}
-
-fn command(arguments: Arguments) -> Result<Outcome, Error> {
     let file = match &arguments.command {
         // A user who probes another server need not be allowed to read this one's secrets.
         Some(Command::Load(load)) if arguments.config.is_none() && load.is_self_contained() => None,
@@ -171,6 +164,16 @@ fn command(arguments: Arguments) -> Result<Outcome, Error> {
         Some(Command::Probe(arguments)) => return probe::run(arguments, &config, name),
     }
     Ok(Outcome::Done)
+}
+
+/// Prints the answer of a command. A reader that leaves early, such as `head`, has read enough of it, which changes nothing
+/// about how the command ends.
+fn print(answer: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(answer.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
 }
 
 /// A duration as people write it.

@@ -5,6 +5,11 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use super::shown::Shown;
+
+/// Mistakes that are told of one file. Beyond, it is another kind of file.
+const MOST: usize = 20;
+
 /// Why there is no configuration. Its `Display` is meant for the person who wrote the file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -16,9 +21,18 @@ pub enum ConfigError {
         /// What the system says.
         error: io::Error,
     },
-    /// The file can be read and is wrong: all that is wrong with it, in its order.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))]
-    Invalid(Vec<Problem>),
+    /// The file can be read and is wrong: what is wrong with it, in its order.
+    #[error("{}{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"), and_more(*more))]
+    Invalid {
+        /// The first of them.
+        problems: Vec<Problem>,
+        /// How many others there are.
+        more: usize,
+    },
+}
+
+fn and_more(more: usize) -> String {
+    if more == 0 { String::new() } else { format!("\n\nand {more} more") }
 }
 
 /// What to do about a file that cannot be read.
@@ -43,19 +57,29 @@ pub struct Problem {
     pub reason: String,
     /// What to do about it.
     pub remedy: String,
-    /// The line itself and how many of its characters are meant; `None` where the line holds secrets, because
-    /// errors end up in logs.
-    pub source: Option<(String, usize)>,
+    /// The line; `None` where it cannot be told what in it is secret. Errors end up in logs.
+    pub source: Option<Excerpt>,
+}
+
+/// A line of a file as it may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    /// The line, with an ellipsis for each value that is secret, or may be.
+    pub line: String,
+    /// Characters before the part that is meant.
+    pub lead: usize,
+    /// Characters of that part.
+    pub width: usize,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, column, reason, remedy, .. } = self;
         writeln!(f, "{file}:{line}:{column}: {reason}")?;
-        if let Some((source, width)) = &self.source {
+        if let Some(Excerpt { line: source, lead, width }) = &self.source {
             // Tabs stay tabs, so that the caret stands under its character whatever a tab's width is.
             let lead: String =
-                source.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+                source.chars().take(*lead).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             let gutter = line.to_string().len();
             writeln!(f, "  {line} | {source}")?;
             writeln!(f, "  {:gutter$} | {lead}{}", "", "^".repeat(*width))?;
@@ -72,9 +96,27 @@ pub(super) struct Mistake {
     pub(super) remedy: String,
 }
 
+/// All that is wrong with a file, and what of it may be shown.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) mistakes: Vec<Mistake>,
+    pub(super) shown: Shown,
+}
+
+impl Refusal {
+    /// The same for the author of `text`, who calls it `file`.
+    pub(super) fn error(&self, file: &str, text: &str) -> ConfigError {
+        let Self { mistakes, shown } = self;
+        ConfigError::Invalid {
+            problems: mistakes.iter().take(MOST).map(|mistake| mistake.problem(file, text, shown)).collect(),
+            more: mistakes.len().saturating_sub(MOST),
+        }
+    }
+}
+
 impl Mistake {
     /// The mistake with its place in `text` looked up.
-    pub(super) fn problem(&self, file: &str, text: &str) -> Problem {
+    fn problem(&self, file: &str, text: &str, shown: &Shown) -> Problem {
         // A parser's span may end anywhere.
         let start = text.floor_char_boundary(self.span.start);
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -86,24 +128,9 @@ impl Mistake {
             column: text[line_start..start].chars().count() + 1,
             reason: self.reason.clone(),
             remedy: self.remedy.clone(),
-            source: (!holds_secrets(text, line_start, line_end)).then(|| {
-                (text[line_start..line_end].trim_end().to_owned(), text[start..end].chars().count().max(1))
-            }),
+            source: shown.excerpt(text, line_start..line_end, start..end),
         }
     }
-}
-
-/// Whether a line is part of a value of `secrets`: it, or a line above that is not yet closed, names the key.
-fn holds_secrets(text: &str, line_start: usize, line_end: usize) -> bool {
-    let names_the_key = |line: &str| line.contains("secrets") && !line.trim_start().starts_with('#');
-    if names_the_key(&text[line_start..line_end]) {
-        return true;
-    }
-    text[..line_start]
-        .lines()
-        .rev()
-        .take_while(|line| line.trim_start().starts_with('#') || !line.contains(']'))
-        .any(names_the_key)
 }
 
 #[cfg(test)]
@@ -112,7 +139,7 @@ mod tests {
 
     fn shown(text: &str, span: Range<usize>) -> String {
         let mistake = Mistake { span, reason: "wrong".into(), remedy: "right it".into() };
-        mistake.problem("f.toml", text).to_string()
+        mistake.problem("f.toml", text, &Shown::all_of(text)).to_string()
     }
 
     #[test]
@@ -135,13 +162,5 @@ mod tests {
             "f.toml:1:5: wrong\n  1 | a = [\n    |     ^\n  remedy: right it"
         );
         assert_eq!(shown("", 7..99), "f.toml:1:1: wrong\n  1 | \n    | ^\n  remedy: right it");
-    }
-
-    #[test]
-    fn a_line_with_secrets_is_not_shown() {
-        let text = "[credentials]\nsecrets = [\n  # the old one\n  \"geheim\n";
-        assert_eq!(shown(text, 47..48), "f.toml:4:6: wrong\n  remedy: right it");
-        assert!(shown("secrets = [\"geheim\"]\nx = 1", 21..22).contains("x = 1"));
-        assert!(!shown("secrets = [\"geheim\"]\nx = 1", 11..12).contains("geheim"));
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Defaults exist once, in the embedded `turnserver.toml`: a key that a file leaves out has the value it has there.
 //! `schema` lists the keys, `values` says what each kind of value may be (`ice_url` for URLs), `reader` looks keys up and
-//! finds the unknown ones, `mistake` shows what is wrong by file, line and caret.
+//! finds the unknown ones, `mistake` shows what is wrong by file, line and caret, and `shown` what of a line may be shown.
 
 mod ice_url;
 mod mistake;
 mod reader;
 mod schema;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -20,6 +21,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jsonwebtoken::jwk::JwkSet;
 
+use crate::credentials::Secret;
+use crate::operator_file;
 use crate::origin::{HostPattern, Origin};
 use crate::proxies::TrustedProxies;
 
@@ -91,7 +94,7 @@ impl Config {
     /// As [`Config::parse`], and [`ConfigError::Unreadable`].
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = file else { return Ok(Self::embedded()) };
-        match std::fs::read_to_string(path) {
+        match operator_file::read_text(path, operator_file::CONFIGURATION) {
             Ok(text) => Self::parse(&text, &path.display().to_string(), path.parent()),
             Err(error) => Err(ConfigError::Unreadable { path: path.into(), error }),
         }
@@ -102,14 +105,44 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Invalid`] with everything that is wrong with the text, in its order.
     pub fn parse(text: &str, name: &str, dir: Option<&Path>) -> Result<Self, ConfigError> {
-        schema::read(text, dir).map_err(|mistakes| {
-            ConfigError::Invalid(mistakes.iter().map(|m| m.problem(name, text)).collect())
-        })
+        schema::read(text, dir).map_err(|refusal| refusal.error(name, text))
+    }
+
+    /// The sections in which `other` differs, as they stand in the file.
+    #[must_use]
+    pub fn changed(&self, other: &Self) -> Vec<&'static str> {
+        // A section that is added is missing here, which the compiler says.
+        let Self {
+            realm,
+            listen,
+            tls,
+            relay,
+            credentials,
+            peers,
+            quota,
+            tokens,
+            ice,
+            signaling,
+            optional_ipv6: _,
+        } = self;
+        let changes = [
+            ("realm", *realm != other.realm),
+            ("[listen]", *listen != other.listen),
+            ("[tls]", *tls != other.tls),
+            ("[relay]", *relay != other.relay),
+            ("[credentials]", *credentials != other.credentials),
+            ("[tokens]", *tokens != other.tokens),
+            ("[peers]", *peers != other.peers),
+            ("[quota]", *quota != other.quota),
+            ("[ice]", *ice != other.ice),
+            ("[signaling]", *signaling != other.signaling),
+        ];
+        changes.into_iter().filter_map(|(section, has_changed)| has_changed.then_some(section)).collect()
     }
 }
 
 /// Socket addresses by listener; an empty list turns a listener off.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Listen {
     /// STUN and TURN over UDP.
     pub udp: Vec<SocketAddr>,
@@ -142,7 +175,7 @@ pub struct TlsFiles {
 }
 
 /// The relay's addresses, ports and threads, and how hard these drive the kernel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Relay {
     /// Where relay sockets bind: one address per family, at least one.
     pub addresses: Vec<IpAddr>,
@@ -173,10 +206,10 @@ pub struct Relay {
 }
 
 /// How credentials are signed.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Credentials {
     /// The first signs, all verify. Empty: the composition root draws one that lives as long as the process.
-    pub secrets: Vec<String>,
+    pub secrets: Vec<Secret>,
     /// Lifetime of a credential.
     pub ttl: Duration,
     /// Whether an expired credential prolongs nothing, rather than what was made with it for up to a day.
@@ -184,10 +217,10 @@ pub struct Credentials {
 }
 
 /// Who signs join tokens, and for whom.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Tokens {
     /// Of HS256; the first signs, all verify. Empty: those of [`Credentials`].
-    pub secrets: Vec<String>,
+    pub secrets: Vec<Secret>,
     /// Public keys of EdDSA and ES256.
     pub keys: Option<JwkSet>,
     /// What `aud` has to say: the realm, unless configured.
@@ -195,7 +228,7 @@ pub struct Tokens {
 }
 
 /// Which peers may be relayed to, beside the default deny list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Peers {
     /// Opens ranges that are denied by default.
     pub allow: Vec<IpNet>,
@@ -204,7 +237,7 @@ pub struct Peers {
 }
 
 /// What may be used.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quota {
     /// Allocations of one name, whatever the expiry in front of it; 0 = no limit.
     pub allocations_per_user: u32,
@@ -220,12 +253,12 @@ pub struct Quota {
 }
 
 /// Who may use this server, and what `/ice` tells a browser.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ice {
     /// Who may join rooms and gets credentials.
     pub access: Access,
     /// What programs prove themselves with.
-    pub api_keys: Vec<String>,
+    pub api_keys: Vec<Secret>,
     /// `iceTransportPolicy` of the answer.
     pub transport_policy: TransportPolicy,
     /// STUN and TURN URLs; empty = derived from the listeners and public addresses.
@@ -252,7 +285,7 @@ pub enum TransportPolicy {
 }
 
 /// Limits of the signaling.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Signaling {
     /// Rooms at one time.
     pub max_rooms: usize,
@@ -268,30 +301,11 @@ pub struct Signaling {
     pub allowed_origins: Vec<Origin>,
 }
 
-impl std::fmt::Debug for Credentials {
-    /// Secrets never reach a log.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Credentials {{ secrets: {} redacted, ttl: {:?} }}", self.secrets.len(), self.ttl)
-    }
-}
-
 impl std::fmt::Debug for Tokens {
-    /// Secrets never reach a log.
+    /// Public keys are told by their number: a set may be long.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { secrets, keys, audience } = self;
         let keys = keys.as_ref().map_or(0, |set| set.keys.len());
-        write!(f, "Tokens {{ secrets: {} redacted, keys: {keys}, audience: {audience:?} }}", secrets.len())
-    }
-}
-
-impl std::fmt::Debug for Ice {
-    /// Keys never reach a log.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { access, api_keys, transport_policy, urls } = self;
-        let keys = api_keys.len();
-        write!(
-            f,
-            "Ice {{ access: {access:?}, api_keys: {keys} redacted, {transport_policy:?}, urls: {urls:?} }}"
-        )
+        write!(f, "Tokens {{ secrets: {secrets:?}, keys: {keys}, audience: {audience:?} }}")
     }
 }

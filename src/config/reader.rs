@@ -1,11 +1,25 @@
 //! Looks keys up by section, in the file and then in the embedded default, and finds what nobody looked up.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::rc::Rc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::Mistake;
+
+/// The keys that were looked up, with their sections, by whether what is wrong with the file may show their values. A key
+/// that nobody looks up is in neither: it may be a misspelt secret.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub(super) open: BTreeSet<String>,
+    pub(super) secret: BTreeSet<String>,
+}
+
+/// Bytes of the longest key that others are likened to.
+const LONGEST_KEY: usize = 64;
 
 /// One table of the file, on top of the same table of the embedded default.
 pub(super) struct Section<'d> {
@@ -14,12 +28,19 @@ pub(super) struct Section<'d> {
     default: &'d DeTable<'d>,
     known: Vec<&'static str>,
     mistakes: Vec<Mistake>,
+    names: Rc<RefCell<Names>>,
 }
 
 impl<'d> Section<'d> {
     /// The whole file.
     pub(super) fn root(own: &'d DeTable<'d>, default: &'d DeTable<'d>) -> Self {
-        Self { path: "", own: Some(own), default, known: Vec::new(), mistakes: Vec::new() }
+        let names = Rc::default();
+        Self { path: "", own: Some(own), default, known: Vec::new(), mistakes: Vec::new(), names }
+    }
+
+    /// Every key that is looked up in the file, whichever section does it.
+    pub(super) fn names(&self) -> Rc<RefCell<Names>> {
+        self.names.clone()
     }
 
     /// The table `[key]`.
@@ -40,19 +61,40 @@ impl<'d> Section<'d> {
             default: default.expect("a test finds every section in the embedded default"),
             known: Vec::new(),
             mistakes: Vec::new(),
+            names: self.names.clone(),
         }
     }
 
     /// The value of `key`: the file's, or, if it has none or a wrong one, the embedded default's.
     pub(super) fn get<T>(&mut self, key: &'static str, read: impl Fn(Value<'_>) -> Result<T, Mistake>) -> T {
-        if let Some(value) = self.own(key) {
+        self.names.borrow_mut().open.insert(self.dotted(key));
+        self.look_up(key, false, read)
+    }
+
+    /// The same for a key whose value no error may show.
+    pub(super) fn get_secret<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(Value<'_>) -> Result<T, Mistake>,
+    ) -> T {
+        self.names.borrow_mut().secret.insert(self.dotted(key));
+        self.look_up(key, true, read)
+    }
+
+    fn look_up<T>(
+        &mut self,
+        key: &'static str,
+        is_secret: bool,
+        read: impl Fn(Value<'_>) -> Result<T, Mistake>,
+    ) -> T {
+        if let Some(value) = self.own(key, is_secret) {
             match read(value) {
                 Ok(value) => return value,
                 Err(mistake) => self.mistakes.push(mistake),
             }
         }
         let value = self.default.get(key).expect("a test finds every key in the embedded default");
-        read(Value { path: self.dotted(key), value })
+        read(Value { path: self.dotted(key), value, is_secret })
             .expect("a test reads every value of the embedded default")
     }
 
@@ -67,16 +109,19 @@ impl<'d> Section<'d> {
             if self.known.contains(&&**key.get_ref()) {
                 continue;
             }
+            let name = key.get_ref();
+            let shortened: String = name.chars().take(LONGEST_KEY).collect();
             let nearest = self
                 .known
                 .iter()
-                .map(|known| (strsim::damerau_levenshtein(known, &key.get_ref().to_lowercase()), known))
+                .filter(|_| name.len() <= LONGEST_KEY)
+                .map(|known| (strsim::damerau_levenshtein(known, &name.to_lowercase()), known))
                 .min()
                 // Further apart than half of the word is a guess, not a typing error.
                 .filter(|(distance, known)| *distance <= known.len().div_ceil(2));
             self.mistakes.push(Mistake {
                 span: key.span(),
-                reason: format!("`{}` is not a key", self.dotted(key.get_ref())),
+                reason: format!("`{}` is not a key", self.dotted(&shortened)),
                 remedy: match nearest {
                     Some((_, known)) => format!("did you mean `{known}`?"),
                     None => format!("remove it; known here: {}", self.known.join(", ")),
@@ -86,12 +131,12 @@ impl<'d> Section<'d> {
         self.mistakes
     }
 
-    fn own(&mut self, key: &'static str) -> Option<Value<'d>> {
+    fn own(&mut self, key: &'static str, is_secret: bool) -> Option<Value<'d>> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
         let value = self.own?.get(key)?;
-        Some(Value { path: self.dotted(key), value })
+        Some(Value { path: self.dotted(key), value, is_secret })
     }
 
     fn dotted(&self, key: &str) -> String {
@@ -104,12 +149,19 @@ impl<'d> Section<'d> {
 pub(super) struct Value<'d> {
     path: String,
     value: &'d Spanned<DeValue<'d>>,
+    is_secret: bool,
 }
 
 impl<'d> Value<'d> {
     /// The text of a string.
     pub(super) fn text(&self) -> Result<&'d str, Mistake> {
         self.value.get_ref().as_str().ok_or_else(|| self.not("a text in quotes"))
+    }
+
+    /// The text of a secret.
+    pub(super) fn secret(&self) -> Result<&'d str, Mistake> {
+        debug_assert!(self.is_secret, "`{}` is to be read by `Section::get_secret`", self.path);
+        self.text()
     }
 
     /// `true` or `false`.
@@ -135,7 +187,8 @@ impl<'d> Value<'d> {
     /// The items of a list; each goes by the name of the list.
     pub(super) fn items(&self) -> Result<Vec<Self>, Mistake> {
         let list = self.value.get_ref().as_array().ok_or_else(|| self.not("a list in brackets"))?;
-        Ok(list.iter().map(|value| Self { path: self.path.clone(), value }).collect())
+        let item = |value| Self { path: self.path.clone(), value, is_secret: self.is_secret };
+        Ok(list.iter().map(item).collect())
     }
 
     /// A mistake at this value.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use super::mistake::Mistake;
-use super::reader::{Section, Value};
+use super::mistake::{Mistake, Refusal};
+use super::reader::{Names, Section, Value};
+use super::shown::Shown;
 use super::values::{self, list};
 use super::{
     Access, Config, Credentials, EMBEDDED, Http, Ice, Listen, Peers, Quota, Relay, Signaling, TlsFiles,
@@ -17,15 +18,31 @@ use crate::credentials::MAX_TTL;
 use crate::proxies::TrustedProxies;
 
 /// Reads a file on top of the embedded default; else all that is wrong with it, in its order.
-pub(super) fn read(text: &str, dir: Option<&Path>) -> Result<Config, Vec<Mistake>> {
+pub(super) fn read(text: &str, dir: Option<&Path>) -> Result<Config, Refusal> {
     let (own, errors) = DeTable::parse_recoverable(text);
+    let default = DeTable::parse(EMBEDDED).expect("a test parses the embedded default");
     // The parser goes on behind an error, and what it then finds are mostly echoes of the first.
     if let Some(first) = errors.first() {
-        return Err(vec![syntax(first, text)]);
+        let nothing = DeTable::new();
+        let (_, _, names) = assemble(&nothing, default.get_ref(), None);
+        return Err(Refusal { mistakes: vec![syntax(first, text)], shown: Shown::of_broken(&names) });
     }
-    let default = DeTable::parse(EMBEDDED).expect("a test parses the embedded default");
+    let (config, mut mistakes, names) = assemble(own.get_ref(), default.get_ref(), dir);
+    if mistakes.is_empty() {
+        return Ok(config);
+    }
+    mistakes.sort_by_key(|mistake| mistake.span.start);
+    Err(Refusal { mistakes, shown: Shown::of_parsed(own.get_ref(), &names) })
+}
 
-    let mut root = Section::root(own.get_ref(), default.get_ref());
+/// The configuration that a file on top of the default makes, all that is wrong with it, and the keys there are.
+fn assemble<'d>(
+    own: &'d DeTable<'d>,
+    default: &'d DeTable<'d>,
+    dir: Option<&Path>,
+) -> (Config, Vec<Mistake>, Names) {
+    let mut root = Section::root(own, default);
+    let names = root.names();
     let mut mistakes = Vec::new();
     let realm = root.get("realm", |value| values::realm(&value));
     let (ice, open_to_everyone) = ice(root.section("ice"), &mut mistakes);
@@ -44,26 +61,22 @@ pub(super) fn read(text: &str, dir: Option<&Path>) -> Result<Config, Vec<Mistake
     let signaling = signaling(root.section("signaling"), &mut mistakes);
     mistakes.extend(root.finish());
 
-    if mistakes.is_empty() {
-        let optional_ipv6 = !(listens_v6 || relays_v6);
-        Ok(Config {
-            realm,
-            listen,
-            tls,
-            relay,
-            credentials,
-            tokens,
-            peers,
-            quota,
-            ice,
-            http,
-            signaling,
-            optional_ipv6,
-        })
-    } else {
-        mistakes.sort_by_key(|mistake| mistake.span.start);
-        Err(mistakes)
-    }
+    let optional_ipv6 = !(listens_v6 || relays_v6);
+    let config = Config {
+        realm,
+        listen,
+        tls,
+        relay,
+        credentials,
+        tokens,
+        peers,
+        quota,
+        ice,
+        http,
+        signaling,
+        optional_ipv6,
+    };
+    (config, mistakes, names.take())
 }
 
 /// What the rest of the file says about listeners.
@@ -190,7 +203,7 @@ fn relay(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Relay, bool)
 
 fn credentials(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Mistake>) -> Credentials {
     const SHORTEST_TTL: Duration = Duration::from_secs(10);
-    let mut secrets = section.get("secrets", |value| list(&value, values::secret));
+    let mut secrets = section.get_secret("secrets", |value| list(&value, values::secret));
     secrets.extend(section.get("secret_files", |value| list(&value, |item| values::secret_file(item, dir))));
     let ttl = section.get("ttl", |value| values::duration(&value, &(SHORTEST_TTL..=MAX_TTL)));
     let strict_expiry = section.get("strict_expiry", |value| value.boolean());
@@ -199,7 +212,7 @@ fn credentials(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<
 }
 
 fn tokens(mut section: Section<'_>, dir: Option<&Path>, realm: &str, mistakes: &mut Vec<Mistake>) -> Tokens {
-    let mut secrets = section.get("secrets", |value| list(&value, values::secret));
+    let mut secrets = section.get_secret("secrets", |value| list(&value, values::secret));
     secrets.extend(section.get("secret_files", |value| list(&value, |item| values::secret_file(item, dir))));
     let keys = section.get("jwks_file", |value| values::public_keys(&value, dir));
     let audience = section.get("audience", |value| value.text().map(str::to_owned));
@@ -236,7 +249,7 @@ fn ice(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Ice, bool) {
     let open_to_everyone = section.get("open_to_everyone", |value| value.boolean());
     let ice = Ice {
         access: section.get("access", |value| values::access(&value)),
-        api_keys: section.get("api_keys", |value| list(&value, values::api_key)),
+        api_keys: section.get_secret("api_keys", |value| list(&value, values::api_key)),
         transport_policy: section.get("transport_policy", |value| values::transport_policy(&value)),
         urls: section.get("urls", |value| list(&value, values::ice_url)),
     };

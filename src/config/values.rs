@@ -1,7 +1,5 @@
 //! What each kind of value may be. Each function turns one value of the file into its type, or says what is wrong.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -13,6 +11,8 @@ use jsonwebtoken::jwk::JwkSet;
 use super::mistake::Mistake;
 use super::reader::Value;
 use super::{Access, IceUrl, TransportPolicy};
+use crate::credentials::Secret;
+use crate::operator_file;
 use crate::origin::{HostPattern, Origin, OriginError};
 
 type Read<T> = Result<T, Mistake>;
@@ -216,19 +216,41 @@ pub(super) fn access(value: &Value<'_>) -> Read<Access> {
 const SHORTEST_SECRET: usize = 8;
 
 /// A secret in the file itself. Errors never show it.
-pub(super) fn secret(value: &Value<'_>) -> Read<String> {
-    strong(value, value.text()?)
+pub(super) fn secret(value: &Value<'_>) -> Read<Secret> {
+    strong(value, value.secret()?)
 }
 
-/// A secret in a file of its own; the newline at its end does not count. Errors never show it.
-pub(super) fn secret_file(value: &Value<'_>, dir: Option<&Path>) -> Read<String> {
-    let text = read(value, &dir.unwrap_or(Path::new("")).join(value.text()?), "a text file with one secret")?;
-    strong(value, text.trim())
+/// A secret in a file of its own, which is its one line. Errors never show it.
+///
+/// Who else reads the file may count what surrounds the line, and then signs with another secret: nothing is left out but
+/// the ends of lines.
+pub(super) fn secret_file(value: &Value<'_>, dir: Option<&Path>) -> Read<Secret> {
+    let path = dir.unwrap_or(Path::new("")).join(value.text()?);
+    let text = read(value, &path, "a text file with one secret")?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    let surplus = if text.starts_with('\u{feff}') {
+        Some("it begins with a byte order mark, which would be part of the secret")
+    } else if secret.contains(['\r', '\n']) {
+        Some("it has more than one line, and a secret is one")
+    } else if secret != secret.trim() {
+        Some("there is a space before or behind the secret")
+    } else if secret.contains(char::is_control) {
+        Some("it has a control character")
+    } else {
+        None
+    };
+    match surplus {
+        Some(surplus) => Err(value.wrong(
+            format!("{}: {surplus}", path.display()),
+            format!("a file with the secret alone: printf '%s' \"$SECRET\" >{}", path.display()),
+        )),
+        None => strong(value, secret),
+    }
 }
 
 /// A key for programs. Whoever has it can do more than relay, and guesses are answered: longer than a secret.
-pub(super) fn api_key(value: &Value<'_>) -> Read<String> {
-    let key = value.text()?;
+pub(super) fn api_key(value: &Value<'_>) -> Read<Secret> {
+    let key = value.secret()?;
     let remedy = "16 or more letters, digits and signs without spaces: openssl rand -base64 24";
     match key.len() {
         length if length < 16 => {
@@ -238,7 +260,7 @@ pub(super) fn api_key(value: &Value<'_>) -> Read<String> {
         _ if !key.bytes().all(|byte| byte.is_ascii_graphic()) => {
             Err(value.wrong("a key has a character that cannot stand in a header", remedy))
         }
-        _ => Ok(key.to_owned()),
+        _ => Ok(Secret::new(key)),
     }
 }
 
@@ -247,40 +269,58 @@ pub(super) fn public_keys(value: &Value<'_>, dir: Option<&Path>) -> Read<Option<
     let Some(path) = path(value, dir)? else { return Ok(None) };
     let remedy = "a JSON Web Key Set: {\"keys\": [...]} with Ed25519 or P-256 public keys";
     let text = read(value, &path, "a JSON Web Key Set")?;
-    let set: JwkSet = serde_json::from_str(&text)
-        .map_err(|error| value.wrong(format!("{}: {error}", path.display()), remedy))?;
-    match set.keys.iter().find(|key| crate::tokens::verifier(key).is_none()) {
-        _ if set.keys.is_empty() => Err(value.wrong(format!("{}: no keys", path.display()), remedy)),
-        Some(key) => Err(value.wrong(
-            format!(
-                "{}: key {:?} is none that can be used",
-                path.display(),
-                key.common.key_id.as_deref().unwrap_or("")
-            ),
-            remedy,
-        )),
-        None => Ok(Some(set)),
+    let wrong = |reason: String| value.wrong(format!("{}: {reason}", path.display()), remedy);
+    // What the parser says might quote the file.
+    let place = |error: serde_json::Error| match error.line() {
+        0 => wrong("not a JSON Web Key Set".to_owned()),
+        line => wrong(format!("not a JSON Web Key Set at line {line}, column {}", error.column())),
+    };
+    let set: JwkSet = serde_json::from_str(&text).map_err(place)?;
+    let leftovers: KeyMembers = serde_json::from_str(&text).map_err(place)?;
+    if set.keys.is_empty() {
+        return Err(wrong("no keys".to_owned()));
     }
+    for (number, (key, members)) in (1..).zip(set.keys.iter().zip(&leftovers.keys)) {
+        let reason = if members.contains_key("d") || members.contains_key("k") {
+            "is private, and would be known to whoever reads this file"
+        } else if crate::tokens::verifier(key).is_none() {
+            "is none that can be used"
+        } else if !is_for_signatures(members) {
+            "is for something else than to verify signatures (`use`, `key_ops`)"
+        } else {
+            continue;
+        };
+        let name = key.common.key_id.as_deref().unwrap_or("");
+        return Err(wrong(format!("key {number}, {name:?}, {reason}")));
+    }
+    Ok(Some(set))
+}
+
+/// The members of each key (RFC 7517 section 4), also those that [`JwkSet`] passes over.
+#[derive(serde::Deserialize)]
+struct KeyMembers {
+    keys: Vec<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// Whether a key may verify signatures (RFC 7517 sections 4.2 and 4.3).
+fn is_for_signatures(members: &serde_json::Map<String, serde_json::Value>) -> bool {
+    let is_used = members.get("use").is_none_or(|used| used == "sig");
+    let verifies = |operations: &serde_json::Value| {
+        operations
+            .as_array()
+            .is_some_and(|operations| operations.iter().any(|operation| operation == "verify"))
+    };
+    is_used && members.get("key_ops").is_none_or(verifies)
 }
 
 /// The text of a file that should be `what`.
 fn read(value: &Value<'_>, path: &Path, what: &str) -> Read<String> {
-    // More than a secret or a set of keys needs; keeps a path such as /dev/zero from being read for ever.
-    const LONGEST: u64 = 64 * 1024;
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
-        .and_then(|read| match read as u64 > LONGEST {
-            true => Err(io::Error::other("longer than 64 KiB")),
-            false => Ok(()),
-        })
-        .map_err(|error| {
-            value.wrong(format!("{}: {error}", path.display()), format!("{what} that this user can read"))
-        })?;
-    Ok(text)
+    operator_file::read_text(path, operator_file::SMALL).map_err(|error| {
+        value.wrong(format!("{}: {error}", path.display()), format!("{what} that this user can read"))
+    })
 }
 
-fn strong(value: &Value<'_>, secret: &str) -> Read<String> {
+fn strong(value: &Value<'_>, secret: &str) -> Read<Secret> {
     match secret.chars().count() {
         length if length < SHORTEST_SECRET => Err(value.wrong(
             format!(
@@ -288,7 +328,7 @@ fn strong(value: &Value<'_>, secret: &str) -> Read<String> {
             ),
             format!("at least {SHORTEST_SECRET} characters, better 32 random ones: openssl rand -base64 24"),
         )),
-        _ => Ok(secret.to_owned()),
+        _ => Ok(Secret::new(secret)),
     }
 }
 

@@ -189,7 +189,8 @@ impl Client {
             Some(challenge) if challenge.realm == realm => challenge.nonce = nonce,
             challenge => {
                 let Login { username, password } = &*self.login;
-                let key = PasswordAlgorithm::Md5.key(username, &String::from_utf8_lossy(realm), password);
+                let key =
+                    PasswordAlgorithm::Md5.key(username, &String::from_utf8_lossy(realm), password.as_ref());
                 *challenge = Some(Challenge { realm: realm.to_vec(), nonce, key: IntegrityKey::sha1(&key) });
             }
         }
@@ -222,7 +223,7 @@ mod tests {
     const PEER: &str = "192.0.2.1:9";
 
     fn client() -> Client {
-        let login = Login { username: "user".to_owned(), password: "pass".to_owned() };
+        let login = Login { username: "user".to_owned(), password: "pass".to_owned().into() };
         Client::new(Rc::new(login), Some(PEER.parse().unwrap()))
     }
 

@@ -15,7 +15,7 @@ mod setup;
 mod traffic;
 
 use std::collections::HashSet;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -31,7 +31,7 @@ use super::probe::{self, own};
 use super::{Error, Outcome as Ending};
 use crate::clock::Clock;
 use crate::config::{Config, IceUrl, Transport};
-use crate::credentials::Secrets;
+use crate::credentials::{Secret, Secrets};
 use client::{Client, Step};
 use fault::Fault;
 use flow::Flow;
@@ -94,11 +94,11 @@ pub(super) struct Arguments {
     username: Option<String>,
     /// Password for TURN
     #[arg(long, value_name = "P", requires = "username")]
-    password: Option<String>,
+    password: Option<Secret>,
     /// The secret that the server shares with those who issue credentials; of no account with --username [default:
     /// the configuration's, else one credential is asked of the running server's /ice]
     #[arg(long, value_name = "SECRET", env = "BYWAY_LOAD_SECRET", hide_env_values = true)]
-    secret: Option<String>,
+    secret: Option<Secret>,
     /// Certificates in PEM of issuers to trust, besides those that this system trusts
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -201,7 +201,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
     let report = report
         .map_err(|fault| Error::NoLoad { reason: fault.to_string(), remedy: fault.remedy().to_owned() })?;
     let text = if arguments.json { report.json().map_err(io::Error::from)? } else { report.to_string() };
-    io::stdout().lock().write_all(text.as_bytes())?;
+    super::print(&text)?;
     Ok(if report.is_good() { Ending::Done } else { Ending::FaultFound })
 }
 
@@ -342,7 +342,7 @@ impl Logins {
             Self::One(login) => Rc::clone(login),
             Self::Signed(secrets) => {
                 let credential = secrets.issue(clock.now(), &format!("load-{number}"), TTL);
-                Rc::new(Login { username: credential.username, password: credential.password })
+                Rc::new(Login { username: credential.username, password: credential.password.into() })
             }
         }
     }

@@ -115,7 +115,7 @@ impl Client {
             stun_serv_addr: road.server.to_string(),
             turn_serv_addr: road.server.to_string(),
             username: login.username.clone(),
-            password: login.password.clone(),
+            password: AsRef::<str>::as_ref(&login.password).to_owned(),
             realm: String::new(),
             software: String::new(),
             rto_in_ms: if over == Over::Udp { RETRANSMIT_MS } else { NEVER_MS },

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::credentials::Secrets;
+use crate::credentials::{Secret, Secrets};
 
 use super::own;
 use super::road::Road;
@@ -33,7 +33,7 @@ const TTL: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Default)]
 pub(in crate::cli) struct Login {
     pub(in crate::cli) username: String,
-    pub(in crate::cli) password: String,
+    pub(in crate::cli) password: Secret,
 }
 
 /// A login at the server of this configuration: signed with its secret, or, where it draws one that only the running
@@ -41,7 +41,7 @@ pub(in crate::cli) struct Login {
 pub(in crate::cli) async fn of_this_server(config: &Config, trust: &Trust) -> Result<Login, Trouble> {
     if let Some(secrets) = Secrets::new(&config.credentials.secrets) {
         let credential = secrets.issue(Clock::start().now(), "probe", TTL);
-        return Ok(Login { username: credential.username, password: credential.password });
+        return Ok(Login { username: credential.username, password: credential.password.into() });
     }
     let mut failures = Vec::new();
     for (url, road) in own::ice(config, trust) {
@@ -95,7 +95,8 @@ async fn get(url: &str, stream: Box<dyn Stream>) -> Result<Login, String> {
     }
     let body = to_bytes(Body::new(answer.into_body()), LONGEST).await.map_err(display)?;
     let answer: IceAnswer = serde_json::from_slice(&body).map_err(display)?;
-    let login = |server: IceServer| Some(Login { username: server.username?, password: server.credential? });
+    let login =
+        |server: IceServer| Some(Login { username: server.username?, password: server.credential?.into() });
     answer
         .ice_servers
         .into_iter()

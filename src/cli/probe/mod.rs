@@ -26,6 +26,7 @@ use tokio::net::lookup_host;
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, IceUrl, Transport};
+use crate::credentials::Secret;
 
 use super::{Error, Outcome};
 use client::Findings;
@@ -56,7 +57,7 @@ pub(super) struct Arguments {
     username: Option<String>,
     /// Password for TURN
     #[arg(long, value_name = "P", requires = "username")]
-    password: Option<String>,
+    password: Option<Secret>,
     /// Certificates in PEM of issuers to trust, besides those that this system trusts
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -107,7 +108,7 @@ pub(super) fn run(arguments: Arguments, config: &Config, file: String) -> Result
     } else {
         format!("{}\n{}", report::table(&rows), verdict::sentences(&rows, own))
     };
-    io::Write::write_all(&mut io::stdout().lock(), report.as_bytes())?;
+    super::print(&report)?;
     let sound = rows.iter().all(|row| row.findings.trouble.is_none());
     Ok(if sound { Outcome::Done } else { Outcome::FaultFound })
 }

@@ -1,0 +1,120 @@
+//! Secrets and keys: read whole, and never shown.
+
+use super::*;
+
+/// Lines of a file that end in a newline are one line, whoever wrote it.
+#[test]
+fn threat_38_a_secret_file_holds_the_secret_and_the_end_of_its_line_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let read = |content: &str| {
+        fs::write(dir.path().join("secret"), content).unwrap();
+        let text = "credentials.secret_files = [\"secret\"]";
+        Config::parse(text, "f.toml", Some(dir.path())).map(|config| config.credentials.secrets)
+    };
+    for content in ["north-north", "north-north\n", "north-north\r\n", "north-north\n\n"] {
+        assert_eq!(clear(&read(content).unwrap()), ["north-north"], "{content:?}");
+    }
+    for (content, reason) in [
+        ("\u{feff}north-north\n", "begins with a byte order mark"),
+        ("north-north\nsouth-south\n", "more than one line"),
+        ("\nnorth-north\n", "more than one line"),
+        ("north-north \n", "a space before or behind"),
+        ("\tnorth-north\n", "a space before or behind"),
+        ("north\0north\n", "a control character"),
+    ] {
+        let error = read(content).unwrap_err().to_string();
+        assert!(error.contains(reason) && !error.contains("north"), "{content:?}: {error}");
+    }
+}
+
+#[test]
+fn threat_38_a_set_of_keys_is_read_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let read = |content: &str| {
+        fs::write(dir.path().join("keys.json"), content).unwrap();
+        Config::parse("tokens.jwks_file = \"keys.json\"", "f.toml", Some(dir.path()))
+    };
+    let key = |more: &str| {
+        format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"{more}}}"#)
+    };
+    let set = |key: &str| format!(r#"{{"keys":[{key}]}}"#);
+    for more in ["", r#","use":"sig""#, r#","key_ops":["verify"],"x-more":"of another's""#] {
+        read(&set(&key(more))).unwrap_or_else(|error| panic!("{more}: {error}"));
+    }
+    for (content, reason) in [
+        (set(&key(r#","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A""#)), "key 1, \"\", is private"),
+        (set(&key(r#","use":"enc""#)), "is for something else"),
+        (set(&key(r#","key_ops":["sign"]"#)), "is for something else"),
+        (set(&format!("{},{}", key(""), key(r#","d":"geheim""#))), "key 2, \"\", is private"),
+        (set(r#"{"kty":"oct","k":"geheim"}"#), "key 1, \"\", is private"),
+        (set(&key("")) + "{}", "not a JSON Web Key Set at line 1, column"),
+        (r#"{"keys":"geheim"}"#.to_owned(), "not a JSON Web Key Set at line 1, column"),
+    ] {
+        let error = read(&content).unwrap_err().to_string();
+        assert!(error.contains(reason) && !error.contains("geheim"), "{content}: {error}");
+    }
+}
+
+/// Where a secret may stand in a file, as `SECRET` and `OTHER` in one that is otherwise right.
+const PLACES: &[&str] = &[
+    "[credentials]\nsecrets = [\"OTHER\", \"SECRET\"]\n",
+    "[credentials]\nsecrets = [\n  \"OTHER\", # of May\n  \"SECRET\",\n]\n",
+    "credentials = { ttl = \"10m\", secrets = [\"SECRET\", \"OTHER\"] }\n",
+    "credentials.secrets = ['SECRET', \"\"\"OTHER\"\"\"]\n",
+    "tokens.secrets = [\"SECRET\", \"OTHER\"]\n",
+    "[tokens]\n\"secrets\" = [\n\"\"\"\nSECRET\"\"\",\n'''OTHER''']\n",
+    "[ice]\napi_keys = [\"SECRET\", \"OTHER\"]\n",
+    "ice.api_keys = [\n\"SECRET\",\n\"OTHER\",\n]\n",
+    // Keys that there are not, or not yet.
+    "[credentials]\nsecret = \"SECRET\"\n[ice]\napi_key = [\"OTHER\"]\n",
+    "[[users]]\nname = \"a\"\npassword = \"SECRET\"\n[webhooks]\nsecret = \"OTHER\"\n",
+];
+
+fn in_its_place(place: &str, secret: &str, other: &str) -> String {
+    place.replace("SECRET", secret).replace("OTHER", other)
+}
+
+proptest! {
+    /// Whatever is wrong, and wherever: a character too many, one too few, another one, half of the file, a line twice, a
+    /// value of another type, something wrong elsewhere on the line.
+    #[test]
+    fn threat_40_no_mistake_shows_a_secret(
+        place in prop::sample::select(PLACES),
+        secret in "[A-Za-z0-9+/]{20}(==)?",
+        other in "[A-Za-z0-9+/]{4}|[A-Za-z0-9 #,.-]{16,40}",
+        slip in 0..10,
+        at in any::<prop::sample::Index>(),
+        with in prop::sample::select(vec!["\"", "'", "]", "[", "{", "=", "\n", "#", ",", "\\", "realm = 5 ", "\"\"\""]),
+    ) {
+        let right = in_its_place(place, &secret, &other);
+        let at = right.floor_char_boundary(at.index(right.len()));
+        let line = right.lines().nth(at % right.lines().count()).unwrap_or_default();
+        let text = match slip {
+            0 | 1 => format!("{}{with}{}", &right[..at], &right[at..]),
+            2 => right[..at].to_owned() + right.get(at + 1..).unwrap_or_default(),
+            3 => right[..at].to_owned() + with + right.get(at + 1..).unwrap_or_default(),
+            4 => right[..at].to_owned(),
+            5 => format!("{right}{line}\n"),
+            6 => right.replace(['[', ']'], ""),
+            7 => right.replace('"', "").replace("''", ""),
+            8 => right.replacen('\n', " realm = 7\n", 1 + at % 3),
+            _ => format!("realm = 5\n{right}\n[listen]\nudp = 3"),
+        };
+        // A slip within a secret makes two of it, and each is half as long as what is looked for.
+        let halves: Vec<&str> = [&*secret, &*other]
+            .into_iter()
+            .filter(|secret| secret.len() >= 16)
+            .flat_map(|secret| [&secret[..secret.len() / 2], &secret[secret.len() / 2..]])
+            .collect();
+        match Config::parse(&text, "f.toml", None) {
+            Ok(config) => {
+                let said = format!("{config:?}");
+                prop_assert!(halves.iter().all(|half| !said.contains(half)), "{}\n{}", text, said);
+            }
+            Err(error) => {
+                let said = format!("{error}\n{error:?}");
+                prop_assert!(halves.iter().all(|half| !said.contains(half)), "{}\n{}", text, said);
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Files that the operator names: the configuration, secrets, keys, certificates.
+//!
+//! A path may lead to a pipe that nobody writes to, to `/dev/zero` or to a disk image. So what is read is a regular file,
+//! and no more of it than its kind can need.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+/// Most bytes of a certificate with its chain, a key, or a list of roots.
+pub const LARGE: u64 = 1 << 20;
+
+/// Most bytes of a configuration.
+pub const CONFIGURATION: u64 = 256 << 10;
+
+/// Most bytes of a secret or a set of public keys.
+pub const SMALL: u64 = 64 << 10;
+
+/// Content of the regular file at `path`, through whatever symbolic links, if it has at most `longest` bytes.
+///
+/// # Errors
+/// What the system says; or that it is not a regular file, or larger.
+pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
+    // Before it is opened, because opening a device may do something; and after, because it may be another one by then.
+    is_regular(&fs::metadata(path)?)?;
+    // Opening a pipe would wait for its writer.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    is_regular(&file.metadata()?)?;
+    let mut content = Vec::new();
+    file.take(longest + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > longest {
+        return Err(io::Error::other(format!("longer than {} KiB", longest >> 10)));
+    }
+    Ok(content)
+}
+
+/// The same as a text.
+///
+/// # Errors
+/// Those of [`read`], and that it is not UTF-8.
+pub fn read_text(path: &Path, longest: u64) -> io::Result<String> {
+    let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "not text in UTF-8");
+    String::from_utf8(read(path, longest)?).map_err(not_text)
+}
+
+fn is_regular(file: &fs::Metadata) -> io::Result<()> {
+    if file.is_file() { Ok(()) } else { Err(io::Error::other("not a regular file")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threat_41_no_more_is_read_than_the_kind_can_need() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "x".repeat(1 << 10)).unwrap();
+        assert_eq!(read(&path, 1 << 10).unwrap().len(), 1 << 10);
+        fs::write(&path, "x".repeat((1 << 10) + 1)).unwrap();
+        assert_eq!(read(&path, 1 << 10).unwrap_err().to_string(), "longer than 1 KiB");
+        // Some 8 EiB that are nowhere.
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(read(&path, 1 << 10).unwrap_err().to_string(), "longer than 1 KiB");
+        for other in ["/dev/zero", "/dev/null", "/"] {
+            assert_eq!(
+                read(Path::new(other), LARGE).unwrap_err().to_string(),
+                "not a regular file",
+                "{other}"
+            );
+        }
+    }
+}
