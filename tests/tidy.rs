@@ -157,6 +157,7 @@ const THREATS: &[(u8, &str)] = &[
     (34, "origins and forwarded fields compared as text, or believed from anybody"),
     (37, "a form of username that another server takes"),
     (38, "readers that pass over the rest of a file in silence"),
+    (39, "keys that the library takes and browsers do not"),
     (40, "secrets in errors, logs and Debug"),
     (41, "files without end, and files that are pipes"),
     (42, "claims of a token judged in two places, or as another unit"),

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::net::IpAddr;
 use std::net::{IpAddr, SocketAddr};
 
 use super::Error;
@@ -15,8 +16,7 @@ use crate::tls::Certificate;
 /// names and does not hold, so that is looked at here.
 pub(super) fn run(config: &Config, name: &str) -> Result<(), Error> {
     let certificate = config.tls.as_ref().map(Certificate::load).transpose()?;
-    let mut out = io::stdout().lock();
-    writeln!(out, "{name}: ok")?;
+    let mut out = format!("{name}: ok\n");
     let listen = &config.listen;
     for (listener, addresses) in [
         ("udp", &listen.udp),
@@ -25,19 +25,19 @@ pub(super) fn run(config: &Config, name: &str) -> Result<(), Error> {
         ("http", &listen.http),
         ("admin", &listen.admin),
     ] {
-        writeln!(out, "  {listener:5} {}", joined(addresses))?;
+        out += &format!("  {listener:5} {}\n", joined(addresses));
     }
     if let Some(certificate) = &certificate {
         let names = certificate.names();
         let names = if names.is_empty() { "no name".to_owned() } else { joined(names) };
-        writeln!(out, "  certificate for {names}")?;
+        out += &format!("  certificate for {names}\n");
     }
     let ports = &config.relay.ports;
-    writeln!(out, "  relay {}, ports {}-{}", joined(&config.relay.addresses), ports.start(), ports.end())?;
+    out += &format!("  relay {}, ports {}-{}\n", joined(&config.relay.addresses), ports.start(), ports.end());
     for hint in hints(config, certificate.as_ref()) {
-        writeln!(out, "  hint: {hint}")?;
+        out += &format!("  hint: {hint}\n");
     }
-    Ok(())
+    Ok(super::print(&out)?)
 }
 
 /// What is valid and yet seldom meant.
@@ -127,6 +127,7 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
                 .to_owned(),
         );
     }
+    hints.extend(certificate.remarks().iter().cloned());
     if certificate.expires() < Clock::start().now().unix {
         hints.push("the certificate is expired: browsers refuse it until it is renewed".to_owned());
     }

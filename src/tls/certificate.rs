@@ -1,10 +1,8 @@
 //! A certificate with its key: read from files, and checked before anything is served with it.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,10 +15,10 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 
+use super::pem::{self as blocks, CERTIFICATE, PARAMETERS, PRIVATE_KEYS};
+use super::remarks;
 use crate::config::TlsFiles;
-
-/// Bytes of the largest file. A long chain is some 10 KB; `/dev/zero` is endless.
-const MAX_FILE: u64 = 1 << 20;
+use crate::operator_file;
 
 /// A certificate chain and the private key of its first certificate.
 #[derive(Debug)]
@@ -28,6 +26,7 @@ pub struct Certificate {
     certified_key: Arc<CertifiedKey>,
     names: Vec<Name>,
     validity: Validity,
+    remarks: Vec<String>,
 }
 
 /// Whom a certificate is for (RFC 5280 section 4.2.1.6).
@@ -75,11 +74,11 @@ impl Certificate {
     pub fn load(files: &TlsFiles) -> Result<Self, Unusable> {
         let TlsFiles { cert, key } = files;
         let chain = chain(&read(cert)?).map_err(|problem| problem.of(cert))?;
-        let (names, validity) = describe(&chain).map_err(|problem| problem.of(cert))?;
+        let Described { names, validity, remarks } = describe(&chain).map_err(|problem| problem.of(cert))?;
         let certified_key = private_key(&read(key)?)
             .and_then(|private_key| pair(chain, &private_key))
             .map_err(|problem| problem.of(key))?;
-        Ok(Self { certified_key: Arc::new(certified_key), names, validity })
+        Ok(Self { certified_key: Arc::new(certified_key), names, validity, remarks })
     }
 
     /// Whom it is for, in its own order. A certificate with none but the common name of old is for nobody: browsers look
@@ -99,6 +98,12 @@ impl Certificate {
     #[must_use]
     pub fn expires(&self) -> u64 {
         self.validity.not_after
+    }
+
+    /// What clients may hold against it, each with its remedy.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     pub(super) fn validity(&self) -> Validity {
@@ -128,28 +133,8 @@ const CHAIN: &str = "name the file with the whole chain; certbot calls it fullch
 const KEY: &str = "name the key that the certificate was made with; certbot calls it privkey.pem";
 
 fn read(file: &Path) -> Result<Vec<u8>, Unusable> {
-    let unusable = |error: io::Error| Problem(error.to_string(), unreadable(&error)).of(file);
-    let content = open(file).and_then(|open| {
-        let mut content = Vec::new();
-        open.take(MAX_FILE + 1).read_to_end(&mut content)?;
-        Ok(content)
-    });
-    match content.map_err(unusable)? {
-        content if content.len() as u64 > MAX_FILE => {
-            Err(unusable(io::Error::other("larger than 1 MiB, so no certificate or key")))
-        }
-        content => Ok(content),
-    }
-}
-
-/// Opens a file, and nothing else: whoever opens a pipe waits for its writer, perhaps for ever, and with a renewal that
-/// waits the process could not even end.
-fn open(file: &Path) -> io::Result<File> {
-    let open = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(file)?;
-    if !open.metadata()?.is_file() {
-        return Err(io::Error::other("no regular file"));
-    }
-    Ok(open)
+    operator_file::read(file, operator_file::LARGE)
+        .map_err(|error| Problem(error.to_string(), unreadable(&error)).of(file))
 }
 
 fn unreadable(error: &io::Error) -> &'static str {
@@ -162,6 +147,12 @@ fn unreadable(error: &io::Error) -> &'static str {
 }
 
 fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let kinds = blocks::kinds(pem).map_err(|reason| Problem(reason, WHOLE_FILE))?;
+    let is_known =
+        |kind: &str| kind == CERTIFICATE || PRIVATE_KEYS.contains(&kind) || PARAMETERS.contains(&kind);
+    if let Some(other) = kinds.iter().find(|kind| !is_known(kind)) {
+        return Err(Problem(format!("a block {other:?}, which is not read"), CHAIN));
+    }
     let chain: Vec<_> =
         CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| broken(&error))?;
     if chain.is_empty() {
@@ -174,6 +165,14 @@ fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
 }
 
 fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
+    let kinds = blocks::kinds(pem).map_err(|reason| Problem(reason, WHOLE_FILE))?;
+    let keys = kinds.iter().filter(|kind| PRIVATE_KEYS.contains(&kind.as_str())).count();
+    if keys > 1 {
+        return Err(Problem(
+            format!("{keys} private keys, of which one is meant"),
+            "keep the certificate's own",
+        ));
+    }
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
         // PKCS #8 says so in its label, openssl's older format in a header (RFC 1421) that is not base64.
         pem::Error::NoItemsFound | pem::Error::Base64Decode(_)
@@ -198,13 +197,24 @@ fn broken(error: &pem::Error) -> Problem {
     Problem(reason.to_owned(), WHOLE_FILE)
 }
 
-/// The names and the validity of the first certificate; the others must be certificates, too.
-fn describe(chain: &[CertificateDer<'_>]) -> Result<(Vec<Name>, Validity), Problem> {
-    let parsed: Result<Vec<_>, _> = chain.iter().map(|der| X509Certificate::from_der(der)).collect();
-    match parsed.as_deref() {
-        Ok([(_, own), ..]) => Ok((names(own), validity(own))),
-        _ => Err(Problem("what is in it is no certificate".to_owned(), WHOLE_FILE)),
+/// What a chain says of itself.
+struct Described {
+    names: Vec<Name>,
+    validity: Validity,
+    remarks: Vec<String>,
+}
+
+/// The names and the validity of the first certificate, and remarks on all; the others must be certificates, too.
+fn describe(chain: &[CertificateDer<'_>]) -> Result<Described, Problem> {
+    let mut parsed = Vec::new();
+    for der in chain {
+        match X509Certificate::from_der(der) {
+            Ok((rest, certificate)) if rest.is_empty() => parsed.push(certificate),
+            _ => return Err(Problem("what is in it is no certificate".to_owned(), WHOLE_FILE)),
+        }
     }
+    let own = &parsed[0];
+    Ok(Described { names: names(own), validity: validity(own), remarks: remarks::on(&parsed) })
 }
 
 fn names(certificate: &X509Certificate<'_>) -> Vec<Name> {
@@ -229,7 +239,7 @@ fn validity(certificate: &X509Certificate<'_>) -> Validity {
 
 /// The chain with its key, which must be the key of the first certificate.
 fn pair(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'_>) -> Result<CertifiedKey, Problem> {
-    const KINDS: &str = "use RSA of 2048 bits or more, ECDSA on P-256, P-384 or P-521, or Ed25519";
+    const KINDS: &str = "use ECDSA on P-256, or RSA of 2048 bits or more";
     let key = any_supported_type(key)
         .map_err(|_| Problem("a private key of a kind that TLS does not use here".to_owned(), KINDS))?;
     let pair = CertifiedKey::new(chain, key);

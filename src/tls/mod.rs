@@ -15,6 +15,8 @@ mod certificate;
 pub mod front;
 mod identity;
 mod outcome;
+mod pem;
+mod remarks;
 pub mod renewal;
 mod undecided;
 
@@ -28,6 +30,7 @@ use rustls::version::{TLS12, TLS13};
 pub use certificate::{Certificate, Name, Unusable};
 pub use identity::Identity;
 pub use outcome::Outcome;
+pub use pem::kinds as pem_kinds;
 
 /// The protocols that a client may ask for by ALPN (RFC 7301). A client that asks for others alone is refused with
 /// `no_application_protocol`: what it says next would be taken for something else. The first of these that it names counts: no

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 
@@ -39,6 +39,42 @@ impl Pair {
         let key = KeyPair::generate().unwrap();
         let cert = parameters.self_signed(&key).unwrap();
         Self { der: cert.der().clone(), cert: cert.pem(), key: key.serialize_pem() }
+    }
+}
+
+/// A certificate for `localhost` that an issuer has issued, who has one, too.
+pub(crate) struct Chain {
+    pub(crate) leaf: String,
+    pub(crate) issuer: String,
+    pub(crate) key: String,
+}
+
+impl Chain {
+    pub(crate) fn new() -> Self {
+        Self::with_key(&KeyPair::generate().unwrap())
+    }
+
+    /// One whose own key is this.
+    pub(crate) fn with_key(key: &KeyPair) -> Self {
+        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+        parameters.distinguished_name.push(DnType::CommonName, "an issuer");
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer_key = KeyPair::generate().unwrap();
+        let issuer = parameters.self_signed(&issuer_key).unwrap().pem();
+        let issued_by = Issuer::new(parameters, issuer_key);
+        let leaf = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(key, &issued_by).unwrap().pem();
+        Self { leaf, issuer, key: key.serialize_pem() }
+    }
+
+    /// As ACME clients write it.
+    pub(crate) fn whole(&self) -> String {
+        format!("{}{}", self.leaf, self.issuer)
+    }
+
+    /// As `cat` makes it of a file without a newline at its end.
+    pub(crate) fn joined(&self) -> String {
+        format!("{}{}", self.leaf.trim_end(), self.issuer)
     }
 }
 

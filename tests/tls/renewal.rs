@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use crate::certificates::{Folder, Pair};
+use crate::certificates::{Chain, Folder, Pair};
 use crate::client::{binding, connect, get, get_as, say, trusting, websocket};
 
 const LOADED: &str = r#"byway_certificate_loads_total{outcome="loaded"}"#;
@@ -100,6 +100,24 @@ fn threat_26_what_does_not_parse_or_match_is_told_once_and_the_last_good_one_is_
     assert_eq!(server.logged("the last good certificate is kept"), 3);
 }
 
+/// A chain whose last certificate would be passed over is no renewal; a lone certificate is one, and is warned of.
+#[test]
+fn threat_38_a_renewal_is_read_whole_or_not_at_all() {
+    let chain = Chain::new();
+    let folder = Folder::with(&Pair::new());
+    let server = folder.serve();
+    folder.write("key.pem", &chain.key);
+    folder.write("cert.pem", &chain.joined());
+    server.until(FAILED, 1);
+    server.logged("a line break is missing between two blocks");
+    folder.write("cert.pem", &chain.leaf);
+    server.until(LOADED, 1);
+    server.logged("WARN the certificate is alone in its file, without that of its issuer (CN=an issuer)");
+    folder.write("cert.pem", &chain.whole());
+    server.until(LOADED, 2);
+    assert_eq!(server.logged("the certificate is alone"), 1);
+}
+
 /// Whoever opens a pipe waits for its writer. Here nobody waits: not the next renewal, and not the end of the process.
 #[test]
 fn threat_26_a_pipe_in_the_place_of_a_file_stops_nothing() {
@@ -108,7 +126,7 @@ fn threat_26_a_pipe_in_the_place_of_a_file_stops_nothing() {
     let mut server = folder.serve();
     fs::remove_file(folder.path("cert.pem")).unwrap();
     assert!(Command::new("mkfifo").arg(folder.path("cert.pem")).status().unwrap().success());
-    server.logged("cert.pem: no regular file");
+    server.logged("cert.pem: not a regular file");
 
     fs::remove_file(folder.path("cert.pem")).unwrap();
     folder.write("cert.pem", &new.cert);

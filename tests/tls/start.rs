@@ -1,6 +1,8 @@
 //! What is wrong with a certificate is said at the start, by file, reason and remedy.
 
-use crate::certificates::{Folder, Pair};
+use rcgen::KeyPair;
+
+use crate::certificates::{Chain, Folder, Pair};
 use crate::support::{CONFIG, Configuration, Server};
 
 #[test]
@@ -72,6 +74,84 @@ fn sighup_without_a_certificate_changes_nothing() {
     server.signal("HUP");
     server.logged("nothing to reload");
     assert!(server.metric("byway_allocations") == 0);
+}
+
+/// What a reader of PEM passes over is missed at the first client that needs it.
+#[test]
+fn threat_38_a_file_that_would_be_read_in_part_is_exit_2() {
+    let chain = Chain::new();
+    let (pair, other) = (Pair::new(), Pair::new());
+    let missing = "a line break is missing between two blocks";
+    for (file, content, reason) in [
+        ("cert.pem", chain.joined(), format!("line {}: {missing}", chain.leaf.lines().count())),
+        ("cert.pem", format!("\u{feff}{}", pair.cert), "it begins with a byte order mark".to_owned()),
+        ("cert.pem", pair.cert.replace("CERTIFICATE", "TRUSTED CERTIFICATE"), "a block \"TRUSTED".to_owned()),
+        ("cert.pem", format!("{}-----END CERTIFICATE-----\n", pair.cert), "line".to_owned()),
+        ("key.pem", format!("{}{}", pair.key, other.key), "2 private keys, of which one is meant".to_owned()),
+        (
+            "key.pem",
+            format!("{}{}", pair.key.trim_end(), other.key),
+            format!("line {}: {missing}", pair.key.lines().count()),
+        ),
+    ] {
+        let folder = Folder::with(&pair);
+        folder.write(file, &content);
+        exits_with(&folder, file, &reason);
+    }
+    // With the ends of lines of another system, and text between the blocks, it is whole.
+    let folder = Folder::with(&pair);
+    folder.write("cert.pem", &format!("subject=localhost\r\n{}", chain.whole().replace('\n', "\r\n")));
+    folder.write("key.pem", &chain.key.replace('\n', "\r\n"));
+    assert_eq!(hints(&folder.config()), "");
+}
+
+#[test]
+fn threat_38_a_certificate_without_its_chain_is_told_at_the_start_and_by_check() {
+    let chain = Chain::new();
+    let folder = Folder::with(&Pair::new());
+    folder.write("key.pem", &chain.key);
+    folder.write("cert.pem", &chain.leaf);
+    assert!(hints(&folder.config()).contains("alone in its file, without that of its issuer (CN=an issuer)"));
+    folder.serve().logged("WARN the certificate is alone in its file");
+
+    folder.write("cert.pem", &format!("{}{}", chain.leaf, Chain::new().leaf));
+    assert!(hints(&folder.config()).contains("certificate 2 in the file is not that of the issuer"));
+}
+
+/// Clients of TURN take it, and a page never connects.
+#[test]
+fn threat_39_keys_that_browsers_refuse_are_told_at_the_start_and_by_check() {
+    for (kind, algorithm) in
+        [("Ed25519", &rcgen::PKCS_ED25519), ("ECDSA on P-521", &rcgen::PKCS_ECDSA_P521_SHA256)]
+    {
+        let chain = Chain::with_key(&KeyPair::generate_for(algorithm).unwrap());
+        let folder = Folder::with(&Pair::new());
+        folder.write("key.pem", &chain.key);
+        folder.write("cert.pem", &chain.whole());
+        let told = format!(
+            "the certificate has a key of a kind that browsers refuse, {kind}: use ECDSA on P-256, or RSA of 2048 bits or more"
+        );
+        assert!(hints(&folder.config()).contains(&told), "{}", hints(&folder.config()));
+        folder.serve().logged(&format!("WARN {told}"));
+    }
+    for algorithm in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384] {
+        let chain = Chain::with_key(&KeyPair::generate_for(algorithm).unwrap());
+        let folder = Folder::with(&Pair::new());
+        folder.write("key.pem", &chain.key);
+        folder.write("cert.pem", &chain.whole());
+        assert_eq!(hints(&folder.config()), "");
+    }
+}
+
+/// The lines in which `check` tells of a certificate's faults.
+fn hints(config: &str) -> String {
+    let output = Configuration::new(config).run(&["check"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).expect("the report is text");
+    said.lines()
+        .filter(|line| line.starts_with("  hint: ") && line.contains("certificate"))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 fn exits_with(folder: &Folder, file: &str, reason: &str) {

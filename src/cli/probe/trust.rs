@@ -3,7 +3,6 @@
 //! The system's own list is what its other clients go by; it is kept fresh without a new binary, and a company's own root
 //! that was installed on this machine is in it.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +16,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::tls::Unusable;
+use crate::operator_file;
+use crate::tls::{Unusable, pem_kinds};
 
 use super::trouble::{Step, Trouble};
 
@@ -84,7 +84,8 @@ impl Trust {
 
 /// Adds every certificate in a file, of which there must be one.
 fn add(file: &Path, roots: &mut RootCertStore) -> Result<(), String> {
-    let pem = fs::read(file).map_err(|error| error.to_string())?;
+    let pem = operator_file::read(file, operator_file::LARGE).map_err(|error| error.to_string())?;
+    pem_kinds(&pem)?;
     let before = roots.len();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| error.to_string())?;

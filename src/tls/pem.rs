@@ -1,0 +1,95 @@
+//! The blocks of a PEM file (RFC 7468), none of which is passed over in silence.
+//!
+//! Readers of PEM skip what is no block. Two files joined without a line break between make one boundary line of two, and
+//! the certificate behind it is skipped, too: a chain cut short, without a word.
+
+/// Kind of a file's block, as its boundaries say it.
+pub(super) const CERTIFICATE: &str = "CERTIFICATE";
+
+/// Kinds of private keys.
+pub(super) const PRIVATE_KEYS: [&str; 4] =
+    ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY"];
+
+/// Kinds that stand beside the others and say nothing that they do not.
+pub(super) const PARAMETERS: [&str; 2] = ["EC PARAMETERS", "DH PARAMETERS"];
+
+/// The kinds of the blocks in a file, in order. Text outside of blocks is explanation (RFC 7468 section 2).
+///
+/// # Errors
+/// Why part of the file would be passed over.
+pub fn kinds(pem: &[u8]) -> Result<Vec<String>, String> {
+    const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+    if pem.starts_with(BYTE_ORDER_MARK) {
+        return Err("it begins with a byte order mark, before which no block is found".to_owned());
+    }
+    let text = String::from_utf8_lossy(pem);
+    let (mut kinds, mut open) = (Vec::new(), None);
+    for (number, line) in (1..).zip(lines(&text)) {
+        let boundary = |word: &str| line.strip_prefix(word)?.trim_end().strip_suffix("-----");
+        match (boundary("-----BEGIN "), boundary("-----END "), open) {
+            (Some(kind), _, None) if !kind.contains("-----") => open = Some(kind),
+            (_, Some(kind), Some(begun)) if kind == begun => {
+                kinds.push(begun.to_owned());
+                open = None;
+            }
+            _ if !line.contains("-----BEGIN") && !line.contains("-----END") => {}
+            _ if line.matches("-----BEGIN").count() + line.matches("-----END").count() > 1 => {
+                return Err(format!("line {number}: a line break is missing between two blocks"));
+            }
+            _ => return Err(format!("line {number}: {line:?} begins or ends no block here")),
+        }
+    }
+    match open {
+        None => Ok(kinds),
+        Some(_) => Err("cut off before its -----END line".to_owned()),
+    }
+}
+
+/// Lines as the parser of PEM takes them apart, except that it counts `\r\n` as two.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(kind: &str) -> String {
+        format!("-----BEGIN {kind}-----\nMII=\n-----END {kind}-----\n")
+    }
+
+    #[test]
+    fn threat_38_blocks_are_counted_whatever_ends_their_lines() {
+        let both = block("CERTIFICATE") + &block("PRIVATE KEY");
+        let expected = Ok(vec!["CERTIFICATE".to_owned(), "PRIVATE KEY".to_owned()]);
+        for text in [
+            both.clone(),
+            both.replace('\n', "\r\n"),
+            both.replace('\n', "\r"),
+            both.replace("-----\n", "----- \n"),
+            both.trim_end().to_owned(),
+            format!("subject=CN = a\n---\n{both}\n-----\n"),
+        ] {
+            assert_eq!(kinds(text.as_bytes()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn threat_38_what_a_reader_would_pass_over_is_refused() {
+        let one = block("CERTIFICATE");
+        let joined = format!("{}{one}", one.trim_end());
+        for (text, reason) in [
+            (joined.clone(), "line 3: a line break is missing between two blocks"),
+            (format!("\u{feff}{one}"), "byte order mark"),
+            (format!(" {one}"), "line 1: "),
+            (one.replace("-----BEGIN CERTIFICATE-----\n", ""), "line 2: "),
+            (one.replace("END CERTIFICATE-----", "END CERTIFICATE----"), "line 3: "),
+            (one.replace("-----END CERTIFICATE-----\n", ""), "cut off"),
+            (one.replace("-----END CERTIFICATE-----\n", &one), "line 3: "),
+            (one.replace("END CERTIFICATE", "END PRIVATE KEY"), "line 3: "),
+        ] {
+            let error = kinds(text.as_bytes()).unwrap_err();
+            assert!(error.contains(reason), "{text:?}: {error}");
+        }
+    }
+}
