@@ -1,9 +1,11 @@
 //! TCP listeners on the runtime: each connection that is admitted gets a task of its own.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -41,7 +43,7 @@ pub async fn open<W, T>(
     let (stop, stopping) = watch::channel(());
     let mut doors = JoinSet::new();
     for listener in listeners {
-        doors.spawn(accept(listener, admissions.clone(), welcome.clone(), stopping.clone()));
+        doors.spawn(keep_accepting(listener, admissions.clone(), welcome.clone(), stopping.clone()));
     }
     drop(stopping);
     shutdown.await;
@@ -50,9 +52,29 @@ pub async fn open<W, T>(
     stop.closed().await;
 }
 
-async fn accept<W, T>(
+/// Accepts until `stopping` changes, also after a panic, of which the log tells: without this loop, a listener would look
+/// alive to clients and never answer.
+async fn keep_accepting<W, T>(
     listener: TcpListener,
     admissions: Arc<Admissions>,
+    welcome: W,
+    stopping: watch::Receiver<()>,
+) where
+    W: Fn(Arrival) -> T + Clone,
+    T: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        let accepting = accept(&listener, &admissions, welcome.clone(), stopping.clone());
+        match AssertUnwindSafe(accepting).catch_unwind().await {
+            Ok(()) => return,
+            Err(_) => sleep(Duration::from_secs(1)).await,
+        }
+    }
+}
+
+async fn accept<W, T>(
+    listener: &TcpListener,
+    admissions: &Arc<Admissions>,
     welcome: W,
     mut stopping: watch::Receiver<()>,
 ) where

@@ -12,7 +12,8 @@
 //!
 //! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses,
 //! [`local_ports`], those that its kernel gives to anyone, [`admission`], which bounds connections, [`door`], which lets
-//! them in, [`metrics`], counters that every room writes and one page reads, and [`operator_file`], which reads the files
+//! them in, [`metrics`], counters that every room writes and one page reads, [`log`](mod@log), whose lines may be lost and
+//! delay nobody, and [`operator_file`], which reads the files
 //! that an operator names.
 //!
 //! ## How a datagram goes
@@ -124,6 +125,7 @@ pub mod http;
 pub mod ice;
 pub mod interfaces;
 pub mod local_ports;
+pub mod log;
 pub mod metrics;
 pub mod operator_file;
 pub mod origin;

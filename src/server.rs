@@ -7,12 +7,16 @@ pub mod hosts;
 mod keys;
 pub mod link;
 mod relaying;
+mod reload;
 mod signaling;
 mod sockets;
+mod supervise;
 mod web;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sd_notify::NotifyState;
@@ -25,7 +29,7 @@ use crate::http::Site;
 use crate::http::access::{Access, ApiKeys};
 use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, ProcessCounters};
 use crate::random::Random;
 use crate::tls;
 use crate::tls::renewal::Renewal;
@@ -34,7 +38,9 @@ use announcement::Announcement;
 use end::{Doors, Signals};
 use keys::Keys;
 use relaying::{Ground, Relaying};
+use reload::Reload;
 use sockets::{Files, Sockets};
+use supervise::Supervisor;
 use web::Web;
 
 /// Threads for HTTP and signaling. They wait for most of their lives; the cores are for the shards.
@@ -75,6 +81,9 @@ pub enum Error {
         /// What the kernel says.
         error: io::Error,
     },
+    /// A listener of HTTP or TLS is served no more.
+    #[error("the listeners `{0}` are served no more; the lines above say why")]
+    ListenersEnded(&'static str),
     /// A thread of the data plane ended by itself.
     #[error("{} of the data plane ended unasked; the lines above say why", .0.join(", "))]
     ShardEnded(Vec<String>),
@@ -82,26 +91,36 @@ pub enum Error {
 
 /// Runs the server until SIGINT, or until SIGTERM and what it then waits for.
 ///
+/// `file` is where `config` was read from, and `counters` are those of the process.
+///
 /// # Errors
 /// [`Error`]; whatever it had bound is closed again.
-pub fn run(config: Config) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(HTTP_THREADS)
-        .enable_all()
-        .build()
-        .map_err(system("start a runtime"))?;
+pub fn run(config: Config, file: Option<PathBuf>, counters: Arc<ProcessCounters>) -> Result<(), Error> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(HTTP_THREADS).thread_name("http").enable_all();
+    // Where no thread is to be had, it panics.
+    let runtime = panic::catch_unwind(AssertUnwindSafe(move || runtime.build()))
+        .unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
+        .map_err(system("start the threads of HTTP"))?;
     // Every relay socket is a file descriptor. What cannot be raised is met by 508 later.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let outcome = runtime.block_on(serve_all(config));
+    let outcome = runtime.block_on(serve_all(config, file, counters));
     // A file system that hangs under a look at the certificate keeps nobody from the end.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve_all(mut config: Config) -> Result<(), Error> {
+async fn serve_all(
+    mut config: Config,
+    file: Option<PathBuf>,
+    counters: Arc<ProcessCounters>,
+) -> Result<(), Error> {
     let clock = Clock::start();
+    let supervisor = Supervisor::new(counters.clone(), clock);
     let signals = Signals::listen()?;
-    let hangup = signal(SignalKind::hangup()).map_err(system("listen for SIGHUP"))?;
+    // From here on SIGHUP ends nothing: tokio keeps its handler, whoever listens.
+    drop(signal(SignalKind::hangup()).map_err(system("listen for SIGHUP"))?);
+    let reload = Reload::new(file, config.clone());
 
     if config.optional_ipv6 && !can_bind("::1".parse().expect("an address")) {
         forget_ipv6(&mut config);
@@ -122,15 +141,17 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let page = link::secure_page(certificate.as_deref(), &sockets.tls.addresses);
 
     let keys = Keys::new(&config)?;
-    let mut relaying = Relaying::start(&config, &mut sockets, &ground, &files, &keys, clock)?;
+    let mut relaying = Relaying::start(&config, &mut sockets, &ground, &files, &keys, clock, &supervisor)?;
     let metrics = Metrics {
         shards: relaying.shards.clone(),
         turn_connections: relaying.connections.clone(),
         tls: identity.as_ref().map(|_| Arc::default()),
+        process: counters,
         ..Metrics::default()
     };
     let ice = signaling::ice(&config, &sockets, certificate.as_deref(), &keys);
     let hub = signaling::rooms(&config, ice.clone(), &keys, &relaying, clock, metrics.signaling.clone())?;
+    signaling::keep(&hub, &supervisor);
 
     let (drain, draining) = watch::channel(false);
     let access = Access {
@@ -159,13 +180,14 @@ async fn serve_all(mut config: Config) -> Result<(), Error> {
     let tls_counters = metrics.tls.clone().unwrap_or_default();
     let admin = Admin { metrics, health, draining, hosts: hosts.clone() };
     let proxies = Arc::new(config.listen.trusted_proxies.clone());
-    let web = Web::open(sockets, &files, site, admin, identity, &relaying, &proxies);
-    certificate::keep(renewal, hangup, clock, tls_counters, ice, hosts);
+    let mut web = Web::open(sockets, &files, site, admin, identity, &relaying, &proxies);
+    reload.keep(renewal.is_some(), &supervisor);
+    certificate::keep(renewal, clock, tls_counters, ice, hosts, &supervisor);
     announcement.make();
     notify(&[NotifyState::Ready]);
 
     let doors = Doors { connections: hub.connections().clone(), pages: drain };
-    let outcome = end::wait(signals, &mut relaying, doors, config.relay.drain).await;
+    let outcome = end::wait(signals, &mut relaying, &mut web, doors, config.relay.drain).await;
     tracing::info!("stopping");
     // Together: clients that come back again and again would always leave one more to wait for.
     tokio::join!(hub.connections().shut_down(), web.close());

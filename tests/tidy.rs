@@ -62,6 +62,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/admission.rs", &["metrics", "subscriber", "proxies"]),
     // Labels come from closed sets, which the protocols own.
     ("src/metrics/", &["relay::Reason", "wire::ErrorCode", "signaling::protocol", "tls::Outcome"]),
+    ("src/log", &["metrics"]),
     ("src/operator_file.rs", &[]),
     ("src/clock.rs", &[]),
     ("src/interfaces.rs", &["own_addresses"]),
@@ -153,6 +154,7 @@ const THREATS: &[(u8, &str)] = &[
     (26, "a bad certificate at reload"),
     (27, "floods of the log and of metrics"),
     (28, "foreign protocols and old versions of TLS"),
+    (30, "a log that nobody takes, and tasks that die unnoticed"),
     (33, "DNS rebinding: requests for hosts that are not ours"),
     (34, "origins and forwarded fields compared as text, or believed from anybody"),
     (37, "a form of username that another server takes"),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
+use crate::log::Log;
 use crate::server;
 use crate::tls;
 
@@ -121,6 +122,7 @@ impl Error {
         match self {
             Self::Server(
                 server::Error::ShardEnded(_)
+                | server::Error::ListenersEnded(_)
                 | server::Error::NoRelayAddress(_)
                 | server::Error::System { .. },
             )
@@ -142,11 +144,11 @@ impl Arguments {
     }
 }
 
-/// Does what the arguments say.
+/// Does what the arguments say. `log` has been started at their level.
 ///
 /// # Errors
 /// [`Error`].
-pub fn run(arguments: Arguments) -> Result<Outcome, Error> {
+pub fn run(arguments: Arguments, log: &Log) -> Result<Outcome, Error> {
     let file = match &arguments.command {
         // A user who probes another server need not be allowed to read this one's secrets.
         Some(Command::Load(load)) if arguments.config.is_none() && load.is_self_contained() => None,
@@ -154,9 +156,10 @@ pub fn run(arguments: Arguments) -> Result<Outcome, Error> {
         _ => Config::locate(arguments.config)?,
     };
     let config = Config::load(file.as_deref())?;
-    let name = file.map_or_else(|| "the embedded default".to_owned(), |file| file.display().to_string());
+    let name =
+        file.as_ref().map_or_else(|| "the embedded default".to_owned(), |file| file.display().to_string());
     match arguments.command {
-        None | Some(Command::Serve) => server::run(config)?,
+        None | Some(Command::Serve) => server::run(config, file, log.counters())?,
         Some(Command::Check) => check::run(&config, &name)?,
         Some(Command::Credential(arguments)) => credential::run(&arguments, &config, name)?,
         Some(Command::Invite(arguments)) => invite::run(arguments, &config, name)?,

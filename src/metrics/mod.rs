@@ -3,6 +3,7 @@
 //! Every label comes from a closed set: nothing that a client sends can make a series. What a shard counts is in
 //! `shard`, written by its own thread alone; what any thread may count is in `shared`.
 
+mod process;
 mod shard;
 mod shared;
 
@@ -14,6 +15,7 @@ use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+pub use process::{ProcessCounters, TaskCount};
 pub use shard::{Count, Direction, ShardCounters, StreamEnd};
 pub use shared::{
     ConnectionCounters, HostRefused, HttpCounters, SharedCount, SignalingCounters, TlsCounters,
@@ -32,6 +34,8 @@ pub struct Metrics {
     pub http: Arc<HttpCounters>,
     /// The TLS port, if there is one.
     pub tls: Option<Arc<TlsCounters>>,
+    /// The log, panics and background tasks.
+    pub process: Arc<ProcessCounters>,
 }
 
 impl Metrics {
@@ -62,6 +66,7 @@ impl Collector for Metrics {
         )?;
         self.signaling.encode(&mut page)?;
         self.http.encode(&mut page)?;
+        self.process.encode(&mut page)?;
         self.tls.as_ref().map_or(Ok(()), |tls| tls.encode(&mut page))
     }
 }
@@ -93,12 +98,12 @@ impl Page<'_> {
         metric.encode_counter::<[(&str, &str); 0], u64, u64>(&value, None)
     }
 
-    fn counters<const N: usize>(
+    fn counters<'l>(
         &mut self,
         name: &str,
         help: &str,
         label: &str,
-        values: [(&str, u64); N],
+        values: impl IntoIterator<Item = (&'l str, u64)>,
     ) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (value_of_label, value) in values {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::signal::unix::Signal;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::sockets::list;
+use super::supervise::Supervisor;
 use crate::clock::Clock;
 use crate::http::own_hosts::OwnHosts;
 use crate::ice::{IceServers, rfc3339};
@@ -15,23 +16,31 @@ use crate::tls::renewal::Renewal;
 /// Loads what is renewed, at SIGHUP or when it has changed, and tells its names to browsers and to the check of hosts; for ever.
 pub(super) fn keep(
     renewal: Option<Renewal>,
-    hangup: Signal,
     clock: Clock,
     counters: Arc<TlsCounters>,
     ice: Arc<IceServers>,
     hosts: Arc<OwnHosts>,
+    supervisor: &Supervisor,
 ) {
-    let Some(renewal) = renewal else {
-        tokio::spawn(nothing_to_reload(hangup));
-        return;
-    };
-    tracing::info!("certificate {}", described(&renewal.identity().certificate()));
+    let Some(renewal) = renewal else { return };
+    let first = renewal.identity().certificate();
+    tracing::info!("certificate {}", described(&first));
+    warn_of(&first);
     let tell = move |certificate: &Certificate| {
         hosts.certified_for(&certificate.named());
         ice.certified_for(certificate.named());
         tracing::info!("certificate loaded: {}", described(certificate));
+        warn_of(certificate);
     };
-    tokio::spawn(renewal.run(hangup, clock, counters, tell));
+    supervisor.keep("certificate", move || {
+        let (renewal, counters, tell) = (renewal.clone(), counters.clone(), tell.clone());
+        async move {
+            match signal(SignalKind::hangup()) {
+                Ok(hangup) => renewal.run(hangup, clock, counters, tell).await,
+                Err(error) => tracing::error!(%error, "cannot listen for SIGHUP"),
+            }
+        }
+    });
 }
 
 /// What a certificate is good for, and until when.
@@ -39,9 +48,9 @@ fn described(certificate: &Certificate) -> String {
     format!("for {}, good until {}", list(certificate.names()), rfc3339(certificate.expires()))
 }
 
-/// Without this, SIGHUP would end the process.
-async fn nothing_to_reload(mut hangup: Signal) {
-    while hangup.recv().await.is_some() {
-        tracing::info!("nothing to reload: there is no certificate, and other settings need a restart");
+/// Says what clients may hold against a certificate.
+fn warn_of(certificate: &Certificate) {
+    for remark in certificate.remarks() {
+        tracing::warn!("{remark}");
     }
 }

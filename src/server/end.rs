@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::relaying::Relaying;
+use super::web::Web;
 use super::{Error, notify, system};
 use crate::dataplane::Allocations;
 use crate::signaling::Connections;
@@ -59,16 +60,18 @@ pub(super) struct Doors {
 /// another signal. Meanwhile nobody new is let in, and those who have come for signaling are sent away.
 ///
 /// # Errors
-/// [`Error::ShardEnded`]
+/// [`Error::ShardEnded`], [`Error::ListenersEnded`]
 pub(super) async fn wait(
     mut signals: Signals,
     relaying: &mut Relaying,
+    web: &mut Web,
     doors: Doors,
     drain: Duration,
 ) -> Result<(), Error> {
     let told = tokio::select! {
         told = signals.next() => Ok(told),
         () = relaying.data_plane.ended() => Err(relaying.lost()),
+        listeners = web.ended() => Err(Error::ListenersEnded(listeners)),
     };
     notify(&[NotifyState::Stopping]);
     if told? == Told::Now || drain.is_zero() {
@@ -76,7 +79,7 @@ pub(super) async fn wait(
     }
     relaying.shared.drain();
     doors.pages.send_replace(true);
-    // Ends with the last of them; those that come meanwhile are sent away as well.
+    // Not supervised, for it is to end: with the last of them; those that come meanwhile are sent away as well.
     tokio::spawn(async move { doors.connections.shut_down().await });
 
     let allocations = relaying.allocations();

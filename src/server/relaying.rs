@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::keys::Keys;
 use super::sockets::{Files, Sockets};
+use super::supervise::Supervisor;
 use super::{Error, seed, system};
 use crate::admission::{Admissions, PER_ADDRESS};
 use crate::clock::Clock;
@@ -63,6 +64,7 @@ impl Relaying {
         files: &Files,
         keys: &Keys,
         clock: Clock,
+        supervisor: &Supervisor,
     ) -> Result<Self, Error> {
         let shared = shared(config, sockets, &ground.relays, keys)?;
         shared.interfaces(&ground.interfaces);
@@ -85,7 +87,10 @@ impl Relaying {
         let admissions = || Admissions::new(streams, per_address, connections.clone());
         let data_plane = DataPlane::start(listeners, relays, admissions, tuning, clock)
             .map_err(system("start the data plane"))?;
-        tokio::spawn(follow_interfaces(shared.clone()));
+        supervisor.keep("interfaces", {
+            let shared = shared.clone();
+            move || follow_interfaces(shared.clone())
+        });
         Ok(Self { data_plane, shared, shards, connections })
     }
 

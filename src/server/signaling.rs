@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::keys::Keys;
 use super::relaying::Relaying;
 use super::sockets::Sockets;
+use super::supervise::Supervisor;
 use super::{Error, seed};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -57,13 +58,25 @@ pub(super) fn rooms(
         count_user: relaying.count_user(),
         seed: seed()?,
     }));
-    tokio::spawn({
-        let hub = hub.clone();
-        async move { hub.give_up_the_absent().await }
-    });
-    tokio::spawn({
-        let hub = hub.clone();
-        async move { hub.follow_the_clock().await }
-    });
     Ok(hub)
+}
+
+/// Keeps what the rooms do by themselves: members lost for too long are given up, and a clock that was set is noticed.
+pub(super) fn keep(hub: &Arc<Hub>, supervisor: &Supervisor) {
+    let absent = hub.clone();
+    supervisor.keep("absent-members", move || {
+        let hub = absent.clone();
+        async move { until_the_end(hub.give_up_the_absent()).await }
+    });
+    let hub = hub.clone();
+    supervisor.keep("clock", move || {
+        let hub = hub.clone();
+        async move { until_the_end(hub.follow_the_clock()).await }
+    });
+}
+
+/// Runs a task that returns only because the server ends.
+async fn until_the_end(task: impl Future<Output = ()>) {
+    task.await;
+    std::future::pending().await
 }

@@ -24,7 +24,7 @@ const MAX_HTTP: usize = 16_384;
 /// What serves the pages.
 pub(super) struct Web {
     stop: watch::Sender<bool>,
-    served: JoinSet<()>,
+    served: JoinSet<&'static str>,
 }
 
 impl Web {
@@ -51,7 +51,10 @@ impl Web {
         let places = files.http.min(MAX_HTTP);
         let public = Admissions::behind(proxies.clone(), places, PER_ADDRESS, http.clone());
         let pages = Pages::new(public_router(site), Limits::default()).behind(proxies.clone());
-        served.spawn(serve::serve(sockets.http.listeners, pages.clone(), public.clone(), stopped()));
+        served.spawn(named(
+            "http",
+            serve::serve(sockets.http.listeners, pages.clone(), public.clone(), stopped()),
+        ));
         if let Some(identity) = identity {
             let (streams, connections) = (relaying.data_plane.streams(), relaying.connections.clone());
             let front = Front {
@@ -66,15 +69,24 @@ impl Web {
                 counters: admin.metrics.tls.clone().unwrap_or_default(),
                 limits: front::Limits::within(places),
             };
-            served.spawn(front::serve(sockets.tls.listeners, front, stopped()));
+            served.spawn(named("tls", front::serve(sockets.tls.listeners, front, stopped())));
         }
-        served.spawn(serve::serve(
+        let admin = serve::serve(
             sockets.admin.listeners,
             Pages::new(admin_router(admin), Limits::default()).behind(proxies.clone()),
             Admissions::behind(proxies.clone(), files.admin.min(MAX_HTTP), PER_ADDRESS, http),
             stopped(),
-        ));
+        );
+        served.spawn(named("admin", admin));
         Self { stop, served }
+    }
+
+    /// Waits until listeners are served no more although nobody has asked for that; yields which.
+    pub(super) async fn ended(&mut self) -> &'static str {
+        match self.served.join_next().await {
+            Some(ended) => ended.unwrap_or("of HTTP"),
+            None => std::future::pending().await,
+        }
     }
 
     /// Lets what is under way finish.
@@ -83,4 +95,10 @@ impl Web {
         // A task that panicked has said so; there is nothing left to do for it.
         while self.served.join_next().await.is_some() {}
     }
+}
+
+/// A future that yields a name when it has ended.
+async fn named(name: &'static str, future: impl Future<Output = ()>) -> &'static str {
+    future.await;
+    name
 }

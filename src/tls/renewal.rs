@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const ENDS_SOON: u64 = 14 * 24 * 3_600;
 
 /// Keeps an [`Identity`] as fresh as its files are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Renewal {
     identity: Arc<Identity>,
     watch: Watch,
@@ -93,7 +93,7 @@ impl Renewal {
 
 /// Notices that files have changed, once they have stopped changing: a certificate and its key are written one after the
 /// other, and half of a pair is no pair.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Watch {
     loaded: [Stamp; 2],
     seen: [Stamp; 2],

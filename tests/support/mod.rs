@@ -134,6 +134,11 @@ impl Server {
         self.configuration.command_in(namespace)
     }
 
+    /// Its configuration file.
+    pub(crate) fn configuration_path(&self) -> PathBuf {
+        self.configuration.path()
+    }
+
     /// A username and its password, as `byway credential` issues them.
     pub(crate) fn credential(&self, user: &str) -> (String, String) {
         let output = self.configuration.run(&["credential", "--user", user]);

@@ -1,0 +1,58 @@
+//! Priorities as the journal reads them: `<3>` before a line (sd-daemon(3)). Without, every line has priority 6, and
+//! `journalctl -p warning` shows none.
+
+use std::fmt;
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// A format of events, each line behind its priority.
+pub(super) struct WithPriority<F>(pub(super) F);
+
+impl<S, N, F> FormatEvent<S, N> for WithPriority<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut text = String::new();
+        self.0.format_event(context, Writer::new(&mut text), event)?;
+        writeln!(writer, "{}", with_priority(*event.metadata().level(), text.trim_end()))
+    }
+}
+
+/// Priority of a level (syslog(3)): error, warning, informational, debug.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        _ => 7,
+    }
+}
+
+/// The text with its priority before each line: the journal makes an entry of each.
+pub(super) fn with_priority(level: Level, text: &str) -> String {
+    let priority = priority(level);
+    let lines: Vec<_> = text.lines().map(|line| format!("<{priority}>{line}")).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_an_entry_has_its_priority() {
+        assert_eq!(with_priority(Level::WARN, "one\ntwo"), "<4>one\n<4>two");
+        assert_eq!([Level::ERROR, Level::INFO, Level::DEBUG, Level::TRACE].map(priority), [3, 6, 7, 7]);
+    }
+}

@@ -1,0 +1,44 @@
+//! Panics as lines of the log, without what the panicking code was working on.
+//!
+//! A message that was formatted may hold a client's address, a name or a secret. Only one that stands in the source as it
+//! is can be shown; the place says the rest. `RUST_BACKTRACE=1` adds the names of functions.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::{self, Write as _};
+use std::panic::{self, PanicHookInfo};
+use std::sync::Arc;
+use std::thread;
+
+use crate::metrics::ProcessCounters;
+
+/// Has panics counted and logged.
+pub(super) fn log(counters: Arc<ProcessCounters>) {
+    panic::set_hook(Box::new(move |panic| {
+        counters.panicked(thread::current().name());
+        tracing::error!("{}", described(panic));
+    }));
+}
+
+/// Has panics counted and said on standard error, if it takes them.
+pub(super) fn say(counters: Arc<ProcessCounters>) {
+    panic::set_hook(Box::new(move |panic| {
+        counters.panicked(thread::current().name());
+        let _ = writeln!(io::stderr(), "{}", described(panic));
+    }));
+}
+
+fn described(panic: &PanicHookInfo<'_>) -> String {
+    let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let thread = thread::current();
+    let mut text = format!("thread {} panicked at {place}", thread.name().unwrap_or("without a name"));
+    if let Some(literal) = panic.payload().downcast_ref::<&'static str>() {
+        text.push_str(": ");
+        text.push_str(literal);
+    }
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        text.push('\n');
+        text.push_str(&backtrace.to_string());
+    }
+    text
+}
