@@ -11,6 +11,7 @@ mod reload;
 mod signaling;
 mod sockets;
 mod supervise;
+mod watchdog;
 mod web;
 
 use std::io;
@@ -183,6 +184,7 @@ async fn serve_all(
     let mut web = Web::open(sockets, &files, site, admin, identity, &relaying, &proxies);
     reload.keep(renewal.is_some(), &supervisor);
     certificate::keep(renewal, clock, tls_counters, ice, hosts, &supervisor);
+    watchdog::keep(relaying.data_plane.pulse(), &supervisor);
     announcement.make();
     notify(&[NotifyState::Ready]);
 

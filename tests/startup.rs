@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use nix::sys::ptrace;
 use support::{Bound, CONFIG, Configuration, Server, http, stun};
 
 /// `Type=notify`: whoever starts after READY=1 finds every socket answering.
@@ -25,6 +26,51 @@ fn ready_is_announced_once_every_socket_answers() {
     assert!(message.lines().any(|line| line == "READY=1"), "{message}");
 
     every_socket_answers(&server.bound);
+}
+
+/// `WatchdogSec=`: fed while every shard answers, and by none of them alone.
+#[test]
+fn threat_30_the_watchdog_is_fed_while_every_shard_answers() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("the manager's socket is bound");
+    let patience = |seconds| manager.set_read_timeout(Some(Duration::from_secs(seconds))).expect("it is set");
+    let next_is_food = || {
+        let mut message = [0; 4096];
+        manager.recv(&mut message).map(|length| message[..length].starts_with(b"WATCHDOG=1"))
+    };
+    let server = Server::start_with(CONFIG, |command| {
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1000000").env_remove("WATCHDOG_PID");
+    });
+    patience(20);
+    let mut meals = 0;
+    while meals < 3 {
+        meals += usize::from(next_is_food().expect("the watchdog is fed"));
+    }
+
+    // One thread of the process is stopped, as by a fault in it; the others go on, this one's listeners too.
+    let shard = server.thread("shard-1");
+    ptrace::seize(shard, ptrace::Options::empty()).expect("its parent may stop it");
+    ptrace::interrupt(shard).expect("it is stopped");
+    server.logged("ERROR no answer to a STUN request within 250ms: shard 1");
+    manager.set_nonblocking(true).expect("it does not block");
+    while next_is_food().is_ok() {}
+    manager.set_nonblocking(false).expect("it blocks");
+    patience(2);
+    assert!(next_is_food().is_err(), "a server with a silent shard is fed");
+
+    ptrace::detach(shard, None).expect("it goes on");
+    patience(20);
+    assert!(next_is_food().expect("the watchdog is fed again"));
+}
+
+/// Without a watchdog nobody asks for anything.
+#[test]
+fn without_a_watchdog_there_is_no_task_for_it() {
+    let server = Server::start();
+    let metrics = http::get(server.bound.admin[0], "/metrics").expect_ok();
+    assert!(metrics.text().contains("byway_tasks_ended_total{task=\"interfaces\"} 0"), "{}", metrics.text());
+    assert!(!metrics.text().contains("watchdog"), "{}", metrics.text());
 }
 
 #[test]

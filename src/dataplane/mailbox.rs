@@ -1,5 +1,5 @@
-//! What reaches a shard from other threads: connections that are handed over, messages for the clients behind them, and
-//! names whose allocations are to end.
+//! What reaches a shard from other threads: connections that are handed over, messages for the clients behind them,
+//! names whose allocations are to end, and the question whether it answers.
 //!
 //! UDP needs neither of the first two: every shard can send from every listener. A connection lives on one shard alone.
 
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 
 use mio::{Poll, Token, Waker};
+use tokio::sync::oneshot;
 
 use crate::relay::StreamId;
 
@@ -37,11 +38,14 @@ pub(super) enum Letter {
     Message(StreamId, Box<[u8]>),
     /// A name whose allocations are to end.
     End(Arc<str>),
+    /// Somebody who wants to hear whether clients are answered.
+    Ask(oneshot::Sender<()>),
 }
 
 /// Where a shard reads its letters.
 pub(super) struct Mailbox {
     names: Receiver<Arc<str>>,
+    questions: Receiver<oneshot::Sender<()>>,
     streams: Receiver<TurnStream>,
     messages: Receiver<(StreamId, Box<[u8]>)>,
 }
@@ -50,7 +54,8 @@ impl Mailbox {
     /// The next letter, if there is one; names come first and then connections, for they are few.
     pub(super) fn next(&self) -> Option<Letter> {
         let name = self.names.try_recv().map(Letter::End);
-        let letter = name.or_else(|_| self.streams.try_recv().map(Letter::Stream));
+        let letter = name.or_else(|_| self.questions.try_recv().map(Letter::Ask));
+        let letter = letter.or_else(|_| self.streams.try_recv().map(Letter::Stream));
         letter.or_else(|_| self.messages.try_recv().map(|(to, message)| Letter::Message(to, message))).ok()
     }
 }
@@ -59,6 +64,7 @@ impl Mailbox {
 #[derive(Clone)]
 pub(super) struct Slot {
     names: Sender<Arc<str>>,
+    questions: SyncSender<oneshot::Sender<()>>,
     streams: SyncSender<TurnStream>,
     messages: SyncSender<(StreamId, Box<[u8]>)>,
     waker: Arc<Waker>,
@@ -68,11 +74,13 @@ impl Slot {
     /// A mailbox whose letters make `poll` name `token`.
     pub(super) fn new(poll: &Poll, token: Token) -> io::Result<(Self, Mailbox)> {
         let (names, to_end) = channel();
+        // While a shard is silent, questions do not gather.
+        let (questions, to_answer) = sync_channel(1);
         let (streams, to_take_in) = sync_channel(CAPACITY);
         let (messages, to_send) = sync_channel(CAPACITY);
         let waker = Arc::new(Waker::new(poll.registry(), token)?);
-        let mailbox = Mailbox { names: to_end, streams: to_take_in, messages: to_send };
-        Ok((Self { names, streams, messages, waker }, mailbox))
+        let mailbox = Mailbox { names: to_end, questions: to_answer, streams: to_take_in, messages: to_send };
+        Ok((Self { names, questions, streams, messages, waker }, mailbox))
     }
 
     /// Has the shard look around, at whatever it is told elsewhere.
@@ -87,6 +95,14 @@ impl Slot {
         // A shard that has ended has ended its allocations.
         let _ = self.names.send(name);
         self.wake();
+    }
+
+    /// Asks the shard whether it answers clients. What is yielded fails where it is too busy with the last question, or ends.
+    pub(super) fn ask(&self) -> oneshot::Receiver<()> {
+        let (question, answer) = oneshot::channel();
+        let _ = self.questions.try_send(question);
+        self.wake();
+        answer
     }
 
     /// Puts a message in, if there is room; whether there was.

@@ -12,6 +12,7 @@ mod core;
 mod mailbox;
 mod pace;
 mod pinning;
+mod pulse;
 mod reserved;
 mod shard;
 mod sockets;
@@ -37,6 +38,7 @@ use crate::relay::{Relay, Shared};
 pub use allocations::Allocations;
 use mailbox::Slot;
 pub use mailbox::{StreamDoor, TurnStream};
+pub use pulse::Pulse;
 use reserved::ReservedSockets;
 use shard::{Parts, Shard};
 pub use sockets::{Addresses, BindFailed, Listeners, bind_listeners, bind_tcp};
@@ -121,6 +123,12 @@ impl DataPlane {
     #[must_use]
     pub fn streams(&self) -> StreamDoor {
         StreamDoor::new(self.slots.clone())
+    }
+
+    /// Asks whether every shard answers.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse { slots: self.slots.clone() }
     }
 
     /// The allocations of all shards, by their names. `shared` is what the relays of the shards share.

@@ -223,6 +223,11 @@ impl Core {
                     self.counters.allocations_revoked.add(ended as u64);
                     self.take_effects(now);
                 }
+                // Who asked may have given up.
+                Some(Letter::Ask(question)) if self.answers_a_binding(now) => {
+                    let _ = question.send(());
+                }
+                Some(Letter::Ask(_)) => {}
                 None => return true,
             }
         }

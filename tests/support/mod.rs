@@ -199,6 +199,18 @@ impl Server {
         threads.filter_map(|thread| named(status(thread)?)).collect()
     }
 
+    /// The process's thread of this name.
+    pub(crate) fn thread(&self, name: &str) -> nix::unistd::Pid {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives");
+        let mut threads = threads.map(|thread| thread.expect("it lives").path());
+        let is_it = |thread: &PathBuf| {
+            std::fs::read_to_string(thread.join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+        };
+        let thread = threads.find(is_it).unwrap_or_else(|| panic!("no thread {name}"));
+        let number = thread.file_name().and_then(|number| number.to_str()?.parse().ok());
+        nix::unistd::Pid::from_raw(number.expect("its folder is a number"))
+    }
+
     /// Has the process find all at once what `work` sends.
     pub(crate) fn meanwhile_paused(&self, work: impl FnOnce()) {
         self.pause();
@@ -363,6 +375,7 @@ fn clean(command: &mut Command) {
     command
         .env_remove("BYWAY_CONFIG")
         .env_remove("NOTIFY_SOCKET")
+        .env_remove("JOURNAL_STREAM")
         .env_remove("RUST_LOG")
         .env("NO_COLOR", "1");
 }
