@@ -1,11 +1,11 @@
 //! How many connections there may be: in total, and of one client network.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::metrics::ConnectionCounters;
 use crate::proxies::TrustedProxies;
+use crate::shares::{Refused, Shares};
 use crate::subscriber::Subscriber;
 
 /// Connections of one address (v6: of one /64) at one time, where nothing else is said. High enough for a carrier's
@@ -15,38 +15,23 @@ pub const PER_ADDRESS: usize = 1_024;
 /// Counts connections, and admits as many as the limits allow.
 #[derive(Debug)]
 pub struct Admissions {
-    total: usize,
-    per_address: usize,
     proxies: Arc<TrustedProxies>,
     counters: Arc<ConnectionCounters>,
     /// A `std` mutex: held for a look-up, never across an await.
-    open: Mutex<Open>,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    total: usize,
-    by_address: BTreeMap<Subscriber, usize>,
-}
-
-/// Which limit is reached.
-#[derive(Clone, Copy)]
-enum Refused {
-    Total,
-    Address,
+    open: Mutex<Shares>,
 }
 
 /// A connection's place among those counted, given back when it is dropped.
 #[derive(Debug)]
 pub struct Place {
     admissions: Arc<Admissions>,
-    /// Whose share it counts in. Locked inside of the counts.
-    address: Mutex<Subscriber>,
+    /// The network whose share it counts in. Locked inside of the counts.
+    network: Mutex<Subscriber>,
 }
 
 impl Admissions {
-    /// Admits `total` connections, and `per_address` of one address. Loopback may have them all: that is a reverse
-    /// proxy, which has limits of its own.
+    /// Admits `total` connections, and `per_address` of one address; the last tenth of them is for addresses that hold
+    /// little. Loopback may have them all: that is a reverse proxy, which has limits of its own.
     #[must_use]
     pub fn new(total: usize, per_address: usize, counters: Arc<ConnectionCounters>) -> Arc<Self> {
         Self::behind(Arc::default(), total, per_address, counters)
@@ -60,7 +45,7 @@ impl Admissions {
         per_address: usize,
         counters: Arc<ConnectionCounters>,
     ) -> Arc<Self> {
-        Arc::new(Self { total, per_address, proxies, counters, open: Mutex::default() })
+        Arc::new(Self { proxies, counters, open: Mutex::new(Shares::with_share(total, per_address)) })
     }
 
     /// A place for a connection from `ip`, if there is one left.
@@ -70,59 +55,38 @@ impl Admissions {
 
     /// The same; where all places are taken, `make_room` may give one back, and says whether it has.
     pub fn admit_or(self: &Arc<Self>, ip: IpAddr, mut make_room: impl FnMut() -> bool) -> Option<Place> {
-        let refused = loop {
-            match self.try_admit(ip) {
-                Ok(place) => return Some(place),
+        loop {
+            let taken = self.take(&mut self.lock(), ip);
+            match taken {
+                Ok(()) => {
+                    self.counters.open.add(1);
+                    return Some(Place { admissions: self.clone(), network: Mutex::new(Subscriber::of(ip)) });
+                }
                 // Again, for another thread may have taken it.
-                Err(Refused::Total) if make_room() => {}
-                Err(refused) => break refused,
+                Err(Refused::Cap) if make_room() => {}
+                Err(refused) => {
+                    self.refused(refused);
+                    return None;
+                }
             }
-        };
+        }
+    }
+
+    fn refused(&self, refused: Refused) {
         match refused {
-            Refused::Total => self.counters.refused_total.add(1),
-            Refused::Address => self.counters.refused_address.add(1),
+            Refused::Cap => self.counters.refused_total.add(1),
+            Refused::Share => self.counters.refused_address.add(1),
         }
-        None
     }
 
-    fn try_admit(self: &Arc<Self>, ip: IpAddr) -> Result<Place, Refused> {
-        let address = Subscriber::of(ip);
-        let mut open = self.lock();
-        if !self.has_room(&open, ip) {
-            return Err(Refused::Address);
-        }
-        if open.total >= self.total {
-            return Err(Refused::Total);
-        }
-        open.total += 1;
-        open.add(address);
-        self.counters.open.add(1);
-        Ok(Place { admissions: self.clone(), address: Mutex::new(address) })
+    fn take(&self, open: &mut Shares, ip: IpAddr) -> Result<(), Refused> {
+        let network = Subscriber::of(ip);
+        if self.proxies.trust(ip) { open.take_of_cap(network, 1) } else { open.take(network, 1) }
     }
 
-    fn has_room(&self, open: &Open, ip: IpAddr) -> bool {
-        let of_address = open.by_address.get(&Subscriber::of(ip)).copied().unwrap_or(0);
-        of_address < self.per_address || self.proxies.trust(ip)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, Shares> {
         // The counts are whole between any two statements.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Open {
-    fn add(&mut self, address: Subscriber) {
-        *self.by_address.entry(address).or_default() += 1;
-    }
-
-    fn remove(&mut self, address: Subscriber) {
-        if let Some(of_address) = self.by_address.get_mut(&address) {
-            *of_address -= 1;
-            if *of_address == 0 {
-                self.by_address.remove(&address);
-            }
-        }
     }
 }
 
@@ -131,28 +95,27 @@ impl Place {
     /// another. Says whether that share had room.
     pub fn speaks_for(&self, ip: IpAddr) -> bool {
         let mut open = self.admissions.lock();
-        let mut address = self.address.lock().unwrap_or_else(PoisonError::into_inner);
-        if *address == Subscriber::of(ip) {
+        let mut network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
+        if *network == Subscriber::of(ip) {
             return true;
         }
-        let has_room = self.admissions.has_room(&open, ip);
-        if has_room {
-            open.remove(*address);
-            *address = Subscriber::of(ip);
-            open.add(*address);
-        } else {
-            self.admissions.counters.refused_address.add(1);
+        open.give_back(*network, 1);
+        let taken = self.admissions.take(&mut open, ip);
+        if let Err(refused) = taken {
+            open.charge(*network, 1);
+            self.admissions.refused(refused);
+            return false;
         }
-        has_room
+        *network = Subscriber::of(ip);
+        true
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.admissions.lock();
-        open.total -= 1;
+        let network = *self.network.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.admissions.lock().give_back(network, 1);
         self.admissions.counters.open.subtract(1);
-        open.remove(*self.address.get_mut().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -189,8 +152,33 @@ mod tests {
         drop(places);
         assert!(admit(&admissions, "192.0.2.2").is_some());
         assert_eq!(admissions.counters.open.get(), 0);
-        assert!(admissions.open.lock().unwrap().by_address.is_empty());
+        assert_eq!(admissions.open.lock().unwrap().held(), 0);
     }
+
+    #[test]
+    fn threat_31_a_proxy_s_websockets_are_charged_to_whom_it_speaks_for() {
+        let admissions = Admissions::new(100, 3, Arc::default());
+        let client = "192.0.2.1".parse().unwrap();
+        let proxied: Vec<_> = (0..4).filter_map(|_| admit(&admissions, "127.0.0.1")).collect();
+        let charged: Vec<_> = proxied.iter().map(|place| place.speaks_for(client)).collect();
+        assert_eq!(charged, [true, true, true, false]);
+        assert!(proxied[0].speaks_for(client), "it is already");
+        assert!(admit(&admissions, "192.0.2.1").is_none());
+        assert_eq!((admissions.counters.refused_address.get(), admissions.counters.open.get()), (2, 4));
+        drop(proxied);
+        assert_eq!(admissions.open.lock().unwrap().held(), 0);
+    }
+
+    #[test]
+    fn threat_31_some_addresses_together_leave_places_for_others() {
+        let admissions = Admissions::new(1_000, 60, Arc::default());
+        let all = |n| (0..60).filter_map(move |_| Some([192, 0, 2, n]));
+        let places: Vec<_> = (0..20).flat_map(all).filter_map(|ip| admissions.admit(ip.into())).collect();
+        // Fifteen have all that they may, and the others as much as is little.
+        assert_eq!(places.len(), 900 + 5 * 4);
+        assert!(admit(&admissions, "198.51.100.1").is_some());
+    }
+
     #[test]
     fn threat_34_a_proxys_connections_count_for_its_clients() {
         let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
@@ -205,7 +193,7 @@ mod tests {
         assert!(speaks_for(1, "192.0.2.2"), "a request of another client");
         assert!(speaks_for(3, "192.0.2.1"), "whose place is free again");
         drop(places);
-        assert!(admissions.open.lock().unwrap().by_address.is_empty());
+        assert_eq!(admissions.open.lock().unwrap().held(), 0);
         assert_eq!(admissions.counters.open.get(), 0);
     }
 }

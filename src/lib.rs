@@ -6,15 +6,14 @@
 //!
 //! | ring | rooms | may know |
 //! |---|---|---|
-//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`standing`], [`tokens`], [`budget`], [`own_addresses`], [`random`], [`ice`], [`external`], [`subscriber`], [`origin`], [`proxies`], `signaling::{protocol, codes, schema, room, ticket, rate, peerjs::*, topics::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`standing`], [`tokens`], [`budget`], [`own_addresses`], [`random`], [`ice`], [`external`], [`subscriber`], [`origin`], [`proxies`], [`shares`], `signaling::{protocol, codes, schema, room, ticket, rate, peerjs::*, topics::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
 //! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox, peerjs, topics}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
 //! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses,
-//! [`local_ports`], those that its kernel gives to anyone, [`admission`], which bounds connections, [`door`], which lets
-//! them in, [`metrics`], counters that every room writes and one page reads, [`log`](mod@log), whose lines may be lost and
-//! delay nobody, and [`operator_file`], which reads the files
-//! that an operator names.
+//! [`local_ports`], those that its kernel gives to anyone, [`admission`], which bounds connections by [`shares`], [`door`],
+//! which lets them in, [`metrics`], counters that every room writes and one page reads, [`log`](mod@log), whose lines may
+//! be lost and delay nobody, and [`operator_file`], which reads the files that an operator names.
 //!
 //! ## How a datagram goes
 //!
@@ -134,6 +133,7 @@ pub mod proxies;
 pub mod random;
 pub mod relay;
 pub mod server;
+pub mod shares;
 pub mod signaling;
 pub mod standing;
 pub mod subscriber;

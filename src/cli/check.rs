@@ -1,8 +1,6 @@
 //! `byway check`: says that a configuration is valid, what it listens on, and what in it may surprise.
 
 use std::fmt::Display;
-use std::io::{self, Write as _};
-use std::net::IpAddr;
 use std::net::{IpAddr, SocketAddr};
 
 use super::Error;

@@ -122,6 +122,7 @@ impl Config {
             quota,
             tokens,
             ice,
+            http,
             signaling,
             optional_ipv6: _,
         } = self;
@@ -135,6 +136,7 @@ impl Config {
             ("[peers]", *peers != other.peers),
             ("[quota]", *quota != other.quota),
             ("[ice]", *ice != other.ice),
+            ("[http]", *http != other.http),
             ("[signaling]", *signaling != other.signaling),
         ];
         changes.into_iter().filter_map(|(section, has_changed)| has_changed.then_some(section)).collect()
@@ -159,7 +161,7 @@ pub struct Listen {
 }
 
 /// HTTP requests, on the public and the admin listeners.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Http {
     /// Hosts that a request may be for, beside the names of the certificate and of [`Ice::urls`] and this machine's addresses.
     pub hosts: Vec<HostPattern>,

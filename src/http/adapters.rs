@@ -11,16 +11,13 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 
+use super::peer::Peer;
 use super::target::Target;
-use super::upgrade::websocket;
+use super::upgrade::{Held, websocket};
 use super::{Code, Problem, Site};
-use crate::admission::Place;
 use crate::signaling::Connections;
 use crate::signaling::peerjs::{self, PeerJs};
 use crate::signaling::topics::Topics;
-
-/// What an upgrade holds as long as the WebSocket lives: its place among the connections.
-type Held = Option<Extension<Arc<Place>>>;
 
 /// The routes of both. PeerJS puts its key and its own name behind the `path` that a page gives it: "/" or "/peerjs".
 pub(super) fn router(connections: &Arc<Connections>) -> Router<Arc<Site>> {
@@ -57,6 +54,7 @@ async fn peers(State(site): State<Arc<Site>>, request: Request) -> Response {
 async fn open_peerjs(
     State(site): State<Arc<Site>>,
     Extension(peerjs): Extension<Arc<PeerJs>>,
+    Extension(Peer(client)): Extension<Peer>,
     head: Parts,
     held: Held,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -68,20 +66,22 @@ async fn open_peerjs(
         peerjs::protocol::asked(field("key").as_deref(), field("id").as_deref(), field("token").as_deref());
     Ok(upgrade.on_upgrade(async move |socket| {
         let _held = held;
-        peerjs.run(socket, asked).await;
+        peerjs.run(socket, client, asked).await;
     }))
 }
 
 async fn open_topics(
     State(site): State<Arc<Site>>,
     Extension(topics): Extension<Arc<Topics>>,
+    Extension(Peer(client)): Extension<Peer>,
     head: Parts,
     held: Held,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    Ok(site.upgrade(&head, upgrade)?.on_upgrade(async move |socket| {
+    let upgrade = site.upgrade(&head, upgrade)?;
+    Ok(upgrade.on_upgrade(async move |socket| {
         let _held = held;
-        topics.run(socket).await;
+        topics.run(socket, client).await;
     }))
 }
 

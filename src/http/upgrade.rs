@@ -17,13 +17,16 @@ use crate::signaling::protocol::SUBPROTOCOL;
 use crate::signaling::schema;
 use crate::signaling::session::{self, Visitor};
 
+/// The place among the connections, which an upgrade holds as long as the WebSocket lives.
+pub(super) type Held = Option<Extension<Arc<Place>>>;
+
 /// Turns a request into a signaling connection.
 pub(super) async fn open(
     State(site): State<Arc<Site>>,
     headers: HeaderMap,
     Extension(Peer(address)): Extension<Peer>,
     Extension(target): Extension<Target>,
-    place: Option<Extension<Arc<Place>>>,
+    place: Held,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     if let Err(problem) = site.origins.check(&target, &headers) {

@@ -23,6 +23,11 @@ impl PortRequest {
     pub(super) fn reserves(self) -> bool {
         self == Self::Even { reserve: true }
     }
+
+    /// Ports that are taken.
+    pub(super) fn ports(self) -> u32 {
+        if self.reserves() { 2 } else { 1 }
+    }
 }
 
 /// A port that was taken, with the next higher one where EVEN-PORT asked for it.

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::shared::Settings;
+use crate::shares::Shares;
 use crate::subscriber::Subscriber;
 use crate::wire::ErrorCode;
 
@@ -17,17 +18,17 @@ use crate::wire::ErrorCode;
 pub(super) struct Quota {
     per_user: u32,
     ports_per_address: u32,
-    ports: u32,
     rest: Duration,
     held: Mutex<Held>,
 }
 
-#[derive(Default)]
 struct Held {
     allocations: usize,
     allocations_by_name: BTreeMap<Box<str>, u32>,
     reserved_by_name: BTreeMap<Box<str>, u32>,
-    ports: u32,
+    /// Ports in use and in reserve, of which the last tenth is for addresses that hold few. How many one address may have is
+    /// counted next.
+    ports: Shares,
     /// Ports at rest are counted here, too: otherwise one client that allocates and deletes would put all ports to rest,
     /// and nobody could allocate.
     ports_by_address: BTreeMap<Subscriber, u32>,
@@ -40,9 +41,8 @@ impl Quota {
         Self {
             per_user: settings.allocations_per_user,
             ports_per_address: settings.allocations_per_address,
-            ports: settings.allocations,
             rest: settings.port_rest,
-            held: Mutex::default(),
+            held: Mutex::new(Held::new(settings.allocations as usize)),
         }
     }
 
@@ -104,17 +104,14 @@ impl Quota {
     /// Counts so many ports of `address`.
     ///
     /// # Errors
-    /// 486 where the address has all it may have, 508 where the server has.
+    /// 486 where the address has all it may have, 508 where the server has, or all but what it leaves for others.
     pub(super) fn take_ports(&self, now: Duration, address: Subscriber, count: u32) -> Result<(), ErrorCode> {
         let mut held = self.lock();
         held.wake(now);
         if is_reached(held.of_address(address), count, self.ports_per_address) {
             return Err(ErrorCode::AllocationQuotaReached);
         }
-        if self.ports.saturating_sub(held.ports) < count {
-            return Err(ErrorCode::InsufficientCapacity);
-        }
-        held.ports += count;
+        held.ports.take(address, count as usize).map_err(|_| ErrorCode::InsufficientCapacity)?;
         *held.ports_by_address.entry(address).or_default() += count;
         Ok(())
     }
@@ -129,6 +126,7 @@ impl Quota {
         if from != to && is_reached(held.of_address(to), 1, self.ports_per_address) {
             return Err(ErrorCode::AllocationQuotaReached);
         }
+        held.ports.hand_over(from, to, 1);
         *held.ports_by_address.entry(to).or_default() += 1;
         decrement(&mut held.ports_by_address, &from);
         Ok(())
@@ -137,7 +135,7 @@ impl Quota {
     /// Gives a port back; the address is counted until it has rested.
     pub(super) fn give_port_back(&self, now: Duration, address: Subscriber) {
         let mut held = self.lock();
-        held.ports = held.ports.saturating_sub(1);
+        held.ports.give_back(address, 1);
         held.resting.push_back((now + self.rest, address));
         held.wake(now);
     }
@@ -145,7 +143,7 @@ impl Quota {
     /// Gives one back that was not to be had, or never bound.
     pub(super) fn give_port_back_unused(&self, address: Subscriber) {
         let mut held = self.lock();
-        held.ports = held.ports.saturating_sub(1);
+        held.ports.give_back(address, 1);
         decrement(&mut held.ports_by_address, &address);
     }
 
@@ -156,6 +154,17 @@ impl Quota {
 }
 
 impl Held {
+    fn new(ports: usize) -> Self {
+        Self {
+            allocations: 0,
+            allocations_by_name: BTreeMap::new(),
+            reserved_by_name: BTreeMap::new(),
+            ports: Shares::with_share(ports, ports),
+            ports_by_address: BTreeMap::new(),
+            resting: VecDeque::new(),
+        }
+    }
+
     /// Allocations and ports in reserve of a name.
     fn of_name(&self, name: &str) -> u32 {
         let of = |counts: &BTreeMap<Box<str>, u32>| counts.get(name).copied().unwrap_or_default();
@@ -194,7 +203,7 @@ mod tests {
     const REST: Duration = Duration::from_secs(120);
 
     fn quota(per_user: u32, ports_per_address: u32, ports: u32) -> Quota {
-        Quota { per_user, ports_per_address, ports, rest: REST, held: Mutex::default() }
+        Quota { per_user, ports_per_address, rest: REST, held: Mutex::new(Held::new(ports as usize)) }
     }
 
     fn address(n: u8) -> Subscriber {
@@ -220,6 +229,15 @@ mod tests {
         assert_eq!(take(3), Err(ErrorCode::InsufficientCapacity));
         quota.give_port_back(START, address(1));
         assert_eq!(take(3), Ok(()), "a port at rest is its pool's concern");
+    }
+
+    #[test]
+    fn threat_31_the_last_tenth_of_the_ports_is_for_addresses_that_hold_few() {
+        let quota = quota(0, 60, 100);
+        let all = |n| (0..100).take_while(|_| quota.take_ports(START, address(n), 1).is_ok()).count();
+        assert_eq!([all(1), all(2)], [60, 30]);
+        assert_eq!(quota.take_ports(START, address(2), 1), Err(ErrorCode::InsufficientCapacity));
+        assert_eq!([all(3), all(4), all(5), all(6)], [4, 4, 2, 0]);
     }
 
     /// Threat 10: a fresh name does not escape it.
@@ -290,6 +308,6 @@ mod tests {
         let held = quota.held.lock().unwrap();
         assert!(held.allocations_by_name.is_empty() && held.reserved_by_name.is_empty());
         assert!(held.ports_by_address.is_empty());
-        assert_eq!((held.allocations, held.ports, held.resting.len()), (0, 0, 0));
+        assert_eq!((held.allocations, held.ports.held(), held.resting.len()), (0, 0, 0));
     }
 }

@@ -23,6 +23,7 @@ use crate::budget::Budget;
 use crate::clock::Now;
 use crate::credentials::Secrets;
 use crate::random::Random;
+use crate::shares::Shares;
 use crate::standing::Standing;
 use crate::subscriber::Subscriber;
 use crate::wire::{AddressFamily, ErrorCode};
@@ -95,10 +96,21 @@ pub struct Shared {
 struct Pool {
     address: RelayAddress,
     ports: Mutex<PortPool>,
+    /// Ports in use, of which the last tenth is for addresses that hold few.
+    shares: Mutex<Shares>,
     routes: Routes,
 }
 
 impl Pool {
+    /// Takes a port for `client`; with the next one, where that is to be held in reserve.
+    fn take_for(&self, now: Now, request: PortRequest, client: Subscriber) -> Option<Port> {
+        let (mut shares, count) = (self.shares(), request.ports() as usize);
+        shares.check(client, count).ok()?;
+        let port = self.take(now, request)?;
+        shares.charge(client, count);
+        Some(port)
+    }
+
     fn take(&self, now: Now, request: PortRequest) -> Option<Port> {
         let TakenPort { port, unrested } = self.lock().take(now.mono, request)?;
         let pairing = if request.reserves() { Pairing::WithNext } else { Pairing::Alone };
@@ -108,6 +120,12 @@ impl Pool {
 
     fn give_back(&self, now: Now, port: u16) {
         self.lock().give_back(now.mono, port);
+    }
+
+    /// Locked before the ports where both are.
+    fn shares(&self) -> MutexGuard<'_, Shares> {
+        // Counts are whole between any two statements, too.
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, PortPool> {
@@ -132,6 +150,7 @@ impl Shared {
                 port_rest,
                 Random::new(seed, if address.bind.is_ipv4() { "ports v4" } else { "ports v6" }),
             )),
+            shares: Mutex::new(Shares::with_share(ports.len(), ports.len())),
             routes: Routes::new(ports.clone()),
         };
         Arc::new(Self {
@@ -276,12 +295,12 @@ impl Shared {
     ) -> Result<Port, ErrorCode> {
         let is_of = |pool: &&Pool| AddressFamily::of(pool.address.bind) == family;
         let pool = self.pools.iter().find(is_of).ok_or(ErrorCode::AddressFamilyNotSupported)?;
-        let count = if request.reserves() { 2 } else { 1 };
+        let count = request.ports();
         if request.reserves() {
             self.quota.reserve(name)?;
         }
         let port = self.quota.take_ports(now.mono, client, count).and_then(|()| {
-            pool.take(now, request).ok_or_else(|| {
+            pool.take_for(now, request, client).ok_or_else(|| {
                 (0..count).for_each(|_| self.quota.give_port_back_unused(client));
                 ErrorCode::InsufficientCapacity
             })
@@ -308,6 +327,7 @@ impl Shared {
         if let Some(pool) = self.pool_of(relayed.ip()) {
             pool.routes.publish(relayed.port(), None);
             pool.give_back(now, relayed.port());
+            pool.shares().give_back(Subscriber::of(client), 1);
         }
         self.quota.give_port_back(now.mono, Subscriber::of(client));
     }
@@ -316,6 +336,7 @@ impl Shared {
     pub(super) fn give_port_back_unused(&self, relayed: SocketAddr, client: IpAddr) {
         if let Some(pool) = self.pool_of(relayed.ip()) {
             pool.lock().give_back_unused(relayed.port());
+            pool.shares().give_back(Subscriber::of(client), 1);
         }
         self.quota.give_port_back_unused(Subscriber::of(client));
     }
@@ -353,6 +374,9 @@ impl Shared {
         let (bind, relayed) = (reservation.bind, reservation.relayed);
         // Under the lock, so that the reservation either has this owner or ends as the former one's.
         self.quota.move_port(now.mono, reservation.client, client)?;
+        if let Some(pool) = self.pool_of(relayed.ip()) {
+            pool.shares().hand_over(reservation.client, client, 1);
+        }
         self.quota.release(&reservation.name);
         reservations.remove(token);
         Ok(Port { bind, relayed, pairing: Pairing::Held, unrested: false })
@@ -363,6 +387,7 @@ impl Shared {
         let reservation = self.reservations().remove(token)?;
         if let Some(pool) = self.pool_of(reservation.relayed.ip()) {
             pool.give_back(now, reservation.relayed.port());
+            pool.shares().give_back(reservation.client, 1);
         }
         self.quota.give_port_back(now.mono, reservation.client);
         self.quota.release(&reservation.name);

@@ -64,7 +64,11 @@ impl ErrorCode {
         (Self::AlreadyJoined, "already-joined", "This connection is in a room; leave it first."),
         (Self::NotJoined, "not-joined", "This connection is in no room; join one first."),
         (Self::RoomFull, "room-full", "The room has as many members as this server allows."),
-        (Self::TooManyRooms, "too-many-rooms", "This server has as many rooms as it allows."),
+        (
+            Self::TooManyRooms,
+            "too-many-rooms",
+            "This server has as many rooms as it allows, or your network as many as one may have.",
+        ),
         (Self::NoSuchPeer, "no-such-peer", "No other member of your room has this id."),
         (Self::TokenRequired, "token-required", "This server lets in whom a join token invites."),
         (Self::BadToken, "bad-token", "The join token is none that this server takes."),

@@ -218,7 +218,7 @@ impl Hub {
         let seat = Seat { id, user: self.user(&join.room, id) };
         let ice = self.configuration(now, visitor.host.as_ref(), &seat.user);
         let mut state = self.lock();
-        let (peers, told) = match state.rooms.join(id, join.room, name, max_members) {
+        let (peers, told) = match state.rooms.join(id, join.room, name, max_members, visitor.network()) {
             Ok(joined) => joined,
             Err(code) => {
                 self.parts.standing.leave(id);
@@ -251,8 +251,8 @@ impl Hub {
             former.evict(ByeCode::Replaced);
             state.rooms.lose(id, now.mono + self.window(), former.written());
         }
-        let Some(Resumed { peers, seq, missed }) = state.rooms.resume(now.mono, id, &join.room, join.seq)
-        else {
+        let resumed = state.rooms.resume(now.mono, id, &join.room, join.seq, visitor.network());
+        let Some(Resumed { peers, seq, missed }) = resumed else {
             self.take_out(state, id);
             return None;
         };

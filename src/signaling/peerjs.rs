@@ -5,6 +5,7 @@
 pub mod protocol;
 pub mod registry;
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,9 +17,13 @@ use super::connection::{Connections, Conversation};
 use super::outbox::Outbox;
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
 use crate::clock::Now;
+use crate::subscriber::Subscriber;
 
 /// How long a message waits for its receiver: what `peerjs-server` calls `expire_timeout`.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes that wait for receivers in all: of the usual waiting message, an offer of some 4 KiB, thousands.
+const KEPT_IN_ALL: usize = 64 << 20;
 
 /// All clients of PeerJS.
 #[derive(Debug)]
@@ -38,15 +43,16 @@ impl PeerJs {
             peers: settings.limits.rooms.saturating_mul(settings.limits.members),
             // Whoever arrives finds as much and has room for more, so that what waited for it cannot make it too slow.
             kept: settings.max_queue / 2,
+            kept_in_all: KEPT_IN_ALL,
             patience: PATIENCE,
         };
         Self { connections, peers: Mutex::new(Peers::new(limits)) }
     }
 
-    /// Serves one connection until it ends. What its URL `asked` for may already be refused.
-    pub async fn run(&self, socket: WebSocket, asked: Result<(PeerId, Token), Refusal>) {
+    /// Serves one connection from `client` until it ends. What its URL `asked` for may already be refused.
+    pub async fn run(&self, socket: WebSocket, client: IpAddr, asked: Result<(PeerId, Token), Refusal>) {
         let outbox = Arc::new(Outbox::new(self.connections.settings.max_queue));
-        match asked.and_then(|(id, token)| self.enter(id, token, &outbox)) {
+        match asked.and_then(|(id, token)| self.enter(id, token, &outbox, Subscriber::of(client))) {
             Ok(seat) => {
                 // Whoever takes an id over has what it said before to see expire.
                 let next = self.lock().next_deadline(&seat);
@@ -57,9 +63,15 @@ impl PeerJs {
         }
     }
 
-    fn enter(&self, id: PeerId, token: Token, outbox: &Arc<Outbox>) -> Result<Seat, Refusal> {
+    fn enter(
+        &self,
+        id: PeerId,
+        token: Token,
+        outbox: &Arc<Outbox>,
+        network: Subscriber,
+    ) -> Result<Seat, Refusal> {
         let mut peers = self.lock();
-        let Arrived { seat, replaced, missed, told } = peers.arrive(id, token, outbox.clone())?;
+        let Arrived { seat, replaced, missed, told } = peers.arrive(id, token, outbox.clone(), network)?;
         if let Some(former) = replaced {
             former.evict(ByeCode::Replaced);
         }

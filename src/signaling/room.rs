@@ -15,6 +15,9 @@
 //! the client is known to have them, within a bound; a member of whom a signal was dropped unconfirmed cannot resume from
 //! before it, and so never takes a gap for the whole.
 //!
+//! Rooms and bytes kept are [shares](crate::shares): a room is charged to the network of its eldest member, what is kept
+//! to that of its receiver. A member that is there is never turned out for either: only newcomers are refused.
+//!
 //! The maps are ordered trees: their keys are the clients' choice, and a tree needs no seed against that.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -23,6 +26,8 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::protocol::{DisplayName, ErrorCode, MemberId, Peer, RoomName, ServerMessage, Text};
+use crate::shares::{Shares, biggest};
+use crate::subscriber::Subscriber;
 
 /// How much there may be.
 #[derive(Clone, Copy, Debug)]
@@ -33,12 +38,12 @@ pub struct Limits {
     pub members: usize,
     /// Bytes of signals kept for one member.
     pub kept: usize,
-    /// Bytes of signals kept for all members; beyond it, [`SHARE`] of `kept` for each.
+    /// Bytes of signals kept for all members.
     pub kept_in_all: usize,
 }
 
-/// The part of what may be kept for a member that nobody else can take from it, whatever they have others keep for them:
-/// by default 16 KiB, an offer and its candidates.
+/// The part of what may be kept for a member that its network's share and the last tenth do not limit: by default 16 KiB,
+/// an offer and its candidates. Where all members together have more of it than there is, the biggest holders lose theirs.
 pub const SHARE: usize = 32;
 
 /// Something to say to one member.
@@ -71,14 +76,18 @@ pub struct Rooms {
     places: BTreeMap<MemberId, RoomName>,
     /// When the absent ones are given up, in order; holds exactly those.
     absences: BTreeSet<(Duration, MemberId)>,
-    /// Bytes kept for all members.
-    kept: usize,
+    /// Rooms, by the network of the eldest member.
+    shares: Shares,
+    /// Bytes kept, by the network of the receiver.
+    kept: Shares,
 }
 
 #[derive(Debug)]
 struct Member {
     id: MemberId,
     name: Option<DisplayName>,
+    /// The network that it came from last.
+    network: Subscriber,
     /// Signals said to this member so far; the `seq` of the last one.
     said: u64,
     /// The last of them.
@@ -99,7 +108,14 @@ impl Rooms {
     /// No rooms.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, rooms: BTreeMap::new(), places: BTreeMap::new(), absences: BTreeSet::new(), kept: 0 }
+        Self {
+            limits,
+            rooms: BTreeMap::new(),
+            places: BTreeMap::new(),
+            absences: BTreeSet::new(),
+            shares: Shares::of(limits.rooms),
+            kept: Shares::of(limits.kept_in_all),
+        }
     }
 
     /// Rooms at this moment.
@@ -123,7 +139,7 @@ impl Rooms {
     /// Bytes of signals kept at this moment.
     #[must_use]
     pub fn kept(&self) -> usize {
-        self.kept
+        self.kept.held()
     }
 
     /// Who is in `room`, in order of arrival, each with its name and whether it is connected.
@@ -141,7 +157,7 @@ impl Rooms {
         self.places.get(&id)
     }
 
-    /// Lets `id` into `room`, if it has fewer than `max_members`. Returns who is there already, and what they are told.
+    /// Lets `id`, who comes from `network`, into `room`, if it has fewer than `max_members`. Returns who is there already, and what they are told.
     ///
     /// # Errors
     /// [`ErrorCode::AlreadyJoined`], [`ErrorCode::RoomFull`] or [`ErrorCode::TooManyRooms`].
@@ -151,19 +167,21 @@ impl Rooms {
         room: RoomName,
         name: Option<DisplayName>,
         max_members: usize,
+        network: Subscriber,
     ) -> Result<(Vec<Peer>, Vec<Delivery>), ErrorCode> {
         if self.places.contains_key(&id) {
             return Err(ErrorCode::AlreadyJoined);
         }
         let there = self.rooms.get(&room).map_or(&[][..], Vec::as_slice);
-        if there.is_empty() && self.rooms.len() >= self.limits.rooms {
-            return Err(ErrorCode::TooManyRooms);
-        }
         if there.len() >= self.limits.members.min(max_members) {
             return Err(ErrorCode::RoomFull);
         }
+        if there.is_empty() {
+            self.shares.take(network, 1).map_err(|_| ErrorCode::TooManyRooms)?;
+        }
         let peers = there.iter().map(|m| m.seen(true)).collect();
-        let newcomer = Member { id, name, said: 0, kept: VecDeque::new(), kept_bytes: 0, absence: None };
+        let newcomer =
+            Member { id, name, network, said: 0, kept: VecDeque::new(), kept_bytes: 0, absence: None };
         let text = ServerMessage::PeerJoined(newcomer.seen(false)).text();
         let told = there.iter().map(|m| Delivery { to: m.id, text: text.clone() }).collect();
         self.places.insert(id, room.clone());
@@ -193,26 +211,41 @@ impl Rooms {
             .and_then(|members| members.iter_mut().find(|m| m.id == to && m.id != from))
             .ok_or(ErrorCode::NoSuchPeer)?;
         let text = ServerMessage::Signal { from, seq: receiver.said + 1, data }.text();
-        let Limits { kept, kept_in_all, .. } = self.limits;
-        let is_too_much = |own: usize, all: usize| own > kept || (all > kept_in_all && own > kept / SHARE);
-        let bytes = size_of_kept(&text);
-        if !reads && is_too_much(receiver.kept_bytes + bytes, self.kept + bytes) {
+        let (limit, bytes, network) = (self.limits.kept, size_of_kept(&text), receiver.network);
+        let fits = |own: usize, kept: &Shares| {
+            own + bytes <= limit && (own + bytes <= limit / SHARE || kept.check(network, bytes).is_ok())
+        };
+        if !reads && !fits(receiver.kept_bytes, &self.kept) {
             return Err(ErrorCode::RateLimited);
         }
         receiver.said += 1;
-        receiver.kept.push_back(text.clone());
-        receiver.kept_bytes += bytes;
-        self.kept += bytes;
-        while is_too_much(receiver.kept_bytes, self.kept) {
-            self.kept -= receiver.forget_oldest();
+        while receiver.kept_bytes > 0 && !fits(receiver.kept_bytes, &self.kept) {
+            self.kept.give_back(network, receiver.forget_oldest());
+        }
+        if fits(receiver.kept_bytes, &self.kept) {
+            receiver.kept.push_back(text.clone());
+            receiver.kept_bytes += bytes;
+            self.kept.charge(network, bytes);
+        }
+        if self.kept.held() > self.limits.kept_in_all {
+            self.forget_the_biggest();
         }
         Ok(Delivery { to, text })
+    }
+
+    /// Forgets what is kept for those for whom most is, of the networks that hold most, until a sixteenth is free.
+    fn forget_the_biggest(&mut self) {
+        let too_many = self.kept.held() - (self.limits.kept_in_all - self.limits.kept_in_all / 16);
+        let members = self.rooms.values_mut().flatten().filter(|m| m.kept_bytes > 0);
+        for member in biggest(members.map(|m| (m.network, m.kept_bytes, m)), too_many) {
+            self.kept.give_back(member.network, member.forget_up_to(member.said));
+        }
     }
 
     /// The client of `id` has every signal up to `seq`: they need not be kept any longer.
     pub fn confirm(&mut self, id: MemberId, seq: u64) {
         if let Some(member) = member(&self.places, &mut self.rooms, id) {
-            self.kept -= member.forget_up_to(seq);
+            self.kept.give_back(member.network, member.forget_up_to(seq));
         }
     }
 
@@ -225,7 +258,7 @@ impl Rooms {
         }
     }
 
-    /// The client of the absent member `id` of `room` is back and has the signals up to `seq`, or, where it says nothing,
+    /// The client of the absent member `id` of `room` is back, from `network`, and has the signals up to `seq`, or, where it says nothing,
     /// all that were written. `None` if there is no such member, or not all that it missed was kept.
     pub fn resume(
         &mut self,
@@ -233,6 +266,7 @@ impl Rooms {
         id: MemberId,
         room: &RoomName,
         seq: Option<u64>,
+        network: Subscriber,
     ) -> Option<Resumed> {
         let members = self.rooms.get_mut(room)?;
         let at = members.iter().position(|m| m.id == id)?;
@@ -243,7 +277,13 @@ impl Rooms {
         if !(oldest..=member.said).contains(&seq) {
             return None;
         }
-        self.kept -= member.forget_up_to(seq);
+        self.kept.give_back(member.network, member.forget_up_to(seq));
+        // Whoever moves takes along what it holds.
+        let former = std::mem::replace(&mut member.network, network);
+        self.kept.hand_over(former, network, member.kept_bytes);
+        if at == 0 {
+            self.shares.hand_over(former, network, 1);
+        }
         member.absence = None;
         self.absences.remove(&(until, id));
         let missed = member.kept.iter().cloned().collect();
@@ -257,14 +297,20 @@ impl Rooms {
     pub fn leave(&mut self, id: MemberId) -> Vec<Delivery> {
         let Some(place) = self.places.remove(&id) else { return Vec::new() };
         let Some(members) = self.rooms.get_mut(&place) else { return Vec::new() };
+        let eldest = members.first().map(|m| m.network);
         for gone in members.extract_if(.., |m| m.id == id) {
-            self.kept -= gone.kept_bytes;
+            self.kept.give_back(gone.network, gone.kept_bytes);
             if let Some(Absence { until, .. }) = gone.absence {
                 self.absences.remove(&(until, id));
             }
         }
         let text = ServerMessage::PeerLeft { id }.text();
         let told = members.iter().map(|m| Delivery { to: m.id, text: text.clone() }).collect();
+        match (eldest, members.first().map(|m| m.network)) {
+            (Some(former), Some(eldest)) => self.shares.hand_over(former, eldest, 1),
+            (Some(former), None) => self.shares.give_back(former, 1),
+            (None, _) => {}
+        }
         if members.is_empty() {
             self.rooms.remove(&place);
         }

@@ -12,6 +12,7 @@ use super::outbox::Outbox;
 use super::protocol::{ByeCode, ClientMessage, Ending, ErrorCode, ServerMessage, Text};
 use crate::clock::Now;
 use crate::ice::Host;
+use crate::subscriber::Subscriber;
 
 /// Serves one connection until it ends.
 pub fn run(socket: WebSocket, hub: Arc<Hub>, visitor: Visitor) -> impl Future<Output = ()> + Send {
@@ -33,6 +34,13 @@ pub struct Visitor {
     pub address: IpAddr,
     /// What the client calls us.
     pub host: Option<Host>,
+}
+
+impl Visitor {
+    /// The network that is charged for what the client holds.
+    pub(super) fn network(&self) -> Subscriber {
+        Subscriber::of(self.address)
+    }
 }
 
 struct Session<'a> {

@@ -6,6 +6,7 @@
 pub mod board;
 pub mod protocol;
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::protocol::{ByeCode, Ending, ErrorCode, RoomName, ServerMessage, Text}
 use super::rate::{self, Rate, Verdict};
 use crate::budget;
 use crate::clock::Now;
+use crate::subscriber::Subscriber as Network;
 
 /// Subscribers of one topic. A client of y-webrtc keeps at most 35 connections, so there may be more than it meets, but
 /// what one publishes goes to all of them.
@@ -49,19 +51,22 @@ impl Topics {
     /// No topics.
     #[must_use]
     pub fn new(connections: Arc<Connections>) -> Self {
+        let rooms = connections.settings.limits;
         let limits = Limits {
-            topics: connections.settings.limits.rooms,
+            topics: rooms.rooms,
             subscribers: SUBSCRIBERS,
             subscriptions: SUBSCRIPTIONS as usize,
+            // As many as there may be members of all rooms.
+            subscriptions_in_all: rooms.rooms.saturating_mul(rooms.members),
         };
         Self { connections, board: Mutex::new(Board::new(limits)) }
     }
 
-    /// Serves one connection until it ends.
-    pub async fn run(&self, socket: WebSocket) {
+    /// Serves one connection from `client` until it ends.
+    pub async fn run(&self, socket: WebSocket, client: IpAddr) {
         let settings = &self.connections.settings;
         let outbox = Arc::new(Outbox::new(settings.max_queue));
-        let subscriber = self.lock().subscriber();
+        let subscriber = self.lock().subscriber(Network::of(client));
         let news = Rate { interval: ANOTHER_TOPIC_EVERY, burst: SUBSCRIPTIONS, patience: u32::MAX };
         let mut session = Session {
             all: self,

@@ -49,3 +49,22 @@ async fn too_many_connections_are_refused_and_websockets_count() {
     drop(ann);
     server.until("byway_http_connections 0").await;
 }
+
+#[tokio::test]
+async fn threat_31_websockets_behind_a_proxy_are_charged_to_the_address_that_it_names() {
+    let server = Server::with(Settings { connections_per_address: 3, ..Settings::DEFAULT }).await;
+    let mut held = Vec::new();
+    for path in ["/ws", "/peerjs?key=peerjs&id=eve&token=eve", "/y-webrtc"] {
+        held.push(Client::proxied(&server, path, "192.0.2.1").await);
+    }
+    for path in ["/ws", "/peerjs?key=peerjs&id=mallory&token=eve", "/y-webrtc"] {
+        let refused = Client::open_at(&server, path, &[("x-forwarded-for", "192.0.2.1")]).await;
+        assert_eq!(refused.unwrap_err().status(), 429, "{path}");
+    }
+    server.until("byway_http_connections_refused_total{limit=\"address\"} 3").await;
+    held.push(Client::proxied(&server, "/ws", "192.0.2.2").await);
+    // A place is given back with the WebSocket.
+    drop(held);
+    server.until("byway_http_connections 0").await;
+    Client::proxied(&server, "/ws", "192.0.2.1").await.ping().await;
+}

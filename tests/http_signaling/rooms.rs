@@ -162,3 +162,24 @@ async fn a_backend_takes_one_credential_back() {
     // What has expired by itself is good for nothing already.
     assert_eq!(asked(&format!("{path}/1700000000:bob/revoke"), "").await.status, 204);
 }
+
+#[tokio::test]
+async fn threat_31_one_address_takes_not_all_rooms_and_turns_nobody_out() {
+    let server = Server::with(Settings { connections: 200, ..Settings::DEFAULT }).await;
+    let mut ann = Client::proxied(&server, "/ws", "192.0.2.1").await;
+    ann.join("tea").await;
+    let mut eves = Vec::new();
+    // A server of a hundred rooms gives one network 64 of them.
+    for n in 0..65 {
+        let mut eve = Client::proxied(&server, "/ws", "192.0.2.2").await;
+        eve.say(&serde_json::json!({"type": "join", "room": n.to_string()}).to_string()).await;
+        let answer = eve.hear().await;
+        assert_eq!(answer["code"].as_str(), (n == 64).then_some("too-many-rooms"), "{n}: {answer}");
+        eves.push(eve);
+    }
+    // Who is in a room takes none to enter another's, and others have room.
+    eves[64].join("tea").await;
+    assert_eq!(ann.hear().await["type"], "peer-joined");
+    Client::proxied(&server, "/ws", "192.0.2.3").await.join("oak").await;
+    ann.ping().await;
+}

@@ -59,6 +59,7 @@ pub(crate) struct Settings {
     pub(crate) max_rooms: usize,
     pub(crate) max_members: usize,
     pub(crate) connections: usize,
+    pub(crate) connections_per_address: usize,
     pub(crate) head_within: Duration,
     pub(crate) idle_after: Duration,
     pub(crate) ping_every: Duration,
@@ -74,6 +75,7 @@ impl Settings {
         max_rooms: 100,
         max_members: 8,
         connections: 100,
+        connections_per_address: PER_ADDRESS,
         head_within: Duration::from_secs(5),
         idle_after: Duration::from_secs(60),
         ping_every: Duration::from_secs(30),
@@ -187,7 +189,11 @@ impl Server {
         let (http, admin) = (listen().await, listen().await);
         let addresses = (http.local_addr().unwrap(), admin.local_addr().unwrap());
         let limits = Limits { head_within: settings.head_within, ..Limits::default() };
-        let admissions = Admissions::new(settings.connections, PER_ADDRESS, metrics.http.connections.clone());
+        let admissions = Admissions::new(
+            settings.connections,
+            settings.connections_per_address,
+            metrics.http.connections.clone(),
+        );
         let (stop, stopped) = oneshot::channel();
         let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
         let pages = Pages::new(public_router(site), limits).behind(Arc::new(proxies));
@@ -350,6 +356,15 @@ impl Client {
     /// The same with a receive buffer that fills soon.
     pub(crate) async fn at_with_small_buffer(server: &Server, path: &str) -> Self {
         Self::over(small(server).await, server, path, &[]).await
+    }
+
+    /// One that a reverse proxy on this machine speaks for.
+    pub(crate) async fn proxied(server: &Server, path: &str, client: &str) -> Self {
+        let mut request = format!("ws://{}{path}", server.http).into_client_request().unwrap();
+        request.headers_mut().insert("x-forwarded-for", client.parse().unwrap());
+        let stream = TcpStream::connect(server.http).await.unwrap();
+        let (socket, _) = within(tokio_tungstenite::client_async(request, stream)).await.unwrap();
+        Self { socket, heard: VecDeque::new() }
     }
 
     async fn over(stream: TcpStream, server: &Server, path: &str, protocols: &[&str]) -> Self {

@@ -187,3 +187,25 @@ async fn a_connection_without_a_topic_ends() {
     say(&mut ann, &json!({"type": "unsubscribe", "topics": ["tea"]})).await;
     assert_eq!(ann.hear().await["code"], "idle");
 }
+
+#[tokio::test]
+async fn threat_31_one_address_takes_not_all_topics() {
+    let server = Server::start().await;
+    let mut held = Vec::new();
+    // A server of a hundred topics gives one network 64 of them.
+    for n in 0..3 {
+        let mut eve = Client::proxied(&server, PATH, "2001:db8::1").await;
+        let topics: Vec<String> = (0..64).map(|topic| format!("{n} {topic}")).collect();
+        say(&mut eve, &json!({"type": "subscribe", "topics": topics})).await;
+        if n > 0 {
+            eve.hear_error("too-many-rooms").await;
+        }
+        eve.ping().await;
+        assert_eq!(server.metric("byway_topics").await, 64);
+        held.push(eve);
+    }
+    let mut ann = Client::proxied(&server, PATH, "2001:db8:0:1::1").await;
+    say(&mut ann, &json!({"type": "subscribe", "topics": ["tea"]})).await;
+    ann.ping().await;
+    assert_eq!(server.metric("byway_topics").await, 65);
+}

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! What is said to somebody absent waits with its sender, for as long as [`Limits::patience`] and within [`Limits::kept`]
-//! bytes; it goes when the sender does, because nobody could answer it any more. So what waits in all is bounded by how
-//! many there are, and needs no timer but the sender's own.
+//! bytes; it goes when the sender does, because nobody could answer it any more, and so needs no timer but the sender's own.
+//! Ids and bytes that wait are [shares](crate::shares), charged to the network of the client that has the id.
 //!
 //! The maps are ordered trees: their keys are the clients' choice, and a tree needs no seed against that.
 
@@ -18,7 +18,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::protocol::{Kind, Passed, PeerId, Refusal, Token, expire};
+use crate::shares::Shares;
 use crate::signaling::protocol::Text;
+use crate::subscriber::Subscriber;
 
 /// How much there may be.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +29,8 @@ pub struct Limits {
     pub peers: usize,
     /// Bytes that wait of one sender, and bytes that anybody finds on arrival.
     pub kept: usize,
+    /// Bytes that wait of all.
+    pub kept_in_all: usize,
     /// How long a message waits for its receiver.
     pub patience: Duration,
 }
@@ -39,6 +43,9 @@ pub struct Peers<C> {
     /// By receiver, then by sender; neither map is ever empty. Every sender is one of `peers`.
     waiting: BTreeMap<PeerId, BTreeMap<PeerId, Waiting>>,
     arrivals: u64,
+    ids: Shares,
+    /// Bytes that wait.
+    kept: Shares,
 }
 
 /// The right to speak under an id, until another arrival takes it.
@@ -79,6 +86,7 @@ pub enum Said<C> {
 struct Peer<C> {
     token: Token,
     connection: C,
+    network: Subscriber,
     arrival: u64,
     /// Bytes of what waits of it.
     kept: usize,
@@ -98,7 +106,14 @@ impl<C: Clone> Peers<C> {
     /// Nobody.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, peers: BTreeMap::new(), waiting: BTreeMap::new(), arrivals: 0 }
+        Self {
+            limits,
+            peers: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            arrivals: 0,
+            ids: Shares::of(limits.peers),
+            kept: Shares::of(limits.kept_in_all),
+        }
     }
 
     /// Clients at this moment.
@@ -107,22 +122,30 @@ impl<C: Clone> Peers<C> {
         self.peers.len()
     }
 
-    /// Takes `id` for `connection`.
+    /// Takes `id` for `connection`, which comes from `network`.
     ///
     /// # Errors
     /// [`Refusal::Taken`] and [`Refusal::FULL`].
-    pub fn arrive(&mut self, id: PeerId, token: Token, connection: C) -> Result<Arrived<C>, Refusal> {
+    pub fn arrive(
+        &mut self,
+        id: PeerId,
+        token: Token,
+        connection: C,
+        network: Subscriber,
+    ) -> Result<Arrived<C>, Refusal> {
         let arrival = self.arrivals + 1;
-        let is_full = self.peers.len() >= self.limits.peers;
         let replaced = match self.peers.get_mut(&id) {
             Some(peer) if peer.token != token => return Err(Refusal::Taken),
             Some(peer) => {
                 peer.arrival = arrival;
+                let former = std::mem::replace(&mut peer.network, network);
+                self.ids.hand_over(former, network, 1);
+                self.kept.hand_over(former, network, peer.kept);
                 Some(std::mem::replace(&mut peer.connection, connection))
             }
-            None if is_full => return Err(Refusal::FULL),
             None => {
-                let peer = Peer { token, connection, arrival, kept: 0, due: VecDeque::new() };
+                self.ids.take(network, 1).map_err(|_| Refusal::FULL)?;
+                let peer = Peer { token, connection, network, arrival, kept: 0, due: VecDeque::new() };
                 self.peers.insert(id.clone(), peer);
                 None
             }
@@ -137,7 +160,9 @@ impl<C: Clone> Peers<C> {
         if !self.has(seat) {
             return false;
         }
-        let due = self.peers.remove(&seat.id).map_or_else(VecDeque::new, |peer| peer.due);
+        let Some(Peer { network, kept, due, .. }) = self.peers.remove(&seat.id) else { return false };
+        self.ids.give_back(network, 1);
+        self.kept.give_back(network, kept);
         for (_, to) in due {
             self.take_waiting(&to, &seat.id, |_| true);
         }
@@ -159,7 +184,8 @@ impl<C: Clone> Peers<C> {
         }
         let Some(sender) = self.peers.get_mut(&seat.id) else { return Said::Ignored };
         let bytes = cost(&text);
-        if sender.kept + bytes > self.limits.kept {
+        let is_too_much = sender.kept + bytes > self.limits.kept;
+        if is_too_much || self.kept.take(sender.network, bytes).is_err() {
             return Said::Expired(expire(&message.to, &seat.id));
         }
         sender.kept += bytes;
@@ -203,6 +229,7 @@ impl<C: Clone> Peers<C> {
         for (from, waiting) in self.waiting.remove(id).unwrap_or_default() {
             let Some(sender) = self.peers.get_mut(&from) else { continue };
             sender.kept -= waiting.bytes;
+            self.kept.give_back(sender.network, waiting.bytes);
             if handed + waiting.bytes <= self.limits.kept {
                 handed += waiting.bytes;
                 missed.extend(waiting.texts);
@@ -228,6 +255,7 @@ impl<C: Clone> Peers<C> {
         }
         if let Some(sender) = self.peers.get_mut(from) {
             sender.kept -= waiting.bytes;
+            self.kept.give_back(sender.network, waiting.bytes);
         }
         Some(waiting)
     }

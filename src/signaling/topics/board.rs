@@ -1,13 +1,16 @@
 //! Who has subscribed to what. Pure: what is to be said leaves together with the connections to say it to, which are
 //! whatever the driver takes for one.
 //!
-//! A topic exists while it has subscribers. The maps are ordered trees: their keys are the clients' choice, and a tree
+//! A topic exists while it has subscribers. Topics and subscriptions are [shares](crate::shares): a topic is charged to the
+//! network of its first subscriber, and after that one to the network of another; a subscription to its own. The maps are ordered trees: their keys are the clients' choice, and a tree
 //! needs no seed against that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::protocol::Publication;
+use crate::shares::Shares;
 use crate::signaling::protocol::{ErrorCode, RoomName, Text};
+use crate::subscriber::Subscriber as Network;
 
 /// How much there may be.
 #[derive(Clone, Copy, Debug)]
@@ -18,21 +21,40 @@ pub struct Limits {
     pub subscribers: usize,
     /// Topics of one subscriber.
     pub subscriptions: usize,
+    /// Subscriptions of all.
+    pub subscriptions_in_all: usize,
 }
 
 /// All topics, each with its subscribers' connections `C`.
 #[derive(Debug)]
 pub struct Board<C> {
     limits: Limits,
-    /// By number of the subscriber; never empty.
-    topics: BTreeMap<RoomName, BTreeMap<u64, C>>,
+    topics: BTreeMap<RoomName, Topic<C>>,
     subscribers: u64,
+    /// Topics, by the network that each is charged to.
+    shares: Shares,
+    subscriptions: Shares,
+}
+
+#[derive(Debug)]
+struct Topic<C> {
+    /// The subscriber whose network it is charged to.
+    charged: u64,
+    /// By number of the subscriber; never empty.
+    subscribers: BTreeMap<u64, Subscription<C>>,
+}
+
+#[derive(Debug)]
+struct Subscription<C> {
+    network: Network,
+    connection: C,
 }
 
 /// One who may subscribe, and to what it has.
 #[derive(Debug)]
 pub struct Subscriber {
     number: u64,
+    network: Network,
     topics: BTreeSet<RoomName>,
 }
 
@@ -54,7 +76,13 @@ impl<C> Board<C> {
     /// No topics.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, topics: BTreeMap::new(), subscribers: 0 }
+        Self {
+            limits,
+            topics: BTreeMap::new(),
+            subscribers: 0,
+            shares: Shares::of(limits.topics),
+            subscriptions: Shares::of(limits.subscriptions_in_all),
+        }
     }
 
     /// Topics at this moment.
@@ -63,10 +91,10 @@ impl<C> Board<C> {
         self.topics.len()
     }
 
-    /// Somebody who has subscribed to nothing yet.
-    pub fn subscriber(&mut self) -> Subscriber {
+    /// Somebody from `network` who has subscribed to nothing yet.
+    pub fn subscriber(&mut self, network: Network) -> Subscriber {
         self.subscribers += 1;
-        Subscriber { number: self.subscribers, topics: BTreeSet::new() }
+        Subscriber { number: self.subscribers, network, topics: BTreeSet::new() }
     }
 
     /// Subscribes to a topic that [`Subscriber::has`] not yet.
@@ -79,28 +107,42 @@ impl<C> Board<C> {
         topic: RoomName,
         connection: C,
     ) -> Result<(), ErrorCode> {
-        let is_full = self.topics.len() >= self.limits.topics && !self.topics.contains_key(&topic);
-        if is_full || who.topics.len() >= self.limits.subscriptions {
-            return Err(ErrorCode::TooManyRooms);
-        }
-        let subscribers = self.topics.entry(topic.clone()).or_default();
-        if subscribers.len() >= self.limits.subscribers {
+        let there = self.topics.get(&topic).map_or(0, |topic| topic.subscribers.len());
+        if there >= self.limits.subscribers {
             return Err(ErrorCode::RoomFull);
         }
-        subscribers.insert(who.number, connection);
+        let is_allowed = who.topics.len() < self.limits.subscriptions
+            && self.subscriptions.check(who.network, 1).is_ok()
+            && (there > 0 || self.shares.take(who.network, 1).is_ok());
+        if !is_allowed {
+            return Err(ErrorCode::TooManyRooms);
+        }
+        self.subscriptions.charge(who.network, 1);
+        let entry = self.topics.entry(topic.clone());
+        let entry = entry.or_insert_with(|| Topic { charged: who.number, subscribers: BTreeMap::new() });
+        entry.subscribers.insert(who.number, Subscription { network: who.network, connection });
         who.topics.insert(topic);
         Ok(())
     }
 
     /// Ends a subscription, if there is one.
     pub fn unsubscribe(&mut self, who: &mut Subscriber, topic: &RoomName) {
-        if who.topics.remove(topic)
-            && let Some(subscribers) = self.topics.get_mut(topic)
-        {
-            subscribers.remove(&who.number);
-            if subscribers.is_empty() {
+        if !who.topics.remove(topic) {
+            return;
+        }
+        self.subscriptions.give_back(who.network, 1);
+        let Some(Topic { charged, subscribers }) = self.topics.get_mut(topic) else { return };
+        subscribers.remove(&who.number);
+        match subscribers.first_key_value() {
+            None => {
+                self.shares.give_back(who.network, 1);
                 self.topics.remove(topic);
             }
+            Some((next, Subscription { network, .. })) if *charged == who.number => {
+                self.shares.hand_over(who.network, *network, 1);
+                *charged = *next;
+            }
+            Some(_) => {}
         }
     }
 
@@ -120,10 +162,12 @@ impl<C> Board<C> {
         who: &Subscriber,
         publication: &Publication,
     ) -> Result<(Text, impl ExactSizeIterator<Item = &C>), ErrorCode> {
-        let subscribers =
-            self.topics.get(&publication.topic).filter(|subscribers| subscribers.contains_key(&who.number));
-        let subscribers = subscribers.ok_or(ErrorCode::NotJoined)?;
-        Ok((publication.text(subscribers.len()), subscribers.values()))
+        let topic = self.topics.get(&publication.topic).ok_or(ErrorCode::NotJoined)?;
+        if !topic.subscribers.contains_key(&who.number) {
+            return Err(ErrorCode::NotJoined);
+        }
+        let connections = topic.subscribers.values().map(|subscription| &subscription.connection);
+        Ok((publication.text(connections.len()), connections))
     }
 }
 
@@ -133,7 +177,11 @@ mod tests {
     use crate::random::Random;
     use crate::signaling::topics::protocol::ClientMessage;
 
-    const LIMITS: Limits = Limits { topics: 3, subscribers: 3, subscriptions: 2 };
+    const LIMITS: Limits = Limits { topics: 3, subscribers: 3, subscriptions: 2, subscriptions_in_all: 100 };
+
+    fn network(n: u8) -> Network {
+        Network::of([192, 0, 2, n].into())
+    }
 
     fn topic(name: &str) -> RoomName {
         RoomName::new(name.to_owned()).unwrap()
@@ -148,7 +196,7 @@ mod tests {
     #[test]
     fn threat_24_only_subscribers_publish_and_only_subscribers_hear() {
         let mut board = Board::new(LIMITS);
-        let (mut ann, mut bob, eve) = (board.subscriber(), board.subscriber(), board.subscriber());
+        let [mut ann, mut bob, eve] = [1, 2, 3].map(|n| board.subscriber(network(n)));
         board.subscribe(&mut ann, topic("tea"), 1).unwrap();
         board.subscribe(&mut bob, topic("tea"), 2).unwrap();
         board.subscribe(&mut bob, topic("oak"), 2).unwrap();
@@ -165,7 +213,7 @@ mod tests {
     #[test]
     fn threat_24_topics_and_subscribers_are_capped() {
         let mut board = Board::new(LIMITS);
-        let mut all: Vec<_> = (0..4).map(|_| board.subscriber()).collect();
+        let mut all: Vec<_> = (0..4).map(|n| board.subscriber(network(n))).collect();
         for subscriber in &mut all[..3] {
             board.subscribe(subscriber, topic("tea"), 0).unwrap();
         }
@@ -184,7 +232,8 @@ mod tests {
         for seed in 0..64 {
             let random = Random::new(&[seed; 32], "topics");
             let mut board = Board::new(LIMITS);
-            let mut all: Vec<_> = (0..6).map(|_| board.subscriber()).collect();
+            // Two of each network.
+            let mut all: Vec<_> = (0..6).map(|n| board.subscriber(network(n / 2))).collect();
             for _ in 0..400 {
                 let (who, name) = (random.below(6), ["a", "b", "c", "d"][random.below(4)]);
                 match random.below(8) {
@@ -204,6 +253,8 @@ mod tests {
                         assert_eq!(heard, expected, "seed {seed}, {n} on {name}");
                     }
                 }
+                let had = all.iter().map(|one| one.topics.len()).sum::<usize>();
+                assert_eq!((board.shares.held(), board.subscriptions.held()), (board.count(), had));
                 assert!(
                     board.count() <= LIMITS.topics
                         && all.iter().all(|one| one.topics.len() <= LIMITS.subscriptions)
@@ -213,6 +264,33 @@ mod tests {
                 board.depart(one);
             }
             assert_eq!(board.count(), 0, "seed {seed}");
+            assert_eq!((board.shares.held(), board.subscriptions.held()), (0, 0), "seed {seed}");
         }
+    }
+
+    #[test]
+    fn threat_31_one_network_takes_neither_all_topics_nor_all_subscriptions() {
+        let limits =
+            Limits { topics: 1_000, subscribers: 64, subscriptions: 64, subscriptions_in_all: 8_000 };
+        let mut board = Board::new(limits);
+        let fill = |board: &mut Board<u32>, n, named: &str| {
+            let mut greedy: Vec<_> = (0..157).map(|_| board.subscriber(network(n))).collect();
+            let names = (0..157 * 64).map(|m| topic(&format!("{named} {m}")));
+            for (m, name) in names.enumerate() {
+                let _ = board.subscribe(&mut greedy[m / 64], name, 0);
+            }
+            greedy
+        };
+        let eves: Vec<_> = (1..=10).map(|n| fill(&mut board, n, &format!("eve {n}"))).collect();
+        assert_eq!(board.shares.held_by(network(1)), 125, "an eighth");
+        assert!((900..1_000).contains(&board.count()), "{}", board.count());
+        let mut ann = board.subscriber(network(200));
+        assert_eq!(board.subscribe(&mut ann, topic("tea"), 0), Ok(()));
+        // A topic that goes on after its first subscriber is charged to one of those who are left.
+        let mut bob = board.subscriber(network(201));
+        board.subscribe(&mut bob, topic("tea"), 0).unwrap();
+        board.depart(&mut ann);
+        assert_eq!([200, 201].map(|n| board.shares.held_by(network(n))), [0, 1]);
+        drop(eves);
     }
 }

@@ -4,7 +4,12 @@ use super::*;
 use crate::random::Random;
 use crate::signaling::peerjs::protocol::ClientMessage;
 
-const LIMITS: Limits = Limits { peers: 4, kept: 4_000, patience: Duration::from_secs(5) };
+const LIMITS: Limits =
+    Limits { peers: 4, kept: 4_000, kept_in_all: 1 << 20, patience: Duration::from_secs(5) };
+
+fn network(n: u32) -> Subscriber {
+    Subscriber::of([192, 0, 2, u8::try_from(n).unwrap()].into())
+}
 
 fn id(id: &str) -> PeerId {
     PeerId::new(id).unwrap()
@@ -25,19 +30,19 @@ fn offer(to: &str, payload: &str) -> Passed {
 }
 
 fn is_empty<C>(peers: &Peers<C>) -> bool {
-    peers.waiting.is_empty() && peers.peers.values().all(|peer| peer.kept == 0)
+    peers.waiting.is_empty() && peers.kept.held() == 0 && peers.peers.values().all(|peer| peer.kept == 0)
 }
 
 /// Somebody arrives over the connection `number`.
 fn arrive(peers: &mut Peers<u32>, who: &str, number: u32) -> Arrived<u32> {
-    peers.arrive(id(who), Token::new(who), number).unwrap()
+    peers.arrive(id(who), Token::new(who), number, network(number)).unwrap()
 }
 
 #[test]
 fn an_id_is_its_owners_until_it_is_given_back() {
     let mut peers = Peers::new(LIMITS);
     let ann = arrive(&mut peers, "ann", 1).seat;
-    assert_eq!(peers.arrive(id("ann"), Token::new("guess"), 2).unwrap_err(), Refusal::Taken);
+    assert_eq!(peers.arrive(id("ann"), Token::new("guess"), 2, network(2)).unwrap_err(), Refusal::Taken);
     let again = arrive(&mut peers, "ann", 3);
     assert_eq!(again.replaced, Some(1));
     // The connection that was replaced has nothing to say any more, and its end ends nothing.
@@ -47,14 +52,14 @@ fn an_id_is_its_owners_until_it_is_given_back() {
     let message = offer("ann", "x");
     assert_eq!(peers.say(at(0), &bob, &message), Said::Passed(3, message.text(&bob.id)));
     assert!(peers.depart(&again.seat));
-    assert!(peers.arrive(id("ann"), Token::new("another"), 5).unwrap().replaced.is_none());
+    assert!(peers.arrive(id("ann"), Token::new("another"), 5, network(5)).unwrap().replaced.is_none());
 }
 
 #[test]
 fn there_are_only_so_many() {
     let mut peers = Peers::new(LIMITS);
     let seats: Vec<_> = (0..4).map(|n| arrive(&mut peers, &n.to_string(), n).seat).collect();
-    assert_eq!(peers.arrive(id("late"), Token::new("late"), 9).unwrap_err(), Refusal::FULL);
+    assert_eq!(peers.arrive(id("late"), Token::new("late"), 9, network(9)).unwrap_err(), Refusal::FULL);
     arrive(&mut peers, "0", 10);
     assert!(peers.depart(&seats[3]));
     arrive(&mut peers, "late", 9);
@@ -159,7 +164,12 @@ fn nothing_is_lost_doubled_or_left_behind() {
             match (random.below(4), mine) {
                 (0, _) => {
                     let is_new = mine.is_none();
-                    match peers.arrive(who.clone(), Token::new(who.as_str()), 0) {
+                    match peers.arrive(
+                        who.clone(),
+                        Token::new(who.as_str()),
+                        0,
+                        network(u32::try_from(step % 3).unwrap()),
+                    ) {
                         Err(refusal) => assert!(is_new && refusal == Refusal::FULL, "seed {seed}"),
                         Ok(Arrived { seat, missed, told, .. }) => {
                             seats.push(seat);
@@ -207,10 +217,38 @@ fn nothing_is_lost_doubled_or_left_behind() {
             let texts = peers.waiting.values().flat_map(|senders| senders.values()).map(|w| w.texts.len());
             assert_eq!(texts.sum::<usize>(), waiting.len(), "seed {seed}, step {step}");
             assert!(peers.peers.values().all(|peer| peer.kept <= LIMITS.kept));
+            let kept: usize = peers.peers.values().map(|peer| peer.kept).sum();
+            assert_eq!((peers.ids.held(), peers.kept.held()), (peers.count(), kept), "seed {seed}");
         }
         for seat in seats {
             peers.depart(&seat);
         }
         assert!(peers.waiting.is_empty() && peers.count() == 0, "seed {seed}");
+        assert_eq!((peers.ids.held(), peers.kept.held()), (0, 0), "seed {seed}");
     }
+}
+
+#[test]
+fn threat_31_one_network_takes_neither_all_ids_nor_all_that_may_wait() {
+    let limits = Limits { peers: 1_000, kept_in_all: 1_500_000, ..LIMITS };
+    let mut peers: Peers<u32> = Peers::new(limits);
+    let take = |peers: &mut Peers<u32>, n: u32, who: &str| {
+        peers.arrive(id(who), Token::new(who), n, network(n)).map(|arrived| arrived.seat)
+    };
+    for n in 1..=10 {
+        let mut seats = Vec::new();
+        for m in 0..1_000 {
+            seats.extend(take(&mut peers, n, &format!("{n} {m}")));
+        }
+        assert!(seats.len() <= 125, "an eighth");
+        for seat in &seats {
+            while peers.say(at(0), seat, &offer("absent", "x")) == Said::Waits {}
+        }
+        assert!(peers.kept.held_by(network(n)) <= 187_500, "an eighth");
+    }
+    assert!((900..1_000).contains(&peers.count()) && peers.kept.held() <= 1_365_000, "{}", peers.kept.held());
+    let ann = take(&mut peers, 200, "ann").unwrap();
+    assert_eq!(take(&mut peers, 1, "more"), Err(Refusal::FULL));
+    // Who holds nothing has something wait: a tenth is left for that.
+    assert_eq!(peers.say(at(0), &ann, &offer("bob", "x")), Said::Waits);
 }
