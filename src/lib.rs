@@ -7,7 +7,7 @@
 //! | ring | rooms | may know |
 //! |---|---|---|
 //! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`standing`], [`tokens`], [`budget`], [`own_addresses`], [`random`], [`ice`], [`external`], [`subscriber`], [`origin`], [`proxies`], [`shares`], `signaling::{protocol, codes, schema, room, ticket, rate, peerjs::*, topics::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
-//! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox, peerjs, topics}`, [`http`], [`tls`] | sockets, threads, tokio |
+//! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox, backlog, peerjs, topics}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
 //! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses,

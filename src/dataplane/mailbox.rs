@@ -18,6 +18,9 @@ use crate::relay::StreamId;
 /// room of its own: whoever fills one with media keeps nobody's connection out.
 const CAPACITY: usize = 1024;
 
+/// Bytes of messages that may wait for a shard, which are datagrams of up to 64 KiB: of those of a video call, a thousand.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
+
 /// A connection on which TURN is spoken.
 pub struct TurnStream {
     /// Not blocking.
@@ -48,6 +51,8 @@ pub(super) struct Mailbox {
     questions: Receiver<oneshot::Sender<()>>,
     streams: Receiver<TurnStream>,
     messages: Receiver<(StreamId, Box<[u8]>)>,
+    /// Bytes of `messages`.
+    bytes: Arc<AtomicUsize>,
 }
 
 impl Mailbox {
@@ -56,7 +61,13 @@ impl Mailbox {
         let name = self.names.try_recv().map(Letter::End);
         let letter = name.or_else(|_| self.questions.try_recv().map(Letter::Ask));
         let letter = letter.or_else(|_| self.streams.try_recv().map(Letter::Stream));
-        letter.or_else(|_| self.messages.try_recv().map(|(to, message)| Letter::Message(to, message))).ok()
+        let message = || {
+            self.messages.try_recv().map(|(to, message)| {
+                self.bytes.fetch_sub(message.len(), Relaxed);
+                Letter::Message(to, message)
+            })
+        };
+        letter.or_else(|_| message()).ok()
     }
 }
 
@@ -67,6 +78,7 @@ pub(super) struct Slot {
     questions: SyncSender<oneshot::Sender<()>>,
     streams: SyncSender<TurnStream>,
     messages: SyncSender<(StreamId, Box<[u8]>)>,
+    bytes: Arc<AtomicUsize>,
     waker: Arc<Waker>,
 }
 
@@ -79,8 +91,15 @@ impl Slot {
         let (streams, to_take_in) = sync_channel(CAPACITY);
         let (messages, to_send) = sync_channel(CAPACITY);
         let waker = Arc::new(Waker::new(poll.registry(), token)?);
-        let mailbox = Mailbox { names: to_end, questions: to_answer, streams: to_take_in, messages: to_send };
-        Ok((Self { names, questions, streams, messages, waker }, mailbox))
+        let bytes = Arc::<AtomicUsize>::default();
+        let mailbox = Mailbox {
+            names: to_end,
+            questions: to_answer,
+            streams: to_take_in,
+            messages: to_send,
+            bytes: bytes.clone(),
+        };
+        Ok((Self { names, questions, streams, messages, bytes, waker }, mailbox))
     }
 
     /// Has the shard look around, at whatever it is told elsewhere.
@@ -107,8 +126,15 @@ impl Slot {
 
     /// Puts a message in, if there is room; whether there was.
     pub(super) fn put(&self, to: StreamId, message: Box<[u8]>) -> bool {
+        let length = message.len();
+        // Counted before it is sent: its shard may have read it before this goes on.
+        let fits = self.bytes.fetch_add(length, Relaxed) + length <= MAX_BYTES;
+        if !(fits && self.messages.try_send((to, message)).is_ok()) {
+            self.bytes.fetch_sub(length, Relaxed);
+            return false;
+        }
         // A poll that cannot be woken has its eventfd full of wakes, or its shard has ended.
-        self.messages.try_send((to, message)).is_ok() && self.waker.wake().is_ok()
+        self.waker.wake().is_ok()
     }
 }
 
@@ -161,5 +187,17 @@ mod tests {
         assert!(matches!(mailbox.next(), Some(Letter::Stream(stream)) if stream.client == client));
         assert!(matches!(mailbox.next(), Some(Letter::Message(..))));
         assert!(put(), "one has been read");
+    }
+
+    #[test]
+    fn threat_29_what_waits_for_a_shard_is_bounded_by_bytes() {
+        let (slot, mailbox) = Slot::new(&Poll::new().unwrap(), Token(0)).unwrap();
+        let to = StreamId { shard: 0, slot: 0, generation: 0 };
+        let put = || slot.put(to, vec![0; 64 * 1024].into());
+        assert_eq!((0..CAPACITY).filter(|_| put()).count(), MAX_BYTES / (64 * 1024));
+        assert!(matches!(mailbox.next(), Some(Letter::Message(..))));
+        assert_eq!([put(), put()], [true, false], "one has been read");
+        while mailbox.next().is_some() {}
+        assert_eq!(slot.bytes.load(Relaxed), 0);
     }
 }

@@ -19,6 +19,8 @@ pub struct SignalingCounters {
     pub absent: SharedCount,
     /// Bytes of signals kept until they have arrived; set under the hub's lock.
     pub kept: SharedCount,
+    /// Bytes that wait to be written to WebSockets.
+    pub queued: SharedCount,
     /// Clients of PeerJS; set under the lock of their registry.
     pub peerjs: SharedCount,
     /// Topics of y-webrtc; set under the lock of their board.
@@ -51,6 +53,11 @@ impl SignalingCounters {
         page.gauge("members", "Members of all rooms.", self.members.get())?;
         page.gauge("members_absent", "Members whose connection was lost.", self.absent.get())?;
         page.gauge("signals_kept_bytes", "Signals kept until they have arrived.", self.kept.get())?;
+        page.gauge(
+            "signals_queued_bytes",
+            "Messages that wait to be written to WebSockets.",
+            self.queued.get(),
+        )?;
         page.gauge("peerjs_peers", "Clients of PeerJS.", self.peerjs.get())?;
         page.gauge("topics", "Topics of y-webrtc.", self.topics.get())?;
         page.counter("members_resumed", "Memberships resumed over another connection.", self.resumed.get())?;

@@ -4,6 +4,7 @@
 //! empties the outbox. Whatever the ending, the conversation ends first and the closing handshake comes after, so that
 //! nobody waits for a client that has stopped.
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite;
 
 use super::Settings;
+use super::backlog::Backlog;
 use super::outbox::{Frame, Outbox, Told};
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
 use super::rate::{Meter, Verdict};
@@ -75,13 +77,20 @@ pub struct Connections {
     pub(super) clock: Clock,
     pub(super) counters: Arc<SignalingCounters>,
     stopping: watch::Sender<bool>,
+    backlog: Arc<Backlog>,
 }
 
 impl Connections {
     /// None yet.
     #[must_use]
     pub fn new(settings: Settings, clock: Clock, counters: Arc<SignalingCounters>) -> Self {
-        Self { settings, clock, counters, stopping: watch::Sender::new(false) }
+        let backlog = Backlog::new(settings.max_queued, counters.clone());
+        Self { settings, clock, counters, stopping: watch::Sender::new(false), backlog }
+    }
+
+    /// An outbox for a connection from `client`.
+    pub(super) fn outbox(&self, client: IpAddr) -> Arc<Outbox> {
+        self.backlog.outbox(client, self.settings.max_stranger_queue, self.settings.max_queue)
     }
 
     /// Ends them all and waits until the last one is closed. Those that come later are ended alike.

@@ -2,11 +2,12 @@
 //!
 //! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], [`schema`], `ticket` and [`rate`] are pure;
 //! `hub` is what the sessions share, [`session`] the conversation with one client, and [`connection`] drives the WebSocket
-//! beneath, of which `outbox` bounds what waits to be written.
+//! beneath, of which `outbox` bounds what waits to be written, and `backlog` that of all together.
 //!
 //! Beside our own protocol stand two of others, for pages that speak them already: [`peerjs`] and [`topics`], each with a
 //! pure room of its own. `docs/adapters.md` is their manual.
 
+mod backlog;
 pub mod codes;
 pub mod connection;
 mod hub;
@@ -36,8 +37,12 @@ pub struct Settings {
     pub limits: Limits,
     /// Bytes of one message.
     pub max_message: usize,
-    /// Bytes that may wait for one reader.
+    /// Bytes that may wait for one reader in a room.
     pub max_queue: usize,
+    /// Bytes that may wait for one reader in no room: answers to what it says.
+    pub max_stranger_queue: usize,
+    /// Bytes that may wait for all readers.
+    pub max_queued: usize,
     /// How fast a client may talk.
     pub rate: Rate,
     /// Between two pings of the server. A client that lets two of them pass is gone.
@@ -66,6 +71,9 @@ impl Settings {
             },
             max_message: config.max_message,
             max_queue,
+            // What a burst is answered with, 200 errors, takes as much.
+            max_stranger_queue: (64 * 1_024).min(max_queue),
+            max_queued: 256 << 20,
             // A browser gathers a few dozen candidates per peer within a second; with 7 peers that is a burst of 200.
             rate: Rate { interval: Duration::from_millis(20), burst: 200, patience: 500 },
             ping_every: Duration::from_secs(30),

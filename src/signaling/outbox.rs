@@ -1,10 +1,11 @@
-//! What waits to be written to one connection, bounded by bytes.
+//! What waits to be written to one connection, bounded by bytes; [`super::backlog`] bounds all of them together.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::backlog::Account;
 use super::protocol::{ByeCode, Text, Topic};
 
 /// One thing to write.
@@ -32,19 +33,29 @@ pub(super) enum Told {
 /// Saying something never waits. A reader that stops makes its own queue overflow, and no one else's.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    limit: usize,
+    /// Bytes that may wait once the connection is in a room.
+    member_limit: usize,
     /// A `std` mutex: held for a push or a pop, never across an await.
     queue: Mutex<Queue>,
     ready: Notify,
     told: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
-    /// What comes before all else: it was bounded where it was kept.
+    /// Its part of the sum.
+    account: Account,
+    /// What comes before all else: it was bounded where it was kept, and counts in the sum alone.
     replay: VecDeque<Text>,
+    replay_bytes: usize,
     frames: VecDeque<Frame>,
     bytes: usize,
+    /// Bytes that `bytes` may be.
+    limit: usize,
+    /// The connection is in a room, or was.
+    is_member: bool,
+    /// Bytes of the frame that is being written.
+    in_flight: usize,
     /// Evicted or closing: nothing more goes in.
     shut: bool,
     evicted: Option<ByeCode>,
@@ -57,9 +68,36 @@ struct Queue {
 }
 
 impl Outbox {
-    /// A queue that holds up to `limit` bytes of messages.
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, queue: Mutex::default(), ready: Notify::new(), told: Notify::new() }
+    /// A queue that holds up to `stranger` bytes of messages, and up to `member` once the connection is in a room.
+    pub(super) fn new(account: Account, stranger: usize, member: usize) -> Self {
+        let queue = Queue {
+            account,
+            replay: VecDeque::new(),
+            replay_bytes: 0,
+            frames: VecDeque::new(),
+            bytes: 0,
+            limit: stranger,
+            is_member: false,
+            in_flight: 0,
+            shut: false,
+            evicted: None,
+            writing: None,
+            written: 0,
+            renews: false,
+        };
+        Self { member_limit: member, queue: Mutex::new(queue), ready: Notify::new(), told: Notify::new() }
+    }
+
+    /// The connection has come into a room, where more may wait for it.
+    pub(super) fn admit(&self) {
+        let mut queue = self.lock();
+        (queue.is_member, queue.limit) = (true, self.member_limit);
+    }
+
+    /// The bytes that wait, and whether they wait for somebody in a room.
+    pub(super) fn held(&self) -> (usize, bool) {
+        let queue = self.lock();
+        (queue.held(), queue.is_member)
     }
 
     /// Says `text`, unless the queue has overflowed or closes. What it makes needless waits no longer.
@@ -68,7 +106,7 @@ impl Outbox {
         match text.topic {
             Topic::Ice => queue.take_out(Topic::Ice),
             // Who came and went before anybody heard of it was never there.
-            Topic::Left(id) if queue.take_out(Topic::Came(id)) => return,
+            Topic::Left(id) if queue.take_out(Topic::Came(id)) => return self.settle(queue),
             _ => false,
         };
         self.push(queue, Frame::Text(text));
@@ -77,15 +115,24 @@ impl Outbox {
     /// A membership begins, or goes on, whose client has the signals up to `seq`. Those that still wait here are of another
     /// one, which has numbers of its own.
     pub(super) fn begin(&self, seq: u64) {
+        self.admit();
         let mut queue = self.lock();
         queue.frames.retain(|frame| !matches!(frame, Frame::Text(Text { topic: Topic::Signal(_), .. })));
         queue.bytes = queue.frames.iter().map(Frame::bytes).sum();
         (queue.writing, queue.written) = (None, seq);
+        self.settle(queue);
     }
 
     /// Says `texts` before anything else that waits, however much that is.
     pub(super) fn replay(&self, texts: impl IntoIterator<Item = Text>) {
-        self.lock().replay.extend(texts);
+        let mut queue = self.lock();
+        for text in texts {
+            let frame = Frame::Text(text);
+            queue.replay_bytes += frame.bytes();
+            let Frame::Text(text) = frame else { continue };
+            queue.replay.push_back(text);
+        }
+        self.settle(queue);
         self.ready.notify_one();
     }
 
@@ -96,7 +143,11 @@ impl Outbox {
 
     /// Ends the connection from outside, for the first reason there is. What waits is dropped.
     pub(super) fn evict(&self, code: ByeCode) {
-        self.lock().evict(code);
+        let mut queue = self.lock();
+        queue.evict(code);
+        let held = queue.held();
+        queue.account.set(held);
+        drop(queue);
         self.told.notify_one();
     }
 
@@ -134,7 +185,7 @@ impl Outbox {
     /// Waits for the next thing to write.
     pub(super) async fn next(&self) -> Frame {
         loop {
-            if let Some(frame) = self.lock().pop() {
+            if let Some(frame) = self.pop() {
                 return frame;
             }
             self.ready.notified().await;
@@ -145,6 +196,8 @@ impl Outbox {
     pub(super) fn wrote(&self) {
         let mut queue = self.lock();
         queue.written = queue.writing.take().unwrap_or(queue.written);
+        queue.in_flight = 0;
+        self.settle(queue);
     }
 
     /// The `seq` of the last signal that was written; 0 if there was none.
@@ -157,12 +210,31 @@ impl Outbox {
             return;
         }
         queue.bytes += frame.bytes();
-        if queue.bytes > self.limit {
+        if queue.bytes > queue.limit {
             queue.evict(ByeCode::TooSlow);
             self.told.notify_one();
         } else {
             queue.frames.push_back(frame);
             self.ready.notify_one();
+        }
+        self.settle(queue);
+    }
+
+    fn pop(&self) -> Option<Frame> {
+        let mut queue = self.lock();
+        let frame = queue.pop();
+        self.settle(queue);
+        frame
+    }
+
+    /// Counts what waits by now in the sum. Where that is too much, others may have to go, or this one.
+    fn settle(&self, mut queue: MutexGuard<'_, Queue>) {
+        let held = queue.held();
+        if queue.account.set(held) {
+            let backlog = queue.account.backlog().clone();
+            // Before those of others are locked.
+            drop(queue);
+            backlog.settle();
         }
     }
 
@@ -175,9 +247,14 @@ impl Outbox {
 impl Queue {
     fn pop(&mut self) -> Option<Frame> {
         let frame = match self.replay.pop_front() {
-            Some(text) => Frame::Text(text),
+            Some(text) => {
+                let frame = Frame::Text(text);
+                self.replay_bytes = self.replay_bytes.saturating_sub(frame.bytes());
+                frame
+            }
             None => self.pop_frame()?,
         };
+        self.in_flight = frame.bytes();
         self.writing = match &frame {
             Frame::Text(Text { topic: Topic::Signal(seq), .. }) => Some(*seq),
             _ => None,
@@ -213,7 +290,13 @@ impl Queue {
         self.shut = true;
         self.evicted.get_or_insert(code);
         // Memory goes back at once, not when the connection is gone.
-        (self.replay, self.frames, self.bytes) = (VecDeque::new(), VecDeque::new(), 0);
+        (self.replay, self.frames) = (VecDeque::new(), VecDeque::new());
+        (self.replay_bytes, self.bytes) = (0, 0);
+    }
+
+    /// Bytes that count in the sum: what the library has of the frame that is being written, too.
+    fn held(&self) -> usize {
+        self.replay_bytes + self.bytes + self.in_flight
     }
 }
 
@@ -230,21 +313,31 @@ impl Frame {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::ice::IceConfiguration;
+    use crate::signaling::backlog::Backlog;
     use crate::signaling::protocol::{MemberId, Peer, ServerMessage};
+
+    /// One that is in a room.
+    fn outbox(limit: usize) -> Arc<Outbox> {
+        let outbox = Backlog::new(usize::MAX, Arc::default()).outbox([192, 0, 2, 1].into(), 0, limit);
+        outbox.admit();
+        outbox
+    }
 
     fn pong() -> Text {
         ServerMessage::Pong {}.text()
     }
 
     fn drain(outbox: &Outbox) -> Vec<Frame> {
-        std::iter::from_fn(|| outbox.lock().pop()).collect()
+        std::iter::from_fn(|| outbox.pop()).collect()
     }
 
     #[test]
     fn frames_leave_in_order_and_free_their_room() {
-        let outbox = Outbox::new(300);
+        let outbox = outbox(300);
         for _ in 0..100 {
             outbox.say(pong());
             outbox.ping();
@@ -255,7 +348,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_overflow_drops_everything_but_the_farewell() {
-        let outbox = Outbox::new(300);
+        let outbox = outbox(300);
         for _ in 0..100 {
             outbox.say(pong());
         }
@@ -271,7 +364,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_told_from_outside_comes_once_but_an_end_comes_first_and_stays() {
-        let outbox = Outbox::new(300);
+        let outbox = outbox(300);
         outbox.renew();
         outbox.renew();
         assert_eq!(outbox.told().await, Told::Renew);
@@ -287,14 +380,14 @@ mod tests {
 
     #[tokio::test]
     async fn next_waits_for_what_is_said_later() {
-        let outbox = Outbox::new(300);
+        let outbox = outbox(300);
         let (frame, ()) = tokio::join!(outbox.next(), async { outbox.ping() });
         assert_eq!(frame, Frame::Ping);
     }
 
     #[test]
     fn a_replay_comes_first_and_fills_nothing() {
-        let outbox = Outbox::new(300);
+        let outbox = outbox(300);
         outbox.ping();
         outbox.replay((0..100).map(|_| pong()));
         outbox.say(pong());
@@ -305,13 +398,13 @@ mod tests {
 
     #[test]
     fn what_was_written_is_counted_for_one_membership() {
-        let outbox = Outbox::new(10_000);
+        let outbox = outbox(10_000);
         let signal = |seq| {
             let data = serde_json::value::to_raw_value(&seq).unwrap();
             ServerMessage::Signal { from: MemberId([1; 16]), seq, data }.text()
         };
         (7..=9).for_each(|seq| outbox.say(signal(seq)));
-        let next = || outbox.lock().pop();
+        let next = || outbox.pop();
         assert_eq!(next(), Some(Frame::Text(signal(7))));
         outbox.wrote();
         assert_eq!((next(), outbox.written()), (Some(Frame::Text(signal(8))), 7));
@@ -328,7 +421,7 @@ mod tests {
 
     #[test]
     fn what_is_superseded_waits_no_longer() {
-        let outbox = Outbox::new(10_000);
+        let outbox = outbox(10_000);
         let peer = |n| Peer { id: MemberId([n; 16]), name: None, polite: false };
         let came = |n| ServerMessage::PeerJoined(peer(n)).text();
         let left = |n| ServerMessage::PeerLeft { id: MemberId([n; 16]) }.text();

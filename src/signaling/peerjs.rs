@@ -51,7 +51,7 @@ impl PeerJs {
 
     /// Serves one connection from `client` until it ends. What its URL `asked` for may already be refused.
     pub async fn run(&self, socket: WebSocket, client: IpAddr, asked: Result<(PeerId, Token), Refusal>) {
-        let outbox = Arc::new(Outbox::new(self.connections.settings.max_queue));
+        let outbox = self.connections.outbox(client);
         match asked.and_then(|(id, token)| self.enter(id, token, &outbox, Subscriber::of(client))) {
             Ok(seat) => {
                 // Whoever takes an id over has what it said before to see expire.
@@ -75,6 +75,7 @@ impl PeerJs {
         if let Some(former) = replaced {
             former.evict(ByeCode::Replaced);
         }
+        outbox.admit();
         // Under the lock, so that nothing that is said from here on comes before.
         outbox.say(protocol::open());
         self.connections.counters.signals.add(missed.len() as u64);

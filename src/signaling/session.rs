@@ -18,7 +18,7 @@ use crate::subscriber::Subscriber;
 pub fn run(socket: WebSocket, hub: Arc<Hub>, visitor: Visitor) -> impl Future<Output = ()> + Send {
     let socket = Halves::from(socket);
     async move {
-        let outbox = Arc::new(Outbox::new(hub.connections.settings.max_queue));
+        let outbox = hub.connections.outbox(visitor.address);
         let now = hub.connections.clock.now();
         let mut session =
             Session { hub: &hub, outbox: outbox.clone(), visitor, seat: None, next: Duration::ZERO };

@@ -65,7 +65,7 @@ impl Topics {
     /// Serves one connection from `client` until it ends.
     pub async fn run(&self, socket: WebSocket, client: IpAddr) {
         let settings = &self.connections.settings;
-        let outbox = Arc::new(Outbox::new(settings.max_queue));
+        let outbox = self.connections.outbox(client);
         let subscriber = self.lock().subscriber(Network::of(client));
         let news = Rate { interval: ANOTHER_TOPIC_EVERY, burst: SUBSCRIPTIONS, patience: u32::MAX };
         let mut session = Session {
@@ -129,6 +129,7 @@ impl Session<'_> {
                 return Err(ErrorCode::RateLimited);
             }
             board.subscribe(&mut self.subscriber, topic, self.outbox.clone())?;
+            self.outbox.admit();
             self.all.count(&board);
         }
         Ok(())

@@ -186,3 +186,37 @@ async fn a_shutdown_says_goodbye_and_ends() {
     assert!(TcpStream::connect(server.http).await.is_err());
     drop(idle);
 }
+
+#[tokio::test]
+async fn threat_29_what_waits_for_all_is_bounded_and_who_reads_least_goes_first() {
+    // Less than may wait for one alone.
+    let server = Server::with(Settings {
+        max_queued: 200_000,
+        resume_window: Duration::from_secs(600),
+        ..Settings::DEFAULT
+    })
+    .await;
+    let (mut ann, mut eve) =
+        (Client::connect_with_small_buffer(&server).await, Client::connect_with_small_buffer(&server).await);
+    let (ann_id, eve_id) = (ann.join("tea").await, eve.join("tea").await);
+    let mut sender = Client::connect(&server).await;
+    sender.join("tea").await;
+    let bulk = |to: &str| {
+        let data = "x".repeat(60_000);
+        serde_json::json!({"type": "signal", "to": to, "data": data}).to_string()
+    };
+    sender.say(&bulk(&ann_id)).await;
+    // What the kernel takes, comes before.
+    while server.metric("byway_websockets_closed_total{reason=\"too-slow\"}").await == 0 {
+        sender.say(&bulk(&eve_id)).await;
+        sender.ping().await;
+        assert!(server.metric("byway_signals_queued_bytes").await <= 200_000);
+    }
+    let bye = eve.hear_type("bye").await;
+    assert_eq!((&bye["code"], &bye["resume"]), (&"too-slow".into(), &true.into()), "{bye}");
+    // Ann has not read either, but less waits for her.
+    assert_eq!(ann.hear_type("signal").await["data"].as_str().unwrap().len(), 60_000);
+    ann.say(r#"{"type":"ping"}"#).await;
+    ann.hear_type("pong").await;
+    server.until("byway_signals_queued_bytes 0").await;
+}

@@ -58,6 +58,7 @@ pub(crate) const API_KEY: &str = "a-key-for-programs";
 pub(crate) struct Settings {
     pub(crate) max_rooms: usize,
     pub(crate) max_members: usize,
+    pub(crate) max_queued: usize,
     pub(crate) connections: usize,
     pub(crate) connections_per_address: usize,
     pub(crate) head_within: Duration,
@@ -74,6 +75,7 @@ impl Settings {
     pub(crate) const DEFAULT: Self = Self {
         max_rooms: 100,
         max_members: 8,
+        max_queued: usize::MAX,
         connections: 100,
         connections_per_address: PER_ADDRESS,
         head_within: Duration::from_secs(5),
@@ -134,6 +136,7 @@ impl Server {
         ));
         let mut limits = byway::signaling::Settings::new(&config);
         (limits.idle_after, limits.ping_every) = (settings.idle_after, settings.ping_every);
+        limits.max_queued = settings.max_queued;
         let token_keys =
             byway::config::Tokens { secrets: vec![], keys: None, audience: "byway.test".to_owned() };
         let tokens = Arc::new(Tokens::new(&token_keys, &["north"]).unwrap());
