@@ -18,7 +18,7 @@ use crate::clock::Now;
 use crate::config::{Access, TransportPolicy};
 use crate::credentials::{Credential, MAX_TTL, Secrets};
 
-pub use date::{rfc2822, rfc3339};
+pub use date::{LATEST as LATEST_DATE, imf_fixdate, rfc2822, rfc3339};
 pub use endpoints::Endpoints;
 
 pub use crate::origin::Host;

@@ -181,6 +181,7 @@ const THREATS: &[(u8, &str)] = &[
     (40, "secrets in errors, logs and Debug"),
     (41, "files without end, and files that are pipes"),
     (42, "claims of a token judged in two places, or as another unit"),
+    (43, "one format and one range of dates, whoever asks and whatever the clock says"),
     (44, "limits that honest setups meet: long heads, idle time, rested ports, clocks, path prefixes"),
     (45, "a first offer that is taken back"),
     (48, "one device's failure taken for both"),

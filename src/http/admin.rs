@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::watch;
 
+use super::accept;
 use super::own_hosts::OwnHosts;
 use crate::metrics::Metrics;
 
@@ -47,9 +48,14 @@ pub(super) fn router(admin: Admin) -> Router {
     Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(Arc::new(admin))
 }
 
-async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
-    let headers = [(header::CONTENT_TYPE, Metrics::CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
-    (headers, admin.metrics.render()).into_response()
+async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
+    let exposition = accept::exposition(&headers);
+    let headers = [
+        (header::CONTENT_TYPE, exposition.media_type()),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "Accept"),
+    ];
+    (headers, admin.metrics.render(exposition)).into_response()
 }
 
 /// 200 `ok`, or 503 and one line for each part that is down, and one while it waits for calls to end before it stops.

@@ -19,6 +19,7 @@
 //! Every error is a JSON problem object ([`problem`]), every response carries the headers of `headers`, and every
 //! connection the limits of [`serve`].
 
+mod accept;
 pub mod access;
 mod adapters;
 pub mod admin;

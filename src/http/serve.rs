@@ -2,15 +2,18 @@
 //!
 //! `axum::serve` sets none of these limits, so connections are handed to hyper here.
 
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Once};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, Request, header};
-use axum::response::IntoResponse as _;
+use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -25,7 +28,9 @@ use super::peer::Peer;
 use super::problem::{Code, Problem};
 use super::target::{X_FORWARDED_PREFIX, X_FORWARDED_PROTO};
 use crate::admission::{Admissions, Place};
+use crate::clock::{Clock, Now};
 use crate::door::{self, Arrival};
+use crate::ice::{LATEST_DATE, imf_fixdate};
 use crate::proxies::TrustedProxies;
 
 /// What bounds an HTTP connection.
@@ -76,6 +81,7 @@ pub struct Pages {
     router: Router,
     limits: Limits,
     proxies: Arc<TrustedProxies>,
+    clock: Clock,
 }
 
 /// Serves `router` without TLS on all `listeners` until `shutdown`, then lets what is under way finish.
@@ -98,7 +104,7 @@ impl Pages {
     /// `router` under `limits`.
     #[must_use]
     pub fn new(router: Router, limits: Limits) -> Self {
-        Self { router, limits, proxies: Arc::default() }
+        Self { router, limits, proxies: Arc::default(), clock: Clock::start() }
     }
 
     /// The same behind `proxies`, whose `X-Forwarded-*` fields count.
@@ -119,7 +125,7 @@ impl Pages {
         let (router, limits, place) = (self.router.clone(), self.limits, Arc::new(place));
         let asked = Arc::new(AtomicBool::new(false));
         let has_asked = asked.clone();
-        let proxies = self.proxies.clone();
+        let (proxies, clock) = (self.proxies.clone(), self.clock);
         let service = service_fn(move |mut request: Request<Incoming>| {
             asked.store(true, Relaxed);
             normalise(&mut request, protocol, proxies.trust(client.ip()));
@@ -129,10 +135,12 @@ impl Pages {
             request.extensions_mut().insert(place.clone());
             let answer = has_room.then(|| router.clone().oneshot(request));
             async move {
-                match answer {
-                    Some(answer) => answer.await,
-                    None => Ok(Problem::for_now(Code::RateLimited, RETRY_AFTER).into_response()),
-                }
+                let mut response = match answer {
+                    Some(answer) => answer.await?,
+                    None => Problem::for_now(Code::RateLimited, RETRY_AFTER).into_response(),
+                };
+                date(&mut response, clock.now());
+                Ok::<_, Infallible>(response)
             }
         });
         let stream = TokioIo::new(stream);
@@ -147,13 +155,21 @@ impl Pages {
                     limits,
                     &has_asked,
                     &mut stopping,
+                    clock,
                 )
                 .await;
             }
             Protocol::Http2 => {
                 let connection = http2(&limits).serve_connection(stream, service);
-                run(connection, http2::Connection::graceful_shutdown, limits, &has_asked, &mut stopping)
-                    .await;
+                run(
+                    connection,
+                    http2::Connection::graceful_shutdown,
+                    limits,
+                    &has_asked,
+                    &mut stopping,
+                    clock,
+                )
+                .await;
             }
         }
     }
@@ -166,18 +182,38 @@ async fn run<C: Future>(
     limits: Limits,
     has_asked: &AtomicBool,
     stopping: &mut watch::Receiver<()>,
+    clock: Clock,
 ) {
     let mut connection = pin!(connection);
+    let unix = || clock.now().unix;
     tokio::select! {
         // Errors are the client's: a head too large or too slow, or a connection that broke. hyper has answered.
-        _ = &mut connection => return,
+        () = dated(unix, connection.as_mut()) => return,
         // Over HTTP/2, hyper has no timeout for heads.
         () = never_asked(limits.head_within, has_asked) => return,
         () = sleep(limits.max_age) => {}
         _ = stopping.changed() => {}
     }
     graceful_shutdown(connection.as_mut());
-    let _ = timeout(limits.close_within, connection).await;
+    let _ = timeout(limits.close_within, dated(unix, connection)).await;
+}
+
+/// Runs a connection of hyper until it ends, or until the clock is beyond the year 9999: hyper then panics at each poll, for
+/// it formats the time of its `Date` field whether it sends one or not.
+async fn dated<C: Future>(unix: impl Fn() -> u64, mut connection: Pin<&mut C>) {
+    static LOGGED: Once = Once::new();
+    poll_fn(|context| {
+        if unix() <= LATEST_DATE {
+            return connection.as_mut().poll(context).map(drop);
+        }
+        LOGGED.call_once(|| {
+            tracing::error!(
+                "the system clock is beyond the year 9999: HTTP connections are closed; set the clock (`timedatectl`)"
+            );
+        });
+        Poll::Ready(())
+    })
+    .await;
 }
 
 fn http1(limits: &Limits) -> http1::Builder {
@@ -195,6 +231,8 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
+        // It would come from the tasks of the streams, which `dated` does not guard.
+        .auto_date_header(false)
         .max_concurrent_streams(limits.max_streams)
         .max_header_list_size(limits.max_head.into())
         .initial_stream_window_size(u32::from(WINDOW))
@@ -221,10 +259,45 @@ fn normalise(request: &mut Request<Incoming>, protocol: Protocol, by_proxy: bool
     }
 }
 
+/// Dates a response (RFC 9110 section 6.6.1).
+fn date(response: &mut Response, now: Now) {
+    if let Some(date) = imf_fixdate(now.unix).and_then(|date| HeaderValue::from_str(&date).ok()) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+}
+
 /// Ends if nothing was asked `within` the time for a first request.
 async fn never_asked(within: Duration, asked: &AtomicBool) {
     sleep(within).await;
     if asked.load(Relaxed) {
         std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn threat_43_a_connection_is_not_polled_beyond_9999() {
+        // As hyper's: it panics at each poll while it cannot format the time.
+        async fn run_until(latest: u64, unix: &AtomicU64) -> u32 {
+            let mut polls = 0;
+            let connection = poll_fn(|context| {
+                assert!(unix.fetch_add(1, Relaxed) <= LATEST_DATE, "date must be before year 9999");
+                polls += 1;
+                context.waker().wake_by_ref();
+                if polls == 5 { Poll::Ready(()) } else { Poll::Pending }
+            });
+            unix.store(latest, Relaxed);
+            dated(|| unix.load(Relaxed), pin!(connection)).await;
+            polls
+        }
+        let unix = AtomicU64::new(0);
+        assert_eq!(run_until(LATEST_DATE - 10, &unix).await, 5, "it ends by itself");
+        assert_eq!(run_until(LATEST_DATE - 1, &unix).await, 2, "the clock moves on meanwhile");
+        assert_eq!(run_until(LATEST_DATE + 1, &unix).await, 0);
     }
 }

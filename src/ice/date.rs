@@ -1,4 +1,10 @@
 //! Moments as the conventions write them. Pure.
+//!
+//! They have four digits for the year. A clock may be further ahead, by a mistake, and then the last second of 9999 is
+//! written.
+
+/// The last second of the year 9999, which is also the last that a certificate can name.
+pub const LATEST: u64 = 253_402_300_799;
 
 /// Seconds since 1970-01-01 UTC as RFC 3339 section 5.6 writes them, for instance `2023-11-14T22:23:20Z`.
 #[must_use]
@@ -10,15 +16,14 @@ pub fn rfc3339(unix: u64) -> String {
 /// The same as RFC 2822 section 3.3 does, for instance `Tue, 14 Nov 2023 22:23:20 +0000`.
 #[must_use]
 pub fn rfc2822(unix: u64) -> String {
-    const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let Date { weekday, year, month, day, hour, minute, second } = Date::of(unix);
-    let named = |names: &[&'static str], at: u64| {
-        usize::try_from(at).ok().and_then(|at| names.get(at).copied()).unwrap_or_default()
-    };
-    let (weekday, month) = (named(&WEEKDAYS, weekday), named(&MONTHS, month - 1));
-    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} +0000")
+    format!("{} +0000", Date::of(unix).in_words())
+}
+
+/// The same as HTTP does (IMF-fixdate of RFC 9110 section 5.6.7), for instance `Tue, 14 Nov 2023 22:23:20 GMT`. After 9999
+/// there is none: a server without a reasonable clock sends no `Date` (RFC 9110 section 6.6.1).
+#[must_use]
+pub fn imf_fixdate(unix: u64) -> Option<String> {
+    (unix <= LATEST).then(|| format!("{} GMT", Date::of(unix).in_words()))
 }
 
 struct Date {
@@ -33,7 +38,21 @@ struct Date {
 }
 
 impl Date {
+    /// Date and time without their zone.
+    fn in_words(&self) -> String {
+        const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let Self { weekday, year, month, day, hour, minute, second } = self;
+        let named = |names: &[&'static str], at: u64| {
+            usize::try_from(at).ok().and_then(|at| names.get(at).copied()).unwrap_or_default()
+        };
+        let (weekday, month) = (named(&WEEKDAYS, *weekday), named(&MONTHS, month - 1));
+        format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02}")
+    }
+
     fn of(unix: u64) -> Self {
+        let unix = unix.min(LATEST);
         let (days, second) = (unix / 86_400, unix % 86_400);
         // Days to a date in the proleptic Gregorian calendar, with years that begin in March so that the leap day is the
         // last of its year (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days).
@@ -74,6 +93,17 @@ mod tests {
             (4_107_542_400, "2100-03-01T00:00:00Z", "Mon, 01 Mar 2100 00:00:00 +0000"),
         ] {
             assert_eq!((rfc3339(unix).as_str(), rfc2822(unix).as_str()), (date, mail));
+            assert_eq!(imf_fixdate(unix), Some(mail.replace("+0000", "GMT")));
         }
+    }
+
+    #[test]
+    fn threat_43_no_year_is_beyond_9999() {
+        let last = ("9999-12-31T23:59:59Z", "Fri, 31 Dec 9999 23:59:59 +0000");
+        for unix in [LATEST, LATEST + 1, 400_000_000_000, u64::MAX] {
+            assert_eq!((rfc3339(unix).as_str(), rfc2822(unix).as_str()), last, "{unix}");
+        }
+        assert_eq!(imf_fixdate(LATEST).as_deref(), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
+        assert_eq!([LATEST + 1, u64::MAX].map(imf_fixdate), [None, None]);
     }
 }

@@ -3,6 +3,7 @@
 //! Every label comes from a closed set: nothing that a client sends can make a series. What a shard counts is in
 //! `shard`, written by its own thread alone; what any thread may count is in `shared`.
 
+mod exposition;
 mod process;
 mod shard;
 mod shared;
@@ -15,6 +16,7 @@ use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+pub use exposition::Exposition;
 pub use process::{ProcessCounters, TaskCount};
 pub use shard::{Count, Direction, ShardCounters, StreamEnd};
 pub use shared::{
@@ -39,17 +41,17 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The media type of [`Self::render`].
-    pub const CONTENT_TYPE: &'static str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-    /// Everything in the OpenMetrics text format, which Prometheus reads.
+    /// Everything in a format.
     #[must_use]
-    pub fn render(&self) -> String {
+    pub fn render(&self, exposition: Exposition) -> String {
         let mut registry = Registry::with_prefix("byway");
         registry.register_collector(Box::new(self.clone()));
         let mut out = String::new();
         text::encode(&mut out, &registry).expect("writing to a String does not fail");
-        out
+        match exposition {
+            Exposition::OpenMetrics => out,
+            Exposition::Text => exposition::to_text(&out),
+        }
     }
 }
 
@@ -155,7 +157,7 @@ mod tests {
         metrics.signaling.closed(Ending::Bye(ByeCode::TooSlow));
         metrics.http.responded(204);
         metrics.http.responded(999);
-        let text = metrics.render();
+        let text = metrics.render(Exposition::OpenMetrics);
         for line in [
             concat!("byway_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "byway_allocations 4",
@@ -182,5 +184,18 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+        let classic = metrics.render(Exposition::Text);
+        let samples = |page: &str| page.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(samples(&classic), samples(&text));
+        for line in [
+            concat!("byway_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            "# TYPE byway_build_info gauge",
+            "# TYPE byway_relayed_bytes_total counter",
+            "# TYPE byway_offload gauge",
+            "# HELP byway_rooms Rooms of the signaling.",
+        ] {
+            assert!(classic.lines().any(|found| found == line), "{line} in\n{classic}");
+        }
+        assert!(!classic.contains("# EOF"));
     }
 }

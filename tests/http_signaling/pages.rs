@@ -193,10 +193,6 @@ async fn metrics_count_what_happened() {
     ann.say("{}").await;
     ann.hear_error("bad-message").await;
     let response = get(server.admin, "/metrics", &[]).await;
-    assert_eq!(
-        response.header("content-type"),
-        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
-    );
     for line in [
         "byway_rooms 1",
         "byway_members 1",
@@ -221,4 +217,40 @@ async fn the_schema_of_the_signaling_is_there_for_everyone() {
     let schema = answer.json();
     assert_eq!(schema["$id"], "/schema/byway.v1.json");
     assert!(schema["$defs"]["ClientMessage"].is_object() && schema["$defs"]["ServerMessage"].is_object());
+}
+
+#[tokio::test]
+async fn threat_43_metrics_are_negotiated() {
+    let server = Server::start().await;
+    let prometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+                      application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+    for (accept, is_openmetrics) in [(None, false), (Some("*/*"), false), (Some(prometheus), true)] {
+        let headers: Vec<_> = accept.iter().map(|accept| ("Accept", *accept)).collect();
+        let page = get(server.admin, "/metrics", &headers).await.expect_ok();
+        let kind = match is_openmetrics {
+            true => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            false => "text/plain; version=0.0.4; charset=utf-8",
+        };
+        assert_eq!(page.header("content-type"), Some(kind), "{accept:?}");
+        assert_eq!(page.header("vary"), Some("Accept"), "{accept:?}");
+        assert_eq!(page.text().ends_with("# EOF\n"), is_openmetrics, "{accept:?}");
+        let family =
+            if is_openmetrics { "byway_credentials_issued" } else { "byway_credentials_issued_total" };
+        let line = format!("# TYPE {family} counter");
+        assert!(page.text().lines().any(|found| found == line), "{line} in\n{}", page.text());
+    }
+}
+
+#[tokio::test]
+async fn threat_43_responses_are_dated_once() {
+    let server = Server::start().await;
+    for path in ["/", "/ice", "/nothing"] {
+        let response = get(server.http, path, &[]).await;
+        let dates: Vec<_> = response.headers("date").collect();
+        let [date] = dates[..] else { panic!("{path}: {dates:?}") };
+        assert!(date.len() == 29 && date.ends_with(" GMT"), "{date}");
+    }
+    // What is refused before it is a request is hyper's.
+    let malformed = crate::support::send(server.http, "GET\r\n\r\n").await;
+    assert_eq!((malformed.status, malformed.headers("date").count()), (400, 1));
 }

@@ -15,7 +15,8 @@ fn sigterm_ends_a_server_to_which_clients_come_back_again_and_again() {
         std::thread::spawn(move || {
             while let Ok(mut client) = TcpStream::connect(listener) {
                 let key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
-                let head = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+                let head =
+                    "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
                 let _ = client.write_all(format!("{head}{key}\r\n").as_bytes());
                 // Until the server gives up waiting for the answer to its close frame.
                 let _ = client.read_to_end(&mut Vec::new());
