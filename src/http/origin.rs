@@ -6,7 +6,7 @@
 //! - No `Origin`: not a page of another site, or not a browser at all. Accepted, unless `Sec-Fetch-Site` says that
 //!   another site made the browser ask.
 //! - Our own: scheme, host and port are those of the [`Target`] that the browser asked for (RFC 6454 section 5). Where the
-//!   target's scheme is unknown, because a proxy may end TLS and not tell, `http` and `https` are both taken for ours.
+//!   target is not known to be `https`, because a proxy may end TLS and not tell, both schemes are taken for ours.
 //! - Listed in `allowed_origins`: the same origin, compared as a value.
 //! - All others are refused, `null` among them: sandboxed frames and files share it, so it names no one. So is a list of
 //!   several, which RFC 6454 section 7.1 has and no browser sends.

@@ -53,11 +53,12 @@ impl Target {
         &self.authority.host
     }
 
-    /// Whether a page of `origin` comes from here. Where the scheme is unknown, because a proxy may end TLS and not tell,
-    /// either scheme is taken for ours.
+    /// Whether a page of `origin` comes from here. `https` rules the other scheme out. `http` does not: that may be the way
+    /// between two proxies, of which the first ends TLS; and where nothing tells the scheme, a proxy may end it all the same.
     pub(super) fn is_origin(&self, origin: &Origin) -> bool {
         let scheme = origin.scheme();
-        self.scheme.is_none_or(|own| own == scheme) && Origin::new(scheme, &self.authority) == *origin
+        let is_downgrade = self.scheme == Some(Scheme::Https) && scheme == Scheme::Http;
+        !is_downgrade && Origin::new(scheme, &self.authority) == *origin
     }
 
     /// Our origin in the client's eyes.

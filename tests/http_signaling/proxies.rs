@@ -1,8 +1,13 @@
 //! Requests by way of reverse proxies, trusted ones and others.
 
-use serde_json::json;
+use std::sync::Arc;
 
-use crate::support::{API_KEY, Server, Settings};
+use byway::admission::Admissions;
+use byway::proxies::TrustedProxies;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+use crate::support::{API_KEY, Server, Settings, within};
 
 /// A proxy in a container, of a network that the test server trusts.
 const TRUSTED: &str = "172.18.0.2";
@@ -57,6 +62,8 @@ async fn threat_34_a_page_of_our_own_is_known_by_values() {
         (ELSEWHERE, "call.example.org", "https://call.example.org:8443", "", 403),
         (TRUSTED, "call.example.org", "http://call.example.org", "X-Forwarded-Proto: HTTPS, http\r\n", 403),
         (TRUSTED, "call.example.org", "https://call.example.org", "X-Forwarded-Proto: HTTPS, http\r\n", 200),
+        // Another proxy may stand before that one, and end TLS.
+        (TRUSTED, "call.example.org", "https://call.example.org", "X-Forwarded-Proto: http\r\n", 200),
         // A client that is no trusted proxy says nothing about the scheme.
         (ELSEWHERE, "call.example.org", "http://call.example.org", "X-Forwarded-Proto: https\r\n", 200),
     ] {
@@ -91,4 +98,32 @@ async fn threat_34_limits_count_by_the_client_behind_trusted_proxies() {
     // A client that names others is counted by its own address.
     exhausted(ELSEWHERE, "192.0.2.3").await;
     assert_eq!(asked(TRUSTED, "192.0.2.3").await, 200);
+}
+
+#[tokio::test]
+async fn threat_34_shares_of_connections_count_by_the_client_behind_trusted_proxies() {
+    let server = Server::start().await;
+    let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
+    let admissions = Admissions::behind(Arc::new(proxies), 100, 2, Arc::default());
+    let ask = async |connection: &mut DuplexStream, client: &str| {
+        let head = format!("GET /nothing HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {client}\r\n\r\n");
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        within(connection.read_exact(&mut status)).await.unwrap();
+        // The rest of the answer: an object in one piece.
+        while within(connection.read_u8()).await.unwrap() != b'}' {}
+        String::from_utf8(status[9..].to_vec()).unwrap()
+    };
+    // More connections of the proxy than one address may have, which it keeps open.
+    let mut connections: Vec<_> = (0..4).map(|_| server.connection_from(TRUSTED, &admissions)).collect();
+    assert_eq!(ask(&mut connections[0], "192.0.2.1").await, "404");
+    assert_eq!(ask(&mut connections[1], "192.0.2.1").await, "404");
+    assert_eq!(ask(&mut connections[2], "192.0.2.1").await, "429");
+    assert_eq!(ask(&mut connections[2], "192.0.2.2").await, "404");
+    assert_eq!(
+        ask(&mut connections[1], "192.0.2.3").await,
+        "404",
+        "the next client over the same connection"
+    );
+    assert_eq!(ask(&mut connections[3], "192.0.2.1").await, "404");
 }

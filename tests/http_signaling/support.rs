@@ -29,7 +29,7 @@ use byway::standing::Standing;
 use byway::tokens::Tokens;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -237,19 +237,24 @@ impl Server {
 
     /// Sends this request on a connection from any address, as the network would show it to the server.
     pub(crate) async fn asked_from(&self, client: &str, request: &str) -> Answer {
-        let (mut ours, theirs) = tokio::io::duplex(64 * 1024);
-        let (pages, client) = (self.pages.clone(), SocketAddr::new(client.parse().unwrap(), 40_000));
-        let place = Admissions::new(1, 1, Arc::default()).admit(client.ip()).unwrap();
-        let (_stop, stopping) = watch::channel(());
-        let served =
-            tokio::spawn(
-                async move { pages.connection(theirs, client, Protocol::Http, place, stopping).await },
-            );
-        ours.write_all(request.as_bytes()).await.unwrap();
+        let admissions = Admissions::new(1, 1, Arc::default());
+        let mut connection = self.connection_from(client, &admissions);
+        connection.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
-        within(ours.read_to_end(&mut answer)).await.unwrap();
-        within(served).await.unwrap();
+        within(connection.read_to_end(&mut answer)).await.unwrap();
         Answer::parse(&answer)
+    }
+
+    /// A connection from any address, with a place among these.
+    pub(crate) fn connection_from(&self, client: &str, admissions: &Arc<Admissions>) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let (pages, client) = (self.pages.clone(), SocketAddr::new(client.parse().unwrap(), 40_000));
+        let place = admissions.admit(client.ip()).unwrap();
+        tokio::spawn(async move {
+            let (_stop, stopping) = watch::channel(());
+            pages.connection(theirs, client, Protocol::Http, place, stopping).await;
+        });
+        ours
     }
 
     pub(crate) fn break_shard(&self) {
