@@ -105,3 +105,36 @@ async fn accept<W, T>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn threat_30_an_accept_loop_that_panicked_goes_on_accepting() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let panicked = Arc::new(AtomicBool::new(false));
+        let welcome = {
+            let panicked = panicked.clone();
+            move |arrival: Arrival| {
+                assert!(panicked.swap(true, Relaxed), "the first connection hits a fault");
+                async move { drop(arrival) }
+            }
+        };
+        let clients = tokio::task::spawn_blocking(move || {
+            for _ in 0..2 {
+                let mut client = std::net::TcpStream::connect(address).unwrap();
+                client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                // It is closed: by the fault, or by who has been welcomed.
+                assert_eq!(client.read(&mut [0]).unwrap(), 0);
+            }
+        });
+        let end = async { clients.await.unwrap() };
+        open(vec![listener], Admissions::new(8, 8, Arc::default()), welcome, end).await;
+        assert!(panicked.load(Relaxed));
+    }
+}

@@ -18,10 +18,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -39,7 +39,7 @@ use announcement::Announcement;
 use end::{Doors, Signals};
 use keys::Keys;
 use relaying::{Ground, Relaying};
-use reload::Reload;
+use reload::{Hangups, Reload};
 use sockets::{Files, Sockets};
 use supervise::Supervisor;
 use web::Web;
@@ -97,12 +97,15 @@ pub enum Error {
 /// # Errors
 /// [`Error`]; whatever it had bound is closed again.
 pub fn run(config: Config, file: Option<PathBuf>, counters: Arc<ProcessCounters>) -> Result<(), Error> {
+    let no_threads = system("start the threads of HTTP");
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.worker_threads(HTTP_THREADS).thread_name("http").enable_all();
-    // Where no thread is to be had, it panics.
-    let runtime = panic::catch_unwind(AssertUnwindSafe(move || runtime.build()))
-        .unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
-        .map_err(system("start the threads of HTTP"))?;
+    // Where no thread is to be had, the runtime panics: so that is found out before, and caught if it changes meanwhile.
+    let runtime = threads_to_be_had(HTTP_THREADS).and_then(|()| {
+        let built = panic::catch_unwind(AssertUnwindSafe(move || runtime.build()));
+        built.unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
+    });
+    let runtime = runtime.map_err(no_threads)?;
     // Every relay socket is a file descriptor. What cannot be raised is met by 508 later.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let outcome = runtime.block_on(serve_all(config, file, counters));
@@ -119,9 +122,8 @@ async fn serve_all(
     let clock = Clock::start();
     let supervisor = Supervisor::new(counters.clone(), clock);
     let signals = Signals::listen()?;
-    // From here on SIGHUP ends nothing: tokio keeps its handler, whoever listens.
-    drop(signal(SignalKind::hangup()).map_err(system("listen for SIGHUP"))?);
-    let reload = Reload::new(file, config.clone());
+    let reload = Reload::new(file, config.clone(), Hangups::listen()?);
+    let hangups = Hangups::listen()?;
 
     if config.optional_ipv6 && !can_bind("::1".parse().expect("an address")) {
         forget_ipv6(&mut config);
@@ -183,7 +185,7 @@ async fn serve_all(
     let proxies = Arc::new(config.listen.trusted_proxies.clone());
     let mut web = Web::open(sockets, &files, site, admin, identity, &relaying, &proxies);
     reload.keep(renewal.is_some(), &supervisor);
-    certificate::keep(renewal, clock, tls_counters, ice, hosts, &supervisor);
+    certificate::keep(renewal, hangups, clock, tls_counters, ice, hosts, &supervisor);
     watchdog::keep(relaying.data_plane.pulse(), &supervisor);
     announcement.make();
     notify(&[NotifyState::Ready]);
@@ -195,6 +197,20 @@ async fn serve_all(
     tokio::join!(hub.connections().shut_down(), web.close());
     relaying.data_plane.stop();
     outcome
+}
+
+/// Whether the system has so many threads for this process.
+fn threads_to_be_had(count: usize) -> io::Result<()> {
+    let (release, wait) = mpsc::sync_channel::<()>(0);
+    let wait = Arc::new(Mutex::new(wait));
+    let parked = |_| {
+        let wait = wait.clone();
+        // Ends with the sender.
+        thread::Builder::new().spawn(move || drop(wait.lock().map(|wait| wait.recv())))
+    };
+    let threads = (0..count).map(parked).collect::<Vec<_>>();
+    drop(release);
+    threads.into_iter().try_for_each(|thread| thread.map(|thread| drop(thread.join())))
 }
 
 /// 32 bytes that nobody else knows.

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -88,6 +88,89 @@ fn threat_30_a_log_whose_reader_stopped_holds_nothing_up() {
     drop(reader);
 }
 
+/// `TasksMax=`, `ulimit -u`: without a thread there is no start, and no panic either.
+#[test]
+fn threat_30_a_start_without_threads_is_one_error_and_exit_1() {
+    let folder = TempDir::new().expect("a folder");
+    let (command, _) = Running::command(&folder);
+    // Root is held to none: it becomes somebody else, and whoever else it is has this many.
+    let limits: &[u32] = if is_root(&folder) { &[1, 2, 3, 5] } else { &[1] };
+    for &limit in limits {
+        let output = limited(&folder, 0, &command, limit).output().expect("`prlimit` starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{limit}: {said}");
+        let reason = match limit {
+            1 => "cannot start the log's thread: ",
+            2 | 3 => "cannot start the threads of HTTP: ",
+            _ => "cannot start the data plane: ",
+        };
+        assert!(said.contains(reason) && !said.contains("panicked"), "{limit}: {said}");
+    }
+}
+
+/// A renewal takes a thread. Where there is none the task panics, is counted and started again, and calls go on; with a
+/// thread to be had again, so do renewals.
+#[test]
+fn threat_30_a_task_that_finds_no_thread_is_started_again() {
+    let folder = TempDir::new().expect("a folder");
+    if !is_root(&folder) {
+        return;
+    }
+    let (command, admin) = Running::command(&folder);
+    let log = folder.path().join("log");
+    // The main thread, that of the log, two of HTTP, two shards.
+    let mut command = limited(&folder, 1, &command, 6);
+    let child = command.stderr(File::create(&log).expect("a file")).spawn().expect("`prlimit` starts");
+    let running = Running { child, admin, folder };
+    running.until(|running| running.metrics().is_some());
+    running.until(|running| running.metric("byway_tasks_ended_total{task=\"certificate\"}") > 1);
+    assert!(running.metric("byway_panics_total{thread=\"http\"}") > 1);
+    http::get(admin, "/healthz").expect_ok();
+    let said = std::fs::read_to_string(&log).expect("the log is read");
+    assert!(
+        said.contains("ERROR the background task `certificate` panicked; it is started again in "),
+        "{said}"
+    );
+    // What a panic says may hold an address or a secret; where it was does not.
+    assert!(said.contains("ERROR thread http panicked at ") && !said.contains("OS can't spawn"), "{said}");
+
+    let process = running.child.id().to_string();
+    let raised = as_somebody(1).args(["prlimit", "--pid", &process, "--nproc=100:100"]).status();
+    assert!(raised.expect("`prlimit` starts").success());
+    renew(&running.folder);
+    running.until(|running| running.metric("byway_certificate_loads_total{outcome=\"loaded\"}") > 0);
+}
+
+fn is_root(folder: &TempDir) -> bool {
+    std::fs::metadata(folder.path()).expect("it is there").uid() == 0
+}
+
+/// What runs a command as a user who has no other process; each test has one of its own.
+fn as_somebody(number: u32) -> Command {
+    let somebody = (60_000 + std::process::id() % 2_500 * 2 + number).to_string();
+    let mut command = Command::new("setpriv");
+    command.args(["--clear-groups", "--regid", &somebody, "--reuid", &somebody]);
+    command
+}
+
+/// The same command for a process that may have so many threads: as a user of its own, if root runs the test.
+fn limited(folder: &TempDir, user: u32, command: &Command, threads: u32) -> Command {
+    let mut limited = if is_root(folder) { as_somebody(user) } else { Command::new("env") };
+    limited.arg("prlimit").arg(format!("--nproc={threads}:100"));
+    let program = folder.path().join("byway");
+    if is_root(folder) {
+        // Whom root's folders are closed to.
+        std::fs::copy(command.get_program(), &program).expect("a copy");
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), open).expect("others may enter");
+        limited.arg(&program);
+    } else {
+        limited.arg(command.get_program());
+    }
+    limited.args(command.get_args()).env_remove("JOURNAL_STREAM").env_remove("RUST_LOG").env("NO_COLOR", "1");
+    limited
+}
+
 /// A server whose log is somewhere else than in the hands of the test, with a certificate.
 struct Running {
     child: Child,
@@ -98,7 +181,18 @@ struct Running {
 impl Running {
     fn start(log: Stdio, adjust: impl FnOnce(&mut Command)) -> Self {
         let folder = TempDir::new().expect("a folder");
-        renew(&folder);
+        let (mut command, admin) = Self::command(&folder);
+        adjust(command.stderr(log));
+        let child = command.spawn().expect("the binary starts");
+        let running = Self { child, admin, folder };
+        // It has said nothing that could be heard.
+        running.until(|running| running.metrics().is_some());
+        running
+    }
+
+    /// What starts a server in this folder, and where it will tell its metrics.
+    fn command(folder: &TempDir) -> (Command, SocketAddr) {
+        renew(folder);
         let port = support::free_port();
         let admin = SocketAddr::from(([127, 0, 0, 1], port));
         let config = CONFIG
@@ -110,13 +204,8 @@ impl Running {
         let path = folder.path().join("turnserver.toml");
         std::fs::write(&path, config).expect("the configuration is written");
         let mut command = support::byway();
-        command.arg("--config").arg(path).arg("serve").stderr(log);
-        adjust(&mut command);
-        let child = command.spawn().expect("the binary starts");
-        let running = Self { child, admin, folder };
-        // It has said nothing that could be heard.
-        running.until(|running| running.metrics().is_some());
-        running
+        command.arg("--config").arg(path).arg("serve");
+        (command, admin)
     }
 
     fn metrics(&self) -> Option<String> {
@@ -126,8 +215,9 @@ impl Running {
 
     fn metric(&self, series: &str) -> u64 {
         let metrics = self.metrics().expect("the server answers");
+        // A server that answers already may still be starting its tasks.
         let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no {series} in\n{metrics}")).parse().expect("a number")
+        value.map_or(0, |value| value.parse().expect("a number"))
     }
 
     fn until(&self, is_so: impl Fn(&Self) -> bool) {

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
-
+use super::reload::Hangups;
 use super::sockets::list;
 use super::supervise::Supervisor;
 use crate::clock::Clock;
@@ -16,6 +15,7 @@ use crate::tls::renewal::Renewal;
 /// Loads what is renewed, at SIGHUP or when it has changed, and tells its names to browsers and to the check of hosts; for ever.
 pub(super) fn keep(
     renewal: Option<Renewal>,
+    mut hangups: Hangups,
     clock: Clock,
     counters: Arc<TlsCounters>,
     ice: Arc<IceServers>,
@@ -34,8 +34,9 @@ pub(super) fn keep(
     };
     supervisor.keep("certificate", move || {
         let (renewal, counters, tell) = (renewal.clone(), counters.clone(), tell.clone());
+        let hangup = hangups.again();
         async move {
-            match signal(SignalKind::hangup()) {
+            match hangup {
                 Ok(hangup) => renewal.run(hangup, clock, counters, tell).await,
                 Err(error) => tracing::error!(%error, "cannot listen for SIGHUP"),
             }

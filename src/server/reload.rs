@@ -4,33 +4,56 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, io};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 
 use super::supervise::Supervisor;
+use super::{Error, system};
 use crate::config::{Config, ConfigError};
+
+/// SIGHUP for a task that may be started again: it is listened for from before the start on, so that none is missed.
+pub(super) struct Hangups(Option<Signal>);
+
+impl Hangups {
+    pub(super) fn listen() -> Result<Self, Error> {
+        Ok(Self(Some(signal(SignalKind::hangup()).map_err(system("listen for SIGHUP"))?)))
+    }
+
+    /// The listener, or another one where the first went with the task.
+    pub(super) fn again(&mut self) -> io::Result<Signal> {
+        self.0.take().map_or_else(|| signal(SignalKind::hangup()), Ok)
+    }
+}
 
 /// Looks at the configuration file when a reload is asked for.
 pub(super) struct Reload {
     file: Option<PathBuf>,
     /// The configuration as it was read at the start.
     running: Arc<Config>,
+    hangups: Hangups,
 }
 
 impl Reload {
-    pub(super) fn new(file: Option<PathBuf>, running: Config) -> Self {
-        Self { file, running: Arc::new(running) }
+    pub(super) fn new(file: Option<PathBuf>, running: Config, hangups: Hangups) -> Self {
+        Self { file, running: Arc::new(running), hangups }
     }
 
     /// Answers each SIGHUP, for ever.
     pub(super) fn keep(self, has_certificate: bool, supervisor: &Supervisor) {
-        let Self { file, running } = self;
-        supervisor.keep("reload", move || answer_all(file.clone(), running.clone(), has_certificate));
+        let Self { file, running, mut hangups } = self;
+        supervisor.keep("reload", move || {
+            answer_all(hangups.again(), file.clone(), running.clone(), has_certificate)
+        });
     }
 }
 
-async fn answer_all(file: Option<PathBuf>, running: Arc<Config>, has_certificate: bool) {
-    let mut hangup = match signal(SignalKind::hangup()) {
+async fn answer_all(
+    hangup: io::Result<Signal>,
+    file: Option<PathBuf>,
+    running: Arc<Config>,
+    has_certificate: bool,
+) {
+    let mut hangup = match hangup {
         Ok(hangup) => hangup,
         Err(error) => return tracing::error!(%error, "cannot listen for SIGHUP"),
     };
