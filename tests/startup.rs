@@ -49,9 +49,7 @@ fn threat_30_the_watchdog_is_fed_while_every_shard_answers() {
     }
 
     // One thread of the process is stopped, as by a fault in it; the others go on, this one's listeners too.
-    let shard = server.thread("shard-1");
-    ptrace::seize(shard, ptrace::Options::empty()).expect("its parent may stop it");
-    ptrace::interrupt(shard).expect("it is stopped");
+    let stopped = Stopped::thread(server.thread("shard-1"));
     server.logged("ERROR no answer to a STUN request within 250ms: shard 1");
     manager.set_nonblocking(true).expect("it does not block");
     while next_is_food().is_ok() {}
@@ -59,9 +57,27 @@ fn threat_30_the_watchdog_is_fed_while_every_shard_answers() {
     patience(2);
     assert!(next_is_food().is_err(), "a server with a silent shard is fed");
 
-    ptrace::detach(shard, None).expect("it goes on");
+    drop(stopped);
     patience(20);
     assert!(next_is_food().expect("the watchdog is fed again"));
+}
+
+/// A thread that stands still until this is dropped. Without that, the end of its process would be waited for in vain.
+struct Stopped(nix::unistd::Pid);
+
+impl Stopped {
+    fn thread(thread: nix::unistd::Pid) -> Self {
+        ptrace::seize(thread, ptrace::Options::empty()).expect("its parent may stop it");
+        ptrace::interrupt(thread).expect("it is told to stop");
+        nix::sys::wait::waitpid(thread, Some(nix::sys::wait::WaitPidFlag::__WALL)).expect("it has stopped");
+        Self(thread)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = ptrace::detach(self.0, None);
+    }
 }
 
 /// Without a watchdog nobody asks for anything.
