@@ -5,6 +5,7 @@
 import { isEndless } from "./scenarios/endless.mjs";
 import "./scenarios/relayed.mjs";
 import "./scenarios/at-once.mjs";
+import "./scenarios/example.mjs";
 import "./scenarios/only-streams.mjs";
 import "./scenarios/firefox.mjs";
 import "./scenarios/old-clients.mjs";

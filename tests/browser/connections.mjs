@@ -7,7 +7,7 @@ import { eventually } from "./eventually.mjs";
 
 /**
  * Runs in every page before its own scripts: keeps each RTCPeerConnection, with when it was made and when it first was up,
- * and echoes on channels named `test-echo`.
+ * and whether its first offer was rolled back, and echoes on channels named `test-echo`.
  */
 export function recordConnections() {
   window.connections = [];
@@ -23,8 +23,17 @@ export function recordConnections() {
         if (channel.label === "test-echo") channel.onmessage = ({ data }) => channel.send(data);
       });
     }
+
+    setRemoteDescription(description) {
+      const isFirst = this.signalingState === "have-local-offer" && !this.currentLocalDescription;
+      this.rolledBack ||= isFirst && description.type === "offer";
+      return super.setRemoteDescription(description);
+    }
   };
 }
+
+/** Whether a page has ever rolled a first offer back, of which some connections in Chromium never recover. */
+export const hasRolledBack = (page) => page.evaluate(() => window.connections.some(({ rolledBack }) => rolledBack));
 
 /**
  * The one connection that is up, or null: how many came before it, its selected pair and the video frames decoded so far.

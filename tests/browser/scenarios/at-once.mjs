@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { hasRolledBack } from "../connections.mjs";
 import { eventually } from "../eventually.mjs";
 import { open, room } from "../stage.mjs";
 
-/** Rounds of each scenario. The fault was seen in one round of twelve; provoked, in two of three. */
+/** Rounds of each scenario. Without the defence a connection is stuck in one of twelve; provoked, in about one of four. */
 const TIMES = Number(process.env.TIMES ?? 10);
 
 /** For both ends to have a path. It takes a fraction of a second, and an ICE restart after a failure more than this. */
@@ -15,7 +16,7 @@ const LIMIT_MS = 3_000;
 const GIVING_UP_MS = 22_000;
 
 test("threat 45: both ends move to the relay at the same moment", async (scenario) => {
-  await rounds(scenario, async (pages) => {
+  await rounds(scenario, { relayOnly: true }, async (pages) => {
     // The clock is the one thing that two pages have in common: a command to each would come too far apart.
     const at = Date.now() + 100;
     const press = (at) => {
@@ -28,11 +29,12 @@ test("threat 45: both ends move to the relay at the same moment", async (scenari
 });
 
 test("threat 45: an offer is heard just when the polite end has set its first one", async (scenario) => {
-  await rounds(scenario, async ([impolite, polite]) => {
+  // Back from the relay: under the relay policy alone Chromium is seldom stuck.
+  await rounds(scenario, { relayOnly: false }, async ([impolite, polite]) => {
     await polite.evaluate(() => window.hold());
-    await impolite.evaluate(() => window.call.setRelayOnly(true));
+    await impolite.evaluate(() => window.call.setRelayOnly(false));
     await eventually("an offer", () => polite.evaluate(() => window.holdsOffer() || null), LIMIT_MS, 10);
-    await polite.evaluate(() => window.call.setRelayOnly(true));
+    await polite.evaluate(() => window.call.setRelayOnly(false));
     return Date.now();
   });
 });
@@ -41,9 +43,9 @@ test("threat 45: a connection that has never gathered a candidate is replaced, a
   const pages = [await enter(scenario), await enter(scenario)];
   const [waiting, offering] = pages;
   for (const page of pages) await page.clock.install();
-  await waiting.evaluate(join, room(scenario));
+  await waiting.evaluate(join, { room: room(scenario) });
   await waiting.evaluate(() => window.hold());
-  await offering.evaluate(join, room(scenario));
+  await offering.evaluate(join, { room: room(scenario) });
   await eventually("an offer", () => waiting.evaluate(() => window.holdsOffer() || null));
   await waiting.clock.runFor(GIVING_UP_MS);
   await Promise.all(pages.map((page) => path(page, "direct")));
@@ -52,29 +54,32 @@ test("threat 45: a connection that has never gathered a candidate is replaced, a
 });
 
 /**
- * Two pages meet again and again on a direct path; once both are told to, both have to have a relayed one.
+ * Two pages meet again and again on one kind of path; once both are told to, both have to have the other kind.
  *
  * @param {import("node:test").TestContext} scenario
- * @param {(pages: import("playwright-core").Page[]) => Promise<number>} begin Has both move to the relay; since when.
+ * @param {{ relayOnly: boolean }} wanted The kind they move to.
+ * @param {(pages: import("playwright-core").Page[]) => Promise<number>} begin Has both move there; since when.
  */
-async function rounds(scenario, begin) {
+async function rounds(scenario, { relayOnly }, begin) {
+  const [from, to] = relayOnly ? ["direct", "relayed"] : ["relayed", "direct"];
   const pages = [await enter(scenario), await enter(scenario)];
   const took = [];
   for (let round = 0; round < TIMES; round += 1) {
     // Whoever comes second is polite.
-    for (const page of pages) await page.evaluate(join, `${room(scenario)}-${round}`);
-    await Promise.all(pages.map((page) => path(page, "direct")));
+    for (const page of pages) await page.evaluate(join, { room: `${room(scenario)}-${round}`, relayOnly: !relayOnly });
+    await Promise.all(pages.map((page) => path(page, from)));
     const since = await begin(pages);
-    await Promise.all(pages.map((page) => path(page, "relayed", LIMIT_MS)));
+    await Promise.all(pages.map((page) => path(page, to, LIMIT_MS)));
     took.push(Date.now() - since);
     for (const page of pages) {
+      assert.ok(!(await hasRolledBack(page)), "a first offer was rolled back");
       assert.deepEqual(await page.evaluate(() => window.errors), []);
       assert.equal(await page.evaluate(() => window.connections.filter((one) => one.connectionState !== "closed").length), 1);
     }
     for (const page of pages) await page.evaluate(() => window.call.leave());
   }
   took.sort((a, b) => a - b);
-  scenario.diagnostic(`a relayed path after ${took[took.length >> 1]} ms, at most ${took.at(-1)} ms, ${TIMES} times`);
+  scenario.diagnostic(`a ${to} path after ${took[took.length >> 1]} ms, at most ${took.at(-1)} ms, ${TIMES} times`);
 }
 
 async function enter(scenario) {
@@ -84,9 +89,9 @@ async function enter(scenario) {
 }
 
 /** Runs in the page: joins without camera, and keeps what fails. */
-async function join(room) {
+async function join(options) {
   const { join } = await import("/byway.js");
-  window.call = await join({ room });
+  window.call = await join(options);
   window.errors = [];
   window.call.addEventListener("error", ({ error }) => window.errors.push(error.message));
 }
