@@ -215,7 +215,7 @@ pub enum Effect {
 /// Relation of a relay socket to a port in reserve (EVEN-PORT and RESERVATION-TOKEN).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pairing {
-    /// None: bind the socket alone.
+    /// No relation: bind the socket alone.
     Alone,
     /// Bind the next higher port, too, and hold that socket for 30 seconds, for whichever shard is given its token. Both are
     /// bound or neither.

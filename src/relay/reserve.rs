@@ -12,7 +12,7 @@ use crate::clock::Now;
 use crate::random::Random;
 use crate::subscriber::Subscriber;
 
-/// How long a reserved port waits for its token (RFC 8656 section 7.2: at least 30 seconds).
+/// Lifetime of a reservation whose token is not used (RFC 8656 section 7.2: at least 30 seconds).
 pub(super) const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
 
 /// Names a reserved port (RFC 8656 section 18.10).
@@ -21,9 +21,9 @@ pub(super) type ReservationToken = [u8; 8];
 /// A port held in reserve. It is charged to the client and the name that have reserved it.
 #[derive(Debug)]
 pub(super) struct Reservation {
-    /// Where its socket is bound.
+    /// Local address of its socket.
     pub(super) bind: SocketAddr,
-    /// As clients are told.
+    /// Relayed transport address, as clients are told.
     pub(super) relayed: SocketAddr,
     pub(super) client: Subscriber,
     pub(super) name: Box<str>,
@@ -81,7 +81,7 @@ impl Relay {
         self.reserved.push_back(Reserved { token, name, until });
     }
 
-    /// When the first reservation ends. All last equally long, so they end in the order in which they were made.
+    /// End of the first reservation. All last equally long, so they end in the order in which they were made.
     pub(super) fn next_reservation_end(&self) -> Option<Duration> {
         self.reserved.front().map(|reserved| reserved.until)
     }

@@ -351,13 +351,13 @@ impl Shared {
         self.quota.release(name);
     }
 
-    /// Where the socket of a relayed transport address is bound.
+    /// Local address of the socket behind a relayed transport address.
     pub(super) fn bind_of(&self, relayed: SocketAddr) -> SocketAddr {
         let bind = self.pool_of(relayed.ip()).map_or(relayed.ip(), |pool| pool.address.bind);
         SocketAddr::new(bind, relayed.port())
     }
 
-    /// The ports in reserve. No other lock is held by whoever takes this one.
+    /// The ports in reserve. Callers hold no other lock.
     pub(super) fn reservations(&self) -> MutexGuard<'_, Reservations> {
         // They are whole between any two statements: what panicked elsewhere does not concern them.
         self.reservations.lock().unwrap_or_else(PoisonError::into_inner)

@@ -24,7 +24,7 @@ use crate::ice::{Host, IceConfiguration, IceServers};
 use crate::standing::Standing;
 use crate::tokens::{Grant, TokenError, Tokens};
 
-/// How often the clocks are compared.
+/// Time between two comparisons of the clocks.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
 /// Ends what a name has on the relay; the composition root knows how.

@@ -19,7 +19,7 @@ pub(super) enum Frame {
     Close(u16, &'static str),
 }
 
-/// What a connection is told from outside.
+/// A message to the connection from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     /// To end, for this reason.

@@ -119,7 +119,7 @@ fn threat_9_the_week_ahead_is_good_to_its_last_second() {
     }
 }
 
-/// What coturn takes, too: Prosody and older versions of Nextcloud Talk issue an expiry alone.
+/// coturn takes these, too: Prosody and older versions of Nextcloud Talk issue an expiry alone.
 #[test]
 fn threat_37_an_expiry_may_stand_alone_or_behind_the_name() {
     let good = Server::new().now.unix + 600;

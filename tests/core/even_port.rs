@@ -138,7 +138,8 @@ fn threat_49_a_pair_that_comes_too_late_is_lost_to_nobody() {
 /// A port in reserve counts against its name, its address and the server, which has a file descriptor for it.
 #[test]
 fn threat_49_a_reserved_port_has_its_place_in_every_quota() {
-    let limits: [(fn(&mut Settings), u16); 3] = [
+    type Limit = fn(&mut Settings);
+    let limits: [(Limit, u16); 3] = [
         (|settings| settings.allocations_per_user = 2, 486),
         (|settings| settings.allocations_per_address = 2, 486),
         (|settings| settings.allocations = 2, 508),

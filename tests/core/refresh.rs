@@ -93,7 +93,7 @@ fn threat_16_a_port_rests_for_two_minutes() {
     assert_eq!(server.unrested, 0);
 }
 
-/// Where no port has rested, the one that has rested longest is given: a call that may hear a stray datagram is better than
+/// The port that has rested longest is given where none has rested its time: a call that may hear a stray datagram is better than
 /// none. What peers of its last owner still send meets the permissions of the new one.
 #[test]
 fn threat_44_the_longest_rested_port_is_given_rather_than_508() {

@@ -165,7 +165,7 @@ fn an_allocation_ends_whose_socket_is_being_bound() {
     }
 }
 
-/// What a name has in reserve ends with it, on every shard, and its token with that.
+/// A name's ports in reserve end with it, on every shard, and so do their tokens.
 #[test]
 fn threat_49_what_it_has_in_reserve_ends_too() {
     let mut server = Server::with(2, |settings| settings.ports = 50_000..=50_003);

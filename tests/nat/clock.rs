@@ -8,7 +8,7 @@ use crate::member::Member;
 use crate::support::{CONFIG, Server};
 use crate::turn::Request;
 
-/// Where Debian's package `libfaketime` has it, in the folder of whichever architecture.
+/// Path of the library as Debian's package `libfaketime` installs it, under the folder of the architecture.
 fn library() -> String {
     let found = std::fs::read_dir("/usr/lib").unwrap().filter_map(|folder| {
         let library = folder.ok()?.path().join("faketime/libfaketime.so.1");
