@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::certificates::{Folder, Pair};
@@ -25,9 +26,11 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn start() -> Self {
-        // Each server relays from an IPv4 address of its own: with many at a time, and as many clients with sockets on
-        // 127.0.0.1, a reserved port (RESERVATION-TOKEN) would now and then be somebody else's.
+        // Each server relays from an IPv4 address of its own, as it would on a machine of its own. They share ::1, where a
+        // port that another one has is passed over.
         static LABS: AtomicU8 = AtomicU8::new(1);
+        /// Of so many servers that start together on a busy machine, none is there as soon as a test waits for one.
+        static STARTING: Mutex<()> = Mutex::new(());
         let number = LABS.fetch_add(1, Ordering::Relaxed);
         let certificate = Folder::with(&Pair::new());
         let config = certificate
@@ -38,7 +41,11 @@ impl Lab {
                 &format!(r#"addresses = ["127.0.1.{number}", "::1"]"#),
             )
             .replace("[quota]", "[quota]\nallocations_per_user = 400");
-        Self { server: Server::start_with(&config, |_| {}), _certificate: certificate }
+        // One that did not start is told by its own test.
+        let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        let server = Server::start_with(&config, |_| {});
+        drop(starting);
+        Self { server, _certificate: certificate }
     }
 
     /// The listener for `transport`, of IPv6 or of IPv4.

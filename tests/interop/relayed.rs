@@ -127,5 +127,8 @@ fn went_its_way(server: &Server, peer: Peer, load: Load) {
         Peer::V4 | Peer::V6 => [bytes, bytes, 0],
         Peer::Client | Peer::ClientWithRtcp => [0, 0, bytes],
     };
-    assert_eq!([TO_PEER, TO_CLIENT, BETWEEN_CLIENTS].map(|series| server.metric(series)), expected);
+    let all = [TO_PEER, TO_CLIENT, BETWEEN_CLIENTS];
+    all.into_iter().zip(expected).for_each(|(series, bytes)| server.until(series, bytes));
+    // Nothing more comes by the one that was waited for first.
+    assert_eq!(all.map(|series| server.metric(series)), expected);
 }

@@ -167,6 +167,14 @@ impl Server {
         }
     }
 
+    /// Waits until a count is no longer zero: what was sent is counted a moment after it has left.
+    pub(crate) fn until_counted(&self, series: &str) {
+        let clock = byway::clock::Clock::start();
+        while self.metric(series) == 0 {
+            assert!(clock.now().mono < PATIENCE, "{series} is 0");
+        }
+    }
+
     /// Waits until the log has a line with these words, and yields how many it has.
     pub(crate) fn logged(&self, words: &str) -> usize {
         let clock = byway::clock::Clock::start();
