@@ -109,8 +109,19 @@ fn relays(transport: Transport, flags: &str, peer: Peer, load: Load) {
     // With RTCP the clients come in fours: two of them, and their RTCP.
     let clients = if peer == Peer::ClientWithRtcp { load.clients.next_multiple_of(4) } else { load.clients };
     let load = Load { clients, ..load };
-    let lab = Lab::start();
-    Uclient::new(&lab, transport).towards(peer).with(load).args(flags).relays_everything(load);
+    let attempt = || {
+        let lab = Lab::start();
+        let client = Uclient::new(&lab, transport).towards(peer).with(load).args(flags);
+        let printed = client.run();
+        (lab, client, printed)
+    };
+    let (mut lab, mut client, mut printed) = attempt();
+    // This client draws channel numbers from 16,384 at random, for two peers of an allocation now and then the same one. It
+    // is told 400 then, rightly, and gives up: once in 27 runs of all these tests.
+    if printed.contains("channel bind: error 400 ") {
+        (lab, client, printed) = attempt();
+    }
+    client.has_relayed_everything(&printed, load);
     went_its_way(&lab.server, peer, load);
     match transport {
         // One allocation for each client or pair of clients is left: that of a probe, which does not say goodbye.
