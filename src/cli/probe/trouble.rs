@@ -180,7 +180,10 @@ impl Trouble {
                 "let the server relay to its own relayed addresses: its peer rules refuse them, so two relayed \
                  callers cannot meet"
             }
-            Self::Code { code: 440, .. } => "give the server a relay address of IPv4: relay.addresses",
+            Self::Code { code: 440, .. } => {
+                "give the server's machine such an address, and name it, or a wildcard, in relay.addresses; the server's \
+                 /healthz and its log say which one is missing"
+            }
             Self::Code { code: 486, .. } => {
                 "wait until older allocations end, or raise quota.allocations_per_user"
             }
@@ -237,7 +240,7 @@ impl fmt::Display for Trouble {
                     403 => " (forbidden)",
                     437 => " (allocation mismatch)",
                     438 => " (stale nonce)",
-                    440 => " (address family not supported)",
+                    440 => " (the server has no address of this version of IP to relay from, or not now)",
                     486 => " (the user's quota is used up)",
                     508 => " (the server has no capacity left)",
                     _ => "",
