@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -30,9 +31,12 @@ pub struct Arrival {
     pub stopping: watch::Receiver<()>,
 }
 
+/// The listeners of one door. One whose address comes late is sent when it is there.
+pub type Listeners = mpsc::UnboundedReceiver<TcpListener>;
+
 /// Lets connections in at all `listeners` until `shutdown`, then waits for those that hold their [`Arrival::stopping`].
 pub async fn open<W, T>(
-    listeners: Vec<TcpListener>,
+    mut listeners: Listeners,
     admissions: Arc<Admissions>,
     welcome: W,
     shutdown: impl Future<Output = ()>,
@@ -42,11 +46,16 @@ pub async fn open<W, T>(
 {
     let (stop, stopping) = watch::channel(());
     let mut doors = JoinSet::new();
-    for listener in listeners {
-        doors.spawn(keep_accepting(listener, admissions.clone(), welcome.clone(), stopping.clone()));
+    let mut shutdown = pin!(shutdown);
+    loop {
+        tokio::select! {
+            Some(listener) = listeners.recv() => {
+                doors.spawn(keep_accepting(listener, admissions.clone(), welcome.clone(), stopping.clone()));
+            }
+            () = &mut shutdown => break,
+        }
     }
     drop(stopping);
-    shutdown.await;
     // The doors hold a receiver, too.
     stop.send_replace(());
     stop.closed().await;

@@ -16,27 +16,37 @@ pub struct External {
     pub addresses: Vec<RelayAddress>,
     /// What clients are told although the internet does not reach it, and nobody said that this is meant.
     private: Vec<IpAddr>,
-    /// Wildcards of families in which this machine has nothing to tell.
-    missing: Vec<IpAddr>,
+    /// Those of the configuration that this machine does not have; of a wildcard, an address of its family.
+    pub missing: Vec<IpAddr>,
 }
 
 impl External {
     /// Resolves the configured addresses by the `interfaces` of this machine, less those that come and go, and by the
-    /// `sources` from which it sends to the internet, one for each family that reaches it.
+    /// `sources` from which it sends to the internet, one for each family that reaches it. Of addresses that are alike it
+    /// stays with those of `before`. `is_there` tells whether a socket can be bound to an address.
     #[must_use]
-    pub fn find(relay: &config::Relay, interfaces: &[IpAddr], sources: &[IpAddr]) -> Self {
+    pub fn find(
+        relay: &config::Relay,
+        interfaces: &[IpAddr],
+        sources: &[IpAddr],
+        before: &[RelayAddress],
+        is_there: impl Fn(IpAddr) -> bool,
+    ) -> Self {
         let mut external = Self { addresses: Vec::new(), private: Vec::new(), missing: Vec::new() };
         for &configured in &relay.addresses {
             let same_family = |other: &&IpAddr| other.is_ipv4() == configured.is_ipv4();
             if let Some(&public) = relay.public_addresses.iter().find(same_family) {
                 let ours = configured.is_unspecified() && interfaces.contains(&public);
                 let bind = if ours { public } else { configured };
-                external.addresses.push(RelayAddress { bind, public });
+                match ours || is_there(bind) {
+                    true => external.addresses.push(RelayAddress { bind, public }),
+                    false => external.missing.push(configured),
+                }
                 continue;
             }
             let found = match configured.is_unspecified() {
-                true => best(interfaces.iter().filter(same_family), sources),
-                false => Some(configured),
+                true => best(interfaces.iter().filter(same_family), sources, before),
+                false => Some(configured).filter(|configured| is_there(*configured)),
             };
             match found {
                 Some(ip) => external.tell(ip),
@@ -46,7 +56,7 @@ impl External {
         external
     }
 
-    /// A line for each thing that may surprise the operator, with its remedy.
+    /// A line for each address that clients are told although the internet does not reach it, with its remedy.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
         let private = self.private.iter().map(|ip| {
@@ -55,14 +65,7 @@ impl External {
                  address under which it reaches this machine, or to {ip} if only this network is meant"
             )
         });
-        let missing = self.missing.iter().map(|wildcard| {
-            let family = if wildcard.is_ipv4() { "IPv4" } else { "IPv6" };
-            format!(
-                "no relaying by {family}, because no interface has an address to go with {wildcard} (relay.addresses): \
-                 start again when one has, or remove {wildcard}"
-            )
-        });
-        private.chain(missing).collect()
+        private.collect()
     }
 
     fn tell(&mut self, ip: IpAddr) {
@@ -74,11 +77,17 @@ impl External {
 }
 
 /// A public address before a private one, and of several the one that the kernel sends from: its route leads out.
-fn best<'a>(interfaces: impl Iterator<Item = &'a IpAddr>, sources: &[IpAddr]) -> Option<IpAddr> {
+fn best<'a>(
+    interfaces: impl Iterator<Item = &'a IpAddr>,
+    sources: &[IpAddr],
+    before: &[RelayAddress],
+) -> Option<IpAddr> {
     let usable: Vec<IpAddr> = interfaces.copied().filter(|ip| can_be_told(*ip)).collect();
     let public: Vec<IpAddr> = usable.iter().copied().filter(|ip| !is_special_purpose(*ip)).collect();
     let choice = if public.is_empty() { usable } else { public };
-    choice.iter().find(|ip| sources.contains(ip)).or(choice.first()).copied()
+    let is_known = |ip: &&IpAddr| before.iter().any(|relay| relay.bind == **ip);
+    let leads_out = choice.iter().find(|ip| sources.contains(ip));
+    leads_out.or_else(|| choice.iter().find(is_known)).or(choice.first()).copied()
 }
 
 /// Whether another machine could send there at all.
@@ -105,7 +114,7 @@ mod tests {
             public_addresses: ips(public),
             ..config::Config::embedded().relay
         };
-        External::find(&relay, &ips(interfaces), &ips(sources))
+        External::find(&relay, &ips(interfaces), &ips(sources), &[], |_| true)
     }
 
     /// What clients are told and sockets bind to, where that is one and the same.
@@ -157,6 +166,24 @@ mod tests {
     }
 
     #[test]
+    fn threat_35_of_several_that_are_alike_the_one_so_far_is_kept() {
+        let relay = config::Relay { addresses: ips("0.0.0.0"), ..config::Config::embedded().relay };
+        let after = |before: &str, interfaces: &str, sources: &str| {
+            let before = ips(before)[0];
+            let before = [RelayAddress { bind: before, public: before }];
+            told(&External::find(&relay, &ips(interfaces), &ips(sources), &before, |_| true))
+        };
+        assert_eq!(after("45.0.0.1", "44.0.0.1 45.0.0.1", ""), ips("45.0.0.1"));
+        assert_eq!(
+            after("45.0.0.1", "44.0.0.1 45.0.0.1", "44.0.0.1"),
+            ips("44.0.0.1"),
+            "its route leads out"
+        );
+        assert_eq!(after("10.0.0.5", "10.0.0.5 45.0.0.1", "10.0.0.5"), ips("45.0.0.1"), "it is public");
+        assert_eq!(after("45.0.0.1", "44.0.0.1", ""), ips("44.0.0.1"));
+    }
+
+    #[test]
     fn a_private_address_is_told_and_remarked_on() {
         let remark = "clients are told to relay from 10.0.0.5, which the internet does not reach: set \
                       relay.public_addresses to the address under which it reaches this machine, or to 10.0.0.5 if only \
@@ -180,17 +207,28 @@ mod tests {
     }
 
     #[test]
-    fn a_family_with_nothing_to_tell_is_left_out_with_a_remark() {
+    fn a_family_with_nothing_to_tell_is_left_out() {
         let v6_at_the_link_only = found("0.0.0.0 ::", "", "127.0.0.1 45.0.0.1 ::1 fe80::5", "");
         assert_eq!(told(&v6_at_the_link_only), ips("45.0.0.1"));
-        assert_eq!(
-            v6_at_the_link_only.remarks(),
-            [
-                "no relaying by IPv6, because no interface has an address to go with :: (relay.addresses): start again when \
-              one has, or remove ::"
-            ]
-        );
+        assert_eq!(v6_at_the_link_only.missing, ips("::"));
         let nothing = found("0.0.0.0 ::", "", "127.0.0.1 169.254.3.4 ::1", "");
-        assert_eq!((told(&nothing), nothing.remarks().len()), (vec![], 2));
+        assert_eq!((told(&nothing), nothing.missing), (vec![], ips("0.0.0.0 ::")));
+    }
+
+    #[test]
+    fn threat_35_a_named_address_that_the_machine_lacks_is_missing() {
+        let relay = config::Relay {
+            addresses: ips("10.0.0.5 2a00::1"),
+            public_addresses: ips("203.0.113.10"),
+            ..config::Config::embedded().relay
+        };
+        let with = |present: &str| {
+            let present = ips(present);
+            External::find(&relay, &present, &present, &[], |ip| present.contains(&ip))
+        };
+        assert_eq!(with("10.0.0.5 2a00::1").missing, ips(""));
+        let private_gone = with("10.0.0.6 2a00::1");
+        assert_eq!((told(&private_gone), private_gone.missing), (ips("2a00::1"), ips("10.0.0.5")));
+        assert_eq!(with("").missing, ips("10.0.0.5 2a00::1"));
     }
 }

@@ -7,7 +7,7 @@ mod endpoints;
 mod label;
 
 use std::fmt;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -137,7 +137,19 @@ impl IceServers {
     /// Takes in what names the certificate of the TLS listeners is good for by now.
     pub fn certified_for(&self, names: Vec<String>) {
         if let Urls::Derived(endpoints) = &self.urls {
-            endpoints.store(Arc::new(Endpoints { names, ..Endpoints::clone(&endpoints.load()) }));
+            endpoints.rcu(|before| Endpoints { names: names.clone(), ..Endpoints::clone(before) });
+        }
+    }
+
+    /// Takes in which listeners have their addresses by now.
+    pub fn listening_at(&self, udp: &[SocketAddr], tcp: &[SocketAddr], tls: &[SocketAddr]) {
+        if let Urls::Derived(endpoints) = &self.urls {
+            endpoints.rcu(|before| Endpoints {
+                udp: udp.to_vec(),
+                tcp: tcp.to_vec(),
+                tls: tls.to_vec(),
+                ..Endpoints::clone(before)
+            });
         }
     }
 
@@ -249,6 +261,17 @@ mod tests {
         assert_eq!(ice.ice_servers[0].urls, ["stun:a:1", "stuns:c:3"]);
         assert_eq!(ice.ice_servers[1].urls, ["turn:b:2?transport=tcp", "turns:d:4"]);
         assert_eq!(servers(&["stun:a:1"], &[]).issue(NOW, None, "a").ice_servers.len(), 1);
+    }
+
+    #[test]
+    fn threat_35_urls_follow_the_listeners_and_the_certificate() {
+        let ice = servers(&[], &[]);
+        assert_eq!(ice.issue(NOW, None, "a").ice_servers, []);
+        ice.certified_for(vec!["turn.example.org".to_owned()]);
+        let at = |address: &str| [address.parse().unwrap()];
+        ice.listening_at(&at("45.0.0.1:3478"), &[], &at("0.0.0.0:443"));
+        let urls = &ice.issue(NOW, None, "a").ice_servers[1].urls;
+        assert_eq!(urls, &["turn:45.0.0.1:3478?transport=udp", "turns:turn.example.org:443?transport=tcp"]);
     }
 
     #[test]

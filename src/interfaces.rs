@@ -1,4 +1,4 @@
-//! The addresses of this machine: of its interfaces, towards the internet, and towards its own listeners.
+//! The addresses of this machine: of its interfaces and local routes, towards the internet, and towards its own listeners.
 //!
 //! Read from `/proc/self/net` rather than asked by netlink: no unsafe code, and the service needs no AF_NETLINK socket.
 
@@ -6,11 +6,16 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
-/// The addresses of this machine's interfaces.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use crate::own_addresses::AddressSet;
+
+/// The addresses of this machine's interfaces and local routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interfaces {
-    /// Every address of every interface, IPv4 first.
-    pub addresses: Vec<IpAddr>,
+    /// Every address whose packets the kernel delivers to this machine: those of its interfaces, and the ranges of
+    /// local routes (AnyIP). A default route, which makes all of the internet local for a transparent proxy, is none.
+    pub own: AddressSet,
     /// Those that are there to stay, by which others may be told to find this machine.
     pub lasting: Vec<IpAddr>,
 }
@@ -19,25 +24,27 @@ impl Interfaces {
     /// Reads them. A machine without IPv6 has no list of its addresses.
     ///
     /// # Errors
-    /// What reading `/proc/self/net/fib_trie` or `/proc/self/net/if_inet6` gives.
+    /// What reading `fib_trie`, `if_inet6` or `ipv6_route` in `/proc/self/net` gives.
     pub fn read() -> io::Result<Self> {
         let net = Path::new("/proc/self/net");
         let v4 = std::fs::read_to_string(net.join("fib_trie"))?;
-        let v6 = match std::fs::read_to_string(net.join("if_inet6")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            read => read?,
+        let of_v6 = |name| match std::fs::read_to_string(net.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            read => read,
         };
-        Ok(Self::parse(&v4, &v6))
+        Ok(Self::parse(&v4, &of_v6("if_inet6")?, &of_v6("ipv6_route")?))
     }
 
-    fn parse(trie: &str, if_inet6: &str) -> Self {
-        let v4: Vec<IpAddr> = v4_addresses(trie).into_iter().map(IpAddr::V4).collect();
+    fn parse(trie: &str, if_inet6: &str, ipv6_route: &str) -> Self {
+        let v4 = v4_local(trie);
+        let is_host = |net: &&Ipv4Net| net.prefix_len() == 32;
+        let v4_addresses = v4.iter().filter(is_host).map(|net| IpAddr::V4(net.addr()));
         let v6 = || v6_addresses(if_inet6);
-        let all = v6().map(|(ip, _)| ip.into());
         let lasting = v6().filter(|(_, lasts)| *lasts).map(|(ip, _)| ip.into());
+        let v6_own = v6().map(|(ip, _)| Ipv6Net::from(ip)).chain(v6_local(ipv6_route)).map(IpNet::V6);
         Self {
-            lasting: v4.iter().copied().chain(lasting).collect(),
-            addresses: v4.into_iter().chain(all).collect(),
+            lasting: v4_addresses.chain(lasting).collect(),
+            own: v4.iter().copied().map(IpNet::V4).chain(v6_own).collect(),
         }
     }
 }
@@ -62,6 +69,17 @@ pub fn sources() -> Vec<IpAddr> {
     OUT_THERE.into_iter().filter_map(|family| source(family).ok()).map(|address| address.ip()).collect()
 }
 
+/// Whether this machine has an address, which is whether a socket can be bound to it. Where that cannot be found out, for
+/// want of descriptors, say, it has. A wildcard is there if its family is.
+#[must_use]
+pub fn has(ip: IpAddr) -> bool {
+    let is_missing = |error: io::Error| {
+        let is_unsupported = error.raw_os_error() == Some(libc::EAFNOSUPPORT);
+        is_unsupported || error.kind() == io::ErrorKind::AddrNotAvailable
+    };
+    !UdpSocket::bind((ip, 0)).is_err_and(is_missing)
+}
+
 /// The address under which this machine reaches a listener of its own: a wildcard is no destination, loopback is.
 #[must_use]
 pub fn reachable(listener: SocketAddr) -> SocketAddr {
@@ -73,23 +91,43 @@ pub fn reachable(listener: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listener.port())
 }
 
-/// The leaves of the kernel's routing trie that are local to the host. An address may stand in several tables.
+/// The leaves of the kernel's routing trie that are local to the host, whatever their scope. A leaf may have several
+/// prefixes, and stand in several tables.
 ///
 /// ```text
 ///      |-- 192.0.2.2
 ///         /32 host LOCAL
 /// ```
-fn v4_addresses(trie: &str) -> Vec<Ipv4Addr> {
-    let mut addresses = Vec::new();
+fn v4_local(trie: &str) -> Vec<Ipv4Net> {
+    let mut local = Vec::new();
     let mut leaf = None;
     for line in trie.lines().map(str::trim) {
         if let Some(address) = line.strip_prefix("|-- ") {
-            leaf = address.parse().ok();
-        } else if line == "/32 host LOCAL" {
-            addresses.extend(leaf.filter(|address| !addresses.contains(address)));
+            leaf = address.parse::<Ipv4Addr>().ok();
+            continue;
         }
+        let mut words = line.split_ascii_whitespace();
+        let prefix = words.next().and_then(|word| word.strip_prefix('/')?.parse().ok());
+        let is_local = words.nth(1) == Some("LOCAL");
+        let net = leaf.zip(prefix).and_then(|(leaf, prefix)| Ipv4Net::new(leaf, prefix).ok());
+        local.extend(net.filter(|net| is_local && net.prefix_len() > 0 && !local.contains(net)));
     }
-    addresses
+    local
+}
+
+/// One route per line: destination and its prefix length, source and its own, next hop, metric, two counters, flags and
+/// interface, all but the last in hexadecimal. The routes whose packets are delivered to this machine.
+fn v6_local(routes: &str) -> impl Iterator<Item = Ipv6Net> {
+    // linux/ipv6_route.h: RTF_LOCAL and RTF_ANYCAST.
+    const DELIVERED: u32 = 0x8000_0000 | 0x0010_0000;
+    routes.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let destination = u128::from_str_radix(words.next()?, 16).ok()?;
+        let prefix = u8::from_str_radix(words.next()?, 16).ok()?;
+        let flags = u32::from_str_radix(words.nth(6)?, 16).ok()?;
+        let net = Ipv6Net::new(Ipv6Addr::from_bits(destination), prefix).ok()?;
+        (flags & DELIVERED != 0 && prefix > 0).then_some(net)
+    })
 }
 
 /// One line per address: 32 hexadecimal digits, then interface, prefix, scope and flags; and whether it is there to stay.
@@ -131,7 +169,41 @@ Local:
 
     #[test]
     fn ipv4_addresses_are_the_local_host_routes() {
-        assert_eq!(v4_addresses(TRIE), [Ipv4Addr::new(192, 0, 2, 2), Ipv4Addr::LOCALHOST]);
+        let nets = ["192.0.2.2/32", "127.0.0.0/8", "127.0.0.1/32"].map(|net| net.parse().unwrap());
+        assert_eq!(v4_local(TRIE), nets);
+        let addresses: [IpAddr; 2] = ["192.0.2.2", "127.0.0.1"].map(|ip| ip.parse().unwrap());
+        assert_eq!(Interfaces::parse(TRIE, "", "").lasting, addresses);
+    }
+
+    /// `ip route add local 198.51.100.0/24 dev lo`, and two that serve a transparent proxy.
+    #[test]
+    fn local_routes_are_own_ranges_and_default_routes_are_none() {
+        let trie = "\
+Local:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 0.0.0.0
+        /0 host LOCAL
+     |-- 198.51.100.0
+        /24 host LOCAL
+        /25 link LOCAL tos=16
+     |-- 203.0.113.0
+        /24 universe UNICAST
+";
+        let routes = "\
+20010db8000100000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000400 00000001 00000000 80000001       lo
+20010db8000200000000000000000000 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000001 00000000 80300001     eth0
+20010db8000300000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0
+00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 00000400 00000001 00000000 80000001       lo
+00000000000000000000000000000000 00 00000000000000000000000000000000
+";
+        let Interfaces { own, lasting } = Interfaces::parse(trie, "", routes);
+        for ip in ["198.51.100.0", "198.51.100.200", "2001:db8:1::77", "2001:db8:2::"] {
+            assert!(own.contains(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in ["203.0.113.1", "8.8.8.8", "2001:db8:2::1", "2001:db8:3::1", "2600::1"] {
+            assert!(!own.contains(ip.parse().unwrap()), "{ip}");
+        }
+        assert!(lasting.is_empty());
     }
 
     #[test]
@@ -156,8 +228,9 @@ Local:
             ("2001:db8::7", false),
         ];
         assert_eq!(read, expected.map(|(ip, lasts)| (ip.to_owned(), lasts)));
-        let Interfaces { addresses, lasting } = Interfaces::parse(TRIE, lines);
-        assert_eq!((addresses.len(), lasting.len()), (2 + 7, 2 + 2));
+        let Interfaces { own, lasting } = Interfaces::parse(TRIE, lines, "");
+        assert_eq!(lasting.len(), 2 + 2);
+        assert!(expected.iter().all(|(ip, _)| own.contains(ip.parse().unwrap())));
     }
 
     #[test]
@@ -171,6 +244,10 @@ Local:
 
     #[test]
     fn this_machine_has_loopback() {
-        assert!(Interfaces::read().unwrap().lasting.contains(&Ipv4Addr::LOCALHOST.into()));
+        assert!(has(Ipv4Addr::LOCALHOST.into()) && has(Ipv4Addr::UNSPECIFIED.into()));
+        assert!(!has(Ipv4Addr::new(192, 0, 2, 77).into()), "TEST-NET-1 is nobody's");
+        let Interfaces { own, lasting } = Interfaces::read().unwrap();
+        assert!(lasting.contains(&Ipv4Addr::LOCALHOST.into()));
+        assert!(own.contains(Ipv4Addr::new(127, 255, 0, 1).into()));
     }
 }

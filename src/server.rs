@@ -3,9 +3,11 @@
 mod announcement;
 mod certificate;
 mod end;
+mod host;
 pub mod hosts;
 mod keys;
 pub mod link;
+mod presence;
 mod relaying;
 mod reload;
 mod signaling;
@@ -14,6 +16,7 @@ mod supervise;
 mod watchdog;
 mod web;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{self, AssertUnwindSafe};
@@ -31,16 +34,19 @@ use crate::http::access::{Access, ApiKeys};
 use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
 use crate::metrics::{Metrics, ProcessCounters};
+use crate::own_addresses::OwnAddresses;
 use crate::random::Random;
 use crate::tls;
 use crate::tls::renewal::Renewal;
 
 use announcement::Announcement;
 use end::{Doors, Signals};
+pub(crate) use host::nobody_has;
+use host::{Follower, Host};
 use keys::Keys;
-use relaying::{Ground, Relaying};
+use relaying::Relaying;
 use reload::{Hangups, Reload};
-use sockets::{Files, Sockets};
+use sockets::{Files, Kind, Sockets};
 use supervise::Supervisor;
 use web::Web;
 
@@ -60,20 +66,9 @@ pub enum Error {
         /// What the kernel says.
         error: io::Error,
     },
-    /// A relay address cannot be had.
-    #[error("cannot relay from {address} (relay.addresses): {error}\n  remedy: {}", remedy(error))]
-    RelayAddress {
-        /// The address.
-        address: IpAddr,
-        /// What the kernel says.
-        error: io::Error,
-    },
     /// There is no certificate to serve with.
     #[error(transparent)]
     Certificate(#[from] tls::Unusable),
-    /// Neither family has an address that clients could be told, or not yet.
-    #[error("{}\n  remedy: name this machine's address in relay.addresses (`ip address` lists them)", .0.join("\n"))]
-    NoRelayAddress(Vec<String>),
     /// The machine refuses what every server needs.
     #[error("cannot {what}: {error}")]
     System {
@@ -132,19 +127,16 @@ async fn serve_all(
     let identity = renewal.as_ref().map(Renewal::identity);
     let certificate = identity.as_ref().map(|identity| identity.certificate());
     let mut sockets = Sockets::bind(&config, &relaying::tuning(&config.relay))?;
-    let ground = Ground::find(&config.relay)?;
-    let files = Files::shared_out(&sockets, &mut config, ground.relays.len());
-    let announcement = Announcement::of(
-        &sockets,
-        &config.relay.ports,
-        &ground.relays,
-        certificate.as_deref(),
-        config.ice.access,
-    );
-    let page = link::secure_page(certificate.as_deref(), &sockets.tls.addresses);
+    let mut host = Host::new(&config);
+    let state = host.find(clock.now())?;
+    host::tell(None, &state);
+    let files = Files::shared_out(&sockets, &mut config);
+    let announcement =
+        Announcement::of(&sockets, &config.relay.ports, &state, certificate.as_deref(), config.ice.access);
+    let page = link::secure_page(certificate.as_deref(), &sockets.listening.all(Kind::Tls));
 
     let keys = Keys::new(&config)?;
-    let mut relaying = Relaying::start(&config, &mut sockets, &ground, &files, &keys, clock, &supervisor)?;
+    let mut relaying = Relaying::start(&config, &mut sockets, &state, &files, &keys, clock)?;
     let metrics = Metrics {
         shards: relaying.shards.clone(),
         turn_connections: relaying.connections.clone(),
@@ -152,7 +144,7 @@ async fn serve_all(
         process: counters,
         ..Metrics::default()
     };
-    let ice = signaling::ice(&config, &sockets, certificate.as_deref(), &keys);
+    let ice = signaling::ice(&config, certificate.as_deref(), &keys);
     let hub = signaling::rooms(&config, ice.clone(), &keys, &relaying, clock, metrics.signaling.clone())?;
     signaling::keep(&hub, &supervisor);
 
@@ -181,9 +173,31 @@ async fn serve_all(
     };
     let health = Health::new(relaying.data_plane.down());
     let tls_counters = metrics.tls.clone().unwrap_or_default();
-    let admin = Admin { metrics, health, draining, hosts: hosts.clone() };
+    let (degraded, troubles) = watch::channel(Vec::new());
+    let admin = Admin { metrics, health, degraded: troubles, draining, hosts: hosts.clone() };
+    let Sockets { tls, http, admin: admins, listening, .. } = sockets;
+    let doors = host::Doors { tls: tls.sender, http: http.sender, admin: admins.sender };
+    let listeners = web::Listeners { tls: tls.listeners, http: http.listeners, admin: admins.listeners };
+    let mut follower = Follower {
+        host,
+        state,
+        listening,
+        ports: config.relay.ports.clone(),
+        tuning: relaying::tuning(&config.relay),
+        clock,
+        shared: relaying.shared.clone(),
+        shards: relaying.data_plane.addresses(),
+        doors,
+        own: OwnAddresses::default(),
+        ice: ice.clone(),
+        degraded,
+        refused: BTreeSet::new(),
+    };
+    follower.publish();
     let proxies = Arc::new(config.listen.trusted_proxies.clone());
-    let mut web = Web::open(sockets, &files, site, admin, identity, &relaying, &proxies);
+    let mut web = Web::open(listeners, &files, site, admin, identity, &relaying, &proxies);
+    let follower = Arc::new(tokio::sync::Mutex::new(follower));
+    supervisor.keep("addresses", move || host::follow(follower.clone()));
     reload.keep(renewal.is_some(), &supervisor);
     certificate::keep(renewal, hangups, clock, tls_counters, ice, hosts, &supervisor);
     watchdog::keep(relaying.data_plane.pulse(), &supervisor);
@@ -246,9 +260,6 @@ fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             "stop the program that has this port (`ss -lntup` names it), or configure another port"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "configure an address that an interface of this machine has (`ip address` lists them)"
         }
         io::ErrorKind::PermissionDenied => {
             "a port below 1024 needs the capability CAP_NET_BIND_SERVICE; the systemd unit grants it"

@@ -16,6 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "src/relay/",
         &["wire", "credentials", "standing", "budget", "random", "subscriber", "shares", "clock::Now"],
+        &["wire", "credentials", "standing", "budget", "own_addresses", "random", "subscriber", "clock::Now"],
     ),
     ("src/credentials.rs", &["clock::Now"]),
     ("src/random.rs", &[]),

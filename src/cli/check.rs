@@ -6,8 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::Error;
 use crate::clock::Clock;
 use crate::config::{Access, Config};
+use crate::interfaces;
 use crate::local_ports;
-use crate::server::hosts;
+use crate::server::{self, hosts};
 use crate::tls::Certificate;
 
 /// Reports on a configuration; that it is valid is known by now, else there would be none. The certificate is what it
@@ -92,6 +93,12 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
         );
     }
     hints.extend(local_ports::remark(&config.relay.addresses, &config.relay.ports));
+    let is_optional = |ip: &IpAddr| config.optional_ipv6 && ip.is_ipv6();
+    for (ip, keys) in config.addresses() {
+        if !ip.is_unspecified() && !is_optional(&ip) && !interfaces::has(ip) {
+            hints.push(server::nobody_has(ip, &keys));
+        }
+    }
     if !config.relay.offload {
         hints.push(
             "relay.offload is off, which serves to find faults: every datagram makes its own trip through the kernel"

@@ -49,7 +49,8 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
         config.ice.transport_policy,
     );
     // A wildcard listener has no address of its own and nobody called us here, but relay sockets have one.
-    let relays = External::find(&config.relay, &Interfaces::read()?.lasting, &interfaces::sources());
+    let lasting = Interfaces::read()?.lasting;
+    let relays = External::find(&config.relay, &lasting, &interfaces::sources(), &[], |_| true);
     let host = relays.addresses.first().map(|address| Host::Ip(address.public));
     let offer = ice.offer(Clock::start().now(), host.as_ref(), &arguments.user, None);
     let credential = TurnCredential::from(offer);

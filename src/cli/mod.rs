@@ -123,14 +123,26 @@ impl Error {
             Self::Server(
                 server::Error::ShardEnded(_)
                 | server::Error::ListenersEnded(_)
-                | server::Error::NoRelayAddress(_)
                 | server::Error::System { .. },
             )
-            | Self::NoLoad { .. }
-            | Self::Io(_) => 1,
+            | Self::NoLoad { .. } => 1,
+            Self::Server(server::Error::Listen { error, .. })
+            | Self::Config(ConfigError::Unreadable { error, .. })
+            | Self::Io(error)
+                if is_passing(error) =>
+            {
+                1
+            }
             _ => 2,
         }
     }
+}
+
+/// Whether an error is about what the system lacks at the moment: descriptors, memory, threads. No other configuration
+/// mends that, and another start may.
+fn is_passing(error: &io::Error) -> bool {
+    use libc::{EAGAIN, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    matches!(error.raw_os_error(), Some(EAGAIN | EINTR | EMFILE | ENFILE | ENOBUFS | ENOMEM))
 }
 
 impl Arguments {
@@ -197,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_trying_again_may_mend_is_exit_1() {
+    fn threat_35_only_what_trying_again_may_mend_is_exit_1() {
         let ended = server::Error::ShardEnded(vec!["shard 0".to_owned()]);
         assert_eq!(Error::from(ended).exit_code(), 1);
         let taken = server::Error::Listen {
@@ -206,6 +218,16 @@ mod tests {
             error: io::ErrorKind::AddrInUse.into(),
         };
         assert_eq!(Error::from(taken).exit_code(), 2);
+        for (errno, code) in [(libc::EMFILE, 1), (libc::ENOMEM, 1), (libc::EAGAIN, 1), (libc::EACCES, 2)] {
+            let refused = server::Error::Listen {
+                listener: "udp",
+                address: "127.0.0.1:3478".parse().unwrap(),
+                error: io::Error::from_raw_os_error(errno),
+            };
+            assert_eq!(Error::from(refused).exit_code(), code);
+            let (path, error) = ("f.toml".into(), io::Error::from_raw_os_error(errno));
+            assert_eq!(Error::Config(ConfigError::Unreadable { path, error }).exit_code(), code);
+        }
         assert_eq!(Error::NoSecret { file: String::new() }.exit_code(), 2);
     }
 

@@ -13,6 +13,7 @@ mod shown;
 mod tests;
 mod values;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -140,6 +141,30 @@ impl Config {
             ("[signaling]", *signaling != other.signaling),
         ];
         changes.into_iter().filter_map(|(section, has_changed)| has_changed.then_some(section)).collect()
+    }
+}
+
+impl Config {
+    /// The addresses that this machine has to have, and the keys that name them. Of wildcards those of `relay.addresses`.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeMap<IpAddr, BTreeSet<&'static str>> {
+        let mut named = BTreeMap::<IpAddr, BTreeSet<&'static str>>::new();
+        let Listen { udp, tcp, tls, http, admin, trusted_proxies: _ } = &self.listen;
+        for (key, addresses) in [
+            ("listen.udp", udp),
+            ("listen.tcp", tcp),
+            ("listen.tls", tls),
+            ("listen.http", http),
+            ("listen.admin", admin),
+        ] {
+            for address in addresses.iter().filter(|address| !address.ip().is_unspecified()) {
+                named.entry(address.ip()).or_default().insert(key);
+            }
+        }
+        for address in &self.relay.addresses {
+            named.entry(*address).or_default().insert("relay.addresses");
+        }
+        named
     }
 }
 

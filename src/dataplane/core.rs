@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use mio::Interest;
 use mio::unix::SourceFd;
+use socket2::SockRef;
 
+use super::mailbox::AddressNews;
 use super::reserved::ReservedSockets;
 use super::shard::Shard;
 use super::sockets::bind_relay;
@@ -29,7 +31,10 @@ use crate::wire::{AddressFamily, ErrorCode, Reply, Span};
 /// A shard at work. It does not leave its thread.
 pub(super) struct Core {
     pub(super) relay: Relay,
-    pub(super) listeners: Vec<Listener>,
+    /// By [`ListenerId`]; `None` where the machine does not have the address yet.
+    pub(super) listeners: Vec<Option<Listener>>,
+    /// The core that this shard is pinned to, if it is.
+    cpu: Option<usize>,
     /// By the slots of their allocations, IPv4 and IPv6 beside each other.
     pub(super) relays: Vec<Option<RelaySocket>>,
     /// Of all shards.
@@ -61,9 +66,17 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
+    /// A listener that is named ready by the poll of `registry`.
+    pub(super) fn new(socket: UdpSocket, place: usize, registry: &mio::Registry) -> io::Result<Self> {
+        let token = Source::Listener(place).into();
+        registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
         let address = socket.local_addr()?.ip();
         Ok(Self { socket, address, ready: false })
+    }
+
+    /// Has the kernel prefer it for datagrams that come in on a core (SO_INCOMING_CPU).
+    pub(super) fn prefer(&self, core: usize) -> io::Result<()> {
+        SockRef::from(&self.socket).set_cpu_affinity(core)
     }
 
     /// The way to the client of a 5-tuple, from the address that it has sent to (RFC 8656 section 12.7, RFC 8489 section
@@ -98,17 +111,18 @@ pub(super) enum Cargo {
 }
 
 impl Core {
-    pub(super) fn new(shard: Shard) -> Self {
+    pub(super) fn new(shard: Shard, cpu: Option<usize>) -> Self {
         let Shard { listeners, reserved, streams, registry, relay, counters, tuning, .. } = shard;
         // One kernel serves all sockets: what it does for one, it does for all.
-        let joins =
-            tuning.offload && listeners.iter().all(|listener| join_received(&listener.socket).is_ok());
-        let segments = tuning.offload && listeners.iter().all(|listener| may_segment(&listener.socket));
+        let sockets = || listeners.iter().flatten().map(|listener| &listener.socket);
+        let joins = tuning.offload && sockets().all(|socket| join_received(socket).is_ok());
+        let segments = tuning.offload && sockets().all(may_segment);
         counters.receive_offload.set(joins.into());
         counters.send_offload.set(segments.into());
         Self {
             relay,
             listeners,
+            cpu,
             relays: Vec::new(),
             reserved,
             streams,
@@ -215,7 +229,7 @@ impl Core {
         }
         let find = |exit| match exit {
             Exit::Listener(ListenerId(place)) => {
-                listeners.get(usize::from(place)).map(|listener| &listener.socket)
+                listeners.get(usize::from(place))?.as_ref().map(|listener| &listener.socket)
             }
             Exit::Relay(id) => {
                 let relay = relays.get(place(id))?.as_ref();
@@ -294,7 +308,11 @@ impl Core {
         });
         let socket = opened.map_err(|error| {
             tracing::debug!(%error, port = address.port(), "no relay socket");
-            if error.kind() == io::ErrorKind::AddrInUse { BindError::PortInUse } else { BindError::Exhausted }
+            match error.kind() {
+                io::ErrorKind::AddrInUse => BindError::PortInUse,
+                io::ErrorKind::AddrNotAvailable => BindError::AddressGone,
+                _ => BindError::Exhausted,
+            }
         })?;
         if self.relays.len() <= place {
             self.relays.resize_with(place + 1, || None);
@@ -335,7 +353,44 @@ impl Core {
     }
 
     fn listener(&self, ListenerId(place): ListenerId) -> Result<&Listener, Reason> {
-        self.listeners.get(usize::from(place)).ok_or(Reason::NoAllocation)
+        self.listeners.get(usize::from(place)).and_then(Option::as_ref).ok_or(Reason::NoAllocation)
+    }
+
+    /// Takes in what has become of the machine's addresses.
+    pub(super) fn heed(&mut self, now: Now, news: AddressNews) {
+        match news {
+            AddressNews::Changed => {
+                let ended = self.relay.enforce(now);
+                self.counters.addresses_lost.add(ended as u64);
+                self.take_effects(now);
+            }
+            AddressNews::Udp(id, socket) => {
+                if let Err(error) = self.listen(id, socket) {
+                    tracing::error!(%error, "a listener is not served by one of the shards");
+                }
+            }
+            AddressNews::Tcp(listener) => {
+                if let Err(error) = self.streams.listen(listener, &self.registry) {
+                    tracing::error!(%error, "a listener is not served by one of the shards");
+                }
+            }
+        }
+    }
+
+    fn listen(&mut self, ListenerId(place): ListenerId, socket: UdpSocket) -> io::Result<()> {
+        let place = usize::from(place);
+        let listener = Listener::new(socket, place, &self.registry)?;
+        if self.joins {
+            // Without, datagrams come one by one.
+            let _ = join_received(&listener.socket);
+        }
+        if let Some(core) = self.cpu {
+            let _ = listener.prefer(core);
+        }
+        if let Some(vacant) = self.listeners.get_mut(place) {
+            *vacant = Some(listener);
+        }
+        Ok(())
     }
 }
 
@@ -349,6 +404,10 @@ fn count_answer(counters: &ShardCounters, answer: Answer) {
         Answer::Draining => {
             counters.refused(ErrorCode::InsufficientCapacity);
             counters.draining_refusals.add(1);
+        }
+        Answer::AddressMissing => {
+            counters.refused(ErrorCode::AddressFamilyNotSupported);
+            counters.address_refusals.add(1);
         }
     }
 }

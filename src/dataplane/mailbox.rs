@@ -1,10 +1,10 @@
 //! What reaches a shard from other threads: connections that are handed over, messages for the clients behind them,
-//! names whose allocations are to end, and the question whether it answers.
+//! names whose allocations are to end, the question whether it answers, and news of the machine's addresses.
 //!
 //! UDP needs neither of the first two: every shard can send from every listener. A connection lives on one shard alone.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_
 use mio::{Poll, Token, Waker};
 use tokio::sync::oneshot;
 
-use crate::relay::StreamId;
+use crate::relay::{ListenerId, StreamId};
 
 /// How many connections and how many messages may wait for a shard. Beyond that they are closed and dropped. Each kind has
 /// room of its own: whoever fills one with media keeps nobody's connection out.
@@ -43,10 +43,23 @@ pub(super) enum Letter {
     End(Arc<str>),
     /// Somebody who wants to hear whether clients are answered.
     Ask(oneshot::Sender<()>),
+    /// The machine's addresses have changed.
+    Addresses(AddressNews),
+}
+
+/// News of the machine's addresses.
+pub(super) enum AddressNews {
+    /// The relay has new ones: what they no longer allow is to end.
+    Changed,
+    /// A UDP listener whose address has come.
+    Udp(ListenerId, UdpSocket),
+    /// The same of TCP.
+    Tcp(TcpListener),
 }
 
 /// Where a shard reads its letters.
 pub(super) struct Mailbox {
+    addresses: Receiver<AddressNews>,
     names: Receiver<Arc<str>>,
     questions: Receiver<oneshot::Sender<()>>,
     streams: Receiver<TurnStream>,
@@ -56,10 +69,11 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    /// The next letter, if there is one; names come first and then connections, for they are few.
+    /// The next letter, if there is one; addresses and names come first and then connections, for they are few.
     pub(super) fn next(&self) -> Option<Letter> {
-        let name = self.names.try_recv().map(Letter::End);
-        let letter = name.or_else(|_| self.questions.try_recv().map(Letter::Ask));
+        let news = self.addresses.try_recv().map(Letter::Addresses);
+        let letter = news.or_else(|_| self.names.try_recv().map(Letter::End));
+        let letter = letter.or_else(|_| self.questions.try_recv().map(Letter::Ask));
         let letter = letter.or_else(|_| self.streams.try_recv().map(Letter::Stream));
         let message = || {
             self.messages.try_recv().map(|(to, message)| {
@@ -74,6 +88,7 @@ impl Mailbox {
 /// Where the others put them.
 #[derive(Clone)]
 pub(super) struct Slot {
+    addresses: Sender<AddressNews>,
     names: Sender<Arc<str>>,
     questions: SyncSender<oneshot::Sender<()>>,
     streams: SyncSender<TurnStream>,
@@ -85,6 +100,7 @@ pub(super) struct Slot {
 impl Slot {
     /// A mailbox whose letters make `poll` name `token`.
     pub(super) fn new(poll: &Poll, token: Token) -> io::Result<(Self, Mailbox)> {
+        let (addresses, news) = channel();
         let (names, to_end) = channel();
         // While a shard is silent, questions do not gather.
         let (questions, to_answer) = sync_channel(1);
@@ -93,13 +109,14 @@ impl Slot {
         let waker = Arc::new(Waker::new(poll.registry(), token)?);
         let bytes = Arc::<AtomicUsize>::default();
         let mailbox = Mailbox {
+            addresses: news,
             names: to_end,
             questions: to_answer,
             streams: to_take_in,
             messages: to_send,
             bytes: bytes.clone(),
         };
-        Ok((Self { names, questions, streams, messages, bytes, waker }, mailbox))
+        Ok((Self { addresses, names, questions, streams, messages, bytes, waker }, mailbox))
     }
 
     /// Has the shard look around, at whatever it is told elsewhere.
@@ -122,6 +139,13 @@ impl Slot {
         let _ = self.questions.try_send(question);
         self.wake();
         answer
+    }
+
+    /// Tells the shard of the machine's addresses. There is always room, for there are few.
+    fn tell(&self, news: AddressNews) {
+        // A shard that has ended has neither listeners nor allocations.
+        let _ = self.addresses.send(news);
+        self.wake();
     }
 
     /// Puts a message in, if there is room; whether there was.
@@ -163,10 +187,46 @@ impl StreamDoor {
     }
 }
 
+/// Tells all shards of addresses that come and go.
+#[derive(Clone)]
+pub struct AddressDoor {
+    slots: Arc<[Slot]>,
+}
+
+impl AddressDoor {
+    pub(super) fn new(slots: Arc<[Slot]>) -> Self {
+        Self { slots }
+    }
+
+    /// Has every shard end what [`crate::relay::Shared::set_host_addresses`] no longer allows; it is gone within a round of
+    /// the shards.
+    pub fn changed(&self) {
+        self.slots.iter().for_each(|slot| slot.tell(AddressNews::Changed));
+    }
+
+    /// Gives each shard its socket of a UDP listener whose address has come.
+    pub fn listen_udp(&self, listener: ListenerId, sockets: Vec<UdpSocket>) {
+        for (slot, socket) in self.slots.iter().zip(sockets) {
+            slot.tell(AddressNews::Udp(listener, socket));
+        }
+    }
+
+    /// The same of a TCP listener.
+    pub fn listen_tcp(&self, sockets: Vec<TcpListener>) {
+        for (slot, socket) in self.slots.iter().zip(sockets) {
+            slot.tell(AddressNews::Tcp(socket));
+        }
+    }
+
+    /// How many shards there are, each of which needs a socket.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.slots.len()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-
     use super::*;
 
     #[test]

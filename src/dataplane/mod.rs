@@ -37,11 +37,14 @@ use crate::relay::{Relay, Shared};
 
 pub use allocations::Allocations;
 use mailbox::Slot;
-pub use mailbox::{StreamDoor, TurnStream};
+pub use mailbox::{AddressDoor, StreamDoor, TurnStream};
 pub use pulse::Pulse;
 use reserved::ReservedSockets;
 use shard::{Parts, Shard};
-pub use sockets::{Addresses, BindFailed, Listeners, bind_listeners, bind_tcp};
+pub use sockets::{
+    Addresses, BindFailed, Listeners, bind_listeners, bind_tcp, bind_tcp_listeners, bind_udp_listeners,
+    is_missing,
+};
 use source::Source;
 pub use tuning::Tuning;
 
@@ -129,6 +132,12 @@ impl DataPlane {
     #[must_use]
     pub fn pulse(&self) -> Pulse {
         Pulse { slots: self.slots.clone() }
+    }
+
+    /// Where the shards are told of addresses that come and go.
+    #[must_use]
+    pub fn addresses(&self) -> AddressDoor {
+        AddressDoor::new(self.slots.clone())
     }
 
     /// The allocations of all shards, by their names. `shared` is what the relays of the shards share.

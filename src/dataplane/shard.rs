@@ -1,14 +1,12 @@
 //! One shard: one thread, one relay, and the loop that gives each ready socket its turn.
 
 use std::io;
-use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll};
+use mio::{Events, Poll};
 
 use super::alarm::Alarm;
 use super::core::{Core, Listener};
@@ -17,7 +15,6 @@ use super::pace::Pace;
 use super::pinning::pin;
 use super::reserved::ReservedSockets;
 use super::sockets::Listeners;
-use super::source::Source;
 use super::streams::Streams;
 use super::tuning::Tuning;
 use crate::admission::Admissions;
@@ -31,7 +28,7 @@ const EVENTS: usize = 1024;
 /// A shard, its listeners named ready by its poll.
 pub(super) struct Shard {
     index: u16,
-    pub(super) listeners: Vec<Listener>,
+    pub(super) listeners: Vec<Option<Listener>>,
     pub(super) reserved: ReservedSockets,
     pub(super) streams: Streams,
     pub(super) registry: mio::Registry,
@@ -64,9 +61,7 @@ impl Shard {
         let registry = poll.registry().try_clone()?;
         let mut udp = Vec::new();
         for (place, socket) in listeners.udp.into_iter().enumerate() {
-            let token = Source::Listener(place).into();
-            registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
-            udp.push(Listener::new(socket)?);
+            udp.push(socket.map(|socket| Listener::new(socket, place, &registry)).transpose()?);
         }
         let streams = Streams::new(index, listeners.tcp, mailbox, slots, admissions, &registry)?;
         Ok(Self { index, listeners: udp, reserved, streams, registry, relay, counters, tuning, clock })
@@ -77,16 +72,12 @@ impl Shard {
     /// # Errors
     /// The kernel refuses to poll.
     pub(super) fn run(self, mut poll: Poll, stop: &AtomicBool) -> io::Result<()> {
-        if self.tuning.incoming_cpu
-            && let Err(error) = pin(self.index, &self.listeners)
-        {
-            tracing::warn!(%error, shard = self.index, "relay.incoming_cpu: this shard is not pinned to a core");
-        }
+        let cpu = self.tuning.incoming_cpu.then(|| self.keep_to_a_core()).flatten();
         let (clock, mut events) = (self.clock, Events::with_capacity(EVENTS));
         let mut pace = Pace::new(self.tuning.nap, self.tuning.busy_poll);
         let mut alarm = Alarm::new(&self.registry)?;
         // Buffers for the kernel stay on the thread that they are made on.
-        let mut core = Core::new(self);
+        let mut core = Core::new(self, cpu);
         let mut now = clock.now();
         while !stop.load(Relaxed) {
             let wait = (!core.is_idle() || pace.is_busy(now)).then_some(Duration::ZERO);
@@ -109,6 +100,19 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    /// Pins this thread to a core, and has the listeners prefer what comes in there; yields which.
+    fn keep_to_a_core(&self) -> Option<usize> {
+        let listeners = || self.listeners.iter().flatten();
+        let pinned = pin(self.index).and_then(|core| {
+            listeners().try_for_each(|listener| listener.prefer(core))?;
+            Ok(core)
+        });
+        let unpinned = |error: &io::Error| {
+            tracing::warn!(%error, shard = self.index, "relay.incoming_cpu: this shard is not pinned to a core");
+        };
+        pinned.inspect_err(unpinned).ok()
     }
 }
 

@@ -14,8 +14,8 @@ const BACKLOG: i32 = 1024;
 /// The listening sockets of one shard.
 #[derive(Debug, Default)]
 pub struct Listeners {
-    /// By [`crate::relay::ListenerId`].
-    pub(super) udp: Vec<UdpSocket>,
+    /// By [`crate::relay::ListenerId`]; `None` where the machine does not have the address yet.
+    pub(super) udp: Vec<Option<UdpSocket>>,
     pub(super) tcp: Vec<TcpListener>,
 }
 
@@ -24,7 +24,7 @@ impl Listeners {
     /// remedy. It does the same for all sockets, so one speaks for them.
     #[must_use]
     pub fn cut_buffers(&self, tuning: &Tuning) -> Option<String> {
-        let socket = SockRef::from(self.udp.first()?);
+        let socket = SockRef::from(self.udp.iter().flatten().next()?);
         let (mut cut, mut remedy) = (Vec::new(), Vec::new());
         for (key, asked, granted, limit) in [
             ("receive_buffer", tuning.receive_buffer, socket.recv_buffer_size(), "rmem_max"),
@@ -50,6 +50,8 @@ pub struct Addresses {
     pub udp: Vec<SocketAddr>,
     /// STUN and TURN over TCP.
     pub tcp: Vec<SocketAddr>,
+    /// Those of either that the machine does not have yet. [`super::AddressDoor`] takes their sockets later.
+    pub missing: Vec<SocketAddr>,
 }
 
 /// An address that cannot be listened on.
@@ -63,7 +65,8 @@ pub struct BindFailed {
     pub error: io::Error,
 }
 
-/// Binds every address for every shard, all before any is served.
+/// Binds every address for every shard, all before any is served. An address that the machine does not have is left for
+/// later.
 ///
 /// # Errors
 /// [`BindFailed`]
@@ -76,24 +79,66 @@ pub fn bind_listeners(
     by_shard.resize_with(shards, Listeners::default);
     let mut bound = Addresses::default();
     for &address in &wanted.udp {
-        let failed = |error| BindFailed { listener: "udp", address, error };
-        let (sockets, address) =
-            bind_shared(address, shards, |address| udp_listener(address, tuning)).map_err(failed)?;
-        bound.udp.push(address);
-        for (listeners, socket) in by_shard.iter_mut().zip(sockets) {
-            listeners.udp.push(socket.into());
+        match bind_udp_listeners(address, shards, tuning) {
+            Ok((sockets, address)) => {
+                bound.udp.push(address);
+                let sockets = by_shard.iter_mut().zip(sockets);
+                sockets.for_each(|(listeners, socket)| listeners.udp.push(Some(socket)));
+            }
+            Err(error) if is_missing(&error) => {
+                bound.udp.push(address);
+                bound.missing.push(address);
+                by_shard.iter_mut().for_each(|listeners| listeners.udp.push(None));
+            }
+            Err(error) => return Err(BindFailed { listener: "udp", address, error }),
         }
     }
     for &address in &wanted.tcp {
-        let failed = |error| BindFailed { listener: "tcp", address, error };
-        let (sockets, address) = bind_shared(address, shards, tcp_listener).map_err(failed)?;
-        bound.tcp.push(address);
-        for (listeners, socket) in by_shard.iter_mut().zip(sockets) {
-            socket.listen(BACKLOG).map_err(failed)?;
-            listeners.tcp.push(socket.into());
+        match bind_tcp_listeners(address, shards) {
+            Ok((sockets, address)) => {
+                bound.tcp.push(address);
+                let sockets = by_shard.iter_mut().zip(sockets);
+                sockets.for_each(|(listeners, socket)| listeners.tcp.push(socket));
+            }
+            Err(error) if is_missing(&error) => {
+                bound.tcp.push(address);
+                bound.missing.push(address);
+            }
+            Err(error) => return Err(BindFailed { listener: "tcp", address, error }),
         }
     }
     Ok((by_shard, bound))
+}
+
+/// Whether an address cannot be bound because the machine does not have it: not yet, or not any more.
+#[must_use]
+pub fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+}
+
+/// Binds a UDP listener of every shard; yields its address, too, for the kernel may have chosen the port.
+///
+/// # Errors
+/// What the kernel says.
+pub fn bind_udp_listeners(
+    address: SocketAddr,
+    shards: usize,
+    tuning: &Tuning,
+) -> io::Result<(Vec<UdpSocket>, SocketAddr)> {
+    let (sockets, address) = bind_shared(address, shards, |address| udp_listener(address, tuning))?;
+    Ok((sockets.into_iter().map(UdpSocket::from).collect(), address))
+}
+
+/// The same over TCP.
+///
+/// # Errors
+/// What the kernel says.
+pub fn bind_tcp_listeners(address: SocketAddr, shards: usize) -> io::Result<(Vec<TcpListener>, SocketAddr)> {
+    let (sockets, address) = bind_shared(address, shards, tcp_listener)?;
+    for socket in &sockets {
+        socket.listen(BACKLOG)?;
+    }
+    Ok((sockets.into_iter().map(TcpListener::from).collect(), address))
 }
 
 /// Binds one address `count` times. The first socket binds alone and only then agrees to share, so that another
@@ -186,7 +231,7 @@ mod tests {
 
     fn any(udp: usize, tcp: usize) -> Addresses {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        Addresses { udp: vec![any; udp], tcp: vec![any; tcp] }
+        Addresses { udp: vec![any; udp], tcp: vec![any; tcp], missing: vec![] }
     }
 
     fn asking_for(buffer: usize) -> Tuning {
@@ -216,9 +261,23 @@ mod tests {
     fn every_shard_listens_on_every_address() {
         let (listeners, bound) = bind_listeners(&any(2, 2), 3, &asking_for(1 << 16)).unwrap();
         for Listeners { udp, tcp } in listeners {
-            let udp = udp.iter().map(|socket| socket.local_addr().unwrap()).collect();
+            let udp = udp.iter().flatten().map(|socket| socket.local_addr().unwrap()).collect();
             let tcp = tcp.iter().map(|socket| socket.local_addr().unwrap()).collect();
-            assert_eq!(Addresses { udp, tcp }, bound);
+            assert_eq!(Addresses { udp, tcp, missing: vec![] }, bound);
+        }
+    }
+
+    #[test]
+    fn threat_35_an_address_that_the_machine_lacks_is_left_for_later() {
+        let absent: SocketAddr = "192.0.2.77:3478".parse().unwrap();
+        let mut wanted = any(1, 1);
+        wanted.udp.insert(0, absent);
+        wanted.tcp.push(absent);
+        let (listeners, bound) = bind_listeners(&wanted, 2, &asking_for(1 << 16)).unwrap();
+        assert_eq!((bound.udp[0], bound.tcp[1], &*bound.missing), (absent, absent, &[absent; 2][..]));
+        for Listeners { udp, tcp } in listeners {
+            // The places are the same on every shard.
+            assert_eq!((udp[0].is_none(), udp[1].is_some(), tcp.len()), (true, true, 1));
         }
     }
 

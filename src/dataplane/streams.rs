@@ -77,15 +77,11 @@ impl Streams {
         admissions: Arc<Admissions>,
         registry: &Registry,
     ) -> io::Result<Self> {
-        for (place, door) in doors.iter().enumerate() {
-            let token = Source::Door(place).into();
-            registry.register(&mut SourceFd(&door.as_raw_fd()), token, Interest::READABLE)?;
-        }
-        Ok(Self {
+        let mut streams = Self {
             shard,
             generation: 0,
             slab: Slab::new(),
-            doors: doors.into_iter().map(|door| (door, false)).collect(),
+            doors: Vec::new(),
             mailbox,
             admissions,
             doors_again: None,
@@ -93,7 +89,17 @@ impl Streams {
             newcomers: VecDeque::new(),
             looks: VecDeque::new(),
             unsent: Vec::new(),
-        })
+        };
+        doors.into_iter().try_for_each(|door| streams.listen(door, registry))?;
+        Ok(streams)
+    }
+
+    /// Takes connections in at one more listener.
+    pub(super) fn listen(&mut self, door: TcpListener, registry: &Registry) -> io::Result<()> {
+        let token = Source::Door(self.doors.len()).into();
+        registry.register(&mut SourceFd(&door.as_raw_fd()), token, Interest::READABLE)?;
+        self.doors.push((door, false));
+        Ok(())
     }
 
     /// Whether a connection, or a listener, is in the queue of ready sources.
@@ -218,6 +224,7 @@ impl Core {
                         self.counters.dropped(reason, 1);
                     }
                 }
+                Some(Letter::Addresses(news)) => self.heed(now, news),
                 Some(Letter::End(name)) => {
                     let ended = self.relay.end_all_of(now, &name);
                     self.counters.allocations_revoked.add(ended as u64);

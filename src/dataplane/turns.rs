@@ -72,7 +72,9 @@ impl Core {
     /// Whether a source is in its queue.
     fn ready(&mut self, source: Source) -> Option<&mut bool> {
         match source {
-            Source::Listener(place) => self.listeners.get_mut(place).map(|listener| &mut listener.ready),
+            Source::Listener(place) => {
+                self.listeners.get_mut(place)?.as_mut().map(|listener| &mut listener.ready)
+            }
             Source::Relay(place) => self.relays.get_mut(place)?.as_mut().map(|relay| &mut relay.ready),
             Source::Door(_) | Source::Stream(_) => self.streams.ready(source),
             Source::Mailbox | Source::Alarm => None,
@@ -129,7 +131,7 @@ impl Core {
     /// Serves up to [`LISTENER_TRAINS`] trains of clients; yields how many, and whether there are no more.
     fn serve_listener(&mut self, now: Now, place: usize) -> (usize, bool) {
         self.make_room(LISTENER_TRAINS);
-        let Some(listener) = self.listeners.get(place) else { return (0, true) };
+        let Some(Some(listener)) = self.listeners.get(place) else { return (0, true) };
         let server = listener.address;
         self.counters.receive_calls.add(1);
         match self.inbox.receive(&listener.socket, LISTENER_TRAINS) {

@@ -38,6 +38,8 @@ pub struct Admin {
     pub metrics: Metrics,
     /// What lives.
     pub health: Health,
+    /// Lines about what of the configuration cannot be served at present.
+    pub degraded: watch::Receiver<Vec<String>>,
     /// Whether it is about to stop.
     pub draining: watch::Receiver<bool>,
     /// Hosts that requests may be for.
@@ -58,11 +60,14 @@ async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Respons
     (headers, admin.metrics.render(exposition)).into_response()
 }
 
-/// 200 `ok`, or 503 and one line for each part that is down, and one while it waits for calls to end before it stops.
+/// 200 `ok`, or 503 and one line for each part that is down, for each address that the machine lacks, and one while it
+/// waits for calls to end before it stops.
 async fn healthz(State(admin): State<Arc<Admin>>) -> Response {
     let down = (admin.health.0)().into_iter().map(|part| format!("down: {part}\n"));
     let draining = admin.draining.borrow().then(|| "draining\n".to_owned());
-    let trouble: String = down.chain(draining).collect();
+    let degraded: Vec<String> =
+        admin.degraded.borrow().iter().map(|line| format!("degraded: {line}\n")).collect();
+    let trouble: String = down.chain(degraded).chain(draining).collect();
     let (status, text) = match trouble.is_empty() {
         true => (StatusCode::OK, "ok\n".to_owned()),
         false => (StatusCode::SERVICE_UNAVAILABLE, trouble),

@@ -19,7 +19,6 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
@@ -29,7 +28,7 @@ use super::problem::{Code, Problem};
 use super::target::{X_FORWARDED_PREFIX, X_FORWARDED_PROTO};
 use crate::admission::{Admissions, Place};
 use crate::clock::{Clock, Now};
-use crate::door::{self, Arrival};
+use crate::door::{self, Arrival, Listeners};
 use crate::ice::{LATEST_DATE, imf_fixdate};
 use crate::proxies::TrustedProxies;
 
@@ -88,7 +87,7 @@ pub struct Pages {
 ///
 /// WebSockets have left HTTP by then: [`crate::signaling::Connections::shut_down`] says goodbye to them.
 pub async fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: Listeners,
     pages: Pages,
     admissions: Arc<Admissions>,
     shutdown: impl Future<Output = ()>,

@@ -28,6 +28,10 @@ pub struct ShardCounters {
     pub port_collisions: Count,
     /// Relay ports that were given before they had rested.
     pub unrested_ports: Count,
+    /// Allocate requests refused because the machine lacks the address to relay from.
+    pub address_refusals: Count,
+    /// Relayed transport addresses that ended because the machine lost the address.
+    pub addresses_lost: Count,
     /// Binding responses sent.
     pub bindings: Count,
     /// TURN success responses sent.
@@ -221,6 +225,16 @@ pub(super) fn encode(shards: &[Arc<ShardCounters>], page: &mut Page<'_>) -> fmt:
         "relay_ports_unrested",
         "Relay ports given before they had rested for relay.port_rest, because no other was left.",
         sum(&|s| s.unrested_ports.get()),
+    )?;
+    page.counter(
+        "address_refusals",
+        "Allocate requests refused because the machine lacks the address to relay from; each is a 440 among turn_errors, too.",
+        sum(&|s| s.address_refusals.get()),
+    )?;
+    page.counter(
+        "relayed_addresses_lost",
+        "Relayed transport addresses that ended because the machine lost the address beneath them.",
+        sum(&|s| s.addresses_lost.get()),
     )?;
     page.counters(
         "relayed_packets",

@@ -51,6 +51,7 @@ impl Relay {
         let now = request.now.mono;
         let relayed = |taken: &Port| Relayed {
             address: taken.relayed,
+            bind: taken.bind.ip(),
             expires: now + lifetime,
             is_bound: false,
             tries: 1,
@@ -118,19 +119,28 @@ impl Relay {
             && let Some(port) = self.shared.take_another(now, relayed, asked)
         {
             relayed.address = port.relayed;
+            relayed.bind = port.bind.ip();
             relayed.tries += 1;
             self.bind(relay.allocation, &port);
             return Action::Wait;
         }
-        // A dual allocation does without this family, if the other one can be had.
-        allocation.made_by.lacking = Some((relay.family, ErrorCode::InsufficientCapacity));
+        let mut code = match error {
+            BindError::PortInUse | BindError::Exhausted => ErrorCode::InsufficientCapacity,
+            BindError::AddressGone => ErrorCode::AddressFamilyNotSupported,
+        };
+        // A dual allocation does without this family, if the other one can be had. Else a lack that passes is told first.
+        if let Some((_, before @ ErrorCode::InsufficientCapacity)) =
+            allocation.made_by.lacking.replace((relay.family, code))
+        {
+            code = before;
+        }
         let (five_tuple, head, key) =
             (allocation.five_tuple, allocation.made_by.head, allocation.key.clone());
         match error {
             BindError::PortInUse => self.end(now, relay),
             // No peer was ever told of the port. Left to rest, it would be missed when sockets can be had again, and
             // clients that try again and again meanwhile would use up all ports.
-            BindError::Exhausted => {
+            BindError::Exhausted | BindError::AddressGone => {
                 if let Some(relayed) = self.take_down(relay) {
                     let give_back = |address| self.shared.give_port_back_unused(address, client);
                     relayed.addresses().for_each(give_back);
@@ -140,8 +150,10 @@ impl Relay {
         if self.table.get(relay.allocation).is_some() {
             return self.answer_allocate(now, relay.allocation, reply);
         }
-        Response::error(head, ErrorCode::InsufficientCapacity).finish(Some(&key), reply);
-        Action::Reply { five_tuple, answer: Answer::Error(ErrorCode::InsufficientCapacity) }
+        Response::error(head, code).finish(Some(&key), reply);
+        let is_missing = code == ErrorCode::AddressFamilyNotSupported;
+        let answer = if is_missing { Answer::AddressMissing } else { Answer::Error(code) };
+        Action::Reply { five_tuple, answer }
     }
 
     /// Answers the Allocate request behind an allocation, unless one of its sockets is still being bound.

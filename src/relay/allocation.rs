@@ -218,6 +218,26 @@ impl Allocation {
         unbound
     }
 
+    /// Ends permissions and channels that are no longer allowed; whether there were any. Such a channel rests like an
+    /// expired one, so that late datagrams on its number reach no other peer.
+    pub(super) fn restrict(
+        &mut self,
+        now: Duration,
+        may_permit: impl Fn(IpAddr) -> bool,
+        may_bind: impl Fn(Peer) -> bool,
+    ) -> bool {
+        let before = self.permissions.len();
+        self.permissions.retain(|permission| may_permit(permission.ip));
+        let mut has_ended = self.permissions.len() < before;
+        for channel in self.channels.iter_mut().filter(|channel| now < channel.until) {
+            if !may_bind(channel.peer) {
+                channel.until = now;
+                has_ended = true;
+            }
+        }
+        has_ended
+    }
+
     /// Forgets the permissions and channels of a family; yields the channels that were still bound.
     pub(super) fn forget(&mut self, family: AddressFamily) -> Vec<ChannelNumber> {
         self.permissions.retain(|permission| AddressFamily::of(permission.ip) != family);
@@ -237,17 +257,18 @@ impl Allocation {
         relayed.chain(permissions).chain(channels).min().unwrap_or_default()
     }
 
-    /// What the relay ports of this server must know to deliver to its client through one of its own.
-    pub(super) fn route(&self, relayed: &Relayed) -> Route {
-        let ip = relayed.address.ip();
-        let own = self.permissions.iter().find(|permission| permission.ip == ip);
+    /// What the relay ports of this server must know to deliver to its client through one of its own. `is_relay` tells
+    /// whether an address is the relay's.
+    pub(super) fn route(&self, relayed: &Relayed, is_relay: impl Fn(IpAddr) -> bool) -> Route {
+        let permitted = self.permissions.iter().filter(|permission| is_relay(permission.ip));
         // By address, not by what lived there when the channel was bound: an allocation may have begun since.
-        let is_at_relay = |channel: &&ChannelBinding| channel.peer.address().ip() == ip;
-        let channels = self.channels.iter().filter(is_at_relay);
+        let channels = self.channels.iter().filter(|channel| is_relay(channel.peer.address().ip()));
         Route {
             five_tuple: self.five_tuple,
             bandwidth: self.bandwidth.clone(),
-            permitted_until: own.map_or(Duration::ZERO, |permission| permission.until).min(relayed.expires),
+            permitted: permitted
+                .map(|permission| (permission.ip, permission.until.min(relayed.expires)))
+                .collect(),
             channels: channels
                 .map(|channel| RouteChannel {
                     peer: channel.peer.address(),

@@ -21,8 +21,9 @@ impl Relay {
         if self.shared.strangers.take(now.mono, five_tuple.client.ip()).is_err() {
             return Action::Drop(Reason::StrangerBudget);
         }
+        let view = self.shared.view();
         let corner = match five_tuple.link {
-            Link::Udp(listener) => self.shared.discovery.at(listener),
+            Link::Udp(listener) => view.discovery.at(listener),
             Link::Stream(_) => None,
         };
         // RFC 5780 section 6: without another address and another port CHANGE-REQUEST is not known.

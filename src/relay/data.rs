@@ -73,7 +73,7 @@ impl Relay {
         // Flow label and scope are no part of a transport address here.
         let source = SocketAddr::new(source.ip(), source.port());
         let channel = allocation.channel_to(now.mono, source);
-        // The gate let a channel's peer through when it was bound, and its rules stand. What comes from a relay port of
+        // The gate let a channel's peer through when it was bound; once it would not, `enforce` ends the channel. What comes from a relay port of
         // this server comes in memory: through a socket it can only be forged.
         let is_through = channel.is_some_and(|channel| !channel.peer.is_own_relay());
         if !is_through && self.shared.peer(source).ok().is_none_or(Peer::is_own_relay) {
@@ -114,7 +114,7 @@ impl Relay {
         }
         let Some(route) = self.shared.route(peer.address()) else { return Action::Drop(Reason::RelayGone) };
         let Some(route) = route.as_ref() else { return Action::Drop(Reason::RelayGone) };
-        if !route.permits(now.mono) {
+        if !route.permits(now.mono, from.ip()) {
             return Action::Drop(Reason::NoPermission);
         }
         if !route.may_receive(now.mono, payload.len()) {

@@ -23,6 +23,7 @@ mod create_permission;
 mod data;
 mod discovery;
 mod expiry;
+mod host;
 mod icmp;
 mod nonce;
 mod policy;
@@ -55,9 +56,10 @@ pub use allocation::{
     MAX_PERMISSIONS, PERMISSION_LIFETIME,
 };
 pub use discovery::Discovery;
+pub use host::{HostAddresses, RelayAddress};
 pub use policy::{Denied, Gate, Peer, is_special_purpose};
 pub use reason::Reason;
-pub use shared::{RelayAddress, Settings, Shared};
+pub use shared::{Settings, Shared};
 
 use expiry::Wheel;
 use relayed::Relayed;
@@ -168,6 +170,8 @@ pub enum Answer {
     Error(ErrorCode),
     /// A 508 to an Allocate request, because the server is about to end.
     Draining,
+    /// A 440 to an Allocate request, because the machine lacks an address that the configuration relays from.
+    AddressMissing,
 }
 
 /// Rare work that leaves the core; see [`Relay::next_effect`].
@@ -230,9 +234,12 @@ pub enum BindError {
     /// Another program has the port: another will do.
     #[error("the port is in use")]
     PortInUse,
-    /// No port will do: out of file descriptors or memory, or the address is gone.
+    /// No port will do: out of file descriptors or memory.
     #[error("no socket to be had")]
     Exhausted,
+    /// No port will do: the machine does not have the address, or not any more.
+    #[error("no interface has the address")]
+    AddressGone,
 }
 
 /// The TURN server of one shard.
@@ -331,6 +338,37 @@ impl Relay {
         named.iter().for_each(|allocation| self.end_whole(now, *allocation));
         self.end_reservations_of(now, name);
         named.len()
+    }
+
+    /// Ends what the machine's addresses no longer allow: relayed transport addresses that it does not have any more, and
+    /// permissions and channels whose peer has become its own. Yields how many of the former. Effects follow.
+    ///
+    /// To be called on every shard after [`Shared::set_host_addresses`]. Requests ask the gate for themselves; a channel
+    /// does not for each datagram, so without this one would go on for ten minutes.
+    pub fn enforce(&mut self, now: Now) -> usize {
+        let shared = self.shared.clone();
+        let view = shared.view();
+        let mut ended = 0;
+        for id in self.table.ids() {
+            for family in AddressFamily::ALL {
+                let relayed = self.table.get(id).and_then(|allocation| allocation.relayed.get(family));
+                if relayed.is_some_and(|relayed| !view.has(relayed.bind)) {
+                    self.end(now, RelayId { allocation: id, family });
+                    ended += 1;
+                }
+            }
+            let Some(allocation) = self.table.get_mut(id) else { continue };
+            let is_live = allocation.live;
+            if allocation.restrict(now.mono, |ip| view.permission(ip).is_ok(), |peer| view.still_allows(peer))
+            {
+                self.prune(now, id);
+            }
+            // What it permits may have become a relay address since.
+            if is_live {
+                self.publish(id);
+            }
+        }
+        ended
     }
 
     /// Whether a client has an allocation, or is about to.

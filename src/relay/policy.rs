@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
+use crate::own_addresses::AddressSet;
+
 /// A peer's transport address, in its canonical form, that the gate has let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
@@ -41,9 +43,9 @@ pub struct Gate {
     pub allow: Vec<IpNet>,
     /// Closes, whatever `allow` says.
     pub deny: Vec<IpNet>,
-    /// The server's own addresses: of its listeners and its configuration, and of its interfaces
-    /// ([`super::Shared::interfaces`]).
-    pub own: Vec<IpAddr>,
+    /// The server's own addresses: of its listeners and its configuration, and of the machine
+    /// ([`super::HostAddresses::own`]).
+    pub own: AddressSet,
     /// Its listeners. They stay closed even within `allow`.
     pub listeners: Vec<SocketAddr>,
 }
@@ -79,7 +81,7 @@ impl Gate {
             return Err(Denied);
         }
         let allowed = self.allow.iter().any(|net| net.contains(&ip));
-        if allowed || !(self.own.contains(&ip) || is_denied_by_default(ip)) { Ok(()) } else { Err(Denied) }
+        if allowed || !(self.own.contains(ip) || is_denied_by_default(ip)) { Ok(()) } else { Err(Denied) }
     }
 
     /// What nothing opens.
@@ -88,7 +90,7 @@ impl Gate {
     }
 
     fn is_listener(&self, address: SocketAddr) -> bool {
-        let is_own = || self.own.contains(&address.ip()) || address.ip().is_loopback();
+        let is_own = || self.own.contains(address.ip()) || address.ip().is_loopback();
         self.listeners.iter().any(|listener| {
             listener.port() == address.port()
                 && (listener.ip() == address.ip() || (listener.ip().is_unspecified() && is_own()))
@@ -202,7 +204,7 @@ mod tests {
         Gate {
             allow: vec![],
             deny: vec![],
-            own: vec!["198.41.0.4".parse().unwrap(), "2a00::1".parse().unwrap()],
+            own: ["198.41.0.4", "2a00::1"].map(|ip| ip.parse::<IpAddr>().unwrap()).into_iter().collect(),
             listeners: vec!["0.0.0.0:3478".parse().unwrap(), "[::]:443".parse().unwrap()],
         }
     }

@@ -1,6 +1,6 @@
 //! The relayed transport addresses of an allocation: one, or one of each family (RFC 8656 sections 2.2 and 7.2).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::wire::AddressFamily;
@@ -11,6 +11,8 @@ use crate::wire::AddressFamily;
 pub(super) struct Relayed {
     /// As clients are told.
     pub(super) address: SocketAddr,
+    /// Where its socket binds.
+    pub(super) bind: IpAddr,
     pub(super) expires: Duration,
     /// Its socket is there.
     pub(super) is_bound: bool,

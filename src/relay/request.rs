@@ -86,9 +86,16 @@ impl Relay {
                     }
                     _ => Response::error(message.head(), error),
                 };
-                let is_draining =
-                    is_allocate && error == ErrorCode::InsufficientCapacity && self.shared.is_draining();
-                (response, if is_draining { Answer::Draining } else { Answer::Error(error) })
+                let answer = match error {
+                    ErrorCode::InsufficientCapacity if is_allocate && self.shared.is_draining() => {
+                        Answer::Draining
+                    }
+                    ErrorCode::AddressFamilyNotSupported if is_allocate && self.shared.lacks_relay() => {
+                        Answer::AddressMissing
+                    }
+                    _ => Answer::Error(error),
+                };
+                (response, answer)
             }
         };
         response.finish(Some(&key), reply);

@@ -1,6 +1,6 @@
 //! Relay-to-relay traffic: what a shard must know of an allocation, perhaps another shard's, to deliver to its client.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,9 @@ use crate::wire::ChannelNumber;
 pub(super) struct Route {
     /// Whose client.
     pub(super) five_tuple: FiveTuple,
-    /// Until when this client permits peers at the server's own relay address; zero = never.
-    pub(super) permitted_until: Duration,
+    /// Until when this client permits peers at each of the server's relay addresses. Mostly that is one; two while the
+    /// relay moves from one to another.
+    pub(super) permitted: Box<[(IpAddr, Duration)]>,
     /// Its cap, if there is one.
     pub(super) bandwidth: Option<Arc<Bandwidth>>,
     /// The channels that it has bound to such peers.
@@ -34,9 +35,9 @@ pub(super) struct RouteChannel {
 }
 
 impl Route {
-    /// Whether the client takes datagrams from a relay port of this server.
-    pub(super) fn permits(&self, now: Duration) -> bool {
-        now < self.permitted_until
+    /// Whether the client takes datagrams from a relay port of this server at `ip`.
+    pub(super) fn permits(&self, now: Duration, ip: IpAddr) -> bool {
+        self.permitted.iter().any(|(permitted, until)| *permitted == ip && now < *until)
     }
 
     /// Whether its client may be sent so many bytes more.

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -12,18 +12,19 @@ use super::Pairing;
 use super::allocation::Allocation;
 use super::bandwidth::Bandwidth;
 use super::discovery::Discovery;
+use super::host::{HostAddresses, RelayAddress, View};
 use super::nonce::Nonces;
-use super::policy::{Denied, Gate, OwnRelay, Peer};
-use super::ports::{PortPool, PortRequest, TakenPort};
+use super::policy::{Denied, Gate, Peer};
+use super::ports::{PortPool, PortRequest};
 use super::quota::Quota;
 use super::relayed::{ByFamily, Relayed};
 use super::reserve::{ReservationToken, Reservations};
-use super::route::{Route, Routes};
+use super::route::Route;
 use crate::budget::Budget;
 use crate::clock::Now;
 use crate::credentials::Secrets;
+use crate::own_addresses::AddressSet;
 use crate::random::Random;
-use crate::shares::Shares;
 use crate::standing::Standing;
 use crate::subscriber::Subscriber;
 use crate::wire::{AddressFamily, ErrorCode};
@@ -61,15 +62,6 @@ pub struct Settings {
     pub discovery: Discovery,
 }
 
-/// An address of the relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RelayAddress {
-    /// Where sockets bind.
-    pub bind: IpAddr,
-    /// What clients are told; another one where a 1:1 NAT stands before the server.
-    pub public: IpAddr,
-}
-
 /// What the shards of one server hold in common. Datagrams read it; only the beginning and the end of an allocation
 /// take its locks, for a few instructions, which is why they are `std` mutexes.
 pub struct Shared {
@@ -79,59 +71,18 @@ pub struct Shared {
     pub(super) strict_expiry: bool,
     pub(super) nonces: Nonces,
     pub(super) strangers: Budget,
-    pub(super) discovery: Discovery,
     /// Exchanged when the machine's addresses change.
-    gate: ArcSwap<Gate>,
-    /// The addresses that are the server's own whatever its interfaces have.
-    own: Vec<IpAddr>,
+    view: ArcSwap<View>,
+    /// The addresses that are the server's own whatever the machine has.
+    own: AddressSet,
+    ports: RangeInclusive<u16>,
+    port_rest: Duration,
+    seed: [u8; 32],
     quota: Quota,
     /// No allocation begins any more.
     draining: AtomicBool,
     bandwidth: u64,
-    pools: Vec<Pool>,
     reservations: Mutex<Reservations>,
-}
-
-/// The ports of one relay address, and what lives on them.
-struct Pool {
-    address: RelayAddress,
-    ports: Mutex<PortPool>,
-    /// Ports in use, of which the last tenth is for addresses that hold few.
-    shares: Mutex<Shares>,
-    routes: Routes,
-}
-
-impl Pool {
-    /// Takes a port for `client`; with the next one, where that is to be held in reserve.
-    fn take_for(&self, now: Now, request: PortRequest, client: Subscriber) -> Option<Port> {
-        let (mut shares, count) = (self.shares(), request.ports() as usize);
-        shares.check(client, count).ok()?;
-        let port = self.take(now, request)?;
-        shares.charge(client, count);
-        Some(port)
-    }
-
-    fn take(&self, now: Now, request: PortRequest) -> Option<Port> {
-        let TakenPort { port, unrested } = self.lock().take(now.mono, request)?;
-        let pairing = if request.reserves() { Pairing::WithNext } else { Pairing::Alone };
-        let at = |ip| SocketAddr::new(ip, port);
-        Some(Port { bind: at(self.address.bind), relayed: at(self.address.public), pairing, unrested })
-    }
-
-    fn give_back(&self, now: Now, port: u16) {
-        self.lock().give_back(now.mono, port);
-    }
-
-    /// Locked before the ports where both are.
-    fn shares(&self) -> MutexGuard<'_, Shares> {
-        // Counts are whole between any two statements, too.
-        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, PortPool> {
-        // A pool is whole between any two statements: what panicked elsewhere does not concern it.
-        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Shared {
@@ -140,20 +91,10 @@ impl Shared {
     pub fn new(settings: Settings, seed: &[u8; 32]) -> Arc<Self> {
         let quota = Quota::new(&settings);
         let Settings { realm, secrets, standing, strict_expiry, .. } = settings;
-        let Settings { addresses, ports, port_rest, mut gate, discovery, .. } = settings;
-        // What clients are told and what is bound are both the server's own, listed or not.
-        gate.own.extend(addresses.iter().flat_map(|address| [address.bind, address.public]));
-        let pool = |address: RelayAddress| Pool {
-            address,
-            ports: Mutex::new(PortPool::new(
-                ports.clone(),
-                port_rest,
-                Random::new(seed, if address.bind.is_ipv4() { "ports v4" } else { "ports v6" }),
-            )),
-            shares: Mutex::new(Shares::with_share(ports.len(), ports.len())),
-            routes: Routes::new(ports.clone()),
-        };
-        Arc::new(Self {
+        let Settings { addresses, ports, port_rest, gate, discovery, .. } = settings;
+        let (own, listeners) = (gate.own.clone(), gate.listeners.clone());
+        let view = View::new(gate, Discovery::default());
+        let shared = Self {
             realm,
             secrets,
             standing,
@@ -164,31 +105,51 @@ impl Shared {
                 Duration::from_secs(1),
                 Random::new(seed, "strangers").number(),
             ),
-            discovery,
-            own: gate.own.clone(),
-            gate: ArcSwap::from_pointee(gate),
+            view: ArcSwap::from_pointee(view),
+            own,
+            ports,
+            port_rest,
+            seed: *seed,
             quota,
             draining: AtomicBool::new(false),
             bandwidth: settings.bandwidth_per_allocation,
-            pools: addresses.into_iter().map(pool).collect(),
             reservations: Mutex::new(Reservations::new(Random::new(seed, "reservations"))),
-        })
+        };
+        shared.set_host_addresses(HostAddresses {
+            relays: addresses,
+            listeners,
+            discovery,
+            ..HostAddresses::default()
+        });
+        Arc::new(shared)
     }
 
-    /// Takes in what addresses the machine's interfaces have by now: they are the server's own, too. Without it, one that
-    /// came after the start would be a door to whatever listens there.
-    pub fn interfaces(&self, addresses: &[IpAddr]) {
-        let own = [&self.own[..], addresses].concat();
-        let gate = self.gate.load();
-        if gate.own != own {
-            self.gate.store(Arc::new(Gate { own, ..Gate::clone(&gate) }));
-        }
+    /// Takes in what addresses the machine has by now. They are the server's own: without this, one that came after the
+    /// start would be a door to whatever listens there. One thread at a time calls it, and has every shard's
+    /// [`Relay::enforce`](super::Relay::enforce) called afterwards, which ends what is no longer allowed.
+    pub fn set_host_addresses(&self, host: HostAddresses) {
+        let ports = |address: &RelayAddress| {
+            let name = if address.bind.is_ipv4() { "ports v4" } else { "ports v6" };
+            PortPool::new(self.ports.clone(), self.port_rest, Random::new(&self.seed, name))
+        };
+        let next = self.view.load().next(host, &self.own, ports, &self.ports);
+        self.view.store(Arc::new(next));
+    }
+
+    /// The machine's addresses at this moment.
+    pub(super) fn view(&self) -> Guard<Arc<View>> {
+        self.view.load()
+    }
+
+    /// Whether a family that the configuration relays by has no address at present.
+    pub(super) fn lacks_relay(&self) -> bool {
+        self.view().lacks_relay
     }
 
     /// Whether an address is the server's own at this moment: of an interface, a listener or the configuration.
     #[must_use]
     pub fn owns(&self, ip: IpAddr) -> bool {
-        self.gate.load().own.contains(&ip)
+        self.view().owns(ip)
     }
 
     /// Lets no allocation begin any more: from now on Allocate is answered with 508. Those there are live on.
@@ -220,25 +181,26 @@ impl Shared {
 
     /// Asks the gate about a peer's transport address.
     pub(super) fn peer(&self, address: SocketAddr) -> Result<Peer, Denied> {
-        let live = self.pool_of(address.ip()).is_some_and(|pool| pool.routes.is_live(address.port()));
-        self.gate.load().peer(address, if live { OwnRelay::Live } else { OwnRelay::No })
+        self.view().peer(address)
     }
 
     /// Asks the gate about an address alone.
     pub(super) fn permission(&self, ip: IpAddr) -> Result<(), Denied> {
-        self.gate.load().permission(ip, self.pool_of(ip).is_some())
+        self.view().permission(ip)
     }
 
     /// The route behind a relay port of this server, if an allocation lives there.
     pub(super) fn route(&self, relayed: SocketAddr) -> Option<Guard<Option<Arc<Route>>>> {
-        self.pool_of(relayed.ip())?.routes.get(relayed.port())
+        self.view().routes_of(relayed.ip())?.get(relayed.port())
     }
 
     /// Publishes what the relay ports of this server may deliver to an allocation's client.
     pub(super) fn publish(&self, allocation: &Allocation) {
+        let view = self.view();
         for relayed in allocation.relayed.iter() {
-            if let Some(pool) = self.pool_of(relayed.address.ip()) {
-                pool.routes.publish(relayed.address.port(), Some(allocation.route(relayed)));
+            if let Some(routes) = view.routes_of(relayed.address.ip()) {
+                routes
+                    .publish(relayed.address.port(), Some(allocation.route(relayed, |ip| view.is_relay(ip))));
             }
         }
     }
@@ -293,14 +255,16 @@ impl Shared {
         name: &str,
         client: Subscriber,
     ) -> Result<Port, ErrorCode> {
-        let is_of = |pool: &&Pool| AddressFamily::of(pool.address.bind) == family;
-        let pool = self.pools.iter().find(is_of).ok_or(ErrorCode::AddressFamilyNotSupported)?;
+        let view = self.view();
+        if !view.serves(family) {
+            return Err(ErrorCode::AddressFamilyNotSupported);
+        }
         let count = request.ports();
         if request.reserves() {
             self.quota.reserve(name)?;
         }
         let port = self.quota.take_ports(now.mono, client, count).and_then(|()| {
-            pool.take_for(now, request, client).ok_or_else(|| {
+            view.take(now, family, request, client).ok_or_else(|| {
                 (0..count).for_each(|_| self.quota.give_port_back_unused(client));
                 ErrorCode::InsufficientCapacity
             })
@@ -316,28 +280,18 @@ impl Shared {
     /// and so does the one above it where either may be the one in use. A reservation token names its port, so for it
     /// there is no other.
     pub(super) fn take_another(&self, now: Now, relayed: &Relayed, asked: PortRequest) -> Option<Port> {
-        let pool = self.pool_of(relayed.address.ip())?;
-        let port = pool.take(now, asked)?;
-        relayed.addresses().for_each(|address| pool.give_back(now, address.port()));
-        Some(port)
+        self.view().take_another(now, relayed, asked)
     }
 
     /// Takes back a port of `client`, to rest, and its place in the quota.
     pub(super) fn give_port_back(&self, now: Now, relayed: SocketAddr, client: IpAddr) {
-        if let Some(pool) = self.pool_of(relayed.ip()) {
-            pool.routes.publish(relayed.port(), None);
-            pool.give_back(now, relayed.port());
-            pool.shares().give_back(Subscriber::of(client), 1);
-        }
+        self.view().give_back(now, relayed, Subscriber::of(client));
         self.quota.give_port_back(now.mono, Subscriber::of(client));
     }
 
     /// Takes back a port that was never bound, and so need not rest.
     pub(super) fn give_port_back_unused(&self, relayed: SocketAddr, client: IpAddr) {
-        if let Some(pool) = self.pool_of(relayed.ip()) {
-            pool.lock().give_back_unused(relayed.port());
-            pool.shares().give_back(Subscriber::of(client), 1);
-        }
+        self.view().give_back_unused(relayed, Subscriber::of(client));
         self.quota.give_port_back_unused(Subscriber::of(client));
     }
 
@@ -353,8 +307,7 @@ impl Shared {
 
     /// Local address of the socket behind a relayed transport address.
     pub(super) fn bind_of(&self, relayed: SocketAddr) -> SocketAddr {
-        let bind = self.pool_of(relayed.ip()).map_or(relayed.ip(), |pool| pool.address.bind);
-        SocketAddr::new(bind, relayed.port())
+        self.view().bind_of(relayed)
     }
 
     /// The ports in reserve. Callers hold no other lock.
@@ -372,11 +325,13 @@ impl Shared {
         let mut reservations = self.reservations();
         let reservation = reservations.get(now.mono, token).ok_or(ErrorCode::InsufficientCapacity)?;
         let (bind, relayed) = (reservation.bind, reservation.relayed);
+        let view = self.view();
+        if !view.has(bind.ip()) {
+            return Err(ErrorCode::InsufficientCapacity);
+        }
         // Under the lock, so that the reservation either has this owner or ends as the former one's.
         self.quota.move_port(now.mono, reservation.client, client)?;
-        if let Some(pool) = self.pool_of(relayed.ip()) {
-            pool.shares().hand_over(reservation.client, client, 1);
-        }
+        view.hand_over(relayed, reservation.client, client);
         self.quota.release(&reservation.name);
         reservations.remove(token);
         Ok(Port { bind, relayed, pairing: Pairing::Held, unrested: false })
@@ -385,17 +340,10 @@ impl Shared {
     /// Ends a reservation whose token was not used; yields where its socket is bound.
     pub(super) fn end_reservation(&self, now: Now, token: ReservationToken) -> Option<SocketAddr> {
         let reservation = self.reservations().remove(token)?;
-        if let Some(pool) = self.pool_of(reservation.relayed.ip()) {
-            pool.give_back(now, reservation.relayed.port());
-            pool.shares().give_back(reservation.client, 1);
-        }
+        self.view().give_back(now, reservation.relayed, reservation.client);
         self.quota.give_port_back(now.mono, reservation.client);
         self.quota.release(&reservation.name);
         Some(reservation.bind)
-    }
-
-    fn pool_of(&self, ip: IpAddr) -> Option<&Pool> {
-        self.pools.iter().find(|pool| pool.address.public == ip)
     }
 }
 

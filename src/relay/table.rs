@@ -69,6 +69,11 @@ impl Table {
         Some(AllocationId { slot: u32::try_from(slot).ok()?, generation: *generation })
     }
 
+    /// All allocations, unexpired or not.
+    pub(super) fn ids(&self) -> Vec<AllocationId> {
+        self.by_five_tuple.values().copied().collect()
+    }
+
     /// The allocations of a name, unexpired or not.
     pub(super) fn named(&self, name: &str) -> Vec<AllocationId> {
         self.by_name.0.get(name).into_iter().flatten().copied().collect()

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
+use super::host::State;
 use super::link;
-use super::sockets::{Sockets, list};
+use super::sockets::{Kind, Listening, Sockets, list};
 use crate::config::Access;
 use crate::relay::RelayAddress;
 use crate::tls::Certificate;
@@ -21,13 +22,15 @@ impl Announcement {
     pub(super) fn of(
         sockets: &Sockets,
         ports: &RangeInclusive<u16>,
-        relays: &[RelayAddress],
+        host: &State,
         certificate: Option<&Certificate>,
         access: Access,
     ) -> Self {
-        let page = link::page(certificate, &sockets.tls.addresses, &sockets.http.addresses);
-        let discovery = sockets.discovery.addresses().collect();
-        Self { listening: listening(sockets, ports, relays), discovery, page, access }
+        let served = |kind| sockets.listening.served(kind, |ip| host.has(ip));
+        let page = link::page(certificate, &served(Kind::Tls), &served(Kind::Http));
+        let discovery = sockets.listening.discovery(|ip| host.has(ip)).addresses().collect();
+        let listening = listening_line(&sockets.listening, host, ports, sockets.turn.len());
+        Self { listening, discovery, page, access }
     }
 
     pub(super) fn make(self) {
@@ -43,25 +46,27 @@ impl Announcement {
     }
 }
 
-/// The one line that names every address.
-fn listening(sockets: &Sockets, ports: &RangeInclusive<u16>, relays: &[RelayAddress]) -> String {
-    let relays: Vec<String> = relays
+/// The one line that names every address at which the server is at present.
+pub(super) fn listening_line(
+    listening: &Listening,
+    host: &State,
+    ports: &RangeInclusive<u16>,
+    shards: usize,
+) -> String {
+    let relays: Vec<String> = host
+        .relays()
         .iter()
         .map(|RelayAddress { bind, public }| match bind == public {
             true => bind.to_string(),
             false => format!("{bind}->{public}"),
         })
         .collect();
+    let [udp, tcp, tls, http, admin] = [Kind::Udp, Kind::Tcp, Kind::Tls, Kind::Http, Kind::Admin]
+        .map(|kind| list(&listening.served(kind, |ip| host.has(ip))));
     format!(
-        "listening udp={} tcp={} tls={} http={} admin={} relay={} ports={}-{} shards={}",
-        list(&sockets.turn_addresses.udp),
-        list(&sockets.turn_addresses.tcp),
-        list(&sockets.tls.addresses),
-        list(&sockets.http.addresses),
-        list(&sockets.admin.addresses),
+        "listening udp={udp} tcp={tcp} tls={tls} http={http} admin={admin} relay={} ports={}-{} shards={shards}",
         list(&relays),
         ports.start(),
         ports.end(),
-        sockets.turn.len(),
     )
 }

@@ -1,51 +1,23 @@
 //! The relays and the data plane that they are served by.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::time::sleep;
-
+use super::host::State;
 use super::keys::Keys;
 use super::sockets::{Files, Sockets};
-use super::supervise::Supervisor;
 use super::{Error, seed, system};
 use crate::admission::{Admissions, PER_ADDRESS};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::dataplane::{Allocations, DataPlane, Tuning};
-use crate::external::External;
-use crate::interfaces::{self, Interfaces};
 use crate::local_ports;
 use crate::metrics::{ConnectionCounters, ShardCounters};
-use crate::relay::{self, Gate, Relay, RelayAddress, Shared};
+use crate::own_addresses::AddressSet;
+use crate::relay::{self, Discovery, Gate, Relay, Shared};
 use crate::signaling::{CountUser, EndUser};
 
 /// TCP and TLS connections to TURN at one time. Each may cost 200 kB where clients do all they can to that end.
 const MAX_STREAMS: usize = 16_384;
-
-/// How often the addresses of the machine's interfaces are looked up anew.
-const INTERFACES_EVERY: Duration = Duration::from_secs(30);
-
-/// The addresses of this machine: those to relay from, and all that it has.
-pub(super) struct Ground {
-    pub(super) relays: Vec<RelayAddress>,
-    interfaces: Vec<IpAddr>,
-}
-
-impl Ground {
-    pub(super) fn find(config: &config::Relay) -> Result<Self, Error> {
-        let interfaces = Interfaces::read().map_err(system("list the addresses of the interfaces"))?;
-        let external = External::find(config, &interfaces.lasting, &interfaces::sources());
-        if external.addresses.is_empty() {
-            return Err(Error::NoRelayAddress(external.remarks()));
-        }
-        for remark in external.remarks() {
-            tracing::warn!("{remark}");
-        }
-        Ok(Self { relays: external.addresses, interfaces: interfaces.addresses })
-    }
-}
 
 /// The relays at work.
 pub(super) struct Relaying {
@@ -60,14 +32,12 @@ impl Relaying {
     pub(super) fn start(
         config: &Config,
         sockets: &mut Sockets,
-        ground: &Ground,
+        host: &State,
         files: &Files,
         keys: &Keys,
         clock: Clock,
-        supervisor: &Supervisor,
     ) -> Result<Self, Error> {
-        let shared = shared(config, sockets, &ground.relays, keys)?;
-        shared.interfaces(&ground.interfaces);
+        let shared = shared(config, sockets, host, keys)?;
         let tuning = tuning(&config.relay);
         if let Some(cut) = sockets.turn.first().and_then(|listeners| listeners.cut_buffers(&tuning)) {
             tracing::info!("{cut}");
@@ -87,10 +57,6 @@ impl Relaying {
         let admissions = || Admissions::new(streams, per_address, connections.clone());
         let data_plane = DataPlane::start(listeners, relays, admissions, tuning, clock)
             .map_err(system("start the data plane"))?;
-        supervisor.keep("interfaces", {
-            let shared = shared.clone();
-            move || follow_interfaces(shared.clone())
-        });
         Ok(Self { data_plane, shared, shards, connections })
     }
 
@@ -131,35 +97,22 @@ pub(super) fn tuning(relay: &config::Relay) -> Tuning {
 }
 
 /// What the relays of all shards share.
-fn shared(
-    config: &Config,
-    sockets: &Sockets,
-    addresses: &[RelayAddress],
-    keys: &Keys,
-) -> Result<Arc<Shared>, Error> {
-    for &RelayAddress { bind, .. } in addresses {
-        std::net::UdpSocket::bind((bind, 0)).map_err(|error| Error::RelayAddress { address: bind, error })?;
-    }
-    let public_of = |ip: IpAddr| {
-        let same_family = |address: &&RelayAddress| address.public.is_ipv4() == ip.is_ipv4();
-        addresses.iter().find(same_family).map_or(ip, |address| address.public)
-    };
-    // Behind a 1:1 NAT a listener can also be reached under the public address of its family.
-    let as_public = |listener: SocketAddr| SocketAddr::new(public_of(listener.ip()), listener.port());
-    let listeners: Vec<SocketAddr> =
-        sockets.all_addresses().flat_map(|listener| [listener, as_public(listener)]).collect();
+fn shared(config: &Config, sockets: &Sockets, host: &State, keys: &Keys) -> Result<Arc<Shared>, Error> {
+    // A listener's address is the server's own even while the machine lacks it.
+    let own: AddressSet = sockets.listening.0.iter().map(|listener| listener.address.ip()).collect();
+    let told: AddressSet = config.relay.public_addresses.iter().copied().collect();
     let gate = Gate {
         allow: config.peers.allow.clone(),
         deny: config.peers.deny.clone(),
-        own: listeners.iter().map(SocketAddr::ip).collect(),
-        listeners,
+        own: own.union(&told),
+        listeners: Vec::new(),
     };
     let settings = relay::Settings {
         realm: config.realm.clone(),
         secrets: keys.secrets.clone(),
         standing: keys.standing.clone(),
         strict_expiry: config.credentials.strict_expiry,
-        addresses: addresses.to_vec(),
+        addresses: Vec::new(),
         ports: config.relay.ports.clone(),
         port_rest: config.relay.port_rest,
         gate,
@@ -168,19 +121,9 @@ fn shared(
         allocations: config.quota.allocations,
         bandwidth_per_allocation: config.quota.bandwidth_per_allocation,
         unauthenticated_per_second: config.quota.unauthenticated_per_second,
-        discovery: sockets.discovery.clone(),
+        discovery: Discovery::default(),
     };
-    Ok(Shared::new(settings, &seed()?))
-}
-
-/// Tells the relays what addresses the machine has by now, for ever.
-async fn follow_interfaces(shared: Arc<Shared>) {
-    loop {
-        sleep(INTERFACES_EVERY).await;
-        match Interfaces::read() {
-            Ok(interfaces) => shared.interfaces(&interfaces.addresses),
-            // Those known so far stay closed.
-            Err(error) => tracing::debug!(%error, "cannot list the addresses of the interfaces"),
-        }
-    }
+    let shared = Shared::new(settings, &seed()?);
+    shared.set_host_addresses(host.for_relay(&sockets.listening));
+    Ok(shared)
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::keys::Keys;
 use super::relaying::Relaying;
-use super::sockets::Sockets;
 use super::supervise::Supervisor;
 use super::{Error, seed};
 use crate::clock::Clock;
@@ -14,20 +13,12 @@ use crate::metrics::SignalingCounters;
 use crate::signaling::{Connections, Hub, Parts, Settings};
 use crate::tls::Certificate;
 
-/// What browsers are told, whose requests find `sockets` here.
-pub(super) fn ice(
-    config: &Config,
-    sockets: &Sockets,
-    certificate: Option<&Certificate>,
-    keys: &Keys,
-) -> Arc<IceServers> {
+/// What browsers are told, but for the listeners, which come and go with their addresses.
+pub(super) fn ice(config: &Config, certificate: Option<&Certificate>, keys: &Keys) -> Arc<IceServers> {
     let endpoints = Endpoints {
-        // A page needs none of the listeners that stand by for NAT behaviour discovery alone.
-        udp: sockets.turn_addresses.udp.iter().copied().take(config.listen.udp.len()).collect(),
-        tcp: sockets.turn_addresses.tcp.clone(),
-        tls: sockets.tls.addresses.clone(),
         public: config.relay.public_addresses.clone(),
         names: certificate.map_or_else(Vec::new, Certificate::named),
+        ..Endpoints::default()
     };
     Arc::new(IceServers::new(
         config.ice.urls.clone(),

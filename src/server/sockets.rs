@@ -1,29 +1,98 @@
 //! Everything that is bound before anything is served, and the share of file descriptors that each part has.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::thread::available_parallelism;
 
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
-use super::{Error, system};
+use super::Error;
 use crate::config::Config;
-use crate::dataplane::{Addresses, BindFailed, Listeners, Tuning, bind_listeners, bind_tcp};
+use crate::dataplane::{Addresses, BindFailed, Listeners, Tuning, bind_listeners, bind_tcp, is_missing};
+use crate::door;
 use crate::relay::Discovery;
 
 /// Everything that is bound before anything is served.
 pub(super) struct Sockets {
     /// Of each shard.
     pub(super) turn: Vec<Listeners>,
-    pub(super) turn_addresses: Addresses,
-    pub(super) discovery: Discovery,
-    pub(super) tls: Bound,
-    pub(super) http: Bound,
-    pub(super) admin: Bound,
+    pub(super) tls: Door,
+    pub(super) http: Door,
+    pub(super) admin: Door,
+    /// All listeners, those of a kind in the order of the configuration.
+    pub(super) listening: Listening,
 }
 
-pub(super) struct Bound {
-    pub(super) listeners: Vec<TcpListener>,
-    pub(super) addresses: Vec<SocketAddr>,
+/// Where the listeners of one kind come in, now and later.
+pub(super) struct Door {
+    pub(super) sender: mpsc::UnboundedSender<TcpListener>,
+    pub(super) listeners: door::Listeners,
+}
+
+/// The listeners, and which of them are bound.
+#[derive(Clone, Debug)]
+pub(super) struct Listening(pub(super) Vec<Listener>);
+
+/// A listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listener {
+    pub(super) kind: Kind,
+    /// As configured; once it is bound, with the port that the system has chosen for port 0.
+    pub(super) address: SocketAddr,
+    pub(super) is_bound: bool,
+    /// Stands by for NAT behaviour discovery: named by nobody, so that nobody misses it.
+    pub(super) is_stand_by: bool,
+}
+
+/// Its key under `[listen]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Udp,
+    Tcp,
+    Tls,
+    Http,
+    Admin,
+}
+
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Http => "http",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl Listening {
+    /// The addresses of a kind at which there is a listener. `has` tells whether the machine has an address.
+    pub(super) fn served(&self, kind: Kind, has: impl Fn(IpAddr) -> bool) -> Vec<SocketAddr> {
+        let served = self.of(kind).filter(|listener| listener.is_bound && has(listener.address.ip()));
+        served.map(|listener| listener.address).collect()
+    }
+
+    /// The addresses of a kind, whether the machine has them or not.
+    pub(super) fn all(&self, kind: Kind) -> Vec<SocketAddr> {
+        self.of(kind).map(|listener| listener.address).collect()
+    }
+
+    /// The UDP listeners that help clients to learn about their NAT.
+    pub(super) fn discovery(&self, has: impl Fn(IpAddr) -> bool) -> Discovery {
+        // A place that is not served takes no part: a wildcard never does.
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let place = |listener: &Listener| match listener.is_bound && has(listener.address.ip()) {
+            true => listener.address,
+            false => nowhere,
+        };
+        Discovery::among(&self.of(Kind::Udp).map(place).collect::<Vec<_>>())
+    }
+
+    fn of(&self, kind: Kind) -> impl Iterator<Item = &Listener> {
+        self.0.iter().filter(move |listener| listener.kind == kind)
+    }
 }
 
 impl Sockets {
@@ -32,20 +101,20 @@ impl Sockets {
             0 => available_parallelism().map_or(1, usize::from),
             shards => shards,
         };
-        let (turn, turn_addresses, discovery) = bind_turn(config, shards, tuning)
+        let (turn, Addresses { udp, tcp, missing }) = bind_turn(config, shards, tuning)
             .map_err(|BindFailed { listener, address, error }| Error::Listen { listener, address, error })?;
-        let tls = Bound::bind("tls", &config.listen.tls)?;
-        let http = Bound::bind("http", &config.listen.http)?;
-        let admin = Bound::bind("admin", &config.listen.admin)?;
-        Ok(Self { turn, turn_addresses, discovery, tls, http, admin })
-    }
-
-    pub(super) fn all_addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        let Addresses { udp, tcp } = &self.turn_addresses;
-        [udp, tcp, &self.tls.addresses, &self.http.addresses, &self.admin.addresses]
-            .into_iter()
-            .flatten()
-            .copied()
+        let listener = |kind, address, is_stand_by| {
+            let is_bound = !missing.contains(&address);
+            Listener { kind, address, is_bound, is_stand_by }
+        };
+        let named = config.listen.udp.len();
+        let udp = udp.iter().zip(0..).map(|(address, place)| listener(Kind::Udp, *address, place >= named));
+        let tcp = tcp.iter().map(|address| listener(Kind::Tcp, *address, false));
+        let mut listening = Listening(udp.chain(tcp).collect());
+        let tls = Door::open(Kind::Tls, &config.listen.tls, &mut listening)?;
+        let http = Door::open(Kind::Http, &config.listen.http, &mut listening)?;
+        let admin = Door::open(Kind::Admin, &config.listen.admin, &mut listening)?;
+        Ok(Self { turn, tls, http, admin, listening })
     }
 }
 
@@ -55,16 +124,16 @@ fn bind_turn(
     config: &Config,
     shards: usize,
     tuning: &Tuning,
-) -> Result<(Vec<Listeners>, Addresses, Discovery), BindFailed> {
-    let wanted = Addresses { udp: config.listen.udp.clone(), tcp: config.listen.tcp.clone() };
+) -> Result<(Vec<Listeners>, Addresses), BindFailed> {
+    let wanted =
+        Addresses { udp: config.listen.udp.clone(), tcp: config.listen.tcp.clone(), ..Addresses::default() };
     // Behind a 1:1 NAT the addresses that its responses tell would lead nowhere.
     if !config.relay.public_addresses.is_empty() {
-        let (listeners, bound) = bind_listeners(&wanted, shards, tuning)?;
-        return Ok((listeners, bound, Discovery::default()));
+        return bind_listeners(&wanted, shards, tuning);
     }
     let stand_by = Discovery::lacking(&wanted.udp);
-    let with_stand_by = Addresses { udp: [&wanted.udp[..], &stand_by].concat(), tcp: wanted.tcp.clone() };
-    let (listeners, bound) = bind_listeners(&with_stand_by, shards, tuning).or_else(|failed| {
+    let with_stand_by = Addresses { udp: [&wanted.udp[..], &stand_by].concat(), ..wanted.clone() };
+    bind_listeners(&with_stand_by, shards, tuning).or_else(|failed| {
         // What nobody has asked for by name does not keep a server from starting.
         if failed.listener != "udp" || !stand_by.contains(&failed.address) {
             return Err(failed);
@@ -72,25 +141,34 @@ fn bind_turn(
         let BindFailed { address, error, .. } = failed;
         tracing::warn!(%error, "no NAT behaviour discovery (RFC 5780): it takes {address}, too");
         bind_listeners(&wanted, shards, tuning)
-    })?;
-    let discovery = Discovery::among(&bound.udp);
-    Ok((listeners, bound, discovery))
+    })
 }
 
-impl Bound {
-    fn bind(listener: &'static str, configured: &[SocketAddr]) -> Result<Self, Error> {
-        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+impl Door {
+    fn open(kind: Kind, configured: &[SocketAddr], listening: &mut Listening) -> Result<Self, Error> {
+        let (sender, listeners) = mpsc::unbounded_channel();
         for &address in configured {
-            let bound = bind_tcp(address).and_then(TcpListener::from_std).map_err(|error| Error::Listen {
-                listener,
-                address,
-                error,
-            })?;
-            addresses.push(bound.local_addr().map_err(system("read the address of a socket"))?);
-            listeners.push(bound);
+            let failed = |error| Error::Listen { listener: kind.name(), address, error };
+            let (address, is_bound) = match bind_door(address) {
+                Ok((listener, address)) => {
+                    // Its receiver is still here.
+                    let _ = sender.send(listener);
+                    (address, true)
+                }
+                Err(error) if is_missing(&error) => (address, false),
+                Err(error) => return Err(failed(error)),
+            };
+            listening.0.push(Listener { kind, address, is_bound, is_stand_by: false });
         }
-        Ok(Self { listeners, addresses })
+        Ok(Self { sender, listeners })
     }
+}
+
+/// Binds a listener of the runtime; yields its address, too.
+pub(super) fn bind_door(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = bind_tcp(address).and_then(TcpListener::from_std)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 /// How many file descriptors each part may hold. What one of them takes, the others would miss: a flood of connections
@@ -102,10 +180,11 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// From the limit of this process, with `sockets` bound. Of the configured allocations on so many addresses, no more
-    /// stay configured than there are files for.
-    pub(super) fn shared_out(sockets: &Sockets, config: &mut Config, addresses: usize) -> Self {
-        let relay_ports = config.relay.ports.len().saturating_mul(addresses);
+    /// From the limit of this process, with `sockets` bound. Of the configured allocations no more stay configured than
+    /// there are files for.
+    pub(super) fn shared_out(sockets: &Sockets, config: &mut Config) -> Self {
+        // On every address, whether the machine has it yet or not.
+        let relay_ports = config.relay.ports.len().saturating_mul(config.relay.addresses.len());
         let allocations = relay_ports.min(config.quota.allocations as usize);
         // Where it cannot be read, it is what every system has at least.
         let limit = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft);
@@ -113,8 +192,8 @@ impl Files {
         // Most are for what the server is there for; a page or a WebSocket needs one for as long as its call, too.
         let (streams, mut http, admin) = (limit / 8, limit / 16 * 3, limit / 16);
         // A shard has its listeners, and two polls with what wakes them.
-        let Addresses { udp, tcp } = &sockets.turn_addresses;
-        let shards = sockets.turn.len() * (udp.len() + tcp.len() + 10);
+        let listeners = [Kind::Udp, Kind::Tcp].map(|kind| sockets.listening.all(kind).len());
+        let shards = sockets.turn.len() * (listeners.iter().sum::<usize>() + 10);
         let relays = limit - streams - http - admin;
         let mut relays = relays.saturating_sub(shards + 32);
         // A server that is for signaling more than for relaying says so by its quota.

@@ -6,8 +6,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::relaying::Relaying;
-use super::sockets::{Files, Sockets};
+use super::sockets::Files;
 use crate::admission::{Admissions, PER_ADDRESS};
+use crate::door;
 use crate::http::admin::Admin;
 use crate::http::serve::{self, Limits, Pages};
 use crate::http::{Site, admin_router, public_router};
@@ -21,6 +22,13 @@ use crate::tls::{self, Identity};
 /// again in the kernel; of one address there are [`PER_ADDRESS`].
 const MAX_HTTP: usize = 16_384;
 
+/// The listeners, by the key under `[listen]`.
+pub(super) struct Listeners {
+    pub(super) tls: door::Listeners,
+    pub(super) http: door::Listeners,
+    pub(super) admin: door::Listeners,
+}
+
 /// What serves the pages.
 pub(super) struct Web {
     stop: watch::Sender<bool>,
@@ -30,7 +38,7 @@ pub(super) struct Web {
 impl Web {
     /// Serves on all listeners; on those of TLS as whoever `identity` is, and TURN is the relays'.
     pub(super) fn open(
-        sockets: Sockets,
+        listeners: Listeners,
         files: &Files,
         site: Site,
         admin: Admin,
@@ -51,10 +59,7 @@ impl Web {
         let places = files.http.min(MAX_HTTP);
         let public = Admissions::behind(proxies.clone(), places, PER_ADDRESS, http.clone());
         let pages = Pages::new(public_router(site), Limits::default()).behind(proxies.clone());
-        served.spawn(named(
-            "http",
-            serve::serve(sockets.http.listeners, pages.clone(), public.clone(), stopped()),
-        ));
+        served.spawn(named("http", serve::serve(listeners.http, pages.clone(), public.clone(), stopped())));
         if let Some(identity) = identity {
             let (streams, connections) = (relaying.data_plane.streams(), relaying.connections.clone());
             let front = Front {
@@ -69,10 +74,10 @@ impl Web {
                 counters: admin.metrics.tls.clone().unwrap_or_default(),
                 limits: front::Limits::within(places),
             };
-            served.spawn(named("tls", front::serve(sockets.tls.listeners, front, stopped())));
+            served.spawn(named("tls", front::serve(listeners.tls, front, stopped())));
         }
         let admin = serve::serve(
-            sockets.admin.listeners,
+            listeners.admin,
             Pages::new(admin_router(admin), Limits::default()).behind(proxies.clone()),
             Admissions::behind(proxies.clone(), files.admin.min(MAX_HTTP), PER_ADDRESS, http),
             stopped(),

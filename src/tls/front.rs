@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::AsyncBufReadExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -16,7 +16,7 @@ use super::undecided::Undecided;
 use super::{H2, Outcome, STUN_TURN};
 use crate::admission::{Admissions, PER_ADDRESS};
 use crate::dataplane::TurnStream;
-use crate::door::{self, Arrival};
+use crate::door::{self, Arrival, Listeners};
 use crate::http::serve::{Pages, Protocol};
 use crate::metrics::TlsCounters;
 use crate::wire::{Kind, classify};
@@ -63,7 +63,7 @@ pub struct Front<H> {
 }
 
 /// Serves all `listeners` until `shutdown`, then lets what HTTP has under way finish. TURN is not ours by then.
-pub async fn serve<H>(listeners: Vec<TcpListener>, front: Front<H>, shutdown: impl Future<Output = ()>)
+pub async fn serve<H>(listeners: Listeners, front: Front<H>, shutdown: impl Future<Output = ()>)
 where
     H: Fn(TurnStream) + Send + Sync + 'static,
 {

@@ -11,7 +11,7 @@ const PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(45, 0, 0, 1));
 fn behind_nat(bind: &str, interfaces: &[&str]) -> Server {
     Server::with(2, |settings| {
         settings.addresses = vec![RelayAddress { bind: bind.parse().unwrap(), public: PUBLIC }];
-        settings.gate.own = interfaces.iter().map(|ip| ip.parse().unwrap()).collect();
+        settings.gate.own = interfaces.iter().map(|ip| ip.parse::<IpAddr>().unwrap()).collect();
     })
 }
 

@@ -1,8 +1,10 @@
 //! Relay sockets that cannot be bound: another port is tried, then 508; nothing is lost (RFC 8656 section 7.2).
 
-use byway::relay::BindError::{Exhausted, PortInUse};
+use byway::relay::Answer;
+use byway::relay::BindError::{AddressGone, Exhausted, PortInUse};
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 
+use super::support::{Bind, Client, Request, Seen, Server, seconds};
 use super::support::{Bind, Client, Request, Server, at, seconds};
 
 /// A server of eight ports and as many allocations, so that whatever leaks is missed.
@@ -56,6 +58,31 @@ fn a_server_that_has_run_out_says_508_at_once() {
     assert_eq!(client.refused(&mut server, &Request::allocate()), 508);
     assert_eq!(server.tried.len(), 1);
     nothing_is_lost(&mut server);
+}
+
+/// What is lacking is no capacity: the metrics count it apart, and other ports are of no use.
+#[test]
+fn threat_35_an_address_that_the_machine_has_lost_is_440_and_counted_apart() {
+    let mut server = server([Bind::Fails(AddressGone); 2]);
+    let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+    assert_eq!(client.refused(&mut server, &Request::allocate()), 440);
+    assert_eq!(server.tried.len(), 1);
+    let (datagram, _) = client.sign(&Request::allocate());
+    assert!(matches!(client.send(&mut server, &datagram), Seen::Reply(_, Answer::AddressMissing, _)));
+    nothing_is_lost(&mut server);
+}
+
+/// Of two reasons the one that passes sooner is told.
+#[test]
+fn threat_35_a_dual_allocation_without_either_family_tells_of_the_capacity() {
+    for (binds, code) in
+        [([AddressGone, AddressGone], 440), ([AddressGone, Exhausted], 508), ([Exhausted, AddressGone], 508)]
+    {
+        let mut server = server(binds.map(Bind::Fails));
+        let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
+        assert_eq!(client.refused(&mut server, &Request::allocate_dual()), code, "{binds:?}");
+        nothing_is_lost(&mut server);
+    }
 }
 
 /// Clients that try again while there is no socket to be had must not use up the ports for the time after.

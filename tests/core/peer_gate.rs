@@ -2,6 +2,7 @@
 
 use super::support::{Client, Request, Seen, Server, at};
 use byway::relay::Reason;
+use std::net::IpAddr;
 
 const DENIED_V4: [&str; 21] = [
     "0.0.0.0",
@@ -145,7 +146,8 @@ fn threat_13_own_listeners_are_closed_within_an_opening() {
 /// The server's other addresses are closed altogether.
 #[test]
 fn threat_13_own_addresses_that_are_no_relays_get_no_permission() {
-    let mut server = Server::with(1, |settings| settings.gate.own.push("45.0.0.2".parse().unwrap()));
+    let mut server =
+        Server::with(1, |settings| settings.gate.own.extend(["45.0.0.2".parse::<IpAddr>().unwrap()]));
     let mut client = allocated(&mut server, false);
     is_closed(&mut server, &mut client, "45.0.0.2");
 }
@@ -155,10 +157,10 @@ fn threat_13_own_addresses_that_are_no_relays_get_no_permission() {
 fn threat_13_addresses_that_interfaces_get_later_are_own_too() {
     let mut server = Server::new();
     let mut client = allocated(&mut server, false);
-    client.granted(&mut server, &Request::channel_bind(0x4000, at("45.0.0.2:9000")));
-    server.shared.interfaces(&["45.0.0.3".parse().unwrap(), "45.0.0.2".parse().unwrap()]);
+    client.granted(&mut server, &Request::channel_bind(0x4000, at("45.0.0.9:9000")));
+    server.on_machine("45.0.0.2/32 45.0.0.3/32", "45.0.0.1 2a0a::1");
     is_closed(&mut server, &mut client, "45.0.0.3");
-    server.shared.interfaces(&["45.0.0.2".parse().unwrap()]);
+    server.on_machine("45.0.0.2/32", "45.0.0.1 2a0a::1");
     client.granted(&mut server, &Request::channel_bind(0x4001, at("45.0.0.3:9000")));
     // Those of the configuration stay.
     assert_eq!(client.refused(&mut server, &Request::channel_bind(0x4002, at("45.0.0.1:9000"))), 403);

@@ -13,6 +13,7 @@ use byway::budget::Budget;
 use byway::clock::Clock;
 use byway::config::{Access, Signaling, TransportPolicy};
 use byway::credentials::Secrets;
+use byway::door::Listeners;
 use byway::http::access::ApiKeys;
 use byway::http::admin::{Admin, Health};
 use byway::http::origin::Origins;
@@ -31,7 +32,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -200,17 +201,23 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
         let pages = Pages::new(public_router(site), limits).behind(Arc::new(proxies));
-        let public = serve(vec![http], pages.clone(), admissions, async {
+        let public = serve(only(http), pages.clone(), admissions, async {
             // A dropped server stops too.
             let _ = stopped.await;
         });
         // Its own counters: a test counts what it does on the public pages.
         let operator = Pages::new(
-            admin_router(Admin { metrics: metrics.clone(), health, draining: draining.subscribe(), hosts }),
+            admin_router(Admin {
+                metrics: metrics.clone(),
+                health,
+                degraded: watch::channel(Vec::new()).1,
+                draining: draining.subscribe(),
+                hosts,
+            }),
             Limits::default(),
         );
         let everyone = Admissions::new(usize::MAX, usize::MAX, Arc::default());
-        let operator = serve(vec![admin], operator, everyone, std::future::pending());
+        let operator = serve(only(admin), operator, everyone, std::future::pending());
         Self {
             http: addresses.0,
             admin: addresses.1,
@@ -510,4 +517,11 @@ impl Client {
             }
         }
     }
+}
+
+/// One listener, there from the start.
+fn only(listener: TcpListener) -> Listeners {
+    let (sender, listeners) = mpsc::unbounded_channel();
+    sender.send(listener).unwrap();
+    listeners
 }

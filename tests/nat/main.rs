@@ -7,6 +7,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod address_changes;
+
 #[path = "../ip_header/client.rs"]
 #[allow(dead_code, reason = "shared with the tests of IP headers, which use more of it")]
 mod client;

@@ -12,6 +12,7 @@ use byway::clock::Clock;
 use byway::credentials::Secrets;
 use byway::dataplane::{Addresses, DataPlane, Tuning, bind_listeners};
 use byway::metrics::ShardCounters;
+use byway::own_addresses::AddressSet;
 use byway::relay::{Discovery, Gate, Relay, RelayAddress, Settings, Shared};
 use byway::standing::Standing;
 
@@ -134,7 +135,7 @@ impl Server {
             incoming_cpu: false,
         };
         let any = vec![at("127.0.0.1:0")];
-        let wanted = Addresses { udp: any.clone(), tcp: any };
+        let wanted = Addresses { udp: any.clone(), tcp: any, ..Addresses::default() };
         let (listeners, bound) = bind_listeners(&wanted, 1, &tuning).unwrap();
         let ip = "127.0.0.1".parse().unwrap();
         let settings = Settings {
@@ -148,7 +149,7 @@ impl Server {
             gate: Gate {
                 allow: vec!["127.0.0.1/32".parse().unwrap()],
                 deny: vec![],
-                own: vec![],
+                own: AddressSet::default(),
                 listeners: bound.udp.clone(),
             },
             allocations_per_user: 0,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use byway::clock::Now;
 use byway::credentials::Secrets;
+use byway::own_addresses::AddressSet;
 use byway::relay::{
     Action, Discovery, Effect, FiveTuple, Gate, Link, ListenerId, Relay, RelayAddress, RelayId, Settings,
     Shared,
@@ -44,7 +45,12 @@ impl Bare {
             addresses: vec![RelayAddress { bind: ip, public: ip }],
             ports: 10_000..=65_535,
             port_rest: seconds(120),
-            gate: Gate { allow: vec![], deny: vec![], own: vec![], listeners: vec![at("0.0.0.0:3478")] },
+            gate: Gate {
+                allow: vec![],
+                deny: vec![],
+                own: AddressSet::default(),
+                listeners: vec![at("0.0.0.0:3478")],
+            },
             allocations_per_user: 0,
             allocations_per_address: 0,
             bandwidth_per_allocation: 0,

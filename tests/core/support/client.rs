@@ -163,6 +163,7 @@ impl Client {
                     Answer::Icmp => panic!("an ICMP error answers no request"),
                     Answer::Error(error) => assert_eq!(response.code(), error.code()),
                     Answer::Draining => assert_eq!(response.code(), 508),
+                    Answer::AddressMissing => assert_eq!(response.code(), 440),
                 }
                 response
             }

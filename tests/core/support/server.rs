@@ -8,11 +8,12 @@ use std::time::Duration;
 use byway::clock::Now;
 use byway::credentials::Secrets;
 use byway::relay::{
-    Action, AllocationId, Answer, BindError, Discovery, Effect, FiveTuple, Gate, Link, Pairing, Reason,
-    Relay, RelayAddress, RelayId, Settings, Shared,
+    Action, AllocationId, Answer, BindError, Discovery, Effect, FiveTuple, Gate, HostAddresses, Link,
+    Pairing, Reason, Relay, RelayAddress, RelayId, Settings, Shared,
 };
 use byway::standing::Standing;
 use byway::wire::{AddressFamily, ChannelNumber, Icmp, Reply};
+use ipnet::IpNet;
 
 use super::{at, seconds};
 
@@ -71,6 +72,10 @@ pub(crate) struct Server {
     pub(crate) tried: Vec<SocketAddr>,
 }
 
+fn listeners() -> Vec<SocketAddr> {
+    ["0.0.0.0:3478", "[::]:3478", "45.0.0.1:443", "127.0.0.1:8080"].map(at).to_vec()
+}
+
 impl Server {
     /// A server of one shard, at 45.0.0.1 and 2a0a::1, with ports 50000 to 50063.
     pub(crate) fn new() -> Self {
@@ -91,13 +96,8 @@ impl Server {
             gate: Gate {
                 allow: vec![],
                 deny: vec![],
-                own: vec!["45.0.0.1".parse().unwrap(), "2a0a::1".parse().unwrap()],
-                listeners: vec![
-                    at("0.0.0.0:3478"),
-                    at("[::]:3478"),
-                    at("45.0.0.1:443"),
-                    at("127.0.0.1:8080"),
-                ],
+                own: ["45.0.0.1", "2a0a::1"].map(|ip| ip.parse::<IpAddr>().unwrap()).into_iter().collect(),
+                listeners: listeners(),
             },
             allocations_per_user: 0,
             allocations_per_address: 0,
@@ -136,6 +136,38 @@ impl Server {
             assert_eq!(self.drain(shard), None);
         }
         assert_eq!((self.shared.allocations_of(name), self.shared.has_any(name)), (0, false));
+        ended
+    }
+
+    /// The machine has these addresses, ranges among them, from now on, and the relay these. Every shard is told.
+    pub(crate) fn on_machine(&mut self, own: &str, relays: &str) -> usize {
+        self.learn(own, relays);
+        self.enforce()
+    }
+
+    /// The same, while no shard has been told yet.
+    pub(crate) fn learn(&mut self, own: &str, relays: &str) {
+        let relay = |pair: &str| {
+            let (bind, public) = pair.split_once("->").unwrap_or((pair, pair));
+            RelayAddress { bind: bind.parse().unwrap(), public: public.parse().unwrap() }
+        };
+        let relays: Vec<RelayAddress> = relays.split_whitespace().map(relay).collect();
+        self.shared.set_host_addresses(HostAddresses {
+            own: own.split_whitespace().map(|net| net.parse::<IpNet>().unwrap()).collect(),
+            lacks_relay: relays.len() < 2,
+            relays,
+            listeners: listeners(),
+            discovery: Discovery::default(),
+        });
+    }
+
+    /// Tells every shard that the machine's addresses have changed; yields how many relayed addresses ended.
+    pub(crate) fn enforce(&mut self) -> usize {
+        let mut ended = 0;
+        for shard in 0..self.shards.len() {
+            ended += self.shards[shard].enforce(self.now);
+            assert_eq!(self.drain(shard), None);
+        }
         ended
     }
 

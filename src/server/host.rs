@@ -1,0 +1,335 @@
+//! The addresses of the machine, which come and go while the server runs: what follows from them, and who is told.
+//!
+//! [`Host`] decides and [`Follower`] acts. The machine is looked at every quarter of a second, by reading `/proc` and trying
+//! sockets: news by netlink would take AF_NETLINK, which the systemd unit forbids.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::time::sleep;
+
+use super::announcement::listening_line;
+use super::presence::Presence;
+use super::sockets::{Kind, Listener, Listening, bind_door};
+use super::{Error, system};
+use crate::clock::{Clock, Now};
+use crate::config::{self, Config};
+use crate::dataplane::{AddressDoor, Tuning, bind_tcp_listeners, bind_udp_listeners, is_missing};
+use crate::external::External;
+use crate::ice::IceServers;
+use crate::interfaces::{self, Interfaces};
+use crate::own_addresses::{AddressSet, OwnAddresses};
+use crate::relay::{HostAddresses, ListenerId, RelayAddress, Shared};
+
+/// How often the machine is looked at. An address that becomes its own is closed to clients of the relay within a second.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// Of the time of one core, looking takes this fraction at most. A router with a million routes is looked at less often.
+const SHARE: u32 = 10;
+
+/// What a look at the machine finds.
+#[derive(Clone, Debug, Default)]
+struct Look {
+    interfaces: Interfaces,
+    /// The addresses that it sends from towards the internet.
+    sources: Vec<IpAddr>,
+    /// Those of the configured addresses that can be bound.
+    bindable: Vec<IpAddr>,
+}
+
+/// What follows from a look, and from those before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    own: AddressSet,
+    external: External,
+    /// Configured addresses that the machine has.
+    there: Vec<IpAddr>,
+    /// A line for each thing that the configuration asks for and that cannot be served at present, with its remedy.
+    troubles: Vec<String>,
+    /// Lines about what may be meant.
+    remarks: Vec<String>,
+}
+
+impl State {
+    pub(super) fn relays(&self) -> &[RelayAddress] {
+        &self.external.addresses
+    }
+
+    /// Whether the machine has the address of a listener.
+    pub(super) fn has(&self, ip: IpAddr) -> bool {
+        ip.is_unspecified() || self.there.contains(&ip)
+    }
+
+    pub(super) fn troubles(&self) -> Vec<String> {
+        self.troubles.clone()
+    }
+
+    /// The machine's addresses as the relay has to know them.
+    pub(super) fn for_relay(&self, listening: &Listening) -> HostAddresses {
+        let relays = self.relays();
+        let public_of = |ip: IpAddr| {
+            let same_family = |address: &&RelayAddress| address.public.is_ipv4() == ip.is_ipv4();
+            relays.iter().find(same_family).map_or(ip, |address| address.public)
+        };
+        // Behind a 1:1 NAT a listener can also be reached under the public address of its family.
+        let as_public = |listener: SocketAddr| SocketAddr::new(public_of(listener.ip()), listener.port());
+        let addresses = listening.0.iter().map(|listener| listener.address);
+        HostAddresses {
+            own: self.own.clone(),
+            relays: relays.to_vec(),
+            listeners: addresses.flat_map(|listener| [listener, as_public(listener)]).collect(),
+            lacks_relay: !self.external.missing.is_empty(),
+            discovery: listening.discovery(|ip| self.has(ip)),
+        }
+    }
+
+    /// The server's own addresses: the machine's, those of its listeners, and those that its clients are told.
+    fn own(&self, listening: &Listening, config: &config::Relay) -> AddressSet {
+        let relays = self.relays().iter().flat_map(|relay| [relay.bind, relay.public]);
+        let listeners = listening.0.iter().map(|listener| listener.address.ip());
+        let named = relays.chain(listeners).chain(config.public_addresses.iter().copied());
+        self.own.union(&named.filter(|ip| !ip.is_unspecified()).collect())
+    }
+}
+
+/// Decides what follows from the machine's addresses.
+#[derive(Debug)]
+pub(super) struct Host {
+    config: config::Relay,
+    /// The configured addresses, and the keys that name them.
+    named: BTreeMap<IpAddr, BTreeSet<&'static str>>,
+    lasting: Presence,
+    bindable: Presence,
+    /// Wildcards of families that this machine has had an address of.
+    had: BTreeSet<IpAddr>,
+    /// What the relay has so far.
+    relays: Vec<RelayAddress>,
+}
+
+impl Host {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            config: config.relay.clone(),
+            named: config.addresses(),
+            lasting: Presence::default(),
+            bindable: Presence::default(),
+            had: BTreeSet::new(),
+            relays: Vec::new(),
+        }
+    }
+
+    /// Looks at the machine for the first time.
+    ///
+    /// # Errors
+    /// Its addresses cannot be read.
+    pub(super) fn find(&mut self, now: Now) -> Result<State, Error> {
+        let found = look(&self.names()).map_err(system("list the addresses of the interfaces"))?;
+        Ok(self.take_in(now, found))
+    }
+
+    fn names(&self) -> Vec<IpAddr> {
+        self.named.keys().copied().collect()
+    }
+
+    fn take_in(&mut self, now: Now, Look { interfaces, sources, bindable }: Look) -> State {
+        let lasting = self.lasting.observe(now, &interfaces.lasting);
+        let there = self.bindable.observe(now, &bindable);
+        let external =
+            External::find(&self.config, &lasting, &sources, &self.relays, |ip| there.contains(&ip));
+        self.relays.clone_from(&external.addresses);
+        let relays_by = |wildcard: IpAddr| {
+            external.addresses.iter().any(|relay| relay.public.is_ipv4() == wildcard.is_ipv4())
+        };
+        let configured = self.config.addresses.iter().copied();
+        self.had.extend(configured.filter(|ip| ip.is_unspecified() && relays_by(*ip)));
+
+        let (mut troubles, mut remarks) = (Vec::new(), external.remarks());
+        let absent = self.named.iter().filter(|(ip, _)| !ip.is_unspecified() && !there.contains(ip));
+        for (ip, keys) in absent {
+            troubles.push(nobody_has(*ip, keys));
+        }
+        for wildcard in external.missing.iter().filter(|ip| ip.is_unspecified()) {
+            let family = if wildcard.is_ipv4() { "IPv4" } else { "IPv6" };
+            let line = format!(
+                "no relaying by {family}, because no interface has an address to go with {wildcard} (relay.addresses): it \
+                 begins when one has; remove {wildcard} if none will"
+            );
+            // A machine may lack a family for good. One that has had it, or has neither, is in trouble.
+            match self.had.contains(wildcard) || external.addresses.is_empty() {
+                true => troubles.push(line),
+                false => remarks.push(line),
+            }
+        }
+        let own = interfaces.own.union(&lasting.iter().copied().collect());
+        State { own, external, there, troubles, remarks }
+    }
+}
+
+/// Says that the machine lacks an address that the configuration names under these keys.
+pub(crate) fn nobody_has(ip: IpAddr, keys: &BTreeSet<&'static str>) -> String {
+    let keys: Vec<&str> = keys.iter().copied().collect();
+    format!(
+        "no interface has {ip} ({}): give it to one (`ip address` lists them), or correct the configuration",
+        keys.join(", ")
+    )
+}
+
+fn look(named: &[IpAddr]) -> io::Result<Look> {
+    Ok(Look {
+        interfaces: Interfaces::read()?,
+        sources: interfaces::sources(),
+        bindable: named.iter().copied().filter(|ip| interfaces::has(*ip)).collect(),
+    })
+}
+
+/// Says once what the configuration asks for in vain, and what of that has come.
+pub(super) fn tell(before: Option<&State>, now: &State) {
+    let (old, old_remarks) =
+        before.map_or((&[][..], &[][..]), |before| (&before.troubles[..], &before.remarks[..]));
+    for trouble in now.troubles.iter().filter(|trouble| !old.contains(trouble)) {
+        tracing::error!("{trouble}");
+    }
+    for remark in now.remarks.iter().filter(|remark| !old_remarks.contains(remark)) {
+        tracing::warn!("{remark}");
+    }
+    for over in old.iter().filter(|trouble| !now.troubles.contains(trouble)) {
+        let cause = over.split_once(": ").map_or(&**over, |(cause, _)| cause);
+        tracing::info!("no longer so: {cause}");
+    }
+}
+
+/// Acts on what the machine's addresses have become.
+pub(super) struct Follower {
+    pub(super) host: Host,
+    pub(super) state: State,
+    pub(super) listening: Listening,
+    pub(super) ports: RangeInclusive<u16>,
+    pub(super) tuning: Tuning,
+    pub(super) clock: Clock,
+    pub(super) shared: Arc<Shared>,
+    pub(super) shards: AddressDoor,
+    pub(super) doors: Doors,
+    pub(super) own: OwnAddresses,
+    pub(super) ice: Arc<IceServers>,
+    pub(super) degraded: watch::Sender<Vec<String>>,
+    /// Listeners whose address has come and that could not be bound all the same, which was said.
+    pub(super) refused: BTreeSet<SocketAddr>,
+}
+
+/// Where listeners go whose address has come.
+pub(super) struct Doors {
+    pub(super) tls: mpsc::UnboundedSender<TcpListener>,
+    pub(super) http: mpsc::UnboundedSender<TcpListener>,
+    pub(super) admin: mpsc::UnboundedSender<TcpListener>,
+}
+
+/// Follows the machine for ever. It may be dropped at any time and begun again.
+pub(super) async fn follow(follower: Arc<Mutex<Follower>>) {
+    let mut follower = follower.lock().await;
+    follower.publish();
+    loop {
+        let (names, began) = (follower.host.names(), follower.clock.now().mono);
+        // Neither `/proc` nor a bind waits for anything, but a long list of routes takes its time.
+        let looked = tokio::task::spawn_blocking(move || look(&names)).await;
+        let now = follower.clock.now();
+        match looked {
+            Ok(Ok(found)) => follower.take_in(now, found),
+            // What was known stays so.
+            Ok(Err(error)) => tracing::debug!(%error, "cannot list the addresses of the interfaces"),
+            Err(error) => tracing::debug!(%error, "cannot look at the addresses of the interfaces"),
+        }
+        sleep(EVERY.max((now.mono - began) * SHARE)).await;
+    }
+}
+
+impl Follower {
+    fn take_in(&mut self, now: Now, found: Look) {
+        let state = self.host.take_in(now, found);
+        let has_come = self.listen_at_last();
+        if state == self.state && !has_come {
+            return;
+        }
+        let is_elsewhere = state.external != self.state.external || state.there != self.state.there;
+        let before = std::mem::replace(&mut self.state, state);
+        self.publish();
+        tell(Some(&before), &self.state);
+        if has_come || is_elsewhere {
+            tracing::info!(
+                "{}",
+                listening_line(&self.listening, &self.state, &self.ports, self.shards.shards())
+            );
+        }
+    }
+
+    /// Tells everybody.
+    pub(super) fn publish(&mut self) {
+        let Self { state, listening, .. } = self;
+        self.shared.set_host_addresses(state.for_relay(listening));
+        self.shards.changed();
+        self.own.publish(state.own(listening, &self.host.config));
+        // A page needs none of the listeners that stand by for NAT behaviour discovery alone.
+        let served = |kind| {
+            let named = listening.0.iter().filter(|listener| listener.kind == kind && !listener.is_stand_by);
+            Listening(named.cloned().collect()).served(kind, |ip| state.has(ip))
+        };
+        self.ice.listening_at(&served(Kind::Udp), &served(Kind::Tcp), &served(Kind::Tls));
+        self.degraded.send_replace(state.troubles());
+    }
+
+    /// Binds the listeners whose address has come; whether there were any.
+    fn listen_at_last(&mut self) -> bool {
+        let mut has_come = false;
+        for place in 0..self.listening.0.len() {
+            let listener = self.listening.0[place].clone();
+            if listener.is_bound {
+                continue;
+            }
+            match self.listen(place, &listener) {
+                Ok(address) => {
+                    self.listening.0[place] = Listener { address, is_bound: true, ..listener };
+                    has_come = true;
+                }
+                Err(error) if is_missing(&error) => {}
+                Err(error) => {
+                    if self.refused.insert(listener.address) {
+                        let (address, listener) = (listener.address, listener.kind.name());
+                        tracing::error!("{}", Error::Listen { listener, address, error });
+                    }
+                }
+            }
+        }
+        has_come
+    }
+
+    /// Binds a listener, and gives it to those who serve it. UDP listeners stand first, so that a place among all is a
+    /// [`ListenerId`], too.
+    fn listen(&self, place: usize, listener: &Listener) -> io::Result<SocketAddr> {
+        let shards = self.shards.shards();
+        let door = match listener.kind {
+            Kind::Udp => {
+                let (sockets, address) = bind_udp_listeners(listener.address, shards, &self.tuning)?;
+                let id = u16::try_from(place).expect("the configuration holds fewer than 2^16 listeners");
+                self.shards.listen_udp(ListenerId(id), sockets);
+                return Ok(address);
+            }
+            Kind::Tcp => {
+                let (sockets, address) = bind_tcp_listeners(listener.address, shards)?;
+                self.shards.listen_tcp(sockets);
+                return Ok(address);
+            }
+            Kind::Tls => &self.doors.tls,
+            Kind::Http => &self.doors.http,
+            Kind::Admin => &self.doors.admin,
+        };
+        let (socket, address) = bind_door(listener.address)?;
+        // Closed: the server is about to end.
+        let _ = door.send(socket);
+        Ok(address)
+    }
+}
