@@ -10,7 +10,7 @@
 //! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox, backlog, peerjs, topics}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
-//! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], the machine's own addresses,
+//! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], which reads the machine's addresses,
 //! [`local_ports`], those that its kernel gives to anyone, [`admission`], which bounds connections by [`shares`], [`door`],
 //! which lets them in, [`metrics`], counters that every room writes and one page reads, [`log`](mod@log), whose lines may
 //! be lost and delay nobody, and [`operator_file`], which reads the files that an operator names.
@@ -66,6 +66,12 @@
 //! A member that leaves, is removed or was lost for too long is no longer [here](standing): from then on the relay refuses
 //! its credentials, and what they have begun ends on every shard, which a letter to each tells it. A server that is told to
 //! stop sends members away without that, lets nobody new in, and waits for the allocations there are.
+//!
+//! ## How it follows the machine
+//!
+//! The machine's addresses come and go. [`server`] looks at them four times a second ([`interfaces`]) and tells the relay
+//! ([`relay::Shared::set_host_addresses`]), every shard, `/ice`, `/healthz` and the log. A shard then ends what is no longer
+//! allowed ([`relay::Relay::enforce`]): a rule is asked when a channel is bound, and again when its grounds change.
 //!
 //! # Invariants
 //!

@@ -6,8 +6,8 @@ use byway::cli::{self, Arguments, Outcome};
 use byway::log::Log;
 use clap::Parser as _;
 
-/// Exit codes: 0 = done; 1 = `probe` found a fault, or the server failed where another try may go better; 2 = wrong usage
-/// or configuration, or an address that cannot be had.
+/// Exit codes: 0 = done; 1 = `probe` found a fault, or the server failed where another try may go better, as for want of
+/// descriptors; 2 = wrong usage or configuration, or a port that another program has.
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let log = match Log::start(arguments.log_level()) {

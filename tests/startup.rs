@@ -124,6 +124,41 @@ fn a_port_in_use_is_one_clear_error_and_exit_2() {
     assert!(!said.contains("panicked"), "{said}");
 }
 
+/// An address that is mistyped, or that comes late: the server starts without it, and both it and `check` say so.
+#[test]
+fn threat_35_an_address_that_no_interface_has_is_told_and_does_not_keep_the_server_from_starting() {
+    let config = CONFIG
+        .replace(r#"udp = ["127.0.0.1:0""#, r#"udp = ["192.0.2.77:3478", "127.0.0.1:0""#)
+        .replace(r#"tcp = ["127.0.0.1:0""#, r#"tcp = ["192.0.2.77:3478", "127.0.0.1:0""#);
+    let server = Server::start_with(&config, |_| {});
+    every_socket_answers_but_healthz(&server.bound);
+    let missing = "no interface has 192.0.2.77 (listen.tcp, listen.udp): give it to one (`ip address` lists them), or \
+                   correct the configuration";
+    let health = http::get(server.bound.admin[0], "/healthz");
+    assert_eq!((health.status, health.text()), (503, &*format!("degraded: {missing}\n")));
+    let errors: Vec<_> =
+        server.log().lines().filter(|line| line.contains("ERROR")).map(str::to_owned).collect();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains(missing), "{errors:?}");
+
+    let check = server.command().arg("check").output().expect("the binary starts");
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert!(check.status.success() && said.contains(&format!("hint: {missing}\n")), "{said}");
+}
+
+/// Another start may find more of them, so that systemd is to try it (`RestartPreventExitStatus=2`).
+#[test]
+fn threat_35_a_lack_of_descriptors_at_the_start_is_exit_1() {
+    let configuration = Configuration::new(CONFIG);
+    // From too few for the first socket to nearly enough for all.
+    for files in [12, 16, 20] {
+        let output = configuration.command_with_files(files).arg("serve").output().expect("`sh` starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{files}: {said}");
+        assert!(said.contains("Too many open files"), "{files}: {said}");
+    }
+}
+
 #[test]
 fn the_listening_line_is_read_whatever_stands_before_it() {
     let line = "2031-01-01T00:00:00Z  INFO listening udp=127.0.0.1:1,[::1]:2 tcp=127.0.0.1:5 tls=- http=127.0.0.1:3 admin=127.0.0.1:4 relay=::1";
@@ -140,13 +175,17 @@ fn the_listening_line_is_read_whatever_stands_before_it() {
 }
 
 fn every_socket_answers(bound: &Bound) {
+    every_socket_answers_but_healthz(bound);
+    for &listener in &bound.admin {
+        http::get(listener, "/healthz").expect_ok();
+    }
+}
+
+fn every_socket_answers_but_healthz(bound: &Bound) {
     for &listener in &bound.udp {
         stun::binding(listener);
     }
     for &listener in &bound.http {
         http::get(listener, "/").expect_ok();
-    }
-    for &listener in &bound.admin {
-        http::get(listener, "/healthz").expect_ok();
     }
 }

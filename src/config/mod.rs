@@ -63,7 +63,7 @@ pub struct Config {
     pub signaling: Signaling,
     /// Every IPv6 address among the listeners and relay addresses is the embedded default's `::1`, wished for by
     /// nobody: a machine without IPv6 does without it (`EADDRNOTAVAIL`, `EAFNOSUPPORT`). One that a file names
-    /// must bind.
+    /// is waited for.
     pub optional_ipv6: bool,
 }
 

@@ -76,10 +76,8 @@ impl Server {
     /// Starts a server that may hold so many file descriptors.
     pub(crate) fn start_with_files(config: &str, files: u16) -> Self {
         let configuration = Configuration::new(config);
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\""), BINARY, "--config"]);
-        clean(shell.arg(configuration.path()));
-        Self::spawn(configuration, shell)
+        let command = configuration.command_with_files(files);
+        Self::spawn(configuration, command)
     }
 
     /// Starts a server in a network namespace.
@@ -361,6 +359,14 @@ impl Configuration {
         command.args(["netns", "exec", namespace, BINARY, "--config"]).arg(self.path());
         clean(&mut command);
         command
+    }
+
+    /// The same with so many file descriptors at most.
+    pub(crate) fn command_with_files(&self, files: u16) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\""), BINARY, "--config"]);
+        clean(shell.arg(self.path()));
+        shell
     }
 
     /// What `byway --config` with this file and more arguments says, and how it ends.
