@@ -143,7 +143,9 @@ mod tests {
             }
         });
         let end = async { clients.await.unwrap() };
-        open(vec![listener], Admissions::new(8, 8, Arc::default()), welcome, end).await;
+        let (listeners, later) = mpsc::unbounded_channel();
+        listeners.send(listener).unwrap();
+        open(later, Admissions::new(8, 8, Arc::default()), welcome, end).await;
         assert!(panicked.load(Relaxed));
     }
 }

@@ -18,6 +18,8 @@ pub struct Interfaces {
     pub own: AddressSet,
     /// Those that are there to stay, by which others may be told to find this machine.
     pub lasting: Vec<IpAddr>,
+    /// Bytes that had to be read, which is what reading costs: there is a line for every route.
+    pub bytes: usize,
 }
 
 impl Interfaces {
@@ -45,6 +47,7 @@ impl Interfaces {
         Self {
             lasting: v4_addresses.chain(lasting).collect(),
             own: v4.iter().copied().map(IpNet::V4).chain(v6_own).collect(),
+            bytes: trie.len() + if_inet6.len() + ipv6_route.len(),
         }
     }
 }
@@ -196,7 +199,7 @@ Local:
 00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 00000400 00000001 00000000 80000001       lo
 00000000000000000000000000000000 00 00000000000000000000000000000000
 ";
-        let Interfaces { own, lasting } = Interfaces::parse(trie, "", routes);
+        let Interfaces { own, lasting, .. } = Interfaces::parse(trie, "", routes);
         for ip in ["198.51.100.0", "198.51.100.200", "2001:db8:1::77", "2001:db8:2::"] {
             assert!(own.contains(ip.parse().unwrap()), "{ip}");
         }
@@ -228,7 +231,7 @@ Local:
             ("2001:db8::7", false),
         ];
         assert_eq!(read, expected.map(|(ip, lasts)| (ip.to_owned(), lasts)));
-        let Interfaces { own, lasting } = Interfaces::parse(TRIE, lines, "");
+        let Interfaces { own, lasting, .. } = Interfaces::parse(TRIE, lines, "");
         assert_eq!(lasting.len(), 2 + 2);
         assert!(expected.iter().all(|(ip, _)| own.contains(ip.parse().unwrap())));
     }
@@ -246,7 +249,7 @@ Local:
     fn this_machine_has_loopback() {
         assert!(has(Ipv4Addr::LOCALHOST.into()) && has(Ipv4Addr::UNSPECIFIED.into()));
         assert!(!has(Ipv4Addr::new(192, 0, 2, 77).into()), "TEST-NET-1 is nobody's");
-        let Interfaces { own, lasting } = Interfaces::read().unwrap();
+        let Interfaces { own, lasting, .. } = Interfaces::read().unwrap();
         assert!(lasting.contains(&Ipv4Addr::LOCALHOST.into()));
         assert!(own.contains(Ipv4Addr::new(127, 255, 0, 1).into()));
     }

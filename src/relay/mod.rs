@@ -350,6 +350,7 @@ impl Relay {
         let view = shared.view();
         let mut ended = 0;
         for id in self.table.ids() {
+            self.prune(now, id);
             for family in AddressFamily::ALL {
                 let relayed = self.table.get(id).and_then(|allocation| allocation.relayed.get(family));
                 if relayed.is_some_and(|relayed| !view.has(relayed.bind)) {

@@ -30,8 +30,8 @@ use crate::relay::{HostAddresses, ListenerId, RelayAddress, Shared};
 /// How often the machine is looked at. An address that becomes its own is closed to clients of the relay within a second.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Of the time of one core, looking takes this fraction at most. A router with a million routes is looked at less often.
-const SHARE: u32 = 10;
+/// Bytes of `/proc` that are read in this time: a tenth of a core's. A router with many routes is looked at less often.
+const BYTES: usize = 256 * 1024;
 
 /// What a look at the machine finds.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,7 @@ pub(super) struct State {
     own: AddressSet,
     external: External,
     /// Configured addresses that the machine has.
-    there: Vec<IpAddr>,
+    there: BTreeSet<IpAddr>,
     /// A line for each thing that the configuration asks for and that cannot be served at present, with its remedy.
     troubles: Vec<String>,
     /// Lines about what may be meant.
@@ -139,7 +139,7 @@ impl Host {
 
     fn take_in(&mut self, now: Now, Look { interfaces, sources, bindable }: Look) -> State {
         let lasting = self.lasting.observe(now, &interfaces.lasting);
-        let there = self.bindable.observe(now, &bindable);
+        let there: BTreeSet<IpAddr> = self.bindable.observe(now, &bindable).into_iter().collect();
         let external =
             External::find(&self.config, &lasting, &sources, &self.relays, |ip| there.contains(&ip));
         self.relays.clone_from(&external.addresses);
@@ -234,17 +234,21 @@ pub(super) async fn follow(follower: Arc<Mutex<Follower>>) {
     let mut follower = follower.lock().await;
     follower.publish();
     loop {
-        let (names, began) = (follower.host.names(), follower.clock.now().mono);
+        let names = follower.host.names();
         // Neither `/proc` nor a bind waits for anything, but a long list of routes takes its time.
         let looked = tokio::task::spawn_blocking(move || look(&names)).await;
-        let now = follower.clock.now();
+        let mut times = 1;
         match looked {
-            Ok(Ok(found)) => follower.take_in(now, found),
+            Ok(Ok(found)) => {
+                times += found.interfaces.bytes / BYTES;
+                let now = follower.clock.now();
+                follower.take_in(now, found);
+            }
             // What was known stays so.
             Ok(Err(error)) => tracing::debug!(%error, "cannot list the addresses of the interfaces"),
             Err(error) => tracing::debug!(%error, "cannot look at the addresses of the interfaces"),
         }
-        sleep(EVERY.max((now.mono - began) * SHARE)).await;
+        sleep(EVERY.saturating_mul(u32::try_from(times).unwrap_or(u32::MAX))).await;
     }
 }
 
@@ -331,5 +335,87 @@ impl Follower {
         // Closed: the server is about to end.
         let _ = door.send(socket);
         Ok(address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ips(list: &str) -> Vec<IpAddr> {
+        list.split_whitespace().map(|ip| ip.parse().unwrap()).collect()
+    }
+
+    fn at(millis: u64) -> Now {
+        Now { mono: Duration::from_millis(millis), unix: 0 }
+    }
+
+    /// A machine with these addresses, all there to stay.
+    fn with(addresses: &str) -> Look {
+        let addresses = ips(addresses);
+        let own = addresses.iter().copied().collect();
+        Look {
+            interfaces: Interfaces { own, lasting: addresses.clone(), bytes: 0 },
+            sources: Vec::new(),
+            bindable: addresses,
+        }
+    }
+
+    fn host(listen: &str, relay: &str) -> Host {
+        let text = format!(
+            "[listen]\nudp = [{listen}]\ntcp = [{listen}]\nhttp = []\nadmin = []\n[relay]\naddresses = [{relay}]\n"
+        );
+        Host::new(&Config::parse(&text, "test", None).unwrap())
+    }
+
+    fn relays(state: &State) -> Vec<IpAddr> {
+        state.relays().iter().map(|relay| relay.bind).collect()
+    }
+
+    #[test]
+    fn threat_35_a_wildcard_follows_the_machine_and_misses_what_it_has_had() {
+        let mut host = host("\"0.0.0.0:3478\"", "\"0.0.0.0\", \"::\"");
+        let bare = host.take_in(at(0), with("127.0.0.1 ::1"));
+        assert_eq!((relays(&bare), bare.troubles.len(), bare.remarks.len()), (vec![], 2, 0));
+        let v4 = host.take_in(at(250), with("127.0.0.1 45.0.0.1"));
+        assert_eq!((relays(&v4), v4.troubles.len(), v4.remarks.len()), (ips("45.0.0.1"), 0, 1));
+        let both = host.take_in(at(500), with("45.0.0.1 2a00::1"));
+        assert_eq!((relays(&both), both.troubles.len(), both.remarks.len()), (ips("45.0.0.1 2a00::1"), 0, 0));
+        let moving = host.take_in(at(750), with("45.0.0.1 2a00::2"));
+        assert_eq!(relays(&moving), ips("45.0.0.1 2a00::1"), "it may come back");
+        let moved = host.take_in(at(3_500), with("45.0.0.1 2a00::2"));
+        assert_eq!(relays(&moved), ips("45.0.0.1 2a00::2"));
+        host.take_in(at(3_750), with("45.0.0.1"));
+        let lost = host.take_in(at(6_500), with("45.0.0.1"));
+        assert_eq!((relays(&lost), lost.troubles.len()), (ips("45.0.0.1"), 1), "it has had IPv6");
+    }
+
+    #[test]
+    fn threat_35_a_named_address_is_missed_by_all_its_keys_at_once() {
+        let mut host = host("\"45.0.0.1:3478\", \"[2a00::1]:3478\"", "\"45.0.0.1\"");
+        let state = host.take_in(at(0), with("127.0.0.1 2a00::1"));
+        assert_eq!(
+            state.troubles,
+            [
+                "no interface has 45.0.0.1 (listen.tcp, listen.udp, relay.addresses): give it to one (`ip address` lists \
+              them), or correct the configuration"
+            ]
+        );
+        assert!(!state.has(ips("45.0.0.1")[0]) && state.has(ips("2a00::1")[0]));
+        let state = host.take_in(at(250), with("45.0.0.1 2a00::1"));
+        assert_eq!((relays(&state), state.troubles.len()), (ips("45.0.0.1"), 0));
+        let flaps = host.take_in(at(500), with("2a00::1"));
+        assert_eq!(flaps.troubles, state.troubles);
+        assert_eq!(host.take_in(at(3_250), with("2a00::1")).troubles.len(), 1);
+    }
+
+    #[test]
+    fn threat_36_what_the_machine_has_is_own_at_once_and_for_its_patience() {
+        let mut host = host("\"0.0.0.0:3478\"", "\"0.0.0.0\"");
+        let ip = ips("45.0.0.9")[0];
+        assert!(!host.take_in(at(0), with("45.0.0.1")).own.contains(ip));
+        assert!(host.take_in(at(250), with("45.0.0.1 45.0.0.9")).own.contains(ip));
+        assert!(host.take_in(at(500), with("45.0.0.1")).own.contains(ip));
+        assert!(!host.take_in(at(3_250), with("45.0.0.1")).own.contains(ip));
     }
 }

@@ -117,7 +117,11 @@ impl Server {
 
     /// Waits until the process has ended.
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        let ended = self.listening.recv_timeout(PATIENCE);
+        let mut ended = self.listening.recv_timeout(PATIENCE);
+        // It says where it listens again when that has changed.
+        while ended.is_ok() {
+            ended = self.listening.recv_timeout(PATIENCE);
+        }
         assert_eq!(ended, Err(mpsc::RecvTimeoutError::Disconnected), "still there after {PATIENCE:?}");
         self.child.wait().expect("it is our child")
     }

@@ -5,10 +5,11 @@
 mod model;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use byway::relay::BindError;
 use byway::standing::MemberId;
+use ipnet::IpNet;
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_RESERVATION_TOKEN};
 
 use super::support::{Bind, Client, Request, Response, Seen, Server, at, channel_data, seconds};
@@ -38,6 +39,7 @@ fn simulation() {
                 Outcome::Revoked,
                 Outcome::Claimed,
                 Outcome::Unrested,
+                Outcome::Closed,
             ];
             assert_eq!(reached.into_iter().collect::<Vec<_>>(), others, "all of these, and nothing else");
         }
@@ -62,6 +64,8 @@ enum Outcome {
     Claimed,
     /// Has a port that had not rested.
     Unrested,
+    /// A permission or a channel that ended because its peer became the machine's own.
+    Closed,
 }
 
 fn run(seed: u64) -> BTreeSet<Outcome> {
@@ -149,7 +153,7 @@ impl Simulation {
 
     fn step(&mut self) {
         let n = self.random.below(CLIENTS);
-        match self.random.below(21) {
+        match self.random.below(22) {
             0..=2 => self.allocate(n),
             3 => self.refresh(n),
             4 => self.someone_elses_refresh(n),
@@ -159,8 +163,20 @@ impl Simulation {
             13..=15 => self.channel_data(n),
             16..=17 => self.peer_datagram(),
             18 => self.leave(),
+            19 => self.own_addresses(),
             _ => self.pass_time(),
         }
+    }
+
+    /// Some peers' addresses become the machine's own, and others are that no longer.
+    fn own_addresses(&mut self) {
+        let mut own: Vec<IpAddr> = OUTSIDE.iter().map(|peer| at(peer).ip()).collect();
+        own.retain(|_| self.random.one_in(4));
+        let nets: Vec<String> = own.iter().map(|ip| IpNet::from(*ip).to_string()).collect();
+        let relays = "45.0.0.1 2a0a::1";
+        assert_eq!(self.server.on_machine(&nets.join(" "), relays), 0, "no relay address has gone");
+        let ended = self.model.becomes_own(own, self.server.now.mono);
+        self.reached.extend((ended > 0).then_some(Outcome::Closed));
     }
 
     /// Someone leaves, and comes back as somebody else. The shards hear of it sooner or later.

@@ -56,6 +56,8 @@ pub(super) struct Model {
     /// Names, and until when they are good, by client.
     credentials: BTreeMap<usize, (String, Duration)>,
     gone: BTreeSet<String>,
+    /// The machine's own addresses, beside the relay's.
+    own: BTreeSet<IpAddr>,
     allocations: BTreeMap<usize, Allocation>,
     /// Ports that are not free, until when.
     busy: BTreeMap<SocketAddr, Duration>,
@@ -111,6 +113,25 @@ impl Model {
     /// A name is good no longer.
     pub(super) fn left(&mut self, name: &str) {
         self.gone.insert(name.to_owned());
+    }
+
+    /// The machine's own addresses are these by now; how many permissions and channels that ended.
+    pub(super) fn becomes_own(&mut self, own: Vec<IpAddr>, now: Duration) -> usize {
+        self.own = own.into_iter().collect();
+        self.allocations.keys().copied().collect::<Vec<_>>().iter().for_each(|n| self.sweep_one(*n, now));
+        let mut ended = 0;
+        for allocation in self.allocations.values_mut() {
+            let before = allocation.permissions.len();
+            allocation.permissions.retain(|ip, _| !self.own.contains(ip));
+            ended += before - allocation.permissions.len();
+            for (_, peer, until) in &mut allocation.channels {
+                if self.own.contains(&peer.ip()) && now < *until {
+                    *until = now;
+                    ended += 1;
+                }
+            }
+        }
+        ended
     }
 
     /// The shards have been told to end a name; how many allocations it had.
@@ -377,7 +398,7 @@ impl Model {
             if !allocation.has_family_of(peer.ip()) {
                 return 443;
             }
-            if is_closed(peer.ip()) {
+            if is_closed(peer.ip()) || self.own.contains(&peer.ip()) {
                 return 403;
             }
         }
@@ -454,7 +475,10 @@ impl Model {
     }
 
     fn is_reachable(&self, peer: SocketAddr) -> bool {
-        !is_closed(peer.ip()) && (!is_relay(peer.ip()) || self.relayed().any(|relayed| relayed == peer))
+        let is_own = self.own.contains(&peer.ip());
+        !is_closed(peer.ip())
+            && !is_own
+            && (!is_relay(peer.ip()) || self.relayed().any(|relayed| relayed == peer))
     }
 }
 
