@@ -16,7 +16,7 @@ pub(crate) const ARGUMENT: &str = "--floor";
 
 const LISTENER: Token = Token(usize::MAX - 1);
 /// RFC 6455 section 1.3: for the key of its example, which is what everybody here sends.
-const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+pub(crate) const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                       Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 struct Member {
@@ -26,7 +26,7 @@ struct Member {
 }
 
 pub(crate) fn run(address: SocketAddr) -> io::Result<()> {
-    let mut listener = listen(address)?;
+    let mut listener = TcpListener::from_std(listen(address)?);
     let mut poll = Poll::new()?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let (mut members, mut waiting) = (Slab::<Member>::new(), HashMap::<String, usize>::new());
@@ -92,10 +92,10 @@ pub(crate) fn run(address: SocketAddr) -> io::Result<()> {
 }
 
 /// As many may wait to be let in as the kernel allows.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM.nonblocking(), None)?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(i32::from(u16::MAX))?;
-    Ok(TcpListener::from_std(socket.into()))
+    Ok(socket.into())
 }

@@ -1,14 +1,15 @@
 //! The signaling of Byway and of `peerjs-server` side by side, under the load of many who wait and many who come and go:
 //!
 //! ```sh
-//! cargo bench --bench signaling                          # all servers, three rounds: five minutes
-//! cargo bench --bench signaling -- --rounds 1 byway      # one of them: byway, peerjs, floor
+//! cargo bench --bench signaling                          # all servers, three rounds: eight minutes
+//! cargo bench --bench signaling -- --rounds 1 byway      # one of them: byway, peerjs, floor, thread, threads
 //! cargo bench --bench signaling -- --idle 2000           # fewer who wait
 //! ```
 //!
 //! One server runs at a time, on the first core, and the load on the second; servers take turns, and figures are medians of
 //! the rounds. The floor is a server that copies what one of two says to the other: what it shows is the kernel's and the
-//! generator's. It takes Linux, two cores, `taskset`, node and npm for `peerjs-server`, 16,000 file descriptors for the
+//! generator's. "thread" and "threads" are the same as tasks of a runtime with one worker and with two, which share the core
+//! as Byway's do. It takes Linux, two cores, `taskset`, node and npm for `peerjs-server`, 16,000 file descriptors for the
 //! generator and 20,000 for a server, and a machine that does nothing else.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "whoever runs a bench reads its panics")]
 
@@ -18,6 +19,7 @@ mod floor;
 mod server;
 mod stalled;
 mod table;
+mod threads;
 mod websocket;
 
 use std::time::Duration;
@@ -45,6 +47,12 @@ fn main() {
         && first == floor::ARGUMENT
     {
         return floor::run(address.parse().expect("an address")).expect("the floor holds");
+    }
+    if let [first, address, workers] = &arguments[..]
+        && first == threads::ARGUMENT
+    {
+        let (address, workers) = (address.parse().expect("an address"), workers.parse().expect("a number"));
+        return threads::run(address, workers).expect("the floor holds");
     }
     let rounds = number(&mut arguments, "--rounds").unwrap_or(3);
     let idle = number(&mut arguments, "--idle").unwrap_or(10_000);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::dialect::Dialect;
-use crate::floor;
+use crate::{floor, threads};
 
 /// Of the profile that the bench itself is built with.
 const BINARY: &str = env!("CARGO_BIN_EXE_byway");
@@ -24,16 +24,22 @@ pub(crate) enum Kind {
     Byway,
     Peerjs,
     Floor,
+    /// The same as tasks of a runtime with one worker.
+    Thread,
+    /// With two workers, which share the core.
+    Threads,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Byway, Self::Peerjs, Self::Floor];
+    pub(crate) const ALL: [Self; 5] = [Self::Byway, Self::Peerjs, Self::Floor, Self::Thread, Self::Threads];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Byway => "byway",
             Self::Peerjs => "peerjs",
             Self::Floor => "floor",
+            Self::Thread => "thread",
+            Self::Threads => "threads",
         }
     }
 
@@ -41,7 +47,7 @@ impl Kind {
         match self {
             Self::Byway => Dialect::Byway,
             Self::Peerjs => Dialect::Peerjs,
-            Self::Floor => Dialect::Floor,
+            Self::Floor | Self::Thread | Self::Threads => Dialect::Floor,
         }
     }
 
@@ -82,6 +88,11 @@ impl Server {
             Kind::Floor => {
                 let bench = std::env::current_exe().map_err(|error| error.to_string())?;
                 command.arg(bench).args([floor::ARGUMENT, &address.to_string()]);
+            }
+            Kind::Thread | Kind::Threads => {
+                let bench = std::env::current_exe().map_err(|error| error.to_string())?;
+                let workers = if kind == Kind::Thread { "1" } else { "2" };
+                command.arg(bench).args([threads::ARGUMENT, &address.to_string(), workers]);
             }
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

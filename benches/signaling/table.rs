@@ -70,18 +70,19 @@ impl Measured {
 
     pub(crate) fn table(&self) -> String {
         let mut table = format!(
-            "{:<12} {:>9} {:>9} {:>9} {:>8}  {:<24} of what\n",
-            "figure", "byway", "peerjs", "floor", "/peerjs", "wanted"
+            "{:<12} {:>9} {:>9} {:>9} {:>9} {:>9} {:>8}  {:<24} of what\n",
+            "figure", "byway", "peerjs", "floor", "thread", "threads", "/peerjs", "wanted"
         );
         for (figure, unit, wanted) in LINES {
-            let [byway, peerjs, floor] = Kind::ALL.map(|kind| self.median(kind, figure));
+            let [byway, peerjs, floor, thread, threads] = Kind::ALL.map(|kind| self.median(kind, figure));
             let ratio =
                 byway.zip(peerjs).map(|(byway, peerjs)| byway / peerjs).filter(|ratio| ratio.is_finite());
             let wanted = wanted.map(|wanted| self.judged(figure, wanted)).unwrap_or_default();
-            let [byway, peerjs, floor, ratio] = [byway, peerjs, floor, ratio].map(shown);
+            let [byway, peerjs, floor, thread, threads, ratio] =
+                [byway, peerjs, floor, thread, threads, ratio].map(shown);
             let _ = writeln!(
                 table,
-                "{figure:<12} {byway:>9} {peerjs:>9} {floor:>9} {ratio:>8}  {wanted:<24} {unit}"
+                "{figure:<12} {byway:>9} {peerjs:>9} {floor:>9} {thread:>9} {threads:>9} {ratio:>8}  {wanted:<24} {unit}"
             );
         }
         for kind in Kind::ALL {
