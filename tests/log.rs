@@ -77,7 +77,7 @@ fn threat_30_a_log_on_a_full_disk_keeps_nothing_from_starting() {
 fn threat_30_a_log_whose_reader_stopped_holds_nothing_up() {
     let (reader, mut log) = UnixStream::pair().expect("two ends");
     log.set_nonblocking(true).expect("it does not block");
-    while log.write(&[b'.'; 64]).is_ok() {}
+    while matches!(log.write(&[b'.'; 64]), Ok(1..)) {}
     log.set_nonblocking(false).expect("it blocks again");
     // With every frame told, what may wait is soon too much.
     let running = Running::start(OwnedFd::from(log).into(), |command| {
@@ -289,8 +289,7 @@ fn lines_for_the_journal_have_their_priority() {
         let mut child = command.spawn().expect("the binary starts");
         drop(command);
         let mut said = String::new();
-        let mut lines = BufReader::new(&mut reader).lines().map_while(Result::ok);
-        while let Some(line) = lines.next() {
+        for line in BufReader::new(&mut reader).lines().map_while(Result::ok) {
             said += &(line + "\n");
             if said.contains("listening ") {
                 break;

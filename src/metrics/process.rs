@@ -25,7 +25,7 @@ impl ProcessCounters {
     /// Counts a panic on the thread of this name.
     pub fn panicked(&self, thread: Option<&str>) {
         let is_of = |name: &&str| thread.is_some_and(|thread| thread.starts_with(name));
-        let place = THREADS.iter().position(|name| is_of(&name)).unwrap_or(THREADS.len() - 1);
+        let place = THREADS.iter().position(|name| is_of(name)).unwrap_or(THREADS.len() - 1);
         self.panics[place].add(1);
     }
 

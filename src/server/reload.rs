@@ -80,8 +80,8 @@ fn answer(
     running: &Config,
     has_certificate: bool,
 ) {
-    let changed = match &read {
-        Ok(Ok(now)) => running.changed(now),
+    let changed = match read {
+        Ok(Ok(now)) => running.changed(&now),
         Ok(Err(error)) => {
             return tracing::error!("reload: the settings are kept, and a restart would fail: {error}");
         }
