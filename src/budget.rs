@@ -71,6 +71,13 @@ impl Meter {
             Err(full_at) => Err(Duration::from_nanos(short(full_at))),
         }
     }
+
+    /// Returns what fills in `cost`. The bucket never holds more than its depth.
+    pub fn give_back(&self, cost: Duration) {
+        let cost = nanoseconds(cost);
+        // The update is never refused.
+        let _ = self.0.fetch_update(Relaxed, Relaxed, |full_at| Some(full_at.saturating_sub(cost)));
+    }
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
@@ -118,6 +125,17 @@ mod tests {
             (0..100).filter(|n| takes(&budget, START, format!("2001:db8::{n:x}").parse().unwrap()));
         assert_eq!(in_one_network.count(), 10);
         assert!(takes(&budget, START, "2001:db8:0:1::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_no_more() {
+        let (meter, depth) = (Meter::default(), SECOND * 3);
+        let take = |cost| meter.take(START, cost, depth).is_ok();
+        assert!(take(SECOND * 3) && !take(SECOND));
+        meter.give_back(SECOND);
+        assert!(take(SECOND) && !take(SECOND));
+        meter.give_back(SECOND * 100);
+        assert!(take(SECOND * 3) && !take(SECOND));
     }
 
     #[test]

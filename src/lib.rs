@@ -11,9 +11,10 @@
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
 //! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], which reads the machine's addresses,
-//! [`local_ports`], those that its kernel gives to anyone, [`admission`], which bounds connections by [`shares`], [`door`],
-//! which lets them in, [`metrics`], counters that every room writes and one page reads, [`log`](mod@log), whose lines may
-//! be lost and delay nobody, and [`operator_file`], which reads the files that an operator names.
+//! [`local_ports`], those that its kernel gives to anyone, [`admission`], which bounds connections by [`shares`], [`memory`],
+//! which bounds what they hold, [`door`], which lets them in, [`metrics`], counters that every room writes and one page
+//! reads, [`log`](mod@log), whose lines may be lost and delay nobody, and [`operator_file`], which reads the files that an
+//! operator names.
 //!
 //! ## How a datagram goes
 //!
@@ -131,6 +132,7 @@ pub mod ice;
 pub mod interfaces;
 pub mod local_ports;
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod operator_file;
 pub mod origin;

@@ -3,6 +3,7 @@
 mod announcement;
 mod certificate;
 mod end;
+mod heap;
 mod host;
 pub mod hosts;
 mod keys;
@@ -196,6 +197,8 @@ async fn serve_all(
     follower.publish();
     let proxies = Arc::new(config.listen.trusted_proxies.clone());
     let mut web = Web::open(listeners, &files, site, admin, identity, &relaying, &proxies);
+    let connections = web.connections.clone();
+    supervisor.keep("heap", move || heap::return_after_floods(connections.clone()));
     let follower = Arc::new(tokio::sync::Mutex::new(follower));
     supervisor.keep("addresses", move || host::follow(follower.clone()));
     reload.keep(renewal.is_some(), &supervisor);

@@ -52,12 +52,12 @@ pub(super) enum Caller {
 }
 
 impl Access {
-    /// Says who asks, if they may have credentials at all. `key` is what a convention has beside `Authorization`.
+    /// Says who asks, if they may have credentials at all. `key` is what a convention has beside `Authorization`. Charges
+    /// nothing: [`Self::let_in`] has.
     ///
     /// # Errors
-    /// 401, 429 or 503.
+    /// 401.
     pub(super) fn caller(&self, now: Now, head: &Parts, key: Option<&str>) -> Result<Caller, Problem> {
-        self.let_in(now, head)?;
         let open = self.policy == config::Access::Open;
         match presented(&head.headers, key) {
             None if open => Ok(Caller::Stranger),
@@ -94,7 +94,11 @@ impl Access {
         }
     }
 
-    fn let_in(&self, now: Now, head: &Parts) -> Result<(), Problem> {
+    /// Charges the rate limiter, unless the server is about to stop.
+    ///
+    /// # Errors
+    /// 429 or 503.
+    pub(super) fn let_in(&self, now: Now, head: &Parts) -> Result<(), Problem> {
         if *self.draining.borrow() {
             return Err(Problem::for_now(Code::ShuttingDown, BACK_AFTER));
         }
@@ -268,6 +272,7 @@ mod tests {
         let asked = |line: &str, ip: &str| {
             let mut head = head(&[line]);
             head.extensions.insert(Peer(ip.parse().unwrap()));
+            access.let_in(NOW, &head)?;
             access.caller(NOW, &head, None)
         };
         for _ in 0..10 {
@@ -283,10 +288,10 @@ mod tests {
     fn nobody_but_programs_is_let_in_at_the_end() {
         let draining = watch::Sender::new(false);
         let access = Access { draining: draining.subscribe(), ..access(config::Access::Open, 0) };
-        assert_eq!(access.caller(NOW, &head(&[]), None), Ok(Caller::Stranger));
+        assert_eq!(access.let_in(NOW, &head(&[])), Ok(()));
         draining.send_replace(true);
         let closed = Err(Problem::for_now(Code::ShuttingDown, BACK_AFTER));
-        assert_eq!(access.caller(NOW, &head(&[]), None), closed);
+        assert_eq!(access.let_in(NOW, &head(&[])), closed);
         assert_eq!(access.program(NOW, &head(&[&format!("Bearer {KEY}")]), None), Ok(()));
     }
 

@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{self, FromRequestParts};
 use axum::http::header;
 use axum::http::request::Parts;
+use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::problem::{Code, Problem};
 use crate::credentials;
 
 /// Bytes of a body. What is asked for here takes a few hundred.
-const LONGEST_BODY: usize = 4 * 1024;
+pub(super) const LONGEST_BODY: u16 = 4 * 1024;
+
+/// How long a body may take from its head to its end.
+const BODY_WITHIN: Duration = Duration::from_secs(5);
 
 /// What stands in the place of the names in a path's pattern. One that is not UTF-8 is a problem like any other.
 pub(super) struct Path<T>(pub(super) T);
@@ -40,18 +45,17 @@ pub(super) struct Wish {
 }
 
 impl Fields {
-    /// Those of the query, and of the body where it is a form. A field may come in both places if it says the same: Janus
-    /// sends all of them twice.
-    pub(super) async fn of(head: &Parts, body: Body) -> Result<Self, Problem> {
+    /// Those of the query.
+    pub(super) fn of_query(head: &Parts) -> Result<Self, Problem> {
         let mut fields = Self::default();
         fields.take(head.uri.query().unwrap_or_default().as_bytes())?;
-        let kind =
-            head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim();
-        if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            fields.take(&bounded(body).await?)?;
-        }
         Ok(fields)
+    }
+
+    /// Adds those of the body, where it is a form. A field may come in both places if it says the same: Janus sends all of
+    /// them twice.
+    pub(super) async fn add_form(&mut self, head: &Parts, body: Body) -> Result<(), Problem> {
+        if is_form(head) { self.take(&bounded(body).await?) } else { Ok(()) }
     }
 
     /// One of them.
@@ -111,7 +115,27 @@ pub(super) fn bad(detail: &'static str) -> Problem {
     Problem::new(Code::BadRequest, detail)
 }
 
-async fn bounded(body: Body) -> Result<axum::body::Bytes, Problem> {
-    // An error is a body that is longer, or a connection that broke, which reads no answer.
-    to_bytes(body, LONGEST_BODY).await.map_err(|_| Code::TooLarge.into())
+/// Whether the body of a request has fields.
+pub(super) fn is_form(head: &Parts) -> bool {
+    let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+async fn bounded(body: Body) -> Result<Vec<u8>, Problem> {
+    let read = async {
+        let mut chunks = body.into_data_stream();
+        let mut read = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            // An error is a connection that broke, which reads no answer.
+            let chunk = chunk.map_err(|_| bad("The body has no end."))?;
+            if read.len() + chunk.len() > LONGEST_BODY.into() {
+                return Err(Code::TooLarge.into());
+            }
+            // Copied: a chunk may be a few bytes of a large buffer, which would be kept for them.
+            read.extend_from_slice(&chunk);
+        }
+        Ok(read)
+    };
+    timeout(BODY_WITHIN, read).await.unwrap_or(Err(Code::BodyTooSlow.into()))
 }

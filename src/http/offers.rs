@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::Site;
 use super::access::Caller;
-use super::fields::{Fields, Wish};
+use super::fields::{Fields, Wish, is_form};
 use super::origin::Asker;
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::target::Target;
 use crate::ice::Offer;
 
@@ -27,9 +27,21 @@ impl Site {
     ) -> Response {
         let (head, body) = request.into_parts();
         self.for_pages(&head, async || {
-            let fields = Fields::of(&head, body).await?;
-            let key = key.iter().find_map(|name| fields.get(name));
-            let caller = self.access.caller(self.clock.now(), &head, key)?;
+            let now = self.clock.now();
+            self.access.let_in(now, &head)?;
+            let mut fields = Fields::of_query(&head)?;
+            let caller_of = |fields: &Fields| {
+                self.access.caller(now, &head, key.iter().find_map(|name| fields.get(name)))
+            };
+            // A body is read of nobody who is refused; but the key of a convention may be in it.
+            let may_be_in_body = !key.is_empty() && is_form(&head);
+            if let Err(problem) = caller_of(&fields)
+                && !(may_be_in_body && problem.is(Code::TokenRequired))
+            {
+                return Err(problem);
+            }
+            fields.add_form(&head, body).await?;
+            let caller = caller_of(&fields)?;
             let wish = match caller {
                 Caller::Program => Wish::new(fields.get("username"), fields.get("ttl"))?,
                 Caller::Stranger | Caller::Guest(_) => Wish::default(),

@@ -44,6 +44,8 @@ pub enum Code {
     NoSuchMember,
     /// `method-not-allowed`
     MethodNotAllowed,
+    /// `body-too-slow`
+    BodyTooSlow,
     /// `too-large`
     TooLarge,
     /// `host-refused`
@@ -52,6 +54,8 @@ pub enum Code {
     WebSocketRequired,
     /// `rate-limited`
     RateLimited,
+    /// `head-too-large`
+    HeadTooLarge,
     /// `too-many-revoked`
     TooManyRevoked,
     /// `shutting-down`
@@ -60,7 +64,7 @@ pub enum Code {
 
 impl Code {
     /// Every code with its name, its status and its sentence, in the order of the type.
-    pub const ALL: [(Self, &'static str, StatusCode, &'static str); 22] = [
+    pub const ALL: [(Self, &'static str, StatusCode, &'static str); 24] = [
         (
             Self::BadRequest,
             "bad-request",
@@ -143,6 +147,12 @@ impl Code {
             "This path does not take this method.",
         ),
         (
+            Self::BodyTooSlow,
+            "body-too-slow",
+            StatusCode::REQUEST_TIMEOUT,
+            "The body did not arrive within 5 seconds of its head.",
+        ),
+        (
             Self::TooLarge,
             "too-large",
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -165,6 +175,12 @@ impl Code {
             "rate-limited",
             StatusCode::TOO_MANY_REQUESTS,
             "Too many requests from this address; Retry-After says when there is room for the next.",
+        ),
+        (
+            Self::HeadTooLarge,
+            "head-too-large",
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "The head of the request has more than 16 KiB or 100 fields; send fewer or shorter ones, such as cookies.",
         ),
         (
             Self::TooManyRevoked,
@@ -200,6 +216,18 @@ impl Problem {
     #[must_use]
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { code, detail: detail.into(), retry_after: None }
+    }
+
+    /// Whether it has this code.
+    #[must_use]
+    pub fn is(&self, code: Code) -> bool {
+        self.code == code
+    }
+
+    /// The same with another sentence.
+    #[must_use]
+    pub fn with_detail(self, detail: &'static str) -> Self {
+        Self { detail: detail.into(), ..self }
     }
 
     /// A problem that will be over in a while.

@@ -6,55 +6,79 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Once};
 use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderValue, Request, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::body::HttpBody as _;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
+use axum::response::IntoResponse as _;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
+use super::metered::Metered;
 use super::peer::Peer;
 use super::problem::{Code, Problem};
+use super::state::{Sending, State, Switch};
+use super::streams::{Streams, WithStreams};
 use super::target::{X_FORWARDED_PREFIX, X_FORWARDED_PROTO};
 use crate::admission::{Admissions, Place};
-use crate::clock::{Clock, Now};
+use crate::clock::Clock;
 use crate::door::{self, Arrival, Listeners};
-use crate::ice::{LATEST_DATE, imf_fixdate};
+use crate::ice::LATEST_DATE;
+use crate::memory::{Eviction, MemoryBudget};
+use crate::metrics::HttpCounters;
 use crate::proxies::TrustedProxies;
 
-/// What bounds an HTTP connection.
+/// What bounds an HTTP connection. `docs/limits.md` has the sums.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of a request's head. hyper takes no less than 8 KiB over HTTP/1.1.
+    /// Bytes of a request's head, beyond which it is 431. Cookies of a single sign-on take 8 KiB and more.
     pub max_head: u16,
+    /// Fields of a request's head, beyond which it is 431.
+    pub max_fields: usize,
     /// Requests under way at one time on an HTTP/2 connection. A page and its files are a dozen.
     pub max_streams: u32,
-    /// How long a client may take over a request's head, and how long a connection may wait for the next one.
+    /// Time for a request's head, and for the first one to begin.
     pub head_within: Duration,
-    /// How long a connection that is no WebSocket may live, whatever the client does.
+    /// Time between two requests, once one was answered well. Load balancers reuse a connection for 60 s, and a request
+    /// that meets its end is a 502.
+    pub idle_within: Duration,
+    /// Time for a client to read a response.
+    pub response_within: Duration,
+    /// Age at which a connection without a request that was answered well is closed.
+    pub stranger_age: Duration,
+    /// Age at which any connection that is no WebSocket is closed.
     pub max_age: Duration,
     /// How long a connection may take over its last response when it has to end.
     pub close_within: Duration,
+    /// Bytes that one connection may hold of requests that are not complete, with its own buffers.
+    pub memory_of_one: usize,
+    /// Bytes that all connections may hold together; then the oldest is closed.
+    pub memory: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_head: 8 * 1_024,
-            max_streams: 64,
+            max_head: 16 * 1_024,
+            max_fields: 100,
+            max_streams: 16,
             head_within: Duration::from_secs(5),
-            max_age: Duration::from_secs(60),
+            idle_within: Duration::from_secs(75),
+            response_within: Duration::from_secs(60),
+            stranger_age: Duration::from_secs(60),
+            max_age: Duration::from_secs(3_600),
             close_within: Duration::from_secs(5),
+            memory_of_one: 64 * 1_024,
+            memory: 64 << 20,
         }
     }
 }
@@ -71,7 +95,19 @@ pub enum Protocol {
     Http2,
 }
 
-/// When a proxy's client whose share of connections is full may ask again.
+impl Protocol {
+    /// Bytes that a connection takes by itself, as measured: its task, its buffers, its session of TLS, and most of a
+    /// record of TLS without its end.
+    fn base(self) -> usize {
+        match self {
+            Self::Http => 12 * 1_024,
+            Self::Https => 36 * 1_024,
+            Self::Http2 => 48 * 1_024,
+        }
+    }
+}
+
+/// When a client whose share is full may ask again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What is served, to every connection alike.
@@ -81,6 +117,8 @@ pub struct Pages {
     limits: Limits,
     proxies: Arc<TrustedProxies>,
     clock: Clock,
+    memory: Arc<MemoryBudget>,
+    counters: Arc<HttpCounters>,
 }
 
 /// Serves `router` without TLS on all `listeners` until `shutdown`, then lets what is under way finish.
@@ -100,10 +138,11 @@ pub async fn serve(
 }
 
 impl Pages {
-    /// `router` under `limits`.
+    /// `router` under `limits`, which all connections to these pages share.
     #[must_use]
-    pub fn new(router: Router, limits: Limits) -> Self {
-        Self { router, limits, proxies: Arc::default(), clock: Clock::start() }
+    pub fn new(router: Router, limits: Limits, counters: Arc<HttpCounters>) -> Self {
+        let memory = MemoryBudget::new(limits.memory);
+        Self { router, limits, proxies: Arc::default(), clock: Clock::start(), memory, counters }
     }
 
     /// The same behind `proxies`, whose `X-Forwarded-*` fields count.
@@ -119,77 +158,183 @@ impl Pages {
         client: SocketAddr,
         protocol: Protocol,
         place: Place,
-        mut stopping: watch::Receiver<()>,
+        stopping: watch::Receiver<()>,
     ) {
-        let (router, limits, place) = (self.router.clone(), self.limits, Arc::new(place));
-        let asked = Arc::new(AtomicBool::new(false));
-        let has_asked = asked.clone();
-        let (proxies, clock) = (self.proxies.clone(), self.clock);
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            asked.store(true, Relaxed);
-            normalise(&mut request, protocol, proxies.trust(client.ip()));
-            let peer = Peer::of(client.ip(), request.headers(), &proxies);
-            let has_room = !proxies.trust(client.ip()) || place.speaks_for(peer.0);
-            request.extensions_mut().insert(peer);
-            request.extensions_mut().insert(place.clone());
-            let answer = has_room.then(|| router.clone().oneshot(request));
-            async move {
-                let mut response = match answer {
-                    Some(answer) => answer.await?,
-                    None => Problem::for_now(Code::RateLimited, RETRY_AFTER).into_response(),
-                };
-                date(&mut response, clock.now());
-                Ok::<_, Infallible>(response)
-            }
-        });
+        let (limits, place, counters) = (self.limits, Arc::new(place), self.counters.connections.clone());
+        let base = protocol.base();
+        let (reservation, eviction) = self.memory.reserve(client.ip(), base);
+        let state = State::new(limits, base, reservation);
+        let stream = Metered::new(
+            stream,
+            client.ip(),
+            protocol,
+            state.clone(),
+            self.memory.clone(),
+            self.clock,
+            counters,
+        );
+        let (pages, of_connection) = (self.clone(), state.clone());
+        let service =
+            service_fn(move |request| pages.answer(request, client, protocol, &of_connection, &place));
+        let ends =
+            Ends { limits, clock: self.clock, state, eviction, stopping, counters: self.counters.clone() };
         let stream = TokioIo::new(stream);
         // What was agreed on is held to: hyper's own choice by the first bytes would let a client of HTTP/1.1 speak HTTP/2
         // and the other way round, where all that is said of the one here would be done to the other.
         match protocol {
             Protocol::Http | Protocol::Https => {
                 let connection = http1(&limits).serve_connection(stream, service).with_upgrades();
-                run(
-                    connection,
-                    http1::UpgradeableConnection::graceful_shutdown,
-                    limits,
-                    &has_asked,
-                    &mut stopping,
-                    clock,
-                )
-                .await;
+                run(connection, http1::UpgradeableConnection::graceful_shutdown, ends).await;
             }
             Protocol::Http2 => {
-                let connection = http2(&limits).serve_connection(stream, service);
-                run(
-                    connection,
-                    http2::Connection::graceful_shutdown,
-                    limits,
-                    &has_asked,
-                    &mut stopping,
-                    clock,
-                )
-                .await;
+                let streams = Streams::default();
+                let connection = http2(&limits, streams.clone()).serve_connection(stream, service);
+                let close = |mut both: Pin<&mut WithStreams<_>>| {
+                    http2::Connection::graceful_shutdown(both.connection());
+                };
+                run(WithStreams::new(connection, streams), close, ends).await;
             }
+        }
+    }
+
+    /// Answers a request. Its head is dealt with at once, before the next one is read.
+    fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        client: SocketAddr,
+        protocol: Protocol,
+        state: &Arc<State>,
+        place: &Arc<Place>,
+    ) -> impl Future<Output = Result<Response<Sending>, Infallible>> + Send + use<> {
+        let under_way = state.begin();
+        // Over HTTP/1.1, hyper has refused it already.
+        let admitted = match request.headers().len() <= self.limits.max_fields {
+            true => Ok(()),
+            false => Err(Problem::from(Code::HeadTooLarge)),
+        };
+        let admitted = admitted.and_then(|()| {
+            let by_proxy = self.proxies.trust(client.ip());
+            normalise(&mut request, protocol, by_proxy);
+            let peer = Peer::of(client.ip(), request.headers(), &self.proxies);
+            if by_proxy && !place.speaks_for(peer.0) {
+                return Err(Problem::for_now(Code::RateLimited, RETRY_AFTER));
+            }
+            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(place.clone());
+            if request.body().is_end_stream() {
+                return Ok((request, None));
+            }
+            if protocol == Protocol::Http2 {
+                unshare(&mut request);
+            }
+            let held = state.hold(&request).ok_or_else(|| {
+                let detail = "Too many requests of this connection wait for their bodies; finish some first.";
+                Problem::for_now(Code::RateLimited, RETRY_AFTER).with_detail(detail)
+            })?;
+            Ok((request, Some(held)))
+        });
+        let (router, counters) = (self.router.clone(), self.counters.clone());
+        let state = state.clone();
+        async move {
+            let response = match admitted {
+                Ok((request, held)) => {
+                    let Ok(response) = router.oneshot(request).await;
+                    drop(held);
+                    response
+                }
+                Err(problem) => refusal(problem, &counters),
+            };
+            let response = match protocol {
+                Protocol::Http2 => {
+                    state.answered();
+                    response
+                }
+                Protocol::Http | Protocol::Https => switched(response, &state, &counters),
+            };
+            let status = response.status();
+            if !status.is_client_error() && !status.is_server_error() {
+                state.vouch();
+            }
+            Ok(response.map(|body| Sending::new(body, under_way)))
         }
     }
 }
 
-/// Runs a connection until it ends, or has to.
-async fn run<C: Future>(
-    connection: C,
-    graceful_shutdown: impl FnOnce(Pin<&mut C>),
+fn refusal(problem: Problem, counters: &HttpCounters) -> axum::response::Response {
+    let response = problem.into_response();
+    counters.responded(response.status().as_u16());
+    response
+}
+
+/// Lets a WebSocket begin if its frames can be told from what came before them.
+fn switched(
+    mut response: axum::response::Response,
+    state: &State,
+    counters: &HttpCounters,
+) -> axum::response::Response {
+    let granted = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if state.switch(granted) == Switch::Refused {
+        if granted {
+            let detail = "A WebSocket's client has to wait for the answer to its opening handshake.";
+            response = refusal(Problem::new(Code::BadRequest, detail), counters);
+        }
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Whatever ends a connection beside its client.
+struct Ends {
     limits: Limits,
-    has_asked: &AtomicBool,
-    stopping: &mut watch::Receiver<()>,
     clock: Clock,
-) {
-    let mut connection = pin!(connection);
+    state: Arc<State>,
+    eviction: Eviction,
+    stopping: watch::Receiver<()>,
+    counters: Arc<HttpCounters>,
+}
+
+/// Runs a connection until it ends, or has to.
+async fn run<C: Future>(connection: C, graceful_shutdown: impl FnOnce(Pin<&mut C>), ends: Ends) {
+    let Ends { limits, clock, state, eviction, mut stopping, counters } = ends;
     let unix = || clock.now().unix;
+    let counters = &counters.connections;
+    let mut connection = pin!(connection);
+    let mut alarm = pin!(sleep(limits.head_within));
+    let mut changes = 0;
+    let at_work = async {
+        let mut guarded = pin!(dated(unix, connection.as_mut()));
+        poll_fn(|cx| {
+            if guarded.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            let (now, patience) = state.patience();
+            if std::mem::replace(&mut changes, now) != now {
+                alarm.set(sleep(patience));
+            }
+            alarm.as_mut().poll(cx).map(|()| false)
+        })
+        .await
+    };
     tokio::select! {
-        // Errors are the client's: a head too large or too slow, or a connection that broke. hyper has answered.
-        () = dated(unix, connection.as_mut()) => return,
-        // Over HTTP/2, hyper has no timeout for heads.
-        () = never_asked(limits.head_within, has_asked) => return,
+        // Errors are the client's: a head too large, or a connection that broke. hyper has answered.
+        has_ended = at_work => {
+            if has_ended {
+                return;
+            }
+            // One that is known and merely idle is told so.
+            if !(state.is_idle() && state.is_known()) {
+                counters.ended_slow.add(1);
+                return;
+            }
+        }
+        () = evicted(eviction, &state) => {
+            counters.ended_memory.add(1);
+            return;
+        }
+        () = still_unknown(limits.stranger_age, &state) => {
+            counters.ended_slow.add(1);
+            return;
+        }
         () = sleep(limits.max_age) => {}
         _ = stopping.changed() => {}
     }
@@ -217,27 +362,48 @@ async fn dated<C: Future>(unix: impl Fn() -> u64, mut connection: Pin<&mut C>) {
 
 fn http1(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
+    // Its timeout for heads counts from the last response on: `State` tells a head from a wait for the next one.
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_within)
+        .header_read_timeout(None)
+        .max_headers(limits.max_fields)
         .max_buf_size(limits.max_head.into());
     builder
 }
 
-fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
+fn http2(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
     /// A body is read to 4 KiB, and the pages are static: what waits to be sent is not copied.
-    const WINDOW: u16 = 32 * 1_024;
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    const SEND: usize = 32 * 1_024;
+    /// What a client may send of one body ahead of us: as much as we read of it.
+    const WINDOW: u16 = super::fields::LONGEST_BODY;
+    /// Bytes that each field counts for beyond its text (RFC 9113 section 6.5.2).
+    const FIELD: usize = 32;
+    let max_list = usize::from(limits.max_head) + FIELD * limits.max_fields;
+    let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
-        // It would come from the tasks of the streams, which `dated` does not guard.
-        .auto_date_header(false)
         .max_concurrent_streams(limits.max_streams)
-        .max_header_list_size(limits.max_head.into())
+        .max_header_list_size(u32::try_from(max_list).unwrap_or(u32::MAX))
         .initial_stream_window_size(u32::from(WINDOW))
         .initial_connection_window_size(u32::from(u16::MAX))
-        .max_send_buf_size(WINDOW.into());
+        .max_send_buf_size(SEND);
     builder
+}
+
+/// Copies a head that will wait for its body. HTTP/2's fields are views of whole frames, which would be kept for them.
+fn unshare(request: &mut Request<Incoming>) {
+    let mut copied = HeaderMap::with_capacity(request.headers().len());
+    for (name, value) in request.headers() {
+        // Both were valid before.
+        let name = HeaderName::from_bytes(name.as_str().as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
+            copied.append(name, value);
+        }
+    }
+    *request.headers_mut() = copied;
+    if let Ok(uri) = Uri::try_from(request.uri().to_string()) {
+        *request.uri_mut() = uri;
+    }
 }
 
 /// What the protocols say in different ways is said in one, and what a client says in a proxy's place is taken off.
@@ -258,24 +424,26 @@ fn normalise(request: &mut Request<Incoming>, protocol: Protocol, by_proxy: bool
     }
 }
 
-/// Dates a response (RFC 9110 section 6.6.1).
-fn date(response: &mut Response, now: Now) {
-    if let Some(date) = imf_fixdate(now.unix).and_then(|date| HeaderValue::from_str(&date).ok()) {
-        response.headers_mut().insert(header::DATE, date);
+/// Ends when the connection has to give its memory to others.
+async fn evicted(eviction: Eviction, state: &State) {
+    let _ = eviction.await;
+    // One that becomes a WebSocket returns its reservation by itself.
+    if state.is_websocket() {
+        std::future::pending().await
     }
 }
 
-/// Ends if nothing was asked `within` the time for a first request.
-async fn never_asked(within: Duration, asked: &AtomicBool) {
+/// Ends if no request was answered well `within` a time.
+async fn still_unknown(within: Duration, state: &State) {
     sleep(within).await;
-    if asked.load(Relaxed) {
+    if state.is_known() {
         std::future::pending().await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
     use super::*;
 

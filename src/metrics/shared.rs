@@ -135,6 +135,12 @@ impl HttpCounters {
             self.connections.refused(),
         )?;
         page.counters(
+            "http_connections_ended",
+            "HTTP connections and WebSockets that the server ended for what their client did, by reason.",
+            "reason",
+            self.connections.ended(),
+        )?;
+        page.counters(
             "http_responses",
             "HTTP responses, by the class of their status.",
             "class",
@@ -208,12 +214,24 @@ pub struct ConnectionCounters {
     pub refused_total: SharedCount,
     /// Refused because there were too many from their address.
     pub refused_address: SharedCount,
+    /// Ended for more frames than the rate limit allows.
+    pub ended_flood: SharedCount,
+    /// Ended to give their memory to others.
+    pub ended_memory: SharedCount,
+    /// Ended for a request, a message or the reading of a response that took too long.
+    pub ended_slow: SharedCount,
 }
 
 impl ConnectionCounters {
     /// Refused connections, by the limit reached.
     pub(super) fn refused(&self) -> [(&'static str, u64); 2] {
         [("total", self.refused_total.get()), ("address", self.refused_address.get())]
+    }
+
+    /// Ended connections, by reason.
+    fn ended(&self) -> [(&'static str, u64); 3] {
+        let Self { ended_flood, ended_memory, ended_slow, .. } = self;
+        [("flood", ended_flood.get()), ("memory", ended_memory.get()), ("slow", ended_slow.get())]
     }
 }
 

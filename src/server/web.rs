@@ -12,6 +12,7 @@ use crate::door;
 use crate::http::admin::Admin;
 use crate::http::serve::{self, Limits, Pages};
 use crate::http::{Site, admin_router, public_router};
+use crate::metrics::ConnectionCounters;
 use crate::proxies::TrustedProxies;
 use crate::tls::front::{self, Front};
 use crate::tls::{self, Identity};
@@ -33,6 +34,8 @@ pub(super) struct Listeners {
 pub(super) struct Web {
     stop: watch::Sender<bool>,
     served: JoinSet<&'static str>,
+    /// Counts of all connections, TURN's among them.
+    pub(super) connections: [Arc<ConnectionCounters>; 3],
 }
 
 impl Web {
@@ -55,22 +58,26 @@ impl Web {
             }
         };
         let mut served = JoinSet::new();
-        let http = site.counters.connections.clone();
+        let (counters, operators) = (site.counters.clone(), admin.metrics.http.clone());
+        let http = counters.connections.clone();
+        let undecided = Arc::<ConnectionCounters>::default();
+        let connections = [http.clone(), undecided.clone(), relaying.connections.clone()];
         let places = files.http.min(MAX_HTTP);
         let public = Admissions::behind(proxies.clone(), places, PER_ADDRESS, http.clone());
-        let pages = Pages::new(public_router(site), Limits::default()).behind(proxies.clone());
+        let pages = Pages::new(public_router(site), Limits::default(), counters).behind(proxies.clone());
         served.spawn(named("http", serve::serve(listeners.http, pages.clone(), public.clone(), stopped())));
         if let Some(identity) = identity {
-            let (streams, connections) = (relaying.data_plane.streams(), relaying.connections.clone());
+            let (streams, refused) = (relaying.data_plane.streams(), relaying.connections.clone());
             let front = Front {
                 config: tls::server_config(identity),
                 pages,
                 places: public,
                 hand_over: move |stream| {
                     if !streams.hand_over(stream) {
-                        connections.refused_total.add(1);
+                        refused.refused_total.add(1);
                     }
                 },
+                undecided,
                 counters: admin.metrics.tls.clone().unwrap_or_default(),
                 limits: front::Limits::within(places),
             };
@@ -78,12 +85,12 @@ impl Web {
         }
         let admin = serve::serve(
             listeners.admin,
-            Pages::new(admin_router(admin), Limits::default()).behind(proxies.clone()),
+            Pages::new(admin_router(admin), Limits::default(), operators).behind(proxies.clone()),
             Admissions::behind(proxies.clone(), files.admin.min(MAX_HTTP), PER_ADDRESS, http),
             stopped(),
         );
         served.spawn(named("admin", admin));
-        Self { stop, served }
+        Self { stop, served, connections }
     }
 
     /// Waits until listeners are served no more although nobody has asked for that; yields which.

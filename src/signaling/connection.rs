@@ -309,6 +309,10 @@ fn ending_of(error: axum::Error) -> Ending {
             tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
         )) => Ending::Lost,
         Some(tungstenite::Error::Protocol(_)) => Ending::Violation,
+        // The stream beneath has charged every frame, among them those that the library joins or answers by itself.
+        Some(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::QuotaExceeded => {
+            Ending::Bye(ByeCode::Flooding)
+        }
         _ => Ending::Lost,
     }
 }

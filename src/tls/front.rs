@@ -12,14 +12,22 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::undecided::Undecided;
+use super::handshake::Bounded;
 use super::{H2, Outcome, STUN_TURN};
 use crate::admission::{Admissions, PER_ADDRESS};
 use crate::dataplane::TurnStream;
 use crate::door::{self, Arrival, Listeners};
 use crate::http::serve::{Pages, Protocol};
-use crate::metrics::TlsCounters;
+use crate::memory::MemoryBudget;
+use crate::metrics::{ConnectionCounters, TlsCounters};
 use crate::wire::{Kind, classify};
+
+/// Bytes that a connection takes until it is known what it speaks: what its client may send for that, and the library's
+/// state beside it.
+const HANDSHAKE: usize = 32 * 1024;
+
+/// Bytes that wait encrypted for a client of HTTP that does not read; 64 KiB is the library's own limit, which TURN keeps.
+const UNREAD: usize = 16 * 1024;
 
 /// What bounds a connection until it is known what it speaks.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +64,8 @@ pub struct Front<H> {
     pub places: Arc<Admissions>,
     /// Where TURN goes.
     pub hand_over: H,
+    /// Counts the connections until it is known what they speak.
+    pub undecided: Arc<ConnectionCounters>,
     /// What is counted.
     pub counters: Arc<TlsCounters>,
     /// What is bounded.
@@ -67,9 +77,9 @@ pub async fn serve<H>(listeners: Listeners, front: Front<H>, shutdown: impl Futu
 where
     H: Fn(TurnStream) + Send + Sync + 'static,
 {
-    let undecided = Undecided::new(front.limits.undecided);
+    let undecided = MemoryBudget::new(front.limits.undecided * HANDSHAKE);
     // Those that have not decided make room for each other before this many are there.
-    let admissions = Admissions::new(2 * front.limits.undecided, PER_ADDRESS, Arc::default());
+    let admissions = Admissions::new(2 * front.limits.undecided, PER_ADDRESS, front.undecided.clone());
     let front = Arc::new(front);
     let welcome = move |arrival| {
         let (front, undecided) = (front.clone(), undecided.clone());
@@ -84,21 +94,25 @@ enum Speaks {
     Turn,
 }
 
+/// A connection whose handshake is complete.
+type Stream = TlsStream<Bounded<TcpStream>>;
+
 /// Why that is not known.
 struct Failure(Outcome, io::Error);
 
 impl<H: Fn(TurnStream)> Front<H> {
-    async fn serve(&self, undecided: &Arc<Undecided>, arrival: Arrival) {
+    async fn serve(&self, undecided: &Arc<MemoryBudget>, arrival: Arrival) {
         let Arrival { stream, client, place, mut stopping } = arrival;
-        let (turn, shed) = undecided.enter(client.ip());
+        let (reservation, shed) = undecided.reserve(client.ip(), HANDSHAKE);
         let decided = tokio::select! {
             decided = self.decide(stream) => decided,
             _ = shed => Err(Failure(Outcome::Shed, io::ErrorKind::ConnectionAborted.into())),
             _ = stopping.changed() => return,
         };
-        drop((turn, place));
+        drop((reservation, place));
         match decided {
-            Ok((Speaks::Http(protocol), stream)) => {
+            Ok((Speaks::Http(protocol), mut stream)) => {
+                stream.get_mut().1.set_buffer_limit(Some(UNREAD));
                 self.counters.became(if protocol == Protocol::Http2 {
                     Outcome::Http2
                 } else {
@@ -120,10 +134,11 @@ impl<H: Fn(TurnStream)> Front<H> {
     }
 
     /// Shakes hands, and finds out what the client speaks.
-    async fn decide(&self, stream: TcpStream) -> Result<(Speaks, TlsStream<TcpStream>), Failure> {
+    async fn decide(&self, stream: TcpStream) -> Result<(Speaks, Stream), Failure> {
         let Limits { handshake_within, first_byte_within, .. } = self.limits;
         let acceptor = TlsAcceptor::from(self.config.clone());
-        let mut stream = within(handshake_within, acceptor.accept(stream)).await?;
+        let mut stream = within(handshake_within, acceptor.accept(Bounded::new(stream))).await?;
+        stream.get_mut().0.release();
         let tls = stream.get_ref().1;
         if tls.handshake_kind() == Some(HandshakeKind::Resumed) {
             self.counters.resumed.add(1);
@@ -143,8 +158,9 @@ impl<H: Fn(TurnStream)> Front<H> {
     }
 
     /// Gives a connection to the data plane, with what has been read of it already.
-    fn hand_over(&self, stream: TlsStream<TcpStream>, client: SocketAddr) {
+    fn hand_over(&self, stream: Stream, client: SocketAddr) {
         let (socket, tls) = stream.into_inner();
+        let socket = socket.into_inner();
         let plain = socket.local_addr().and_then(|server| Ok((server, socket.into_std()?)));
         match plain {
             Ok((server, socket)) => {
@@ -156,7 +172,7 @@ impl<H: Fn(TurnStream)> Front<H> {
 }
 
 /// The first byte of what the client says, which stays to be read.
-async fn first_byte(stream: &mut TlsStream<TcpStream>) -> io::Result<u8> {
+async fn first_byte(stream: &mut Stream) -> io::Result<u8> {
     stream.fill_buf().await?.first().copied().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 

@@ -13,12 +13,12 @@
 
 mod certificate;
 pub mod front;
+mod handshake;
 mod identity;
 mod outcome;
 mod pem;
 mod remarks;
 pub mod renewal;
-mod undecided;
 
 use std::sync::Arc;
 

@@ -13,6 +13,7 @@
 
 mod control;
 mod error_queue;
+mod heap;
 mod inbox;
 mod name;
 mod options;
@@ -22,6 +23,7 @@ mod tests;
 mod transmit;
 
 pub use error_queue::{Undelivered, receive_error};
+pub use heap::return_free_pages;
 pub use inbox::{Inbox, Train};
 pub use options::{
     allow_fragments, join_received, keep_errors, may_segment, tell_destination, tell_traffic_class,

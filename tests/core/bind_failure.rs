@@ -4,8 +4,7 @@ use byway::relay::Answer;
 use byway::relay::BindError::{AddressGone, Exhausted, PortInUse};
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 
-use super::support::{Bind, Client, Request, Seen, Server, seconds};
-use super::support::{Bind, Client, Request, Server, at, seconds};
+use super::support::{Bind, Client, Request, Seen, Server, at, seconds};
 
 /// A server of eight ports and as many allocations, so that whatever leaks is missed.
 fn server(binds: impl IntoIterator<Item = Bind>) -> Server {

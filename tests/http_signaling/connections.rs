@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{Client, Server, Settings, get, within};
+use crate::support::{API_KEY, Client, Server, Settings, get, within};
 
 #[tokio::test]
 async fn threat_19_a_slow_head_is_cut_off() {
@@ -26,10 +26,16 @@ async fn threat_19_a_slow_head_is_cut_off() {
 #[tokio::test]
 async fn threat_19_a_large_head_is_refused() {
     let server = Server::start().await;
-    let fits = "x".repeat(7 * 1024);
-    assert_eq!(get(server.http, "/ice", &[("X-Padding", &fits)]).await.status, 200);
-    let large = "x".repeat(9 * 1024);
-    assert_eq!(get(server.http, "/ice", &[("X-Padding", &large)]).await.status, 431);
+    // Cookies of a single sign-on, which a browser sends to every server of the domain.
+    let fits = "x".repeat(16 * 1024 - 200);
+    assert_eq!(get(server.http, "/ice", &[("Cookie", &fits)]).await.status, 200);
+    let large = "x".repeat(16 * 1024 + 200);
+    assert_eq!(get(server.http, "/ice", &[("Cookie", &large)]).await.status, 431);
+    for (fields, status) in [(98, 200), (99, 431)] {
+        // Beside `Host` and `Connection`.
+        let fields = vec![("X", ""); fields];
+        assert_eq!(get(server.http, "/ice", &fields).await.status, status);
+    }
 }
 
 #[tokio::test]
@@ -67,4 +73,159 @@ async fn threat_31_websockets_behind_a_proxy_are_charged_to_the_address_that_it_
     drop(held);
     server.until("byway_http_connections 0").await;
     Client::proxied(&server, "/ws", "192.0.2.1").await.ping().await;
+}
+
+/// A response's status, and the connection after it, which stays open.
+async fn status(stream: &mut TcpStream, request: &str) -> String {
+    within(async {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        loop {
+            stream.read_buf(&mut answer).await.unwrap();
+            let text = String::from_utf8_lossy(&answer);
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head.to_lowercase().split_once("content-length: ").map(|(_, rest)| {
+                    rest.split_once("\r\n").map_or(rest, |(length, _)| length).parse::<usize>().unwrap()
+                });
+                if body.len() >= length.unwrap_or(0) {
+                    return head.split(' ').nth(1).unwrap().to_owned();
+                }
+            }
+        }
+    })
+    .await
+}
+
+/// What comes until the connection is closed, which it has to be.
+async fn until_closed(stream: &mut TcpStream) -> String {
+    let mut rest = Vec::new();
+    within(async { while stream.read_buf(&mut rest).await.is_ok_and(|read| read > 0) {} }).await;
+    String::from_utf8_lossy(&rest).into_owned()
+}
+
+const FINE: &str = "GET /ice HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// A load balancer reuses connections, and a request that meets the end of one is a 502 to somebody.
+#[tokio::test]
+async fn a_connection_whose_request_was_fine_is_kept_and_that_of_a_stranger_is_not() {
+    let (head_within, keep_alive) = (Duration::from_millis(300), Duration::from_secs(3));
+    let server = Server::with(Settings { head_within, keep_alive, ..Settings::DEFAULT }).await;
+    let [mut known, mut other, mut stranger] = [
+        TcpStream::connect(server.http).await.unwrap(),
+        TcpStream::connect(server.http).await.unwrap(),
+        TcpStream::connect(server.http).await.unwrap(),
+    ];
+    assert_eq!(status(&mut known, FINE).await, "200");
+    let with_body = format!(
+        "POST /invite HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {API_KEY}\r\nContent-Length: 14\r\n\r\n{{\"room\":\"oak\"}}"
+    );
+    assert_eq!(status(&mut other, &with_body).await, "201");
+    assert_eq!(status(&mut stranger, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n").await, "404");
+    until_closed(&mut stranger).await;
+    // By now, both have waited for longer than a stranger may.
+    assert_eq!(status(&mut known, FINE).await, "200");
+    assert_eq!(status(&mut other, &with_body).await, "201");
+    // And a head that has begun has to end.
+    known.write_all(b"GET / HT").await.unwrap();
+    until_closed(&mut known).await;
+    assert_eq!(status(&mut other, FINE).await, "200");
+    until_closed(&mut other).await;
+}
+
+#[tokio::test]
+async fn threat_29_a_body_that_does_not_come_is_waited_for_no_longer_than_its_deadline() {
+    let server = Server::start().await;
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    for (path, field) in [("/ice", form), ("/turn", form), ("/invite", "X: x")] {
+        for length in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
+            let mut slow = TcpStream::connect(server.http).await.unwrap();
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {API_KEY}\r\n{field}\r\n{length}\r\n\r\n1\r\n"
+            );
+            assert_eq!(status(&mut slow, &head).await, "408", "{path} {length}");
+            until_closed(&mut slow).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn threat_29_the_oldest_connection_gives_its_memory_to_others() {
+    // Of four idle ones.
+    let server = Server::with(Settings { memory: 4 * 12 * 1024, ..Settings::DEFAULT }).await;
+    let mut known = TcpStream::connect(server.http).await.unwrap();
+    assert_eq!(status(&mut known, FINE).await, "200");
+    let mut strangers = Vec::new();
+    for _ in 0..3 {
+        strangers.push(TcpStream::connect(server.http).await.unwrap());
+    }
+    server.until("byway_http_connections 4").await;
+    // It was of use, so that it is the youngest again.
+    assert_eq!(status(&mut known, FINE).await, "200");
+    let _one_more = TcpStream::connect(server.http).await.unwrap();
+    until_closed(&mut strangers[0]).await;
+    server.until("byway_http_connections_ended_total{reason=\"memory\"} 1").await;
+    // A head that is still to end counts.
+    strangers[2]
+        .write_all(format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(13 * 1024)).as_bytes())
+        .await
+        .unwrap();
+    until_closed(&mut strangers[1]).await;
+    server.until("byway_http_connections_ended_total{reason=\"memory\"} 2").await;
+    assert_eq!(status(&mut known, FINE).await, "200");
+}
+
+#[tokio::test]
+async fn threat_29_unfinished_messages_of_websockets_are_bounded_in_sum() {
+    // Of two messages, and of a connection.
+    let server = Server::with(Settings { memory: 80 * 1024, ..Settings::DEFAULT }).await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client::connect(&server).await;
+        client.join("oak").await;
+        clients.push(client);
+    }
+    let begun = [&b"\x01\xfe\x80\x00mask"[..], &[b'x'; 0x8000]].concat();
+    for client in &mut clients {
+        client.send_raw(&begun).await;
+        // Whatever has been read by now was counted.
+        client.send_raw(b"\x89\x80mask").await;
+        client.pong().await;
+    }
+    server.until("byway_http_connections_ended_total{reason=\"memory\"} 1").await;
+    server.until("byway_websockets 2").await;
+    clients[2].send_raw(b"\x80\x80mask").await;
+    clients[2].hear_type("error").await;
+}
+
+#[tokio::test]
+async fn threat_32_a_flood_of_empty_fragments_ends_its_websocket() {
+    let server = Server::start().await;
+    let mut flood = Client::connect(&server).await;
+    // One message in many pieces, as a proxy may cut it.
+    let text: Vec<&[u8]> = [&b"{\"type\":\"ping\"}"[..]].into_iter().chain([&b""[..]; 500]).collect();
+    flood.send_fragments(&text).await;
+    assert_eq!(flood.hear().await["type"], "pong");
+    let mut frames = b"\x01\x80mask".to_vec();
+    frames.extend(b"\x00\x80mask".repeat(2_000));
+    flood.send_raw(&frames).await;
+    flood.hear_type("bye").await;
+    assert_eq!(flood.closed().await, (1008, "flooding".to_owned()));
+    server.until("byway_http_connections_ended_total{reason=\"flood\"} 1").await;
+    server.until("byway_websockets_closed_total{reason=\"flooding\"} 1").await;
+}
+
+/// RFC 6455 section 4.1 has a client wait. Frames that came earlier could not be told from the head, and so not be counted.
+#[tokio::test]
+async fn threat_32_a_websocket_whose_client_does_not_wait_is_refused() {
+    let server = Server::start().await;
+    let head = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+                Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let mut early = TcpStream::connect(server.http).await.unwrap();
+    early.write_all(&[head.as_bytes(), b"\x01\x80mask"].concat()).await.unwrap();
+    let answer = until_closed(&mut early).await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("connection: close"), "{answer}");
+    let mut patient = TcpStream::connect(server.http).await.unwrap();
+    assert_eq!(status(&mut patient, head).await, "101");
+    patient.write_all(b"\x89\x82mask\x00\x00").await.unwrap();
+    assert_eq!(within(patient.read_u16()).await.unwrap(), 0x8a02, "a pong");
 }

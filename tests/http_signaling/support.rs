@@ -63,6 +63,8 @@ pub(crate) struct Settings {
     pub(crate) connections: usize,
     pub(crate) connections_per_address: usize,
     pub(crate) head_within: Duration,
+    pub(crate) keep_alive: Duration,
+    pub(crate) memory: usize,
     pub(crate) idle_after: Duration,
     pub(crate) ping_every: Duration,
     pub(crate) ttl: Duration,
@@ -80,6 +82,8 @@ impl Settings {
         connections: 100,
         connections_per_address: PER_ADDRESS,
         head_within: Duration::from_secs(5),
+        keep_alive: Duration::from_secs(75),
+        memory: 64 << 20,
         idle_after: Duration::from_secs(60),
         ping_every: Duration::from_secs(30),
         ttl: Duration::from_secs(600),
@@ -192,7 +196,12 @@ impl Server {
 
         let (http, admin) = (listen().await, listen().await);
         let addresses = (http.local_addr().unwrap(), admin.local_addr().unwrap());
-        let limits = Limits { head_within: settings.head_within, ..Limits::default() };
+        let limits = Limits {
+            head_within: settings.head_within,
+            idle_within: settings.keep_alive,
+            memory: settings.memory,
+            ..Limits::default()
+        };
         let admissions = Admissions::new(
             settings.connections,
             settings.connections_per_address,
@@ -200,7 +209,7 @@ impl Server {
         );
         let (stop, stopped) = oneshot::channel();
         let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
-        let pages = Pages::new(public_router(site), limits).behind(Arc::new(proxies));
+        let pages = Pages::new(public_router(site), limits, metrics.http.clone()).behind(Arc::new(proxies));
         let public = serve(only(http), pages.clone(), admissions, async {
             // A dropped server stops too.
             let _ = stopped.await;
@@ -215,6 +224,7 @@ impl Server {
                 hosts,
             }),
             Limits::default(),
+            Arc::default(),
         );
         let everyone = Admissions::new(usize::MAX, usize::MAX, Arc::default());
         let operator = serve(only(admin), operator, everyone, std::future::pending());
@@ -483,6 +493,17 @@ impl Client {
         let joined = self.hear().await;
         assert_eq!(joined["type"], "joined", "{joined}");
         joined["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits for the answer to a ping, or for the end.
+    pub(crate) async fn pong(&mut self) {
+        loop {
+            match within(self.socket.next()).await {
+                Some(Ok(Message::Pong(_))) | None | Some(Err(_)) => return,
+                Some(Ok(Message::Text(text))) => self.heard.push_back(serde_json::from_str(&text).unwrap()),
+                Some(Ok(_)) => {}
+            }
+        }
     }
 
     /// Asserts that the server is there and has nothing else to say first.

@@ -253,6 +253,15 @@ impl Server {
         assert!(set.expect("`prlimit` starts").success());
     }
 
+    /// Waits until the process has no more memory in use than `bytes`.
+    pub(crate) fn until_memory_is_below(&self, bytes: u64) {
+        let clock = byway::clock::Clock::start();
+        while self.memory() > bytes {
+            assert!(clock.now().mono < PATIENCE, "{} bytes and not {bytes}", self.memory());
+            std::thread::yield_now();
+        }
+    }
+
     /// Bytes of memory that the process has in use.
     pub(crate) fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it lives");

@@ -4,6 +4,9 @@
 mod certificates;
 mod client;
 mod floods;
+mod frames;
+mod http2;
+mod memory;
 mod pages;
 mod protocols;
 mod renewal;

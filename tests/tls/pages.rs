@@ -104,6 +104,20 @@ async fn threat_33_over_http_2_the_authority_is_the_host() {
     }
 }
 
+/// Cookies of a single sign-on fit, and what is beyond them is told.
+#[tokio::test]
+async fn threat_29_a_large_head_is_refused_over_http_2_alike() {
+    let (server, pair, _folder) = server();
+    let config = trusting(&pair, &["h2"]);
+    let cookie = |bytes: usize| vec![("cookie".to_owned(), "x".repeat(bytes))];
+    let many = |count: usize| (0..count).map(|n| (format!("x-{n}"), String::new())).collect();
+    let heads = [(cookie(15 << 10), 200), (cookie(20 << 10), 431), (many(90), 200), (many(101), 431)];
+    for (fields, status) in heads {
+        let told = fields.first().cloned();
+        assert_eq!(ask_with(&server, &config, "localhost:1", fields).await, status, "{told:?}");
+    }
+}
+
 /// The status of `/ice` for a page of `origin`, asked of `authority`.
 async fn ask_over_http2(
     server: &Server,
@@ -111,6 +125,18 @@ async fn ask_over_http2(
     authority: &str,
     origin: &str,
     host: Option<&str>,
+) -> u16 {
+    let host = host.map(|host| ("host".to_owned(), host.to_owned()));
+    let fields = [("origin".to_owned(), origin.to_owned())].into_iter().chain(host).collect();
+    ask_with(server, config, authority, fields).await
+}
+
+/// The status of `/ice`, asked of `authority` with these fields.
+async fn ask_with(
+    server: &Server,
+    config: &Arc<ClientConfig>,
+    authority: &str,
+    fields: Vec<(String, String)>,
 ) -> u16 {
     let stream = TcpStream::connect(server.bound.tls()).await.unwrap();
     let connector = tokio_rustls::TlsConnector::from(config.clone());
@@ -120,9 +146,9 @@ async fn ask_over_http2(
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
     tokio::spawn(connection);
-    let mut request = hyper::Request::get(format!("https://{authority}/ice")).header("origin", origin);
-    if let Some(host) = host {
-        request = request.header("host", host);
+    let mut request = hyper::Request::get(format!("https://{authority}/ice"));
+    for (name, value) in fields {
+        request = request.header(name, value);
     }
     let response = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
     response.status().as_u16()

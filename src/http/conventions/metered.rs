@@ -17,8 +17,8 @@ pub(super) fn router() -> Router<Arc<Site>> {
 }
 
 async fn credentials(State(site): State<Arc<Site>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let fields = Fields::of(&head, body).await;
+    let (head, _) = request.into_parts();
+    let fields = Fields::of_query(&head);
     let key = fields.as_ref().ok().and_then(|fields| fields.get("apiKey"));
     site.for_programs(&head, key, async || {
         fields.as_ref().map_err(Clone::clone)?;

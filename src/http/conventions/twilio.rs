@@ -43,7 +43,8 @@ struct Entry {
 async fn token(State(site): State<Arc<Site>>, Path(sid): Path<String>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     site.for_programs(&head, None, async || {
-        let fields = Fields::of(&head, body).await?;
+        let mut fields = Fields::of_query(&head)?;
+        fields.add_form(&head, body).await?;
         let offer = site.offer(&head, &Caller::Program, Wish::new(None, fields.get("Ttl"))?);
         let date = rfc2822(site.clock.now().unix);
         let token = Token {

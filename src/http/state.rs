@@ -1,0 +1,313 @@
+//! The state of one HTTP connection: what it waits for and until when, and what it holds.
+//!
+//! The [`Metered`](super::metered::Metered) stream, the service and [`serve`](super::serve) share it.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::Request;
+use hyper::body::{Frame, SizeHint};
+
+use super::frames::End;
+use super::serve::Limits;
+use crate::budget::Meter;
+use crate::memory::Reservation;
+
+/// Time that one frame costs: 100 a second, twice what the signaling takes in messages.
+const FRAME_COSTS: Duration = Duration::from_millis(10);
+
+/// Frames at once: more than the burst of messages that the signaling answers with an error.
+const FRAMES_AT_ONCE: u32 = 1_024;
+
+/// Frames that an answered HTTP/2 request is worth: its head, its body and the windows of its response.
+const FRAMES_OF_A_REQUEST: u32 = 4;
+
+/// Bytes of a header field beside its name and value, as hyper keeps it.
+const FIELD_OVERHEAD: usize = 104;
+
+/// What one connection does and holds.
+#[derive(Debug)]
+pub(super) struct State {
+    limits: Limits,
+    frames: Meter,
+    /// Bytes of the connection itself, whatever it does.
+    base: usize,
+    /// A `std` mutex: held for a few assignments, never across an await.
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// Counts the changes of what the connection waits for.
+    changes: u64,
+    /// Bytes of a head or a frame that has begun and whose end is still to come.
+    unfinished: usize,
+    /// Requests whose response is not yet written.
+    under_way: u32,
+    /// A request was answered well: no stranger any more.
+    is_known: bool,
+    /// Bytes of the requests whose body is still to come.
+    held: usize,
+    memory: Option<Reservation>,
+    upgrade: Upgrade,
+}
+
+/// How far a connection has got towards a WebSocket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Upgrade {
+    /// No request asked for one.
+    #[default]
+    None,
+    /// A request asked, and nothing came behind its head.
+    Asked,
+    /// The client sent more before the answer, which RFC 6455 section 4.1 forbids.
+    TooEarly,
+    /// Granted: what comes next are frames.
+    Granted,
+    /// Refused, although it was granted already: nothing is read any more.
+    Over,
+}
+
+/// What to do with the response to a request that asked for a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Switch {
+    /// The request did not ask.
+    NotAsked,
+    /// Frames begin behind the head.
+    Granted,
+    /// No WebSocket, and the connection has to close.
+    Refused,
+}
+
+/// A request under way; ends on drop.
+#[derive(Debug)]
+pub(super) struct UnderWay(Arc<State>);
+
+/// Bytes of a request whose body is still to come; returned on drop.
+#[derive(Debug)]
+pub(super) struct Held {
+    state: Arc<State>,
+    bytes: usize,
+}
+
+impl State {
+    /// A connection that has asked nothing yet, and takes `base` bytes of `memory` by itself.
+    pub(super) fn new(limits: Limits, base: usize, memory: Reservation) -> Arc<Self> {
+        let inner = Inner {
+            changes: 0,
+            unfinished: 0,
+            under_way: 0,
+            is_known: false,
+            held: 0,
+            memory: Some(memory),
+            upgrade: Upgrade::None,
+        };
+        Arc::new(Self { limits, frames: Meter::default(), base, inner: Mutex::new(inner) })
+    }
+
+    /// Charges `frames` to the connection at monotonic time `now`; false if there were too many.
+    pub(super) fn charge(&self, now: Duration, frames: u32) -> bool {
+        self.frames.take(now, FRAME_COSTS * frames, FRAME_COSTS * FRAMES_AT_ONCE).is_ok()
+    }
+
+    /// An HTTP connection was read so far that `unfinished` bytes are those of a head or a frame without its end.
+    pub(super) fn read(&self, unfinished: usize) {
+        let mut inner = self.lock();
+        if (inner.unfinished == 0) != (unfinished == 0) {
+            inner.changes += 1;
+        }
+        let before = std::mem::replace(&mut inner.unfinished, unfinished);
+        if in_steps(before) != in_steps(unfinished) {
+            inner.reserve(self.base);
+        }
+    }
+
+    /// The same for HTTP/1.1, where the `end` of a head may be followed by a WebSocket.
+    pub(super) fn read_http1(&self, end: Option<End>, passed_an_upgrade: bool, unfinished: usize) {
+        self.read(unfinished);
+        let mut inner = self.lock();
+        inner.upgrade = match (inner.upgrade, end) {
+            (Upgrade::None, Some(End::Upgrade)) if !passed_an_upgrade => Upgrade::Asked,
+            (Upgrade::None, _) if !passed_an_upgrade => Upgrade::None,
+            (upgrade @ (Upgrade::Granted | Upgrade::Over), _) => upgrade,
+            _ => Upgrade::TooEarly,
+        };
+    }
+
+    /// What becomes of a request that is answered with 101, or is not.
+    pub(super) fn switch(&self, granted: bool) -> Switch {
+        let mut inner = self.lock();
+        match (inner.upgrade, granted) {
+            (Upgrade::Asked, true) => {
+                inner.upgrade = Upgrade::Granted;
+                // A WebSocket's memory is the signaling's to bound.
+                let memory = inner.memory.take();
+                drop(inner);
+                drop(memory);
+                Switch::Granted
+            }
+            (Upgrade::None, false) => Switch::NotAsked,
+            (_, true) => {
+                inner.upgrade = Upgrade::Over;
+                Switch::Refused
+            }
+            (_, false) => Switch::Refused,
+        }
+    }
+
+    /// Whether what comes next are a WebSocket's frames.
+    pub(super) fn is_websocket(&self) -> bool {
+        self.lock().upgrade == Upgrade::Granted
+    }
+
+    /// Whether nothing may be read any more: a WebSocket was granted that hyper hands over whatever its answer is.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().upgrade == Upgrade::Over
+    }
+
+    /// Begins a request.
+    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
+        let mut inner = self.lock();
+        inner.under_way += 1;
+        inner.changes += 1;
+        UnderWay(self.clone())
+    }
+
+    /// Reserves memory for a request whose body is still to come, if the connection may hold as much.
+    pub(super) fn hold<B>(self: &Arc<Self>, request: &Request<B>) -> Option<Held>
+    where
+        B: HttpBody,
+    {
+        let bytes = bytes_of(request);
+        let mut inner = self.lock();
+        let held = inner.held + bytes;
+        if self.base + held > self.limits.memory_of_one {
+            return None;
+        }
+        inner.held = held;
+        inner.reserve(self.base);
+        Some(Held { state: self.clone(), bytes })
+    }
+
+    /// A request was answered well.
+    pub(super) fn vouch(&self) {
+        let mut inner = self.lock();
+        inner.is_known = true;
+        if let Some(memory) = &inner.memory {
+            memory.renew();
+        }
+    }
+
+    /// A request over HTTP/2 was answered: what its frames cost is returned.
+    pub(super) fn answered(&self) {
+        self.frames.give_back(FRAME_COSTS * FRAMES_OF_A_REQUEST);
+    }
+
+    /// Whether a request was answered well.
+    pub(super) fn is_known(&self) -> bool {
+        self.lock().is_known
+    }
+
+    /// How long the connection may be as it is, and the count of changes that led there.
+    pub(super) fn patience(&self) -> (u64, Duration) {
+        let inner = self.lock();
+        let patience = match *inner {
+            Inner { under_way: 1.., .. } => self.limits.response_within,
+            Inner { unfinished: 0, is_known: true, .. } => self.limits.idle_within,
+            _ => self.limits.head_within,
+        };
+        (inner.changes, patience)
+    }
+
+    /// Whether it waits for a request, no part of which has come.
+    pub(super) fn is_idle(&self) -> bool {
+        let inner = self.lock();
+        inner.under_way == 0 && inner.unfinished == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A state is whole between any two statements above.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes of an unfinished head or frame that count beyond the buffers that every connection has.
+fn in_steps(unfinished: usize) -> usize {
+    const STEP: usize = 4 * 1_024;
+    unfinished / STEP * STEP
+}
+
+impl Inner {
+    fn reserve(&self, base: usize) {
+        if let Some(memory) = &self.memory {
+            memory.resize(base + self.held + in_steps(self.unfinished));
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut inner = self.0.lock();
+        inner.under_way -= 1;
+        inner.changes += 1;
+        if inner.under_way == 0 {
+            // Over HTTP/1.1, the body that was read last is no head that has begun.
+            inner.unfinished = 0;
+            inner.reserve(self.0.base);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut inner = self.state.lock();
+        inner.held -= self.bytes;
+        inner.reserve(self.state.base);
+    }
+}
+
+/// Bytes that a request takes until its body is there.
+fn bytes_of<B: HttpBody>(request: &Request<B>) -> usize {
+    let fields = request.headers().iter();
+    let head: usize = fields.map(|(name, value)| FIELD_OVERHEAD + name.as_str().len() + value.len()).sum();
+    let uri = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    // A body that is longer is refused; one whose length is not told may get so far.
+    let longest = u64::from(super::fields::LONGEST_BODY);
+    let body = request.body().size_hint().exact().map_or(longest, |length| length.min(longest));
+    size_of::<Request<()>>() + head + uri + usize::try_from(body).unwrap_or(usize::MAX)
+}
+
+/// A response's body, whose request is under way until all of it is written.
+pub(super) struct Sending {
+    body: Body,
+    _under_way: UnderWay,
+}
+
+impl Sending {
+    pub(super) fn new(body: Body, under_way: UnderWay) -> Self {
+        Self { body, _under_way: under_way }
+    }
+}
+
+impl HttpBody for Sending {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
