@@ -42,7 +42,7 @@
 //! A client's TCP connection lives on one shard, polled beside its datagram sockets and served by the same core. Messages
 //! to it gather for the length of a round and leave together; what another shard has for it goes by that shard's mailbox.
 //!
-//! Behind the TLS port are HTTPS, WSS and TURN. [`tls`] shakes hands on the threads of HTTP, finds out which of them a
+//! Behind the TLS port are HTTPS, WSS and TURN. [`tls`] shakes hands on a thread of its own, finds out which of them a
 //! client speaks, and gives TURN to a shard, which goes on with what has been decrypted by then.
 //!
 //! The DSCP and ECN of a datagram go with its payload beside the core, which never sees them; what ICMP says of a peer goes

@@ -196,7 +196,7 @@ async fn serve_all(
     };
     follower.publish();
     let proxies = Arc::new(config.listen.trusted_proxies.clone());
-    let mut web = Web::open(listeners, &files, site, admin, identity, &relaying, &proxies);
+    let mut web = Web::open(listeners, &files, site, admin, identity, &relaying, &proxies)?;
     let connections = web.connections.clone();
     supervisor.keep("heap", move || heap::return_after_floods(connections.clone()));
     let follower = Arc::new(tokio::sync::Mutex::new(follower));

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::relaying::Relaying;
 use super::sockets::Files;
+use super::{Error, system};
 use crate::admission::{Admissions, PER_ADDRESS};
 use crate::door;
 use crate::http::admin::Admin;
@@ -30,8 +32,13 @@ pub(super) struct Listeners {
     pub(super) admin: door::Listeners,
 }
 
+/// Threads for handshakes with TLS. A flood of them takes one core at most, and signals wait behind none of them
+/// (`docs/performance-log.md`, section 10).
+const HANDSHAKE_THREADS: usize = 1;
+
 /// What serves the pages.
 pub(super) struct Web {
+    handshakes: Handshakes,
     stop: watch::Sender<bool>,
     served: JoinSet<&'static str>,
     /// Counts of all connections, TURN's among them.
@@ -48,7 +55,7 @@ impl Web {
         identity: Option<Arc<Identity>>,
         relaying: &Relaying,
         proxies: &Arc<TrustedProxies>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let (stop, stopping) = watch::channel(false);
         let stopped = || {
             let mut stopping = stopping.clone();
@@ -57,6 +64,7 @@ impl Web {
                 let _ = stopping.wait_for(|stop| *stop).await;
             }
         };
+        let handshakes = Handshakes::start()?;
         let mut served = JoinSet::new();
         let (counters, operators) = (site.counters.clone(), admin.metrics.http.clone());
         let http = counters.connections.clone();
@@ -77,6 +85,7 @@ impl Web {
                         refused.refused_total.add(1);
                     }
                 },
+                handshakes: handshakes.handle(),
                 undecided,
                 counters: admin.metrics.tls.clone().unwrap_or_default(),
                 limits: front::Limits::within(places),
@@ -90,7 +99,7 @@ impl Web {
             stopped(),
         );
         served.spawn(named("admin", admin));
-        Self { stop, served, connections }
+        Ok(Self { handshakes, stop, served, connections })
     }
 
     /// Waits until listeners are served no more although nobody has asked for that; yields which.
@@ -106,6 +115,31 @@ impl Web {
         self.stop.send_replace(true);
         // A task that panicked has said so; there is nothing left to do for it.
         while self.served.join_next().await.is_some() {}
+        drop(self.handshakes);
+    }
+}
+
+/// The threads of handshakes.
+struct Handshakes(Option<Runtime>);
+
+impl Handshakes {
+    fn start() -> Result<Self, Error> {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(HANDSHAKE_THREADS).thread_name("handshakes").enable_all();
+        builder.build().map(|runtime| Self(Some(runtime))).map_err(system("start a runtime"))
+    }
+
+    fn handle(&self) -> Handle {
+        self.0.as_ref().expect("there until it is dropped").handle().clone()
+    }
+}
+
+impl Drop for Handshakes {
+    fn drop(&mut self) {
+        // Waiting for its threads is not for a task to do.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

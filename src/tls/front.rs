@@ -8,6 +8,8 @@ use std::time::Duration;
 use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::AsyncBufReadExt as _;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -64,6 +66,9 @@ pub struct Front<H> {
     pub places: Arc<Admissions>,
     /// Where TURN goes.
     pub hand_over: H,
+    /// The threads of handshakes. Their tasks would stand in one queue with signals otherwise, and each takes the time of
+    /// dozens of those.
+    pub handshakes: Handle,
     /// Counts the connections until it is known what they speak.
     pub undecided: Arc<ConnectionCounters>,
     /// What is counted.
@@ -104,8 +109,18 @@ impl<H: Fn(TurnStream)> Front<H> {
     async fn serve(&self, undecided: &Arc<MemoryBudget>, arrival: Arrival) {
         let Arrival { stream, client, place, mut stopping } = arrival;
         let (reservation, shed) = undecided.reserve(client.ip(), HANDSHAKE);
+        // A set ends its task when it is dropped.
+        let mut handshake = JoinSet::new();
+        handshake.spawn_on(
+            decide(self.config.clone(), self.counters.clone(), self.limits, stream),
+            &self.handshakes,
+        );
         let decided = tokio::select! {
-            decided = self.decide(stream) => decided,
+            decided = handshake.join_next() => match decided {
+                Some(Ok(decided)) => decided,
+                // A panic, which has been told.
+                Some(Err(_)) | None => return,
+            },
             _ = shed => Err(Failure(Outcome::Shed, io::ErrorKind::ConnectionAborted.into())),
             _ = stopping.changed() => return,
         };
@@ -133,30 +148,6 @@ impl<H: Fn(TurnStream)> Front<H> {
         }
     }
 
-    /// Shakes hands, and finds out what the client speaks.
-    async fn decide(&self, stream: TcpStream) -> Result<(Speaks, Stream), Failure> {
-        let Limits { handshake_within, first_byte_within, .. } = self.limits;
-        let acceptor = TlsAcceptor::from(self.config.clone());
-        let mut stream = within(handshake_within, acceptor.accept(Bounded::new(stream))).await?;
-        stream.get_mut().0.release();
-        let tls = stream.get_ref().1;
-        if tls.handshake_kind() == Some(HandshakeKind::Resumed) {
-            self.counters.resumed.add(1);
-        }
-        let speaks = match tls.alpn_protocol() {
-            Some(STUN_TURN) => Speaks::Turn,
-            Some(H2) => Speaks::Http(Protocol::Http2),
-            Some(_) => Speaks::Http(Protocol::Https),
-            // Browsers offer no ALPN for TURN. Its first message is always STUN: ChannelData needs a channel, which needs
-            // an allocation, which a new connection does not have. Nothing of HTTP begins like it.
-            None => match classify(&[within(first_byte_within, first_byte(&mut stream)).await?]) {
-                Kind::Stun => Speaks::Turn,
-                Kind::ChannelData | Kind::Other => Speaks::Http(Protocol::Https),
-            },
-        };
-        Ok((speaks, stream))
-    }
-
     /// Gives a connection to the data plane, with what has been read of it already.
     fn hand_over(&self, stream: Stream, client: SocketAddr) {
         let (socket, tls) = stream.into_inner();
@@ -169,6 +160,35 @@ impl<H: Fn(TurnStream)> Front<H> {
             Err(error) => tracing::debug!(%client, %error, "a TURN connection broke"),
         }
     }
+}
+
+/// Shakes hands, and finds out what the client speaks.
+async fn decide(
+    config: Arc<ServerConfig>,
+    counters: Arc<TlsCounters>,
+    limits: Limits,
+    stream: TcpStream,
+) -> Result<(Speaks, Stream), Failure> {
+    let Limits { handshake_within, first_byte_within, .. } = limits;
+    let acceptor = TlsAcceptor::from(config);
+    let mut stream = within(handshake_within, acceptor.accept(Bounded::new(stream))).await?;
+    stream.get_mut().0.release();
+    let tls = stream.get_ref().1;
+    if tls.handshake_kind() == Some(HandshakeKind::Resumed) {
+        counters.resumed.add(1);
+    }
+    let speaks = match tls.alpn_protocol() {
+        Some(STUN_TURN) => Speaks::Turn,
+        Some(H2) => Speaks::Http(Protocol::Http2),
+        Some(_) => Speaks::Http(Protocol::Https),
+        // Browsers offer no ALPN for TURN. Its first message is always STUN: ChannelData needs a channel, which needs
+        // an allocation, which a new connection does not have. Nothing of HTTP begins like it.
+        None => match classify(&[within(first_byte_within, first_byte(&mut stream)).await?]) {
+            Kind::Stun => Speaks::Turn,
+            Kind::ChannelData | Kind::Other => Speaks::Http(Protocol::Https),
+        },
+    };
+    Ok((speaks, stream))
 }
 
 /// The first byte of what the client says, which stays to be read.

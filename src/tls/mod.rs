@@ -7,8 +7,8 @@
 //!                                                                 └─ any other ───► http
 //! ```
 //!
-//! Handshakes run on the threads of HTTP ([`front`]), so that a flood of them never stands before media. A
-//! [`Certificate`] is parsed and matched with its key before anything is served with it; [`Identity`] swaps it under
+//! Handshakes have a thread of their own ([`front`]), so that a flood of them stands neither before media nor before
+//! signals. A [`Certificate`] is parsed and matched with its key before anything is served with it; [`Identity`] swaps it under
 //! live connections, and [`renewal`] says when.
 
 mod certificate;

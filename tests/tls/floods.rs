@@ -104,6 +104,7 @@ fn threat_27_frames_of_http2_do_not_fill_the_log() {
         http2.read_exact(&mut byte).unwrap();
         said.extend(byte);
     }
+    server.logged("open https://");
     let log = server.log();
     assert!(log.lines().last().is_some_and(|line| line.contains("open https://")), "{log}");
 }
