@@ -21,9 +21,11 @@
  *     byway/line.js        one connection to a peer, with all that keeps it going
  *     byway/negotiation.js perfect negotiation
  *     byway/recovery.js    ICE restarts, and what is said where no relay answers
+ *     byway/stall.js       connections over which nothing comes any more
  *     byway/rotation.js    relayed paths move to fresh credentials in time
  *     byway/report.js      how a connection runs, read from its statistics
  *     byway/signaling.js   our place in the room: what is said and heard, over one WebSocket after the other
+ *     byway/network.js     when it is worth looking whether all of that is still there
  *     byway/events.js      event targets with typed events
  *     byway/errors.js      what can fail, in plain language
  *

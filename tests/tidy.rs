@@ -193,6 +193,7 @@ const THREATS: &[(u8, &str)] = &[
     (44, "limits that honest setups meet: long heads, idle time, rested ports, clocks, path prefixes"),
     (45, "a first offer that is taken back"),
     (46, "a document that leaves open who offers first"),
+    (47, "a connection that stands still, as where a machine slept"),
     (48, "one device's failure taken for both"),
     (49, "a reserved port that is not held"),
 ];

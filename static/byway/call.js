@@ -105,8 +105,7 @@ export class Call extends Emitter {
     });
     // The server would keep our place for who is never to come back.
     addEventListener("pagehide", () => this.leave(), this.#over);
-    // Until we are in, a first answer may take its time: to give up on it would fail the joining.
-    onAnotherLook(() => this.#joining === null && this.#server.check(), this.#over);
+    onAnotherLook(() => this.#look(), this.#over);
   }
 
   /** Everyone else in the room. */
@@ -137,6 +136,14 @@ export class Call extends Emitter {
   async setStream(stream) {
     this.#options.stream = stream;
     await Promise.all(this.peers.map(({ connection }) => sendStream(connection, stream)));
+  }
+
+  /** Finds out soon whether the server and the others are still there. */
+  #look() {
+    // Until we are in, a first answer may take its time: to give up on it would fail the joining.
+    if (this.#joining) return;
+    this.#server.check();
+    for (const { line } of this.#members.values()) line.look();
   }
 
   /** Leaves the room. The stream stays open: it is the page's. To come back, `join` again. */

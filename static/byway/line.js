@@ -5,6 +5,7 @@ import { negotiate, sendStream } from "./negotiation.js";
 import { attach } from "./peer.js";
 import { reportMissingRelay, restartWhenBroken } from "./recovery.js";
 import { rotate } from "./rotation.js";
+import { watchForStalls } from "./stall.js";
 
 /** @typedef {import("./negotiation.js").Signal} Signal */
 
@@ -26,6 +27,7 @@ import { rotate } from "./rotation.js";
  * @property {RTCIceTransportPolicy | undefined} policy
  * @property {(data: Signal) => void} receive
  * @property {(configuration: RTCConfiguration, expires: number) => void} renew Other servers or credentials.
+ * @property {() => void} look The other end may be lost, or we may have slept: replaced where nothing comes from there.
  * @property {() => void} serverLost
  * @property {() => void} serverBack We were there all the time, for the server and so for the others.
  * @property {() => void} end
@@ -64,6 +66,7 @@ export function connect(peer, { polite, offering, epoch, outage, configuration, 
   const negotiation = negotiate(connection, { polite, offering, tell, cede });
   const rotation = rotate(connection, { polite, canSignal, ask: () => tell({ restart: true }), expires, signal });
   const recovery = restartWhenBroken(connection, { polite, outage, canSignal, doubt, replace, fail, signal });
+  const look = watchForStalls(connection, { peer, canSignal, stalled: replace, signal });
   reportMissingRelay(connection, { fail, signal });
   attach(peer, connection);
   sendStream(connection, stream);
@@ -77,7 +80,15 @@ export function connect(peer, { polite, offering, epoch, outage, configuration, 
       connection.setConfiguration(fresh);
       rotation.renewed(until);
     },
-    ...recovery,
+    look: () => void look(),
+    serverLost: recovery.serverLost,
+    serverBack() {
+      recovery.serverBack();
+      look(RESTARTING_MS);
+    },
     end: () => over.abort(),
   };
 }
+
+/** Long enough for an ICE restart to bring something, also over a relay in a slow mobile network. */
+const RESTARTING_MS = 4_000;

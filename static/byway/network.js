@@ -1,8 +1,8 @@
 /** When it is worth looking whether what we are connected to is still there. */
 
 /**
- * Calls back when there is a network again, or another one, and when somebody looks at the page again: it may have slept.
- * Browsers tell of no change of address that leaves no gap.
+ * Calls back when there is a network again, or another one, when somebody looks at the page again, and when the machine has
+ * slept, of which browsers tell nothing. Nor do they of a change of address that leaves no gap.
  *
  * @param {() => void} look
  * @param {{ signal: AbortSignal }} context
@@ -18,4 +18,17 @@ export function onAnotherLook(look, { signal }) {
     type = connection.type;
     look();
   }, { signal });
+  // Timers stand still while the machine sleeps, and the clock goes on. Where a timer is late for another reason, or the
+  // clock is set, to look was needless.
+  let before = Date.now();
+  const ticking = setInterval(() => {
+    const now = Date.now();
+    if (now - before > ASLEEP_MS) look();
+    before = now;
+  }, TICK_MS);
+  signal.addEventListener("abort", () => clearInterval(ticking));
 }
+
+const TICK_MS = 1_000;
+/** Shorter sleeps do not lose a path. */
+const ASLEEP_MS = 4_000;

@@ -13,6 +13,7 @@ import "./scenarios/direct.mjs";
 import "./scenarios/leaving.mjs";
 import "./scenarios/recovery.mjs";
 import "./scenarios/cut.mjs";
+import "./scenarios/asleep.mjs";
 import "./scenarios/devices.mjs";
 import "./scenarios/report.mjs";
 import "./scenarios/module.mjs";
