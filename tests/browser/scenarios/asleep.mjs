@@ -10,7 +10,7 @@ import { lineReads, peers } from "../page.mjs";
 import { firefox, join, open, room } from "../stage.mjs";
 
 /** For how long it sleeps, in seconds. Beyond 30 s the other end's consent to be sent to has expired (RFC 7675 section 5.1). */
-const ASLEEP_S = (process.env.ASLEEP ?? "45").split(",").map(Number);
+const ASLEEP_S = (process.env.ASLEEP ?? "35").split(",").map(Number);
 
 /** Rounds of each of these. */
 const TIMES = Number(process.env.TIMES ?? 1);
