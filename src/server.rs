@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use sd_notify::NotifyState;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -93,21 +94,23 @@ pub enum Error {
 /// # Errors
 /// [`Error`]; whatever it had bound is closed again.
 pub fn run(config: Config, file: Option<PathBuf>, counters: Arc<ProcessCounters>) -> Result<(), Error> {
-    let no_threads = system("start the threads of HTTP");
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    runtime.worker_threads(HTTP_THREADS).thread_name("http").enable_all();
-    // Where no thread is to be had, the runtime panics: so that is found out before, and caught if it changes meanwhile.
-    let runtime = threads_to_be_had(HTTP_THREADS).and_then(|()| {
-        let built = panic::catch_unwind(AssertUnwindSafe(move || runtime.build()));
-        built.unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
-    });
-    let runtime = runtime.map_err(no_threads)?;
+    let runtime = runtime("http", HTTP_THREADS).map_err(system("start the threads of HTTP"))?;
     // Every relay socket is a file descriptor. What cannot be raised is met by 508 later.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let outcome = runtime.block_on(serve_all(config, file, counters));
     // A file system that hangs under a look at the certificate keeps nobody from the end.
     runtime.shutdown_background();
     outcome
+}
+
+/// A runtime of so many threads. tokio panics where no thread is to be had: so that is found out before, and caught if it
+/// changes meanwhile.
+fn runtime(name: &'static str, threads: usize) -> io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(threads).thread_name(name).enable_all();
+    threads_to_be_had(threads)?;
+    let built = panic::catch_unwind(AssertUnwindSafe(move || builder.build()));
+    built.unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
 }
 
 async fn serve_all(

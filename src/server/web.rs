@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::relaying::Relaying;
 use super::sockets::Files;
-use super::{Error, system};
+use super::{Error, runtime, system};
 use crate::admission::{Admissions, PER_ADDRESS};
 use crate::door;
 use crate::http::admin::Admin;
@@ -124,9 +124,8 @@ struct Handshakes(Option<Runtime>);
 
 impl Handshakes {
     fn start() -> Result<Self, Error> {
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(HANDSHAKE_THREADS).thread_name("handshakes").enable_all();
-        builder.build().map(|runtime| Self(Some(runtime))).map_err(system("start a runtime"))
+        let threads = runtime("handshakes", HANDSHAKE_THREADS);
+        threads.map(|runtime| Self(Some(runtime))).map_err(system("start the threads of TLS handshakes"))
     }
 
     fn handle(&self) -> Handle {
