@@ -118,8 +118,8 @@ fn threat_30_a_task_that_finds_no_thread_is_started_again() {
     }
     let (command, admin) = Running::command(&folder);
     let log = folder.path().join("log");
-    // The main thread, that of the log, two of HTTP, two shards.
-    let mut command = limited(&folder, 1, &command, 6);
+    // The main thread, that of the log, two of HTTP, one of handshakes, two shards.
+    let mut command = limited(&folder, 1, &command, 7);
     let child = command.stderr(File::create(&log).expect("a file")).spawn().expect("`prlimit` starts");
     let running = Running { child, admin, folder };
     running.until(|running| running.metrics().is_some());

@@ -85,7 +85,7 @@ impl Drop for Stopped {
 fn without_a_watchdog_there_is_no_task_for_it() {
     let server = Server::start();
     let metrics = http::get(server.bound.admin[0], "/metrics").expect_ok();
-    assert!(metrics.text().contains("byway_tasks_ended_total{task=\"interfaces\"} 0"), "{}", metrics.text());
+    assert!(metrics.text().contains("byway_tasks_ended_total{task=\"addresses\"} 0"), "{}", metrics.text());
     assert!(!metrics.text().contains("watchdog"), "{}", metrics.text());
 }
 

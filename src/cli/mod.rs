@@ -125,10 +125,10 @@ impl Error {
                 | server::Error::ListenersEnded(_)
                 | server::Error::System { .. },
             )
-            | Self::NoLoad { .. } => 1,
+            | Self::NoLoad { .. }
+            | Self::Io(_) => 1,
             Self::Server(server::Error::Listen { error, .. })
             | Self::Config(ConfigError::Unreadable { error, .. })
-            | Self::Io(error)
                 if is_passing(error) =>
             {
                 1

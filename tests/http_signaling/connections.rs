@@ -12,7 +12,7 @@ async fn threat_19_a_slow_head_is_cut_off() {
     let server =
         Server::with(Settings { head_within: Duration::from_millis(200), ..Settings::DEFAULT }).await;
     let mut slow = TcpStream::connect(server.http).await.unwrap();
-    slow.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await.unwrap();
     let mut rest = Vec::new();
     within(slow.read_to_end(&mut rest)).await.unwrap();
     let idle = TcpStream::connect(server.http).await.unwrap();
@@ -103,7 +103,7 @@ async fn until_closed(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&rest).into_owned()
 }
 
-const FINE: &str = "GET /ice HTTP/1.1\r\nHost: x\r\n\r\n";
+const FINE: &str = "GET /ice HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// A load balancer reuses connections, and a request that meets the end of one is a 502 to somebody.
 #[tokio::test]
@@ -117,10 +117,10 @@ async fn a_connection_whose_request_was_fine_is_kept_and_that_of_a_stranger_is_n
     ];
     assert_eq!(status(&mut known, FINE).await, "200");
     let with_body = format!(
-        "POST /invite HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {API_KEY}\r\nContent-Length: 14\r\n\r\n{{\"room\":\"oak\"}}"
+        "POST /invite HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {API_KEY}\r\nContent-Length: 14\r\n\r\n{{\"room\":\"oak\"}}"
     );
     assert_eq!(status(&mut other, &with_body).await, "201");
-    assert_eq!(status(&mut stranger, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n").await, "404");
+    assert_eq!(status(&mut stranger, "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n").await, "404");
     until_closed(&mut stranger).await;
     // By now, both have waited for longer than a stranger may.
     assert_eq!(status(&mut known, FINE).await, "200");
@@ -140,7 +140,7 @@ async fn threat_29_a_body_that_does_not_come_is_waited_for_no_longer_than_its_de
         for length in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
             let mut slow = TcpStream::connect(server.http).await.unwrap();
             let head = format!(
-                "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {API_KEY}\r\n{field}\r\n{length}\r\n\r\n1\r\n"
+                "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {API_KEY}\r\n{field}\r\n{length}\r\n\r\n1\r\n"
             );
             assert_eq!(status(&mut slow, &head).await, "408", "{path} {length}");
             until_closed(&mut slow).await;
@@ -218,7 +218,7 @@ async fn threat_32_a_flood_of_empty_fragments_ends_its_websocket() {
 #[tokio::test]
 async fn threat_32_a_websocket_whose_client_does_not_wait_is_refused() {
     let server = Server::start().await;
-    let head = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+    let head = "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     let mut early = TcpStream::connect(server.http).await.unwrap();
     early.write_all(&[head.as_bytes(), b"\x01\x80mask"].concat()).await.unwrap();
