@@ -135,9 +135,9 @@ impl IceServers {
     }
 
     /// Takes in what names the certificate of the TLS listeners is good for by now.
-    pub fn certified_for(&self, names: Vec<String>) {
+    pub fn certified_for(&self, names: &[String]) {
         if let Urls::Derived(endpoints) = &self.urls {
-            endpoints.rcu(|before| Endpoints { names: names.clone(), ..Endpoints::clone(before) });
+            endpoints.rcu(|before| Endpoints { names: names.to_vec(), ..Endpoints::clone(before) });
         }
     }
 
@@ -267,7 +267,7 @@ mod tests {
     fn threat_35_urls_follow_the_listeners_and_the_certificate() {
         let ice = servers(&[], &[]);
         assert_eq!(ice.issue(NOW, None, "a").ice_servers, []);
-        ice.certified_for(vec!["turn.example.org".to_owned()]);
+        ice.certified_for(&["turn.example.org".to_owned()]);
         let at = |address: &str| [address.parse().unwrap()];
         ice.listening_at(&at("45.0.0.1:3478"), &[], &at("0.0.0.0:443"));
         let urls = &ice.issue(NOW, None, "a").ice_servers[1].urls;

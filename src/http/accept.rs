@@ -14,7 +14,7 @@ pub(super) fn exposition(headers: &HeaderMap) -> Exposition {
 
 /// The weight of a media type with this version: that of the most specific media range which it is part of.
 fn quality(headers: &HeaderMap, kind: &str, subtype: &str, version: &str) -> f32 {
-    let ranges = elements(headers, &header::ACCEPT).filter_map(|range| Range::parse(range));
+    let ranges = elements(headers, &header::ACCEPT).filter_map(Range::parse);
     ranges
         .filter_map(|range| Some((range.specificity(kind, subtype, version)?, range.weight)))
         .max_by_key(|(specificity, _)| *specificity)

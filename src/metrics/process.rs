@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Page, SharedCount};
 
 /// The threads that panics are counted by. Names of shards have a number behind.
-const THREADS: [&str; 4] = ["main", "http", "shard", "other"];
+const THREADS: [&str; 5] = ["main", "http", "handshakes", "shard", "other"];
 
 /// Count of one background task, by the name that the code gives it.
 pub type TaskCount = Arc<SharedCount>;
@@ -25,7 +25,7 @@ impl ProcessCounters {
     /// Counts a panic on the thread of this name.
     pub fn panicked(&self, thread: Option<&str>) {
         let is_of = |name: &&str| thread.is_some_and(|thread| thread.starts_with(name));
-        let place = THREADS.iter().position(|name| is_of(name)).unwrap_or(THREADS.len() - 1);
+        let place = THREADS.iter().position(is_of).unwrap_or(THREADS.len() - 1);
         self.panics[place].add(1);
     }
 

@@ -27,8 +27,9 @@ pub(super) fn keep(
     tracing::info!("certificate {}", described(&first));
     warn_of(&first);
     let tell = move |certificate: &Certificate| {
-        hosts.certified_for(&certificate.named());
-        ice.certified_for(certificate.named());
+        let names = certificate.named();
+        hosts.certified_for(&names);
+        ice.certified_for(&names);
         tracing::info!("certificate loaded: {}", described(certificate));
         warn_of(certificate);
     };

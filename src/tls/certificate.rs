@@ -209,7 +209,7 @@ fn describe(chain: &[CertificateDer<'_>]) -> Result<Described, Problem> {
     let mut parsed = Vec::new();
     for der in chain {
         match X509Certificate::from_der(der) {
-            Ok((rest, certificate)) if rest.is_empty() => parsed.push(certificate),
+            Ok(([], certificate)) => parsed.push(certificate),
             _ => return Err(Problem("what is in it is no certificate".to_owned(), WHOLE_FILE)),
         }
     }
