@@ -26,7 +26,7 @@ impl Interfaces {
     /// Reads them. A machine without IPv6 has no list of its addresses.
     ///
     /// # Errors
-    /// What reading `fib_trie`, `if_inet6` or `ipv6_route` in `/proc/self/net` gives.
+    /// Fails as reading `fib_trie`, `if_inet6` or `ipv6_route` in `/proc/self/net` does.
     pub fn read() -> io::Result<Self> {
         let net = Path::new("/proc/self/net");
         let v4 = std::fs::read_to_string(net.join("fib_trie"))?;

@@ -20,7 +20,7 @@ pub const SMALL: u64 = 64 << 10;
 /// Content of the regular file at `path`, through whatever symbolic links, if it has at most `longest` bytes.
 ///
 /// # Errors
-/// What the system says; or that it is not a regular file, or larger.
+/// The system's error; or that it is not a regular file, or larger.
 pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     // Before it is opened, because opening a device may do something; and after, because it may be another one by then.
     is_regular(&fs::metadata(path)?)?;

@@ -1,11 +1,9 @@
-//! The addresses that are this machine's own, as a set of ranges and as a handle that threads share.
+//! The addresses that are this machine's own, as a set of ranges.
 //!
-//! Pure: [`crate::interfaces`] reads what the machine has, and the composition root publishes it here.
+//! Pure: [`crate::interfaces`] reads what the machine has, and the composition root hands it to the relay.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
 /// A set of IP addresses: single ones and whole ranges, as a route of the kernel's local table covers them.
@@ -81,24 +79,6 @@ fn merge<Bits: Ord + Copy>(intervals: &mut Vec<(Bits, Bits)>, next: impl Fn(Bits
     });
 }
 
-/// A shared handle on the server's own addresses: of its interfaces and local routes, its listeners and its
-/// configuration. It follows the machine; a clone sees every change. Reading takes no lock.
-#[derive(Clone, Debug, Default)]
-pub struct OwnAddresses(Arc<ArcSwap<AddressSet>>);
-
-impl OwnAddresses {
-    /// Whether an address is the server's own at this moment.
-    #[must_use]
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        self.0.load().contains(ip)
-    }
-
-    /// Publishes the addresses that are the server's own from now on.
-    pub fn publish(&self, addresses: AddressSet) {
-        self.0.store(Arc::new(addresses));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,16 +118,6 @@ mod tests {
         assert_eq!(set("10.0.0.0/9 10.128.0.0/9 10.3.0.1/32"), set("10.0.0.0/8"));
         assert_eq!(set("0.0.0.0/1 128.0.0.0/1 ::/0"), set("::/0 0.0.0.0/0"));
         assert_eq!(set("45.0.0.1/32").union(&set("::1/128 45.0.0.0/32")), set("45.0.0.0/31 ::1/128"));
-    }
-
-    #[test]
-    fn every_clone_of_a_handle_sees_a_change() {
-        let own = OwnAddresses::default();
-        let reader = own.clone();
-        let ip = "45.0.0.1".parse().unwrap();
-        assert!(!reader.contains(ip));
-        own.publish(set("45.0.0.1/32"));
-        assert!(reader.contains(ip));
     }
 
     proptest! {

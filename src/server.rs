@@ -36,7 +36,6 @@ use crate::http::access::{Access, ApiKeys};
 use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
 use crate::metrics::{Metrics, ProcessCounters};
-use crate::own_addresses::OwnAddresses;
 use crate::random::Random;
 use crate::tls;
 use crate::tls::renewal::Renewal;
@@ -192,7 +191,6 @@ async fn serve_all(
         shared: relaying.shared.clone(),
         shards: relaying.data_plane.addresses(),
         doors,
-        own: OwnAddresses::default(),
         ice: ice.clone(),
         degraded,
         refused: BTreeSet::new(),

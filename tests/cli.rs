@@ -336,7 +336,7 @@ fn a_port_that_the_system_chose_cannot_be_probed_by_guessing() {
     );
 }
 
-/// Whoever opens a pipe waits for its writer, and `check` would wait for ever.
+/// Opening a pipe waits for its writer, so `check` would wait for ever.
 #[test]
 fn threat_41_a_pipe_in_the_place_of_any_file_is_refused_at_once() {
     let folder = tempfile::tempdir().expect("a folder");

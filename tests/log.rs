@@ -1,4 +1,4 @@
-//! What the log does not hold, at whatever level it is kept; and that nothing hangs on whether anybody takes it.
+//! Things that the log does not hold, at whatever level it is kept; and that nothing hangs on whether anybody takes it.
 #![allow(clippy::panic, reason = "the helpers of tests are tests")]
 
 mod support;
@@ -145,7 +145,7 @@ fn is_root(folder: &TempDir) -> bool {
     std::fs::metadata(folder.path()).expect("it is there").uid() == 0
 }
 
-/// What runs a command as a user who has no other process; each test has one of its own.
+/// Runs a command as a user who has no other process; each test has one of its own.
 fn as_somebody(number: u32) -> Command {
     let somebody = (60_000 + std::process::id() % 2_500 * 2 + number).to_string();
     let mut command = Command::new("setpriv");
@@ -190,7 +190,7 @@ impl Running {
         running
     }
 
-    /// What starts a server in this folder, and where it will tell its metrics.
+    /// Command that starts a server in this folder, and the address of its metrics.
     fn command(folder: &TempDir) -> (Command, SocketAddr) {
         renew(folder);
         let port = support::free_port();

@@ -15,17 +15,17 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use crate::floor::{ANSWER, listen};
 use crate::websocket::{Heard, Side, WebSocket};
 
-/// What makes the bench this floor; behind it the address to listen on, and how many workers.
+/// Argument that makes the bench this floor; behind it stand the address to listen on and the number of workers.
 pub(crate) const ARGUMENT: &str = "--floor-of-threads";
 
 /// Those who wait for a second one, by room.
 type Waiting = Arc<Mutex<HashMap<String, (usize, UnboundedSender<News>)>>>;
 
-/// What one task tells another.
+/// Message from one task to another.
 enum News {
     /// The other one in the room.
     Peer(UnboundedSender<News>),
-    /// What that one says.
+    /// Channel for the other's messages.
     Text(Vec<u8>),
 }
 

@@ -26,7 +26,7 @@ pub enum ConfigError {
     Invalid {
         /// The first of them.
         problems: Vec<Problem>,
-        /// How many others there are.
+        /// Number of the others.
         more: usize,
     },
 }

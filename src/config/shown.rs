@@ -1,4 +1,4 @@
-//! What of a file's line an error may show: keys, and the values of keys that are known not to be secret.
+//! The part of a file's line that an error may show: keys, and the values of keys that are known not to be secret.
 //!
 //! Everything else is hidden, the values of unknown keys too: a misspelt `secrets` is one. Where a file parses, the spans of
 //! its values say what is what. Where it does not, a line is shown if it is one known key with its value and nothing else.
@@ -15,7 +15,7 @@ use super::reader::Names;
 /// Bytes of the longest line that is shown.
 const LONGEST: usize = 400;
 
-/// What may be shown.
+/// The part that may be shown.
 #[derive(Debug)]
 pub(super) enum Shown {
     /// Of a file that parses: the open spans, and the punctuation around them.
@@ -75,7 +75,7 @@ impl Shown {
     }
 }
 
-/// How many bytes of a line of a file that does not parse may be shown: a header of a section that there is, or one key
+/// Bytes of a line of a file that does not parse that may be shown: a header of a section that there is, or one key
 /// with its value; of a list, what stands before the mistake `at` its byte. `None`, if it is another line.
 fn open_part(line: &str, at: usize, keys: &BTreeSet<String>, sections: &BTreeSet<String>) -> Option<usize> {
     let trimmed = line.trim();

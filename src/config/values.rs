@@ -222,7 +222,7 @@ pub(super) fn secret(value: &Value<'_>) -> Read<Secret> {
 
 /// A secret in a file of its own, which is its one line. Errors never show it.
 ///
-/// Who else reads the file may count what surrounds the line, and then signs with another secret: nothing is left out but
+/// Another reader of the file may count what surrounds the line, and then sign with another secret: nothing is left out but
 /// the ends of lines.
 pub(super) fn secret_file(value: &Value<'_>, dir: Option<&Path>) -> Read<Secret> {
     let path = dir.unwrap_or(Path::new("")).join(value.text()?);

@@ -1,4 +1,4 @@
-//! What reaches a shard from other threads: connections that are handed over, messages for the clients behind them,
+//! Messages to a shard from other threads: connections that are handed over, messages for the clients behind them,
 //! names whose allocations are to end, the question whether it answers, and news of the machine's addresses.
 //!
 //! UDP needs neither of the first two: every shard can send from every listener. A connection lives on one shard alone.
@@ -218,7 +218,7 @@ impl AddressDoor {
         }
     }
 
-    /// How many shards there are, each of which needs a socket.
+    /// Number of shards, each of which needs a socket.
     #[must_use]
     pub fn shards(&self) -> usize {
         self.slots.len()

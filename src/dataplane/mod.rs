@@ -134,7 +134,7 @@ impl DataPlane {
         Pulse { slots: self.slots.clone() }
     }
 
-    /// Where the shards are told of addresses that come and go.
+    /// Door by which the shards are told of addresses that come and go.
     #[must_use]
     pub fn addresses(&self) -> AddressDoor {
         AddressDoor::new(self.slots.clone())

@@ -45,7 +45,7 @@ impl<'a> Range<'a> {
         Some(range)
     }
 
-    /// How closely the range fits, if it does at all.
+    /// Precision of the match, if the range matches at all.
     fn specificity(&self, kind: &str, subtype: &str, version: &str) -> Option<u8> {
         let is = |range: &str, value: &str| range.eq_ignore_ascii_case(value);
         match (self.kind, self.subtype, self.version) {

@@ -16,7 +16,7 @@ use crate::credentials;
 /// Bytes of a body. What is asked for here takes a few hundred.
 pub(super) const LONGEST_BODY: u16 = 4 * 1024;
 
-/// How long a body may take from its head to its end.
+/// Time for a body, from its head to its end.
 const BODY_WITHIN: Duration = Duration::from_secs(5);
 
 /// What stands in the place of the names in a path's pattern. One that is not UTF-8 is a problem like any other.

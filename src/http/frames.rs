@@ -1,4 +1,4 @@
-//! Where frames and heads begin and end in the bytes that a client sends. Pure: it parses lengths and nothing else.
+//! Boundaries of frames and heads in the bytes that a client sends. Pure: it parses lengths and nothing else.
 //!
 //! hyper answers PING and SETTINGS by itself, and the WebSocket library joins fragments by itself. Neither tells us, so
 //! what they cost is counted here, in the bytes on their way to them.
@@ -153,14 +153,14 @@ impl WebSocket {
 pub(super) struct Http1 {
     /// Octets of the line that has begun, but for carriage returns.
     line: usize,
-    /// So many octets of `upgrade:websocket` match the line so far.
+    /// Number of octets of `upgrade:websocket` that match the line so far.
     matched: Option<usize>,
     asks_for_websocket: bool,
     end: Option<End>,
     unfinished: usize,
 }
 
-/// What the last octet was the end of.
+/// Element that the last octet completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// A request without `Upgrade: websocket`.
@@ -180,7 +180,7 @@ impl Http1 {
         passed_an_upgrade
     }
 
-    /// What the last octet was the end of, if it was one.
+    /// Element that the last octet completed, if any.
     pub(super) fn end(&self) -> Option<End> {
         self.end
     }

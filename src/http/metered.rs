@@ -22,7 +22,7 @@ const SMALL_MESSAGE: usize = 4 * 1024;
 /// Steps in which an unfinished message is reserved.
 const STEP: usize = 16 * 1024;
 
-/// How long a WebSocket message may take from its first byte to its last: 64 KiB over the slowest of networks.
+/// Time for a WebSocket message, from its first byte to its last: 64 KiB over the slowest of networks.
 const MESSAGE_WITHIN: Duration = Duration::from_secs(30);
 
 /// A stream of a client, whose frames are charged as they are read.

@@ -111,7 +111,7 @@ pub fn admin_router(admin: admin::Admin) -> Router {
     finish(admin::router(admin), hosts, counters)
 }
 
-/// What holds for all routes: the hosts, errors as problems, the headers, the count.
+/// Layers of all routes: the check of hosts, errors as problems, the headers, the count.
 fn finish(router: Router, hosts: Arc<OwnHosts>, counters: Arc<HttpCounters>) -> Router {
     let count = async |counters: axum::extract::State<Arc<HttpCounters>>, response: Response| {
         counters.responded(response.status().as_u16());

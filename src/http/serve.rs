@@ -37,7 +37,7 @@ use crate::memory::{Eviction, MemoryBudget};
 use crate::metrics::HttpCounters;
 use crate::proxies::TrustedProxies;
 
-/// What bounds an HTTP connection. `docs/limits.md` has the sums.
+/// Bounds of an HTTP connection. `docs/limits.md` has the sums.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Bytes of a request's head, beyond which it is 431. Cookies of a single sign-on take 8 KiB and more.
@@ -374,7 +374,7 @@ fn http1(limits: &Limits) -> http1::Builder {
 fn http2(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
     /// A body is read to 4 KiB, and the pages are static: what waits to be sent is not copied.
     const SEND: usize = 32 * 1_024;
-    /// What a client may send of one body ahead of us: as much as we read of it.
+    /// Bytes of one body that a client may send ahead: as much as is read of it.
     const WINDOW: u16 = super::fields::LONGEST_BODY;
     /// Bytes that each field counts for beyond its text (RFC 9113 section 6.5.2).
     const FIELD: usize = 32;
@@ -406,7 +406,7 @@ fn unshare(request: &mut Request<Incoming>) {
     }
 }
 
-/// What the protocols say in different ways is said in one, and what a client says in a proxy's place is taken off.
+/// Brings the protocols' requests into one form, and removes the fields of a proxy that a client has written itself.
 fn normalise(request: &mut Request<Incoming>, protocol: Protocol, by_proxy: bool) {
     if !by_proxy {
         request.headers_mut().remove(X_FORWARDED_PROTO);

@@ -28,7 +28,7 @@ const FRAMES_OF_A_REQUEST: u32 = 4;
 /// Bytes of a header field beside its name and value, as hyper keeps it.
 const FIELD_OVERHEAD: usize = 104;
 
-/// What one connection does and holds.
+/// State of one connection, and the memory that it holds.
 #[derive(Debug)]
 pub(super) struct State {
     limits: Limits,
@@ -55,7 +55,7 @@ struct Inner {
     upgrade: Upgrade,
 }
 
-/// How far a connection has got towards a WebSocket.
+/// Progress of a connection towards a WebSocket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Upgrade {
     /// No request asked for one.
@@ -71,7 +71,7 @@ enum Upgrade {
     Over,
 }
 
-/// What to do with the response to a request that asked for a WebSocket.
+/// Decision on the response to a request that asked for a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Switch {
     /// The request did not ask.
@@ -137,7 +137,7 @@ impl State {
         };
     }
 
-    /// What becomes of a request that is answered with 101, or is not.
+    /// Records whether a request is answered with 101.
     pub(super) fn switch(&self, granted: bool) -> Switch {
         let mut inner = self.lock();
         match (inner.upgrade, granted) {
@@ -211,7 +211,7 @@ impl State {
         self.lock().is_known
     }
 
-    /// How long the connection may be as it is, and the count of changes that led there.
+    /// Time that the connection may stay as it is, and the count of changes that led there.
     pub(super) fn patience(&self) -> (u64, Duration) {
         let inner = self.lock();
         let patience = match *inner {

@@ -12,17 +12,17 @@ use crate::metrics::ProcessCounters;
 /// Bytes of lines that may wait: some thousand lines.
 const CAPACITY: usize = 1 << 20;
 
-/// How long the end of the process waits for the lines that still wait.
+/// Time that the end of the process gives to lines that still wait.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// What goes through the queue.
+/// Item of the queue.
 enum Entry {
     Line(Box<[u8]>),
     /// All before it has been written, or lost.
     Flushed(SyncSender<()>),
 }
 
-/// Where lines are put, by any thread; none ever waits here.
+/// Sending end of the queue, for any thread; none ever waits here.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     entries: Sender<Entry>,

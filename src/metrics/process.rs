@@ -1,4 +1,4 @@
-//! What is counted of the process itself: lost lines of its log, panics, and background tasks that ended unasked.
+//! Counts of the process itself: lost lines of its log, panics, and background tasks that ended unasked.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ const THREADS: [&str; 5] = ["main", "http", "handshakes", "shard", "other"];
 /// Count of one background task, by the name that the code gives it.
 pub type TaskCount = Arc<SharedCount>;
 
-/// What is counted of the process itself.
+/// Counts of the process itself.
 #[derive(Debug, Default)]
 pub struct ProcessCounters {
     /// Lines of the log that standard error did not take.
@@ -29,7 +29,7 @@ impl ProcessCounters {
         self.panics[place].add(1);
     }
 
-    /// Where ends of the task `name` are counted. The names stand in the code, so they are a closed set.
+    /// Count of the ends of the task `name`. The names stand in the code, so they are a closed set.
     #[must_use]
     pub fn task(&self, name: &'static str) -> TaskCount {
         // A panic leaves nothing half done here.

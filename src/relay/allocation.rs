@@ -257,7 +257,7 @@ impl Allocation {
         relayed.chain(permissions).chain(channels).min().unwrap_or_default()
     }
 
-    /// What the relay ports of this server must know to deliver to its client through one of its own. `is_relay` tells
+    /// Route for the relay ports of this server, to deliver to its client through one of its own. `is_relay` tells
     /// whether an address is the relay's.
     pub(super) fn route(&self, relayed: &Relayed, is_relay: impl Fn(IpAddr) -> bool) -> Route {
         let permitted = self.permissions.iter().filter(|permission| is_relay(permission.ip));

@@ -26,9 +26,9 @@ const MAX_IDLE: usize = 4;
 /// An address of the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayAddress {
-    /// Where sockets bind.
+    /// Local address of the sockets.
     pub bind: IpAddr,
-    /// What clients are told; another one where a 1:1 NAT stands before the server.
+    /// Address in clients' candidates; another one where a 1:1 NAT stands before the server.
     pub public: IpAddr,
 }
 

@@ -11,7 +11,7 @@ use crate::wire::AddressFamily;
 pub(super) struct Relayed {
     /// As clients are told.
     pub(super) address: SocketAddr,
-    /// Where its socket binds.
+    /// Local address of its socket.
     pub(super) bind: IpAddr,
     pub(super) expires: Duration,
     /// Its socket is there.

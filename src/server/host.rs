@@ -24,16 +24,16 @@ use crate::dataplane::{AddressDoor, Tuning, bind_tcp_listeners, bind_udp_listene
 use crate::external::External;
 use crate::ice::IceServers;
 use crate::interfaces::{self, Interfaces};
-use crate::own_addresses::{AddressSet, OwnAddresses};
+use crate::own_addresses::AddressSet;
 use crate::relay::{HostAddresses, ListenerId, RelayAddress, Shared};
 
-/// How often the machine is looked at. An address that becomes its own is closed to clients of the relay within a second.
+/// Time between two looks at the machine. An address that becomes its own is closed to clients of the relay within a second.
 const EVERY: Duration = Duration::from_millis(250);
 
 /// Bytes of `/proc` that are read in this time: a tenth of a core's. A router with many routes is looked at less often.
 const BYTES: usize = 256 * 1024;
 
-/// What a look at the machine finds.
+/// Findings of a look at the machine.
 #[derive(Clone, Debug, Default)]
 struct Look {
     interfaces: Interfaces,
@@ -43,7 +43,7 @@ struct Look {
     bindable: Vec<IpAddr>,
 }
 
-/// What follows from a look, and from those before.
+/// Consequences of a look and of those before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
     own: AddressSet,
@@ -88,14 +88,6 @@ impl State {
             discovery: listening.discovery(|ip| self.has(ip)),
         }
     }
-
-    /// The server's own addresses: the machine's, those of its listeners, and those that its clients are told.
-    fn own(&self, listening: &Listening, config: &config::Relay) -> AddressSet {
-        let relays = self.relays().iter().flat_map(|relay| [relay.bind, relay.public]);
-        let listeners = listening.0.iter().map(|listener| listener.address.ip());
-        let named = relays.chain(listeners).chain(config.public_addresses.iter().copied());
-        self.own.union(&named.filter(|ip| !ip.is_unspecified()).collect())
-    }
 }
 
 /// Decides what follows from the machine's addresses.
@@ -108,7 +100,7 @@ pub(super) struct Host {
     bindable: Presence,
     /// Wildcards of families that this machine has had an address of.
     had: BTreeSet<IpAddr>,
-    /// What the relay has so far.
+    /// Addresses of the relay so far.
     relays: Vec<RelayAddress>,
 }
 
@@ -215,14 +207,13 @@ pub(super) struct Follower {
     pub(super) shared: Arc<Shared>,
     pub(super) shards: AddressDoor,
     pub(super) doors: Doors,
-    pub(super) own: OwnAddresses,
     pub(super) ice: Arc<IceServers>,
     pub(super) degraded: watch::Sender<Vec<String>>,
     /// Listeners whose address has come and that could not be bound all the same, which was said.
     pub(super) refused: BTreeSet<SocketAddr>,
 }
 
-/// Where listeners go whose address has come.
+/// Doors for listeners whose address has come.
 pub(super) struct Doors {
     pub(super) tls: mpsc::UnboundedSender<TcpListener>,
     pub(super) http: mpsc::UnboundedSender<TcpListener>,
@@ -276,7 +267,6 @@ impl Follower {
         let Self { state, listening, .. } = self;
         self.shared.set_host_addresses(state.for_relay(listening));
         self.shards.changed();
-        self.own.publish(state.own(listening, &self.host.config));
         // A page needs none of the listeners that stand by for NAT behaviour discovery alone.
         let served = |kind| {
             let named = listening.0.iter().filter(|listener| listener.kind == kind && !listener.is_stand_by);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Now;
 
-/// How long an address that has gone counts as there. Network managers take addresses away and give them back within a
+/// Time for which an address that has gone counts as there. Network managers take addresses away and give them back within a
 /// moment, as they renew a lease or restart. Sockets that are bound outlast that, and so should calls.
 const PATIENCE: Duration = Duration::from_secs(3);
 

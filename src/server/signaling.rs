@@ -13,7 +13,7 @@ use crate::metrics::SignalingCounters;
 use crate::signaling::{Connections, Hub, Parts, Settings};
 use crate::tls::Certificate;
 
-/// What browsers are told, but for the listeners, which come and go with their addresses.
+/// ICE servers for browsers, without the listeners, which come and go with their addresses.
 pub(super) fn ice(config: &Config, certificate: Option<&Certificate>, keys: &Keys) -> Arc<IceServers> {
     let endpoints = Endpoints {
         public: config.relay.public_addresses.clone(),

@@ -24,7 +24,7 @@ pub(super) struct Sockets {
     pub(super) listening: Listening,
 }
 
-/// Where the listeners of one kind come in, now and later.
+/// Channel of the listeners of one kind, of now and later.
 pub(super) struct Door {
     pub(super) sender: mpsc::UnboundedSender<TcpListener>,
     pub(super) listeners: door::Listeners,

@@ -1,4 +1,4 @@
-//! What waits to be written to one connection, bounded by bytes; [`super::backlog`] bounds all of them together.
+//! The queue of one connection's unwritten frames, bounded by bytes; [`super::backlog`] bounds all of them together.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -45,7 +45,7 @@ pub(super) struct Outbox {
 struct Queue {
     /// Its part of the sum.
     account: Account,
-    /// What comes before all else: it was bounded where it was kept, and counts in the sum alone.
+    /// Frames that come before all else: they were bounded where they were kept, and count in the sum alone.
     replay: VecDeque<Text>,
     replay_bytes: usize,
     frames: VecDeque<Frame>,

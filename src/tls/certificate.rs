@@ -100,7 +100,7 @@ impl Certificate {
         self.validity.not_after
     }
 
-    /// What clients may hold against it, each with its remedy.
+    /// Reasons for clients to refuse it, each with its remedy.
     #[must_use]
     pub fn remarks(&self) -> &[String] {
         &self.remarks
@@ -197,7 +197,7 @@ fn broken(error: &pem::Error) -> Problem {
     Problem(reason.to_owned(), WHOLE_FILE)
 }
 
-/// What a chain says of itself.
+/// Facts of a chain.
 struct Described {
     names: Vec<Name>,
     validity: Validity,

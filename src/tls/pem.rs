@@ -16,7 +16,7 @@ pub(super) const PARAMETERS: [&str; 2] = ["EC PARAMETERS", "DH PARAMETERS"];
 /// The kinds of the blocks in a file, in order. Text outside of blocks is explanation (RFC 7468 section 2).
 ///
 /// # Errors
-/// Why part of the file would be passed over.
+/// Reason for which part of the file would be passed over.
 pub fn kinds(pem: &[u8]) -> Result<Vec<String>, String> {
     const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
     if pem.starts_with(BYTE_ORDER_MARK) {

@@ -1,11 +1,11 @@
-//! What clients may hold against a certificate that can be served. Our library takes more than browsers do.
+//! Reasons for clients to refuse a certificate that can be served. Our library takes more than browsers do.
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION, Oid,
 };
 
-/// What to use instead.
+/// Remedy: the keys to use instead.
 const KINDS: &str = "use ECDSA on P-256, or RSA of 2048 bits or more";
 
 /// Signatures of RSA and ECDSA with SHA-1 (RFC 8017, RFC 5758).

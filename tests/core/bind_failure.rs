@@ -59,7 +59,7 @@ fn a_server_that_has_run_out_says_508_at_once() {
     nothing_is_lost(&mut server);
 }
 
-/// What is lacking is no capacity: the metrics count it apart, and other ports are of no use.
+/// A missing address is no lack of capacity: the metrics count it apart, and other ports are of no use.
 #[test]
 fn threat_35_an_address_that_the_machine_has_lost_is_440_and_counted_apart() {
     let mut server = server([Bind::Fails(AddressGone); 2]);

@@ -105,7 +105,7 @@ fn threat_36_permissions_without_a_channel_end_too() {
     assert_eq!(server.peer_datagram(socket, peer, b"x"), Seen::Dropped(Reason::NoPermission));
 }
 
-/// What an operator opens stays open, but for the listeners.
+/// Ranges that an operator opens stay open, but for the listeners.
 #[test]
 fn threat_36_an_opened_address_stays_open() {
     let mut server = Server::with(1, |settings| settings.gate.allow = vec!["45.0.0.9/32".parse().unwrap()]);

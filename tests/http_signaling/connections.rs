@@ -96,7 +96,7 @@ async fn status(stream: &mut TcpStream, request: &str) -> String {
     .await
 }
 
-/// What comes until the connection is closed, which it has to be.
+/// The bytes until the connection is closed, which it has to be.
 async fn until_closed(stream: &mut TcpStream) -> String {
     let mut rest = Vec::new();
     within(async { while stream.read_buf(&mut rest).await.is_ok_and(|read| read > 0) {} }).await;

@@ -49,7 +49,7 @@ open_to_everyone = true
 const LOCAL: &str = "127.0.0.1:3478";
 const V6: &str = "2a00::1/64 nodad";
 
-/// How long the server may take over anything here, on a machine that builds meanwhile.
+/// Time for anything that the server does here, on a machine that builds meanwhile.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A machine with a network card, for which a bridge stands in, and a default route over it where it has an address.
@@ -87,7 +87,7 @@ fn client(server: &Server) -> Client {
     Client::of(server, at(LOCAL))
 }
 
-/// How often a line with these words was logged at a level.
+/// Number of lines with these words at a level.
 fn lines(server: &Server, level: &str, words: &str) -> usize {
     server.log().lines().filter(|line| line.contains(level) && line.contains(words)).count()
 }

@@ -13,7 +13,7 @@ const MIB: u64 = 1 << 20;
 /// All that HTTP may hold together, and a third for what an allocator and a debug build add.
 const IN_ALL: u64 = 64 * MIB * 4 / 3;
 
-/// What a flood may leave behind.
+/// Memory that a flood may leave behind.
 const LEFT: u64 = 30 * MIB;
 
 /// A flood of so many connections, while which others are served, and which leaves nothing behind.

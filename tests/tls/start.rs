@@ -76,7 +76,7 @@ fn sighup_without_a_certificate_changes_nothing() {
     assert!(server.metric("byway_allocations") == 0);
 }
 
-/// What a reader of PEM passes over is missed at the first client that needs it.
+/// A block that a reader of PEM passes over is missed at the first client that needs it.
 #[test]
 fn threat_38_a_file_that_would_be_read_in_part_is_exit_2() {
     let chain = Chain::new();

@@ -55,7 +55,7 @@ fn threat_38_a_set_of_keys_is_read_whole() {
     }
 }
 
-/// Where a secret may stand in a file, as `SECRET` and `OTHER` in one that is otherwise right.
+/// Places of a secret in a file, as `SECRET` and `OTHER` in one that is otherwise right.
 const PLACES: &[&str] = &[
     "[credentials]\nsecrets = [\"OTHER\", \"SECRET\"]\n",
     "[credentials]\nsecrets = [\n  \"OTHER\", # of May\n  \"SECRET\",\n]\n",
