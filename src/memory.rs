@@ -97,6 +97,15 @@ impl Reservation {
         }
     }
 
+    /// Counts the reservation for another client's network, whom a reverse proxy has named. Its age stays.
+    pub fn move_to(&self, client: IpAddr) {
+        let mut reserved = self.budget.lock();
+        if let Some(mut entry) = reserved.remove(self.number) {
+            entry.network = Subscriber::of(client);
+            reserved.insert(self.number, entry);
+        }
+    }
+
     /// Makes this reservation the youngest.
     pub fn renew(&self) {
         let mut reserved = self.budget.lock();
@@ -190,6 +199,23 @@ mod tests {
         let reserved = budget.lock();
         assert!(reserved.by_number.is_empty() && reserved.by_network.is_empty(), "nothing is left behind");
         assert_eq!(reserved.bytes, 0);
+    }
+
+    #[test]
+    fn threat_29_one_client_of_a_proxy_evicts_itself_and_no_other_client() {
+        let budget = MemoryBudget::new(30);
+        let proxy = client(9);
+        let all: Vec<_> = (0..3).map(|_| budget.reserve(proxy, 5)).collect();
+        for ((reservation, _), n) in all.iter().zip([1, 2, 2]) {
+            reservation.move_to(client(n));
+        }
+        let (_more, mut more_evicted) = budget.reserve(client(2), 20);
+        let mut all = all;
+        let ends: Vec<_> = all.iter_mut().map(|(_, eviction)| eviction.try_recv()).collect();
+        assert_eq!(ends, [Err(Empty), Err(Closed), Err(Empty)], "the oldest of the client that holds most");
+        assert_eq!(more_evicted.try_recv(), Err(Empty));
+        drop(all);
+        assert_eq!(budget.reserved(), 20);
     }
 
     #[test]

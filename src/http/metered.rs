@@ -1,7 +1,6 @@
 //! The stream beneath HTTP: charges every frame that a client sends, and sees when a request begins.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -28,7 +27,6 @@ const MESSAGE_WITHIN: Duration = Duration::from_secs(30);
 /// A stream of a client, whose frames are charged as they are read.
 pub(super) struct Metered<S> {
     stream: S,
-    client: IpAddr,
     speaks: Speaks,
     state: Arc<State>,
     memory: Arc<MemoryBudget>,
@@ -76,7 +74,6 @@ impl From<Excess> for io::Error {
 impl<S> Metered<S> {
     pub(super) fn new(
         stream: S,
-        client: IpAddr,
         protocol: Protocol,
         state: Arc<State>,
         memory: Arc<MemoryBudget>,
@@ -87,7 +84,7 @@ impl<S> Metered<S> {
             Protocol::Http | Protocol::Https => Speaks::Http1(Http1::default()),
             Protocol::Http2 => Speaks::Http2(Http2::new()),
         };
-        Self { stream, client, speaks, state, memory, clock, counters }
+        Self { stream, speaks, state, memory, clock, counters }
     }
 
     /// Takes in bytes that the client sent.
@@ -128,7 +125,7 @@ impl<S> Metered<S> {
         }
         let wanted = bytes.next_multiple_of(STEP);
         let message = unfinished.get_or_insert_with(|| {
-            let (reservation, eviction) = self.memory.reserve(self.client, wanted);
+            let (reservation, eviction) = self.memory.reserve(self.state.client(), wanted);
             Unfinished { reservation, reserved: wanted, eviction, end_by: now + MESSAGE_WITHIN }
         });
         if message.reserved < wanted {

@@ -87,7 +87,8 @@ impl OwnHosts {
             // A final dot says that the name is complete (RFC 1034 section 3.1).
             Host::Name(name) => {
                 let name = name.strip_suffix('.').unwrap_or(name);
-                if name == "localhost" || name.ends_with(".localhost") {
+                let within = name.strip_suffix("localhost").and_then(|labels| labels.strip_suffix('.'));
+                if name == "localhost" || within.is_some_and(|labels| !labels.is_empty()) {
                     return true;
                 }
                 Host::Name(name.to_owned())

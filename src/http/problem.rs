@@ -130,7 +130,8 @@ impl Code {
             Self::OriginRefused,
             "origin-refused",
             StatusCode::FORBIDDEN,
-            "Pages of this origin may not use this server; its operator can list it in signaling.allowed_origins.",
+            "Pages of this origin may not use this server. If it is this server's own page, the proxy in front must pass on the \
+             Host that the browser asked for; another site's page its operator can list in signaling.allowed_origins.",
         ),
         (
             Self::NoPlaceForToken,

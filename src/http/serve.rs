@@ -163,16 +163,8 @@ impl Pages {
         let (limits, place, counters) = (self.limits, Arc::new(place), self.counters.connections.clone());
         let base = protocol.base();
         let (reservation, eviction) = self.memory.reserve(client.ip(), base);
-        let state = State::new(limits, base, reservation);
-        let stream = Metered::new(
-            stream,
-            client.ip(),
-            protocol,
-            state.clone(),
-            self.memory.clone(),
-            self.clock,
-            counters,
-        );
+        let state = State::new(limits, client.ip(), base, reservation);
+        let stream = Metered::new(stream, protocol, state.clone(), self.memory.clone(), self.clock, counters);
         let (pages, of_connection) = (self.clone(), state.clone());
         let service =
             service_fn(move |request| pages.answer(request, client, protocol, &of_connection, &place));
@@ -216,8 +208,11 @@ impl Pages {
             let by_proxy = self.proxies.trust(client.ip());
             normalise(&mut request, protocol, by_proxy);
             let peer = Peer::of(client.ip(), request.headers(), &self.proxies);
-            if by_proxy && !place.speaks_for(peer.0) {
-                return Err(Problem::for_now(Code::RateLimited, RETRY_AFTER));
+            if by_proxy {
+                if !place.speaks_for(peer.0) {
+                    return Err(Problem::for_now(Code::RateLimited, RETRY_AFTER));
+                }
+                state.speaks_for(peer.0);
             }
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(place.clone());

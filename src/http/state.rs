@@ -2,6 +2,7 @@
 //!
 //! The [`Metered`](super::metered::Metered) stream, the service and [`serve`](super::serve) share it.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -41,6 +42,8 @@ pub(super) struct State {
 
 #[derive(Debug)]
 struct Inner {
+    /// The client that the memory is counted for: a trusted proxy's, or the one that it has named last.
+    client: IpAddr,
     /// Counts the changes of what the connection waits for.
     changes: u64,
     /// Bytes of a head or a frame that has begun and whose end is still to come.
@@ -94,9 +97,10 @@ pub(super) struct Held {
 }
 
 impl State {
-    /// A connection that has asked nothing yet, and takes `base` bytes of `memory` by itself.
-    pub(super) fn new(limits: Limits, base: usize, memory: Reservation) -> Arc<Self> {
+    /// A connection of `client` that has asked nothing yet, and takes `base` bytes of `memory` by itself.
+    pub(super) fn new(limits: Limits, client: IpAddr, base: usize, memory: Reservation) -> Arc<Self> {
         let inner = Inner {
+            client,
             changes: 0,
             unfinished: 0,
             under_way: 0,
@@ -106,6 +110,21 @@ impl State {
             upgrade: Upgrade::None,
         };
         Arc::new(Self { limits, frames: Meter::default(), base, inner: Mutex::new(inner) })
+    }
+
+    /// Counts the memory of a trusted proxy's connection for the client that it has named.
+    pub(super) fn speaks_for(&self, client: IpAddr) {
+        let mut inner = self.lock();
+        if std::mem::replace(&mut inner.client, client) != client
+            && let Some(memory) = &inner.memory
+        {
+            memory.move_to(client);
+        }
+    }
+
+    /// The client that the memory is counted for.
+    pub(super) fn client(&self) -> IpAddr {
+        self.lock().client
     }
 
     /// Charges `frames` to the connection at monotonic time `now`; false if there were too many.
