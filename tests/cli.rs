@@ -43,7 +43,7 @@ fn check_says_ok_and_what_is_served() {
              hint: no secrets: the server draws one at each start, and nothing else can sign credentials\n  \
              hint: other machines reach the `udp` listeners, but relay.addresses is loopback: no peer is reached\n  \
              hint: no certificate, `[ice] urls` or `[http] hosts` names this server: HTTP answers under its addresses alone; \
-             list the name that a reverse proxy has in `hosts` under [http]\n",
+             list the names that a reverse proxy or Prometheus asks for in `hosts` under [http]\n",
             file.path().display()
         )
     );
@@ -124,7 +124,7 @@ fn check_knows_a_door_without_a_key() {
 
 #[test]
 fn threat_33_check_knows_a_server_without_a_name() {
-    let unnamed = "list the name that a reverse proxy has in `hosts` under [http]";
+    let unnamed = "list the names that a reverse proxy or Prometheus asks for in `hosts` under [http]";
     for (text, warned) in [
         ("", false),
         ("listen.udp = [\"0.0.0.0:3478\"]", true),
@@ -416,7 +416,7 @@ fn threat_30_no_command_minds_a_reader_that_is_gone() {
     for (arguments, status) in [
         (&["check"][..], 0),
         (&["credential", "--user", "a"], 0),
-        (&["invite", "--room", "oak"], 0),
+        (&["invite", "--room", "oak", "--url", "https://call.example.org"], 0),
         (&["--help"], 0),
         (&["probe", "turn:127.0.0.1:1", "--username", "a", "--password", "b"], 1),
     ] {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Error;
 use crate::clock::Clock;
 use crate::config::{Access, Config};
+use crate::external::External;
 use crate::interfaces;
 use crate::local_ports;
 use crate::server::{self, hosts};
@@ -92,6 +93,10 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if let Ok(found) = interfaces::Interfaces::read() {
+        let sources = interfaces::sources();
+        hints.extend(External::find(&config.relay, &found.lasting, &sources, &[], |_| true).remarks());
+    }
     hints.extend(local_ports::remark(&config.relay.addresses, &config.relay.ports));
     let is_optional = |ip: &IpAddr| config.optional_ipv6 && ip.is_ipv6();
     for (ip, keys) in config.addresses() {
@@ -106,12 +111,13 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
         );
     }
     let mut all = turn.into_iter().flat_map(|(_, addresses)| addresses).chain(&listen.http);
-    let is_public = all.any(|address| !address.ip().is_loopback());
+    let is_public = all.any(|address| !address.ip().is_loopback()) && !listen.http.is_empty();
+    let is_asked = listen.admin.iter().any(|address| !address.ip().is_loopback());
     let is_named = certificate.is_some_and(|certificate| !certificate.names().is_empty());
-    if is_public && !is_named && !listen.http.is_empty() && hosts::configured(config).is_empty() {
+    if (is_public || is_asked) && !is_named && hosts::configured(config).is_empty() {
         hints.push(
             "no certificate, `[ice] urls` or `[http] hosts` names this server: HTTP answers under its addresses alone; \
-             list the name that a reverse proxy has in `hosts` under [http]"
+             list the names that a reverse proxy or Prometheus asks for in `hosts` under [http]"
                 .to_owned(),
         );
     }

@@ -1,6 +1,6 @@
 //! `byway invite`: signs a join token, and prints the link that brings it to a browser.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -53,6 +53,13 @@ pub(super) fn run(arguments: Arguments, config: &Config, file: String) -> Result
     let tokens = tokens.ok_or_else(|| Error::NoSecret { file: file.clone() })?;
     let grant = Grant::new(room.clone(), name, max_members).map_err(Error::Usage)?;
     let page = url.or_else(|| configured_page(config)).ok_or(Error::NoPage { file })?;
+    if is_of_this_machine(&page) {
+        // A lost line is lost: the link is what counts.
+        let _ = writeln!(
+            io::stderr(),
+            "this link is for this machine alone: name the address of the page, as in --url https://call.example.org"
+        );
+    }
     let (token, end) = tokens.issue(Clock::start().now(), grant, ttl.unwrap_or(DEFAULT_TTL));
     let url = invitations::link(&page, &room, &token);
     let mut line = if json {
@@ -73,6 +80,11 @@ fn configured_page(config: &Config) -> Option<String> {
     // Whether the certificate can be served with is not asked here.
     let certificate = config.tls.as_ref().and_then(|files| Certificate::load(files).ok());
     link::page(certificate.as_ref(), &known(&config.listen.tls), &known(&config.listen.http))
+}
+
+/// Whether nobody else reaches the page there.
+fn is_of_this_machine(page: &str) -> bool {
+    ["http://127.", "http://[::1]", "http://localhost"].iter().any(|start| page.starts_with(start))
 }
 
 /// An address to which a room can be added.

@@ -25,7 +25,7 @@ use crate::external::External;
 use crate::ice::IceServers;
 use crate::interfaces::{self, Interfaces};
 use crate::own_addresses::AddressSet;
-use crate::relay::{HostAddresses, ListenerId, RelayAddress, Shared};
+use crate::relay::{HostAddresses, ListenerId, RelayAddress, Shared, is_special_purpose};
 
 /// Time between two looks at the machine. An address that becomes its own is closed to clients of the relay within a second.
 const EVERY: Duration = Duration::from_millis(250);
@@ -165,10 +165,16 @@ impl Host {
 
 /// Says that the machine lacks an address that the configuration names under these keys.
 pub(crate) fn nobody_has(ip: IpAddr, keys: &BTreeSet<&'static str>) -> String {
-    let keys: Vec<&str> = keys.iter().copied().collect();
+    let named: Vec<&str> = keys.iter().copied().collect();
+    // In most clouds the machine does not have the address by which the world knows it.
+    let behind_nat = if keys.contains("relay.addresses") || !is_special_purpose(ip) {
+        format!("; behind a 1:1 NAT, listen and relay on \"0.0.0.0\" and name {ip} in relay.public_addresses")
+    } else {
+        String::new()
+    };
     format!(
-        "no interface has {ip} ({}): give it to one (`ip address` lists them), or correct the configuration",
-        keys.join(", ")
+        "no interface has {ip} ({}): give it to one (`ip address` lists them), or correct the configuration{behind_nat}",
+        named.join(", ")
     )
 }
 
@@ -388,7 +394,7 @@ mod tests {
             state.troubles,
             [
                 "no interface has 45.0.0.1 (listen.tcp, listen.udp, relay.addresses): give it to one (`ip address` lists \
-              them), or correct the configuration"
+              them), or correct the configuration; behind a 1:1 NAT, listen and relay on \"0.0.0.0\" and name 45.0.0.1 in relay.public_addresses"
             ]
         );
         assert!(!state.has(ips("45.0.0.1")[0]) && state.has(ips("2a00::1")[0]));
