@@ -185,7 +185,7 @@ fn a_mistake_is_exit_2_with_file_line_caret_reason_and_remedy() {
             r#":2:17: `credentials.secret_files`: /nowhere/secret: No such file or directory (os error 2)
   2 | secret_files = ["/nowhere/secret"]
     |                 ^^^^^^^^^^^^^^^^^
-  remedy: a text file with one secret that this user can read
+  remedy: a file with the secret alone that this user can read
 "#,
         ),
     ];

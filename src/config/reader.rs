@@ -26,6 +26,8 @@ pub(super) struct Section<'d> {
     path: &'static str,
     own: Option<&'d DeTable<'d>>,
     default: &'d DeTable<'d>,
+    /// The whole embedded default.
+    whole: &'d DeTable<'d>,
     known: Vec<&'static str>,
     mistakes: Vec<Mistake>,
     names: Rc<RefCell<Names>>,
@@ -35,7 +37,15 @@ impl<'d> Section<'d> {
     /// The whole file.
     pub(super) fn root(own: &'d DeTable<'d>, default: &'d DeTable<'d>) -> Self {
         let names = Rc::default();
-        Self { path: "", own: Some(own), default, known: Vec::new(), mistakes: Vec::new(), names }
+        Self {
+            path: "",
+            own: Some(own),
+            default,
+            whole: default,
+            known: Vec::new(),
+            mistakes: Vec::new(),
+            names,
+        }
     }
 
     /// Every key that is looked up in the file, whichever section does it.
@@ -59,6 +69,7 @@ impl<'d> Section<'d> {
             path: key,
             own: own.and_then(|value| value.get_ref().as_table()),
             default: default.expect("a test finds every section in the embedded default"),
+            whole: self.whole,
             known: Vec::new(),
             mistakes: Vec::new(),
             names: self.names.clone(),
@@ -105,7 +116,7 @@ impl<'d> Section<'d> {
 
     /// All that was wrong here; keys that nobody asked for are.
     pub(super) fn finish(mut self) -> Vec<Mistake> {
-        for (key, _) in self.own.into_iter().flatten() {
+        for (key, value) in self.own.into_iter().flatten() {
             if self.known.contains(&&**key.get_ref()) {
                 continue;
             }
@@ -122,13 +133,33 @@ impl<'d> Section<'d> {
             self.mistakes.push(Mistake {
                 span: key.span(),
                 reason: format!("`{}` is not a key", self.dotted(&shortened)),
-                remedy: match nearest {
+                // A key of another section is no typing error: to obey a guess would change what is meant.
+                remedy: self.home(name, value.get_ref()).unwrap_or_else(|| match nearest {
                     Some((_, known)) => format!("did you mean `{known}`?"),
-                    None => format!("remove it; known here: {}", self.known.join(", ")),
-                },
+                    None => format!("no section has such a key; known here: {}", self.known.join(", ")),
+                }),
             });
         }
         self.mistakes
+    }
+
+    /// The place where a key of exactly this name belongs, if there is one elsewhere.
+    fn home(&self, key: &str, value: &DeValue<'_>) -> Option<String> {
+        let has_it = |section: &DeValue<'_>| section.as_table().is_some_and(|table| table.contains_key(key));
+        let of_its_own = self.whole.get(key).map(Spanned::get_ref);
+        if let Some(section) = of_its_own.filter(|of_its_own| of_its_own.is_table() == value.is_table()) {
+            return Some(match section.is_table() {
+                true => format!("it is a section of its own: [{key}]"),
+                false => "it belongs at the top, above the first [section]".to_owned(),
+            });
+        }
+        let sections: Vec<_> = self
+            .whole
+            .iter()
+            .filter(|(_, section)| has_it(section.get_ref()))
+            .map(|(section, _)| format!("[{}]", section.get_ref()))
+            .collect();
+        (!sections.is_empty()).then(|| format!("it belongs under {}", sections.join(" or ")))
     }
 
     fn own(&mut self, key: &'static str, is_secret: bool) -> Option<Value<'d>> {
@@ -156,6 +187,16 @@ impl<'d> Value<'d> {
     /// The text of a string.
     pub(super) fn text(&self) -> Result<&'d str, Mistake> {
         self.value.get_ref().as_str().ok_or_else(|| self.not("a text in quotes"))
+    }
+
+    /// The text of a quantity, with its unit as in `such_as`.
+    pub(super) fn quantity(&self, what: &str, such_as: &str) -> Result<&'d str, Mistake> {
+        self.value.get_ref().as_str().ok_or_else(|| {
+            self.wrong(
+                format!("{} is not {what}", kind(self.value.get_ref())),
+                format!("write it in quotes and with its unit, such as {such_as}"),
+            )
+        })
     }
 
     /// The text of a secret.

@@ -1,6 +1,7 @@
 //! The part of a file's line that an error may show: keys, and the values of keys that are known not to be secret.
 //!
-//! Everything else is hidden, the values of unknown keys too: a misspelt `secrets` is one. Where a file parses, the spans of
+//! Everything else is hidden, the values of unknown keys too: a misspelt `secrets` is one. So is a text with an `@`, in front
+//! of which URLs have a password. Where a file parses, the spans of
 //! its values say what is what. Where it does not, a line is shown if it is one known key with its value and nothing else.
 
 use std::collections::BTreeSet;
@@ -57,7 +58,8 @@ impl Shown {
             Self::Broken { keys, sections } => {
                 // A line within a text of several lines is part of whatever that is.
                 let above = &text[..line.start];
-                if above.contains("\"\"\"") || above.contains("'''") {
+                // In front of an @ may stand a password.
+                if above.contains("\"\"\"") || above.contains("'''") || source.contains('@') {
                     return None;
                 }
                 let open = &source[..open_part(source, meant.start - line.start, keys, sections)?];
@@ -164,6 +166,8 @@ impl Spans<'_> {
         match value.get_ref() {
             DeValue::Table(table) => self.table(table, path),
             DeValue::Array(items) => items.iter().for_each(|item| self.value(item, path)),
+            // A URL with a password, in a place that has none.
+            DeValue::String(text) if text.contains('@') => self.hidden.push(value.span()),
             _ if self.names.open.contains(path) => self.open.push(value.span()),
             _ => self.hidden.push(value.span()),
         }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod remedies;
 mod secrets;
 
 fn parsed(text: &str) -> Config {
@@ -232,7 +233,7 @@ f.toml:1:2: `Listen` is not a key
 f.toml:2:1: `tls.fullchain` is not a key
   2 | fullchain = …
     | ^^^^^^^^^
-  remedy: remove it; known here: cert, key"#,
+  remedy: no section has such a key; known here: cert, key"#,
     ),
     (
         "[signaling]\nclowns = 3",
@@ -240,7 +241,7 @@ f.toml:2:1: `tls.fullchain` is not a key
 f.toml:2:1: `signaling.clowns` is not a key
   2 | clowns = …
     | ^^^^^^
-  remedy: remove it; known here: max_rooms, max_members, max_message, resume_window, joins_per_second, allowed_origins"#,
+  remedy: no section has such a key; known here: max_rooms, max_members, max_message, resume_window, joins_per_second, allowed_origins"#,
     ),
     (
         "listen = 3",
@@ -384,7 +385,7 @@ f.toml:2:12: `credentials.secrets`: a secret of 6 characters can be guessed, and
 f.toml:2:17: `credentials.secret_files`: /nowhere: No such file or directory (os error 2)
   2 | secret_files = ["/nowhere"]
     |                 ^^^^^^^^^^
-  remedy: a text file with one secret that this user can read"#,
+  remedy: a file with the secret alone that this user can read"#,
     ),
     (
         "[peers]\nallow = [\"10.0.0.0/33\"]",

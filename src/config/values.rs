@@ -1,5 +1,6 @@
 //! What each kind of value may be. Each function turns one value of the file into its type, or says what is wrong.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -161,11 +162,12 @@ pub(super) fn ports(value: &Value<'_>) -> Read<RangeInclusive<u16>> {
 
 /// A duration within `bounds`.
 pub(super) fn duration(value: &Value<'_>, bounds: &RangeInclusive<Duration>) -> Read<Duration> {
-    let text = value.text()?;
+    let is_short = *bounds.end() < Duration::from_secs(1);
+    let text = value
+        .quantity("a duration", if is_short { "\"200us\" or \"1ms\"" } else { "\"600s\" or \"10m\"" })?;
     let (low, high) =
         (humantime::format_duration(*bounds.start()), humantime::format_duration(*bounds.end()));
-    let such_as =
-        if *bounds.end() < Duration::from_secs(1) { "\"200us\"" } else { "\"90s\", \"10m\" or \"1h 30m\"" };
+    let such_as = if is_short { "\"200us\"" } else { "\"90s\", \"10m\" or \"1h 30m\"" };
     let remedy = format!("a duration from \"{low}\" to \"{high}\", such as {such_as}");
     match humantime::parse_duration(text) {
         Ok(duration) if bounds.contains(&duration) => Ok(duration),
@@ -182,7 +184,7 @@ pub(super) fn bandwidth(value: &Value<'_>) -> Read<u64> {
 
 /// A size in bytes within `bounds`, or "0" for what `zero` says.
 pub(super) fn size_or_zero(value: &Value<'_>, bounds: &RangeInclusive<u64>, zero: &str) -> Read<usize> {
-    if value.text()? == "0" {
+    if value.text().is_ok_and(|text| text == "0") {
         return Ok(0);
     }
     let or_zero =
@@ -192,7 +194,7 @@ pub(super) fn size_or_zero(value: &Value<'_>, bounds: &RangeInclusive<u64>, zero
 
 /// A size in bytes within `bounds`.
 pub(super) fn size(value: &Value<'_>, bounds: &RangeInclusive<u64>) -> Read<usize> {
-    let text = value.text()?;
+    let text = value.quantity("a size", "\"64KiB\" or \"1MiB\"")?;
     let show = |bytes| bytesize::ByteSize(bytes).display().iec().to_string();
     let remedy = format!("a size from \"{}\" to \"{}\"", show(*bounds.start()), show(*bounds.end()));
     match text.parse::<bytesize::ByteSize>() {
@@ -226,7 +228,7 @@ pub(super) fn secret(value: &Value<'_>) -> Read<Secret> {
 /// the ends of lines.
 pub(super) fn secret_file(value: &Value<'_>, dir: Option<&Path>) -> Read<Secret> {
     let path = dir.unwrap_or(Path::new("")).join(value.text()?);
-    let text = read(value, &path, "a text file with one secret")?;
+    let text = read(value, &path, "a file with the secret alone")?;
     let secret = text.trim_end_matches(['\r', '\n']);
     let surplus = if text.starts_with('\u{feff}') {
         Some("it begins with a byte order mark, which would be part of the secret")
@@ -316,7 +318,11 @@ fn is_for_signatures(members: &serde_json::Map<String, serde_json::Value>) -> bo
 /// The text of a file that should be `what`.
 fn read(value: &Value<'_>, path: &Path, what: &str) -> Read<String> {
     operator_file::read_text(path, operator_file::SMALL).map_err(|error| {
-        value.wrong(format!("{}: {error}", path.display()), format!("{what} that this user can read"))
+        let remedy = match error.kind() {
+            io::ErrorKind::Other | io::ErrorKind::InvalidData => what.to_owned(),
+            _ => format!("{what} that this user can read"),
+        };
+        value.wrong(format!("{}: {error}", path.display()), remedy)
     })
 }
 
@@ -350,7 +356,7 @@ pub(super) fn network(value: &Value<'_>) -> Read<IpNet> {
             }
             Err(_) => value.wrong(
                 format!("{text:?} is not a range of addresses"),
-                "an address, a slash and a length, such as \"10.1.0.0/16\" or \"fd00::/8\"",
+                "an address such as \"172.18.0.2\", or a range such as \"172.18.0.0/16\"; no port, no name",
             ),
         }
     })?;
@@ -380,27 +386,39 @@ pub(super) fn transport_policy(value: &Value<'_>) -> Read<TransportPolicy> {
 /// A STUN or TURN URL.
 pub(super) fn ice_url(value: &Value<'_>) -> Read<String> {
     let text = value.text()?;
+    let such_as = "such as \"turn:turn.example.org:3478?transport=udp\"";
+    // `shown` hides it: what stands in front may be a password.
+    if text.contains('@') {
+        return Err(value.wrong(
+            "a TURN URL has no user or password: /ice adds credentials by itself",
+            format!("remove what stands before the @, {such_as}"),
+        ));
+    }
     match text.parse::<IceUrl>() {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(value.wrong(error, "such as \"turn:turn.example.org:3478?transport=udp\"")),
+        Err(error) => Err(value.wrong(error, such_as)),
     }
 }
 
 /// An origin of web pages. Two texts that stand for the same one are equal.
 pub(super) fn origin(value: &Value<'_>) -> Read<Origin> {
     let text = value.text()?;
+    if !text.is_ascii() {
+        return Err(value.wrong(ASCII_ONLY, ASCII_FORM));
+    }
     text.parse().map_err(|error: OriginError| {
-        let reason = if text.is_ascii() { error.to_string() } else { ASCII_ONLY.to_owned() };
-        value.wrong(reason, "as the browser's Origin header has it, such as \"https://example.org\"")
+        value.wrong(error, "as the browser's Origin header has it, such as \"https://example.org\"")
     })
 }
 
 /// A host that a request may be for.
 pub(super) fn host(value: &Value<'_>) -> Read<HostPattern> {
     let text = value.text()?;
+    if !text.is_ascii() {
+        return Err(value.wrong(ASCII_ONLY, ASCII_FORM));
+    }
     HostPattern::parse(text).ok_or_else(|| {
         let reason = match text {
-            _ if !text.is_ascii() => ASCII_ONLY.to_owned(),
             "*" => "every host is none: a page of any name could then read what is ours".to_owned(),
             _ => format!("{text:?} is not a host"),
         };
@@ -412,4 +430,5 @@ pub(super) fn host(value: &Value<'_>) -> Read<HostPattern> {
     })
 }
 
-const ASCII_ONLY: &str = "browsers send names in their ASCII form, which begins with xn--";
+const ASCII_ONLY: &str = "browsers send names in ASCII alone";
+const ASCII_FORM: &str = "write its ASCII form, which begins with xn--";
