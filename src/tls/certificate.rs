@@ -77,7 +77,10 @@ impl Certificate {
         let Described { names, validity, remarks } = describe(&chain).map_err(|problem| problem.of(cert))?;
         let certified_key = private_key(&read(key)?)
             .and_then(|private_key| pair(chain, &private_key))
-            .map_err(|problem| problem.of(key))?;
+            .map_err(|problem| {
+                let at_fault = if problem.1 == ORDER { cert } else { key };
+                problem.of(at_fault)
+            })?;
         Ok(Self { certified_key: Arc::new(certified_key), names, validity, remarks })
     }
 
@@ -130,6 +133,9 @@ const MAX_CHAIN: usize = 10;
 
 const WHOLE_FILE: &str = "let your ACME client write it again; it is PEM, from -----BEGIN to -----END";
 const CHAIN: &str = "name the file with the whole chain; certbot calls it fullchain.pem";
+const JOIN: &str =
+    "join the files with a line break between them: (cat cert.pem; echo; cat chain.pem) > fullchain.pem";
+const ORDER: &str = "put that one first, its issuers behind it";
 const KEY: &str = "name the key that the certificate was made with; certbot calls it privkey.pem";
 
 fn read(file: &Path) -> Result<Vec<u8>, Unusable> {
@@ -147,7 +153,7 @@ fn unreadable(error: &io::Error) -> &'static str {
 }
 
 fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
-    let kinds = blocks::kinds(pem).map_err(|reason| Problem(reason, WHOLE_FILE))?;
+    let kinds = blocks::kinds(pem).map_err(unfit)?;
     let is_known =
         |kind: &str| kind == CERTIFICATE || PRIVATE_KEYS.contains(&kind) || PARAMETERS.contains(&kind);
     if let Some(other) = kinds.iter().find(|kind| !is_known(kind)) {
@@ -186,6 +192,12 @@ fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
         pem::Error::NoItemsFound => Problem("no private key in this file".to_owned(), KEY),
         other => broken(&other),
     })
+}
+
+/// A file of certificates of which a reader would pass over a part.
+fn unfit(reason: String) -> Problem {
+    let remedy = if reason.ends_with(blocks::JOINED) { JOIN } else { WHOLE_FILE };
+    Problem(reason, remedy)
 }
 
 fn broken(error: &pem::Error) -> Problem {
@@ -246,9 +258,21 @@ fn pair(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'_>) -> Result<
     match pair.keys_match() {
         Ok(()) => Ok(pair),
         Err(Error::InconsistentKeys(_)) => {
+            if let Some(number) = matching(&pair) {
+                let reason = format!("the key matches certificate {number} in the file, not the first");
+                return Err(Problem(reason, ORDER));
+            }
             let reason = "the key does not match the certificate, which is the first one in its file";
             Err(Problem(reason.to_owned(), KEY))
         }
         Err(error) => Err(Problem(format!("the certificate is not usable: {error}"), CHAIN)),
     }
+}
+
+/// The number, in its file, of the certificate behind the first that the key belongs to.
+fn matching(pair: &CertifiedKey) -> Option<usize> {
+    let is_its_own = |certificate: &CertificateDer<'static>| {
+        CertifiedKey::new(vec![certificate.clone()], pair.key.clone()).keys_match().is_ok()
+    };
+    pair.cert.iter().skip(1).position(is_its_own).map(|behind| behind + 2)
 }

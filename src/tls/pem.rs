@@ -13,6 +13,9 @@ pub(super) const PRIVATE_KEYS: [&str; 4] =
 /// Kinds that stand beside the others and say nothing that they do not.
 pub(super) const PARAMETERS: [&str; 2] = ["EC PARAMETERS", "DH PARAMETERS"];
 
+/// Reason for which the blocks of two files that were joined are not told apart.
+pub(super) const JOINED: &str = "a line break is missing between two blocks";
+
 /// The kinds of the blocks in a file, in order. Text outside of blocks is explanation (RFC 7468 section 2).
 ///
 /// # Errors
@@ -34,7 +37,7 @@ pub fn kinds(pem: &[u8]) -> Result<Vec<String>, String> {
             }
             _ if !line.contains("-----BEGIN") && !line.contains("-----END") => {}
             _ if line.matches("-----BEGIN").count() + line.matches("-----END").count() > 1 => {
-                return Err(format!("line {number}: a line break is missing between two blocks"));
+                return Err(format!("line {number}: {JOINED}"));
             }
             _ => return Err(format!("line {number}: {line:?} begins or ends no block here")),
         }

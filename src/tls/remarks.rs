@@ -35,6 +35,14 @@ pub(super) fn on(chain: &[X509Certificate<'_>]) -> Vec<String> {
         }
     }
     if let [own, ..] = chain
+        && own.issuer() == own.subject()
+    {
+        remarks.push(
+            "the certificate is signed by itself: browsers refuse it; have it issued by an authority, such as Let's Encrypt"
+                .to_owned(),
+        );
+    }
+    if let [own, ..] = chain
         && let Ok(Some(usage)) = own.extended_key_usage()
         && !usage.value.server_auth
         && !usage.value.any

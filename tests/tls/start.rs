@@ -118,6 +118,38 @@ fn threat_38_a_certificate_without_its_chain_is_told_at_the_start_and_by_check()
     assert!(hints(&folder.config()).contains("certificate 2 in the file is not that of the issuer"));
 }
 
+#[test]
+fn a_certificate_that_is_signed_by_itself_is_served_and_told() {
+    let told = "the certificate is signed by itself: browsers refuse it; have it issued by an authority";
+    let folder = Folder::with(&Pair::new());
+    assert!(hints(&folder.config()).contains(told));
+    folder.serve().logged(&format!("WARN {told}"));
+}
+
+/// The key is not to blame for a chain that begins with the issuer.
+#[test]
+fn a_chain_in_the_wrong_order_is_told_by_the_certificate_that_the_key_matches() {
+    let chain = Chain::new();
+    let folder = Folder::with(&Pair::new());
+    folder.write("key.pem", &chain.key);
+    folder.write("cert.pem", &format!("{}{}", chain.issuer, chain.leaf));
+    let reason = "the key matches certificate 2 in the file, not the first\n  remedy: put that one first, its issuers behind it";
+    exits_with(&folder, "cert.pem", reason);
+}
+
+#[test]
+fn the_remedy_for_joined_files_is_to_join_them_with_a_line_break() {
+    let chain = Chain::new();
+    let folder = Folder::with(&Pair::new());
+    folder.write("key.pem", &chain.key);
+    folder.write("cert.pem", &chain.joined());
+    let line = chain.leaf.lines().count();
+    let remedy =
+        "join the files with a line break between them: (cat cert.pem; echo; cat chain.pem) > fullchain.pem";
+    let reason = format!("line {line}: a line break is missing between two blocks\n  remedy: {remedy}");
+    exits_with(&folder, "cert.pem", &reason);
+}
+
 /// Clients of TURN take it, and a page never connects.
 #[test]
 fn threat_39_keys_that_browsers_refuse_are_told_at_the_start_and_by_check() {
