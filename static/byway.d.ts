@@ -54,7 +54,7 @@ declare class Call extends Emitter<{
     #private;
 }
 
-/** What could be opened of the devices that were asked for, and an error for each that could not. */
+/** The devices that could be opened, as a stream, and an error for each that could not. */
 type Devices = {
     stream: MediaStream | null;
     errors: BywayError[];
@@ -181,7 +181,7 @@ declare function join(options: JoinOptions): Promise<Call>;
 /**
  * `getUserMedia` that fails with a sentence a person can act on.
  *
- * Where only one of the two devices can be opened, the stream has the track of that one alone: {@link openDevices} tells why
+ * If only one of the two devices can be opened, the stream has the track of that one alone: {@link openDevices} tells why
  * the other is missing. Rejects where none can.
  */
 declare function openCamera(constraints?: MediaStreamConstraints): Promise<MediaStream>;

@@ -167,7 +167,7 @@ impl Shared {
         self.quota.allocations()
     }
 
-    /// How many of them a name has, the part of a username beside its expiry.
+    /// Number of them that a name has, the part of a username beside its expiry.
     #[must_use]
     pub fn allocations_of(&self, name: &str) -> u32 {
         self.quota.allocations_of(name)

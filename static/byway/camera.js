@@ -5,14 +5,14 @@ import { BywayError } from "./errors.js";
 /** @typedef {"camera" | "microphone"} Device */
 
 /**
- * What could be opened of the devices that were asked for, and an error for each that could not.
+ * The devices that could be opened, as a stream, and an error for each that could not.
  * @typedef {{ stream: MediaStream | null, errors: BywayError[] }} Devices
  */
 
 /**
  * `getUserMedia` that fails with a sentence a person can act on.
  *
- * Where only one of the two devices can be opened, the stream has the track of that one alone: {@link openDevices} tells why
+ * If only one of the two devices can be opened, the stream has the track of that one alone: {@link openDevices} tells why
  * the other is missing. Rejects where none can.
  *
  * @param {MediaStreamConstraints} [constraints]

@@ -40,7 +40,7 @@ for (const [what, { error, sentence }] of Object.entries(TROUBLES)) {
 }
 
 /**
- * What Chromium has of two devices where it can use but one: `granted` are the permissions of a page that it asks about. No
+ * Options of a Chromium that can use but one of two devices: `granted` are the permissions of a page that it asks about. No
  * flag makes a device that is there and does not start, so that `busy` makes the page see one.
  */
 const ONE_OF_TWO = {
