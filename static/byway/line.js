@@ -65,10 +65,10 @@ export function connect(peer, { polite, offering, epoch, outage, configuration, 
   const fail = (/** @type {string} */ code) => surroundings.fail(connectionError(code, peer, asked));
   const negotiation = negotiate(connection, { polite, offering, tell, cede });
   const rotation = rotate(connection, { polite, canSignal, ask: () => tell({ restart: true }), expires, signal });
-  const recovery = restartWhenBroken(connection, { polite, outage, canSignal, doubt, replace, fail, signal });
+  const channel = attach(peer, connection);
+  const recovery = restartWhenBroken(connection, { polite, outage, channel, canSignal, doubt, replace, fail, signal });
   const look = watchForStalls(connection, { peer, canSignal, stalled: replace, signal });
   reportMissingRelay(connection, { fail, signal });
-  attach(peer, connection);
   sendStream(connection, stream);
 
   return {

@@ -6,7 +6,10 @@ import { NO_ROUTE, compareTraffic, findRoute, measureTraffic } from "./report.js
 
 /** @typedef {{ url: string, code: number, text: string }} IceError */
 
-/** How a Call hands its Peer a connection. @type {(peer: Peer, connection: RTCPeerConnection) => void} */
+/**
+ * Hands a Peer its connection, and returns the channel of its messages.
+ * @type {(peer: Peer, connection: RTCPeerConnection) => RTCDataChannel}
+ */
 export let attach;
 
 /**
@@ -92,7 +95,10 @@ export class Peer extends Emitter {
     attach = (peer, connection) => peer.#attach(connection);
   }
 
-  /** @param {RTCPeerConnection} connection */
+  /**
+   * @param {RTCPeerConnection} connection
+   * @returns {RTCDataChannel}
+   */
   #attach(connection) {
     this.connection = connection;
     this.#traffic = null;
@@ -120,5 +126,6 @@ export class Peer extends Emitter {
     };
     this.#messages = messages;
     this.#echo = echo;
+    return messages;
   }
 }

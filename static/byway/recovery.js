@@ -17,17 +17,19 @@ import { countHeard } from "./report.js";
  * Restarts ICE when there is no path, with growing pauses and an end. The impolite side goes first; the polite one
  * waits long enough to see that offer, so that a common outage does not make both restart at once.
  *
- * Another connection takes the place of one that a restart cannot help: it has never gathered a candidate, or its offer
- * stays without an answer.
+ * Another connection takes the place of one that a restart cannot help: it has never gathered a candidate, its offer stays
+ * without an answer, or its data channels are closed. Firefox closes them when ICE fails. A restart then brings a path, but
+ * neither the channels nor what Firefox sends (w3c/webrtc-pc issue 3139).
  *
  * @param {RTCPeerConnection} connection
- * @param {Context & { polite: boolean, outage: Outage, canSignal: () => boolean, doubt: () => void, replace: () => void }} context
- *   `doubt`: called when a path breaks.
+ * @param {Context & { polite: boolean, outage: Outage, channel: RTCDataChannel, canSignal: () => boolean, doubt: () => void,
+ *   replace: () => void }} context `channel`: one that is open as long as the connection. `doubt`: called when a path breaks.
  * @returns {{ serverLost: () => void, serverBack: () => void }} To be called when that happens.
  */
-export function restartWhenBroken(connection, { polite, outage, canSignal, doubt, replace, fail, signal }) {
+export function restartWhenBroken(connection, { polite, outage, channel, canSignal, doubt, replace, fail, signal }) {
   let established = false;
   let gathered = false;
+  let opened = false;
   /** Start of the exchange of descriptions that is not over yet, as `performance.now()`. */
   let offeredAt = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
@@ -41,19 +43,22 @@ export function restartWhenBroken(connection, { polite, outage, canSignal, doubt
     const pause = outage.attempts && 1000 * 2 ** outage.attempts;
     actIn(ms + pause + (polite ? POLITE_WAIT_MS : 0));
   };
+  // A peer that does not speak of data channels never opens it.
+  const isSpent = () => opened && channel.readyState === "closed";
   const act = () => {
     if (outage.attempts === MAX_RESTARTS) return fail("connection-lost");
     tellOnce();
     const pending = connection.signalingState !== "stable";
     // An offer that has no answer yet would, once answered, restart what a second one restarts again. A peer whose machine
     // sleeps answers when it wakes. Neither that wait nor one for the server is an attempt, nor makes the next one later.
-    const waiting = pending && performance.now() - offeredAt < UNANSWERED_MS;
+    const waiting = pending && !isSpent() && performance.now() - offeredAt < UNANSWERED_MS;
     if (signal.aborted || waiting || !canSignal()) return actIn(HEALING_MS);
     outage.attempts += 1;
-    if (pending || !gathered) return replace();
+    if (pending || !gathered || isSpent()) return replace();
     connection.restartIce();
     restartIn(HEALING_MS);
   };
+  const isBroken = () => ["disconnected", "failed"].includes(connection.connectionState);
   const tellOnce = () => {
     if (!outage.told) fail("connection-failed");
     outage.told = true;
@@ -71,6 +76,7 @@ export function restartWhenBroken(connection, { polite, outage, canSignal, doubt
         tellOnce();
         return restartIn(0);
       case "connected":
+        if (isSpent()) return actIn(0);
         established = true;
         outage.attempts = 0;
         outage.told = false;
@@ -79,11 +85,15 @@ export function restartWhenBroken(connection, { polite, outage, canSignal, doubt
   }, { signal });
   connection.addEventListener("signalingstatechange", () => {
     if (connection.signalingState === "have-local-offer") offeredAt = performance.now();
-    const broken = ["disconnected", "failed"].includes(connection.connectionState);
-    if (!broken || connection.signalingState !== "have-remote-offer") return;
+    if (!isBroken() || connection.signalingState !== "have-remote-offer") return;
     // The other side is restarting: see whether that helps.
     outage.attempts = Math.min(MAX_RESTARTS, outage.attempts + 1);
     restartIn(HEALING_MS);
+  }, { signal });
+  channel.addEventListener("open", () => (opened = true), { signal });
+  channel.addEventListener("close", () => {
+    // A peer that leaves or replaces the connection closes it, too, and tells by signaling.
+    if (opened) actIn(isBroken() ? (polite ? POLITE_WAIT_MS : 0) : HEALING_MS);
   }, { signal });
   const gathers = () => (gathered ||= connection.iceGatheringState === "complete");
   connection.addEventListener("icegatheringstatechange", gathers, { signal });

@@ -10,10 +10,10 @@ import { lineReads, peers } from "../page.mjs";
 import { firefox, join, open, room } from "../stage.mjs";
 
 /**
- * For how long it sleeps, in seconds. Beyond 30 s the other end's consent to be sent to has expired (RFC 7675 section 5.1).
- * Right beyond them, at 35 s, the call does not come back yet.
+ * For how long it sleeps, in seconds. After 30 s the other end's consent to be sent to has expired (RFC 7675 section 5.1),
+ * while its offer of an ICE restart still waits for the sleeper.
  */
-const ASLEEP_S = (process.env.ASLEEP ?? "45").split(",").map(Number);
+const ASLEEP_S = (process.env.ASLEEP ?? "35").split(",").map(Number);
 
 /** Rounds of each of these. */
 const TIMES = Number(process.env.TIMES ?? 1);
