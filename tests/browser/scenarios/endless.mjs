@@ -16,7 +16,12 @@ const TTL_S = 60;
 const LONGEST_GAP_MS = 300;
 /** By then a restart has found its path. */
 const RESTARTING_MS = 5_000;
-/** What no restart explains is the machine's, which other scenarios keep busy. Without fresh credentials all ends for good. */
+/**
+ * A longer gap is the machine's, which other scenarios keep busy: they start browsers. A restart that breaks the old path
+ * before it has the new one does so each time. So this share of restarts may be slower.
+ */
+const SLOWED = 1 / 4;
+/** No gap of a busy machine. Without fresh credentials all ends for good. */
 const BROKEN_MS = 2_000;
 
 /** The server sends fresh credentials to each of the two when half of the last ones' time is over. */
@@ -58,12 +63,13 @@ export const isEndless = () =>
         const { watched, beside } = await gapsOf(page);
         const restarts = await page.evaluate(() => window.restarts);
         const follows = ({ ms, until }, at) => until > at && until - ms < at + RESTARTING_MS;
-        const ofRestarts = watched.filter((gap) => restarts[ROTATING].some((at) => follows(gap, at)));
-        const [longest, ofThese, untouched] = [watched, ofRestarts, beside].map((gaps) => Math.max(0, ...gaps.map(({ ms }) => ms)));
-        scenario.diagnostic(`longest gap ${longest} ms, of a restart ${ofThese} ms, beside ${untouched} ms`);
+        const longestOf = (gaps) => Math.max(0, ...gaps.map(({ ms }) => ms));
+        const ofRestarts = restarts[ROTATING].map((at) => longestOf(watched.filter((gap) => follows(gap, at))));
+        const [longest, untouched] = [watched, beside].map(longestOf);
+        scenario.diagnostic(`longest gap ${longest} ms, of restarts ${ofRestarts} ms, beside ${untouched} ms`);
         const all = `${JSON.stringify(watched)}; restarts at ${restarts[ROTATING]}`;
-        // A busy machine makes either wait, and the one that is never touched shows how long.
-        assert.ok(ofThese <= Math.max(LONGEST_GAP_MS, untouched), `nothing came for ${ofThese} ms: ${all}`);
+        const slow = ofRestarts.filter((ms) => ms > LONGEST_GAP_MS);
+        assert.ok(slow.length <= SLOWED * ofRestarts.length, `restarts with gaps of ${slow} ms: ${all}`);
         assert.ok(longest <= Math.max(BROKEN_MS, 2 * untouched), `nothing came for ${longest} ms: ${all}`);
         // Both ends' credentials in one restart each time, over one connection.
         const passed = ((Date.now() - since) / RUNNING_MS) * ROTATIONS;
