@@ -12,22 +12,22 @@
  *       peer.addEventListener("left", () => video.remove());
  *     });
  *
- * Plain ES modules without dependencies or a build step; this one is the door, and docs/client.md is its manual. Behind
- * it, from the page to the network:
+ * Plain ES modules without dependencies or a build step. Pages import this one; docs/client.md is its manual. The others,
+ * from the page to the network:
  *
- *     byway/call.js        being in a room: who is there, and a connection to each
- *     byway/peer.js        someone else in the room: what comes from them, what is sent to them
- *     byway/camera.js      getUserMedia with sentences, each device by itself
- *     byway/line.js        one connection to a peer, with all that keeps it going
- *     byway/negotiation.js perfect negotiation
- *     byway/recovery.js    ICE restarts, and what is said where no relay answers
- *     byway/stall.js       connections over which nothing comes any more
- *     byway/rotation.js    relayed paths move to fresh credentials in time
- *     byway/report.js      how a connection runs, read from its statistics
- *     byway/signaling.js   our place in the room: what is said and heard, over one WebSocket after the other
- *     byway/network.js     when it is worth looking whether all of that is still there
- *     byway/events.js      event targets with typed events
- *     byway/errors.js      what can fail, in plain language
+ *     byway/call.js                membership of a room, and a connection to each peer
+ *     byway/peer.js                a peer: its stream, messages and statistics
+ *     byway/camera.js              getUserMedia with readable errors, each device by itself
+ *     byway/peer-connection.js     one connection to a peer, built from the next five
+ *     byway/negotiation.js         perfect negotiation
+ *     byway/ice-restart.js         ICE restarts, and the report of relays that do not answer
+ *     byway/stall.js               detection of connections over which nothing arrives
+ *     byway/credential-refresh.js  ICE restarts before credentials expire
+ *     byway/report.js              route and traffic, read from the statistics
+ *     byway/signaling.js           the WebSocket to the server: reconnect, resume, resend
+ *     byway/connectivity.js        moments at which connections may have broken unnoticed
+ *     byway/events.js              event targets with typed events
+ *     byway/errors.js              failures in plain language
  *
  * @module byway
  */

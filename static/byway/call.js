@@ -1,10 +1,10 @@
 /** Being in a room: who is there, and a connection to each. */
 
+import { onConnectivityChange } from "./connectivity.js";
 import { BywayError, farewell, refusal } from "./errors.js";
 import { Emitter, FailureEvent, PeerEvent } from "./events.js";
-import { connect } from "./line.js";
 import { sendStream } from "./negotiation.js";
-import { onAnotherLook } from "./network.js";
+import { PeerConnection } from "./peer-connection.js";
 import { Peer } from "./peer.js";
 import { Signaling } from "./signaling.js";
 
@@ -28,9 +28,9 @@ const HOME = new URL("..", import.meta.url).href;
 /** @typedef {import("./negotiation.js").Signal} Signal */
 
 /**
- * A peer and what leads to it. `heard`: the number of the last signal from there. `outage`: handed on from line to line.
- * @typedef {{ peer: Peer, polite: boolean, heard: number, outage: import("./recovery.js").Outage,
- *   line: import("./line.js").Line }} Member
+ * A peer and the connection to it. `heard`: number of the peer's last signal. `outage`: shared by its connections.
+ * @typedef {{ peer: Peer, polite: boolean, heard: number, outage: import("./ice-restart.js").Outage,
+ *   connection: PeerConnection }} Member
  */
 
 /**
@@ -105,7 +105,7 @@ export class Call extends Emitter {
     });
     // The server would keep our place for who is never to come back.
     addEventListener("pagehide", () => this.leave(), this.#over);
-    onAnotherLook(() => this.#look(), this.#over);
+    onConnectivityChange(() => this.#check(), this.#over);
   }
 
   /** Everyone else in the room. */
@@ -138,12 +138,12 @@ export class Call extends Emitter {
     await Promise.all(this.peers.map(({ connection }) => sendStream(connection, stream)));
   }
 
-  /** Finds out soon whether the server and the others are still there. */
-  #look() {
+  /** Checks at once whether the server and the peers are still there. */
+  #check() {
     // Until we are in, a first answer may take its time: to give up on it would fail the joining.
     if (this.#joining) return;
     this.#server.check();
-    for (const { line } of this.#members.values()) line.look();
+    for (const { connection } of this.#members.values()) connection.checkStall();
   }
 
   /** Leaves the room. The stream stays open: it is the page's. To come back, `join` again. */
@@ -195,7 +195,7 @@ export class Call extends Emitter {
     const met = newcomers.map((present) => this.#meet(present, !resumed));
     this.#setSignaling("open");
     if (resumed) {
-      for (const { line } of this.#members.values()) line.serverBack();
+      for (const { connection } of this.#members.values()) connection.serverBack();
       this.#applyPolicy();
     }
     this.#joining?.resolve();
@@ -215,21 +215,21 @@ export class Call extends Emitter {
   #meet({ id, name, polite }, offering) {
     const peer = new Peer(id, name ?? "");
     const unconnected = { peer, polite, heard: 0, outage: { attempts: 0, told: false } };
-    this.#members.set(id, { ...unconnected, line: this.#connect(unconnected, offering, 0) });
+    this.#members.set(id, { ...unconnected, connection: this.#connect(unconnected, offering, 0) });
     return peer;
   }
 
   /**
-   * @param {Omit<Member, "line">} member
+   * @param {Omit<Member, "connection">} member
    * @param {boolean} offering
    * @param {number} epoch
    */
   #connect({ peer, polite, outage }, offering, epoch) {
     const stream = this.#options.stream ?? null;
-    const terms = { polite, offering, epoch, outage, configuration: this.#configuration(), expires: this.#expires, stream };
+    const options = { polite, offering, epoch, outage, configuration: this.#configuration(), expires: this.#expires, stream };
     const isConnected = (/** @type {Peer} */ { connection }) => connection.connectionState === "connected";
-    return connect(peer, terms, {
-      tell: (data) => {
+    return new PeerConnection(peer, options, {
+      send: (data) => {
         this.#said += 1;
         this.#server.signal({ to: peer.id, data: { n: this.#said, ...data } });
       },
@@ -240,8 +240,8 @@ export class Call extends Emitter {
       },
       fail: (error) => this.dispatchEvent(new FailureEvent(error, peer)),
       canSignal: () => this.signaling === "open",
-      // What has cut us off from everyone may have cut us off from the server, too. Who is gone alone has not.
-      doubt: () => this.signaling === "open" && !this.peers.some(isConnected) && this.#server.check(),
+      // An outage that cut off every peer may have cut off the server, too.
+      pathLost: () => this.signaling === "open" && !this.peers.some(isConnected) && this.#server.check(),
     });
   }
 
@@ -254,8 +254,8 @@ export class Call extends Emitter {
   #replace(id, offering, epoch) {
     const member = this.#members.get(id);
     if (!member) return;
-    member.line.end();
-    member.line = this.#connect(member, offering, epoch);
+    member.connection.close();
+    member.connection = this.#connect(member, offering, epoch);
     member.peer.dispatchEvent(new Event("connection"));
   }
 
@@ -266,15 +266,15 @@ export class Call extends Emitter {
    * @param {Signal} data
    */
   #hand(id, epoch, data) {
-    const line = this.#members.get(id)?.line;
-    if (line?.epoch === epoch) line.receive(data);
+    const connection = this.#members.get(id)?.connection;
+    if (connection?.epoch === epoch) connection.receive(data);
   }
 
   /** Gives every connection whose paths are not those that are now wanted a successor. */
   #applyPolicy() {
     const { iceTransportPolicy } = this.#configuration();
-    for (const { peer, line } of this.#members.values()) {
-      if (line.policy !== iceTransportPolicy) this.#replace(peer.id, true, line.epoch + 1);
+    for (const { peer, connection } of this.#members.values()) {
+      if (connection.policy !== iceTransportPolicy) this.#replace(peer.id, true, connection.epoch + 1);
     }
   }
 
@@ -287,14 +287,14 @@ export class Call extends Emitter {
    */
   #signaled(from, { epoch = 0, n, ...data }) {
     const member = this.#members.get(from);
-    if (!member || !Number.isSafeInteger(epoch) || epoch < member.line.epoch) return;
+    if (!member || !Number.isSafeInteger(epoch) || epoch < member.connection.epoch) return;
     // Nobody honest is so far ahead, and after the last safe integer there would be no next one.
-    if (epoch > member.line.epoch + FURTHEST_AHEAD) return;
+    if (epoch > member.connection.epoch + FURTHEST_AHEAD) return;
     if (n !== undefined) {
       if (!(n > member.heard)) return;
       member.heard = n;
     }
-    if (epoch > member.line.epoch) this.#replace(from, false, epoch);
+    if (epoch > member.connection.epoch) this.#replace(from, false, epoch);
     this.#hand(from, epoch, data);
   }
 
@@ -304,7 +304,7 @@ export class Call extends Emitter {
    */
   #refresh(ice) {
     this.#take(ice);
-    for (const { line } of this.#members.values()) line.renew(this.#configuration(), this.#expires);
+    for (const { connection } of this.#members.values()) connection.refresh(this.#configuration(), this.#expires);
     this.dispatchEvent(new Event("ice"));
   }
 
@@ -327,7 +327,7 @@ export class Call extends Emitter {
     const member = this.#members.get(id);
     if (!member) return;
     this.#members.delete(id);
-    member.line.end();
+    member.connection.close();
     member.peer.dispatchEvent(new Event("left"));
     this.dispatchEvent(new PeerEvent("peerleft", member.peer));
   }
@@ -357,7 +357,7 @@ export class Call extends Emitter {
   }
 
   #lost() {
-    if (this.signaling === "open") for (const { line } of this.#members.values()) line.serverLost();
+    if (this.signaling === "open") for (const { connection } of this.#members.values()) connection.serverLost();
     this.#setSignaling("lost");
   }
 

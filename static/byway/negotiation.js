@@ -16,23 +16,23 @@
  * first offer within milliseconds of setting it, gathers no candidate on that connection, not even after an ICE restart.
  *
  * @param {RTCPeerConnection} connection
- * @param {{ polite: boolean, offering: boolean, tell: (data: Signal) => void, cede: (data: Signal) => void }} role
+ * @param {{ polite: boolean, offering: boolean, send: (data: Signal) => void, cede: (data: Signal) => void }} role
  *   `cede`: hands the other side's offer to a connection that takes this one's place.
  * @returns {(data: Signal) => Promise<void>} To be called with what the other side told, in its order.
  */
-export function negotiate(connection, { polite, offering, tell, cede }) {
+export function negotiate(connection, { polite, offering, send, cede }) {
   let makingOffer = false;
   let ignoreOffer = false;
   let isSettingRemoteAnswerPending = false;
 
-  connection.onicecandidate = ({ candidate }) => candidate && tell({ candidate });
+  connection.onicecandidate = ({ candidate }) => candidate && send({ candidate });
 
   connection.onnegotiationneeded = async () => {
     if (!offering) return; // fired again once their offer is answered, if it left anything open
     try {
       makingOffer = true;
       await connection.setLocalDescription();
-      tell({ description: connection.localDescription });
+      send({ description: connection.localDescription });
     } catch (error) {
       complain(error);
     } finally {
@@ -57,7 +57,7 @@ export function negotiate(connection, { polite, offering, tell, cede }) {
     }
     if (description.type === "offer") {
       await connection.setLocalDescription();
-      tell({ description: connection.localDescription });
+      send({ description: connection.localDescription });
     }
   };
 

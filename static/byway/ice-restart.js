@@ -1,32 +1,32 @@
-/** ICE restarts, and what is said where no relay answers. */
+/** ICE restarts, and the report of relays that do not answer. */
 
 import { countHeard } from "./report.js";
 
 /**
  * @typedef {object} Context
- * @property {(code: string) => void} fail Says what failed.
+ * @property {(code: string) => void} fail Reports a failure.
  * @property {AbortSignal} signal Aborted when the connection is closed.
  */
 
 /**
- * Attempts to get a peer's path back since there last was one. It outlives each connection that takes part in them.
+ * Attempts to restore the path to a peer since it was last connected. Shared by all connections to that peer.
  * @typedef {{ attempts: number, told: boolean }} Outage
  */
 
 /**
- * Restarts ICE when there is no path, with growing pauses and an end. The impolite side goes first; the polite one
- * waits long enough to see that offer, so that a common outage does not make both restart at once.
+ * Restarts ICE when the path breaks, with growing pauses and a last attempt. The impolite end goes first. The polite end
+ * waits for that offer, so that an outage of both does not make both restart at once.
  *
- * Another connection takes the place of one that a restart cannot help: it has never gathered a candidate, its offer stays
- * without an answer, or its data channels are closed. Firefox closes them when ICE fails. A restart then brings a path, but
- * neither the channels nor what Firefox sends (w3c/webrtc-pc issue 3139).
+ * A new connection replaces one that a restart cannot help: it never gathered a candidate, its offer remains unanswered, or
+ * its data channels are closed. Firefox closes them when ICE fails. A later restart restores the path, but neither the
+ * channels nor the media that Firefox sends (w3c/webrtc-pc issue 3139).
  *
  * @param {RTCPeerConnection} connection
- * @param {Context & { polite: boolean, outage: Outage, channel: RTCDataChannel, canSignal: () => boolean, doubt: () => void,
- *   replace: () => void }} context `channel`: one that is open as long as the connection. `doubt`: called when a path breaks.
+ * @param {Context & { polite: boolean, outage: Outage, channel: RTCDataChannel, canSignal: () => boolean, pathLost: () => void,
+ *   replace: () => void }} context `channel`: a data channel that is open while the connection works.
  * @returns {{ serverLost: () => void, serverBack: () => void }} To be called when that happens.
  */
-export function restartWhenBroken(connection, { polite, outage, channel, canSignal, doubt, replace, fail, signal }) {
+export function restartWhenBroken(connection, { polite, outage, channel, canSignal, pathLost, replace, fail, signal }) {
   let established = false;
   let gathered = false;
   let opened = false;
@@ -37,20 +37,20 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
   const stop = () => clearTimeout(timer);
   const actIn = (/** @type {number} */ ms) => {
     stop();
-    if (!signal.aborted) timer = setTimeout(act, ms); // it is by who was just told of the failure
+    if (!signal.aborted) timer = setTimeout(act, ms); // a listener to the failure may have closed the connection
   };
   const restartIn = (/** @type {number} */ ms) => {
     const pause = outage.attempts && 1000 * 2 ** outage.attempts;
     actIn(ms + pause + (polite ? POLITE_WAIT_MS : 0));
   };
-  // A peer that does not speak of data channels never opens it.
+  // A peer without data channels never opens it.
   const isSpent = () => opened && channel.readyState === "closed";
   const act = () => {
     if (outage.attempts === MAX_RESTARTS) return fail("connection-lost");
     tellOnce();
     const pending = connection.signalingState !== "stable";
-    // An offer that has no answer yet would, once answered, restart what a second one restarts again. A peer whose machine
-    // sleeps answers when it wakes. Neither that wait nor one for the server is an attempt, nor makes the next one later.
+    // A pending offer restarts ICE once it is answered: a peer whose machine sleeps answers when it wakes. Neither this wait
+    // nor one for the server counts as an attempt.
     const waiting = pending && !isSpent() && performance.now() - offeredAt < UNANSWERED_MS;
     if (signal.aborted || waiting || !canSignal()) return actIn(HEALING_MS);
     outage.attempts += 1;
@@ -66,13 +66,13 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
 
   connection.addEventListener("connectionstatechange", () => {
     switch (connection.connectionState) {
-      case "connecting": // ends by itself, unless what was told got lost
+      case "connecting": // ends by itself, unless a signal was lost
         return restartIn(CONNECTING_MS);
       case "disconnected":
-        doubt();
+        pathLost();
         return restartIn(LAST_CHANCE_MS);
       case "failed":
-        doubt();
+        pathLost();
         tellOnce();
         return restartIn(0);
       case "connected":
@@ -86,13 +86,13 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
   connection.addEventListener("signalingstatechange", () => {
     if (connection.signalingState === "have-local-offer") offeredAt = performance.now();
     if (!isBroken() || connection.signalingState !== "have-remote-offer") return;
-    // The other side is restarting: see whether that helps.
+    // The other end restarts ICE: wait for the result.
     outage.attempts = Math.min(MAX_RESTARTS, outage.attempts + 1);
     restartIn(HEALING_MS);
   }, { signal });
   channel.addEventListener("open", () => (opened = true), { signal });
   channel.addEventListener("close", () => {
-    // A peer that leaves or replaces the connection closes it, too, and tells by signaling.
+    // A peer that leaves or replaces the connection closes the channel, too. Its signal arrives meanwhile.
     if (opened) actIn(isBroken() ? (polite ? POLITE_WAIT_MS : 0) : HEALING_MS);
   }, { signal });
   const gathers = () => (gathered ||= connection.iceGatheringState === "complete");
@@ -102,13 +102,13 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
   signal.addEventListener("abort", stop);
   restartIn(CONNECTING_MS);
 
-  /** What had come from the other end when the server was lost. @type {Promise<number> | undefined} */
+  /** Count of what had arrived from the peer when the server was lost. @type {Promise<number> | undefined} */
   let heard;
   const count = async () => countHeard([...(await connection.getStats()).values()]);
   return {
     serverLost: () => (heard = count()),
-    // Another network parts us from the server and from the others alike. Browsers take seconds to notice: where nothing has
-    // come since, we do not wait for that.
+    // A change of network cuts off the server and the peers alike, and browsers take seconds to notice. So restart at once if
+    // nothing has arrived since.
     serverBack: async () => {
       if (!established || (await count()) > ((await heard) ?? 0)) return;
       if (connection.signalingState === "stable") connection.restartIce();
@@ -117,7 +117,7 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
 }
 
 /**
- * Under the relay policy a relay that cannot be used means that nothing will ever come: say so, once per gathering.
+ * Reports, once per gathering, that no relay answered under the relay policy. No connection can follow then.
  *
  * @param {RTCPeerConnection} connection
  * @param {Context} context
@@ -142,15 +142,15 @@ export function reportMissingRelay(connection, { fail, signal }) {
 }
 
 const MAX_RESTARTS = 6;
-/** Browsers give a first path up after some 15 s: by then they have said so, or nothing came to try. */
+/** Browsers give up a first path after about 15 s. */
 const CONNECTING_MS = 20_000;
-/** By then the browser has waited some 5 s by itself, and a restart takes nothing from a path that heals meanwhile. */
+/** The browser has waited about 5 s by itself. A restart does no harm to a path that recovers meanwhile. */
 const LAST_CHANCE_MS = 500;
-/** Long enough for a restart to be seen to work. */
+/** Long enough for a restart to succeed. */
 const HEALING_MS = 4_000;
-/** The impolite side notices up to a check later, and its offer takes its time; where both meet, one is taken back. */
+/** The impolite end may notice one check later, and its offer takes time to arrive. */
 const POLITE_WAIT_MS = 1_000;
-/** Signals arrive or are said again: by then the other end sleeps, or what it was told got lost. */
+/** Signals arrive or are sent again. After this time the peer sleeps, or a signal was lost. */
 const UNANSWERED_MS = 30_000;
-/** An allocation takes two round trips, over TLS some four. */
+/** An allocation takes two round trips, over TLS about four. */
 const ALLOCATING_MS = 8_000;

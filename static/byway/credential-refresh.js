@@ -1,29 +1,28 @@
-/** Fresh credentials in time: a relayed path moves to new allocations before those it uses lose theirs. */
+/** Credential refresh: an ICE restart moves a relayed path to new allocations before the credentials of the old ones expire. */
 
 import { usesOwnRelay } from "./report.js";
 
 /**
- * Restarts ICE once this end's relay candidates are about to outlive the credentials that they were gathered with. The
- * old path carries the media until the new one is chosen, so that nothing is lost.
+ * Restarts ICE before the credentials of this end's relay candidates expire. The old path carries media until ICE has
+ * selected the new one, so nothing is lost.
  *
- * Each end looks after its own candidates, and any restart gathers anew at both. To keep it to one, the impolite end makes
- * them all: the polite one asks for them, and acts itself only where nothing comes of that. Either leaves the other time
- * to be first, so that configurations that come close together share a restart.
+ * A restart gathers candidates at both ends, so one restart serves both. The impolite end makes it. The polite end
+ * requests it, and restarts ICE itself if the other end does not.
  *
  * @param {RTCPeerConnection} connection
  * @param {object} context
  * @param {boolean} context.polite
  * @param {() => boolean} context.canSignal
- * @param {() => void} context.ask Asks the other end for a restart.
- * @param {number} context.expires When the credentials in the connection's configuration do, as `Date.now()`.
+ * @param {() => void} context.requestRestart Asks the other end for a restart.
+ * @param {number} context.expires When the credentials in the connection's configuration expire, as `Date.now()`.
  * @param {AbortSignal} context.signal Aborted when the connection is closed.
- * @returns {{ renewed: (expires: number) => void, asked: () => void }} To be called when the connection was given other
- *   credentials, and when the other end asks for a restart.
+ * @returns {{ refreshed: (expires: number) => void, restartRequested: () => void }} To be called when the connection has
+ *   fresh credentials, and when the other end requests a restart.
  */
-export function rotate(connection, { polite, canSignal, ask, expires: newest, signal }) {
+export function refreshCredentials(connection, { polite, canSignal, requestRestart, expires: newest, signal }) {
   /** When the credentials of the candidates in use expire. */
   let inUse = newest;
-  /** Names the candidates in use: another one after each restart. @type {string | undefined} */ let fragment;
+  /** ICE username fragment of the candidates in use: each restart changes it. @type {string | undefined} */ let fragment;
   let due = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
 
@@ -32,7 +31,7 @@ export function rotate(connection, { polite, canSignal, ask, expires: newest, si
     timer = undefined;
     due = false;
   };
-  const renewed = (/** @type {number} */ expires) => {
+  const refreshed = (/** @type {number} */ expires) => {
     newest = expires;
     if (newest <= inUse || timer !== undefined || signal.aborted) return;
     const wait = Math.max(0, inUse - Date.now()) * (polite ? POLITE_SHARE : IMPOLITE_SHARE) * (1 + SPREAD * Math.random());
@@ -42,14 +41,14 @@ export function rotate(connection, { polite, canSignal, ask, expires: newest, si
       act();
     }, Math.min(wait, LONGEST_WAIT_MS));
   };
-  /** Now, or as soon as it matters and something can be done about it. */
+  /** Restarts ICE if that is due and possible. Otherwise a later event tries again. */
   const act = async () => {
     if (!due || !canSignal() || connection.connectionState !== "connected") return;
     const relayed = usesOwnRelay([...(await connection.getStats()).values()]);
     if (!due || !relayed || signal.aborted) return;
     due = false;
     if (!polite) return connection.restartIce();
-    ask();
+    requestRestart();
     timer = setTimeout(() => {
       timer = undefined;
       connection.restartIce();
@@ -63,7 +62,7 @@ export function rotate(connection, { polite, canSignal, ask, expires: newest, si
     inUse = newest;
     settle();
   }, { signal });
-  // What was not needed on a direct path may be on another one.
+  // A direct path needs no restart; the path that follows it may.
   connection.addEventListener("connectionstatechange", act, { signal });
   connection.addEventListener("signalingstatechange", () => {
     connection.sctp?.transport?.iceTransport?.addEventListener("selectedcandidatepairchange", act, { signal });
@@ -71,19 +70,19 @@ export function rotate(connection, { polite, canSignal, ask, expires: newest, si
   signal.addEventListener("abort", settle);
 
   return {
-    renewed,
-    // An offer of ours that is not answered yet already does what they ask for.
-    asked: () => connection.signalingState === "stable" && connection.restartIce(),
+    refreshed,
+    // A pending offer of this end already restarts ICE.
+    restartRequested: () => connection.signalingState === "stable" && connection.restartIce(),
   };
 }
 
-/** Of the time that is left: so much before its end a restart may even fail and be made again. */
+/** Share of the remaining lifetime to wait. It leaves time for a second restart if the first one fails. */
 const IMPOLITE_SHARE = 0.4;
-/** Later than the other end, which then may have acted already. */
+/** Later than the impolite end, whose restart makes this one needless. */
 const POLITE_SHARE = 0.5;
-/** A part more, at random: the connections of a large call, and those of a server's calls, are not to restart all at once. */
+/** Random extra share, which spreads the restarts of one server's calls. */
 const SPREAD = 0.2;
-/** What a timer can wait for: 2^31 ms. */
+/** Longest delay of setTimeout: 2^31 ms. */
 const LONGEST_WAIT_MS = 2_147_483_647;
-/** Long enough for an offer to come across the world. */
+/** Long enough for an offer to arrive from anywhere. */
 const ANSWER_MS = 5_000;
