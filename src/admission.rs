@@ -1,12 +1,15 @@
 //! How many connections there may be: in total, and of one client network.
 
+mod counters;
+
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::metrics::ConnectionCounters;
 use crate::proxies::TrustedProxies;
 use crate::shares::{Refused, Shares};
 use crate::subscriber::Subscriber;
+
+pub use counters::ConnectionCounters;
 
 /// Connections of one address (v6: of one /64) at one time, where nothing else is said. High enough for a carrier's
 /// address with thousands of honest clients behind it, most of whom are between two requests.

@@ -12,9 +12,9 @@
 //!
 //! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], which reads the machine's addresses,
 //! [`local_ports`], those that its kernel gives to anyone, [`admission`], which bounds connections by [`shares`], [`memory`],
-//! which bounds what they hold, [`door`], which lets them in, [`metrics`], counters that every room writes and one page
-//! reads, [`log`](mod@log), whose lines may be lost and delay nobody, and [`operator_file`], which reads the files that an
-//! operator names.
+//! which bounds what they hold, [`door`], which lets them in, [`metrics`], counts that each room owns and one page shows,
+//! [`closed_set`], the enums that label them, [`log`](mod@log), whose lines may be lost and delay nobody, and
+//! [`operator_file`], which reads the files that an operator names.
 //!
 //! ## How a datagram goes
 //!
@@ -122,6 +122,7 @@ pub mod admission;
 pub mod budget;
 pub mod cli;
 pub mod clock;
+pub mod closed_set;
 pub mod config;
 pub mod credentials;
 pub mod dataplane;

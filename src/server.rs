@@ -2,6 +2,7 @@
 
 mod announcement;
 mod certificate;
+mod counted;
 mod end;
 mod heap;
 mod host;
@@ -35,12 +36,13 @@ use crate::http::Site;
 use crate::http::access::{Access, ApiKeys};
 use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
-use crate::metrics::{Metrics, ProcessCounters};
+use crate::metrics::ProcessCounters;
 use crate::random::Random;
 use crate::tls;
 use crate::tls::renewal::Renewal;
 
 use announcement::Announcement;
+use counted::Counted;
 use end::{Doors, Signals};
 pub(crate) use host::nobody_has;
 use host::{Follower, Host};
@@ -140,15 +142,15 @@ async fn serve_all(
 
     let keys = Keys::new(&config)?;
     let mut relaying = Relaying::start(&config, &mut sockets, &state, &files, &keys, clock)?;
-    let metrics = Metrics {
-        shards: relaying.shards.clone(),
-        turn_connections: relaying.connections.clone(),
-        tls: identity.as_ref().map(|_| Arc::default()),
+    let counted = Counted {
+        relay: relaying.counters.clone(),
+        signaling: Arc::default(),
+        http: Arc::default(),
         process: counters,
-        ..Metrics::default()
+        tls: identity.as_ref().map(|_| Arc::default()),
     };
     let ice = signaling::ice(&config, certificate.as_deref(), &keys);
-    let hub = signaling::rooms(&config, ice.clone(), &keys, &relaying, clock, metrics.signaling.clone())?;
+    let hub = signaling::rooms(&config, ice.clone(), &keys, &relaying, clock, counted.signaling.clone())?;
     signaling::keep(&hub, &supervisor);
 
     let (drain, draining) = watch::channel(false);
@@ -160,7 +162,7 @@ async fn serve_all(
         draining: draining.clone(),
     };
     let certified = certificate.as_deref();
-    let hosts = hosts::own(&config, certified, relaying.shared.clone(), clock, metrics.http.clone());
+    let hosts = hosts::own(&config, certified, relaying.shared.clone(), clock, counted.http.clone());
     let site = Site {
         clock,
         ice: ice.clone(),
@@ -172,12 +174,18 @@ async fn serve_all(
         standing: keys.standing,
         end_user: relaying.end_user(),
         page,
-        counters: metrics.http.clone(),
+        counters: counted.http.clone(),
     };
     let health = Health::new(relaying.data_plane.down());
-    let tls_counters = metrics.tls.clone().unwrap_or_default();
     let (degraded, troubles) = watch::channel(Vec::new());
-    let admin = Admin { metrics, health, degraded: troubles, draining, hosts: hosts.clone() };
+    let admin = Admin {
+        metrics: counted.metrics(),
+        counters: counted.http.clone(),
+        health,
+        degraded: troubles,
+        draining,
+        hosts: hosts.clone(),
+    };
     let Sockets { tls, http, admin: admins, listening, .. } = sockets;
     let doors = host::Doors { tls: tls.sender, http: http.sender, admin: admins.sender };
     let listeners = web::Listeners { tls: tls.listeners, http: http.listeners, admin: admins.listeners };
@@ -197,13 +205,14 @@ async fn serve_all(
     };
     follower.publish();
     let proxies = Arc::new(config.listen.trusted_proxies.clone());
-    let mut web = Web::open(listeners, &files, site, admin, identity, &relaying, &proxies)?;
+    let tls = identity.zip(counted.tls.clone());
+    let mut web = Web::open(listeners, &files, site, admin, tls, &relaying, &proxies)?;
     let connections = web.connections.clone();
     supervisor.keep("heap", move || heap::return_after_floods(connections.clone()));
     let follower = Arc::new(tokio::sync::Mutex::new(follower));
     supervisor.keep("addresses", move || host::follow(follower.clone()));
     reload.keep(renewal.is_some(), &supervisor);
-    certificate::keep(renewal, hangups, clock, tls_counters, ice, hosts, &supervisor);
+    certificate::keep(renewal, hangups, clock, counted.tls.unwrap_or_default(), ice, hosts, &supervisor);
     watchdog::keep(relaying.data_plane.pulse(), &supervisor);
     announcement.make();
     notify(&[NotifyState::Ready]);

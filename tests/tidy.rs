@@ -85,11 +85,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("src/tls/", &["config::TlsFiles", "metrics", "clock", "subscriber", "operator_file"]),
     ("src/door.rs", &["admission"]),
-    ("src/admission.rs", &["metrics", "subscriber", "proxies", "shares"]),
+    ("src/admission", &["metrics", "subscriber", "proxies", "shares"]),
     // The one room that knows both, to tell whom a connection is for.
     ("src/memory.rs", &["subscriber"]),
-    // Labels come from closed sets, which the protocols own.
-    ("src/metrics/", &["relay::Reason", "wire::ErrorCode", "signaling::protocol", "tls::Outcome"]),
+    ("src/metrics/", &[]),
+    ("src/closed_set.rs", &[]),
     ("src/log", &["metrics"]),
     ("src/operator_file.rs", &[]),
     ("src/clock.rs", &[]),
@@ -105,8 +105,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/ice", &["credentials", "clock::Now", "config::TransportPolicy", "config::Access", "origin"]),
 ];
 
+/// What every room may name: a form of enum, as if it were the language's.
+const EVERYWHERE: &str = "closed_set";
+
 /// The pure ring: bytes, values, and a `Now` that is handed in.
 const PURE: &[&str] = &[
+    "src/closed_set.rs",
     "src/wire/",
     "src/relay/",
     "src/credentials.rs",
@@ -219,6 +223,7 @@ fn rooms_import_only_what_the_map_allows() {
         let foreign = |path: &LocalPath| {
             !path.segments.is_empty()
                 && !path.is_under(&own)
+                && !path.is_under(EVERYWHERE)
                 && !allowed.iter().any(|prefix| path.is_under(prefix))
         };
         for path in source.local_paths().into_iter().filter(foreign) {

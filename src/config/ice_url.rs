@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
+use crate::closed_set::{ClosedSet as _, closed_set};
+
 /// A STUN or TURN URL, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IceUrl {
@@ -17,17 +19,18 @@ pub struct IceUrl {
     pub transport: Transport,
 }
 
-/// The scheme of an [`IceUrl`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// `stun:` (RFC 7064).
-    Stun,
-    /// `stuns:`, STUN over TLS.
-    Stuns,
-    /// `turn:` (RFC 7065).
-    Turn,
-    /// `turns:`, TURN over TLS.
-    Turns,
+closed_set! {
+    /// The scheme of an [`IceUrl`].
+    pub enum Scheme {
+        /// `stun:` (RFC 7064).
+        Stun = "stun",
+        /// `stuns:`, STUN over TLS.
+        Stuns = "stuns",
+        /// `turn:` (RFC 7065).
+        Turn = "turn",
+        /// `turns:`, TURN over TLS.
+        Turns = "turns",
+    }
 }
 
 /// The transport between client and server.
@@ -57,9 +60,6 @@ pub enum IceUrlError {
 }
 
 impl Scheme {
-    const ALL: [(Self, &'static str); 4] =
-        [(Self::Stun, "stun"), (Self::Stuns, "stuns"), (Self::Turn, "turn"), (Self::Turns, "turns")];
-
     /// Whether the URL asks for a relay.
     #[must_use]
     pub fn relays(self) -> bool {
@@ -78,9 +78,9 @@ impl FromStr for IceUrl {
 
     fn from_str(url: &str) -> Result<Self, IceUrlError> {
         let (scheme, rest) = url.split_once(':').ok_or(IceUrlError::Scheme)?;
-        let (scheme, _) = Scheme::ALL
-            .into_iter()
-            .find(|(_, name)| name.eq_ignore_ascii_case(scheme))
+        let scheme = *Scheme::ALL
+            .iter()
+            .find(|known| known.label().eq_ignore_ascii_case(scheme))
             .ok_or(IceUrlError::Scheme)?;
         let (authority, query) = rest.split_once('?').map_or((rest, None), |(a, query)| (a, Some(query)));
         let (host, port) = host_and_port(authority)?;
@@ -126,8 +126,7 @@ fn host_and_port(authority: &str) -> Result<(&str, Option<&str>), IceUrlError> {
 
 impl fmt::Display for IceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme =
-            Scheme::ALL.iter().find(|(scheme, _)| *scheme == self.scheme).map_or("", |(_, name)| name);
+        let scheme = self.scheme.label();
         match self.host.contains(':') {
             true => write!(f, "{scheme}:[{}]:{}", self.host, self.port)?,
             false => write!(f, "{scheme}:{}:{}", self.host, self.port)?,

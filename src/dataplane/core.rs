@@ -11,6 +11,7 @@ use mio::Interest;
 use mio::unix::SourceFd;
 use socket2::SockRef;
 
+use super::counters::{Direction, ShardCounters};
 use super::mailbox::AddressNews;
 use super::reserved::ReservedSockets;
 use super::shard::Shard;
@@ -21,7 +22,6 @@ use super::streams::{STREAM_ROOM, Streams};
 use super::tuning::Tuning;
 use super::turns::TRAINS;
 use crate::clock::Now;
-use crate::metrics::{Direction, ShardCounters};
 use crate::relay::{
     Action, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Pairing, Reason, Relay, RelayId,
 };

@@ -9,6 +9,7 @@
 mod alarm;
 mod allocations;
 mod core;
+mod counters;
 mod mailbox;
 mod pace;
 mod pinning;
@@ -32,10 +33,10 @@ use tokio::sync::mpsc;
 
 use crate::admission::Admissions;
 use crate::clock::Clock;
-use crate::metrics::ShardCounters;
 use crate::relay::{Relay, Shared};
 
 pub use allocations::Allocations;
+pub use counters::{Direction, RelayCounters, ShardCounters};
 use mailbox::Slot;
 pub use mailbox::{AddressDoor, StreamDoor, TurnStream};
 pub use pulse::Pulse;

@@ -10,6 +10,7 @@ use mio::{Events, Poll};
 
 use super::alarm::Alarm;
 use super::core::{Core, Listener};
+use super::counters::ShardCounters;
 use super::mailbox::{Mailbox, Slot};
 use super::pace::Pace;
 use super::pinning::pin;
@@ -19,7 +20,6 @@ use super::streams::Streams;
 use super::tuning::Tuning;
 use crate::admission::Admissions;
 use crate::clock::Clock;
-use crate::metrics::ShardCounters;
 use crate::relay::Relay;
 
 /// Sockets that the kernel names ready at a time.

@@ -12,12 +12,12 @@ use mio::{Interest, Registry};
 use slab::Slab;
 
 use super::core::Core;
+use super::counters::{Direction, StreamEnd};
 use super::mailbox::{Letter, Mailbox, Slot, TurnStream};
 use super::source::Source;
 use super::stream::{Read, Stream, Urgency};
 use crate::admission::{Admissions, Place};
 use crate::clock::Now;
-use crate::metrics::{Direction, StreamEnd};
 use crate::relay::{Action, FiveTuple, Link, Reason, StreamId};
 use crate::udp::UNMARKED;
 use crate::wire::{FRAME_MAX, Kind, classify, frame_length};

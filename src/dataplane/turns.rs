@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use super::core::{Core, RelaySocket};
+use super::counters::{Direction, ShardCounters};
 use super::source::Source;
 use crate::clock::Now;
-use crate::metrics::{Direction, ShardCounters};
 use crate::relay::{FiveTuple, Link, ListenerId, RelayId};
 use crate::udp::{Train, UNMARKED, Undelivered, receive_error};
 

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::watch;
 
+use super::HttpCounters;
 use super::accept;
 use super::own_hosts::OwnHosts;
 use crate::metrics::Metrics;
@@ -36,6 +37,8 @@ impl fmt::Debug for Health {
 pub struct Admin {
     /// What was counted.
     pub metrics: Metrics,
+    /// Counts of the requests for it.
+    pub counters: Arc<HttpCounters>,
     /// What lives.
     pub health: Health,
     /// Lines about what of the configuration cannot be served at present.

@@ -25,6 +25,7 @@ mod adapters;
 pub mod admin;
 mod assets;
 mod conventions;
+mod counters;
 mod fields;
 mod frames;
 mod headers;
@@ -56,10 +57,11 @@ use self::own_hosts::OwnHosts;
 use self::problem::{Code, Problem};
 use crate::clock::Clock;
 use crate::ice::IceServers;
-use crate::metrics::HttpCounters;
 use crate::random::Random;
 use crate::signaling::{EndUser, Hub, schema};
 use crate::standing::Standing;
+
+pub use counters::HttpCounters;
 
 /// What the public pages are made from.
 pub struct Site {
@@ -107,7 +109,7 @@ pub fn public_router(site: Site) -> Router {
 
 /// Everything that the admin listeners serve.
 pub fn admin_router(admin: admin::Admin) -> Router {
-    let (counters, hosts) = (admin.metrics.http.clone(), admin.hosts.clone());
+    let (counters, hosts) = (admin.counters.clone(), admin.hosts.clone());
     finish(admin::router(admin), hosts, counters)
 }
 

@@ -18,10 +18,10 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+use super::counters::{HostRefused, HttpCounters};
 use super::problem::{Code, Problem};
 use super::target::Target;
 use crate::clock::Clock;
-use crate::metrics::{HostRefused, HttpCounters};
 use crate::origin::{Host, HostPattern};
 
 /// Refused names are logged once in this time each, and no more than [`MAX_LOGGED`] of them.

@@ -8,198 +8,62 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::fields::Path;
+use crate::closed_set::{ClosedSet as _, closed_set};
 
-/// What is wrong. Programs switch on its name, which stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// `bad-request`
-    BadRequest,
-    /// `bad-host`
-    BadHost,
-    /// `unknown-subprotocol`
-    UnknownSubprotocol,
-    /// `token-required`
-    TokenRequired,
-    /// `bad-token`
-    BadToken,
-    /// `token-expired`
-    TokenExpired,
-    /// `token-not-yet-valid`
-    TokenNotYetValid,
-    /// `token-too-far-ahead`
-    TokenTooFarAhead,
-    /// `api-key-required`
-    ApiKeyRequired,
-    /// `bad-api-key`
-    BadApiKey,
-    /// `no-peer-list`
-    NoPeerList,
-    /// `origin-refused`
-    OriginRefused,
-    /// `no-place-for-token`
-    NoPlaceForToken,
-    /// `not-found`
-    NotFound,
-    /// `no-such-member`
-    NoSuchMember,
-    /// `method-not-allowed`
-    MethodNotAllowed,
-    /// `body-too-slow`
-    BodyTooSlow,
-    /// `too-large`
-    TooLarge,
-    /// `host-refused`
-    HostRefused,
-    /// `websocket-required`
-    WebSocketRequired,
-    /// `rate-limited`
-    RateLimited,
-    /// `head-too-large`
-    HeadTooLarge,
-    /// `too-many-revoked`
-    TooManyRevoked,
-    /// `shutting-down`
-    ShuttingDown,
+closed_set! {
+    /// What is wrong. Programs switch on its name, which stays.
+    pub enum Code {
+        BadRequest = "bad-request": "The request is not what this path takes; `detail` says what is wrong.",
+        BadHost = "bad-host": "A request names its host once and in good form (RFC 9112 section 3.2).",
+        UnknownSubprotocol = "unknown-subprotocol": "This server speaks the subprotocol byway.v1 only.",
+        TokenRequired = "token-required": "This server asks for a join token, as `Authorization: Bearer`.",
+        BadToken = "bad-token": "This is no join token for this server: its form, signature, algorithm, audience or another claim is wrong.",
+        TokenExpired = "token-expired": "The join token has expired; ask for another.",
+        TokenNotYetValid = "token-not-yet-valid": "The join token is not valid yet: its `nbf` is more than 30 s ahead of the server's clock.",
+        TokenTooFarAhead = "token-too-far-ahead": "The join token's `exp` or `nbf` is more than a year ahead: milliseconds? They are in seconds.",
+        ApiKeyRequired = "api-key-required": "This path is for programs with an API key of this server.",
+        BadApiKey = "bad-api-key": "This is no API key of this server.",
+        NoPeerList = "no-peer-list": "This server tells nobody which clients of PeerJS there are.",
+        OriginRefused = "origin-refused": "Pages of this origin may not use this server. If it is this server's own page, the proxy in front must pass on the \
+             Host that the browser asked for; another site's page its operator can list in signaling.allowed_origins.",
+        NoPlaceForToken = "no-place-for-token": "This server asks for join tokens, which this protocol could carry in its URL only.",
+        NotFound = "not-found": "There is nothing at this path.",
+        NoSuchMember = "no-such-member": "No member of this room has this id.",
+        MethodNotAllowed = "method-not-allowed": "This path does not take this method.",
+        BodyTooSlow = "body-too-slow": "The body did not arrive within 5 seconds of its head.",
+        TooLarge = "too-large": "The body is longer than anything that this path takes.",
+        HostRefused = "host-refused": "This server does not answer for this host; its operator can list it in http.hosts.",
+        WebSocketRequired = "websocket-required": "This path speaks WebSocket (RFC 6455, version 13).",
+        RateLimited = "rate-limited": "Too many requests from this address; Retry-After says when there is room for the next.",
+        HeadTooLarge = "head-too-large": "The head of the request has more than 16 KiB or 100 fields; send fewer or shorter ones, such as cookies.",
+        TooManyRevoked = "too-many-revoked": "As many credentials are revoked as can be remembered; this one is not.",
+        ShuttingDown = "shutting-down": "This server is about to stop and lets nobody new in.",
+    }
 }
 
 impl Code {
-    /// Every code with its name, its status and its sentence, in the order of the type.
-    pub const ALL: [(Self, &'static str, StatusCode, &'static str); 24] = [
-        (
-            Self::BadRequest,
-            "bad-request",
-            StatusCode::BAD_REQUEST,
-            "The request is not what this path takes; `detail` says what is wrong.",
-        ),
-        (
-            Self::BadHost,
-            "bad-host",
-            StatusCode::BAD_REQUEST,
-            "A request names its host once and in good form (RFC 9112 section 3.2).",
-        ),
-        (
-            Self::UnknownSubprotocol,
-            "unknown-subprotocol",
-            StatusCode::BAD_REQUEST,
-            "This server speaks the subprotocol byway.v1 only.",
-        ),
-        (
-            Self::TokenRequired,
-            "token-required",
-            StatusCode::UNAUTHORIZED,
-            "This server asks for a join token, as `Authorization: Bearer`.",
-        ),
-        (
-            Self::BadToken,
-            "bad-token",
-            StatusCode::UNAUTHORIZED,
-            "This is no join token for this server: its form, signature, algorithm, audience or another claim is wrong.",
-        ),
-        (
-            Self::TokenExpired,
-            "token-expired",
-            StatusCode::UNAUTHORIZED,
-            "The join token has expired; ask for another.",
-        ),
-        (
-            Self::TokenNotYetValid,
-            "token-not-yet-valid",
-            StatusCode::UNAUTHORIZED,
-            "The join token is not valid yet: its `nbf` is more than 30 s ahead of the server's clock.",
-        ),
-        (
-            Self::TokenTooFarAhead,
-            "token-too-far-ahead",
-            StatusCode::UNAUTHORIZED,
-            "The join token's `exp` or `nbf` is more than a year ahead: milliseconds? They are in seconds.",
-        ),
-        (
-            Self::ApiKeyRequired,
-            "api-key-required",
-            StatusCode::UNAUTHORIZED,
-            "This path is for programs with an API key of this server.",
-        ),
-        (Self::BadApiKey, "bad-api-key", StatusCode::UNAUTHORIZED, "This is no API key of this server."),
-        (
-            Self::NoPeerList,
-            "no-peer-list",
-            StatusCode::UNAUTHORIZED,
-            "This server tells nobody which clients of PeerJS there are.",
-        ),
-        (
-            Self::OriginRefused,
-            "origin-refused",
-            StatusCode::FORBIDDEN,
-            "Pages of this origin may not use this server. If it is this server's own page, the proxy in front must pass on the \
-             Host that the browser asked for; another site's page its operator can list in signaling.allowed_origins.",
-        ),
-        (
-            Self::NoPlaceForToken,
-            "no-place-for-token",
-            StatusCode::FORBIDDEN,
-            "This server asks for join tokens, which this protocol could carry in its URL only.",
-        ),
-        (Self::NotFound, "not-found", StatusCode::NOT_FOUND, "There is nothing at this path."),
-        (Self::NoSuchMember, "no-such-member", StatusCode::NOT_FOUND, "No member of this room has this id."),
-        (
-            Self::MethodNotAllowed,
-            "method-not-allowed",
-            StatusCode::METHOD_NOT_ALLOWED,
-            "This path does not take this method.",
-        ),
-        (
-            Self::BodyTooSlow,
-            "body-too-slow",
-            StatusCode::REQUEST_TIMEOUT,
-            "The body did not arrive within 5 seconds of its head.",
-        ),
-        (
-            Self::TooLarge,
-            "too-large",
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "The body is longer than anything that this path takes.",
-        ),
-        (
-            Self::HostRefused,
-            "host-refused",
-            StatusCode::MISDIRECTED_REQUEST,
-            "This server does not answer for this host; its operator can list it in http.hosts.",
-        ),
-        (
-            Self::WebSocketRequired,
-            "websocket-required",
-            StatusCode::UPGRADE_REQUIRED,
-            "This path speaks WebSocket (RFC 6455, version 13).",
-        ),
-        (
-            Self::RateLimited,
-            "rate-limited",
-            StatusCode::TOO_MANY_REQUESTS,
-            "Too many requests from this address; Retry-After says when there is room for the next.",
-        ),
-        (
-            Self::HeadTooLarge,
-            "head-too-large",
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "The head of the request has more than 16 KiB or 100 fields; send fewer or shorter ones, such as cookies.",
-        ),
-        (
-            Self::TooManyRevoked,
-            "too-many-revoked",
-            StatusCode::SERVICE_UNAVAILABLE,
-            "As many credentials are revoked as can be remembered; this one is not.",
-        ),
-        (
-            Self::ShuttingDown,
-            "shutting-down",
-            StatusCode::SERVICE_UNAVAILABLE,
-            "This server is about to stop and lets nobody new in.",
-        ),
-    ];
-
-    fn entry(self) -> (&'static str, StatusCode, &'static str) {
-        let (_, name, status, sentence) = Self::ALL[self as usize];
-        (name, status, sentence)
+    fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest | Self::BadHost | Self::UnknownSubprotocol => StatusCode::BAD_REQUEST,
+            Self::TokenRequired
+            | Self::BadToken
+            | Self::TokenExpired
+            | Self::TokenNotYetValid
+            | Self::TokenTooFarAhead
+            | Self::ApiKeyRequired
+            | Self::BadApiKey
+            | Self::NoPeerList => StatusCode::UNAUTHORIZED,
+            Self::OriginRefused | Self::NoPlaceForToken => StatusCode::FORBIDDEN,
+            Self::NotFound | Self::NoSuchMember => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::HostRefused => StatusCode::MISDIRECTED_REQUEST,
+            Self::WebSocketRequired => StatusCode::UPGRADE_REQUIRED,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TooManyRevoked | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+        }
     }
 }
 
@@ -240,7 +104,7 @@ impl Problem {
 
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
-        Self::new(code, code.entry().2)
+        Self::new(code, code.sentence())
     }
 }
 
@@ -255,7 +119,7 @@ impl IntoResponse for Problem {
             code: &'static str,
             detail: &'a str,
         }
-        let (name, status, _) = self.code.entry();
+        let (name, status) = (self.code.label(), self.code.status());
         let body = Body {
             r#type: format!("/problems/{name}"),
             title: status.canonical_reason().unwrap_or("Error"),
@@ -297,9 +161,8 @@ impl IntoResponse for Problem {
 
 /// `GET /problems/{code}`: what the `type` of a problem leads to.
 pub(super) async fn page(Path(name): Path<String>) -> Result<String, Problem> {
-    let (_, name, status, sentence) =
-        Code::ALL.iter().find(|(_, known, ..)| *known == name).ok_or(Code::NotFound)?;
-    Ok(format!("{name} ({status})\n\n{sentence}\n"))
+    let code = Code::ALL.iter().find(|code| code.label() == name).ok_or(Code::NotFound)?;
+    Ok(format!("{name} ({})\n\n{}\n", code.status(), code.sentence()))
 }
 
 #[cfg(test)]
@@ -307,9 +170,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_is_where_the_type_has_it_and_says_one_sentence() {
-        for (at, (code, name, status, sentence)) in Code::ALL.iter().enumerate() {
-            assert_eq!((*code as usize, code.entry().0), (at, *name));
+    fn every_code_is_an_error_and_says_one_sentence() {
+        for code in Code::ALL {
+            let (name, status, sentence) = (code.label(), code.status(), code.sentence());
             assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{name}");
             assert!(status.is_client_error() || status.is_server_error(), "{name}");
             assert!(sentence.ends_with('.') && !sentence.contains('\n'), "{sentence}");
@@ -323,8 +186,10 @@ mod tests {
             .lines()
             .filter(|line| line.starts_with("| `") && line.contains("` | 4") || line.contains("` | 5"))
             .collect();
-        let expected = Code::ALL
-            .map(|(_, name, status, sentence)| format!("| `{name}` | {} | {sentence} |", status.as_u16()));
+        let expected: Vec<_> = Code::ALL
+            .iter()
+            .map(|code| format!("| `{}` | {} | {} |", code.label(), code.status().as_u16(), code.sentence()))
+            .collect();
         assert_eq!(rows, expected);
     }
 }

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
+use super::HttpCounters;
 use super::metered::Metered;
 use super::peer::Peer;
 use super::problem::{Code, Problem};
@@ -34,7 +35,6 @@ use crate::clock::Clock;
 use crate::door::{self, Arrival, Listeners};
 use crate::ice::LATEST_DATE;
 use crate::memory::{Eviction, MemoryBudget};
-use crate::metrics::HttpCounters;
 use crate::proxies::TrustedProxies;
 
 /// Bounds of an HTTP connection. `docs/limits.md` has the sums.

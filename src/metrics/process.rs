@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Page, SharedCount};
+use super::{Counters, Page, SharedCount};
 
 /// The threads that panics are counted by. Names of shards have a number behind.
 const THREADS: [&str; 5] = ["main", "http", "handshakes", "shard", "other"];
@@ -41,8 +41,10 @@ impl ProcessCounters {
         tasks.push((name, count.clone()));
         count
     }
+}
 
-    pub(super) fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
+impl Counters for ProcessCounters {
+    fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
         page.counter(
             "log_lines_lost",
             "Lines of the log that standard error did not take.",

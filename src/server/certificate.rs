@@ -8,9 +8,8 @@ use super::supervise::Supervisor;
 use crate::clock::Clock;
 use crate::http::own_hosts::OwnHosts;
 use crate::ice::{IceServers, rfc3339};
-use crate::metrics::TlsCounters;
-use crate::tls::Certificate;
 use crate::tls::renewal::Renewal;
+use crate::tls::{Certificate, TlsCounters};
 
 /// Loads what is renewed, at SIGHUP or when it has changed, and tells its names to browsers and to the check of hosts; for ever.
 pub(super) fn keep(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::metrics::ConnectionCounters;
+use crate::admission::ConnectionCounters;
 use crate::udp::return_free_pages;
 
 /// Time between two looks at the number of connections.

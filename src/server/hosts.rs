@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::{Config, IceUrl};
+use crate::http::HttpCounters;
 use crate::http::own_hosts::OwnHosts;
-use crate::metrics::HttpCounters;
 use crate::origin::HostPattern;
 use crate::relay::Shared;
 use crate::tls::Certificate;

@@ -6,12 +6,11 @@ use super::host::State;
 use super::keys::Keys;
 use super::sockets::{Files, Sockets};
 use super::{Error, seed, system};
-use crate::admission::{Admissions, PER_ADDRESS};
+use crate::admission::{Admissions, ConnectionCounters, PER_ADDRESS};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::dataplane::{Allocations, DataPlane, Tuning};
+use crate::dataplane::{Allocations, DataPlane, RelayCounters, Tuning};
 use crate::local_ports;
-use crate::metrics::{ConnectionCounters, ShardCounters};
 use crate::own_addresses::AddressSet;
 use crate::relay::{self, Discovery, Gate, Relay, Shared};
 use crate::signaling::{CountUser, EndUser};
@@ -23,8 +22,7 @@ const MAX_STREAMS: usize = 16_384;
 pub(super) struct Relaying {
     pub(super) data_plane: DataPlane,
     pub(super) shared: Arc<Shared>,
-    pub(super) shards: Vec<Arc<ShardCounters>>,
-    pub(super) connections: Arc<ConnectionCounters>,
+    pub(super) counters: Arc<RelayCounters>,
 }
 
 impl Relaying {
@@ -57,7 +55,8 @@ impl Relaying {
         let admissions = || Admissions::new(streams, per_address, connections.clone());
         let data_plane = DataPlane::start(listeners, relays, admissions, tuning, clock)
             .map_err(system("start the data plane"))?;
-        Ok(Self { data_plane, shared, shards, connections })
+        let counters = Arc::new(RelayCounters { shards, connections });
+        Ok(Self { data_plane, shared, counters })
     }
 
     /// A shard has ended.

@@ -9,8 +9,7 @@ use super::{Error, seed};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ice::{Endpoints, IceServers};
-use crate::metrics::SignalingCounters;
-use crate::signaling::{Connections, Hub, Parts, Settings};
+use crate::signaling::{Connections, Hub, Parts, Settings, SignalingCounters};
 use crate::tls::Certificate;
 
 /// ICE servers for browsers, without the listeners, which come and go with their addresses.

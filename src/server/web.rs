@@ -9,15 +9,14 @@ use tokio::task::JoinSet;
 use super::relaying::Relaying;
 use super::sockets::Files;
 use super::{Error, runtime, system};
-use crate::admission::{Admissions, PER_ADDRESS};
+use crate::admission::{Admissions, ConnectionCounters, PER_ADDRESS};
 use crate::door;
 use crate::http::admin::Admin;
 use crate::http::serve::{self, Limits, Pages};
 use crate::http::{Site, admin_router, public_router};
-use crate::metrics::ConnectionCounters;
 use crate::proxies::TrustedProxies;
 use crate::tls::front::{self, Front};
-use crate::tls::{self, Identity};
+use crate::tls::{self, Identity, TlsCounters};
 
 /// HTTP connections at one time, WebSockets and those to the TLS port that are not yet a shard's among them: an upper bound
 /// of their memory. One that waits takes 6 KiB, or 25 once it has sent and received a description. Where a client does all
@@ -52,7 +51,7 @@ impl Web {
         files: &Files,
         site: Site,
         admin: Admin,
-        identity: Option<Arc<Identity>>,
+        identity: Option<(Arc<Identity>, Arc<TlsCounters>)>,
         relaying: &Relaying,
         proxies: &Arc<TrustedProxies>,
     ) -> Result<Self, Error> {
@@ -66,16 +65,16 @@ impl Web {
         };
         let handshakes = Handshakes::start()?;
         let mut served = JoinSet::new();
-        let (counters, operators) = (site.counters.clone(), admin.metrics.http.clone());
+        let (counters, operators) = (site.counters.clone(), admin.counters.clone());
         let http = counters.connections.clone();
         let undecided = Arc::<ConnectionCounters>::default();
-        let connections = [http.clone(), undecided.clone(), relaying.connections.clone()];
+        let connections = [http.clone(), undecided.clone(), relaying.counters.connections.clone()];
         let places = files.http.min(MAX_HTTP);
         let public = Admissions::behind(proxies.clone(), places, PER_ADDRESS, http.clone());
         let pages = Pages::new(public_router(site), Limits::default(), counters).behind(proxies.clone());
         served.spawn(named("http", serve::serve(listeners.http, pages.clone(), public.clone(), stopped())));
-        if let Some(identity) = identity {
-            let (streams, refused) = (relaying.data_plane.streams(), relaying.connections.clone());
+        if let Some((identity, counters)) = identity {
+            let (streams, refused) = (relaying.data_plane.streams(), relaying.counters.connections.clone());
             let front = Front {
                 config: tls::server_config(identity),
                 pages,
@@ -87,7 +86,7 @@ impl Web {
                 },
                 handshakes: handshakes.handle(),
                 undecided,
-                counters: admin.metrics.tls.clone().unwrap_or_default(),
+                counters,
                 limits: front::Limits::within(places),
             };
             served.spawn(named("tls", front::serve(listeners.tls, front, stopped())));

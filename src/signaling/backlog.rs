@@ -9,9 +9,9 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::SignalingCounters;
 use super::outbox::Outbox;
 use super::protocol::ByeCode;
-use crate::metrics::SignalingCounters;
 use crate::shares::biggest;
 use crate::subscriber::Subscriber;
 

@@ -1,154 +1,75 @@
 //! Why a frame was not accepted, and why a connection ended: the closed sets that pages switch on and metrics count by.
 
+use std::fmt::Debug;
+
 use serde::{Serialize, Serializer};
 
-/// Why a frame was not accepted. A closed set: it labels a metric, and pages switch on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorCode {
-    /// `bad-message`
-    BadMessage,
-    /// `unknown-type`
-    UnknownType,
-    /// `binary-frame`
-    BinaryFrame,
-    /// `too-large`
-    TooLarge,
-    /// `rate-limited`
-    RateLimited,
-    /// `bad-room`
-    BadRoom,
-    /// `bad-name`
-    BadName,
-    /// `already-joined`
-    AlreadyJoined,
-    /// `not-joined`
-    NotJoined,
-    /// `room-full`
-    RoomFull,
-    /// `too-many-rooms`
-    TooManyRooms,
-    /// `no-such-peer`
-    NoSuchPeer,
-    /// `token-required`
-    TokenRequired,
-    /// `bad-token`
-    BadToken,
-    /// `token-expired`
-    TokenExpired,
-    /// `token-not-yet-valid`
-    TokenNotYetValid,
-    /// `token-too-far-ahead`
-    TokenTooFarAhead,
-    /// `wrong-room`
-    WrongRoom,
-}
+use crate::closed_set::{ClosedSet, closed_set};
 
-impl ErrorCode {
-    /// Every code with its name and its sentence, in the order of the type.
-    pub const ALL: [(Self, &'static str, &'static str); 18] = [
-        (
-            Self::BadMessage,
-            "bad-message",
-            "The frame is not a JSON object with the fields that its type needs.",
-        ),
-        (Self::UnknownType, "unknown-type", "No message has this type."),
-        (Self::BinaryFrame, "binary-frame", "Messages are JSON in text frames."),
-        (Self::TooLarge, "too-large", "The message is longer than this server accepts."),
-        (Self::RateLimited, "rate-limited", "Messages come too fast; this one was ignored."),
-        (Self::BadRoom, "bad-room", "A room is 1 to 128 characters without control characters."),
-        (
-            Self::BadName,
-            "bad-name",
-            "A name is 1 to 64 characters without control or bidirectional characters.",
-        ),
-        (Self::AlreadyJoined, "already-joined", "This connection is in a room; leave it first."),
-        (Self::NotJoined, "not-joined", "This connection is in no room; join one first."),
-        (Self::RoomFull, "room-full", "The room has as many members as this server allows."),
-        (
-            Self::TooManyRooms,
-            "too-many-rooms",
-            "This server has as many rooms as it allows, or your network as many as one may have.",
-        ),
-        (Self::NoSuchPeer, "no-such-peer", "No other member of your room has this id."),
-        (Self::TokenRequired, "token-required", "This server lets in whom a join token invites."),
-        (Self::BadToken, "bad-token", "The join token is none that this server takes."),
-        (Self::TokenExpired, "token-expired", "The join token has expired; ask for another."),
-        (
-            Self::TokenNotYetValid,
-            "token-not-yet-valid",
-            "The join token is not valid yet: its `nbf` is more than 30 s ahead of the server's clock.",
-        ),
-        (
-            Self::TokenTooFarAhead,
-            "token-too-far-ahead",
-            "The join token's `exp` or `nbf` is more than a year ahead: milliseconds? They are in seconds.",
-        ),
-        (Self::WrongRoom, "wrong-room", "The join token is for another room."),
-    ];
-
-    /// The name on the wire.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        Self::ALL[self as usize].1
-    }
-
-    /// One sentence for the developer.
-    #[must_use]
-    pub fn sentence(self) -> &'static str {
-        Self::ALL[self as usize].2
+closed_set! {
+    /// Why a frame was not accepted. A closed set: it labels a metric, and pages switch on it.
+    pub enum ErrorCode {
+        BadMessage = "bad-message": "The frame is not a JSON object with the fields that its type needs.",
+        UnknownType = "unknown-type": "No message has this type.",
+        BinaryFrame = "binary-frame": "Messages are JSON in text frames.",
+        TooLarge = "too-large": "The message is longer than this server accepts.",
+        RateLimited = "rate-limited": "Messages come too fast; this one was ignored.",
+        BadRoom = "bad-room": "A room is 1 to 128 characters without control characters.",
+        BadName = "bad-name": "A name is 1 to 64 characters without control or bidirectional characters.",
+        AlreadyJoined = "already-joined": "This connection is in a room; leave it first.",
+        NotJoined = "not-joined": "This connection is in no room; join one first.",
+        RoomFull = "room-full": "The room has as many members as this server allows.",
+        TooManyRooms = "too-many-rooms": "This server has as many rooms as it allows, or your network as many as one may have.",
+        NoSuchPeer = "no-such-peer": "No other member of your room has this id.",
+        TokenRequired = "token-required": "This server lets in whom a join token invites.",
+        BadToken = "bad-token": "The join token is none that this server takes.",
+        TokenExpired = "token-expired": "The join token has expired; ask for another.",
+        TokenNotYetValid = "token-not-yet-valid": "The join token is not valid yet: its `nbf` is more than 30 s ahead of the server's clock.",
+        TokenTooFarAhead = "token-too-far-ahead": "The join token's `exp` or `nbf` is more than a year ahead: milliseconds? They are in seconds.",
+        WrongRoom = "wrong-room": "The join token is for another room.",
     }
 }
 
 impl Serialize for ErrorCode {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+        serializer.serialize_str(self.label())
     }
 }
 
-/// Why the server closes. A closed set: it labels a metric, and pages switch on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ByeCode {
-    /// A message was longer than the server accepts.
-    TooLarge,
-    /// The client does not read what it is sent.
-    TooSlow,
-    /// The client keeps sending faster than it may.
-    Flooding,
-    /// The connection was in no room for too long.
-    Idle,
-    /// The client did not answer the server's pings.
-    Silent,
-    /// The server stops.
-    ShuttingDown,
-    /// The membership was resumed over another connection.
-    Replaced,
-    /// Someone with an API key has removed the member.
-    Removed,
+closed_set! {
+    /// Why the server closes. A closed set: it labels a metric, and pages switch on it.
+    pub enum ByeCode {
+        /// A message was longer than the server accepts.
+        TooLarge = "too-large",
+        /// The client does not read what it is sent.
+        TooSlow = "too-slow",
+        /// The client keeps sending faster than it may.
+        Flooding = "flooding",
+        /// The connection was in no room for too long.
+        Idle = "idle",
+        /// The client did not answer the server's pings.
+        Silent = "silent",
+        /// The server stops.
+        ShuttingDown = "shutting-down",
+        /// The membership was resumed over another connection.
+        Replaced = "replaced",
+        /// Someone with an API key has removed the member.
+        Removed = "removed",
+    }
 }
 
 impl ByeCode {
-    /// Every code with its name and its WebSocket close code (RFC 6455 section 7.4.1), in the order of the type.
-    pub const ALL: [(Self, &'static str, u16); 8] = [
-        (Self::TooLarge, "too-large", 1009),
-        (Self::TooSlow, "too-slow", 1013),
-        (Self::Flooding, "flooding", 1008),
-        (Self::Idle, "idle", 1008),
-        (Self::Silent, "silent", 1008),
-        (Self::ShuttingDown, "shutting-down", 1001),
-        (Self::Replaced, "replaced", 4001),
-        (Self::Removed, "removed", 4003),
-    ];
-
-    /// The name on the wire, which is also the reason in the close frame.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        Self::ALL[self as usize].1
-    }
-
-    /// The code in the close frame.
+    /// WebSocket close code (RFC 6455 section 7.4.1) of the close frame; its reason is the label.
     #[must_use]
     pub fn close_code(self) -> u16 {
-        Self::ALL[self as usize].2
+        match self {
+            Self::TooLarge => 1009,
+            Self::TooSlow => 1013,
+            Self::Flooding | Self::Idle | Self::Silent => 1008,
+            Self::ShuttingDown => 1001,
+            Self::Replaced => 4001,
+            Self::Removed => 4003,
+        }
     }
 
     /// How long to stay away, in milliseconds, where coming back unchanged can help.
@@ -177,35 +98,46 @@ pub enum Ending {
     Bye(ByeCode),
 }
 
-impl Ending {
-    /// The label of every ending.
-    pub const LABELS: [&'static str; 4 + ByeCode::ALL.len()] = [
-        "client",
-        "lost",
-        "violation",
-        "not-utf8",
-        "too-large",
-        "too-slow",
-        "flooding",
-        "idle",
-        "silent",
-        "shutting-down",
-        "replaced",
-        "removed",
+impl ClosedSet for Ending {
+    type Table<T: Debug + Default> = [T; 4 + ByeCode::ALL.len()];
+
+    const ALL: &'static [Self] = &[
+        Self::Client,
+        Self::Lost,
+        Self::Violation,
+        Self::NotUtf8,
+        Self::Bye(ByeCode::TooLarge),
+        Self::Bye(ByeCode::TooSlow),
+        Self::Bye(ByeCode::Flooding),
+        Self::Bye(ByeCode::Idle),
+        Self::Bye(ByeCode::Silent),
+        Self::Bye(ByeCode::ShuttingDown),
+        Self::Bye(ByeCode::Replaced),
+        Self::Bye(ByeCode::Removed),
     ];
 
-    /// Where [`Self::LABELS`] has its label.
-    #[must_use]
-    pub fn index(self) -> usize {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Lost => "lost",
+            Self::Violation => "violation",
+            Self::NotUtf8 => "not-utf8",
+            Self::Bye(code) => code.label(),
+        }
+    }
+
+    fn index(self) -> usize {
         match self {
             Self::Client => 0,
             Self::Lost => 1,
             Self::Violation => 2,
             Self::NotUtf8 => 3,
-            Self::Bye(code) => 4 + code as usize,
+            Self::Bye(code) => 4 + code.index(),
         }
     }
+}
 
+impl Ending {
     /// Whether the member stays for a while, to be resumed.
     #[must_use]
     pub fn stays(self) -> bool {
@@ -221,15 +153,15 @@ impl Ending {
     pub fn close_frame(self) -> Option<(u16, &'static str)> {
         match self {
             Self::Client | Self::Lost => None,
-            Self::Violation => Some((1002, "violation")),
-            Self::NotUtf8 => Some((1007, "not-utf8")),
-            Self::Bye(code) => Some((code.close_code(), code.name())),
+            Self::Violation => Some((1002, self.label())),
+            Self::NotUtf8 => Some((1007, self.label())),
+            Self::Bye(code) => Some((code.close_code(), self.label())),
         }
     }
 }
 
 impl Serialize for ByeCode {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+        serializer.serialize_str(self.label())
     }
 }

@@ -17,12 +17,12 @@ use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite;
 
 use super::Settings;
+use super::SignalingCounters;
 use super::backlog::Backlog;
 use super::outbox::{Frame, Outbox, Told};
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
 use super::rate::{Meter, Verdict};
 use crate::clock::{Clock, Now};
-use crate::metrics::SignalingCounters;
 
 /// The close code with which a client says that it will be back over another connection (RFC 6455 section 7.4.2 leaves 4000
 /// to 4999 to applications).

@@ -10,6 +10,7 @@
 mod backlog;
 pub mod codes;
 pub mod connection;
+mod counters;
 mod hub;
 mod outbox;
 pub mod peerjs;
@@ -28,6 +29,7 @@ use self::room::Limits;
 use crate::config;
 
 pub use connection::Connections;
+pub use counters::SignalingCounters;
 pub use hub::{CountUser, EndUser, Hub, Parts, Present};
 
 /// What bounds a connection, and when.

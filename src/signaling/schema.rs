@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::protocol::{
     ByeCode, ClientMessage, DisplayName, ErrorCode, MemberId, RoomName, Secret, ServerMessage,
 };
+use crate::closed_set::ClosedSet;
 
 /// Where the schema is served.
 pub const PATH: &str = "/schema/byway.v1.json";
@@ -25,6 +26,10 @@ pub fn schema() -> Value {
         "anyOf": any_of,
         "$defs": generator.take_definitions(true),
     })
+}
+
+fn labels<C: ClosedSet>() -> Vec<&'static str> {
+    C::ALL.iter().map(|value| value.label()).collect()
 }
 
 /// A type that is a text on the wire.
@@ -47,5 +52,5 @@ text!(RoomName, { "type": "string", "minLength": 1, "maxLength": RoomName::MAX_C
 // An empty name of a client is none.
 text!(DisplayName, { "type": "string", "maxLength": DisplayName::MAX_CHARS });
 text!(Secret, { "type": "string" });
-text!(ErrorCode, { "type": "string", "enum": ErrorCode::ALL.map(|(_, name, _)| name) });
-text!(ByeCode, { "type": "string", "enum": ByeCode::ALL.map(|(_, name, _)| name) });
+text!(ErrorCode, { "type": "string", "enum": labels::<ErrorCode>() });
+text!(ByeCode, { "type": "string", "enum": labels::<ByeCode>() });

@@ -14,14 +14,15 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::TlsCounters;
 use super::handshake::Bounded;
 use super::{H2, Outcome, STUN_TURN};
+use crate::admission::ConnectionCounters;
 use crate::admission::{Admissions, PER_ADDRESS};
 use crate::dataplane::TurnStream;
 use crate::door::{self, Arrival, Listeners};
 use crate::http::serve::{Pages, Protocol};
 use crate::memory::MemoryBudget;
-use crate::metrics::{ConnectionCounters, TlsCounters};
 use crate::wire::{Kind, classify};
 
 /// Bytes that a connection takes until it is known what it speaks: what its client may send for that, and the library's

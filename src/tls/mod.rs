@@ -12,6 +12,7 @@
 //! live connections, and [`renewal`] says when.
 
 mod certificate;
+mod counters;
 pub mod front;
 mod handshake;
 mod identity;
@@ -28,6 +29,7 @@ use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
 
 pub use certificate::{Certificate, Name, Unusable};
+pub use counters::TlsCounters;
 pub use identity::Identity;
 pub use outcome::Outcome;
 pub use pem::kinds as pem_kinds;

@@ -14,11 +14,11 @@ use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::TlsCounters;
 use super::certificate::Validity;
 use super::{Certificate, Identity, Unusable};
 use crate::clock::{Clock, Now};
 use crate::config::TlsFiles;
-use crate::metrics::TlsCounters;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

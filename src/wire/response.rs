@@ -17,6 +17,7 @@ use turn::proto::rsrvtoken::ReservationToken;
 use super::attributes::{ATTR_ADDRESS_ERROR_CODE, AddressFamily, length_field};
 use super::message::{FINGERPRINT, HEADER, fingerprint};
 use super::{Head, IntegrityKey, PasswordAlgorithm};
+use crate::closed_set::closed_set;
 
 /// Bytes of the longest reply: a challenge with the longest realm that a configuration may hold, or an error that names
 /// unknown attributes, of which sixteen are named at most.
@@ -25,52 +26,37 @@ pub const REPLY_MAX: usize = 1024;
 /// At most so many attributes are named in UNKNOWN-ATTRIBUTES: enough to debug with, and no amplifier.
 const UNKNOWN_MAX: usize = 16;
 
-/// The error codes of RFC 8489 section 14.8 and RFC 8656 section 19 that this server answers with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorCode {
-    /// 400 Bad Request
-    BadRequest,
-    /// 401 Unauthenticated
-    Unauthenticated,
-    /// 403 Forbidden
-    Forbidden,
-    /// 420 Unknown Attribute
-    UnknownAttribute,
-    /// 437 Allocation Mismatch
-    AllocationMismatch,
-    /// 438 Stale Nonce
-    StaleNonce,
-    /// 440 Address Family not Supported
-    AddressFamilyNotSupported,
-    /// 441 Wrong Credentials
-    WrongCredentials,
-    /// 442 Unsupported Transport Protocol
-    UnsupportedTransportProtocol,
-    /// 443 Peer Address Family Mismatch
-    PeerAddressFamilyMismatch,
-    /// 486 Allocation Quota Reached
-    AllocationQuotaReached,
-    /// 508 Insufficient Capacity
-    InsufficientCapacity,
+closed_set! {
+    /// The error codes of RFC 8489 section 14.8 and RFC 8656 section 19 that this server answers with.
+    pub enum ErrorCode {
+        /// 400 Bad Request
+        BadRequest = "400",
+        /// 401 Unauthenticated
+        Unauthenticated = "401",
+        /// 403 Forbidden
+        Forbidden = "403",
+        /// 420 Unknown Attribute
+        UnknownAttribute = "420",
+        /// 437 Allocation Mismatch
+        AllocationMismatch = "437",
+        /// 438 Stale Nonce
+        StaleNonce = "438",
+        /// 440 Address Family not Supported
+        AddressFamilyNotSupported = "440",
+        /// 441 Wrong Credentials
+        WrongCredentials = "441",
+        /// 442 Unsupported Transport Protocol
+        UnsupportedTransportProtocol = "442",
+        /// 443 Peer Address Family Mismatch
+        PeerAddressFamilyMismatch = "443",
+        /// 486 Allocation Quota Reached
+        AllocationQuotaReached = "486",
+        /// 508 Insufficient Capacity
+        InsufficientCapacity = "508",
+    }
 }
 
 impl ErrorCode {
-    /// Every code, by its number.
-    pub const ALL: [(Self, &'static str); 12] = [
-        (Self::BadRequest, "400"),
-        (Self::Unauthenticated, "401"),
-        (Self::Forbidden, "403"),
-        (Self::UnknownAttribute, "420"),
-        (Self::AllocationMismatch, "437"),
-        (Self::StaleNonce, "438"),
-        (Self::AddressFamilyNotSupported, "440"),
-        (Self::WrongCredentials, "441"),
-        (Self::UnsupportedTransportProtocol, "442"),
-        (Self::PeerAddressFamilyMismatch, "443"),
-        (Self::AllocationQuotaReached, "486"),
-        (Self::InsufficientCapacity, "508"),
-    ];
-
     /// The number.
     #[must_use]
     pub const fn code(self) -> u16 {
@@ -241,5 +227,18 @@ impl Response {
             self.message.add(ATTR_FINGERPRINT, &sum.to_be_bytes());
         }
         reply.set(&self.message.raw);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::closed_set::ClosedSet as _;
+
+    #[test]
+    fn error_codes_are_labelled_by_their_numbers() {
+        for code in ErrorCode::ALL {
+            assert_eq!(code.label(), code.code().to_string());
+        }
     }
 }

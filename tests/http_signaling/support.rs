@@ -14,6 +14,7 @@ use byway::clock::Clock;
 use byway::config::{Access, Signaling, TransportPolicy};
 use byway::credentials::Secrets;
 use byway::door::Listeners;
+use byway::http::HttpCounters;
 use byway::http::access::ApiKeys;
 use byway::http::admin::{Admin, Health};
 use byway::http::origin::Origins;
@@ -25,6 +26,7 @@ use byway::metrics::Metrics;
 use byway::origin::HostPattern;
 use byway::proxies::TrustedProxies;
 use byway::random::Random;
+use byway::signaling::SignalingCounters;
 use byway::signaling::{Connections, Hub, Parts};
 use byway::standing::Standing;
 use byway::tokens::Tokens;
@@ -130,7 +132,9 @@ impl Server {
             joins_per_second: settings.joins_per_second,
             allowed_origins: vec!["https://app.example.com".parse().unwrap()],
         };
-        let (clock, metrics) = (Clock::start(), Metrics::default());
+        let clock = Clock::start();
+        let (signaling, counters) = (Arc::<SignalingCounters>::default(), Arc::<HttpCounters>::default());
+        let metrics = Metrics::new(vec![signaling.clone(), counters.clone()]);
         let random = Arc::new(Random::new(&[7; 32], "names"));
         let ice = Arc::new(IceServers::new(
             vec![],
@@ -154,7 +158,7 @@ impl Server {
         let draining = watch::Sender::new(false);
         let standing = Arc::new(Standing::new(&[8; 32]));
         let hub = Arc::new(Hub::new(Parts {
-            connections: Arc::new(Connections::new(limits, clock, metrics.signaling.clone())),
+            connections: Arc::new(Connections::new(limits, clock, signaling)),
             ice: ice.clone(),
             standing: standing.clone(),
             access: settings.access,
@@ -169,7 +173,7 @@ impl Server {
             async move { hub.give_up_the_absent().await }
         });
         let configured = vec![HostPattern::parse("call.example.org").unwrap()];
-        let hosts = Arc::new(OwnHosts::new(configured, |_| false, clock, metrics.http.clone()));
+        let hosts = Arc::new(OwnHosts::new(configured, |_| false, clock, counters.clone()));
         let site = Site {
             clock,
             ice,
@@ -187,7 +191,7 @@ impl Server {
             standing: standing.clone(),
             end_user: end_user(),
             page: None,
-            counters: metrics.http.clone(),
+            counters: counters.clone(),
         };
         let broken = Arc::new(AtomicBool::new(false));
         let shard = broken.clone();
@@ -205,11 +209,11 @@ impl Server {
         let admissions = Admissions::new(
             settings.connections,
             settings.connections_per_address,
-            metrics.http.connections.clone(),
+            counters.connections.clone(),
         );
         let (stop, stopped) = oneshot::channel();
         let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
-        let pages = Pages::new(public_router(site), limits, metrics.http.clone()).behind(Arc::new(proxies));
+        let pages = Pages::new(public_router(site), limits, counters.clone()).behind(Arc::new(proxies));
         let public = serve(only(http), pages.clone(), admissions, async {
             // A dropped server stops too.
             let _ = stopped.await;
@@ -217,7 +221,8 @@ impl Server {
         // Its own counters: a test counts what it does on the public pages.
         let operator = Pages::new(
             admin_router(Admin {
-                metrics: metrics.clone(),
+                metrics,
+                counters: counters.clone(),
                 health,
                 degraded: watch::channel(Vec::new()).1,
                 draining: draining.subscribe(),

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::closed_set::ClosedSet as _;
 
 const ID: MemberId = MemberId([7; 16]);
 const ID_TEXT: &str = "BwcHBwcHBwcHBwcHBwcHBw";
@@ -129,10 +130,9 @@ fn names_are_bounded_and_cannot_rearrange_text() {
 }
 
 #[test]
-fn tables_are_in_the_order_of_their_types() {
-    assert!(ErrorCode::ALL.iter().enumerate().all(|(i, row)| row.0 as usize == i));
-    assert!(ByeCode::ALL.iter().enumerate().all(|(i, row)| row.0 as usize == i));
-    assert!(ByeCode::ALL.iter().all(|(code, name, _)| Ending::LABELS[Ending::Bye(*code).index()] == *name));
+fn every_ending_stands_at_its_index() {
+    assert!(Ending::ALL.iter().enumerate().all(|(i, ending)| ending.index() == i));
+    assert_eq!(Ending::ALL.len(), 4 + ByeCode::ALL.len());
 }
 
 #[test]
@@ -282,13 +282,13 @@ fn the_specification_has_every_code_and_no_other() {
     let part = part("From the server");
     let (errors, byes) = (part.find("| error |").unwrap(), part.find("| bye |").unwrap());
     let errors: Vec<_> = rows(part[errors..byes].split("\n\n").next().unwrap());
-    let codes: Vec<Vec<_>> =
-        ErrorCode::ALL.iter().map(|(_, name, sentence)| vec![*name, *sentence]).collect();
+    let codes: Vec<Vec<_>> = ErrorCode::ALL.iter().map(|code| vec![code.label(), code.sentence()]).collect();
     assert_eq!(errors, codes);
 
     let byes: Vec<_> = rows(part[byes..].split("\n\n").next().unwrap());
-    for (row, (code, name, close_code)) in byes.iter().zip(ByeCode::ALL) {
-        assert_eq!(row[..2], [name, &close_code.to_string()]);
+    for (row, code) in byes.iter().zip(ByeCode::ALL) {
+        let name = code.label();
+        assert_eq!(row[..2], [name, &code.close_code().to_string()]);
         assert_eq!(row[3], code.retry_ms().map(|ms| ms.to_string()).unwrap_or_default(), "{name}");
     }
     assert_eq!(byes.len(), ByeCode::ALL.len());

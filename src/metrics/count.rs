@@ -1,0 +1,79 @@
+//! Single counts, and families of them with one for each value of a label.
+
+use std::fmt::Debug;
+use std::ops::Index;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::closed_set::ClosedSet;
+
+/// A count that one thread writes and others read: a load and a store, no locked instruction.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds `n`. Only the owning thread may call this.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Takes `n` off. Only the owning thread may call this.
+    pub fn subtract(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+
+    /// Sets the count. Only the owning thread may call this.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// The count, as another thread sees it.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A count that any thread writes.
+#[derive(Debug, Default)]
+pub struct SharedCount(AtomicU64);
+
+impl SharedCount {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    /// Takes `n` away.
+    pub fn subtract(&self, n: u64) {
+        self.0.fetch_sub(n, Relaxed);
+    }
+
+    /// Sets the count.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// The count.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// One count for each value of a closed set, which labels it.
+#[derive(Debug)]
+pub struct Family<S: ClosedSet, C: Debug + Default>(S::Table<C>);
+
+impl<S: ClosedSet, C: Debug + Default> Default for Family<S, C> {
+    fn default() -> Self {
+        Self(S::Table::default())
+    }
+}
+
+impl<S: ClosedSet, C: Debug + Default> Index<S> for Family<S, C> {
+    type Output = C;
+
+    fn index(&self, value: S) -> &C {
+        &self.0.as_ref()[value.index()]
+    }
+}

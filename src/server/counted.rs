@@ -1,0 +1,106 @@
+//! The counters of all rooms, for `/metrics`.
+
+use std::sync::Arc;
+
+use crate::dataplane::RelayCounters;
+use crate::http::HttpCounters;
+use crate::metrics::{Counters, Metrics, ProcessCounters};
+use crate::signaling::SignalingCounters;
+use crate::tls::TlsCounters;
+
+/// The counters of all rooms.
+pub(super) struct Counted {
+    pub(super) relay: Arc<RelayCounters>,
+    pub(super) signaling: Arc<SignalingCounters>,
+    pub(super) http: Arc<HttpCounters>,
+    pub(super) process: Arc<ProcessCounters>,
+    /// Where there is a TLS port.
+    pub(super) tls: Option<Arc<TlsCounters>>,
+}
+
+impl Counted {
+    /// All of them as one page.
+    pub(super) fn metrics(&self) -> Metrics {
+        let mut rooms: Vec<Arc<dyn Counters>> =
+            vec![self.relay.clone(), self.signaling.clone(), self.http.clone(), self.process.clone()];
+        rooms.extend(self.tls.clone().map(|tls| tls as Arc<dyn Counters>));
+        Metrics::new(rooms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataplane::Direction;
+    use crate::metrics::Exposition;
+    use crate::relay::Reason;
+    use crate::signaling::protocol::{ByeCode, Ending, ErrorCode};
+    use crate::wire::ErrorCode as TurnError;
+
+    #[test]
+    fn shards_are_summed_and_labels_are_closed() {
+        let shards = vec![Arc::default(), Arc::default()];
+        let counted = Counted {
+            relay: Arc::new(RelayCounters { shards, connections: Arc::default() }),
+            signaling: Arc::default(),
+            http: Arc::default(),
+            process: Arc::default(),
+            tls: None,
+        };
+        for shard in &counted.relay.shards {
+            shard.allocations.set(2);
+            shard.allocations_granted.add(3);
+            shard.relayed(Direction::ToPeer, 1, 100);
+            shard.dropped(Reason::PeerDenied, 1);
+            shard.received_joined.add(8);
+            shard.send_offload.set(1);
+            shard.refused(TurnError::InsufficientCapacity);
+        }
+        counted.signaling.rooms.set(4);
+        counted.signaling.refused(ErrorCode::RoomFull);
+        counted.signaling.closed(Ending::Bye(ByeCode::TooSlow));
+        counted.http.responded(204);
+        counted.http.responded(999);
+        let metrics = counted.metrics();
+        let text = metrics.render(Exposition::OpenMetrics);
+        for line in [
+            concat!("byway_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            "byway_allocations 4",
+            "byway_allocations_granted_total 6",
+            "byway_relayed_packets_total{direction=\"to_peer\"} 2",
+            "byway_relayed_bytes_total{direction=\"to_peer\"} 200",
+            "byway_relayed_bytes_total{direction=\"between_clients\"} 0",
+            "byway_dropped_packets_total{reason=\"peer_denied\"} 2",
+            "byway_turn_errors_total{code=\"401\"} 0",
+            "byway_turn_errors_total{code=\"508\"} 2",
+            "byway_datagrams_received_total{path=\"joined\"} 16",
+            "byway_datagrams_sent_total{path=\"segmented\"} 0",
+            "byway_offload{kind=\"receive\"} 0",
+            "byway_offload{kind=\"send\"} 2",
+            "byway_segmentation_refused_total 0",
+            "byway_rooms 4",
+            "byway_signaling_errors_total{code=\"room-full\"} 1",
+            "byway_websockets_closed_total{reason=\"too-slow\"} 1",
+            "byway_http_responses_total{class=\"2xx\"} 1",
+            "# TYPE byway_relayed_bytes counter",
+            "# TYPE byway_offload gauge",
+            "# HELP byway_rooms Rooms of the signaling.",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+        let classic = metrics.render(Exposition::Text);
+        let samples = |page: &str| page.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(samples(&classic), samples(&text));
+        for line in [
+            concat!("byway_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            "# TYPE byway_build_info gauge",
+            "# TYPE byway_relayed_bytes_total counter",
+            "# TYPE byway_offload gauge",
+            "# HELP byway_rooms Rooms of the signaling.",
+        ] {
+            assert!(classic.lines().any(|found| found == line), "{line} in\n{classic}");
+        }
+        assert!(!classic.contains("# EOF"));
+    }
+}

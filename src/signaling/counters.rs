@@ -1,0 +1,73 @@
+//! Counters of rooms, their members and their WebSockets.
+
+use std::fmt;
+
+use super::codes::{Ending, ErrorCode};
+use crate::metrics::{Counters, Family, Page, SharedCount};
+
+/// What the signaling counts.
+#[derive(Debug, Default)]
+pub struct SignalingCounters {
+    /// Rooms; set under the hub's lock.
+    pub rooms: SharedCount,
+    /// Members of all rooms; set under the hub's lock.
+    pub members: SharedCount,
+    /// Members without a connection; set under the hub's lock.
+    pub absent: SharedCount,
+    /// Bytes of signals kept until they have arrived; set under the hub's lock.
+    pub kept: SharedCount,
+    /// Bytes that wait to be written to WebSockets.
+    pub queued: SharedCount,
+    /// Clients of PeerJS; set under the lock of their registry.
+    pub peerjs: SharedCount,
+    /// Topics of y-webrtc; set under the lock of their board.
+    pub topics: SharedCount,
+    /// Memberships that were resumed.
+    pub resumed: SharedCount,
+    /// Open connections.
+    pub connections: SharedCount,
+    /// WebSocket messages received, of any kind.
+    pub received: SharedCount,
+    /// Signals passed on, those of other protocols among them: one for each receiver.
+    pub signals: SharedCount,
+    errors: Family<ErrorCode, SharedCount>,
+    closed: Family<Ending, SharedCount>,
+}
+
+impl SignalingCounters {
+    /// Counts a frame that was answered with an error.
+    pub fn refused(&self, code: ErrorCode) {
+        self.errors[code].add(1);
+    }
+
+    /// Counts a connection that ended.
+    pub fn closed(&self, ending: Ending) {
+        self.closed[ending].add(1);
+    }
+}
+
+impl Counters for SignalingCounters {
+    fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.gauge("rooms", "Rooms of the signaling.", self.rooms.get())?;
+        page.gauge("members", "Members of all rooms.", self.members.get())?;
+        page.gauge("members_absent", "Members whose connection was lost.", self.absent.get())?;
+        page.gauge("signals_kept_bytes", "Signals kept until they have arrived.", self.kept.get())?;
+        page.gauge(
+            "signals_queued_bytes",
+            "Messages that wait to be written to WebSockets.",
+            self.queued.get(),
+        )?;
+        page.gauge("peerjs_peers", "Clients of PeerJS.", self.peerjs.get())?;
+        page.gauge("topics", "Topics of y-webrtc.", self.topics.get())?;
+        page.counter("members_resumed", "Memberships resumed over another connection.", self.resumed.get())?;
+        page.gauge("websockets", "Open signaling connections.", self.connections.get())?;
+        page.counter("messages_received", "WebSocket messages received.", self.received.get())?;
+        page.counter("signals", "Messages passed on, one for each receiver.", self.signals.get())?;
+        page.family("signaling_errors", "Frames answered with `error`, by code.", "code", |code| {
+            self.errors[code].get()
+        })?;
+        page.family("websockets_closed", "Signaling connections ended, by reason.", "reason", |ending| {
+            self.closed[ending].get()
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! Counters of the TLS port and its certificate.
+
+use std::fmt;
+
+use super::Outcome;
+use crate::metrics::{Counters, Family, Page, SharedCount};
+
+/// What the TLS port counts.
+#[derive(Debug, Default)]
+pub struct TlsCounters {
+    /// Sessions resumed.
+    pub resumed: SharedCount,
+    /// The end of the certificate in use, in seconds since 1970.
+    pub expires: SharedCount,
+    outcomes: Family<Outcome, SharedCount>,
+    loaded: SharedCount,
+    not_loaded: SharedCount,
+}
+
+impl TlsCounters {
+    /// Counts what has become of a connection.
+    pub fn became(&self, outcome: Outcome) {
+        self.outcomes[outcome].add(1);
+    }
+
+    /// Counts that the certificate was loaded again, or could not be.
+    pub fn loaded(&self, is_good: bool) {
+        if is_good { &self.loaded } else { &self.not_loaded }.add(1);
+    }
+}
+
+impl Counters for TlsCounters {
+    fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.family(
+            "tls_connections",
+            "Connections to the TLS port, by what they speak or why that was never known.",
+            "outcome",
+            |outcome| self.outcomes[outcome].get(),
+        )?;
+        page.counter("tls_resumptions", "TLS sessions resumed by a ticket.", self.resumed.get())?;
+        page.counters(
+            "certificate_loads",
+            "Times that the certificate was loaded again, by outcome. failed: the last good one is kept.",
+            "outcome",
+            [("loaded", self.loaded.get()), ("failed", self.not_loaded.get())],
+        )?;
+        page.gauge(
+            "certificate_expiry_timestamp_seconds",
+            "When the certificate in use expires, in seconds since 1970.",
+            self.expires.get(),
+        )
+    }
+}
