@@ -6,6 +6,7 @@ mod support;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use support::interrupts::uninterrupted;
 use support::{CONFIG, Server, free_port, http, stun};
 
 /// `listen.udp` with one port at two addresses.
@@ -73,7 +74,7 @@ fn answered_from(server: SocketAddr, flags: u8) -> SocketAddr {
     let (length, from) = (0..7)
         .find_map(|_| {
             socket.send_to(&request, server).ok()?;
-            socket.recv_from(&mut answer).ok()
+            uninterrupted(|| socket.recv_from(&mut answer)).ok()
         })
         .expect("the server answers");
     assert_eq!(answer[..2], [1, 1], "a Binding success response of {length} bytes");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
+use support::interrupts::uninterrupted;
 use support::{CONFIG, SECRET, Server, byway, free_port};
 use tempfile::TempDir;
 
@@ -204,7 +205,7 @@ fn nothing_delivered_is_exit_1() {
     let url = format!("stun:{}", server.local_addr().unwrap());
     let answering = std::thread::spawn(move || {
         let mut request = [0; 20];
-        let (_, client) = server.recv_from(&mut request).unwrap();
+        let (_, client) = uninterrupted(|| server.recv_from(&mut request)).unwrap();
         request[0] = 0x01;
         server.send_to(&request, client).unwrap();
         server

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use nix::sys::ptrace;
+use support::interrupts::uninterrupted;
 use support::{Bound, CONFIG, Configuration, Server, http, stun};
 
 /// `Type=notify`: whoever starts after READY=1 finds every socket answering.
@@ -21,7 +22,7 @@ fn ready_is_announced_once_every_socket_answers() {
         command.env("NOTIFY_SOCKET", &path);
     });
     let mut message = [0; 4096];
-    let length = manager.recv(&mut message).expect("READY=1 arrives");
+    let length = uninterrupted(|| manager.recv(&mut message)).expect("READY=1 arrives");
     let message = String::from_utf8_lossy(&message[..length]);
     assert!(message.lines().any(|line| line == "READY=1"), "{message}");
 
@@ -37,7 +38,8 @@ fn threat_30_the_watchdog_is_fed_while_every_shard_answers() {
     let patience = |seconds| manager.set_read_timeout(Some(Duration::from_secs(seconds))).expect("it is set");
     let next_is_food = || {
         let mut message = [0; 4096];
-        manager.recv(&mut message).map(|length| message[..length].starts_with(b"WATCHDOG=1"))
+        uninterrupted(|| manager.recv(&mut message))
+            .map(|length| message[..length].starts_with(b"WATCHDOG=1"))
     };
     let server = Server::start_with(CONFIG, |command| {
         command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1000000").env_remove("WATCHDOG_PID");

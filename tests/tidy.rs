@@ -428,6 +428,22 @@ fn no_test_waits_by_sleeping() {
     none(&offences, "a sleep is a race that mostly goes well: wait for the event, with a bound");
 }
 
+/// std's `recv`, `recv_from` and `read` fail with EINTR on a socket that has a timeout.
+#[test]
+fn no_test_takes_an_interrupted_read_for_an_answer() {
+    let reads = [".recv(&mut", ".recv_from(&mut", ".read(&mut"];
+    let mut offences = Vec::new();
+    for mut source in under("tests", &["rs"]) {
+        if source.path != "tests/tidy.rs" {
+            let goes_on = |line: &str| ["uninterrupted(", ".await"].iter().any(|part| line.contains(part));
+            let bare = |line| if goes_on(line) { "" } else { line };
+            source.text = source.text.lines().map(bare).collect::<Vec<_>>().join("\n");
+            offences.extend(lines_with(&source, &reads));
+        }
+    }
+    none(&offences, "a process that was stopped and goes on fails a read: wrap it in `uninterrupted`");
+}
+
 #[test]
 fn every_threat_has_a_test_of_its_name() {
     let sources: Vec<String> =

@@ -8,6 +8,7 @@ use std::thread;
 
 use crate::certificates::{Folder, Pair};
 use crate::support::Server;
+use crate::support::interrupts::uninterrupted;
 
 /// How a client comes to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl Echo {
         // The thread ends with the test process; the socket is its own.
         thread::spawn(move || {
             let mut payload = [0; 1500];
-            while let Ok((length, from)) = socket.recv_from(&mut payload) {
+            while let Ok((length, from)) = uninterrupted(|| socket.recv_from(&mut payload)) {
                 let _ = socket.send_to(&payload[..length], from);
             }
         });

@@ -1,6 +1,6 @@
 //! A TURN client that sees the headers of what it gets, and a peer of the same kind.
 
-use std::io::{IoSliceMut, Read as _, Write as _};
+use std::io::{self, IoSliceMut, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 use socket2::SockRef;
 
 use crate::support::Server;
+use crate::support::interrupts::uninterrupted;
 use crate::turn::{Request, Response, channel_data};
 
 /// How long a datagram may take before the test says that it failed.
@@ -161,19 +162,21 @@ pub(crate) fn mark(socket: &UdpSocket, traffic_class: u8) {
 /// The next datagram, and its traffic class.
 pub(crate) fn receive(socket: &UdpSocket) -> (Vec<u8>, u8) {
     let mut payload = vec![0; 65_535];
-    let mut told = cmsg_space!(i32);
-    let (length, traffic_class) = {
-        let mut room = [IoSliceMut::new(&mut payload)];
-        let message =
-            recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut room, Some(&mut told), MsgFlags::empty())
-                .unwrap();
-        let traffic_class = message.cmsgs().unwrap().find_map(|message| match message {
-            ControlMessageOwned::Ipv4Tos(class) => Some(class),
-            ControlMessageOwned::Ipv6TClass(class) => u8::try_from(class).ok(),
-            _ => None,
-        });
-        (message.bytes, traffic_class.expect("the kernel tells"))
-    };
+    let (length, traffic_class) = uninterrupted(|| receive_into(socket, &mut payload)).unwrap();
     payload.truncate(length);
     (payload, traffic_class)
+}
+
+/// Bytes of the next datagram, and its traffic class.
+fn receive_into(socket: &UdpSocket, payload: &mut [u8]) -> io::Result<(usize, u8)> {
+    let mut told = cmsg_space!(i32);
+    let mut room = [IoSliceMut::new(payload)];
+    let descriptor = socket.as_raw_fd();
+    let message = recvmsg::<SockaddrStorage>(descriptor, &mut room, Some(&mut told), MsgFlags::empty())?;
+    let traffic_class = message.cmsgs()?.find_map(|message| match message {
+        ControlMessageOwned::Ipv4Tos(class) => Some(class),
+        ControlMessageOwned::Ipv6TClass(class) => u8::try_from(class).ok(),
+        _ => None,
+    });
+    Ok((message.bytes, traffic_class.expect("the kernel tells")))
 }

@@ -16,6 +16,7 @@ use byway::own_addresses::AddressSet;
 use byway::relay::{Discovery, Gate, Relay, RelayAddress, Settings, Shared};
 use byway::standing::Standing;
 
+use crate::interrupts::uninterrupted;
 use crate::support::{REALM, Request, Response, SECRETS, at, channel_data, seconds};
 use crate::train::send_in_trains;
 use crate::{WATCHED, WATCHED_CALLS};
@@ -225,7 +226,7 @@ impl Link {
         match self {
             Self::Udp(socket) => {
                 let mut datagram = vec![0; 2048];
-                let length = socket.recv(&mut datagram).unwrap();
+                let length = uninterrupted(|| socket.recv(&mut datagram)).unwrap();
                 datagram.truncate(length);
                 datagram
             }
@@ -251,5 +252,5 @@ fn udp() -> UdpSocket {
 
 /// Bytes of the next datagram.
 fn receive(socket: &UdpSocket) -> usize {
-    socket.recv(&mut [0; 2048]).unwrap()
+    uninterrupted(|| socket.recv(&mut [0; 2048])).unwrap()
 }

@@ -5,6 +5,9 @@
 mod bare;
 mod core;
 mod data_plane;
+#[path = "../support/interrupts.rs"]
+#[allow(dead_code, reason = "shared with the tests of the binary, which use more of it")]
+mod interrupts;
 #[path = "../core/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the scenarios, which use more of it")]
 mod support;

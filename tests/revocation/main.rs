@@ -22,6 +22,7 @@ use stun::attributes::ATTR_EVEN_PORT;
 
 use crate::client::{Client, LOOPBACK, Link, receive, socket};
 use crate::member::Member;
+use crate::support::interrupts::uninterrupted;
 use crate::support::{CONFIG, Server, http};
 use crate::turn::Request;
 
@@ -90,7 +91,7 @@ fn who_leaves_loses_every_allocation_on_every_shard_within_a_second() {
     bobs.send_on(0x4000, b"on");
     let heard = loop {
         // What the closed ports answered.
-        if let Ok(length) = peer.recv(&mut [0; 100]) {
+        if let Ok(length) = uninterrupted(|| peer.recv(&mut [0; 100])) {
             break length;
         }
     };

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::client::{Client, LOOPBACK, Link, receive, socket};
 use crate::member::{self, Member};
+use crate::support::interrupts::uninterrupted;
 use crate::support::{CONFIG, Server, http};
 use crate::turn::{Request, channel_data};
 
@@ -188,7 +189,7 @@ fn the_service_manager_is_told_how_long_it_may_take() {
     manager.set_read_timeout(Some(Duration::from_secs(20))).expect("a read timeout is set");
     let told = || {
         let mut message = [0; 4096];
-        let length = manager.recv(&mut message).expect("it is told something");
+        let length = uninterrupted(|| manager.recv(&mut message)).expect("it is told something");
         String::from_utf8_lossy(&message[..length]).into_owned()
     };
     let mut server = Server::start_with(&config("1h"), |command| {

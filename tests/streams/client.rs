@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use crate::support::Server;
+use crate::support::interrupts::uninterrupted;
 use crate::turn::{Request, Response};
 
 /// How long an answer may take before the test says that it failed.
@@ -98,11 +99,10 @@ impl Client {
     pub(crate) fn closed(&mut self) {
         let mut rest = [0; 4096];
         loop {
-            match self.socket.read(&mut rest) {
+            match uninterrupted(|| self.socket.read(&mut rest)) {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("the connection is still open: {error}"),
             }
         }
@@ -111,10 +111,9 @@ impl Client {
     fn fill(&mut self, length: usize) {
         let mut chunk = [0; 4096];
         while self.inbox.len() < length {
-            match self.socket.read(&mut chunk) {
+            match uninterrupted(|| self.socket.read(&mut chunk)) {
                 Ok(0) => panic!("the server has closed the connection"),
                 Ok(read) => self.inbox.extend_from_slice(&chunk[..read]),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("no message: {error}"),
             }
         }
@@ -136,7 +135,7 @@ pub(crate) fn peer() -> UdpSocket {
 /// What a peer receives next.
 pub(crate) fn received(peer: &UdpSocket) -> Vec<u8> {
     let mut datagram = [0; 65_535];
-    let length = peer.recv(&mut datagram).unwrap();
+    let length = uninterrupted(|| peer.recv(&mut datagram)).unwrap();
     datagram[..length].to_vec()
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ::stun::message::METHOD_ALLOCATE;
 
 use crate::client::{Client, channel_data};
+use crate::support::interrupts::uninterrupted;
 use crate::support::{CONFIG, Server, http, stun};
 use crate::turn::Request;
 
@@ -78,7 +79,7 @@ fn a_client_that_asks_much_at_once_waits_for_its_turns_and_has_every_answer() {
 /// Waits for the end of a connection.
 fn closed(socket: &mut TcpStream) {
     socket.set_read_timeout(Some(Duration::from_secs(8))).unwrap();
-    let read = socket.read(&mut [0]);
+    let read = uninterrupted(|| socket.read(&mut [0]));
     assert!(
         matches!(&read, Ok(0))
             || read.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)

@@ -9,12 +9,13 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
 
 use crate::support::Server;
+use crate::support::interrupts::Uninterrupted;
 
 /// How long a message may take before the test says that it failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Member {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Uninterrupted<TcpStream>>,
     pub(crate) id: String,
     /// Username and password on the relay.
     pub(crate) credential: (String, String),
@@ -57,7 +58,7 @@ impl Member {
 
     /// Loses the connection, without a word.
     pub(crate) fn lose(self) {
-        self.socket.get_ref().shutdown(std::net::Shutdown::Both).expect("it was open");
+        self.socket.get_ref().0.shutdown(std::net::Shutdown::Both).expect("it was open");
     }
 }
 
@@ -73,17 +74,17 @@ fn text(value: &Value) -> String {
 }
 
 /// A WebSocket in no room.
-pub(crate) fn connect(server: &Server) -> WebSocket<TcpStream> {
+pub(crate) fn connect(server: &Server) -> WebSocket<Uninterrupted<TcpStream>> {
     let address = server.bound.http[0];
     let stream = TcpStream::connect(address).expect("the HTTP listener accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout is set");
     let mut request = format!("ws://{address}/ws").into_client_request().expect("a request");
     request.headers_mut().insert("sec-websocket-protocol", "byway.v1".parse().expect("a header"));
-    client(request, stream).expect("a WebSocket").0
+    client(request, Uninterrupted(stream)).expect("a WebSocket").0
 }
 
 /// The next message.
-pub(crate) fn hear(socket: &mut WebSocket<TcpStream>) -> Value {
+pub(crate) fn hear(socket: &mut WebSocket<Uninterrupted<TcpStream>>) -> Value {
     loop {
         match socket.read().expect("a message") {
             Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
@@ -94,7 +95,7 @@ pub(crate) fn hear(socket: &mut WebSocket<TcpStream>) -> Value {
 }
 
 /// Code and reason of the server's close frame, which is next.
-pub(crate) fn closed(socket: &mut WebSocket<TcpStream>) -> (u16, String) {
+pub(crate) fn closed(socket: &mut WebSocket<Uninterrupted<TcpStream>>) -> (u16, String) {
     loop {
         match socket.read().expect("a close frame") {
             Message::Close(Some(CloseFrame { code, reason })) => return (code.into(), reason.to_string()),

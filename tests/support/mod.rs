@@ -6,6 +6,7 @@
 #![allow(clippy::panic, reason = "a panic is how a test fails")]
 
 pub(crate) mod http;
+pub(crate) mod interrupts;
 pub(crate) mod stun;
 
 use std::io::{BufRead as _, BufReader};

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use super::interrupts::uninterrupted;
+
 /// RFC 8489 section 5.
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
 /// How long one request is waited for, and how often it is sent (RFC 8489 section 6.2.1 asks for 7 over the internet).
@@ -24,7 +26,7 @@ pub(crate) fn binding(server: SocketAddr) -> SocketAddr {
     let length = (0..RETRANSMIT.1)
         .find_map(|_| {
             socket.send(&request).ok()?;
-            socket.recv(&mut answer).ok()
+            uninterrupted(|| socket.recv(&mut answer)).ok()
         })
         .unwrap_or_else(|| panic!("{server} does not answer a Binding request"));
     let answer = &answer[..length];

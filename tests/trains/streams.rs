@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::client::{Client, LOOPBACK, Link, receive};
 use crate::support::Server;
+use crate::support::interrupts::uninterrupted;
 use crate::train::send_in_trains;
 use crate::turn::{Request, channel_data};
 use crate::{client, payload, peer, with_and_without_offload};
@@ -52,7 +53,7 @@ fn a_peers_train_reaches_a_connection_in_few_writes() {
         let Link::Tcp(socket) = &client.link else { panic!("it is one") };
         let (mut came, mut reads, mut room) = (Vec::new(), 0, vec![0; 1 << 20]);
         while came.len() < expected.len() {
-            let read = (&*socket).read(&mut room).unwrap();
+            let read = uninterrupted(|| (&*socket).read(&mut room)).unwrap();
             assert!(read > 0, "the server has closed the connection");
             came.extend_from_slice(&room[..read]);
             reads += 1;

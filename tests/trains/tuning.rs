@@ -8,6 +8,7 @@ use byway::clock::Clock;
 
 use crate::client::{Client, LOOPBACK, receive};
 use crate::support::Server;
+use crate::support::interrupts::uninterrupted;
 use crate::turn::{Request, channel_data};
 use crate::{client, payload, peer, start};
 
@@ -122,7 +123,7 @@ fn held(server: &Server, socket: &UdpSocket, count: u16, send: impl Fn(&[u8])) -
     send(b"the end");
     loop {
         assert!(clock.now().mono < PATIENCE, "no end of it");
-        match socket.recv(&mut room) {
+        match uninterrupted(|| socket.recv(&mut room)) {
             Ok(length) if room[..length].ends_with(b"the end") => return arrived,
             Ok(_) => arrived += 1,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
