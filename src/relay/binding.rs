@@ -21,7 +21,7 @@ impl Relay {
         if self.shared.strangers.take(now.mono, five_tuple.client.ip()).is_err() {
             return Action::Drop(Reason::StrangerBudget);
         }
-        let view = self.shared.view();
+        let view = self.view.load();
         let corner = match five_tuple.link {
             Link::Udp(listener) => view.discovery.at(listener),
             Link::Stream(_) => None,

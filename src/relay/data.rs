@@ -4,7 +4,6 @@
 
 use std::net::SocketAddr;
 
-use super::allocation::Allocation;
 use super::{Action, AllocationId, FiveTuple, Link, Peer, Reason, Relay, RelayId};
 use crate::clock::Now;
 use crate::wire::{AddressFamily, ChannelData, ChannelNumber, Encapsulation, Message, Span};
@@ -13,7 +12,7 @@ impl Relay {
     /// Section 12.6: ChannelData goes to the peer of its channel.
     pub(super) fn channel_data(&mut self, now: Now, five_tuple: FiveTuple, datagram: &[u8]) -> Action {
         let Some(message) = ChannelData::parse(datagram) else { return Action::Drop(Reason::Malformed) };
-        let Some((id, allocation)) = self.unexpired(now, &five_tuple) else {
+        let Some((id, allocation)) = self.table.unexpired(now, &five_tuple) else {
             return Action::Drop(Reason::NoAllocation);
         };
         let Some(channel) = allocation.channel(now.mono, message.number) else {
@@ -36,7 +35,7 @@ impl Relay {
         five_tuple: FiveTuple,
         message: &Message<'_>,
     ) -> Action {
-        let Some((id, allocation)) = self.unexpired(now, &five_tuple) else {
+        let Some((id, allocation)) = self.table.unexpired(now, &five_tuple) else {
             return Action::Drop(Reason::NoAllocation);
         };
         let attributes = message.attributes();
@@ -52,7 +51,7 @@ impl Relay {
         if !allocation.permits(now.mono, address.ip()) {
             return Action::Drop(Reason::NoPermission);
         }
-        let Ok(peer) = self.shared.peer(address) else { return Action::Drop(Reason::PeerDenied) };
+        let Ok(peer) = self.view.load().peer(address) else { return Action::Drop(Reason::PeerDenied) };
         let Some(from) = allocation.relayed_towards(now.mono, address.ip()) else {
             return Action::Drop(Reason::NoAllocation);
         };
@@ -66,7 +65,9 @@ impl Relay {
     /// Takes in a datagram of `length` bytes from a peer, at a relay socket. What is permitted goes to the client, on a
     /// channel if one is bound (sections 11.3 and 12.7).
     pub fn peer_datagram(&mut self, now: Now, relay: RelayId, source: SocketAddr, length: usize) -> Action {
-        let Some(allocation) = self.living(now, relay) else { return Action::Drop(Reason::NoAllocation) };
+        let Some(allocation) = self.table.living(now, relay) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
         if !allocation.permits(now.mono, source.ip()) {
             return Action::Drop(Reason::NoPermission);
         }
@@ -76,7 +77,7 @@ impl Relay {
         // The gate let a channel's peer through when it was bound; once it would not, `enforce` ends the channel. What comes from a relay port of
         // this server comes in memory: through a socket it can only be forged.
         let is_through = channel.is_some_and(|channel| !channel.peer.is_own_relay());
-        if !is_through && self.shared.peer(source).ok().is_none_or(Peer::is_own_relay) {
+        if !is_through && self.view.load().peer(source).ok().is_none_or(Peer::is_own_relay) {
             return Action::Drop(Reason::PeerDenied);
         }
         if !allocation.may_receive(now.mono, length) {
@@ -84,18 +85,6 @@ impl Relay {
         }
         let (five_tuple, channel) = (allocation.five_tuple, channel.map(|channel| channel.number));
         self.deliver(five_tuple, channel, source, Span { start: 0, end: length })
-    }
-
-    /// The allocation of a client, whatever the timer has not yet ended.
-    fn unexpired(&self, now: Now, five_tuple: &FiveTuple) -> Option<(AllocationId, &Allocation)> {
-        self.table.find(five_tuple).filter(|(_, allocation)| !allocation.has_expired(now.mono))
-    }
-
-    /// The allocation behind a relay socket, whatever the timer has not yet ended.
-    pub(super) fn living(&self, now: Now, relay: RelayId) -> Option<&Allocation> {
-        let allocation = self.table.get(relay.allocation).filter(|allocation| allocation.live)?;
-        let relayed = allocation.relayed.get(relay.family)?;
-        (!relayed.has_expired(now.mono)).then_some(allocation)
     }
 
     /// Out through the relay socket; or, to a relay port of this server, straight on to the client behind it.
@@ -112,7 +101,9 @@ impl Relay {
             let relay = RelayId { allocation: id, family: AddressFamily::of(from.ip()) };
             return Action::ToPeer { relay, peer, payload, dont_fragment };
         }
-        let Some(route) = self.shared.route(peer.address()) else { return Action::Drop(Reason::RelayGone) };
+        let Some(route) = self.view.load().route(peer.address()) else {
+            return Action::Drop(Reason::RelayGone);
+        };
         let Some(route) = route.as_ref() else { return Action::Drop(Reason::RelayGone) };
         if !route.permits(now.mono, from.ip()) {
             return Action::Drop(Reason::NoPermission);

@@ -7,12 +7,14 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::Guard;
+
 use super::Pairing;
 use super::discovery::Discovery;
 use super::policy::{Denied, Gate, OwnRelay, Peer};
 use super::ports::{PortPool, PortRequest, TakenPort};
 use super::relayed::Relayed;
-use super::route::Routes;
+use super::route::{Route, Routes};
 use super::shared::Port;
 use crate::clock::Now;
 use crate::own_addresses::AddressSet;
@@ -149,6 +151,11 @@ impl View {
     pub(super) fn has(&self, bind: IpAddr) -> bool {
         let is_bound_by_relay = || self.pools.iter().any(|pool| pool.is_current && pool.address.bind == bind);
         bind.is_unspecified() || self.machine.contains(bind) || is_bound_by_relay()
+    }
+
+    /// The route behind a relay port of this server, if an allocation lives there.
+    pub(super) fn route(&self, relayed: SocketAddr) -> Option<Guard<Option<Arc<Route>>>> {
+        self.routes_of(relayed.ip())?.get(relayed.port())
     }
 
     pub(super) fn routes_of(&self, ip: IpAddr) -> Option<&Routes> {

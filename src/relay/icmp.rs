@@ -26,7 +26,9 @@ impl Relay {
         icmp: Icmp,
         reply: &mut Reply,
     ) -> Action {
-        let Some(allocation) = self.living(now, relay) else { return Action::Drop(Reason::NoAllocation) };
+        let Some(allocation) = self.table.living(now, relay) else {
+            return Action::Drop(Reason::NoAllocation);
+        };
         let Some(icmp) = told(peer, icmp) else { return Action::Drop(Reason::Icmp) };
         // Whoever reports it, the peer is whose permission counts.
         if !allocation.permits(now.mono, peer.ip()) {

@@ -64,6 +64,7 @@ pub use shared::{Settings, Shared};
 use expiry::Wheel;
 use relayed::Relayed;
 use reserve::Reserved;
+use shared::CachedView;
 use table::Table;
 
 /// Which of the server's UDP listeners, by its place in the configuration; the same on every shard.
@@ -245,6 +246,8 @@ pub enum BindError {
 /// The TURN server of one shard.
 pub struct Relay {
     shared: Arc<Shared>,
+    /// For datagrams; what is rare asks `shared`.
+    view: CachedView,
     table: Table,
     wheel: Wheel,
     effects: VecDeque<Effect>,
@@ -262,7 +265,8 @@ impl Relay {
         let table = Table::new(random.number());
         let indications = u128::from(random.number()) << 32;
         let (effects, reserved) = (VecDeque::new(), VecDeque::new());
-        Self { shared, table, wheel: Wheel::new(), effects, reserved, indications }
+        let view = shared.cached_view();
+        Self { shared, view, table, wheel: Wheel::new(), effects, reserved, indications }
     }
 
     /// Takes in a datagram from a client. Effects may follow, whatever the action.

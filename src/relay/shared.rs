@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, Cache, Guard};
 
 use super::Pairing;
 use super::allocation::Allocation;
@@ -19,7 +19,6 @@ use super::ports::{PortPool, PortRequest};
 use super::quota::Quota;
 use super::relayed::{ByFamily, Relayed};
 use super::reserve::{ReservationToken, Reservations};
-use super::route::Route;
 use crate::budget::Budget;
 use crate::clock::Now;
 use crate::credentials::Secrets;
@@ -62,6 +61,9 @@ pub struct Settings {
     pub discovery: Discovery,
 }
 
+/// A shard's own handle of the machine's addresses.
+pub(super) type CachedView = Cache<Arc<ArcSwap<View>>, Arc<View>>;
+
 /// What the shards of one server hold in common. Datagrams read it; only the beginning and the end of an allocation
 /// take its locks, for a few instructions, which is why they are `std` mutexes.
 pub struct Shared {
@@ -72,7 +74,7 @@ pub struct Shared {
     pub(super) nonces: Nonces,
     pub(super) strangers: Budget,
     /// Exchanged when the machine's addresses change.
-    view: ArcSwap<View>,
+    view: Arc<ArcSwap<View>>,
     /// The addresses that are the server's own whatever the machine has.
     own: AddressSet,
     ports: RangeInclusive<u16>,
@@ -105,7 +107,7 @@ impl Shared {
                 Duration::from_secs(1),
                 Random::new(seed, "strangers").number(),
             ),
-            view: ArcSwap::from_pointee(view),
+            view: Arc::new(ArcSwap::from_pointee(view)),
             own,
             ports,
             port_rest,
@@ -134,6 +136,12 @@ impl Shared {
         };
         let next = self.view.load().next(host, &self.own, ports, &self.ports);
         self.view.store(Arc::new(next));
+    }
+
+    /// The machine's addresses for the datagrams of one shard: compares a pointer, where [`Self::view`] has to announce
+    /// that it reads. A change is seen by the next look.
+    pub(super) fn cached_view(&self) -> CachedView {
+        Cache::new(self.view.clone())
     }
 
     /// The machine's addresses at this moment.
@@ -187,11 +195,6 @@ impl Shared {
     /// Asks the gate about an address alone.
     pub(super) fn permission(&self, ip: IpAddr) -> Result<(), Denied> {
         self.view().permission(ip)
-    }
-
-    /// The route behind a relay port of this server, if an allocation lives there.
-    pub(super) fn route(&self, relayed: SocketAddr) -> Option<Guard<Option<Arc<Route>>>> {
-        self.view().routes_of(relayed.ip())?.get(relayed.port())
     }
 
     /// Publishes what the relay ports of this server may deliver to an allocation's client.

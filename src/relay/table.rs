@@ -7,7 +7,8 @@ use foldhash::fast::SeedableRandomState;
 use slab::Slab;
 
 use super::allocation::Allocation;
-use super::{AllocationId, FiveTuple};
+use super::{AllocationId, FiveTuple, RelayId};
+use crate::clock::Now;
 
 /// A slab of allocations, found by identity, by 5-tuple or by name.
 pub(super) struct Table {
@@ -83,6 +84,18 @@ impl Table {
     pub(super) fn find(&self, five_tuple: &FiveTuple) -> Option<(AllocationId, &Allocation)> {
         let id = *self.by_five_tuple.get(five_tuple)?;
         Some((id, self.get(id)?))
+    }
+
+    /// The allocation of a client, whatever the timer has not yet ended.
+    pub(super) fn unexpired(&self, now: Now, five_tuple: &FiveTuple) -> Option<(AllocationId, &Allocation)> {
+        self.find(five_tuple).filter(|(_, allocation)| !allocation.has_expired(now.mono))
+    }
+
+    /// The allocation behind a relay socket, whatever the timer has not yet ended.
+    pub(super) fn living(&self, now: Now, relay: RelayId) -> Option<&Allocation> {
+        let allocation = self.get(relay.allocation).filter(|allocation| allocation.live)?;
+        let relayed = allocation.relayed.get(relay.family)?;
+        (!relayed.has_expired(now.mono)).then_some(allocation)
     }
 }
 
