@@ -16,6 +16,28 @@ use super::mistake::Mistake;
 pub(super) struct Names {
     pub(super) open: BTreeSet<String>,
     pub(super) secret: BTreeSet<String>,
+    /// Keys that name files. A secret may stand there by mistake.
+    pub(super) files: BTreeSet<String>,
+}
+
+impl Names {
+    /// The paths of all keys.
+    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+        self.open.iter().chain(&self.secret).chain(&self.files).map(String::as_str)
+    }
+
+    /// Whether a section has keys whose values are secret.
+    pub(super) fn has_secrets(&self, section: &str) -> bool {
+        self.secret.iter().any(|path| path.rsplit_once('.').is_some_and(|(of, _)| of == section))
+    }
+}
+
+/// Whether an error may show a key that there is not: in a section with secrets only if it resembles one that there is,
+/// for else a secret may stand in the place of a key.
+pub(super) fn shows_key<'a>(key: &str, has_secrets: bool, mut known: impl Iterator<Item = &'a str>) -> bool {
+    const TYPING_ERROR: usize = 2;
+    let resembles = |known: &str| strsim::damerau_levenshtein(known, &key.to_lowercase()) <= TYPING_ERROR;
+    !has_secrets || (key.len() <= LONGEST_KEY && known.any(resembles))
 }
 
 /// Bytes of the longest key that others are likened to.
@@ -82,6 +104,16 @@ impl<'d> Section<'d> {
         self.look_up(key, false, read)
     }
 
+    /// The same for a key that names a file or several.
+    pub(super) fn get_file<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(Value<'_>) -> Result<T, Mistake>,
+    ) -> T {
+        self.names.borrow_mut().files.insert(self.dotted(key));
+        self.look_up(key, false, read)
+    }
+
     /// The same for a key whose value no error may show.
     pub(super) fn get_secret<T>(
         &mut self,
@@ -130,13 +162,20 @@ impl<'d> Section<'d> {
                 .min()
                 // Further apart than half of the word is a guess, not a typing error.
                 .filter(|(distance, known)| *distance <= known.len().div_ceil(2));
+            let has_secrets = self.names.borrow().has_secrets(self.path);
+            let is_shown = shows_key(name, has_secrets, keys_of(self.whole));
+            let known_here = self.known.join(", ");
             self.mistakes.push(Mistake {
                 span: key.span(),
-                reason: format!("`{}` is not a key", self.dotted(&shortened)),
+                reason: match is_shown {
+                    true => format!("`{}` is not a key", self.dotted(&shortened)),
+                    false => format!("a key that [{}] does not have", self.path),
+                },
                 // A key of another section is no typing error: to obey a guess would change what is meant.
                 remedy: self.home(name, value.get_ref()).unwrap_or_else(|| match nearest {
                     Some((_, known)) => format!("did you mean `{known}`?"),
-                    None => format!("no section has such a key; known here: {}", self.known.join(", ")),
+                    None if is_shown => format!("no section has such a key; known here: {known_here}"),
+                    None => format!("a secret stands behind its key, in quotes; known here: {known_here}"),
                 }),
             });
         }
@@ -173,6 +212,14 @@ impl<'d> Section<'d> {
     fn dotted(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
+}
+
+/// The sections and keys of a whole configuration.
+fn keys_of<'d>(whole: &'d DeTable<'d>) -> impl Iterator<Item = &'d str> {
+    let within =
+        |value: &'d Spanned<DeValue<'d>>| value.get_ref().as_table().into_iter().flat_map(DeTable::keys);
+    let keys = whole.iter().flat_map(move |(key, value)| std::iter::once(key).chain(within(value)));
+    keys.map(|key| &**key.get_ref())
 }
 
 /// A value with its place and the name of its key.

@@ -204,7 +204,9 @@ fn relay(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Relay, bool)
 fn credentials(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Mistake>) -> Credentials {
     const SHORTEST_TTL: Duration = Duration::from_secs(10);
     let mut secrets = section.get_secret("secrets", |value| list(&value, values::secret));
-    secrets.extend(section.get("secret_files", |value| list(&value, |item| values::secret_file(item, dir))));
+    secrets.extend(
+        section.get_file("secret_files", |value| list(&value, |item| values::secret_file(item, dir))),
+    );
     let ttl = section.get("ttl", |value| values::duration(&value, &(SHORTEST_TTL..=MAX_TTL)));
     let strict_expiry = section.get("strict_expiry", |value| value.boolean());
     mistakes.extend(section.finish());
@@ -213,8 +215,10 @@ fn credentials(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<
 
 fn tokens(mut section: Section<'_>, dir: Option<&Path>, realm: &str, mistakes: &mut Vec<Mistake>) -> Tokens {
     let mut secrets = section.get_secret("secrets", |value| list(&value, values::secret));
-    secrets.extend(section.get("secret_files", |value| list(&value, |item| values::secret_file(item, dir))));
-    let keys = section.get("jwks_file", |value| values::public_keys(&value, dir));
+    secrets.extend(
+        section.get_file("secret_files", |value| list(&value, |item| values::secret_file(item, dir))),
+    );
+    let keys = section.get_file("jwks_file", |value| values::public_keys(&value, dir));
     let audience = section.get("audience", |value| value.text().map(str::to_owned));
     mistakes.extend(section.finish());
     Tokens { secrets, keys, audience: if audience.is_empty() { realm.to_owned() } else { audience } }

@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::Excerpt;
-use super::reader::Names;
+use super::reader::{Names, shows_key};
 
 /// Bytes of the longest line that is shown.
 const LONGEST: usize = 400;
@@ -58,8 +58,12 @@ impl Shown {
             Self::Broken { keys, sections } => {
                 // A line within a text of several lines is part of whatever that is.
                 let above = &text[..line.start];
-                // In front of an @ may stand a password.
-                if above.contains("\"\"\"") || above.contains("'''") || source.contains('@') {
+                // In front of an @ may stand a password, and a private key in the place of its file.
+                if source.contains("-----BEGIN")
+                    || above.contains("\"\"\"")
+                    || above.contains("'''")
+                    || source.contains('@')
+                {
                     return None;
                 }
                 let open = &source[..open_part(source, meant.start - line.start, keys, sections)?];
@@ -140,7 +144,16 @@ fn masked(
 
 /// The sections that keys are known of.
 fn sections(names: &Names) -> impl Iterator<Item = &str> {
-    names.open.iter().chain(&names.secret).filter_map(|path| Some(path.rsplit_once('.')?.0))
+    names.all().filter_map(|path| Some(path.rsplit_once('.')?.0))
+}
+
+/// Whether a text in the place of a file's name looks like one, and like no secret: those have capital letters, or neither
+/// a folder nor an ending.
+pub(super) fn names_a_file(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "/._-".contains(c);
+    let has_folder = ["/", "./", "../"].iter().any(|start| text.starts_with(start));
+    let has_ending = text.rsplit_once('.').is_some_and(|(_, ending)| (1..=6).contains(&ending.len()));
+    text.chars().all(is_plain) && (has_folder || has_ending)
 }
 
 /// Collects the spans of a file.
@@ -155,8 +168,10 @@ impl Spans<'_> {
         // What stands as a key in the place of a value may be a value.
         let is_section = path.is_empty() || sections(self.names).any(|section| section == path);
         for (key, value) in table {
-            if is_section { &mut self.open } else { &mut self.hidden }.push(key.span());
             let name = key.get_ref();
+            let leaves = || self.names.all().flat_map(|path| path.split('.'));
+            let is_shown = is_section && shows_key(name, self.names.has_secrets(path), leaves());
+            if is_shown { &mut self.open } else { &mut self.hidden }.push(key.span());
             let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
             self.value(value, &path);
         }
@@ -167,7 +182,13 @@ impl Spans<'_> {
             DeValue::Table(table) => self.table(table, path),
             DeValue::Array(items) => items.iter().for_each(|item| self.value(item, path)),
             // A URL with a password, in a place that has none.
-            DeValue::String(text) if text.contains('@') => self.hidden.push(value.span()),
+            // Or a private key in the place of its file.
+            DeValue::String(text) if text.contains('@') || text.contains(char::is_control) => {
+                self.hidden.push(value.span());
+            }
+            DeValue::String(text) if self.names.files.contains(path) && names_a_file(text) => {
+                self.open.push(value.span());
+            }
             _ if self.names.open.contains(path) => self.open.push(value.span()),
             _ => self.hidden.push(value.span()),
         }
@@ -183,6 +204,7 @@ mod tests {
         let names = Names {
             open: ["realm", "listen.udp"].map(str::to_owned).into(),
             secret: ["credentials.secrets".to_owned()].into(),
+            files: ["credentials.secret_files".to_owned()].into(),
         };
         let table = DeTable::parse(text).unwrap();
         let start = text.find(marked).unwrap();
@@ -212,6 +234,13 @@ mod tests {
                 "credentials = { secrets = { geheim = 1 } }",
                 "secrets",
                 "credentials = { secrets = { … = … } }\n                ^^^^^^^",
+            ),
+            ("[credentials]\n\"geheim\" = 5", "5", "… = …\n    ^"),
+            ("[credentials]\nsecret_file = 5", "5", "secret_file = …\n              ^"),
+            (
+                "credentials.secret_files = [\"a/b\", \"./a\", \"a.pem\", \"Ab.c\"]",
+                "\"./a\"",
+                "credentials.secret_files = […, \"./a\", \"a.pem\", …]\n                               ^^^^^",
             ),
             ("users = [{ password = \"a\" }]", "users", "users = [{ … = … }]\n^^^^^"),
             ("credentials.secrets = \"\"\"\ngeheim\n\"\"\"", "geheim", "…\n^"),

@@ -11,6 +11,7 @@ use jsonwebtoken::jwk::JwkSet;
 
 use super::mistake::Mistake;
 use super::reader::Value;
+use super::shown::names_a_file;
 use super::{Access, IceUrl, TransportPolicy};
 use crate::credentials::Secret;
 use crate::operator_file;
@@ -70,6 +71,9 @@ pub(super) fn socket_address(value: &Value<'_>) -> Read<SocketAddr> {
 /// A file; a relative path starts from `dir`. An empty text is none.
 pub(super) fn path(value: &Value<'_>, dir: Option<&Path>) -> Read<Option<PathBuf>> {
     let text = value.text()?;
+    if text.contains(char::is_control) {
+        return Err(value.wrong("this is what a file holds, and not its name", "name the file"));
+    }
     Ok((!text.is_empty()).then(|| dir.unwrap_or(Path::new("")).join(text)))
 }
 
@@ -322,7 +326,15 @@ fn read(value: &Value<'_>, path: &Path, what: &str) -> Read<String> {
             io::ErrorKind::Other | io::ErrorKind::InvalidData => what.to_owned(),
             _ => format!("{what} that this user can read"),
         };
-        value.wrong(format!("{}: {error}", path.display()), remedy)
+        let is_there = error.kind() == io::ErrorKind::PermissionDenied || path.exists();
+        // Errors end up in logs, and a secret may stand where its file should be named.
+        match is_there || value.text().is_ok_and(names_a_file) {
+            true => value.wrong(format!("{}: {error}", path.display()), remedy),
+            false => value.wrong(
+                format!("the file of this name cannot be read: {error}"),
+                "this key names files, relative to the folder of this one; a secret goes into `secrets`",
+            ),
+        }
     })
 }
 

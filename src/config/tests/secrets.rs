@@ -55,6 +55,28 @@ fn threat_38_a_set_of_keys_is_read_whole() {
     }
 }
 
+#[test]
+fn threat_40_a_secret_in_the_place_of_a_file_or_a_key_is_not_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    for (text, remedy) in [
+        ("[credentials]\nsecret_files = [\"geheim-geheim\"]", "a secret goes into `secrets`"),
+        ("[tokens]\nsecret_files = [\"Geheim/geheim+9=\"]", "a secret goes into `secrets`"),
+        ("tokens.jwks_file = \"geheim-geheim\"", "a secret goes into `secrets`"),
+        ("[credentials]\n\"geheim-geheim\" = 1", "a secret stands behind its key"),
+        ("[tokens]\ngeheim-geheim = \"\"", "a secret stands behind its key"),
+        ("[ice]\n\"geheim-geheim\" = \"\"", "a secret stands behind its key"),
+        ("tls = { key = \"-----BEGIN PRIVATE KEY-----\\ngeheim\" }", "name the file"),
+        ("tls.key = \"-----BEGIN PRIVATE KEY-----geheim\" 5", "TOML is written"),
+        ("tls.key = \"\"\"\ngeheim\n\"\"\"", "name the file"),
+    ] {
+        let error = Config::parse(text, "f.toml", Some(dir.path())).unwrap_err().to_string();
+        assert!(!error.to_lowercase().contains("geheim") && error.contains(remedy), "{text}\n{error}");
+    }
+    let text = "[credentials]\nsecret_files = [\"turn.secret\"]";
+    let error = Config::parse(text, "f.toml", Some(dir.path())).unwrap_err().to_string();
+    assert!(error.contains("/turn.secret: No such file"), "{error}");
+}
+
 /// Places of a secret in a file, as `SECRET` and `OTHER` in one that is otherwise right.
 const PLACES: &[&str] = &[
     "[credentials]\nsecrets = [\"OTHER\", \"SECRET\"]\n",
@@ -67,6 +89,12 @@ const PLACES: &[&str] = &[
     "ice.api_keys = [\n\"SECRET\",\n\"OTHER\",\n]\n",
     // Keys that there are not, or not yet.
     "[credentials]\nsecret = \"SECRET\"\n[ice]\napi_key = [\"OTHER\"]\n",
+    "[credentials]\nsecret_files = [\"SECRET\", \"OTHER\"]\nttl = 5\n",
+    "tokens = { secret_files = [\"SECRET\"], jwks_file = \"OTHER\", audience = 5 }\n",
+    // In the place of a key.
+    "[credentials]\n\"SECRET\" = \"OTHER\"\n",
+    "tokens.\"SECRET\" = [\"OTHER\"]\nice.\"OTHER\" = true\n",
+    "[tokens.\"SECRET\"]\n\"OTHER\" = 1\n",
     "[[users]]\nname = \"a\"\npassword = \"SECRET\"\n[webhooks]\nsecret = \"OTHER\"\n",
 ];
 
