@@ -44,6 +44,17 @@ pub fn read_text(path: &Path, longest: u64) -> io::Result<String> {
     String::from_utf8(read(path, longest)?).map_err(not_text)
 }
 
+/// Whether an error is about what the system lacks at the moment: descriptors, memory, threads. No other configuration
+/// mends that, and another start may.
+#[must_use]
+pub fn is_shortage(error: &io::Error) -> bool {
+    use libc::{EAGAIN, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    matches!(error.raw_os_error(), Some(EAGAIN | EINTR | EMFILE | ENFILE | ENOBUFS | ENOMEM))
+}
+
+/// Remedy for a [shortage](is_shortage).
+pub const SHORTAGE: &str = "the machine is short of file descriptors or memory: end what holds them, or raise `LimitNOFILE=`, and start again";
+
 fn is_regular(file: &fs::Metadata) -> io::Result<()> {
     if file.is_file() { Ok(()) } else { Err(io::Error::other("not a regular file")) }
 }

@@ -37,6 +37,7 @@ use crate::http::access::{Access, ApiKeys};
 use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
 use crate::metrics::ProcessCounters;
+use crate::operator_file::{SHORTAGE, is_shortage};
 use crate::random::Random;
 use crate::tls;
 use crate::tls::renewal::Renewal;
@@ -277,6 +278,7 @@ fn remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => {
             "a port below 1024 needs the capability CAP_NET_BIND_SERVICE; the systemd unit grants it"
         }
+        _ if is_shortage(error) => SHORTAGE,
         _ => "configure another address",
     }
 }

@@ -158,6 +158,7 @@ fn threat_35_a_lack_of_descriptors_at_the_start_is_exit_1() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{files}: {said}");
         assert!(said.contains("Too many open files"), "{files}: {said}");
+        assert!(!said.contains("configure another address"), "{files}: {said}");
     }
 }
 

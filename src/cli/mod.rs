@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
 use crate::log::Log;
+use crate::operator_file::is_shortage;
 use crate::server;
 use crate::tls;
 
@@ -127,22 +128,20 @@ impl Error {
             )
             | Self::NoLoad { .. }
             | Self::Io(_) => 1,
+            Self::Certificate(unusable) | Self::Server(server::Error::Certificate(unusable))
+                if unusable.is_shortage =>
+            {
+                1
+            }
             Self::Server(server::Error::Listen { error, .. })
             | Self::Config(ConfigError::Unreadable { error, .. })
-                if is_passing(error) =>
+                if is_shortage(error) =>
             {
                 1
             }
             _ => 2,
         }
     }
-}
-
-/// Whether an error is about what the system lacks at the moment: descriptors, memory, threads. No other configuration
-/// mends that, and another start may.
-fn is_passing(error: &io::Error) -> bool {
-    use libc::{EAGAIN, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM};
-    matches!(error.raw_os_error(), Some(EAGAIN | EINTR | EMFILE | ENFILE | ENOBUFS | ENOMEM))
 }
 
 impl Arguments {
@@ -227,6 +226,9 @@ mod tests {
             assert_eq!(Error::from(refused).exit_code(), code);
             let (path, error) = ("f.toml".into(), io::Error::from_raw_os_error(errno));
             assert_eq!(Error::Config(ConfigError::Unreadable { path, error }).exit_code(), code);
+            let refused = tls::Unusable::unreadable("key.pem".as_ref(), &io::Error::from_raw_os_error(errno));
+            assert_eq!(refused.to_string().contains("LimitNOFILE"), code == 1, "{refused}");
+            assert_eq!(Error::from(refused).exit_code(), code);
         }
         assert_eq!(Error::NoSecret { file: String::new() }.exit_code(), 2);
     }

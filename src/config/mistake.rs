@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use super::shown::Shown;
+use crate::operator_file::{SHORTAGE, is_shortage};
 
 /// Mistakes that are told of one file. Beyond, it is another kind of file.
 const MOST: usize = 20;
@@ -38,6 +39,7 @@ fn and_more(more: usize) -> String {
 /// What to do about a file that cannot be read.
 fn readable(error: &io::Error) -> &'static str {
     match error.kind() {
+        _ if is_shortage(error) => SHORTAGE,
         io::ErrorKind::InvalidData => "save it as text in UTF-8",
         io::ErrorKind::PermissionDenied => "let this user read it, or run the command as one who can: sudo",
         _ => "name a configuration file: --config FILE, or BYWAY_CONFIG in the environment",
@@ -94,6 +96,16 @@ pub(super) struct Mistake {
     pub(super) span: Range<usize>,
     pub(super) reason: String,
     pub(super) remedy: String,
+    /// The machine, and not the file, is at fault.
+    pub(super) shortage: Option<Shortage>,
+}
+
+/// A file that cannot be read because the machine lacks something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shortage {
+    pub(super) path: PathBuf,
+    /// errno.
+    pub(super) code: i32,
 }
 
 /// All that is wrong with a file, and what of it may be shown.
@@ -107,6 +119,10 @@ impl Refusal {
     /// The same for the author of `text`, who calls it `file`.
     pub(super) fn error(&self, file: &str, text: &str) -> ConfigError {
         let Self { mistakes, shown } = self;
+        // What else is wrong may come of it.
+        if let Some(Shortage { path, code }) = mistakes.iter().find_map(|mistake| mistake.shortage.clone()) {
+            return ConfigError::Unreadable { path, error: io::Error::from_raw_os_error(code) };
+        }
         ConfigError::Invalid {
             problems: mistakes.iter().take(MOST).map(|mistake| mistake.problem(file, text, shown)).collect(),
             more: mistakes.len().saturating_sub(MOST),
@@ -138,8 +154,21 @@ mod tests {
     use super::*;
 
     fn shown(text: &str, span: Range<usize>) -> String {
-        let mistake = Mistake { span, reason: "wrong".into(), remedy: "right it".into() };
+        let mistake = Mistake { span, reason: "wrong".into(), remedy: "right it".into(), shortage: None };
         mistake.problem("f.toml", text, &Shown::all_of(text)).to_string()
+    }
+
+    #[test]
+    fn threat_35_a_shortage_of_the_machine_is_no_mistake_of_the_file() {
+        let wrong = Mistake { span: 0..1, reason: "wrong".into(), remedy: String::new(), shortage: None };
+        let short = Shortage { path: "secret".into(), code: libc::EMFILE };
+        let mistakes = vec![wrong.clone(), Mistake { shortage: Some(short), ..wrong }];
+        let error = Refusal { mistakes, shown: Shown::all_of("a = 1") }.error("f.toml", "a = 1");
+        assert!(matches!(&error, ConfigError::Unreadable { error, .. } if is_shortage(error)), "{error}");
+        assert_eq!(
+            error.to_string(),
+            format!("secret: Too many open files (os error 24)\n  remedy: {SHORTAGE}")
+        );
     }
 
     #[test]

@@ -85,6 +85,7 @@ impl<'d> Section<'d> {
                 span: value.span(),
                 reason: format!("`{key}` is a section, not {}", kind(value.get_ref())),
                 remedy: format!("a line [{key}] with its keys below"),
+                shortage: None,
             });
         }
         Section {
@@ -177,6 +178,7 @@ impl<'d> Section<'d> {
                     None if is_shown => format!("no section has such a key; known here: {known_here}"),
                     None => format!("a secret stands behind its key, in quotes; known here: {known_here}"),
                 }),
+                shortage: None,
             });
         }
         self.mistakes
@@ -285,6 +287,7 @@ impl<'d> Value<'d> {
             span: self.value.span(),
             reason: format!("`{}`: {reason}", self.path),
             remedy: remedy.into(),
+            shortage: None,
         }
     }
 

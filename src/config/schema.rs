@@ -289,5 +289,10 @@ fn syntax(error: &toml::de::Error, text: &str) -> Mistake {
         "duplicate key" => "keep one of the two",
         _ => "TOML is written: key = \"text\", key = 5, key = [\"a\", \"b\"], [section]",
     };
-    Mistake { span: error.span().unwrap_or(text.len()..text.len()), reason, remedy: remedy.to_owned() }
+    Mistake {
+        span: error.span().unwrap_or(text.len()..text.len()),
+        reason,
+        remedy: remedy.to_owned(),
+        shortage: None,
+    }
 }

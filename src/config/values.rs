@@ -9,12 +9,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jsonwebtoken::jwk::JwkSet;
 
-use super::mistake::Mistake;
+use super::mistake::{Mistake, Shortage};
 use super::reader::Value;
 use super::shown::names_a_file;
 use super::{Access, IceUrl, TransportPolicy};
 use crate::credentials::Secret;
-use crate::operator_file;
+use crate::operator_file::{self, SHORTAGE, is_shortage};
 use crate::origin::{HostPattern, Origin, OriginError};
 
 type Read<T> = Result<T, Mistake>;
@@ -322,6 +322,10 @@ fn is_for_signatures(members: &serde_json::Map<String, serde_json::Value>) -> bo
 /// The text of a file that should be `what`.
 fn read(value: &Value<'_>, path: &Path, what: &str) -> Read<String> {
     operator_file::read_text(path, operator_file::SMALL).map_err(|error| {
+        if let Some(code) = error.raw_os_error().filter(|_| is_shortage(&error)) {
+            let shortage = Shortage { path: path.to_owned(), code };
+            return Mistake { shortage: Some(shortage), ..value.wrong(error, SHORTAGE) };
+        }
         let remedy = match error.kind() {
             io::ErrorKind::Other | io::ErrorKind::InvalidData => what.to_owned(),
             _ => format!("{what} that this user can read"),

@@ -64,6 +64,17 @@ pub struct Unusable {
     pub reason: String,
     /// What to do about it.
     pub remedy: &'static str,
+    /// Whether the machine, and not a file, is at fault.
+    pub is_shortage: bool,
+}
+
+impl Unusable {
+    /// A file that cannot be read.
+    #[must_use]
+    pub fn unreadable(file: &Path, error: &io::Error) -> Self {
+        let unusable = Problem(error.to_string(), unreadable(error)).of(file);
+        Self { is_shortage: operator_file::is_shortage(error), ..unusable }
+    }
 }
 
 impl Certificate {
@@ -124,7 +135,7 @@ struct Problem(String, &'static str);
 impl Problem {
     fn of(self, file: &Path) -> Unusable {
         let Self(reason, remedy) = self;
-        Unusable { file: file.to_owned(), reason, remedy }
+        Unusable { file: file.to_owned(), reason, remedy, is_shortage: false }
     }
 }
 
@@ -139,12 +150,12 @@ const ORDER: &str = "put that one first, its issuers behind it";
 const KEY: &str = "name the key that the certificate was made with; certbot calls it privkey.pem";
 
 fn read(file: &Path) -> Result<Vec<u8>, Unusable> {
-    operator_file::read(file, operator_file::LARGE)
-        .map_err(|error| Problem(error.to_string(), unreadable(&error)).of(file))
+    operator_file::read(file, operator_file::LARGE).map_err(|error| Unusable::unreadable(file, &error))
 }
 
 fn unreadable(error: &io::Error) -> &'static str {
     match error.kind() {
+        _ if operator_file::is_shortage(error) => operator_file::SHORTAGE,
         io::ErrorKind::PermissionDenied => {
             "let the server's user read it and enter the folders above; systemd/byway.service says how"
         }

@@ -79,7 +79,7 @@ impl Renewal {
                 counters.loaded(outcome.is_ok());
                 match outcome {
                     Ok(()) => tell(&self.identity.certificate()),
-                    Err(Unusable { file, reason, remedy }) => {
+                    Err(Unusable { file, reason, remedy, .. }) => {
                         let file = file.display();
                         tracing::error!(
                             "the last good certificate is kept: {file}: {reason}; remedy: {remedy}"

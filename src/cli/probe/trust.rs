@@ -39,6 +39,7 @@ impl Trust {
                 file: file.to_owned(),
                 reason,
                 remedy: "name a file with the issuer's certificate in PEM",
+                is_shortage: false,
             })?;
         }
         if roots.is_empty() {
