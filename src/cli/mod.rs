@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, TlsFiles};
 use crate::log::Log;
 use crate::operator_file::is_shortage;
 use crate::server;
@@ -169,15 +169,31 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<Outcome, Error> {
     let config = Config::load(file.as_deref())?;
     let name =
         file.as_ref().map_or_else(|| "the embedded default".to_owned(), |file| file.display().to_string());
-    match arguments.command {
-        None | Some(Command::Serve) => server::run(config, file, log.counters())?,
-        Some(Command::Check) => check::run(&config, &name)?,
-        Some(Command::Credential(arguments)) => credential::run(&arguments, &config, name)?,
-        Some(Command::Invite(arguments)) => invite::run(arguments, &config, name)?,
-        Some(Command::Load(arguments)) => return load::run(&arguments, &config, name),
-        Some(Command::Probe(arguments)) => return probe::run(arguments, &config, name),
-    }
-    Ok(Outcome::Done)
+    let tls = config.tls.clone();
+    let done = |()| Outcome::Done;
+    let outcome = match arguments.command {
+        None | Some(Command::Serve) => {
+            server::run(config, file, log.counters()).map(done).map_err(Error::from)
+        }
+        Some(Command::Check) => check::run(&config, &name).map(done),
+        Some(Command::Credential(arguments)) => credential::run(&arguments, &config, name).map(done),
+        Some(Command::Invite(arguments)) => invite::run(arguments, &config, name).map(done),
+        Some(Command::Load(arguments)) => load::run(&arguments, &config, name),
+        Some(Command::Probe(arguments)) => probe::run(arguments, &config, name),
+    };
+    outcome.map_err(|error| match error {
+        Error::Certificate(unusable) | Error::Server(server::Error::Certificate(unusable)) => {
+            named(unusable, tls.as_ref())
+        }
+        error => error,
+    })
+}
+
+/// What is wrong with a file of the certificate, with the key of the configuration that names it.
+fn named(unusable: tls::Unusable, files: Option<&TlsFiles>) -> Error {
+    let tls::Unusable { file, reason, remedy, is_shortage } = &unusable;
+    let mistake = files.filter(|_| !is_shortage).and_then(|files| files.mistake(file, reason, remedy));
+    mistake.map_or_else(|| Error::Certificate(unusable), Error::Config)
 }
 
 /// Prints the answer of a command. A reader that leaves early, such as `head`, has read enough of it, which changes nothing

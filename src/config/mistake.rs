@@ -132,7 +132,7 @@ impl Refusal {
 
 impl Mistake {
     /// The mistake with its place in `text` looked up.
-    fn problem(&self, file: &str, text: &str, shown: &Shown) -> Problem {
+    pub(super) fn problem(&self, file: &str, text: &str, shown: &Shown) -> Problem {
         // A parser's span may end anywhere.
         let start = text.floor_char_boundary(self.span.start);
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);

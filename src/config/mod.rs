@@ -106,7 +106,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Invalid`] with everything that is wrong with the text, in its order.
     pub fn parse(text: &str, name: &str, dir: Option<&Path>) -> Result<Self, ConfigError> {
-        schema::read(text, dir).map_err(|refusal| refusal.error(name, text))
+        schema::read(text, name, dir).map_err(|refusal| refusal.error(name, text))
     }
 
     /// The sections in which `other` differs, as they stand in the file.
@@ -199,6 +199,36 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+    /// Places of the two keys in the configuration.
+    pub(crate) places: Places,
+}
+
+/// Places of a configuration's keys, for what is found out about their values later. Two configurations do not differ by
+/// them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places(Vec<Problem>);
+
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Places {}
+
+impl TlsFiles {
+    /// What is wrong with one of the files, as a mistake at the key that names it. `None` if no key does.
+    #[must_use]
+    pub fn mistake(&self, file: &Path, reason: &str, remedy: &str) -> Option<ConfigError> {
+        let [cert, key] = [&self.cert, &self.key].map(|named| named == file);
+        let index = if cert { 0 } else { usize::from(key) };
+        let place = self.places.0.get(index).filter(|_| cert || key)?.clone();
+        let reason = format!("{}: {}: {reason}", place.reason, file.display());
+        Some(ConfigError::Invalid {
+            problems: vec![Problem { reason, remedy: remedy.to_owned(), ..place }],
+            more: 0,
+        })
+    }
 }
 
 /// The relay's addresses, ports and threads, and how hard these drive the kernel.

@@ -4,21 +4,22 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::mistake::{Mistake, Refusal};
 use super::reader::{Names, Section, Value};
 use super::shown::Shown;
 use super::values::{self, list};
 use super::{
-    Access, Config, Credentials, EMBEDDED, Http, Ice, Listen, Peers, Quota, Relay, Signaling, TlsFiles,
-    Tokens,
+    Access, Config, Credentials, EMBEDDED, Http, Ice, Listen, Peers, Places, Quota, Relay, Signaling,
+    TlsFiles, Tokens,
 };
 use crate::credentials::MAX_TTL;
 use crate::proxies::TrustedProxies;
 
 /// Reads a file on top of the embedded default; else all that is wrong with it, in its order.
-pub(super) fn read(text: &str, dir: Option<&Path>) -> Result<Config, Refusal> {
+pub(super) fn read(text: &str, name: &str, dir: Option<&Path>) -> Result<Config, Refusal> {
     let (own, errors) = DeTable::parse_recoverable(text);
     let default = DeTable::parse(EMBEDDED).expect("a test parses the embedded default");
     // The parser goes on behind an error, and what it then finds are mostly echoes of the first.
@@ -27,8 +28,11 @@ pub(super) fn read(text: &str, dir: Option<&Path>) -> Result<Config, Refusal> {
         let (_, _, names) = assemble(&nothing, default.get_ref(), None);
         return Err(Refusal { mistakes: vec![syntax(first, text)], shown: Shown::of_broken(&names) });
     }
-    let (config, mut mistakes, names) = assemble(own.get_ref(), default.get_ref(), dir);
+    let (mut config, mut mistakes, names) = assemble(own.get_ref(), default.get_ref(), dir);
     if mistakes.is_empty() {
+        if let Some(tls) = &mut config.tls {
+            tls.places = places(own.get_ref(), &names, name, text);
+        }
         return Ok(config);
     }
     mistakes.sort_by_key(|mistake| mistake.span.start);
@@ -150,7 +154,7 @@ fn tls(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Mistake>
         _ => Ok(()),
     });
     mistakes.extend(section.finish());
-    Some(TlsFiles { cert: cert?, key: key? })
+    Some(TlsFiles { cert: cert?, key: key?, places: Places::default() })
 }
 
 /// The relay, and whether the file itself names an IPv6 address for it.
@@ -280,6 +284,21 @@ fn signaling(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Signaling
     };
     mistakes.extend(section.finish());
     signaling
+}
+
+/// Where a file names its certificate and its key.
+fn places(own: &DeTable<'_>, names: &Names, name: &str, text: &str) -> Places {
+    let shown = Shown::of_parsed(own, names);
+    let Some(section) = own.get("tls").and_then(|tls| tls.get_ref().as_table()) else {
+        return Places::default();
+    };
+    let values = ["cert", "key"].map(|key| Some((key, section.get(key)?)));
+    let place = |(key, value): (&str, &Spanned<DeValue<'_>>)| {
+        let reason = format!("`tls.{key}`");
+        Mistake { span: value.span(), reason, remedy: String::new(), shortage: None }
+            .problem(name, text, &shown)
+    };
+    Places(values.into_iter().flatten().map(place).collect())
 }
 
 /// An error of the TOML itself.

@@ -147,7 +147,11 @@ fn wildcards_of_both_families_may_stand_for_what_the_machine_has() {
 fn the_certificate_s_files_start_from_the_configuration_s_folder() {
     let tls = "listen.tls = [\"127.0.0.1:443\"]\ntls.cert = \"full.pem\"\ntls.key = \"/etc/key.pem\"";
     let config = Config::parse(tls, "f.toml", Some(Path::new("/etc/byway"))).unwrap();
-    let files = TlsFiles { cert: "/etc/byway/full.pem".into(), key: "/etc/key.pem".into() };
+    let files = TlsFiles {
+        cert: "/etc/byway/full.pem".into(),
+        key: "/etc/key.pem".into(),
+        places: Places::default(),
+    };
     assert_eq!(config.tls, Some(files));
     assert_eq!(config.listen.tls, ["127.0.0.1:443".parse().unwrap()]);
     // Without a listener it does no harm.

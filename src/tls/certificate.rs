@@ -83,7 +83,7 @@ impl Certificate {
     /// # Errors
     /// [`Unusable`], if anything in them is not as it should be.
     pub fn load(files: &TlsFiles) -> Result<Self, Unusable> {
-        let TlsFiles { cert, key } = files;
+        let TlsFiles { cert, key, .. } = files;
         let chain = chain(&read(cert)?).map_err(|problem| problem.of(cert))?;
         let Described { names, validity, remarks } = describe(&chain).map_err(|problem| problem.of(cert))?;
         let certified_key = private_key(&read(key)?)

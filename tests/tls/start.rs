@@ -188,11 +188,19 @@ fn hints(config: &str) -> String {
 
 fn exits_with(folder: &Folder, file: &str, reason: &str) {
     let configuration = Configuration::new(&folder.config());
+    // Between the two stands the line of the configuration.
+    let (reason, remedy) = reason.split_once("\n  remedy: ").unwrap_or((reason, ""));
     for command in ["check", "serve"] {
         let output = configuration.run(&[command]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");
         let expected = format!("{}: {reason}", folder.path(file).display());
-        assert!(said.contains(&expected) && said.contains("\n  remedy: "), "{expected} in\n{said}");
+        let line = said.lines().find(|line| line.contains(&expected)).unwrap_or_default();
+        let key = if file == "cert.pem" { ": `tls.cert`: " } else { ": `tls.key`: " };
+        assert!(line.contains(".toml:") && line.contains(key) && said.contains("^^^"), "{said}");
+        assert!(
+            said.contains(&expected) && said.contains(&format!("\n  remedy: {remedy}")),
+            "{expected} in\n{said}"
+        );
     }
 }
