@@ -333,3 +333,21 @@ fn a_reload_names_what_takes_a_restart_and_no_value() {
         assert!(!server.log().contains(secret), "{}", server.log());
     }
 }
+
+/// The page of a proxy's users does not work, and only the log tells the operator.
+#[test]
+fn threat_33_what_a_proxy_without_the_host_breaks_is_told_once() {
+    let server = Server::start();
+    let site = server.bound.http[0];
+    for _ in 0..3 {
+        assert_eq!(http::exchange(site, "GET /ice HTTP/1.0\r\n\r\n").status, 400);
+        let page = ["Origin: https://call.example.org"];
+        assert_eq!(http::ask(site, "GET", "/ice", &page, "").status, 403);
+    }
+    server.logged("refused a page of https://call.example.org, which asked for the host 127.0.0.1");
+    server.logged("refused a request without one well-formed Host");
+    for told in ["refused a page of", "without one well-formed Host"] {
+        assert_eq!(server.log().matches(told).count(), 1, "{}", server.log());
+    }
+    assert!(server.log().contains("have the proxy pass on the Host"), "{}", server.log());
+}

@@ -37,6 +37,7 @@ pub mod origin;
 pub mod own_hosts;
 pub mod peer;
 pub mod problem;
+mod remarks;
 mod rooms;
 pub mod serve;
 mod state;

@@ -10,21 +10,23 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::extract::{Request, State};
+use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::counters::{HostRefused, HttpCounters};
 use super::problem::{Code, Problem};
-use super::target::Target;
+use super::remarks::Remarks;
+use super::target::{Target, single};
 use crate::clock::Clock;
-use crate::origin::{Host, HostPattern};
+use crate::origin::{Host, HostPattern, Origin};
 
-/// Refused names are logged once in this time each, and no more than [`MAX_LOGGED`] of them.
+/// Refusals are logged once in this time each, and no more than [`MAX_LOGGED`] of a kind.
 const LOGGED_FOR: Duration = Duration::from_secs(3_600);
 
 /// The client writes the name, so the log takes few of them.
@@ -37,15 +39,9 @@ pub struct OwnHosts {
     is_own_address: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     clock: Clock,
     counters: Arc<HttpCounters>,
-    /// A `std` mutex: held for a look-up, never across an await.
-    logged: Mutex<Logged>,
-}
-
-/// Refused names in the log since its start.
-#[derive(Debug, Default)]
-struct Logged {
-    since: Duration,
-    names: Vec<Host>,
+    foreign: Remarks<Host>,
+    nameless: Remarks<()>,
+    origins: Remarks<Origin>,
 }
 
 impl OwnHosts {
@@ -63,7 +59,9 @@ impl OwnHosts {
             is_own_address: Box::new(is_own_address),
             clock,
             counters,
-            logged: Mutex::default(),
+            foreign: Remarks::new(MAX_LOGGED, LOGGED_FOR),
+            nameless: Remarks::new(1, LOGGED_FOR),
+            origins: Remarks::new(MAX_LOGGED, LOGGED_FOR),
         }
     }
 
@@ -99,8 +97,10 @@ impl OwnHosts {
 
     /// The target of a request, which must be ours.
     fn judge(&self, request: &Request) -> Result<Target, Problem> {
-        let target = Target::of(request.uri(), request.headers())
-            .inspect_err(|_| self.counters.host_refused(HostRefused::Invalid))?;
+        let target = Target::of(request.uri(), request.headers()).inspect_err(|_| {
+            self.counters.host_refused(HostRefused::Invalid);
+            self.log_nameless();
+        })?;
         if self.contain(target.host()) {
             return Ok(target);
         }
@@ -110,31 +110,34 @@ impl OwnHosts {
     }
 
     fn log(&self, host: &Host) {
-        let now = self.clock.now().mono;
-        // A list of names is whole between any two statements.
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.is_new(now, host) {
+        if self.foreign.is_new(self.clock.now().mono, host) {
             tracing::warn!(
                 "refused a request for the host {host}, which is none of this server's names: if it is meant to be one, \
                  list it in `hosts` under [http]"
             );
         }
     }
-}
 
-impl Logged {
-    /// Whether to log this name now; it is remembered.
-    fn is_new(&mut self, now: Duration, host: &Host) -> bool {
-        if now.saturating_sub(self.since) >= LOGGED_FOR {
-            *self = Self { since: now, names: Vec::new() };
+    fn log_nameless(&self) {
+        if self.nameless.is_new(self.clock.now().mono, &()) {
+            tracing::warn!(
+                "refused a request without one well-formed Host: if it came by a reverse proxy, {PASS_ON}"
+            );
         }
-        let is_new = self.names.len() < MAX_LOGGED && !self.names.contains(host);
-        if is_new {
-            self.names.push(host.clone());
+    }
+
+    fn log_origin(&self, origin: &Origin, host: &Host) {
+        if self.origins.is_new(self.clock.now().mono, origin) {
+            tracing::warn!(
+                "refused a page of {origin}, which asked for the host {host}: if it is this server's own page, {PASS_ON}; \
+                 if it may use this server, list it in `allowed_origins` under [signaling]"
+            );
         }
-        is_new
     }
 }
+
+/// Remedy for a proxy that hides the name of this server.
+const PASS_ON: &str = "have the proxy pass on the Host that the browser asked for, as with nginx's `proxy_set_header Host $http_host;`";
 
 impl fmt::Debug for OwnHosts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,8 +153,15 @@ impl fmt::Debug for OwnHosts {
 pub(super) async fn check(State(own): State<Arc<OwnHosts>>, mut request: Request, next: Next) -> Response {
     match own.judge(&request) {
         Ok(target) => {
+            let host = target.host().clone();
+            let origin = single(request.headers(), &header::ORIGIN).and_then(|origin| origin.parse().ok());
             request.extensions_mut().insert(target);
-            next.run(request).await
+            let response = next.run(request).await;
+            let is_refused = |problem: &Problem| problem.is(Code::OriginRefused);
+            if let Some(origin) = origin.filter(|_| response.extensions().get().is_some_and(is_refused)) {
+                own.log_origin(&origin, &host);
+            }
+            response
         }
         Err(problem) => problem.into_response(),
     }
@@ -228,17 +238,5 @@ mod tests {
         own.certified_for(&["call.example.net".to_owned()]);
         assert!(contains(&own, "call.example.net") && !contains(&own, "call.example.org"));
         assert!(contains(&own, "turn.example.org"), "what is configured stays");
-    }
-
-    #[test]
-    fn threat_33_the_log_takes_few_of_the_names_that_clients_invent() {
-        let mut logged = Logged::default();
-        let name = |n: usize| Host::Name(format!("{n}.example"));
-        let told = |logged: &mut Logged, at: u64| {
-            (0..1_000).filter(|n| logged.is_new(Duration::from_secs(at), &name(n % 10))).count()
-        };
-        assert_eq!(told(&mut logged, 0), MAX_LOGGED);
-        assert_eq!(told(&mut logged, 3_599), 0);
-        assert_eq!(told(&mut logged, 3_600), MAX_LOGGED);
     }
 }

@@ -109,6 +109,7 @@ impl From<Code> for Problem {
 }
 
 impl IntoResponse for Problem {
+    /// The response also carries the problem itself, for the layers above.
     fn into_response(self) -> Response {
         #[derive(Serialize)]
         struct Body<'a> {
@@ -155,6 +156,7 @@ impl IntoResponse for Problem {
         if let Some(challenge) = challenge {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
+        response.extensions_mut().insert(self);
         response
     }
 }
