@@ -1,13 +1,47 @@
 //! The address that a request comes from, for limits that count by address.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, header};
 
+use super::remarks::Remarks;
 use super::target::elements;
 use crate::proxies::TrustedProxies;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Most unlisted proxies that the log tells of.
+const MAX_UNLISTED: usize = 16;
+
+/// Reverse proxies that the configuration lacks, as far as the log has told of them.
+#[derive(Debug)]
+pub(super) struct UnlistedProxies(Remarks<IpAddr>);
+
+impl Default for UnlistedProxies {
+    fn default() -> Self {
+        Self(Remarks::new(MAX_UNLISTED, Duration::MAX))
+    }
+}
+
+impl UnlistedProxies {
+    /// Tells the log of a connection from `tcp` that speaks for others and does not count as a proxy: all of its clients
+    /// share one address's limits, which nothing else shows.
+    pub(super) fn note(&self, tcp: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) {
+        let speaks_for_others =
+            [X_FORWARDED_FOR, header::FORWARDED].iter().any(|name| headers.contains_key(name));
+        if !speaks_for_others || !proxies.may_lack(tcp) {
+            return;
+        }
+        let proxy = tcp.to_canonical();
+        if self.0.is_new(Duration::ZERO, &proxy) {
+            tracing::warn!(
+                "requests from {proxy} name other clients and are counted as its own: if it is your reverse proxy, list it \
+                 under [listen], `trusted_proxies = [\"{proxy}\"]`, or its clients share the limits of one address"
+            );
+        }
+    }
+}
 
 /// A client's address, an extension of every request: [`super::serve`] puts it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

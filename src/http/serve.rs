@@ -25,7 +25,7 @@ use tower::ServiceExt as _;
 
 use super::HttpCounters;
 use super::metered::Metered;
-use super::peer::Peer;
+use super::peer::{Peer, UnlistedProxies};
 use super::problem::{Code, Problem};
 use super::state::{Sending, State, Switch};
 use super::streams::{Streams, WithStreams};
@@ -116,6 +116,7 @@ pub struct Pages {
     router: Router,
     limits: Limits,
     proxies: Arc<TrustedProxies>,
+    unlisted: Arc<UnlistedProxies>,
     clock: Clock,
     memory: Arc<MemoryBudget>,
     counters: Arc<HttpCounters>,
@@ -142,7 +143,15 @@ impl Pages {
     #[must_use]
     pub fn new(router: Router, limits: Limits, counters: Arc<HttpCounters>) -> Self {
         let memory = MemoryBudget::new(limits.memory);
-        Self { router, limits, proxies: Arc::default(), clock: Clock::start(), memory, counters }
+        Self {
+            router,
+            limits,
+            proxies: Arc::default(),
+            unlisted: Arc::default(),
+            clock: Clock::start(),
+            memory,
+            counters,
+        }
     }
 
     /// The same behind `proxies`, whose `X-Forwarded-*` fields count.
@@ -213,6 +222,8 @@ impl Pages {
                     return Err(Problem::for_now(Code::RateLimited, RETRY_AFTER));
                 }
                 state.speaks_for(peer.0);
+            } else {
+                self.unlisted.note(client.ip(), request.headers(), &self.proxies);
             }
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(place.clone());

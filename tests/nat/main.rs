@@ -27,3 +27,4 @@ mod train;
 #[path = "../core/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the scenarios, which use more of it")]
 mod turn;
+mod unlisted_proxy;
