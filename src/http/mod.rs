@@ -48,7 +48,7 @@ mod upgrade;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn_with_state, map_response_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_response_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 
@@ -124,6 +124,7 @@ fn finish(router: Router, hosts: Arc<OwnHosts>, counters: Arc<HttpCounters>) -> 
         .fallback(async || Problem::from(Code::NotFound))
         .method_not_allowed_fallback(async || Problem::from(Code::MethodNotAllowed))
         .layer(from_fn_with_state(hosts, own_hosts::check))
+        .layer(from_fn(problem::below_prefix))
         .layer(axum::middleware::map_response(headers::secure))
         .layer(map_response_with_state(counters, count))
 }

@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::fields::Path;
+use super::target::prefix;
 use crate::closed_set::{ClosedSet as _, closed_set};
 
 closed_set! {
@@ -102,6 +105,29 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The problem object of a server that is published below the path `prefix`, which ends in a slash.
+    fn body(&self, prefix: &str) -> axum::Json<impl Serialize> {
+        #[derive(Serialize)]
+        struct Object {
+            /// Where [`page`] says the same in words.
+            r#type: String,
+            title: &'static str,
+            status: u16,
+            code: &'static str,
+            detail: Cow<'static, str>,
+        }
+        let (name, status) = (self.code.label(), self.code.status());
+        axum::Json(Object {
+            r#type: format!("{prefix}problems/{name}"),
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            code: name,
+            detail: self.detail.clone(),
+        })
+    }
+}
+
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
         Self::new(code, code.sentence())
@@ -111,24 +137,8 @@ impl From<Code> for Problem {
 impl IntoResponse for Problem {
     /// The response also carries the problem itself, for the layers above.
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            /// Where [`page`] says the same in words.
-            r#type: String,
-            title: &'static str,
-            status: u16,
-            code: &'static str,
-            detail: &'a str,
-        }
-        let (name, status) = (self.code.label(), self.code.status());
-        let body = Body {
-            r#type: format!("/problems/{name}"),
-            title: status.canonical_reason().unwrap_or("Error"),
-            status: status.as_u16(),
-            code: name,
-            detail: &self.detail,
-        };
-        let mut response = (status, axum::Json(body)).into_response();
+        let status = self.code.status();
+        let mut response = (status, self.body("/")).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -159,6 +169,19 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(self);
         response
     }
+}
+
+/// Leads the `type` of a problem below the prefix that a trusted proxy publishes this server at.
+pub(super) async fn below_prefix(request: Request, next: Next) -> Response {
+    let prefix = prefix(request.headers());
+    let mut response = next.run(request).await;
+    if prefix != "/"
+        && let Some(problem) = response.extensions().get::<Problem>()
+    {
+        *response.body_mut() = problem.body(&prefix).into_response().into_body();
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    response
 }
 
 /// `GET /problems/{code}`: what the `type` of a problem leads to.

@@ -91,6 +91,17 @@ pub(super) fn elements<'a>(
         .filter(|element| !element.is_empty())
 }
 
+/// The path of the call page, which a proxy may publish below a prefix that it takes off: `/` or `/call/`.
+pub(super) fn prefix(headers: &HeaderMap) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~' | '/');
+    let prefix = single(headers, &X_FORWARDED_PREFIX).unwrap_or_default().trim_matches('/');
+    // Two slashes would begin an authority, and a dot segment another path.
+    let is_path = |prefix: &str| {
+        prefix.chars().all(plain) && prefix.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
+    };
+    if is_path(prefix) { format!("/{prefix}/") } else { "/".to_owned() }
+}
+
 /// The value of a field that comes once.
 pub(super) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
@@ -157,6 +168,24 @@ mod tests {
             let lines: Vec<_> = lines.iter().map(|line| ("x-forwarded-proto", line.as_bytes())).collect();
             let target = target("/", &[&[("host", &b"a"[..])], &lines[..]].concat()).unwrap();
             assert_eq!(target.scheme, scheme, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn threat_44_a_link_leads_below_the_prefix_that_a_proxy_takes_off() {
+        let prefix_of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(X_FORWARDED_PREFIX, value.parse().unwrap());
+            prefix(&headers)
+        };
+        assert_eq!(prefix(&HeaderMap::new()), "/");
+        for (value, path) in
+            [("/call", "/call/"), ("/call/", "/call/"), ("/a/b-1", "/a/b-1/"), ("", "/"), ("/", "/")]
+        {
+            assert_eq!(prefix_of(value), path, "{value}");
+        }
+        for bad in ["/a//b", "/..", "/a/../b", "/a?b", "/a#b", "/a b", "\\a", "/a%2f", "/a, /b", "/@evil"] {
+            assert_eq!(prefix_of(bad), "/", "{bad}");
         }
     }
 }

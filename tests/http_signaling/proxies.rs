@@ -51,6 +51,29 @@ async fn threat_34_an_invitation_leads_where_the_client_is_whoever_says_so() {
     assert_eq!(invited_to(&server, TRUSTED, headers).await, "https://call.example.org:8443/");
 }
 
+/// RFC 9457 section 3.1.1: a relative `type` is resolved against the URL that the client asked for.
+#[tokio::test]
+async fn threat_34_the_type_of_a_problem_is_below_the_prefix_of_a_trusted_proxy() {
+    let server = Server::start().await;
+    for (from, headers, below) in [
+        (TRUSTED, "X-Forwarded-Prefix: /call\r\n", "/call/"),
+        (LOOPBACK, "X-Forwarded-Prefix: /a/b/\r\n", "/a/b/"),
+        (TRUSTED, "X-Forwarded-Prefix: //elsewhere.example\r\n", "/elsewhere.example/"),
+        (TRUSTED, "", "/"),
+        (ELSEWHERE, "X-Forwarded-Prefix: /call\r\n", "/"),
+    ] {
+        for (request, host, code) in [
+            ("GET /nothing", "call.example.org", "not-found"),
+            ("GET /ice", "elsewhere.example", "host-refused"),
+            ("DELETE /ice", "call.example.org", "method-not-allowed"),
+        ] {
+            let request = format!("{request} HTTP/1.1\r\nConnection: close\r\nHost: {host}\r\n{headers}\r\n");
+            let answer = server.asked_from(from, &request).await;
+            assert_eq!(answer.json()["type"], format!("{below}problems/{code}"), "{from} {request}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn threat_34_a_page_of_our_own_is_known_by_values() {
     let server = Server::start().await;
