@@ -220,9 +220,8 @@ impl TlsFiles {
     /// What is wrong with one of the files, as a mistake at the key that names it. `None` if no key does.
     #[must_use]
     pub fn mistake(&self, file: &Path, reason: &str, remedy: &str) -> Option<ConfigError> {
-        let [cert, key] = [&self.cert, &self.key].map(|named| named == file);
-        let index = if cert { 0 } else { usize::from(key) };
-        let place = self.places.0.get(index).filter(|_| cert || key)?.clone();
+        let index = [&self.cert, &self.key].iter().position(|named| *named == file)?;
+        let place = self.places.0.get(index)?.clone();
         let reason = format!("{}: {}: {reason}", place.reason, file.display());
         Some(ConfigError::Invalid {
             problems: vec![Problem { reason, remedy: remedy.to_owned(), ..place }],
