@@ -119,6 +119,7 @@ impl Drop for Place {
         let network = *self.network.get_mut().unwrap_or_else(PoisonError::into_inner);
         self.admissions.lock().give_back(network, 1);
         self.admissions.counters.open.subtract(1);
+        self.admissions.counters.ended.add(1);
     }
 }
 

@@ -209,7 +209,7 @@ async fn serve_all(
     let tls = identity.zip(counted.tls.clone());
     let mut web = Web::open(listeners, &files, site, admin, tls, &relaying, &proxies)?;
     let connections = web.connections.clone();
-    supervisor.keep("heap", move || heap::return_after_floods(connections.clone()));
+    supervisor.keep("heap", move || heap::return_after_floods(connections.clone(), clock));
     let follower = Arc::new(tokio::sync::Mutex::new(follower));
     supervisor.keep("addresses", move || host::follow(follower.clone()));
     reload.keep(renewal.is_some(), &supervisor);

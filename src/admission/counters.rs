@@ -7,6 +7,8 @@ use crate::metrics::SharedCount;
 pub struct ConnectionCounters {
     /// Open now.
     pub open: SharedCount,
+    /// Ended for whatever reason.
+    pub ended: SharedCount,
     /// Refused because there were too many.
     pub refused_total: SharedCount,
     /// Refused because there were too many from their address.
@@ -26,9 +28,9 @@ impl ConnectionCounters {
         [("total", self.refused_total.get()), ("address", self.refused_address.get())]
     }
 
-    /// Ended connections, by reason.
+    /// Connections that a limit has ended, by reason.
     #[must_use]
-    pub fn ended(&self) -> [(&'static str, u64); 3] {
+    pub fn ended_by(&self) -> [(&'static str, u64); 3] {
         let Self { ended_flood, ended_memory, ended_slow, .. } = self;
         [("flood", ended_flood.get()), ("memory", ended_memory.get()), ("slow", ended_slow.get())]
     }

@@ -62,7 +62,7 @@ impl Counters for HttpCounters {
             "http_connections_ended",
             "HTTP connections and WebSockets that the server ended for what their client did, by reason.",
             "reason",
-            self.connections.ended(),
+            self.connections.ended_by(),
         )?;
         page.counters(
             "http_responses",

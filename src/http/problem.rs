@@ -103,9 +103,7 @@ impl Problem {
     pub fn for_now(code: Code, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..code.into() }
     }
-}
 
-impl Problem {
     /// The problem object of a server that is published below the path `prefix`, which ends in a slash.
     fn body(&self, prefix: &str) -> axum::Json<impl Serialize> {
         #[derive(Serialize)]

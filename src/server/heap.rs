@@ -1,4 +1,4 @@
-//! The heap after a flood: its free pages go back to the kernel.
+//! The heap after connections have ended: its free pages go back to the kernel.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,25 +7,98 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::admission::ConnectionCounters;
+use crate::clock::Clock;
 use crate::udp::return_free_pages;
 
-/// Time between two looks at the number of connections.
+/// Time between two looks at the number of ended connections.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Connections that have to end before it is worth the time: some 10 MiB.
-const ENDED: u64 = 256;
+/// Ended connections that are worth the time at once: they held some 10 MiB.
+const FLOOD: u64 = 256;
 
-/// Returns free pages each time that many of `connections` have ended.
-pub(super) async fn return_after_floods(connections: [Arc<ConnectionCounters>; 3]) {
-    let mut peak = 0_u64;
+/// Ended connections that are worth the time once it is quiet: fewer held a MiB at most.
+const SOME: u64 = 16;
+
+/// Looks in a row without an end that make it quiet. What an ended connection still holds is given up after 5 s, the
+/// longest deadline of what it leaves behind.
+const QUIET: u32 = 6;
+
+/// Times as long as it took is waited until the next one, so that it takes a twentieth of one core at most.
+const PAUSE: u32 = 20;
+
+/// Returns free pages during and after each flood of connections.
+pub(super) async fn return_after_floods(connections: [Arc<ConnectionCounters>; 3], clock: Clock) {
+    let mut floods = Floods::default();
+    let mut pause = EVERY;
     loop {
-        sleep(EVERY).await;
-        let open: u64 = connections.iter().map(|connections| connections.open.get()).sum();
-        peak = open.max(peak);
-        if peak - open >= ENDED {
-            peak = open;
+        sleep(pause).await;
+        pause = EVERY;
+        if floods.look(connections.iter().map(|connections| connections.ended.get()).sum()) {
+            let began = clock.now().mono;
             // A panic there is none; an end of the runtime ends this, too.
             let _ = spawn_blocking(return_free_pages).await;
+            let took = clock.now().mono - began;
+            tracing::debug!(?took, "returned free pages of the heap");
+            pause = EVERY.max(took * PAUSE);
         }
+    }
+}
+
+/// Decides when free pages are worth returning.
+#[derive(Debug, Default)]
+struct Floods {
+    /// Connections that had ended at the last look.
+    ended: u64,
+    /// Those of them that ended since pages were returned.
+    since: u64,
+    /// A flood has been seen, whose last connections may have given up their memory since.
+    is_late: bool,
+    /// Looks in a row without an end.
+    quiet: u32,
+}
+
+impl Floods {
+    /// Takes in that `ended` connections have ended so far; yields whether to return free pages now.
+    fn look(&mut self, ended: u64) -> bool {
+        let more = ended - self.ended;
+        self.quiet = if more > 0 { 0 } else { self.quiet.saturating_add(1) };
+        (self.ended, self.since) = (ended, self.since + more);
+        let is_flood = self.since >= FLOOD;
+        let is_over = self.quiet >= QUIET && (self.is_late || self.since >= SOME);
+        if is_flood || is_over {
+            (self.since, self.is_late) = (0, is_flood);
+        }
+        is_flood || is_over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The count of ended connections at each look, and the looks at which pages are returned.
+    fn returned(ended: impl IntoIterator<Item = u64>) -> Vec<usize> {
+        let mut floods = Floods::default();
+        ended.into_iter().enumerate().filter_map(|(at, ended)| floods.look(ended).then_some(at)).collect()
+    }
+
+    #[test]
+    fn threat_29_the_last_connections_of_a_flood_return_their_memory_too() {
+        let after = |counts: &[u64]| {
+            let last = *counts.last().unwrap();
+            returned(counts.iter().copied().chain(std::iter::repeat_n(last, 60)))
+        };
+        assert_eq!(after(&[312, 512]), [0, 7], "at once, and when the other 200 have ended");
+        assert_eq!(after(&[256]), [0, 6], "what was freed late is returned once more, and no more than that");
+        assert_eq!(after(&[255, 255, 256]), [2, 8]);
+        assert_eq!(after(&[16]), [6]);
+        assert!(after(&[15]).is_empty(), "not worth it");
+    }
+
+    #[test]
+    fn whoever_comes_and_goes_all_the_time_costs_little() {
+        // Three a second for an hour.
+        let looks = (1..3_600).map(|second| 3 * second);
+        assert_eq!(returned(looks).len(), 3 * 3_600 / 258);
     }
 }
