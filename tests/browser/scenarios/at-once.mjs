@@ -9,6 +9,9 @@ import { open, room } from "../stage.mjs";
 /** Rounds of each scenario. Without the defence a connection is stuck in one of twelve; provoked, in about one of four. */
 const TIMES = Number(process.env.TIMES ?? 10);
 
+/** Rounds after which pages are loaded anew: connections that have ended make a page slower and slower. */
+const A_PAGE_BEARS = 10;
+
 /** For both ends to have a path. It takes a fraction of a second, and an ICE restart after a failure more than this. */
 const LIMIT_MS = 3_000;
 
@@ -65,6 +68,7 @@ async function rounds(scenario, { relayOnly }, begin) {
   const pages = [await enter(scenario), await enter(scenario)];
   const took = [];
   for (let round = 0; round < TIMES; round += 1) {
+    if (round > 0 && round % A_PAGE_BEARS === 0) await Promise.all(pages.map(reload));
     // Whoever comes second is polite.
     for (const page of pages) await page.evaluate(join, { room: `${room(scenario)}-${round}`, relayOnly: !relayOnly });
     await Promise.all(pages.map((page) => path(page, from)));
@@ -86,6 +90,11 @@ async function enter(scenario) {
   const page = await open(scenario, "/");
   await page.evaluate(holdSignals);
   return page;
+}
+
+async function reload(page) {
+  await page.reload();
+  await page.evaluate(holdSignals);
 }
 
 /** Runs in the page: joins without camera, and keeps what fails. */
