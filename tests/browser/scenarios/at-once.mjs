@@ -9,7 +9,7 @@ import { open, room } from "../stage.mjs";
 /** Rounds of each scenario. Without the defence a connection is stuck in one of twelve; provoked, in about one of four. */
 const TIMES = Number(process.env.TIMES ?? 10);
 
-/** Rounds after which pages are loaded anew: connections that have ended make a page slower and slower. */
+/** Rounds after which pages are loaded anew: Chromium has no more than 500 connections, ended ones among them. */
 const A_PAGE_BEARS = 10;
 
 /** For both ends to have a path. It takes a fraction of a second, and an ICE restart after a failure more than this. */
@@ -94,6 +94,7 @@ async function enter(scenario) {
 
 async function reload(page) {
   await page.reload();
+  await page.requestGC();
   await page.evaluate(holdSignals);
 }
 
