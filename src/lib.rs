@@ -12,7 +12,8 @@
 //!
 //! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], which reads the machine's addresses,
 //! [`local_ports`], those that its kernel gives to anyone, [`admission`], which bounds connections by [`shares`], [`memory`],
-//! which bounds what they hold, [`door`], which lets them in, [`metrics`], counts that each room owns and one page shows,
+//! which bounds what they hold for strangers ([`http`] reserves, and [`signaling`] releases when one has come into a room),
+//! [`door`], which lets them in, [`metrics`], counts that each room owns and one page shows,
 //! [`closed_set`], the enums that label them, [`log`](mod@log), whose lines may be lost and delay nobody, and
 //! [`operator_file`], which reads the files that an operator names.
 //!

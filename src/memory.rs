@@ -7,7 +7,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
 
@@ -35,8 +38,8 @@ struct Entry {
     network: Subscriber,
     age: u64,
     bytes: usize,
-    /// Tells its connection to end, when it is dropped.
-    _keep: oneshot::Sender<()>,
+    /// Tells its connection to end.
+    end: oneshot::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -51,10 +54,29 @@ struct Network {
 pub struct Reservation {
     budget: Arc<MemoryBudget>,
     number: u64,
+    is_released: AtomicBool,
 }
 
-/// Resolves when the reservation is evicted: its connection has to end.
-pub type Eviction = oneshot::Receiver<()>;
+/// Resolves when the reservation is evicted, and stays so: its connection has to end. One that is returned or released
+/// never resolves.
+#[derive(Debug)]
+pub struct Eviction {
+    /// Until one or the other is known.
+    told: Option<oneshot::Receiver<()>>,
+    is_evicted: bool,
+}
+
+impl Future for Eviction {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(told) = &mut self.told {
+            self.is_evicted = ready!(Pin::new(told).poll(cx)).is_ok();
+            self.told = None;
+        }
+        if self.is_evicted { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
 
 impl MemoryBudget {
     /// A budget of `limit` bytes.
@@ -65,14 +87,15 @@ impl MemoryBudget {
 
     /// Reserves `bytes` for a connection of `client`, and evicts others where there are too few.
     pub fn reserve(self: &Arc<Self>, client: IpAddr, bytes: usize) -> (Reservation, Eviction) {
-        let (keep, eviction) = oneshot::channel();
+        let (end, told) = oneshot::channel();
         let mut reserved = self.lock();
         reserved.evict_for(bytes, self.limit);
         let number = reserved.next;
         reserved.next += 1;
-        let entry = Entry { network: Subscriber::of(client), age: number, bytes, _keep: keep };
+        let entry = Entry { network: Subscriber::of(client), age: number, bytes, end };
         reserved.insert(number, entry);
-        (Reservation { budget: self.clone(), number }, eviction)
+        let reservation = Reservation { budget: self.clone(), number, is_released: AtomicBool::new(false) };
+        (reservation, Eviction { told: Some(told), is_evicted: false })
     }
 
     /// Bytes that are reserved.
@@ -115,6 +138,18 @@ impl Reservation {
             reserved.insert(self.number, entry);
         }
     }
+
+    /// Returns the bytes for good: from here on, something else bounds the connection.
+    pub fn release(&self) {
+        self.is_released.store(true, Relaxed);
+        self.budget.lock().remove(self.number);
+    }
+
+    /// Whether the bytes were returned for good. An eviction that was on its way meanwhile means nothing any more.
+    #[must_use]
+    pub fn is_released(&self) -> bool {
+        self.is_released.load(Relaxed)
+    }
 }
 
 impl Drop for Reservation {
@@ -129,7 +164,10 @@ impl Reserved {
         while self.bytes + bytes > limit
             && let Some(number) = self.to_evict()
         {
-            self.remove(number);
+            if let Some(entry) = self.remove(number) {
+                // A connection that is ending already need not be told.
+                let _ = entry.end.send(());
+            }
         }
     }
 
@@ -164,9 +202,13 @@ impl Reserved {
 
 #[cfg(test)]
 mod tests {
-    use oneshot::error::TryRecvError::{Closed, Empty};
+    use futures_util::FutureExt as _;
 
     use super::*;
+
+    fn is_evicted(eviction: &mut Eviction) -> bool {
+        eviction.now_or_never().is_some()
+    }
 
     fn client(n: u8) -> IpAddr {
         [192, 0, 2, n].into()
@@ -179,11 +221,11 @@ mod tests {
         let (second, mut second_evicted) = budget.reserve(client(2), 10);
         drop(first);
         let (_third, mut third_evicted) = budget.reserve(client(3), 10);
-        assert_eq!(second_evicted.try_recv(), Err(Empty));
+        assert!(!is_evicted(&mut second_evicted));
         let (_fourth, mut fourth_evicted) = budget.reserve(client(4), 10);
-        assert_eq!(second_evicted.try_recv(), Err(Closed), "two came after it");
-        assert_eq!((third_evicted.try_recv(), fourth_evicted.try_recv()), (Err(Empty), Err(Empty)));
-        assert_eq!(first_evicted.try_recv(), Err(Closed));
+        assert!(is_evicted(&mut second_evicted), "two came after it");
+        assert!(!is_evicted(&mut third_evicted) && !is_evicted(&mut fourth_evicted));
+        assert!(!is_evicted(&mut first_evicted), "it was returned");
         drop(second);
         assert_eq!(budget.reserved(), 20, "a reservation that was evicted is not returned twice");
     }
@@ -194,7 +236,7 @@ mod tests {
         let budget = MemoryBudget::new(10);
         let (honest, mut honest_evicted) = budget.reserve(client(1), 1);
         let flood: Vec<_> = (0..1000).map(|_| budget.reserve(client(2), 1)).collect();
-        assert_eq!(honest_evicted.try_recv(), Err(Empty));
+        assert!(!is_evicted(&mut honest_evicted));
         drop((honest, flood));
         let reserved = budget.lock();
         assert!(reserved.by_number.is_empty() && reserved.by_network.is_empty(), "nothing is left behind");
@@ -211,9 +253,9 @@ mod tests {
         }
         let (_more, mut more_evicted) = budget.reserve(client(2), 20);
         let mut all = all;
-        let ends: Vec<_> = all.iter_mut().map(|(_, eviction)| eviction.try_recv()).collect();
-        assert_eq!(ends, [Err(Empty), Err(Closed), Err(Empty)], "the oldest of the client that holds most");
-        assert_eq!(more_evicted.try_recv(), Err(Empty));
+        let ends: Vec<_> = all.iter_mut().map(|(_, eviction)| is_evicted(eviction)).collect();
+        assert_eq!(ends, [false, true, false], "the oldest of the client that holds most");
+        assert!(!is_evicted(&mut more_evicted));
         drop(all);
         assert_eq!(budget.reserved(), 20);
     }
@@ -226,14 +268,29 @@ mod tests {
         let (third, mut third_evicted) = budget.reserve(client(1), 10);
         first.renew();
         third.resize(20);
-        assert_eq!(second_evicted.try_recv(), Err(Closed), "the oldest by now");
-        assert_eq!(first_evicted.try_recv(), Err(Empty));
+        assert!(is_evicted(&mut second_evicted), "the oldest by now");
+        assert!(!is_evicted(&mut first_evicted));
         // More than there is at all.
         first.resize(31);
-        assert_eq!((first_evicted.try_recv(), third_evicted.try_recv()), (Err(Closed), Err(Closed)));
+        assert!(is_evicted(&mut first_evicted) && is_evicted(&mut third_evicted));
         // Evicted, none of them counts again.
         second.resize(5);
         first.renew();
         assert_eq!(budget.reserved(), 0);
+    }
+
+    #[test]
+    fn threat_29_what_was_released_is_neither_counted_nor_evicted() {
+        let budget = MemoryBudget::new(20);
+        let (member, mut member_evicted) = budget.reserve(client(1), 10);
+        member.release();
+        assert!(member.is_released() && budget.reserved() == 0);
+        member.resize(10);
+        member.renew();
+        let (_others, mut others_evicted) = budget.reserve(client(1), 21);
+        assert!(!is_evicted(&mut member_evicted) && !is_evicted(&mut others_evicted));
+        assert_eq!(budget.reserved(), 21, "nobody is left to go");
+        let (_more, _) = budget.reserve(client(2), 1);
+        assert!(is_evicted(&mut others_evicted) && is_evicted(&mut others_evicted), "it stays so");
     }
 }

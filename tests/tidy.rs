@@ -56,6 +56,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "credentials",
             "subscriber",
             "shares",
+            "memory",
         ],
     ),
     (

@@ -56,7 +56,7 @@ async fn open_peerjs(
     Extension(peerjs): Extension<Arc<PeerJs>>,
     Extension(Peer(client)): Extension<Peer>,
     head: Parts,
-    held: Held,
+    Extension(Held { place, memory }): Extension<Held>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = site.upgrade(&head, upgrade)?;
@@ -65,8 +65,8 @@ async fn open_peerjs(
     let asked =
         peerjs::protocol::asked(field("key").as_deref(), field("id").as_deref(), field("token").as_deref());
     Ok(upgrade.on_upgrade(async move |socket| {
-        let _held = held;
-        peerjs.run(socket, client, asked).await;
+        let _place = place;
+        peerjs.run(socket, client, asked, memory).await;
     }))
 }
 
@@ -75,13 +75,13 @@ async fn open_topics(
     Extension(topics): Extension<Arc<Topics>>,
     Extension(Peer(client)): Extension<Peer>,
     head: Parts,
-    held: Held,
+    Extension(Held { place, memory }): Extension<Held>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = site.upgrade(&head, upgrade)?;
     Ok(upgrade.on_upgrade(async move |socket| {
-        let _held = held;
-        topics.run(socket, client).await;
+        let _place = place;
+        topics.run(socket, client, memory).await;
     }))
 }
 

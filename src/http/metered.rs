@@ -55,16 +55,19 @@ enum Excess {
     Frames,
     #[error("memory of unfinished messages used up")]
     Memory,
+    #[error("memory of connections in no room used up")]
+    Strangers,
     #[error("a message took too long")]
     Time,
 }
 
 impl From<Excess> for io::Error {
     fn from(excess: Excess) -> Self {
-        // The signaling tells a flood by its kind.
+        // The signaling tells by its kind what the client is to hear.
         let kind = match excess {
             Excess::Frames => ErrorKind::QuotaExceeded,
             Excess::Memory => ErrorKind::StorageFull,
+            Excess::Strangers => ErrorKind::ResourceBusy,
             Excess::Time => ErrorKind::TimedOut,
         };
         Self::new(kind, excess)
@@ -135,10 +138,19 @@ impl<S> Metered<S> {
         if message.end_by < now { Err(Excess::Time) } else { Ok(()) }
     }
 
+    /// Memory of a WebSocket that others need. [`serve`](super::serve) looks for it before there is one.
+    fn evicted(&mut self, cx: &mut Context<'_>) -> Option<Excess> {
+        if self.state.is_websocket() && self.state.poll_evicted(cx).is_ready() {
+            return Some(Excess::Strangers);
+        }
+        let Speaks::WebSocket(_, Some(message)) = &mut self.speaks else { return None };
+        Pin::new(&mut message.eviction).poll(cx).is_ready().then_some(Excess::Memory)
+    }
+
     fn count(&self, excess: Excess) {
         match excess {
             Excess::Frames => &self.counters.ended_flood,
-            Excess::Memory => &self.counters.ended_memory,
+            Excess::Memory | Excess::Strangers => &self.counters.ended_memory,
             Excess::Time => &self.counters.ended_slow,
         }
         .add(1);
@@ -152,11 +164,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let me = &mut *self;
-        if let Speaks::WebSocket(_, Some(Unfinished { eviction, .. })) = &mut me.speaks
-            && Pin::new(eviction).poll(cx).is_ready()
-        {
-            me.count(Excess::Memory);
-            return Poll::Ready(Err(Excess::Memory.into()));
+        if let Some(excess) = me.evicted(cx) {
+            me.count(excess);
+            return Poll::Ready(Err(excess.into()));
         }
         if matches!(me.speaks, Speaks::Http1(_)) && me.state.is_over() {
             return Poll::Ready(Ok(()));

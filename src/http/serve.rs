@@ -30,11 +30,12 @@ use super::problem::{Code, Problem};
 use super::state::{Sending, State, Switch};
 use super::streams::{Streams, WithStreams};
 use super::target::{X_FORWARDED_PREFIX, X_FORWARDED_PROTO};
+use super::upgrade::Held;
 use crate::admission::{Admissions, Place};
 use crate::clock::Clock;
 use crate::door::{self, Arrival, Listeners};
 use crate::ice::LATEST_DATE;
-use crate::memory::{Eviction, MemoryBudget};
+use crate::memory::MemoryBudget;
 use crate::proxies::TrustedProxies;
 
 /// Bounds of an HTTP connection. `docs/limits.md` has the sums.
@@ -98,11 +99,19 @@ pub enum Protocol {
 impl Protocol {
     /// Bytes that a connection takes by itself, as measured: its task, its buffers, its session of TLS, and most of a
     /// record of TLS without its end.
-    fn base(self) -> usize {
+    pub(super) fn base(self) -> usize {
         match self {
             Self::Http => 12 * 1_024,
             Self::Https => 36 * 1_024,
             Self::Http2 => 48 * 1_024,
+        }
+    }
+
+    /// Bytes of the same as a WebSocket, with the conversation and the least that the library holds, as measured.
+    pub(super) fn base_of_websocket(self) -> usize {
+        match self {
+            Self::Http => 14 * 1_024,
+            Self::Https | Self::Http2 => 40 * 1_024,
         }
     }
 }
@@ -170,15 +179,13 @@ impl Pages {
         stopping: watch::Receiver<()>,
     ) {
         let (limits, place, counters) = (self.limits, Arc::new(place), self.counters.connections.clone());
-        let base = protocol.base();
-        let (reservation, eviction) = self.memory.reserve(client.ip(), base);
-        let state = State::new(limits, client.ip(), base, reservation);
+        let reserved = self.memory.reserve(client.ip(), protocol.base());
+        let state = State::new(limits, protocol, client.ip(), reserved);
         let stream = Metered::new(stream, protocol, state.clone(), self.memory.clone(), self.clock, counters);
         let (pages, of_connection) = (self.clone(), state.clone());
         let service =
             service_fn(move |request| pages.answer(request, client, protocol, &of_connection, &place));
-        let ends =
-            Ends { limits, clock: self.clock, state, eviction, stopping, counters: self.counters.clone() };
+        let ends = Ends { limits, clock: self.clock, state, stopping, counters: self.counters.clone() };
         let stream = TokioIo::new(stream);
         // What was agreed on is held to: hyper's own choice by the first bytes would let a client of HTTP/1.1 speak HTTP/2
         // and the other way round, where all that is said of the one here would be done to the other.
@@ -226,7 +233,7 @@ impl Pages {
                 self.unlisted.note(client.ip(), request.headers(), &self.proxies);
             }
             request.extensions_mut().insert(peer);
-            request.extensions_mut().insert(place.clone());
+            request.extensions_mut().insert(Held { place: place.clone(), memory: state.memory() });
             if request.body().is_end_stream() {
                 return Ok((request, None));
             }
@@ -294,14 +301,13 @@ struct Ends {
     limits: Limits,
     clock: Clock,
     state: Arc<State>,
-    eviction: Eviction,
     stopping: watch::Receiver<()>,
     counters: Arc<HttpCounters>,
 }
 
 /// Runs a connection until it ends, or has to.
 async fn run<C: Future>(connection: C, graceful_shutdown: impl FnOnce(Pin<&mut C>), ends: Ends) {
-    let Ends { limits, clock, state, eviction, mut stopping, counters } = ends;
+    let Ends { limits, clock, state, mut stopping, counters } = ends;
     let unix = || clock.now().unix;
     let counters = &counters.connections;
     let mut connection = pin!(connection);
@@ -333,7 +339,7 @@ async fn run<C: Future>(connection: C, graceful_shutdown: impl FnOnce(Pin<&mut C
                 return;
             }
         }
-        () = evicted(eviction, &state) => {
+        () = poll_fn(|cx| state.poll_evicted(cx)) => {
             counters.ended_memory.add(1);
             return;
         }
@@ -427,15 +433,6 @@ fn normalise(request: &mut Request<Incoming>, protocol: Protocol, by_proxy: bool
     let authority = request.uri().authority().filter(|_| protocol == Protocol::Http2);
     if let Some(host) = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
         request.headers_mut().insert(header::HOST, host);
-    }
-}
-
-/// Ends when the connection has to give its memory to others.
-async fn evicted(eviction: Eviction, state: &State) {
-    let _ = eviction.await;
-    // One that becomes a WebSocket returns its reservation by itself.
-    if state.is_websocket() {
-        std::future::pending().await
     }
 }
 

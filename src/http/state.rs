@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -13,9 +13,9 @@ use axum::http::Request;
 use hyper::body::{Frame, SizeHint};
 
 use super::frames::End;
-use super::serve::Limits;
+use super::serve::{Limits, Protocol};
 use crate::budget::Meter;
-use crate::memory::Reservation;
+use crate::memory::{Eviction, Reservation};
 
 /// Time that one frame costs: 100 a second, twice what the signaling takes in messages.
 const FRAME_COSTS: Duration = Duration::from_millis(10);
@@ -33,9 +33,10 @@ const FIELD_OVERHEAD: usize = 104;
 #[derive(Debug)]
 pub(super) struct State {
     limits: Limits,
+    protocol: Protocol,
     frames: Meter,
-    /// Bytes of the connection itself, whatever it does.
-    base: usize,
+    /// Bytes of the budget, until a WebSocket releases them.
+    memory: Arc<Reservation>,
     /// A `std` mutex: held for a few assignments, never across an await.
     inner: Mutex<Inner>,
 }
@@ -54,7 +55,9 @@ struct Inner {
     is_known: bool,
     /// Bytes of the requests whose body is still to come.
     held: usize,
-    memory: Option<Reservation>,
+    /// Bytes of the connection itself, whatever it does.
+    base: usize,
+    eviction: Eviction,
     upgrade: Upgrade,
 }
 
@@ -97,8 +100,13 @@ pub(super) struct Held {
 }
 
 impl State {
-    /// A connection of `client` that has asked nothing yet, and takes `base` bytes of `memory` by itself.
-    pub(super) fn new(limits: Limits, client: IpAddr, base: usize, memory: Reservation) -> Arc<Self> {
+    /// A connection of `client` that has asked nothing yet, and has reserved what it takes by itself.
+    pub(super) fn new(
+        limits: Limits,
+        protocol: Protocol,
+        client: IpAddr,
+        (memory, eviction): (Reservation, Eviction),
+    ) -> Arc<Self> {
         let inner = Inner {
             client,
             changes: 0,
@@ -106,19 +114,19 @@ impl State {
             under_way: 0,
             is_known: false,
             held: 0,
-            memory: Some(memory),
+            base: protocol.base(),
+            eviction,
             upgrade: Upgrade::None,
         };
-        Arc::new(Self { limits, frames: Meter::default(), base, inner: Mutex::new(inner) })
+        let (frames, memory) = (Meter::default(), Arc::new(memory));
+        Arc::new(Self { limits, protocol, frames, memory, inner: Mutex::new(inner) })
     }
 
     /// Counts the memory of a trusted proxy's connection for the client that it has named.
     pub(super) fn speaks_for(&self, client: IpAddr) {
         let mut inner = self.lock();
-        if std::mem::replace(&mut inner.client, client) != client
-            && let Some(memory) = &inner.memory
-        {
-            memory.move_to(client);
+        if std::mem::replace(&mut inner.client, client) != client {
+            self.memory.move_to(client);
         }
     }
 
@@ -140,7 +148,7 @@ impl State {
         }
         let before = std::mem::replace(&mut inner.unfinished, unfinished);
         if in_steps(before) != in_steps(unfinished) {
-            inner.reserve(self.base);
+            self.reserve(&inner);
         }
     }
 
@@ -162,10 +170,8 @@ impl State {
         match (inner.upgrade, granted) {
             (Upgrade::Asked, true) => {
                 inner.upgrade = Upgrade::Granted;
-                // A WebSocket's memory is the signaling's to bound.
-                let memory = inner.memory.take();
-                drop(inner);
-                drop(memory);
+                inner.base = self.protocol.base_of_websocket();
+                self.reserve(&inner);
                 Switch::Granted
             }
             (Upgrade::None, false) => Switch::NotAsked,
@@ -203,11 +209,11 @@ impl State {
         let bytes = bytes_of(request);
         let mut inner = self.lock();
         let held = inner.held + bytes;
-        if self.base + held > self.limits.memory_of_one {
+        if inner.base + held > self.limits.memory_of_one {
             return None;
         }
         inner.held = held;
-        inner.reserve(self.base);
+        self.reserve(&inner);
         Some(Held { state: self.clone(), bytes })
     }
 
@@ -215,9 +221,7 @@ impl State {
     pub(super) fn vouch(&self) {
         let mut inner = self.lock();
         inner.is_known = true;
-        if let Some(memory) = &inner.memory {
-            memory.renew();
-        }
+        self.memory.renew();
     }
 
     /// A request over HTTP/2 was answered: what its frames cost is returned.
@@ -247,6 +251,22 @@ impl State {
         inner.under_way == 0 && inner.unfinished == 0
     }
 
+    /// What is reserved for the connection. A WebSocket has it released when something else bounds it.
+    pub(super) fn memory(&self) -> Arc<Reservation> {
+        self.memory.clone()
+    }
+
+    /// Resolves when the connection has to give its memory to others.
+    pub(super) fn poll_evicted(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.lock();
+        ready!(Pin::new(&mut inner.eviction).poll(cx));
+        if self.memory.is_released() { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    fn reserve(&self, inner: &Inner) {
+        self.memory.resize(inner.base + inner.held + in_steps(inner.unfinished));
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A state is whole between any two statements above.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -259,14 +279,6 @@ fn in_steps(unfinished: usize) -> usize {
     unfinished / STEP * STEP
 }
 
-impl Inner {
-    fn reserve(&self, base: usize) {
-        if let Some(memory) = &self.memory {
-            memory.resize(base + self.held + in_steps(self.unfinished));
-        }
-    }
-}
-
 impl Drop for UnderWay {
     fn drop(&mut self) {
         let mut inner = self.0.lock();
@@ -275,7 +287,7 @@ impl Drop for UnderWay {
         if inner.under_way == 0 {
             // Over HTTP/1.1, the body that was read last is no head that has begun.
             inner.unfinished = 0;
-            inner.reserve(self.0.base);
+            self.0.reserve(&inner);
         }
     }
 }
@@ -284,7 +296,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         let mut inner = self.state.lock();
         inner.held -= self.bytes;
-        inner.reserve(self.state.base);
+        self.state.reserve(&inner);
     }
 }
 

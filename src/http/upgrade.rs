@@ -13,12 +13,19 @@ use super::peer::Peer;
 use super::target::Target;
 use super::{Code, Problem, Site};
 use crate::admission::Place;
+use crate::memory::Reservation;
 use crate::signaling::protocol::SUBPROTOCOL;
 use crate::signaling::schema;
 use crate::signaling::session::{self, Visitor};
 
-/// The place among the connections, which an upgrade holds as long as the WebSocket lives.
-pub(super) type Held = Option<Extension<Arc<Place>>>;
+/// A connection's part of what all share.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    /// The place among the connections, which an upgrade holds as long as the WebSocket lives.
+    pub(super) place: Arc<Place>,
+    /// The memory of a stranger, which it holds until it has a seat.
+    pub(super) memory: Arc<Reservation>,
+}
 
 /// Turns a request into a signaling connection.
 pub(super) async fn open(
@@ -26,7 +33,7 @@ pub(super) async fn open(
     headers: HeaderMap,
     Extension(Peer(address)): Extension<Peer>,
     Extension(target): Extension<Target>,
-    place: Held,
+    Extension(Held { place, memory }): Extension<Held>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     if let Err(problem) = site.origins.check(&target, &headers) {
@@ -44,7 +51,7 @@ pub(super) async fn open(
     }
     let (hub, visitor) = (site.hub.clone(), Visitor { address, host: Some(target.authority.host) });
     hub.connections().limit(upgrade).on_upgrade(move |socket| {
-        let session = session::run(socket, hub, visitor);
+        let session = session::run(socket, hub, visitor, memory);
         async move {
             session.await;
             // As long as the WebSocket lives, it takes its place among the connections.

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::SignalingCounters;
 use super::outbox::Outbox;
 use super::protocol::ByeCode;
+use crate::memory::Reservation;
 use crate::shares::biggest;
 use crate::subscriber::Subscriber;
 
@@ -51,11 +52,18 @@ impl Backlog {
         })
     }
 
-    /// An outbox for a connection from `client`: it holds up to `stranger` bytes, and up to `member` once it is in a room.
-    pub(super) fn outbox(self: &Arc<Self>, client: IpAddr, stranger: usize, member: usize) -> Arc<Outbox> {
+    /// An outbox for a connection from `client`: it holds up to `stranger` bytes, and up to `member` once it is in a room,
+    /// when `memory` is released.
+    pub(super) fn outbox(
+        self: &Arc<Self>,
+        client: IpAddr,
+        memory: Option<Arc<Reservation>>,
+        stranger: usize,
+        member: usize,
+    ) -> Arc<Outbox> {
         let number = self.next.fetch_add(1, Relaxed);
         let account = Account { backlog: self.clone(), number, bytes: 0 };
-        let outbox = Arc::new(Outbox::new(account, stranger, member));
+        let outbox = Arc::new(Outbox::new(account, memory, stranger, member));
         self.lock().insert(number, (Subscriber::of(client), Arc::downgrade(&outbox)));
         outbox
     }
@@ -149,7 +157,7 @@ mod tests {
 
     /// An outbox in which `bytes` wait, about.
     fn holding(backlog: &Arc<Backlog>, n: u8, is_member: bool, bytes: usize) -> Arc<Outbox> {
-        let outbox = backlog.outbox([192, 0, 2, n].into(), 50_000, 50_000);
+        let outbox = backlog.outbox([192, 0, 2, n].into(), None, 50_000, 50_000);
         if is_member {
             outbox.admit();
         }

@@ -47,6 +47,8 @@ closed_set! {
         Flooding = "flooding",
         /// The connection was in no room for too long.
         Idle = "idle",
+        /// The connection was in no room, and others needed its memory.
+        Crowded = "crowded",
         /// The client did not answer the server's pings.
         Silent = "silent",
         /// The server stops.
@@ -64,7 +66,7 @@ impl ByeCode {
     pub fn close_code(self) -> u16 {
         match self {
             Self::TooLarge => 1009,
-            Self::TooSlow => 1013,
+            Self::TooSlow | Self::Crowded => 1013,
             Self::Flooding | Self::Idle | Self::Silent => 1008,
             Self::ShuttingDown => 1001,
             Self::Replaced => 4001,
@@ -74,7 +76,7 @@ impl ByeCode {
 
     /// How long to stay away, in milliseconds, where coming back unchanged can help.
     pub(super) fn retry_ms(self) -> Option<u64> {
-        matches!(self, Self::TooSlow | Self::Silent | Self::ShuttingDown).then_some(1_000)
+        matches!(self, Self::TooSlow | Self::Crowded | Self::Silent | Self::ShuttingDown).then_some(1_000)
     }
 
     /// Whether the member stays for a while, to be resumed: the connection was at fault, not the client.
@@ -110,6 +112,7 @@ impl ClosedSet for Ending {
         Self::Bye(ByeCode::TooSlow),
         Self::Bye(ByeCode::Flooding),
         Self::Bye(ByeCode::Idle),
+        Self::Bye(ByeCode::Crowded),
         Self::Bye(ByeCode::Silent),
         Self::Bye(ByeCode::ShuttingDown),
         Self::Bye(ByeCode::Replaced),

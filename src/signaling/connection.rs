@@ -23,6 +23,7 @@ use super::outbox::{Frame, Outbox, Told};
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
 use super::rate::{Meter, Verdict};
 use crate::clock::{Clock, Now};
+use crate::memory::Reservation;
 
 /// The close code with which a client says that it will be back over another connection (RFC 6455 section 7.4.2 leaves 4000
 /// to 4999 to applications).
@@ -88,9 +89,10 @@ impl Connections {
         Self { settings, clock, counters, stopping: watch::Sender::new(false), backlog }
     }
 
-    /// An outbox for a connection from `client`.
-    pub(super) fn outbox(&self, client: IpAddr) -> Arc<Outbox> {
-        self.backlog.outbox(client, self.settings.max_stranger_queue, self.settings.max_queue)
+    /// An outbox for a connection from `client`, which has `memory` of strangers until it is in a room.
+    pub(super) fn outbox(&self, client: IpAddr, memory: Arc<Reservation>) -> Arc<Outbox> {
+        let Settings { max_stranger_queue, max_queue, .. } = self.settings;
+        self.backlog.outbox(client, Some(memory), max_stranger_queue, max_queue)
     }
 
     /// Ends them all and waits until the last one is closed. Those that come later are ended alike.
@@ -153,8 +155,13 @@ impl Connections {
                 std::future::pending::<()>().await;
             }
         };
-        // Who says that they will be back is answered, too.
-        let _ = timeout(self.settings.close_within, handshake).await;
+        // Who says that they will be back is answered, too. Memory that others need is not kept for a client that does not
+        // read: it is told what its socket takes at once.
+        let patience = match ending {
+            Ending::Bye(ByeCode::Crowded) => Duration::ZERO,
+            _ => self.settings.close_within,
+        };
+        let _ = timeout(patience, handshake).await;
     }
 
     /// Says `why` over `socket`, and closes it: nobody is to be heard there.
@@ -312,6 +319,10 @@ fn ending_of(error: axum::Error) -> Ending {
         // The stream beneath has charged every frame, among them those that the library joins or answers by itself.
         Some(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::QuotaExceeded => {
             Ending::Bye(ByeCode::Flooding)
+        }
+        // Nor has it memory for a connection in no room.
+        Some(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::ResourceBusy => {
+            Ending::Bye(ByeCode::Crowded)
         }
         _ => Ending::Lost,
     }

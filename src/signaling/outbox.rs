@@ -1,12 +1,13 @@
 //! The queue of one connection's unwritten frames, bounded by bytes; [`super::backlog`] bounds all of them together.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::backlog::Account;
 use super::protocol::{ByeCode, Text, Topic};
+use crate::memory::Reservation;
 
 /// One thing to write.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub(super) struct Outbox {
 struct Queue {
     /// Its part of the sum.
     account: Account,
+    /// The connection's memory among those of strangers, until it is in a room.
+    memory: Option<Arc<Reservation>>,
     /// Frames that come before all else: they were bounded where they were kept, and count in the sum alone.
     replay: VecDeque<Text>,
     replay_bytes: usize,
@@ -68,10 +71,17 @@ struct Queue {
 }
 
 impl Outbox {
-    /// A queue that holds up to `stranger` bytes of messages, and up to `member` once the connection is in a room.
-    pub(super) fn new(account: Account, stranger: usize, member: usize) -> Self {
+    /// A queue that holds up to `stranger` bytes of messages, and up to `member` once the connection is in a room, when
+    /// `memory` is released.
+    pub(super) fn new(
+        account: Account,
+        memory: Option<Arc<Reservation>>,
+        stranger: usize,
+        member: usize,
+    ) -> Self {
         let queue = Queue {
             account,
+            memory,
             replay: VecDeque::new(),
             replay_bytes: 0,
             frames: VecDeque::new(),
@@ -88,10 +98,13 @@ impl Outbox {
         Self { member_limit: member, queue: Mutex::new(queue), ready: Notify::new(), told: Notify::new() }
     }
 
-    /// The connection has come into a room, where more may wait for it.
+    /// The connection has come into a room, where more may wait for it, and which bounds it instead of its memory.
     pub(super) fn admit(&self) {
         let mut queue = self.lock();
         (queue.is_member, queue.limit) = (true, self.member_limit);
+        if let Some(memory) = queue.memory.take() {
+            memory.release();
+        }
     }
 
     /// The bytes that wait, and whether they wait for somebody in a room.
@@ -313,8 +326,6 @@ impl Frame {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::ice::IceConfiguration;
     use crate::signaling::backlog::Backlog;
@@ -322,7 +333,7 @@ mod tests {
 
     /// One that is in a room.
     fn outbox(limit: usize) -> Arc<Outbox> {
-        let outbox = Backlog::new(usize::MAX, Arc::default()).outbox([192, 0, 2, 1].into(), 0, limit);
+        let outbox = Backlog::new(usize::MAX, Arc::default()).outbox([192, 0, 2, 1].into(), None, 0, limit);
         outbox.admit();
         outbox
     }

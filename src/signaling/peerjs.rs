@@ -17,6 +17,7 @@ use super::connection::{Connections, Conversation};
 use super::outbox::Outbox;
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
 use crate::clock::Now;
+use crate::memory::Reservation;
 use crate::subscriber::Subscriber;
 
 /// How long a message waits for its receiver: what `peerjs-server` calls `expire_timeout`.
@@ -49,9 +50,16 @@ impl PeerJs {
         Self { connections, peers: Mutex::new(Peers::new(limits)) }
     }
 
-    /// Serves one connection from `client` until it ends. What its URL `asked` for may already be refused.
-    pub async fn run(&self, socket: WebSocket, client: IpAddr, asked: Result<(PeerId, Token), Refusal>) {
-        let outbox = self.connections.outbox(client);
+    /// Serves one connection from `client` until it ends. What its URL `asked` for may already be refused. Its `memory` is
+    /// released when it has its id.
+    pub async fn run(
+        &self,
+        socket: WebSocket,
+        client: IpAddr,
+        asked: Result<(PeerId, Token), Refusal>,
+        memory: Arc<Reservation>,
+    ) {
+        let outbox = self.connections.outbox(client, memory);
         match asked.and_then(|(id, token)| self.enter(id, token, &outbox, Subscriber::of(client))) {
             Ok(seat) => {
                 // Whoever takes an id over has what it said before to see expire.

@@ -12,13 +12,19 @@ use super::outbox::Outbox;
 use super::protocol::{ByeCode, ClientMessage, Ending, ErrorCode, ServerMessage, Text};
 use crate::clock::Now;
 use crate::ice::Host;
+use crate::memory::Reservation;
 use crate::subscriber::Subscriber;
 
-/// Serves one connection until it ends.
-pub fn run(socket: WebSocket, hub: Arc<Hub>, visitor: Visitor) -> impl Future<Output = ()> + Send {
+/// Serves one connection until it ends. Its `memory` is released when it comes into a room.
+pub fn run(
+    socket: WebSocket,
+    hub: Arc<Hub>,
+    visitor: Visitor,
+    memory: Arc<Reservation>,
+) -> impl Future<Output = ()> + Send {
     let socket = Halves::from(socket);
     async move {
-        let outbox = hub.connections.outbox(visitor.address);
+        let outbox = hub.connections.outbox(visitor.address, memory);
         let now = hub.connections.clock.now();
         let mut session =
             Session { hub: &hub, outbox: outbox.clone(), visitor, seat: None, next: Duration::ZERO };

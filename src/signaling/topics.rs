@@ -20,6 +20,7 @@ use super::protocol::{ByeCode, Ending, ErrorCode, RoomName, ServerMessage, Text}
 use super::rate::{self, Rate, Verdict};
 use crate::budget;
 use crate::clock::Now;
+use crate::memory::Reservation;
 use crate::subscriber::Subscriber as Network;
 
 /// Subscribers of one topic. A client of y-webrtc keeps at most 35 connections, so there may be more than it meets, but
@@ -62,10 +63,10 @@ impl Topics {
         Self { connections, board: Mutex::new(Board::new(limits)) }
     }
 
-    /// Serves one connection from `client` until it ends.
-    pub async fn run(&self, socket: WebSocket, client: IpAddr) {
+    /// Serves one connection from `client` until it ends. Its `memory` is released at the first topic.
+    pub async fn run(&self, socket: WebSocket, client: IpAddr, memory: Arc<Reservation>) {
         let settings = &self.connections.settings;
-        let outbox = self.connections.outbox(client);
+        let outbox = self.connections.outbox(client, memory);
         let subscriber = self.lock().subscriber(Network::of(client));
         let news = Rate { interval: ANOTHER_TOPIC_EVERY, burst: SUBSCRIPTIONS, patience: u32::MAX };
         let mut session = Session {

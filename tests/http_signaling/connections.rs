@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -195,6 +196,48 @@ async fn threat_29_unfinished_messages_of_websockets_are_bounded_in_sum() {
     server.until("byway_websockets 2").await;
     clients[2].send_raw(b"\x80\x80mask").await;
     clients[2].hear_type("error").await;
+}
+
+#[tokio::test]
+async fn threat_29_websockets_in_no_room_are_bounded_in_sum() {
+    // Of three in no room.
+    let server = Server::with(Settings { memory: 3 * 14 * 1024, ..Settings::DEFAULT }).await;
+    let mut member = Client::connect(&server).await;
+    member.join("oak").await;
+    let mut peer = Client::at(&server, "/peerjs?key=peerjs&id=ann&token=t&version=1.5.5").await;
+    assert_eq!(peer.hear().await["type"], "OPEN");
+    let mut subscriber = Client::at(&server, "/y-webrtc").await;
+    subscriber.say(r#"{"type":"subscribe","topics":["oak"]}"#).await;
+    subscriber.ping().await;
+
+    let mut oldest = Client::connect(&server).await;
+    let mut joins = Client::at(&server, "/y-webrtc").await;
+    let mut strangers = vec![Client::connect(&server).await];
+    strangers.push(Client::connect(&server).await);
+    assert_eq!(oldest.hear().await, json!({"type": "bye", "code": "crowded", "retry_ms": 1000}));
+    assert_eq!(oldest.closed().await, (1013, "crowded".to_owned()));
+    server.until("byway_http_connections_ended_total{reason=\"memory\"} 1").await;
+    server.until("byway_websockets_closed_total{reason=\"crowded\"} 1").await;
+    // Who has come into a room leaves their memory to others.
+    joins.say(r#"{"type":"subscribe","topics":["oak"]}"#).await;
+    joins.ping().await;
+    strangers.push(Client::connect(&server).await);
+    for stranger in &mut strangers {
+        stranger.ping().await;
+    }
+
+    for _ in 0..4 {
+        strangers.push(Client::connect(&server).await);
+        strangers.push(Client::at(&server, "/y-webrtc").await);
+    }
+    server.until("byway_http_connections_ended_total{reason=\"memory\"} 9").await;
+    // Those that have a seat, and three others.
+    server.until("byway_websockets 7").await;
+    for client in [&mut member, &mut subscriber, &mut joins].into_iter().chain(&mut strangers[8..]) {
+        client.ping().await;
+    }
+    peer.say(r#"{"type":"CANDIDATE","dst":"ann","payload":"myself"}"#).await;
+    assert_eq!(peer.hear().await["payload"], "myself");
 }
 
 #[tokio::test]
