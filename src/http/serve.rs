@@ -215,6 +215,9 @@ impl Pages {
         place: &Arc<Place>,
     ) -> impl Future<Output = Result<Response<Sending>, Infallible>> + Send + use<> {
         let under_way = state.begin();
+        // hyper may have taken away a Content-Length beside it (RFC 9112 section 6.1): whoever else reads this stream may
+        // take its end for elsewhere. HTTP/2 knows no such field.
+        let is_last = request.headers().contains_key(header::TRANSFER_ENCODING);
         // Over HTTP/1.1, hyper has refused it already.
         let admitted = match request.headers().len() <= self.limits.max_fields {
             true => Ok(()),
@@ -262,7 +265,7 @@ impl Pages {
                     state.answered();
                     response
                 }
-                Protocol::Http | Protocol::Https => switched(response, &state, &counters),
+                Protocol::Http | Protocol::Https => switched(response, is_last, &state, &counters),
             };
             let status = response.status();
             if !status.is_client_error() && !status.is_server_error() {
@@ -279,18 +282,23 @@ fn refusal(problem: Problem, counters: &HttpCounters) -> axum::response::Respons
     response
 }
 
-/// Lets a WebSocket begin if its frames can be told from what came before them.
+/// Lets a WebSocket begin if its frames can be told from what came before them, and no other request behind one that
+/// `is_last`.
 fn switched(
     mut response: axum::response::Response,
+    is_last: bool,
     state: &State,
     counters: &HttpCounters,
 ) -> axum::response::Response {
     let granted = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if state.switch(granted) == Switch::Refused {
+    let switch = state.switch(granted);
+    if switch == Switch::Refused {
         if granted {
             let detail = "A WebSocket's client has to wait for the answer to its opening handshake.";
             response = refusal(Problem::new(Code::BadRequest, detail), counters);
         }
+    }
+    if switch == Switch::Refused || is_last && switch != Switch::Granted {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -106,6 +106,28 @@ async fn until_closed(stream: &mut TcpStream) -> String {
 
 const FINE: &str = "GET /ice HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
+/// RFC 9112 section 6.1: where a proxy and its server go by different lengths, what one takes for a body is a request to
+/// the other.
+#[tokio::test]
+async fn no_request_is_read_behind_one_with_transfer_encoding() {
+    let server = Server::start().await;
+    let fields = ["Transfer-Encoding: chunked", "Content-Length: 5"];
+    for lengths in [fields.join("\r\n"), [fields[1], fields[0]].join("\r\n"), fields[0].to_owned()] {
+        for (key, status) in [(API_KEY, "201"), ("no-key", "401")] {
+            let chunked = format!(
+                "POST /invite HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n{lengths}\r\n\r\n\
+                 e\r\n{{\"room\":\"oak\"}}\r\n0\r\n\r\n{FINE}"
+            );
+            let mut stream = TcpStream::connect(server.http).await.unwrap();
+            stream.write_all(chunked.as_bytes()).await.unwrap();
+            let answer = until_closed(&mut stream).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{lengths}: {answer}");
+            assert!(answer.contains("connection: close"), "{lengths}: {answer}");
+            assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{lengths}: {answer}");
+        }
+    }
+}
+
 /// A load balancer reuses connections, and a request that meets the end of one is a 502 to somebody.
 #[tokio::test]
 async fn a_connection_whose_request_was_fine_is_kept_and_that_of_a_stranger_is_not() {
