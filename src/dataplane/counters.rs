@@ -128,7 +128,8 @@ closed_set! {
         Garbage = "garbage",
         /// Too long without an allocation.
         Idle = "idle",
-        /// It made room for another, as the oldest without an allocation when there was no place left.
+        /// It made room for another, as the oldest without an allocation when there was no place left, or no memory for
+        /// strangers.
         Shed = "shed",
     }
 }

@@ -25,14 +25,29 @@ const RECORD: usize = 16 * 1024;
 /// the next connection's turn.
 const RECORDS: usize = 8;
 
+/// Bytes that TLS may take in of a client without an allocation before there is a byte for us: the longest record (RFC 8446
+/// section 5.2: 2^14 + 256 bytes; RFC 5246 section 6.2.3: 2^14 + 2048) and a few changes of keys. Without, the library
+/// would join a handshake message of 64 KiB.
+const TLS_STRANGER_MAX: usize = 20 * 1024;
+
 /// Bytes of buffer that a connection keeps when it is idle.
 const KEPT: usize = 2 * 1024;
+
+/// Bytes that a connection without an allocation holds at most: a message and a chunk of 4 KiB behind it, and the answers of
+/// a turn.
+const STRANGER_HOLDS: usize = 16 * 1024;
+
+/// The same with TLS: its session, a record that has come and is to be served, the beginning of another or of a handshake
+/// message.
+const TLS_STRANGER_HOLDS: usize = 64 * 1024;
 
 /// A connection.
 pub(super) struct Stream {
     pub(super) five_tuple: FiveTuple,
     socket: TcpStream,
     tls: Option<Box<rustls::ServerConnection>>,
+    /// Bytes that TLS has taken in since there was a byte for us.
+    fruitless: usize,
     /// The beginning of a message whose rest is still to come; where it `is_behind`, also messages in front of it.
     pub(super) inbox: Vec<u8>,
     /// Whole messages may wait in the inbox for its next turn.
@@ -93,6 +108,7 @@ impl Stream {
             five_tuple,
             socket,
             tls,
+            fruitless: 0,
             inbox: Vec::new(),
             is_behind: false,
             outbox: Vec::new(),
@@ -109,6 +125,11 @@ impl Stream {
         &self.socket
     }
 
+    /// Bytes that it holds at most while its client has no allocation.
+    pub(super) fn may_hold(&self) -> usize {
+        if self.tls.is_some() { TLS_STRANGER_HOLDS } else { STRANGER_HOLDS }
+    }
+
     /// Reads some of what has come into `room`.
     ///
     /// # Errors
@@ -121,15 +142,22 @@ impl Stream {
                 read => return Ok(read),
             }
             // The end of the connection is no error here: the reader then says which kind of end.
-            match tls.read_tls(&mut self.socket) {
+            let taken = match tls.read_tls(&mut self.socket) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::Dry),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 read => read?,
             };
-            if let Err(error) = tls.process_new_packets() {
-                // The alert that says what was wrong.
-                let _ = tls.write_tls(&mut self.socket);
-                return Err(io::Error::other(error));
+            match tls.process_new_packets() {
+                Ok(state) if state.plaintext_bytes_to_read() > 0 => self.fruitless = 0,
+                Ok(_) => self.fruitless += taken,
+                Err(error) => {
+                    // The alert that says what was wrong.
+                    let _ = tls.write_tls(&mut self.socket);
+                    return Err(io::Error::other(error));
+                }
+            }
+            if self.fruitless > TLS_STRANGER_MAX && !self.is_in_use {
+                return Err(ErrorKind::InvalidData.into());
             }
         }
         Ok(Read::Bytes(0))
@@ -191,9 +219,7 @@ impl Stream {
     /// Gives memory back that nothing is in.
     pub(super) fn give_back(&mut self) {
         self.inbox.shrink_to_fit();
-        if self.outbox.is_empty() {
-            self.outbox.shrink_to(KEPT);
-        }
+        self.outbox.shrink_to(KEPT);
     }
 
     /// Says goodbye in TLS, as far as that goes without waiting. The socket closes when `self` is dropped.

@@ -30,6 +30,10 @@ const STRANGER_WITHIN: Duration = Duration::from_secs(10);
 /// is, and the longest username.
 const STRANGER_FRAME_MAX: usize = 2048;
 
+/// Bytes that all connections without an allocation may hold together, on all shards; then the oldest of them end. This
+/// counts what each may hold, so nothing is counted as messages come and go.
+const STRANGERS_HOLD: usize = 64 * 1024 * 1024;
+
 /// Connections that one listener may take in before it is the next source's turn.
 const ACCEPTS: usize = 32;
 
@@ -42,6 +46,13 @@ const BURST: usize = 32;
 
 /// Bytes that are read from a connection at a time: what a record of TLS holds.
 const CHUNK: usize = 16 * 1024;
+
+/// Messages of one turn where there is no allocation: as many answers of up to [`REPLY_MAX`](crate::wire::REPLY_MAX) wait
+/// where the client does not read.
+const STRANGER_BURST: usize = 8;
+
+/// Bytes of a chunk there.
+const STRANGER_CHUNK: usize = 4 * 1024;
 
 /// Room for a chunk behind the beginning of a message that has come before.
 pub(super) const STREAM_ROOM: usize = FRAME_MAX + CHUNK;
@@ -58,6 +69,10 @@ pub(super) struct Streams {
     doors_again: Option<Duration>,
     /// The mailboxes of all shards.
     slots: Arc<[Slot]>,
+    /// Bytes that those without an allocation may hold.
+    strangers: usize,
+    /// The most that these may be.
+    strangers_max: usize,
     /// When to look at each connection for the first time, and who makes room for others: the oldest first. Closed ones
     /// stay until then.
     newcomers: VecDeque<(Duration, StreamId)>,
@@ -85,6 +100,8 @@ impl Streams {
             mailbox,
             admissions,
             doors_again: None,
+            strangers: 0,
+            strangers_max: STRANGERS_HOLD / slots.len().max(1),
             slots,
             newcomers: VecDeque::new(),
             looks: VecDeque::new(),
@@ -176,6 +193,7 @@ impl Streams {
             Source::Stream(place).into(),
             interest,
         )?;
+        self.strangers += stream.may_hold();
         entry.insert((id, stream));
         self.newcomers.push_back((now.mono + STRANGER_WITHIN, id));
         Ok(place)
@@ -246,20 +264,27 @@ impl Core {
         let admissions = self.streams.admissions.clone();
         let held = admissions.admit_or(stream.client.ip(), || self.shed_a_stranger(now))?;
         let taken = self.streams.insert(now, stream, held, &self.registry);
+        self.bound_strangers(now);
         self.counters.streams.set(self.streams.slab.len() as u64);
         taken.inspect_err(|error| tracing::debug!(%error, "no place for a connection")).ok()
     }
 
     /// Takes in one chunk of a connection, and up to [`BURST`] of the messages that are whole with it; true when there is
     /// nothing more. A chunk can hold thousands: those that are left are served before the next one is read.
+    ///
+    /// A client without an allocation reads its answers before it is served again.
     pub(super) fn serve_stream(&mut self, now: Now, place: usize) -> bool {
         let Some((id, stream)) = self.streams.slab.get_mut(place) else { return true };
         let id = *id;
         // The kernel may have room again for what waits.
         let _ = stream.flush();
+        if stream.is_stuck && !stream.is_in_use {
+            return true;
+        }
+        let (most, burst) = if stream.is_in_use { (CHUNK, BURST) } else { (STRANGER_CHUNK, STRANGER_BURST) };
         let kept = stream.inbox.len();
         let room = self.inbox.own();
-        let chunk = &mut room[kept..kept + CHUNK];
+        let chunk = &mut room[kept..kept + most];
         let read = if stream.is_behind { Ok(Read::Bytes(0)) } else { stream.read(chunk) };
         let read = match read {
             Ok(Read::Bytes(read)) => read,
@@ -272,21 +297,22 @@ impl Core {
         };
         room[..kept].copy_from_slice(&stream.inbox);
         let five_tuple = stream.five_tuple;
-        let served = self.serve_messages(now, five_tuple, kept + read);
+        let served = self.serve_messages(now, five_tuple, kept + read, burst);
         // What leaves as datagrams lies where the next connection is read to.
         self.flush();
         match served {
             Ok((end, is_behind)) => {
+                let is_in_use = self.relay.serves(now, five_tuple);
                 let left = &self.inbox.bytes()[end..kept + read];
                 if let Some(stream) = self.streams.get_mut(id) {
                     stream.is_behind = is_behind;
                     stream.inbox.clear();
                     stream.inbox.extend_from_slice(left);
-                    stream.is_in_use = self.relay.serves(now, five_tuple);
-                    if !stream.is_in_use {
+                    if !is_in_use {
                         stream.give_back();
                     }
                 }
+                self.set_in_use(now, id, is_in_use);
                 false
             }
             Err(end) => {
@@ -296,16 +322,17 @@ impl Core {
         }
     }
 
-    /// Serves up to [`BURST`] messages of those before `end` in the inbox; yields where the first one begins that it has
+    /// Serves up to `burst` messages of those before `end` in the inbox; yields where the first one begins that it has
     /// not served, and whether that is because there were so many.
     fn serve_messages(
         &mut self,
         now: Now,
         five_tuple: FiveTuple,
         end: usize,
+        burst: usize,
     ) -> Result<(usize, bool), StreamEnd> {
         let mut at = 0;
-        for _ in 0..BURST {
+        for _ in 0..burst {
             let stream = &self.inbox.bytes()[at..end];
             let Some(length) = frame_length(stream).map_err(|_| StreamEnd::Garbage)? else {
                 return Ok((at, false));
@@ -356,6 +383,7 @@ impl Core {
         // One whose allocation has just ended has as long again for another.
         if std::mem::replace(&mut stream.had_allocation, has_allocation) || has_allocation {
             self.streams.looks.push_back((now.mono + STRANGER_WITHIN, id));
+            self.set_in_use(now, id, has_allocation);
         } else {
             self.close(now, id, StreamEnd::Idle);
         }
@@ -375,10 +403,41 @@ impl Core {
         false
     }
 
+    /// Notes whether the client of a connection has an allocation. One that has it no longer counts as a stranger again.
+    fn set_in_use(&mut self, now: Now, id: StreamId, is_in_use: bool) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        if std::mem::replace(&mut stream.is_in_use, is_in_use) == is_in_use {
+            return;
+        }
+        let may_hold = stream.may_hold();
+        if is_in_use {
+            self.streams.strangers -= may_hold;
+            return;
+        }
+        self.streams.strangers += may_hold;
+        // Those that had an allocation are no newcomers, and may be all that there is.
+        if !self.bound_strangers(now) {
+            self.close(now, id, StreamEnd::Shed);
+        }
+    }
+
+    /// Closes the oldest newcomers without an allocation until the others hold no more than they may; whether they do then.
+    fn bound_strangers(&mut self, now: Now) -> bool {
+        while self.streams.strangers > self.streams.strangers_max {
+            if !self.shed_a_stranger(now) {
+                return false;
+            }
+        }
+        true
+    }
+
     fn close(&mut self, now: Now, id: StreamId, end: StreamEnd) {
         let Some(stream) = self.streams.get_mut(id) else { return };
         let five_tuple = stream.five_tuple;
         let (_, stream) = self.streams.slab.remove(id.slot as usize);
+        if !stream.is_in_use {
+            self.streams.strangers -= stream.may_hold();
+        }
         // Counted before its client can see the end.
         self.counters.stream_ended(end);
         self.counters.streams.set(self.streams.slab.len() as u64);

@@ -1,7 +1,13 @@
 //! Back-pressure: a client that does not read loses media, never the server its memory.
 
+use std::io::Write as _;
+
+use ::stun::message::METHOD_ALLOCATE;
+
+use crate::certificates::{Folder, Pair};
 use crate::client::{Client, channel_data, received};
 use crate::support::{CONFIG, Server};
+use crate::tls;
 use crate::turn::Request;
 
 const PAYLOAD: usize = 1200;
@@ -39,6 +45,55 @@ fn threat_19_a_client_that_does_not_read_loses_media() {
     }
     peer.send_to(b"again", relayed).unwrap();
     assert_eq!(client.message(), channel_data(0x4000, b"again"));
+}
+
+/// Without an allocation, a client is served no more until it reads: little gathers for it, and nothing is lost.
+#[test]
+fn threat_29_a_stranger_that_does_not_read_holds_little() {
+    const STRANGERS: u64 = 24;
+    // The answers are far more than the buffers of both kernels take.
+    const REQUESTS: u16 = 2000;
+    let pair = Pair::new();
+    let folder = Folder::with(&pair);
+    let config = folder.config().replace("byway.test", &"r".repeat(127)).replace("shards = 2", "shards = 1");
+    let server = Server::start_with(&config, |_| {});
+    let transactions = (0..REQUESTS).map(|n| [n.to_be_bytes(); 6].as_flattened().try_into().unwrap());
+    let ask = |transaction| Request::bare(METHOD_ALLOCATE).encode(transaction, None);
+    let requests: Vec<u8> = transactions.clone().flat_map(ask).collect();
+    // Each stranger has its turn, of eight requests, before the other has its next answer.
+    let turns = || {
+        let mut other = Client::connect(&server);
+        (0..125).for_each(|_| drop(other.ask_unsigned(&Request::binding())));
+    };
+    let config = tls::trusting(&pair, &["stun.turn"]);
+    tls::binding(&mut tls::connect(&config, server.bound.tls()).unwrap());
+    turns();
+
+    let before = server.memory();
+    let connect = |_| {
+        let mut stranger = Client::connect(&server);
+        stranger.send(&requests);
+        stranger
+    };
+    let _strangers: Vec<_> = (0..STRANGERS).map(connect).collect();
+    turns();
+    let grown = server.memory().saturating_sub(before) / STRANGERS;
+    assert!(grown < 16 << 10, "{grown} bytes more for each of them");
+    let mut stranger = connect(0);
+    turns();
+    transactions.for_each(|transaction| drop(stranger.answer(transaction)));
+
+    let before = server.memory();
+    let connect = |_| {
+        let mut stranger = tls::connect(&config, server.bound.tls()).unwrap();
+        stranger.write_all(&requests).unwrap();
+        stranger
+    };
+    let _within_tls: Vec<_> = (0..STRANGERS).map(connect).collect();
+    turns();
+    let grown = server.memory().saturating_sub(before) / STRANGERS;
+    assert!(grown < 64 << 10, "{grown} bytes more for each of them within TLS");
+    assert_eq!(server.metric(r#"byway_dropped_packets_total{reason="send_full"}"#), 0);
 }
 
 /// The slow one's neighbour on the same server notices nothing.
