@@ -250,3 +250,38 @@ fn write_records(tls: &mut rustls::ServerConnection, outbox: &[u8]) -> io::Resul
     // TLS takes nothing more, as at the end of a key (RFC 8446 section 5.5): its client has been told.
     if written == 0 { Err(ErrorKind::WriteZero.into()) } else { Ok(written) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::admission::Admissions;
+    use crate::relay::{Link, StreamId};
+    use crate::wire::REPLY_MAX;
+
+    #[test]
+    fn threat_29_what_waits_for_a_stranger_is_kept_without_room_to_spare() {
+        let door = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = door.local_addr().unwrap();
+        let mut socket = TcpStream::connect(server).unwrap();
+        let _client = door.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        while socket.write(&[0; 64 * 1024]).is_ok() {}
+
+        let client = socket.local_addr().unwrap();
+        let link = Link::Stream(StreamId { shard: 0, slot: 0, generation: 0 });
+        let five_tuple = FiveTuple { client, server: server.ip(), link };
+        let place = Admissions::new(1, 1, Arc::default()).admit(client.ip()).unwrap();
+        let mut stream = Stream::new(TurnStream { socket, tls: None, client, server }, five_tuple, place);
+        for _ in 0..8 {
+            stream.put([&[0; REPLY_MAX], &[]], Urgency::Response).unwrap();
+        }
+        // One more byte than there is room for makes a vector twice as large.
+        stream.put([&[0; 4], &[]], Urgency::Response).unwrap();
+        stream.flush().unwrap();
+        assert!(stream.is_stuck);
+        assert!(stream.outbox.capacity() < stream.may_hold() * 2 / 3, "{}", stream.outbox.capacity());
+    }
+}

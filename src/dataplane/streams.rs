@@ -403,7 +403,7 @@ impl Core {
         false
     }
 
-    /// Notes whether the client of a connection has an allocation. One that has it no longer counts as a stranger again.
+    /// Notes whether the client of a connection has an allocation. One whose allocation has ended is a stranger again.
     fn set_in_use(&mut self, now: Now, id: StreamId, is_in_use: bool) {
         let Some(stream) = self.streams.get_mut(id) else { return };
         if std::mem::replace(&mut stream.is_in_use, is_in_use) == is_in_use {
