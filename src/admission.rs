@@ -5,9 +5,9 @@ mod counters;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::client_network::ClientNetwork;
 use crate::proxies::TrustedProxies;
 use crate::shares::{Refused, Shares};
-use crate::subscriber::Subscriber;
 
 pub use counters::ConnectionCounters;
 
@@ -29,7 +29,7 @@ pub struct Admissions {
 pub struct Place {
     admissions: Arc<Admissions>,
     /// The network whose share it counts in. Locked inside of the counts.
-    network: Mutex<Subscriber>,
+    network: Mutex<ClientNetwork>,
 }
 
 impl Admissions {
@@ -63,7 +63,10 @@ impl Admissions {
             match taken {
                 Ok(()) => {
                     self.counters.open.add(1);
-                    return Some(Place { admissions: self.clone(), network: Mutex::new(Subscriber::of(ip)) });
+                    return Some(Place {
+                        admissions: self.clone(),
+                        network: Mutex::new(ClientNetwork::of(ip)),
+                    });
                 }
                 // Again, for another thread may have taken it.
                 Err(Refused::Cap) if make_room() => {}
@@ -83,7 +86,7 @@ impl Admissions {
     }
 
     fn take(&self, open: &mut Shares, ip: IpAddr) -> Result<(), Refused> {
-        let network = Subscriber::of(ip);
+        let network = ClientNetwork::of(ip);
         if self.proxies.trust(ip) { open.take_of_cap(network, 1) } else { open.take(network, 1) }
     }
 
@@ -99,7 +102,7 @@ impl Place {
     pub fn speaks_for(&self, ip: IpAddr) -> bool {
         let mut open = self.admissions.lock();
         let mut network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
-        if *network == Subscriber::of(ip) {
+        if *network == ClientNetwork::of(ip) {
             return true;
         }
         open.give_back(*network, 1);
@@ -109,7 +112,7 @@ impl Place {
             self.admissions.refused(refused);
             return false;
         }
-        *network = Subscriber::of(ip);
+        *network = ClientNetwork::of(ip);
         true
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 
-use crate::subscriber::Subscriber;
+use crate::client_network::ClientNetwork;
 
 /// Addresses share this many buckets. A flood of a million forged sources can at worst use up all of them, which costs
 /// honest strangers another try, and never costs a client that has authenticated.
@@ -46,7 +46,7 @@ impl Budget {
     /// How long until there is one again; nothing is taken.
     pub fn take(&self, now: Duration, client: IpAddr) -> Result<(), Duration> {
         let Some(cost) = self.cost else { return Ok(()) };
-        let hash = self.hasher.hash_one(Subscriber::of(client));
+        let hash = self.hasher.hash_one(ClientNetwork::of(client));
         let bucket = usize::try_from(hash % BUCKETS as u64).ok().and_then(|bucket| self.buckets.get(bucket));
         bucket.map_or(Err(cost), |bucket| bucket.take(now, cost, self.depth))
     }

@@ -6,7 +6,7 @@
 //!
 //! | ring | rooms | may know |
 //! |---|---|---|
-//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`standing`], [`tokens`], [`budget`], [`own_addresses`], [`random`], [`ice`], [`external`], [`subscriber`], [`origin`], [`proxies`], [`shares`], `signaling::{protocol, codes, schema, room, ticket, rate, peerjs::*, topics::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`standing`], [`tokens`], [`budget`], [`own_addresses`], [`random`], [`ice`], [`external`], [`client_network`], [`origin`], [`proxies`], [`shares`], `signaling::{protocol, codes, schema, room, ticket, rate, peerjs::*, topics::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
 //! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox, backlog, peerjs, topics}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
@@ -122,6 +122,7 @@
 pub mod admission;
 pub mod budget;
 pub mod cli;
+pub mod client_network;
 pub mod clock;
 pub mod closed_set;
 pub mod config;
@@ -146,7 +147,6 @@ pub mod server;
 pub mod shares;
 pub mod signaling;
 pub mod standing;
-pub mod subscriber;
 pub mod tls;
 pub mod tokens;
 pub mod udp;

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
 
-use crate::subscriber::Subscriber;
+use crate::client_network::ClientNetwork;
 
 /// Bytes that may be reserved at one time.
 #[derive(Debug)]
@@ -30,12 +30,12 @@ struct Reserved {
     next: u64,
     bytes: usize,
     by_number: BTreeMap<u64, Entry>,
-    by_network: BTreeMap<Subscriber, Network>,
+    by_network: BTreeMap<ClientNetwork, Network>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    network: Subscriber,
+    network: ClientNetwork,
     age: u64,
     bytes: usize,
     /// Tells its connection to end.
@@ -92,7 +92,7 @@ impl MemoryBudget {
         reserved.evict_for(bytes, self.limit);
         let number = reserved.next;
         reserved.next += 1;
-        let entry = Entry { network: Subscriber::of(client), age: number, bytes, end };
+        let entry = Entry { network: ClientNetwork::of(client), age: number, bytes, end };
         reserved.insert(number, entry);
         let reservation = Reservation { budget: self.clone(), number, is_released: AtomicBool::new(false) };
         (reservation, Eviction { told: Some(told), is_evicted: false })
@@ -124,7 +124,7 @@ impl Reservation {
     pub fn move_to(&self, client: IpAddr) {
         let mut reserved = self.budget.lock();
         if let Some(mut entry) = reserved.remove(self.number) {
-            entry.network = Subscriber::of(client);
+            entry.network = ClientNetwork::of(client);
             reserved.insert(self.number, entry);
         }
     }

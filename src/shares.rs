@@ -9,7 +9,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use crate::subscriber::Subscriber;
+use crate::client_network::ClientNetwork;
 
 /// The part of a cap that one network may hold, where nothing else is said: an eighth.
 const SHARE: usize = 8;
@@ -33,7 +33,7 @@ pub struct Shares {
     share: usize,
     held: usize,
     /// Holds no zeros.
-    by_network: BTreeMap<Subscriber, usize>,
+    by_network: BTreeMap<ClientNetwork, usize>,
 }
 
 /// The limit that a request would exceed.
@@ -66,7 +66,7 @@ impl Shares {
 
     /// Units that `network` holds.
     #[must_use]
-    pub fn held_by(&self, network: Subscriber) -> usize {
+    pub fn held_by(&self, network: ClientNetwork) -> usize {
         self.by_network.get(&network).copied().unwrap_or(0)
     }
 
@@ -74,7 +74,7 @@ impl Shares {
     ///
     /// # Errors
     /// [`Refused`].
-    pub fn check(&self, network: Subscriber, units: usize) -> Result<(), Refused> {
+    pub fn check(&self, network: ClientNetwork, units: usize) -> Result<(), Refused> {
         let after = self.held.saturating_add(units);
         let own = self.held_by(network).saturating_add(units);
         let (is_many, is_little) = (network.is_loopback(), own <= (self.cap / LITTLE).max(LEAST_LITTLE));
@@ -90,7 +90,7 @@ impl Shares {
     ///
     /// # Errors
     /// [`Refused`]; nothing is taken.
-    pub fn take(&mut self, network: Subscriber, units: usize) -> Result<(), Refused> {
+    pub fn take(&mut self, network: ClientNetwork, units: usize) -> Result<(), Refused> {
         self.check(network, units)?;
         self.charge(network, units);
         Ok(())
@@ -100,7 +100,7 @@ impl Shares {
     ///
     /// # Errors
     /// [`Refused::Cap`]; nothing is taken.
-    pub fn take_of_cap(&mut self, network: Subscriber, units: usize) -> Result<(), Refused> {
+    pub fn take_of_cap(&mut self, network: ClientNetwork, units: usize) -> Result<(), Refused> {
         if self.held.saturating_add(units) > self.cap {
             return Err(Refused::Cap);
         }
@@ -109,7 +109,7 @@ impl Shares {
     }
 
     /// Takes `units` for `network` whatever the limits say: a holder that is there already is not turned out.
-    pub fn charge(&mut self, network: Subscriber, units: usize) {
+    pub fn charge(&mut self, network: ClientNetwork, units: usize) {
         if units > 0 {
             self.held += units;
             *self.by_network.entry(network).or_default() += units;
@@ -117,7 +117,7 @@ impl Shares {
     }
 
     /// Takes back `units` that `network` holds.
-    pub fn give_back(&mut self, network: Subscriber, units: usize) {
+    pub fn give_back(&mut self, network: ClientNetwork, units: usize) {
         self.held -= units;
         if let Some(held) = self.by_network.get_mut(&network) {
             *held -= units;
@@ -128,7 +128,7 @@ impl Shares {
     }
 
     /// Charges `units` of `from` to another network, whatever the limits say.
-    pub fn hand_over(&mut self, from: Subscriber, to: Subscriber, units: usize) {
+    pub fn hand_over(&mut self, from: ClientNetwork, to: ClientNetwork, units: usize) {
         self.give_back(from, units);
         self.charge(to, units);
     }
@@ -136,8 +136,8 @@ impl Shares {
 
 /// Picks holders that have to give `units` back: of the network that holds most its biggest holder, then the next one,
 /// with the sums as they are by then. `holders` are their networks, the units of each, and what names them.
-pub fn biggest<T>(holders: impl IntoIterator<Item = (Subscriber, usize, T)>, units: usize) -> Vec<T> {
-    let mut by_network: BTreeMap<Subscriber, Vec<(usize, T)>> = BTreeMap::new();
+pub fn biggest<T>(holders: impl IntoIterator<Item = (ClientNetwork, usize, T)>, units: usize) -> Vec<T> {
+    let mut by_network: BTreeMap<ClientNetwork, Vec<(usize, T)>> = BTreeMap::new();
     for (network, held, holder) in holders {
         by_network.entry(network).or_default().push((held, holder));
     }
@@ -166,12 +166,12 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    fn network(n: u8) -> Subscriber {
-        Subscriber::of([192, 0, 2, n].into())
+    fn network(n: u8) -> ClientNetwork {
+        ClientNetwork::of([192, 0, 2, n].into())
     }
 
     /// Units that `network` gets one by one.
-    fn all(shares: &mut Shares, network: Subscriber) -> usize {
+    fn all(shares: &mut Shares, network: ClientNetwork) -> usize {
         (0..=shares.cap).take_while(|_| shares.take(network, 1).is_ok()).count()
     }
 
@@ -180,7 +180,7 @@ mod tests {
         let mut shares = Shares::of(10_000);
         assert_eq!(all(&mut shares, network(1)), 1_250);
         assert_eq!(shares.check(network(1), 1), Err(Refused::Share));
-        let of = |ip: &str| Subscriber::of(ip.parse().unwrap());
+        let of = |ip: &str| ClientNetwork::of(ip.parse().unwrap());
         assert_eq!(all(&mut shares, of("2001:db8::1")), 1_250);
         assert_eq!(shares.check(of("2001:db8::ffff:2"), 1), Err(Refused::Share), "the same /64");
         assert_eq!(all(&mut shares, of("2001:db8:0:1::1")), 1_250);
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_proxy_on_this_machine_may_have_them_all() {
         let mut shares = Shares::of(1_000);
-        assert_eq!(all(&mut shares, Subscriber::of([127, 0, 0, 1].into())), 1_000);
+        assert_eq!(all(&mut shares, ClientNetwork::of([127, 0, 0, 1].into())), 1_000);
         assert_eq!(shares.check(network(1), 1), Err(Refused::Cap));
     }
 

@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use byway::client_network::ClientNetwork;
 use byway::random::Random;
 use byway::signaling::protocol::{ErrorCode, MemberId, Peer, RoomName, Text};
 use byway::signaling::room::{Delivery, Limits, Resumed, Rooms};
-use byway::subscriber::Subscriber;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -429,9 +429,9 @@ fn name(room: &str) -> RoomName {
 }
 
 /// Four clients share one; the third is a proxy, which may have all.
-fn network(n: usize) -> Subscriber {
+fn network(n: usize) -> ClientNetwork {
     let n = u8::try_from(n / 4).unwrap();
-    Subscriber::of(if n == 2 { [127, 0, 0, 1] } else { [192, 0, 2, n] }.into())
+    ClientNetwork::of(if n == 2 { [127, 0, 0, 1] } else { [192, 0, 2, n] }.into())
 }
 
 fn known(peers: &[Peer]) -> BTreeMap<String, bool> {

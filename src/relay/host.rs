@@ -16,10 +16,10 @@ use super::ports::{PortPool, PortRequest, TakenPort};
 use super::relayed::Relayed;
 use super::route::{Route, Routes};
 use super::shared::Port;
+use crate::client_network::ClientNetwork;
 use crate::clock::Now;
 use crate::own_addresses::AddressSet;
 use crate::shares::Shares;
-use crate::subscriber::Subscriber;
 use crate::wire::AddressFamily;
 
 /// Pools without a user that are kept for addresses that the relay has left. Should one come back, its ports still rest.
@@ -173,7 +173,7 @@ impl View {
         now: Now,
         family: AddressFamily,
         request: PortRequest,
-        client: Subscriber,
+        client: ClientNetwork,
     ) -> Option<Port> {
         let pool = self.current().find(|pool| AddressFamily::of(pool.address.bind) == family)?;
         let (mut shares, count) = (pool.ports.shares(), request.ports() as usize);
@@ -193,7 +193,7 @@ impl View {
     }
 
     /// Takes back a port of `client`, to rest.
-    pub(super) fn give_back(&self, now: Now, relayed: SocketAddr, client: Subscriber) {
+    pub(super) fn give_back(&self, now: Now, relayed: SocketAddr, client: ClientNetwork) {
         if let Some(Pool { ports, .. }) = self.pool_of(relayed.ip()) {
             ports.routes.publish(relayed.port(), None);
             ports.give_back(now, relayed.port());
@@ -202,7 +202,7 @@ impl View {
     }
 
     /// Takes back a port of `client` that was never bound, and so need not rest.
-    pub(super) fn give_back_unused(&self, relayed: SocketAddr, client: Subscriber) {
+    pub(super) fn give_back_unused(&self, relayed: SocketAddr, client: ClientNetwork) {
         if let Some(Pool { ports, .. }) = self.pool_of(relayed.ip()) {
             ports.users.fetch_sub(1, Relaxed);
             ports.lock().give_back_unused(relayed.port());
@@ -211,7 +211,7 @@ impl View {
     }
 
     /// Charges a port of one client to another.
-    pub(super) fn hand_over(&self, relayed: SocketAddr, from: Subscriber, to: Subscriber) {
+    pub(super) fn hand_over(&self, relayed: SocketAddr, from: ClientNetwork, to: ClientNetwork) {
         if let Some(pool) = self.pool_of(relayed.ip()) {
             pool.ports.shares().hand_over(from, to, 1);
         }

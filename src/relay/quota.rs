@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::shared::Settings;
+use crate::client_network::ClientNetwork;
 use crate::shares::Shares;
-use crate::subscriber::Subscriber;
 use crate::wire::ErrorCode;
 
 /// Counts allocations and their ports across shards. A `std` mutex, since it is held for a few look-ups and only when an
@@ -31,9 +31,9 @@ struct Held {
     ports: Shares,
     /// Ports at rest are counted here, too: otherwise one client that allocates and deletes would put all ports to rest,
     /// and nobody could allocate.
-    ports_by_address: BTreeMap<Subscriber, u32>,
+    ports_by_address: BTreeMap<ClientNetwork, u32>,
     /// Until when an address is still counted for a port that it no longer uses, in order.
-    resting: VecDeque<(Duration, Subscriber)>,
+    resting: VecDeque<(Duration, ClientNetwork)>,
 }
 
 impl Quota {
@@ -105,7 +105,12 @@ impl Quota {
     ///
     /// # Errors
     /// 486 where the address has all it may have, 508 where the server has, or all but what it leaves for others.
-    pub(super) fn take_ports(&self, now: Duration, address: Subscriber, count: u32) -> Result<(), ErrorCode> {
+    pub(super) fn take_ports(
+        &self,
+        now: Duration,
+        address: ClientNetwork,
+        count: u32,
+    ) -> Result<(), ErrorCode> {
         let mut held = self.lock();
         held.wake(now);
         if is_reached(held.of_address(address), count, self.ports_per_address) {
@@ -120,7 +125,12 @@ impl Quota {
     ///
     /// # Errors
     /// 486 where the other has all it may have.
-    pub(super) fn move_port(&self, now: Duration, from: Subscriber, to: Subscriber) -> Result<(), ErrorCode> {
+    pub(super) fn move_port(
+        &self,
+        now: Duration,
+        from: ClientNetwork,
+        to: ClientNetwork,
+    ) -> Result<(), ErrorCode> {
         let mut held = self.lock();
         held.wake(now);
         if from != to && is_reached(held.of_address(to), 1, self.ports_per_address) {
@@ -133,7 +143,7 @@ impl Quota {
     }
 
     /// Gives a port back; the address is counted until it has rested.
-    pub(super) fn give_port_back(&self, now: Duration, address: Subscriber) {
+    pub(super) fn give_port_back(&self, now: Duration, address: ClientNetwork) {
         let mut held = self.lock();
         held.ports.give_back(address, 1);
         held.resting.push_back((now + self.rest, address));
@@ -141,7 +151,7 @@ impl Quota {
     }
 
     /// Gives one back that was not to be had, or never bound.
-    pub(super) fn give_port_back_unused(&self, address: Subscriber) {
+    pub(super) fn give_port_back_unused(&self, address: ClientNetwork) {
         let mut held = self.lock();
         held.ports.give_back(address, 1);
         decrement(&mut held.ports_by_address, &address);
@@ -171,7 +181,7 @@ impl Held {
         of(&self.allocations_by_name).saturating_add(of(&self.reserved_by_name))
     }
 
-    fn of_address(&self, address: Subscriber) -> u32 {
+    fn of_address(&self, address: ClientNetwork) -> u32 {
         self.ports_by_address.get(&address).copied().unwrap_or_default()
     }
 
@@ -206,8 +216,8 @@ mod tests {
         Quota { per_user, ports_per_address, rest: REST, held: Mutex::new(Held::new(ports as usize)) }
     }
 
-    fn address(n: u8) -> Subscriber {
-        Subscriber::of([192, 0, 2, n].into())
+    fn address(n: u8) -> ClientNetwork {
+        ClientNetwork::of([192, 0, 2, n].into())
     }
 
     #[test]

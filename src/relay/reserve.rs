@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{AllocationId, Effect, Relay};
+use crate::client_network::ClientNetwork;
 use crate::clock::Now;
 use crate::random::Random;
-use crate::subscriber::Subscriber;
 
 /// Lifetime of a reservation whose token is not used (RFC 8656 section 7.2: at least 30 seconds).
 pub(super) const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ pub(super) struct Reservation {
     pub(super) bind: SocketAddr,
     /// Relayed transport address, as clients are told.
     pub(super) relayed: SocketAddr,
-    pub(super) client: Subscriber,
+    pub(super) client: ClientNetwork,
     pub(super) name: Box<str>,
     pub(super) until: Duration,
 }
@@ -72,7 +72,7 @@ impl Relay {
     pub(super) fn reserve(&mut self, now: Now, id: AllocationId, next: SocketAddr) {
         let Some(allocation) = self.table.get_mut(id) else { return };
         let name: Box<str> = allocation.name().into();
-        let client = Subscriber::of(allocation.five_tuple.client.ip());
+        let client = ClientNetwork::of(allocation.five_tuple.client.ip());
         let until = now.mono + RESERVATION_LIFETIME;
         let bind = self.shared.bind_of(next);
         let reservation = Reservation { bind, relayed: next, client, name: name.clone(), until };

@@ -20,12 +20,12 @@ use super::quota::Quota;
 use super::relayed::{ByFamily, Relayed};
 use super::reserve::{ReservationToken, Reservations};
 use crate::budget::Budget;
+use crate::client_network::ClientNetwork;
 use crate::clock::Now;
 use crate::credentials::Secrets;
 use crate::own_addresses::AddressSet;
 use crate::random::Random;
 use crate::standing::Standing;
-use crate::subscriber::Subscriber;
 use crate::wire::{AddressFamily, ErrorCode};
 
 /// What a relay is told.
@@ -237,7 +237,7 @@ impl Shared {
         } else {
             Ok(())
         };
-        let client = Subscriber::of(client);
+        let client = ClientNetwork::of(client);
         let port = |family| match request {
             PortRequest::Reserved(token) => self.claim(now, token, client),
             PortRequest::Any | PortRequest::Even { .. } => self.take_port(now, family, request, name, client),
@@ -256,7 +256,7 @@ impl Shared {
         family: AddressFamily,
         request: PortRequest,
         name: &str,
-        client: Subscriber,
+        client: ClientNetwork,
     ) -> Result<Port, ErrorCode> {
         let view = self.view();
         if !view.serves(family) {
@@ -288,14 +288,14 @@ impl Shared {
 
     /// Takes back a port of `client`, to rest, and its place in the quota.
     pub(super) fn give_port_back(&self, now: Now, relayed: SocketAddr, client: IpAddr) {
-        self.view().give_back(now, relayed, Subscriber::of(client));
-        self.quota.give_port_back(now.mono, Subscriber::of(client));
+        self.view().give_back(now, relayed, ClientNetwork::of(client));
+        self.quota.give_port_back(now.mono, ClientNetwork::of(client));
     }
 
     /// Takes back a port that was never bound, and so need not rest.
     pub(super) fn give_port_back_unused(&self, relayed: SocketAddr, client: IpAddr) {
-        self.view().give_back_unused(relayed, Subscriber::of(client));
-        self.quota.give_port_back_unused(Subscriber::of(client));
+        self.view().give_back_unused(relayed, ClientNetwork::of(client));
+        self.quota.give_port_back_unused(ClientNetwork::of(client));
     }
 
     /// Takes back the place of an allocation in the quota of its name; its ports have been given back.
@@ -324,7 +324,7 @@ impl Shared {
     }
 
     /// Takes the port in reserve under `token` for a client, who pays for it from now on.
-    fn claim(&self, now: Now, token: ReservationToken, client: Subscriber) -> Result<Port, ErrorCode> {
+    fn claim(&self, now: Now, token: ReservationToken, client: ClientNetwork) -> Result<Port, ErrorCode> {
         let mut reservations = self.reservations();
         let reservation = reservations.get(now.mono, token).ok_or(ErrorCode::InsufficientCapacity)?;
         let (bind, relayed) = (reservation.bind, reservation.relayed);

@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::SignalingCounters;
 use super::outbox::Outbox;
 use super::protocol::ByeCode;
+use crate::client_network::ClientNetwork;
 use crate::memory::Reservation;
 use crate::shares::biggest;
-use crate::subscriber::Subscriber;
 
 /// Bytes that a connection in no room may have waiting without being ended for the sum: answers on their way.
 const STRANGER_SPARED: usize = 4 * 1_024;
@@ -29,7 +29,7 @@ pub(super) struct Backlog {
     counters: Arc<SignalingCounters>,
     next: AtomicU64,
     /// A `std` mutex: held for a look-up, and to find the biggest; never across an await.
-    outboxes: Mutex<BTreeMap<u64, (Subscriber, Weak<Outbox>)>>,
+    outboxes: Mutex<BTreeMap<u64, (ClientNetwork, Weak<Outbox>)>>,
 }
 
 /// The part of the sum that one outbox has.
@@ -64,7 +64,7 @@ impl Backlog {
         let number = self.next.fetch_add(1, Relaxed);
         let account = Account { backlog: self.clone(), number, bytes: 0 };
         let outbox = Arc::new(Outbox::new(account, memory, stranger, member));
-        self.lock().insert(number, (Subscriber::of(client), Arc::downgrade(&outbox)));
+        self.lock().insert(number, (ClientNetwork::of(client), Arc::downgrade(&outbox)));
         outbox
     }
 
@@ -84,7 +84,7 @@ impl Backlog {
             return;
         }
         let target = self.limit - self.limit / 8;
-        let all: Vec<(Subscriber, Arc<Outbox>)> =
+        let all: Vec<(ClientNetwork, Arc<Outbox>)> =
             outboxes.values().filter_map(|(network, outbox)| Some((*network, outbox.upgrade()?))).collect();
         let (mut strangers, mut members) = (Vec::new(), Vec::new());
         for (network, outbox) in &all {
@@ -111,7 +111,7 @@ impl Backlog {
         usize::try_from(self.counters.queued.get()).unwrap_or(usize::MAX)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, (Subscriber, Weak<Outbox>)>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, (ClientNetwork, Weak<Outbox>)>> {
         // The list is whole between any two statements.
         self.outboxes.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,9 +16,9 @@ use self::registry::{Arrived, Limits, Peers, Said, Seat};
 use super::connection::{Connections, Conversation};
 use super::outbox::Outbox;
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
+use crate::client_network::ClientNetwork;
 use crate::clock::Now;
 use crate::memory::Reservation;
-use crate::subscriber::Subscriber;
 
 /// How long a message waits for its receiver: what `peerjs-server` calls `expire_timeout`.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -60,7 +60,7 @@ impl PeerJs {
         memory: Arc<Reservation>,
     ) {
         let outbox = self.connections.outbox(client, memory);
-        match asked.and_then(|(id, token)| self.enter(id, token, &outbox, Subscriber::of(client))) {
+        match asked.and_then(|(id, token)| self.enter(id, token, &outbox, ClientNetwork::of(client))) {
             Ok(seat) => {
                 // Whoever takes an id over has what it said before to see expire.
                 let next = self.lock().next_deadline(&seat);
@@ -76,7 +76,7 @@ impl PeerJs {
         id: PeerId,
         token: Token,
         outbox: &Arc<Outbox>,
-        network: Subscriber,
+        network: ClientNetwork,
     ) -> Result<Seat, Refusal> {
         let mut peers = self.lock();
         let Arrived { seat, replaced, missed, told } = peers.arrive(id, token, outbox.clone(), network)?;

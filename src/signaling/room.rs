@@ -26,8 +26,8 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::protocol::{DisplayName, ErrorCode, MemberId, Peer, RoomName, ServerMessage, Text};
+use crate::client_network::ClientNetwork;
 use crate::shares::{Shares, biggest};
-use crate::subscriber::Subscriber;
 
 /// How much there may be.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +87,7 @@ struct Member {
     id: MemberId,
     name: Option<DisplayName>,
     /// The network that it came from last.
-    network: Subscriber,
+    network: ClientNetwork,
     /// Signals said to this member so far; the `seq` of the last one.
     said: u64,
     /// The last of them.
@@ -167,7 +167,7 @@ impl Rooms {
         room: RoomName,
         name: Option<DisplayName>,
         max_members: usize,
-        network: Subscriber,
+        network: ClientNetwork,
     ) -> Result<(Vec<Peer>, Vec<Delivery>), ErrorCode> {
         if self.places.contains_key(&id) {
             return Err(ErrorCode::AlreadyJoined);
@@ -266,7 +266,7 @@ impl Rooms {
         id: MemberId,
         room: &RoomName,
         seq: Option<u64>,
-        network: Subscriber,
+        network: ClientNetwork,
     ) -> Option<Resumed> {
         let members = self.rooms.get_mut(room)?;
         let at = members.iter().position(|m| m.id == id)?;

@@ -10,10 +10,10 @@ use super::connection::{Conversation, Halves};
 use super::hub::{Hub, Refusal, Seat};
 use super::outbox::Outbox;
 use super::protocol::{ByeCode, ClientMessage, Ending, ErrorCode, ServerMessage, Text};
+use crate::client_network::ClientNetwork;
 use crate::clock::Now;
 use crate::ice::Host;
 use crate::memory::Reservation;
-use crate::subscriber::Subscriber;
 
 /// Serves one connection until it ends. Its `memory` is released when it comes into a room.
 pub fn run(
@@ -44,8 +44,8 @@ pub struct Visitor {
 
 impl Visitor {
     /// The network that is charged for what the client holds.
-    pub(super) fn network(&self) -> Subscriber {
-        Subscriber::of(self.address)
+    pub(super) fn network(&self) -> ClientNetwork {
+        ClientNetwork::of(self.address)
     }
 }
 

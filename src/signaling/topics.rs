@@ -19,9 +19,9 @@ use super::outbox::Outbox;
 use super::protocol::{ByeCode, Ending, ErrorCode, RoomName, ServerMessage, Text};
 use super::rate::{self, Rate, Verdict};
 use crate::budget;
+use crate::client_network::ClientNetwork;
 use crate::clock::Now;
 use crate::memory::Reservation;
-use crate::subscriber::Subscriber as Network;
 
 /// Subscribers of one topic. A client of y-webrtc keeps at most 35 connections, so there may be more than it meets, but
 /// what one publishes goes to all of them.
@@ -67,7 +67,7 @@ impl Topics {
     pub async fn run(&self, socket: WebSocket, client: IpAddr, memory: Arc<Reservation>) {
         let settings = &self.connections.settings;
         let outbox = self.connections.outbox(client, memory);
-        let subscriber = self.lock().subscriber(Network::of(client));
+        let subscriber = self.lock().subscriber(ClientNetwork::of(client));
         let news = Rate { interval: ANOTHER_TOPIC_EVERY, burst: SUBSCRIPTIONS, patience: u32::MAX };
         let mut session = Session {
             all: self,

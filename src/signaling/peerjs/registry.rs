@@ -18,9 +18,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::protocol::{Kind, Passed, PeerId, Refusal, Token, expire};
+use crate::client_network::ClientNetwork;
 use crate::shares::Shares;
 use crate::signaling::protocol::Text;
-use crate::subscriber::Subscriber;
 
 /// How much there may be.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +86,7 @@ pub enum Said<C> {
 struct Peer<C> {
     token: Token,
     connection: C,
-    network: Subscriber,
+    network: ClientNetwork,
     arrival: u64,
     /// Bytes of what waits of it.
     kept: usize,
@@ -131,7 +131,7 @@ impl<C: Clone> Peers<C> {
         id: PeerId,
         token: Token,
         connection: C,
-        network: Subscriber,
+        network: ClientNetwork,
     ) -> Result<Arrived<C>, Refusal> {
         let arrival = self.arrivals + 1;
         let replaced = match self.peers.get_mut(&id) {

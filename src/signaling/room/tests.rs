@@ -12,12 +12,12 @@ fn room(name: &str) -> RoomName {
 }
 
 /// The network of the proxy on this machine, which may have all.
-fn proxy() -> Subscriber {
-    Subscriber::of([127, 0, 0, 1].into())
+fn proxy() -> ClientNetwork {
+    ClientNetwork::of([127, 0, 0, 1].into())
 }
 
-fn network(n: u8) -> Subscriber {
-    Subscriber::of([192, 0, 2, n].into())
+fn network(n: u8) -> ClientNetwork {
+    ClientNetwork::of([192, 0, 2, n].into())
 }
 
 fn limited(rooms: usize, members: usize, kept: usize, kept_in_all: usize) -> Rooms {

@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::protocol::Publication;
+use crate::client_network::ClientNetwork;
 use crate::shares::Shares;
 use crate::signaling::protocol::{ErrorCode, RoomName, Text};
-use crate::subscriber::Subscriber as Network;
 
 /// How much there may be.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ struct Topic<C> {
 
 #[derive(Debug)]
 struct Subscription<C> {
-    network: Network,
+    network: ClientNetwork,
     connection: C,
 }
 
@@ -54,7 +54,7 @@ struct Subscription<C> {
 #[derive(Debug)]
 pub struct Subscriber {
     number: u64,
-    network: Network,
+    network: ClientNetwork,
     topics: BTreeSet<RoomName>,
 }
 
@@ -92,7 +92,7 @@ impl<C> Board<C> {
     }
 
     /// Somebody from `network` who has subscribed to nothing yet.
-    pub fn subscriber(&mut self, network: Network) -> Subscriber {
+    pub fn subscriber(&mut self, network: ClientNetwork) -> Subscriber {
         self.subscribers += 1;
         Subscriber { number: self.subscribers, network, topics: BTreeSet::new() }
     }
@@ -179,8 +179,8 @@ mod tests {
 
     const LIMITS: Limits = Limits { topics: 3, subscribers: 3, subscriptions: 2, subscriptions_in_all: 100 };
 
-    fn network(n: u8) -> Network {
-        Network::of([192, 0, 2, n].into())
+    fn network(n: u8) -> ClientNetwork {
+        ClientNetwork::of([192, 0, 2, n].into())
     }
 
     fn topic(name: &str) -> RoomName {

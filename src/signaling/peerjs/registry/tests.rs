@@ -7,8 +7,8 @@ use crate::signaling::peerjs::protocol::ClientMessage;
 const LIMITS: Limits =
     Limits { peers: 4, kept: 4_000, kept_in_all: 1 << 20, patience: Duration::from_secs(5) };
 
-fn network(n: u32) -> Subscriber {
-    Subscriber::of([192, 0, 2, u8::try_from(n).unwrap()].into())
+fn network(n: u32) -> ClientNetwork {
+    ClientNetwork::of([192, 0, 2, u8::try_from(n).unwrap()].into())
 }
 
 fn id(id: &str) -> PeerId {

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 /// A client network: an IPv4 address, or an IPv6 /64, of which a subscriber owns every address. A mapped IPv4 address
 /// is an IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Subscriber(IpAddr);
+pub struct ClientNetwork(IpAddr);
 
-impl Subscriber {
+impl ClientNetwork {
     /// Whose `ip` is.
     #[must_use]
     pub fn of(ip: IpAddr) -> Self {
@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn an_ipv4_address_is_one_and_so_is_an_ipv6_network_of_64_bits() {
-        let of = |ip: &str| Subscriber::of(ip.parse().unwrap());
+        let of = |ip: &str| ClientNetwork::of(ip.parse().unwrap());
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
