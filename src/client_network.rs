@@ -1,14 +1,14 @@
-//! Whom an address belongs to, for limits that count by address.
+//! Client networks, for limits that count by address.
 
 use std::net::IpAddr;
 
-/// A client network: an IPv4 address, or an IPv6 /64, of which a subscriber owns every address. A mapped IPv4 address
+/// A client network: an IPv4 address, or an IPv6 /64, of which one client owns every address. A mapped IPv4 address
 /// is an IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientNetwork(IpAddr);
 
 impl ClientNetwork {
-    /// Whose `ip` is.
+    /// Network of an address.
     #[must_use]
     pub fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {

@@ -6,7 +6,7 @@
 //!
 //! | ring | rooms | may know |
 //! |---|---|---|
-//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`standing`], [`tokens`], [`budget`], [`own_addresses`], [`random`], [`ice`], [`external`], [`client_network`], [`origin`], [`proxies`], [`shares`], `signaling::{protocol, codes, schema, room, ticket, rate, peerjs::*, topics::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`standing`], [`tokens`], [`budget`], [`own_addresses`], [`prng`], [`ice`], [`external`], [`client_network`], [`origin`], [`proxies`], [`shares`], `signaling::{protocol, codes, schema, room, ticket, rate, peerjs::*, topics::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
 //! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox, backlog, peerjs, topics}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
@@ -140,8 +140,8 @@ pub mod metrics;
 pub mod operator_file;
 pub mod origin;
 pub mod own_addresses;
+pub mod prng;
 pub mod proxies;
-pub mod random;
 pub mod relay;
 pub mod server;
 pub mod shares;

@@ -38,7 +38,7 @@ use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
 use crate::metrics::ProcessCounters;
 use crate::operator_file::{SHORTAGE, is_shortage};
-use crate::random::Random;
+use crate::prng::Prng;
 use crate::tls;
 use crate::tls::renewal::Renewal;
 
@@ -167,7 +167,7 @@ async fn serve_all(
     let site = Site {
         clock,
         ice: ice.clone(),
-        random: Arc::new(Random::new(&seed()?, "names")),
+        random: Arc::new(Prng::new(&seed()?, "names")),
         hub: hub.clone(),
         hosts: hosts.clone(),
         origins: Origins::new(config.signaling.allowed_origins.clone()),

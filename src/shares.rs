@@ -164,7 +164,7 @@ pub fn biggest<T>(holders: impl IntoIterator<Item = (ClientNetwork, usize, T)>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
+    use crate::prng::Prng;
 
     fn network(n: u8) -> ClientNetwork {
         ClientNetwork::of([192, 0, 2, n].into())
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn what_is_given_back_is_there_again_and_nothing_is_left_behind() {
         for seed in 0..32 {
-            let random = Random::new(&[seed; 32], "shares");
+            let random = Prng::new(&[seed; 32], "shares");
             let mut shares = Shares::with_share(200, 60);
             let mut held = [0; 6];
             for _ in 0..2_000 {

@@ -16,7 +16,7 @@ use serde::{Serialize, Serializer};
 use sha1::Sha1;
 
 use crate::clock::Now;
-use crate::random::Random;
+use crate::prng::Prng;
 
 /// Names revoked by hand that are kept at one time.
 const MAX_REVOKED: usize = 100_000;
@@ -68,7 +68,7 @@ pub struct TooManyRevoked;
 
 /// Who is here, and who was sent away.
 pub struct Standing {
-    random: Random,
+    random: Prng,
     seal: Hmac<Sha1>,
     /// A `std` mutex, held for one look-up: by the relay once per request, never for a payload.
     state: Mutex<State>,
@@ -92,7 +92,7 @@ impl Standing {
     pub fn new(seed: &[u8; 32]) -> Self {
         let mut seal: Hmac<Sha1> = Hmac::new_from_slice(seed).expect("HMAC takes a key of any length");
         seal.update(b"seal");
-        Self { random: Random::new(seed, "members"), seal, state: Mutex::default() }
+        Self { random: Prng::new(seed, "members"), seal, state: Mutex::default() }
     }
 
     /// Someone comes, under a new name.

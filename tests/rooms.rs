@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use byway::client_network::ClientNetwork;
-use byway::random::Random;
+use byway::prng::Prng;
 use byway::signaling::protocol::{ErrorCode, MemberId, Peer, RoomName, Text};
 use byway::signaling::room::{Delivery, Limits, Resumed, Rooms};
 use serde_json::Value;
@@ -97,7 +97,7 @@ impl Drop for NamedOnFailure {
 /// The truth, and what each client makes of it.
 struct World {
     rooms: Rooms,
-    random: Random,
+    random: Prng,
     now: Duration,
     next_id: u128,
     clients: Vec<Client>,
@@ -135,7 +135,7 @@ impl World {
         bytes[..8].copy_from_slice(&seed.to_be_bytes());
         Self {
             rooms: Rooms::new(LIMITS),
-            random: Random::new(&bytes, "simulation"),
+            random: Prng::new(&bytes, "simulation"),
             now: Duration::from_secs(1_000),
             next_id: 0,
             clients: (0..CLIENTS).map(|_| Client::default()).collect(),

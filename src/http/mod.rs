@@ -58,7 +58,7 @@ use self::own_hosts::OwnHosts;
 use self::problem::{Code, Problem};
 use crate::clock::Clock;
 use crate::ice::IceServers;
-use crate::random::Random;
+use crate::prng::Prng;
 use crate::signaling::{EndUser, Hub, schema};
 use crate::standing::Standing;
 
@@ -71,7 +71,7 @@ pub struct Site {
     /// What browsers are told.
     pub ice: Arc<IceServers>,
     /// Names for anonymous credentials.
-    pub random: Arc<Random>,
+    pub random: Arc<Prng>,
     /// The rooms.
     pub hub: Arc<Hub>,
     /// Hosts that requests may be for.

@@ -96,12 +96,12 @@ impl Site {
     pub(super) fn offer(&self, head: &Parts, caller: &Caller, wish: Wish) -> Offer {
         self.counters.credentials.add(1);
         let (name, ttl) = match caller {
-            Caller::Stranger => (self.random.name(), None),
+            Caller::Stranger => (self.random.token128(), None),
             Caller::Guest(grant) => {
                 let room = self.ice.label(self.access.policy, grant.room.as_str());
                 (self.one_of(&room), None)
             }
-            Caller::Program => (wish.name.unwrap_or_else(|| self.random.name()), wish.ttl),
+            Caller::Program => (wish.name.unwrap_or_else(|| self.random.token128()), wish.ttl),
         };
         let host = Target::in_head(head).ok().map(Target::host);
         self.ice.offer(self.clock.now(), host, &name, ttl)
@@ -110,6 +110,6 @@ impl Site {
     /// A name that belongs to `whole` and to one credential alone. It is shorter than a member's, so that the two are never
     /// taken for each other.
     pub(super) fn one_of(&self, whole: &str) -> String {
-        format!("{whole}.{}", self.random.short_name())
+        format!("{whole}.{}", self.random.token96())
     }
 }

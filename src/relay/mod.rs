@@ -46,7 +46,7 @@ use std::time::Duration;
 use stun::message::{CLASS_INDICATION, CLASS_REQUEST, METHOD_BINDING, METHOD_SEND};
 
 use crate::clock::Now;
-use crate::random::Random;
+use crate::prng::Prng;
 use crate::wire::{
     AddressFamily, ChannelNumber, Encapsulation, ErrorCode, Kind, Message, ParseError, Reply, Span, classify,
 };
@@ -261,7 +261,7 @@ impl Relay {
     /// A relay without allocations. `seed` differs from shard to shard.
     #[must_use]
     pub fn new(shared: Arc<Shared>, seed: &[u8; 32]) -> Self {
-        let random = Random::new(seed, "relay");
+        let random = Prng::new(seed, "relay");
         let table = Table::new(random.number());
         let indications = u128::from(random.number()) << 32;
         let (effects, reserved) = (VecDeque::new(), VecDeque::new());

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::reserve::ReservationToken;
-use crate::random::Random;
+use crate::prng::Prng;
 
 /// What a client asks of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +61,11 @@ pub(super) struct PortPool {
     /// Ports at rest, the longest-rested first.
     resting: BTreeSet<(Duration, u16)>,
     rest: Duration,
-    random: Random,
+    random: Prng,
 }
 
 impl PortPool {
-    pub(super) fn new(ports: RangeInclusive<u16>, rest: Duration, random: Random) -> Self {
+    pub(super) fn new(ports: RangeInclusive<u16>, rest: Duration, random: Prng) -> Self {
         let low = *ports.start();
         let free: Vec<u16> = ports.collect();
         let states = (0..free.len()).map(State::Free).collect();
@@ -182,7 +182,7 @@ mod tests {
     const REST: Duration = Duration::from_secs(120);
 
     fn pool(ports: RangeInclusive<u16>) -> PortPool {
-        PortPool::new(ports, REST, Random::new(&[5; 32], "ports"))
+        PortPool::new(ports, REST, Prng::new(&[5; 32], "ports"))
     }
 
     fn at(seconds: u64) -> Duration {

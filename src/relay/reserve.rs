@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{AllocationId, Effect, Relay};
 use crate::client_network::ClientNetwork;
 use crate::clock::Now;
-use crate::random::Random;
+use crate::prng::Prng;
 
 /// Lifetime of a reservation whose token is not used (RFC 8656 section 7.2: at least 30 seconds).
 pub(super) const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
@@ -32,12 +32,12 @@ pub(super) struct Reservation {
 
 /// The reservations of all shards, by their tokens.
 pub(super) struct Reservations {
-    random: Random,
+    random: Prng,
     by_token: BTreeMap<ReservationToken, Reservation>,
 }
 
 impl Reservations {
-    pub(super) fn new(random: Random) -> Self {
+    pub(super) fn new(random: Prng) -> Self {
         Self { random, by_token: BTreeMap::new() }
     }
 

@@ -24,7 +24,7 @@ use crate::client_network::ClientNetwork;
 use crate::clock::Now;
 use crate::credentials::Secrets;
 use crate::own_addresses::AddressSet;
-use crate::random::Random;
+use crate::prng::Prng;
 use crate::standing::Standing;
 use crate::wire::{AddressFamily, ErrorCode};
 
@@ -105,7 +105,7 @@ impl Shared {
             strangers: Budget::new(
                 settings.unauthenticated_per_second,
                 Duration::from_secs(1),
-                Random::new(seed, "strangers").number(),
+                Prng::new(seed, "strangers").number(),
             ),
             view: Arc::new(ArcSwap::from_pointee(view)),
             own,
@@ -115,7 +115,7 @@ impl Shared {
             quota,
             draining: AtomicBool::new(false),
             bandwidth: settings.bandwidth_per_allocation,
-            reservations: Mutex::new(Reservations::new(Random::new(seed, "reservations"))),
+            reservations: Mutex::new(Reservations::new(Prng::new(seed, "reservations"))),
         };
         shared.set_host_addresses(HostAddresses {
             relays: addresses,
@@ -132,7 +132,7 @@ impl Shared {
     pub fn set_host_addresses(&self, host: HostAddresses) {
         let ports = |address: &RelayAddress| {
             let name = if address.bind.is_ipv4() { "ports v4" } else { "ports v6" };
-            PortPool::new(self.ports.clone(), self.port_rest, Random::new(&self.seed, name))
+            PortPool::new(self.ports.clone(), self.port_rest, Prng::new(&self.seed, name))
         };
         let next = self.view.load().next(host, &self.own, ports, &self.ports);
         self.view.store(Arc::new(next));

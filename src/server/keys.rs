@@ -7,7 +7,7 @@ use super::{Error, seed};
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::credentials::Secrets;
-use crate::random::Random;
+use crate::prng::Prng;
 use crate::standing::Standing;
 use crate::tokens::Tokens;
 
@@ -31,7 +31,7 @@ impl Keys {
         let joins = Budget::new(
             config.signaling.joins_per_second,
             JOINS_AT_ONCE,
-            Random::new(&seed()?, "joins").number(),
+            Prng::new(&seed()?, "joins").number(),
         );
         Ok(Self {
             secrets: secrets(config)?,

@@ -24,8 +24,8 @@ use byway::http::{Site, admin_router, public_router};
 use byway::ice::{Endpoints, IceServers};
 use byway::metrics::Metrics;
 use byway::origin::HostPattern;
+use byway::prng::Prng;
 use byway::proxies::TrustedProxies;
-use byway::random::Random;
 use byway::signaling::SignalingCounters;
 use byway::signaling::{Connections, Hub, Parts};
 use byway::standing::Standing;
@@ -135,7 +135,7 @@ impl Server {
         let clock = Clock::start();
         let (signaling, counters) = (Arc::<SignalingCounters>::default(), Arc::<HttpCounters>::default());
         let metrics = Metrics::new(vec![signaling.clone(), counters.clone()]);
-        let random = Arc::new(Random::new(&[7; 32], "names"));
+        let random = Arc::new(Prng::new(&[7; 32], "names"));
         let ice = Arc::new(IceServers::new(
             vec![],
             Endpoints { udp: vec!["127.0.0.1:3478".parse().unwrap()], ..Endpoints::default() },

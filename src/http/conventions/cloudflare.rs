@@ -69,7 +69,7 @@ async fn asked(site: &Site, body: Body) -> Result<Wish, Problem> {
     let Asked { ttl, custom_identifier } = json(body).await?;
     let identifier = custom_identifier.map(|identifier| checked_name(&identifier)).transpose()?;
     Ok(Wish {
-        name: Some(identifier.map_or_else(|| site.random.name(), |identifier| site.one_of(&identifier))),
+        name: Some(identifier.map_or_else(|| site.random.token128(), |identifier| site.one_of(&identifier))),
         ttl: ttl.map(lifetime).transpose()?,
     })
 }

@@ -174,7 +174,7 @@ impl<C> Board<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
+    use crate::prng::Prng;
     use crate::signaling::topics::protocol::ClientMessage;
 
     const LIMITS: Limits = Limits { topics: 3, subscribers: 3, subscriptions: 2, subscriptions_in_all: 100 };
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn who_hears_is_who_has_subscribed() {
         for seed in 0..64 {
-            let random = Random::new(&[seed; 32], "topics");
+            let random = Prng::new(&[seed; 32], "topics");
             let mut board = Board::new(LIMITS);
             // Two of each network.
             let mut all: Vec<_> = (0..6).map(|n| board.subscriber(network(n / 2))).collect();

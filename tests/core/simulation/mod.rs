@@ -92,9 +92,9 @@ impl Drop for NamedOnFailure {
 }
 
 /// SplitMix64: as good as needed, and the same everywhere.
-struct Random(u64);
+struct Prng(u64);
 
-impl Random {
+impl Prng {
     fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -108,7 +108,7 @@ impl Random {
 }
 
 struct Simulation {
-    random: Random,
+    random: Prng,
     server: Server,
     model: Model,
     clients: Vec<Client>,
@@ -131,7 +131,7 @@ impl Simulation {
         });
         let members = [(); 3].map(|()| server.standing.enter());
         let mut simulation = Self {
-            random: Random(seed),
+            random: Prng(seed),
             server,
             model: Model::new(seed.is_multiple_of(2)),
             clients: Vec::new(),

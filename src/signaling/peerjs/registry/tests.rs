@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::random::Random;
+use crate::prng::Prng;
 use crate::signaling::peerjs::protocol::ClientMessage;
 
 const LIMITS: Limits =
@@ -146,7 +146,7 @@ fn threat_20_no_more_waits_than_may() {
 #[test]
 fn nothing_is_lost_doubled_or_left_behind() {
     for seed in 0..64 {
-        let random = Random::new(&[seed; 32], "peerjs");
+        let random = Prng::new(&[seed; 32], "peerjs");
         let mut peers: Peers<u32> = Peers::new(LIMITS);
         let mut seats: Vec<Seat> = Vec::new();
         // What is under way, by its number: from whom and to whom.

@@ -8,12 +8,12 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 
 /// HMAC-SHA1 over a counter: without the seed no value tells anything about another.
-pub struct Random {
+pub struct Prng {
     key: Hmac<Sha1>,
     next: AtomicU64,
 }
 
-impl Random {
+impl Prng {
     /// A stream of its own for each `purpose` of a seed, which must be secret and differ at each start.
     #[must_use]
     pub fn new(seed: &[u8; 32], purpose: &str) -> Self {
@@ -31,13 +31,13 @@ impl Random {
         std::array::from_fn(|i| digest[i])
     }
 
-    /// The next name that nobody can guess: 128 bits as 22 URL-safe characters.
-    pub fn name(&self) -> String {
+    /// The next token of 128 bits that nobody can guess, as 22 URL-safe characters.
+    pub fn token128(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.bytes::<16>())
     }
 
-    /// The next short one: 96 bits as 16 URL-safe characters.
-    pub fn short_name(&self) -> String {
+    /// The next token of 96 bits, as 16 URL-safe characters.
+    pub fn token96(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.bytes::<12>())
     }
 
@@ -53,10 +53,10 @@ impl Random {
     }
 }
 
-impl std::fmt::Debug for Random {
+impl std::fmt::Debug for Prng {
     /// The seed never reaches a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Random(seed redacted)")
+        f.write_str("Prng(seed redacted)")
     }
 }
 
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_seed_replays_and_purposes_differ() {
-        let draw = |seed, purpose| Random::new(&[seed; 32], purpose).number();
+        let draw = |seed, purpose| Prng::new(&[seed; 32], purpose).number();
         assert_eq!(draw(1, "ports"), draw(1, "ports"));
         assert_ne!(draw(1, "ports"), draw(2, "ports"));
         assert_ne!(draw(1, "ports"), draw(1, "relay"));
@@ -74,8 +74,8 @@ mod tests {
 
     #[test]
     fn nothing_comes_twice() {
-        let random = Random::new(&[1; 32], "names");
-        let drawn: std::collections::BTreeSet<_> = (0..1_000).map(|_| random.name()).collect();
+        let random = Prng::new(&[1; 32], "names");
+        let drawn: std::collections::BTreeSet<_> = (0..1_000).map(|_| random.token128()).collect();
         assert_eq!(drawn.len(), 1_000);
         assert!(drawn.iter().all(|name| name.len() == 22));
     }
