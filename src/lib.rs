@@ -6,7 +6,7 @@
 //!
 //! | ring | rooms | may know |
 //! |---|---|---|
-//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`standing`], [`tokens`], [`budget`], [`own_addresses`], [`prng`], [`ice`], [`external`], [`client_network`], [`origin`], [`proxies`], [`shares`], `signaling::{protocol, codes, schema, room, ticket, rate, peerjs::*, topics::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`revocation`], [`tokens`], [`budget`], [`own_addresses`], [`prng`], [`ice`], [`external`], [`client_network`], [`origin`], [`proxies`], [`shares`], `signaling::{protocol, codes, schema, room, ticket, rate, peerjs::*, topics::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
 //! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox, backlog, peerjs, topics}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
@@ -65,7 +65,7 @@
 //!
 //! ## How one ends
 //!
-//! A member that leaves, is removed or was lost for too long is no longer [here](standing): from then on the relay refuses
+//! A member that leaves, is removed or was lost for too long is no longer [here](revocation): from then on the relay refuses
 //! its credentials, and what they have begun ends on every shard, which a letter to each tells it. A server that is told to
 //! stop sends members away without that, lets nobody new in, and waits for the allocations there are.
 //!
@@ -143,10 +143,10 @@ pub mod own_addresses;
 pub mod prng;
 pub mod proxies;
 pub mod relay;
+pub mod revocation;
 pub mod server;
 pub mod shares;
 pub mod signaling;
-pub mod standing;
 pub mod tls;
 pub mod tokens;
 pub mod udp;

@@ -172,7 +172,7 @@ async fn serve_all(
         hosts: hosts.clone(),
         origins: Origins::new(config.signaling.allowed_origins.clone()),
         access,
-        standing: keys.standing,
+        revocations: keys.revocations,
         end_user: relaying.end_user(),
         page,
         counters: counted.http.clone(),

@@ -15,7 +15,7 @@ pub struct Allocations {
 
 impl Allocations {
     /// Has every shard end what allocations `name` has, and what it has in reserve; they are gone within a round of the shards. The name must have lost
-    /// its [`Standing`](crate::relay::Settings::standing) before, else others begin.
+    /// its [`Revocations`](crate::relay::Settings::revocations) before, else others begin.
     pub fn end(&self, name: &str) {
         // Whoever takes part in no call is not told of to anyone, so that there are no more letters than allocations.
         if self.shared.has_any(name) {

@@ -59,8 +59,8 @@ use self::problem::{Code, Problem};
 use crate::clock::Clock;
 use crate::ice::IceServers;
 use crate::prng::Prng;
+use crate::revocation::Revocations;
 use crate::signaling::{EndUser, Hub, schema};
-use crate::standing::Standing;
 
 pub use counters::HttpCounters;
 
@@ -81,7 +81,7 @@ pub struct Site {
     /// Who gets credentials.
     pub access: Access,
     /// Whose credentials are good no longer.
-    pub standing: Arc<Standing>,
+    pub revocations: Arc<Revocations>,
     /// Called for each name whose credential was revoked.
     pub end_user: EndUser,
     /// Where the call page is, as the certificate has it; else it is where a request asked for it.

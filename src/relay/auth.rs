@@ -61,7 +61,7 @@ impl From<AttributeError> for Refusal {
 
 /// Authenticates a request, in the order of RFC 8489 section 9.2.4.
 ///
-/// A credential must not have expired and its name be good: [`Standing`](crate::standing::Standing) knows whose is no
+/// A credential must not have expired and its name be good: [`Revocations`](crate::revocation::Revocations) knows whose is no
 /// longer. That holds for every request, but the one that gives a living allocation back harms nobody. A browser cannot
 /// change the credential of an allocation: its page restarts ICE with a fresh one in time. For pages that never do,
 /// [`super::Settings::strict_expiry`] can be off: then a living allocation goes on with the credential that it was made
@@ -105,7 +105,7 @@ pub(super) fn authenticate<'m>(
 fn is_good(shared: &Shared, now: Now, username: &str, has_allocation: bool) -> bool {
     Username::parse(username).is_ok_and(|username| {
         let outlives = has_allocation && !shared.strict_expiry;
-        shared.standing.is_good(now, username.name) && (outlives || username.check(now).is_ok())
+        shared.revocations.is_good(now, username.name) && (outlives || username.check(now).is_ok())
     })
 }
 

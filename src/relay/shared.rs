@@ -25,7 +25,7 @@ use crate::clock::Now;
 use crate::credentials::Secrets;
 use crate::own_addresses::AddressSet;
 use crate::prng::Prng;
-use crate::standing::Standing;
+use crate::revocation::Revocations;
 use crate::wire::{AddressFamily, ErrorCode};
 
 /// What a relay is told.
@@ -36,7 +36,7 @@ pub struct Settings {
     /// The secrets that sign them.
     pub secrets: Secrets,
     /// Whose credentials are good no longer, though they have not expired.
-    pub standing: Arc<Standing>,
+    pub revocations: Arc<Revocations>,
     /// Whether a credential that has expired is of no use to the allocations that were made with it either.
     pub strict_expiry: bool,
     /// Where relay sockets bind, one address for each family.
@@ -69,7 +69,7 @@ pub(super) type CachedView = Cache<Arc<ArcSwap<View>>, Arc<View>>;
 pub struct Shared {
     pub(super) realm: String,
     pub(super) secrets: Secrets,
-    pub(super) standing: Arc<Standing>,
+    pub(super) revocations: Arc<Revocations>,
     pub(super) strict_expiry: bool,
     pub(super) nonces: Nonces,
     pub(super) strangers: Budget,
@@ -92,14 +92,14 @@ impl Shared {
     #[must_use]
     pub fn new(settings: Settings, seed: &[u8; 32]) -> Arc<Self> {
         let quota = Quota::new(&settings);
-        let Settings { realm, secrets, standing, strict_expiry, .. } = settings;
+        let Settings { realm, secrets, revocations, strict_expiry, .. } = settings;
         let Settings { addresses, ports, port_rest, gate, discovery, .. } = settings;
         let (own, listeners) = (gate.own.clone(), gate.listeners.clone());
         let view = View::new(gate, Discovery::default());
         let shared = Self {
             realm,
             secrets,
-            standing,
+            revocations,
             strict_expiry,
             nonces: Nonces::new(seed),
             strangers: Budget::new(
@@ -216,7 +216,7 @@ impl Shared {
     /// Takes what an allocation of `name` and for this client needs, and counts it.
     ///
     /// # Errors
-    /// 401 where the name has lost its standing since the request was authenticated; else what the answer says.
+    /// 401 if the name was revoked since the request was authenticated; else what the answer says.
     pub(super) fn take(
         &self,
         now: Now,
@@ -230,7 +230,7 @@ impl Shared {
         self.quota.take(name, is_own.into())?;
         // Only now: whoever sends a name away, or waits for the last allocation to end, has either seen to it by here, or
         // finds this one counted.
-        let may_begin = if !self.standing.is_good(now, name) {
+        let may_begin = if !self.revocations.is_good(now, name) {
             Err(ErrorCode::Unauthenticated)
         } else if self.is_draining() {
             Err(ErrorCode::InsufficientCapacity)

@@ -8,7 +8,7 @@ use crate::budget::Budget;
 use crate::config::Config;
 use crate::credentials::Secrets;
 use crate::prng::Prng;
-use crate::standing::Standing;
+use crate::revocation::Revocations;
 use crate::tokens::Tokens;
 
 /// What an address may join at once is what it may in this time.
@@ -19,7 +19,7 @@ pub(super) struct Keys {
     /// They sign credentials.
     pub(super) secrets: Secrets,
     /// Whose credentials are good.
-    pub(super) standing: Arc<Standing>,
+    pub(super) revocations: Arc<Revocations>,
     /// Who may join.
     pub(super) tokens: Arc<Tokens>,
     /// How often.
@@ -35,7 +35,7 @@ impl Keys {
         );
         Ok(Self {
             secrets: secrets(config)?,
-            standing: Arc::new(Standing::new(&seed()?)),
+            revocations: Arc::new(Revocations::new(&seed()?)),
             tokens: Arc::new(tokens(config)?),
             joins: Arc::new(joins),
         })

@@ -109,7 +109,7 @@ fn shared(config: &Config, sockets: &Sockets, host: &State, keys: &Keys) -> Resu
     let settings = relay::Settings {
         realm: config.realm.clone(),
         secrets: keys.secrets.clone(),
-        standing: keys.standing.clone(),
+        revocations: keys.revocations.clone(),
         strict_expiry: config.credentials.strict_expiry,
         addresses: Vec::new(),
         ports: config.relay.ports.clone(),

@@ -40,7 +40,7 @@ pub(super) fn rooms(
     let hub = Arc::new(Hub::new(Parts {
         connections: Arc::new(Connections::new(Settings::new(&config.signaling), clock, counters)),
         ice,
-        standing: keys.standing.clone(),
+        revocations: keys.revocations.clone(),
         access: config.ice.access,
         tokens: keys.tokens.clone(),
         joins: keys.joins.clone(),

@@ -21,7 +21,7 @@ use crate::budget::Budget;
 use crate::clock::{Now, StepDetector};
 use crate::config::Access;
 use crate::ice::{Host, IceConfiguration, IceServers};
-use crate::standing::Standing;
+use crate::revocation::Revocations;
 use crate::tokens::{Grant, TokenError, Tokens};
 
 /// Time between two comparisons of the clocks.
@@ -40,7 +40,7 @@ pub struct Parts {
     /// What browsers are told.
     pub ice: Arc<IceServers>,
     /// Who is here, for the relay to see.
-    pub standing: Arc<Standing>,
+    pub revocations: Arc<Revocations>,
     /// Who may join.
     pub access: Access,
     /// Reads join tokens.
@@ -214,14 +214,14 @@ impl Hub {
         budget.map_err(|wait| Refusal { code: ErrorCode::RateLimited, wait: Some(wait) })?;
         let (name, max_members) = self.admit(now, &join)?;
 
-        let id = self.parts.standing.enter();
+        let id = self.parts.revocations.enter();
         let seat = Seat { id, user: self.user(&join.room, id) };
         let ice = self.configuration(now, visitor.host.as_ref(), &seat.user);
         let mut state = self.lock();
         let (peers, told) = match state.rooms.join(id, join.room, name, max_members, visitor.network()) {
             Ok(joined) => joined,
             Err(code) => {
-                self.parts.standing.leave(id);
+                self.parts.revocations.leave(id);
                 return Err(code.into());
             }
         };
@@ -341,7 +341,7 @@ impl Hub {
         self.count(&state);
         drop(state);
         // In this order: what the relay allocates from here on, it refuses; what it allocated before, it ends.
-        self.parts.standing.leave(id);
+        self.parts.revocations.leave(id);
         (self.parts.end_user)(&self.user(&room, id));
     }
 

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::ice::IceConfiguration;
 
 pub use super::codes::{ByeCode, Ending, ErrorCode};
-pub use crate::standing::MemberId;
+pub use crate::revocation::MemberId;
 
 /// The WebSocket subprotocol (RFC 6455 section 1.9).
 pub const SUBPROTOCOL: &str = "byway.v1";

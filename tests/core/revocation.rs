@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use byway::relay::{Reason, Relay};
-use byway::standing::MemberId;
+use byway::revocation::MemberId;
 use byway::wire::Reply;
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 
@@ -14,7 +14,7 @@ const PEER: &str = "8.8.8.8:53";
 
 /// Someone enters the room `tea`; and the name in their credentials.
 fn enter(server: &Server) -> (MemberId, String) {
-    let member = server.standing.enter();
+    let member = server.revocations.enter();
     (member, format!("tea.{member}"))
 }
 
@@ -34,7 +34,7 @@ fn threat_8_after_the_leave_each_method_is_the_401_of_a_wrong_password() {
         assert_eq!(client.ask(&mut server, request).code(), code);
     }
     // The shard has not been told yet.
-    server.standing.leave(ann);
+    server.revocations.leave(ann);
     let mut guess = Client { password: "guess".into(), ..client.clone() };
     for request in &requests {
         let refusals = [&mut client, &mut guess].map(|client| client.ask_once(&mut server, request));
@@ -52,7 +52,7 @@ fn a_lax_server_is_as_strict_about_who_has_left() {
     let mut server = Server::with(1, |settings| settings.strict_expiry = false);
     let (ann, name) = enter(&server);
     let (mut client, _) = Client::allocated(&mut server, HERE, &name);
-    server.standing.leave(ann);
+    server.revocations.leave(ann);
     assert_eq!(client.refused(&mut server, &Request::refresh(600)), 401);
 }
 
@@ -62,7 +62,7 @@ fn a_name_that_was_revoked_is_401_until_its_last_credential_has_expired() {
     let (mut client, _) = Client::allocated(&mut server, HERE, "alice");
     let (mut other, _) = Client::allocated(&mut server, "203.0.113.10:5000", "bob");
     let until = server.now.unix + 3600;
-    server.standing.revoke(server.now, "alice", until).unwrap();
+    server.revocations.revoke(server.now, "alice", until).unwrap();
     assert_eq!(client.refused(&mut server, &Request::refresh(600)), 401);
     assert_eq!(server.end("alice"), 1);
     other.granted(&mut server, &Request::refresh(3600));
@@ -94,7 +94,7 @@ fn all_that_a_name_has_ends_on_every_shard_and_nobody_elses() {
     for other in &mut others {
         other.granted(&mut server, &Request::allocate());
     }
-    server.standing.leave(ann);
+    server.revocations.leave(ann);
     assert_eq!(server.end(&name), 4);
     assert_eq!((server.allocations(), server.announced_channels()), (2, 0));
     assert!(server.sockets().iter().all(|socket| !mine.contains(socket)));
@@ -155,7 +155,7 @@ fn an_allocation_ends_whose_socket_is_being_bound() {
         server.binds.extend(binds);
         let (datagram, transaction) = client.sign(&request);
         assert_eq!(client.send(&mut server, &datagram), Seen::Waiting);
-        server.standing.leave(ann);
+        server.revocations.leave(ann);
         assert_eq!((server.end(&name), server.allocations(), server.sockets().len()), (1, 0, 0));
         for _ in 0..hanging {
             assert_eq!(server.answer_bind(Ok(())), Seen::Dropped(Reason::NoAllocation));
@@ -177,7 +177,7 @@ fn threat_49_what_it_has_in_reserve_ends_too() {
     other.granted(&mut server, &even);
     client.granted(&mut server, &Request::refresh(0));
     assert_eq!(server.reserved().len(), 2, "a reservation outlives its allocation");
-    server.standing.leave(ann);
+    server.revocations.leave(ann);
     assert_eq!(server.end(&name), 0);
     assert_eq!(server.reserved().len(), 1, "nobody else's ends");
 
@@ -229,7 +229,7 @@ fn no_allocation_slips_past_a_leave() {
         client.nonce = Response::read(&challenge).nonce();
         let (datagram, _) = client.sign(&Request::allocate());
         let (ready, begin) = (AtomicBool::new(false), AtomicBool::new(false));
-        let (standing, shared) = (&server.standing, &server.shared);
+        let (revocations, shared) = (&server.revocations, &server.shared);
         let seen = std::thread::scope(|scope| {
             let leaving = scope.spawn(|| {
                 ready.store(true, Relaxed);
@@ -238,7 +238,7 @@ fn no_allocation_slips_past_a_leave() {
                 }
                 // Sooner or later, so that the two meet at different places.
                 (0..round % 100 * 50).for_each(|_| std::hint::spin_loop());
-                standing.leave(ann);
+                revocations.leave(ann);
                 shared.allocations_of(&name)
             });
             while !ready.load(Relaxed) {

@@ -150,14 +150,14 @@ async fn a_backend_takes_one_credential_back() {
     let (one, other) = (username().await, username().await);
     let name = |username: &str| username.split_once(':').unwrap().1.to_owned();
     let now = Clock::start().now();
-    assert!(name(&one).starts_with("ann/1.") && server.standing.is_good(now, &name(&one)));
+    assert!(name(&one).starts_with("ann/1.") && server.revocations.is_good(now, &name(&one)));
 
     // As it is, or with everything encoded that could be.
     let encoded = one.replace(':', "%3A").replace('/', "%2F").replace('.', "%2E");
     for username in [one.replace('/', "%2F"), encoded] {
         assert_eq!(asked(&format!("{path}/{username}/revoke"), "").await.status, 204);
     }
-    assert!(!server.standing.is_good(now, &name(&one)) && server.standing.is_good(now, &name(&other)));
+    assert!(!server.revocations.is_good(now, &name(&one)) && server.revocations.is_good(now, &name(&other)));
     assert_eq!(*server.ended.lock().unwrap(), [name(&one), name(&one)]);
     // What has expired by itself is good for nothing already.
     assert_eq!(asked(&format!("{path}/1700000000:bob/revoke"), "").await.status, 204);

@@ -26,9 +26,9 @@ use byway::metrics::Metrics;
 use byway::origin::HostPattern;
 use byway::prng::Prng;
 use byway::proxies::TrustedProxies;
+use byway::revocation::Revocations;
 use byway::signaling::SignalingCounters;
 use byway::signaling::{Connections, Hub, Parts};
-use byway::standing::Standing;
 use byway::tokens::Tokens;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
@@ -100,7 +100,7 @@ pub(crate) struct Server {
     pub(crate) http: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) standing: Arc<Standing>,
+    pub(crate) revocations: Arc<Revocations>,
     pub(crate) tokens: Arc<Tokens>,
     /// The users that the relay was told to end.
     pub(crate) ended: Arc<Mutex<Vec<String>>>,
@@ -120,7 +120,7 @@ impl Server {
 
     /// Whether credentials under this name are good.
     pub(crate) fn is_good(&self, user: &str) -> bool {
-        self.standing.is_good(Clock::start().now(), user)
+        self.revocations.is_good(Clock::start().now(), user)
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
@@ -156,11 +156,11 @@ impl Server {
         };
         let joins = Arc::new(Budget::new(settings.joins_per_second, Duration::from_secs(10), 7));
         let draining = watch::Sender::new(false);
-        let standing = Arc::new(Standing::new(&[8; 32]));
+        let revocations = Arc::new(Revocations::new(&[8; 32]));
         let hub = Arc::new(Hub::new(Parts {
             connections: Arc::new(Connections::new(limits, clock, signaling)),
             ice: ice.clone(),
-            standing: standing.clone(),
+            revocations: revocations.clone(),
             access: settings.access,
             tokens: tokens.clone(),
             joins: joins.clone(),
@@ -188,7 +188,7 @@ impl Server {
                 budget: joins,
                 draining: draining.subscribe(),
             },
-            standing: standing.clone(),
+            revocations: revocations.clone(),
             end_user: end_user(),
             page: None,
             counters: counters.clone(),
@@ -237,7 +237,7 @@ impl Server {
             http: addresses.0,
             admin: addresses.1,
             hub,
-            standing,
+            revocations,
             tokens,
             ended,
             draining,

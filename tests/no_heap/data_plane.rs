@@ -14,7 +14,7 @@ use byway::dataplane::ShardCounters;
 use byway::dataplane::{Addresses, DataPlane, Tuning, bind_listeners};
 use byway::own_addresses::AddressSet;
 use byway::relay::{Discovery, Gate, Relay, RelayAddress, Settings, Shared};
-use byway::standing::Standing;
+use byway::revocation::Revocations;
 
 use crate::interrupts::uninterrupted;
 use crate::support::{REALM, Request, Response, SECRETS, at, channel_data, seconds};
@@ -142,7 +142,7 @@ impl Server {
         let settings = Settings {
             realm: REALM.into(),
             secrets: Secrets::new(&SECRETS).unwrap(),
-            standing: Arc::new(Standing::new(&[9; 32])),
+            revocations: Arc::new(Revocations::new(&[9; 32])),
             strict_expiry: true,
             addresses: vec![RelayAddress { bind: ip, public: ip }],
             ports: 49_152..=65_535,

@@ -12,7 +12,7 @@ use byway::relay::{
     Action, Discovery, Effect, FiveTuple, Gate, Link, ListenerId, Relay, RelayAddress, RelayId, Settings,
     Shared,
 };
-use byway::standing::Standing;
+use byway::revocation::Revocations;
 use byway::wire::Reply;
 
 use crate::support::{REALM, Request, Response, SECRETS, at, seconds};
@@ -40,7 +40,7 @@ impl Bare {
         let settings = Settings {
             realm: REALM.into(),
             secrets: Secrets::new(&SECRETS).unwrap(),
-            standing: Arc::new(Standing::new(&[9; 32])),
+            revocations: Arc::new(Revocations::new(&[9; 32])),
             strict_expiry: true,
             addresses: vec![RelayAddress { bind: ip, public: ip }],
             ports: 10_000..=65_535,

@@ -93,7 +93,7 @@ fn revoked(site: &Site, username: &str) -> Result<Response, Problem> {
     let username = Username::parse(username).map_err(|_| bad(NO_USERNAME))?;
     match username.check(now) {
         Ok(()) => {
-            site.standing.revoke(now, username.name, username.expiry).map_err(|_| Code::TooManyRevoked)?;
+            site.revocations.revoke(now, username.name, username.expiry).map_err(|_| Code::TooManyRevoked)?;
             (site.end_user)(username.name);
         }
         Err(UsernameError::Expired) => (site.end_user)(username.name),

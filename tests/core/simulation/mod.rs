@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use byway::relay::BindError;
-use byway::standing::MemberId;
+use byway::revocation::MemberId;
 use ipnet::IpNet;
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_RESERVATION_TOKEN};
 
@@ -129,7 +129,7 @@ impl Simulation {
             settings.allocations = 8;
             settings.strict_expiry = seed.is_multiple_of(2);
         });
-        let members = [(); 3].map(|()| server.standing.enter());
+        let members = [(); 3].map(|()| server.revocations.enter());
         let mut simulation = Self {
             random: Prng(seed),
             server,
@@ -184,10 +184,10 @@ impl Simulation {
         if self.random.one_in(4) {
             let who = self.random.below(3);
             let name = format!("room.{}", self.members[who]);
-            self.server.standing.leave(self.members[who]);
+            self.server.revocations.leave(self.members[who]);
             self.model.left(&name);
             self.leaving.push(name);
-            self.members[who] = self.server.standing.enter();
+            self.members[who] = self.server.revocations.enter();
         }
         if self.random.one_in(3) {
             for name in std::mem::take(&mut self.leaving) {

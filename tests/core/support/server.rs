@@ -11,7 +11,7 @@ use byway::relay::{
     Action, AllocationId, Answer, BindError, Discovery, Effect, FiveTuple, Gate, HostAddresses, Link,
     Pairing, Reason, Relay, RelayAddress, RelayId, Settings, Shared,
 };
-use byway::standing::Standing;
+use byway::revocation::Revocations;
 use byway::wire::{AddressFamily, ChannelNumber, Icmp, Reply};
 use ipnet::IpNet;
 
@@ -50,7 +50,7 @@ pub(crate) enum Bind {
 /// every effect is checked against those before it.
 pub(crate) struct Server {
     /// Whose credentials are good.
-    pub(crate) standing: Arc<Standing>,
+    pub(crate) revocations: Arc<Revocations>,
     /// What its shards have in common.
     pub(crate) shared: Arc<Shared>,
     pub(crate) now: Now,
@@ -88,7 +88,7 @@ impl Server {
         let mut settings = Settings {
             realm: REALM.into(),
             secrets: Secrets::new(&SECRETS).unwrap(),
-            standing: Arc::new(Standing::new(&[9; 32])),
+            revocations: Arc::new(Revocations::new(&[9; 32])),
             strict_expiry: true,
             addresses: vec![both("45.0.0.1"), both("2a0a::1")],
             ports: 50_000..=50_063,
@@ -107,10 +107,10 @@ impl Server {
             discovery: Discovery::default(),
         };
         change(&mut settings);
-        let standing = settings.standing.clone();
+        let revocations = settings.revocations.clone();
         let shared = Shared::new(settings, &[1; 32]);
         Self {
-            standing,
+            revocations,
             shared: Arc::clone(&shared),
             now: Now { mono: seconds(1000), unix: 1_763_640_000 },
             shards: (0..shards).map(|n| Relay::new(Arc::clone(&shared), &[n; 32])).collect(),

@@ -1,4 +1,4 @@
-//! Whose credentials are good no longer, though they have not expired. Pure; read by the relay, written by the signaling.
+//! Revocation of credentials that have not expired. Pure; read by the relay, written by the signaling.
 //!
 //! A member of a room has credentials under a name that ends in its [`MemberId`]. They are good while the member is here, and
 //! not a moment longer. So it is those who are here that are kept, not those who have left: memory is bounded by the rooms.
@@ -67,7 +67,7 @@ impl fmt::Debug for MemberId {
 pub struct TooManyRevoked;
 
 /// Who is here, and who was sent away.
-pub struct Standing {
+pub struct Revocations {
     random: Prng,
     seal: Hmac<Sha1>,
     /// A `std` mutex, held for one look-up: by the relay once per request, never for a payload.
@@ -83,7 +83,7 @@ struct State {
     ends: BTreeSet<(u64, Box<str>)>,
 }
 
-impl Standing {
+impl Revocations {
     /// Nobody is here. `seed` is secret and differs at each start.
     ///
     /// # Panics
@@ -161,10 +161,10 @@ impl State {
     }
 }
 
-impl fmt::Debug for Standing {
+impl fmt::Debug for Revocations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
-        write!(f, "Standing({} here, {} revoked)", state.here.len(), state.revoked.len())
+        write!(f, "Revocations({} here, {} revoked)", state.here.len(), state.revoked.len())
     }
 }
 
@@ -180,35 +180,37 @@ mod tests {
 
     #[test]
     fn a_member_is_good_while_here() {
-        let standing = Standing::new(&[1; 32]);
-        let (ann, bob) = (standing.enter(), standing.enter());
+        let revocations = Revocations::new(&[1; 32]);
+        let (ann, bob) = (revocations.enter(), revocations.enter());
         assert_ne!(ann, bob);
         let name = format!("tea.{ann}");
-        assert!(standing.is_good(at(100), &name));
-        standing.leave(ann);
-        assert!(!standing.is_good(at(100), &name) && !standing.is_good(at(100), &format!("other.{ann}")));
-        assert!(standing.is_good(at(100), &format!("tea.{bob}")));
+        assert!(revocations.is_good(at(100), &name));
+        revocations.leave(ann);
+        assert!(
+            !revocations.is_good(at(100), &name) && !revocations.is_good(at(100), &format!("other.{ann}"))
+        );
+        assert!(revocations.is_good(at(100), &format!("tea.{bob}")));
     }
 
     #[test]
     fn names_that_are_not_ours_are_good_until_revoked() {
-        let standing = Standing::new(&[1; 32]);
-        let foreign = Standing::new(&[2; 32]).enter();
+        let revocations = Revocations::new(&[1; 32]);
+        let foreign = Revocations::new(&[2; 32]).enter();
         for name in ["alice", "", "a.b", &format!("tea.{foreign}")] {
-            assert!(standing.is_good(at(100), name), "{name}");
-            standing.revoke(at(100), name, 200).unwrap();
-            assert!(!standing.is_good(at(100), name), "{name}");
+            assert!(revocations.is_good(at(100), name), "{name}");
+            revocations.revoke(at(100), name, 200).unwrap();
+            assert!(!revocations.is_good(at(100), name), "{name}");
         }
     }
 
     #[test]
     fn what_was_revoked_is_forgotten_when_it_has_expired_anyway() {
-        let standing = Standing::new(&[1; 32]);
-        standing.revoke(at(100), "a", 200).unwrap();
-        standing.revoke(at(100), "b", 150).unwrap();
-        standing.revoke(at(100), "b", 300).unwrap();
-        standing.revoke(at(250), "c", 400).unwrap();
-        let state = standing.lock();
+        let revocations = Revocations::new(&[1; 32]);
+        revocations.revoke(at(100), "a", 200).unwrap();
+        revocations.revoke(at(100), "b", 150).unwrap();
+        revocations.revoke(at(100), "b", 300).unwrap();
+        revocations.revoke(at(250), "c", 400).unwrap();
+        let state = revocations.lock();
         assert_eq!(state.revoked.keys().map(|name| &**name).collect::<Vec<_>>(), ["b", "c"]);
         assert_eq!(state.ends.len(), 2);
     }
@@ -216,22 +218,22 @@ mod tests {
     /// Else a name that is used again, such as a person's, would be shut out until somebody revokes another one.
     #[test]
     fn a_name_is_good_again_when_what_was_revoked_has_expired() {
-        let standing = Standing::new(&[1; 32]);
-        standing.revoke(at(100), "alice", 200).unwrap();
-        standing.revoke(at(100), "alice", 150).unwrap();
-        assert!(!standing.is_good(at(199), "alice"), "the longer one holds");
-        assert!(standing.is_good(at(200), "alice"));
+        let revocations = Revocations::new(&[1; 32]);
+        revocations.revoke(at(100), "alice", 200).unwrap();
+        revocations.revoke(at(100), "alice", 150).unwrap();
+        assert!(!revocations.is_good(at(199), "alice"), "the longer one holds");
+        assert!(revocations.is_good(at(200), "alice"));
     }
 
     #[test]
     fn the_list_is_bounded() {
-        let standing = Standing::new(&[1; 32]);
+        let revocations = Revocations::new(&[1; 32]);
         for n in 0..MAX_REVOKED {
-            standing.revoke(at(0), &n.to_string(), 10).unwrap();
+            revocations.revoke(at(0), &n.to_string(), 10).unwrap();
         }
-        assert_eq!(standing.revoke(at(9), "one more", 20), Err(TooManyRevoked));
-        assert_eq!(standing.revoke(at(9), "0", 20), Ok(()), "it is there already");
-        assert!(standing.is_good(at(9), "one more"));
-        assert_eq!(standing.revoke(at(10), "one more", 20), Ok(()));
+        assert_eq!(revocations.revoke(at(9), "one more", 20), Err(TooManyRevoked));
+        assert_eq!(revocations.revoke(at(9), "0", 20), Ok(()), "it is there already");
+        assert!(revocations.is_good(at(9), "one more"));
+        assert_eq!(revocations.revoke(at(10), "one more", 20), Ok(()));
     }
 }
