@@ -15,7 +15,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use tokio::sync::watch;
 
-use super::peer::Peer;
+use super::client_ip::ClientIp;
 use super::problem::{Code, Problem};
 use crate::budget::Budget;
 use crate::clock::Now;
@@ -107,7 +107,7 @@ impl Access {
 
     /// Whatever comes of a request, it costs: a guess is as dear as a credential.
     fn charge(&self, now: Now, head: &Parts) -> Result<(), Problem> {
-        let peer = head.extensions.get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(ip)| *ip);
+        let peer = head.extensions.get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ClientIp(ip)| *ip);
         self.budget.take(now.mono, peer).map_err(|wait| Problem::for_now(Code::RateLimited, wait))
     }
 }
@@ -271,7 +271,7 @@ mod tests {
         let access = access(config::Access::Token, 1);
         let asked = |line: &str, ip: &str| {
             let mut head = head(&[line]);
-            head.extensions.insert(Peer(ip.parse().unwrap()));
+            head.extensions.insert(ClientIp(ip.parse().unwrap()));
             access.let_in(NOW, &head)?;
             access.caller(NOW, &head, None)
         };

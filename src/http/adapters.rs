@@ -11,7 +11,7 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 
-use super::peer::Peer;
+use super::client_ip::ClientIp;
 use super::target::Target;
 use super::upgrade::{Held, websocket};
 use super::{Code, Problem, Site};
@@ -54,7 +54,7 @@ async fn peers(State(site): State<Arc<Site>>, request: Request) -> Response {
 async fn open_peerjs(
     State(site): State<Arc<Site>>,
     Extension(peerjs): Extension<Arc<PeerJs>>,
-    Extension(Peer(client)): Extension<Peer>,
+    Extension(ClientIp(client)): Extension<ClientIp>,
     head: Parts,
     Extension(Held { place, memory }): Extension<Held>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -73,7 +73,7 @@ async fn open_peerjs(
 async fn open_topics(
     State(site): State<Arc<Site>>,
     Extension(topics): Extension<Arc<Topics>>,
-    Extension(Peer(client)): Extension<Peer>,
+    Extension(ClientIp(client)): Extension<ClientIp>,
     head: Parts,
     Extension(Held { place, memory }): Extension<Held>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,

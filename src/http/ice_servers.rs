@@ -8,7 +8,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 
 use super::Site;
-use super::conventions::{apprtc, links};
+use super::vendors::{apprtc, links};
 
 /// `GET`, `POST` and `OPTIONS` of `/ice`.
 pub(super) fn methods() -> MethodRouter<Arc<Site>> {

@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::Site;
-use super::fields::{bad, json, lifetime};
+use super::params::{bad, json, lifetime};
 use super::problem::Problem;
 use super::target::{Target, prefix};
 use crate::ice::rfc3339;

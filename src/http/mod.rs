@@ -4,14 +4,14 @@
 //! |---|---|
 //! | `/` and the files of `static/` | the call page (`assets`) |
 //! | `GET`, `POST`, `OPTIONS /ice` | an `RTCConfiguration` with fresh credentials (`ice_servers`) |
-//! | `/turn`, `/v1/turn/...`, `/_matrix/...` and others | the same in the shapes of other services (`conventions`) |
+//! | `/turn`, `/v1/turn/...`, `/_matrix/...` and others | the same in the shapes of other services (`vendors`) |
 //! | `POST /invite` | a join token, for a program with an API key ([`invitations`]) |
 //! | `/rooms/{room}` | who is there, and sending somebody away, for the same (`rooms`) |
 //! | `GET /ws` | the signaling (`upgrade`), whose schema is at `/schema/byway.v1.json` |
 //! | `/peerjs`, `/peerjs/id`, `/y-webrtc` | that of PeerJS and of y-webrtc (`adapters`) |
 //! | `/metrics`, `/healthz` | on the admin listener only ([`admin`]) |
 //!
-//! Who gets credentials is decided in [`access`], which name they get in `offers`. Queries may hold keys and no URL is ever
+//! Who gets credentials is decided in [`access`], which name they get in `issue`. Queries may hold keys and no URL is ever
 //! logged.
 //!
 //! Each request is for a host of ours ([`own_hosts`]), or goes no further.
@@ -24,18 +24,17 @@ pub mod access;
 mod adapters;
 pub mod admin;
 mod assets;
-mod conventions;
+pub mod client_ip;
 mod counters;
-mod fields;
 mod frames;
 mod headers;
 mod ice_servers;
 pub mod invitations;
+mod issue;
 mod metered;
-mod offers;
 pub mod origin;
 pub mod own_hosts;
-pub mod peer;
+mod params;
 pub mod problem;
 mod remarks;
 mod rooms;
@@ -44,6 +43,7 @@ mod state;
 mod streams;
 pub mod target;
 mod upgrade;
+mod vendors;
 
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ pub fn public_router(site: Site) -> Router {
         .route("/ws", get(upgrade::open))
         .route(schema::PATH, get(upgrade::schema))
         .route("/problems/{code}", get(problem::page))
-        .merge(conventions::router())
+        .merge(vendors::router())
         .merge(adapters::router(site.hub.connections()))
         .with_state(site);
     finish(dynamic.merge(assets::router()), hosts, counters)

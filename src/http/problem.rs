@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::fields::Path;
+use super::params::Path;
 use super::target::prefix;
 use crate::closed_set::{ClosedSet as _, closed_set};
 

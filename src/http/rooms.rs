@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::Site;
-use super::fields::{Path, bad};
+use super::params::{Path, bad};
 use super::problem::{Code, Problem};
 use crate::signaling::Present;
 use crate::signaling::protocol::{MemberId, RoomName};

@@ -24,8 +24,8 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
 use super::HttpCounters;
+use super::client_ip::{ClientIp, UnlistedProxies};
 use super::metered::Metered;
-use super::peer::{Peer, UnlistedProxies};
 use super::problem::{Code, Problem};
 use super::state::{Sending, State, Switch};
 use super::streams::{Streams, WithStreams};
@@ -226,7 +226,7 @@ impl Pages {
         let admitted = admitted.and_then(|()| {
             let by_proxy = self.proxies.trust(client.ip());
             normalise(&mut request, protocol, by_proxy);
-            let peer = Peer::of(client.ip(), request.headers(), &self.proxies);
+            let peer = ClientIp::of(client.ip(), request.headers(), &self.proxies);
             if by_proxy {
                 if !place.speaks_for(peer.0) {
                     return Err(Problem::for_now(Code::RateLimited, RETRY_AFTER));
@@ -395,7 +395,7 @@ fn http2(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
     /// A body is read to 4 KiB, and the pages are static: what waits to be sent is not copied.
     const SEND: usize = 32 * 1_024;
     /// Bytes of one body that a client may send ahead: as much as is read of it.
-    const WINDOW: u16 = super::fields::LONGEST_BODY;
+    const WINDOW: u16 = super::params::LONGEST_BODY;
     /// Bytes that each field counts for beyond its text (RFC 9113 section 6.5.2).
     const FIELD: usize = 32;
     let max_list = usize::from(limits.max_head) + FIELD * limits.max_fields;

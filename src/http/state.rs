@@ -306,7 +306,7 @@ fn bytes_of<B: HttpBody>(request: &Request<B>) -> usize {
     let head: usize = fields.map(|(name, value)| FIELD_OVERHEAD + name.as_str().len() + value.len()).sum();
     let uri = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     // A body that is longer is refused; one whose length is not told may get so far.
-    let longest = u64::from(super::fields::LONGEST_BODY);
+    let longest = u64::from(super::params::LONGEST_BODY);
     let body = request.body().size_hint().exact().map_or(longest, |length| length.min(longest));
     size_of::<Request<()>>() + head + uri + usize::try_from(body).unwrap_or(usize::MAX)
 }

@@ -9,7 +9,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
-use super::peer::Peer;
+use super::client_ip::ClientIp;
 use super::target::Target;
 use super::{Code, Problem, Site};
 use crate::admission::Place;
@@ -31,7 +31,7 @@ pub(super) struct Held {
 pub(super) async fn open(
     State(site): State<Arc<Site>>,
     headers: HeaderMap,
-    Extension(Peer(address)): Extension<Peer>,
+    Extension(ClientIp(address)): Extension<ClientIp>,
     Extension(target): Extension<Target>,
     Extension(Held { place, memory }): Extension<Held>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,

@@ -336,7 +336,7 @@ impl Relay {
     }
 
     /// Ends the allocations of a name, the part of a username beside its expiry, those that are about to be, and what it has
-    /// in reserve; yields how many allocations. Effects follow. Others begin unless [`Settings::standing`] knows by now that the name is not good.
+    /// in reserve; yields how many allocations. Effects follow. Others begin unless [`Settings::revocations`] knows by now that the name is not good.
     pub fn end_all_of(&mut self, now: Now, name: &str) -> usize {
         let named = self.table.named(name);
         named.iter().for_each(|allocation| self.end_whole(now, *allocation));

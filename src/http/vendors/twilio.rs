@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::Single;
 use crate::http::Site;
 use crate::http::access::Caller;
-use crate::http::fields::{Fields, Path, Wish};
+use crate::http::params::{Fields, Path, Wish};
 use crate::ice::rfc2822;
 
 pub(super) fn router() -> Router<Arc<Site>> {

@@ -45,9 +45,9 @@ impl UnlistedProxies {
 
 /// A client's address, an extension of every request: [`super::serve`] puts it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer(pub IpAddr);
+pub struct ClientIp(pub IpAddr);
 
-impl Peer {
+impl ClientIp {
     /// The client of a request over a connection from `tcp`.
     ///
     /// Each trusted proxy is believed about the address that spoke to it, from the server outwards: the last element of
@@ -85,7 +85,7 @@ mod tests {
             headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
         let proxies = TrustedProxies::new(vec!["10.0.0.0/24".parse().unwrap()]);
-        Peer::of(tcp.parse().unwrap(), &headers, &proxies).0.to_string()
+        ClientIp::of(tcp.parse().unwrap(), &headers, &proxies).0.to_string()
     }
 
     #[test]

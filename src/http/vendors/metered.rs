@@ -10,7 +10,7 @@ use axum::routing::get;
 use super::Single;
 use crate::http::Site;
 use crate::http::access::Caller;
-use crate::http::fields::{Fields, Wish};
+use crate::http::params::{Fields, Wish};
 
 pub(super) fn router() -> Router<Arc<Site>> {
     Router::new().route("/api/v1/turn/credentials", get(credentials))

@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::Site;
 use super::access::Caller;
-use super::fields::{Fields, Wish, is_form};
 use super::origin::Asker;
+use super::params::{Fields, Wish, is_form};
 use super::problem::{Code, Problem};
 use super::target::Target;
 use crate::ice::Offer;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::credentials::{Username, UsernameError};
 use crate::http::Site;
 use crate::http::access::Caller;
-use crate::http::fields::{Path, Wish, bad, checked_name, json, lifetime};
+use crate::http::params::{Path, Wish, bad, checked_name, json, lifetime};
 use crate::http::problem::{Code, Problem};
 use crate::ice::{IceServer, Offer};
 

@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::get;
 
-use crate::http::fields::bad;
+use crate::http::params::bad;
 use crate::http::{Site, ice_servers};
 use crate::ice::TurnCredential;
 
