@@ -4,8 +4,8 @@
 //! `schema` lists the keys, `values` says what each kind of value may be (`ice_url` for URLs), `reader` looks keys up and
 //! finds the unknown ones, `mistake` shows what is wrong by file, line and caret, and `shown` what of a line may be shown.
 
+mod diagnostic;
 mod ice_url;
-mod mistake;
 mod reader;
 mod schema;
 mod shown;
@@ -27,8 +27,8 @@ use crate::operator_file;
 use crate::origin::{HostPattern, Origin};
 use crate::proxies::TrustedProxies;
 
+pub use diagnostic::{ConfigError, Problem};
 pub use ice_url::{IceUrl, IceUrlError, Scheme, Transport};
-pub use mistake::{ConfigError, Problem};
 
 /// The default configuration, which is also the reference of every key.
 pub const EMBEDDED: &str = include_str!("../../turnserver.toml");

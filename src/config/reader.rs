@@ -8,7 +8,7 @@ use std::rc::Rc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::mistake::Mistake;
+use super::diagnostic::Diagnostic;
 
 /// The keys that were looked up, with their sections, by whether what is wrong with the file may show their values. A key
 /// that nobody looks up is in neither: it may be a misspelt secret.
@@ -51,7 +51,7 @@ pub(super) struct Section<'d> {
     /// The whole embedded default.
     whole: &'d DeTable<'d>,
     known: Vec<&'static str>,
-    mistakes: Vec<Mistake>,
+    mistakes: Vec<Diagnostic>,
     names: Rc<RefCell<Names>>,
 }
 
@@ -81,7 +81,7 @@ impl<'d> Section<'d> {
         let default = self.default.get(key).and_then(|value| value.get_ref().as_table());
         let own = self.own.and_then(|own| own.get(key));
         if let Some(value) = own.filter(|value| !value.get_ref().is_table()) {
-            self.mistakes.push(Mistake {
+            self.mistakes.push(Diagnostic {
                 span: value.span(),
                 reason: format!("`{key}` is a section, not {}", kind(value.get_ref())),
                 remedy: format!("a line [{key}] with its keys below"),
@@ -100,7 +100,11 @@ impl<'d> Section<'d> {
     }
 
     /// The value of `key`: the file's, or, if it has none or a wrong one, the embedded default's.
-    pub(super) fn get<T>(&mut self, key: &'static str, read: impl Fn(Value<'_>) -> Result<T, Mistake>) -> T {
+    pub(super) fn get<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(Value<'_>) -> Result<T, Diagnostic>,
+    ) -> T {
         self.names.borrow_mut().open.insert(self.dotted(key));
         self.look_up(key, false, read)
     }
@@ -109,7 +113,7 @@ impl<'d> Section<'d> {
     pub(super) fn get_file<T>(
         &mut self,
         key: &'static str,
-        read: impl Fn(Value<'_>) -> Result<T, Mistake>,
+        read: impl Fn(Value<'_>) -> Result<T, Diagnostic>,
     ) -> T {
         self.names.borrow_mut().files.insert(self.dotted(key));
         self.look_up(key, false, read)
@@ -119,7 +123,7 @@ impl<'d> Section<'d> {
     pub(super) fn get_secret<T>(
         &mut self,
         key: &'static str,
-        read: impl Fn(Value<'_>) -> Result<T, Mistake>,
+        read: impl Fn(Value<'_>) -> Result<T, Diagnostic>,
     ) -> T {
         self.names.borrow_mut().secret.insert(self.dotted(key));
         self.look_up(key, true, read)
@@ -129,7 +133,7 @@ impl<'d> Section<'d> {
         &mut self,
         key: &'static str,
         is_secret: bool,
-        read: impl Fn(Value<'_>) -> Result<T, Mistake>,
+        read: impl Fn(Value<'_>) -> Result<T, Diagnostic>,
     ) -> T {
         if let Some(value) = self.own(key, is_secret) {
             match read(value) {
@@ -148,7 +152,7 @@ impl<'d> Section<'d> {
     }
 
     /// All that was wrong here; keys that nobody asked for are.
-    pub(super) fn finish(mut self) -> Vec<Mistake> {
+    pub(super) fn finish(mut self) -> Vec<Diagnostic> {
         for (key, value) in self.own.into_iter().flatten() {
             if self.known.contains(&&**key.get_ref()) {
                 continue;
@@ -166,7 +170,7 @@ impl<'d> Section<'d> {
             let has_secrets = self.names.borrow().has_secrets(self.path);
             let is_shown = shows_key(name, has_secrets, keys_of(self.whole));
             let known_here = self.known.join(", ");
-            self.mistakes.push(Mistake {
+            self.mistakes.push(Diagnostic {
                 span: key.span(),
                 reason: match is_shown {
                     true => format!("`{}` is not a key", self.dotted(&shortened)),
@@ -234,12 +238,12 @@ pub(super) struct Value<'d> {
 
 impl<'d> Value<'d> {
     /// The text of a string.
-    pub(super) fn text(&self) -> Result<&'d str, Mistake> {
+    pub(super) fn text(&self) -> Result<&'d str, Diagnostic> {
         self.value.get_ref().as_str().ok_or_else(|| self.not("a text in quotes"))
     }
 
     /// The text of a quantity, with its unit as in `such_as`.
-    pub(super) fn quantity(&self, what: &str, such_as: &str) -> Result<&'d str, Mistake> {
+    pub(super) fn quantity(&self, what: &str, such_as: &str) -> Result<&'d str, Diagnostic> {
         self.value.get_ref().as_str().ok_or_else(|| {
             self.wrong(
                 format!("{} is not {what}", kind(self.value.get_ref())),
@@ -249,18 +253,18 @@ impl<'d> Value<'d> {
     }
 
     /// The text of a secret.
-    pub(super) fn secret(&self) -> Result<&'d str, Mistake> {
+    pub(super) fn secret(&self) -> Result<&'d str, Diagnostic> {
         debug_assert!(self.is_secret, "`{}` is to be read by `Section::get_secret`", self.path);
         self.text()
     }
 
     /// `true` or `false`.
-    pub(super) fn boolean(&self) -> Result<bool, Mistake> {
+    pub(super) fn boolean(&self) -> Result<bool, Diagnostic> {
         self.value.get_ref().as_bool().ok_or_else(|| self.not("true or false"))
     }
 
     /// A whole number within the bounds.
-    pub(super) fn integer(&self, bounds: &RangeInclusive<u64>) -> Result<u64, Mistake> {
+    pub(super) fn integer(&self, bounds: &RangeInclusive<u64>) -> Result<u64, Diagnostic> {
         let integer = self.value.get_ref().as_integer().ok_or_else(|| self.not("a whole number"))?;
         i128::from_str_radix(integer.as_str(), integer.radix())
             .ok()
@@ -275,15 +279,15 @@ impl<'d> Value<'d> {
     }
 
     /// The items of a list; each goes by the name of the list.
-    pub(super) fn items(&self) -> Result<Vec<Self>, Mistake> {
+    pub(super) fn items(&self) -> Result<Vec<Self>, Diagnostic> {
         let list = self.value.get_ref().as_array().ok_or_else(|| self.not("a list in brackets"))?;
         let item = |value| Self { path: self.path.clone(), value, is_secret: self.is_secret };
         Ok(list.iter().map(item).collect())
     }
 
     /// A mistake at this value.
-    pub(super) fn wrong(&self, reason: impl std::fmt::Display, remedy: impl Into<String>) -> Mistake {
-        Mistake {
+    pub(super) fn wrong(&self, reason: impl std::fmt::Display, remedy: impl Into<String>) -> Diagnostic {
+        Diagnostic {
             span: self.value.span(),
             reason: format!("`{}`: {reason}", self.path),
             remedy: remedy.into(),
@@ -291,7 +295,7 @@ impl<'d> Value<'d> {
         }
     }
 
-    fn not(&self, wanted: &str) -> Mistake {
+    fn not(&self, wanted: &str) -> Diagnostic {
         self.wrong(format!("{} is not {wanted}", kind(self.value.get_ref())), format!("write {wanted}"))
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::mistake::{Mistake, Refusal};
+use super::diagnostic::{Diagnostic, Refusal};
 use super::reader::{Names, Section, Value};
 use super::shown::Shown;
 use super::values::{self, list};
@@ -44,7 +44,7 @@ fn assemble<'d>(
     own: &'d DeTable<'d>,
     default: &'d DeTable<'d>,
     dir: Option<&Path>,
-) -> (Config, Vec<Mistake>, Names) {
+) -> (Config, Vec<Diagnostic>, Names) {
     let mut root = Section::root(own, default);
     let names = root.names();
     let mut mistakes = Vec::new();
@@ -92,9 +92,9 @@ struct Doors {
 }
 
 /// The listeners, and whether the file itself names an IPv6 one.
-fn listen(mut section: Section<'_>, doors: Doors, mistakes: &mut Vec<Mistake>) -> (Listen, bool) {
+fn listen(mut section: Section<'_>, doors: Doors, mistakes: &mut Vec<Diagnostic>) -> (Listen, bool) {
     let mut names_v6 = false;
-    let mut get = |key, read: &dyn Fn(&Value<'_>) -> Result<SocketAddr, Mistake>| {
+    let mut get = |key, read: &dyn Fn(&Value<'_>) -> Result<SocketAddr, Diagnostic>| {
         let addresses = section.get(key, |value| list(&value, read));
         names_v6 |= section.has(key) && addresses.iter().any(SocketAddr::is_ipv6);
         addresses
@@ -137,7 +137,7 @@ fn listen(mut section: Section<'_>, doors: Doors, mistakes: &mut Vec<Mistake>) -
 }
 
 /// The files of the certificate, if there is one.
-fn tls(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Mistake>) -> Option<TlsFiles> {
+fn tls(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Diagnostic>) -> Option<TlsFiles> {
     let cert = section.get("cert", |value| values::path(&value, dir));
     let key = section.get("key", |value| {
         let key = values::path(&value, dir)?;
@@ -158,7 +158,7 @@ fn tls(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Mistake>
 }
 
 /// The relay, and whether the file itself names an IPv6 address for it.
-fn relay(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Relay, bool) {
+fn relay(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> (Relay, bool) {
     const LONGEST_REST: Duration = Duration::from_secs(3600);
     // A longer one saves next to nothing more and fills the buffers.
     const LONGEST_NAP: Duration = Duration::from_millis(1);
@@ -205,7 +205,7 @@ fn relay(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Relay, bool)
     (relay, names_v6)
 }
 
-fn credentials(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Mistake>) -> Credentials {
+fn credentials(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Diagnostic>) -> Credentials {
     const SHORTEST_TTL: Duration = Duration::from_secs(10);
     let mut secrets = section.get_secret("secrets", |value| list(&value, values::secret));
     secrets.extend(
@@ -217,7 +217,12 @@ fn credentials(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<
     Credentials { secrets, ttl, strict_expiry }
 }
 
-fn tokens(mut section: Section<'_>, dir: Option<&Path>, realm: &str, mistakes: &mut Vec<Mistake>) -> Tokens {
+fn tokens(
+    mut section: Section<'_>,
+    dir: Option<&Path>,
+    realm: &str,
+    mistakes: &mut Vec<Diagnostic>,
+) -> Tokens {
     let mut secrets = section.get_secret("secrets", |value| list(&value, values::secret));
     secrets.extend(
         section.get_file("secret_files", |value| list(&value, |item| values::secret_file(item, dir))),
@@ -228,7 +233,7 @@ fn tokens(mut section: Section<'_>, dir: Option<&Path>, realm: &str, mistakes: &
     Tokens { secrets, keys, audience: if audience.is_empty() { realm.to_owned() } else { audience } }
 }
 
-fn peers(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Peers {
+fn peers(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> Peers {
     let peers = Peers {
         allow: section.get("allow", |value| list(&value, values::network)),
         deny: section.get("deny", |value| list(&value, values::network)),
@@ -237,7 +242,7 @@ fn peers(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Peers {
     peers
 }
 
-fn quota(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Quota {
+fn quota(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> Quota {
     const U32: u64 = u32::MAX as u64;
     let quota = Quota {
         allocations_per_user: section.get("allocations_per_user", |value| values::number(&value, &(0..=U32))),
@@ -253,7 +258,7 @@ fn quota(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Quota {
 }
 
 /// Who may use this server and what `/ice` tells, and whether open access is said a second time.
-fn ice(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Ice, bool) {
+fn ice(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> (Ice, bool) {
     let open_to_everyone = section.get("open_to_everyone", |value| value.boolean());
     let ice = Ice {
         access: section.get("access", |value| values::access(&value)),
@@ -265,13 +270,13 @@ fn ice(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> (Ice, bool) {
     (ice, open_to_everyone)
 }
 
-fn http(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Http {
+fn http(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> Http {
     let http = Http { hosts: section.get("hosts", |value| list(&value, values::host)) };
     mistakes.extend(section.finish());
     http
 }
 
-fn signaling(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Signaling {
+fn signaling(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> Signaling {
     const LONGEST_ABSENCE: Duration = Duration::from_secs(600);
     let signaling = Signaling {
         max_rooms: section.get("max_rooms", |value| values::number(&value, &(1..=1_000_000))),
@@ -295,20 +300,20 @@ fn places(own: &DeTable<'_>, names: &Names, name: &str, text: &str) -> Places {
     let values = ["cert", "key"].map(|key| Some((key, section.get(key)?)));
     let place = |(key, value): (&str, &Spanned<DeValue<'_>>)| {
         let reason = format!("`tls.{key}`");
-        Mistake { span: value.span(), reason, remedy: String::new(), shortage: None }
+        Diagnostic { span: value.span(), reason, remedy: String::new(), shortage: None }
             .problem(name, text, &shown)
     };
     Places(values.into_iter().flatten().map(place).collect())
 }
 
 /// An error of the TOML itself.
-fn syntax(error: &toml::de::Error, text: &str) -> Mistake {
+fn syntax(error: &toml::de::Error, text: &str) -> Diagnostic {
     let reason = error.message().replace('\n', ", ");
     let remedy = match reason.as_str() {
         "duplicate key" => "keep one of the two",
         _ => "TOML is written: key = \"text\", key = 5, key = [\"a\", \"b\"], [section]",
     };
-    Mistake {
+    Diagnostic {
         span: error.span().unwrap_or(text.len()..text.len()),
         reason,
         remedy: remedy.to_owned(),

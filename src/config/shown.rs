@@ -10,7 +10,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::mistake::Excerpt;
+use super::diagnostic::Excerpt;
 use super::reader::{Names, shows_key};
 
 /// Bytes of the longest line that is shown.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jsonwebtoken::jwk::JwkSet;
 
-use super::mistake::{Mistake, Shortage};
+use super::diagnostic::{Diagnostic, Shortage};
 use super::reader::Value;
 use super::shown::names_a_file;
 use super::{Access, IceUrl, TransportPolicy};
@@ -17,7 +17,7 @@ use crate::credentials::Secret;
 use crate::operator_file::{self, SHORTAGE, is_shortage};
 use crate::origin::{HostPattern, Origin, OriginError};
 
-type Read<T> = Result<T, Mistake>;
+type Read<T> = Result<T, Diagnostic>;
 
 /// A list of `read`, without duplicates.
 pub(super) fn list<T: PartialEq>(value: &Value<'_>, read: impl Fn(&Value<'_>) -> Read<T>) -> Read<Vec<T>> {
@@ -191,8 +191,10 @@ pub(super) fn size_or_zero(value: &Value<'_>, bounds: &RangeInclusive<u64>, zero
     if value.text().is_ok_and(|text| text == "0") {
         return Ok(0);
     }
-    let or_zero =
-        |mistake: Mistake| Mistake { remedy: format!("{}, or \"0\" {zero}", mistake.remedy), ..mistake };
+    let or_zero = |mistake: Diagnostic| Diagnostic {
+        remedy: format!("{}, or \"0\" {zero}", mistake.remedy),
+        ..mistake
+    };
     size(value, bounds).map_err(or_zero)
 }
 
@@ -324,7 +326,7 @@ fn read(value: &Value<'_>, path: &Path, what: &str) -> Read<String> {
     operator_file::read_text(path, operator_file::SMALL).map_err(|error| {
         if let Some(code) = error.raw_os_error().filter(|_| is_shortage(&error)) {
             let shortage = Shortage { path: path.to_owned(), code };
-            return Mistake { shortage: Some(shortage), ..value.wrong(error, SHORTAGE) };
+            return Diagnostic { shortage: Some(shortage), ..value.wrong(error, SHORTAGE) };
         }
         let remedy = match error.kind() {
             io::ErrorKind::Other | io::ErrorKind::InvalidData => what.to_owned(),

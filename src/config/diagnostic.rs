@@ -92,7 +92,7 @@ impl fmt::Display for Problem {
 
 /// One thing that is wrong, by its bytes in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mistake {
+pub(super) struct Diagnostic {
     pub(super) span: Range<usize>,
     pub(super) reason: String,
     pub(super) remedy: String,
@@ -111,7 +111,7 @@ pub(super) struct Shortage {
 /// All that is wrong with a file, and what of it may be shown.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    pub(super) mistakes: Vec<Mistake>,
+    pub(super) mistakes: Vec<Diagnostic>,
     pub(super) shown: Shown,
 }
 
@@ -130,7 +130,7 @@ impl Refusal {
     }
 }
 
-impl Mistake {
+impl Diagnostic {
     /// The mistake with its place in `text` looked up.
     pub(super) fn problem(&self, file: &str, text: &str, shown: &Shown) -> Problem {
         // A parser's span may end anywhere.
@@ -154,15 +154,15 @@ mod tests {
     use super::*;
 
     fn shown(text: &str, span: Range<usize>) -> String {
-        let mistake = Mistake { span, reason: "wrong".into(), remedy: "right it".into(), shortage: None };
+        let mistake = Diagnostic { span, reason: "wrong".into(), remedy: "right it".into(), shortage: None };
         mistake.problem("f.toml", text, &Shown::all_of(text)).to_string()
     }
 
     #[test]
     fn threat_35_a_shortage_of_the_machine_is_no_mistake_of_the_file() {
-        let wrong = Mistake { span: 0..1, reason: "wrong".into(), remedy: String::new(), shortage: None };
+        let wrong = Diagnostic { span: 0..1, reason: "wrong".into(), remedy: String::new(), shortage: None };
         let short = Shortage { path: "secret".into(), code: libc::EMFILE };
-        let mistakes = vec![wrong.clone(), Mistake { shortage: Some(short), ..wrong }];
+        let mistakes = vec![wrong.clone(), Diagnostic { shortage: Some(short), ..wrong }];
         let error = Refusal { mistakes, shown: Shown::all_of("a = 1") }.error("f.toml", "a = 1");
         assert!(matches!(&error, ConfigError::Unreadable { error, .. } if is_shortage(error)), "{error}");
         assert_eq!(
