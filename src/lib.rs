@@ -6,8 +6,8 @@
 //!
 //! | ring | rooms | may know |
 //! |---|---|---|
-//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`revocation`], [`tokens`], [`budget`], [`own_addresses`], [`prng`], [`ice`], [`external`], [`client_network`], [`origin`], [`proxies`], [`shares`], `signaling::{protocol, codes, schema, room, ticket, rate, peerjs::*, topics::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
-//! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox, backlog, peerjs, topics}`, [`http`], [`tls`] | sockets, threads, tokio |
+//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`revocation`], [`tokens`], [`budget`], [`own_addresses`], [`prng`], [`ice`], [`external`], [`client_network`], [`origin`], [`proxies`], [`shares`], `signaling::{protocol, codes, schema, room, ticket, rate, peerjs::*, y_webrtc::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox, backlog, peerjs, y_webrtc}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
 //! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], which reads the machine's addresses,

@@ -39,7 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/signaling/ticket.rs", &["signaling::protocol"]),
     ("src/signaling/rate.rs", &[]),
     ("src/signaling/peerjs/", &["signaling::protocol", "prng", "client_network", "shares"]),
-    ("src/signaling/topics/", &["signaling::protocol", "prng", "client_network", "shares"]),
+    ("src/signaling/y_webrtc/", &["signaling::protocol", "prng", "client_network", "shares"]),
     ("src/dataplane/", &["relay", "wire", "udp", "metrics", "clock", "admission"]),
     ("src/udp/", &["wire"]),
     (
@@ -132,7 +132,7 @@ const PURE: &[&str] = &[
     "src/signaling/ticket.rs",
     "src/signaling/rate.rs",
     "src/signaling/peerjs/",
-    "src/signaling/topics/",
+    "src/signaling/y_webrtc/",
 ];
 
 /// What would tie the pure ring to a system, a clock or a generator of its own, tests included.

@@ -17,7 +17,7 @@ use super::upgrade::{Held, websocket};
 use super::{Code, Problem, Site};
 use crate::signaling::Connections;
 use crate::signaling::peerjs::{self, PeerJs};
-use crate::signaling::topics::Topics;
+use crate::signaling::y_webrtc::Topics;
 
 /// The routes of both. PeerJS puts its key and its own name behind the `path` that a page gives it: "/" or "/peerjs".
 pub(super) fn router(connections: &Arc<Connections>) -> Router<Arc<Site>> {

@@ -4,7 +4,7 @@
 //! `hub` is what the sessions share, [`session`] the conversation with one client, and [`connection`] drives the WebSocket
 //! beneath, of which `outbox` bounds what waits to be written, and `backlog` that of all together.
 //!
-//! Beside our own protocol stand two of others, for pages that speak them already: [`peerjs`] and [`topics`], each with a
+//! Beside our own protocol stand two of others, for pages that speak them already: [`peerjs`] and [`y_webrtc`], each with a
 //! pure room of its own. `docs/adapters.md` is their manual.
 
 mod backlog;
@@ -20,7 +20,7 @@ pub mod room;
 pub mod schema;
 pub mod session;
 mod ticket;
-pub mod topics;
+pub mod y_webrtc;
 
 use std::time::Duration;
 

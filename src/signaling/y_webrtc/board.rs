@@ -175,7 +175,7 @@ impl<C> Board<C> {
 mod tests {
     use super::*;
     use crate::prng::Prng;
-    use crate::signaling::topics::protocol::ClientMessage;
+    use crate::signaling::y_webrtc::protocol::ClientMessage;
 
     const LIMITS: Limits = Limits { topics: 3, subscribers: 3, subscriptions: 2, subscriptions_in_all: 100 };
 
