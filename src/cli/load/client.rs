@@ -15,7 +15,7 @@ use turn::proto::peeraddr::PeerAddress;
 use turn::proto::reqtrans::RequestedTransport;
 use turn::proto::{PROTO_UDP, channum};
 
-use crate::cli::probe::login::Login;
+use crate::cli::probe::credentials::Login;
 use crate::wire::{ChannelNumber, IntegrityKey, Message, PasswordAlgorithm, TransactionId};
 
 /// The channel that each client binds.

@@ -9,7 +9,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use socket2::{Domain, Socket, Type};
 
-use crate::cli::probe::trouble::Step;
+use crate::cli::probe::error::Step;
 use crate::udp::join_received;
 use crate::wire::{frame_length, frame_padding};
 

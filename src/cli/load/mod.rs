@@ -4,7 +4,7 @@
 //! ([`setup`]), the load another ([`traffic`]); neither knows tokio, which only finds the server and asks for a login.
 
 mod client;
-mod fault;
+mod error;
 mod flow;
 mod histogram;
 mod link;
@@ -24,21 +24,21 @@ use std::time::Duration;
 use clap::ValueEnum;
 use rustls::pki_types::ServerName;
 
-use super::probe::login::{self, Login};
-use super::probe::trouble::Trouble;
-use super::probe::trust::Trust;
-use super::probe::{self, own};
+use super::probe::credentials::{self, Login};
+use super::probe::error::ProbeError;
+use super::probe::trust_roots::Trust;
+use super::probe::{self, local_config};
 use super::{Error, Outcome as Ending};
 use crate::clock::Clock;
 use crate::config::{Config, IceUrl, Transport};
 use crate::credentials::{Secret, Secrets};
 use client::{Client, Step};
-use fault::Fault;
+use error::LoadError;
 use flow::Flow;
 use link::{Carrier, Way, datagram_socket};
 use process::Process;
 use report::{Report, Usage, Work};
-use setup::{Again, Conductor, Member};
+use setup::{Again, ClientPool, Member};
 use traffic::{Outcome, Traffic};
 
 /// How long a credential that is signed here is good for: longer than any run.
@@ -190,7 +190,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
     let found = runtime.block_on(async {
         let Some((url, server)) = target(arguments, config).await else { return Ok(None) };
         let way = way(&url, server?, &trust, arguments.join)?;
-        Ok::<_, Trouble>(Some((way, logins(arguments, config, &trust).await?)))
+        Ok::<_, ProbeError>(Some((way, logins(arguments, config, &trust).await?)))
     });
     drop(runtime);
     let report = match found {
@@ -206,24 +206,24 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
 }
 
 /// Where the server is; `None` if none is named and the configuration listens nowhere.
-async fn target(arguments: &Arguments, config: &Config) -> Option<(IceUrl, Result<SocketAddr, Trouble>)> {
+async fn target(arguments: &Arguments, config: &Config) -> Option<(IceUrl, Result<SocketAddr, ProbeError>)> {
     if let Some(url) = &arguments.url {
         let first = probe::addresses(url).await.and_then(|(addresses, _)| {
-            let none = || Trouble::UnknownHost { host: url.host.clone(), error: "no address".to_owned() };
+            let none = || ProbeError::UnknownHost { host: url.host.clone(), error: "no address".to_owned() };
             addresses.first().copied().ok_or_else(none)
         });
         return Some((url.clone(), first));
     }
-    let target = own::targets(config).await.into_iter().next()?;
+    let target = local_config::targets(config).await.into_iter().next()?;
     let at = target.at?;
     Some((target.url, at))
 }
 
-fn way(url: &IceUrl, server: SocketAddr, trust: &Trust, join: bool) -> Result<Way, Trouble> {
+fn way(url: &IceUrl, server: SocketAddr, trust: &Trust, join: bool) -> Result<Way, ProbeError> {
     let carrier = match (url.scheme.encrypts(), url.transport) {
         (true, _) => {
             let name = ServerName::try_from(url.host.clone());
-            let unknown = |error: rustls::pki_types::InvalidDnsNameError| Trouble::UnknownHost {
+            let unknown = |error: rustls::pki_types::InvalidDnsNameError| ProbeError::UnknownHost {
                 host: url.host.clone(),
                 error: error.to_string(),
             };
@@ -235,7 +235,7 @@ fn way(url: &IceUrl, server: SocketAddr, trust: &Trust, join: bool) -> Result<Wa
     Ok(Way { server, carrier, join })
 }
 
-async fn logins(arguments: &Arguments, config: &Config, trust: &Trust) -> Result<Logins, Trouble> {
+async fn logins(arguments: &Arguments, config: &Config, trust: &Trust) -> Result<Logins, ProbeError> {
     if let Some((username, password)) = arguments.username.clone().zip(arguments.password.clone()) {
         return Ok(Logins::One(Rc::new(Login { username, password })));
     }
@@ -248,14 +248,14 @@ async fn logins(arguments: &Arguments, config: &Config, trust: &Trust) -> Result
     };
     match signed {
         Some(secrets) => Ok(Logins::Signed(Box::new(secrets))),
-        None => Ok(Logins::One(Rc::new(login::of_this_server(config, trust).await?))),
+        None => Ok(Logins::One(Rc::new(credentials::of_this_server(config, trust).await?))),
     }
 }
 
 /// Sets up, loads, and gives everything back, however it went.
-fn load<'a>(arguments: &'a Arguments, way: &Way, logins: &Logins) -> Result<Report<'a>, Fault> {
+fn load<'a>(arguments: &'a Arguments, way: &Way, logins: &Logins) -> Result<Report<'a>, LoadError> {
     let clock = Clock::start();
-    let conductor = Conductor { way, clock, window: arguments.window as usize };
+    let conductor = ClientPool { way, clock, window: arguments.window as usize };
     let mut members = Vec::new();
     for number in 0..arguments.clients {
         members.push(Member::new(Client::new(logins.of(number, clock), None), way)?);
@@ -269,12 +269,12 @@ fn load<'a>(arguments: &'a Arguments, way: &Way, logins: &Logins) -> Result<Repo
 
 fn load_with<'a>(
     arguments: &'a Arguments,
-    conductor: &Conductor<'_>,
+    conductor: &ClientPool<'_>,
     members: &mut [Member],
-) -> Result<Report<'a>, Fault> {
+) -> Result<Report<'a>, LoadError> {
     let (way, clock) = (conductor.way, conductor.clock);
     let process = arguments.pid.map(Process);
-    let unknown = |error| Fault::Process { pid: arguments.pid.unwrap_or_default(), error };
+    let unknown = |error| LoadError::Process { pid: arguments.pid.unwrap_or_default(), error };
     let before = process.map(Process::memory).transpose().map_err(unknown)?;
 
     // Whether there is a server is asked once.
@@ -349,7 +349,12 @@ impl Logins {
 }
 
 /// Tells every client whom it has to do with; the sockets of peers that are on this machine.
-fn meet(mode: Mode, server: SocketAddr, join: bool, members: &mut [Member]) -> Result<Vec<UdpSocket>, Fault> {
+fn meet(
+    mode: Mode,
+    server: SocketAddr,
+    join: bool,
+    members: &mut [Member],
+) -> Result<Vec<UdpSocket>, LoadError> {
     let relayed: Vec<_> = members.iter().filter_map(|member| member.client.relayed).collect();
     if mode == Mode::Pair {
         for (place, member) in members.iter_mut().enumerate() {
@@ -369,11 +374,11 @@ fn meet(mode: Mode, server: SocketAddr, join: bool, members: &mut [Member]) -> R
     if let Some(&relayed) = relayed.iter().find(is_others)
         && matches!(mode, Mode::ToClient | Mode::Both)
     {
-        return Err(Fault::Elsewhere { server, relayed });
+        return Err(LoadError::Elsewhere { server, relayed });
     }
     let (local, ip) = (first.link.local()?.ip(), source_towards(relay)?);
     if let Some(seen) = first.client.mapped.filter(|seen| seen.ip() != local) {
-        return Err(Fault::BehindNat { local, seen });
+        return Err(LoadError::BehindNat { local, seen });
     }
     let count = members.len().min(PEERS_MAX);
     let peers: Vec<UdpSocket> = (0..count).map(|_| datagram_socket(ip, join)).collect::<io::Result<_>>()?;
@@ -415,7 +420,7 @@ fn measure(
     rate: f64,
     length: Duration,
     watch: &mut Watch,
-) -> Result<(Outcome, Seen), Fault> {
+) -> Result<(Outcome, Seen), LoadError> {
     traffic.run(rate, WARM_UP.min(length))?;
     watch.begin()?;
     Ok((traffic.run(rate, length)?, watch.end()?))
@@ -428,7 +433,7 @@ fn find_max(
     arguments: &Arguments,
     bound: f64,
     watch: &mut Watch,
-) -> Result<(Outcome, Seen), Fault> {
+) -> Result<(Outcome, Seen), LoadError> {
     let (mut low, mut high, mut rate) = (0.0, f64::INFINITY, arguments.rate);
     let (mut best, mut left, mut is_bounded_here) = (None, LONGEST, false);
     loop {

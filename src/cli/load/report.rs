@@ -10,7 +10,7 @@ use super::process::Memory;
 use super::setup::Effort;
 use super::traffic::{Outcome, per_second, share};
 use super::{Arguments, Mode};
-use crate::cli::probe::road::Over;
+use crate::cli::probe::server_path::Over;
 
 /// What was measured.
 pub(super) struct Report<'a> {

@@ -8,10 +8,10 @@ use mio::{Events, Interest, Poll, Token};
 use stun::agent::TransactionId;
 
 use super::client::{Client, Heard, Step};
-use super::fault::Fault;
+use super::error::LoadError;
 use super::histogram::Histogram;
 use super::link::{Link, Way};
-use crate::cli::probe::trouble::{self as probe, Trouble};
+use crate::cli::probe::error::{self as probe, ProbeError};
 use crate::clock::Clock;
 
 /// First retransmission, doubled each time; and how often a request is sent. It is given up after six seconds.
@@ -56,7 +56,7 @@ pub(super) struct Again {
 }
 
 /// Whoever takes them through.
-pub(super) struct Conductor<'a> {
+pub(super) struct ClientPool<'a> {
     pub(super) way: &'a Way,
     pub(super) clock: Clock,
     /// Clients with a request on its way at one time.
@@ -69,14 +69,14 @@ impl Member {
     }
 }
 
-impl Conductor<'_> {
+impl ClientPool<'_> {
     /// Takes every member through `steps`. Unless it goes on `again`, whoever is refused or not answered ends it.
     pub(super) fn conduct(
         &self,
         members: &mut [Member],
         steps: &[Step],
         again: Option<Again>,
-    ) -> Result<Effort, Fault> {
+    ) -> Result<Effort, LoadError> {
         let mut poll = Poll::new()?;
         let mut events = Events::with_capacity(1024);
         let start = self.clock.now().mono;
@@ -149,7 +149,7 @@ impl Conductor<'_> {
         &self,
         member: &mut Member,
         steps: &[Step],
-    ) -> Result<Option<Result<Duration, Trouble>>, Fault> {
+    ) -> Result<Option<Result<Duration, ProbeError>>, LoadError> {
         let mut room = [0; LONGEST];
         // Who sends faster than this is read is named ready again by the next message.
         for _ in 0..MESSAGES {
@@ -175,24 +175,28 @@ impl Conductor<'_> {
                     }
                 }
                 Heard::Refused(step, code) => {
-                    return Ok(Some(Err(Trouble::Code { step: step.name(), code })));
+                    return Ok(Some(Err(ProbeError::Code { step: step.name(), code })));
                 }
                 Heard::Odd(step) => {
                     let error = "the answer lacks what it is to say".to_owned();
-                    return Ok(Some(Err(Trouble::Odd { step: step.name(), error })));
+                    return Ok(Some(Err(ProbeError::Odd { step: step.name(), error })));
                 }
             }
         }
         Ok(None)
     }
 
-    fn ask(&self, member: &mut Member, step: Step, now: Duration) -> Result<(), Fault> {
+    fn ask(&self, member: &mut Member, step: Step, now: Duration) -> Result<(), LoadError> {
         member.client.ask(step, TransactionId::new().0, now);
-        send(member).map_err(|error| Fault::from(self.way.trouble(&error)))
+        send(member).map_err(|error| LoadError::from(self.way.trouble(&error)))
     }
 
     /// Sends again what has been without an answer for too long: how many, and who is given up.
-    fn repeat(&self, members: &mut [Member], now: Duration) -> Result<(u64, Vec<(usize, Trouble)>), Fault> {
+    fn repeat(
+        &self,
+        members: &mut [Member],
+        now: Duration,
+    ) -> Result<(u64, Vec<(usize, ProbeError)>), LoadError> {
         let (mut resent, mut silent) = (0, Vec::new());
         for (place, member) in members.iter_mut().enumerate() {
             let Some(pending) = &mut member.client.pending else { continue };
@@ -216,19 +220,19 @@ impl Conductor<'_> {
     }
 
     /// What it means that a request got no answer.
-    fn silence(&self, link: &Link, asked: Step) -> Trouble {
+    fn silence(&self, link: &Link, asked: Step) -> ProbeError {
         let over = self.way.over();
         let step = match (link.waits_for(), asked) {
             (Some(step), _) => step,
             (None, Step::Ask) => probe::Step::Binding,
             (None, Step::Allocate) => probe::Step::Allocation,
-            (None, other) => return Trouble::Odd { step: other.name(), error: "no answer".to_owned() },
+            (None, other) => return ProbeError::Odd { step: other.name(), error: "no answer".to_owned() },
         };
-        Trouble::Silent { step, over }
+        ProbeError::Silent { step, over }
     }
 
-    fn fault(&self, trouble: Trouble, effort: &Effort) -> Fault {
-        Fault::Trouble { trouble, done: effort.done }
+    fn fault(&self, trouble: ProbeError, effort: &Effort) -> LoadError {
+        LoadError::Probe { trouble, done: effort.done }
     }
 }
 

@@ -15,11 +15,11 @@ use webrtc_util::Conn;
 use crate::clock::Clock;
 use crate::relay::is_special_purpose;
 
+use super::credentials::Login;
 use super::data::{FromPeer, bounce, from_peer, relayed};
-use super::login::Login;
-use super::road::{Over, Road};
+use super::error::{ProbeError, Step};
+use super::server_path::{Over, ServerPath};
 use super::stream::Ended;
-use super::trouble::{Step, Trouble};
 use super::{PATIENCE, Turns};
 
 /// First retransmission; doubled each time, so that a step has five tries and ends by its own bound.
@@ -40,28 +40,32 @@ pub(super) struct Findings {
     /// The way from a socket of this machine into the allocation, by its relay port; or why it was not gone.
     pub(super) from_peer: Option<Result<Duration, &'static str>>,
     /// What stopped it.
-    pub(super) trouble: Option<Trouble>,
+    pub(super) trouble: Option<ProbeError>,
 }
 
-impl From<Trouble> for Findings {
-    fn from(trouble: Trouble) -> Self {
+impl From<ProbeError> for Findings {
+    fn from(trouble: ProbeError) -> Self {
         Self { trouble: Some(trouble), ..Self::default() }
     }
 }
 
 /// Goes as far as it gets on `road`: without a login, that is a binding.
-pub(super) async fn probe(road: &Road, login: Option<&Result<Login, Trouble>>, turns: &Turns) -> Findings {
+pub(super) async fn probe(
+    road: &ServerPath,
+    login: Option<&Result<Login, ProbeError>>,
+    turns: &Turns,
+) -> Findings {
     let mut findings = Findings::default();
     findings.trouble = steps(road, login, turns, &mut findings).await.err();
     findings
 }
 
 async fn steps(
-    road: &Road,
-    login: Option<&Result<Login, Trouble>>,
+    road: &ServerPath,
+    login: Option<&Result<Login, ProbeError>>,
     turns: &Turns,
     findings: &mut Findings,
-) -> Result<(), Trouble> {
+) -> Result<(), ProbeError> {
     let clock = Clock::start();
     let client = Client::connect(road, &Login::default()).await?;
     let started = clock.now().mono;
@@ -108,7 +112,7 @@ struct Client {
 }
 
 impl Client {
-    async fn connect(road: &Road, login: &Login) -> Result<Self, Trouble> {
+    async fn connect(road: &ServerPath, login: &Login) -> Result<Self, ProbeError> {
         let (conn, ended) = road.open().await?;
         let over = road.over();
         let turn = turn::client::Client::new(ClientConfig {
@@ -123,17 +127,17 @@ impl Client {
             vnet: None,
         })
         .await;
-        let turn = turn.map_err(|error| Trouble::refused(Step::Binding, &error))?;
-        turn.listen().await.map_err(|error| Trouble::refused(Step::Binding, &error))?;
+        let turn = turn.map_err(|error| ProbeError::refused(Step::Binding, &error))?;
+        turn.listen().await.map_err(|error| ProbeError::refused(Step::Binding, &error))?;
         Ok(Self { turn, over, ended })
     }
 
     /// The address that the server sees this client at.
-    async fn bind(&self) -> Result<SocketAddr, Trouble> {
+    async fn bind(&self) -> Result<SocketAddr, ProbeError> {
         self.within(Step::Binding, self.turn.send_binding_request()).await
     }
 
-    async fn allocate(&self) -> Result<Box<dyn Conn + Send + Sync>, Trouble> {
+    async fn allocate(&self) -> Result<Box<dyn Conn + Send + Sync>, ProbeError> {
         let allocation = self.within(Step::Allocation, self.turn.allocate()).await?;
         Ok(Box::new(allocation))
     }
@@ -143,17 +147,17 @@ impl Client {
     /// and the client still hears it. Else nothing.
     async fn why_lost(
         &self,
-        road: &Road,
+        road: &ServerPath,
         mapped: SocketAddr,
         relayed: SocketAddr,
-    ) -> Result<&'static str, Trouble> {
+    ) -> Result<&'static str, ProbeError> {
         if mapped.ip() == relayed.ip() {
             // It permits its own relayed address, so that two of its clients meet, and no other socket there.
             Ok(
                 "this machine has the relayed address itself, from which the server hears its own relays alone",
             )
         } else if is_special_purpose(relayed.ip()) && !is_special_purpose(road.server.ip()) {
-            Err(Trouble::Private { relayed })
+            Err(ProbeError::Private { relayed })
         } else if self.over != Over::Udp {
             Ok(
                 "what was sent to the relayed address is lost, and whether this network lets out UDP is not known",
@@ -163,7 +167,7 @@ impl Client {
         } else if self.bind().await.is_err() {
             Ok("the client no longer hears the server")
         } else {
-            Err(Trouble::Blocked { relayed })
+            Err(ProbeError::Blocked { relayed })
         }
     }
 
@@ -171,13 +175,13 @@ impl Client {
         &self,
         step: Step,
         work: impl Future<Output = Result<T, turn::Error>>,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, ProbeError> {
         tokio::select! {
             biased;
             trouble = self.ended.trouble() => Err(trouble),
             done = timeout(PATIENCE, work) => match done {
-                Ok(done) => done.map_err(|error| Trouble::refused(step, &error)),
-                Err(_) => Err(Trouble::Silent { step, over: self.over }),
+                Ok(done) => done.map_err(|error| ProbeError::refused(step, &error)),
+                Err(_) => Err(ProbeError::Silent { step, over: self.over }),
             },
         }
     }

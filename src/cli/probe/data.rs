@@ -13,8 +13,8 @@ use webrtc_util::Conn;
 use crate::clock::Clock;
 
 use super::PATIENCE;
-use super::road::socket_for;
-use super::trouble::Trouble;
+use super::error::ProbeError;
+use super::server_path::socket_for;
 
 /// When a payload is sent again: media may be dropped anywhere.
 const RESEND: Duration = Duration::from_millis(300);
@@ -26,8 +26,8 @@ const LONG_ENOUGH: Duration = Duration::from_secs(1);
 const PAYLOAD: usize = 1200;
 
 /// The relayed transport address of an allocation, which `turn::client` calls its local address.
-pub(super) fn relayed(allocation: &dyn Conn) -> Result<SocketAddr, Trouble> {
-    allocation.local_addr().map_err(|error| Trouble::relay(&error))
+pub(super) fn relayed(allocation: &dyn Conn) -> Result<SocketAddr, ProbeError> {
+    allocation.local_addr().map_err(|error| ProbeError::relay(&error))
 }
 
 /// Sends payloads from `here` through `there` and back; the shortest time it took.
@@ -35,12 +35,12 @@ pub(super) async fn bounce(
     here: &(dyn Conn + Send + Sync),
     there: &(dyn Conn + Send + Sync),
     clock: Clock,
-) -> Result<Duration, Trouble> {
+) -> Result<Duration, ProbeError> {
     let (at_here, at_there) = (relayed(here)?, relayed(there)?);
-    let lost = |_| Trouble::Lost { from: at_here, to: at_there };
+    let lost = |_| ProbeError::Lost { from: at_here, to: at_there };
     // Installs the permission for what comes; the payload itself may be dropped.
     let permitted = timeout(PATIENCE, there.send_to(b"byway probe", at_here)).await.map_err(lost)?;
-    permitted.map_err(|error| Trouble::relay(&error))?;
+    permitted.map_err(|error| ProbeError::relay(&error))?;
     let begun = clock.now().mono;
     let mut shortest = Duration::MAX;
     for round in 0..ROUNDS {
@@ -76,7 +76,7 @@ pub(super) async fn from_peer(
     allocation: &(dyn Conn + Send + Sync),
     mapped: SocketAddr,
     clock: Clock,
-) -> Result<FromPeer, Trouble> {
+) -> Result<FromPeer, ProbeError> {
     let relayed = relayed(allocation)?;
     if mapped.is_ipv4() != relayed.is_ipv4() {
         return Ok(FromPeer::NotChecked("the relayed address is of another version of IP"));
@@ -93,9 +93,9 @@ pub(super) async fn from_peer(
     let _ = decoy.send_to(b"byway probe", relayed).await;
     let permitted =
         timeout(PATIENCE, allocation.send_to(b"byway probe", SocketAddr::new(mapped.ip(), decoy_at.port())));
-    match permitted.await.map(|sent| sent.map_err(|error| Trouble::relay(&error))) {
+    match permitted.await.map(|sent| sent.map_err(|error| ProbeError::relay(&error))) {
         Ok(Ok(_)) => {}
-        Ok(Err(Trouble::Code { code: 403, .. })) => {
+        Ok(Err(ProbeError::Code { code: 403, .. })) => {
             return Ok(FromPeer::NotChecked("the server refuses to relay to this machine's address"));
         }
         Ok(Err(_)) | Err(_) => {
@@ -124,9 +124,9 @@ async fn send_until_heard(
     to: SocketAddr,
     receiver: &(dyn Conn + Send + Sync),
     payload: &[u8],
-) -> Result<(), Trouble> {
+) -> Result<(), ProbeError> {
     loop {
-        sender.send_to(payload, to).await.map_err(|error| Trouble::relay(&error))?;
+        sender.send_to(payload, to).await.map_err(|error| ProbeError::relay(&error))?;
         if let Ok(heard) = timeout(RESEND, hear(receiver, payload)).await {
             return heard;
         }
@@ -134,10 +134,10 @@ async fn send_until_heard(
 }
 
 /// Waits for `payload`, whole and unchanged. Its sender needs no look: the server lets in who has a permission only.
-async fn hear(receiver: &(dyn Conn + Send + Sync), payload: &[u8]) -> Result<(), Trouble> {
+async fn hear(receiver: &(dyn Conn + Send + Sync), payload: &[u8]) -> Result<(), ProbeError> {
     let mut buffer = vec![0; 2 * PAYLOAD];
     loop {
-        let (length, _) = receiver.recv_from(&mut buffer).await.map_err(|error| Trouble::relay(&error))?;
+        let (length, _) = receiver.recv_from(&mut buffer).await.map_err(|error| ProbeError::relay(&error))?;
         if buffer[..length] == *payload {
             return Ok(());
         }

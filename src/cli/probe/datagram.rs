@@ -11,10 +11,10 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use webrtc_util::Conn;
 
+use super::error::ProbeError;
 use super::reason::make_legible;
-use super::road::{Over, connected};
+use super::server_path::{Over, connected};
 use super::stream::Ended;
-use super::trouble::Trouble;
 
 type Result<T> = std::result::Result<T, webrtc_util::Error>;
 
@@ -22,7 +22,7 @@ type Result<T> = std::result::Result<T, webrtc_util::Error>;
 pub(super) struct ConnectedConn {
     socket: UdpSocket,
     server: SocketAddr,
-    ended: watch::Sender<Option<Trouble>>,
+    ended: watch::Sender<Option<ProbeError>>,
 }
 
 impl ConnectedConn {
@@ -33,7 +33,7 @@ impl ConnectedConn {
     }
 
     fn end(&self, error: &io::Error) {
-        self.ended.send_replace(Some(Trouble::unreached(Over::Udp, self.server, error)));
+        self.ended.send_replace(Some(ProbeError::unreached(Over::Udp, self.server, error)));
     }
 }
 

@@ -4,16 +4,16 @@
 
 mod certificate;
 mod client;
+pub(super) mod credentials;
 mod data;
 mod datagram;
-pub(super) mod login;
-pub(super) mod own;
+pub(super) mod error;
+pub(super) mod local_config;
 mod reason;
 mod report;
-pub(super) mod road;
+pub(super) mod server_path;
 mod stream;
-pub(super) mod trouble;
-pub(super) mod trust;
+pub(super) mod trust_roots;
 mod verdict;
 
 use std::io;
@@ -30,10 +30,10 @@ use crate::credentials::Secret;
 
 use super::{Error, Outcome};
 use client::Findings;
-use login::Login;
-use road::Road;
-use trouble::Trouble;
-use trust::Trust;
+use credentials::Login;
+use error::ProbeError;
+use server_path::ServerPath;
+use trust_roots::Trust;
 
 /// The bound of each step. A dead server is reported after the first one.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -78,12 +78,12 @@ impl Arguments {
 pub(super) struct Target {
     pub(super) url: IceUrl,
     /// Where that is, if not where its host leads.
-    pub(super) at: Option<Result<SocketAddr, Trouble>>,
+    pub(super) at: Option<Result<SocketAddr, ProbeError>>,
 }
 
 /// What every row is asked with.
 struct Asking {
-    login: Option<Result<Login, Trouble>>,
+    login: Option<Result<Login, ProbeError>>,
     trust: Trust,
     turns: Turns,
 }
@@ -117,7 +117,7 @@ pub(super) fn run(arguments: Arguments, config: &Config, file: String) -> Result
 async fn probe(arguments: Arguments, config: &Config, file: String) -> Result<Vec<Row>, Error> {
     let trust = Trust::load(arguments.ca.as_deref())?;
     let targets = match arguments.urls {
-        none if none.is_empty() => own::targets(config).await,
+        none if none.is_empty() => local_config::targets(config).await,
         urls => urls.into_iter().map(|url| Target { url, at: None }).collect(),
     };
     if targets.is_empty() {
@@ -126,7 +126,7 @@ async fn probe(arguments: Arguments, config: &Config, file: String) -> Result<Ve
     let login = match arguments.username.zip(arguments.password) {
         Some((username, password)) => Some(Ok(Login { username, password })),
         None if targets.iter().any(|target| target.url.scheme.relays()) => {
-            Some(login::of_this_server(config, &trust).await)
+            Some(credentials::of_this_server(config, &trust).await)
         }
         None => None,
     };
@@ -149,7 +149,7 @@ async fn probe(arguments: Arguments, config: &Config, file: String) -> Result<Ve
 
 async fn row(url: &IceUrl, address: SocketAddr, passed_over: Option<SocketAddr>, asking: &Asking) -> Row {
     let login = asking.login.as_ref().filter(|_| url.scheme.relays());
-    let findings = match Road::of(url, address, &asking.trust) {
+    let findings = match ServerPath::of(url, address, &asking.trust) {
         Ok(road) => client::probe(&road, login, &asking.turns).await,
         Err(trouble) => trouble.into(),
     };
@@ -158,15 +158,15 @@ async fn row(url: &IceUrl, address: SocketAddr, passed_over: Option<SocketAddr>,
 
 /// The host's first address of each family, for each may have a firewall of its own; and of two the one that is passed over,
 /// as browsers do, where this machine has a route to the other alone.
-pub(super) async fn addresses(url: &IceUrl) -> Result<(Vec<SocketAddr>, Option<SocketAddr>), Trouble> {
+pub(super) async fn addresses(url: &IceUrl) -> Result<(Vec<SocketAddr>, Option<SocketAddr>), ProbeError> {
     let unknown =
-        |error: io::Error| Trouble::UnknownHost { host: url.host.clone(), error: error.to_string() };
+        |error: io::Error| ProbeError::UnknownHost { host: url.host.clone(), error: error.to_string() };
     let found: Vec<_> = lookup_host((url.host.as_str(), url.port)).await.map_err(unknown)?.collect();
     let first = |v4| found.iter().find(|address| address.is_ipv4() == v4).copied();
     let (Some(v4), Some(v6)) = (first(true), first(false)) else {
         return Ok((first(true).or_else(|| first(false)).into_iter().collect(), None));
     };
-    Ok(match (road::connected(v4).await, road::connected(v6).await) {
+    Ok(match (server_path::connected(v4).await, server_path::connected(v6).await) {
         (Ok(_), Err(_)) => (vec![v4], Some(v6)),
         (Err(_), Ok(_)) => (vec![v6], Some(v4)),
         _ => (vec![v4, v6], None),

@@ -39,7 +39,7 @@ pub(super) fn json(rows: &[Row]) -> serde_json::Result<String> {
             from_peer_ms: findings.from_peer.and_then(Result::ok).map(milliseconds),
             from_peer_not_checked: findings.from_peer.and_then(Result::err),
             trouble: findings.trouble.as_ref().map(ToString::to_string),
-            remedy: findings.trouble.as_ref().map(super::Trouble::remedy),
+            remedy: findings.trouble.as_ref().map(super::ProbeError::remedy),
         })
         .collect();
     Ok(serde_json::to_string_pretty(&records)? + "\n")

@@ -14,8 +14,8 @@ use webrtc_util::Conn;
 
 use crate::wire::{NotTurn, frame_length, frame_padding};
 
+use super::error::{ProbeError, Speaks};
 use super::reason::make_legible;
-use super::trouble::{Speaks, Trouble};
 
 /// A byte stream: TCP, or TLS over it.
 pub(in crate::cli) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -30,22 +30,22 @@ pub(in crate::cli) struct FramedConn {
     server: SocketAddr,
     incoming: Mutex<Incoming>,
     outgoing: Mutex<WriteHalf<Box<dyn Stream>>>,
-    ended: watch::Sender<Option<Trouble>>,
+    ended: watch::Sender<Option<ProbeError>>,
 }
 
 /// Tells that no more is heard, and why.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Ended(watch::Receiver<Option<Trouble>>);
+pub(in crate::cli) struct Ended(watch::Receiver<Option<ProbeError>>);
 
 impl Ended {
     /// And who is to say so.
-    pub(in crate::cli) fn new() -> (watch::Sender<Option<Trouble>>, Self) {
+    pub(in crate::cli) fn new() -> (watch::Sender<Option<ProbeError>>, Self) {
         let (ended, hears) = watch::channel(None);
         (ended, Self(hears))
     }
 
     /// Why it has ended, once it has.
-    pub(in crate::cli) async fn trouble(&self) -> Trouble {
+    pub(in crate::cli) async fn trouble(&self) -> ProbeError {
         let mut ended = self.0.clone();
         let trouble = ended.wait_for(Option::is_some).await.ok().and_then(|trouble| trouble.clone());
         match trouble {
@@ -125,38 +125,38 @@ struct Incoming {
 
 impl Incoming {
     /// The next message, its padding included. A wait that is given up loses nothing.
-    async fn next(&mut self, message: &mut [u8]) -> std::result::Result<usize, Trouble> {
+    async fn next(&mut self, message: &mut [u8]) -> std::result::Result<usize, ProbeError> {
         loop {
             if let Some(length) = message_at_front(&self.buffer)? {
-                let room = message.get_mut(..length).ok_or(Trouble::Foreign(Speaks::Other))?;
+                let room = message.get_mut(..length).ok_or(ProbeError::Foreign(Speaks::Other))?;
                 room.copy_from_slice(&self.buffer[..length]);
                 self.buffer.drain(..length);
                 return Ok(length);
             }
             match self.stream.read_buf(&mut self.buffer).await {
-                Ok(0) => return Err(Trouble::Closed { step: None }),
+                Ok(0) => return Err(ProbeError::Closed { step: None }),
                 Ok(_) => {}
-                Err(error) => return Err(Trouble::broken(&error)),
+                Err(error) => return Err(ProbeError::broken(&error)),
             }
         }
     }
 }
 
 /// How long the message at the front is, if it is all there.
-fn message_at_front(stream: &[u8]) -> std::result::Result<Option<usize>, Trouble> {
+fn message_at_front(stream: &[u8]) -> std::result::Result<Option<usize>, ProbeError> {
     // `H` could begin ChannelData, of a channel that nobody bound here; and what it then seems to say is a long wait.
     if stream.starts_with(b"HTTP/") {
-        return Err(Trouble::Foreign(Speaks::Http));
+        return Err(ProbeError::Foreign(Speaks::Http));
     }
     // RFC 8446 section 5.1: an alert or a handshake record, and the version of old that every record says.
     if stream.starts_with(b"\x15\x03") || stream.starts_with(b"\x16\x03") {
-        return Err(Trouble::Foreign(Speaks::Tls));
+        return Err(ProbeError::Foreign(Speaks::Tls));
     }
     match frame_length(stream) {
         Ok(length) => Ok(length.filter(|length| *length <= stream.len())),
         // A record may come in pieces; one byte of it is not yet told from others.
         Err(NotTurn) if matches!(stream, b"\x15" | b"\x16") => Ok(None),
-        Err(NotTurn) => Err(Trouble::Foreign(Speaks::Other)),
+        Err(NotTurn) => Err(ProbeError::Foreign(Speaks::Other)),
     }
 }
 
@@ -201,11 +201,11 @@ mod tests {
     #[tokio::test]
     async fn why_a_stream_ends_is_told_beside_the_client() {
         for (said, trouble) in [
-            (&b""[..], Trouble::Closed { step: None }),
-            (&BINDING[..7], Trouble::Closed { step: None }),
-            (b"HTTP/1.1 400 Bad Request\r\n", Trouble::Foreign(Speaks::Http)),
-            (b"\x15\x03\x01\x00\x02", Trouble::Foreign(Speaks::Tls)),
-            (b"220 mail.example.org ESMTP\r\n", Trouble::Foreign(Speaks::Other)),
+            (&b""[..], ProbeError::Closed { step: None }),
+            (&BINDING[..7], ProbeError::Closed { step: None }),
+            (b"HTTP/1.1 400 Bad Request\r\n", ProbeError::Foreign(Speaks::Http)),
+            (b"\x15\x03\x01\x00\x02", ProbeError::Foreign(Speaks::Tls)),
+            (b"220 mail.example.org ESMTP\r\n", ProbeError::Foreign(Speaks::Other)),
         ] {
             let (conn, ended, mut far) = conn();
             let speak = async {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::Row;
-use super::road::Over;
-use super::trouble::{Step, Trouble};
+use super::error::{ProbeError, Step};
+use super::server_path::Over;
 use crate::config::Transport;
 
 /// How far a call gets from here, by the best of its ways.
@@ -19,9 +19,9 @@ enum Verdict {
     /// Over a stream alone.
     Stream { over: Over, udp: Udp },
     /// Without a relay alone: there is none, for this reason; or none was asked for.
-    NoRelay(Option<Trouble>),
+    NoRelay(Option<ProbeError>),
     /// Not at all.
-    Nowhere(Trouble),
+    Nowhere(ProbeError),
 }
 
 /// What became of UDP where a stream got through.
@@ -58,9 +58,9 @@ impl Verdict {
         let troubles = || rows.iter().filter_map(|row| row.findings.trouble.as_ref());
         if relayed(Over::Udp) {
             Self::Udp { all: troubles().next().is_none() }
-        } else if troubles().any(|trouble| matches!(trouble, Trouble::Blocked { .. })) {
+        } else if troubles().any(|trouble| matches!(trouble, ProbeError::Blocked { .. })) {
             Self::PortsClosed
-        } else if troubles().any(|trouble| matches!(trouble, Trouble::Private { .. })) {
+        } else if troubles().any(|trouble| matches!(trouble, ProbeError::Private { .. })) {
             Self::Private
         } else if let Some(over) = [Over::Tcp, Over::Tls].into_iter().find(|&over| relayed(over)) {
             Self::Stream { over, udp: Udp::of(rows) }
@@ -82,7 +82,7 @@ impl Udp {
             // A peer sends to the relay's port by UDP, whatever the client speaks.
             Some(trouble) if is_silence(&trouble) && rows.iter().any(heard) => Self::Leaves,
             Some(trouble) if is_silence(&trouble) => Self::Silent,
-            Some(Trouble::NothingListens { .. }) => Self::Refused,
+            Some(ProbeError::NothingListens { .. }) => Self::Refused,
             Some(_) => Self::Failed,
         }
     }
@@ -103,22 +103,22 @@ impl Row {
 }
 
 /// Whether not even a first packet was answered; unlike a connection on which nothing is said.
-fn is_silence(trouble: &Trouble) -> bool {
+fn is_silence(trouble: &ProbeError) -> bool {
     matches!(
         trouble,
-        Trouble::Silent { step: Step::Connection, .. }
-            | Trouble::Silent { step: Step::Binding, over: Over::Udp }
+        ProbeError::Silent { step: Step::Connection, .. }
+            | ProbeError::Silent { step: Step::Binding, over: Over::Udp }
     )
 }
 
 /// The trouble of whoever got furthest: it tells most.
-fn furthest<'a>(troubles: impl Iterator<Item = &'a Trouble>) -> Option<Trouble> {
-    let distance = |trouble: &&Trouble| match trouble {
-        Trouble::UnknownHost { .. } => 0,
-        Trouble::Unreachable { .. } => 1,
+fn furthest<'a>(troubles: impl Iterator<Item = &'a ProbeError>) -> Option<ProbeError> {
+    let distance = |trouble: &&ProbeError| match trouble {
+        ProbeError::UnknownHost { .. } => 0,
+        ProbeError::Unreachable { .. } => 1,
         trouble if is_silence(trouble) => 2,
-        Trouble::TurnedAway { .. } => 3,
-        Trouble::NothingListens { .. } => 4,
+        ProbeError::TurnedAway { .. } => 3,
+        ProbeError::NothingListens { .. } => 4,
         _ => 5,
     };
     troubles.max_by_key(distance).cloned()
@@ -172,21 +172,21 @@ impl fmt::Display for Verdict {
                 f,
                 "The server answers, but relays nothing: {trouble}. Calls from here connect only where they need no relay."
             ),
-            Self::Nowhere(Trouble::UnknownHost { .. }) => f.write_str(
+            Self::Nowhere(ProbeError::UnknownHost { .. }) => f.write_str(
                 "No server was found: its name has no address here. No call from here gets its help.",
             ),
-            Self::Nowhere(Trouble::Unreachable { .. }) => f.write_str(
+            Self::Nowhere(ProbeError::Unreachable { .. }) => f.write_str(
                 "This machine has no route to the server: it is offline, or lacks the server's version of IP.",
             ),
             Self::Nowhere(trouble) if is_silence(trouble) => f.write_str(
                 "Nothing answers. If it is so from another network too, the server is off, or its firewall lets nothing \
                  through; else this network is offline, or lets nothing out to it.",
             ),
-            Self::Nowhere(Trouble::TurnedAway { .. }) => f.write_str(
+            Self::Nowhere(ProbeError::TurnedAway { .. }) => f.write_str(
                 "The way to the server is refused. If it is so from another network too, the server's firewall is in the \
                  way, or its machine is off; else this network lets nothing out to it.",
             ),
-            Self::Nowhere(Trouble::NothingListens { .. }) => {
+            Self::Nowhere(ProbeError::NothingListens { .. }) => {
                 f.write_str("The machine is there, but no server runs at these ports: start it, or correct them.")
             }
             Self::Nowhere(trouble) => write!(f, "Nothing gets through from here: {trouble}."),
@@ -202,9 +202,9 @@ mod tests {
     use super::super::client::Findings;
     use super::*;
 
-    const SILENT: Trouble = Trouble::Silent { step: Step::Binding, over: Over::Udp };
-    const NO_CONNECTION: Trouble = Trouble::Silent { step: Step::Connection, over: Over::Tcp };
-    const UNAUTHORIZED: Trouble = Trouble::Code { step: "allocation", code: 401 };
+    const SILENT: ProbeError = ProbeError::Silent { step: Step::Binding, over: Over::Udp };
+    const NO_CONNECTION: ProbeError = ProbeError::Silent { step: Step::Connection, over: Over::Tcp };
+    const UNAUTHORIZED: ProbeError = ProbeError::Code { step: "allocation", code: 401 };
 
     const STUN: &str = "stun:a.example";
     const UDP: &str = "turn:a.example";
@@ -230,23 +230,23 @@ mod tests {
     }
 
     /// One that got as far as a binding.
-    fn refused(url: &str, trouble: Trouble) -> Row {
+    fn refused(url: &str, trouble: ProbeError) -> Row {
         let mut row = sound(url);
         row.findings.trouble = Some(trouble);
         row
     }
 
-    fn failed(url: &str, trouble: Trouble) -> Row {
+    fn failed(url: &str, trouble: ProbeError) -> Row {
         row(url, trouble.into())
     }
 
     #[test]
     fn the_best_way_is_the_one_that_calls_take() {
-        let unknown = || Trouble::UnknownHost { host: "a.example".to_owned(), error: String::new() };
-        let nothing = |over| Trouble::NothingListens { over, server: server() };
-        let refused_on_the_way = |over| Trouble::TurnedAway { over, server: server() };
-        let no_route = || Trouble::Unreachable { server: server(), error: String::new() };
-        let blocked = || Trouble::Blocked { relayed: server() };
+        let unknown = || ProbeError::UnknownHost { host: "a.example".to_owned(), error: String::new() };
+        let nothing = |over| ProbeError::NothingListens { over, server: server() };
+        let refused_on_the_way = |over| ProbeError::TurnedAway { over, server: server() };
+        let no_route = || ProbeError::Unreachable { server: server(), error: String::new() };
+        let blocked = || ProbeError::Blocked { relayed: server() };
         let lost = Err("what was sent to the relayed address is lost");
         for (what, rows, verdict) in [
             (
@@ -256,7 +256,7 @@ mod tests {
             ),
             (
                 "a certificate that expired",
-                vec![sound(UDP), failed(TLS, Trouble::NoTls)],
+                vec![sound(UDP), failed(TLS, ProbeError::NoTls)],
                 Verdict::Udp { all: false },
             ),
             ("closed relay ports", vec![refused(UDP, blocked()), heard(TCP, lost)], Verdict::PortsClosed),
@@ -264,8 +264,8 @@ mod tests {
                 "a server behind a 1:1 NAT that does not know its public address",
                 vec![
                     sound(STUN),
-                    refused(UDP, Trouble::Private { relayed: "10.0.0.5:50000".parse().unwrap() }),
-                    refused(TCP, Trouble::Private { relayed: "10.0.0.5:50001".parse().unwrap() }),
+                    refused(UDP, ProbeError::Private { relayed: "10.0.0.5:50000".parse().unwrap() }),
+                    refused(TCP, ProbeError::Private { relayed: "10.0.0.5:50001".parse().unwrap() }),
                 ],
                 Verdict::Private,
             ),
@@ -329,8 +329,8 @@ mod tests {
             ("a name that does not resolve", vec![failed(UDP, unknown())], Verdict::Nowhere(unknown())),
             (
                 "TLS alone, with a bad certificate",
-                vec![failed(UDP, SILENT), failed(TLS, Trouble::NoTls)],
-                Verdict::Nowhere(Trouble::NoTls),
+                vec![failed(UDP, SILENT), failed(TLS, ProbeError::NoTls)],
+                Verdict::Nowhere(ProbeError::NoTls),
             ),
         ] {
             assert_eq!(Verdict::of(&rows), verdict, "{what}");

@@ -13,11 +13,11 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::credentials::{Secret, Secrets};
 
-use super::own;
-use super::road::Road;
+use super::error::ProbeError;
+use super::local_config;
+use super::server_path::ServerPath;
 use super::stream::Stream;
-use super::trouble::Trouble;
-use super::trust::Trust;
+use super::trust_roots::Trust;
 
 /// The bound of asking `/ice`.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,19 +38,19 @@ pub(in crate::cli) struct Login {
 
 /// A login at the server of this configuration: signed with its secret, or, where it draws one that only the running
 /// process knows, as its `/ice` hands one out.
-pub(in crate::cli) async fn of_this_server(config: &Config, trust: &Trust) -> Result<Login, Trouble> {
+pub(in crate::cli) async fn of_this_server(config: &Config, trust: &Trust) -> Result<Login, ProbeError> {
     if let Some(secrets) = Secrets::new(&config.credentials.secrets) {
         let credential = secrets.issue(Clock::start().now(), "probe", TTL);
         return Ok(Login { username: credential.username, password: credential.password.into() });
     }
     let mut failures = Vec::new();
-    for (url, road) in own::ice(config, trust) {
+    for (url, road) in local_config::ice(config, trust) {
         let asked = async { ask(&url, road?).await };
         match timeout(PATIENCE, asked).await {
             Ok(Ok(login)) => return Ok(login),
             Ok(Err(trouble)) => {
                 // On a machine that is no server, the remedy for a silent one would mislead.
-                let is_none = matches!(trouble, Trouble::NothingListens { .. });
+                let is_none = matches!(trouble, ProbeError::NothingListens { .. });
                 let remedy = if is_none { OTHERWISE } else { trouble.remedy() };
                 failures.push((format!("{url}: {trouble}"), remedy));
             }
@@ -61,7 +61,7 @@ pub(in crate::cli) async fn of_this_server(config: &Config, trust: &Trust) -> Re
     let first = failures.into_iter().next();
     let (asked, remedy) =
         first.unwrap_or_else(|| ("listen.http and listen.tls are off".to_owned(), OTHERWISE));
-    Err(Trouble::NoLogin { asked, remedy })
+    Err(ProbeError::NoLogin { asked, remedy })
 }
 
 /// The part of the `/ice` answer that a TURN client needs.
@@ -77,9 +77,9 @@ struct IceServer {
     credential: Option<String>,
 }
 
-async fn ask(url: &str, road: Road) -> Result<Login, Trouble> {
+async fn ask(url: &str, road: ServerPath) -> Result<Login, ProbeError> {
     let (stream, _) = road.stream().await?;
-    get(url, stream).await.map_err(|error| Trouble::Odd { step: "the answer", error })
+    get(url, stream).await.map_err(|error| ProbeError::Odd { step: "the answer", error })
 }
 
 async fn get(url: &str, stream: Box<dyn Stream>) -> Result<Login, String> {

@@ -19,11 +19,11 @@ use tokio_rustls::client::TlsStream;
 use crate::operator_file;
 use crate::tls::{Unusable, pem_kinds};
 
-use super::trouble::{Step, Trouble};
+use super::error::{ProbeError, Step};
 
 /// What a certificate is verified by.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Trust(Result<Arc<ClientConfig>, Trouble>);
+pub(in crate::cli) struct Trust(Result<Arc<ClientConfig>, ProbeError>);
 
 impl Trust {
     /// The system's roots, and those in a file of the user's.
@@ -43,7 +43,7 @@ impl Trust {
             })?;
         }
         if roots.is_empty() {
-            return Ok(Self(Err(Trouble::NoRoots)));
+            return Ok(Self(Err(ProbeError::NoRoots)));
         }
         let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
@@ -63,7 +63,7 @@ impl Trust {
     }
 
     /// The same for those who shake hands themselves.
-    pub(in crate::cli) fn config(&self) -> Result<Arc<ClientConfig>, Trouble> {
+    pub(in crate::cli) fn config(&self) -> Result<Arc<ClientConfig>, ProbeError> {
         self.0.clone()
     }
 
@@ -72,13 +72,13 @@ impl Trust {
         &self,
         stream: TcpStream,
         name: ServerName<'static>,
-    ) -> Result<TlsStream<TcpStream>, Trouble> {
+    ) -> Result<TlsStream<TcpStream>, ProbeError> {
         let connector = TlsConnector::from(self.config()?);
         connector.connect(name, stream).await.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
-                Trouble::Closed { step: Some(Step::Handshake) }
+                ProbeError::Closed { step: Some(Step::Handshake) }
             }
-            _ => Trouble::broken(&error),
+            _ => ProbeError::broken(&error),
         })
     }
 }

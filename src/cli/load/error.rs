@@ -5,14 +5,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::link::{Carrier, Way};
-use crate::cli::probe::road::Over;
-use crate::cli::probe::trouble::Trouble;
+use crate::cli::probe::error::ProbeError;
+use crate::cli::probe::server_path::Over;
 
 /// Why nothing was measured.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum LoadError {
     /// What the server did, or did not, when so many clients were through.
-    Trouble { trouble: Trouble, done: u64 },
+    Probe { trouble: ProbeError, done: u64 },
     /// This machine stands behind a NAT, so that the relay cannot reach a peer on it.
     BehindNat { local: IpAddr, seen: SocketAddr },
     /// The server relays from another address than its own, and the load would go there.
@@ -23,30 +23,30 @@ pub(super) enum Fault {
     Io(io::Error),
 }
 
-impl From<Trouble> for Fault {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble { trouble, done: 0 }
+impl From<ProbeError> for LoadError {
+    fn from(trouble: ProbeError) -> Self {
+        Self::Probe { trouble, done: 0 }
     }
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for LoadError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-impl Fault {
+impl LoadError {
     /// What to do about it.
     pub(super) fn remedy(&self) -> &'static str {
         match self {
-            Self::Trouble { trouble: Trouble::Code { code: 403, .. }, .. } => {
+            Self::Probe { trouble: ProbeError::Code { code: 403, .. }, .. } => {
                 "have the server let this machine be a peer ([peers] allow, on a server for tests), or load it by `pair`"
             }
-            Self::Trouble { trouble: Trouble::Code { code: 486, .. }, .. } => {
+            Self::Probe { trouble: ProbeError::Code { code: 486, .. }, .. } => {
                 "raise quota.allocations_per_user or, if the credentials are signed here, allocations_per_address; or \
                  ask for fewer --clients"
             }
-            Self::Trouble { trouble, .. } => trouble.remedy(),
+            Self::Probe { trouble, .. } => trouble.remedy(),
             Self::BehindNat { .. } => "load it by `pair`, or from a machine with a public address",
             Self::Elsewhere { .. } => {
                 "name the server by that address, if it is its own, or load it by `to-peer` or `pair`"
@@ -60,11 +60,11 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Trouble { trouble, done: 0 } => write!(f, "{trouble}"),
-            Self::Trouble { trouble, done } => write!(f, "{trouble}, after {done} clients got through"),
+            Self::Probe { trouble, done: 0 } => write!(f, "{trouble}"),
+            Self::Probe { trouble, done } => write!(f, "{trouble}, after {done} clients got through"),
             Self::BehindNat { local, seen } => {
                 write!(f, "this machine is {local}, and the server sees {seen}: a peer here is not reached")
             }
@@ -92,12 +92,12 @@ impl Way {
     }
 
     /// What an error of a link says of the server.
-    pub(super) fn trouble(&self, error: &io::Error) -> Trouble {
+    pub(super) fn trouble(&self, error: &io::Error) -> ProbeError {
         match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
-                Trouble::broken(error)
+                ProbeError::broken(error)
             }
-            _ => Trouble::unreached(self.over(), self.server, error),
+            _ => ProbeError::unreached(self.over(), self.server, error),
         }
     }
 }

@@ -14,16 +14,16 @@ use crate::config::{IceUrl, Transport};
 
 use super::PATIENCE;
 use super::datagram::ConnectedConn;
+use super::error::{ProbeError, Step};
 use super::stream::{Ended, FramedConn, Stream};
-use super::trouble::{Step, Trouble};
-use super::trust::Trust;
+use super::trust_roots::Trust;
 
 /// How many tenths of [`PATIENCE`] each attempt at a TCP connection has; all of it together.
 const ATTEMPTS: [u32; 4] = [1, 2, 3, 4];
 
 /// A way to a server.
 #[derive(Debug)]
-pub(in crate::cli) struct Road {
+pub(in crate::cli) struct ServerPath {
     pub(in crate::cli) server: SocketAddr,
     carrier: Carrier,
 }
@@ -53,9 +53,9 @@ impl fmt::Display for Over {
     }
 }
 
-impl Road {
+impl ServerPath {
     /// The way that `url` asks for, to one of its host's addresses.
-    pub(in crate::cli) fn of(url: &IceUrl, server: SocketAddr, trust: &Trust) -> Result<Self, Trouble> {
+    pub(in crate::cli) fn of(url: &IceUrl, server: SocketAddr, trust: &Trust) -> Result<Self, ProbeError> {
         match (url.scheme.encrypts(), url.transport) {
             (true, _) => Self::tls(server, &url.host, trust),
             (false, Transport::Tcp) => Ok(Self::tcp(server)),
@@ -69,9 +69,9 @@ impl Road {
 
     /// TLS to a server that shows a certificate for `host`: a name, which it is told (SNI), or an address, which it is not
     /// (RFC 6066 section 3).
-    pub(in crate::cli) fn tls(server: SocketAddr, host: &str, trust: &Trust) -> Result<Self, Trouble> {
+    pub(in crate::cli) fn tls(server: SocketAddr, host: &str, trust: &Trust) -> Result<Self, ProbeError> {
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|error| Trouble::UnknownHost { host: host.to_owned(), error: error.to_string() })?;
+            .map_err(|error| ProbeError::UnknownHost { host: host.to_owned(), error: error.to_string() })?;
         Ok(Self { server, carrier: Carrier::Tls(trust.clone(), name) })
     }
 
@@ -84,10 +84,10 @@ impl Road {
     }
 
     /// What `turn::client` talks over, and how one hears that it has ended.
-    pub(in crate::cli) async fn open(&self) -> Result<(Arc<dyn Conn + Send + Sync>, Ended), Trouble> {
+    pub(in crate::cli) async fn open(&self) -> Result<(Arc<dyn Conn + Send + Sync>, Ended), ProbeError> {
         if self.over() == Over::Udp {
             let conn = ConnectedConn::to(self.server).await;
-            let (conn, ended) = conn.map_err(|error| Trouble::unreachable(self.server, &error))?;
+            let (conn, ended) = conn.map_err(|error| ProbeError::unreachable(self.server, &error))?;
             return Ok((Arc::new(conn), ended));
         }
         let (stream, local) = self.stream().await?;
@@ -96,22 +96,22 @@ impl Road {
     }
 
     /// A byte stream, and its address here.
-    pub(in crate::cli) async fn stream(&self) -> Result<(Box<dyn Stream>, SocketAddr), Trouble> {
+    pub(in crate::cli) async fn stream(&self) -> Result<(Box<dyn Stream>, SocketAddr), ProbeError> {
         let stream = self.connect().await?;
-        let local = stream.local_addr().map_err(|error| Trouble::unreachable(self.server, &error))?;
+        let local = stream.local_addr().map_err(|error| ProbeError::unreachable(self.server, &error))?;
         let Carrier::Tls(trust, name) = &self.carrier else { return Ok((Box::new(stream), local)) };
         match timeout(PATIENCE, trust.handshake(stream, name.clone())).await {
             Ok(stream) => Ok((Box::new(stream?), local)),
-            Err(_) => Err(Trouble::Silent { step: Step::Handshake, over: Over::Tls }),
+            Err(_) => Err(ProbeError::Silent { step: Step::Handshake, over: Over::Tls }),
         }
     }
 
     /// A TCP connection. The kernel repeats a first packet that is lost after a second only, and where packets are lost two
     /// of them are at times: so several attempts follow each other, each longer than the one before, for those far away.
-    async fn connect(&self) -> Result<TcpStream, Trouble> {
+    async fn connect(&self) -> Result<TcpStream, ProbeError> {
         let refused = |error: io::Error| match error.kind() {
-            io::ErrorKind::TimedOut => Trouble::Silent { step: Step::Connection, over: self.over() },
-            _ => Trouble::unreached(Over::Tcp, self.server, &error),
+            io::ErrorKind::TimedOut => ProbeError::Silent { step: Step::Connection, over: self.over() },
+            _ => ProbeError::unreached(Over::Tcp, self.server, &error),
         };
         for tenths in ATTEMPTS {
             let Ok(connected) = timeout(PATIENCE * tenths / 10, TcpStream::connect(self.server)).await else {
@@ -122,7 +122,7 @@ impl Road {
             let _ = stream.set_nodelay(true);
             return Ok(stream);
         }
-        Err(Trouble::Silent { step: Step::Connection, over: self.over() })
+        Err(ProbeError::Silent { step: Step::Connection, over: self.over() })
     }
 }
 

@@ -9,9 +9,9 @@ use crate::interfaces;
 use crate::tls::{Certificate, Name};
 
 use super::Target;
-use super::road::Road;
-use super::trouble::Trouble;
-use super::trust::Trust;
+use super::error::ProbeError;
+use super::server_path::ServerPath;
+use super::trust_roots::Trust;
 
 /// Every listener of STUN and TURN that has a fixed port, as this machine reaches it.
 pub(in crate::cli) async fn targets(config: &Config) -> Vec<Target> {
@@ -45,19 +45,19 @@ pub(in crate::cli) async fn targets(config: &Config) -> Vec<Target> {
 }
 
 /// Where this configuration's `/ice` is, and how to get there.
-pub(in crate::cli) fn ice(config: &Config, trust: &Trust) -> Vec<(String, Result<Road, Trouble>)> {
+pub(in crate::cli) fn ice(config: &Config, trust: &Trust) -> Vec<(String, Result<ServerPath, ProbeError>)> {
     let http = config.listen.http.iter().map(|&listener| {
         let at = interfaces::reachable(listener);
-        (format!("http://{at}/ice"), Ok(Road::tcp(at)))
+        (format!("http://{at}/ice"), Ok(ServerPath::tcp(at)))
     });
     let (trust, name) = (trust.speaking(b"http/1.1"), name(config));
     let https = config.listen.tls.iter().map(|&listener| {
         let at = interfaces::reachable(listener);
         match &name {
             Ok(name) if name.contains(':') => {
-                (format!("https://[{name}]:{}/ice", at.port()), Road::tls(at, name, &trust))
+                (format!("https://[{name}]:{}/ice", at.port()), ServerPath::tls(at, name, &trust))
             }
-            Ok(name) => (format!("https://{name}:{}/ice", at.port()), Road::tls(at, name, &trust)),
+            Ok(name) => (format!("https://{name}:{}/ice", at.port()), ServerPath::tls(at, name, &trust)),
             Err(trouble) => (format!("https://{at}/ice"), Err(trouble.clone())),
         }
     });
@@ -66,10 +66,10 @@ pub(in crate::cli) fn ice(config: &Config, trust: &Trust) -> Vec<(String, Result
 
 /// What the certificate calls this server: clients come by that name, so a listener of ours is verified by it, wherever
 /// the name leads. A wildcard stands for any name below it.
-fn name(config: &Config) -> Result<String, Trouble> {
+fn name(config: &Config) -> Result<String, ProbeError> {
     let Some(files) = &config.tls else { return Ok(String::new()) };
-    let unusable = |reason| Trouble::OwnCertificate { file: files.cert.display().to_string(), reason };
-    let certificate = Certificate::load(files).map_err(|error| Trouble::OwnCertificate {
+    let unusable = |reason| ProbeError::OwnCertificate { file: files.cert.display().to_string(), reason };
+    let certificate = Certificate::load(files).map_err(|error| ProbeError::OwnCertificate {
         file: error.file.display().to_string(),
         reason: error.reason,
     })?;

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::certificate::Fault;
-use super::road::Over;
+use super::server_path::Over;
 
 /// What the client was doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +28,9 @@ pub(in crate::cli) enum Speaks {
     Other,
 }
 
-/// Why a probe stopped. `Display` is the reason, [`Trouble::remedy`] what to do.
+/// Why a probe stopped. `Display` is the reason, [`ProbeError::remedy`] what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Trouble {
+pub(in crate::cli) enum ProbeError {
     /// The name has no address.
     UnknownHost { host: String, error: String },
     /// This machine has no way there.
@@ -70,7 +70,7 @@ pub(in crate::cli) enum Trouble {
     NoLogin { asked: String, remedy: &'static str },
 }
 
-impl Trouble {
+impl ProbeError {
     /// A step that `turn::client` ended with an error.
     pub(in crate::cli) fn refused(step: Step, error: &turn::Error) -> Self {
         let name = match step {
@@ -208,7 +208,7 @@ impl Trouble {
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownHost { host, error } => write!(f, "{host} has no address: {error}"),
@@ -270,8 +270,8 @@ mod tests {
     fn the_code_is_found_in_what_the_client_hands_on() {
         let told =
             turn::Error::Other("Allocate error response (error 486: Allocation Quota Reached)".to_owned());
-        let trouble = Trouble::refused(Step::Allocation, &told);
-        assert_eq!(trouble, Trouble::Code { step: "allocation", code: 486 });
+        let trouble = ProbeError::refused(Step::Allocation, &told);
+        assert_eq!(trouble, ProbeError::Code { step: "allocation", code: 486 });
         assert_eq!(trouble.to_string(), "allocation refused with 486 (the user's quota is used up)");
     }
 
@@ -279,8 +279,8 @@ mod tests {
     fn other_texts_are_handed_on() {
         for text in ["", "(error ", "(error x: y)", "(error 99999999: y)"] {
             let told = turn::Error::Other(text.to_owned());
-            let trouble = Trouble::refused(Step::Binding, &told);
-            assert_eq!(trouble, Trouble::Odd { step: "STUN binding", error: text.to_owned() });
+            let trouble = ProbeError::refused(Step::Binding, &told);
+            assert_eq!(trouble, ProbeError::Odd { step: "STUN binding", error: text.to_owned() });
         }
     }
 }
