@@ -292,11 +292,9 @@ fn switched(
 ) -> axum::response::Response {
     let granted = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let switch = state.switch(granted);
-    if switch == Switch::Refused {
-        if granted {
-            let detail = "A WebSocket's client has to wait for the answer to its opening handshake.";
-            response = refusal(Problem::new(Code::BadRequest, detail), counters);
-        }
+    if switch == Switch::Refused && granted {
+        let detail = "A WebSocket's client has to wait for the answer to its opening handshake.";
+        response = refusal(Problem::new(Code::BadRequest, detail), counters);
     }
     if switch == Switch::Refused || is_last && switch != Switch::Granted {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
