@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Site;
 use super::params::{bad, json, lifetime};
 use super::problem::Problem;
-use super::target::{Target, prefix};
+use super::target::{Target, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, prefix};
 use crate::ice::rfc3339;
 use crate::tokens::{DEFAULT_TTL, Grant, MAX_TTL};
 
@@ -62,11 +62,15 @@ pub(super) async fn invite(State(site): State<Arc<Site>>, request: Request) -> R
 }
 
 impl Site {
-    /// Where the call page is: under the name of the certificate, else where this request found us.
+    /// URL of the call page: where a reverse proxy publishes it, else under the certificate's name, else where this request
+    /// found it. A proxy may publish the page while TURN over TLS has a port and a certificate here.
     fn page_for(&self, head: &Parts) -> Result<String, Problem> {
+        // Those of a proxy that is not trusted have been removed.
+        let is_published =
+            [X_FORWARDED_PROTO, X_FORWARDED_PREFIX].iter().any(|field| head.headers.contains_key(field));
         match &self.page {
-            Some(page) => Ok(page.clone()),
-            None => Ok(format!("{}{}", Target::in_head(head)?.origin(), prefix(&head.headers))),
+            Some(page) if !is_published => Ok(page.clone()),
+            _ => Ok(format!("{}{}", Target::in_head(head)?.origin(), prefix(&head.headers))),
         }
     }
 }

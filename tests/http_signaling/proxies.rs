@@ -51,6 +51,26 @@ async fn threat_34_an_invitation_leads_where_the_client_is_whoever_says_so() {
     assert_eq!(invited_to(&server, TRUSTED, headers).await, "https://call.example.org:8443/");
 }
 
+/// As where a proxy has port 443 and TURN over TLS another one, under the same name.
+#[tokio::test]
+async fn an_invitation_leads_to_the_proxy_rather_than_to_a_port_of_the_certificate() {
+    let page = Some("https://call.example.org:5349/");
+    let server = Server::with(Settings { page, ..Settings::DEFAULT }).await;
+    for (from, headers, page) in [
+        (LOOPBACK, "", "https://call.example.org:5349/"),
+        (LOOPBACK, "X-Forwarded-Proto: https\r\n", "https://call.example.org/"),
+        (
+            TRUSTED,
+            "X-Forwarded-Proto: https\r\nX-Forwarded-Prefix: /call\r\n",
+            "https://call.example.org/call/",
+        ),
+        (ELSEWHERE, "X-Forwarded-Proto: https\r\n", "https://call.example.org:5349/"),
+    ] {
+        let headers = format!("Host: call.example.org\r\n{headers}");
+        assert_eq!(invited_to(&server, from, &headers).await, page, "{from} {headers:?}");
+    }
+}
+
 /// RFC 9457 section 3.1.1: a relative `type` is resolved against the URL that the client asked for.
 #[tokio::test]
 async fn threat_34_the_type_of_a_problem_is_below_the_prefix_of_a_trusted_proxy() {

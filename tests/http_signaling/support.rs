@@ -73,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) resume_window: Duration,
     pub(crate) joins_per_second: u32,
     pub(crate) access: Access,
+    /// URL of the page under the name of a certificate.
+    pub(crate) page: Option<&'static str>,
 }
 
 impl Settings {
@@ -92,6 +94,7 @@ impl Settings {
         resume_window: Duration::ZERO,
         joins_per_second: 0,
         access: Access::Open,
+        page: None,
     };
 }
 
@@ -190,7 +193,7 @@ impl Server {
             },
             revocations: revocations.clone(),
             end_user: end_user(),
-            page: None,
+            page: settings.page.map(str::to_owned),
             counters: counters.clone(),
         };
         let broken = Arc::new(AtomicBool::new(false));
