@@ -1,5 +1,6 @@
 //! The keys, section by section.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -94,8 +95,24 @@ struct Doors {
 /// The listeners, and whether the file itself names an IPv6 one.
 fn listen(mut section: Section<'_>, doors: Doors, mistakes: &mut Vec<Diagnostic>) -> (Listen, bool) {
     let mut names_v6 = false;
+    let over_tcp = RefCell::new(Vec::<(&str, SocketAddr)>::new());
     let mut get = |key, read: &dyn Fn(&Value<'_>) -> Result<SocketAddr, Diagnostic>| {
-        let addresses = section.get(key, |value| list(&value, read));
+        let free = |value: &Value<'_>| {
+            let address = read(value)?;
+            if key == "udp" || address.port() == 0 {
+                return Ok(address);
+            }
+            let mut taken = over_tcp.borrow_mut();
+            if let Some((other, _)) = taken.iter().find(|(other, taken)| *other != key && *taken == address) {
+                return Err(value.wrong(
+                    format!("`listen.{other}` has {address} already"),
+                    "another port for one of the two; a `tls` listener serves TURN over TLS and the page on one",
+                ));
+            }
+            taken.push((key, address));
+            Ok(address)
+        };
+        let addresses = section.get(key, |value| list(&value, free));
         names_v6 |= section.has(key) && addresses.iter().any(SocketAddr::is_ipv6);
         addresses
     };

@@ -288,6 +288,22 @@ f.toml:2:21: `listen.udp`: "1.2.3.4" is not a socket address
   remedy: the port is missing: "1.2.3.4:3478""#,
     ),
     (
+        "[listen]\nudp = [\"fd00::1:3478\"]",
+        r#"
+f.toml:2:8: `listen.udp`: "fd00::1:3478" is not a socket address
+  2 | udp = ["fd00::1:3478"]
+    |        ^^^^^^^^^^^^^^
+  remedy: brackets around the address: "[fd00::1]:3478""#,
+    ),
+    (
+        "[listen]\nudp = [\"127.0.0.1:80\"]\ntcp = [\"127.0.0.1:80\"]\nadmin = [\"127.0.0.1:80\"]",
+        r#"
+f.toml:4:10: `listen.admin`: `listen.tcp` has 127.0.0.1:80 already
+  4 | admin = ["127.0.0.1:80"]
+    |          ^^^^^^^^^^^^^^
+  remedy: another port for one of the two; a `tls` listener serves TURN over TLS and the page on one"#,
+    ),
+    (
         "[listen]\nudp = [\"[::]:3478\", \"[0::0]:3478\"]",
         r#"
 f.toml:2:21: `listen.udp`: this is in the list twice

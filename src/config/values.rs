@@ -1,7 +1,7 @@
 //! What each kind of value may be. Each function turns one value of the file into its type, or says what is wrong.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,7 +61,13 @@ pub(super) fn socket_address(value: &Value<'_>) -> Read<SocketAddr> {
     text.parse().map_err(|_| {
         let remedy = match text.parse::<IpAddr>() {
             Ok(IpAddr::V4(_)) => format!("the port is missing: \"{text}:3478\""),
-            Ok(IpAddr::V6(_)) => format!("brackets and a port: \"[{text}]:3478\""),
+            // "::1:3478" is an address, too, and not the one that was meant.
+            Ok(IpAddr::V6(_)) => match text.rsplit_once(':') {
+                Some((ip, port)) if port.len() > 2 && ip.parse::<Ipv6Addr>().is_ok() => {
+                    format!("brackets around the address: \"[{ip}]:{port}\"")
+                }
+                _ => format!("brackets and a port: \"[{text}]:3478\""),
+            },
             Err(_) => "an IP address and a port, such as \"0.0.0.0:3478\" or \"[::]:3478\"".to_owned(),
         };
         value.wrong(format!("{text:?} is not a socket address"), remedy)
