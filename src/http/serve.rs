@@ -218,6 +218,7 @@ impl Pages {
         // hyper may have taken away a Content-Length beside it (RFC 9112 section 6.1): whoever else reads this stream may
         // take its end for elsewhere. HTTP/2 knows no such field.
         let is_last = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let has_body = !request.body().is_end_stream();
         // Over HTTP/1.1, hyper has refused it already.
         let admitted = match request.headers().len() <= self.limits.max_fields {
             true => Ok(()),
@@ -265,7 +266,7 @@ impl Pages {
                     state.answered();
                     response
                 }
-                Protocol::Http | Protocol::Https => switched(response, is_last, &state, &counters),
+                Protocol::Http | Protocol::Https => switched(response, has_body, is_last, &state, &counters),
             };
             let status = response.status();
             if !status.is_client_error() && !status.is_server_error() {
@@ -286,14 +287,16 @@ fn refusal(problem: Problem, counters: &HttpCounters) -> axum::response::Respons
 /// `is_last`.
 fn switched(
     mut response: axum::response::Response,
+    has_body: bool,
     is_last: bool,
     state: &State,
     counters: &HttpCounters,
 ) -> axum::response::Response {
     let granted = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let switch = state.switch(granted);
+    let switch = state.switch(granted, has_body);
     if switch == Switch::Refused && granted {
-        let detail = "A WebSocket's client has to wait for the answer to its opening handshake.";
+        let detail =
+            "A WebSocket's opening handshake has no body, and its client has to wait for the answer.";
         response = refusal(Problem::new(Code::BadRequest, detail), counters);
     }
     if switch == Switch::Refused || is_last && switch != Switch::Granted {

@@ -164,11 +164,11 @@ impl State {
         };
     }
 
-    /// Records whether a request is answered with 101.
-    pub(super) fn switch(&self, granted: bool) -> Switch {
+    /// Records whether a request is answered with 101. One that `has_body` must not be: its body would be taken for frames.
+    pub(super) fn switch(&self, granted: bool, has_body: bool) -> Switch {
         let mut inner = self.lock();
         match (inner.upgrade, granted) {
-            (Upgrade::Asked, true) => {
+            (Upgrade::Asked, true) if !has_body => {
                 inner.upgrade = Upgrade::Granted;
                 inner.base = self.protocol.base_of_websocket();
                 self.reserve(&inner);

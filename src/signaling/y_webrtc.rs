@@ -105,12 +105,15 @@ impl Session<'_> {
         match ClientMessage::parse(text)? {
             ClientMessage::Subscribe(topics) => self.subscribe(now, topics)?,
             ClientMessage::Unsubscribe(topics) => {
+                let was_idle = self.subscriber.is_idle();
                 let mut board = self.all.lock();
                 for topic in &topics {
                     board.unsubscribe(&mut self.subscriber, topic);
                 }
                 self.all.count(&board);
-                self.idle_at = now.mono + self.all.connections.settings.idle_after;
+                if !was_idle {
+                    self.idle_at = now.mono + self.all.connections.settings.idle_after;
+                }
             }
             ClientMessage::Publish(publication) => self.publish(now, &publication)?,
             ClientMessage::Ping => self.outbox.say(ServerMessage::Pong {}.text()),

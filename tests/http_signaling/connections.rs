@@ -279,6 +279,25 @@ async fn threat_32_a_flood_of_empty_fragments_ends_its_websocket() {
     server.until("byway_websockets_closed_total{reason=\"flooding\"} 1").await;
 }
 
+/// A body of a handshake is taken for the head of a frame without an end, behind which nothing would be counted.
+#[tokio::test]
+async fn threat_32_a_websocket_whose_handshake_has_a_body_is_refused() {
+    let server = Server::start().await;
+    for path in ["/ws", "/y-webrtc", "/peerjs?key=peerjs&id=ann&token=t"] {
+        for length in ["Content-Length: 14", "Transfer-Encoding: chunked"] {
+            let head = format!(
+                "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{length}\r\n\r\n"
+            );
+            let mut stream = TcpStream::connect(server.http).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let answer = until_closed(&mut stream).await;
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{path} {length}: {answer}");
+            assert!(answer.contains("connection: close"), "{path} {length}: {answer}");
+        }
+    }
+}
+
 /// RFC 6455 section 4.1 has a client wait. Frames that came earlier could not be told from the head, and so not be counted.
 #[tokio::test]
 async fn threat_32_a_websocket_whose_client_does_not_wait_is_refused() {
