@@ -23,8 +23,11 @@ const SOME: u64 = 16;
 /// longest deadline of what it leaves behind.
 const QUIET: u32 = 6;
 
-/// Times as long as it took is waited until the next one, so that it takes a twentieth of one core at most.
+/// Times as long as it took is waited until the next one, so that it takes a twentieth of one core.
 const PAUSE: u32 = 20;
+
+/// The longest such wait. On a busy machine it takes long because it waits itself.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Returns free pages during and after each flood of connections.
 pub(super) async fn return_after_floods(connections: [Arc<ConnectionCounters>; 3], clock: Clock) {
@@ -39,7 +42,7 @@ pub(super) async fn return_after_floods(connections: [Arc<ConnectionCounters>; 3
             let _ = spawn_blocking(return_free_pages).await;
             let took = clock.now().mono - began;
             tracing::debug!(?took, "returned free pages of the heap");
-            pause = EVERY.max(took * PAUSE);
+            pause = (took * PAUSE).clamp(EVERY, LONGEST_PAUSE);
         }
     }
 }
