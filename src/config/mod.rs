@@ -222,7 +222,10 @@ impl TlsFiles {
     pub fn mistake(&self, file: &Path, reason: &str, remedy: &str) -> Option<ConfigError> {
         let index = [&self.cert, &self.key].iter().position(|named| *named == file)?;
         let place = self.places.0.get(index)?.clone();
-        let reason = format!("{}: {}: {reason}", place.reason, file.display());
+        // The key itself may stand where its file should be named.
+        let is_shown = file.exists() || file.to_str().is_some_and(shown::names_a_file);
+        let name = if is_shown { file.display().to_string() } else { "the file of this name".to_owned() };
+        let reason = format!("{}: {name}: {reason}", place.reason);
         Some(ConfigError::Invalid {
             problems: vec![Problem { reason, remedy: remedy.to_owned(), ..place }],
             more: 0,

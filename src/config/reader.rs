@@ -173,7 +173,7 @@ impl<'d> Section<'d> {
             self.mistakes.push(Diagnostic {
                 span: key.span(),
                 reason: match is_shown {
-                    true => format!("`{}` is not a key", self.dotted(&shortened)),
+                    true => format!("`{}` is not a key", self.dotted(&shortened).escape_debug()),
                     false => format!("a key that [{}] does not have", self.path),
                 },
                 // A key of another section is no typing error: to obey a guess would change what is meant.
@@ -287,6 +287,13 @@ impl<'d> Value<'d> {
 
     /// A mistake at this value.
     pub(super) fn wrong(&self, reason: impl std::fmt::Display, remedy: impl Into<String>) -> Diagnostic {
+        let mut reason = reason.to_string();
+        // A password stands in front of an @. The excerpt hides such a text, too.
+        if let DeValue::String(text) = self.value.get_ref()
+            && text.contains('@')
+        {
+            reason = reason.replace(&format!("{text:?}"), "this").replace(text.as_ref(), "…");
+        }
         Diagnostic {
             span: self.value.span(),
             reason: format!("`{}`: {reason}", self.path),

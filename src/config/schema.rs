@@ -155,8 +155,8 @@ fn listen(mut section: Section<'_>, doors: Doors, mistakes: &mut Vec<Diagnostic>
 
 /// The files of the certificate, if there is one.
 fn tls(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Diagnostic>) -> Option<TlsFiles> {
-    let cert = section.get("cert", |value| values::path(&value, dir));
-    let key = section.get("key", |value| {
+    let cert = section.get_file("cert", |value| values::path(&value, dir));
+    let key = section.get_file("key", |value| {
         let key = values::path(&value, dir)?;
         match (&cert, &key) {
             (None, Some(_)) => {
@@ -166,7 +166,7 @@ fn tls(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Diagnost
         }
     });
     // Asked again for the sake of the place that the mistake is shown at.
-    section.get("cert", |value| match (values::path(&value, dir)?, &key) {
+    section.get_file("cert", |value| match (values::path(&value, dir)?, &key) {
         (Some(_), None) => Err(value.wrong("a certificate without its key", "name the key in `key`")),
         _ => Ok(()),
     });

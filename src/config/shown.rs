@@ -147,13 +147,14 @@ fn sections(names: &Names) -> impl Iterator<Item = &str> {
     names.all().filter_map(|path| Some(path.rsplit_once('.')?.0))
 }
 
-/// Whether a text in the place of a file's name looks like one, and like no secret: those have capital letters, or neither
-/// a folder nor an ending.
+/// Whether a text in the place of a file's name looks like one, and like no secret: those have capital letters, or lack a
+/// folder or an ending.
 pub(super) fn names_a_file(text: &str) -> bool {
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "/._-".contains(c);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    let is_lower = !text.contains(|c: char| c.is_ascii_uppercase());
     let has_folder = ["/", "./", "../"].iter().any(|start| text.starts_with(start));
     let has_ending = text.rsplit_once('.').is_some_and(|(_, ending)| (1..=6).contains(&ending.len()));
-    text.chars().all(is_plain) && (has_folder || has_ending)
+    text.chars().all(is_plain) && (has_folder && has_ending || is_lower && (has_folder || has_ending))
 }
 
 /// Collects the spans of a file.

@@ -328,11 +328,11 @@ f.toml:2:8: `listen.tls`: TLS needs a certificate
   remedy: name its files: cert = "/path/fullchain.pem" and key = "/path/privkey.pem" under [tls]"#,
     ),
     (
-        "[tls]\ncert = \"a\"",
+        "[tls]\ncert = \"a.pem\"",
         r#"
 f.toml:2:8: `tls.cert`: a certificate without its key
-  2 | cert = "a"
-    |        ^^^
+  2 | cert = "a.pem"
+    |        ^^^^^^^
   remedy: name the key in `key`"#,
     ),
     (

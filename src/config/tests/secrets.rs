@@ -68,10 +68,17 @@ fn threat_40_a_secret_in_the_place_of_a_file_or_a_key_is_not_shown() {
         ("tls = { key = \"-----BEGIN PRIVATE KEY-----\\ngeheim\" }", "name the file"),
         ("tls.key = \"-----BEGIN PRIVATE KEY-----geheim\" 5", "TOML is written"),
         ("tls.key = \"\"\"\ngeheim\n\"\"\"", "name the file"),
+        ("tls.key = \"MIGHAgEAgeheim\"", "name the certificate in `cert`"),
+        ("http.hosts = [\"user:geheim@example.org\"]", "host"),
+        ("listen.udp = [\"user:geheim@example.org\"]", "an IP address and a port"),
+        ("relay.ports = \"user:geheim@example.org\"", ""),
     ] {
         let error = Config::parse(text, "f.toml", Some(dir.path())).unwrap_err().to_string();
         assert!(!error.to_lowercase().contains("geheim") && error.contains(remedy), "{text}\n{error}");
     }
+    // Nor does a key write to the terminal.
+    let error = Config::parse("\"\\u001b[31mudp\\n\" = 1", "f.toml", None).unwrap_err().to_string();
+    assert!(!error.contains('\u{1b}'), "{error}");
     let text = "[credentials]\nsecret_files = [\"turn.secret\"]";
     let error = Config::parse(text, "f.toml", Some(dir.path())).unwrap_err().to_string();
     assert!(error.contains("/turn.secret: No such file"), "{error}");
