@@ -46,7 +46,7 @@ const LINES: &[Line] = &[
     ("join p50", "ms from due to joined", None),
     ("join p99", "ms", None),
     ("signal p50", "ms from due to received", None),
-    ("signal p99", "ms", Some(Wanted::OfPeerjs(0.1))),
+    ("signal p99", "ms", Some(Wanted::OfPeerjs(1.0 / 3.0))),
     ("lost", "% of signals not received", Some(Wanted::AtMost(0.0))),
     ("busy", "% of a core under this load", None),
     ("late p50", "ms by which the generator is late", None),
@@ -111,7 +111,7 @@ impl Measured {
             Wanted::AtMost(bound) => (format!("<= {bound}"), Some(bound)),
             Wanted::AtLeast(bound) => (format!(">= {bound}"), Some(bound)),
             Wanted::OfPeerjs(times) => {
-                (format!("<= {times} peerjs"), self.median(Kind::Peerjs, figure).map(|of| of * times))
+                (format!("<= {times:.2} peerjs"), self.median(Kind::Peerjs, figure).map(|of| of * times))
             }
             Wanted::Above(other, by) => {
                 (format!("<= {other} + {by}"), self.median(Kind::Byway, other).map(|of| of + by))
