@@ -16,6 +16,11 @@ pub trait ClosedSet: Copy + 'static {
 
     /// The value's position in [`ALL`](Self::ALL).
     fn index(self) -> usize;
+
+    /// Reads a label in any letter case.
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|value| value.label().eq_ignore_ascii_case(text))
+    }
 }
 
 /// Declares an enum with a label for each value, and its [`ClosedSet`].

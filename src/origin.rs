@@ -8,33 +8,21 @@ mod host;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::closed_set::{ClosedSet as _, closed_set};
+
 pub use host::{Authority, Host, HostPattern};
 
-/// Scheme of a page, or of the connection that it came over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// `http`
-    Http,
-    /// `https`
-    Https,
+closed_set! {
+    /// Scheme of a page, or of the connection that it came over. It is read in any letter case (RFC 3986 section 3.1).
+    pub enum Scheme {
+        /// `http`
+        Http = "http",
+        /// `https`
+        Https = "https",
+    }
 }
 
 impl Scheme {
-    /// Reads `http` or `https` in any letter case (RFC 3986 section 3.1).
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Http, Self::Https].into_iter().find(|scheme| scheme.name().eq_ignore_ascii_case(text))
-    }
-
-    /// The scheme in lower case.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
     /// The port of a URL that names none (RFC 9110 sections 4.2.1 and 4.2.2).
     #[must_use]
     pub fn default_port(self) -> u16 {
@@ -92,7 +80,7 @@ impl FromStr for Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme.name(), self.host)?;
+        write!(f, "{}://{}", self.scheme.label(), self.host)?;
         if self.port == self.scheme.default_port() { Ok(()) } else { write!(f, ":{}", self.port) }
     }
 }

@@ -106,7 +106,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/ice", &["credentials", "clock::Now", "config::TransportPolicy", "config::Access", "origin"]),
 ];
 
-/// What every room may name: a form of enum, as if it were the language's.
+/// Room that every other may name: a form of enum, as if it were the language's.
 const EVERYWHERE: &str = "closed_set";
 
 /// The pure ring: bytes, values, and a `Now` that is handed in.

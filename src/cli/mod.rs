@@ -189,7 +189,7 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<Outcome, Error> {
     })
 }
 
-/// What is wrong with a file of the certificate, with the key of the configuration that names it.
+/// Names the configuration's key in an error of a certificate's file.
 fn named(unusable: tls::Unusable, files: Option<&TlsFiles>) -> Error {
     let tls::Unusable { file, reason, remedy, is_shortage } = &unusable;
     let mistake = files.filter(|_| !is_shortage).and_then(|files| files.mistake(file, reason, remedy));

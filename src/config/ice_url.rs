@@ -78,10 +78,7 @@ impl FromStr for IceUrl {
 
     fn from_str(url: &str) -> Result<Self, IceUrlError> {
         let (scheme, rest) = url.split_once(':').ok_or(IceUrlError::Scheme)?;
-        let scheme = *Scheme::ALL
-            .iter()
-            .find(|known| known.label().eq_ignore_ascii_case(scheme))
-            .ok_or(IceUrlError::Scheme)?;
+        let scheme = Scheme::parse(scheme).ok_or(IceUrlError::Scheme)?;
         let (authority, query) = rest.split_once('?').map_or((rest, None), |(a, query)| (a, Some(query)));
         let (host, port) = host_and_port(authority)?;
         let transport = match query {

@@ -217,7 +217,7 @@ impl PartialEq for Places {
 impl Eq for Places {}
 
 impl TlsFiles {
-    /// What is wrong with one of the files, as a mistake at the key that names it. `None` if no key does.
+    /// An error of one of the files, as a mistake at the key that names it. `None` if no key does.
     #[must_use]
     pub fn mistake(&self, file: &Path, reason: &str, remedy: &str) -> Option<ConfigError> {
         let index = [&self.cert, &self.key].iter().position(|named| *named == file)?;

@@ -308,7 +308,7 @@ fn signaling(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> Signal
     signaling
 }
 
-/// Where a file names its certificate and its key.
+/// Places at which a file names its certificate and its key.
 fn places(own: &DeTable<'_>, names: &Names, name: &str, text: &str) -> Places {
     let shown = Shown::of_parsed(own, names);
     let Some(section) = own.get("tls").and_then(|tls| tls.get_ref().as_table()) else {

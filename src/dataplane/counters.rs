@@ -1,4 +1,4 @@
-//! What one shard counts. Its thread is the only one that writes, so that counting costs it no locked instruction.
+//! Counters of one shard. Its thread is the only one that writes, so that counting costs it no locked instruction.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::metrics::{Count, Counters, Family, Page};
 use crate::relay::Reason;
 use crate::wire::ErrorCode as TurnError;
 
-/// What one shard of the data plane counts. Aligned, so that two shards never share a cache line.
+/// Counters of one shard of the data plane. Aligned, so that two shards never share a cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct ShardCounters {
@@ -118,7 +118,7 @@ impl ShardCounters {
 }
 
 closed_set! {
-    /// Why a connection to TURN ended.
+    /// Reason for the end of a connection to TURN.
     pub enum StreamEnd {
         /// Its client closed it.
         Client = "client",
@@ -135,7 +135,7 @@ closed_set! {
 }
 
 closed_set! {
-    /// Which way a payload was relayed.
+    /// Direction in which a payload was relayed.
     pub enum Direction {
         /// From a client out through its relay socket.
         ToPeer = "to_peer",
@@ -146,7 +146,7 @@ closed_set! {
     }
 }
 
-/// What all shards and their connections count together.
+/// Counters of all shards and their connections.
 #[derive(Debug)]
 pub struct RelayCounters {
     /// One of each shard; summed at scrape time.

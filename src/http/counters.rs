@@ -20,7 +20,7 @@ closed_set! {
     }
 }
 
-/// What the HTTP server counts.
+/// Counters of the HTTP server.
 #[derive(Debug, Default)]
 pub struct HttpCounters {
     /// Connections, WebSockets among them.

@@ -11,7 +11,7 @@
 //! | `/peerjs`, `/peerjs/id`, `/y-webrtc` | that of PeerJS and of y-webrtc (`adapters`) |
 //! | `/metrics`, `/healthz` | on the admin listener only ([`admin`]) |
 //!
-//! Who gets credentials is decided in [`access`], which name they get in `issue`. Queries may hold keys and no URL is ever
+//! [`access`] decides who gets credentials, and `issue` which name they get. Queries may hold keys and no URL is ever
 //! logged.
 //!
 //! Each request is for a host of ours ([`own_hosts`]), or goes no further.

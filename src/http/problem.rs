@@ -14,7 +14,7 @@ use super::target::prefix;
 use crate::closed_set::{ClosedSet as _, closed_set};
 
 closed_set! {
-    /// What is wrong. Programs switch on its name, which stays.
+    /// Kind of a problem. Programs switch on its name, which stays.
     pub enum Code {
         BadRequest = "bad-request": "The request is not what this path takes; `detail` says what is wrong.",
         BadHost = "bad-host": "A request names its host once and in good form (RFC 9112 section 3.2).",

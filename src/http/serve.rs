@@ -227,16 +227,16 @@ impl Pages {
         let admitted = admitted.and_then(|()| {
             let by_proxy = self.proxies.trust(client.ip());
             normalise(&mut request, protocol, by_proxy);
-            let peer = ClientIp::of(client.ip(), request.headers(), &self.proxies);
+            let by = ClientIp::of(client.ip(), request.headers(), &self.proxies);
             if by_proxy {
-                if !place.speaks_for(peer.0) {
+                if !place.speaks_for(by.0) {
                     return Err(Problem::for_now(Code::RateLimited, RETRY_AFTER));
                 }
-                state.speaks_for(peer.0);
+                state.speaks_for(by.0);
             } else {
                 self.unlisted.note(client.ip(), request.headers(), &self.proxies);
             }
-            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(by);
             request.extensions_mut().insert(Held { place: place.clone(), memory: state.memory() });
             if request.body().is_end_stream() {
                 return Ok((request, None));

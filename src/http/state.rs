@@ -251,7 +251,7 @@ impl State {
         inner.under_way == 0 && inner.unfinished == 0
     }
 
-    /// What is reserved for the connection. A WebSocket has it released when something else bounds it.
+    /// Reservation of the connection. A WebSocket has it released when something else bounds it.
     pub(super) fn memory(&self) -> Arc<Reservation> {
         self.memory.clone()
     }

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use super::problem::{Code, Problem};
+use crate::closed_set::ClosedSet as _;
 use crate::origin::{Authority, Host, Origin, Scheme};
 
 /// Scheme that the client of a trusted proxy used. [`super::serve`] takes the field off every other request, and sets it

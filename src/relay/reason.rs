@@ -3,7 +3,7 @@
 use crate::closed_set::closed_set;
 
 closed_set! {
-    /// Why a datagram was dropped. A closed set: it labels a metric.
+    /// Reason for which a datagram was dropped. It labels a metric.
     pub enum Reason {
         /// Neither STUN nor ChannelData by its first byte.
         NotTurn = "not_turn",

@@ -14,7 +14,7 @@ pub(super) struct Counted {
     pub(super) signaling: Arc<SignalingCounters>,
     pub(super) http: Arc<HttpCounters>,
     pub(super) process: Arc<ProcessCounters>,
-    /// Where there is a TLS port.
+    /// Those of the TLS port, if there is one.
     pub(super) tls: Option<Arc<TlsCounters>>,
 }
 

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::closed_set::{ClosedSet, closed_set};
 
 closed_set! {
-    /// Why a frame was not accepted. A closed set: it labels a metric, and pages switch on it.
+    /// Reason for which a frame was not accepted. It labels a metric, and pages switch on it.
     pub enum ErrorCode {
         BadMessage = "bad-message": "The frame is not a JSON object with the fields that its type needs.",
         UnknownType = "unknown-type": "No message has this type.",
@@ -37,7 +37,7 @@ impl Serialize for ErrorCode {
 }
 
 closed_set! {
-    /// Why the server closes. A closed set: it labels a metric, and pages switch on it.
+    /// Reason for which the server closes. It labels a metric, and pages switch on it.
     pub enum ByeCode {
         /// A message was longer than the server accepts.
         TooLarge = "too-large",

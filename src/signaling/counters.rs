@@ -5,7 +5,7 @@ use std::fmt;
 use super::codes::{Ending, ErrorCode};
 use crate::metrics::{Counters, Family, Page, SharedCount};
 
-/// What the signaling counts.
+/// Counters of the signaling.
 #[derive(Debug, Default)]
 pub struct SignalingCounters {
     /// Rooms; set under the hub's lock.

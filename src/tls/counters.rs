@@ -5,7 +5,7 @@ use std::fmt;
 use super::Outcome;
 use crate::metrics::{Counters, Family, Page, SharedCount};
 
-/// What the TLS port counts.
+/// Counters of the TLS port.
 #[derive(Debug, Default)]
 pub struct TlsCounters {
     /// Sessions resumed.

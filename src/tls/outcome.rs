@@ -7,7 +7,7 @@ use rustls::Error;
 use crate::closed_set::closed_set;
 
 closed_set! {
-    /// What a connection speaks, or why it got that far.
+    /// Protocol that a connection speaks, or the reason for its end before that was known.
     pub enum Outcome {
         /// HTTP/1.1.
         Http1 = "http1",

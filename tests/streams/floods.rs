@@ -63,7 +63,7 @@ fn threat_19_the_oldest_strangers_make_room_when_there_are_too_many() {
     assert!(server.metric(SHED) > 0);
 }
 
-/// What strangers may hold is bounded in sum: the oldest of them go. Whoever has an allocation is none, however old.
+/// Bounds the sum of what strangers may hold: the oldest go. A connection with an allocation stays, however old.
 #[test]
 fn threat_29_the_oldest_strangers_go_when_all_may_hold_too_much() {
     // 64 KiB each of 64 MiB, on the one shard.
