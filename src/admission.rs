@@ -5,9 +5,10 @@ mod counters;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::client_network::ClientNetwork;
+use byway_turn::client_network::ClientNetwork;
+use byway_turn::shares::{Refused, Shares};
+
 use crate::proxies::TrustedProxies;
-use crate::shares::{Refused, Shares};
 
 pub use counters::ConnectionCounters;
 

@@ -6,8 +6,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use byway_turn::server::{RelayAddress, is_special_purpose};
+
 use crate::config;
-use crate::relay::{RelayAddress, is_special_purpose};
 
 /// The relay's addresses, and what its operator should know of them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,12 +11,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use byway_turn::auth::{Credential, MAX_TTL, Secrets};
+use byway_turn::time::Now;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::clock::Now;
 use crate::config::{Access, TransportPolicy};
-use crate::credentials::{Credential, MAX_TTL, Secrets};
 
 pub use date::{LATEST as LATEST_DATE, imf_fixdate, rfc2822, rfc3339};
 pub use endpoints::Endpoints;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::own_addresses::AddressSet;
+use byway_turn::address_set::AddressSet;
 
 /// The addresses of this machine's interfaces and local routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -120,13 +120,13 @@
 //! A join token cannot be taken back, but by another secret.
 
 pub mod admission;
-pub mod budget;
+
 pub mod cli;
-pub mod client_network;
+
 pub mod clock;
-pub mod closed_set;
+
 pub mod config;
-pub mod credentials;
+
 pub mod dataplane;
 pub mod door;
 pub mod external;
@@ -139,15 +139,11 @@ pub mod memory;
 pub mod metrics;
 pub mod operator_file;
 pub mod origin;
-pub mod own_addresses;
-pub mod prng;
+
 pub mod proxies;
-pub mod relay;
-pub mod revocation;
+
 pub mod server;
-pub mod shares;
+
 pub mod signaling;
 pub mod tls;
 pub mod tokens;
-pub mod udp;
-pub mod wire;

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
 
-use crate::client_network::ClientNetwork;
+use byway_turn::client_network::ClientNetwork;
 
 /// Bytes that may be reserved at one time.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ mod host;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::closed_set::{ClosedSet as _, closed_set};
+use byway_turn::closed_set;
+use byway_turn::closed_set::ClosedSet as _;
 
 pub use host::{Authority, Host, HostPattern};
 

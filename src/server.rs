@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
+use byway_turn::prng::Prng;
 use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -38,7 +39,6 @@ use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
 use crate::metrics::ProcessCounters;
 use crate::operator_file::{SHORTAGE, is_shortage};
-use crate::prng::Prng;
 use crate::tls;
 use crate::tls::renewal::Renewal;
 

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
+use byway_turn::time::Now;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::clock::Now;
 use crate::config;
 use crate::signaling::protocol::{DisplayName, RoomName};
 
@@ -271,7 +271,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::credentials::Secret;
+    use byway_turn::auth::Secret;
 
     const NOW: Now = Now { mono: Duration::ZERO, unix: 1_700_000_000 };
     const HOUR: Duration = Duration::from_secs(3600);

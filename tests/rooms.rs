@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use byway::client_network::ClientNetwork;
-use byway::prng::Prng;
 use byway::signaling::protocol::{ErrorCode, MemberId, Peer, RoomName, Text};
 use byway::signaling::room::{Delivery, Limits, Resumed, Rooms};
+use byway_turn::client_network::ClientNetwork;
+use byway_turn::prng::Prng;
 use serde_json::Value;
 use serde_json::value::RawValue;
 

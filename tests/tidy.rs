@@ -12,36 +12,46 @@ use support::sources::{LocalPath, Source, file, under};
 
 /// Which local modules each room may name, itself aside. The first row that fits a file counts.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("src/wire/", &[]),
+    ("crates/turn/src/wire/", &[]),
     (
-        "src/relay/",
+        "crates/turn/src/server/",
         &[
-            "wire",
-            "credentials",
-            "revocation",
-            "budget",
-            "own_addresses",
-            "prng",
-            "client_network",
-            "shares",
-            "clock::Now",
+            "byway_turn::wire",
+            "byway_turn::auth",
+            "byway_turn::rate_limit",
+            "byway_turn::address_set",
+            "byway_turn::prng",
+            "byway_turn::client_network",
+            "byway_turn::shares",
+            "byway_turn::time",
         ],
     ),
-    ("src/credentials.rs", &["clock::Now"]),
-    ("src/prng.rs", &[]),
-    ("src/revocation.rs", &["prng", "clock::Now"]),
-    ("src/budget.rs", &["client_network"]),
-    ("src/tokens.rs", &["config", "clock::Now", "signaling::protocol", "credentials::Secret"]),
-    ("src/signaling/protocol.rs", &["ice", "revocation::MemberId", "signaling::codes"]),
-    ("src/signaling/room.rs", &["signaling::protocol", "client_network", "shares"]),
+    ("crates/turn/src/auth/", &["byway_turn::prng", "byway_turn::time"]),
+    ("crates/turn/src/rate_limit.rs", &["byway_turn::client_network"]),
+    ("crates/turn/src/shares.rs", &["byway_turn::client_network", "byway_turn::prng"]),
+    ("crates/turn/src/prng.rs", &[]),
+    ("crates/turn/src/time.rs", &[]),
+    ("crates/turn/src/address_set.rs", &[]),
+    ("crates/turn/src/client_network.rs", &[]),
+    ("crates/turn/src/closed_set.rs", &[]),
+    ("crates/turn/src/lib.rs", &["byway_turn"]),
+    ("crates/udp/src/", &[]),
+    ("src/tokens.rs", &["config", "byway_turn::time", "signaling::protocol", "byway_turn::auth::Secret"]),
+    ("src/signaling/protocol.rs", &["ice", "byway_turn::auth::MemberId", "signaling::codes"]),
+    ("src/signaling/room.rs", &["signaling::protocol", "byway_turn::client_network", "byway_turn::shares"]),
     ("src/signaling/codes.rs", &[]),
     ("src/signaling/schema.rs", &["signaling::protocol"]),
     ("src/signaling/ticket.rs", &["signaling::protocol"]),
     ("src/signaling/rate.rs", &[]),
-    ("src/signaling/peerjs/", &["signaling::protocol", "prng", "client_network", "shares"]),
-    ("src/signaling/y_webrtc/", &["signaling::protocol", "prng", "client_network", "shares"]),
-    ("src/dataplane/", &["relay", "wire", "udp", "metrics", "clock", "admission"]),
-    ("src/udp/", &["wire"]),
+    (
+        "src/signaling/peerjs/",
+        &["signaling::protocol", "byway_turn::prng", "byway_turn::client_network", "byway_turn::shares"],
+    ),
+    (
+        "src/signaling/y_webrtc/",
+        &["signaling::protocol", "byway_turn::prng", "byway_turn::client_network", "byway_turn::shares"],
+    ),
+    ("src/dataplane/", &["byway_turn", "byway_udp", "metrics", "clock", "admission"]),
     (
         "src/signaling/",
         &[
@@ -49,14 +59,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "ice",
-            "prng",
-            "revocation",
             "tokens",
-            "budget",
-            "credentials",
-            "client_network",
-            "shares",
             "memory",
+            "byway_turn::prng",
+            "byway_turn::auth",
+            "byway_turn::rate_limit",
+            "byway_turn::client_network",
+            "byway_turn::shares",
+            "byway_turn::time",
         ],
     ),
     (
@@ -66,60 +76,72 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "metrics",
             "clock",
             "ice",
-            "prng",
             "admission",
             "door",
             "tokens",
-            "budget",
-            "revocation",
             "config",
-            "credentials",
             "origin",
             "proxies",
             "memory",
+            "byway_turn::prng",
+            "byway_turn::rate_limit",
+            "byway_turn::auth",
+            "byway_turn::time",
         ],
     ),
     // The one room that knows both, to tell whom a connection is for.
     (
         "src/tls/front.rs",
-        &["tls", "door", "admission", "metrics", "http::serve", "dataplane::TurnStream", "wire", "memory"],
+        &[
+            "tls",
+            "door",
+            "admission",
+            "metrics",
+            "http::serve",
+            "dataplane::TurnStream",
+            "byway_turn::wire",
+            "memory",
+        ],
     ),
-    ("src/tls/", &["config::TlsFiles", "metrics", "clock", "client_network", "operator_file"]),
+    (
+        "src/tls/",
+        &[
+            "config::TlsFiles",
+            "metrics",
+            "clock",
+            "operator_file",
+            "byway_turn::client_network",
+            "byway_turn::time",
+        ],
+    ),
     ("src/door.rs", &["admission"]),
-    ("src/admission", &["metrics", "client_network", "proxies", "shares"]),
-    // The one room that knows both, to tell whom a connection is for.
-    ("src/memory.rs", &["client_network"]),
+    ("src/admission", &["metrics", "proxies", "byway_turn::client_network", "byway_turn::shares"]),
+    ("src/memory.rs", &["byway_turn::client_network"]),
     ("src/metrics/", &[]),
-    ("src/closed_set.rs", &[]),
     ("src/log", &["metrics"]),
     ("src/operator_file.rs", &[]),
-    ("src/clock.rs", &[]),
-    ("src/interfaces.rs", &["own_addresses"]),
-    ("src/own_addresses.rs", &[]),
+    ("src/clock.rs", &["byway_turn::time"]),
+    ("src/interfaces.rs", &["byway_turn::address_set"]),
     ("src/local_ports.rs", &[]),
-    ("src/client_network.rs", &[]),
     ("src/origin", &[]),
     ("src/proxies.rs", &[]),
-    ("src/config", &["credentials", "tokens::verifier", "origin", "proxies", "operator_file"]),
-    ("src/shares.rs", &["client_network", "prng"]),
-    ("src/external.rs", &["relay::RelayAddress", "relay::is_special_purpose", "config"]),
-    ("src/ice", &["credentials", "clock::Now", "config::TransportPolicy", "config::Access", "origin"]),
+    ("src/config", &["byway_turn::auth", "tokens::verifier", "origin", "proxies", "operator_file"]),
+    (
+        "src/external.rs",
+        &["byway_turn::server::RelayAddress", "byway_turn::server::is_special_purpose", "config"],
+    ),
+    (
+        "src/ice",
+        &["byway_turn::auth", "byway_turn::time", "config::TransportPolicy", "config::Access", "origin"],
+    ),
 ];
 
 /// Room that every other may name: a form of enum, as if it were the language's.
-const EVERYWHERE: &str = "closed_set";
+const EVERYWHERE: &str = "byway_turn::closed_set";
 
 /// The pure ring: bytes, values, and a `Now` that is handed in.
 const PURE: &[&str] = &[
-    "src/closed_set.rs",
-    "src/wire/",
-    "src/relay/",
-    "src/credentials.rs",
-    "src/prng.rs",
-    "src/revocation.rs",
-    "src/budget.rs",
-    "src/own_addresses.rs",
-    "src/shares.rs",
+    "crates/turn/src/",
     "src/tokens.rs",
     "src/ice",
     "src/external.rs",
@@ -219,8 +241,11 @@ fn rooms_import_only_what_the_map_allows() {
         let Some((room, allowed)) = MAY_IMPORT.iter().find(|(room, _)| source.path.starts_with(room)) else {
             continue;
         };
-        let own = room.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches('/');
-        let own = own.replace('/', "::");
+        let own = match room.strip_prefix("crates/").and_then(|path| path.split_once("/src/")) {
+            Some((member, inner)) => format!("byway_{member}/{inner}"),
+            None => room.trim_start_matches("src/").to_owned(),
+        };
+        let own = own.trim_end_matches(".rs").trim_end_matches('/').replace('/', "::");
         let foreign = |path: &LocalPath| {
             !path.segments.is_empty()
                 && !path.is_under(&own)
@@ -272,9 +297,9 @@ fn the_pure_ring_knows_no_socket_clock_thread_or_global_randomness() {
 
 #[test]
 fn unsafe_code_is_in_the_udp_room_alone() {
-    let elsewhere = rust().into_iter().filter(|source| !source.path.starts_with("src/udp/"));
+    let elsewhere = rust().into_iter().filter(|source| !source.path.starts_with("crates/udp/src/"));
     let offences: Vec<_> = elsewhere.flat_map(|source| words(&source, &["unsafe", "unsafe_code"])).collect();
-    none(&offences, "unsafe code lives in src/udp, or a safe crate does it");
+    none(&offences, "unsafe code lives in crates/udp, or a safe crate does it");
 }
 
 #[test]
@@ -411,7 +436,7 @@ fn only_the_command_line_prints() {
 fn the_protocol_rooms_log_nothing_that_a_client_can_repeat() {
     let rooms = rust()
         .into_iter()
-        .filter(|source| ["src/wire/", "src/relay/"].iter().any(|room| source.path.starts_with(room)));
+        .filter(|source| ["crates/turn/src/"].iter().any(|room| source.path.starts_with(room)));
     let offences: Vec<_> =
         rooms.flat_map(|source| words(&source, &["error!", "warn!", "info!", "debug!"])).collect();
     none(&offences, "what clients cause is counted by reason, or traced; a log line per datagram is a flood");
@@ -474,7 +499,14 @@ fn every_threat_has_a_test_of_its_name() {
 
 #[test]
 fn every_dependency_has_its_reason() {
-    let manifest = file("Cargo.toml");
+    let mut offences = Vec::new();
+    for manifest in under(".", &["toml"]).iter().filter(|source| source.path.ends_with("Cargo.toml")) {
+        offences.extend(unreasoned_dependencies(manifest));
+    }
+    none(&offences, "a dependency without `# reason`: say what it is for");
+}
+
+fn unreasoned_dependencies(manifest: &Source) -> Vec<String> {
     let mut offences = Vec::new();
     let (mut reasoned_section, mut open) = (false, None);
     for (number, line) in manifest.text.lines().enumerate() {
@@ -488,11 +520,11 @@ fn every_dependency_has_its_reason() {
             if !(complete && starts_entry || line.contains(" # ") || line.starts_with(['}', ']'])) {
                 open = Some(first);
             } else if !line.contains(" # ") {
-                offences.push(format!("Cargo.toml:{first}: {line}"));
+                offences.push(format!("{}:{first}: {line}", manifest.path));
             }
         }
     }
-    none(&offences, "a dependency without `# reason`: say what it is for");
+    offences
 }
 
 #[test]
@@ -568,7 +600,8 @@ fn every_test_that_protocol_coverage_names_exists() {
     let sources: Vec<_> = rust().into_iter().chain(under("tests", &["rs"])).collect();
     // `core/send.rs::name` is in tests/core/send.rs, `src/...::name` where it says.
     let exists = |path: &str, name: &str| {
-        let path = if path.starts_with("src/") { path.to_owned() } else { format!("tests/{path}") };
+        let is_whole = ["src/", "crates/"].iter().any(|root| path.starts_with(root));
+        let path = if is_whole { path.to_owned() } else { format!("tests/{path}") };
         let Some(source) = sources.iter().find(|source| source.path == path) else { return false };
         let lines: Vec<_> = source.text.lines().map(str::trim_start).collect();
         let declared = format!("fn {name}(");
@@ -652,9 +685,11 @@ fn the_page_has_no_inline_code_or_style_and_loads_nothing_from_others() {
     none(&offences, "the content security policy would refuse it, and rightly");
 }
 
-/// The Rust of the product.
+/// The Rust of the product: all packages, without their tests and benches.
 fn rust() -> Vec<Source> {
-    under("src", &["rs"])
+    let mut sources = under("src", &["rs"]);
+    sources.extend(under("crates", &["rs"]).into_iter().filter(|source| source.path.contains("/src/")));
+    sources
 }
 
 /// Each place where one of `words` stands in the code.

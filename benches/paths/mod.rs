@@ -6,8 +6,8 @@ use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use byway::relay::{Action, Answer, Effect, FiveTuple, RelayId};
-use byway::wire::{
+use byway_turn::server::{Action, Answer, Effect, FiveTuple, RelayId};
+use byway_turn::wire::{
     ChannelData, ChannelNumber, Encapsulation, Kind, Message, Reply, classify, write_binding_response,
 };
 

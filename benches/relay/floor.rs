@@ -1,4 +1,4 @@
-//! The floor: what the sockets of a relay cost without a relay. A forwarder on `byway::udp` that grants everything to
+//! The floor: what the sockets of a relay cost without a relay. A forwarder on `byway_udp` that grants everything to
 //! everyone and looks up one table for each train: no credentials, no permissions, no lifetimes, no channels but one.
 //!
 //! Its relay sockets are not connected, as a TURN server's cannot be, whose peers are many; it joins and segments (GRO, GSO)
@@ -9,10 +9,10 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 
-use byway::udp::{Inbox, Outbox, Outgoing, UNMARKED, join_received, may_segment};
-use byway::wire::{
+use byway_turn::wire::{
     ChannelNumber, Encapsulation, Kind, Message, Reply, Response, Span, classify, write_binding_response,
 };
+use byway_udp::{Inbox, Outbox, Outgoing, UNMARKED, join_received, may_segment};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use stun::message::{METHOD_ALLOCATE, METHOD_BINDING, METHOD_CHANNEL_BIND, METHOD_REFRESH};

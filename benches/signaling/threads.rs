@@ -48,7 +48,7 @@ pub(crate) fn run(address: SocketAddr, workers: usize) -> io::Result<()> {
             let socket = WebSocket::new(TcpStream::from_std(stream.into_std()?), Side::Server);
             #[expect(
                 deprecated,
-                reason = "its successor is unsafe, which is for src/udp; this owns its descriptor"
+                reason = "its successor is unsafe, which is for crates/udp; this owns its descriptor"
             )]
             let socket = AsyncFd::new(Polled(socket))?;
             let waiting = waiting.clone();

@@ -4,9 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use byway_turn::auth::{MAX_TTL, Secrets, is_name};
+
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::credentials::{self, MAX_TTL, Secrets};
 use crate::external::External;
 use crate::ice::{Endpoints, Host, IceServers, TurnCredential};
 use crate::interfaces::{self, Interfaces};
@@ -60,7 +61,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
 }
 
 fn name(text: &str) -> Result<String, String> {
-    match credentials::is_name(text) {
+    match is_name(text) {
         true => Ok(text.to_owned()),
         false => Err("a name has 1 to 256 bytes and no control characters".to_owned()),
     }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-use crate::closed_set::{ClosedSet as _, closed_set};
+use byway_turn::closed_set;
+use byway_turn::closed_set::ClosedSet as _;
 
 /// A STUN or TURN URL, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,10 +19,10 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use byway_turn::auth::Secret;
 use ipnet::IpNet;
 use jsonwebtoken::jwk::JwkSet;
 
-use crate::credentials::Secret;
 use crate::operator_file;
 use crate::origin::{HostPattern, Origin};
 use crate::proxies::TrustedProxies;

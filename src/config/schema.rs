@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use byway_turn::auth::MAX_TTL;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -16,7 +17,6 @@ use super::{
     Access, Config, Credentials, EMBEDDED, Http, Ice, Listen, Peers, Places, Quota, Relay, Signaling,
     TlsFiles, Tokens,
 };
-use crate::credentials::MAX_TTL;
 use crate::proxies::TrustedProxies;
 
 /// Reads a file on top of the embedded default; else all that is wrong with it, in its order.

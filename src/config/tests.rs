@@ -122,7 +122,7 @@ fn a_public_server() {
     assert_eq!(config.relay.relay_buffer, 1 << 20);
     assert_eq!([config.relay.nap, config.relay.busy_poll], [Duration::from_micros(200), Duration::ZERO]);
     assert_eq!(clear(&config.credentials.secrets), ["north-north", "south-south"]);
-    assert_eq!(config.credentials.ttl, crate::credentials::MAX_TTL);
+    assert_eq!(config.credentials.ttl, byway_turn::auth::MAX_TTL);
     assert!(!config.credentials.strict_expiry && config.relay.drain.is_zero());
     assert_eq!((clear(&config.tokens.secrets), &*config.tokens.audience), (vec!["east-east"], "calls"));
     assert_eq!(clear(&config.ice.api_keys), ["a-key-of-a-backend"]);

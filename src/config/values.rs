@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use byway_turn::auth::Secret;
 use ipnet::IpNet;
 use jsonwebtoken::jwk::JwkSet;
 
@@ -13,7 +14,6 @@ use super::diagnostic::{Diagnostic, Shortage};
 use super::reader::Value;
 use super::shown::names_a_file;
 use super::{Access, IceUrl, TransportPolicy};
-use crate::credentials::Secret;
 use crate::operator_file::{self, SHORTAGE, is_shortage};
 use crate::origin::{HostPattern, Origin, OriginError};
 

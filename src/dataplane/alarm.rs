@@ -4,12 +4,12 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::Duration;
 
+use byway_turn::time::Now;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use super::source::Source;
-use crate::clock::Now;
 
 /// Wakes a poll at a deadline. A timeout of the poll would do as well, but the kernel sets its clock anew for each, and
 /// that is dear where a shard waits for every single datagram.

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use byway_turn::server::Shared;
+
 use super::mailbox::Slot;
-use crate::relay::Shared;
 
 /// Counts the allocations of a data plane by their names, and ends them. A name is the part of a username beside its expiry.
 #[derive(Clone)]
@@ -15,7 +16,7 @@ pub struct Allocations {
 
 impl Allocations {
     /// Has every shard end what allocations `name` has, and what it has in reserve; they are gone within a round of the shards. The name must have lost
-    /// its [`Revocations`](crate::relay::Settings::revocations) before, else others begin.
+    /// its [`Revocations`](byway_turn::server::Settings::revocations) before, else others begin.
     pub fn end(&self, name: &str) {
         // Whoever takes part in no call is not told of to anyone, so that there are no more letters than allocations.
         if self.shared.has_any(name) {

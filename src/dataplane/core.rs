@@ -7,6 +7,12 @@ use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use byway_turn::server::{
+    Action, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Pairing, Reason, Relay, RelayId,
+};
+use byway_turn::time::Now;
+use byway_turn::wire::{AddressFamily, ErrorCode, Reply, Span};
+use byway_udp::{Inbox, Outbox, Outgoing, UNMARKED, join_received, may_segment};
 use mio::Interest;
 use mio::unix::SourceFd;
 use socket2::SockRef;
@@ -21,12 +27,6 @@ use super::stream::Urgency;
 use super::streams::{STREAM_ROOM, Streams};
 use super::tuning::Tuning;
 use super::turns::TRAINS;
-use crate::clock::Now;
-use crate::relay::{
-    Action, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Pairing, Reason, Relay, RelayId,
-};
-use crate::udp::{Inbox, Outbox, Outgoing, UNMARKED, join_received, may_segment};
-use crate::wire::{AddressFamily, ErrorCode, Reply, Span};
 
 /// A shard at work. It does not leave its thread.
 pub(super) struct Core {
@@ -196,7 +196,7 @@ impl Core {
                 let way = self.listener(id)?.way_to(five_tuple, UNMARKED);
                 self.make_room_for(self.reply.as_bytes().len());
                 // It is written anew for the next request, so the outbox keeps a copy.
-                let parts = (self.reply.as_bytes(), Span { start: 0, end: 0 }, 0);
+                let parts = (self.reply.as_bytes(), 0..0, 0);
                 self.outbox.push((Exit::Listener(id), Cargo::Reply(answer)), way, parts);
             }
             Link::Stream(id) => {
@@ -210,7 +210,7 @@ impl Core {
     /// Puts a datagram into the outbox: a header, a payload in the inbox, padding.
     fn put(&mut self, what: (Exit, Cargo), way: Outgoing, parts: (&[u8], Span, usize)) {
         self.make_room_for(parts.0.len());
-        self.outbox.push(what, way, parts);
+        self.outbox.push(what, way, (parts.0, parts.1.range(), parts.2));
     }
 
     /// Makes room in the outbox for one more datagram with so many bytes of header.

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use byway_turn::closed_set;
+use byway_turn::server::Reason;
+use byway_turn::wire::ErrorCode as TurnError;
+
 use crate::admission::ConnectionCounters;
-use crate::closed_set::closed_set;
 use crate::metrics::{Count, Counters, Family, Page};
-use crate::relay::Reason;
-use crate::wire::ErrorCode as TurnError;
 
 /// Counters of one shard of the data plane. Aligned, so that two shards never share a cache line.
 #[derive(Debug, Default)]

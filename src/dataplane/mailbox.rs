@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_
 use mio::{Poll, Token, Waker};
 use tokio::sync::oneshot;
 
-use crate::relay::{ListenerId, StreamId};
+use byway_turn::server::{ListenerId, StreamId};
 
 /// How many connections and how many messages may wait for a shard. Beyond that they are closed and dropped. Each kind has
 /// room of its own: whoever fills one with media keeps nobody's connection out.
@@ -198,7 +198,7 @@ impl AddressDoor {
         Self { slots }
     }
 
-    /// Has every shard end what [`crate::relay::Shared::set_host_addresses`] no longer allows; it is gone within a round of
+    /// Has every shard end what [`byway_turn::server::Shared::set_host_addresses`] no longer allows; it is gone within a round of
     /// the shards.
     pub fn changed(&self) {
         self.slots.iter().for_each(|slot| slot.tell(AddressNews::Changed));

@@ -1,6 +1,6 @@
 //! The data plane: the relay core on real sockets, one thread for each shard.
 //!
-//! A shard owns one [`crate::relay::Relay`] with `&mut`, one listening socket for each configured address, the connections
+//! A shard owns one [`byway_turn::server::Relay`] with `&mut`, one listening socket for each configured address, the connections
 //! that it has taken in and every relay socket of its allocations. The kernel pins a client's 4-tuple to one shard
 //! (`SO_REUSEPORT`), so both directions of a call run on one thread: between receiving a datagram and sending it on as one
 //! there is no lock, no channel to another thread and no `.await`. The sockets of ports in reserve are the one thing that
@@ -28,12 +28,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
+use byway_turn::server::{Relay, Shared};
 use mio::Poll;
 use tokio::sync::mpsc;
 
 use crate::admission::Admissions;
 use crate::clock::Clock;
-use crate::relay::{Relay, Shared};
 
 pub use allocations::Allocations;
 pub use counters::{Direction, RelayCounters, ShardCounters};

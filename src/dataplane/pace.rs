@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock::Now;
+use byway_turn::time::Now;
 
 /// How long arrivals are counted before their rate is taken anew.
 const WINDOW: Duration = Duration::from_millis(2);

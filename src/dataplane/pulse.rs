@@ -10,13 +10,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use byway_turn::server::{Action, Answer, FiveTuple, Link, ListenerId};
+use byway_turn::time::Now;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::core::Core;
 use super::mailbox::Slot;
-use crate::clock::Now;
-use crate::relay::{Action, Answer, FiveTuple, Link, ListenerId};
 
 /// A Binding request (RFC 8489 section 5), its transaction ID of no account.
 const REQUEST: [u8; 20] = *b"\x00\x01\x00\x00\x21\x12\xa4\x42watchdog....";

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
+use byway_turn::server::Relay;
 use mio::{Events, Poll};
 
 use super::alarm::Alarm;
@@ -20,7 +21,6 @@ use super::streams::Streams;
 use super::tuning::Tuning;
 use crate::admission::Admissions;
 use crate::clock::Clock;
-use crate::relay::Relay;
 
 /// Sockets that the kernel names ready at a time.
 const EVENTS: usize = 1024;

@@ -3,10 +3,10 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
+use byway_udp::{allow_fragments, keep_errors, tell_destination, tell_traffic_class};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::tuning::Tuning;
-use crate::udp::{allow_fragments, keep_errors, tell_destination, tell_traffic_class};
 
 /// Connections that may wait to be accepted, which the kernel cuts at `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
@@ -14,7 +14,7 @@ const BACKLOG: i32 = 1024;
 /// The listening sockets of one shard.
 #[derive(Debug, Default)]
 pub struct Listeners {
-    /// By [`crate::relay::ListenerId`]; `None` where the machine does not have the address yet.
+    /// By [`byway_turn::server::ListenerId`]; `None` where the machine does not have the address yet.
     pub(super) udp: Vec<Option<UdpSocket>>,
     pub(super) tcp: Vec<TcpListener>,
 }

@@ -3,10 +3,11 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 
+use byway_turn::server::{FiveTuple, Reason};
+use byway_turn::wire::{frame_length, frame_padding};
+
 use super::mailbox::TurnStream;
 use crate::admission::Place;
-use crate::relay::{FiveTuple, Reason};
-use crate::wire::{frame_length, frame_padding};
 
 /// Bytes that may wait for a client that reads too slowly; beyond them its media is dropped. A quarter of a second of a
 /// video call: what is older than that is of no use to it.
@@ -258,8 +259,8 @@ mod tests {
 
     use super::*;
     use crate::admission::Admissions;
-    use crate::relay::{Link, StreamId};
-    use crate::wire::REPLY_MAX;
+    use byway_turn::server::{Link, StreamId};
+    use byway_turn::wire::REPLY_MAX;
 
     #[test]
     fn threat_29_what_waits_for_a_stranger_is_kept_without_room_to_spare() {

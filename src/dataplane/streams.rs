@@ -7,6 +7,10 @@ use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use byway_turn::server::{Action, FiveTuple, Link, Reason, StreamId};
+use byway_turn::time::Now;
+use byway_turn::wire::{FRAME_MAX, Kind, classify, frame_length};
+use byway_udp::UNMARKED;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use slab::Slab;
@@ -17,10 +21,6 @@ use super::mailbox::{Letter, Mailbox, Slot, TurnStream};
 use super::source::Source;
 use super::stream::{Read, Stream, Urgency};
 use crate::admission::{Admissions, Place};
-use crate::clock::Now;
-use crate::relay::{Action, FiveTuple, Link, Reason, StreamId};
-use crate::udp::UNMARKED;
-use crate::wire::{FRAME_MAX, Kind, classify, frame_length};
 
 /// How long a connection may be without an allocation: time for a few round trips over a bad network, and no more than
 /// that for whoever opens connections to hold them.
@@ -47,7 +47,7 @@ const BURST: usize = 32;
 /// Bytes that are read from a connection at a time: what a record of TLS holds.
 const CHUNK: usize = 16 * 1024;
 
-/// Messages of one turn where there is no allocation: as many answers of up to [`REPLY_MAX`](crate::wire::REPLY_MAX) wait
+/// Messages of one turn where there is no allocation: as many answers of up to [`REPLY_MAX`](byway_turn::wire::REPLY_MAX) wait
 /// where the client does not read.
 const STRANGER_BURST: usize = 8;
 

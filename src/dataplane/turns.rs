@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 
+use byway_turn::server::{FiveTuple, Link, ListenerId, RelayId};
+use byway_turn::time::Now;
+use byway_turn::wire::Icmp;
+use byway_udp::{Train, UNMARKED, Undelivered, receive_error};
+
 use super::core::{Core, RelaySocket};
 use super::counters::{Direction, ShardCounters};
 use super::source::Source;
-use crate::clock::Now;
-use crate::relay::{FiveTuple, Link, ListenerId, RelayId};
-use crate::udp::{Train, UNMARKED, Undelivered, receive_error};
 
 /// Trains that the inbox holds: what relay sockets bring gathers there for the listeners, so that one call sends it to
 /// many clients.
@@ -159,7 +161,7 @@ impl Core {
         let five_tuple = FiveTuple { client: train.from, server, link: Link::Udp(listener) };
         self.count_train(train);
         for span in train.datagrams() {
-            let datagram = &self.inbox.bytes()[span.range()];
+            let datagram = &self.inbox.bytes()[span.clone()];
             let action = self.relay.client_datagram(now, five_tuple, datagram, &mut self.reply);
             self.act(action, span.start, train.traffic_class, Direction::BetweenClients);
             self.take_effects(now);
@@ -221,7 +223,8 @@ impl Core {
                 return true;
             }
             match receive_error(&relay.socket) {
-                Ok(Some(Undelivered { to, icmp })) => {
+                Ok(Some(Undelivered { to, kind, code, information })) => {
+                    let icmp = Icmp { kind, code, data: information };
                     let id = relay.id;
                     let action = self.relay.peer_unreachable(now, id, to, icmp, &mut self.reply);
                     self.act(action, 0, UNMARKED, Direction::ToClient);

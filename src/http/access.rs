@@ -10,6 +10,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use byway_turn::rate_limit::Budget;
+use byway_turn::time::Now;
 use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -17,8 +19,6 @@ use tokio::sync::watch;
 
 use super::client_ip::ClientIp;
 use super::problem::{Code, Problem};
-use crate::budget::Budget;
-use crate::clock::Now;
 use crate::config;
 use crate::tokens::{Grant, TokenError, Tokens};
 

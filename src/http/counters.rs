@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use byway_turn::closed_set;
+
 use crate::admission::ConnectionCounters;
-use crate::closed_set::closed_set;
 use crate::metrics::{Counters, Family, Page, SharedCount};
 
 /// The first digit of a status.

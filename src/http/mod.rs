@@ -51,6 +51,8 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state, map_response_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
+use byway_turn::auth::Revocations;
+use byway_turn::prng::Prng;
 
 use self::access::Access;
 use self::origin::Origins;
@@ -58,8 +60,6 @@ use self::own_hosts::OwnHosts;
 use self::problem::{Code, Problem};
 use crate::clock::Clock;
 use crate::ice::IceServers;
-use crate::prng::Prng;
-use crate::revocation::Revocations;
 use crate::signaling::{EndUser, Hub, schema};
 
 pub use counters::HttpCounters;

@@ -6,12 +6,12 @@ use axum::body::Body;
 use axum::extract::{self, FromRequestParts};
 use axum::http::header;
 use axum::http::request::Parts;
+use byway_turn::auth::is_name;
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::problem::{Code, Problem};
-use crate::credentials;
 
 /// Bytes of a body. What is asked for here takes a few hundred.
 pub(super) const LONGEST_BODY: u16 = 4 * 1024;
@@ -89,7 +89,7 @@ impl Wish {
 
 /// A name for a credential, as `byway credential` would take it.
 pub(super) fn checked_name(name: &str) -> Result<String, Problem> {
-    match credentials::is_name(name) {
+    match is_name(name) {
         true => Ok(name.to_owned()),
         false => Err(bad("A name has 1 to 256 bytes and no control characters.")),
     }

@@ -7,11 +7,12 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use byway_turn::closed_set;
+use byway_turn::closed_set::ClosedSet as _;
 use serde::Serialize;
 
 use super::params::Path;
 use super::target::prefix;
-use crate::closed_set::{ClosedSet as _, closed_set};
 
 closed_set! {
     /// Kind of a problem. Programs switch on its name, which stays.

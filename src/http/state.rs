@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Request;
+use byway_turn::rate_limit::Meter;
 use hyper::body::{Frame, SizeHint};
 
 use super::frames::End;
 use super::serve::{Limits, Protocol};
-use crate::budget::Meter;
 use crate::memory::{Eviction, Reservation};
 
 /// Time that one frame costs: 100 a second, twice what the signaling takes in messages.

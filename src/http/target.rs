@@ -6,9 +6,9 @@
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use byway_turn::closed_set::ClosedSet as _;
 
 use super::problem::{Code, Problem};
-use crate::closed_set::ClosedSet as _;
 use crate::origin::{Authority, Host, Origin, Scheme};
 
 /// Scheme that the client of a trusted proxy used. [`super::serve`] takes the field off every other request, and sets it

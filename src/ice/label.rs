@@ -1,7 +1,8 @@
 //! What a room is called in a username.
 
+use byway_turn::auth::Secrets;
+
 use crate::config::Access;
-use crate::credentials::Secrets;
 
 /// Bytes of a room's name that a username has room for.
 const LONGEST: usize = 64;

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::ops::Index;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::closed_set::ClosedSet;
+use byway_turn::closed_set::ClosedSet;
 
 /// A count that one thread writes and others read: a load and a store, no locked instruction.
 #[derive(Debug, Default)]

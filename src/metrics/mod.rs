@@ -19,7 +19,7 @@ pub use count::{Count, Family, SharedCount};
 pub use exposition::Exposition;
 pub use process::{ProcessCounters, TaskCount};
 
-use crate::closed_set::ClosedSet;
+use byway_turn::closed_set::ClosedSet;
 
 /// The counters of one room.
 pub trait Counters: Debug + Send + Sync + 'static {

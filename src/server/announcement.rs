@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
+use byway_turn::server::RelayAddress;
+
 use super::host::State;
 use super::link;
 use super::sockets::{Kind, Listening, Sockets, list};
 use crate::config::Access;
-use crate::relay::RelayAddress;
 use crate::tls::Certificate;
 
 /// What is said.

@@ -33,9 +33,9 @@ mod tests {
     use super::*;
     use crate::dataplane::Direction;
     use crate::metrics::Exposition;
-    use crate::relay::Reason;
     use crate::signaling::protocol::{ByeCode, Ending, ErrorCode};
-    use crate::wire::ErrorCode as TurnError;
+    use byway_turn::server::Reason;
+    use byway_turn::wire::ErrorCode as TurnError;
 
     #[test]
     fn shards_are_summed_and_labels_are_closed() {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use byway_udp::return_free_pages;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::admission::ConnectionCounters;
 use crate::clock::Clock;
-use crate::udp::return_free_pages;
 
 /// Time between two looks at the number of ended connections.
 const EVERY: Duration = Duration::from_secs(1);

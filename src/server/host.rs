@@ -10,6 +10,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use byway_turn::address_set::AddressSet;
+use byway_turn::server::{HostAddresses, ListenerId, RelayAddress, Shared, is_special_purpose};
+use byway_turn::time::Now;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::sleep;
@@ -18,14 +21,12 @@ use super::announcement::listening_line;
 use super::presence::Presence;
 use super::sockets::{Kind, Listener, Listening, bind_door};
 use super::{Error, system};
-use crate::clock::{Clock, Now};
+use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::dataplane::{AddressDoor, Tuning, bind_tcp_listeners, bind_udp_listeners, is_missing};
 use crate::external::External;
 use crate::ice::IceServers;
 use crate::interfaces::{self, Interfaces};
-use crate::own_addresses::AddressSet;
-use crate::relay::{HostAddresses, ListenerId, RelayAddress, Shared, is_special_purpose};
 
 /// Time between two looks at the machine. An address that becomes its own is closed to clients of the relay within a second.
 const EVERY: Duration = Duration::from_millis(250);

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use byway_turn::server::Shared;
+
 use crate::clock::Clock;
 use crate::config::{Config, IceUrl};
 use crate::http::HttpCounters;
 use crate::http::own_hosts::OwnHosts;
 use crate::origin::HostPattern;
-use crate::relay::Shared;
 use crate::tls::Certificate;
 
 /// Names that the configuration gives this server: `[http] hosts`, and the hosts of `[ice] urls`.

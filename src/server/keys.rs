@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use byway_turn::auth::Revocations;
+use byway_turn::auth::Secrets;
+use byway_turn::prng::Prng;
+use byway_turn::rate_limit::Budget;
+
 use super::{Error, seed};
-use crate::budget::Budget;
 use crate::config::Config;
-use crate::credentials::Secrets;
-use crate::prng::Prng;
-use crate::revocation::Revocations;
 use crate::tokens::Tokens;
 
 /// What an address may join at once is what it may in this time.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::clock::Now;
+use byway_turn::time::Now;
 
 /// Time for which an address that has gone counts as there. Network managers take addresses away and give them back within a
 /// moment, as they renew a lease or restart. Sockets that are bound outlast that, and so should calls.

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use byway_turn::address_set::AddressSet;
+use byway_turn::server::{self, Discovery, Gate, Relay, Shared};
+
 use super::host::State;
 use super::keys::Keys;
 use super::sockets::{Files, Sockets};
@@ -11,8 +14,6 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::dataplane::{Allocations, DataPlane, RelayCounters, Tuning};
 use crate::local_ports;
-use crate::own_addresses::AddressSet;
-use crate::relay::{self, Discovery, Gate, Relay, Shared};
 use crate::signaling::{CountUser, EndUser};
 
 /// TCP and TLS connections to TURN at one time. Each may cost 200 kB where clients do all they can to that end.
@@ -106,7 +107,7 @@ fn shared(config: &Config, sockets: &Sockets, host: &State, keys: &Keys) -> Resu
         own: own.union(&told),
         listeners: Vec::new(),
     };
-    let settings = relay::Settings {
+    let settings = server::Settings {
         realm: config.realm.clone(),
         secrets: keys.secrets.clone(),
         revocations: keys.revocations.clone(),

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::thread::available_parallelism;
 
+use byway_turn::server::Discovery;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -11,7 +12,6 @@ use super::Error;
 use crate::config::Config;
 use crate::dataplane::{Addresses, BindFailed, Listeners, Tuning, bind_listeners, bind_tcp, is_missing};
 use crate::door;
-use crate::relay::Discovery;
 
 /// Everything that is bound before anything is served.
 pub(super) struct Sockets {

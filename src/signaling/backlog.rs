@@ -9,12 +9,13 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use byway_turn::client_network::ClientNetwork;
+use byway_turn::shares::biggest;
+
 use super::SignalingCounters;
 use super::outbox::Outbox;
 use super::protocol::ByeCode;
-use crate::client_network::ClientNetwork;
 use crate::memory::Reservation;
-use crate::shares::biggest;
 
 /// Bytes that a connection in no room may have waiting without being ended for the sum: answers on their way.
 const STRANGER_SPARED: usize = 4 * 1_024;

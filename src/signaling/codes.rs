@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use serde::{Serialize, Serializer};
 
-use crate::closed_set::{ClosedSet, closed_set};
+use byway_turn::closed_set;
+use byway_turn::closed_set::ClosedSet;
 
 closed_set! {
     /// Reason for which a frame was not accepted. It labels a metric, and pages switch on it.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use byway_turn::time::Now;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::sync::watch;
@@ -22,7 +23,7 @@ use super::backlog::Backlog;
 use super::outbox::{Frame, Outbox, Told};
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
 use super::rate::{Meter, Verdict};
-use crate::clock::{Clock, Now};
+use crate::clock::Clock;
 use crate::memory::Reservation;
 
 /// The close code with which a client says that it will be back over another connection (RFC 6455 section 7.4.2 leaves 4000

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use byway_turn::auth::Revocations;
+use byway_turn::rate_limit::Budget;
+use byway_turn::time::{Now, StepDetector};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
@@ -17,11 +20,8 @@ use super::protocol::{
 use super::room::{Delivery, Resumed, Rooms};
 use super::session::Visitor;
 use super::ticket::Tickets;
-use crate::budget::Budget;
-use crate::clock::{Now, StepDetector};
 use crate::config::Access;
 use crate::ice::{Host, IceConfiguration, IceServers};
-use crate::revocation::Revocations;
 use crate::tokens::{Grant, TokenError, Tokens};
 
 /// Time between two comparisons of the clocks.

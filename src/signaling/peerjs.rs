@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
+use byway_turn::client_network::ClientNetwork;
+use byway_turn::time::Now;
 
 use self::protocol::{ClientMessage, PeerId, Refusal, Token};
 use self::registry::{Arrived, Limits, Peers, Said, Seat};
 use super::connection::{Connections, Conversation};
 use super::outbox::Outbox;
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
-use crate::client_network::ClientNetwork;
-use crate::clock::Now;
 use crate::memory::Reservation;
 
 /// How long a message waits for its receiver: what `peerjs-server` calls `expire_timeout`.

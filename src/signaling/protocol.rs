@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::ice::IceConfiguration;
 
 pub use super::codes::{ByeCode, Ending, ErrorCode};
-pub use crate::revocation::MemberId;
+pub use byway_turn::auth::MemberId;
 
 /// The WebSocket subprotocol (RFC 6455 section 1.9).
 pub const SUBPROTOCOL: &str = "byway.v1";
@@ -25,6 +25,7 @@ pub enum ClientMessage {
     /// Says something to one member of the same room.
     Signal {
         /// To whom.
+        #[schemars(with = "super::schema::MemberId")]
         to: MemberId,
         /// Anything; never looked into.
         #[schemars(with = "serde_json::Value")]
@@ -139,6 +140,7 @@ pub enum ServerMessage {
     /// You are in.
     Joined {
         /// Who you are, as long as you stay.
+        #[schemars(with = "super::schema::MemberId")]
         id: MemberId,
         /// Who was there before you, in order of arrival.
         peers: Vec<Peer>,
@@ -151,6 +153,7 @@ pub enum ServerMessage {
     /// Someone said something to you.
     Signal {
         /// Who; stamped by the server.
+        #[schemars(with = "super::schema::MemberId")]
         from: MemberId,
         /// 1 for the first signal you get in this room, then one more for each.
         seq: u64,
@@ -163,6 +166,7 @@ pub enum ServerMessage {
     /// Someone went.
     PeerLeft {
         /// Who.
+        #[schemars(with = "super::schema::MemberId")]
         id: MemberId,
     },
     /// The answer to `ping`.
@@ -260,6 +264,7 @@ pub enum Topic {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Peer {
     /// Who.
+    #[schemars(with = "super::schema::MemberId")]
     pub id: MemberId,
     /// What they call themselves; `null` if they gave no name.
     pub name: Option<DisplayName>,

@@ -15,7 +15,7 @@
 //! the client is known to have them, within a bound; a member of whom a signal was dropped unconfirmed cannot resume from
 //! before it, and so never takes a gap for the whole.
 //!
-//! Rooms and bytes kept are [shares](crate::shares): a room is charged to the network of its eldest member, what is kept
+//! Rooms and bytes kept are [shares](byway_turn::shares): a room is charged to the network of its eldest member, what is kept
 //! to that of its receiver. A member that is there is never turned out for either: only newcomers are refused.
 //!
 //! The maps are ordered trees: their keys are the clients' choice, and a tree needs no seed against that.
@@ -23,11 +23,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use byway_turn::client_network::ClientNetwork;
+use byway_turn::shares::{Shares, biggest};
 use serde_json::value::RawValue;
 
 use super::protocol::{DisplayName, ErrorCode, MemberId, Peer, RoomName, ServerMessage, Text};
-use crate::client_network::ClientNetwork;
-use crate::shares::{Shares, biggest};
 
 /// How much there may be.
 #[derive(Clone, Copy, Debug)]

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
+use byway_turn::client_network::ClientNetwork;
+use byway_turn::time::Now;
 
 use super::connection::{Conversation, Halves};
 use super::hub::{Hub, Refusal, Seat};
 use super::outbox::Outbox;
 use super::protocol::{ByeCode, ClientMessage, Ending, ErrorCode, ServerMessage, Text};
-use crate::client_network::ClientNetwork;
-use crate::clock::Now;
 use crate::ice::Host;
 use crate::memory::Reservation;
 

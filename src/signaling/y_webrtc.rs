@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
+use byway_turn::client_network::ClientNetwork;
+use byway_turn::rate_limit::Meter;
+use byway_turn::time::Now;
 
 use self::board::{Board, Limits, Subscriber};
 use self::protocol::{ClientMessage, Publication};
@@ -18,9 +21,6 @@ use super::connection::{Connections, Conversation};
 use super::outbox::Outbox;
 use super::protocol::{ByeCode, Ending, ErrorCode, RoomName, ServerMessage, Text};
 use super::rate::{self, Rate, Verdict};
-use crate::budget;
-use crate::client_network::ClientNetwork;
-use crate::clock::Now;
 use crate::memory::Reservation;
 
 /// Subscribers of one topic. A client of y-webrtc keeps at most 35 connections, so there may be more than it meets, but
@@ -74,7 +74,7 @@ impl Topics {
             outbox: outbox.clone(),
             subscriber,
             new_topics: rate::Meter::new(news),
-            fan_out: budget::Meter::default(),
+            fan_out: Meter::default(),
             idle_at: self.connections.clock.now().mono + settings.idle_after,
         };
         self.connections.run(socket, &outbox, &mut session).await;
@@ -95,7 +95,7 @@ struct Session<'a> {
     outbox: Arc<Outbox>,
     subscriber: Subscriber,
     new_topics: rate::Meter,
-    fan_out: budget::Meter,
+    fan_out: Meter,
     /// When it has subscribed to nothing for too long.
     idle_at: Duration,
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use byway_turn::wire::{Kind, classify};
 use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::AsyncBufReadExt as _;
 use tokio::net::TcpStream;
@@ -23,7 +24,6 @@ use crate::dataplane::TurnStream;
 use crate::door::{self, Arrival, Listeners};
 use crate::http::serve::{Pages, Protocol};
 use crate::memory::MemoryBudget;
-use crate::wire::{Kind, classify};
 
 /// Bytes that a connection takes until it is known what it speaks: what its client may send for that, and the library's
 /// state beside it.

@@ -4,7 +4,7 @@ use std::io;
 
 use rustls::Error;
 
-use crate::closed_set::closed_set;
+use byway_turn::closed_set;
 
 closed_set! {
     /// Protocol that a connection speaks, or the reason for its end before that was known.

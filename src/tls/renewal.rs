@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use byway_turn::time::Now;
 use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
@@ -17,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::TlsCounters;
 use super::certificate::Validity;
 use super::{Certificate, Identity, Unusable};
-use crate::clock::{Clock, Now};
+use crate::clock::Clock;
 use crate::config::TlsFiles;
 
 /// How often the files are looked at.

@@ -1,7 +1,8 @@
 //! A cap on the bandwidth of an allocation drops what is beyond it, each way for itself (threat 10's cost in bytes).
 
+use byway_turn::server::Reason;
+
 use super::support::{Client, Request, Seen, Server, at, seconds};
-use byway::relay::Reason;
 
 const PEER: &str = "8.8.8.8:53";
 const PAYLOAD: [u8; 1000] = [7; 1000];

@@ -1,7 +1,8 @@
 //! A 1:1 NAT before the server: sockets bind to one address, clients are told another, and both are the server's own.
 
+use byway_turn::server::{Reason, RelayAddress};
+
 use super::support::{Client, Request, Seen, Server, at, channel_data};
-use byway::relay::{Reason, RelayAddress};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 

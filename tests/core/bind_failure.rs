@@ -1,7 +1,7 @@
 //! Relay sockets that cannot be bound: another port is tried, then 508; nothing is lost (RFC 8656 section 7.2).
 
-use byway::relay::Answer;
-use byway::relay::BindError::{AddressGone, Exhausted, PortInUse};
+use byway_turn::server::Answer;
+use byway_turn::server::BindError::{AddressGone, Exhausted, PortInUse};
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 
 use super::support::{Bind, Client, Request, Seen, Server, at, seconds};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use byway_turn::server::{Link, StreamId};
 use stun::attributes::{
     ATTR_ERROR_CODE, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_PASSWORD_ALGORITHMS, ATTR_REALM,
     ATTR_SOFTWARE, ATTR_USERNAME, AttrType,
@@ -11,7 +12,6 @@ use stun::message::{
 };
 
 use super::support::{Client, Request, Response, Seen, Server, at};
-use byway::relay::{Link, StreamId};
 
 /// Bytes of the IP and UDP headers around a datagram.
 fn headers(address: &str) -> usize {

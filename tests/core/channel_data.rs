@@ -1,7 +1,8 @@
 //! ChannelData both ways (RFC 8656 sections 12.4 to 12.7; threats 1 and 3).
 
+use byway_turn::server::Reason;
+
 use super::support::{Client, Request, Seen, Server, at, channel_data};
-use byway::relay::Reason;
 
 const PEER: &str = "8.8.8.8:53";
 

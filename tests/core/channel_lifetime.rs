@@ -1,7 +1,8 @@
 //! Channels last 600 seconds and then rest for 300 (RFC 8656 section 12; threat 18).
 
+use byway_turn::server::Reason;
+
 use super::support::{Client, Request, Seen, Server, at, seconds};
-use byway::relay::Reason;
 
 const PEER: &str = "8.8.8.8:53";
 

@@ -1,6 +1,6 @@
 //! NAT behaviour discovery (RFC 5780 sections 6.1 and 7): who asks another listener to answer, hears from that one.
 
-use byway::relay::{Discovery, Link, ListenerId};
+use byway_turn::server::{Discovery, Link, ListenerId};
 use stun::attributes::{
     ATTR_CHANGE_REQUEST, ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_MAPPED_ADDRESS, ATTR_OTHER_ADDRESS,
     ATTR_PADDING, ATTR_RESPONSE_ORIGIN, ATTR_RESPONSE_PORT, ATTR_UNKNOWN_ATTRIBUTES, ATTR_XORMAPPED_ADDRESS,
@@ -149,7 +149,7 @@ fn the_budget_of_strangers_holds() {
 fn a_stream_takes_no_part() {
     let mut server = server();
     let mut client = client_of(&server, 0);
-    let stream = byway::relay::StreamId { shard: 0, slot: 0, generation: 1 };
+    let stream = byway_turn::server::StreamId { shard: 0, slot: 0, generation: 1 };
     client.five_tuple.link = Link::Stream(stream);
     let response: Response = client.ask_unsigned(&mut server, &Request::binding());
     assert_eq!(response.kinds(), [ATTR_XORMAPPED_ADDRESS]);

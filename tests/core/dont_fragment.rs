@@ -1,9 +1,9 @@
 //! DONT-FRAGMENT (RFC 8656 sections 7.2, 13 to 15 and 18.9).
 
+use byway_turn::server::{FiveTuple, Link, Reason, StreamId};
 use stun::attributes::{ATTR_DONT_FRAGMENT, ATTR_LIFETIME, ATTR_XOR_RELAYED_ADDRESS};
 
 use super::support::{Client, Request, Seen, Server, at, permitted};
-use byway::relay::{FiveTuple, Link, Reason, StreamId};
 
 const PEER: &str = "8.8.8.8:53";
 

@@ -1,6 +1,6 @@
 //! A server that is told to stop: no allocation begins, and those there are live on.
 
-use byway::relay::Answer;
+use byway_turn::server::Answer;
 
 use super::support::{Bind, Client, Request, Seen, Server, at, seconds};
 

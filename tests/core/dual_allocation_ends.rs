@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use byway::relay::Reason;
+use byway_turn::server::Reason;
 use stun::attributes::{ATTR_LIFETIME, ATTR_MESSAGE_INTEGRITY, ATTR_REQUESTED_ADDRESS_FAMILY};
 
 use super::support::{Client, Request, Response, Seen, Server, at, channel_data, seconds};

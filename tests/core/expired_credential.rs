@@ -1,7 +1,7 @@
 //! A credential that expires in the middle of a call (threat 9): it prolongs nothing any more. Where `strict_expiry` is off,
 //! it is no good for a new allocation, but the living one stays until [`MAX_ALLOCATION_AGE`].
 
-use byway::relay::MAX_ALLOCATION_AGE;
+use byway_turn::server::MAX_ALLOCATION_AGE;
 
 use super::support::rfc8489::Signing;
 use super::support::{Client, Request, Response, Seen, Server, at, seconds};

@@ -1,8 +1,9 @@
 //! ICMP errors from the way to a peer, told to the client (RFC 8656 sections 11.5 and 18.13).
 
+use byway_turn::server::{Answer, Reason};
+use byway_turn::wire::Icmp;
+
 use super::support::{Client, Request, Seen, Server, at, permitted, seconds};
-use byway::relay::{Answer, Reason};
-use byway::wire::Icmp;
 
 const PORT_UNREACHABLE: Icmp = Icmp { kind: 3, code: 3, data: 0 };
 

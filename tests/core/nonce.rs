@@ -1,7 +1,8 @@
 //! Nonces (RFC 8489 sections 9.2.4 and 9.2.5, threats 6 and 7).
 
+use byway_turn::time::Now;
+
 use super::support::{Client, Request, Server, seconds};
-use byway::clock::Now;
 
 fn server_and_client() -> (Server, Client) {
     let mut server = Server::new();

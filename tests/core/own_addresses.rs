@@ -1,7 +1,8 @@
 //! An address becomes the machine's own while channels and permissions lead there: they end at once, and nothing else does.
 
+use byway_turn::server::Reason;
+
 use super::support::{Client, Request, Seen, Server, at, seconds};
-use byway::relay::Reason;
 
 const RELAYS: &str = "45.0.0.1 2a0a::1";
 const BEFORE: &str = "45.0.0.1/32 2a0a::1/128";

@@ -1,8 +1,9 @@
 //! What arrives at a relay socket (RFC 8656 sections 11.3 and 12.7).
 
+use byway_turn::server::Reason;
+use byway_turn::wire::{ChannelNumber, Encapsulation};
+
 use super::support::{Client, Request, Seen, Server, at, permitted};
-use byway::relay::Reason;
-use byway::wire::{ChannelNumber, Encapsulation};
 
 #[test]
 fn only_permitted_addresses_get_through() {

@@ -1,7 +1,8 @@
 //! The peer gate by every method and on inbound delivery (RFC 8656 section 21.1; threats 12 and 13).
 
+use byway_turn::server::Reason;
+
 use super::support::{Client, Request, Seen, Server, at};
-use byway::relay::Reason;
 use std::net::IpAddr;
 
 const DENIED_V4: [&str; 21] = [

@@ -1,7 +1,7 @@
 //! While a relay socket is still being bound there is no allocation to use yet (RFC 8656 section 7.2).
 
-use byway::relay::BindError::PortInUse;
-use byway::relay::Reason;
+use byway_turn::server::BindError::PortInUse;
+use byway_turn::server::Reason;
 
 use super::support::{Bind, Client, Request, Response, Seen, Server, at, seconds};
 
@@ -23,7 +23,10 @@ fn a_retransmission_is_dropped_and_the_answer_comes_once() {
     let Seen::Reply(to, _, bytes) = server.answer_bind(Ok(())) else { panic!("not answered") };
     assert_eq!(to, client.address());
     assert_eq!(Response::read(&bytes).code(), 0);
-    assert_eq!(client.send(&mut server, &datagram), Seen::Reply(to, byway::relay::Answer::Success, bytes));
+    assert_eq!(
+        client.send(&mut server, &datagram),
+        Seen::Reply(to, byway_turn::server::Answer::Success, bytes)
+    );
 }
 
 #[test]

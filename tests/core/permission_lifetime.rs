@@ -1,7 +1,8 @@
 //! Permissions last 300 seconds (RFC 8656 section 9; threat 18).
 
+use byway_turn::server::Reason;
+
 use super::support::{Client, Request, Seen, Server, at, seconds};
-use byway::relay::Reason;
 
 const PEER: &str = "8.8.8.8:53";
 

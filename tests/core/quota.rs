@@ -1,8 +1,9 @@
 //! Quotas (RFC 8656 section 7.2, steps 486 and 508; threat 10).
 
+use byway_turn::auth::Secrets;
+use byway_turn::server::BindError::Exhausted;
+
 use super::support::{Bind, Client, Request, SECRETS, Server, seconds};
-use byway::credentials::Secrets;
-use byway::relay::BindError::Exhausted;
 
 fn server() -> Server {
     Server::with(2, |settings| {

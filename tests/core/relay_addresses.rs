@@ -1,8 +1,9 @@
 //! The machine's relay addresses change: allocations on one that is gone end, and new ones use what there is.
 
+use byway_turn::address_set::AddressSet;
+use byway_turn::server::{Answer, Reason};
+
 use super::support::{Bind, Client, Request, Seen, Server, at, seconds};
-use byway::own_addresses::AddressSet;
-use byway::relay::{Answer, Reason};
 use std::net::IpAddr;
 
 const OLD: &str = "45.0.0.1";

@@ -1,8 +1,9 @@
 //! Both sides forced to the relay: datagrams between two clients of one server stay in memory (RFC 8656 section 2.3 as
 //! if they had left through one relay socket and come back through the other).
 
+use byway_turn::server::Reason;
+
 use super::support::{Client, Request, Response, Seen, Server, channel_data, seconds};
-use byway::relay::Reason;
 use std::net::SocketAddr;
 
 struct Pair {

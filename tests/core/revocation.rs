@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use byway::relay::{Reason, Relay};
-use byway::revocation::MemberId;
-use byway::wire::Reply;
+use byway_turn::auth::MemberId;
+use byway_turn::server::{Reason, Relay};
+use byway_turn::wire::Reply;
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 
 use super::support::{Bind, Client, Request, Response, Seen, Server, at, seconds};

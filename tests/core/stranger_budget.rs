@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use byway::relay::Reason;
+use byway_turn::server::Reason;
 
 use super::support::{Client, Request, Seen, Server};
 

@@ -2,8 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use byway::relay::{Action, FiveTuple};
-use byway::wire::Icmp;
+use byway_turn::server::{Action, FiveTuple};
+use byway_turn::wire::Icmp;
 
 use crate::bare::{Bare, NOW, five_tuple};
 use crate::support::{Request, at, channel_data};

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use byway::admission::Admissions;
 use byway::clock::Clock;
-use byway::credentials::Secrets;
 use byway::dataplane::ShardCounters;
 use byway::dataplane::{Addresses, DataPlane, Tuning, bind_listeners};
-use byway::own_addresses::AddressSet;
-use byway::relay::{Discovery, Gate, Relay, RelayAddress, Settings, Shared};
-use byway::revocation::Revocations;
+use byway_turn::address_set::AddressSet;
+use byway_turn::auth::Revocations;
+use byway_turn::auth::Secrets;
+use byway_turn::server::{Discovery, Gate, Relay, RelayAddress, Settings, Shared};
 
 use crate::interrupts::uninterrupted;
 use crate::support::{REALM, Request, Response, SECRETS, at, channel_data, seconds};

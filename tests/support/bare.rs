@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use byway::clock::Now;
-use byway::credentials::Secrets;
-use byway::own_addresses::AddressSet;
-use byway::relay::{
+use byway_turn::address_set::AddressSet;
+use byway_turn::auth::Revocations;
+use byway_turn::auth::Secrets;
+use byway_turn::server::{
     Action, Discovery, Effect, FiveTuple, Gate, Link, ListenerId, Relay, RelayAddress, RelayId, Settings,
     Shared,
 };
-use byway::revocation::Revocations;
-use byway::wire::Reply;
+use byway_turn::time::Now;
+use byway_turn::wire::Reply;
 
 use crate::support::{REALM, Request, Response, SECRETS, at, seconds};
 

@@ -81,29 +81,34 @@ impl Source {
         found
     }
 
-    /// The module's own path, as in `crate::relay::nonce`: `["relay", "nonce"]`.
+    /// The module's own path, as in `crate::http::issue`: `["http", "issue"]`; in a member crate `["byway_turn", "wire"]`.
     pub(crate) fn module(&self) -> Vec<String> {
-        let inner = self.path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
-        if inner == "lib" || inner == "main" {
-            Vec::new()
-        } else {
-            inner.split('/').map(str::to_owned).collect()
-        }
+        let (package, inner) =
+            match self.path.strip_prefix("crates/").and_then(|path| path.split_once("/src/")) {
+                Some((member, inner)) => (Some(format!("byway_{member}")), inner),
+                None => (None, self.path.trim_start_matches("src/")),
+            };
+        let inner = inner.trim_end_matches(".rs").trim_end_matches("/mod");
+        let segments = inner.split('/').filter(|segment| !["lib", "main"].contains(segment));
+        package.into_iter().chain(segments.map(str::to_owned)).collect()
     }
 
-    /// Every local path the code names by `crate::`, `super::`, or (in the binary) `byway::`, use trees opened up.
+    /// Every local path the code names by `crate::`, `super::`, or (in the binary) `byway::`, use trees opened up. A path
+    /// into a member crate begins with its name.
     pub(crate) fn local_paths(&self) -> Vec<LocalPath> {
         let code = self.code();
         // A `mod tests` within the file stands one level deeper; `super::` there is the module itself.
         let tests_from = code.find("#[cfg(test)]").unwrap_or(code.len());
         let mut found = Vec::new();
-        for prefix in ["crate::", "super::", "byway::"] {
+        let module = self.module();
+        let package = module.iter().take(1).filter(|first| first.starts_with("byway_")).cloned();
+        for prefix in ["crate::", "super::", "byway::", "byway_turn::", "byway_udp::"] {
             for (at, _) in code.match_indices(prefix) {
                 let before = code[..at].chars().next_back();
                 if before.is_some_and(|c| is_identifier(c) || c == ':') {
                     continue;
                 }
-                let mut base = self.module();
+                let mut base = module.clone();
                 let mut rest = &code[at..];
                 if rest.starts_with("super::") {
                     if at > tests_from {
@@ -113,8 +118,10 @@ impl Source {
                         base.pop();
                         rest = further;
                     }
-                } else {
+                } else if prefix.starts_with("byway_") {
                     base.clear();
+                } else {
+                    base = package.clone().collect();
                     rest = &rest[prefix.len()..];
                 }
                 let line = code[..at].matches('\n').count() + 1;

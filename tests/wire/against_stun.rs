@@ -1,6 +1,6 @@
 //! Our parser against the one of the `stun` crate, whose builder we use and whose parser we do not.
 
-use byway::wire::{AttributeError, IntegrityKey, Message, ParseError};
+use byway_turn::wire::{AttributeError, IntegrityKey, Message, ParseError};
 use proptest::prelude::*;
 use stun::attributes::{
     ATTR_FINGERPRINT, ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_REALM,
@@ -156,16 +156,17 @@ fn compare_typed(
     let even_port = read(theirs, EvenPort::default(), |it| it.to_string() == "reserve: true");
     prop_assert_eq!(comparable(attributes.even_port()), even_port);
     let data = read(theirs, Data::default(), |it| it.0);
-    prop_assert_eq!(Ok(attributes.data().map(byway::wire::Span::len)), data.map(|d| d.map(|d| d.len())));
+    prop_assert_eq!(Ok(attributes.data().map(byway_turn::wire::Span::len)), data.map(|d| d.map(|d| d.len())));
     // A family that does not exist is an error to theirs, and a value that asks for a 440 to ours.
     let family = comparable(attributes.requested_address_family()).and_then(|it| match it {
         Some(None) => Err(()),
-        Some(Some(family)) => Ok(Some(if family == byway::wire::AddressFamily::V4 { 1 } else { 2 })),
+        Some(Some(family)) => Ok(Some(if family == byway_turn::wire::AddressFamily::V4 { 1 } else { 2 })),
         None => Ok(None),
     });
     prop_assert_eq!(family, read(theirs, RequestedAddressFamily::default(), |it| it.0));
 
-    let channel = comparable(attributes.channel_number()).map(|it| it.map(byway::wire::ChannelNumber::get));
+    let channel =
+        comparable(attributes.channel_number()).map(|it| it.map(byway_turn::wire::ChannelNumber::get));
     match (channel, read(theirs, ChannelNumber::default(), |it| it.0)) {
         (Err(()), Ok(Some(number))) if !(0x4000..0x8000).contains(&number) => {
             differences.push(Difference::ChannelRange);

@@ -1,6 +1,6 @@
 //! Our parser against the one of the `stun-types` crate, which shares no code with `stun`.
 
-use byway::wire::{IntegrityKey, Message, ParseError};
+use byway_turn::wire::{IntegrityKey, Message, ParseError};
 use proptest::prelude::*;
 use stun::attributes::{
     ATTR_FINGERPRINT, ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_REALM,

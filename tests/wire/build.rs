@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use byway::wire::{AddressFamily, PasswordAlgorithm};
+use byway_turn::wire::{AddressFamily, PasswordAlgorithm};
 use stun::attributes::RawAttribute as StunAttribute;
 use stun::fingerprint::FINGERPRINT;
 use stun::integrity::MessageIntegrity;
@@ -82,7 +82,7 @@ pub(crate) fn credentials(password: &str) -> MessageIntegrityCredentials {
 }
 
 /// A transaction, for `stun-types`.
-pub(crate) fn transaction(ours: byway::wire::TransactionId) -> TransactionId {
+pub(crate) fn transaction(ours: byway_turn::wire::TransactionId) -> TransactionId {
     let mut bytes = [0; 16];
     bytes[4..].copy_from_slice(&ours);
     u128::from_be_bytes(bytes).into()

@@ -1,6 +1,6 @@
 //! MESSAGE-INTEGRITY-SHA256 beside and instead of MESSAGE-INTEGRITY (RFC 8489 sections 9, 9.2.4 and 14.6).
 
-use byway::wire::{IntegrityKey, Message, ParseError, Reply, Response};
+use byway_turn::wire::{IntegrityKey, Message, ParseError, Reply, Response};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use stun::attributes::{

@@ -1,6 +1,6 @@
 //! What strangers get is counted in bytes, so that the server amplifies nothing.
 
-use byway::wire::{BINDING_RESPONSE_MAX, ErrorCode, Message, Reply, Response, write_binding_response};
+use byway_turn::wire::{BINDING_RESPONSE_MAX, ErrorCode, Message, Reply, Response, write_binding_response};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

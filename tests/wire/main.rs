@@ -1,4 +1,4 @@
-//! `byway::wire` proven from outside: by properties, by test vectors, and against two other implementations.
+//! `byway_turn::wire` proven from outside: by properties, by test vectors, and against two other implementations.
 //!
 //! | module | proves |
 //! |---|---|

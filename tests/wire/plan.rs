@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use byway::wire::{AddressFamily, ChannelNumber, IntegrityKey, Message, PasswordAlgorithm, TransactionId};
+use byway_turn::wire::{
+    AddressFamily, ChannelNumber, IntegrityKey, Message, PasswordAlgorithm, TransactionId,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use stun::attributes::{
@@ -173,7 +175,7 @@ fn unread(kind: u16) -> bool {
     let kind = AttrType(kind);
     let optional = [ATTR_FINGERPRINT, ATTR_PASSWORD_ALGORITHMS];
     // `stun` reads 0x8020 as XOR-MAPPED-ADDRESS: see against_stun.
-    !byway::wire::KNOWN_ATTRIBUTES.contains(&kind) && !optional.contains(&kind) && kind.0 != 0x8020
+    !byway_turn::wire::KNOWN_ATTRIBUTES.contains(&kind) && !optional.contains(&kind) && kind.0 != 0x8020
 }
 
 /// Whether our parser finds in `bytes` all that was planned, and no more.

@@ -1,6 +1,6 @@
 //! The test vectors of RFC 5769: byte for byte what other implementations were checked with.
 
-use byway::wire::{IntegrityKey, Message};
+use byway_turn::wire::{IntegrityKey, Message};
 use stun::attributes::{ATTR_SOFTWARE, ATTR_XORMAPPED_ADDRESS};
 use stun::message::{CLASS_REQUEST, CLASS_SUCCESS_RESPONSE, METHOD_BINDING};
 use stun::xoraddr::XorMappedAddress;
@@ -98,8 +98,8 @@ fn check_response(vector: &[u8], mapped: &str) {
     assert_eq!(value(&message, ATTR_SOFTWARE).as_deref(), Some(&b"test vector"[..]));
 
     let request = Message::parse(&REQUEST).unwrap();
-    let mut reply = byway::wire::Reply::new();
-    byway::wire::write_binding_response(request.head(), mapped.parse().unwrap(), &mut reply);
+    let mut reply = byway_turn::wire::Reply::new();
+    byway_turn::wire::write_binding_response(request.head(), mapped.parse().unwrap(), &mut reply);
     let ours = Message::parse(reply.as_bytes()).unwrap();
     assert!(value(&message, ATTR_XORMAPPED_ADDRESS).is_some());
     assert_eq!(value(&ours, ATTR_XORMAPPED_ADDRESS), value(&message, ATTR_XORMAPPED_ADDRESS));

@@ -1,6 +1,6 @@
 //! The test vector of RFC 8489 appendix B.1, as verified erratum 6268 corrects it.
 
-use byway::wire::{IntegrityKey, Message, PasswordAlgorithm, userhash};
+use byway_turn::wire::{IntegrityKey, Message, PasswordAlgorithm, userhash};
 use stun::message::{CLASS_REQUEST, METHOD_BINDING};
 
 /// A sample request with long-term authentication, MESSAGE-INTEGRITY-SHA256 and USERHASH.

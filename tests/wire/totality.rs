@@ -1,6 +1,6 @@
 //! Nothing that is received panics, and nothing that is named lies outside of its datagram.
 
-use byway::wire::{
+use byway_turn::wire::{
     ChannelData, ChannelNumber, Encapsulation, ErrorCode, IntegrityKey, KNOWN_ATTRIBUTES, Kind, Message,
     ParseError, Reply, Response, classify, write_binding_response,
 };

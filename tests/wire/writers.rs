@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use byway::wire::{
+use byway_turn::wire::{
     ChannelData, ChannelNumber, Encapsulation, ErrorCode, IntegrityKey, Message, Reply, Response,
     write_binding_response,
 };

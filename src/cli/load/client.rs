@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use byway_turn::wire::{ChannelNumber, IntegrityKey, Message, PasswordAlgorithm, TransactionId};
 use stun::attributes::{ATTR_CHANNEL_NUMBER, ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
 use stun::message::{
     CLASS_ERROR_RESPONSE, CLASS_REQUEST, CLASS_SUCCESS_RESPONSE, METHOD_ALLOCATE, METHOD_BINDING,
@@ -16,7 +17,6 @@ use turn::proto::reqtrans::RequestedTransport;
 use turn::proto::{PROTO_UDP, channum};
 
 use crate::cli::probe::credentials::Login;
-use crate::wire::{ChannelNumber, IntegrityKey, Message, PasswordAlgorithm, TransactionId};
 
 /// The channel that each client binds.
 pub(super) const CHANNEL: ChannelNumber = match ChannelNumber::new(channum::MIN_CHANNEL_NUMBER) {
@@ -218,7 +218,7 @@ fn add(message: &mut Builder, setter: &dyn Setter) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{ErrorCode, Reply, Response};
+    use byway_turn::wire::{ErrorCode, Reply, Response};
 
     const PEER: &str = "192.0.2.1:9";
 

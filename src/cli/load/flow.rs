@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use byway_turn::wire::{ChannelData, Encapsulation, Kind, Message, classify};
 use stun::message::{BINDING_REQUEST, BINDING_SUCCESS, CLASS_INDICATION, MAGIC_COOKIE, METHOD_DATA};
 
 use super::client::{CHANNEL, send_head};
-use crate::wire::{ChannelData, Encapsulation, Kind, Message, classify};
 
 /// Bytes of a [`Stamp`], and so of the smallest payload.
 pub(super) const STAMP: usize = 24;
@@ -171,8 +171,8 @@ mod tests {
 
         let request = written(&Flow::of_questions(0, peer), 30);
         let head = Message::parse(&request).unwrap().head();
-        let mut reply = crate::wire::Reply::new();
-        crate::wire::write_binding_response(head, peer, &mut reply);
+        let mut reply = byway_turn::wire::Reply::new();
+        byway_turn::wire::write_binding_response(head, peer, &mut reply);
         let stamp = Stamp::of_message(reply.as_bytes()).unwrap();
         assert_eq!((stamp.run, stamp.sent), (STAMPED.run, STAMPED.sent));
     }

@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::Arc;
 
+use byway_turn::wire::{frame_length, frame_padding};
+use byway_udp::join_received;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use socket2::{Domain, Socket, Type};
 
 use crate::cli::probe::error::Step;
-use crate::udp::join_received;
-use crate::wire::{frame_length, frame_padding};
 
 /// Bytes of each buffer of a UDP socket; the kernel may grant less. Room for what comes while this program sends.
 const BUFFER: usize = 4 << 20;

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use byway_turn::auth::{Secret, Secrets};
 use clap::ValueEnum;
 use rustls::pki_types::ServerName;
 
@@ -31,7 +32,6 @@ use super::probe::{self, local_config};
 use super::{Error, Outcome as Ending};
 use crate::clock::Clock;
 use crate::config::{Config, IceUrl, Transport};
-use crate::credentials::{Secret, Secrets};
 use client::{Client, Step};
 use error::LoadError;
 use flow::Flow;

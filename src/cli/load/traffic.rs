@@ -6,6 +6,8 @@ use std::net::UdpSocket;
 use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
+use byway_turn::wire::Span;
+use byway_udp::{Inbox, Outbox, Outgoing, UNMARKED};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
@@ -15,8 +17,6 @@ use super::link::Link;
 use super::pace::Pace;
 use super::setup::{Member, register};
 use crate::clock::Clock;
-use crate::udp::{Inbox, Outbox, Outgoing, UNMARKED};
-use crate::wire::Span;
 
 /// Datagrams that are sent before this program looks for what has come.
 const BATCH: u64 = 64;
@@ -194,7 +194,7 @@ impl<'a> Traffic<'a> {
                 _ => {
                     let outgoing =
                         Outgoing { to: flow.to, from: None, traffic_class: UNMARKED, dont_fragment: false };
-                    self.outbox.push((flow.from, ()), outgoing, (&self.head, rest, flow.padding));
+                    self.outbox.push((flow.from, ()), outgoing, (&self.head, rest.range(), flow.padding));
                 }
             }
             if (i + 1) % self.train == 0 {
@@ -280,7 +280,7 @@ impl<'a> Traffic<'a> {
         let (now, more) = (clock.now().mono, places.len() == TRAINS);
         for train in places.filter_map(|place| inbox.train(place)) {
             for span in train.datagrams() {
-                let datagram = &inbox.bytes()[span.range()];
+                let datagram = &inbox.bytes()[span];
                 let is_members = place < members.len();
                 let stamp = if is_members { Stamp::of_message(datagram) } else { Stamp::read(datagram) };
                 outcome.note(stamp, *run, numbers, [looked, now]);

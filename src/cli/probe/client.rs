@@ -8,12 +8,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use byway_turn::server::is_special_purpose;
 use tokio::time::timeout;
 use turn::client::ClientConfig;
 use webrtc_util::Conn;
 
 use crate::clock::Clock;
-use crate::relay::is_special_purpose;
 
 use super::credentials::Login;
 use super::data::{FromPeer, bounce, from_peer, relayed};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Uri, header};
+use byway_turn::auth::{Secret, Secrets};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
@@ -11,7 +12,6 @@ use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::credentials::{Secret, Secrets};
 
 use super::error::ProbeError;
 use super::local_config;

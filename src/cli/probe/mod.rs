@@ -21,12 +21,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use byway_turn::auth::Secret;
 use futures_util::future::join_all;
 use tokio::net::lookup_host;
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, IceUrl, Transport};
-use crate::credentials::Secret;
 
 use super::{Error, Outcome};
 use client::Findings;

@@ -3,7 +3,7 @@
 //! It formats the phrase with the code, by a `Display` that fails there; and a `format!` whose argument fails panics. We show
 //! the code alone, so that what becomes of the phrase does not matter.
 
-use crate::wire::{Kind, classify};
+use byway_turn::wire::{Kind, classify};
 
 /// Bytes of a STUN header (RFC 8489 section 5).
 const HEADER: usize = 20;

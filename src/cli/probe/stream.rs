@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::sync::{Mutex, watch};
 use webrtc_util::Conn;
 
-use crate::wire::{NotTurn, frame_length, frame_padding};
+use byway_turn::wire::{NotTurn, frame_length, frame_padding};
 
 use super::error::{ProbeError, Speaks};
 use super::reason::make_legible;

@@ -10,9 +10,9 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use byway_turn::auth::{Username, UsernameError};
 use serde::{Deserialize, Serialize};
 
-use crate::credentials::{Username, UsernameError};
 use crate::http::Site;
 use crate::http::access::Caller;
 use crate::http::params::{Path, Wish, bad, checked_name, json, lifetime};

@@ -32,7 +32,7 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::TransportPolicy;
-    use crate::credentials::Credential;
+    use byway_turn::auth::Credential;
 
     #[test]
     fn whatever_a_name_has_it_stays_within_its_quotes() {

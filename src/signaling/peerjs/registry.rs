@@ -10,16 +10,17 @@
 //!
 //! What is said to somebody absent waits with its sender, for as long as [`Limits::patience`] and within [`Limits::kept`]
 //! bytes; it goes when the sender does, because nobody could answer it any more, and so needs no timer but the sender's own.
-//! Ids and bytes that wait are [shares](crate::shares), charged to the network of the client that has the id.
+//! Ids and bytes that wait are [shares](byway_turn::shares), charged to the network of the client that has the id.
 //!
 //! The maps are ordered trees: their keys are the clients' choice, and a tree needs no seed against that.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use byway_turn::client_network::ClientNetwork;
+use byway_turn::shares::Shares;
+
 use super::protocol::{Kind, Passed, PeerId, Refusal, Token, expire};
-use crate::client_network::ClientNetwork;
-use crate::shares::Shares;
 use crate::signaling::protocol::Text;
 
 /// How much there may be.

@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use byway_turn::closed_set::ClosedSet as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::closed_set::ClosedSet as _;
 
 const ID: MemberId = MemberId([7; 16]);
 const ID_TEXT: &str = "BwcHBwcHBwcHBwcHBwcHBw";

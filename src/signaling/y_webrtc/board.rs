@@ -1,15 +1,16 @@
 //! Who has subscribed to what. Pure: what is to be said leaves together with the connections to say it to, which are
 //! whatever the driver takes for one.
 //!
-//! A topic exists while it has subscribers. Topics and subscriptions are [shares](crate::shares): a topic is charged to the
+//! A topic exists while it has subscribers. Topics and subscriptions are [shares](byway_turn::shares): a topic is charged to the
 //! network of its first subscriber, and after that one to the network of another; a subscription to its own. The maps are ordered trees: their keys are the clients' choice, and a tree
 //! needs no seed against that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use byway_turn::client_network::ClientNetwork;
+use byway_turn::shares::Shares;
+
 use super::protocol::Publication;
-use crate::client_network::ClientNetwork;
-use crate::shares::Shares;
 use crate::signaling::protocol::{ErrorCode, RoomName, Text};
 
 /// How much there may be.
@@ -174,8 +175,8 @@ impl<C> Board<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prng::Prng;
     use crate::signaling::y_webrtc::protocol::ClientMessage;
+    use byway_turn::prng::Prng;
 
     const LIMITS: Limits = Limits { topics: 3, subscribers: 3, subscriptions: 2, subscriptions_in_all: 100 };
 

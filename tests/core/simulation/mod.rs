@@ -7,8 +7,8 @@ mod model;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use byway::relay::BindError;
-use byway::revocation::MemberId;
+use byway_turn::auth::MemberId;
+use byway_turn::server::BindError;
 use ipnet::IpNet;
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_RESERVATION_TOKEN};
 

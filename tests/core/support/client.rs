@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use byway::credentials::Secrets;
-use byway::relay::{Answer, FiveTuple, Link, ListenerId};
+use byway_turn::auth::Secrets;
+use byway_turn::server::{Answer, FiveTuple, Link, ListenerId};
 use stun::attributes::ATTR_MESSAGE_INTEGRITY;
 use stun::integrity::MessageIntegrity;
 

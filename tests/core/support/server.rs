@@ -5,14 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use byway::clock::Now;
-use byway::credentials::Secrets;
-use byway::relay::{
+use byway_turn::auth::Revocations;
+use byway_turn::auth::Secrets;
+use byway_turn::server::{
     Action, AllocationId, Answer, BindError, Discovery, Effect, FiveTuple, Gate, HostAddresses, Link,
     Pairing, Reason, Relay, RelayAddress, RelayId, Settings, Shared,
 };
-use byway::revocation::Revocations;
-use byway::wire::{AddressFamily, ChannelNumber, Icmp, Reply};
+use byway_turn::time::Now;
+use byway_turn::wire::{AddressFamily, ChannelNumber, Icmp, Reply};
 use ipnet::IpNet;
 
 use super::{at, seconds};

@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
+use byway_turn::prng::Prng;
+
 use super::*;
-use crate::prng::Prng;
 use crate::signaling::peerjs::protocol::ClientMessage;
 
 const LIMITS: Limits =

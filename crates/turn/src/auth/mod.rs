@@ -1,0 +1,7 @@
+//! Time-limited credentials, and their revocation before their time.
+
+mod credentials;
+mod revocation;
+
+pub use credentials::{Credential, MAX_TTL, Secret, Secrets, Username, UsernameError, is_name};
+pub use revocation::{MemberId, Revocations, TooManyRevoked};

@@ -1,0 +1,239 @@
+//! Revocation of credentials that have not expired. Pure; read by the relay, written by the signaling.
+//!
+//! A member of a room has credentials under a name that ends in its [`MemberId`]. They are good while the member is here, and
+//! not a moment longer. So it is those who are here that are kept, not those who have left: memory is bounded by the rooms.
+//! A member carries a seal by which this process knows its own from names that somebody else has made up, or that another
+//! server with the same secret has: for those a credential is good until it expires.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Serialize, Serializer};
+use sha1::Sha1;
+
+use crate::prng::Prng;
+use crate::time::Now;
+
+/// Names revoked by hand that are kept at one time.
+const MAX_REVOKED: usize = 100_000;
+/// Bytes of a [`MemberId`] that are its seal: one in four billion foreign names is taken for ours, and then refused.
+const SEAL: usize = 4;
+
+/// Names one membership of one room: drawn when it begins, never used again. 96 bits nobody can guess, and the seal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MemberId(pub [u8; 16]);
+
+impl MemberId {
+    /// Reads what [`fmt::Display`] writes, and nothing else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut id = [0; 16];
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut id).ok()?;
+        (length == id.len()).then_some(Self(id))
+    }
+
+    /// The member that a credential's name ends in: `room.member`.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::parse(name.rsplit_once('.')?.1)
+    }
+}
+
+impl fmt::Display for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl Serialize for MemberId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Debug for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// As many names are revoked as can be remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many names are revoked at one time")]
+pub struct TooManyRevoked;
+
+/// Who is here, and who was sent away.
+pub struct Revocations {
+    random: Prng,
+    seal: Hmac<Sha1>,
+    /// A `std` mutex, held for one look-up: by the relay once per request, never for a payload.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    here: BTreeSet<MemberId>,
+    /// Until when, in seconds since 1970-01-01 UTC: by then every credential under the name has expired.
+    revoked: BTreeMap<Box<str>, u64>,
+    /// The same by time.
+    ends: BTreeSet<(u64, Box<str>)>,
+}
+
+impl Revocations {
+    /// Nobody is here. `seed` is secret and differs at each start.
+    ///
+    /// # Panics
+    /// Never: HMAC takes a key of any length.
+    #[must_use]
+    pub fn new(seed: &[u8; 32]) -> Self {
+        let mut seal: Hmac<Sha1> = Hmac::new_from_slice(seed).expect("HMAC takes a key of any length");
+        seal.update(b"seal");
+        Self { random: Prng::new(seed, "members"), seal, state: Mutex::default() }
+    }
+
+    /// Someone comes, under a new name.
+    pub fn enter(&self) -> MemberId {
+        let mut id: [u8; 16] = self.random.bytes();
+        let seal = self.seal_of(&id);
+        id[16 - SEAL..].copy_from_slice(&seal);
+        let member = MemberId(id);
+        self.lock().here.insert(member);
+        member
+    }
+
+    /// Someone leaves: their credentials are good no longer.
+    pub fn leave(&self, member: MemberId) {
+        self.lock().here.remove(&member);
+    }
+
+    /// Revokes every credential under `name` until `until`, in seconds since 1970-01-01 UTC, when the last one that there
+    /// is has expired. A name that is revoked for longer stays so.
+    ///
+    /// # Errors
+    /// [`TooManyRevoked`]: the name is not revoked.
+    pub fn revoke(&self, now: Now, name: &str, until: u64) -> Result<(), TooManyRevoked> {
+        let mut state = self.lock();
+        state.forget(now.unix);
+        match state.revoked.get(name).copied() {
+            Some(end) if end >= until => return Ok(()),
+            Some(end) => drop(state.ends.remove(&(end, name.into()))),
+            None if state.revoked.len() >= MAX_REVOKED => return Err(TooManyRevoked),
+            None => {}
+        }
+        state.revoked.insert(name.into(), until);
+        state.ends.insert((until, name.into()));
+        Ok(())
+    }
+
+    /// Whether credentials under `name` are good until they expire.
+    #[must_use]
+    pub fn is_good(&self, now: Now, name: &str) -> bool {
+        let ours = MemberId::of(name).filter(|member| member.0[16 - SEAL..] == self.seal_of(&member.0));
+        let state = self.lock();
+        ours.is_none_or(|member| state.here.contains(&member))
+            && state.revoked.get(name).is_none_or(|end| *end <= now.unix)
+    }
+
+    fn seal_of(&self, id: &[u8; 16]) -> [u8; SEAL] {
+        let mut mac = self.seal.clone();
+        mac.update(&id[..16 - SEAL]);
+        let digest = mac.finalize().into_bytes();
+        std::array::from_fn(|i| digest[i])
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is whole between any two statements: what panicked elsewhere does not concern it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn forget(&mut self, now: u64) {
+        while self.ends.first().is_some_and(|(end, _)| *end <= now)
+            && let Some((_, name)) = self.ends.pop_first()
+        {
+            self.revoked.remove(&name);
+        }
+    }
+}
+
+impl fmt::Debug for Revocations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        write!(f, "Revocations({} here, {} revoked)", state.here.len(), state.revoked.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(unix: u64) -> Now {
+        Now { mono: Duration::ZERO, unix }
+    }
+
+    #[test]
+    fn a_member_is_good_while_here() {
+        let revocations = Revocations::new(&[1; 32]);
+        let (ann, bob) = (revocations.enter(), revocations.enter());
+        assert_ne!(ann, bob);
+        let name = format!("tea.{ann}");
+        assert!(revocations.is_good(at(100), &name));
+        revocations.leave(ann);
+        assert!(
+            !revocations.is_good(at(100), &name) && !revocations.is_good(at(100), &format!("other.{ann}"))
+        );
+        assert!(revocations.is_good(at(100), &format!("tea.{bob}")));
+    }
+
+    #[test]
+    fn names_that_are_not_ours_are_good_until_revoked() {
+        let revocations = Revocations::new(&[1; 32]);
+        let foreign = Revocations::new(&[2; 32]).enter();
+        for name in ["alice", "", "a.b", &format!("tea.{foreign}")] {
+            assert!(revocations.is_good(at(100), name), "{name}");
+            revocations.revoke(at(100), name, 200).unwrap();
+            assert!(!revocations.is_good(at(100), name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_revoked_is_forgotten_when_it_has_expired_anyway() {
+        let revocations = Revocations::new(&[1; 32]);
+        revocations.revoke(at(100), "a", 200).unwrap();
+        revocations.revoke(at(100), "b", 150).unwrap();
+        revocations.revoke(at(100), "b", 300).unwrap();
+        revocations.revoke(at(250), "c", 400).unwrap();
+        let state = revocations.lock();
+        assert_eq!(state.revoked.keys().map(|name| &**name).collect::<Vec<_>>(), ["b", "c"]);
+        assert_eq!(state.ends.len(), 2);
+    }
+
+    /// Else a name that is used again, such as a person's, would be shut out until somebody revokes another one.
+    #[test]
+    fn a_name_is_good_again_when_what_was_revoked_has_expired() {
+        let revocations = Revocations::new(&[1; 32]);
+        revocations.revoke(at(100), "alice", 200).unwrap();
+        revocations.revoke(at(100), "alice", 150).unwrap();
+        assert!(!revocations.is_good(at(199), "alice"), "the longer one holds");
+        assert!(revocations.is_good(at(200), "alice"));
+    }
+
+    #[test]
+    fn the_list_is_bounded() {
+        let revocations = Revocations::new(&[1; 32]);
+        for n in 0..MAX_REVOKED {
+            revocations.revoke(at(0), &n.to_string(), 10).unwrap();
+        }
+        assert_eq!(revocations.revoke(at(9), "one more", 20), Err(TooManyRevoked));
+        assert_eq!(revocations.revoke(at(9), "0", 20), Ok(()), "it is there already");
+        assert!(revocations.is_good(at(9), "one more"));
+        assert_eq!(revocations.revoke(at(10), "one more", 20), Ok(()));
+    }
+}

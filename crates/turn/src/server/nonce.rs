@@ -1,0 +1,247 @@
+//! Nonces without memory: a time, and a MAC over that time, the client's address and what was offered with it.
+//!
+//! ```text
+//! obMatJos2 gAAA tttttttt ttmmmmmmm…mmmmmmm
+//! │         │    └ 10 bits of time, 32 of MAC: 7 characters
+//! │         └ the security features that were offered (section 18.1)
+//! └ the nonce cookie of RFC 8489; it and the features are left out where they do not fit (see challenge.rs)
+//! ```
+//!
+//! Every character weighs on the 401 that strangers get, so there are as few as will do.
+//!
+//! - The time is the second of its issue modulo 1024. That is exact: only one second of the last 1024 fits, the MAC is over
+//!   the whole of it, and 600 s is less than 1024.
+//! - The MAC has 32 bits. A nonce is no secret and opens nothing by itself; whoever has a password gets one by asking. What
+//!   a forged one would do is to let a signed request be repeated from an address that it did not come from, by somebody
+//!   who has seen it on the wire and within 600 s. Each address and port is another guess at one in four thousand million,
+//!   and whoever sits on that wire can send from the client's own address without any.
+
+use std::net::{IpAddr, SocketAddr};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha1::Sha1;
+
+use super::challenge::Offer;
+use crate::time::Now;
+
+/// Seconds that a nonce is good for; afterwards the client gets 438 with a fresh one (RFC 8489 section 9.2.4).
+pub(super) const NONCE_LIFETIME: u64 = 600;
+
+/// The time is told modulo so many seconds: more than the lifetime.
+const TIME_BITS: u32 = 10;
+const MAC_BYTES: usize = 4;
+
+/// How the nonce begins of a server that speaks RFC 8489 (section 9.2).
+const COOKIE: [u8; 9] = *b"obMatJos2";
+/// Characters of the 24 security features behind it.
+const FEATURES: usize = 4;
+/// Characters of the nonce cookie: both together.
+pub(super) const NONCE_COOKIE: usize = COOKIE.len() + FEATURES;
+/// Characters of time and MAC behind it.
+pub(super) const TIME_AND_MAC: usize = 7;
+
+/// Makes nonces and knows them again. No state: a flood of strangers leaves nothing behind.
+#[derive(Clone)]
+pub(super) struct Nonces {
+    key: Hmac<Sha1>,
+}
+
+impl Nonces {
+    pub(super) fn new(seed: &[u8; 32]) -> Self {
+        let mut key: Hmac<Sha1> = Hmac::new_from_slice(seed).expect("HMAC takes a key of any length");
+        key.update(b"nonce");
+        Self { key }
+    }
+
+    /// A nonce for `client`, from now on, that says what is offered with it.
+    pub(super) fn issue(&self, now: Now, client: SocketAddr, offer: Offer) -> Nonce {
+        let mut nonce = Nonce { characters: [0; NONCE_COOKIE + TIME_AND_MAC], start: 0 };
+        let (cookie, behind) = nonce.characters.split_at_mut(NONCE_COOKIE);
+        let shown = match offer.features() {
+            Some(features) => {
+                let (name, value) = cookie.split_at_mut(COOKIE.len());
+                name.copy_from_slice(&COOKIE);
+                STANDARD.encode_slice(features, value).expect("3 bytes are 4 characters of base64");
+                &*cookie
+            }
+            None => {
+                nonce.start = NONCE_COOKIE;
+                &[]
+            }
+        };
+        let digest = self.mac(now.unix, client, shown).finalize().into_bytes();
+        let mac = digest.first_chunk::<MAC_BYTES>().copied().unwrap_or_default();
+        write_time_and_mac(now.unix, mac, behind);
+        nonce
+    }
+
+    /// Whether `nonce` was issued to `client` in the last [`NONCE_LIFETIME`] seconds, and not in the future.
+    pub(super) fn check(&self, now: Now, client: SocketAddr, nonce: &[u8]) -> bool {
+        let Some((cookie, behind)) = nonce.split_last_chunk::<TIME_AND_MAC>() else { return false };
+        // Any other length could make up for an address that is shorter.
+        if ![0, NONCE_COOKIE].contains(&cookie.len()) {
+            return false;
+        }
+        let Some((low, stated)) = read_time_and_mac(*behind) else { return false };
+        let age = now.unix.wrapping_sub(low) % (1 << TIME_BITS);
+        let Some(issued) = now.unix.checked_sub(age) else { return false };
+        // In constant time: how much of a forged one was right does not show.
+        let ours = self.mac(issued, client, cookie).verify_truncated_left(&stated).is_ok();
+        age <= NONCE_LIFETIME && ours
+    }
+
+    fn mac(&self, time: u64, client: SocketAddr, cookie: &[u8]) -> Hmac<Sha1> {
+        let mut mac = self.key.clone();
+        mac.update(&time.to_be_bytes());
+        match client.ip() {
+            IpAddr::V4(ip) => mac.update(&ip.octets()),
+            IpAddr::V6(ip) => mac.update(&ip.octets()),
+        }
+        mac.update(&client.port().to_be_bytes());
+        // Of one of two lengths, whose difference is not that of two addresses: no two inputs run together.
+        mac.update(cookie);
+        mac
+    }
+}
+
+/// A nonce as it is sent.
+pub(super) struct Nonce {
+    characters: [u8; NONCE_COOKIE + TIME_AND_MAC],
+    /// Where it begins: without a cookie, behind the room for one.
+    start: usize,
+}
+
+impl Nonce {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.characters.get(self.start..).unwrap_or_default()
+    }
+}
+
+/// Whether a nonce, ours or not, says that PASSWORD-ALGORITHMS came with it (section 9.2.4).
+pub(super) fn says_password_algorithms(nonce: &[u8]) -> bool {
+    let features = nonce.strip_prefix(&COOKIE).and_then(|rest| rest.first_chunk::<FEATURES>());
+    let mut decoded = [0; 3];
+    let features = features.map(|features| STANDARD.decode_slice(features, &mut decoded));
+    // Section 18.1: the first bit of the first byte.
+    features == Some(Ok(decoded.len())) && decoded[0] & 0x80 != 0
+}
+
+/// 42 bits are 7 characters; the 8th of 48 would always be `A`, and is left to be understood.
+fn write_time_and_mac(unix: u64, mac: [u8; MAC_BYTES], out: &mut [u8]) {
+    let low = unix % (1 << TIME_BITS);
+    let bits = (low << 32 | u64::from(u32::from_be_bytes(mac))) << 6;
+    let [_, _, raw @ ..] = bits.to_be_bytes();
+    let mut characters = [0; TIME_AND_MAC + 1];
+    URL_SAFE_NO_PAD.encode_slice(raw, &mut characters).expect("6 bytes are 8 characters of base64");
+    out.copy_from_slice(&characters[..TIME_AND_MAC]);
+}
+
+fn read_time_and_mac(characters: [u8; TIME_AND_MAC]) -> Option<(u64, [u8; MAC_BYTES])> {
+    let mut whole = [b'A'; TIME_AND_MAC + 1];
+    whole[..TIME_AND_MAC].copy_from_slice(&characters);
+    let mut raw = [0; 8];
+    URL_SAFE_NO_PAD.decode_slice(whole, &mut raw[2..]).ok()?;
+    let bits = u64::from_be_bytes(raw) >> 6;
+    let [_, _, _, _, mac @ ..] = bits.to_be_bytes();
+    Some((bits >> 32, mac))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const NOW: Now = Now { mono: Duration::ZERO, unix: 1_700_000_000 };
+    const SIZES: [(Offer, usize); 3] =
+        [(Offer::PasswordAlgorithms, 20), (Offer::NoFeature, 20), (Offer::Rfc5389, 7)];
+
+    fn at(unix: u64) -> Now {
+        Now { unix, ..NOW }
+    }
+
+    #[test]
+    fn a_nonce_is_good_for_its_lifetime_and_not_before_it() {
+        let (nonces, client) = (Nonces::new(&[1; 32]), "192.0.2.1:4000".parse().unwrap());
+        for (offer, size) in SIZES {
+            let nonce = nonces.issue(NOW, client, offer);
+            assert_eq!(nonce.as_bytes().len(), size);
+            // Ages beyond 1024 look like lesser ones, and must not pass for them.
+            for age in 0..5000 {
+                let good = nonces.check(at(NOW.unix + age), client, nonce.as_bytes());
+                assert_eq!(good, age <= NONCE_LIFETIME, "{offer:?} after {age} s");
+                assert!(age == 0 || !nonces.check(at(NOW.unix - age), client, nonce.as_bytes()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_nonce_is_good_for_its_client_only() {
+        let nonces = Nonces::new(&[1; 32]);
+        for (offer, _) in SIZES {
+            let nonce = nonces.issue(NOW, "192.0.2.1:4000".parse().unwrap(), offer);
+            for other in ["192.0.2.1:4001", "192.0.2.2:4000", "[2001:db8::1]:4000"] {
+                assert!(!nonces.check(NOW, other.parse().unwrap(), nonce.as_bytes()), "{other}");
+            }
+        }
+    }
+
+    /// 2001:db8:0:1::5 and port 4000 begin like 32.1.13.184 and port 0 do, and a cookie could be the rest.
+    #[test]
+    fn a_nonce_of_an_ipv6_client_is_none_of_an_ipv4_client_whose_address_begins_like_it() {
+        let nonces = Nonces::new(&[1; 32]);
+        let of_v6 = nonces.issue(NOW, "[2001:db8:0:1::5]:4000".parse().unwrap(), Offer::Rfc5389);
+        let rest = [0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0x0F, 0xA0];
+        let forged = [&rest[..], of_v6.as_bytes()].concat();
+        assert!(!nonces.check(NOW, "32.1.13.184:0".parse().unwrap(), &forged));
+    }
+
+    #[test]
+    fn a_forged_nonce_is_refused() {
+        let (nonces, client) = (Nonces::new(&[1; 32]), "192.0.2.1:4000".parse().unwrap());
+        for (offer, size) in SIZES {
+            let nonce = nonces.issue(NOW, client, offer);
+            for at in 0..size {
+                let mut forged = nonce.as_bytes().to_vec();
+                forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
+                assert!(!nonces.check(NOW, client, &forged), "{offer:?}, character {at}");
+            }
+            assert!(!nonces.check(NOW, client, &nonce.as_bytes()[1..]));
+            assert!(!Nonces::new(&[2; 32]).check(NOW, client, nonce.as_bytes()));
+        }
+        for bad in [&b""[..], b"AAAAAA", b"AAAAAAA", b"AAAAAAAA", &[b'A'; 20], &[0xFF; 7], &[0xFF; 20]] {
+            assert!(!nonces.check(NOW, client, bad), "{bad:02x?}");
+        }
+        // Before the beginning of time.
+        assert!(!nonces.check(at(0), client, b"AAB____"));
+    }
+
+    /// What was offered cannot be taken back by who is in between: cut off, the rest is no nonce.
+    #[test]
+    fn a_nonce_cannot_be_turned_into_one_that_offers_less() {
+        let (nonces, client) = (Nonces::new(&[1; 32]), "192.0.2.1:4000".parse().unwrap());
+        let full = nonces.issue(NOW, client, Offer::PasswordAlgorithms);
+        let without_cookie = &full.as_bytes()[NONCE_COOKIE..];
+        let without_feature = [b"obMatJos2AAAA", without_cookie].concat();
+        assert!(!nonces.check(NOW, client, without_cookie));
+        assert!(!nonces.check(NOW, client, &without_feature));
+    }
+
+    #[test]
+    fn the_cookie_says_what_is_offered() {
+        let (nonces, client) = (Nonces::new(&[1; 32]), "192.0.2.1:4000".parse().unwrap());
+        let nonce = |offer| nonces.issue(NOW, client, offer);
+        assert!(nonce(Offer::PasswordAlgorithms).as_bytes().starts_with(b"obMatJos2gAAA"));
+        assert!(nonce(Offer::NoFeature).as_bytes().starts_with(b"obMatJos2AAAA"));
+        assert!(says_password_algorithms(nonce(Offer::PasswordAlgorithms).as_bytes()));
+        assert!(!says_password_algorithms(nonce(Offer::NoFeature).as_bytes()));
+        assert!(!says_password_algorithms(nonce(Offer::Rfc5389).as_bytes()));
+        // Any server's: both features, the second alone, and no features at all.
+        assert!(says_password_algorithms(b"obMatJos2wAAAf//499k954d6OL34oL9FSTvy64sA"));
+        for other in [&b"obMatJos2QAAAf//4"[..], b"obMatJos2g", b"obMatJos2", b"obMatJos2=AAA", b"", b"gAAA"]
+        {
+            assert!(!says_password_algorithms(other), "{other:?}");
+        }
+    }
+}

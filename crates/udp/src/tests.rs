@@ -1,0 +1,269 @@
+//! Sending and receiving on loopback, whose trains arrive as they were sent.
+
+use std::net::{IpAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+
+use super::options::set_one;
+use super::*;
+
+const LOOPBACK: [&str; 2] = ["127.0.0.1:0", "[::1]:0"];
+
+fn bound(address: &str) -> UdpSocket {
+    let socket = UdpSocket::bind(address).unwrap();
+    let ip = socket.local_addr().unwrap().ip();
+    tell_traffic_class(&socket, ip).unwrap();
+    allow_fragments(&socket, ip).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket
+}
+
+fn to(socket: &UdpSocket) -> Outgoing {
+    let to = socket.local_addr().unwrap();
+    Outgoing { to, from: None, traffic_class: UNMARKED, dont_fragment: false }
+}
+
+/// Sends datagrams from one socket; yields what became of them, by the place of the first of each fate.
+fn send(socket: &UdpSocket, segment: bool, datagrams: &[(&[u8], Outgoing)]) -> (Vec<Fate>, Sent) {
+    let mut outbox = Outbox::new(segment);
+    let mut bytes = Vec::new();
+    for (datagram, outgoing) in datagrams {
+        let start = bytes.len();
+        bytes.extend_from_slice(datagram);
+        outbox.push(((), ()), *outgoing, (&[], start..bytes.len(), 0));
+    }
+    let mut fates = Vec::new();
+    let sent = outbox.flush(
+        &bytes,
+        |()| Some(socket),
+        |(), tally, outcome| {
+            fates.push((tally.datagrams, outcome.err().and_then(|error| error.raw_os_error())));
+        },
+    );
+    assert!(outbox.is_empty());
+    (fates, sent)
+}
+
+/// How many datagrams, and the error that they met.
+type Fate = (u64, Option<i32>);
+
+const GONE: Fate = (1, None);
+
+/// Sends one datagram.
+fn send_one(socket: &UdpSocket, datagram: &[u8], outgoing: Outgoing) -> Fate {
+    let (fates, _) = send(socket, true, &[(datagram, outgoing)]);
+    assert_eq!(fates.len(), 1);
+    fates[0]
+}
+
+/// The next trains, waited for with a bound.
+fn receive(socket: &UdpSocket, inbox: &mut Inbox) -> Vec<Train> {
+    inbox.clear();
+    for _ in 0..100 {
+        let places = inbox.receive(socket, inbox.room()).unwrap();
+        if !places.is_empty() {
+            return places.map(|place| inbox.train(place).unwrap()).collect();
+        }
+        wait(socket, |_| true);
+    }
+    panic!("nothing within ten seconds");
+}
+
+/// The next datagram, which comes alone.
+fn receive_one(socket: &UdpSocket) -> (Train, Vec<u8>) {
+    let mut inbox = Inbox::new(2, 0);
+    let trains = receive(socket, &mut inbox);
+    let datagrams: Vec<std::ops::Range<usize>> = trains[0].datagrams().collect();
+    assert_eq!((trains.len(), datagrams.len()), (1, 1));
+    (trains[0], inbox.bytes()[datagrams[0].clone()].to_vec())
+}
+
+#[test]
+fn the_traffic_class_goes_with_its_datagram_and_no_other() {
+    for address in LOOPBACK {
+        let (sender, receiver) = (bound(address), bound(address));
+        // Expedited forwarding and CE; ECT(0) alone; all ones; none.
+        for traffic_class in [0xBB, 0x02, 0xFF, 0x00] {
+            assert_eq!(send_one(&sender, b"hello", Outgoing { traffic_class, ..to(&receiver) }), GONE);
+            let (train, bytes) = receive_one(&receiver);
+            assert_eq!((train.from, train.to), (sender.local_addr().unwrap(), None));
+            assert_eq!((train.traffic_class, &bytes[..]), (traffic_class, &b"hello"[..]));
+        }
+    }
+}
+
+#[test]
+fn an_answer_leaves_from_where_the_datagram_went() {
+    for (any, asked) in [("0.0.0.0:0", "127.0.0.5"), ("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "::1")] {
+        let server = bound(any);
+        let asked: IpAddr = asked.parse().unwrap();
+        tell_destination(&server, asked).unwrap();
+        // Connected: an answer from elsewhere does not arrive.
+        let client = bound(if asked.is_ipv4() { LOOPBACK[0] } else { LOOPBACK[1] });
+        client.connect((asked, server.local_addr().unwrap().port())).unwrap();
+        client.send(b"ask").unwrap();
+        let (train, _) = receive_one(&server);
+        assert_eq!(train.to, Some(asked));
+        let answer = Outgoing { from: train.to, traffic_class: 0x03, ..to(&client) };
+        assert_eq!(send_one(&server, b"answer", answer), GONE);
+        assert_eq!(receive_one(&client).0.traffic_class, 0x03);
+    }
+}
+
+/// Sizes of one flow, in order: what is as long as the first one joins it, a shorter one ends that.
+#[test]
+fn a_flow_arrives_in_order_whether_the_kernel_joins_it_or_not() {
+    let sizes = [160, 160, 160, 40, 160, 160, 0, 1200, 1200, 1250, 7, 7, 7, 1260, 1260];
+    let datagrams: Vec<Vec<u8>> = (0..).zip(sizes).map(|(i, size)| vec![i; size]).collect();
+    for address in LOOPBACK {
+        for (segment, join) in [(true, true), (true, false), (false, true), (false, false)] {
+            let (sender, receiver) = (bound(address), bound(address));
+            if join {
+                join_received(&receiver).unwrap();
+            }
+            let way = Outgoing { traffic_class: 0x02, ..to(&receiver) };
+            let all: Vec<_> = datagrams.iter().map(|datagram| (&datagram[..], way)).collect();
+            let (fates, sent) = send(&sender, segment, &all);
+            assert!(fates.iter().all(|(_, error)| error.is_none()), "{fates:?}");
+            let segmented = if segment { 4 + 2 + 2 + 2 + 2 } else { 0 };
+            let total = sizes.len() as u64;
+            assert_eq!((sent.segmented, sent.alone), (segmented, total - segmented));
+            assert_eq!((sent.calls, sent.refused), (1, 0));
+
+            let (mut inbox, mut came) = (Inbox::new(32, 100), Vec::new());
+            let mut joined = 0;
+            while came.len() < sizes.len() {
+                for train in receive(&receiver, &mut inbox) {
+                    assert_eq!(train.traffic_class, 0x02);
+                    joined += usize::from(train.is_joined());
+                    came.extend(train.datagrams().map(|span| inbox.bytes()[span].to_vec()));
+                }
+            }
+            assert_eq!(came, datagrams);
+            assert_eq!(joined > 0, segment && join, "loopback hands over what was joined as it is");
+        }
+    }
+}
+
+/// Three flows that take turns, from two sockets: each is joined, none reordered.
+#[test]
+fn flows_that_take_turns_are_sorted_out() {
+    let senders = [bound(LOOPBACK[0]), bound(LOOPBACK[0])];
+    let receivers = [bound(LOOPBACK[0]), bound(LOOPBACK[0])];
+    receivers.iter().for_each(|receiver| join_received(receiver).unwrap());
+    let flows = [(0, 0), (1, 1), (0, 1)];
+    let (mut outbox, mut bytes) = (Outbox::new(true), Vec::new());
+    for i in 0..10 {
+        for (flow, &(from, at)) in (0..).zip(&flows) {
+            let span = bytes.len()..bytes.len() + 100;
+            bytes.extend([[flow, i]; 50].concat());
+            outbox.push((from, flow), to(&receivers[at]), (b"head", span, 3));
+        }
+    }
+    let mut tallies = Vec::new();
+    let sent = outbox.flush(
+        &bytes,
+        |from: usize| Some(&senders[from]),
+        |flow, tally, outcome| {
+            outcome.unwrap();
+            tallies.push((flow, tally));
+        },
+    );
+    let tally = Tally { datagrams: 10, bytes: 1000 };
+    assert_eq!(tallies, [(0, tally), (2, tally), (1, tally)], "by socket, then as they came");
+    assert_eq!(sent, Sent { calls: 2, alone: 0, segmented: 30, refused: 0 });
+    let mut inbox = Inbox::new(8, 0);
+    for (receiver, flows) in receivers.iter().zip([vec![0], vec![2, 1]]) {
+        for flow in flows {
+            let train = receive(receiver, &mut inbox).remove(0);
+            assert_eq!(train.count(), 10);
+            for (i, span) in (0..).zip(train.datagrams()) {
+                let expected = [&b"head"[..], &[[flow, i]; 50].concat(), &[0; 3]].concat();
+                assert_eq!(inbox.bytes()[span], expected);
+            }
+            if receiver.peek(&mut [0]).is_err() {
+                break;
+            }
+        }
+    }
+}
+
+/// The kernel segments nothing for a socket that asks for no checksums: one refusal that needs no device.
+#[test]
+fn what_is_refused_for_being_joined_goes_one_by_one() {
+    let (sender, receiver) = (bound(LOOPBACK[0]), bound(LOOPBACK[0]));
+    set_one(&sender, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).unwrap();
+    let (small, large) = ([7; 100], [8; 200]);
+    let sizes = [&small[..], &small, &small, &large, &large];
+    let datagrams: Vec<_> = sizes.into_iter().map(|datagram| (datagram, to(&receiver))).collect();
+    let (fates, sent) = send(&sender, true, &datagrams);
+    assert_eq!(fates, [GONE; 5]);
+    assert_eq!((sent.alone, sent.segmented, sent.refused), (5, 0, 2));
+    let mut inbox = Inbox::new(8, 0);
+    let trains = receive(&receiver, &mut inbox);
+    let came = trains.iter().flat_map(|train| train.datagrams());
+    assert!(came.map(|span| &inbox.bytes()[span]).eq(sizes));
+}
+
+/// Loopback carries 65,536 bytes at a time, which an IPv6 datagram can exceed and an IPv4 one cannot.
+#[test]
+fn what_must_not_be_fragmented_is_not_sent_where_it_does_not_fit() {
+    let (sender, receiver) = (bound(LOOPBACK[1]), bound(LOOPBACK[1]));
+    let large = vec![7; 65_520];
+    for _ in 0..2 {
+        let whole = Outgoing { dont_fragment: true, ..to(&receiver) };
+        assert_eq!(send_one(&sender, &large, whole), (1, Some(libc::EMSGSIZE)));
+        assert_eq!(send_one(&sender, b"small", whole), GONE);
+        assert_eq!(receive_one(&receiver).1, b"small");
+        assert_eq!(send_one(&sender, &large, to(&receiver)), GONE);
+        assert_eq!(receive_one(&receiver).1, large);
+    }
+}
+
+/// A peer without a socket answers with an ICMP error, which the kernel tells whoever sends next.
+#[test]
+fn an_error_that_another_peer_has_caused_loses_no_datagram() {
+    for address in LOOPBACK {
+        let (sender, receiver) = (bound(address), bound(address));
+        keep_errors(&sender, sender.local_addr().unwrap().ip()).unwrap();
+        // Connected to itself, and so deaf to others while it keeps them off its port.
+        let deaf = bound(address);
+        deaf.connect(deaf.local_addr().unwrap()).unwrap();
+        for dont_fragment in [false, true, false, true] {
+            assert_eq!(send_one(&sender, b"to nobody", to(&deaf)), GONE);
+            wait(&sender, mio::event::Event::is_error);
+            let way = Outgoing { dont_fragment, ..to(&receiver) };
+            assert_eq!(send_one(&sender, b"hello", way), GONE);
+            assert_eq!(receive_one(&receiver).1, b"hello");
+        }
+    }
+}
+
+#[test]
+fn an_error_is_told_of_its_own_datagram_alone() {
+    let (sender, receiver) = (bound(LOOPBACK[0]), bound(LOOPBACK[0]));
+    let nowhere = Outgoing { to: "127.0.0.1:0".parse().unwrap(), ..to(&receiver) };
+    let broadcast = Outgoing { to: "255.255.255.255:9".parse().unwrap(), ..to(&receiver) };
+    let all = [(b"a", to(&receiver)), (b"x", nowhere), (b"b", to(&receiver)), (b"x", broadcast)];
+    let all: Vec<_> = all.iter().map(|(datagram, way)| (&datagram[..], *way)).collect();
+    let (fates, _) = send(&sender, false, &all);
+    assert_eq!(fates, [GONE, (1, Some(libc::EINVAL)), GONE, (1, Some(libc::EACCES))]);
+    assert_eq!(receive(&receiver, &mut Inbox::new(4, 0)).len(), 2);
+}
+
+/// Returns once the socket has such news, which takes ten seconds at most.
+pub(super) fn wait(socket: &UdpSocket, of_interest: fn(&mio::event::Event) -> bool) {
+    let mut poll = mio::Poll::new().unwrap();
+    let mut events = mio::Events::with_capacity(1);
+    let (mut source, interest) = (SourceFd(&socket.as_raw_fd()), mio::Interest::READABLE);
+    poll.registry().register(&mut source, mio::Token(0), interest).unwrap();
+    for _ in 0..100 {
+        poll.poll(&mut events, Some(Duration::from_millis(100))).unwrap();
+        if events.iter().any(of_interest) {
+            return;
+        }
+    }
+    panic!("no news within ten seconds");
+}
