@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use byway_turn::server::{
-    Action, Answer, BindError, Effect, FiveTuple, Link, ListenerId, Pairing, Reason, Relay, RelayId,
+    Action, Answer, BindError, DropReason, Effect, FiveTuple, ListenerId, Pairing, Relay, RelayId, Transport,
 };
 use byway_turn::time::Now;
 use byway_turn::wire::{AddressFamily, ErrorCode, Reply, Span};
@@ -169,15 +169,15 @@ impl Core {
             }
             Action::ToClient { five_tuple, encapsulation, payload } => {
                 let (span, direction) = (in_inbox(payload), to_client);
-                match (encapsulation.around(payload.len()), five_tuple.link) {
-                    (None, _) => Err(Reason::TooLong),
-                    (Some(header), Link::Udp(id)) => {
+                match (encapsulation.around(payload.len()), five_tuple.transport) {
+                    (None, _) => Err(DropReason::TooLong),
+                    (Some(header), Transport::Udp(id)) => {
                         let way =
                             self.listener(id).map(|listener| listener.way_to(five_tuple, traffic_class));
                         let parts = (header.as_bytes(), span, header.padding());
                         way.map(|way| self.put((Exit::Listener(id), Cargo::Media(direction)), way, parts))
                     }
-                    (Some(header), Link::Stream(id)) => {
+                    (Some(header), Transport::Stream(id)) => {
                         let payload = &self.inbox.bytes()[span.range()];
                         let sent = self.streams.send(id, [header.as_bytes(), payload], Urgency::Media);
                         sent.map(|()| self.counters.relayed(direction, 1, payload.len() as u64))
@@ -190,16 +190,16 @@ impl Core {
         }
     }
 
-    fn reply_to(&mut self, five_tuple: FiveTuple, answer: Answer) -> Result<(), Reason> {
-        match five_tuple.link {
-            Link::Udp(id) => {
+    fn reply_to(&mut self, five_tuple: FiveTuple, answer: Answer) -> Result<(), DropReason> {
+        match five_tuple.transport {
+            Transport::Udp(id) => {
                 let way = self.listener(id)?.way_to(five_tuple, UNMARKED);
                 self.make_room_for(self.reply.as_bytes().len());
                 // It is written anew for the next request, so the outbox keeps a copy.
                 let parts = (self.reply.as_bytes(), 0..0, 0);
                 self.outbox.push((Exit::Listener(id), Cargo::Reply(answer)), way, parts);
             }
-            Link::Stream(id) => {
+            Transport::Stream(id) => {
                 self.streams.send(id, [self.reply.as_bytes(), &[]], Urgency::Response)?;
                 count_answer(&self.counters, answer);
             }
@@ -352,8 +352,8 @@ impl Core {
         }
     }
 
-    fn listener(&self, ListenerId(place): ListenerId) -> Result<&Listener, Reason> {
-        self.listeners.get(usize::from(place)).and_then(Option::as_ref).ok_or(Reason::NoAllocation)
+    fn listener(&self, ListenerId(place): ListenerId) -> Result<&Listener, DropReason> {
+        self.listeners.get(usize::from(place)).and_then(Option::as_ref).ok_or(DropReason::NoAllocation)
     }
 
     /// Takes in what has become of the machine's addresses.
@@ -418,11 +418,11 @@ fn place(id: RelayId) -> usize {
 }
 
 /// Why a datagram was not sent.
-fn reason_of(error: &io::Error) -> Reason {
+fn reason_of(error: &io::Error) -> DropReason {
     // ENOBUFS, a full queue of the device, has no kind of its own.
     if error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS) {
-        return Reason::SendFull;
+        return DropReason::SendFull;
     }
     tracing::trace!(%error, "sending");
-    Reason::SendFailed
+    DropReason::SendFailed
 }

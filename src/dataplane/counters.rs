@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use byway_turn::closed_set;
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 use byway_turn::wire::ErrorCode as TurnError;
 
 use crate::admission::ConnectionCounters;
@@ -68,7 +68,7 @@ pub struct ShardCounters {
     errors: Family<TurnError, Count>,
     packets: Family<Direction, Count>,
     bytes: Family<Direction, Count>,
-    drops: Family<Reason, Count>,
+    drops: Family<DropReason, Count>,
 }
 
 impl ShardCounters {
@@ -79,7 +79,7 @@ impl ShardCounters {
     }
 
     /// Counts so many dropped datagrams.
-    pub fn dropped(&self, reason: Reason, datagrams: u64) {
+    pub fn dropped(&self, reason: DropReason, datagrams: u64) {
         self.drops[reason].add(datagrams);
     }
 
@@ -113,13 +113,13 @@ impl ShardCounters {
 
     /// Datagrams dropped for one reason.
     #[must_use]
-    pub fn dropped_so_far(&self, reason: Reason) -> u64 {
+    pub fn dropped_so_far(&self, reason: DropReason) -> u64 {
         self.drops[reason].get()
     }
 }
 
 closed_set! {
-    /// Reason for the end of a connection to TURN.
+    /// DropReason for the end of a connection to TURN.
     pub enum StreamEnd {
         /// Its client closed it.
         Client = "client",

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use byway_turn::server::{Action, Answer, FiveTuple, Link, ListenerId};
+use byway_turn::server::{Action, Answer, FiveTuple, ListenerId, Transport};
 use byway_turn::time::Now;
 use futures_util::future::join_all;
 use tokio::time::timeout;
@@ -50,8 +50,8 @@ impl Core {
     /// Whether the relay answers a Binding request. It is charged to an address that no client has.
     pub(super) fn answers_a_binding(&mut self, now: Now) -> bool {
         let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let link = Link::Udp(ListenerId(0));
-        let five_tuple = FiveTuple { client: SocketAddr::new(nobody, 1), server: nobody, link };
+        let transport = Transport::Udp(ListenerId(0));
+        let five_tuple = FiveTuple { client: SocketAddr::new(nobody, 1), server: nobody, transport };
         let action = self.relay.client_datagram(now, five_tuple, &REQUEST, &mut self.reply);
         let transaction = 8..20;
         matches!(action, Action::Reply { answer: Answer::Binding, .. })

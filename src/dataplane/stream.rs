@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 
-use byway_turn::server::{FiveTuple, Reason};
+use byway_turn::server::{DropReason, FiveTuple};
 use byway_turn::wire::{frame_length, frame_padding};
 
 use super::mailbox::TurnStream;
@@ -167,8 +167,8 @@ impl Stream {
     /// Puts a message into the outbox: a header, then a payload.
     ///
     /// # Errors
-    /// [`Reason::SendFull`]: the client reads too slowly.
-    pub(super) fn put(&mut self, [head, payload]: [&[u8]; 2], urgency: Urgency) -> Result<(), Reason> {
+    /// [`DropReason::SendFull`]: the client reads too slowly.
+    pub(super) fn put(&mut self, [head, payload]: [&[u8]; 2], urgency: Urgency) -> Result<(), DropReason> {
         let room = match urgency {
             Urgency::Media => OUTBOX_MAX,
             Urgency::Response => OUTBOX_MAX + OUTBOX_RESERVE,
@@ -178,7 +178,7 @@ impl Stream {
         let padding = frame_padding(length);
         // A message may be longer than the whole outbox: an empty one takes any.
         if !self.outbox.is_empty() && self.outbox.len() + length + padding.len() > room {
-            return Err(Reason::SendFull);
+            return Err(DropReason::SendFull);
         }
         for part in [head, payload, padding] {
             self.outbox.extend_from_slice(part);
@@ -259,7 +259,7 @@ mod tests {
 
     use super::*;
     use crate::admission::Admissions;
-    use byway_turn::server::{Link, StreamId};
+    use byway_turn::server::{StreamId, Transport};
     use byway_turn::wire::REPLY_MAX;
 
     #[test]
@@ -272,8 +272,8 @@ mod tests {
         while socket.write(&[0; 64 * 1024]).is_ok() {}
 
         let client = socket.local_addr().unwrap();
-        let link = Link::Stream(StreamId { shard: 0, slot: 0, generation: 0 });
-        let five_tuple = FiveTuple { client, server: server.ip(), link };
+        let transport = Transport::Stream(StreamId { shard: 0, slot: 0, generation: 0 });
+        let five_tuple = FiveTuple { client, server: server.ip(), transport };
         let place = Admissions::new(1, 1, Arc::default()).admit(client.ip()).unwrap();
         let mut stream = Stream::new(TurnStream { socket, tls: None, client, server }, five_tuple, place);
         for _ in 0..8 {

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use byway_turn::server::{Action, FiveTuple, Link, Reason, StreamId};
+use byway_turn::server::{Action, DropReason, FiveTuple, StreamId, Transport};
 use byway_turn::time::Now;
 use byway_turn::wire::{FRAME_MAX, Kind, classify, frame_length};
 use byway_udp::UNMARKED;
@@ -135,13 +135,18 @@ impl Streams {
     }
 
     /// Sends a message to the client behind a connection, by way of its shard.
-    pub(super) fn send(&mut self, to: StreamId, message: [&[u8]; 2], urgency: Urgency) -> Result<(), Reason> {
+    pub(super) fn send(
+        &mut self,
+        to: StreamId,
+        message: [&[u8]; 2],
+        urgency: Urgency,
+    ) -> Result<(), DropReason> {
         if to.shard != self.shard {
-            let slot = self.slots.get(usize::from(to.shard)).ok_or(Reason::NoAllocation)?;
+            let slot = self.slots.get(usize::from(to.shard)).ok_or(DropReason::NoAllocation)?;
             let sent = slot.put(to, message.concat().into());
-            return if sent { Ok(()) } else { Err(Reason::SendFull) };
+            return if sent { Ok(()) } else { Err(DropReason::SendFull) };
         }
-        let stream = self.get_mut(to).ok_or(Reason::NoAllocation)?;
+        let stream = self.get_mut(to).ok_or(DropReason::NoAllocation)?;
         if stream.put(message, urgency).is_err() {
             // A round may bring more than the outbox holds to a client that reads as fast.
             if !stream.is_stuck {
@@ -185,7 +190,7 @@ impl Streams {
         self.generation = self.generation.wrapping_add(1);
         let id = StreamId { shard: self.shard, slot, generation: self.generation };
         let five_tuple =
-            FiveTuple { client: stream.client, server: stream.server.ip(), link: Link::Stream(id) };
+            FiveTuple { client: stream.client, server: stream.server.ip(), transport: Transport::Stream(id) };
         let stream = Stream::new(stream, five_tuple, held);
         let interest = Interest::READABLE | Interest::WRITABLE;
         registry.register(
@@ -350,7 +355,7 @@ impl Core {
             let message = &self.inbox.bytes()[at..at + length];
             let action = self.relay.client_datagram(now, five_tuple, message, &mut self.reply);
             // Media is looked up once: the core has just done it.
-            if is_channel_data && action == Action::Drop(Reason::NoAllocation) {
+            if is_channel_data && action == Action::Drop(DropReason::NoAllocation) {
                 return Err(StreamEnd::Garbage);
             }
             self.act(action, at, UNMARKED, Direction::BetweenClients);

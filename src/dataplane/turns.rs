@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use byway_turn::server::{FiveTuple, Link, ListenerId, RelayId};
+use byway_turn::server::{FiveTuple, ListenerId, RelayId, Transport};
 use byway_turn::time::Now;
 use byway_turn::wire::Icmp;
 use byway_udp::{Train, UNMARKED, Undelivered, receive_error};
@@ -158,7 +158,7 @@ impl Core {
             ListenerId(u16::try_from(listener).expect("the configuration holds fewer than 2^16 listeners"));
         // Two link-local clients with one address on two links are two clients: the scope is part of theirs.
         let server = train.to.unwrap_or(server);
-        let five_tuple = FiveTuple { client: train.from, server, link: Link::Udp(listener) };
+        let five_tuple = FiveTuple { client: train.from, server, transport: Transport::Udp(listener) };
         self.count_train(train);
         for span in train.datagrams() {
             let datagram = &self.inbox.bytes()[span.clone()];

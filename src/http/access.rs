@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use byway_turn::rate_limit::Budget;
+use byway_turn::rate_limit::KeyedRateLimiter;
 use byway_turn::time::Now;
 use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -35,7 +35,7 @@ pub struct Access {
     /// What programs prove themselves with.
     pub keys: ApiKeys,
     /// How often an address may ask.
-    pub budget: Arc<Budget>,
+    pub budget: Arc<KeyedRateLimiter>,
     /// Whether nobody new is let in any more.
     pub draining: watch::Receiver<bool>,
 }
@@ -194,7 +194,7 @@ mod tests {
             policy,
             tokens: Arc::new(Tokens::new(&config, &["north-north-north"]).unwrap()),
             keys: ApiKeys::new(&["another-key-for-programs", KEY]),
-            budget: Arc::new(Budget::new(per_second, Duration::from_secs(10), 7)),
+            budget: Arc::new(KeyedRateLimiter::new(per_second, Duration::from_secs(10), 7)),
             draining: watch::Sender::new(false).subscribe(),
         }
     }

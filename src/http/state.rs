@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Request;
-use byway_turn::rate_limit::Meter;
+use byway_turn::rate_limit::Gcra;
 use hyper::body::{Frame, SizeHint};
 
 use super::frames::End;
@@ -34,7 +34,7 @@ const FIELD_OVERHEAD: usize = 104;
 pub(super) struct State {
     limits: Limits,
     protocol: Protocol,
-    frames: Meter,
+    frames: Gcra,
     /// Bytes of the budget, until a WebSocket releases them.
     memory: Arc<Reservation>,
     /// A `std` mutex: held for a few assignments, never across an await.
@@ -118,7 +118,7 @@ impl State {
             eviction,
             upgrade: Upgrade::None,
         };
-        let (frames, memory) = (Meter::default(), Arc::new(memory));
+        let (frames, memory) = (Gcra::default(), Arc::new(memory));
         Arc::new(Self { limits, protocol, frames, memory, inner: Mutex::new(inner) })
     }
 

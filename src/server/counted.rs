@@ -34,7 +34,7 @@ mod tests {
     use crate::dataplane::Direction;
     use crate::metrics::Exposition;
     use crate::signaling::protocol::{ByeCode, Ending, ErrorCode};
-    use byway_turn::server::Reason;
+    use byway_turn::server::DropReason;
     use byway_turn::wire::ErrorCode as TurnError;
 
     #[test]
@@ -51,7 +51,7 @@ mod tests {
             shard.allocations.set(2);
             shard.allocations_granted.add(3);
             shard.relayed(Direction::ToPeer, 1, 100);
-            shard.dropped(Reason::PeerDenied, 1);
+            shard.dropped(DropReason::PeerDenied, 1);
             shard.received_joined.add(8);
             shard.send_offload.set(1);
             shard.refused(TurnError::InsufficientCapacity);

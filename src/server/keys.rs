@@ -6,7 +6,7 @@ use std::time::Duration;
 use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
 use byway_turn::prng::Prng;
-use byway_turn::rate_limit::Budget;
+use byway_turn::rate_limit::KeyedRateLimiter;
 
 use super::{Error, seed};
 use crate::config::Config;
@@ -24,12 +24,12 @@ pub(super) struct Keys {
     /// Who may join.
     pub(super) tokens: Arc<Tokens>,
     /// How often.
-    pub(super) joins: Arc<Budget>,
+    pub(super) joins: Arc<KeyedRateLimiter>,
 }
 
 impl Keys {
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
-        let joins = Budget::new(
+        let joins = KeyedRateLimiter::new(
             config.signaling.joins_per_second,
             JOINS_AT_ONCE,
             Prng::new(&seed()?, "joins").number(),

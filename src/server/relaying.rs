@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use byway_turn::address_set::AddressSet;
-use byway_turn::server::{self, Discovery, Gate, Relay, Shared};
+use byway_turn::server::{self, Discovery, PeerPolicy, Relay, Shared};
 
 use super::host::State;
 use super::keys::Keys;
@@ -101,7 +101,7 @@ fn shared(config: &Config, sockets: &Sockets, host: &State, keys: &Keys) -> Resu
     // A listener's address is the server's own even while the machine lacks it.
     let own: AddressSet = sockets.listening.0.iter().map(|listener| listener.address.ip()).collect();
     let told: AddressSet = config.relay.public_addresses.iter().copied().collect();
-    let gate = Gate {
+    let peer_policy = PeerPolicy {
         allow: config.peers.allow.clone(),
         deny: config.peers.deny.clone(),
         own: own.union(&told),
@@ -115,7 +115,7 @@ fn shared(config: &Config, sockets: &Sockets, host: &State, keys: &Keys) -> Resu
         addresses: Vec::new(),
         ports: config.relay.ports.clone(),
         port_rest: config.relay.port_rest,
-        gate,
+        peer_policy,
         allocations_per_user: config.quota.allocations_per_user,
         allocations_per_address: config.quota.allocations_per_address,
         allocations: config.quota.allocations,

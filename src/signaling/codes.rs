@@ -8,7 +8,7 @@ use byway_turn::closed_set;
 use byway_turn::closed_set::ClosedSet;
 
 closed_set! {
-    /// Reason for which a frame was not accepted. It labels a metric, and pages switch on it.
+    /// DropReason for which a frame was not accepted. It labels a metric, and pages switch on it.
     pub enum ErrorCode {
         BadMessage = "bad-message": "The frame is not a JSON object with the fields that its type needs.",
         UnknownType = "unknown-type": "No message has this type.",
@@ -38,7 +38,7 @@ impl Serialize for ErrorCode {
 }
 
 closed_set! {
-    /// Reason for which the server closes. It labels a metric, and pages switch on it.
+    /// DropReason for which the server closes. It labels a metric, and pages switch on it.
     pub enum ByeCode {
         /// A message was longer than the server accepts.
         TooLarge = "too-large",

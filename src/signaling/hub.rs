@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use byway_turn::auth::Revocations;
-use byway_turn::rate_limit::Budget;
+use byway_turn::rate_limit::KeyedRateLimiter;
 use byway_turn::time::{Now, StepDetector};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -46,7 +46,7 @@ pub struct Parts {
     /// Reads join tokens.
     pub tokens: Arc<Tokens>,
     /// How often an address may try to join.
-    pub joins: Arc<Budget>,
+    pub joins: Arc<KeyedRateLimiter>,
     /// Called for the user name of each member that has left.
     pub end_user: EndUser,
     /// What a member has on the relay.

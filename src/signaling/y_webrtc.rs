@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
 use byway_turn::client_network::ClientNetwork;
-use byway_turn::rate_limit::Meter;
+use byway_turn::rate_limit::Gcra;
 use byway_turn::time::Now;
 
 use self::board::{Board, Limits, Subscriber};
@@ -74,7 +74,7 @@ impl Topics {
             outbox: outbox.clone(),
             subscriber,
             new_topics: rate::Meter::new(news),
-            fan_out: Meter::default(),
+            fan_out: Gcra::default(),
             idle_at: self.connections.clock.now().mono + settings.idle_after,
         };
         self.connections.run(socket, &outbox, &mut session).await;
@@ -95,7 +95,7 @@ struct Session<'a> {
     outbox: Arc<Outbox>,
     subscriber: Subscriber,
     new_topics: rate::Meter,
-    fan_out: Meter,
+    fan_out: Gcra,
     /// When it has subscribed to nothing for too long.
     idle_at: Duration,
 }

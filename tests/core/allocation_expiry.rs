@@ -1,6 +1,6 @@
 //! Allocations end on time (RFC 8656 section 7.2), also where the timer is late.
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 
 use super::support::{Client, Request, Seen, Server, at, seconds};
 
@@ -36,7 +36,7 @@ fn without_a_timer_an_expired_allocation_is_not_there() {
     client.granted(&mut server, &Request::channel_bind(0x4000, peer));
     assert!(matches!(client.send_on(&mut server, 0x4000, b"x"), Seen::ToPeer { .. }));
     server.advance_without_timer(seconds(1));
-    let gone = Seen::Dropped(Reason::NoAllocation);
+    let gone = Seen::Dropped(DropReason::NoAllocation);
     assert_eq!(client.send_on(&mut server, 0x4000, b"x"), gone);
     assert_eq!(client.send_unsigned(&mut server, &Request::send(peer, b"x")), gone);
     assert_eq!(server.peer_datagram(relayed, peer, b"x"), gone);
@@ -87,7 +87,7 @@ fn fractions_of_a_second_count() {
     server.advance(std::time::Duration::from_millis(750));
     let (client, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     server.advance(std::time::Duration::from_millis(599_999));
-    assert_eq!(client.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::NoChannel));
+    assert_eq!(client.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::NoChannel));
     server.advance(std::time::Duration::from_millis(1));
-    assert_eq!(client.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::NoAllocation));
+    assert_eq!(client.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::NoAllocation));
 }

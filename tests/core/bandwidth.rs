@@ -1,6 +1,6 @@
 //! A cap on the bandwidth of an allocation drops what is beyond it, each way for itself (threat 10's cost in bytes).
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 
 use super::support::{Client, Request, Seen, Server, at, seconds};
 
@@ -15,7 +15,7 @@ fn server() -> Server {
 fn passed(mut send: impl FnMut() -> Seen) -> usize {
     let seen: Vec<Seen> = (0..30).map(|_| send()).collect();
     let (passed, dropped): (Vec<_>, Vec<_>) = seen.iter().partition(|seen| !matches!(seen, Seen::Dropped(_)));
-    assert!(dropped.iter().all(|seen| **seen == Seen::Dropped(Reason::Bandwidth)), "{dropped:?}");
+    assert!(dropped.iter().all(|seen| **seen == Seen::Dropped(DropReason::Bandwidth)), "{dropped:?}");
     passed.len()
 }
 

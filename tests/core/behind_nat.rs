@@ -1,6 +1,6 @@
 //! A 1:1 NAT before the server: sockets bind to one address, clients are told another, and both are the server's own.
 
-use byway_turn::server::{Reason, RelayAddress};
+use byway_turn::server::{DropReason, RelayAddress};
 
 use super::support::{Client, Request, Seen, Server, at, channel_data};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -70,7 +70,7 @@ fn threat_13_a_relay_port_under_the_address_it_is_bound_to_is_an_own_address() {
         assert_eq!(client.refused(&mut server, &Request::permission(inner)), 403, "{bind} {inner}");
         assert_eq!(client.refused(&mut server, &Request::channel_bind(0x4000, inner)), 403, "{bind} {inner}");
         let inbound = server.peer_datagram(socket, inner, b"x");
-        assert_eq!(inbound, Seen::Dropped(Reason::NoPermission), "{bind} {inner}");
+        assert_eq!(inbound, Seen::Dropped(DropReason::NoPermission), "{bind} {inner}");
     }
 }
 
@@ -83,6 +83,6 @@ fn threat_13_the_public_address_is_the_servers_own_though_no_interface_has_it() 
     for own in [at("45.0.0.1:22"), at("45.0.0.1:3478"), SocketAddr::new(PUBLIC, relayed.port() ^ 1)] {
         assert_eq!(client.refused(&mut server, &Request::channel_bind(0x4000, own)), 403, "{own}");
         let send = client.send_unsigned(&mut server, &Request::send(own, b"x"));
-        assert_eq!(send, Seen::Dropped(Reason::PeerDenied), "{own}");
+        assert_eq!(send, Seen::Dropped(DropReason::PeerDenied), "{own}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use byway_turn::server::{Link, StreamId};
+use byway_turn::server::{StreamId, Transport};
 use stun::attributes::{
     ATTR_ERROR_CODE, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_PASSWORD_ALGORITHMS, ATTR_REALM,
     ATTR_SOFTWARE, ATTR_USERNAME, AttrType,
@@ -158,7 +158,7 @@ fn of_size(bytes: usize) -> Request {
 fn a_connection_is_offered_all_at_once() {
     let mut server = Server::new();
     let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
-    client.five_tuple.link = Link::Stream(StreamId { shard: 0, slot: 0, generation: 0 });
+    client.five_tuple.transport = Transport::Stream(StreamId { shard: 0, slot: 0, generation: 0 });
     let response = client.ask_unsigned(&mut server, &Request::bare(METHOD_ALLOCATE));
     assert_eq!(response.get(ATTR_PASSWORD_ALGORITHMS).len(), 8);
     assert!(response.nonce().starts_with(b"obMatJos2gAAA"));

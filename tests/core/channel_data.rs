@@ -1,6 +1,6 @@
 //! ChannelData both ways (RFC 8656 sections 12.4 to 12.7; threats 1 and 3).
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 
 use super::support::{Client, Request, Seen, Server, at, channel_data};
 
@@ -67,19 +67,19 @@ fn threat_1_truncated_or_over_long_messages_are_dropped() {
     for length in 1..message.len() {
         assert_eq!(
             client.send(&mut server, &message[..length]),
-            Seen::Dropped(Reason::Malformed),
+            Seen::Dropped(DropReason::Malformed),
             "{length}"
         );
     }
     for trailing in [4, 5, 100] {
         let mut message = message.clone();
         message.resize(message.len() + trailing, 0);
-        assert_eq!(client.send(&mut server, &message), Seen::Dropped(Reason::Malformed));
+        assert_eq!(client.send(&mut server, &message), Seen::Dropped(DropReason::Malformed));
     }
     for lie in [0x0006_u16, 0x00FF, 0x7FFF, 0xFFFC, 0xFFFF] {
         let mut message = message.clone();
         message[2..4].copy_from_slice(&lie.to_be_bytes());
-        assert_eq!(client.send(&mut server, &message), Seen::Dropped(Reason::Malformed), "{lie:#x}");
+        assert_eq!(client.send(&mut server, &message), Seen::Dropped(DropReason::Malformed), "{lie:#x}");
     }
 }
 
@@ -88,8 +88,8 @@ fn threat_1_truncated_or_over_long_messages_are_dropped() {
 fn threat_4_unbound_channel_data_is_met_with_silence() {
     let (mut server, client) = bound();
     for number in [0x4000, 0x4ABB, 0x4ABD, 0x4FFF] {
-        assert_eq!(client.send_on(&mut server, number, b"hello"), Seen::Dropped(Reason::NoChannel));
+        assert_eq!(client.send_on(&mut server, number, b"hello"), Seen::Dropped(DropReason::NoChannel));
     }
     let stranger = client.at("203.0.113.9:5001");
-    assert_eq!(stranger.send_on(&mut server, 0x4ABC, b"hello"), Seen::Dropped(Reason::NoAllocation));
+    assert_eq!(stranger.send_on(&mut server, 0x4ABC, b"hello"), Seen::Dropped(DropReason::NoAllocation));
 }

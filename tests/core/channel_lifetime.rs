@@ -1,6 +1,6 @@
 //! Channels last 600 seconds and then rest for 300 (RFC 8656 section 12; threat 18).
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 
 use super::support::{Client, Request, Seen, Server, at, seconds};
 
@@ -18,7 +18,7 @@ fn bound() -> (Server, Client) {
 fn is_bound(server: &mut Server, client: &Client) -> bool {
     match client.send_on(server, 0x4000, b"x") {
         Seen::ToPeer { peer, .. } => peer == at(PEER),
-        Seen::Dropped(Reason::NoChannel) => false,
+        Seen::Dropped(DropReason::NoChannel) => false,
         other => panic!("{other:?}"),
     }
 }

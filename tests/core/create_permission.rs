@@ -1,6 +1,6 @@
 //! CreatePermission (RFC 8656 section 10.2; threat 15).
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 use stun::attributes::{ATTR_MESSAGE_INTEGRITY, ATTR_XOR_PEER_ADDRESS};
 use stun::message::METHOD_CREATE_PERMISSION;
 
@@ -9,7 +9,7 @@ use super::support::{Client, Request, Seen, Server, at, seconds};
 fn permits(server: &mut Server, client: &mut Client, peer: &str) -> bool {
     match client.send_unsigned(server, &Request::send(at(peer), b"x")) {
         Seen::ToPeer { .. } => true,
-        Seen::Dropped(Reason::NoPermission) => false,
+        Seen::Dropped(DropReason::NoPermission) => false,
         other => panic!("{other:?}"),
     }
 }

@@ -1,6 +1,6 @@
 //! NAT behaviour discovery (RFC 5780 sections 6.1 and 7): who asks another listener to answer, hears from that one.
 
-use byway_turn::server::{Discovery, Link, ListenerId};
+use byway_turn::server::{Discovery, ListenerId, Transport};
 use stun::attributes::{
     ATTR_CHANGE_REQUEST, ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_MAPPED_ADDRESS, ATTR_OTHER_ADDRESS,
     ATTR_PADDING, ATTR_RESPONSE_ORIGIN, ATTR_RESPONSE_PORT, ATTR_UNKNOWN_ATTRIBUTES, ATTR_XORMAPPED_ADDRESS,
@@ -35,7 +35,7 @@ fn client_of(server: &Server, listener: u16) -> Client {
     let address = if own.is_ipv4() { "203.0.113.9:5000" } else { "[2001:db8::9]:5000" };
     let mut client = Client::new(server, address, "alice");
     client.five_tuple.server = own.ip();
-    client.five_tuple.link = Link::Udp(ListenerId(listener));
+    client.five_tuple.transport = Transport::Udp(ListenerId(listener));
     client
 }
 
@@ -57,7 +57,7 @@ fn the_answer_comes_from_where_it_was_asked_to_come_from() {
             // In the list above the addresses alternate and the ports come in pairs.
             let from = listener ^ u16::from(flags & CHANGE_IP != 0) ^ u16::from(flags & CHANGE_PORT);
             let origin = at(LISTENERS[usize::from(from)]);
-            assert_eq!(server.replied_from, Some((origin.ip(), Link::Udp(ListenerId(from)))));
+            assert_eq!(server.replied_from, Some((origin.ip(), Transport::Udp(ListenerId(from)))));
             assert_eq!(response.plain_address(ATTR_RESPONSE_ORIGIN), origin);
             assert_eq!(response.plain_address(ATTR_OTHER_ADDRESS), at(LISTENERS[usize::from(listener ^ 3)]));
             assert_eq!(response.plain_address(ATTR_MAPPED_ADDRESS), client.address());
@@ -103,7 +103,7 @@ fn response_port_and_padding_are_refused() {
         let response = client.ask_unsigned(&mut server, &change(CHANGE_IP).with(refused, value));
         assert_eq!(response.code(), 420);
         assert_eq!(response.get(ATTR_UNKNOWN_ATTRIBUTES), refused.0.to_be_bytes());
-        assert_eq!(server.replied_from, Some((client.five_tuple.server, client.five_tuple.link)));
+        assert_eq!(server.replied_from, Some((client.five_tuple.server, client.five_tuple.transport)));
         assert!(response.bytes().len() <= 36);
     }
 }
@@ -150,7 +150,7 @@ fn a_stream_takes_no_part() {
     let mut server = server();
     let mut client = client_of(&server, 0);
     let stream = byway_turn::server::StreamId { shard: 0, slot: 0, generation: 1 };
-    client.five_tuple.link = Link::Stream(stream);
+    client.five_tuple.transport = Transport::Stream(stream);
     let response: Response = client.ask_unsigned(&mut server, &Request::binding());
     assert_eq!(response.kinds(), [ATTR_XORMAPPED_ADDRESS]);
     assert_eq!(client.ask_unsigned(&mut server, &change(6)).code(), 420);

@@ -1,6 +1,6 @@
 //! DONT-FRAGMENT (RFC 8656 sections 7.2, 13 to 15 and 18.9).
 
-use byway_turn::server::{FiveTuple, Link, Reason, StreamId};
+use byway_turn::server::{DropReason, FiveTuple, StreamId, Transport};
 use stun::attributes::{ATTR_DONT_FRAGMENT, ATTR_LIFETIME, ATTR_XOR_RELAYED_ADDRESS};
 
 use super::support::{Client, Request, Seen, Server, at, permitted};
@@ -61,7 +61,7 @@ fn between_datagrams_it_is_ignored_where_one_end_is_ipv6() {
 /// Section 15: what comes over a stream has no DF of its own, so the attribute alone counts, for either family.
 #[test]
 fn from_a_stream_it_is_heeded_for_either_family() {
-    let stream = Link::Stream(StreamId { shard: 0, slot: 0, generation: 1 });
+    let stream = Transport::Stream(StreamId { shard: 0, slot: 0, generation: 1 });
     for client in ["203.0.113.9:5000", "[2a00::9]:5000"] {
         for peer in [PEER, "[2a00::8]:53"] {
             assert!(is_whole(client, Some(stream), peer), "{client} to {peer}");
@@ -70,10 +70,11 @@ fn from_a_stream_it_is_heeded_for_either_family() {
 }
 
 /// Whether a Send indication with DONT-FRAGMENT leaves unfragmented.
-fn is_whole(address: &str, link: Option<Link>, peer: &str) -> bool {
+fn is_whole(address: &str, link: Option<Transport>, peer: &str) -> bool {
     let mut server = Server::new();
     let mut client = Client::new(&server, address, "alice");
-    client.five_tuple = FiveTuple { link: link.unwrap_or(client.five_tuple.link), ..client.five_tuple };
+    client.five_tuple =
+        FiveTuple { transport: transport.unwrap_or(client.five_tuple.transport), ..client.five_tuple };
     let v6 = at(peer).is_ipv6();
     client.granted(&mut server, &if v6 { Request::allocate_v6() } else { Request::allocate() });
     client.granted(&mut server, &Request::permission(at(peer)));
@@ -101,7 +102,7 @@ fn from_relay_to_relay_it_changes_nothing() {
 fn with_a_value_it_is_malformed() {
     let (mut server, mut client) = permitted();
     let request = Request::send(at(PEER), b"x").with(ATTR_DONT_FRAGMENT, &[0; 4]);
-    assert_eq!(client.send_unsigned(&mut server, &request), Seen::Dropped(Reason::Malformed));
+    assert_eq!(client.send_unsigned(&mut server, &request), Seen::Dropped(DropReason::Malformed));
     let mut other = client.at("203.0.113.9:5001");
     let request = Request::allocate().with(ATTR_DONT_FRAGMENT, &[0; 4]);
     assert_eq!(other.refused(&mut server, &request), 400);

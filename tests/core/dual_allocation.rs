@@ -2,7 +2,7 @@
 //! one that can be had.
 
 use byway_turn::server::BindError::{Exhausted, PortInUse};
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 use stun::attributes::{
     ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_MESSAGE_INTEGRITY, ATTR_REQUESTED_ADDRESS_FAMILY,
     ATTR_RESERVATION_TOKEN, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS,
@@ -235,10 +235,10 @@ fn it_is_answered_once_and_when_both_sockets_are_there() {
     let (datagram, _) = client.sign(&Request::allocate_dual());
     assert_eq!(client.send(&mut server, &datagram), Seen::Waiting);
     assert_eq!(server.answer_bind(Ok(())), Seen::Waiting);
-    assert_eq!(client.send(&mut server, &datagram), Seen::Dropped(Reason::Pending));
+    assert_eq!(client.send(&mut server, &datagram), Seen::Dropped(DropReason::Pending));
     assert_eq!(client.ask_once(&mut server, &Request::refresh(0)).code(), 437);
     let first = server.tried[0];
-    assert_eq!(server.peer_datagram(first, at("8.8.8.8:53"), b"x"), Seen::Dropped(Reason::NoAllocation));
+    assert_eq!(server.peer_datagram(first, at("8.8.8.8:53"), b"x"), Seen::Dropped(DropReason::NoAllocation));
     let Seen::Reply(_, _, bytes) = server.answer_bind(Err(Exhausted)) else { panic!("not answered") };
     assert_eq!(Response::read(&bytes).address_error(), Some((V6, 508)));
     assert_eq!(server.sockets(), [first]);

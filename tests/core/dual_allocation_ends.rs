@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 use stun::attributes::{ATTR_LIFETIME, ATTR_MESSAGE_INTEGRITY, ATTR_REQUESTED_ADDRESS_FAMILY};
 
 use super::support::{Client, Request, Response, Seen, Server, at, channel_data, seconds};
@@ -217,7 +217,7 @@ fn relay_to_relay_over_either_family() {
         assert_eq!(heard(&mut dual), expected);
         dual.server.advance_without_timer(seconds(299));
         other.granted(&mut dual.server, &gone(half));
-        assert_eq!(heard(&mut dual), Seen::Dropped(Reason::RelayGone));
+        assert_eq!(heard(&mut dual), Seen::Dropped(DropReason::RelayGone));
     }
 }
 
@@ -231,7 +231,7 @@ fn a_single_allocation_has_one_family() {
         assert_eq!(client.refused(&mut server, &Request::permission(at(PEERS[other]))), 443);
         assert_eq!(client.refused(&mut server, &Request::channel_bind(0x4000, at(PEERS[other]))), 443);
         let sent = client.send_unsigned(&mut server, &Request::send(at(PEERS[other]), b"x"));
-        assert_eq!(sent, Seen::Dropped(Reason::NoPermission), "silently, section 11.2");
+        assert_eq!(sent, Seen::Dropped(DropReason::NoPermission), "silently, section 11.2");
         client.granted(&mut server, &Request::permission(at(PEERS[half])));
     }
 }

@@ -1,6 +1,6 @@
 //! EVEN-PORT and RESERVATION-TOKEN (RFC 8656 sections 7.2, 18.5 and 18.10; threats 17 and 49).
 
-use byway_turn::server::{Reason, Settings};
+use byway_turn::server::{DropReason, Settings};
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 
 use super::support::{Bind, Client, Request, Response, Seen, Server, at, seconds};
@@ -131,7 +131,7 @@ fn threat_49_a_pair_that_comes_too_late_is_lost_to_nobody() {
     server.advance(seconds(601));
     client.nonce.clear();
     let response = client.granted(&mut server, &even(true));
-    assert_eq!(server.answer_bind(Ok(())), Seen::Dropped(Reason::NoAllocation));
+    assert_eq!(server.answer_bind(Ok(())), Seen::Dropped(DropReason::NoAllocation));
     assert_eq!((server.sockets(), server.reserved().len()), (vec![response.relayed()], 1));
 }
 

@@ -1,6 +1,6 @@
 //! ICMP errors from the way to a peer, told to the client (RFC 8656 sections 11.5 and 18.13).
 
-use byway_turn::server::{Answer, Reason};
+use byway_turn::server::{Answer, DropReason};
 use byway_turn::wire::Icmp;
 
 use super::support::{Client, Request, Seen, Server, at, permitted, seconds};
@@ -50,7 +50,7 @@ fn only_the_types_that_the_section_names_are_told() {
             let seen = server.peer_unreachable(relay, peer, Icmp { kind, code: 0, data: 0 });
             let is_told = matches!(seen, Seen::Reply(_, Answer::Icmp, _));
             assert_eq!(is_told, named.contains(&kind), "{kind}: {seen:?}");
-            assert!(is_told || seen == Seen::Dropped(Reason::Icmp));
+            assert!(is_told || seen == Seen::Dropped(DropReason::Icmp));
         }
     }
 }
@@ -89,11 +89,11 @@ fn the_permission_of_the_peer_counts() {
     for (peer, is_told) in [("8.8.8.8:53", true), ("8.8.8.8:0", true), ("8.8.8.9:53", false)] {
         let seen = server.peer_unreachable(relay, at(peer), PORT_UNREACHABLE);
         assert_eq!(matches!(seen, Seen::Reply(..)), is_told, "{peer}");
-        assert!(is_told || seen == Seen::Dropped(Reason::NoPermission));
+        assert!(is_told || seen == Seen::Dropped(DropReason::NoPermission));
     }
     server.advance_without_timer(seconds(300));
     let seen = server.peer_unreachable(relay, at("8.8.8.8:53"), PORT_UNREACHABLE);
-    assert_eq!(seen, Seen::Dropped(Reason::NoPermission));
+    assert_eq!(seen, Seen::Dropped(DropReason::NoPermission));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn of_an_expired_allocation_nothing_is_told() {
     let relay = server.sockets()[0];
     server.advance_without_timer(seconds(600));
     let seen = server.peer_unreachable(relay, at("8.8.8.8:53"), PORT_UNREACHABLE);
-    assert_eq!(seen, Seen::Dropped(Reason::NoAllocation));
+    assert_eq!(seen, Seen::Dropped(DropReason::NoAllocation));
 }
 
 /// Whoever knows a relay port can forge ICMP errors: a client is told ten a second, whatever comes.

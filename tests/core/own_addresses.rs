@@ -1,6 +1,6 @@
 //! An address becomes the machine's own while channels and permissions lead there: they end at once, and nothing else does.
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 
 use super::support::{Client, Request, Seen, Server, at, seconds};
 
@@ -37,11 +37,11 @@ fn threat_36_a_channel_whose_peer_becomes_own_ends_at_once() {
         assert_eq!(server.announced_channels(), 2, "{own}");
         let sockets = server.sockets();
         for (mut client, socket) in clients.into_iter().zip(sockets) {
-            assert_eq!(client.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::NoChannel));
+            assert_eq!(client.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::NoChannel));
             let send = client.send_unsigned(&mut server, &Request::send(at(PEERS[0]), b"x"));
-            assert_eq!(send, Seen::Dropped(Reason::NoPermission));
+            assert_eq!(send, Seen::Dropped(DropReason::NoPermission));
             let inbound = server.peer_datagram(socket, at(PEERS[0]), b"x");
-            assert_eq!(inbound, Seen::Dropped(Reason::NoPermission));
+            assert_eq!(inbound, Seen::Dropped(DropReason::NoPermission));
             for refused in [Request::permission(at(PEERS[0])), Request::channel_bind(0x4000, at(PEERS[0]))] {
                 assert_eq!(client.refused(&mut server, &refused), 403);
             }
@@ -65,9 +65,9 @@ fn threat_36_nothing_begins_between_the_news_and_its_end() {
         assert_eq!(client.refused(&mut server, &refused), 403);
     }
     let send = client.send_unsigned(&mut server, &Request::send(at(PEERS[0]), b"x"));
-    assert_eq!(send, Seen::Dropped(Reason::PeerDenied));
+    assert_eq!(send, Seen::Dropped(DropReason::PeerDenied));
     server.enforce();
-    assert_eq!(client.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::NoChannel));
+    assert_eq!(client.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::NoChannel));
 }
 
 /// As after its own time (RFC 8656 section 12): late datagrams on it reach nobody else.
@@ -90,7 +90,7 @@ fn threat_36_what_the_machine_gives_up_is_open_again() {
     server.on_machine(&becomes_own("45.0.0.9/32"), RELAYS);
     server.on_machine(BEFORE, RELAYS);
     let client = &mut clients[0];
-    assert_eq!(client.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::NoChannel));
+    assert_eq!(client.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::NoChannel));
     client.granted(&mut server, &Request::channel_bind(0x4000, at(PEERS[0])));
     assert!(matches!(client.send_on(&mut server, 0x4000, b"x"), Seen::ToPeer { .. }));
 }
@@ -103,7 +103,7 @@ fn threat_36_permissions_without_a_channel_end_too() {
     client.granted(&mut server, &Request::permission(peer));
     server.on_machine(&becomes_own("45.0.0.7/32"), RELAYS);
     let socket = server.sockets()[0];
-    assert_eq!(server.peer_datagram(socket, peer, b"x"), Seen::Dropped(Reason::NoPermission));
+    assert_eq!(server.peer_datagram(socket, peer, b"x"), Seen::Dropped(DropReason::NoPermission));
 }
 
 /// Ranges that an operator opens stay open, but for the listeners.
@@ -118,7 +118,7 @@ fn threat_36_an_opened_address_stays_open() {
     // A wildcard listener has that address from now on.
     server.on_machine(&becomes_own("45.0.0.9/32"), RELAYS);
     assert!(matches!(client.send_on(&mut server, 0x4000, b"x"), Seen::ToPeer { .. }));
-    assert_eq!(client.send_on(&mut server, 0x4001, b"x"), Seen::Dropped(Reason::NoChannel));
+    assert_eq!(client.send_on(&mut server, 0x4001, b"x"), Seen::Dropped(DropReason::NoChannel));
 }
 
 /// Two clients that meet at the relay go on, whatever else the machine gets.
@@ -140,8 +140,11 @@ fn threat_36_relay_to_relay_goes_on() {
 fn threat_36_a_peer_whose_address_becomes_the_relay_s_is_another() {
     let (mut server, mut clients) = on_channels();
     server.on_machine(&becomes_own("45.0.0.9/32"), "45.0.0.9 2a0a::1");
-    assert_eq!(clients[0].send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::NoChannel));
+    assert_eq!(clients[0].send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::NoChannel));
     let inbound = server.peer_datagram(server.sockets()[0], at(PEERS[0]), b"x");
-    assert!(matches!(inbound, Seen::Dropped(Reason::NoPermission | Reason::PeerDenied)), "{inbound:?}");
+    assert!(
+        matches!(inbound, Seen::Dropped(DropReason::NoPermission | DropReason::PeerDenied)),
+        "{inbound:?}"
+    );
     assert_eq!(clients[0].refused(&mut server, &Request::channel_bind(0x4000, at(PEERS[0]))), 403);
 }

@@ -1,7 +1,7 @@
 //! MESSAGE-INTEGRITY-SHA256 and the algorithms of passwords, beside clients that know nothing of either (RFC 8489 sections
 //! 9.2.4, 14.6, 14.11 and 14.12).
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 use stun::attributes::{
     ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_PASSWORD_ALGORITHMS,
     ATTR_SOFTWARE, AttrType,
@@ -130,7 +130,11 @@ fn a_truncated_signature_counts_from_sixteen_bytes_on() {
     for length in [0, 4, 12] {
         let transaction = client.transaction();
         let datagram = with(length, &client).encode(&Request::refresh(0), &client.nonce, transaction);
-        assert_eq!(client.send(&mut server, &datagram), Seen::Dropped(Reason::Malformed), "{length} bytes");
+        assert_eq!(
+            client.send(&mut server, &datagram),
+            Seen::Dropped(DropReason::Malformed),
+            "{length} bytes"
+        );
     }
     assert_eq!(server.allocations(), 1);
 }

@@ -1,6 +1,6 @@
 //! What arrives at a relay socket (RFC 8656 sections 11.3 and 12.7).
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 use byway_turn::wire::{ChannelNumber, Encapsulation};
 
 use super::support::{Client, Request, Seen, Server, at, permitted};
@@ -22,7 +22,7 @@ fn only_permitted_addresses_get_through() {
 fn threat_4_a_peer_of_port_zero_is_dropped() {
     let (mut server, _) = permitted();
     let relayed = server.sockets()[0];
-    assert_eq!(server.peer_datagram(relayed, at("8.8.8.8:0"), b"x"), Seen::Dropped(Reason::PeerDenied));
+    assert_eq!(server.peer_datagram(relayed, at("8.8.8.8:0"), b"x"), Seen::Dropped(DropReason::PeerDenied));
 }
 
 /// What a peer sends is never read: STUN and ChannelData from outside are payload like any other.
@@ -51,10 +51,13 @@ fn what_does_not_fit_is_dropped() {
     };
     let data = super::support::Response::read(&bytes);
     assert_eq!(data.data().len(), longest);
-    assert_eq!(server.peer_datagram(relayed, peer, &vec![1; longest + 1]), Seen::Dropped(Reason::TooLong));
+    assert_eq!(
+        server.peer_datagram(relayed, peer, &vec![1; longest + 1]),
+        Seen::Dropped(DropReason::TooLong)
+    );
     client.granted(&mut server, &Request::channel_bind(0x4000, peer));
     assert!(matches!(server.peer_datagram(relayed, peer, &vec![1; 65_535]), Seen::ToClient(..)));
-    assert_eq!(server.peer_datagram(relayed, peer, &vec![1; 65_536]), Seen::Dropped(Reason::TooLong));
+    assert_eq!(server.peer_datagram(relayed, peer, &vec![1; 65_536]), Seen::Dropped(DropReason::TooLong));
 }
 
 /// The driver is told the truth about what fits.

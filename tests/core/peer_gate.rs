@@ -1,6 +1,6 @@
 //! The peer gate by every method and on inbound delivery (RFC 8656 section 21.1; threats 12 and 13).
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 
 use super::support::{Client, Request, Seen, Server, at};
 use std::net::IpAddr;
@@ -68,9 +68,9 @@ fn is_closed(server: &mut Server, client: &mut Client, ip: &str) {
     assert_eq!(client.refused(server, &Request::permission(peer)), 403, "CreatePermission {ip}");
     assert_eq!(client.refused(server, &Request::channel_bind(0x4000, peer)), 403, "ChannelBind {ip}");
     let send = client.send_unsigned(server, &Request::send(peer, b"x"));
-    assert_eq!(send, Seen::Dropped(Reason::NoPermission), "Send {ip}");
+    assert_eq!(send, Seen::Dropped(DropReason::NoPermission), "Send {ip}");
     let inbound = server.peer_datagram(relayed, peer, b"x");
-    assert_eq!(inbound, Seen::Dropped(Reason::NoPermission), "inbound {ip}");
+    assert_eq!(inbound, Seen::Dropped(DropReason::NoPermission), "inbound {ip}");
 }
 
 #[test]
@@ -122,8 +122,8 @@ fn threat_13_own_listeners_and_dead_relay_ports_are_closed() {
     for own in [at("45.0.0.1:3478"), at("45.0.0.1:443"), at("45.0.0.1:22"), at("45.0.0.1:8080"), dead] {
         assert_eq!(client.refused(&mut server, &Request::channel_bind(0x4000, own)), 403, "{own}");
         let send = client.send_unsigned(&mut server, &Request::send(own, b"x"));
-        assert_eq!(send, Seen::Dropped(Reason::PeerDenied), "{own}");
-        assert_eq!(server.peer_datagram(relayed, own, b"x"), Seen::Dropped(Reason::PeerDenied), "{own}");
+        assert_eq!(send, Seen::Dropped(DropReason::PeerDenied), "{own}");
+        assert_eq!(server.peer_datagram(relayed, own, b"x"), Seen::Dropped(DropReason::PeerDenied), "{own}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! While a relay socket is still being bound there is no allocation to use yet (RFC 8656 section 7.2).
 
 use byway_turn::server::BindError::PortInUse;
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 
 use super::support::{Bind, Client, Request, Response, Seen, Server, at, seconds};
 
@@ -19,7 +19,7 @@ fn pending(server: &mut Server) -> (Client, Vec<u8>) {
 fn a_retransmission_is_dropped_and_the_answer_comes_once() {
     let mut server = Server::new();
     let (client, datagram) = pending(&mut server);
-    assert_eq!(client.send(&mut server, &datagram), Seen::Dropped(Reason::Pending));
+    assert_eq!(client.send(&mut server, &datagram), Seen::Dropped(DropReason::Pending));
     let Seen::Reply(to, _, bytes) = server.answer_bind(Ok(())) else { panic!("not answered") };
     assert_eq!(to, client.address());
     assert_eq!(Response::read(&bytes).code(), 0);
@@ -66,10 +66,10 @@ fn data_is_dropped() {
     let (mut client, _) = pending(&mut server);
     let relay = *server.tried.last().unwrap();
     let peer = at("8.8.8.8:53");
-    assert_eq!(server.peer_datagram(relay, peer, b"early"), Seen::Dropped(Reason::NoAllocation));
+    assert_eq!(server.peer_datagram(relay, peer, b"early"), Seen::Dropped(DropReason::NoAllocation));
     let sent = client.send_unsigned(&mut server, &Request::send(peer, b"early"));
-    assert_eq!(sent, Seen::Dropped(Reason::NoPermission));
-    assert_eq!(client.send_on(&mut server, 0x4000, b"early"), Seen::Dropped(Reason::NoChannel));
+    assert_eq!(sent, Seen::Dropped(DropReason::NoPermission));
+    assert_eq!(client.send_on(&mut server, 0x4000, b"early"), Seen::Dropped(DropReason::NoChannel));
 }
 
 /// The answer to a bind that took longer than the allocation's lifetime.
@@ -81,6 +81,6 @@ fn a_bind_that_is_answered_too_late_is_over() {
     client.nonce.clear();
     let response = client.ask(&mut server, &Request::allocate());
     assert_eq!(response.code(), 0, "the first one was over: this begins another");
-    assert_eq!(server.answer_bind(Ok(())), Seen::Dropped(Reason::NoAllocation));
+    assert_eq!(server.answer_bind(Ok(())), Seen::Dropped(DropReason::NoAllocation));
     assert_eq!(server.sockets(), [response.relayed()]);
 }

@@ -1,6 +1,6 @@
 //! Permissions last 300 seconds (RFC 8656 section 9; threat 18).
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 
 use super::support::{Client, Request, Seen, Server, at, seconds};
 
@@ -13,7 +13,7 @@ fn passes(server: &mut Server, client: &mut Client) -> bool {
     let back = server.peer_datagram(relayed, at(PEER), b"x");
     match (out, back) {
         (Seen::ToPeer { .. }, Seen::ToClient(..)) => true,
-        (Seen::Dropped(Reason::NoPermission), Seen::Dropped(Reason::NoPermission)) => false,
+        (Seen::Dropped(DropReason::NoPermission), Seen::Dropped(DropReason::NoPermission)) => false,
         other => panic!("{other:?}"),
     }
 }

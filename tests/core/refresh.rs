@@ -1,6 +1,6 @@
 //! Refresh (RFC 8656 section 8).
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 use stun::attributes::{ATTR_LIFETIME, ATTR_MESSAGE_INTEGRITY, ATTR_REQUESTED_ADDRESS_FAMILY};
 use stun::message::METHOD_REFRESH;
 
@@ -38,7 +38,7 @@ fn zero_ends_it_at_once() {
     assert_eq!(response.lifetime(), 0);
     assert_eq!((server.allocations(), server.announced_channels()), (0, 0));
     assert_eq!(server.sockets(), []);
-    assert_eq!(client.send_on(&mut server, 0x4000, b"late"), Seen::Dropped(Reason::NoAllocation));
+    assert_eq!(client.send_on(&mut server, 0x4000, b"late"), Seen::Dropped(DropReason::NoAllocation));
     assert_eq!(client.refused(&mut server, &Request::refresh(0)), 437);
     let next = client.granted(&mut server, &Request::allocate()).relayed();
     assert_ne!(next, relayed, "the port rests (threat 16)");
@@ -111,7 +111,7 @@ fn threat_44_the_longest_rested_port_is_given_rather_than_508() {
 
     let (mut client, relayed) = Client::allocated(&mut server, "203.0.113.9:5000", "bob");
     let stranger = at("8.8.8.8:53");
-    assert_eq!(server.peer_datagram(relayed, stranger, b"late"), Seen::Dropped(Reason::NoPermission));
+    assert_eq!(server.peer_datagram(relayed, stranger, b"late"), Seen::Dropped(DropReason::NoPermission));
     client.granted(&mut server, &Request::refresh(0));
     let taken: Vec<_> = (0..40)
         .map(|n| Client::allocated(&mut server, &format!("203.0.113.10:{}", 5000 + n), "bob"))

@@ -1,7 +1,7 @@
 //! The machine's relay addresses change: allocations on one that is gone end, and new ones use what there is.
 
 use byway_turn::address_set::AddressSet;
-use byway_turn::server::{Answer, Reason};
+use byway_turn::server::{Answer, DropReason};
 
 use super::support::{Bind, Client, Request, Seen, Server, at, seconds};
 use std::net::IpAddr;
@@ -52,7 +52,7 @@ fn threat_35_of_a_dual_allocation_the_other_half_goes_on() {
     }
     assert_eq!(moved(&mut server, &[V6], &[V6]), 1);
     assert_eq!((server.allocations(), server.sockets().len()), (1, 1));
-    assert_eq!(client.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::NoChannel));
+    assert_eq!(client.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::NoChannel));
     assert!(matches!(client.send_on(&mut server, 0x4001, b"x"), Seen::ToPeer { .. }));
     client.granted(&mut server, &Request::refresh(600));
 }
@@ -75,7 +75,7 @@ fn threat_35_an_address_that_was_left_keeps_what_it_has() {
     }
     alice.granted(&mut server, &Request::refresh(600));
     assert_eq!(moved(&mut server, &[NEW, V6], &[NEW, V6]), 1, "now it is gone");
-    assert_eq!(bob.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::NoChannel));
+    assert_eq!(bob.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::NoChannel));
     // The address is somebody else's by now.
     assert_eq!(bob.granted(&mut server, &Request::permission(at("45.0.0.1:9"))).code(), 0);
 }
@@ -160,6 +160,6 @@ fn threat_35_a_socket_that_is_being_bound_when_its_address_goes_concerns_nobody(
     let (datagram, _) = client.sign(&Request::allocate());
     assert_eq!(client.send(&mut server, &datagram), Seen::Waiting);
     assert_eq!(moved(&mut server, &[NEW, V6], &[NEW, V6]), 1);
-    assert_eq!(server.answer_bind(Ok(())), Seen::Dropped(Reason::NoAllocation));
+    assert_eq!(server.answer_bind(Ok(())), Seen::Dropped(DropReason::NoAllocation));
     assert_eq!((server.allocations(), server.sockets().len()), (0, 0));
 }

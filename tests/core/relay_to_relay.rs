@@ -1,7 +1,7 @@
 //! Both sides forced to the relay: datagrams between two clients of one server stay in memory (RFC 8656 section 2.3 as
 //! if they had left through one relay socket and come back through the other).
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 
 use super::support::{Client, Request, Response, Seen, Server, channel_data, seconds};
 use std::net::SocketAddr;
@@ -91,9 +91,13 @@ fn without_the_receivers_permission_nothing_is_delivered() {
         let mut pair = pair(shards, v6);
         pair.bind(0, 0x4000);
         let seen = pair.clients[0].send_on(&mut pair.server, 0x4000, b"hello");
-        assert_eq!(seen, Seen::Dropped(Reason::NoPermission));
-        assert_eq!(pair.send(0, b"hello"), Seen::Dropped(Reason::NoPermission));
-        assert_eq!(pair.send(1, b"hello"), Seen::Dropped(Reason::NoPermission), "nor without the sender's");
+        assert_eq!(seen, Seen::Dropped(DropReason::NoPermission));
+        assert_eq!(pair.send(0, b"hello"), Seen::Dropped(DropReason::NoPermission));
+        assert_eq!(
+            pair.send(1, b"hello"),
+            Seen::Dropped(DropReason::NoPermission),
+            "nor without the sender's"
+        );
     }
 }
 
@@ -114,14 +118,17 @@ fn permissions_and_channels_end_on_time_across_shards() {
         let on_channel = Seen::ToClient(to, channel_data(0x4000, b"x"));
         assert_eq!(pair.clients[0].send_on(&mut pair.server, 0x4000, b"x"), on_channel);
         pass(&mut pair, 1);
-        let dropped = Seen::Dropped(Reason::NoPermission);
+        let dropped = Seen::Dropped(DropReason::NoPermission);
         assert_eq!(pair.clients[0].send_on(&mut pair.server, 0x4000, b"x"), dropped);
         pass(&mut pair, 299);
         pair.permit(0);
         pair.permit(1);
         assert_eq!(pair.clients[0].send_on(&mut pair.server, 0x4000, b"x"), on_channel);
         pass(&mut pair, 1);
-        assert_eq!(pair.clients[0].send_on(&mut pair.server, 0x4000, b"x"), Seen::Dropped(Reason::NoChannel));
+        assert_eq!(
+            pair.clients[0].send_on(&mut pair.server, 0x4000, b"x"),
+            Seen::Dropped(DropReason::NoChannel)
+        );
         let (seen, from) = (pair.send(0, b"x"), pair.relayed[0]);
         is_data(&seen, &pair.clients[1], from, b"x");
     }
@@ -164,5 +171,5 @@ fn what_claims_to_come_from_a_relay_port_through_a_socket_is_dropped() {
     let mut pair = pair([0, 1], false);
     pair.bind(0, 0x4000);
     let [relayed, source] = pair.relayed;
-    assert_eq!(pair.server.peer_datagram(relayed, source, b"x"), Seen::Dropped(Reason::PeerDenied));
+    assert_eq!(pair.server.peer_datagram(relayed, source, b"x"), Seen::Dropped(DropReason::PeerDenied));
 }

@@ -1,7 +1,7 @@
 //! The other end of a relay-to-relay flow is over: nothing is delivered to it, nor to the next owner of its port
 //! (threat 16).
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 
 use super::support::{Client, Request, Seen, Server, at, seconds};
 
@@ -26,9 +26,13 @@ fn after_it_was_deleted() {
     let (mut server, mut sender, mut receiver) = flow();
     let relayed = server.sockets()[1];
     receiver.granted(&mut server, &Request::refresh(0));
-    assert_eq!(sender.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::RelayGone));
+    assert_eq!(sender.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::RelayGone));
     let seen = sender.send_unsigned(&mut server, &Request::send(relayed, b"x"));
-    assert_eq!(seen, Seen::Dropped(Reason::PeerDenied), "a dead relay port is an own address like any other");
+    assert_eq!(
+        seen,
+        Seen::Dropped(DropReason::PeerDenied),
+        "a dead relay port is an own address like any other"
+    );
     assert_eq!(sender.refused(&mut server, &Request::channel_bind(0x4000, relayed)), 403);
 }
 
@@ -52,7 +56,7 @@ fn after_it_expired_with_a_timer_or_without() {
             server.advance_without_timer(seconds(1))
         }
         let seen = sender.send_on(&mut server, 0x4000, b"x");
-        let reason = if with_timer { Reason::RelayGone } else { Reason::NoPermission };
+        let reason = if with_timer { DropReason::RelayGone } else { DropReason::NoPermission };
         assert_eq!(seen, Seen::Dropped(reason));
     }
 }
@@ -66,7 +70,7 @@ fn threat_16_the_next_owner_of_the_port_is_not_reached_unasked() {
     server.advance(seconds(120));
     let mut next = Client::on(1, &server, "203.0.113.77:5000", "carol");
     assert_eq!(next.granted(&mut server, &Request::allocate()).relayed(), relayed[1]);
-    assert_eq!(sender.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::NoPermission));
+    assert_eq!(sender.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::NoPermission));
     next.granted(&mut server, &Request::permission(relayed[0]));
     assert!(
         matches!(sender.send_on(&mut server, 0x4000, b"x"), Seen::ToClient(to, _) if to == next.address())
@@ -77,7 +81,7 @@ fn threat_16_the_next_owner_of_the_port_is_not_reached_unasked() {
 fn the_senders_own_end() {
     let (mut server, mut sender, _) = flow();
     sender.granted(&mut server, &Request::refresh(0));
-    assert_eq!(sender.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::NoAllocation));
+    assert_eq!(sender.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::NoAllocation));
 }
 
 /// A permission for a peer outside is none for peers at this server.
@@ -86,5 +90,5 @@ fn permissions_for_others_do_not_count() {
     let (mut server, sender, mut receiver) = flow();
     server.advance(seconds(300));
     receiver.granted(&mut server, &Request::permission(at("8.8.8.8:53")));
-    assert_eq!(sender.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::NoPermission));
+    assert_eq!(sender.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::NoPermission));
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use byway_turn::auth::MemberId;
-use byway_turn::server::{Reason, Relay};
+use byway_turn::server::{DropReason, Relay};
 use byway_turn::wire::Reply;
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 
@@ -99,7 +99,7 @@ fn all_that_a_name_has_ends_on_every_shard_and_nobody_elses() {
     assert_eq!((server.allocations(), server.announced_channels()), (2, 0));
     assert!(server.sockets().iter().all(|socket| !mine.contains(socket)));
     for client in &clients {
-        assert_eq!(client.send_on(&mut server, 0x4000, b"late"), Seen::Dropped(Reason::NoAllocation));
+        assert_eq!(client.send_on(&mut server, 0x4000, b"late"), Seen::Dropped(DropReason::NoAllocation));
     }
     for other in &mut others {
         other.granted(&mut server, &Request::refresh(600));
@@ -158,7 +158,7 @@ fn an_allocation_ends_whose_socket_is_being_bound() {
         server.revocations.leave(ann);
         assert_eq!((server.end(&name), server.allocations(), server.sockets().len()), (1, 0, 0));
         for _ in 0..hanging {
-            assert_eq!(server.answer_bind(Ok(())), Seen::Dropped(Reason::NoAllocation));
+            assert_eq!(server.answer_bind(Ok(())), Seen::Dropped(DropReason::NoAllocation));
         }
         assert_eq!(client.answer(&mut server, &datagram, transaction).code(), 401);
         assert_eq!(server.allocations(), 0);
@@ -203,8 +203,8 @@ fn the_way_between_two_clients_ends() {
         assert!(matches!(clients[1].send_on(&mut server, 0x4000, b"x"), Seen::ToClient(..)));
         assert_eq!(server.end("bob"), 1);
         let [alice, bob] = &mut clients;
-        assert_eq!(bob.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::NoAllocation));
-        assert_eq!(alice.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(Reason::RelayGone));
+        assert_eq!(bob.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::NoAllocation));
+        assert_eq!(alice.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::RelayGone));
         assert_eq!(alice.refused(&mut server, &Request::channel_bind(0x4000, relayed[1])), 403);
     }
 }

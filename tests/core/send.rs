@@ -1,6 +1,6 @@
 //! Send and Data indications (RFC 8656 sections 11.2 to 11.4; threats 2 and 3).
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 use stun::attributes::{ATTR_DATA, ATTR_XOR_PEER_ADDRESS};
 use stun::message::{CLASS_INDICATION, METHOD_DATA, METHOD_SEND, MessageType};
 
@@ -76,7 +76,7 @@ fn threat_2_of_two_peers_the_first_is_checked_and_used() {
         let seen = client.send_unsigned(&mut server, &two("8.8.8.8:53", other));
         assert!(matches!(seen, Seen::ToPeer { peer, .. } if peer == at("8.8.8.8:53")), "{seen:?}");
         let seen = client.send_unsigned(&mut server, &two(other, "8.8.8.8:53"));
-        assert_eq!(seen, Seen::Dropped(Reason::NoPermission));
+        assert_eq!(seen, Seen::Dropped(DropReason::NoPermission));
     }
 }
 
@@ -93,10 +93,10 @@ fn without_a_permission_it_is_dropped() {
     let (mut server, mut client) = permitted();
     for peer in ["8.8.8.9:53", "[2a00::1]:53"] {
         let seen = client.send_unsigned(&mut server, &Request::send(at(peer), b"x"));
-        assert_eq!(seen, Seen::Dropped(Reason::NoPermission));
+        assert_eq!(seen, Seen::Dropped(DropReason::NoPermission));
     }
     let zero = client.send_unsigned(&mut server, &Request::send(at("8.8.8.8:0"), b"x"));
-    assert_eq!(zero, Seen::Dropped(Reason::PeerDenied), "port 0 is nobody's");
+    assert_eq!(zero, Seen::Dropped(DropReason::PeerDenied), "port 0 is nobody's");
 }
 
 /// Section 11.2: DATA and XOR-PEER-ADDRESS are both needed.
@@ -106,7 +106,7 @@ fn without_peer_or_payload_it_is_dropped() {
     let bare = || Request::bare(METHOD_SEND).class(CLASS_INDICATION);
     let short = bare().with(ATTR_XOR_PEER_ADDRESS, &[0, 1, 0, 0]).with(ATTR_DATA, b"x");
     for request in [bare(), bare().peer(at("8.8.8.8:53")), bare().with(ATTR_DATA, b"x"), short] {
-        assert_eq!(client.send_unsigned(&mut server, &request), Seen::Dropped(Reason::Malformed));
+        assert_eq!(client.send_unsigned(&mut server, &request), Seen::Dropped(DropReason::Malformed));
     }
 }
 
@@ -115,7 +115,7 @@ fn without_an_allocation_it_is_dropped() {
     let (mut server, client) = permitted();
     let mut other = client.at("203.0.113.9:5001");
     let seen = other.send_unsigned(&mut server, &Request::send(at("8.8.8.8:53"), b"x"));
-    assert_eq!(seen, Seen::Dropped(Reason::NoAllocation));
+    assert_eq!(seen, Seen::Dropped(DropReason::NoAllocation));
 }
 
 /// A request of the method is not spoken, and never answered.
@@ -123,5 +123,5 @@ fn without_an_allocation_it_is_dropped() {
 fn a_send_request_is_dropped() {
     let (mut server, mut client) = permitted();
     let request = Request::send(at("8.8.8.8:53"), b"x").class(stun::message::CLASS_REQUEST);
-    assert_eq!(client.send_unsigned(&mut server, &request), Seen::Dropped(Reason::Unexpected));
+    assert_eq!(client.send_unsigned(&mut server, &request), Seen::Dropped(DropReason::Unexpected));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 
 use super::support::{Client, Request, Seen, Server};
 
@@ -16,7 +16,7 @@ fn answered(server: &mut Server, ip: &str, n: u16, request: &Request) -> usize {
         let mut client = Client::on(usize::from(n % 2), server, &format!("{ip}:{}", 1000 + n), "mallory");
         match client.send_unsigned(server, request) {
             Seen::Reply(..) => true,
-            Seen::Dropped(Reason::StrangerBudget) => false,
+            Seen::Dropped(DropReason::StrangerBudget) => false,
             other => panic!("{other:?}"),
         }
     });
@@ -72,5 +72,5 @@ fn threat_5_a_wrong_password_is_held_back() {
     wrong.password = "guess".into();
     answered(&mut server, "203.0.113.9", 100, &Request::binding());
     let (datagram, _) = wrong.sign(&Request::allocate());
-    assert_eq!(wrong.send(&mut server, &datagram), Seen::Dropped(Reason::StrangerBudget));
+    assert_eq!(wrong.send(&mut server, &datagram), Seen::Dropped(DropReason::StrangerBudget));
 }

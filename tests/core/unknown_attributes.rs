@@ -1,6 +1,6 @@
 //! 420 with UNKNOWN-ATTRIBUTES (RFC 8489 sections 6.3.1 and 14.13).
 
-use byway_turn::server::Reason;
+use byway_turn::server::DropReason;
 use stun::attributes::{ATTR_ERROR_CODE, ATTR_MESSAGE_INTEGRITY, ATTR_UNKNOWN_ATTRIBUTES, AttrType};
 
 use super::support::{Client, Request, Seen, Server, at};
@@ -50,7 +50,7 @@ fn a_send_indication_with_one_is_dropped() {
     let peer = at("8.8.8.8:53");
     client.granted(&mut server, &Request::permission(peer));
     let request = Request::send(peer, b"hello").with(AttrType(0x7FFF), &[]);
-    assert_eq!(client.send_unsigned(&mut server, &request), Seen::Dropped(Reason::Malformed));
+    assert_eq!(client.send_unsigned(&mut server, &request), Seen::Dropped(DropReason::Malformed));
     let optional = Request::send(peer, b"hello").with(AttrType(0x8000), &[]);
     assert!(matches!(client.send_unsigned(&mut server, &optional), Seen::ToPeer { .. }));
 }

@@ -29,7 +29,7 @@ use byway::tokens::Tokens;
 use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
 use byway_turn::prng::Prng;
-use byway_turn::rate_limit::Budget;
+use byway_turn::rate_limit::KeyedRateLimiter;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -157,7 +157,7 @@ impl Server {
             let ended = ended.clone();
             Box::new(move |user: &str| ended.lock().unwrap().push(user.to_owned()))
         };
-        let joins = Arc::new(Budget::new(settings.joins_per_second, Duration::from_secs(10), 7));
+        let joins = Arc::new(KeyedRateLimiter::new(settings.joins_per_second, Duration::from_secs(10), 7));
         let draining = watch::Sender::new(false);
         let revocations = Arc::new(Revocations::new(&[8; 32]));
         let hub = Arc::new(Hub::new(Parts {

@@ -14,7 +14,7 @@ use byway::dataplane::{Addresses, DataPlane, Tuning, bind_listeners};
 use byway_turn::address_set::AddressSet;
 use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
-use byway_turn::server::{Discovery, Gate, Relay, RelayAddress, Settings, Shared};
+use byway_turn::server::{Discovery, PeerPolicy, Relay, RelayAddress, Settings, Shared};
 
 use crate::interrupts::uninterrupted;
 use crate::support::{REALM, Request, Response, SECRETS, at, channel_data, seconds};
@@ -147,7 +147,7 @@ impl Server {
             addresses: vec![RelayAddress { bind: ip, public: ip }],
             ports: 49_152..=65_535,
             port_rest: seconds(120),
-            gate: Gate {
+            peer_policy: PeerPolicy {
                 allow: vec!["127.0.0.1/32".parse().unwrap()],
                 deny: vec![],
                 own: AddressSet::default(),

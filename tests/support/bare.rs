@@ -9,8 +9,8 @@ use byway_turn::address_set::AddressSet;
 use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
 use byway_turn::server::{
-    Action, Discovery, Effect, FiveTuple, Gate, Link, ListenerId, Relay, RelayAddress, RelayId, Settings,
-    Shared,
+    Action, Discovery, Effect, FiveTuple, ListenerId, PeerPolicy, Relay, RelayAddress, RelayId, Settings,
+    Shared, Transport,
 };
 use byway_turn::time::Now;
 use byway_turn::wire::Reply;
@@ -30,7 +30,11 @@ pub(crate) struct Bare {
 
 /// A client of the first listener.
 pub(crate) fn five_tuple(client: &str) -> FiveTuple {
-    FiveTuple { client: at(client), server: at("198.51.100.1:3478").ip(), link: Link::Udp(ListenerId(0)) }
+    FiveTuple {
+        client: at(client),
+        server: at("198.51.100.1:3478").ip(),
+        transport: Transport::Udp(ListenerId(0)),
+    }
 }
 
 impl Bare {
@@ -45,7 +49,7 @@ impl Bare {
             addresses: vec![RelayAddress { bind: ip, public: ip }],
             ports: 10_000..=65_535,
             port_rest: seconds(120),
-            gate: Gate {
+            peer_policy: PeerPolicy {
                 allow: vec![],
                 deny: vec![],
                 own: AddressSet::default(),

@@ -11,7 +11,7 @@ pub(crate) struct Source {
     pub(crate) text: String,
 }
 
-/// A local path that code names, such as `crate::relay::Reason` as `["relay", "Reason"]`.
+/// A local path that code names, such as `crate::relay::DropReason` as `["relay", "DropReason"]`.
 pub(crate) struct LocalPath {
     /// Counted from 1.
     pub(crate) line: usize,
@@ -132,7 +132,7 @@ impl Source {
     }
 }
 
-/// The paths of a use tree such as `relay::{Reason, auth::Key}`, each behind `base`.
+/// The paths of a use tree such as `relay::{DropReason, auth::Key}`, each behind `base`.
 fn open(tree: &str, base: &[String]) -> Vec<Vec<String>> {
     let tree = tree.trim_start();
     if let Some(inside) = tree.strip_prefix('{') {

@@ -16,16 +16,16 @@ const BUCKETS: usize = 1 << 16;
 
 /// A meter for each address, by hash. Shared by threads.
 #[derive(Debug)]
-pub struct Budget {
+pub struct KeyedRateLimiter {
     /// What one costs; `None` = no limit.
     cost: Option<Duration>,
     /// How long what goes at once takes to fill again.
     depth: Duration,
-    buckets: Box<[Meter]>,
+    buckets: Box<[Gcra]>,
     hasher: SeedableRandomState,
 }
 
-impl Budget {
+impl KeyedRateLimiter {
     /// `per_second` for each IPv4 address and IPv6 /64, what comes in `depth` at once; 0 = no limit.
     #[must_use]
     pub fn new(per_second: u32, depth: Duration, seed: u64) -> Self {
@@ -34,7 +34,7 @@ impl Budget {
         Self {
             cost,
             depth,
-            buckets: (0..buckets).map(|_| Meter::default()).collect(),
+            buckets: (0..buckets).map(|_| Gcra::default()).collect(),
             // The addresses are the attacker's to choose: unseeded, they could all be aimed at one victim's bucket.
             hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
         }
@@ -54,9 +54,9 @@ impl Budget {
 
 /// A token bucket as a GCRA ("leaky bucket as a meter"): the nanosecond at which it will be full again.
 #[derive(Debug, Default)]
-pub struct Meter(AtomicU64);
+pub struct Gcra(AtomicU64);
 
-impl Meter {
+impl Gcra {
     /// Takes what fills again in `cost`, out of a bucket that is full `depth` after it was empty.
     ///
     /// # Errors
@@ -91,13 +91,13 @@ mod tests {
     const START: Duration = Duration::from_secs(1000);
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn takes(budget: &Budget, now: Duration, client: IpAddr) -> bool {
+    fn takes(budget: &KeyedRateLimiter, now: Duration, client: IpAddr) -> bool {
         budget.take(now, client).is_ok()
     }
 
     #[test]
     fn what_is_short_is_told_as_a_time_to_wait() {
-        let budget = Budget::new(10, Duration::from_secs(10), 7);
+        let budget = KeyedRateLimiter::new(10, Duration::from_secs(10), 7);
         let client = "192.0.2.1".parse().unwrap();
         assert_eq!((0..1000).filter(|_| takes(&budget, START, client)).count(), 100);
         assert_eq!(budget.take(START, client), Err(Duration::from_millis(100)));
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_second_holds_as_many_answers_as_it_says() {
-        let budget = Budget::new(200, SECOND, 7);
+        let budget = KeyedRateLimiter::new(200, SECOND, 7);
         let client = "192.0.2.1".parse().unwrap();
         assert_eq!((0..1000).filter(|_| takes(&budget, START, client)).count(), 200);
         assert_eq!(
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_of_64_bits_is_one_stranger() {
-        let budget = Budget::new(10, SECOND, 7);
+        let budget = KeyedRateLimiter::new(10, SECOND, 7);
         let in_one_network =
             (0..100).filter(|n| takes(&budget, START, format!("2001:db8::{n:x}").parse().unwrap()));
         assert_eq!(in_one_network.count(), 10);
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_is_given_back_can_be_taken_again_and_no_more() {
-        let (meter, depth) = (Meter::default(), SECOND * 3);
+        let (meter, depth) = (Gcra::default(), SECOND * 3);
         let take = |cost| meter.take(START, cost, depth).is_ok();
         assert!(take(SECOND * 3) && !take(SECOND));
         meter.give_back(SECOND);
@@ -140,13 +140,13 @@ mod tests {
 
     #[test]
     fn zero_is_no_limit() {
-        let budget = Budget::new(0, SECOND, 7);
+        let budget = KeyedRateLimiter::new(0, SECOND, 7);
         assert!((0..10_000).all(|_| takes(&budget, START, "192.0.2.1".parse().unwrap())));
     }
 
     #[test]
     fn one_address_that_floods_leaves_others_alone() {
-        let budget = Budget::new(10, SECOND, 7);
+        let budget = KeyedRateLimiter::new(10, SECOND, 7);
         for _ in 0..1000 {
             takes(&budget, START, "192.0.2.1".parse().unwrap());
         }

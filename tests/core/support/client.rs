@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use byway_turn::auth::Secrets;
-use byway_turn::server::{Answer, FiveTuple, Link, ListenerId};
+use byway_turn::server::{Answer, FiveTuple, ListenerId, Transport};
 use stun::attributes::ATTR_MESSAGE_INTEGRITY;
 use stun::integrity::MessageIntegrity;
 
@@ -34,7 +34,7 @@ impl Client {
             five_tuple: FiveTuple {
                 client: at(address),
                 server: at("198.51.100.1:3478").ip(),
-                link: Link::Udp(ListenerId(0)),
+                transport: Transport::Udp(ListenerId(0)),
             },
             username: credential.username,
             password: credential.password,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
 use byway_turn::server::{
-    Action, AllocationId, Answer, BindError, Discovery, Effect, FiveTuple, Gate, HostAddresses, Link,
-    Pairing, Reason, Relay, RelayAddress, RelayId, Settings, Shared,
+    Action, AllocationId, Answer, BindError, Discovery, DropReason, Effect, FiveTuple, HostAddresses,
+    Pairing, PeerPolicy, Relay, RelayAddress, RelayId, Settings, Shared, Transport,
 };
 use byway_turn::time::Now;
 use byway_turn::wire::{AddressFamily, ChannelNumber, Icmp, Reply};
@@ -34,7 +34,7 @@ pub(crate) enum Seen {
     /// The bind of a relay socket was asked for and is still held.
     Waiting,
     /// Nothing.
-    Dropped(Reason),
+    Dropped(DropReason),
 }
 
 /// How the next bind of a relay socket goes.
@@ -67,7 +67,7 @@ pub(crate) struct Server {
     /// Ports that were given before they had rested.
     pub(crate) unrested: usize,
     /// The listener that the last reply left from, and its address.
-    pub(crate) replied_from: Option<(IpAddr, Link)>,
+    pub(crate) replied_from: Option<(IpAddr, Transport)>,
     /// Every address a bind was asked for.
     pub(crate) tried: Vec<SocketAddr>,
 }
@@ -93,7 +93,7 @@ impl Server {
             addresses: vec![both("45.0.0.1"), both("2a0a::1")],
             ports: 50_000..=50_063,
             port_rest: seconds(120),
-            gate: Gate {
+            peer_policy: PeerPolicy {
                 allow: vec![],
                 deny: vec![],
                 own: ["45.0.0.1", "2a0a::1"].map(|ip| ip.parse::<IpAddr>().unwrap()).into_iter().collect(),
@@ -208,7 +208,7 @@ impl Server {
         let mut reply = Reply::new();
         let action = self.shards[shard].client_datagram(self.now, five_tuple, datagram, &mut reply);
         if let Action::Reply { five_tuple, .. } = action {
-            self.replied_from = Some((five_tuple.server, five_tuple.link));
+            self.replied_from = Some((five_tuple.server, five_tuple.transport));
         }
         match (action, self.drain(shard)) {
             (Action::Wait, Some(answered)) => answered,

@@ -7,9 +7,9 @@ use super::ports::PortRequest;
 use super::relayed::{ByFamily, Relayed, next_higher};
 use super::request::{Outcome, Request};
 use super::shared::{Families, Port};
-use super::{Action, AllocationId, Answer, BindError, Effect, Reason, Relay, RelayId};
+use super::{Action, AllocationId, Answer, BindError, DropReason, Effect, Relay, RelayId};
 use crate::auth::Username;
-use crate::rate_limit::Meter;
+use crate::rate_limit::Gcra;
 use crate::time::Now;
 use crate::wire::{AddressFamily, Attributes, ErrorCode, Reply, Response};
 
@@ -74,7 +74,7 @@ impl Relay {
             permissions: Vec::new(),
             channels: Vec::new(),
             bandwidth: self.shared.bandwidth(),
-            icmp: Meter::default(),
+            icmp: Gcra::default(),
         });
         for port in taken.ports.iter() {
             self.bind(id, port);
@@ -90,7 +90,7 @@ impl Relay {
 
     /// Takes in how a bind went, with [`Pairing::WithNext`](super::Pairing) that of both sockets. Once the last one of an allocation is in, the Allocate request behind it is answered.
     ///
-    /// [`Reason::NoAllocation`] means that the allocation has ended meanwhile. Its [`Effect::CloseRelay`] came before this
+    /// [`DropReason::NoAllocation`] means that the allocation has ended meanwhile. Its [`Effect::CloseRelay`] came before this
     /// answer, so a driver that binds in the background closes the late socket by itself.
     pub fn relay_bound(
         &mut self,
@@ -100,11 +100,11 @@ impl Relay {
         reply: &mut Reply,
     ) -> Action {
         let Some(allocation) = self.table.get_mut(relay.allocation) else {
-            return Action::Drop(Reason::NoAllocation);
+            return Action::Drop(DropReason::NoAllocation);
         };
         let (asked, client) = (allocation.made_by.port, allocation.five_tuple.client.ip());
         let Some(relayed) = allocation.relayed.get_mut(relay.family) else {
-            return Action::Drop(Reason::NoAllocation);
+            return Action::Drop(DropReason::NoAllocation);
         };
         let Err(error) = bound else {
             relayed.is_bound = true;
@@ -158,7 +158,7 @@ impl Relay {
 
     /// Answers the Allocate request behind an allocation, unless one of its sockets is still being bound.
     fn answer_allocate(&mut self, now: Now, id: AllocationId, reply: &mut Reply) -> Action {
-        let Some(allocation) = self.table.get_mut(id) else { return Action::Drop(Reason::NoAllocation) };
+        let Some(allocation) = self.table.get_mut(id) else { return Action::Drop(DropReason::NoAllocation) };
         if allocation.relayed.iter().any(|relayed| !relayed.is_bound) {
             return Action::Wait;
         }

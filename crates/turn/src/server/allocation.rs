@@ -11,7 +11,7 @@ use super::reserve::ReservationToken;
 use super::route::{Route, RouteChannel};
 use super::{FiveTuple, Peer};
 use crate::auth::Username;
-use crate::rate_limit::Meter;
+use crate::rate_limit::Gcra;
 use crate::wire::{AddressFamily, ChannelNumber, ErrorCode, Head, IntegrityKey};
 
 /// Lifetime of an allocation whose client asks for none (RFC 8656 section 3.2).
@@ -63,7 +63,7 @@ pub(super) struct Allocation {
     /// Its cap, if there is one; shared with its route, since other shards deliver to its client, too.
     pub(super) bandwidth: Option<Arc<Bandwidth>>,
     /// How many ICMP errors its client is told.
-    pub(super) icmp: Meter,
+    pub(super) icmp: Gcra,
 }
 
 /// What of an Allocate request its answer depends on.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rate_limit::Meter;
+use crate::rate_limit::Gcra;
 
 /// How much may go at once: a second's worth.
 pub(super) const DEPTH: Duration = Duration::from_secs(1);
@@ -11,8 +11,8 @@ pub(super) const DEPTH: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Bandwidth {
     bytes_per_second: u64,
-    to_peers: Meter,
-    to_client: Meter,
+    to_peers: Gcra,
+    to_client: Gcra,
 }
 
 impl Bandwidth {
@@ -20,8 +20,8 @@ impl Bandwidth {
     pub(super) fn new(bytes_per_second: u64) -> Option<Self> {
         (bytes_per_second > 0).then(|| Self {
             bytes_per_second,
-            to_peers: Meter::default(),
-            to_client: Meter::default(),
+            to_peers: Gcra::default(),
+            to_client: Gcra::default(),
         })
     }
 

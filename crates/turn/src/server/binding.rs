@@ -3,7 +3,7 @@
 use stun::attributes::ATTR_CHANGE_REQUEST;
 
 use super::request::unknown_attributes;
-use super::{Action, Answer, FiveTuple, Link, Reason, Relay};
+use super::{Action, Answer, DropReason, FiveTuple, Relay, Transport};
 use crate::time::Now;
 use crate::wire::{
     ChangeRequest, ErrorCode, Message, Reply, Response, write_binding_response, write_discovery_response,
@@ -18,13 +18,13 @@ impl Relay {
         message: &Message<'_>,
         reply: &mut Reply,
     ) -> Action {
-        if self.shared.strangers.take(now.mono, five_tuple.client.ip()).is_err() {
-            return Action::Drop(Reason::StrangerBudget);
+        if self.shared.unauthenticated.take(now.mono, five_tuple.client.ip()).is_err() {
+            return Action::Drop(DropReason::StrangerBudget);
         }
         let view = self.view.load();
-        let corner = match five_tuple.link {
-            Link::Udp(listener) => view.discovery.at(listener),
-            Link::Stream(_) => None,
+        let corner = match five_tuple.transport {
+            Transport::Udp(listener) => view.discovery.at(listener),
+            Transport::Stream(_) => None,
         };
         // RFC 5780 section 6: without another address and another port CHANGE-REQUEST is not known.
         let is_known = |kind| corner.is_some() && kind == ATTR_CHANGE_REQUEST;
@@ -44,7 +44,7 @@ impl Relay {
         let ChangeRequest { ip, port } = change.unwrap_or_default();
         let (listener, origin) = corner.from(ip, port);
         write_discovery_response(message.head(), five_tuple.client, origin, corner.other(), reply);
-        let five_tuple = FiveTuple { server: origin.ip(), link: Link::Udp(listener), ..five_tuple };
+        let five_tuple = FiveTuple { server: origin.ip(), transport: Transport::Udp(listener), ..five_tuple };
         Action::Reply { five_tuple, answer: Answer::Binding }
     }
 }

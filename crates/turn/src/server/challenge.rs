@@ -7,9 +7,9 @@
 //!
 //! | | in the realm `byway` | in `example.org` | fits unsigned requests, there |
 //! |---|---|---|---|
-//! | [`Offer::PasswordAlgorithms`] | 76 bytes | 80 bytes | from 32 and 36 bytes on, over IPv6 from 24 and 28 |
-//! | [`Offer::NoFeature`] | 64 bytes | 68 bytes | from 28 bytes on, over IPv6 from 20 |
-//! | [`Offer::Rfc5389`] | 52 bytes | 56 bytes | of any length |
+//! | [`ChallengeLevel::PasswordAlgorithms`] | 76 bytes | 80 bytes | from 32 and 36 bytes on, over IPv6 from 24 and 28 |
+//! | [`ChallengeLevel::NoFeature`] | 64 bytes | 68 bytes | from 28 bytes on, over IPv6 from 20 |
+//! | [`ChallengeLevel::Rfc5389`] | 52 bytes | 56 bytes | of any length |
 //!
 //! A signed request is long enough for anything, and a connection's address is its own: both get all of it. Clients of
 //! RFC 5389 do not see the difference.
@@ -19,12 +19,12 @@
 //! next 438 it is offered all. What has been offered cannot be taken back: the nonce says it, and its MAC covers that.
 
 use super::nonce::{NONCE_COOKIE, TIME_AND_MAC};
-use super::{FiveTuple, Link};
+use super::{FiveTuple, Transport};
 use crate::wire::{Message, PasswordAlgorithm, attribute_size};
 
 /// What a nonce says of this server, the most first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Offer {
+pub(super) enum ChallengeLevel {
     /// PASSWORD-ALGORITHMS stands beside the nonce, and the feature in its cookie says so (section 9.2.1).
     PasswordAlgorithms,
     /// RFC 8489 is spoken here: a cookie without features.
@@ -33,15 +33,15 @@ pub(super) enum Offer {
     Rfc5389,
 }
 
-impl Offer {
+impl ChallengeLevel {
     /// The most that may be said where `spent` bytes of the answer, headers not counted, are other attributes.
     pub(super) fn within_means_of(five_tuple: FiveTuple, request: &Message<'_>, spent: usize) -> Self {
-        let Link::Udp(_) = five_tuple.link else { return Self::PasswordAlgorithms };
+        let Transport::Udp(_) = five_tuple.transport else { return Self::PasswordAlgorithms };
         if request.integrity().is_some() {
             return Self::PasswordAlgorithms;
         }
         let headers = if five_tuple.client.ip().to_canonical().is_ipv4() { 20 + 8 } else { 40 + 8 };
-        let fits = |offer: &Self| 4 * (headers + spent + offer.size()) <= 7 * (headers + request.size());
+        let fits = |level: &Self| 4 * (headers + spent + level.size()) <= 7 * (headers + request.size());
         [Self::PasswordAlgorithms, Self::NoFeature].into_iter().find(fits).unwrap_or(Self::Rfc5389)
     }
 

@@ -4,26 +4,26 @@
 
 use std::net::SocketAddr;
 
-use super::{Action, AllocationId, FiveTuple, Link, Peer, Reason, Relay, RelayId};
+use super::{Action, AllocationId, DropReason, FiveTuple, Peer, Relay, RelayId, Transport};
 use crate::time::Now;
 use crate::wire::{AddressFamily, ChannelData, ChannelNumber, Encapsulation, Message, Span};
 
 impl Relay {
     /// Section 12.6: ChannelData goes to the peer of its channel.
     pub(super) fn channel_data(&mut self, now: Now, five_tuple: FiveTuple, datagram: &[u8]) -> Action {
-        let Some(message) = ChannelData::parse(datagram) else { return Action::Drop(Reason::Malformed) };
+        let Some(message) = ChannelData::parse(datagram) else { return Action::Drop(DropReason::Malformed) };
         let Some((id, allocation)) = self.table.unexpired(now, &five_tuple) else {
-            return Action::Drop(Reason::NoAllocation);
+            return Action::Drop(DropReason::NoAllocation);
         };
         let Some(channel) = allocation.channel(now.mono, message.number) else {
-            return Action::Drop(Reason::NoChannel);
+            return Action::Drop(DropReason::NoChannel);
         };
         let peer = channel.peer;
         let Some(from) = allocation.relayed_towards(now.mono, peer.address().ip()) else {
-            return Action::Drop(Reason::NoAllocation);
+            return Action::Drop(DropReason::NoAllocation);
         };
         if !allocation.may_send(now.mono, message.payload.len()) {
-            return Action::Drop(Reason::Bandwidth);
+            return Action::Drop(DropReason::Bandwidth);
         }
         self.send_on(now, id, from, peer, message.payload, false)
     }
@@ -36,27 +36,27 @@ impl Relay {
         message: &Message<'_>,
     ) -> Action {
         let Some((id, allocation)) = self.table.unexpired(now, &five_tuple) else {
-            return Action::Drop(Reason::NoAllocation);
+            return Action::Drop(DropReason::NoAllocation);
         };
         let attributes = message.attributes();
         let (Ok(Some(address)), Some(payload), Ok(dont_fragment)) =
             (attributes.peer_address(), attributes.data(), attributes.dont_fragment())
         else {
-            return Action::Drop(Reason::Malformed);
+            return Action::Drop(DropReason::Malformed);
         };
         // RFC 8489 section 6.3.2.
         if attributes.unknown_required().next().is_some() {
-            return Action::Drop(Reason::Malformed);
+            return Action::Drop(DropReason::Malformed);
         }
         if !allocation.permits(now.mono, address.ip()) {
-            return Action::Drop(Reason::NoPermission);
+            return Action::Drop(DropReason::NoPermission);
         }
-        let Ok(peer) = self.view.load().peer(address) else { return Action::Drop(Reason::PeerDenied) };
+        let Ok(peer) = self.view.load().peer(address) else { return Action::Drop(DropReason::PeerDenied) };
         let Some(from) = allocation.relayed_towards(now.mono, address.ip()) else {
-            return Action::Drop(Reason::NoAllocation);
+            return Action::Drop(DropReason::NoAllocation);
         };
         if !allocation.may_send(now.mono, payload.len()) {
-            return Action::Drop(Reason::Bandwidth);
+            return Action::Drop(DropReason::Bandwidth);
         }
         let dont_fragment = dont_fragment && heeds_dont_fragment(five_tuple, address);
         self.send_on(now, id, from, peer, payload, dont_fragment)
@@ -66,22 +66,22 @@ impl Relay {
     /// channel if one is bound (sections 11.3 and 12.7).
     pub fn peer_datagram(&mut self, now: Now, relay: RelayId, source: SocketAddr, length: usize) -> Action {
         let Some(allocation) = self.table.living(now, relay) else {
-            return Action::Drop(Reason::NoAllocation);
+            return Action::Drop(DropReason::NoAllocation);
         };
         if !allocation.permits(now.mono, source.ip()) {
-            return Action::Drop(Reason::NoPermission);
+            return Action::Drop(DropReason::NoPermission);
         }
         // Flow label and scope are no part of a transport address here.
         let source = SocketAddr::new(source.ip(), source.port());
         let channel = allocation.channel_to(now.mono, source);
-        // The gate let a channel's peer through when it was bound; once it would not, `enforce` ends the channel. What comes from a relay port of
+        // The peer policy let a channel's peer through when it was bound; once it would not, `enforce` ends the channel. What comes from a relay port of
         // this server comes in memory: through a socket it can only be forged.
         let is_through = channel.is_some_and(|channel| !channel.peer.is_own_relay());
         if !is_through && self.view.load().peer(source).ok().is_none_or(Peer::is_own_relay) {
-            return Action::Drop(Reason::PeerDenied);
+            return Action::Drop(DropReason::PeerDenied);
         }
         if !allocation.may_receive(now.mono, length) {
-            return Action::Drop(Reason::Bandwidth);
+            return Action::Drop(DropReason::Bandwidth);
         }
         let (five_tuple, channel) = (allocation.five_tuple, channel.map(|channel| channel.number));
         self.deliver(five_tuple, channel, source, Span { start: 0, end: length })
@@ -102,14 +102,14 @@ impl Relay {
             return Action::ToPeer { relay, peer, payload, dont_fragment };
         }
         let Some(route) = self.view.load().route(peer.address()) else {
-            return Action::Drop(Reason::RelayGone);
+            return Action::Drop(DropReason::RelayGone);
         };
-        let Some(route) = route.as_ref() else { return Action::Drop(Reason::RelayGone) };
+        let Some(route) = route.as_ref() else { return Action::Drop(DropReason::RelayGone) };
         if !route.permits(now.mono, from.ip()) {
-            return Action::Drop(Reason::NoPermission);
+            return Action::Drop(DropReason::NoPermission);
         }
         if !route.may_receive(now.mono, payload.len()) {
-            return Action::Drop(Reason::Bandwidth);
+            return Action::Drop(DropReason::Bandwidth);
         }
         let (five_tuple, channel) = (route.five_tuple, route.channel(now.mono, from));
         self.deliver(five_tuple, channel, from, payload)
@@ -127,7 +127,7 @@ impl Relay {
             None => Encapsulation::Data { peer, transaction: self.next_indication() },
         };
         if !encapsulation.fits(payload.len()) {
-            return Action::Drop(Reason::TooLong);
+            return Action::Drop(DropReason::TooLong);
         }
         Action::ToClient { five_tuple, encapsulation, payload }
     }
@@ -141,8 +141,8 @@ impl Relay {
 /// Whether DONT-FRAGMENT means something between these two. It does from IPv4 to IPv4 (section 14) and from a stream to
 /// either family (section 15); where one of them is IPv6 and the other a datagram, it MUST be ignored (section 13).
 fn heeds_dont_fragment(five_tuple: FiveTuple, peer: SocketAddr) -> bool {
-    match five_tuple.link {
-        Link::Udp(_) => five_tuple.client.is_ipv4() && peer.is_ipv4(),
-        Link::Stream(_) => true,
+    match five_tuple.transport {
+        Transport::Udp(_) => five_tuple.client.is_ipv4() && peer.is_ipv4(),
+        Transport::Stream(_) => true,
     }
 }

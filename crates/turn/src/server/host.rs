@@ -11,7 +11,7 @@ use arc_swap::Guard;
 
 use super::Pairing;
 use super::discovery::Discovery;
-use super::policy::{Denied, Gate, OwnRelay, Peer};
+use super::peer_policy::{Denied, OwnRelay, Peer, PeerPolicy};
 use super::ports::{PortPool, PortRequest, TakenPort};
 use super::relayed::Relayed;
 use super::route::{Route, Routes};
@@ -51,7 +51,7 @@ pub struct HostAddresses {
 
 /// One state of the machine's addresses.
 pub(super) struct View {
-    gate: Gate,
+    peer_policy: PeerPolicy,
     /// As [`HostAddresses::own`], without what is the server's own for other reasons.
     machine: AddressSet,
     pools: Vec<Pool>,
@@ -80,8 +80,8 @@ struct Ports {
 }
 
 impl View {
-    pub(super) fn new(gate: Gate, discovery: Discovery) -> Self {
-        Self { gate, machine: AddressSet::default(), pools: Vec::new(), lacks_relay: false, discovery }
+    pub(super) fn new(peer_policy: PeerPolicy, discovery: Discovery) -> Self {
+        Self { peer_policy, machine: AddressSet::default(), pools: Vec::new(), lacks_relay: false, discovery }
     }
 
     /// The state after this one. `own` are addresses that are the server's own whatever the machine has; `ports` makes a
@@ -118,19 +118,25 @@ impl View {
                 pools.push(Pool { is_current: false, ..left.clone() });
             }
         }
-        let Gate { allow, deny, .. } = self.gate.clone();
-        Self { gate: Gate { allow, deny, own, listeners }, machine, pools, lacks_relay, discovery }
+        let PeerPolicy { allow, deny, .. } = self.peer_policy.clone();
+        Self {
+            peer_policy: PeerPolicy { allow, deny, own, listeners },
+            machine,
+            pools,
+            lacks_relay,
+            discovery,
+        }
     }
 
-    /// Asks the gate about a peer's transport address.
+    /// Asks the peer policy about a peer's transport address.
     pub(super) fn peer(&self, address: SocketAddr) -> Result<Peer, Denied> {
         let live = self.pool_of(address.ip()).is_some_and(|pool| pool.ports.routes.is_live(address.port()));
-        self.gate.peer(address, if live { OwnRelay::Live } else { OwnRelay::No })
+        self.peer_policy.peer(address, if live { OwnRelay::Live } else { OwnRelay::No })
     }
 
-    /// Asks the gate about an address alone.
+    /// Asks the peer policy about an address alone.
     pub(super) fn permission(&self, ip: IpAddr) -> Result<(), Denied> {
-        self.gate.permission(ip, self.is_relay(ip))
+        self.peer_policy.permission(ip, self.is_relay(ip))
     }
 
     /// Whether a channel may go on to the peer that it was bound to. A relay port of this server may have lost its
@@ -144,7 +150,7 @@ impl View {
 
     /// Whether an address is the server's own: of an interface, a local route, a listener or the configuration.
     pub(super) fn owns(&self, ip: IpAddr) -> bool {
-        self.gate.own.contains(ip)
+        self.peer_policy.own.contains(ip)
     }
 
     /// Whether the machine has the address of a relay socket.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::bandwidth::DEPTH;
-use super::{Action, Answer, Reason, Relay, RelayId};
+use super::{Action, Answer, DropReason, Relay, RelayId};
 use crate::time::Now;
 use crate::wire::{Icmp, Reply, write_icmp_indication};
 
@@ -27,15 +27,15 @@ impl Relay {
         reply: &mut Reply,
     ) -> Action {
         let Some(allocation) = self.table.living(now, relay) else {
-            return Action::Drop(Reason::NoAllocation);
+            return Action::Drop(DropReason::NoAllocation);
         };
-        let Some(icmp) = told(peer, icmp) else { return Action::Drop(Reason::Icmp) };
+        let Some(icmp) = told(peer, icmp) else { return Action::Drop(DropReason::Icmp) };
         // Whoever reports it, the peer is whose permission counts.
         if !allocation.permits(now.mono, peer.ip()) {
-            return Action::Drop(Reason::NoPermission);
+            return Action::Drop(DropReason::NoPermission);
         }
         if allocation.icmp.take(now.mono, COST, DEPTH).is_err() {
-            return Action::Drop(Reason::Icmp);
+            return Action::Drop(DropReason::Icmp);
         }
         let five_tuple = allocation.five_tuple;
         write_icmp_indication(self.next_indication(), peer, icmp, reply);

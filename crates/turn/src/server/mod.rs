@@ -22,14 +22,14 @@ mod channel_bind;
 mod create_permission;
 mod data;
 mod discovery;
+mod drop_reason;
 mod expiry;
 mod host;
 mod icmp;
 mod nonce;
-mod policy;
+mod peer_policy;
 mod ports;
 mod quota;
-mod reason;
 mod refresh;
 mod relayed;
 mod request;
@@ -56,9 +56,9 @@ pub use allocation::{
     MAX_PERMISSIONS, PERMISSION_LIFETIME,
 };
 pub use discovery::Discovery;
+pub use drop_reason::DropReason;
 pub use host::{HostAddresses, RelayAddress};
-pub use policy::{Denied, Gate, Peer, is_special_purpose};
-pub use reason::Reason;
+pub use peer_policy::{Denied, Peer, PeerPolicy, is_special_purpose};
 pub use shared::{Settings, Shared};
 
 use expiry::Wheel;
@@ -84,7 +84,7 @@ pub struct StreamId {
 
 /// What a client and the server talk over (RFC 8656 section 2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Link {
+pub enum Transport {
     /// Datagrams, from and to this listener.
     Udp(ListenerId),
     /// A TCP or TLS connection. Its allocation ends with it.
@@ -94,12 +94,12 @@ pub enum Link {
 /// Client address, server address and transport: what an allocation is known by (RFC 8656 section 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FiveTuple {
-    /// The client's transport address, as the server sees it; a link-local one with its scope.
+    /// The client's transport address, as the server sees it; a transport-local one with its scope.
     pub client: SocketAddr,
     /// The server's address that the client sent to. Its port is the listener's.
     pub server: IpAddr,
     /// What is between them.
-    pub link: Link,
+    pub transport: Transport,
 }
 
 /// Names an allocation of one shard; never used again for another.
@@ -134,7 +134,7 @@ pub enum Action {
         /// Whether the client asks for an IPv4 header with DF, or for no Fragment header.
         dont_fragment: bool,
     },
-    /// Wrap the payload and send it over the client's [`Link`].
+    /// Wrap the payload and send it over the client's [`Transport`].
     ToClient {
         /// Whither; after [`Relay::client_datagram`] it is another client of this server, whose peer this one is.
         five_tuple: FiveTuple,
@@ -143,7 +143,7 @@ pub enum Action {
         /// What.
         payload: Span,
     },
-    /// Send the [`Reply`] over the client's [`Link`].
+    /// Send the [`Reply`] over the client's [`Transport`].
     Reply {
         /// Whither.
         five_tuple: FiveTuple,
@@ -153,7 +153,7 @@ pub enum Action {
     /// Nothing yet: take the effects.
     Wait,
     /// Nothing at all.
-    Drop(Reason),
+    Drop(DropReason),
 }
 
 /// What a reply says.
@@ -278,16 +278,16 @@ impl Relay {
         reply: &mut Reply,
     ) -> Action {
         if five_tuple.client.port() == 0 {
-            return Action::Drop(Reason::PortZero);
+            return Action::Drop(DropReason::PortZero);
         }
         match classify(datagram) {
             Kind::ChannelData => self.channel_data(now, five_tuple, datagram),
             Kind::Stun => match Message::parse(datagram) {
                 Ok(message) => self.message(now, five_tuple, &message, reply),
-                Err(ParseError::Fingerprint) => Action::Drop(Reason::BadFingerprint),
-                Err(_) => Action::Drop(Reason::Malformed),
+                Err(ParseError::Fingerprint) => Action::Drop(DropReason::BadFingerprint),
+                Err(_) => Action::Drop(DropReason::Malformed),
             },
-            Kind::Other => Action::Drop(Reason::NotTurn),
+            Kind::Other => Action::Drop(DropReason::NotTurn),
         }
     }
 
@@ -303,7 +303,7 @@ impl Relay {
             (CLASS_REQUEST, _) => self.request(now, five_tuple, message, reply),
             (CLASS_INDICATION, METHOD_SEND) => self.send_indication(now, five_tuple, message),
             // Responses and other indications are never answered: no loop can begin here.
-            _ => Action::Drop(Reason::Unexpected),
+            _ => Action::Drop(DropReason::Unexpected),
         }
     }
 
@@ -347,7 +347,7 @@ impl Relay {
     /// Ends what the machine's addresses no longer allow: relayed transport addresses that it does not have any more, and
     /// permissions and channels whose peer has become its own. Yields how many of the former. Effects follow.
     ///
-    /// To be called on every shard after [`Shared::set_host_addresses`]. Requests ask the gate for themselves; a channel
+    /// To be called on every shard after [`Shared::set_host_addresses`]. Requests ask the peer policy for themselves; a channel
     /// does not for each datagram, so without this one would go on for ten minutes.
     pub fn enforce(&mut self, now: Now) -> usize {
         let shared = self.shared.clone();

@@ -23,7 +23,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 
-use super::challenge::Offer;
+use super::challenge::ChallengeLevel;
 use crate::time::Now;
 
 /// Seconds that a nonce is good for; afterwards the client gets 438 with a fresh one (RFC 8489 section 9.2.4).
@@ -56,10 +56,10 @@ impl Nonces {
     }
 
     /// A nonce for `client`, from now on, that says what is offered with it.
-    pub(super) fn issue(&self, now: Now, client: SocketAddr, offer: Offer) -> Nonce {
+    pub(super) fn issue(&self, now: Now, client: SocketAddr, level: ChallengeLevel) -> Nonce {
         let mut nonce = Nonce { characters: [0; NONCE_COOKIE + TIME_AND_MAC], start: 0 };
         let (cookie, behind) = nonce.characters.split_at_mut(NONCE_COOKIE);
-        let shown = match offer.features() {
+        let shown = match level.features() {
             Some(features) => {
                 let (name, value) = cookie.split_at_mut(COOKIE.len());
                 name.copy_from_slice(&COOKIE);
@@ -154,8 +154,11 @@ mod tests {
     use std::time::Duration;
 
     const NOW: Now = Now { mono: Duration::ZERO, unix: 1_700_000_000 };
-    const SIZES: [(Offer, usize); 3] =
-        [(Offer::PasswordAlgorithms, 20), (Offer::NoFeature, 20), (Offer::Rfc5389, 7)];
+    const SIZES: [(ChallengeLevel, usize); 3] = [
+        (ChallengeLevel::PasswordAlgorithms, 20),
+        (ChallengeLevel::NoFeature, 20),
+        (ChallengeLevel::Rfc5389, 7),
+    ];
 
     fn at(unix: u64) -> Now {
         Now { unix, ..NOW }
@@ -164,13 +167,13 @@ mod tests {
     #[test]
     fn a_nonce_is_good_for_its_lifetime_and_not_before_it() {
         let (nonces, client) = (Nonces::new(&[1; 32]), "192.0.2.1:4000".parse().unwrap());
-        for (offer, size) in SIZES {
-            let nonce = nonces.issue(NOW, client, offer);
+        for (level, size) in SIZES {
+            let nonce = nonces.issue(NOW, client, level);
             assert_eq!(nonce.as_bytes().len(), size);
             // Ages beyond 1024 look like lesser ones, and must not pass for them.
             for age in 0..5000 {
                 let good = nonces.check(at(NOW.unix + age), client, nonce.as_bytes());
-                assert_eq!(good, age <= NONCE_LIFETIME, "{offer:?} after {age} s");
+                assert_eq!(good, age <= NONCE_LIFETIME, "{level:?} after {age} s");
                 assert!(age == 0 || !nonces.check(at(NOW.unix - age), client, nonce.as_bytes()));
             }
         }
@@ -179,8 +182,8 @@ mod tests {
     #[test]
     fn a_nonce_is_good_for_its_client_only() {
         let nonces = Nonces::new(&[1; 32]);
-        for (offer, _) in SIZES {
-            let nonce = nonces.issue(NOW, "192.0.2.1:4000".parse().unwrap(), offer);
+        for (level, _) in SIZES {
+            let nonce = nonces.issue(NOW, "192.0.2.1:4000".parse().unwrap(), level);
             for other in ["192.0.2.1:4001", "192.0.2.2:4000", "[2001:db8::1]:4000"] {
                 assert!(!nonces.check(NOW, other.parse().unwrap(), nonce.as_bytes()), "{other}");
             }
@@ -191,7 +194,7 @@ mod tests {
     #[test]
     fn a_nonce_of_an_ipv6_client_is_none_of_an_ipv4_client_whose_address_begins_like_it() {
         let nonces = Nonces::new(&[1; 32]);
-        let of_v6 = nonces.issue(NOW, "[2001:db8:0:1::5]:4000".parse().unwrap(), Offer::Rfc5389);
+        let of_v6 = nonces.issue(NOW, "[2001:db8:0:1::5]:4000".parse().unwrap(), ChallengeLevel::Rfc5389);
         let rest = [0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0x0F, 0xA0];
         let forged = [&rest[..], of_v6.as_bytes()].concat();
         assert!(!nonces.check(NOW, "32.1.13.184:0".parse().unwrap(), &forged));
@@ -200,12 +203,12 @@ mod tests {
     #[test]
     fn a_forged_nonce_is_refused() {
         let (nonces, client) = (Nonces::new(&[1; 32]), "192.0.2.1:4000".parse().unwrap());
-        for (offer, size) in SIZES {
-            let nonce = nonces.issue(NOW, client, offer);
+        for (level, size) in SIZES {
+            let nonce = nonces.issue(NOW, client, level);
             for at in 0..size {
                 let mut forged = nonce.as_bytes().to_vec();
                 forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
-                assert!(!nonces.check(NOW, client, &forged), "{offer:?}, character {at}");
+                assert!(!nonces.check(NOW, client, &forged), "{level:?}, character {at}");
             }
             assert!(!nonces.check(NOW, client, &nonce.as_bytes()[1..]));
             assert!(!Nonces::new(&[2; 32]).check(NOW, client, nonce.as_bytes()));
@@ -221,7 +224,7 @@ mod tests {
     #[test]
     fn a_nonce_cannot_be_turned_into_one_that_offers_less() {
         let (nonces, client) = (Nonces::new(&[1; 32]), "192.0.2.1:4000".parse().unwrap());
-        let full = nonces.issue(NOW, client, Offer::PasswordAlgorithms);
+        let full = nonces.issue(NOW, client, ChallengeLevel::PasswordAlgorithms);
         let without_cookie = &full.as_bytes()[NONCE_COOKIE..];
         let without_feature = [b"obMatJos2AAAA", without_cookie].concat();
         assert!(!nonces.check(NOW, client, without_cookie));
@@ -231,12 +234,12 @@ mod tests {
     #[test]
     fn the_cookie_says_what_is_offered() {
         let (nonces, client) = (Nonces::new(&[1; 32]), "192.0.2.1:4000".parse().unwrap());
-        let nonce = |offer| nonces.issue(NOW, client, offer);
-        assert!(nonce(Offer::PasswordAlgorithms).as_bytes().starts_with(b"obMatJos2gAAA"));
-        assert!(nonce(Offer::NoFeature).as_bytes().starts_with(b"obMatJos2AAAA"));
-        assert!(says_password_algorithms(nonce(Offer::PasswordAlgorithms).as_bytes()));
-        assert!(!says_password_algorithms(nonce(Offer::NoFeature).as_bytes()));
-        assert!(!says_password_algorithms(nonce(Offer::Rfc5389).as_bytes()));
+        let nonce = |level| nonces.issue(NOW, client, level);
+        assert!(nonce(ChallengeLevel::PasswordAlgorithms).as_bytes().starts_with(b"obMatJos2gAAA"));
+        assert!(nonce(ChallengeLevel::NoFeature).as_bytes().starts_with(b"obMatJos2AAAA"));
+        assert!(says_password_algorithms(nonce(ChallengeLevel::PasswordAlgorithms).as_bytes()));
+        assert!(!says_password_algorithms(nonce(ChallengeLevel::NoFeature).as_bytes()));
+        assert!(!says_password_algorithms(nonce(ChallengeLevel::Rfc5389).as_bytes()));
         // Any server's: both features, the second alone, and no features at all.
         assert!(says_password_algorithms(b"obMatJos2wAAAf//499k954d6OL34oL9FSTvy64sA"));
         for other in [&b"obMatJos2QAAAf//4"[..], b"obMatJos2g", b"obMatJos2", b"obMatJos2=AAA", b"", b"gAAA"]

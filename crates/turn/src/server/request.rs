@@ -4,8 +4,8 @@ use stun::attributes::AttrType;
 use stun::message::{METHOD_ALLOCATE, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_REFRESH};
 
 use super::auth::{Client, Refusal, authenticate};
-use super::challenge::Offer;
-use super::{Action, AllocationId, Answer, FiveTuple, Reason, Relay};
+use super::challenge::ChallengeLevel;
+use super::{Action, AllocationId, Answer, DropReason, FiveTuple, Relay};
 use crate::time::Now;
 use crate::wire::{AttributeError, ErrorCode, Message, Reply, Response};
 
@@ -37,7 +37,7 @@ impl Relay {
             METHOD_CREATE_PERMISSION => Self::create_permission,
             METHOD_CHANNEL_BIND => Self::channel_bind,
             // RFC 8489 section 6.3: a method that is not spoken here is discarded.
-            _ => return Action::Drop(Reason::Unexpected),
+            _ => return Action::Drop(DropReason::Unexpected),
         };
         // First, so that whatever is over is not there for the request, and is said to be: the timer may be late.
         if let Some((id, _)) = self.table.find(&five_tuple) {
@@ -57,7 +57,7 @@ impl Relay {
         // answered when that is done.
         let is_pending = allocation.is_some_and(|allocation| !allocation.live);
         if is_pending && allocation.is_some_and(|allocation| allocation.made_by.head == message.head()) {
-            return Action::Drop(Reason::Pending);
+            return Action::Drop(DropReason::Pending);
         }
         let allocation = found.map(|(id, _)| id);
         let key = client.key.clone();
@@ -111,16 +111,16 @@ impl Relay {
         refusal: Refusal,
         reply: &mut Reply,
     ) -> Action {
-        if self.shared.strangers.take(now.mono, five_tuple.client.ip()).is_err() {
-            return Action::Drop(Reason::StrangerBudget);
+        if self.shared.unauthenticated.take(now.mono, five_tuple.client.ip()).is_err() {
+            return Action::Drop(DropReason::StrangerBudget);
         }
         let error = refusal.error();
         let mut response = Response::error(message.head(), error);
         if refusal != Refusal::BadRequest {
             response = response.realm(&self.shared.realm);
-            let offer = Offer::within_means_of(five_tuple, message, response.size());
-            response = response.nonce(self.shared.nonces.issue(now, five_tuple.client, offer).as_bytes());
-            if offer == Offer::PasswordAlgorithms {
+            let level = ChallengeLevel::within_means_of(five_tuple, message, response.size());
+            response = response.nonce(self.shared.nonces.issue(now, five_tuple.client, level).as_bytes());
+            if level == ChallengeLevel::PasswordAlgorithms {
                 response = response.password_algorithms();
             }
         }

@@ -14,7 +14,7 @@ use super::bandwidth::Bandwidth;
 use super::discovery::Discovery;
 use super::host::{HostAddresses, RelayAddress, View};
 use super::nonce::Nonces;
-use super::policy::{Denied, Gate, Peer};
+use super::peer_policy::{Denied, Peer, PeerPolicy};
 use super::ports::{PortPool, PortRequest};
 use super::quota::Quota;
 use super::relayed::{ByFamily, Relayed};
@@ -24,7 +24,7 @@ use crate::auth::Revocations;
 use crate::auth::Secrets;
 use crate::client_network::ClientNetwork;
 use crate::prng::Prng;
-use crate::rate_limit::Budget;
+use crate::rate_limit::KeyedRateLimiter;
 use crate::time::Now;
 use crate::wire::{AddressFamily, ErrorCode};
 
@@ -46,7 +46,7 @@ pub struct Settings {
     /// How long a closed port stays unused.
     pub port_rest: Duration,
     /// Whom clients may reach.
-    pub gate: Gate,
+    pub peer_policy: PeerPolicy,
     /// Allocations of one name; 0 = no limit.
     pub allocations_per_user: u32,
     /// Relay ports of one client address (IPv6: /64), those at rest and in reserve included; 0 = no limit.
@@ -72,7 +72,7 @@ pub struct Shared {
     pub(super) revocations: Arc<Revocations>,
     pub(super) strict_expiry: bool,
     pub(super) nonces: Nonces,
-    pub(super) strangers: Budget,
+    pub(super) unauthenticated: KeyedRateLimiter,
     /// Exchanged when the machine's addresses change.
     view: Arc<ArcSwap<View>>,
     /// The addresses that are the server's own whatever the machine has.
@@ -93,16 +93,16 @@ impl Shared {
     pub fn new(settings: Settings, seed: &[u8; 32]) -> Arc<Self> {
         let quota = Quota::new(&settings);
         let Settings { realm, secrets, revocations, strict_expiry, .. } = settings;
-        let Settings { addresses, ports, port_rest, gate, discovery, .. } = settings;
-        let (own, listeners) = (gate.own.clone(), gate.listeners.clone());
-        let view = View::new(gate, Discovery::default());
+        let Settings { addresses, ports, port_rest, peer_policy, discovery, .. } = settings;
+        let (own, listeners) = (peer_policy.own.clone(), peer_policy.listeners.clone());
+        let view = View::new(peer_policy, Discovery::default());
         let shared = Self {
             realm,
             secrets,
             revocations,
             strict_expiry,
             nonces: Nonces::new(seed),
-            strangers: Budget::new(
+            unauthenticated: KeyedRateLimiter::new(
                 settings.unauthenticated_per_second,
                 Duration::from_secs(1),
                 Prng::new(seed, "strangers").number(),
@@ -187,12 +187,12 @@ impl Shared {
         self.quota.has_any(name)
     }
 
-    /// Asks the gate about a peer's transport address.
+    /// Asks the peer policy about a peer's transport address.
     pub(super) fn peer(&self, address: SocketAddr) -> Result<Peer, Denied> {
         self.view().peer(address)
     }
 
-    /// Asks the gate about an address alone.
+    /// Asks the peer policy about an address alone.
     pub(super) fn permission(&self, ip: IpAddr) -> Result<(), Denied> {
         self.view().permission(ip)
     }

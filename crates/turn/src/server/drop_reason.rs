@@ -3,8 +3,8 @@
 use crate::closed_set;
 
 closed_set! {
-    /// Reason for which a datagram was dropped. It labels a metric.
-    pub enum Reason {
+    /// DropReason for which a datagram was dropped. It labels a metric.
+    pub enum DropReason {
         /// Neither STUN nor ChannelData by its first byte.
         NotTurn = "not_turn",
         /// A STUN or ChannelData message that does not parse: truncated, over-long, or forged.
@@ -21,7 +21,7 @@ closed_set! {
         NoChannel = "no_channel",
         /// To or from a peer without a permission.
         NoPermission = "no_permission",
-        /// To a peer that the gate refuses.
+        /// To a peer that the peer policy refuses.
         PeerDenied = "peer_denied",
         /// To a relay address of this server whose allocation is gone.
         RelayGone = "relay_gone",

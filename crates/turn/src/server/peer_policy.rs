@@ -1,4 +1,4 @@
-//! The peer gate: the one place that decides whom a client may reach through the relay.
+//! The peer address policy: the one place that decides whom a client may reach through the relay.
 //!
 //! Every method asks it, and so does every datagram that comes back. Relays are abused to reach what only the server
 //! can reach; so private, special and the server's own addresses are closed unless the configuration opens them, and
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use crate::address_set::AddressSet;
 
-/// A peer's transport address, in its canonical form, that the gate has let through.
+/// A peer's transport address, in its canonical form, that the peer policy has let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
     address: SocketAddr,
@@ -31,14 +31,14 @@ impl Peer {
     }
 }
 
-/// The gate does not open to this peer.
+/// The peer policy does not open to this peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("peer address not allowed")]
 pub struct Denied;
 
 /// Whom a client may reach.
 #[derive(Clone, Debug)]
-pub struct Gate {
+pub struct PeerPolicy {
     /// Opens what is closed by default.
     pub allow: Vec<IpNet>,
     /// Closes, whatever `allow` says.
@@ -50,7 +50,7 @@ pub struct Gate {
     pub listeners: Vec<SocketAddr>,
 }
 
-impl Gate {
+impl PeerPolicy {
     /// Decides on a peer's transport address. `relay` tells what the address is to the relay itself.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Gate {
     }
 
     /// Decides on the address alone, for a permission. Every port of the relay's own address may be a live relay port
-    /// by the time of the first datagram, which is when [`Gate::peer`] decides.
+    /// by the time of the first datagram, which is when [`PeerPolicy::peer`] decides.
     ///
     /// # Errors
     /// [`Denied`], which is 403 to a request.
@@ -200,8 +200,8 @@ const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u32) -> Block<u128> {
 mod tests {
     use super::*;
 
-    fn gate() -> Gate {
-        Gate {
+    fn peer_policy() -> PeerPolicy {
+        PeerPolicy {
             allow: vec![],
             deny: vec![],
             own: ["198.41.0.4", "2a00::1"].map(|ip| ip.parse::<IpAddr>().unwrap()).into_iter().collect(),
@@ -209,8 +209,8 @@ mod tests {
         }
     }
 
-    fn peer(gate: &Gate, address: &str) -> bool {
-        gate.peer(address.parse().unwrap(), OwnRelay::No).is_ok()
+    fn peer(peer_policy: &PeerPolicy, address: &str) -> bool {
+        peer_policy.peer(address.parse().unwrap(), OwnRelay::No).is_ok()
     }
 
     /// Threat 12.
@@ -227,15 +227,19 @@ mod tests {
              2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20 5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8";
         ranges.split_whitespace().for_each(both_ends_are_denied);
         for isatap in ["2a00::5efe:a00:1", "2a00::200:5efe:a00:1"] {
-            assert!(!peer(&gate(), &format!("[{isatap}]:9000")), "{isatap}");
+            assert!(!peer(&peer_policy(), &format!("[{isatap}]:9000")), "{isatap}");
         }
     }
 
     fn both_ends_are_denied(range: &str) {
         let net: IpNet = range.parse().unwrap();
         for ip in [net.network(), net.broadcast()] {
-            assert_eq!(gate().peer(SocketAddr::new(ip, 9000), OwnRelay::No), Err(Denied), "{ip} of {range}");
-            assert_eq!(gate().permission(ip, false), Err(Denied), "{ip} of {range}");
+            assert_eq!(
+                peer_policy().peer(SocketAddr::new(ip, 9000), OwnRelay::No),
+                Err(Denied),
+                "{ip} of {range}"
+            );
+            assert_eq!(peer_policy().permission(ip, false), Err(Denied), "{ip} of {range}");
         }
     }
 
@@ -249,24 +253,24 @@ mod tests {
             "[2a00:1450::1]:9",
             "[2600::]:9",
         ] {
-            assert!(peer(&gate(), address), "{address}");
+            assert!(peer(&peer_policy(), address), "{address}");
         }
     }
 
     #[test]
     fn threat_12_port_zero_is_denied() {
-        assert!(!peer(&gate(), "8.8.8.8:0"));
+        assert!(!peer(&peer_policy(), "8.8.8.8:0"));
     }
 
     /// Threat 13.
     #[test]
     fn threat_13_own_addresses_are_denied_but_for_live_relay_ports() {
-        assert!(!peer(&gate(), "198.41.0.4:50000"));
-        assert!(!peer(&gate(), "[2a00::1]:50000"));
-        let live = gate().peer("198.41.0.4:50000".parse().unwrap(), OwnRelay::Live).unwrap();
+        assert!(!peer(&peer_policy(), "198.41.0.4:50000"));
+        assert!(!peer(&peer_policy(), "[2a00::1]:50000"));
+        let live = peer_policy().peer("198.41.0.4:50000".parse().unwrap(), OwnRelay::Live).unwrap();
         assert!(live.is_own_relay());
-        assert_eq!(gate().permission("198.41.0.4".parse().unwrap(), true), Ok(()));
-        assert_eq!(gate().permission("198.41.0.4".parse().unwrap(), false), Err(Denied));
+        assert_eq!(peer_policy().permission("198.41.0.4".parse().unwrap(), true), Ok(()));
+        assert_eq!(peer_policy().permission("198.41.0.4".parse().unwrap(), false), Err(Denied));
     }
 
     /// Threat 13.
@@ -274,13 +278,13 @@ mod tests {
     fn threat_13_own_listeners_are_denied_even_where_allowed() {
         let allow =
             vec!["127.0.0.0/8".parse().unwrap(), "198.41.0.4/32".parse().unwrap(), "::/0".parse().unwrap()];
-        let gate = Gate { allow, ..gate() };
-        assert!(peer(&gate, "127.0.0.1:9000"));
-        assert!(peer(&gate, "198.41.0.4:9000"));
-        assert!(peer(&gate, "[::1]:9000"));
+        let peer_policy = PeerPolicy { allow, ..peer_policy() };
+        assert!(peer(&peer_policy, "127.0.0.1:9000"));
+        assert!(peer(&peer_policy, "198.41.0.4:9000"));
+        assert!(peer(&peer_policy, "[::1]:9000"));
         for listener in ["127.0.0.1:3478", "127.0.0.9:3478", "198.41.0.4:3478", "[2a00::1]:443", "[::1]:443"]
         {
-            assert!(!peer(&gate, listener), "{listener}");
+            assert!(!peer(&peer_policy, listener), "{listener}");
         }
     }
 
@@ -289,15 +293,15 @@ mod tests {
         let allow =
             vec!["10.0.0.0/8".parse().unwrap(), "0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
         let deny = vec!["10.9.0.0/16".parse().unwrap(), "198.41.0.4/32".parse().unwrap()];
-        let gate = Gate { allow, deny, ..gate() };
-        assert!(peer(&gate, "10.1.2.3:9"));
-        assert!(!peer(&gate, "10.9.2.3:9"));
+        let peer_policy = PeerPolicy { allow, deny, ..peer_policy() };
+        assert!(peer(&peer_policy, "10.1.2.3:9"));
+        assert!(!peer(&peer_policy, "10.9.2.3:9"));
         for never in
             ["0.0.0.0:9", "224.0.0.1:9", "255.255.255.255:9", "[::]:9", "[::ffff:8.8.8.8]:9", "[ff02::1]:9"]
         {
-            assert!(!peer(&gate, never), "{never}");
+            assert!(!peer(&peer_policy, never), "{never}");
         }
         let own = "198.41.0.4:50000".parse().unwrap();
-        assert_eq!(gate.peer(own, OwnRelay::Live), Err(Denied), "deny closes live relay ports, too");
+        assert_eq!(peer_policy.peer(own, OwnRelay::Live), Err(Denied), "deny closes live relay ports, too");
     }
 }
