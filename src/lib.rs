@@ -6,7 +6,7 @@
 //!
 //! | ring | rooms | may know |
 //! |---|---|---|
-//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`revocation`], [`tokens`], [`budget`], [`own_addresses`], [`prng`], [`ice`], [`external`], [`client_network`], [`origin`], [`proxies`], [`shares`], `signaling::{protocol, codes, schema, room, ticket, rate, peerjs::*, y_webrtc::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`revocation`], [`tokens`], [`budget`], [`own_addresses`], [`prng`], [`ice`], [`external`], [`client_network`], [`origin`], [`proxies`], [`shares`], `signaling::{protocol, codes, schema, room, ticket, flood_guard, peerjs::*, y_webrtc::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
 //! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox, backlog, peerjs, y_webrtc}`, [`http`], [`tls`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!

@@ -42,7 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/signaling/codes.rs", &[]),
     ("src/signaling/schema.rs", &["signaling::protocol"]),
     ("src/signaling/ticket.rs", &["signaling::protocol"]),
-    ("src/signaling/rate.rs", &[]),
+    ("src/signaling/flood_guard.rs", &["byway_turn::rate_limit"]),
     (
         "src/signaling/peerjs/",
         &["signaling::protocol", "byway_turn::prng", "byway_turn::client_network", "byway_turn::shares"],
@@ -152,7 +152,7 @@ const PURE: &[&str] = &[
     "src/signaling/codes.rs",
     "src/signaling/schema.rs",
     "src/signaling/ticket.rs",
-    "src/signaling/rate.rs",
+    "src/signaling/flood_guard.rs",
     "src/signaling/peerjs/",
     "src/signaling/y_webrtc/",
 ];

@@ -20,9 +20,9 @@ use tokio_tungstenite::tungstenite;
 use super::Settings;
 use super::SignalingCounters;
 use super::backlog::Backlog;
+use super::flood_guard::{FloodGuard, Verdict};
 use super::outbox::{Frame, Outbox, Told};
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
-use super::rate::{Meter, Verdict};
 use crate::clock::Clock;
 use crate::memory::Reservation;
 
@@ -187,7 +187,7 @@ impl Connections {
         conversation: &mut impl Conversation,
     ) -> Ending {
         let Settings { ping_every, rate, .. } = self.settings;
-        let mut meter = Meter::new(rate);
+        let mut guard = FloodGuard::new(rate);
         // Pings since the client was last heard.
         let mut unanswered = 0;
         let mut ping_at = self.clock.now().mono + ping_every;
@@ -202,7 +202,7 @@ impl Connections {
             tokio::select! {
                 frame = stream.next() => {
                     unanswered = 0;
-                    if let Some(ending) = self.hear(frame, &mut meter, conversation) {
+                    if let Some(ending) = self.hear(frame, &mut guard, conversation) {
                         return ending;
                     }
                 }
@@ -236,7 +236,7 @@ impl Connections {
     fn hear(
         &self,
         frame: Option<Result<Message, axum::Error>>,
-        meter: &mut Meter,
+        guard: &mut FloodGuard,
         conversation: &mut impl Conversation,
     ) -> Option<Ending> {
         let message = match frame {
@@ -254,7 +254,7 @@ impl Connections {
         };
         self.counters.received.add(1);
         let now = self.clock.now();
-        match meter.judge(now.mono) {
+        match guard.judge(now.mono) {
             Verdict::Accept => match message {
                 Message::Text(text) => conversation.hear(now, &text),
                 Message::Binary(_) => self.refuse(ErrorCode::BinaryFrame, conversation),

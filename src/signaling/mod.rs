@@ -11,11 +11,11 @@ mod backlog;
 pub mod codes;
 pub mod connection;
 mod counters;
+pub mod flood_guard;
 mod hub;
 mod outbox;
 pub mod peerjs;
 pub mod protocol;
-pub mod rate;
 pub mod room;
 pub mod schema;
 pub mod session;
@@ -24,7 +24,7 @@ pub mod y_webrtc;
 
 use std::time::Duration;
 
-use self::rate::Rate;
+use self::flood_guard::Rate;
 use self::room::Limits;
 use crate::config;
 

@@ -18,9 +18,9 @@ use byway_turn::time::Now;
 use self::board::{Board, Limits, Subscriber};
 use self::protocol::{ClientMessage, Publication};
 use super::connection::{Connections, Conversation};
+use super::flood_guard::{FloodGuard, Rate, Verdict};
 use super::outbox::Outbox;
 use super::protocol::{ByeCode, Ending, ErrorCode, RoomName, ServerMessage, Text};
-use super::rate::{self, Rate, Verdict};
 use crate::memory::Reservation;
 
 /// Subscribers of one topic. A client of y-webrtc keeps at most 35 connections, so there may be more than it meets, but
@@ -73,7 +73,7 @@ impl Topics {
             all: self,
             outbox: outbox.clone(),
             subscriber,
-            new_topics: rate::Meter::new(news),
+            new_topics: FloodGuard::new(news),
             fan_out: Gcra::default(),
             idle_at: self.connections.clock.now().mono + settings.idle_after,
         };
@@ -94,7 +94,7 @@ struct Session<'a> {
     all: &'a Topics,
     outbox: Arc<Outbox>,
     subscriber: Subscriber,
-    new_topics: rate::Meter,
+    new_topics: FloodGuard,
     fan_out: Gcra,
     /// When it has subscribed to nothing for too long.
     idle_at: Duration,

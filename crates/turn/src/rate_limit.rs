@@ -1,4 +1,4 @@
-//! How much an address may ask for, in memory that never grows, and without a lock. Pure: the time is handed in.
+//! Rate limits by the generic cell rate algorithm: for one sender, and for each client network in memory that never grows.
 
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
@@ -14,12 +14,12 @@ use crate::client_network::ClientNetwork;
 /// honest strangers another try, and never costs a client that has authenticated.
 const BUCKETS: usize = 1 << 16;
 
-/// A meter for each address, by hash. Shared by threads.
+/// Rate limiter for each client network, found by hash. Threads share it without a lock.
 #[derive(Debug)]
 pub struct KeyedRateLimiter {
-    /// What one costs; `None` = no limit.
+    /// Time that one unit costs; `None` = no limit.
     cost: Option<Duration>,
-    /// How long what goes at once takes to fill again.
+    /// Time in which an empty bucket is full again.
     depth: Duration,
     buckets: Box<[Gcra]>,
     hasher: SeedableRandomState,
@@ -40,10 +40,10 @@ impl KeyedRateLimiter {
         }
     }
 
-    /// Takes one out of the budget of `client`.
+    /// Charges one unit to the network of `client`.
     ///
     /// # Errors
-    /// How long until there is one again; nothing is taken.
+    /// Time until a unit is available; nothing is charged.
     pub fn take(&self, now: Duration, client: IpAddr) -> Result<(), Duration> {
         let Some(cost) = self.cost else { return Ok(()) };
         let hash = self.hasher.hash_one(ClientNetwork::of(client));
@@ -57,10 +57,10 @@ impl KeyedRateLimiter {
 pub struct Gcra(AtomicU64);
 
 impl Gcra {
-    /// Takes what fills again in `cost`, out of a bucket that is full `depth` after it was empty.
+    /// Charges `cost` to a bucket that holds `depth`; both are the times in which they fill again.
     ///
     /// # Errors
-    /// How long until there is as much again; nothing is taken.
+    /// Time until as much is available; nothing is charged.
     pub fn take(&self, now: Duration, cost: Duration, depth: Duration) -> Result<(), Duration> {
         let (now, cost, depth) = (nanoseconds(now), nanoseconds(cost), nanoseconds(depth));
         let after = |full_at: u64| full_at.max(now).saturating_add(cost);
@@ -70,6 +70,12 @@ impl Gcra {
             Ok(_) => Ok(()),
             Err(full_at) => Err(Duration::from_nanos(short(full_at))),
         }
+    }
+
+    /// Whether nothing is charged any more.
+    #[must_use]
+    pub fn is_full(&self, now: Duration) -> bool {
+        self.0.load(Relaxed) <= nanoseconds(now)
     }
 
     /// Returns what fills in `cost`. The bucket never holds more than its depth.
@@ -91,40 +97,43 @@ mod tests {
     const START: Duration = Duration::from_secs(1000);
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn takes(budget: &KeyedRateLimiter, now: Duration, client: IpAddr) -> bool {
-        budget.take(now, client).is_ok()
+    fn takes(limiter: &KeyedRateLimiter, now: Duration, client: IpAddr) -> bool {
+        limiter.take(now, client).is_ok()
     }
 
     #[test]
     fn what_is_short_is_told_as_a_time_to_wait() {
-        let budget = KeyedRateLimiter::new(10, Duration::from_secs(10), 7);
+        let limiter = KeyedRateLimiter::new(10, Duration::from_secs(10), 7);
         let client = "192.0.2.1".parse().unwrap();
-        assert_eq!((0..1000).filter(|_| takes(&budget, START, client)).count(), 100);
-        assert_eq!(budget.take(START, client), Err(Duration::from_millis(100)));
+        assert_eq!((0..1000).filter(|_| takes(&limiter, START, client)).count(), 100);
+        assert_eq!(limiter.take(START, client), Err(Duration::from_millis(100)));
         let soon = START + Duration::from_millis(70);
-        assert_eq!(budget.take(soon, client), Err(Duration::from_millis(30)));
-        assert_eq!(budget.take(soon + Duration::from_millis(30), client), Ok(()));
+        assert_eq!(limiter.take(soon, client), Err(Duration::from_millis(30)));
+        assert_eq!(limiter.take(soon + Duration::from_millis(30), client), Ok(()));
     }
 
     #[test]
     fn a_second_holds_as_many_answers_as_it_says() {
-        let budget = KeyedRateLimiter::new(200, SECOND, 7);
+        let limiter = KeyedRateLimiter::new(200, SECOND, 7);
         let client = "192.0.2.1".parse().unwrap();
-        assert_eq!((0..1000).filter(|_| takes(&budget, START, client)).count(), 200);
+        assert_eq!((0..1000).filter(|_| takes(&limiter, START, client)).count(), 200);
         assert_eq!(
-            (0..1000).filter(|_| takes(&budget, START + Duration::from_millis(500), client)).count(),
+            (0..1000).filter(|_| takes(&limiter, START + Duration::from_millis(500), client)).count(),
             100
         );
-        assert_eq!((0..1000).filter(|_| takes(&budget, START + Duration::from_secs(5), client)).count(), 200);
+        assert_eq!(
+            (0..1000).filter(|_| takes(&limiter, START + Duration::from_secs(5), client)).count(),
+            200
+        );
     }
 
     #[test]
     fn an_ipv6_network_of_64_bits_is_one_stranger() {
-        let budget = KeyedRateLimiter::new(10, SECOND, 7);
+        let limiter = KeyedRateLimiter::new(10, SECOND, 7);
         let in_one_network =
-            (0..100).filter(|n| takes(&budget, START, format!("2001:db8::{n:x}").parse().unwrap()));
+            (0..100).filter(|n| takes(&limiter, START, format!("2001:db8::{n:x}").parse().unwrap()));
         assert_eq!(in_one_network.count(), 10);
-        assert!(takes(&budget, START, "2001:db8:0:1::1".parse().unwrap()));
+        assert!(takes(&limiter, START, "2001:db8:0:1::1".parse().unwrap()));
     }
 
     #[test]
@@ -140,16 +149,16 @@ mod tests {
 
     #[test]
     fn zero_is_no_limit() {
-        let budget = KeyedRateLimiter::new(0, SECOND, 7);
-        assert!((0..10_000).all(|_| takes(&budget, START, "192.0.2.1".parse().unwrap())));
+        let limiter = KeyedRateLimiter::new(0, SECOND, 7);
+        assert!((0..10_000).all(|_| takes(&limiter, START, "192.0.2.1".parse().unwrap())));
     }
 
     #[test]
     fn one_address_that_floods_leaves_others_alone() {
-        let budget = KeyedRateLimiter::new(10, SECOND, 7);
+        let limiter = KeyedRateLimiter::new(10, SECOND, 7);
         for _ in 0..1000 {
-            takes(&budget, START, "192.0.2.1".parse().unwrap());
+            takes(&limiter, START, "192.0.2.1".parse().unwrap());
         }
-        assert!(takes(&budget, START, "192.0.2.2".parse().unwrap()));
+        assert!(takes(&limiter, START, "192.0.2.2".parse().unwrap()));
     }
 }

@@ -1,6 +1,8 @@
-//! How fast one connection may talk. Pure: the time is handed in.
+//! Message rate of one connection. Pure: the time is handed in.
 
 use std::time::Duration;
+
+use byway_turn::rate_limit::Gcra;
 
 /// What a connection may send: a steady rate, and a burst on top for the candidates of a call that begins.
 #[derive(Clone, Copy, Debug)]
@@ -26,38 +28,36 @@ pub enum Verdict {
     Flood,
 }
 
-/// One connection's account, by the generic cell rate algorithm: one time stamp instead of a count that needs a timer.
+/// Rate limit of one connection, which tells an eager client from a flood.
 #[derive(Debug)]
-pub struct Meter {
+pub struct FloodGuard {
     rate: Rate,
-    /// When every message accepted so far will be paid for.
-    paid_at: Duration,
-    /// Refusals since the account was last empty.
+    account: Gcra,
+    /// Refusals since the account was last settled.
     refusals: u32,
     last_refused: bool,
 }
 
-impl Meter {
-    /// An account with nothing on it.
+impl FloodGuard {
+    /// A guard that has charged nothing yet.
     #[must_use]
     pub fn new(rate: Rate) -> Self {
-        Self { rate, paid_at: Duration::ZERO, refusals: 0, last_refused: false }
+        Self { rate, account: Gcra::default(), refusals: 0, last_refused: false }
     }
 
     /// Judges a message that arrives at monotonic time `now`.
     pub fn judge(&mut self, now: Duration) -> Verdict {
-        if self.paid_at <= now {
-            self.paid_at = now;
+        if self.account.is_full(now) {
             self.refusals = 0;
         }
-        if self.paid_at + self.rate.interval - now <= self.rate.interval * self.rate.burst {
-            self.paid_at += self.rate.interval;
+        let Rate { interval, burst, patience } = self.rate;
+        if self.account.take(now, interval, interval * burst).is_ok() {
             self.last_refused = false;
             return Verdict::Accept;
         }
         self.refusals += 1;
         let again = std::mem::replace(&mut self.last_refused, true);
-        match (self.refusals > self.rate.patience, again) {
+        match (self.refusals > patience, again) {
             (true, _) => Verdict::Flood,
             (false, true) => Verdict::Ignore,
             (false, false) => Verdict::Refuse,
@@ -70,8 +70,8 @@ mod tests {
     use super::*;
     use Verdict::{Accept, Flood, Ignore, Refuse};
 
-    fn meter() -> Meter {
-        Meter::new(Rate { interval: Duration::from_millis(20), burst: 3, patience: 4 })
+    fn guard() -> FloodGuard {
+        FloodGuard::new(Rate { interval: Duration::from_millis(20), burst: 3, patience: 4 })
     }
 
     fn at(millis: u64) -> Duration {
@@ -80,26 +80,26 @@ mod tests {
 
     #[test]
     fn a_burst_then_a_steady_rate() {
-        let mut meter = meter();
+        let mut guard = guard();
         let verdicts: Vec<_> =
-            [0, 0, 0, 0, 19, 20, 20, 39, 40].into_iter().map(|t| meter.judge(at(t))).collect();
+            [0, 0, 0, 0, 19, 20, 20, 39, 40].into_iter().map(|t| guard.judge(at(t))).collect();
         assert_eq!(verdicts, [Accept, Accept, Accept, Refuse, Ignore, Accept, Refuse, Ignore, Accept]);
     }
 
     #[test]
     fn refusals_without_a_pause_are_a_flood() {
-        let mut meter = meter();
-        let verdicts: Vec<_> = (0..8).map(|_| meter.judge(at(0))).collect();
+        let mut guard = guard();
+        let verdicts: Vec<_> = (0..8).map(|_| guard.judge(at(0))).collect();
         assert_eq!(verdicts, [Accept, Accept, Accept, Refuse, Ignore, Ignore, Ignore, Flood]);
     }
 
     #[test]
     fn a_pause_settles_the_account() {
-        let mut meter = meter();
+        let mut guard = guard();
         for _ in 0..6 {
-            meter.judge(at(0));
+            guard.judge(at(0));
         }
-        let verdicts: Vec<_> = (0..5).map(|_| meter.judge(at(60))).collect();
+        let verdicts: Vec<_> = (0..5).map(|_| guard.judge(at(60))).collect();
         assert_eq!(verdicts, [Accept, Accept, Accept, Refuse, Ignore]);
     }
 }
