@@ -6,16 +6,13 @@
 //!
 //! | ring | rooms | may know |
 //! |---|---|---|
-//! | protocol, pure | [`wire`], [`relay`], [`credentials`], [`revocation`], [`tokens`], [`budget`], [`own_addresses`], [`prng`], [`ice`], [`external`], [`client_network`], [`origin`], [`proxies`], [`shares`], `signaling::{protocol, codes, schema, room, ticket, flood_guard, peerjs::*, y_webrtc::*}` | bytes, values, and a [`clock::Now`] that is handed in: no socket, no tokio, no clock, no global randomness |
-//! | drivers | [`udp`], [`dataplane`], `signaling::{connection, session, hub, outbox, backlog, peerjs, y_webrtc}`, [`http`], [`tls`] | sockets, threads, tokio |
+//! | protocol, pure | the packages `byway-turn` (the relay's core, without I/O) and `byway-udp` (batched sockets, which know no protocol); [`tokens`], [`ice`], [`external`], [`origin`], `signaling::{protocol, codes, schema, room, ticket, flood_guard, peerjs::*, y_webrtc::*}` | bytes, values, and a `Now` that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | drivers | [`dataplane`], `signaling::{connection, session, hub, outbox, backlog, peerjs, y_webrtc}`, [`http`], [`tls`], [`net`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
-//! Beside them stand [`clock`], the one place that reads a clock, [`interfaces`], which reads the machine's addresses,
-//! [`local_ports`], those that its kernel gives to anyone, [`admission`], which bounds connections by [`shares`], [`memory`],
-//! which bounds what they hold for strangers ([`http`] reserves, and [`signaling`] releases when one has come into a room),
-//! [`door`], which lets them in, [`metrics`], counts that each room owns and one page shows,
-//! [`closed_set`], the enums that label them, [`log`](mod@log), whose lines may be lost and delay nobody, and
-//! [`operator_file`], which reads the files that an operator names.
+//! Beside them stand [`clock`], the one place that reads a clock, [`metrics`], counts that each room owns and one page
+//! shows, [`log`](mod@log), whose lines may be lost and delay nobody, and [`operator_file`], which reads the files that an
+//! operator names.
 //!
 //! ## How a datagram goes
 //!
@@ -37,7 +34,7 @@
 //! counted.
 //!
 //! The kernel pins a client's 4-tuple to one shard by `SO_REUSEPORT`. When the peer is itself a relay port of this
-//! server, perhaps on another shard, its [route](relay) is looked up in memory and the payload goes straight from one
+//! server, perhaps on another shard, its [route](byway_turn::server) is looked up in memory and the payload goes straight from one
 //! listener to the other client: two clients that both force the relay cost one trip through the kernel, not two.
 //!
 //! A client's TCP connection lives on one shard, polled beside its datagram sockets and served by the same core. Messages
@@ -52,7 +49,7 @@
 //! ## How a call begins
 //!
 //! The page opens `/ws` and `join`s a room: with a join token, where [`tokens`] have to say that it may, and within the
-//! [`budget`] of its address. It gets an [`ice::IceConfiguration`] with a fresh credential under the name `room.member`, and
+//! [rate limit](byway_turn::rate_limit) of its address. It gets an [`ice::IceConfiguration`] with a fresh credential under the name `room.member`, and
 //! the peers there are; offers, answers and candidates travel as `signal`, which the server never looks into; media then goes
 //! directly, or over the relay. Before the credential ends the page is sent another one, to which it moves its relayed paths.
 //!
@@ -65,23 +62,23 @@
 //!
 //! ## How one ends
 //!
-//! A member that leaves, is removed or was lost for too long is no longer [here](revocation): from then on the relay refuses
+//! A member that leaves, is removed or was lost for too long is no longer [here](byway_turn::auth::Revocations): from then on the relay refuses
 //! its credentials, and what they have begun ends on every shard, which a letter to each tells it. A server that is told to
 //! stop sends members away without that, lets nobody new in, and waits for the allocations there are.
 //!
 //! ## How it follows the machine
 //!
-//! The machine's addresses come and go. [`server`] looks at them four times a second ([`interfaces`]) and tells the relay
-//! ([`relay::Shared::set_host_addresses`]), every shard, `/ice`, `/healthz` and the log. A shard then ends what is no longer
-//! allowed ([`relay::Relay::enforce`]): a rule is asked when a channel is bound, and again when its grounds change.
+//! The machine's addresses come and go. [`server`] looks at them four times a second ([`net::interfaces`]) and tells the relay
+//! ([`byway_turn::server::Shared::set_host_addresses`]), every shard, `/ice`, `/healthz` and the log. A shard then ends what is no longer
+//! allowed ([`byway_turn::server::Relay::enforce`]): a rule is asked when a channel is bound, and again when its grounds change.
 //!
 //! # Invariants
 //!
 //! 1. Only [`clock`] reads a clock, and a tick is read once per round of datagrams.
 //! 2. Only [`server`] draws randomness from the system; everything else is handed a seed, so that simulations replay. TLS
 //!    has its own: its library's.
-//! 3. There is one parser of STUN input ([`wire::Message`]), one of configuration ([`config`]), one gate for peers
-//!    ([`relay::Gate`]), one timer for expiry (a wheel) and one source of ICE configurations ([`ice`]).
+//! 3. There is one parser of STUN input ([`byway_turn::wire::Message`]), one of configuration ([`config`]), one policy for peers
+//!    ([`byway_turn::server::PeerPolicy`]), one timer for expiry (a wheel) and one source of ICE configurations ([`ice`]).
 //! 4. A stranger leaves no state: before MESSAGE-INTEGRITY has passed, nothing is stored and nothing allocated per source.
 //! 5. Between receiving a datagram and sending it on as one there is no lock, no heap allocation, no copy of a payload and
 //!    no hop to another thread; a shard knows no `.await` at all.
@@ -89,8 +86,8 @@
 //! 7. One peer's send error ends neither its allocation nor its shard.
 //! 8. Secrets, passwords and tokens reach no log and no `Debug`; client addresses none above debug. Labels of metrics come
 //!    from closed sets.
-//! 9. Unsafe code lives in [`udp`] only, with its reason.
-//! 10. `http` and `signaling` never import `relay` or `dataplane`; `tls::front` alone knows both sides. `tests/tidy.rs`
+//! 9. Unsafe code lives in `byway-udp` only, with its reason.
+//! 10. `http` and `signaling` never import `byway_turn::server` or `dataplane`; `tls::front` alone knows both sides. `tests/tidy.rs`
 //!     holds these rules.
 //!
 //! # What shows it
@@ -111,15 +108,13 @@
 //!
 //! # What is absent
 //!
-//! Relaying inside the kernel (XDP), for which `ChannelBound` and `ChannelUnbound` of [`relay::Effect`] are the seam. RFC
+//! Relaying inside the kernel (XDP), for which `ChannelBound` and `ChannelUnbound` of [`byway_turn::server::Effect`] are the seam. RFC
 //! 6062 (TCP allocations), RFC 7635 (OAuth) and DTLS are not spoken; of RFC 5780, PADDING and RESPONSE-PORT are refused,
 //! because strangers would flood others with them. `docs/protocol-coverage.md` has all of it by section, each with its test.
 //!
 //! Nothing is written to disk and nothing shared between servers: rooms, memberships and what was revoked live in one process
 //! and end with it. Servers of one realm with the same secrets take each other's credentials and join tokens, and that is all they share.
 //! A join token cannot be taken back, but by another secret.
-
-pub mod admission;
 
 pub mod cli;
 
@@ -128,19 +123,17 @@ pub mod clock;
 pub mod config;
 
 pub mod dataplane;
-pub mod door;
+
 pub mod external;
 pub mod http;
 pub mod ice;
-pub mod interfaces;
-pub mod local_ports;
+
 pub mod log;
-pub mod memory;
+
 pub mod metrics;
+pub mod net;
 pub mod operator_file;
 pub mod origin;
-
-pub mod proxies;
 
 pub mod server;
 

@@ -91,7 +91,7 @@ fn threat_49_check_tells_of_relay_ports_that_the_kernel_gives_away() {
     let told = |relay: &str| {
         stdout(&Configuration::new(&format!("relay.addresses = [\"{relay}\"]\n")).run(&["check"])).to_owned()
     };
-    let remark = byway::local_ports::remark(&["192.0.2.1".parse().unwrap()], &(49_152..=65_535));
+    let remark = byway::net::local_ports::remark(&["192.0.2.1".parse().unwrap()], &(49_152..=65_535));
     match remark {
         Some(remark) => assert!(told("192.0.2.1").contains(&format!("hint: {remark}\n")), "{remark}"),
         None => assert!(!told("192.0.2.1").contains("ip_local_reserved_ports")),

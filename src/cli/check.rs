@@ -7,8 +7,8 @@ use super::Error;
 use crate::clock::Clock;
 use crate::config::{Access, Config};
 use crate::external::External;
-use crate::interfaces;
-use crate::local_ports;
+use crate::net::interfaces;
+use crate::net::local_ports;
 use crate::server::{self, hosts};
 use crate::tls::Certificate;
 

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::external::External;
 use crate::ice::{Endpoints, Host, IceServers, TurnCredential};
-use crate::interfaces::{self, Interfaces};
+use crate::net::interfaces::{self, Interfaces};
 use crate::tls::Certificate;
 
 use super::Error;

@@ -23,9 +23,9 @@ use byway_turn::auth::Secret;
 use ipnet::IpNet;
 use jsonwebtoken::jwk::JwkSet;
 
+use crate::net::trusted_proxies::TrustedProxies;
 use crate::operator_file;
 use crate::origin::{HostPattern, Origin};
-use crate::proxies::TrustedProxies;
 
 pub use diagnostic::{ConfigError, Problem};
 pub use ice_url::{IceUrl, IceUrlError, Scheme, Transport};

@@ -17,7 +17,7 @@ use super::{
     Access, Config, Credentials, EMBEDDED, Http, Ice, Listen, Peers, Places, Quota, Relay, Signaling,
     TlsFiles, Tokens,
 };
-use crate::proxies::TrustedProxies;
+use crate::net::trusted_proxies::TrustedProxies;
 
 /// Reads a file on top of the embedded default; else all that is wrong with it, in its order.
 pub(super) fn read(text: &str, name: &str, dir: Option<&Path>) -> Result<Config, Refusal> {

@@ -7,8 +7,8 @@ use byway_turn::closed_set;
 use byway_turn::server::DropReason;
 use byway_turn::wire::ErrorCode as TurnError;
 
-use crate::admission::ConnectionCounters;
 use crate::metrics::{Count, Counters, Family, Page};
+use crate::net::connection_limit::ConnectionCounters;
 
 /// Counters of one shard of the data plane. Aligned, so that two shards never share a cache line.
 #[derive(Debug, Default)]

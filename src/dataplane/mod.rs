@@ -32,8 +32,8 @@ use byway_turn::server::{Relay, Shared};
 use mio::Poll;
 use tokio::sync::mpsc;
 
-use crate::admission::Admissions;
 use crate::clock::Clock;
+use crate::net::connection_limit::ConnectionLimiter;
 
 pub use allocations::Allocations;
 pub use counters::{Direction, RelayCounters, ShardCounters};
@@ -64,7 +64,7 @@ struct Worker {
 
 impl DataPlane {
     /// Starts one shard on each of `listeners`, which must be as many as there are `relays`. Datagrams that came since
-    /// the sockets were bound are served first. Each shard has `admissions` of its own, because it can make room among
+    /// the sockets were bound are served first. Each shard has `limiter` of its own, because it can make room among
     /// its own connections only.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl DataPlane {
     pub fn start(
         listeners: Vec<Listeners>,
         relays: Vec<(Relay, Arc<ShardCounters>)>,
-        admissions: impl Fn() -> Arc<Admissions>,
+        limiter: impl Fn() -> Arc<ConnectionLimiter>,
         tuning: Tuning,
         clock: Clock,
     ) -> io::Result<Self> {
@@ -93,20 +93,10 @@ impl DataPlane {
         for (((index, listeners), (relay, counters)), (poll, mailbox)) in
             (0..).zip(listeners).zip(relays).zip(mailboxes)
         {
-            let (slots, admissions) = (slots.clone(), admissions());
+            let (slots, limiter) = (slots.clone(), limiter());
             let reserved = reserved.clone();
-            let parts = Parts {
-                index,
-                listeners,
-                relay,
-                counters,
-                clock,
-                mailbox,
-                slots,
-                admissions,
-                reserved,
-                tuning,
-            };
+            let parts =
+                Parts { index, listeners, relay, counters, clock, mailbox, slots, limiter, reserved, tuning };
             let shard = Shard::new(parts, &poll)?;
             let stop = stop.clone();
             let alive = Arc::new(AtomicBool::new(true));

@@ -19,8 +19,8 @@ use super::reserved::ReservedSockets;
 use super::sockets::Listeners;
 use super::streams::Streams;
 use super::tuning::Tuning;
-use crate::admission::Admissions;
 use crate::clock::Clock;
+use crate::net::connection_limit::ConnectionLimiter;
 
 /// Sockets that the kernel names ready at a time.
 const EVENTS: usize = 1024;
@@ -48,7 +48,7 @@ pub(super) struct Parts {
     pub(super) mailbox: Mailbox,
     /// The mailboxes of all shards.
     pub(super) slots: Arc<[Slot]>,
-    pub(super) admissions: Arc<Admissions>,
+    pub(super) limiter: Arc<ConnectionLimiter>,
     /// The sockets in reserve of all shards.
     pub(super) reserved: ReservedSockets,
     pub(super) tuning: Tuning,
@@ -56,14 +56,14 @@ pub(super) struct Parts {
 
 impl Shard {
     pub(super) fn new(parts: Parts, poll: &Poll) -> io::Result<Self> {
-        let Parts { index, listeners, relay, counters, clock, mailbox, slots, admissions, reserved, tuning } =
+        let Parts { index, listeners, relay, counters, clock, mailbox, slots, limiter, reserved, tuning } =
             parts;
         let registry = poll.registry().try_clone()?;
         let mut udp = Vec::new();
         for (place, socket) in listeners.udp.into_iter().enumerate() {
             udp.push(socket.map(|socket| Listener::new(socket, place, &registry)).transpose()?);
         }
-        let streams = Streams::new(index, listeners.tcp, mailbox, slots, admissions, &registry)?;
+        let streams = Streams::new(index, listeners.tcp, mailbox, slots, limiter, &registry)?;
         Ok(Self { index, listeners: udp, reserved, streams, registry, relay, counters, tuning, clock })
     }
 

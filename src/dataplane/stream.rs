@@ -7,7 +7,7 @@ use byway_turn::server::{DropReason, FiveTuple};
 use byway_turn::wire::{frame_length, frame_padding};
 
 use super::mailbox::TurnStream;
-use crate::admission::Place;
+use crate::net::connection_limit::ConnectionPermit;
 
 /// Bytes that may wait for a client that reads too slowly; beyond them its media is dropped. A quarter of a second of a
 /// video call: what is older than that is of no use to it.
@@ -65,7 +65,7 @@ pub(super) struct Stream {
     pub(super) is_in_use: bool,
     /// It had an allocation when it was looked at last.
     pub(super) had_allocation: bool,
-    _place: Place,
+    _place: ConnectionPermit,
 }
 
 /// What reading a connection yields.
@@ -99,7 +99,7 @@ pub(super) enum Urgency {
 }
 
 impl Stream {
-    pub(super) fn new(stream: TurnStream, five_tuple: FiveTuple, place: Place) -> Self {
+    pub(super) fn new(stream: TurnStream, five_tuple: FiveTuple, place: ConnectionPermit) -> Self {
         let TurnStream { socket, tls, .. } = stream;
         let options = socket2::SockRef::from(&socket);
         // A socket that refuses them is merely slower.
@@ -258,7 +258,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::admission::Admissions;
+    use crate::net::connection_limit::ConnectionLimiter;
     use byway_turn::server::{StreamId, Transport};
     use byway_turn::wire::REPLY_MAX;
 
@@ -274,7 +274,7 @@ mod tests {
         let client = socket.local_addr().unwrap();
         let transport = Transport::Stream(StreamId { shard: 0, slot: 0, generation: 0 });
         let five_tuple = FiveTuple { client, server: server.ip(), transport };
-        let place = Admissions::new(1, 1, Arc::default()).admit(client.ip()).unwrap();
+        let place = ConnectionLimiter::new(1, 1, Arc::default()).admit(client.ip()).unwrap();
         let mut stream = Stream::new(TurnStream { socket, tls: None, client, server }, five_tuple, place);
         for _ in 0..8 {
             stream.put([&[0; REPLY_MAX], &[]], Urgency::Response).unwrap();

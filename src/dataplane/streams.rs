@@ -20,7 +20,7 @@ use super::counters::{Direction, StreamEnd};
 use super::mailbox::{Letter, Mailbox, Slot, TurnStream};
 use super::source::Source;
 use super::stream::{Read, Stream, Urgency};
-use crate::admission::{Admissions, Place};
+use crate::net::connection_limit::{ConnectionLimiter, ConnectionPermit};
 
 /// How long a connection may be without an allocation: time for a few round trips over a bad network, and no more than
 /// that for whoever opens connections to hold them.
@@ -64,7 +64,7 @@ pub(super) struct Streams {
     slab: Slab<(StreamId, Stream)>,
     doors: Vec<(TcpListener, bool)>,
     mailbox: Mailbox,
-    admissions: Arc<Admissions>,
+    limiter: Arc<ConnectionLimiter>,
     /// When to try again to accept, for want of room.
     doors_again: Option<Duration>,
     /// The mailboxes of all shards.
@@ -89,7 +89,7 @@ impl Streams {
         doors: Vec<TcpListener>,
         mailbox: Mailbox,
         slots: Arc<[Slot]>,
-        admissions: Arc<Admissions>,
+        limiter: Arc<ConnectionLimiter>,
         registry: &Registry,
     ) -> io::Result<Self> {
         let mut streams = Self {
@@ -98,7 +98,7 @@ impl Streams {
             slab: Slab::new(),
             doors: Vec::new(),
             mailbox,
-            admissions,
+            limiter,
             doors_again: None,
             strangers: 0,
             strangers_max: STRANGERS_HOLD / slots.len().max(1),
@@ -181,7 +181,7 @@ impl Streams {
         &mut self,
         now: Now,
         stream: TurnStream,
-        held: Place,
+        held: ConnectionPermit,
         registry: &Registry,
     ) -> io::Result<usize> {
         let entry = self.slab.vacant_entry();
@@ -266,8 +266,8 @@ impl Core {
 
     fn take_in(&mut self, now: Now, stream: TurnStream) -> Option<usize> {
         // Whoever comes may be honest; who has been here longest without an allocation is likely not.
-        let admissions = self.streams.admissions.clone();
-        let held = admissions.admit_or(stream.client.ip(), || self.shed_a_stranger(now))?;
+        let limiter = self.streams.limiter.clone();
+        let held = limiter.admit_or(stream.client.ip(), || self.shed_a_stranger(now))?;
         let taken = self.streams.insert(now, stream, held, &self.registry);
         self.bound_strangers(now);
         self.counters.streams.set(self.streams.slab.len() as u64);

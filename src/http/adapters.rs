@@ -56,7 +56,7 @@ async fn open_peerjs(
     Extension(peerjs): Extension<Arc<PeerJs>>,
     Extension(ClientIp(client)): Extension<ClientIp>,
     head: Parts,
-    Extension(Held { place, memory }): Extension<Held>,
+    Extension(Held { permit, memory }): Extension<Held>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = site.upgrade(&head, upgrade)?;
@@ -65,7 +65,7 @@ async fn open_peerjs(
     let asked =
         peerjs::protocol::asked(field("key").as_deref(), field("id").as_deref(), field("token").as_deref());
     Ok(upgrade.on_upgrade(async move |socket| {
-        let _place = place;
+        let _place = permit;
         peerjs.run(socket, client, asked, memory).await;
     }))
 }
@@ -75,12 +75,12 @@ async fn open_topics(
     Extension(topics): Extension<Arc<Topics>>,
     Extension(ClientIp(client)): Extension<ClientIp>,
     head: Parts,
-    Extension(Held { place, memory }): Extension<Held>,
+    Extension(Held { permit, memory }): Extension<Held>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = site.upgrade(&head, upgrade)?;
     Ok(upgrade.on_upgrade(async move |socket| {
-        let _place = place;
+        let _place = permit;
         topics.run(socket, client, memory).await;
     }))
 }

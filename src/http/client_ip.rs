@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 
 use super::remarks::Remarks;
 use super::target::elements;
-use crate::proxies::TrustedProxies;
+use crate::net::trusted_proxies::TrustedProxies;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 

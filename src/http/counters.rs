@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use byway_turn::closed_set;
 
-use crate::admission::ConnectionCounters;
 use crate::metrics::{Counters, Family, Page, SharedCount};
+use crate::net::connection_limit::ConnectionCounters;
 
 /// The first digit of a status.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];

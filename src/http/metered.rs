@@ -11,9 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::frames::{Http1, Http2, WebSocket};
 use super::serve::Protocol;
 use super::state::State;
-use crate::admission::ConnectionCounters;
 use crate::clock::Clock;
-use crate::memory::{Eviction, MemoryBudget, Reservation};
+use crate::net::connection_limit::ConnectionCounters;
+use crate::net::memory_budget::{Eviction, MemoryBudget, Reservation};
 
 /// Bytes of an unfinished WebSocket message that are nobody's concern: most of the signaling's messages are shorter.
 const SMALL_MESSAGE: usize = 4 * 1024;

@@ -31,12 +31,12 @@ use super::state::{Sending, State, Switch};
 use super::streams::{Streams, WithStreams};
 use super::target::{X_FORWARDED_PREFIX, X_FORWARDED_PROTO};
 use super::upgrade::Held;
-use crate::admission::{Admissions, Place};
 use crate::clock::Clock;
-use crate::door::{self, Arrival, Listeners};
 use crate::ice::LATEST_DATE;
-use crate::memory::MemoryBudget;
-use crate::proxies::TrustedProxies;
+use crate::net::accept::{self, Accepted, Listeners};
+use crate::net::connection_limit::{ConnectionLimiter, ConnectionPermit};
+use crate::net::memory_budget::MemoryBudget;
+use crate::net::trusted_proxies::TrustedProxies;
 
 /// Bounds of an HTTP connection. `docs/limits.md` has the sums.
 #[derive(Clone, Copy, Debug)]
@@ -137,14 +137,14 @@ pub struct Pages {
 pub async fn serve(
     listeners: Listeners,
     pages: Pages,
-    admissions: Arc<Admissions>,
+    limiter: Arc<ConnectionLimiter>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let welcome = move |Arrival { stream, client, place, stopping }: Arrival| {
+    let serve = move |Accepted { stream, client, permit, stopping }: Accepted| {
         let pages = pages.clone();
-        async move { pages.connection(stream, client, Protocol::Http, place, stopping).await }
+        async move { pages.connection(stream, client, Protocol::Http, permit, stopping).await }
     };
-    door::open(listeners, admissions, welcome, shutdown).await;
+    accept::accept_all(listeners, limiter, serve, shutdown).await;
 }
 
 impl Pages {
@@ -175,16 +175,16 @@ impl Pages {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         client: SocketAddr,
         protocol: Protocol,
-        place: Place,
+        permit: ConnectionPermit,
         stopping: watch::Receiver<()>,
     ) {
-        let (limits, place, counters) = (self.limits, Arc::new(place), self.counters.connections.clone());
+        let (limits, permit, counters) = (self.limits, Arc::new(permit), self.counters.connections.clone());
         let reserved = self.memory.reserve(client.ip(), protocol.base());
         let state = State::new(limits, protocol, client.ip(), reserved);
         let stream = Metered::new(stream, protocol, state.clone(), self.memory.clone(), self.clock, counters);
         let (pages, of_connection) = (self.clone(), state.clone());
         let service =
-            service_fn(move |request| pages.answer(request, client, protocol, &of_connection, &place));
+            service_fn(move |request| pages.answer(request, client, protocol, &of_connection, &permit));
         let ends = Ends { limits, clock: self.clock, state, stopping, counters: self.counters.clone() };
         let stream = TokioIo::new(stream);
         // What was agreed on is held to: hyper's own choice by the first bytes would let a client of HTTP/1.1 speak HTTP/2
@@ -212,7 +212,7 @@ impl Pages {
         client: SocketAddr,
         protocol: Protocol,
         state: &Arc<State>,
-        place: &Arc<Place>,
+        permit: &Arc<ConnectionPermit>,
     ) -> impl Future<Output = Result<Response<Sending>, Infallible>> + Send + use<> {
         let under_way = state.begin();
         // hyper may have taken away a Content-Length beside it (RFC 9112 section 6.1): whoever else reads this stream may
@@ -229,7 +229,7 @@ impl Pages {
             normalise(&mut request, protocol, by_proxy);
             let by = ClientIp::of(client.ip(), request.headers(), &self.proxies);
             if by_proxy {
-                if !place.speaks_for(by.0) {
+                if !permit.speaks_for(by.0) {
                     return Err(Problem::for_now(Code::RateLimited, RETRY_AFTER));
                 }
                 state.speaks_for(by.0);
@@ -237,7 +237,7 @@ impl Pages {
                 self.unlisted.note(client.ip(), request.headers(), &self.proxies);
             }
             request.extensions_mut().insert(by);
-            request.extensions_mut().insert(Held { place: place.clone(), memory: state.memory() });
+            request.extensions_mut().insert(Held { permit: permit.clone(), memory: state.memory() });
             if request.body().is_end_stream() {
                 return Ok((request, None));
             }

@@ -15,7 +15,7 @@ use hyper::body::{Frame, SizeHint};
 
 use super::frames::End;
 use super::serve::{Limits, Protocol};
-use crate::memory::{Eviction, Reservation};
+use crate::net::memory_budget::{Eviction, Reservation};
 
 /// Time that one frame costs: 100 a second, twice what the signaling takes in messages.
 const FRAME_COSTS: Duration = Duration::from_millis(10);

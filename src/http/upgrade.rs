@@ -12,8 +12,8 @@ use axum::response::{IntoResponse, Response};
 use super::client_ip::ClientIp;
 use super::target::Target;
 use super::{Code, Problem, Site};
-use crate::admission::Place;
-use crate::memory::Reservation;
+use crate::net::connection_limit::ConnectionPermit;
+use crate::net::memory_budget::Reservation;
 use crate::signaling::protocol::SUBPROTOCOL;
 use crate::signaling::schema;
 use crate::signaling::session::{self, Visitor};
@@ -21,8 +21,8 @@ use crate::signaling::session::{self, Visitor};
 /// A connection's part of what all share.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
-    /// The place among the connections, which an upgrade holds as long as the WebSocket lives.
-    pub(super) place: Arc<Place>,
+    /// The permit among the connections, which an upgrade holds as long as the WebSocket lives.
+    pub(super) permit: Arc<ConnectionPermit>,
     /// The memory of a stranger, which it holds until it has a seat.
     pub(super) memory: Arc<Reservation>,
 }
@@ -33,7 +33,7 @@ pub(super) async fn open(
     headers: HeaderMap,
     Extension(ClientIp(address)): Extension<ClientIp>,
     Extension(target): Extension<Target>,
-    Extension(Held { place, memory }): Extension<Held>,
+    Extension(Held { permit, memory }): Extension<Held>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     if let Err(problem) = site.origins.check(&target, &headers) {
@@ -54,8 +54,8 @@ pub(super) async fn open(
         let session = session::run(socket, hub, visitor, memory);
         async move {
             session.await;
-            // As long as the WebSocket lives, it takes its place among the connections.
-            drop(place);
+            // As long as the WebSocket lives, it takes its permit among the connections.
+            drop(permit);
         }
     })
 }

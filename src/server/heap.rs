@@ -7,8 +7,8 @@ use byway_udp::return_free_pages;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::admission::ConnectionCounters;
 use crate::clock::Clock;
+use crate::net::connection_limit::ConnectionCounters;
 
 /// Time between two looks at the number of ended connections.
 const EVERY: Duration = Duration::from_secs(1);

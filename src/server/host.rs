@@ -26,7 +26,7 @@ use crate::config::{self, Config};
 use crate::dataplane::{AddressDoor, Tuning, bind_tcp_listeners, bind_udp_listeners, is_missing};
 use crate::external::External;
 use crate::ice::IceServers;
-use crate::interfaces::{self, Interfaces};
+use crate::net::interfaces::{self, Interfaces};
 
 /// Time between two looks at the machine. An address that becomes its own is closed to clients of the relay within a second.
 const EVERY: Duration = Duration::from_millis(250);

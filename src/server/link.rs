@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::interfaces;
+use crate::net::interfaces;
 use crate::tls::{Certificate, Name};
 
 /// The page's address: on the TLS listener under a name of its certificate, else on the plain one.

@@ -9,11 +9,11 @@ use super::host::State;
 use super::keys::Keys;
 use super::sockets::{Files, Sockets};
 use super::{Error, seed, system};
-use crate::admission::{Admissions, ConnectionCounters, PER_ADDRESS};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::dataplane::{Allocations, DataPlane, RelayCounters, Tuning};
-use crate::local_ports;
+use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
+use crate::net::local_ports;
 use crate::signaling::{CountUser, EndUser};
 
 /// TCP and TLS connections to TURN at one time. Each may cost 200 kB where clients do all they can to that end.
@@ -53,8 +53,8 @@ impl Relaying {
         let shards_count = listeners.len();
         let per_shard = |places: usize| places.div_ceil(shards_count);
         let (streams, per_address) = (per_shard(files.streams.min(MAX_STREAMS)), per_shard(PER_ADDRESS));
-        let admissions = || Admissions::new(streams, per_address, connections.clone());
-        let data_plane = DataPlane::start(listeners, relays, admissions, tuning, clock)
+        let limiter = || ConnectionLimiter::new(streams, per_address, connections.clone());
+        let data_plane = DataPlane::start(listeners, relays, limiter, tuning, clock)
             .map_err(system("start the data plane"))?;
         let counters = Arc::new(RelayCounters { shards, connections });
         Ok(Self { data_plane, shared, counters })

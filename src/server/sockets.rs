@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::Error;
 use crate::config::Config;
 use crate::dataplane::{Addresses, BindFailed, Listeners, Tuning, bind_listeners, bind_tcp, is_missing};
-use crate::door;
+use crate::net::accept;
 
 /// Everything that is bound before anything is served.
 pub(super) struct Sockets {
@@ -27,7 +27,7 @@ pub(super) struct Sockets {
 /// Channel of the listeners of one kind, of now and later.
 pub(super) struct Door {
     pub(super) sender: mpsc::UnboundedSender<TcpListener>,
-    pub(super) listeners: door::Listeners,
+    pub(super) listeners: accept::Listeners,
 }
 
 /// The listeners, and which of them are bound.

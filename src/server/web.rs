@@ -9,12 +9,12 @@ use tokio::task::JoinSet;
 use super::relaying::Relaying;
 use super::sockets::Files;
 use super::{Error, runtime, system};
-use crate::admission::{Admissions, ConnectionCounters, PER_ADDRESS};
-use crate::door;
 use crate::http::admin::Admin;
 use crate::http::serve::{self, Limits, Pages};
 use crate::http::{Site, admin_router, public_router};
-use crate::proxies::TrustedProxies;
+use crate::net::accept;
+use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
+use crate::net::trusted_proxies::TrustedProxies;
 use crate::tls::front::{self, Front};
 use crate::tls::{self, Identity, TlsCounters};
 
@@ -26,9 +26,9 @@ const MAX_HTTP: usize = 16_384;
 
 /// The listeners, by the key under `[listen]`.
 pub(super) struct Listeners {
-    pub(super) tls: door::Listeners,
-    pub(super) http: door::Listeners,
-    pub(super) admin: door::Listeners,
+    pub(super) tls: accept::Listeners,
+    pub(super) http: accept::Listeners,
+    pub(super) admin: accept::Listeners,
 }
 
 /// Threads for handshakes with TLS. A flood of them takes one core at most, and signals wait behind none of them
@@ -70,7 +70,7 @@ impl Web {
         let undecided = Arc::<ConnectionCounters>::default();
         let connections = [http.clone(), undecided.clone(), relaying.counters.connections.clone()];
         let places = files.http.min(MAX_HTTP);
-        let public = Admissions::behind(proxies.clone(), places, PER_ADDRESS, http.clone());
+        let public = ConnectionLimiter::behind(proxies.clone(), places, PER_ADDRESS, http.clone());
         let pages = Pages::new(public_router(site), Limits::default(), counters).behind(proxies.clone());
         served.spawn(named("http", serve::serve(listeners.http, pages.clone(), public.clone(), stopped())));
         if let Some((identity, counters)) = identity {
@@ -78,7 +78,7 @@ impl Web {
             let front = Front {
                 config: tls::server_config(identity),
                 pages,
-                places: public,
+                http_limiter: public,
                 hand_over: move |stream| {
                     if !streams.hand_over(stream) {
                         refused.refused_total.add(1);
@@ -94,7 +94,7 @@ impl Web {
         let admin = serve::serve(
             listeners.admin,
             Pages::new(admin_router(admin), Limits::default(), operators).behind(proxies.clone()),
-            Admissions::behind(proxies.clone(), files.admin.min(MAX_HTTP), PER_ADDRESS, http),
+            ConnectionLimiter::behind(proxies.clone(), files.admin.min(MAX_HTTP), PER_ADDRESS, http),
             stopped(),
         );
         served.spawn(named("admin", admin));

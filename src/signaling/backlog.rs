@@ -15,7 +15,7 @@ use byway_turn::shares::biggest;
 use super::SignalingCounters;
 use super::outbox::Outbox;
 use super::protocol::ByeCode;
-use crate::memory::Reservation;
+use crate::net::memory_budget::Reservation;
 
 /// Bytes that a connection in no room may have waiting without being ended for the sum: answers on their way.
 const STRANGER_SPARED: usize = 4 * 1_024;

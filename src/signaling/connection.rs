@@ -24,7 +24,7 @@ use super::flood_guard::{FloodGuard, Verdict};
 use super::outbox::{Frame, Outbox, Told};
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
 use crate::clock::Clock;
-use crate::memory::Reservation;
+use crate::net::memory_budget::Reservation;
 
 /// The close code with which a client says that it will be back over another connection (RFC 6455 section 7.4.2 leaves 4000
 /// to 4999 to applications).

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::backlog::Account;
 use super::protocol::{ByeCode, Text, Topic};
-use crate::memory::Reservation;
+use crate::net::memory_budget::Reservation;
 
 /// One thing to write.
 #[derive(Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use self::registry::{Arrived, Limits, Peers, Said, Seat};
 use super::connection::{Connections, Conversation};
 use super::outbox::Outbox;
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
-use crate::memory::Reservation;
+use crate::net::memory_budget::Reservation;
 
 /// How long a message waits for its receiver: what `peerjs-server` calls `expire_timeout`.
 const PATIENCE: Duration = Duration::from_secs(5);

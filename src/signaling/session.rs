@@ -13,7 +13,7 @@ use super::hub::{Hub, Refusal, Seat};
 use super::outbox::Outbox;
 use super::protocol::{ByeCode, ClientMessage, Ending, ErrorCode, ServerMessage, Text};
 use crate::ice::Host;
-use crate::memory::Reservation;
+use crate::net::memory_budget::Reservation;
 
 /// Serves one connection until it ends. Its `memory` is released when it comes into a room.
 pub fn run(

@@ -21,7 +21,7 @@ use super::connection::{Connections, Conversation};
 use super::flood_guard::{FloodGuard, Rate, Verdict};
 use super::outbox::Outbox;
 use super::protocol::{ByeCode, Ending, ErrorCode, RoomName, ServerMessage, Text};
-use crate::memory::Reservation;
+use crate::net::memory_budget::Reservation;
 
 /// Subscribers of one topic. A client of y-webrtc keeps at most 35 connections, so there may be more than it meets, but
 /// what one publishes goes to all of them.

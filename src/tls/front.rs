@@ -18,12 +18,12 @@ use tokio_rustls::server::TlsStream;
 use super::TlsCounters;
 use super::handshake::Bounded;
 use super::{H2, Outcome, STUN_TURN};
-use crate::admission::ConnectionCounters;
-use crate::admission::{Admissions, PER_ADDRESS};
 use crate::dataplane::TurnStream;
-use crate::door::{self, Arrival, Listeners};
 use crate::http::serve::{Pages, Protocol};
-use crate::memory::MemoryBudget;
+use crate::net::accept::{self, Accepted, Listeners};
+use crate::net::connection_limit::ConnectionCounters;
+use crate::net::connection_limit::{ConnectionLimiter, PER_ADDRESS};
+use crate::net::memory_budget::MemoryBudget;
 
 /// Bytes that a connection takes until it is known what it speaks: what its client may send for that, and the library's
 /// state beside it.
@@ -44,12 +44,12 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The limits where `places` connections are admitted. Half of them are for those that have decided, so that silent
+    /// The limits where `connections` connections are admitted. Half of them are for those that have decided, so that silent
     /// ones give way before anybody is turned away.
     #[must_use]
-    pub fn within(places: usize) -> Self {
+    pub fn within(connections: usize) -> Self {
         Self {
-            undecided: (places / 2).min(1_024),
+            undecided: (connections / 2).min(1_024),
             handshake_within: Duration::from_secs(5),
             first_byte_within: Duration::from_secs(5),
         }
@@ -63,8 +63,8 @@ pub struct Front<H> {
     pub config: Arc<ServerConfig>,
     /// Where HTTP goes.
     pub pages: Pages,
-    /// Places for HTTP, which it shares with the plain listeners. Whoever takes them all keeps nobody from TURN.
-    pub places: Arc<Admissions>,
+    /// Bounds connections of HTTP, shared with the plain listeners. Whoever takes them all keeps nobody from TURN.
+    pub http_limiter: Arc<ConnectionLimiter>,
     /// Where TURN goes.
     pub hand_over: H,
     /// The threads of handshakes. Their tasks would stand in one queue with signals otherwise, and each takes the time of
@@ -85,13 +85,13 @@ where
 {
     let undecided = MemoryBudget::new(front.limits.undecided * HANDSHAKE);
     // Those that have not decided make room for each other before this many are there.
-    let admissions = Admissions::new(2 * front.limits.undecided, PER_ADDRESS, front.undecided.clone());
+    let limiter = ConnectionLimiter::new(2 * front.limits.undecided, PER_ADDRESS, front.undecided.clone());
     let front = Arc::new(front);
-    let welcome = move |arrival| {
+    let serve = move |accepted| {
         let (front, undecided) = (front.clone(), undecided.clone());
-        async move { front.serve(&undecided, arrival).await }
+        async move { front.serve(&undecided, accepted).await }
     };
-    door::open(listeners, admissions, welcome, shutdown).await;
+    accept::accept_all(listeners, limiter, serve, shutdown).await;
 }
 
 /// What a client speaks.
@@ -107,8 +107,8 @@ type Stream = TlsStream<Bounded<TcpStream>>;
 struct Failure(Outcome, io::Error);
 
 impl<H: Fn(TurnStream)> Front<H> {
-    async fn serve(&self, undecided: &Arc<MemoryBudget>, arrival: Arrival) {
-        let Arrival { stream, client, place, mut stopping } = arrival;
+    async fn serve(&self, undecided: &Arc<MemoryBudget>, accepted: Accepted) {
+        let Accepted { stream, client, permit, mut stopping } = accepted;
         let (reservation, shed) = undecided.reserve(client.ip(), HANDSHAKE);
         // A set ends its task when it is dropped.
         let mut handshake = JoinSet::new();
@@ -125,7 +125,7 @@ impl<H: Fn(TurnStream)> Front<H> {
             _ = shed => Err(Failure(Outcome::Shed, io::ErrorKind::ConnectionAborted.into())),
             _ = stopping.changed() => return,
         };
-        drop((reservation, place));
+        drop((reservation, permit));
         match decided {
             Ok((Speaks::Http(protocol), mut stream)) => {
                 stream.get_mut().1.set_buffer_limit(Some(UNREAD));
@@ -134,8 +134,8 @@ impl<H: Fn(TurnStream)> Front<H> {
                 } else {
                     Outcome::Http1
                 });
-                if let Some(place) = self.places.admit(client.ip()) {
-                    self.pages.connection(stream, client, protocol, place, stopping).await;
+                if let Some(permit) = self.http_limiter.admit(client.ip()) {
+                    self.pages.connection(stream, client, protocol, permit, stopping).await;
                 }
             }
             Ok((Speaks::Turn, stream)) => {

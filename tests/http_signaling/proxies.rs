@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use byway::admission::Admissions;
-use byway::proxies::TrustedProxies;
+use byway::net::connection_limit::ConnectionLimiter;
+use byway::net::trusted_proxies::TrustedProxies;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -147,7 +147,7 @@ async fn threat_34_limits_count_by_the_client_behind_trusted_proxies() {
 async fn threat_34_shares_of_connections_count_by_the_client_behind_trusted_proxies() {
     let server = Server::start().await;
     let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
-    let admissions = Admissions::behind(Arc::new(proxies), 100, 2, Arc::default());
+    let limiter = ConnectionLimiter::behind(Arc::new(proxies), 100, 2, Arc::default());
     let ask = async |connection: &mut DuplexStream, client: &str| {
         let head = format!("GET /nothing HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {client}\r\n\r\n");
         connection.write_all(head.as_bytes()).await.unwrap();
@@ -158,7 +158,7 @@ async fn threat_34_shares_of_connections_count_by_the_client_behind_trusted_prox
         String::from_utf8(status[9..].to_vec()).unwrap()
     };
     // More connections of the proxy than one address may have, which it keeps open.
-    let mut connections: Vec<_> = (0..4).map(|_| server.connection_from(TRUSTED, &admissions)).collect();
+    let mut connections: Vec<_> = (0..4).map(|_| server.connection_from(TRUSTED, &limiter)).collect();
     assert_eq!(ask(&mut connections[0], "192.0.2.1").await, "404");
     assert_eq!(ask(&mut connections[1], "192.0.2.1").await, "404");
     assert_eq!(ask(&mut connections[2], "192.0.2.1").await, "429");

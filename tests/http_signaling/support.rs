@@ -8,10 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use byway::admission::{Admissions, PER_ADDRESS};
 use byway::clock::Clock;
 use byway::config::{Access, Signaling, TransportPolicy};
-use byway::door::Listeners;
 use byway::http::HttpCounters;
 use byway::http::access::ApiKeys;
 use byway::http::admin::{Admin, Health};
@@ -21,8 +19,10 @@ use byway::http::serve::{Limits, Pages, Protocol, serve};
 use byway::http::{Site, admin_router, public_router};
 use byway::ice::{Endpoints, IceServers};
 use byway::metrics::Metrics;
+use byway::net::accept::Listeners;
+use byway::net::connection_limit::{ConnectionLimiter, PER_ADDRESS};
+use byway::net::trusted_proxies::TrustedProxies;
 use byway::origin::HostPattern;
-use byway::proxies::TrustedProxies;
 use byway::signaling::SignalingCounters;
 use byway::signaling::{Connections, Hub, Parts};
 use byway::tokens::Tokens;
@@ -209,7 +209,7 @@ impl Server {
             memory: settings.memory,
             ..Limits::default()
         };
-        let admissions = Admissions::new(
+        let limiter = ConnectionLimiter::new(
             settings.connections,
             settings.connections_per_address,
             counters.connections.clone(),
@@ -217,7 +217,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
         let pages = Pages::new(public_router(site), limits, counters.clone()).behind(Arc::new(proxies));
-        let public = serve(only(http), pages.clone(), admissions, async {
+        let public = serve(only(http), pages.clone(), limiter, async {
             // A dropped server stops too.
             let _ = stopped.await;
         });
@@ -234,7 +234,7 @@ impl Server {
             Limits::default(),
             Arc::default(),
         );
-        let everyone = Admissions::new(usize::MAX, usize::MAX, Arc::default());
+        let everyone = ConnectionLimiter::new(usize::MAX, usize::MAX, Arc::default());
         let operator = serve(only(admin), operator, everyone, std::future::pending());
         Self {
             http: addresses.0,
@@ -262,8 +262,8 @@ impl Server {
 
     /// Sends this request on a connection from any address, as the network would show it to the server.
     pub(crate) async fn asked_from(&self, client: &str, request: &str) -> Answer {
-        let admissions = Admissions::new(1, 1, Arc::default());
-        let mut connection = self.connection_from(client, &admissions);
+        let limiter = ConnectionLimiter::new(1, 1, Arc::default());
+        let mut connection = self.connection_from(client, &limiter);
         connection.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         within(connection.read_to_end(&mut answer)).await.unwrap();
@@ -271,10 +271,10 @@ impl Server {
     }
 
     /// A connection from any address, with a place among these.
-    pub(crate) fn connection_from(&self, client: &str, admissions: &Arc<Admissions>) -> DuplexStream {
+    pub(crate) fn connection_from(&self, client: &str, limiter: &Arc<ConnectionLimiter>) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let (pages, client) = (self.pages.clone(), SocketAddr::new(client.parse().unwrap(), 40_000));
-        let place = admissions.admit(client.ip()).unwrap();
+        let place = limiter.admit(client.ip()).unwrap();
         tokio::spawn(async move {
             let (_stop, stopping) = watch::channel(());
             pages.connection(theirs, client, Protocol::Http, place, stopping).await;

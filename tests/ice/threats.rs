@@ -108,7 +108,7 @@ fn threat_33_the_server_answers_for_its_own_names_alone() {
         );
         crate::support::http::exchange(listener, &head).status
     };
-    let mine = byway::interfaces::Interfaces::read().expect("this machine lists its addresses").lasting;
+    let mine = byway::net::interfaces::Interfaces::read().expect("this machine lists its addresses").lasting;
     let mine = mine.into_iter().map(|ip| if ip.is_ipv4() { ip.to_string() } else { format!("[{ip}]") });
     let ours =
         ["call.example.org", "CALL.example.org:8080", "eu.example.net", "turn.example.org", "203.0.113.7"];

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use byway::admission::Admissions;
 use byway::clock::Clock;
 use byway::dataplane::ShardCounters;
 use byway::dataplane::{Addresses, DataPlane, Tuning, bind_listeners};
+use byway::net::connection_limit::ConnectionLimiter;
 use byway_turn::address_set::AddressSet;
 use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
@@ -162,9 +162,9 @@ impl Server {
         };
         let relay = Relay::new(Shared::new(settings, &[1; 32]), &[2; 32]);
         let relays = vec![(relay, Arc::<ShardCounters>::default())];
-        let admissions = || Admissions::new(10, 10, Arc::default());
+        let limiter = || ConnectionLimiter::new(10, 10, Arc::default());
         let clock = Clock::start();
-        let plane = DataPlane::start(listeners, relays, admissions, tuning, clock).unwrap();
+        let plane = DataPlane::start(listeners, relays, limiter, tuning, clock).unwrap();
         Self { plane, bound, clock }
     }
 

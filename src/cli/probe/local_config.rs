@@ -5,7 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use tokio::net::UdpSocket;
 
 use crate::config::{Config, IceUrl, Scheme, Transport};
-use crate::interfaces;
+use crate::net::interfaces;
 use crate::tls::{Certificate, Name};
 
 use super::Target;

@@ -1,4 +1,4 @@
-//! How many connections there may be: in total, and of one client network.
+//! Limit of connections: in total, and per client network.
 
 mod counters;
 
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use byway_turn::client_network::ClientNetwork;
 use byway_turn::shares::{Refused, Shares};
 
-use crate::proxies::TrustedProxies;
+use crate::net::trusted_proxies::TrustedProxies;
 
 pub use counters::ConnectionCounters;
 
@@ -18,22 +18,22 @@ pub const PER_ADDRESS: usize = 1_024;
 
 /// Counts connections, and admits as many as the limits allow.
 #[derive(Debug)]
-pub struct Admissions {
+pub struct ConnectionLimiter {
     proxies: Arc<TrustedProxies>,
     counters: Arc<ConnectionCounters>,
     /// A `std` mutex: held for a look-up, never across an await.
     open: Mutex<Shares>,
 }
 
-/// A connection's place among those counted, given back when it is dropped.
+/// Permit of one connection, given back when it is dropped.
 #[derive(Debug)]
-pub struct Place {
-    admissions: Arc<Admissions>,
+pub struct ConnectionPermit {
+    limiter: Arc<ConnectionLimiter>,
     /// The network whose share it counts in. Locked inside of the counts.
     network: Mutex<ClientNetwork>,
 }
 
-impl Admissions {
+impl ConnectionLimiter {
     /// Admits `total` connections, and `per_address` of one address; the last tenth of them is for addresses that hold
     /// little. Loopback may have them all: that is a reverse proxy, which has limits of its own.
     #[must_use]
@@ -41,7 +41,7 @@ impl Admissions {
         Self::behind(Arc::default(), total, per_address, counters)
     }
 
-    /// The same behind `proxies`, which may have them all, too. Their clients are counted by [`Place::speaks_for`].
+    /// The same behind `proxies`, which may have them all, too. Their clients are counted by [`ConnectionPermit::speaks_for`].
     #[must_use]
     pub fn behind(
         proxies: Arc<TrustedProxies>,
@@ -52,20 +52,24 @@ impl Admissions {
         Arc::new(Self { proxies, counters, open: Mutex::new(Shares::with_share(total, per_address)) })
     }
 
-    /// A place for a connection from `ip`, if there is one left.
-    pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
+    /// Permit for a connection from `ip`, unless a limit is reached.
+    pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<ConnectionPermit> {
         self.admit_or(ip, || false)
     }
 
-    /// The same; where all places are taken, `make_room` may give one back, and says whether it has.
-    pub fn admit_or(self: &Arc<Self>, ip: IpAddr, mut make_room: impl FnMut() -> bool) -> Option<Place> {
+    /// The same; at the limit, `make_room` may end another connection, and says whether it has.
+    pub fn admit_or(
+        self: &Arc<Self>,
+        ip: IpAddr,
+        mut make_room: impl FnMut() -> bool,
+    ) -> Option<ConnectionPermit> {
         loop {
             let taken = self.take(&mut self.lock(), ip);
             match taken {
                 Ok(()) => {
                     self.counters.open.add(1);
-                    return Some(Place {
-                        admissions: self.clone(),
+                    return Some(ConnectionPermit {
+                        limiter: self.clone(),
                         network: Mutex::new(ClientNetwork::of(ip)),
                     });
                 }
@@ -97,20 +101,20 @@ impl Admissions {
     }
 }
 
-impl Place {
+impl ConnectionPermit {
     /// Counts a trusted proxy's connection in the share of `ip`, the client that its request is from, until a request of
     /// another. Says whether that share had room.
     pub fn speaks_for(&self, ip: IpAddr) -> bool {
-        let mut open = self.admissions.lock();
+        let mut open = self.limiter.lock();
         let mut network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
         if *network == ClientNetwork::of(ip) {
             return true;
         }
         open.give_back(*network, 1);
-        let taken = self.admissions.take(&mut open, ip);
+        let taken = self.limiter.take(&mut open, ip);
         if let Err(refused) = taken {
             open.charge(*network, 1);
-            self.admissions.refused(refused);
+            self.limiter.refused(refused);
             return false;
         }
         *network = ClientNetwork::of(ip);
@@ -118,12 +122,12 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let network = *self.network.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.admissions.lock().give_back(network, 1);
-        self.admissions.counters.open.subtract(1);
-        self.admissions.counters.ended.add(1);
+        self.limiter.lock().give_back(network, 1);
+        self.limiter.counters.open.subtract(1);
+        self.limiter.counters.ended.add(1);
     }
 }
 
@@ -131,77 +135,77 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn admit(admissions: &Arc<Admissions>, ip: &str) -> Option<Place> {
-        admissions.admit(ip.parse().unwrap())
+    fn admit(limiter: &Arc<ConnectionLimiter>, ip: &str) -> Option<ConnectionPermit> {
+        limiter.admit(ip.parse().unwrap())
     }
 
     #[test]
     fn threat_19_one_address_cannot_take_all_places() {
-        let admissions = Admissions::new(9, 2, Arc::default());
-        let places = [admit(&admissions, "192.0.2.1"), admit(&admissions, "::ffff:192.0.2.1")];
-        assert!(places.iter().all(Option::is_some));
-        assert!(admit(&admissions, "192.0.2.1").is_none());
-        assert!(admit(&admissions, "192.0.2.2").is_some());
-        let v6 = [admit(&admissions, "2001:db8::1"), admit(&admissions, "2001:db8::ffff:2")];
+        let limiter = ConnectionLimiter::new(9, 2, Arc::default());
+        let permits = [admit(&limiter, "192.0.2.1"), admit(&limiter, "::ffff:192.0.2.1")];
+        assert!(permits.iter().all(Option::is_some));
+        assert!(admit(&limiter, "192.0.2.1").is_none());
+        assert!(admit(&limiter, "192.0.2.2").is_some());
+        let v6 = [admit(&limiter, "2001:db8::1"), admit(&limiter, "2001:db8::ffff:2")];
         assert!(v6.iter().all(Option::is_some));
-        assert!(admit(&admissions, "2001:db8::3").is_none());
-        assert!(admit(&admissions, "2001:db8:0:1::3").is_some());
-        let proxied: Vec<_> = (0..4).map(|_| admit(&admissions, "127.0.0.1")).collect();
+        assert!(admit(&limiter, "2001:db8::3").is_none());
+        assert!(admit(&limiter, "2001:db8:0:1::3").is_some());
+        let proxied: Vec<_> = (0..4).map(|_| admit(&limiter, "127.0.0.1")).collect();
         assert!(proxied.iter().all(Option::is_some));
-        assert_eq!(admissions.counters.refused_address.get(), 2);
+        assert_eq!(limiter.counters.refused_address.get(), 2);
     }
 
     #[test]
     fn places_are_given_back_and_nothing_is_kept() {
-        let admissions = Admissions::new(2, 2, Arc::default());
-        let places = [admit(&admissions, "127.0.0.1"), admit(&admissions, "192.0.2.1")];
-        assert!(admit(&admissions, "192.0.2.2").is_none());
-        assert_eq!((admissions.counters.open.get(), admissions.counters.refused_total.get()), (2, 1));
-        drop(places);
-        assert!(admit(&admissions, "192.0.2.2").is_some());
-        assert_eq!(admissions.counters.open.get(), 0);
-        assert_eq!(admissions.open.lock().unwrap().held(), 0);
+        let limiter = ConnectionLimiter::new(2, 2, Arc::default());
+        let permits = [admit(&limiter, "127.0.0.1"), admit(&limiter, "192.0.2.1")];
+        assert!(admit(&limiter, "192.0.2.2").is_none());
+        assert_eq!((limiter.counters.open.get(), limiter.counters.refused_total.get()), (2, 1));
+        drop(permits);
+        assert!(admit(&limiter, "192.0.2.2").is_some());
+        assert_eq!(limiter.counters.open.get(), 0);
+        assert_eq!(limiter.open.lock().unwrap().held(), 0);
     }
 
     #[test]
     fn threat_31_a_proxy_s_websockets_are_charged_to_whom_it_speaks_for() {
-        let admissions = Admissions::new(100, 3, Arc::default());
+        let limiter = ConnectionLimiter::new(100, 3, Arc::default());
         let client = "192.0.2.1".parse().unwrap();
-        let proxied: Vec<_> = (0..4).filter_map(|_| admit(&admissions, "127.0.0.1")).collect();
-        let charged: Vec<_> = proxied.iter().map(|place| place.speaks_for(client)).collect();
+        let proxied: Vec<_> = (0..4).filter_map(|_| admit(&limiter, "127.0.0.1")).collect();
+        let charged: Vec<_> = proxied.iter().map(|permit| permit.speaks_for(client)).collect();
         assert_eq!(charged, [true, true, true, false]);
         assert!(proxied[0].speaks_for(client), "it is already");
-        assert!(admit(&admissions, "192.0.2.1").is_none());
-        assert_eq!((admissions.counters.refused_address.get(), admissions.counters.open.get()), (2, 4));
+        assert!(admit(&limiter, "192.0.2.1").is_none());
+        assert_eq!((limiter.counters.refused_address.get(), limiter.counters.open.get()), (2, 4));
         drop(proxied);
-        assert_eq!(admissions.open.lock().unwrap().held(), 0);
+        assert_eq!(limiter.open.lock().unwrap().held(), 0);
     }
 
     #[test]
     fn threat_31_some_addresses_together_leave_places_for_others() {
-        let admissions = Admissions::new(1_000, 60, Arc::default());
+        let limiter = ConnectionLimiter::new(1_000, 60, Arc::default());
         let all = |n| (0..60).map(move |_| [192, 0, 2, n]);
-        let places: Vec<_> = (0..20).flat_map(all).filter_map(|ip| admissions.admit(ip.into())).collect();
+        let permits: Vec<_> = (0..20).flat_map(all).filter_map(|ip| limiter.admit(ip.into())).collect();
         // Fifteen have all that they may, and the others as much as is little.
-        assert_eq!(places.len(), 900 + 5 * 4);
-        assert!(admit(&admissions, "198.51.100.1").is_some());
+        assert_eq!(permits.len(), 900 + 5 * 4);
+        assert!(admit(&limiter, "198.51.100.1").is_some());
     }
 
     #[test]
     fn threat_34_a_proxys_connections_count_for_its_clients() {
         let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
-        let admissions = Admissions::behind(Arc::new(proxies), 9, 2, Arc::default());
-        let places: Vec<_> = (0..4).map(|_| admit(&admissions, "172.18.0.2").unwrap()).collect();
-        let speaks_for = |place: usize, ip: &str| places[place].speaks_for(ip.parse().unwrap());
+        let limiter = ConnectionLimiter::behind(Arc::new(proxies), 9, 2, Arc::default());
+        let permits: Vec<_> = (0..4).map(|_| admit(&limiter, "172.18.0.2").unwrap()).collect();
+        let speaks_for = |permit: usize, ip: &str| permits[permit].speaks_for(ip.parse().unwrap());
         assert!(speaks_for(0, "192.0.2.1") && speaks_for(1, "192.0.2.1"));
         assert!(speaks_for(1, "::ffff:192.0.2.1"), "it is counted already");
         assert!(!speaks_for(2, "192.0.2.1"), "the share is full");
-        assert!(admit(&admissions, "192.0.2.1").is_none());
+        assert!(admit(&limiter, "192.0.2.1").is_none());
         assert!(speaks_for(2, "192.0.2.2"));
         assert!(speaks_for(1, "192.0.2.2"), "a request of another client");
-        assert!(speaks_for(3, "192.0.2.1"), "whose place is free again");
-        drop(places);
-        assert_eq!(admissions.open.lock().unwrap().held(), 0);
-        assert_eq!(admissions.counters.open.get(), 0);
+        assert!(speaks_for(3, "192.0.2.1"), "whose permit is free again");
+        drop(permits);
+        assert_eq!(limiter.open.lock().unwrap().held(), 0);
+        assert_eq!(limiter.counters.open.get(), 0);
     }
 }
