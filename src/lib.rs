@@ -124,7 +124,6 @@ pub mod config;
 
 pub mod dataplane;
 
-pub mod external;
 pub mod http;
 pub mod ice;
 

@@ -1,20 +1,22 @@
 //! The composition root: a [`Config`] becomes sockets, threads and tasks, and one place waits for the end.
 
-mod announcement;
 mod certificate;
 mod counted;
-mod end;
 mod heap;
 mod host;
 pub mod hosts;
-mod keys;
-pub mod link;
+pub mod page_url;
 mod presence;
+pub mod relay_addresses;
 mod relaying;
 mod reload;
+mod secrets;
+mod shutdown;
 mod signaling;
 mod sockets;
+mod startup_log;
 mod supervise;
+mod tls_listener;
 mod watchdog;
 mod web;
 
@@ -42,15 +44,15 @@ use crate::operator_file::{SHORTAGE, is_shortage};
 use crate::tls;
 use crate::tls::renewal::Renewal;
 
-use announcement::Announcement;
 use counted::Counted;
-use end::{Doors, Signals};
 pub(crate) use host::nobody_has;
 use host::{Follower, Host};
-use keys::Keys;
 use relaying::Relaying;
 use reload::{Hangups, Reload};
+use secrets::ServerSecrets;
+use shutdown::{Drain, Signals};
 use sockets::{Files, Kind, Sockets};
+use startup_log::StartupLog;
 use supervise::Supervisor;
 use web::Web;
 
@@ -137,11 +139,11 @@ async fn serve_all(
     let state = host.find(clock.now())?;
     host::tell(None, &state);
     let files = Files::shared_out(&sockets, &mut config);
-    let announcement =
-        Announcement::of(&sockets, &config.relay.ports, &state, certificate.as_deref(), config.ice.access);
-    let page = link::secure_page(certificate.as_deref(), &sockets.listening.all(Kind::Tls));
+    let startup_log =
+        StartupLog::of(&sockets, &config.relay.ports, &state, certificate.as_deref(), config.ice.access);
+    let page = page_url::secure_page(certificate.as_deref(), &sockets.listening.all(Kind::Tls));
 
-    let keys = Keys::new(&config)?;
+    let keys = ServerSecrets::new(&config)?;
     let mut relaying = Relaying::start(&config, &mut sockets, &state, &files, &keys, clock)?;
     let counted = Counted {
         relay: relaying.counters.clone(),
@@ -215,11 +217,11 @@ async fn serve_all(
     reload.keep(renewal.is_some(), &supervisor);
     certificate::keep(renewal, hangups, clock, counted.tls.unwrap_or_default(), ice, hosts, &supervisor);
     watchdog::keep(relaying.data_plane.pulse(), &supervisor);
-    announcement.make();
+    startup_log.write();
     notify(&[NotifyState::Ready]);
 
-    let doors = Doors { connections: hub.connections().clone(), pages: drain };
-    let outcome = end::wait(signals, &mut relaying, &mut web, doors, config.relay.drain).await;
+    let drain = Drain { connections: hub.connections().clone(), pages: drain };
+    let outcome = shutdown::wait(signals, &mut relaying, &mut web, drain, config.relay.drain).await;
     tracing::info!("stopping");
     // Together: clients that come back again and again would always leave one more to wait for.
     tokio::join!(hub.connections().shut_down(), web.close());

@@ -6,9 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::Error;
 use crate::clock::Clock;
 use crate::config::{Access, Config};
-use crate::external::External;
 use crate::net::interfaces;
 use crate::net::local_ports;
+use crate::server::relay_addresses::RelayAddresses;
 use crate::server::{self, hosts};
 use crate::tls::Certificate;
 
@@ -95,7 +95,7 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
     }
     if let Ok(found) = interfaces::Interfaces::read() {
         let sources = interfaces::sources();
-        hints.extend(External::find(&config.relay, &found.lasting, &sources, &[], |_| true).remarks());
+        hints.extend(RelayAddresses::find(&config.relay, &found.lasting, &sources, &[], |_| true).remarks());
     }
     hints.extend(local_ports::remark(&config.relay.addresses, &config.relay.ports));
     let is_optional = |ip: &IpAddr| config.optional_ipv6 && ip.is_ipv6();

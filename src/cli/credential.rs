@@ -8,9 +8,9 @@ use byway_turn::auth::{MAX_TTL, Secrets, is_name};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::external::External;
 use crate::ice::{Endpoints, Host, IceServers, TurnCredential};
 use crate::net::interfaces::{self, Interfaces};
+use crate::server::relay_addresses::RelayAddresses;
 use crate::tls::Certificate;
 
 use super::Error;
@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
     );
     // A wildcard listener has no address of its own and nobody called us here, but relay sockets have one.
     let lasting = Interfaces::read()?.lasting;
-    let relays = External::find(&config.relay, &lasting, &interfaces::sources(), &[], |_| true);
+    let relays = RelayAddresses::find(&config.relay, &lasting, &interfaces::sources(), &[], |_| true);
     let host = relays.addresses.first().map(|address| Host::Ip(address.public));
     let offer = ice.offer(Clock::start().now(), host.as_ref(), &arguments.user, None);
     let credential = TurnCredential::from(offer);

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::invitations;
 use crate::ice::rfc3339;
-use crate::server::link;
+use crate::server::page_url;
 use crate::tls::Certificate;
 use crate::tokens::{DEFAULT_TTL, Grant, MAX_TTL, Tokens};
 
@@ -79,7 +79,7 @@ fn configured_page(config: &Config) -> Option<String> {
     };
     // Whether the certificate can be served with is not asked here.
     let certificate = config.tls.as_ref().and_then(|files| Certificate::load(files).ok());
-    link::page(certificate.as_ref(), &known(&config.listen.tls), &known(&config.listen.http))
+    page_url::page(certificate.as_ref(), &known(&config.listen.tls), &known(&config.listen.http))
 }
 
 /// Whether nobody else reaches the page there.

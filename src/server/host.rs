@@ -17,16 +17,16 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::sleep;
 
-use super::announcement::listening_line;
 use super::presence::Presence;
 use super::sockets::{Kind, Listener, Listening, bind_door};
+use super::startup_log::listening_line;
 use super::{Error, system};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::dataplane::{AddressDoor, Tuning, bind_tcp_listeners, bind_udp_listeners, is_missing};
-use crate::external::External;
 use crate::ice::IceServers;
 use crate::net::interfaces::{self, Interfaces};
+use crate::server::relay_addresses::RelayAddresses;
 
 /// Time between two looks at the machine. An address that becomes its own is closed to clients of the relay within a second.
 const EVERY: Duration = Duration::from_millis(250);
@@ -48,7 +48,7 @@ struct Look {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
     own: AddressSet,
-    external: External,
+    relays: RelayAddresses,
     /// Configured addresses that the machine has.
     there: BTreeSet<IpAddr>,
     /// A line for each thing that the configuration asks for and that cannot be served at present, with its remedy.
@@ -59,7 +59,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn relays(&self) -> &[RelayAddress] {
-        &self.external.addresses
+        &self.relays.addresses
     }
 
     /// Whether the machine has the address of a listener.
@@ -85,7 +85,7 @@ impl State {
             own: self.own.clone(),
             relays: relays.to_vec(),
             listeners: addresses.flat_map(|listener| [listener, as_public(listener)]).collect(),
-            lacks_relay: !self.external.missing.is_empty(),
+            lacks_relay: !self.relays.missing.is_empty(),
             discovery: listening.discovery(|ip| self.has(ip)),
         }
     }
@@ -133,34 +133,34 @@ impl Host {
     fn take_in(&mut self, now: Now, Look { interfaces, sources, bindable }: Look) -> State {
         let lasting = self.lasting.observe(now, &interfaces.lasting);
         let there: BTreeSet<IpAddr> = self.bindable.observe(now, &bindable).into_iter().collect();
-        let external =
-            External::find(&self.config, &lasting, &sources, &self.relays, |ip| there.contains(&ip));
-        self.relays.clone_from(&external.addresses);
+        let relays =
+            RelayAddresses::find(&self.config, &lasting, &sources, &self.relays, |ip| there.contains(&ip));
+        self.relays.clone_from(&relays.addresses);
         let relays_by = |wildcard: IpAddr| {
-            external.addresses.iter().any(|relay| relay.public.is_ipv4() == wildcard.is_ipv4())
+            relays.addresses.iter().any(|relay| relay.public.is_ipv4() == wildcard.is_ipv4())
         };
         let configured = self.config.addresses.iter().copied();
         self.had.extend(configured.filter(|ip| ip.is_unspecified() && relays_by(*ip)));
 
-        let (mut troubles, mut remarks) = (Vec::new(), external.remarks());
+        let (mut troubles, mut remarks) = (Vec::new(), relays.remarks());
         let absent = self.named.iter().filter(|(ip, _)| !ip.is_unspecified() && !there.contains(ip));
         for (ip, keys) in absent {
             troubles.push(nobody_has(*ip, keys));
         }
-        for wildcard in external.missing.iter().filter(|ip| ip.is_unspecified()) {
+        for wildcard in relays.missing.iter().filter(|ip| ip.is_unspecified()) {
             let family = if wildcard.is_ipv4() { "IPv4" } else { "IPv6" };
             let line = format!(
                 "no relaying by {family}, because no interface has an address to go with {wildcard} (relay.addresses): it \
                  begins when one has; remove {wildcard} if none will"
             );
             // A machine may lack a family for good. One that has had it, or has neither, is in trouble.
-            match self.had.contains(wildcard) || external.addresses.is_empty() {
+            match self.had.contains(wildcard) || relays.addresses.is_empty() {
                 true => troubles.push(line),
                 false => remarks.push(line),
             }
         }
         let own = interfaces.own.union(&lasting.iter().copied().collect());
-        State { own, external, there, troubles, remarks }
+        State { own, relays, there, troubles, remarks }
     }
 }
 
@@ -257,7 +257,7 @@ impl Follower {
         if state == self.state && !has_come {
             return;
         }
-        let is_elsewhere = state.external != self.state.external || state.there != self.state.there;
+        let is_elsewhere = state.relays != self.state.relays || state.there != self.state.there;
         let before = std::mem::replace(&mut self.state, state);
         self.publish();
         tell(Some(&before), &self.state);

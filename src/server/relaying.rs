@@ -6,7 +6,7 @@ use byway_turn::address_set::AddressSet;
 use byway_turn::server::{self, Discovery, PeerPolicy, Relay, Shared};
 
 use super::host::State;
-use super::keys::Keys;
+use super::secrets::ServerSecrets;
 use super::sockets::{Files, Sockets};
 use super::{Error, seed, system};
 use crate::clock::Clock;
@@ -33,7 +33,7 @@ impl Relaying {
         sockets: &mut Sockets,
         host: &State,
         files: &Files,
-        keys: &Keys,
+        keys: &ServerSecrets,
         clock: Clock,
     ) -> Result<Self, Error> {
         let shared = shared(config, sockets, host, keys)?;
@@ -97,7 +97,12 @@ pub(super) fn tuning(relay: &config::Relay) -> Tuning {
 }
 
 /// What the relays of all shards share.
-fn shared(config: &Config, sockets: &Sockets, host: &State, keys: &Keys) -> Result<Arc<Shared>, Error> {
+fn shared(
+    config: &Config,
+    sockets: &Sockets,
+    host: &State,
+    keys: &ServerSecrets,
+) -> Result<Arc<Shared>, Error> {
     // A listener's address is the server's own even while the machine lacks it.
     let own: AddressSet = sockets.listening.0.iter().map(|listener| listener.address.ip()).collect();
     let told: AddressSet = config.relay.public_addresses.iter().copied().collect();

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::keys::Keys;
 use super::relaying::Relaying;
+use super::secrets::ServerSecrets;
 use super::supervise::Supervisor;
 use super::{Error, seed};
 use crate::clock::Clock;
@@ -13,7 +13,11 @@ use crate::signaling::{Connections, Hub, Parts, Settings, SignalingCounters};
 use crate::tls::Certificate;
 
 /// ICE servers for browsers, without the listeners, which come and go with their addresses.
-pub(super) fn ice(config: &Config, certificate: Option<&Certificate>, keys: &Keys) -> Arc<IceServers> {
+pub(super) fn ice(
+    config: &Config,
+    certificate: Option<&Certificate>,
+    keys: &ServerSecrets,
+) -> Arc<IceServers> {
     let endpoints = Endpoints {
         public: config.relay.public_addresses.clone(),
         names: certificate.map_or_else(Vec::new, Certificate::named),
@@ -32,7 +36,7 @@ pub(super) fn ice(config: &Config, certificate: Option<&Certificate>, keys: &Key
 pub(super) fn rooms(
     config: &Config,
     ice: Arc<IceServers>,
-    keys: &Keys,
+    keys: &ServerSecrets,
     relaying: &Relaying,
     clock: Clock,
     counters: Arc<SignalingCounters>,

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::relaying::Relaying;
 use super::sockets::Files;
+use super::tls_listener::{self, TlsListener};
 use super::{Error, runtime, system};
 use crate::http::admin::Admin;
 use crate::http::serve::{self, Limits, Pages};
@@ -15,7 +16,7 @@ use crate::http::{Site, admin_router, public_router};
 use crate::net::accept;
 use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
 use crate::net::trusted_proxies::TrustedProxies;
-use crate::tls::front::{self, Front};
+use crate::tls::pending::PendingLimits;
 use crate::tls::{self, Identity, TlsCounters};
 
 /// HTTP connections at one time, WebSockets and those to the TLS port that are not yet a shard's among them: an upper bound
@@ -67,15 +68,15 @@ impl Web {
         let mut served = JoinSet::new();
         let (counters, operators) = (site.counters.clone(), admin.counters.clone());
         let http = counters.connections.clone();
-        let undecided = Arc::<ConnectionCounters>::default();
-        let connections = [http.clone(), undecided.clone(), relaying.counters.connections.clone()];
+        let pending = Arc::<ConnectionCounters>::default();
+        let connections = [http.clone(), pending.clone(), relaying.counters.connections.clone()];
         let places = files.http.min(MAX_HTTP);
         let public = ConnectionLimiter::behind(proxies.clone(), places, PER_ADDRESS, http.clone());
         let pages = Pages::new(public_router(site), Limits::default(), counters).behind(proxies.clone());
         served.spawn(named("http", serve::serve(listeners.http, pages.clone(), public.clone(), stopped())));
         if let Some((identity, counters)) = identity {
             let (streams, refused) = (relaying.data_plane.streams(), relaying.counters.connections.clone());
-            let front = Front {
+            let listener = TlsListener {
                 config: tls::server_config(identity),
                 pages,
                 http_limiter: public,
@@ -85,11 +86,11 @@ impl Web {
                     }
                 },
                 handshakes: handshakes.handle(),
-                undecided,
+                pending,
                 counters,
-                limits: front::Limits::within(places),
+                limits: PendingLimits::within(places),
             };
-            served.spawn(named("tls", front::serve(listeners.tls, front, stopped())));
+            served.spawn(named("tls", tls_listener::serve(listeners.tls, listener, stopped())));
         }
         let admin = serve::serve(
             listeners.admin,

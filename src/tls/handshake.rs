@@ -12,7 +12,7 @@ const LONGEST: usize = 16 * 1024;
 
 /// A stream that a handshake is read from.
 #[derive(Debug)]
-pub(super) struct Bounded<S> {
+pub struct Bounded<S> {
     stream: S,
     /// Bytes that may still come, if they are counted.
     left: Option<usize>,
@@ -30,7 +30,7 @@ impl<S> Bounded<S> {
     }
 
     /// The stream.
-    pub(super) fn into_inner(self) -> S {
+    pub fn into_inner(self) -> S {
         self.stream
     }
 }

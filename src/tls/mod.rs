@@ -7,17 +7,17 @@
 //!                                                                 └─ any other ───► http
 //! ```
 //!
-//! Handshakes have a thread of their own ([`front`]), so that a flood of them stands neither before media nor before
+//! Handshakes have a thread of their own ([`pending`]), so that a flood of them stands neither before media nor before
 //! signals. A [`Certificate`] is parsed and matched with its key before anything is served with it; [`Identity`] swaps it under
 //! live connections, and [`renewal`] says when.
 
 mod certificate;
 mod counters;
-pub mod front;
 mod handshake;
 mod identity;
 mod outcome;
 mod pem;
+pub mod pending;
 mod remarks;
 pub mod renewal;
 

@@ -6,20 +6,20 @@ use std::ops::RangeInclusive;
 use byway_turn::server::RelayAddress;
 
 use super::host::State;
-use super::link;
+use super::page_url;
 use super::sockets::{Kind, Listening, Sockets, list};
 use crate::config::Access;
 use crate::tls::Certificate;
 
 /// What is said.
-pub(super) struct Announcement {
+pub(super) struct StartupLog {
     listening: String,
     discovery: Vec<SocketAddr>,
     page: Option<String>,
     access: Access,
 }
 
-impl Announcement {
+impl StartupLog {
     pub(super) fn of(
         sockets: &Sockets,
         ports: &RangeInclusive<u16>,
@@ -28,13 +28,13 @@ impl Announcement {
         access: Access,
     ) -> Self {
         let served = |kind| sockets.listening.served(kind, |ip| host.has(ip));
-        let page = link::page(certificate, &served(Kind::Tls), &served(Kind::Http));
+        let page = page_url::page(certificate, &served(Kind::Tls), &served(Kind::Http));
         let discovery = sockets.listening.discovery(|ip| host.has(ip)).addresses().collect();
         let listening = listening_line(&sockets.listening, host, ports, sockets.turn.len());
         Self { listening, discovery, page, access }
     }
 
-    pub(super) fn make(self) {
+    pub(super) fn write(self) {
         if !self.discovery.is_empty() {
             tracing::info!("NAT behaviour discovery (RFC 5780) at {}", list(&self.discovery));
         }

@@ -50,8 +50,8 @@ impl Signals {
     }
 }
 
-/// Whom to tell that nobody new is let in.
-pub(super) struct Doors {
+/// Refuses new calls while those there are go on.
+pub(super) struct Drain {
     pub(super) connections: Arc<Connections>,
     pub(super) pages: watch::Sender<bool>,
 }
@@ -65,7 +65,7 @@ pub(super) async fn wait(
     mut signals: Signals,
     relaying: &mut Relaying,
     web: &mut Web,
-    doors: Doors,
+    drain_of: Drain,
     drain: Duration,
 ) -> Result<(), Error> {
     let told = tokio::select! {
@@ -78,9 +78,9 @@ pub(super) async fn wait(
         return Ok(());
     }
     relaying.shared.drain();
-    doors.pages.send_replace(true);
+    drain_of.pages.send_replace(true);
     // Not supervised, for it is to end: with the last of them; those that come meanwhile are sent away as well.
-    tokio::spawn(async move { doors.connections.shut_down().await });
+    tokio::spawn(async move { drain_of.connections.shut_down().await });
 
     let allocations = relaying.allocations();
     let live = allocations.live();

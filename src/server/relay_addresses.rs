@@ -12,7 +12,7 @@ use crate::config;
 
 /// The relay's addresses, and what its operator should know of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct External {
+pub struct RelayAddresses {
     /// One for each family that has one.
     pub addresses: Vec<RelayAddress>,
     /// What clients are told although the internet does not reach it, and nobody said that this is meant.
@@ -21,7 +21,7 @@ pub struct External {
     pub missing: Vec<IpAddr>,
 }
 
-impl External {
+impl RelayAddresses {
     /// Resolves the configured addresses by the `interfaces` of this machine, less those that come and go, and by the
     /// `sources` from which it sends to the internet, one for each family that reaches it. Of addresses that are alike it
     /// stays with those of `before`. `is_there` tells whether a socket can be bound to an address.
@@ -33,28 +33,28 @@ impl External {
         before: &[RelayAddress],
         is_there: impl Fn(IpAddr) -> bool,
     ) -> Self {
-        let mut external = Self { addresses: Vec::new(), private: Vec::new(), missing: Vec::new() };
+        let mut relays = Self { addresses: Vec::new(), private: Vec::new(), missing: Vec::new() };
         for &configured in &relay.addresses {
             let same_family = |other: &&IpAddr| other.is_ipv4() == configured.is_ipv4();
             if let Some(&public) = relay.public_addresses.iter().find(same_family) {
                 let ours = configured.is_unspecified() && interfaces.contains(&public);
                 let bind = if ours { public } else { configured };
                 match ours || is_there(bind) {
-                    true => external.addresses.push(RelayAddress { bind, public }),
-                    false => external.missing.push(configured),
+                    true => relays.addresses.push(RelayAddress { bind, public }),
+                    false => relays.missing.push(configured),
                 }
                 continue;
             }
-            let found = match configured.is_unspecified() {
+            let resolved = match configured.is_unspecified() {
                 true => best(interfaces.iter().filter(same_family), sources, before),
                 false => Some(configured).filter(|configured| is_there(*configured)),
             };
-            match found {
-                Some(ip) => external.tell(ip),
-                None => external.missing.push(configured),
+            match resolved {
+                Some(ip) => relays.tell(ip),
+                None => relays.missing.push(configured),
             }
         }
-        external
+        relays
     }
 
     /// A line for each address that clients are told although the internet does not reach it, with its remedy.
@@ -109,22 +109,22 @@ mod tests {
     }
 
     /// For these relay and public addresses, on a machine with these interfaces that sends from these sources.
-    fn found(relay: &str, public: &str, interfaces: &str, sources: &str) -> External {
+    fn found(relay: &str, public: &str, interfaces: &str, sources: &str) -> RelayAddresses {
         let relay = config::Relay {
             addresses: ips(relay),
             public_addresses: ips(public),
             ..config::Config::embedded().relay
         };
-        External::find(&relay, &ips(interfaces), &ips(sources), &[], |_| true)
+        RelayAddresses::find(&relay, &ips(interfaces), &ips(sources), &[], |_| true)
     }
 
     /// What clients are told and sockets bind to, where that is one and the same.
-    fn told(external: &External) -> Vec<IpAddr> {
+    fn told(relays: &RelayAddresses) -> Vec<IpAddr> {
         let one = |address: &RelayAddress| {
             assert_eq!(address.bind, address.public);
             address.public
         };
-        external.addresses.iter().map(one).collect()
+        found.addresses.iter().map(one).collect()
     }
 
     #[test]
@@ -152,9 +152,9 @@ mod tests {
     fn a_public_address_of_an_interface_wins() {
         let server = "127.0.0.1 172.17.0.1 10.0.0.5 45.0.0.1 ::1 fe80::5 fd00::5 2a00::1";
         for sources in ["", "10.0.0.5 fd00::5", "45.0.0.1 2a00::1"] {
-            let external = found("0.0.0.0 ::", "", server, sources);
-            assert_eq!(told(&external), ips("45.0.0.1 2a00::1"), "{sources}");
-            assert_eq!(external.remarks(), [""; 0]);
+            let relays = found("0.0.0.0 ::", "", server, sources);
+            assert_eq!(told(&relays), ips("45.0.0.1 2a00::1"), "{sources}");
+            assert_eq!(found.remarks(), [""; 0]);
         }
     }
 
@@ -172,7 +172,7 @@ mod tests {
         let after = |before: &str, interfaces: &str, sources: &str| {
             let before = ips(before)[0];
             let before = [RelayAddress { bind: before, public: before }];
-            told(&External::find(&relay, &ips(interfaces), &ips(sources), &before, |_| true))
+            told(&RelayAddresses::find(&relay, &ips(interfaces), &ips(sources), &before, |_| true))
         };
         assert_eq!(after("45.0.0.1", "44.0.0.1 45.0.0.1", ""), ips("45.0.0.1"));
         assert_eq!(
@@ -190,9 +190,9 @@ mod tests {
                       relay.public_addresses to the address under which it reaches this machine, or to 10.0.0.5 if only \
                       this network is meant";
         for relay in ["0.0.0.0", "10.0.0.5"] {
-            let external = found(relay, "", "127.0.0.1 10.0.0.5", "");
-            assert_eq!(told(&external), ips("10.0.0.5"));
-            assert_eq!(external.remarks(), [remark]);
+            let relays = found(relay, "", "127.0.0.1 10.0.0.5", "");
+            assert_eq!(told(&relays), ips("10.0.0.5"));
+            assert_eq!(found.remarks(), [remark]);
             // As the remark says.
             assert_eq!(found(relay, "10.0.0.5", "10.0.0.5", "").remarks(), [""; 0]);
         }
@@ -203,8 +203,8 @@ mod tests {
 
     #[test]
     fn the_loopback_default_is_silent() {
-        let external = found("127.0.0.1 ::1", "", "127.0.0.1 ::1", "");
-        assert_eq!((told(&external), external.remarks()), (ips("127.0.0.1 ::1"), vec![]));
+        let relays = found("127.0.0.1 ::1", "", "127.0.0.1 ::1", "");
+        assert_eq!((told(&relays), found.remarks()), (ips("127.0.0.1 ::1"), vec![]));
     }
 
     #[test]
@@ -225,7 +225,7 @@ mod tests {
         };
         let with = |present: &str| {
             let present = ips(present);
-            External::find(&relay, &present, &present, &[], |ip| present.contains(&ip))
+            RelayAddresses::find(&relay, &present, &present, &[], |ip| present.contains(&ip))
         };
         assert_eq!(with("10.0.0.5 2a00::1").missing, ips(""));
         let private_gone = with("10.0.0.6 2a00::1");

@@ -16,7 +16,7 @@ use crate::tokens::Tokens;
 const JOINS_AT_ONCE: Duration = Duration::from_secs(10);
 
 /// Shared by the relay, the rooms and the pages.
-pub(super) struct Keys {
+pub(super) struct ServerSecrets {
     /// They sign credentials.
     pub(super) secrets: Secrets,
     /// Whose credentials are good.
@@ -27,7 +27,7 @@ pub(super) struct Keys {
     pub(super) joins: Arc<KeyedRateLimiter>,
 }
 
-impl Keys {
+impl ServerSecrets {
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
         let joins = KeyedRateLimiter::new(
             config.signaling.joins_per_second,

@@ -1,0 +1,111 @@
+//! TLS listeners: each connection completes its handshake, and goes on to HTTP or to a shard.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+
+use crate::dataplane::TurnStream;
+use crate::http::serve::{Pages, Protocol};
+use crate::net::accept::{self, Accepted, Listeners};
+use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
+use crate::net::memory_budget::MemoryBudget;
+use crate::tls::pending::{self, Application, Failure, PENDING, PendingLimits, Stream};
+use crate::tls::{Outcome, TlsCounters};
+
+/// Bytes that wait encrypted for a client of HTTP that does not read; 64 KiB is the library's own limit, which TURN keeps.
+const UNREAD: usize = 16 * 1024;
+
+/// Services behind the TLS listeners.
+#[derive(Debug)]
+pub(super) struct TlsListener<H> {
+    /// Certificate and protocols of this server.
+    pub(super) config: Arc<ServerConfig>,
+    /// Service of HTTP.
+    pub(super) pages: Pages,
+    /// Limit of HTTP connections, shared with the plain listeners. A client that takes them all keeps nobody from TURN.
+    pub(super) http_limiter: Arc<ConnectionLimiter>,
+    /// Hands TURN connections over to the shards.
+    pub(super) hand_over: H,
+    /// Threads of handshakes. Among signals each would delay dozens of them.
+    pub(super) handshakes: Handle,
+    /// Counts pending connections.
+    pub(super) pending: Arc<ConnectionCounters>,
+    pub(super) counters: Arc<TlsCounters>,
+    pub(super) limits: PendingLimits,
+}
+
+/// Serves all `listeners` until `shutdown`, then lets open HTTP requests finish. TURN connections are the shards' by then.
+pub(super) async fn serve<H>(
+    listeners: Listeners,
+    listener: TlsListener<H>,
+    shutdown: impl Future<Output = ()>,
+) where
+    H: Fn(TurnStream) + Send + Sync + 'static,
+{
+    let memory = MemoryBudget::new(listener.limits.connections * PENDING);
+    // Pending connections make room for each other before this many are there.
+    let limiter =
+        ConnectionLimiter::new(2 * listener.limits.connections, PER_ADDRESS, listener.pending.clone());
+    let listener = Arc::new(listener);
+    let serve = move |accepted| {
+        let (listener, memory) = (listener.clone(), memory.clone());
+        async move { listener.serve(&memory, accepted).await }
+    };
+    accept::accept_all(listeners, limiter, serve, shutdown).await;
+}
+
+impl<H: Fn(TurnStream)> TlsListener<H> {
+    async fn serve(&self, memory: &Arc<MemoryBudget>, accepted: Accepted) {
+        let Accepted { stream, client, permit, mut stopping } = accepted;
+        let (reservation, evicted) = memory.reserve(client.ip(), PENDING);
+        // A set ends its task when it is dropped.
+        let mut handshake = JoinSet::new();
+        handshake.spawn_on(
+            pending::complete(self.config.clone(), self.counters.clone(), self.limits, stream),
+            &self.handshakes,
+        );
+        let completed = tokio::select! {
+            completed = handshake.join_next() => match completed {
+                Some(Ok(completed)) => completed,
+                // A panic, which has been logged.
+                Some(Err(_)) | None => return,
+            },
+            _ = evicted => Err(Failure(Outcome::Shed, std::io::ErrorKind::ConnectionAborted.into())),
+            _ = stopping.changed() => return,
+        };
+        drop((reservation, permit));
+        let (protocol, mut stream) = match completed {
+            Ok((Application::Http1, stream)) => (Protocol::Https, stream),
+            Ok((Application::Http2, stream)) => (Protocol::Http2, stream),
+            Ok((Application::Turn, stream)) => {
+                self.counters.became(Outcome::Turn);
+                return self.hand_over(stream, client);
+            }
+            Err(Failure(outcome, error)) => {
+                self.counters.became(outcome);
+                return tracing::debug!(%client, ?outcome, %error, "a connection to the TLS port failed");
+            }
+        };
+        self.counters.became(if protocol == Protocol::Http2 { Outcome::Http2 } else { Outcome::Http1 });
+        stream.get_mut().1.set_buffer_limit(Some(UNREAD));
+        if let Some(permit) = self.http_limiter.admit(client.ip()) {
+            self.pages.connection(stream, client, protocol, permit, stopping).await;
+        }
+    }
+
+    /// Hands a connection over to a shard, with the bytes that have been decrypted already.
+    fn hand_over(&self, stream: Stream, client: SocketAddr) {
+        let (socket, tls) = stream.into_inner();
+        let socket = socket.into_inner();
+        let plain = socket.local_addr().and_then(|server| Ok((server, socket.into_std()?)));
+        match plain {
+            Ok((server, socket)) => {
+                (self.hand_over)(TurnStream { socket, tls: Some(Box::new(tls)), client, server });
+            }
+            Err(error) => tracing::debug!(%client, %error, "a TURN connection broke"),
+        }
+    }
+}

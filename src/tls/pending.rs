@@ -1,0 +1,105 @@
+//! Pending connections: those of which it is not known yet what they speak. Time and bytes of each are bounded.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use byway_turn::wire::{Kind, classify};
+use rustls::{HandshakeKind, ServerConfig};
+use tokio::io::AsyncBufReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::handshake::Bounded;
+use super::{H2, Outcome, STUN_TURN, TlsCounters};
+
+/// Bytes that a pending connection takes: what its client may send until its protocol is known, and the library's state
+/// beside it.
+pub const PENDING: usize = 32 * 1024;
+
+/// Limits of pending connections.
+#[derive(Clone, Copy, Debug)]
+pub struct PendingLimits {
+    /// Pending connections at one time; one more ends the oldest of the network that has the most.
+    pub connections: usize,
+    /// Longest time that a handshake may take.
+    pub handshake_within: Duration,
+    /// Longest time that a client which offered no ALPN may then take over its first byte.
+    pub first_byte_within: Duration,
+}
+
+impl PendingLimits {
+    /// The limits where `connections` are admitted. Half of them are for those whose protocol is known, so that silent ones
+    /// give way before anybody is turned away.
+    #[must_use]
+    pub fn within(connections: usize) -> Self {
+        Self {
+            connections: (connections / 2).min(1_024),
+            handshake_within: Duration::from_secs(5),
+            first_byte_within: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Protocol that a client speaks inside of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Application {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 (RFC 9113).
+    Http2,
+    /// TURN (RFC 7443, RFC 8656).
+    Turn,
+}
+
+/// Connection whose handshake is complete.
+pub type Stream = TlsStream<Bounded<TcpStream>>;
+
+/// Failure of a pending connection.
+#[derive(Debug)]
+pub struct Failure(pub Outcome, pub io::Error);
+
+/// Completes the handshake, and finds out what the client speaks.
+///
+/// # Errors
+/// [`Failure`]: the client was too slow, sent too much, or broke the protocol.
+pub async fn complete(
+    config: Arc<ServerConfig>,
+    counters: Arc<TlsCounters>,
+    limits: PendingLimits,
+    stream: TcpStream,
+) -> Result<(Application, Stream), Failure> {
+    let acceptor = TlsAcceptor::from(config);
+    let mut stream = within(limits.handshake_within, acceptor.accept(Bounded::new(stream))).await?;
+    stream.get_mut().0.release();
+    let tls = stream.get_ref().1;
+    if tls.handshake_kind() == Some(HandshakeKind::Resumed) {
+        counters.resumed.add(1);
+    }
+    let application = match tls.alpn_protocol() {
+        Some(STUN_TURN) => Application::Turn,
+        Some(H2) => Application::Http2,
+        Some(_) => Application::Http1,
+        // Browsers offer no ALPN for TURN. Its first message is always STUN: ChannelData needs a channel, which needs
+        // an allocation, which a new connection does not have. Nothing of HTTP begins like it.
+        None => match classify(&[within(limits.first_byte_within, first_byte(&mut stream)).await?]) {
+            Kind::Stun => Application::Turn,
+            Kind::ChannelData | Kind::Other => Application::Http1,
+        },
+    };
+    Ok((application, stream))
+}
+
+/// First byte that the client sends, which stays to be read.
+async fn first_byte(stream: &mut Stream) -> io::Result<u8> {
+    stream.fill_buf().await?.first().copied().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+async fn within<T>(time: Duration, work: impl Future<Output = io::Result<T>>) -> Result<T, Failure> {
+    match timeout(time, work).await {
+        Ok(done) => done.map_err(|error| Failure(Outcome::of(&error), error)),
+        Err(late) => Err(Failure(Outcome::Timeout, late.into())),
+    }
+}
