@@ -16,12 +16,23 @@ use byway_turn::time::Now;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::config::{Access, TransportPolicy};
+use crate::config::Access;
+use crate::tls::CertificateNames;
 
 pub use date::{LATEST as LATEST_DATE, imf_fixdate, rfc2822, rfc3339};
 pub use endpoints::Endpoints;
 
 pub use crate::origin::Host;
+
+/// `RTCIceTransportPolicy` of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TransportPolicy {
+    /// Direct where possible, relayed where not.
+    All,
+    /// Relayed only.
+    Relay,
+}
 
 /// An `RTCConfiguration` that goes into `new RTCPeerConnection(...)` as it is, plus its lifetime.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -135,9 +146,9 @@ impl IceServers {
     }
 
     /// Takes in what names the certificate of the TLS listeners is good for by now.
-    pub fn certified_for(&self, names: &[String]) {
+    pub fn certified_for(&self, names: &CertificateNames) {
         if let Urls::Derived(endpoints) = &self.urls {
-            endpoints.rcu(|before| Endpoints { names: names.to_vec(), ..Endpoints::clone(before) });
+            endpoints.rcu(|before| Endpoints { names: names.clone(), ..Endpoints::clone(before) });
         }
     }
 
@@ -221,6 +232,7 @@ impl Urls {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::Name;
 
     const NOW: Now = Now { mono: Duration::ZERO, unix: 1_700_000_000 };
 
@@ -267,7 +279,9 @@ mod tests {
     fn threat_35_urls_follow_the_listeners_and_the_certificate() {
         let ice = servers(&[], &[]);
         assert_eq!(ice.issue(NOW, None, "a").ice_servers, []);
-        ice.certified_for(&["turn.example.org".to_owned()]);
+        ice.certified_for(
+            &["turn.example.org"].map(|name| name.parse::<Name>().unwrap()).into_iter().collect(),
+        );
         let at = |address: &str| [address.parse().unwrap()];
         ice.listening_at(&at("45.0.0.1:3478"), &[], &at("0.0.0.0:443"));
         let urls = &ice.issue(NOW, None, "a").ice_servers[1].urls;

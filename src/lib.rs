@@ -6,7 +6,7 @@
 //!
 //! | ring | rooms | may know |
 //! |---|---|---|
-//! | protocol, pure | the packages `byway-turn` (the relay's core, without I/O) and `byway-udp` (batched sockets, which know no protocol); [`tokens`], [`ice`], [`external`], [`origin`], `signaling::{protocol, codes, schema, room, ticket, flood_guard, peerjs::*, y_webrtc::*}` | bytes, values, and a `Now` that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | protocol, pure | the packages `byway-turn` (the relay's core, without I/O) and `byway-udp` (batched sockets, which know no protocol); [`tokens`], [`ice`], [`tls::CertificateNames`], [`origin`], `signaling::{protocol, codes, schema, room, ticket, flood_guard, peerjs::*, y_webrtc::*}` | bytes, values, and a `Now` that is handed in: no socket, no tokio, no clock, no global randomness |
 //! | drivers | [`dataplane`], `signaling::{connection, session, hub, outbox, backlog, peerjs, y_webrtc}`, [`http`], [`tls`], [`net`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
@@ -87,7 +87,7 @@
 //! 8. Secrets, passwords and tokens reach no log and no `Debug`; client addresses none above debug. Labels of metrics come
 //!    from closed sets.
 //! 9. Unsafe code lives in `byway-udp` only, with its reason.
-//! 10. `http` and `signaling` never import `byway_turn::server` or `dataplane`; `tls::front` alone knows both sides. `tests/tidy.rs`
+//! 10. `http` and `signaling` never import `byway_turn::server` or `dataplane`; `server::tls_listener` alone knows both sides. `tests/tidy.rs`
 //!     holds these rules.
 //!
 //! # What shows it

@@ -131,10 +131,10 @@ async fn serve_all(
     if config.optional_ipv6 && !can_bind("::1".parse().expect("an address")) {
         forget_ipv6(&mut config);
     }
-    let renewal = config.tls.take().map(Renewal::begin).transpose()?;
+    let renewal = config.tls.take().map(|tls| Renewal::begin(tls.files)).transpose()?;
     let identity = renewal.as_ref().map(Renewal::identity);
     let certificate = identity.as_ref().map(|identity| identity.certificate());
-    let mut sockets = Sockets::bind(&config, &relaying::tuning(&config.relay))?;
+    let mut sockets = Sockets::bind(&config, &config.relay.tuning)?;
     let mut host = Host::new(&config);
     let state = host.find(clock.now())?;
     host::tell(None, &state);
@@ -197,7 +197,7 @@ async fn serve_all(
         state,
         listening,
         ports: config.relay.ports.clone(),
-        tuning: relaying::tuning(&config.relay),
+        tuning: config.relay.tuning,
         clock,
         shared: relaying.shared.clone(),
         shards: relaying.data_plane.addresses(),

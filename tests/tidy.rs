@@ -72,6 +72,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "src/http/",
         &[
+            "tls::CertificateNames",
+            "tls::Name",
             "signaling",
             "metrics",
             "clock",
@@ -89,31 +91,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "byway_turn::time",
         ],
     ),
-    // The one room that knows both, to tell whom a connection is for.
-    (
-        "src/tls/front.rs",
-        &[
-            "tls",
-            "net::accept",
-            "net::connection_limit",
-            "metrics",
-            "http::serve",
-            "dataplane::TurnStream",
-            "byway_turn::wire",
-            "net::memory_budget",
-        ],
-    ),
-    (
-        "src/tls/",
-        &[
-            "config::TlsFiles",
-            "metrics",
-            "clock",
-            "operator_file",
-            "byway_turn::client_network",
-            "byway_turn::time",
-        ],
-    ),
+    ("src/tls/names.rs", &["origin", "byway_turn::wire::AddressFamily"]),
+    ("src/tls/", &["metrics", "clock", "operator_file", "byway_turn::wire", "byway_turn::time", "origin"]),
     ("src/net/accept.rs", &["net::connection_limit"]),
     (
         "src/net/connection_limit",
@@ -131,15 +110,29 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/net/trusted_proxies.rs", &[]),
     (
         "src/config",
-        &["byway_turn::auth", "tokens::verifier", "origin", "net::trusted_proxies", "operator_file"],
-    ),
-    (
-        "src/external.rs",
-        &["byway_turn::server::RelayAddress", "byway_turn::server::is_special_purpose", "config"],
+        &[
+            "byway_turn::auth",
+            "tokens::verifier",
+            "origin",
+            "net::trusted_proxies",
+            "operator_file",
+            // Settings of the rooms.
+            "dataplane::Tuning",
+            "ice::TransportPolicy",
+            "tls::CertificateFiles",
+        ],
     ),
     (
         "src/ice",
-        &["byway_turn::auth", "byway_turn::time", "config::TransportPolicy", "config::Access", "origin"],
+        &[
+            "byway_turn::auth",
+            "byway_turn::time",
+            "byway_turn::wire::AddressFamily",
+            "config::Access",
+            "origin",
+            "tls::CertificateNames",
+            "tls::Name",
+        ],
     ),
 ];
 
@@ -151,7 +144,7 @@ const PURE: &[&str] = &[
     "crates/turn/src/",
     "src/tokens.rs",
     "src/ice",
-    "src/external.rs",
+    "src/tls/names.rs",
     "src/origin",
     "src/net/trusted_proxies.rs",
     "src/signaling/protocol.rs",

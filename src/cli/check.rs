@@ -15,7 +15,7 @@ use crate::tls::Certificate;
 /// Reports on a configuration; that it is valid is known by now, else there would be none. The certificate is what it
 /// names and does not hold, so that is looked at here.
 pub(super) fn run(config: &Config, name: &str) -> Result<(), Error> {
-    let certificate = config.tls.as_ref().map(Certificate::load).transpose()?;
+    let certificate = config.tls.as_ref().map(|tls| Certificate::load(&tls.files)).transpose()?;
     let mut out = format!("{name}: ok\n");
     let listen = &config.listen;
     for (listener, addresses) in [
@@ -29,7 +29,7 @@ pub(super) fn run(config: &Config, name: &str) -> Result<(), Error> {
     }
     if let Some(certificate) = &certificate {
         let names = certificate.names();
-        let names = if names.is_empty() { "no name".to_owned() } else { joined(names) };
+        let names = if names.is_empty() { "no name".to_owned() } else { joined(names.as_slice()) };
         out += &format!("  certificate for {names}\n");
     }
     let ports = &config.relay.ports;
@@ -104,7 +104,7 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
             hints.push(server::nobody_has(ip, &keys));
         }
     }
-    if !config.relay.offload {
+    if !config.relay.tuning.offload {
         hints.push(
             "relay.offload is off, which serves to find faults: every datagram makes its own trip through the kernel"
                 .to_owned(),

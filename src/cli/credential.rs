@@ -39,8 +39,9 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
         names: config
             .tls
             .as_ref()
-            .and_then(|files| Certificate::load(files).ok())
-            .map_or_else(Vec::new, |certificate| certificate.named()),
+            .and_then(|tls| Certificate::load(&tls.files).ok())
+            .map(|certificate| certificate.names().clone())
+            .unwrap_or_default(),
     };
     let ice = IceServers::new(
         config.ice.urls.clone(),

@@ -78,7 +78,7 @@ fn configured_page(config: &Config) -> Option<String> {
         listeners.iter().copied().filter(|listener| listener.port() != 0).collect()
     };
     // Whether the certificate can be served with is not asked here.
-    let certificate = config.tls.as_ref().and_then(|files| Certificate::load(files).ok());
+    let certificate = config.tls.as_ref().and_then(|tls| Certificate::load(&tls.files).ok());
     page_url::page(certificate.as_ref(), &known(&config.listen.tls), &known(&config.listen.http))
 }
 

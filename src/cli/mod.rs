@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, ConfigError, TlsFiles};
+use crate::config::{Config, ConfigError, Tls};
 use crate::log::Log;
 use crate::operator_file::is_shortage;
 use crate::server;
@@ -190,9 +190,9 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<Outcome, Error> {
 }
 
 /// Names the configuration's key in an error of a certificate's file.
-fn named(unusable: tls::Unusable, files: Option<&TlsFiles>) -> Error {
+fn named(unusable: tls::Unusable, configured: Option<&Tls>) -> Error {
     let tls::Unusable { file, reason, remedy, is_shortage } = &unusable;
-    let mistake = files.filter(|_| !is_shortage).and_then(|files| files.mistake(file, reason, remedy));
+    let mistake = configured.filter(|_| !is_shortage).and_then(|tls| tls.mistake(file, reason, remedy));
     mistake.map_or_else(|| Error::Certificate(unusable), Error::Config)
 }
 

@@ -23,9 +23,12 @@ use byway_turn::auth::Secret;
 use ipnet::IpNet;
 use jsonwebtoken::jwk::JwkSet;
 
+use crate::dataplane::Tuning;
+use crate::ice::TransportPolicy;
 use crate::net::trusted_proxies::TrustedProxies;
 use crate::operator_file;
 use crate::origin::{HostPattern, Origin};
+use crate::tls::CertificateFiles;
 
 pub use diagnostic::{ConfigError, Problem};
 pub use ice_url::{IceUrl, IceUrlError, Scheme, Transport};
@@ -44,7 +47,7 @@ pub struct Config {
     /// Where the server listens.
     pub listen: Listen,
     /// The certificate of the TLS listeners.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<Tls>,
     /// The relay's addresses, ports and threads.
     pub relay: Relay,
     /// How credentials are signed.
@@ -192,13 +195,11 @@ pub struct Http {
     pub hosts: Vec<HostPattern>,
 }
 
-/// Where the certificate is, in PEM.
+/// The certificate of the TLS listeners.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The certificate, and the chain behind it.
-    pub cert: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
+pub struct Tls {
+    /// Its files.
+    pub files: CertificateFiles,
     /// Places of the two keys in the configuration.
     pub(crate) places: Places,
 }
@@ -216,11 +217,11 @@ impl PartialEq for Places {
 
 impl Eq for Places {}
 
-impl TlsFiles {
+impl Tls {
     /// An error of one of the files, as a mistake at the key that names it. `None` if no key does.
     #[must_use]
     pub fn mistake(&self, file: &Path, reason: &str, remedy: &str) -> Option<ConfigError> {
-        let index = [&self.cert, &self.key].iter().position(|named| *named == file)?;
+        let index = [&self.files.cert, &self.files.key].iter().position(|named| *named == file)?;
         let place = self.places.0.get(index)?.clone();
         // The key itself may stand where its file should be named.
         let is_shown = file.exists() || file.to_str().is_some_and(shown::names_a_file);
@@ -246,20 +247,8 @@ pub struct Relay {
     pub port_rest: Duration,
     /// Threads of the data plane; 0 = one per core.
     pub shards: usize,
-    /// Whether datagrams of one flow go through the kernel together where they can (GRO, GSO).
-    pub offload: bool,
-    /// Bytes asked for the receive buffer of each UDP listener.
-    pub receive_buffer: usize,
-    /// Bytes asked for the send buffer of each UDP listener.
-    pub send_buffer: usize,
-    /// Bytes asked for each of the two buffers of a relay socket; 0 = the system's default.
-    pub relay_buffer: usize,
-    /// How long a shard lets thick traffic gather before it looks again; zero = never.
-    pub nap: Duration,
-    /// How long a shard keeps asking the kernel before it sleeps; zero = not at all, as always with a nap.
-    pub busy_poll: Duration,
-    /// Whether shards are pinned to cores and the kernel prefers the shard of the core that a datagram came in on.
-    pub incoming_cpu: bool,
+    /// Trade-offs of its threads between CPU, memory and latency.
+    pub tuning: Tuning,
     /// How long allocations may go on after SIGTERM.
     pub drain: Duration,
 }
@@ -331,16 +320,6 @@ pub enum Access {
     Open,
     /// Who has a join token.
     Token,
-}
-
-/// `RTCIceTransportPolicy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum TransportPolicy {
-    /// Direct where possible, relayed where not.
-    All,
-    /// Relayed only.
-    Relay,
 }
 
 /// Limits of the signaling.

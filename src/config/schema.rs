@@ -14,10 +14,12 @@ use super::reader::{Names, Section, Value};
 use super::shown::Shown;
 use super::values::{self, list};
 use super::{
-    Access, Config, Credentials, EMBEDDED, Http, Ice, Listen, Peers, Places, Quota, Relay, Signaling,
-    TlsFiles, Tokens,
+    Access, Config, Credentials, EMBEDDED, Http, Ice, Listen, Peers, Places, Quota, Relay, Signaling, Tls,
+    Tokens,
 };
+use crate::dataplane::Tuning;
 use crate::net::trusted_proxies::TrustedProxies;
+use crate::tls::CertificateFiles;
 
 /// Reads a file on top of the embedded default; else all that is wrong with it, in its order.
 pub(super) fn read(text: &str, name: &str, dir: Option<&Path>) -> Result<Config, Refusal> {
@@ -154,7 +156,7 @@ fn listen(mut section: Section<'_>, doors: Doors, mistakes: &mut Vec<Diagnostic>
 }
 
 /// The files of the certificate, if there is one.
-fn tls(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Diagnostic>) -> Option<TlsFiles> {
+fn tls(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Diagnostic>) -> Option<Tls> {
     let cert = section.get_file("cert", |value| values::path(&value, dir));
     let key = section.get_file("key", |value| {
         let key = values::path(&value, dir)?;
@@ -171,24 +173,39 @@ fn tls(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Diagnost
         _ => Ok(()),
     });
     mistakes.extend(section.finish());
-    Some(TlsFiles { cert: cert?, key: key?, places: Places::default() })
+    Some(Tls { files: CertificateFiles { cert: cert?, key: key? }, places: Places::default() })
 }
 
 /// The relay, and whether the file itself names an IPv6 address for it.
 fn relay(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> (Relay, bool) {
     const LONGEST_REST: Duration = Duration::from_secs(3600);
-    // A longer one saves next to nothing more and fills the buffers.
-    const LONGEST_NAP: Duration = Duration::from_millis(1);
-    // A talker sends every 20 ms: twice that, and a single call would keep its core awake for good.
-    const LONGEST_POLL: Duration = Duration::from_millis(10);
     const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
-    // One datagram of the longest kind fits, and twice the most is still an int, in which the kernel counts.
-    let listener_buffer = 64 << 10..=512 << 20;
-    let relay_buffer = 64 << 10..=64 << 20;
     let public_addresses =
         section.get("public_addresses", |value| values::one_per_family(&value, values::public_address));
     let addresses = section.get("addresses", |value| values::relay_addresses(&value, &public_addresses));
     let names_v6 = section.has("addresses") && addresses.iter().any(IpAddr::is_ipv6);
+    let tuning = tuning(&mut section);
+    let relay = Relay {
+        addresses,
+        public_addresses,
+        ports: section.get("ports", |value| values::ports(&value)),
+        port_rest: section
+            .get("port_rest", |value| values::duration(&value, &(Duration::ZERO..=LONGEST_REST))),
+        shards: section.get("shards", |value| values::number(&value, &(0..=256))),
+        tuning,
+        drain: section.get("drain", |value| values::duration(&value, &(Duration::ZERO..=LONGEST_DRAIN))),
+    };
+    mistakes.extend(section.finish());
+    (relay, names_v6)
+}
+fn tuning(section: &mut Section<'_>) -> Tuning {
+    // A longer one saves next to nothing more and fills the buffers.
+    const LONGEST_NAP: Duration = Duration::from_millis(1);
+    // A talker sends every 20 ms: twice that, and a single call would keep its core awake for good.
+    const LONGEST_POLL: Duration = Duration::from_millis(10);
+    // One datagram of the longest kind fits, and twice the most is still an int, in which the kernel counts.
+    let listener_buffer = 64 << 10..=512 << 20;
+    let relay_buffer = 64 << 10..=64 << 20;
     let nap = section.get("nap", |value| values::duration(&value, &(Duration::ZERO..=LONGEST_NAP)));
     let busy_poll = section.get("busy_poll", |value| {
         let busy_poll = values::duration(&value, &(Duration::ZERO..=LONGEST_POLL))?;
@@ -200,13 +217,7 @@ fn relay(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> (Relay, bo
             "\"0s\" for this or for `nap`: one spends CPU to save latency, the other the reverse",
         ))
     });
-    let relay = Relay {
-        addresses,
-        public_addresses,
-        ports: section.get("ports", |value| values::ports(&value)),
-        port_rest: section
-            .get("port_rest", |value| values::duration(&value, &(Duration::ZERO..=LONGEST_REST))),
-        shards: section.get("shards", |value| values::number(&value, &(0..=256))),
+    Tuning {
         offload: section.get("offload", |value| value.boolean()),
         receive_buffer: section.get("receive_buffer", |value| values::size(&value, &listener_buffer)),
         send_buffer: section.get("send_buffer", |value| values::size(&value, &listener_buffer)),
@@ -216,10 +227,7 @@ fn relay(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> (Relay, bo
         nap,
         busy_poll,
         incoming_cpu: section.get("incoming_cpu", |value| value.boolean()),
-        drain: section.get("drain", |value| values::duration(&value, &(Duration::ZERO..=LONGEST_DRAIN))),
-    };
-    mistakes.extend(section.finish());
-    (relay, names_v6)
+    }
 }
 
 fn credentials(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Diagnostic>) -> Credentials {

@@ -117,10 +117,13 @@ fn a_public_server() {
     assert_eq!(config.relay.ports, 50_000..=50_000);
     assert_eq!(config.relay.port_rest, Duration::from_secs(90));
     assert_eq!(config.relay.shards, 2);
-    assert!(!config.relay.offload && config.relay.incoming_cpu);
-    assert_eq!([config.relay.receive_buffer, config.relay.send_buffer], [512 << 20, 64 << 10]);
-    assert_eq!(config.relay.relay_buffer, 1 << 20);
-    assert_eq!([config.relay.nap, config.relay.busy_poll], [Duration::from_micros(200), Duration::ZERO]);
+    assert!(!config.relay.tuning.offload && config.relay.tuning.incoming_cpu);
+    assert_eq!([config.relay.tuning.receive_buffer, config.relay.tuning.send_buffer], [512 << 20, 64 << 10]);
+    assert_eq!(config.relay.tuning.relay_buffer, 1 << 20);
+    assert_eq!(
+        [config.relay.tuning.nap, config.relay.tuning.busy_poll],
+        [Duration::from_micros(200), Duration::ZERO]
+    );
     assert_eq!(clear(&config.credentials.secrets), ["north-north", "south-south"]);
     assert_eq!(config.credentials.ttl, byway_turn::auth::MAX_TTL);
     assert!(!config.credentials.strict_expiry && config.relay.drain.is_zero());
@@ -147,12 +150,8 @@ fn wildcards_of_both_families_may_stand_for_what_the_machine_has() {
 fn the_certificate_s_files_start_from_the_configuration_s_folder() {
     let tls = "listen.tls = [\"127.0.0.1:443\"]\ntls.cert = \"full.pem\"\ntls.key = \"/etc/key.pem\"";
     let config = Config::parse(tls, "f.toml", Some(Path::new("/etc/byway"))).unwrap();
-    let files = TlsFiles {
-        cert: "/etc/byway/full.pem".into(),
-        key: "/etc/key.pem".into(),
-        places: Places::default(),
-    };
-    assert_eq!(config.tls, Some(files));
+    let files = CertificateFiles { cert: "/etc/byway/full.pem".into(), key: "/etc/key.pem".into() };
+    assert_eq!(config.tls, Some(Tls { files, places: Places::default() }));
     assert_eq!(config.listen.tls, ["127.0.0.1:443".parse().unwrap()]);
     // Without a listener it does no harm.
     assert!(parsed("[tls]\ncert = \"a\"\nkey = \"b\"").tls.is_some());

@@ -25,6 +25,7 @@ use super::remarks::Remarks;
 use super::target::{Target, single};
 use crate::clock::Clock;
 use crate::origin::{Host, HostPattern, Origin};
+use crate::tls::CertificateNames;
 
 /// Refusals are logged once in this time each, and no more than [`MAX_LOGGED`] of a kind.
 const LOGGED_FOR: Duration = Duration::from_secs(3_600);
@@ -66,9 +67,8 @@ impl OwnHosts {
     }
 
     /// Takes in the names of the certificate at present, in place of those of the last one.
-    pub fn certified_for(&self, names: &[String]) {
-        let patterns = names.iter().filter_map(|name| HostPattern::parse(name)).collect();
-        self.certified.store(Arc::new(patterns));
+    pub fn certified_for(&self, names: &CertificateNames) {
+        self.certified.store(Arc::new(names.patterns().collect()));
     }
 
     /// Whether this host is ours.
@@ -170,6 +170,7 @@ pub(super) async fn check(State(own): State<Arc<OwnHosts>>, mut request: Request
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::Name;
 
     fn own() -> OwnHosts {
         let configured = ["turn.example.org", "*.calls.example.org", "203.0.113.10"];
@@ -229,13 +230,12 @@ mod tests {
     fn threat_33_names_follow_the_certificate() {
         let own = own();
         assert!(!contains(&own, "call.example.org"));
-        own.certified_for(
-            &["call.example.org", "*.eu.example.org", "198.51.100.1", "2001:db8::9"].map(str::to_owned),
-        );
+        let names = |list: &[&str]| list.iter().map(|name| name.parse::<Name>().unwrap()).collect();
+        own.certified_for(&names(&["call.example.org", "*.eu.example.org", "198.51.100.1", "2001:db8::9"]));
         for host in ["call.example.org", "a.eu.example.org", "198.51.100.1", "[2001:db8::9]"] {
             assert!(contains(&own, host), "{host}");
         }
-        own.certified_for(&["call.example.net".to_owned()]);
+        own.certified_for(&names(&["call.example.net"]));
         assert!(contains(&own, "call.example.net") && !contains(&own, "call.example.org"));
         assert!(contains(&own, "turn.example.org"), "what is configured stays");
     }

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
+use byway_turn::wire::AddressFamily;
+
 use super::Host;
-use crate::origin::HostPattern;
+use crate::tls::CertificateNames;
 
 /// Where clients find the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,8 +19,8 @@ pub struct Endpoints {
     pub tls: Vec<SocketAddr>,
     /// The configured public addresses, where a 1:1 NAT stands before the listeners.
     pub public: Vec<IpAddr>,
-    /// What the certificate of the TLS listeners is good for: DNS names, `*.example.org` among them, and IP literals.
-    pub names: Vec<String>,
+    /// Names that the certificate of the TLS listeners is for.
+    pub names: CertificateNames,
 }
 
 /// A host as it stands in a URL, and a port.
@@ -81,28 +83,20 @@ impl Endpoints {
     /// Where it is good for none of these no choice would pass, and the usual one lets the client say so.
     fn certified(&self, listener: SocketAddr, host: Option<&Host>) -> Vec<Authority> {
         let port = listener.port();
-        if let Some(Host::Name(name)) = host.filter(|host| self.is_good_for(host)) {
+        if let Some(Host::Name(name)) = host.filter(|host| self.names.cover(host)) {
             return vec![(name.clone(), port)];
         }
         let called = self.called(listener, host);
         let good: Vec<_> = called
             .iter()
-            .filter(|(host, _)| Host::parse(host).is_some_and(|host| self.is_good_for(&host)))
+            .filter(|(host, _)| Host::parse(host).is_some_and(|host| self.names.cover(&host)))
             .cloned()
             .collect();
         if !good.is_empty() {
             return good;
         }
-        let first = self.names.iter().find_map(|name| match name.parse::<IpAddr>() {
-            Ok(ip) => (ip.is_ipv4() == listener.is_ipv4()).then(|| literal(ip)),
-            Err(_) => (!name.starts_with('*')).then(|| name.clone()),
-        });
-        first.map_or(called, |first| vec![(first, port)])
-    }
-
-    /// Whether the certificate names this host.
-    fn is_good_for(&self, host: &Host) -> bool {
-        self.names.iter().filter_map(|name| HostPattern::parse(name)).any(|name| name.matches(host))
+        let preferred = self.names.preferred(Some(AddressFamily::of(listener.ip())));
+        preferred.map_or(called, |name| vec![(name.in_url(), port)])
     }
 }
 
@@ -119,6 +113,7 @@ fn literal(ip: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::Name;
 
     fn all<T: std::str::FromStr<Err: std::fmt::Debug>>(texts: &[&str]) -> Vec<T> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -172,7 +167,7 @@ mod tests {
             tcp: all(&["0.0.0.0:3478", "[::]:3478"]),
             tls: all(&["0.0.0.0:443", "[::]:443"]),
             public: vec![],
-            names: all(&["call.example.org"]),
+            names: all::<Name>(&["call.example.org"]).into_iter().collect(),
         };
         assert_eq!(
             urls_of(&endpoints, "call.example.org"),
@@ -199,7 +194,7 @@ mod tests {
         let endpoints = Endpoints {
             tls: all(&[listener]),
             public: all(public),
-            names: all(names),
+            names: all::<Name>(names).into_iter().collect(),
             ..Endpoints::default()
         };
         let host_of =

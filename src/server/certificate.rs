@@ -26,9 +26,8 @@ pub(super) fn keep(
     tracing::info!("certificate {}", described(&first));
     warn_of(&first);
     let tell = move |certificate: &Certificate| {
-        let names = certificate.named();
-        hosts.certified_for(&names);
-        ice.certified_for(&names);
+        hosts.certified_for(certificate.names());
+        ice.certified_for(certificate.names());
         tracing::info!("certificate loaded: {}", described(certificate));
         warn_of(certificate);
     };
@@ -46,7 +45,7 @@ pub(super) fn keep(
 
 /// What a certificate is good for, and until when.
 fn described(certificate: &Certificate) -> String {
-    format!("for {}, good until {}", list(certificate.names()), rfc3339(certificate.expires()))
+    format!("for {}, good until {}", list(certificate.names().as_slice()), rfc3339(certificate.expires()))
 }
 
 /// Says what clients may hold against a certificate.

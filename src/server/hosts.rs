@@ -30,7 +30,7 @@ pub(super) fn own(
     let is_own_address = move |ip| public.contains(&ip) || relay.owns(ip);
     let own = OwnHosts::new(configured(config), is_own_address, clock, counters);
     if let Some(certificate) = certificate {
-        own.certified_for(&certificate.named());
+        own.certified_for(certificate.names());
     }
     Arc::new(own)
 }

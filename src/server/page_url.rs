@@ -1,6 +1,6 @@
 //! Where the call page is.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::net::interfaces;
 use crate::tls::{Certificate, Name};
@@ -16,13 +16,7 @@ pub fn page(certificate: Option<&Certificate>, tls: &[SocketAddr], http: &[Socke
 #[must_use]
 pub fn secure_page(certificate: Option<&Certificate>, tls: &[SocketAddr]) -> Option<String> {
     let (certificate, listener) = (certificate?, *tls.first()?);
-    let name = certificate.names().iter().find_map(|name| match name {
-        Name::Dns(name) if !name.starts_with('*') => Some(name.clone()),
-        Name::Dns(_) => None,
-        Name::Ip(IpAddr::V6(ip)) => Some(format!("[{ip}]")),
-        Name::Ip(ip) => Some(ip.to_string()),
-    });
-    Some(match (name, listener.port()) {
+    Some(match (certificate.names().preferred(None).map(Name::in_url), listener.port()) {
         (Some(name), 443) => format!("https://{name}/"),
         (Some(name), port) => format!("https://{name}:{port}/"),
         (None, _) => format!("https://{}/", interfaces::reachable(listener)),

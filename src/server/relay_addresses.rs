@@ -124,7 +124,7 @@ mod tests {
             assert_eq!(address.bind, address.public);
             address.public
         };
-        found.addresses.iter().map(one).collect()
+        relays.addresses.iter().map(one).collect()
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         for sources in ["", "10.0.0.5 fd00::5", "45.0.0.1 2a00::1"] {
             let relays = found("0.0.0.0 ::", "", server, sources);
             assert_eq!(told(&relays), ips("45.0.0.1 2a00::1"), "{sources}");
-            assert_eq!(found.remarks(), [""; 0]);
+            assert_eq!(relays.remarks(), [""; 0]);
         }
     }
 
@@ -192,7 +192,7 @@ mod tests {
         for relay in ["0.0.0.0", "10.0.0.5"] {
             let relays = found(relay, "", "127.0.0.1 10.0.0.5", "");
             assert_eq!(told(&relays), ips("10.0.0.5"));
-            assert_eq!(found.remarks(), [remark]);
+            assert_eq!(relays.remarks(), [remark]);
             // As the remark says.
             assert_eq!(found(relay, "10.0.0.5", "10.0.0.5", "").remarks(), [""; 0]);
         }
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn the_loopback_default_is_silent() {
         let relays = found("127.0.0.1 ::1", "", "127.0.0.1 ::1", "");
-        assert_eq!((told(&relays), found.remarks()), (ips("127.0.0.1 ::1"), vec![]));
+        assert_eq!((told(&relays), relays.remarks()), (ips("127.0.0.1 ::1"), vec![]));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use super::secrets::ServerSecrets;
 use super::sockets::{Files, Sockets};
 use super::{Error, seed, system};
 use crate::clock::Clock;
-use crate::config::{self, Config};
-use crate::dataplane::{Allocations, DataPlane, RelayCounters, Tuning};
+use crate::config::Config;
+use crate::dataplane::{Allocations, DataPlane, RelayCounters};
 use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
 use crate::net::local_ports;
 use crate::signaling::{CountUser, EndUser};
@@ -37,7 +37,7 @@ impl Relaying {
         clock: Clock,
     ) -> Result<Self, Error> {
         let shared = shared(config, sockets, host, keys)?;
-        let tuning = tuning(&config.relay);
+        let tuning = config.relay.tuning;
         if let Some(cut) = sockets.turn.first().and_then(|listeners| listeners.cut_buffers(&tuning)) {
             tracing::info!("{cut}");
         }
@@ -80,19 +80,6 @@ impl Relaying {
     /// The allocations of all shards.
     pub(super) fn allocations(&self) -> Allocations {
         self.data_plane.allocations(self.shared.clone())
-    }
-}
-
-/// What the data plane is told of the machine.
-pub(super) fn tuning(relay: &config::Relay) -> Tuning {
-    Tuning {
-        offload: relay.offload,
-        receive_buffer: relay.receive_buffer,
-        send_buffer: relay.send_buffer,
-        relay_buffer: relay.relay_buffer,
-        nap: relay.nap,
-        busy_poll: relay.busy_poll,
-        incoming_cpu: relay.incoming_cpu,
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn ice(
 ) -> Arc<IceServers> {
     let endpoints = Endpoints {
         public: config.relay.public_addresses.clone(),
-        names: certificate.map_or_else(Vec::new, Certificate::named),
+        names: certificate.map(|certificate| certificate.names().clone()).unwrap_or_default(),
         ..Endpoints::default()
     };
     Arc::new(IceServers::new(

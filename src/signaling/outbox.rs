@@ -437,7 +437,7 @@ mod tests {
         let came = |n| ServerMessage::PeerJoined(peer(n)).text();
         let left = |n| ServerMessage::PeerLeft { id: MemberId([n; 16]) }.text();
         let ice = |ttl| {
-            let ice_transport_policy = crate::config::TransportPolicy::All;
+            let ice_transport_policy = crate::ice::TransportPolicy::All;
             let ice = IceConfiguration {
                 ice_servers: vec![],
                 ice_transport_policy,

@@ -1,6 +1,5 @@
 //! A certificate with its key: read from files, and checked before anything is served with it.
 
-use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -15,36 +14,27 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 
+use super::names::{CertificateNames, Name};
 use super::pem::{self as blocks, CERTIFICATE, PARAMETERS, PRIVATE_KEYS};
 use super::remarks;
-use crate::config::TlsFiles;
 use crate::operator_file;
+
+/// Files of a certificate, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate, and the chain behind it.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
 
 /// A certificate chain and the private key of its first certificate.
 #[derive(Debug)]
 pub struct Certificate {
     certified_key: Arc<CertifiedKey>,
-    names: Vec<Name>,
+    names: CertificateNames,
     validity: Validity,
     remarks: Vec<String>,
-}
-
-/// Whom a certificate is for (RFC 5280 section 4.2.1.6).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Name {
-    /// A DNS name; its first label may be `*`.
-    Dns(String),
-    /// An address.
-    Ip(IpAddr),
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Dns(name) => f.write_str(name),
-            Self::Ip(ip) => ip.fmt(f),
-        }
-    }
 }
 
 /// From when to when, in seconds since 1970, both included.
@@ -82,8 +72,8 @@ impl Certificate {
     ///
     /// # Errors
     /// [`Unusable`], if anything in them is not as it should be.
-    pub fn load(files: &TlsFiles) -> Result<Self, Unusable> {
-        let TlsFiles { cert, key, .. } = files;
+    pub fn load(files: &CertificateFiles) -> Result<Self, Unusable> {
+        let CertificateFiles { cert, key } = files;
         let chain = chain(&read(cert)?).map_err(|problem| problem.of(cert))?;
         let Described { names, validity, remarks } = describe(&chain).map_err(|problem| problem.of(cert))?;
         let certified_key = private_key(&read(key)?)
@@ -95,17 +85,10 @@ impl Certificate {
         Ok(Self { certified_key: Arc::new(certified_key), names, validity, remarks })
     }
 
-    /// Whom it is for, in its own order. A certificate with none but the common name of old is for nobody: browsers look
-    /// at these names alone.
+    /// Names that it is for.
     #[must_use]
-    pub fn names(&self) -> &[Name] {
+    pub fn names(&self) -> &CertificateNames {
         &self.names
-    }
-
-    /// The same as texts, as [`crate::ice::Endpoints`] has them.
-    #[must_use]
-    pub fn named(&self) -> Vec<String> {
-        self.names.iter().map(Name::to_string).collect()
     }
 
     /// The second since 1970 from which on it is good for nothing.
@@ -222,7 +205,7 @@ fn broken(error: &pem::Error) -> Problem {
 
 /// Facts of a chain.
 struct Described {
-    names: Vec<Name>,
+    names: CertificateNames,
     validity: Validity,
     remarks: Vec<String>,
 }
@@ -240,8 +223,8 @@ fn describe(chain: &[CertificateDer<'_>]) -> Result<Described, Problem> {
     Ok(Described { names: names(own), validity: validity(own), remarks: remarks::on(&parsed) })
 }
 
-fn names(certificate: &X509Certificate<'_>) -> Vec<Name> {
-    let Ok(Some(names)) = certificate.subject_alternative_name() else { return Vec::new() };
+fn names(certificate: &X509Certificate<'_>) -> CertificateNames {
+    let Ok(Some(names)) = certificate.subject_alternative_name() else { return CertificateNames::default() };
     let name = |name: &GeneralName<'_>| match *name {
         GeneralName::DNSName(name) => Some(Name::Dns(name.to_ascii_lowercase())),
         GeneralName::IPAddress(bytes) => {

@@ -7,12 +7,11 @@ use arc_swap::ArcSwap;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::{Certificate, Unusable};
-use crate::config::TlsFiles;
+use super::{Certificate, CertificateFiles, Unusable};
 
 /// The certificate at present, and the files that it comes from.
 pub struct Identity {
-    files: TlsFiles,
+    files: CertificateFiles,
     certificate: ArcSwap<Certificate>,
 }
 
@@ -21,7 +20,7 @@ impl Identity {
     ///
     /// # Errors
     /// [`Unusable`] says which file, why, and what to do.
-    pub fn load(files: TlsFiles) -> Result<Self, Unusable> {
+    pub fn load(files: CertificateFiles) -> Result<Self, Unusable> {
         let certificate = ArcSwap::from_pointee(Certificate::load(&files)?);
         Ok(Self { files, certificate })
     }
@@ -45,7 +44,7 @@ impl Identity {
 
     /// Where it comes from.
     #[must_use]
-    pub fn files(&self) -> &TlsFiles {
+    pub fn files(&self) -> &CertificateFiles {
         &self.files
     }
 }

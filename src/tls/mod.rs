@@ -15,6 +15,7 @@ mod certificate;
 mod counters;
 mod handshake;
 mod identity;
+mod names;
 mod outcome;
 mod pem;
 pub mod pending;
@@ -28,9 +29,10 @@ use rustls::crypto::aws_lc_rs;
 use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
 
-pub use certificate::{Certificate, Name, Unusable};
+pub use certificate::{Certificate, CertificateFiles, Unusable};
 pub use counters::TlsCounters;
 pub use identity::Identity;
+pub use names::{CertificateNames, Name};
 pub use outcome::Outcome;
 pub use pem::kinds as pem_kinds;
 

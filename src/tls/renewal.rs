@@ -17,9 +17,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::TlsCounters;
 use super::certificate::Validity;
-use super::{Certificate, Identity, Unusable};
+use super::{Certificate, CertificateFiles, Identity, Unusable};
 use crate::clock::Clock;
-use crate::config::TlsFiles;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -39,7 +38,7 @@ impl Renewal {
     ///
     /// # Errors
     /// [`Unusable`] says which file, why, and what to do.
-    pub fn begin(files: TlsFiles) -> Result<Self, Unusable> {
+    pub fn begin(files: CertificateFiles) -> Result<Self, Unusable> {
         // Looked at before it is read: what changes in between is read once more.
         let watch = Watch::new(Stamp::of_both(&files));
         Ok(Self { identity: Arc::new(Identity::load(files)?), watch })
@@ -123,7 +122,7 @@ impl Watch {
 struct Stamp(Option<(u64, u64, u64, [i64; 4])>);
 
 impl Stamp {
-    fn of_both(files: &TlsFiles) -> [Self; 2] {
+    fn of_both(files: &CertificateFiles) -> [Self; 2] {
         [Self::of(&files.cert), Self::of(&files.key)]
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use byway::clock::Clock;
-use byway::config::{Access, Signaling, TransportPolicy};
+use byway::config::{Access, Signaling};
 use byway::http::HttpCounters;
 use byway::http::access::ApiKeys;
 use byway::http::admin::{Admin, Health};
@@ -17,6 +17,7 @@ use byway::http::origin::Origins;
 use byway::http::own_hosts::OwnHosts;
 use byway::http::serve::{Limits, Pages, Protocol, serve};
 use byway::http::{Site, admin_router, public_router};
+use byway::ice::TransportPolicy;
 use byway::ice::{Endpoints, IceServers};
 use byway::metrics::Metrics;
 use byway::net::accept::Listeners;

@@ -4,7 +4,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 
 use tokio::net::UdpSocket;
 
-use crate::config::{Config, IceUrl, Scheme, Transport};
+use crate::config::{Config, IceUrl, Scheme, Tls, Transport};
 use crate::net::interfaces;
 use crate::tls::{Certificate, Name};
 
@@ -67,15 +67,14 @@ pub(in crate::cli) fn ice(config: &Config, trust: &Trust) -> Vec<(String, Result
 /// What the certificate calls this server: clients come by that name, so a listener of ours is verified by it, wherever
 /// the name leads. A wildcard stands for any name below it.
 fn name(config: &Config) -> Result<String, ProbeError> {
-    let Some(files) = &config.tls else { return Ok(String::new()) };
+    let Some(Tls { files, .. }) = &config.tls else { return Ok(String::new()) };
     let unusable = |reason| ProbeError::OwnCertificate { file: files.cert.display().to_string(), reason };
     let certificate = Certificate::load(files).map_err(|error| ProbeError::OwnCertificate {
         file: error.file.display().to_string(),
         reason: error.reason,
     })?;
     let names = certificate.names();
-    let dns = |name: &Name| matches!(name, Name::Dns(name) if !name.starts_with("*."));
-    let name = names.iter().find(|name| dns(name)).or_else(|| names.first());
+    let name = names.preferred(None).or_else(|| names.as_slice().first());
     let name = name.ok_or_else(|| unusable("the certificate is for no name".to_owned()))?;
     Ok(match name {
         Name::Dns(name) => {

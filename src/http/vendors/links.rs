@@ -31,7 +31,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TransportPolicy;
+    use crate::ice::TransportPolicy;
     use byway_turn::auth::Credential;
 
     #[test]

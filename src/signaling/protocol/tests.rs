@@ -147,7 +147,7 @@ fn server_messages() -> Vec<(ServerMessage, String)> {
     let peer = |name| Peer { id: ID, name, polite: true };
     let ice = IceConfiguration {
         ice_servers: vec![],
-        ice_transport_policy: crate::config::TransportPolicy::Relay,
+        ice_transport_policy: crate::ice::TransportPolicy::Relay,
         ttl: 1,
         expires_at: "e".to_owned(),
     };
