@@ -1,5 +1,5 @@
 /**
- * Types of byway.js, made from what its modules say of themselves: tests/browser/declarations.mjs. docs/client.md tells how
+ * Types of byway.js, made from what its modules say of themselves: tests/e2e/browser/declarations.mjs. docs/client.md tells how
  * to use them.
  *
  * @module byway

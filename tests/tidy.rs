@@ -449,8 +449,8 @@ fn no_test_waits_by_sleeping() {
         .filter(|source| source.path != "tests/tidy.rs")
         .flat_map(|source| words(source, &["sleep"]))
         .collect();
-    let pages = ["tests/browser", "tests/lab"].into_iter().flat_map(|folder| under(folder, &["mjs", "py"]));
-    offences.extend(pages.flat_map(|source| words(&source, &["waitForTimeout", "sleep"])));
+    let pages = under("tests/e2e", &["mjs", "py"]);
+    offences.extend(pages.iter().flat_map(|source| words(source, &["waitForTimeout", "sleep"])));
     none(&offences, "a sleep is a race that mostly goes well: wait for the event, with a bound");
 }
 
@@ -474,7 +474,7 @@ fn no_test_takes_an_interrupted_read_for_an_answer() {
 fn every_threat_has_a_test_of_its_name() {
     let sources: Vec<String> =
         rust().iter().chain(&under("tests", &["rs"])).map(|source| source.code()).collect();
-    let scenarios = under("tests/browser/scenarios", &["mjs"]);
+    let scenarios = under("tests/e2e/browser/scenarios", &["mjs"]);
     // `test("threat 45: ...`, also in the quotes of a template.
     let has_its_title = |text: &str, number: u8| {
         let title = format!("threat {number}:");
@@ -549,9 +549,9 @@ fn every_key_of_the_default_configuration_is_explained() {
 #[test]
 fn lock_files_name_public_registries_alone() {
     let crates = file("Cargo.lock");
-    let browsers = file("tests/browser/package-lock.json");
-    let clients = file("tests/lab/clients/node-datachannel/package-lock.json");
-    let services = file("tests/clients/package-lock.json");
+    let browsers = file("tests/e2e/browser/package-lock.json");
+    let clients = file("tests/e2e/lab/clients/node-datachannel/package-lock.json");
+    let services = file("tests/e2e/clients/package-lock.json");
     let peerjs = file("benches/signaling/peerjs/package-lock.json");
     let mut offences = Vec::new();
     for (source, key, registry) in [

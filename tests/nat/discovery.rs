@@ -1,5 +1,5 @@
 //! coturn's client finds out, from behind a NAT of each kind, which kind it is (RFC 5780), in network namespaces. The kinds
-//! are those of the laboratory, tests/lab/nat: so they are what they are called there.
+//! are those of the laboratory, tests/e2e/lab/nat: so they are what they are called there.
 //!
 //! `turnutils_natdiscovery` waits three seconds for each answer that a NAT lets not through, which is why the kinds are tried
 //! side by side.
@@ -89,7 +89,7 @@ impl Lab {
         }
         client.ip("route add default via 192.168.1.1");
         run(router.command("sh").args(["-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]));
-        let nat = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/nat");
+        let nat = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/lab/nat");
         let (file, client_is) = (format!("{nat}/{kind}.nft"), format!("client={CLIENT}"));
         run(router.command("nft").args(["-I", nat, "-D", &client_is, "-f", &file]));
         Self { server, _router: router, client }

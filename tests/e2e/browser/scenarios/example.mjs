@@ -13,7 +13,7 @@ import { firefox, open, room } from "../stage.mjs";
 /** Rounds in which both begin at once. */
 const TIMES = Number(process.env.TIMES ?? 10);
 
-const DOCUMENT = new URL("../../../docs/signaling.md", import.meta.url);
+const DOCUMENT = new URL("../../../../docs/signaling.md", import.meta.url);
 
 /** The address in it that every reader replaces. */
 const SERVER = "wss://call.example.org/ws";

@@ -57,7 +57,7 @@ export const CLIENTS = {
 
 /** Why scenarios with a client are left out, or false. @param {string} kind */
 export const without = (kind) =>
-  !existsSync(CLIENTS[kind].needs) && `${kind} is not installed: tests/lab/clients/prepare does that`;
+  !existsSync(CLIENTS[kind].needs) && `${kind} is not installed: tests/e2e/lab/clients/prepare does that`;
 
 /** An allocation over a slow path, ICE and DTLS; a client that cannot go on says so sooner. */
 const PATIENCE_MS = 15_000;

@@ -7,7 +7,7 @@ import { cpus } from "node:os";
 import { versions } from "./programs.mjs";
 import { report } from "./report.mjs";
 
-const PAGE = new URL("../../docs/nat-results.md", import.meta.url);
+const PAGE = new URL("../../../docs/nat-results.md", import.meta.url);
 
 /**
  * One run of a scenario. Several of the same scenario and relay are summed up by their medians.

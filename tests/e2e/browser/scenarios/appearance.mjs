@@ -6,7 +6,7 @@ import { videoFlows } from "../connections.mjs";
 import { call, open, room } from "../stage.mjs";
 
 /** For a person to look at; no test compares pixels. */
-const SCREENSHOTS = new URL("../../../target/screenshots/", import.meta.url).pathname;
+const SCREENSHOTS = new URL("../../../../target/screenshots/", import.meta.url).pathname;
 await mkdir(SCREENSHOTS, { recursive: true });
 
 const SIZES = {

@@ -32,7 +32,7 @@ const placeOf = (table) => (ORDER.includes(table) ? ORDER.indexOf(table) : ORDER
 /** @param {About} about */
 const introduction = ({ versions, cores }) => `# What gets through
 
-Calls between browsers behind NATs and firewalls, each in a network namespace of one machine. \`tests/lab/all\` makes them and
+Calls between browsers behind NATs and firewalls, each in a network namespace of one machine. \`tests/e2e/lab/all\` makes them and
 writes this page. Every call is looked at from three sides: the path that the browsers say they use, the pictures and messages
 that come through, and what the server has counted.
 

@@ -11,7 +11,7 @@ import { promisify } from "node:util";
 import { afterwards } from "./afterwards.mjs";
 import { eventually } from "./eventually.mjs";
 
-export const BINARY = process.env.BYWAY ?? new URL("../../target/debug/byway", import.meta.url).pathname;
+export const BINARY = process.env.BYWAY ?? new URL("../../../target/debug/byway", import.meta.url).pathname;
 
 /** For a machine that builds meanwhile. */
 const START_MS = 20_000;

@@ -19,7 +19,7 @@ test("the modules keep to the types in their comments", () => {
 
 test("the declarations are those of the modules", async () => {
   const written = await readFile(fileOf("byway.d.ts"), "utf8");
-  assert.equal(written, declarations(), "static/byway.d.ts is out of date: `npm run declarations` in tests/browser writes it");
+  assert.equal(written, declarations(), "static/byway.d.ts is out of date: `npm run declarations` in tests/e2e/browser writes it");
 });
 
 test("a page in TypeScript uses them as strictly as it likes, and its mistakes are found", () => {

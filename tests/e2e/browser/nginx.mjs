@@ -18,7 +18,7 @@ const NGINX = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"].fin
 /** Why scenarios with nginx are left out, or false. */
 export const withoutNginx = !NGINX && "nginx is not installed";
 
-const README = new URL("../../README.md", import.meta.url);
+const README = new URL("../../../README.md", import.meta.url);
 
 /**
  * Starts nginx with README.md's block for a path, for as long as the scenario.

@@ -7,7 +7,7 @@ import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 
-export const fileOf = (name) => fileURLToPath(new URL(`../../static/${name}`, import.meta.url));
+export const fileOf = (name) => fileURLToPath(new URL(`../../../static/${name}`, import.meta.url));
 
 /** As strict as it gets, for what runs in a browser. */
 export const OPTIONS = {
@@ -30,7 +30,7 @@ export function complaints(files, more = {}) {
 }
 
 const HEAD = `/**
- * Types of byway.js, made from what its modules say of themselves: tests/browser/declarations.mjs. docs/client.md tells how
+ * Types of byway.js, made from what its modules say of themselves: tests/e2e/browser/declarations.mjs. docs/client.md tells how
  * to use them.
  *
  * @module byway
