@@ -4,12 +4,7 @@
 //! the table shows.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot be set up has nothing to say")]
 
-#[path = "../tests/support/bare.rs"]
-mod bare;
 mod paths;
-#[path = "../tests/core/support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "shared with the scenarios, which use more of it")]
-mod support;
 
 use std::time::Duration;
 

@@ -16,12 +16,7 @@
 //! allocation, which is HMAC above all, counts those of software.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot be set up has nothing to say")]
 
-#[path = "../tests/support/bare.rs"]
-mod bare;
 mod paths;
-#[path = "../tests/core/support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "shared with the scenarios, which use more of it")]
-mod support;
 
 use std::collections::BTreeMap;
 use std::process::{Command, ExitCode, Stdio};

@@ -95,16 +95,18 @@
 //! | tests | against | show |
 //! |---|---|---|
 //! | `tests/core`, `tests/wire` | the core in virtual time, with an independent model beside it | what a datagram does, to the byte |
-//! | `tests/{streams,tls,hostile,http_signaling,...}` | the binary, on loopback | what a stranger can do |
+//! | `tests/server` | the binary, on loopback | what a stranger can do |
 //! | `tests/rooms.rs` | the pure rooms, by seeds | that no signal crosses a room, comes twice or is lost, whatever breaks |
-//! | `tests/{revocation,shutdown}` | the binary | that who is gone relays no more, and that calls may end before the server does |
-//! | `tests/ice`, `tests/e2e/clients` | the binary; twilio, Janus and others | who gets credentials, and that other services' clients get theirs in the shape they know |
-//! | `tests/trains`, `tests/no_heap` | the binary, and a data plane under a counting allocator | that trains change no datagram, no order and nobody's turn, and that a packet takes nothing of the heap |
-//! | `tests/interop`, `tests/nat` | coturn's clients; other machines, as namespaces | that others understand it |
+//! | `tests/server/{revocation,shutdown}` | the binary | that who is gone relays no more, and that calls may end before the server does |
+//! | `tests/server/ice`, `tests/e2e/clients` | the binary; twilio, Janus and others | who gets credentials, and that other services' clients get theirs in the shape they know |
+//! | `tests/server/trains`, `tests/no_heap` | the binary, and a data plane under a counting allocator | that trains change no datagram, no order and nobody's turn, and that a packet takes nothing of the heap |
+//! | `tests/privileged` | coturn's clients; other machines, as namespaces | that others understand it |
 //! | `tests/e2e/browser` | Chromium and Firefox | that a person can call |
 //! | `benches/instructions.rs` | callgrind | that a packet costs no more instructions than recorded; `benches/core.rs` times them |
 //! | `benches/{relay,signaling}` | coturn and `peerjs-server` beside it | what a packet costs, and what a room and a WebSocket that waits |
 //! | `tests/e2e/lab` | both, and other clients, behind NATs and firewalls of every kind | the promise itself: `docs/nat-results.md` |
+//!
+//! Helpers of the Rust ones are in `tests/support`, a package of its own.
 //!
 //! # What is absent
 //!

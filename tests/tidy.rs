@@ -4,11 +4,7 @@
 //! `src/lib.rs`; a rule that is in the way is changed there and here, in one commit that says why.
 #![allow(clippy::panic, reason = "a panic is how a test fails")]
 
-mod support {
-    pub(super) mod sources;
-}
-
-use support::sources::{LocalPath, Source, file, under};
+use byway_test_support::sources::{LocalPath, Source, file, root, under};
 
 /// Which local modules each room may name, itself aside. The first row that fits a file counts.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -423,6 +419,22 @@ fn exceptions_from_a_lint_have_a_reason() {
 }
 
 #[test]
+fn no_file_is_two_modules() {
+    let mut offences = Vec::new();
+    for source in rust().into_iter().chain(under("tests", &["rs"])).chain(under("benches", &["rs"])) {
+        for (number, line) in source.code().lines().enumerate() {
+            if line.contains("#[path") {
+                offences.push(format!("{}:{}", source.path, number + 1));
+            }
+        }
+    }
+    none(
+        &offences,
+        "a file in two targets is compiled twice, each with parts unused: helpers are in tests/support",
+    );
+}
+
+#[test]
 fn only_the_command_line_prints() {
     let elsewhere = rust()
         .into_iter()
@@ -576,7 +588,7 @@ fn lock_files_name_public_registries_alone() {
 
 #[test]
 fn links_between_files_lead_somewhere_within_the_project() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let mut offences = Vec::new();
     for source in under(".", &["md"]) {
         let folder = root.join(&source.path).parent().expect("a file has a folder").to_owned();

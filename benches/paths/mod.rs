@@ -6,13 +6,12 @@ use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use byway_test_support::turn::bare::{Bare, NOW, five_tuple, sign};
+use byway_test_support::turn::{Request, at, channel_data};
 use byway_turn::server::{Action, Answer, Effect, FiveTuple, RelayId};
 use byway_turn::wire::{
     ChannelData, ChannelNumber, Encapsulation, Kind, Message, Reply, classify, write_binding_response,
 };
-
-use crate::bare::{Bare, NOW, five_tuple, sign};
-use crate::support::{Request, at, channel_data};
 
 /// Serves one packet.
 pub(crate) type Packet = Box<dyn FnMut()>;

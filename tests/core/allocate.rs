@@ -1,11 +1,10 @@
 //! Allocate that succeeds (RFC 8656 sections 7.2 and 7.3).
 
+use byway_test_support::turn::{Client, Request, Server, at};
 use stun::attributes::{
     ATTR_FINGERPRINT, ATTR_LIFETIME, ATTR_MESSAGE_INTEGRITY, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS,
 };
 use stun::message::{CLASS_SUCCESS_RESPONSE, METHOD_ALLOCATE, MessageType};
-
-use super::support::{Client, Request, Server, at};
 
 #[test]
 fn a_challenge_then_an_allocation() {

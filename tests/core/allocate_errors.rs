@@ -1,12 +1,11 @@
 //! Allocate that is refused, step by step of RFC 8656 section 7.2; each leaves nothing behind.
 
+use byway_test_support::turn::{Client, Request, Server};
 use stun::attributes::{
     ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT,
     ATTR_RESERVATION_TOKEN, ATTR_XOR_PEER_ADDRESS, AttrType,
 };
 use stun::message::METHOD_ALLOCATE;
-
-use super::support::{Client, Request, Server};
 
 /// The error, given to a server with a single port, which another client then still gets.
 fn refused(request: &Request) -> u16 {

@@ -1,8 +1,7 @@
 //! Allocations end on time (RFC 8656 section 7.2), also where the timer is late.
 
+use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::DropReason;
-
-use super::support::{Client, Request, Seen, Server, at, seconds};
 
 #[test]
 fn it_lives_for_599_seconds_and_is_over_at_600() {

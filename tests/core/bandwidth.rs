@@ -1,8 +1,7 @@
 //! A cap on the bandwidth of an allocation drops what is beyond it, each way for itself (threat 10's cost in bytes).
 
+use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::DropReason;
-
-use super::support::{Client, Request, Seen, Server, at, seconds};
 
 const PEER: &str = "8.8.8.8:53";
 const PAYLOAD: [u8; 1000] = [7; 1000];

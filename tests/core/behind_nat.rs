@@ -1,8 +1,7 @@
 //! A 1:1 NAT before the server: sockets bind to one address, clients are told another, and both are the server's own.
 
+use byway_test_support::turn::{Client, Request, Seen, Server, at, channel_data};
 use byway_turn::server::{DropReason, RelayAddress};
-
-use super::support::{Client, Request, Seen, Server, at, channel_data};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 
@@ -12,7 +11,7 @@ const PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(45, 0, 0, 1));
 fn behind_nat(bind: &str, interfaces: &[&str]) -> Server {
     Server::with(2, |settings| {
         settings.addresses = vec![RelayAddress { bind: bind.parse().unwrap(), public: PUBLIC }];
-        settings.gate.own = interfaces.iter().map(|ip| ip.parse::<IpAddr>().unwrap()).collect();
+        settings.peer_policy.own = interfaces.iter().map(|ip| ip.parse::<IpAddr>().unwrap()).collect();
     })
 }
 

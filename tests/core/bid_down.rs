@@ -1,9 +1,8 @@
 //! An attacker in the path cannot take back what was offered (RFC 8489 sections 9.2.1 and 9.2.4).
 
+use byway_test_support::turn::rfc8489::{MD5, OFFERED, SHA256, Signing, md5_key, offered_all};
+use byway_test_support::turn::{Client, Request, Server, seconds};
 use stun::attributes::{ATTR_ERROR_CODE, ATTR_PASSWORD_ALGORITHMS};
-
-use super::support::rfc8489::{MD5, OFFERED, SHA256, Signing, md5_key, offered_all};
-use super::support::{Client, Request, Server, seconds};
 
 const HERE: &str = "203.0.113.9:5000";
 

@@ -1,10 +1,9 @@
 //! Relay sockets that cannot be bound: another port is tried, then 508; nothing is lost (RFC 8656 section 7.2).
 
+use byway_test_support::turn::{Bind, Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::Answer;
 use byway_turn::server::BindError::{AddressGone, Exhausted, PortInUse};
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
-
-use super::support::{Bind, Client, Request, Seen, Server, at, seconds};
 
 /// A server of eight ports and as many allocations, so that whatever leaks is missed.
 fn server(binds: impl IntoIterator<Item = Bind>) -> Server {

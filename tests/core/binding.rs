@@ -1,8 +1,7 @@
 //! Binding (RFC 8489 sections 6.3.1, 7 and 14.2): the mapped address, and not a byte more than asked for.
 
+use byway_test_support::turn::{Client, Request, Server};
 use stun::attributes::{ATTR_FINGERPRINT, ATTR_SOFTWARE, ATTR_XORMAPPED_ADDRESS};
-
-use super::support::{Client, Request, Server};
 
 /// The whole answer, spelt out.
 #[test]

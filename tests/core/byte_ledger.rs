@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use byway_turn::server::{StreamId, Transport};
+use byway_test_support::turn::{Client, Request, Response, Seen, Server, at};
 use stun::attributes::{
     ATTR_ERROR_CODE, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_PASSWORD_ALGORITHMS, ATTR_REALM,
     ATTR_SOFTWARE, ATTR_USERNAME, AttrType,
@@ -11,7 +11,7 @@ use stun::message::{
     METHOD_ALLOCATE, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_REFRESH, MessageType,
 };
 
-use super::support::{Client, Request, Response, Seen, Server, at};
+use byway_turn::server::{StreamId, Transport};
 
 /// Bytes of the IP and UDP headers around a datagram.
 fn headers(address: &str) -> usize {

@@ -1,9 +1,8 @@
 //! ChannelBind (RFC 8656 section 12.2; threat 15).
 
+use byway_test_support::turn::{Client, Request, Seen, Server, at};
 use stun::attributes::{ATTR_CHANNEL_NUMBER, ATTR_MESSAGE_INTEGRITY, ATTR_XOR_PEER_ADDRESS};
 use stun::message::METHOD_CHANNEL_BIND;
-
-use super::support::{Client, Request, Seen, Server, at};
 
 fn allocated() -> (Server, Client) {
     let mut server = Server::new();

@@ -1,8 +1,7 @@
 //! ChannelData both ways (RFC 8656 sections 12.4 to 12.7; threats 1 and 3).
 
+use byway_test_support::turn::{Client, Request, Seen, Server, at, channel_data};
 use byway_turn::server::DropReason;
-
-use super::support::{Client, Request, Seen, Server, at, channel_data};
 
 const PEER: &str = "8.8.8.8:53";
 

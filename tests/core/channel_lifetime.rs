@@ -1,8 +1,7 @@
 //! Channels last 600 seconds and then rest for 300 (RFC 8656 section 12; threat 18).
 
+use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::DropReason;
-
-use super::support::{Client, Request, Seen, Server, at, seconds};
 
 const PEER: &str = "8.8.8.8:53";
 

@@ -1,10 +1,10 @@
 //! CreatePermission (RFC 8656 section 10.2; threat 15).
 
-use byway_turn::server::DropReason;
+use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
 use stun::attributes::{ATTR_MESSAGE_INTEGRITY, ATTR_XOR_PEER_ADDRESS};
 use stun::message::METHOD_CREATE_PERMISSION;
 
-use super::support::{Client, Request, Seen, Server, at, seconds};
+use byway_turn::server::DropReason;
 
 fn permits(server: &mut Server, client: &mut Client, peer: &str) -> bool {
     match client.send_unsigned(server, &Request::send(at(peer), b"x")) {

@@ -1,14 +1,14 @@
 //! Credentials that are wrong, in whichever way, are refused alike (RFC 8489 section 9.2.4, threats 8 and 9).
 
-use byway_turn::auth::Secrets;
-use byway_turn::server::Answer;
-use byway_turn::wire::ErrorCode;
+use byway_test_support::turn::rfc8489::{Signing, offered_all};
+use byway_test_support::turn::{Client, REALM, Request, Response, SECRETS, Seen, Server, seconds};
 use stun::attributes::{
     ATTR_ERROR_CODE, ATTR_NONCE, ATTR_PASSWORD_ALGORITHMS, ATTR_REALM, ATTR_USERNAME, AttrType,
 };
 
-use super::support::rfc8489::{Signing, offered_all};
-use super::support::{Client, REALM, Request, Response, SECRETS, Seen, Server, seconds};
+use byway_turn::auth::Secrets;
+use byway_turn::server::Answer;
+use byway_turn::wire::ErrorCode;
 
 /// What a client with this username gets, whose password is right for it.
 fn asked_as(username: &str, signing: fn(&Client) -> Signing) -> Response {

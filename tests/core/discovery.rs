@@ -1,13 +1,12 @@
 //! NAT behaviour discovery (RFC 5780 sections 6.1 and 7): who asks another listener to answer, hears from that one.
 
+use byway_test_support::turn::{Client, Request, Response, Seen, Server, at};
 use byway_turn::server::{Discovery, ListenerId, Transport};
 use stun::attributes::{
     ATTR_CHANGE_REQUEST, ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_MAPPED_ADDRESS, ATTR_OTHER_ADDRESS,
     ATTR_PADDING, ATTR_RESPONSE_ORIGIN, ATTR_RESPONSE_PORT, ATTR_UNKNOWN_ATTRIBUTES, ATTR_XORMAPPED_ADDRESS,
     AttrType,
 };
-
-use super::support::{Client, Request, Response, Seen, Server, at};
 
 const CHANGE_IP: u8 = 4;
 const CHANGE_PORT: u8 = 2;

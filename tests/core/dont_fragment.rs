@@ -1,9 +1,9 @@
 //! DONT-FRAGMENT (RFC 8656 sections 7.2, 13 to 15 and 18.9).
 
-use byway_turn::server::{DropReason, FiveTuple, StreamId, Transport};
+use byway_test_support::turn::{Client, Request, Seen, Server, at, permitted};
 use stun::attributes::{ATTR_DONT_FRAGMENT, ATTR_LIFETIME, ATTR_XOR_RELAYED_ADDRESS};
 
-use super::support::{Client, Request, Seen, Server, at, permitted};
+use byway_turn::server::{DropReason, FiveTuple, StreamId, Transport};
 
 const PEER: &str = "8.8.8.8:53";
 
@@ -74,7 +74,7 @@ fn is_whole(address: &str, link: Option<Transport>, peer: &str) -> bool {
     let mut server = Server::new();
     let mut client = Client::new(&server, address, "alice");
     client.five_tuple =
-        FiveTuple { transport: transport.unwrap_or(client.five_tuple.transport), ..client.five_tuple };
+        FiveTuple { transport: link.unwrap_or(client.five_tuple.transport), ..client.five_tuple };
     let v6 = at(peer).is_ipv6();
     client.granted(&mut server, &if v6 { Request::allocate_v6() } else { Request::allocate() });
     client.granted(&mut server, &Request::permission(at(peer)));

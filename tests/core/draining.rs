@@ -1,8 +1,7 @@
 //! A server that is told to stop: no allocation begins, and those there are live on.
 
+use byway_test_support::turn::{Bind, Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::Answer;
-
-use super::support::{Bind, Client, Request, Seen, Server, at, seconds};
 
 #[test]
 fn allocate_is_508_and_everything_else_goes_on() {

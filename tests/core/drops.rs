@@ -1,12 +1,12 @@
 //! What is met with silence, and how it is counted (RFC 7983, RFC 8489 section 6.3; threats 1 and 4).
 
-use byway_turn::server::{DropReason, FiveTuple};
+use byway_test_support::turn::{Client, Request, Seen, Server, at};
 use stun::message::{
     CLASS_ERROR_RESPONSE, CLASS_INDICATION, CLASS_SUCCESS_RESPONSE, METHOD_ALLOCATE, METHOD_BINDING,
     METHOD_DATA, METHOD_REFRESH,
 };
 
-use super::support::{Client, Request, Seen, Server, at};
+use byway_turn::server::{DropReason, FiveTuple};
 
 /// To a stranger and to a client with an allocation alike.
 fn is_dropped(datagram: &[u8], reason: DropReason) {

@@ -1,15 +1,14 @@
 //! Dual allocations begin (RFC 8656 sections 7.2, 18.11 and 18.12): a relayed transport address of each family, or the
 //! one that can be had.
 
+use byway_test_support::turn::{
+    ATTR_ADDITIONAL_ADDRESS_FAMILY, Bind, Client, Request, Response, Seen, Server, at, seconds,
+};
 use byway_turn::server::BindError::{Exhausted, PortInUse};
 use byway_turn::server::DropReason;
 use stun::attributes::{
     ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_MESSAGE_INTEGRITY, ATTR_REQUESTED_ADDRESS_FAMILY,
     ATTR_RESERVATION_TOKEN, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS,
-};
-
-use super::support::{
-    ATTR_ADDITIONAL_ADDRESS_FAMILY, Bind, Client, Request, Response, Seen, Server, at, seconds,
 };
 
 const V4: u8 = 1;

@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 
+use byway_test_support::turn::{Client, Request, Response, Seen, Server, at, channel_data, seconds};
 use byway_turn::server::DropReason;
 use stun::attributes::{ATTR_LIFETIME, ATTR_MESSAGE_INTEGRITY, ATTR_REQUESTED_ADDRESS_FAMILY};
-
-use super::support::{Client, Request, Response, Seen, Server, at, channel_data, seconds};
 
 const PEERS: [&str; 2] = ["8.8.8.8:53", "[2a00::8]:53"];
 

@@ -1,9 +1,9 @@
 //! EVEN-PORT and RESERVATION-TOKEN (RFC 8656 sections 7.2, 18.5 and 18.10; threats 17 and 49).
 
-use byway_turn::server::{DropReason, Settings};
+use byway_test_support::turn::{Bind, Client, Request, Response, Seen, Server, at, seconds};
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 
-use super::support::{Bind, Client, Request, Response, Seen, Server, at, seconds};
+use byway_turn::server::{DropReason, Settings};
 
 fn even(reserve: bool) -> Request {
     Request::allocate().with(ATTR_EVEN_PORT, &[if reserve { 0x80 } else { 0 }])

@@ -1,10 +1,9 @@
 //! A credential that expires in the middle of a call (threat 9): it prolongs nothing any more. Where `strict_expiry` is off,
 //! it is no good for a new allocation, but the living one stays until [`MAX_ALLOCATION_AGE`].
 
+use byway_test_support::turn::rfc8489::Signing;
+use byway_test_support::turn::{Client, Request, Response, Seen, Server, at, seconds};
 use byway_turn::server::MAX_ALLOCATION_AGE;
-
-use super::support::rfc8489::Signing;
-use super::support::{Client, Request, Response, Seen, Server, at, seconds};
 
 fn lax() -> Server {
     Server::with(1, |settings| settings.strict_expiry = false)

@@ -1,9 +1,8 @@
 //! ICMP errors from the way to a peer, told to the client (RFC 8656 sections 11.5 and 18.13).
 
+use byway_test_support::turn::{Client, Request, Seen, Server, at, permitted, seconds};
 use byway_turn::server::{Answer, DropReason};
 use byway_turn::wire::Icmp;
-
-use super::support::{Client, Request, Seen, Server, at, permitted, seconds};
 
 const PORT_UNREACHABLE: Icmp = Icmp { kind: 3, code: 3, data: 0 };
 

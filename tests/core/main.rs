@@ -3,8 +3,6 @@
 //! No socket, no sleep. What is random is seeded; the simulation prints its seed and takes one from `BYWAY_SEED`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests")]
 
-mod support;
-
 mod allocate;
 mod allocate_errors;
 mod allocation_expiry;
@@ -33,7 +31,7 @@ mod nonce;
 mod own_addresses;
 mod password_algorithms;
 mod peer_datagram;
-mod peer_gate;
+mod peer_policy;
 mod pending;
 mod permission_lifetime;
 mod quota;

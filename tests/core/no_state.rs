@@ -1,8 +1,7 @@
 //! Threat 6: nothing is stored for whoever has not proven who it is.
 
+use byway_test_support::turn::{Client, Request, Server};
 use stun::message::{METHOD_ALLOCATE, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_REFRESH};
-
-use super::support::{Client, Request, Server};
 
 /// The memory of a million of them is counted in `tests/no_heap`.
 #[test]

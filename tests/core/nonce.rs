@@ -1,8 +1,7 @@
 //! Nonces (RFC 8489 sections 9.2.4 and 9.2.5, threats 6 and 7).
 
+use byway_test_support::turn::{Client, Request, Server, seconds};
 use byway_turn::time::Now;
-
-use super::support::{Client, Request, Server, seconds};
 
 fn server_and_client() -> (Server, Client) {
     let mut server = Server::new();

@@ -1,8 +1,7 @@
 //! An address becomes the machine's own while channels and permissions lead there: they end at once, and nothing else does.
 
+use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::DropReason;
-
-use super::support::{Client, Request, Seen, Server, at, seconds};
 
 const RELAYS: &str = "45.0.0.1 2a0a::1";
 const BEFORE: &str = "45.0.0.1/32 2a0a::1/128";
@@ -109,7 +108,8 @@ fn threat_36_permissions_without_a_channel_end_too() {
 /// Ranges that an operator opens stay open, but for the listeners.
 #[test]
 fn threat_36_an_opened_address_stays_open() {
-    let mut server = Server::with(1, |settings| settings.gate.allow = vec!["45.0.0.9/32".parse().unwrap()]);
+    let mut server =
+        Server::with(1, |settings| settings.peer_policy.allow = vec!["45.0.0.9/32".parse().unwrap()]);
     server.on_machine(BEFORE, RELAYS);
     let (mut client, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     for (number, peer) in [(0x4000, PEERS[0]), (0x4001, "45.0.0.9:3478")] {

@@ -1,14 +1,14 @@
 //! MESSAGE-INTEGRITY-SHA256 and the algorithms of passwords, beside clients that know nothing of either (RFC 8489 sections
 //! 9.2.4, 14.6, 14.11 and 14.12).
 
-use byway_turn::server::DropReason;
+use byway_test_support::turn::rfc8489::{MD5, SHA256, Signature, Signing, md5_key, offered_all, sha256_key};
+use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
 use stun::attributes::{
     ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_PASSWORD_ALGORITHMS,
     ATTR_SOFTWARE, AttrType,
 };
 
-use super::support::rfc8489::{MD5, SHA256, Signature, Signing, md5_key, offered_all, sha256_key};
-use super::support::{Client, Request, Seen, Server, at, seconds};
+use byway_turn::server::DropReason;
 
 const HERE: &str = "203.0.113.9:5000";
 

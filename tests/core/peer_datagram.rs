@@ -1,9 +1,8 @@
 //! What arrives at a relay socket (RFC 8656 sections 11.3 and 12.7).
 
+use byway_test_support::turn::{Client, Request, Seen, Server, at, permitted};
 use byway_turn::server::DropReason;
 use byway_turn::wire::{ChannelNumber, Encapsulation};
-
-use super::support::{Client, Request, Seen, Server, at, permitted};
 
 #[test]
 fn only_permitted_addresses_get_through() {
@@ -49,7 +48,7 @@ fn what_does_not_fit_is_dropped() {
     let Seen::ToClient(_, bytes) = server.peer_datagram(relayed, peer, &vec![1; longest]) else {
         panic!("not delivered")
     };
-    let data = super::support::Response::read(&bytes);
+    let data = byway_test_support::turn::Response::read(&bytes);
     assert_eq!(data.data().len(), longest);
     assert_eq!(
         server.peer_datagram(relayed, peer, &vec![1; longest + 1]),

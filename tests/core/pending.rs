@@ -1,9 +1,8 @@
 //! While a relay socket is still being bound there is no allocation to use yet (RFC 8656 section 7.2).
 
+use byway_test_support::turn::{Bind, Client, Request, Response, Seen, Server, at, seconds};
 use byway_turn::server::BindError::PortInUse;
 use byway_turn::server::DropReason;
-
-use super::support::{Bind, Client, Request, Response, Seen, Server, at, seconds};
 
 /// A client whose Allocate hangs, with that request.
 fn pending(server: &mut Server) -> (Client, Vec<u8>) {

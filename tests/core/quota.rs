@@ -1,9 +1,8 @@
 //! Quotas (RFC 8656 section 7.2, steps 486 and 508; threat 10).
 
+use byway_test_support::turn::{Bind, Client, Request, SECRETS, Server, seconds};
 use byway_turn::auth::Secrets;
 use byway_turn::server::BindError::Exhausted;
-
-use super::support::{Bind, Client, Request, SECRETS, Server, seconds};
 
 fn server() -> Server {
     Server::with(2, |settings| {

@@ -1,10 +1,10 @@
 //! Refresh (RFC 8656 section 8).
 
-use byway_turn::server::DropReason;
+use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
 use stun::attributes::{ATTR_LIFETIME, ATTR_MESSAGE_INTEGRITY, ATTR_REQUESTED_ADDRESS_FAMILY};
 use stun::message::METHOD_REFRESH;
 
-use super::support::{Client, Request, Seen, Server, at, seconds};
+use byway_turn::server::DropReason;
 
 #[test]
 fn the_lifetime_counts_from_now() {

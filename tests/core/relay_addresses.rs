@@ -1,9 +1,8 @@
 //! The machine's relay addresses change: allocations on one that is gone end, and new ones use what there is.
 
+use byway_test_support::turn::{Bind, Client, Request, Seen, Server, at, seconds};
 use byway_turn::address_set::AddressSet;
 use byway_turn::server::{Answer, DropReason};
-
-use super::support::{Bind, Client, Request, Seen, Server, at, seconds};
 use std::net::IpAddr;
 
 const OLD: &str = "45.0.0.1";
@@ -60,7 +59,7 @@ fn threat_35_of_a_dual_allocation_the_other_half_goes_on() {
 /// The machine has got a better address and kept the old one: calls go on where they are.
 #[test]
 fn threat_35_an_address_that_was_left_keeps_what_it_has() {
-    let mut server = Server::with(2, |settings| settings.gate.own = AddressSet::default());
+    let mut server = Server::with(2, |settings| settings.peer_policy.own = AddressSet::default());
     moved(&mut server, &[OLD, V6], &[OLD, V6]);
     let (mut alice, old) = Client::allocated(&mut server, HERE, "alice");
     assert_eq!(moved(&mut server, &[OLD, NEW, V6], &[NEW, V6]), 0);

@@ -1,9 +1,8 @@
 //! Both sides forced to the relay: datagrams between two clients of one server stay in memory (RFC 8656 section 2.3 as
 //! if they had left through one relay socket and come back through the other).
 
+use byway_test_support::turn::{Client, Request, Response, Seen, Server, channel_data, seconds};
 use byway_turn::server::DropReason;
-
-use super::support::{Client, Request, Response, Seen, Server, channel_data, seconds};
 use std::net::SocketAddr;
 
 struct Pair {
@@ -152,7 +151,7 @@ fn a_client_that_sends_to_itself_hears_itself_once() {
 #[test]
 fn a_channel_bound_before_the_other_end_exists() {
     let mut server = Server::with(1, |settings| {
-        settings.gate.allow = vec!["45.0.0.1/32".parse().unwrap()];
+        settings.peer_policy.allow = vec!["45.0.0.1/32".parse().unwrap()];
         settings.ports = 50_000..=50_001;
     });
     let (mut early, relayed) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");

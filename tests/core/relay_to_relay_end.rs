@@ -1,9 +1,8 @@
 //! The other end of a relay-to-relay flow is over: nothing is delivered to it, nor to the next owner of its port
 //! (threat 16).
 
+use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::DropReason;
-
-use super::support::{Client, Request, Seen, Server, at, seconds};
 
 /// Two clients on two shards that talk on channels; a server of two ports.
 fn flow() -> (Server, Client, Client) {

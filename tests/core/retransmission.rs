@@ -1,6 +1,6 @@
 //! A retransmitted Allocate is answered alike (RFC 8656 section 7.2, RFC 8489 section 6.3.1).
 
-use super::support::{Client, Request, Server, at, seconds};
+use byway_test_support::turn::{Client, Request, Server, at, seconds};
 
 fn both_answers(request: &Request, between: impl FnOnce(&mut Server, &mut Client)) -> [Vec<u8>; 2] {
     let mut server = Server::new();

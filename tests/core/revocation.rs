@@ -2,12 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use byway_test_support::turn::{Bind, Client, Request, Response, Seen, Server, at, seconds};
 use byway_turn::auth::MemberId;
 use byway_turn::server::{DropReason, Relay};
 use byway_turn::wire::Reply;
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
-
-use super::support::{Bind, Client, Request, Response, Seen, Server, at, seconds};
 
 const HERE: &str = "203.0.113.9:5000";
 const PEER: &str = "8.8.8.8:53";

@@ -1,10 +1,10 @@
 //! Send and Data indications (RFC 8656 sections 11.2 to 11.4; threats 2 and 3).
 
-use byway_turn::server::DropReason;
+use byway_test_support::turn::{Client, Request, Response, Seen, Server, at, permitted};
 use stun::attributes::{ATTR_DATA, ATTR_XOR_PEER_ADDRESS};
 use stun::message::{CLASS_INDICATION, METHOD_DATA, METHOD_SEND, MessageType};
 
-use super::support::{Client, Request, Response, Seen, Server, at, permitted};
+use byway_turn::server::DropReason;
 
 #[test]
 fn the_payload_reaches_the_peer_from_the_relay_socket() {

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use byway_test_support::turn::{Client, Request, Seen, Server};
 use byway_turn::server::DropReason;
-
-use super::support::{Client, Request, Seen, Server};
 
 fn server() -> Server {
     Server::with(2, |settings| settings.unauthenticated_per_second = 10)

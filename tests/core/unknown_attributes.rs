@@ -1,9 +1,9 @@
 //! 420 with UNKNOWN-ATTRIBUTES (RFC 8489 sections 6.3.1 and 14.13).
 
-use byway_turn::server::DropReason;
+use byway_test_support::turn::{Client, Request, Seen, Server, at};
 use stun::attributes::{ATTR_ERROR_CODE, ATTR_MESSAGE_INTEGRITY, ATTR_UNKNOWN_ATTRIBUTES, AttrType};
 
-use super::support::{Client, Request, Seen, Server, at};
+use byway_turn::server::DropReason;
 
 #[test]
 fn an_authenticated_request_gets_a_signed_420_and_has_no_effect() {

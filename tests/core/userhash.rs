@@ -1,9 +1,8 @@
 //! USERHASH (RFC 8489 sections 9.2.4 and 14.4): as good as USERNAME where the name is known, and never a way to find one.
 
+use byway_test_support::turn::rfc8489::{Signing, offered_all, userhash};
+use byway_test_support::turn::{Client, Request, Server, at};
 use stun::attributes::{ATTR_ERROR_CODE, ATTR_PASSWORD_ALGORITHMS};
-
-use super::support::rfc8489::{Signing, offered_all, userhash};
-use super::support::{Client, Request, Server, at};
 
 const HERE: &str = "203.0.113.9:5000";
 

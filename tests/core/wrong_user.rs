@@ -1,6 +1,6 @@
 //! Another user's 5-tuple (RFC 8656 section 5, threat 11).
 
-use super::support::{Client, Request, Server, at, seconds};
+use byway_test_support::turn::{Client, Request, Server, at, seconds};
 
 #[test]
 fn threat_11_every_method_but_allocate_is_441_and_has_no_effect() {

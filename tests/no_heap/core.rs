@@ -2,11 +2,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use byway_test_support::turn::bare::{Bare, NOW, five_tuple};
+use byway_test_support::turn::{Request, at, channel_data};
 use byway_turn::server::{Action, FiveTuple};
 use byway_turn::wire::Icmp;
 
-use crate::bare::{Bare, NOW, five_tuple};
-use crate::support::{Request, at, channel_data};
 use crate::{BYTES, CALLS};
 
 /// Calls to the allocator, freeing included, that `work` makes in a thousand rounds, after a first one.

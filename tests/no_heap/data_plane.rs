@@ -11,14 +11,14 @@ use byway::clock::Clock;
 use byway::dataplane::ShardCounters;
 use byway::dataplane::{Addresses, DataPlane, Tuning, bind_listeners};
 use byway::net::connection_limit::ConnectionLimiter;
+use byway_test_support::process::interrupts::uninterrupted;
+use byway_test_support::process::train::send_in_trains;
+use byway_test_support::turn::{REALM, Request, Response, SECRETS, at, channel_data, seconds};
 use byway_turn::address_set::AddressSet;
 use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
 use byway_turn::server::{Discovery, PeerPolicy, Relay, RelayAddress, Settings, Shared};
 
-use crate::interrupts::uninterrupted;
-use crate::support::{REALM, Request, Response, SECRETS, at, channel_data, seconds};
-use crate::train::send_in_trains;
 use crate::{WATCHED, WATCHED_CALLS};
 
 /// How long a datagram may take before the test says that it failed.

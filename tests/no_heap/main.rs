@@ -1,18 +1,8 @@
 //! The per-packet paths do not touch the heap, and strangers leave none of it behind (threat 6): counted, not claimed.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests")]
 
-#[path = "../support/bare.rs"]
-mod bare;
 mod core;
 mod data_plane;
-#[path = "../support/interrupts.rs"]
-#[allow(dead_code, reason = "shared with the tests of the binary, which use more of it")]
-mod interrupts;
-#[path = "../core/support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "shared with the scenarios, which use more of it")]
-mod support;
-#[path = "../support/train.rs"]
-mod train;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

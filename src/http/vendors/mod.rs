@@ -1,5 +1,5 @@
 //! What other services' clients ask for, in the shapes that they know. `docs/ice.md` describes each, and
-//! `tests/ice/golden` has an answer of each on file.
+//! `tests/server/ice/golden` has an answer of each on file.
 
 pub(super) mod apprtc;
 mod cloudflare;

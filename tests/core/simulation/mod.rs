@@ -7,12 +7,12 @@ mod model;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
+use byway_test_support::turn::{Bind, Client, Request, Response, Seen, Server, at, channel_data, seconds};
 use byway_turn::auth::MemberId;
 use byway_turn::server::BindError;
 use ipnet::IpNet;
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_RESERVATION_TOKEN};
 
-use super::support::{Bind, Client, Request, Response, Seen, Server, at, channel_data, seconds};
 use model::{Delivery, Families, Model, PORTS, Port};
 
 const CLIENTS: usize = 12;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::support::{at, seconds};
+use byway_test_support::turn::{at, seconds};
 
 pub(super) const PORTS: RangeInclusive<u16> = 50_000..=50_007;
 const REST: Duration = Duration::from_secs(120);

@@ -1,0 +1,550 @@
+//! A server on loopback, an HTTP client that shows every byte, and a signaling client.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use byway::clock::Clock;
+use byway::config::{Access, Signaling};
+use byway::http::HttpCounters;
+use byway::http::access::ApiKeys;
+use byway::http::admin::{Admin, Health};
+use byway::http::origin::Origins;
+use byway::http::own_hosts::OwnHosts;
+use byway::http::serve::{Limits, Pages, Protocol, serve};
+use byway::http::{Site, admin_router, public_router};
+use byway::ice::TransportPolicy;
+use byway::ice::{Endpoints, IceServers};
+use byway::metrics::Metrics;
+use byway::net::accept::Listeners;
+use byway::net::connection_limit::{ConnectionLimiter, PER_ADDRESS};
+use byway::net::trusted_proxies::TrustedProxies;
+use byway::origin::HostPattern;
+use byway::signaling::SignalingCounters;
+use byway::signaling::{Connections, Hub, Parts};
+use byway::tokens::Tokens;
+use byway_test_support::process::http::Answer;
+use byway_turn::auth::Revocations;
+use byway_turn::auth::Secrets;
+use byway_turn::prng::Prng;
+use byway_turn::rate_limit::KeyedRateLimiter;
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Response;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+/// Waits for `event`, for as long as an honest server on a busy machine could need.
+pub(crate) async fn within<T>(event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), event).await.expect("happens within 20 s")
+}
+
+/// API key of programs.
+pub(crate) const API_KEY: &str = "a-key-for-programs";
+
+/// Settings that a test may change.
+pub(crate) struct Settings {
+    pub(crate) max_rooms: usize,
+    pub(crate) max_members: usize,
+    pub(crate) max_queued: usize,
+    pub(crate) connections: usize,
+    pub(crate) connections_per_address: usize,
+    pub(crate) head_within: Duration,
+    pub(crate) keep_alive: Duration,
+    pub(crate) memory: usize,
+    pub(crate) idle_after: Duration,
+    pub(crate) ping_every: Duration,
+    pub(crate) ttl: Duration,
+    pub(crate) resume_window: Duration,
+    pub(crate) joins_per_second: u32,
+    pub(crate) access: Access,
+    /// URL of the page under the name of a certificate.
+    pub(crate) page: Option<&'static str>,
+}
+
+impl Settings {
+    /// Settings for most tests: nothing is limited, and a lost member has left.
+    pub(crate) const DEFAULT: Self = Self {
+        max_rooms: 100,
+        max_members: 8,
+        max_queued: usize::MAX,
+        connections: 100,
+        connections_per_address: PER_ADDRESS,
+        head_within: Duration::from_secs(5),
+        keep_alive: Duration::from_secs(75),
+        memory: 64 << 20,
+        idle_after: Duration::from_secs(60),
+        ping_every: Duration::from_secs(30),
+        ttl: Duration::from_secs(600),
+        resume_window: Duration::ZERO,
+        joins_per_second: 0,
+        access: Access::Open,
+        page: None,
+    };
+}
+
+/// The public and the admin pages on free ports, until dropped.
+pub(crate) struct Server {
+    pub(crate) http: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) revocations: Arc<Revocations>,
+    pub(crate) tokens: Arc<Tokens>,
+    /// The users that the relay was told to end.
+    pub(crate) ended: Arc<Mutex<Vec<String>>>,
+    /// Set when nobody new is to be let in.
+    pub(crate) draining: watch::Sender<bool>,
+    pages: Pages,
+    broken: Arc<AtomicBool>,
+    stop: Option<oneshot::Sender<()>>,
+    public: JoinHandle<()>,
+    operator: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with(Settings::DEFAULT).await
+    }
+
+    /// Whether credentials under this name are good.
+    pub(crate) fn is_good(&self, user: &str) -> bool {
+        self.revocations.is_good(Clock::start().now(), user)
+    }
+
+    pub(crate) async fn with(settings: Settings) -> Self {
+        let config = Signaling {
+            max_rooms: settings.max_rooms,
+            max_members: settings.max_members,
+            max_message: 64 * 1024,
+            resume_window: settings.resume_window,
+            joins_per_second: settings.joins_per_second,
+            allowed_origins: vec!["https://app.example.com".parse().unwrap()],
+        };
+        let clock = Clock::start();
+        let (signaling, counters) = (Arc::<SignalingCounters>::default(), Arc::<HttpCounters>::default());
+        let metrics = Metrics::new(vec![signaling.clone(), counters.clone()]);
+        let random = Arc::new(Prng::new(&[7; 32], "names"));
+        let ice = Arc::new(IceServers::new(
+            vec![],
+            Endpoints { udp: vec!["127.0.0.1:3478".parse().unwrap()], ..Endpoints::default() },
+            Secrets::new(&["north"]).unwrap(),
+            settings.ttl,
+            TransportPolicy::All,
+        ));
+        let mut limits = byway::signaling::Settings::new(&config);
+        (limits.idle_after, limits.ping_every) = (settings.idle_after, settings.ping_every);
+        limits.max_queued = settings.max_queued;
+        let token_keys =
+            byway::config::Tokens { secrets: vec![], keys: None, audience: "byway.test".to_owned() };
+        let tokens = Arc::new(Tokens::new(&token_keys, &["north"]).unwrap());
+        let ended = Arc::<Mutex<Vec<String>>>::default();
+        let end_user = || {
+            let ended = ended.clone();
+            Box::new(move |user: &str| ended.lock().unwrap().push(user.to_owned()))
+        };
+        let joins = Arc::new(KeyedRateLimiter::new(settings.joins_per_second, Duration::from_secs(10), 7));
+        let draining = watch::Sender::new(false);
+        let revocations = Arc::new(Revocations::new(&[8; 32]));
+        let hub = Arc::new(Hub::new(Parts {
+            connections: Arc::new(Connections::new(limits, clock, signaling)),
+            ice: ice.clone(),
+            revocations: revocations.clone(),
+            access: settings.access,
+            tokens: tokens.clone(),
+            joins: joins.clone(),
+            end_user: end_user(),
+            count_user: Box::new(|_| 0),
+            seed: [9; 32],
+        }));
+        tokio::spawn({
+            let hub = hub.clone();
+            async move { hub.give_up_the_absent().await }
+        });
+        let configured = vec![HostPattern::parse("call.example.org").unwrap()];
+        let hosts = Arc::new(OwnHosts::new(configured, |_| false, clock, counters.clone()));
+        let site = Site {
+            clock,
+            ice,
+            random,
+            hub: hub.clone(),
+            hosts: hosts.clone(),
+            origins: Origins::new(config.allowed_origins),
+            access: byway::http::access::Access {
+                policy: settings.access,
+                tokens: tokens.clone(),
+                keys: ApiKeys::new(&[API_KEY]),
+                budget: joins,
+                draining: draining.subscribe(),
+            },
+            revocations: revocations.clone(),
+            end_user: end_user(),
+            page: settings.page.map(str::to_owned),
+            counters: counters.clone(),
+        };
+        let broken = Arc::new(AtomicBool::new(false));
+        let shard = broken.clone();
+        let health =
+            Health::new(move || if shard.load(Relaxed) { vec!["shard 3".to_owned()] } else { vec![] });
+
+        let (http, admin) = (listen().await, listen().await);
+        let addresses = (http.local_addr().unwrap(), admin.local_addr().unwrap());
+        let limits = Limits {
+            head_within: settings.head_within,
+            idle_within: settings.keep_alive,
+            memory: settings.memory,
+            ..Limits::default()
+        };
+        let limiter = ConnectionLimiter::new(
+            settings.connections,
+            settings.connections_per_address,
+            counters.connections.clone(),
+        );
+        let (stop, stopped) = oneshot::channel();
+        let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
+        let pages = Pages::new(public_router(site), limits, counters.clone()).behind(Arc::new(proxies));
+        let public = serve(only(http), pages.clone(), limiter, async {
+            // A dropped server stops too.
+            let _ = stopped.await;
+        });
+        // Its own counters: a test counts what it does on the public pages.
+        let operator = Pages::new(
+            admin_router(Admin {
+                metrics,
+                counters: counters.clone(),
+                health,
+                degraded: watch::channel(Vec::new()).1,
+                draining: draining.subscribe(),
+                hosts,
+            }),
+            Limits::default(),
+            Arc::default(),
+        );
+        let everyone = ConnectionLimiter::new(usize::MAX, usize::MAX, Arc::default());
+        let operator = serve(only(admin), operator, everyone, std::future::pending());
+        Self {
+            http: addresses.0,
+            admin: addresses.1,
+            hub,
+            revocations,
+            tokens,
+            ended,
+            draining,
+            pages,
+            broken,
+            stop: Some(stop),
+            public: tokio::spawn(public),
+            operator: tokio::spawn(operator),
+        }
+    }
+
+    /// Returns one metric of `/metrics`.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let page = get(self.admin, "/metrics", &[]).await;
+        let value =
+            page.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or_else(|| panic!("{name}"))
+    }
+
+    /// Sends this request on a connection from any address, as the network would show it to the server.
+    pub(crate) async fn asked_from(&self, client: &str, request: &str) -> Answer {
+        let limiter = ConnectionLimiter::new(1, 1, Arc::default());
+        let mut connection = self.connection_from(client, &limiter);
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        within(connection.read_to_end(&mut answer)).await.unwrap();
+        Answer::parse(&answer)
+    }
+
+    /// A connection from any address, with a place among these.
+    pub(crate) fn connection_from(&self, client: &str, limiter: &Arc<ConnectionLimiter>) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let (pages, client) = (self.pages.clone(), SocketAddr::new(client.parse().unwrap(), 40_000));
+        let place = limiter.admit(client.ip()).unwrap();
+        tokio::spawn(async move {
+            let (_stop, stopping) = watch::channel(());
+            pages.connection(theirs, client, Protocol::Http, place, stopping).await;
+        });
+        ours
+    }
+
+    pub(crate) fn break_shard(&self) {
+        self.broken.store(true, Relaxed);
+    }
+
+    /// Waits until `/metrics` has this line.
+    pub(crate) async fn until(&self, line: &str) {
+        within(async {
+            while !get(self.admin, "/metrics", &[]).await.text().lines().any(|found| found == line) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    /// Stops as the composition root does, and waits until everything has.
+    pub(crate) async fn shut_down(&mut self) {
+        drop(self.stop.take());
+        self.hub.connections().shut_down().await;
+        (&mut self.public).await.unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.operator.abort();
+    }
+}
+
+async fn listen() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+pub(crate) async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
+    request(address, &format!("GET {path}"), headers).await
+}
+
+/// Asks on a connection of its own. `line` is method and target; the target goes out as it is written.
+pub(crate) async fn request(address: SocketAddr, line: &str, headers: &[(&str, &str)]) -> Answer {
+    request_with(address, line, headers, "").await
+}
+
+/// The same with a body.
+pub(crate) async fn request_with(
+    address: SocketAddr,
+    line: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("Content-Length: {length}\r\n"),
+    };
+    send(
+        address,
+        &format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{length}{headers}\r\n{body}"),
+    )
+    .await
+}
+
+/// Sends this text on a connection of its own, which the server has to end.
+pub(crate) async fn send(address: SocketAddr, request: &str) -> Answer {
+    let answer = within(async {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // A refused head may end in a reset behind the answer.
+        while stream.read_buf(&mut answer).await.is_ok_and(|read| read > 0) {}
+        answer
+    })
+    .await;
+    Answer::parse(&answer)
+}
+
+/// A connection with a receive buffer that fills soon.
+async fn small(server: &Server) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 * 1024).unwrap();
+    socket.connect(server.http).await.unwrap()
+}
+
+/// A signaling client.
+pub(crate) struct Client {
+    socket: WebSocketStream<TcpStream>,
+    /// Heard while waiting for something else.
+    heard: VecDeque<Value>,
+}
+
+impl Client {
+    pub(crate) async fn connect(server: &Server) -> Self {
+        let stream = TcpStream::connect(server.http).await.unwrap();
+        Self::over(stream, server, "/ws", &["byway.v1"]).await
+    }
+
+    /// With a receive buffer that fills soon.
+    pub(crate) async fn connect_with_small_buffer(server: &Server) -> Self {
+        Self::over(small(server).await, server, "/ws", &["byway.v1"]).await
+    }
+
+    /// One that speaks another protocol, and names none.
+    pub(crate) async fn at(server: &Server, path: &str) -> Self {
+        Self::over(TcpStream::connect(server.http).await.unwrap(), server, path, &[]).await
+    }
+
+    /// The same with a receive buffer that fills soon.
+    pub(crate) async fn at_with_small_buffer(server: &Server, path: &str) -> Self {
+        Self::over(small(server).await, server, path, &[]).await
+    }
+
+    /// One that a reverse proxy on this machine speaks for.
+    pub(crate) async fn proxied(server: &Server, path: &str, client: &str) -> Self {
+        let mut request = format!("ws://{}{path}", server.http).into_client_request().unwrap();
+        request.headers_mut().insert("x-forwarded-for", client.parse().unwrap());
+        let stream = TcpStream::connect(server.http).await.unwrap();
+        let (socket, _) = within(tokio_tungstenite::client_async(request, stream)).await.unwrap();
+        Self { socket, heard: VecDeque::new() }
+    }
+
+    async fn over(stream: TcpStream, server: &Server, path: &str, protocols: &[&str]) -> Self {
+        let mut request = format!("ws://{}{path}", server.http).into_client_request().unwrap();
+        for protocol in protocols {
+            request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
+        }
+        let (socket, _) = within(tokio_tungstenite::client_async(request, stream)).await.unwrap();
+        Self { socket, heard: VecDeque::new() }
+    }
+
+    /// Only opens a connection; the status of the refusal if it is refused.
+    pub(crate) async fn open(server: &Server, headers: &[(&'static str, &str)]) -> Result<Response, u16> {
+        Self::open_at(server, "/ws", headers).await.map_err(|refusal| refusal.status().as_u16())
+    }
+
+    /// The same at another path; the refusal, which is a problem, if it is refused.
+    pub(crate) async fn open_at(
+        server: &Server,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Response, Response> {
+        let mut request = format!("ws://{}{path}", server.http).into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let stream = TcpStream::connect(server.http).await.unwrap();
+        match within(tokio_tungstenite::client_async(request, stream)).await {
+            Ok((_, response)) => Ok(response),
+            Err(Error::Http(response)) => {
+                let kind = response.headers().get("content-type").unwrap();
+                assert_eq!(kind, "application/problem+json");
+                Err(*response)
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    pub(crate) async fn send(&mut self, message: Message) {
+        within(self.socket.send(message)).await.unwrap();
+    }
+
+    pub(crate) async fn say(&mut self, text: &str) {
+        self.send(Message::Text(text.into())).await;
+    }
+
+    /// Says something to a server that may have stopped listening.
+    pub(crate) async fn try_say(&mut self, text: &str) {
+        let _ = self.socket.send(Message::Text(text.into())).await;
+    }
+
+    /// One text message in several frames.
+    pub(crate) async fn send_fragments(&mut self, fragments: &[&[u8]]) {
+        for (i, fragment) in fragments.iter().enumerate() {
+            let opcode = OpCode::Data(if i == 0 { Data::Text } else { Data::Continue });
+            let frame = Frame::message(fragment.to_vec(), opcode, i + 1 == fragments.len());
+            self.send(Message::Frame(frame)).await;
+        }
+    }
+
+    /// Bytes that need not be WebSocket.
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
+        self.socket.get_mut().write_all(bytes).await.unwrap();
+    }
+
+    /// The next message.
+    pub(crate) async fn hear(&mut self) -> Value {
+        match self.heard.pop_front() {
+            Some(message) => message,
+            None => self.receive().await,
+        }
+    }
+
+    /// The next message of this type; those before it are kept.
+    pub(crate) async fn hear_type(&mut self, kind: &str) -> Value {
+        if let Some(at) = self.heard.iter().position(|message| message["type"] == kind) {
+            return self.heard.remove(at).unwrap();
+        }
+        loop {
+            let message = self.receive().await;
+            if message["type"] == kind {
+                return message;
+            }
+            self.heard.push_back(message);
+        }
+    }
+
+    /// Whether a message of this type was passed over by [`Self::hear_type`].
+    pub(crate) fn has_heard(&self, kind: &str) -> bool {
+        self.heard.iter().any(|message| message["type"] == kind)
+    }
+
+    pub(crate) async fn hear_error(&mut self, code: &str) {
+        let error = self.hear().await;
+        assert_eq!((&error["type"], &error["code"]), (&"error".into(), &code.into()), "{error}");
+    }
+
+    /// Joins a room and returns the id.
+    pub(crate) async fn join(&mut self, room: &str) -> String {
+        self.say(&serde_json::json!({"type": "join", "room": room}).to_string()).await;
+        let joined = self.hear().await;
+        assert_eq!(joined["type"], "joined", "{joined}");
+        joined["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits for the answer to a ping, or for the end.
+    pub(crate) async fn pong(&mut self) {
+        loop {
+            match within(self.socket.next()).await {
+                Some(Ok(Message::Pong(_))) | None | Some(Err(_)) => return,
+                Some(Ok(Message::Text(text))) => self.heard.push_back(serde_json::from_str(&text).unwrap()),
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// Asserts that the server is there and has nothing else to say first.
+    pub(crate) async fn ping(&mut self) {
+        self.say(r#"{"type":"ping"}"#).await;
+        assert_eq!(self.hear().await, serde_json::json!({"type": "pong"}));
+    }
+
+    pub(crate) async fn close(&mut self, code: u16, reason: &'static str) {
+        self.send(Message::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))).await;
+    }
+
+    /// Code and reason of the server's close frame, which must be next.
+    pub(crate) async fn closed(&mut self) -> (u16, String) {
+        loop {
+            match within(self.socket.next()).await.expect("a close frame").expect("a close frame") {
+                Message::Close(Some(CloseFrame { code, reason })) => {
+                    return (code.into(), reason.to_string());
+                }
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn receive(&mut self) -> Value {
+        loop {
+            match within(self.socket.next()).await.expect("a message").expect("a message") {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+/// One listener, there from the start.
+fn only(listener: TcpListener) -> Listeners {
+    let (sender, listeners) = mpsc::unbounded_channel();
+    sender.send(listener).unwrap();
+    listeners
+}

@@ -1,0 +1,13 @@
+//! The HTTP pages and the signaling, from outside: real sockets on loopback, port 0.
+
+mod access;
+mod connections;
+mod endings;
+mod hosts;
+mod in_process;
+mod pages;
+mod peerjs;
+mod proxies;
+mod resume;
+mod rooms;
+mod topics;

@@ -1,0 +1,4 @@
+//! The end of the server.
+
+mod drain;
+mod flood;

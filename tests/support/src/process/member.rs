@@ -1,0 +1,109 @@
+//! A member of a room, over a WebSocket to the binary.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
+
+use crate::process::Server;
+use crate::process::interrupts::Uninterrupted;
+
+/// Longest wait for a message before a test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A member of a room, with its WebSocket.
+pub struct Member {
+    socket: WebSocket<Uninterrupted<TcpStream>>,
+    /// Member ID, as the server gave it.
+    pub id: String,
+    /// Username and password on the relay.
+    pub credential: (String, String),
+}
+
+impl Member {
+    /// Joins a room.
+    pub fn join(server: &Server, room: &str) -> Self {
+        let mut socket = connect(server);
+        let join = json!({"type": "join", "room": room}).to_string();
+        socket.send(Message::Text(join.into())).expect("the server listens");
+        let mut member = Self { socket, id: String::new(), credential: (String::new(), String::new()) };
+        let joined = member.hear();
+        assert_eq!(joined["type"], "joined", "{joined}");
+        member.id = text(&joined["id"]);
+        member.credential = credential(&joined["ice"]);
+        member
+    }
+
+    /// Takes the fresh configuration, which is the next message.
+    pub fn hear_ice(&mut self) {
+        let ice = self.hear();
+        assert_eq!(ice["type"], "ice", "{ice}");
+        self.credential = credential(&ice);
+    }
+
+    /// Sends a message.
+    pub fn say(&mut self, message: &str) {
+        self.socket.send(Message::Text(message.into())).expect("the server listens");
+    }
+
+    /// The next message.
+    pub fn hear(&mut self) -> Value {
+        hear(&mut self.socket)
+    }
+
+    /// Code and reason of the server's close frame, which is next.
+    pub fn closed(&mut self) -> (u16, String) {
+        closed(&mut self.socket)
+    }
+
+    /// Loses the connection, without a word.
+    pub fn lose(self) {
+        self.socket.get_ref().0.shutdown(std::net::Shutdown::Both).expect("it was open");
+    }
+}
+
+/// Username and password of an ICE configuration.
+fn credential(ice: &Value) -> (String, String) {
+    let servers = ice["iceServers"].as_array().expect("servers");
+    let turn = servers.iter().find(|server| server.get("username").is_some()).expect("a relay");
+    (text(&turn["username"]), text(&turn["credential"]))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+}
+
+/// A WebSocket in no room.
+pub fn connect(server: &Server) -> WebSocket<Uninterrupted<TcpStream>> {
+    let address = server.bound.http[0];
+    let stream = TcpStream::connect(address).expect("the HTTP listener accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout is set");
+    let mut request = format!("ws://{address}/ws").into_client_request().expect("a request");
+    request.headers_mut().insert("sec-websocket-protocol", "byway.v1".parse().expect("a header"));
+    client(request, Uninterrupted(stream)).expect("a WebSocket").0
+}
+
+/// The next message.
+pub fn hear(socket: &mut WebSocket<Uninterrupted<TcpStream>>) -> Value {
+    loop {
+        match socket.read().expect("a message") {
+            Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Code and reason of the server's close frame, which is next.
+pub fn closed(socket: &mut WebSocket<Uninterrupted<TcpStream>>) -> (u16, String) {
+    loop {
+        match socket.read().expect("a close frame") {
+            Message::Close(Some(CloseFrame { code, reason })) => return (code.into(), reason.to_string()),
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}

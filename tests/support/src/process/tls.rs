@@ -1,0 +1,110 @@
+//! A TLS client that trusts one certificate, and what may be said through it.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
+
+use crate::process::certificates::Pair;
+use crate::process::http::Answer;
+
+/// Longest wait for an answer before a test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A TLS connection of a client.
+pub type Stream = StreamOwned<ClientConnection, TcpStream>;
+
+/// A client that trusts the certificate of `pair` and offers `protocols` by ALPN, if any.
+pub fn trusting(pair: &Pair, protocols: &[&str]) -> Arc<ClientConfig> {
+    of_version(pair, protocols, rustls::ALL_VERSIONS)
+}
+
+/// The same with these protocol versions alone.
+pub fn of_version(
+    pair: &Pair,
+    protocols: &[&str],
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(pair.der.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+/// Shakes hands.
+pub fn connect(config: &Arc<ClientConfig>, server: SocketAddr) -> io::Result<Stream> {
+    let mut socket = tcp(server);
+    let mut tls = ClientConnection::new(config.clone(), "localhost".try_into().unwrap()).unwrap();
+    while tls.is_handshaking() {
+        tls.complete_io(&mut socket)?;
+    }
+    Ok(StreamOwned::new(tls, socket))
+}
+
+/// A TCP connection to the listener, before any handshake.
+pub fn tcp(server: SocketAddr) -> TcpStream {
+    let socket = TcpStream::connect_timeout(&server, PATIENCE).expect("the TLS listener accepts");
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_nodelay(true).unwrap();
+    socket
+}
+
+/// `GET path` and the answer, which ends with the connection.
+pub fn get(stream: &mut Stream, path: &str) -> Answer {
+    get_as(stream, "localhost", path)
+}
+
+/// The same of another host.
+pub fn get_as(stream: &mut Stream, host: &str, path: &str) -> Answer {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    Answer::parse(&answer)
+}
+
+/// A STUN Binding request and its response.
+pub fn binding(stream: &mut Stream) {
+    stream.write_all(b"\x00\x01\x00\x00\x21\x12\xa4\x42transaction!").unwrap();
+    let mut response = [0; 32];
+    stream.read_exact(&mut response).unwrap();
+    assert_eq!(response[..8], *b"\x01\x01\x00\x0c\x21\x12\xa4\x42", "{response:02x?}");
+    assert_eq!(response[8..20], *b"transaction!");
+}
+
+/// A WebSocket over `stream`.
+pub fn websocket(stream: Stream) -> WebSocket<Stream> {
+    tungstenite::client("wss://localhost/ws", stream).expect("a WebSocket").0
+}
+
+/// Says something to the signaling, and hears the answer.
+pub fn say(socket: &mut WebSocket<Stream>, text: &str) -> serde_json::Value {
+    socket.send(Message::text(text)).unwrap();
+    loop {
+        if let Message::Text(text) = socket.read().unwrap() {
+            return serde_json::from_str(&text).unwrap();
+        }
+    }
+}
+
+/// Whether the session was resumed.
+pub fn is_resumed(stream: &Stream) -> bool {
+    stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+}
+
+/// Waits until the server has closed the connection; yields what it said before.
+pub fn until_closed(socket: &mut TcpStream) -> Vec<u8> {
+    let mut said = Vec::new();
+    match socket.read_to_end(&mut said) {
+        Ok(_) => said,
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => said,
+        Err(error) => panic!("the connection is still open: {error}"),
+    }
+}
