@@ -94,7 +94,7 @@
 //!
 //! | tests | against | show |
 //! |---|---|---|
-//! | `tests/core`, `tests/wire` | the core in virtual time, with an independent model beside it | what a datagram does, to the byte |
+//! | `crates/turn/tests/core`, `crates/turn/tests/wire` | the core in virtual time, with an independent model beside it | what a datagram does, to the byte |
 //! | `tests/server` | the binary, on loopback | what a stranger can do |
 //! | `tests/rooms.rs` | the pure rooms, by seeds | that no signal crosses a room, comes twice or is lost, whatever breaks |
 //! | `tests/server/{revocation,shutdown}` | the binary | that who is gone relays no more, and that calls may end before the server does |
@@ -102,7 +102,7 @@
 //! | `tests/server/trains`, `tests/no_heap` | the binary, and a data plane under a counting allocator | that trains change no datagram, no order and nobody's turn, and that a packet takes nothing of the heap |
 //! | `tests/privileged` | coturn's clients; other machines, as namespaces | that others understand it |
 //! | `tests/e2e/browser` | Chromium and Firefox | that a person can call |
-//! | `benches/instructions.rs` | callgrind | that a packet costs no more instructions than recorded; `benches/core.rs` times them |
+//! | `crates/turn/benches/instructions.rs` | callgrind | that a packet costs no more instructions than recorded; `crates/turn/benches/core.rs` times them |
 //! | `benches/{relay,signaling}` | coturn and `peerjs-server` beside it | what a packet costs, and what a room and a WebSocket that waits |
 //! | `tests/e2e/lab` | both, and other clients, behind NATs and firewalls of every kind | the promise itself: `docs/nat-results.md` |
 //!

@@ -375,7 +375,7 @@ fn names_say_what_a_thing_is() {
 
 #[test]
 fn every_file_opens_by_saying_what_it_is_for() {
-    let sources = rust().into_iter().chain(under("tests", &["rs"])).chain(under("benches", &["rs"]));
+    let sources = rust().into_iter().chain(tests()).chain(benches());
     // `tests.rs` beside the code is told about by the module it tests.
     let silent =
         sources.filter(|source| !source.path.ends_with("/tests.rs") && !source.text.starts_with("//!"));
@@ -404,7 +404,7 @@ fn the_map_names_every_room() {
 #[test]
 fn exceptions_from_a_lint_have_a_reason() {
     let mut offences = Vec::new();
-    for source in rust().into_iter().chain(under("tests", &["rs"])).chain(under("benches", &["rs"])) {
+    for source in rust().into_iter().chain(tests()).chain(benches()) {
         // Strings are blanked in the code, so the attribute is found there and its reason in the text.
         for opening in ["#[allow(", "#![allow(", "#[expect(", "#![expect("] {
             for (at, _) in source.code().match_indices(opening) {
@@ -421,7 +421,7 @@ fn exceptions_from_a_lint_have_a_reason() {
 #[test]
 fn no_file_is_two_modules() {
     let mut offences = Vec::new();
-    for source in rust().into_iter().chain(under("tests", &["rs"])).chain(under("benches", &["rs"])) {
+    for source in rust().into_iter().chain(tests()).chain(benches()) {
         for (number, line) in source.code().lines().enumerate() {
             if line.contains("#[path") {
                 offences.push(format!("{}:{}", source.path, number + 1));
@@ -456,7 +456,7 @@ fn the_protocol_rooms_log_nothing_that_a_client_can_repeat() {
 
 #[test]
 fn no_test_waits_by_sleeping() {
-    let mut offences: Vec<_> = under("tests", &["rs"])
+    let mut offences: Vec<_> = tests()
         .iter()
         .filter(|source| source.path != "tests/tidy.rs")
         .flat_map(|source| words(source, &["sleep"]))
@@ -471,7 +471,7 @@ fn no_test_waits_by_sleeping() {
 fn no_test_takes_an_interrupted_read_for_an_answer() {
     let reads = [".recv(&mut", ".recv_from(&mut", ".read(&mut"];
     let mut offences = Vec::new();
-    for mut source in under("tests", &["rs"]) {
+    for mut source in tests() {
         if source.path != "tests/tidy.rs" {
             let goes_on = |line: &str| ["uninterrupted(", ".await"].iter().any(|part| line.contains(part));
             let bare = |line| if goes_on(line) { "" } else { line };
@@ -484,8 +484,7 @@ fn no_test_takes_an_interrupted_read_for_an_answer() {
 
 #[test]
 fn every_threat_has_a_test_of_its_name() {
-    let sources: Vec<String> =
-        rust().iter().chain(&under("tests", &["rs"])).map(|source| source.code()).collect();
+    let sources: Vec<String> = rust().iter().chain(&tests()).map(|source| source.code()).collect();
     let scenarios = under("tests/e2e/browser/scenarios", &["mjs"]);
     // `test("threat 45: ...`, also in the quotes of a template.
     let has_its_title = |text: &str, number: u8| {
@@ -609,11 +608,13 @@ fn links_between_files_lead_somewhere_within_the_project() {
 #[test]
 fn every_test_that_protocol_coverage_names_exists() {
     let page = file("docs/protocol-coverage.md");
-    let sources: Vec<_> = rust().into_iter().chain(under("tests", &["rs"])).collect();
-    // `core/send.rs::name` is in tests/core/send.rs, `src/...::name` where it says.
+    let sources: Vec<_> = rust().into_iter().chain(tests()).collect();
     let exists = |path: &str, name: &str| {
-        let is_whole = ["src/", "crates/"].iter().any(|root| path.starts_with(root));
-        let path = if is_whole { path.to_owned() } else { format!("tests/{path}") };
+        let path = match path.split('/').next() {
+            Some("src" | "crates") => path.to_owned(),
+            Some("core" | "wire") => format!("crates/turn/tests/{path}"),
+            _ => format!("tests/{path}"),
+        };
         let Some(source) = sources.iter().find(|source| source.path == path) else { return false };
         let lines: Vec<_> = source.text.lines().map(str::trim_start).collect();
         let declared = format!("fn {name}(");
@@ -633,7 +634,7 @@ fn every_test_that_protocol_coverage_names_exists() {
             }
         }
     }
-    assert_ne!(named, 0, "the page names its tests as `core/send.rs::name`");
+    assert_ne!(named, 0, "the page names its tests as `server/load.rs::name`");
     none(&offences, "a test that was renamed or removed: name the one that holds the section now");
 }
 
@@ -701,6 +702,24 @@ fn the_page_has_no_inline_code_or_style_and_loads_nothing_from_others() {
 fn rust() -> Vec<Source> {
     let mut sources = under("src", &["rs"]);
     sources.extend(under("crates", &["rs"]).into_iter().filter(|source| source.path.contains("/src/")));
+    sources
+}
+
+/// The Rust of all tests that stand beside the product.
+fn tests() -> Vec<Source> {
+    with_members("tests")
+}
+
+/// The Rust of all benches.
+fn benches() -> Vec<Source> {
+    with_members("benches")
+}
+
+/// The Rust of one folder of the root and of the packages under `crates`.
+fn with_members(folder: &str) -> Vec<Source> {
+    let mut sources = under(folder, &["rs"]);
+    let within = format!("/{folder}/");
+    sources.extend(under("crates", &["rs"]).into_iter().filter(|source| source.path.contains(&within)));
     sources
 }
 

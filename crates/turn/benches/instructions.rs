@@ -4,10 +4,10 @@
 //! there by then. `tests/run instructions` sees to the tools; by hand it is
 //!
 //! ```text
-//! cargo bench --profile instructions --bench instructions               counts, compares with benches/instructions.txt
-//! cargo bench --profile instructions --bench instructions -- --record   writes that file anew: commit it with its cause
-//! cargo bench --profile instructions --bench instructions -- PATTERN    counts some: '*::peer_to_*'
-//! callgrind_annotate target/gungraun/byway/instructions/counted/packets_group/packets.NAME/callgrind.*.out
+//! cargo bench -p byway-turn --profile instructions --bench instructions               counts, compares with benches/instructions.txt
+//! cargo bench -p byway-turn --profile instructions --bench instructions -- --record   writes that file anew: commit it with its cause
+//! cargo bench -p byway-turn --profile instructions --bench instructions -- PATTERN    counts some: '*::peer_to_*'
+//! callgrind_annotate target/gungraun/byway-turn/instructions/counted/packets_group/packets.NAME/callgrind.*.out
 //! ```
 //!
 //! The profile is that of a release, but for optimisation across crates at link time, which takes minutes and is worth some
