@@ -113,6 +113,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "net::trusted_proxies",
             "operator_file",
             // Settings of the rooms.
+            "byway_turn::server::Quota",
             "dataplane::Tuning",
             "ice::TransportPolicy",
             "tls::CertificateFiles",

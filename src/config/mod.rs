@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use byway_turn::auth::Secret;
+use byway_turn::server::Quota;
 use ipnet::IpNet;
 use jsonwebtoken::jwk::JwkSet;
 
@@ -282,22 +283,6 @@ pub struct Peers {
     pub allow: Vec<IpNet>,
     /// Closes ranges, whatever `allow` says.
     pub deny: Vec<IpNet>,
-}
-
-/// What may be used.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Quota {
-    /// Allocations of one name, whatever the expiry in front of it; 0 = no limit.
-    pub allocations_per_user: u32,
-    /// Allocations of one client address (v6: per /64), a dual one twice, with the ports that rest after its last ones;
-    /// 0 = no limit.
-    pub allocations_per_address: u32,
-    /// Allocations in total, a dual one twice.
-    pub allocations: u32,
-    /// Bytes of payload a second that an allocation may relay each way; 0 = no cap.
-    pub bandwidth_per_allocation: u64,
-    /// Answers a second to strangers, per client address (v6: per /64); 0 = no limit.
-    pub unauthenticated_per_second: u32,
 }
 
 /// Who may use this server, and what `/ice` tells a browser.

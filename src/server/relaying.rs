@@ -108,11 +108,7 @@ fn shared(
         ports: config.relay.ports.clone(),
         port_rest: config.relay.port_rest,
         peer_policy,
-        allocations_per_user: config.quota.allocations_per_user,
-        allocations_per_address: config.quota.allocations_per_address,
-        allocations: config.quota.allocations,
-        bandwidth_per_allocation: config.quota.bandwidth_per_allocation,
-        unauthenticated_per_second: config.quota.unauthenticated_per_second,
+        quota: config.quota,
         discovery: Discovery::default(),
     };
     let shared = Shared::new(settings, &seed()?);

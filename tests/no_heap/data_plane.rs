@@ -17,7 +17,7 @@ use byway_test_support::turn::{REALM, Request, Response, SECRETS, at, channel_da
 use byway_turn::address_set::AddressSet;
 use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
-use byway_turn::server::{Discovery, PeerPolicy, Relay, RelayAddress, Settings, Shared};
+use byway_turn::server::{Discovery, PeerPolicy, Quota, Relay, RelayAddress, Settings, Shared};
 
 use crate::{WATCHED, WATCHED_CALLS};
 
@@ -153,11 +153,13 @@ impl Server {
                 own: AddressSet::default(),
                 listeners: bound.udp.clone(),
             },
-            allocations_per_user: 0,
-            allocations_per_address: 0,
-            bandwidth_per_allocation: 0,
-            allocations: 1000,
-            unauthenticated_per_second: 0,
+            quota: Quota {
+                allocations_per_user: 0,
+                allocations_per_address: 0,
+                bandwidth_per_allocation: 0,
+                allocations: 1000,
+                unauthenticated_per_second: 0,
+            },
             discovery: Discovery::default(),
         };
         let relay = Relay::new(Shared::new(settings, &[1; 32]), &[2; 32]);

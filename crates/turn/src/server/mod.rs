@@ -59,6 +59,7 @@ pub use discovery::Discovery;
 pub use drop_reason::DropReason;
 pub use host::{HostAddresses, RelayAddress};
 pub use peer_policy::{Denied, Peer, PeerPolicy, is_special_purpose};
+pub use quota::Quota;
 pub use shared::{Settings, Shared};
 
 use expiry::Wheel;

@@ -4,10 +4,24 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::shared::Settings;
 use crate::client_network::ClientNetwork;
 use crate::shares::Shares;
 use crate::wire::ErrorCode;
+
+/// Limits of use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Allocations of one name, whatever the expiry in front of it; 0 = no limit.
+    pub allocations_per_user: u32,
+    /// Relay ports of one client address (IPv6: /64), those at rest and in reserve included; 0 = no limit.
+    pub allocations_per_address: u32,
+    /// Relay ports in total. An allocation has one, a dual one two.
+    pub allocations: u32,
+    /// Bytes of payload a second that an allocation may relay each way, a second's worth at once; 0 = no cap.
+    pub bandwidth_per_allocation: u64,
+    /// Answers a second to unauthenticated clients, for each address (IPv6: /64); 0 = no limit.
+    pub unauthenticated_per_second: u32,
+}
 
 /// Counts allocations and their ports across shards. A `std` mutex, since it is held for a few look-ups and only when an
 /// allocation begins or ends.
@@ -15,7 +29,7 @@ use crate::wire::ErrorCode;
 /// A dual allocation is one allocation of its name, which has one 5-tuple more to talk on, and two ports of its address
 /// and in total, which is what runs out: ports, and the file descriptors behind them. A port held in reserve is one of each:
 /// of the name and the address that have reserved it, until its token is used.
-pub(super) struct Quota {
+pub(super) struct QuotaUse {
     per_user: u32,
     ports_per_address: u32,
     rest: Duration,
@@ -36,13 +50,14 @@ struct Held {
     resting: VecDeque<(Duration, ClientNetwork)>,
 }
 
-impl Quota {
-    pub(super) fn new(settings: &Settings) -> Self {
+impl QuotaUse {
+    /// Nothing used yet of `quota`, where a closed port counts for `rest` more.
+    pub(super) fn new(quota: Quota, rest: Duration) -> Self {
         Self {
-            per_user: settings.allocations_per_user,
-            ports_per_address: settings.allocations_per_address,
-            rest: settings.port_rest,
-            held: Mutex::new(Held::new(settings.allocations as usize)),
+            per_user: quota.allocations_per_user,
+            ports_per_address: quota.allocations_per_address,
+            rest,
+            held: Mutex::new(Held::new(quota.allocations as usize)),
         }
     }
 
@@ -212,8 +227,8 @@ mod tests {
     const START: Duration = Duration::from_secs(1000);
     const REST: Duration = Duration::from_secs(120);
 
-    fn quota(per_user: u32, ports_per_address: u32, ports: u32) -> Quota {
-        Quota { per_user, ports_per_address, rest: REST, held: Mutex::new(Held::new(ports as usize)) }
+    fn quota(per_user: u32, ports_per_address: u32, ports: u32) -> QuotaUse {
+        QuotaUse { per_user, ports_per_address, rest: REST, held: Mutex::new(Held::new(ports as usize)) }
     }
 
     fn address(n: u8) -> ClientNetwork {

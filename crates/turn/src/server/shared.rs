@@ -16,7 +16,7 @@ use super::host::{HostAddresses, RelayAddress, View};
 use super::nonce::Nonces;
 use super::peer_policy::{Denied, Peer, PeerPolicy};
 use super::ports::{PortPool, PortRequest};
-use super::quota::Quota;
+use super::quota::{Quota, QuotaUse};
 use super::relayed::{ByFamily, Relayed};
 use super::reserve::{ReservationToken, Reservations};
 use crate::address_set::AddressSet;
@@ -47,16 +47,8 @@ pub struct Settings {
     pub port_rest: Duration,
     /// Whom clients may reach.
     pub peer_policy: PeerPolicy,
-    /// Allocations of one name; 0 = no limit.
-    pub allocations_per_user: u32,
-    /// Relay ports of one client address (IPv6: /64), those at rest and in reserve included; 0 = no limit.
-    pub allocations_per_address: u32,
-    /// Relay ports in total. An allocation has one, a dual one two.
-    pub allocations: u32,
-    /// Bytes of payload a second that an allocation may relay each way, a second's worth at once; 0 = no cap.
-    pub bandwidth_per_allocation: u64,
-    /// Answers a second to strangers, for each address; 0 = no limit.
-    pub unauthenticated_per_second: u32,
+    /// Limits of use.
+    pub quota: Quota,
     /// Which listeners help clients to learn about their NAT.
     pub discovery: Discovery,
 }
@@ -80,7 +72,7 @@ pub struct Shared {
     ports: RangeInclusive<u16>,
     port_rest: Duration,
     seed: [u8; 32],
-    quota: Quota,
+    quota: QuotaUse,
     /// No allocation begins any more.
     draining: AtomicBool,
     bandwidth: u64,
@@ -91,7 +83,7 @@ impl Shared {
     /// Shared by all shards that are given this very value.
     #[must_use]
     pub fn new(settings: Settings, seed: &[u8; 32]) -> Arc<Self> {
-        let quota = Quota::new(&settings);
+        let quota = settings.quota;
         let Settings { realm, secrets, revocations, strict_expiry, .. } = settings;
         let Settings { addresses, ports, port_rest, peer_policy, discovery, .. } = settings;
         let (own, listeners) = (peer_policy.own.clone(), peer_policy.listeners.clone());
@@ -103,7 +95,7 @@ impl Shared {
             strict_expiry,
             nonces: Nonces::new(seed),
             unauthenticated: KeyedRateLimiter::new(
-                settings.unauthenticated_per_second,
+                quota.unauthenticated_per_second,
                 Duration::from_secs(1),
                 Prng::new(seed, "strangers").number(),
             ),
@@ -112,9 +104,9 @@ impl Shared {
             ports,
             port_rest,
             seed: *seed,
-            quota,
+            quota: QuotaUse::new(quota, port_rest),
             draining: AtomicBool::new(false),
-            bandwidth: settings.bandwidth_per_allocation,
+            bandwidth: quota.bandwidth_per_allocation,
             reservations: Mutex::new(Reservations::new(Prng::new(seed, "reservations"))),
         };
         shared.set_host_addresses(HostAddresses {

@@ -11,7 +11,7 @@ use stun::message::METHOD_ALLOCATE;
 fn refused(request: &Request) -> u16 {
     let mut server = Server::with(1, |settings| {
         settings.ports = 50_000..=50_000;
-        settings.allocations = 1;
+        settings.quota.allocations = 1;
     });
     let code = Client::new(&server, "203.0.113.9:5000", "alice").refused(&mut server, request);
     assert_eq!((server.allocations(), server.sockets().len()), (0, 0));

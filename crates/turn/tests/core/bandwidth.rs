@@ -8,7 +8,7 @@ const PAYLOAD: [u8; 1000] = [7; 1000];
 
 /// Ten payloads a second.
 fn server() -> Server {
-    Server::with(2, |settings| settings.bandwidth_per_allocation = 10_000)
+    Server::with(2, |settings| settings.quota.bandwidth_per_allocation = 10_000)
 }
 
 fn passed(mut send: impl FnMut() -> Seen) -> usize {

@@ -9,7 +9,7 @@ use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 fn server(binds: impl IntoIterator<Item = Bind>) -> Server {
     let mut server = Server::with(1, |settings| {
         settings.ports = 50_000..=50_007;
-        settings.allocations = 8;
+        settings.quota.allocations = 8;
     });
     server.binds.extend(binds);
     server

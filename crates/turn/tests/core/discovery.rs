@@ -131,7 +131,7 @@ fn in_a_turn_request_change_request_is_unknown() {
 fn the_budget_of_strangers_holds() {
     let mut server = Server::with(1, |settings| {
         settings.discovery = Discovery::among(&LISTENERS.map(at));
-        settings.unauthenticated_per_second = 10;
+        settings.quota.unauthenticated_per_second = 10;
     });
     let mut answered = 0;
     for n in 0..100_u16 {

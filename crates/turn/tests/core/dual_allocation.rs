@@ -18,7 +18,7 @@ const V6: u8 = 2;
 fn server(binds: impl IntoIterator<Item = Bind>) -> Server {
     let mut server = Server::with(1, |settings| {
         settings.ports = 50_000..=50_007;
-        settings.allocations = 16;
+        settings.quota.allocations = 16;
     });
     server.binds.extend(binds);
     server
@@ -256,15 +256,15 @@ fn the_quota_counts_one_allocation_and_two_ports() {
             code => Err(code),
         }
     };
-    let mut by_name = Server::with(1, |settings| settings.allocations_per_user = 2);
+    let mut by_name = Server::with(1, |settings| settings.quota.allocations_per_user = 2);
     let of_a_name = [1, 2, 3].map(|port| dual(&mut by_name, port, "alice"));
     assert_eq!(of_a_name, [Ok(None), Ok(None), Err(486)]);
 
-    let mut by_address = Server::with(1, |settings| settings.allocations_per_address = 3);
+    let mut by_address = Server::with(1, |settings| settings.quota.allocations_per_address = 3);
     let of_an_address = [1, 2, 3].map(|port| dual(&mut by_address, port, "alice"));
     assert_eq!(of_an_address, [Ok(None), Ok(Some((V6, 508))), Err(486)]);
 
-    let mut in_total = Server::with(1, |settings| settings.allocations = 3);
+    let mut in_total = Server::with(1, |settings| settings.quota.allocations = 3);
     let of_the_server = [1, 2, 3].map(|port| dual(&mut in_total, port, "alice"));
     assert_eq!(of_the_server, [Ok(None), Ok(Some((V6, 508))), Err(508)]);
 }
@@ -274,7 +274,7 @@ fn the_quota_counts_one_allocation_and_two_ports() {
 fn threat_16_both_ports_rest_and_are_paid_for() {
     let mut server = Server::with(1, |settings| {
         settings.ports = 50_000..=50_000;
-        settings.allocations_per_address = 2;
+        settings.quota.allocations_per_address = 2;
     });
     let mut first = client(&server);
     first.granted(&mut server, &Request::allocate_dual());

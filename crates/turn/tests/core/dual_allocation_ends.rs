@@ -186,7 +186,7 @@ fn threat_15_the_limits_are_those_of_one_allocation() {
     assert_eq!(dual.ask(&Request::channel_bind(0x4200, at("8.8.8.8:99"))).code(), 508);
     assert_eq!(dual.ask(&Request::channel_bind(0x4200, at("[2a00::8]:99"))).code(), 508);
 
-    let mut server = Server::with(1, |settings| settings.bandwidth_per_allocation = 10_000);
+    let mut server = Server::with(1, |settings| settings.quota.bandwidth_per_allocation = 10_000);
     let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
     client.granted(&mut server, &Request::allocate_dual());
     client.granted(&mut server, &Request::permission(at(PEERS[0])).peer(at(PEERS[1])));

@@ -120,8 +120,8 @@ fn threat_49_no_token_is_given_before_its_port_is_bound() {
 fn threat_49_a_pair_that_comes_too_late_is_lost_to_nobody() {
     let mut server = Server::with(1, |settings| {
         settings.ports = 50_000..=50_001;
-        settings.allocations = 2;
-        settings.allocations_per_user = 2;
+        settings.quota.allocations = 2;
+        settings.quota.allocations_per_user = 2;
     });
     let mut client = Client::new(&server, "203.0.113.9:5000", "alice");
     client.learn_nonce(&mut server);
@@ -140,9 +140,9 @@ fn threat_49_a_pair_that_comes_too_late_is_lost_to_nobody() {
 fn threat_49_a_reserved_port_has_its_place_in_every_quota() {
     type Limit = fn(&mut Settings);
     let limits: [(Limit, u16); 3] = [
-        (|settings| settings.allocations_per_user = 2, 486),
-        (|settings| settings.allocations_per_address = 2, 486),
-        (|settings| settings.allocations = 2, 508),
+        (|settings| settings.quota.allocations_per_user = 2, 486),
+        (|settings| settings.quota.allocations_per_address = 2, 486),
+        (|settings| settings.quota.allocations = 2, 508),
     ];
     for (limit, code) in limits {
         let mut server = Server::with(2, limit);
@@ -170,7 +170,7 @@ fn threat_49_a_reserved_port_has_its_place_in_every_quota() {
 /// Threat 10: a token that is passed on is paid for by whoever uses it.
 #[test]
 fn threat_10_a_token_is_no_way_around_a_quota() {
-    let mut server = Server::with(1, |settings| settings.allocations_per_address = 2);
+    let mut server = Server::with(1, |settings| settings.quota.allocations_per_address = 2);
     let mut first = Client::new(&server, "203.0.113.9:5000", "alice");
     let token = first.granted(&mut server, &even(true)).get(ATTR_RESERVATION_TOKEN);
     for port in 5000..5002 {

@@ -6,8 +6,8 @@ use byway_turn::server::BindError::Exhausted;
 
 fn server() -> Server {
     Server::with(2, |settings| {
-        settings.allocations_per_user = 2;
-        settings.allocations = 5;
+        settings.quota.allocations_per_user = 2;
+        settings.quota.allocations = 5;
     })
 }
 
@@ -78,7 +78,7 @@ fn threat_37_without_a_name_the_whole_username_counts() {
 /// Threats 10 and 16: nor do fresh names, and one client cannot put every port to rest by allocating and deleting.
 #[test]
 fn threat_10_an_address_has_its_limit_and_pays_for_resting_ports() {
-    let mut server = Server::with(2, |settings| settings.allocations_per_address = 4);
+    let mut server = Server::with(2, |settings| settings.quota.allocations_per_address = 4);
     let mut granted = 0;
     for port in 1..=50 {
         let mut client =

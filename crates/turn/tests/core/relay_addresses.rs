@@ -112,7 +112,7 @@ fn threat_35_ports_of_an_address_that_comes_back_still_rest() {
 fn threat_35_a_machine_that_changes_its_address_all_day_loses_nothing() {
     let mut server = Server::with(1, |settings| {
         settings.ports = 50_000..=50_003;
-        settings.allocations = 4;
+        settings.quota.allocations = 4;
     });
     for day in 0..200 {
         let address = format!("45.0.0.{}", 1 + day % 50);

@@ -6,7 +6,7 @@ use byway_test_support::turn::{Client, Request, Seen, Server};
 use byway_turn::server::DropReason;
 
 fn server() -> Server {
-    Server::with(2, |settings| settings.unauthenticated_per_second = 10)
+    Server::with(2, |settings| settings.quota.unauthenticated_per_second = 10)
 }
 
 /// How many of `n` strangers' requests are answered; each comes from another port.

@@ -9,8 +9,8 @@ use byway_turn::address_set::AddressSet;
 use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
 use byway_turn::server::{
-    Action, Discovery, Effect, FiveTuple, ListenerId, PeerPolicy, Relay, RelayAddress, RelayId, Settings,
-    Shared, Transport,
+    Action, Discovery, Effect, FiveTuple, ListenerId, PeerPolicy, Quota, Relay, RelayAddress, RelayId,
+    Settings, Shared, Transport,
 };
 use byway_turn::time::Now;
 use byway_turn::wire::Reply;
@@ -57,11 +57,13 @@ impl Bare {
                 own: AddressSet::default(),
                 listeners: vec![at("0.0.0.0:3478")],
             },
-            allocations_per_user: 0,
-            allocations_per_address: 0,
-            bandwidth_per_allocation: 0,
-            allocations: 50_000,
-            unauthenticated_per_second: 200,
+            quota: Quota {
+                allocations_per_user: 0,
+                allocations_per_address: 0,
+                bandwidth_per_allocation: 0,
+                allocations: 50_000,
+                unauthenticated_per_second: 200,
+            },
             discovery: Discovery::default(),
         };
         let shared = Shared::new(settings, &[1; 32]);

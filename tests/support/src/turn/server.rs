@@ -9,7 +9,7 @@ use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
 use byway_turn::server::{
     Action, AllocationId, Answer, BindError, Discovery, DropReason, Effect, FiveTuple, HostAddresses,
-    Pairing, PeerPolicy, Relay, RelayAddress, RelayId, Settings, Shared, Transport,
+    Pairing, PeerPolicy, Quota, Relay, RelayAddress, RelayId, Settings, Shared, Transport,
 };
 use byway_turn::time::Now;
 use byway_turn::wire::{AddressFamily, ChannelNumber, Icmp, Reply};
@@ -118,11 +118,13 @@ impl Server {
                 own: ["45.0.0.1", "2a0a::1"].map(|ip| ip.parse::<IpAddr>().unwrap()).into_iter().collect(),
                 listeners: listeners(),
             },
-            allocations_per_user: 0,
-            allocations_per_address: 0,
-            bandwidth_per_allocation: 0,
-            allocations: 1000,
-            unauthenticated_per_second: 0,
+            quota: Quota {
+                allocations_per_user: 0,
+                allocations_per_address: 0,
+                bandwidth_per_allocation: 0,
+                allocations: 1000,
+                unauthenticated_per_second: 0,
+            },
             discovery: Discovery::default(),
         };
         change(&mut settings);

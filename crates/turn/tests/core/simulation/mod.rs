@@ -125,8 +125,8 @@ impl Simulation {
     fn new(seed: u64) -> Self {
         let server = Server::with(2, |settings| {
             settings.ports = PORTS;
-            settings.allocations_per_user = 3;
-            settings.allocations = 8;
+            settings.quota.allocations_per_user = 3;
+            settings.quota.allocations = 8;
             settings.strict_expiry = seed.is_multiple_of(2);
         });
         let members = [(); 3].map(|()| server.revocations.enter());
