@@ -16,7 +16,7 @@ use byway_turn::time::Now;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::config::Access;
+use crate::access::Policy;
 use crate::tls::CertificateNames;
 
 pub use date::{LATEST as LATEST_DATE, imf_fixdate, rfc2822, rfc3339};
@@ -172,8 +172,8 @@ impl IceServers {
 
     /// What stands for `room` in a username: the room's name, or a tag for it where its name lets people in.
     #[must_use]
-    pub fn label(&self, access: Access, room: &str) -> String {
-        label::label(access, room, &self.secrets)
+    pub fn label(&self, policy: Policy, room: &str) -> String {
+        label::label(policy, room, &self.secrets)
     }
 
     /// A fresh configuration for the user `name`, who reached us as `host`.

@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
 use super::Error;
+use crate::access::Policy;
 use crate::clock::Clock;
-use crate::config::{Access, Config};
+use crate::config::Config;
 use crate::net::interfaces;
 use crate::net::local_ports;
 use crate::server::relay_addresses::RelayAddresses;
@@ -50,7 +51,7 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
         );
     }
     let signs = !config.tokens.secrets.is_empty() || !config.credentials.secrets.is_empty();
-    if config.ice.access == Access::Token
+    if config.ice.access == Policy::Token
         && !signs
         && config.tokens.keys.is_none()
         && config.ice.api_keys.is_empty()

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::access::tokens::{DEFAULT_TTL, Grant, MAX_TTL, Tokens};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::invitations;
 use crate::ice::rfc3339;
 use crate::server::page_url;
 use crate::tls::Certificate;
-use crate::tokens::{DEFAULT_TTL, Grant, MAX_TTL, Tokens};
 
 use super::Error;
 

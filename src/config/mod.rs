@@ -22,8 +22,8 @@ use std::time::Duration;
 use byway_turn::auth::Secret;
 use byway_turn::server::Quota;
 use ipnet::IpNet;
-use jsonwebtoken::jwk::JwkSet;
 
+use crate::access::{Policy, tokens};
 use crate::dataplane::Tuning;
 use crate::ice::TransportPolicy;
 use crate::net::trusted_proxies::TrustedProxies;
@@ -58,7 +58,7 @@ pub struct Config {
     /// What one client, one address and all together may use.
     pub quota: Quota,
     /// Who signs join tokens.
-    pub tokens: Tokens,
+    pub tokens: tokens::Settings,
     /// Who may use this server, and what `/ice` tells a browser.
     pub ice: Ice,
     /// Hosts that HTTP requests may be for.
@@ -265,17 +265,6 @@ pub struct Credentials {
     pub strict_expiry: bool,
 }
 
-/// Who signs join tokens, and for whom.
-#[derive(Clone, PartialEq)]
-pub struct Tokens {
-    /// Of HS256; the first signs, all verify. Empty: those of [`Credentials`].
-    pub secrets: Vec<Secret>,
-    /// Public keys of EdDSA and ES256.
-    pub keys: Option<JwkSet>,
-    /// What `aud` has to say: the realm, unless configured.
-    pub audience: String,
-}
-
 /// Which peers may be relayed to, beside the default deny list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peers {
@@ -289,22 +278,13 @@ pub struct Peers {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ice {
     /// Who may join rooms and gets credentials.
-    pub access: Access,
+    pub access: Policy,
     /// What programs prove themselves with.
     pub api_keys: Vec<Secret>,
     /// `iceTransportPolicy` of the answer.
     pub transport_policy: TransportPolicy,
     /// STUN and TURN URLs; empty = derived from the listeners and public addresses.
     pub urls: Vec<String>,
-}
-
-/// Who may join rooms and gets credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Everyone.
-    Open,
-    /// Who has a join token.
-    Token,
 }
 
 /// Limits of the signaling.
@@ -322,13 +302,4 @@ pub struct Signaling {
     pub joins_per_second: u32,
     /// Origins whose pages may use `/ws` and `/ice`; empty = the server's own only.
     pub allowed_origins: Vec<Origin>,
-}
-
-impl std::fmt::Debug for Tokens {
-    /// Public keys are told by their number: a set may be long.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { secrets, keys, audience } = self;
-        let keys = keys.as_ref().map_or(0, |set| set.keys.len());
-        write!(f, "Tokens {{ secrets: {secrets:?}, keys: {keys}, audience: {audience:?} }}")
-    }
 }

@@ -13,10 +13,8 @@ use super::diagnostic::{Diagnostic, Refusal};
 use super::reader::{Names, Section, Value};
 use super::shown::Shown;
 use super::values::{self, list};
-use super::{
-    Access, Config, Credentials, EMBEDDED, Http, Ice, Listen, Peers, Places, Quota, Relay, Signaling, Tls,
-    Tokens,
-};
+use super::{Config, Credentials, EMBEDDED, Http, Ice, Listen, Peers, Places, Quota, Relay, Signaling, Tls};
+use crate::access::{Policy, tokens};
 use crate::dataplane::Tuning;
 use crate::net::trusted_proxies::TrustedProxies;
 use crate::tls::CertificateFiles;
@@ -55,7 +53,7 @@ fn assemble<'d>(
     let (ice, open_to_everyone) = ice(root.section("ice"), &mut mistakes);
     let tls = tls(root.section("tls"), dir, &mut mistakes);
     let doors = Doors {
-        for_everyone: ice.access == Access::Token || open_to_everyone,
+        for_everyone: ice.access == Policy::Token || open_to_everyone,
         has_certificate: tls.is_some(),
     };
     let (listen, listens_v6) = listen(root.section("listen"), doors, &mut mistakes);
@@ -247,7 +245,7 @@ fn tokens(
     dir: Option<&Path>,
     realm: &str,
     mistakes: &mut Vec<Diagnostic>,
-) -> Tokens {
+) -> tokens::Settings {
     let mut secrets = section.get_secret("secrets", |value| list(&value, values::secret));
     secrets.extend(
         section.get_file("secret_files", |value| list(&value, |item| values::secret_file(item, dir))),
@@ -255,7 +253,11 @@ fn tokens(
     let keys = section.get_file("jwks_file", |value| values::public_keys(&value, dir));
     let audience = section.get("audience", |value| value.text().map(str::to_owned));
     mistakes.extend(section.finish());
-    Tokens { secrets, keys, audience: if audience.is_empty() { realm.to_owned() } else { audience } }
+    tokens::Settings {
+        secrets,
+        keys,
+        audience: if audience.is_empty() { realm.to_owned() } else { audience },
+    }
 }
 
 fn peers(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> Peers {

@@ -13,7 +13,8 @@ use jsonwebtoken::jwk::JwkSet;
 use super::diagnostic::{Diagnostic, Shortage};
 use super::reader::Value;
 use super::shown::names_a_file;
-use super::{Access, IceUrl, TransportPolicy};
+use super::{IceUrl, TransportPolicy};
+use crate::access::{Policy, tokens};
 use crate::operator_file::{self, SHORTAGE, is_shortage};
 use crate::origin::{HostPattern, Origin, OriginError};
 
@@ -218,10 +219,10 @@ pub(super) fn size(value: &Value<'_>, bounds: &RangeInclusive<u64>) -> Read<usiz
 }
 
 /// Who may join rooms and gets credentials.
-pub(super) fn access(value: &Value<'_>) -> Read<Access> {
+pub(super) fn access(value: &Value<'_>) -> Read<Policy> {
     match value.text()? {
-        "open" => Ok(Access::Open),
-        "token" => Ok(Access::Token),
+        "open" => Ok(Policy::Open),
+        "token" => Ok(Policy::Token),
         text => Err(value.wrong(format!("{text:?} is no kind of access"), "\"open\" or \"token\"")),
     }
 }
@@ -297,7 +298,7 @@ pub(super) fn public_keys(value: &Value<'_>, dir: Option<&Path>) -> Read<Option<
     for (number, (key, members)) in (1..).zip(set.keys.iter().zip(&leftovers.keys)) {
         let reason = if members.contains_key("d") || members.contains_key("k") {
             "is private, and would be known to whoever reads this file"
-        } else if crate::tokens::verifier(key).is_none() {
+        } else if tokens::verifier(key).is_none() {
             "is none that can be used"
         } else if !is_for_signatures(members) {
             "is for something else than to verify signatures (`use`, `key_ops`)"

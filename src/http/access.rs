@@ -19,8 +19,8 @@ use tokio::sync::watch;
 
 use super::client_ip::ClientIp;
 use super::problem::{Code, Problem};
-use crate::config;
-use crate::tokens::{Grant, TokenError, Tokens};
+use crate::access::Policy;
+use crate::access::tokens::{Grant, TokenError, Tokens};
 
 /// When to come back to a server that is about to stop: the next one will be there by then.
 const BACK_AFTER: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ const BACK_AFTER: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Access {
     /// Whether everyone may have credentials.
-    pub policy: config::Access,
+    pub policy: Policy,
     /// Reads join tokens, and makes them.
     pub tokens: Arc<Tokens>,
     /// What programs prove themselves with.
@@ -58,7 +58,7 @@ impl Access {
     /// # Errors
     /// 401.
     pub(super) fn caller(&self, now: Now, head: &Parts, key: Option<&str>) -> Result<Caller, Problem> {
-        let open = self.policy == config::Access::Open;
+        let open = self.policy == Policy::Open;
         match presented(&head.headers, key) {
             None if open => Ok(Caller::Stranger),
             None => Err(Code::TokenRequired.into()),
@@ -89,8 +89,8 @@ impl Access {
     /// 403, 429 or 503.
     pub(super) fn without_token(&self, now: Now, head: &Parts) -> Result<(), Problem> {
         match self.policy {
-            config::Access::Open => self.let_in(now, head),
-            config::Access::Token => Err(Code::NoPlaceForToken.into()),
+            Policy::Open => self.let_in(now, head),
+            Policy::Token => Err(Code::NoPlaceForToken.into()),
         }
     }
 
@@ -184,15 +184,16 @@ mod tests {
     use axum::http::Request;
 
     use super::*;
+    use crate::access::tokens::Settings;
 
     const NOW: Now = Now { mono: Duration::from_secs(1000), unix: 1_700_000_000 };
     const KEY: &str = "a-key-for-programs";
 
-    fn access(policy: config::Access, per_second: u32) -> Access {
-        let config = config::Tokens { secrets: vec![], keys: None, audience: "byway".to_owned() };
+    fn access(policy: Policy, per_second: u32) -> Access {
+        let settings = Settings { secrets: vec![], keys: None, audience: "byway".to_owned() };
         Access {
             policy,
-            tokens: Arc::new(Tokens::new(&config, &["north-north-north"]).unwrap()),
+            tokens: Arc::new(Tokens::new(&settings, &["north-north-north"]).unwrap()),
             keys: ApiKeys::new(&["another-key-for-programs", KEY]),
             budget: Arc::new(KeyedRateLimiter::new(per_second, Duration::from_secs(10), 7)),
             draining: watch::Sender::new(false).subscribe(),
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn who_has_what_is_who() {
-        use config::Access::{Open, Token};
+        use Policy::{Open, Token};
         let token = access(Token, 0).tokens.issue(NOW, guest(), Duration::from_secs(60)).0;
         let old = Now { unix: NOW.unix - 120, ..NOW };
         let old = access(Token, 0).tokens.issue(old, guest(), Duration::from_secs(60)).0;
@@ -268,7 +269,7 @@ mod tests {
 
     #[test]
     fn guesses_cost_as_much_as_credentials() {
-        let access = access(config::Access::Token, 1);
+        let access = access(Policy::Token, 1);
         let asked = |line: &str, ip: &str| {
             let mut head = head(&[line]);
             head.extensions.insert(ClientIp(ip.parse().unwrap()));
@@ -287,7 +288,7 @@ mod tests {
     #[test]
     fn nobody_but_programs_is_let_in_at_the_end() {
         let draining = watch::Sender::new(false);
-        let access = Access { draining: draining.subscribe(), ..access(config::Access::Open, 0) };
+        let access = Access { draining: draining.subscribe(), ..access(Policy::Open, 0) };
         assert_eq!(access.let_in(NOW, &head(&[])), Ok(()));
         draining.send_replace(true);
         let closed = Err(Problem::for_now(Code::ShuttingDown, BACK_AFTER));
@@ -298,7 +299,7 @@ mod tests {
     #[test]
     fn keys_stay_out_of_logs() {
         assert_eq!(format!("{:?}", ApiKeys::new(&[KEY])), "ApiKeys(1 redacted)");
-        let told = format!("{:?}", access(config::Access::Open, 0));
+        let told = format!("{:?}", access(Policy::Open, 0));
         assert!(!told.contains("north") && !told.contains("key-for"), "{told}");
     }
 }

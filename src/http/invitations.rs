@@ -12,8 +12,8 @@ use super::Site;
 use super::params::{bad, json, lifetime};
 use super::problem::Problem;
 use super::target::{Target, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, prefix};
+use crate::access::tokens::{DEFAULT_TTL, Grant, MAX_TTL};
 use crate::ice::rfc3339;
-use crate::tokens::{DEFAULT_TTL, Grant, MAX_TTL};
 
 /// What a program asks for.
 #[derive(Deserialize)]

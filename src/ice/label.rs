@@ -2,7 +2,7 @@
 
 use byway_turn::auth::Secrets;
 
-use crate::config::Access;
+use crate::access::Policy;
 
 /// Bytes of a room's name that a username has room for.
 const LONGEST: usize = 64;
@@ -12,9 +12,9 @@ const LONGEST: usize = 64;
 /// Its name, where a token is what lets in and the name is plain. A username travels in clear text, and where access is open
 /// whoever knows a room's name can enter it: there a keyed hash of 16 characters stands for it, the same for all servers that
 /// share `secrets`, and nobody else's to compute.
-pub(super) fn label(access: Access, room: &str, secrets: &Secrets) -> String {
+pub(super) fn label(policy: Policy, room: &str, secrets: &Secrets) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if access == Access::Token && (1..=LONGEST).contains(&room.len()) && room.bytes().all(plain) {
+    if policy == Policy::Token && (1..=LONGEST).contains(&room.len()) && room.bytes().all(plain) {
         return room.to_owned();
     }
     secrets.tag(room)
@@ -27,17 +27,17 @@ mod tests {
     #[test]
     fn a_room_keeps_its_name_only_where_knowing_it_lets_nobody_in() {
         let secrets = Secrets::new(&["north"]).unwrap();
-        let label = |access, room: &str| label(access, room, &secrets);
+        let label = |policy, room: &str| label(policy, room, &secrets);
         let longest = "a".repeat(64);
         for plain in ["tea", "Tea_1-x", longest.as_str()] {
-            assert_eq!(label(Access::Token, plain), plain);
-            assert_ne!(label(Access::Open, plain), plain);
+            assert_eq!(label(Policy::Token, plain), plain);
+            assert_ne!(label(Policy::Open, plain), plain);
         }
         for odd in ["", "a.b", "a:b", "a b", "caf\u{e9}", &"a".repeat(65)] {
-            let tag = label(Access::Token, odd);
-            assert_eq!(tag, label(Access::Open, odd));
+            let tag = label(Policy::Token, odd);
+            assert_eq!(tag, label(Policy::Open, odd));
             assert!(tag.len() == 16 && !tag.contains(['.', ':', '=', '+', '/']), "{tag}");
         }
-        assert_ne!(label(Access::Open, "a"), label(Access::Open, "b"));
+        assert_ne!(label(Policy::Open, "a"), label(Policy::Open, "b"));
     }
 }

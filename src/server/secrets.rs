@@ -9,8 +9,8 @@ use byway_turn::prng::Prng;
 use byway_turn::rate_limit::KeyedRateLimiter;
 
 use super::{Error, seed};
+use crate::access::tokens::Tokens;
 use crate::config::Config;
-use crate::tokens::Tokens;
 
 /// What an address may join at once is what it may in this time.
 const JOINS_AT_ONCE: Duration = Duration::from_secs(10);

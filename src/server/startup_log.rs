@@ -8,7 +8,7 @@ use byway_turn::server::RelayAddress;
 use super::host::State;
 use super::page_url;
 use super::sockets::{Kind, Listening, Sockets, list};
-use crate::config::Access;
+use crate::access::Policy;
 use crate::tls::Certificate;
 
 /// What is said.
@@ -16,7 +16,7 @@ pub(super) struct StartupLog {
     listening: String,
     discovery: Vec<SocketAddr>,
     page: Option<String>,
-    access: Access,
+    access: Policy,
 }
 
 impl StartupLog {
@@ -25,7 +25,7 @@ impl StartupLog {
         ports: &RangeInclusive<u16>,
         host: &State,
         certificate: Option<&Certificate>,
-        access: Access,
+        access: Policy,
     ) -> Self {
         let served = |kind| sockets.listening.served(kind, |ip| host.has(ip));
         let page = page_url::page(certificate, &served(Kind::Tls), &served(Kind::Http));
@@ -40,8 +40,8 @@ impl StartupLog {
         }
         tracing::info!("{}", self.listening);
         match (self.page, self.access) {
-            (Some(page), Access::Open) => tracing::info!("open {page} in two tabs, and call"),
-            (Some(_), Access::Token) => tracing::info!("`byway invite --room NAME` prints a link to call by"),
+            (Some(page), Policy::Open) => tracing::info!("open {page} in two tabs, and call"),
+            (Some(_), Policy::Token) => tracing::info!("`byway invite --room NAME` prints a link to call by"),
             (None, _) => {}
         }
     }

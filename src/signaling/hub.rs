@@ -20,9 +20,9 @@ use super::protocol::{
 use super::room::{Delivery, Resumed, Rooms};
 use super::session::Visitor;
 use super::ticket::Tickets;
-use crate::config::Access;
+use crate::access::Policy;
+use crate::access::tokens::{Grant, TokenError, Tokens};
 use crate::ice::{Host, IceConfiguration, IceServers};
-use crate::tokens::{Grant, TokenError, Tokens};
 
 /// Time between two comparisons of the clocks.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ pub struct Parts {
     /// Who is here, for the relay to see.
     pub revocations: Arc<Revocations>,
     /// Who may join.
-    pub access: Access,
+    pub access: Policy,
     /// Reads join tokens.
     pub tokens: Arc<Tokens>,
     /// How often an address may try to join.
@@ -267,7 +267,7 @@ impl Hub {
 
     /// Whether a newcomer may enter, under which name, and how many there may be with it.
     fn admit(&self, now: Now, join: &Join) -> Result<(Option<DisplayName>, usize), ErrorCode> {
-        if self.parts.access == Access::Open {
+        if self.parts.access == Policy::Open {
             return Ok((join.name.clone(), usize::MAX));
         }
         let Secret(token) = join.token.as_ref().ok_or(ErrorCode::TokenRequired)?;

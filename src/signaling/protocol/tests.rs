@@ -16,7 +16,7 @@ fn refused(text: &str) -> ErrorCode {
 fn every_client_message_is_read() {
     let text = r#"{"name":"Al\u00e9","type":"join","room":"r","token":"t","resume":"u","seq":7,"new":[1]}"#;
     let Ok(ClientMessage::Join(join)) = ClientMessage::parse(text) else { panic!("{text}") };
-    assert_eq!((join.room.0.as_str(), join.name.unwrap().0.as_str()), ("r", "Alé"));
+    assert_eq!((join.room.as_str(), join.name.unwrap().as_str()), ("r", "Alé"));
     assert_eq!(
         (join.token.unwrap().0, join.resume.unwrap().0, join.seq),
         ("t".to_owned(), "u".to_owned(), Some(7))

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use byway::access::Policy;
+use byway::access::tokens::Grant;
 use byway::clock::Clock;
-use byway::config::Access;
-use byway::tokens::Grant;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::in_process::{Client, Server, Settings, get};
 
 const INVITED: Settings =
-    Settings { access: Access::Token, resume_window: Duration::from_secs(600), ..Settings::DEFAULT };
+    Settings { access: Policy::Token, resume_window: Duration::from_secs(600), ..Settings::DEFAULT };
 
 fn token(server: &Server, room: &str, ttl: u64, name: Option<&str>, max_members: Option<usize>) -> String {
     let grant = Grant::new(room.to_owned(), name.map(str::to_owned), max_members).unwrap();

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use byway::access::Policy;
+use byway::access::tokens::{self, Tokens};
 use byway::clock::Clock;
-use byway::config::{Access, Signaling};
+use byway::config::Signaling;
 use byway::http::HttpCounters;
 use byway::http::access::ApiKeys;
 use byway::http::admin::{Admin, Health};
@@ -15,6 +17,7 @@ use byway::http::origin::Origins;
 use byway::http::own_hosts::OwnHosts;
 use byway::http::serve::{Limits, Pages, Protocol, serve};
 use byway::http::{Site, admin_router, public_router};
+use byway::ice::TransportPolicy;
 use byway::ice::TransportPolicy;
 use byway::ice::{Endpoints, IceServers};
 use byway::metrics::Metrics;
@@ -24,7 +27,6 @@ use byway::net::trusted_proxies::TrustedProxies;
 use byway::origin::HostPattern;
 use byway::signaling::SignalingCounters;
 use byway::signaling::{Connections, Hub, Parts};
-use byway::tokens::Tokens;
 use byway_test_support::process::http::Answer;
 use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
@@ -66,7 +68,7 @@ pub(crate) struct Settings {
     pub(crate) ttl: Duration,
     pub(crate) resume_window: Duration,
     pub(crate) joins_per_second: u32,
-    pub(crate) access: Access,
+    pub(crate) access: Policy,
     /// URL of the page under the name of a certificate.
     pub(crate) page: Option<&'static str>,
 }
@@ -87,7 +89,7 @@ impl Settings {
         ttl: Duration::from_secs(600),
         resume_window: Duration::ZERO,
         joins_per_second: 0,
-        access: Access::Open,
+        access: Policy::Open,
         page: None,
     };
 }
@@ -143,8 +145,7 @@ impl Server {
         let mut limits = byway::signaling::Settings::new(&config);
         (limits.idle_after, limits.ping_every) = (settings.idle_after, settings.ping_every);
         limits.max_queued = settings.max_queued;
-        let token_keys =
-            byway::config::Tokens { secrets: vec![], keys: None, audience: "byway.test".to_owned() };
+        let token_keys = tokens::Settings { secrets: vec![], keys: None, audience: "byway.test".to_owned() };
         let tokens = Arc::new(Tokens::new(&token_keys, &["north"]).unwrap());
         let ended = Arc::<Mutex<Vec<String>>>::default();
         let end_user = || {

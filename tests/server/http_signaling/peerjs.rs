@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use byway::config::Access;
+use byway::access::Policy;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -151,7 +151,7 @@ async fn threat_21_pages_of_other_origins_are_refused() {
 
 #[tokio::test]
 async fn where_tokens_are_asked_for_there_is_no_way_around_them() {
-    let server = Server::with(Settings { access: Access::Token, ..Settings::DEFAULT }).await;
+    let server = Server::with(Settings { access: Policy::Token, ..Settings::DEFAULT }).await;
     for path in [url("ann", "t").as_str(), "/peerjs/peerjs?key=peerjs&id=ann&token=t", "/y-webrtc"] {
         let refusal = Client::open_at(&server, path, &[]).await.unwrap_err();
         assert_eq!(refusal.status(), 403, "{path}");

@@ -1,22 +1,22 @@
-//! Join tokens: who may enter which room, signed by us or by the developer's own backend (RFC 7519). Pure.
+//! Join tokens (RFC 7519): signed by this server or by the developer's own backend, each for one room. Pure.
 //!
-//! A token is read with keys that each know their one algorithm: what its header says chooses among them and nothing more,
-//! so that neither `none` nor a public key taken for a secret gets anybody in (RFC 8725 section 3.1).
+//! Each key verifies exactly one algorithm. The token's header only selects among the keys, so neither `none` nor a public
+//! key taken for a secret is accepted (RFC 8725 section 3.1).
 
 use std::time::Duration;
 
+use byway_turn::auth::Secret;
 use byway_turn::time::Now;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::config;
-use crate::signaling::protocol::{DisplayName, RoomName};
+use super::names::{DisplayName, RoomName};
 
-/// How long a token of ours is good for at most: nothing takes one back but another secret.
+/// Longest lifetime of a token that this server signs. Only another secret revokes one earlier.
 pub const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How long an invitation is good for if nothing else is said.
+/// Default lifetime of an invitation.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(3600);
 
 /// Seconds that `nbf` may lie ahead: the clocks of two servers differ, and a token is used as soon as it is made.
@@ -27,6 +27,26 @@ const FURTHEST: u64 = 366 * 24 * 3600;
 
 /// Bytes of a token that are looked at. The longest names there are take a third of it.
 const LONGEST: usize = 4 * 1024;
+
+/// Keys of join tokens, and the audience that they are for.
+#[derive(Clone, PartialEq)]
+pub struct Settings {
+    /// Secrets of HS256: the first signs, all verify. Empty: those of the credentials.
+    pub secrets: Vec<Secret>,
+    /// Public keys of EdDSA and ES256.
+    pub keys: Option<JwkSet>,
+    /// Required value of `aud`: the realm, unless configured.
+    pub audience: String,
+}
+
+impl std::fmt::Debug for Settings {
+    /// Prints the number of public keys only: a set may be long.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { secrets, keys, audience } = self;
+        let keys = keys.as_ref().map_or(0, |set| set.keys.len());
+        write!(f, "Tokens {{ secrets: {secrets:?}, keys: {keys}, audience: {audience:?} }}")
+    }
+}
 
 /// The rights of a token's bearer. Every value satisfies the rules of [`Grant::new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +77,7 @@ impl Grant {
     }
 }
 
-/// Why a token lets nobody in.
+/// Reason to reject a join token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Not a token that one of our keys has signed for us: its form, algorithm, signature, audience or other claims.
@@ -97,7 +117,7 @@ enum Audience {
     Several(Vec<String>),
 }
 
-/// Makes tokens, and reads those of others.
+/// Signs join tokens, and verifies them.
 pub struct Tokens {
     signing: EncodingKey,
     keys: Vec<Key>,
@@ -116,8 +136,8 @@ impl Tokens {
     /// By the configured keys. Where these are public ones alone, or none, the secrets are those of the `credentials`: the
     /// first signs, all verify. `None` if there is none of these either.
     #[must_use]
-    pub fn new<S: AsRef<[u8]>>(config: &config::Tokens, credentials: &[S]) -> Option<Self> {
-        let mut secrets: Vec<&[u8]> = config.secrets.iter().map(AsRef::as_ref).collect();
+    pub fn new<S: AsRef<[u8]>>(settings: &Settings, credentials: &[S]) -> Option<Self> {
+        let mut secrets: Vec<&[u8]> = settings.secrets.iter().map(AsRef::as_ref).collect();
         if secrets.is_empty() {
             secrets = credentials.iter().map(AsRef::as_ref).collect();
         }
@@ -127,12 +147,12 @@ impl Tokens {
             id: None,
             key: DecodingKey::from_secret(secret),
         });
-        let set = config.keys.iter().flat_map(|set| &set.keys);
+        let set = settings.keys.iter().flat_map(|set| &set.keys);
         let public = set.filter_map(|jwk| {
             let (algorithm, key) = verifier(jwk)?;
             Some(Key { algorithm, id: jwk.common.key_id.clone(), key })
         });
-        Some(Self { signing, keys: secrets.chain(public).collect(), audience: config.audience.clone() })
+        Some(Self { signing, keys: secrets.chain(public).collect(), audience: settings.audience.clone() })
     }
 
     /// A token for `grant` that is good for `ttl`, at most [`MAX_TTL`], and when it ends, in seconds since 1970-01-01 UTC.
@@ -245,7 +265,7 @@ fn some_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64
     Ok(Option::<Seconds>::deserialize(deserializer)?.map(|Seconds(seconds)| seconds))
 }
 
-/// What a public key verifies with, if it is one of the two kinds that are taken and can be used.
+/// Returns the algorithm and verification key of a public key, if it is usable and of a supported kind.
 #[must_use]
 pub fn verifier(jwk: &Jwk) -> Option<(Algorithm, DecodingKey)> {
     let algorithm = match &jwk.algorithm {
@@ -267,11 +287,9 @@ impl std::fmt::Debug for Tokens {
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-    use jsonwebtoken::jwk::JwkSet;
     use serde_json::{Value, json};
 
     use super::*;
-    use byway_turn::auth::Secret;
 
     const NOW: Now = Now { mono: Duration::ZERO, unix: 1_700_000_000 };
     const HOUR: Duration = Duration::from_secs(3600);
@@ -288,9 +306,9 @@ mod tests {
         grant(room, None, None)
     }
 
-    fn config(keys: Option<Value>) -> config::Tokens {
+    fn settings(keys: Option<Value>) -> Settings {
         let keys = keys.map(|keys| serde_json::from_value::<JwkSet>(keys).unwrap());
-        config::Tokens { secrets: vec![], keys, audience: "byway".to_owned() }
+        Settings { secrets: vec![], keys, audience: "byway".to_owned() }
     }
 
     fn public_keys() -> Value {
@@ -302,7 +320,7 @@ mod tests {
     }
 
     fn tokens() -> Tokens {
-        Tokens::new(&config(Some(public_keys())), &["north-north-north"]).unwrap()
+        Tokens::new(&settings(Some(public_keys())), &["north-north-north"]).unwrap()
     }
 
     fn secret(secret: &str) -> EncodingKey {
@@ -328,7 +346,7 @@ mod tests {
         encode(&header, claims, key).unwrap()
     }
 
-    /// What becomes of a token with these claims and a good signature.
+    /// Result for a token with these claims and a good signature.
     fn check(claims: &Value) -> Result<Grant, TokenError> {
         tokens().check(NOW, &signed(Algorithm::HS256, None, &secret("north-north-north"), claims))
     }
@@ -474,7 +492,7 @@ mod tests {
         }
         let named = signed(Algorithm::HS256, Some("any"), &secret("north-north-north"), &claims());
         assert!(tokens().check(NOW, &named).is_ok());
-        let unconfigured = Tokens::new(&config(None), &["north-north-north"]).unwrap();
+        let unconfigured = Tokens::new(&settings(None), &["north-north-north"]).unwrap();
         let token = signed(Algorithm::EdDSA, None, &ed25519, &claims());
         assert_eq!(unconfigured.check(NOW, &token), Err(TokenError::Bad));
     }
@@ -553,9 +571,9 @@ mod tests {
 
     #[test]
     fn the_first_secret_signs_and_all_verify() {
-        let both = config::Tokens {
+        let both = Settings {
             secrets: vec![Secret::new("new-new-new"), Secret::new("old-old-old")],
-            ..config(None)
+            ..settings(None)
         };
         let both = Tokens::new(&both, &["unused-unused"]).unwrap();
         for (key, good) in [("new-new-new", true), ("old-old-old", true), ("unused-unused", false)] {
@@ -563,8 +581,8 @@ mod tests {
             assert_eq!(both.check(NOW, &token).is_ok(), good, "{key}");
         }
         let (token, _) = both.issue(NOW, grant_for("tea"), HOUR);
-        assert!(Tokens::new(&config(None), &["new-new-new"]).unwrap().check(NOW, &token).is_ok());
-        assert!(Tokens::new::<&str>(&config(Some(public_keys())), &[]).is_none());
+        assert!(Tokens::new(&settings(None), &["new-new-new"]).unwrap().check(NOW, &token).is_ok());
+        assert!(Tokens::new::<&str>(&settings(Some(public_keys())), &[]).is_none());
     }
 
     #[test]
