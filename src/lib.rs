@@ -6,7 +6,7 @@
 //!
 //! | ring | rooms | may know |
 //! |---|---|---|
-//! | protocol, pure | the packages `byway-turn` (the relay's core, without I/O) and `byway-udp` (batched sockets, which know no protocol); [`access`] (policy, join tokens, names), [`ice`], [`tls::CertificateNames`], [`origin`], `signaling::{protocol, codes, schema, room, ticket, flood_guard, peerjs::*, y_webrtc::*}` | bytes, values, and a `Now` that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | protocol, pure | the packages `byway-turn` (the relay's core, without I/O) and `byway-udp` (batched sockets, which know no protocol); [`access`] (policy, join tokens, API keys, names, the rate limit), [`ice`], [`tls::CertificateNames`], [`origin`], `signaling::{protocol, codes, schema, room, ticket, flood_guard, peerjs::*, y_webrtc::*}` | bytes, values, and a `Now` that is handed in: no socket, no tokio, no clock, no global randomness |
 //! | drivers | [`dataplane`], `signaling::{connection, session, hub, outbox, backlog, peerjs, y_webrtc}`, [`http`], [`tls`], [`net`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
@@ -48,7 +48,7 @@
 //!
 //! ## How a call begins
 //!
-//! The page opens `/ws` and `join`s a room: with a join token, where the [policy](access::Policy) requires one, and within the
+//! The page opens `/ws` and `join`s a room: with a join token, where [`access`] requires one, and within the
 //! [rate limit](byway_turn::rate_limit) of its address. It gets an [`ice::IceConfiguration`] with a fresh credential under the name `room.member`, and
 //! the peers there are; offers, answers and candidates travel as `signal`, which the server never looks into; media then goes
 //! directly, or over the relay. Before the credential ends the page is sent another one, to which it moves its relayed paths.
@@ -58,7 +58,7 @@
 //! `docs/client.md` the browser's module.
 //!
 //! Beside that stand two protocols of others, PeerJS and y-webrtc (`docs/adapters.md`), and [`http`] hands out credentials
-//! in the shapes of other services (`docs/ice.md`); both ask the one [`http::access`] who may come in.
+//! in the shapes of other services (`docs/ice.md`); all of them ask the one [`access`] who may enter.
 //!
 //! ## How one ends
 //!

@@ -36,7 +36,6 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::Site;
-use crate::http::access::{Access, ApiKeys};
 use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
 use crate::metrics::ProcessCounters;
@@ -143,7 +142,8 @@ async fn serve_all(
         StartupLog::of(&sockets, &config.relay.ports, &state, certificate.as_deref(), config.ice.access);
     let page = page_url::secure_page(certificate.as_deref(), &sockets.listening.all(Kind::Tls));
 
-    let keys = ServerSecrets::new(&config)?;
+    let (drain, draining) = watch::channel(false);
+    let keys = ServerSecrets::new(&config, draining.clone())?;
     let mut relaying = Relaying::start(&config, &mut sockets, &state, &files, &keys, clock)?;
     let counted = Counted {
         relay: relaying.counters.clone(),
@@ -156,14 +156,6 @@ async fn serve_all(
     let hub = signaling::rooms(&config, ice.clone(), &keys, &relaying, clock, counted.signaling.clone())?;
     signaling::keep(&hub, &supervisor);
 
-    let (drain, draining) = watch::channel(false);
-    let access = Access {
-        policy: config.ice.access,
-        tokens: keys.tokens.clone(),
-        keys: ApiKeys::new(&config.ice.api_keys),
-        budget: keys.joins.clone(),
-        draining: draining.clone(),
-    };
     let certified = certificate.as_deref();
     let hosts = hosts::own(&config, certified, relaying.shared.clone(), clock, counted.http.clone());
     let site = Site {
@@ -173,7 +165,7 @@ async fn serve_all(
         hub: hub.clone(),
         hosts: hosts.clone(),
         origins: Origins::new(config.signaling.allowed_origins.clone()),
-        access,
+        access: keys.access,
         revocations: keys.revocations,
         end_user: relaying.end_user(),
         page,

@@ -1,8 +1,9 @@
 //! The address that a request comes from, for limits that count by address.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 
 use super::remarks::Remarks;
@@ -48,6 +49,11 @@ impl UnlistedProxies {
 pub struct ClientIp(pub IpAddr);
 
 impl ClientIp {
+    /// The address of a request that [`super::serve`] has passed on.
+    pub(super) fn in_head(head: &Parts) -> IpAddr {
+        head.extensions.get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Self(ip)| *ip)
+    }
+
     /// The client of a request over a connection from `tcp`.
     ///
     /// Each trusted proxy is believed about the address that spoke to it, from the server outwards: the last element of

@@ -1,4 +1,4 @@
-//! HTTP: the call page, the ICE configuration, the door to the signaling, and the operator's pages.
+//! HTTP: the call page, the ICE configuration, the opening of the signaling, and the operator's pages.
 //!
 //! | path | answers |
 //! |---|---|
@@ -6,13 +6,14 @@
 //! | `GET`, `POST`, `OPTIONS /ice` | an `RTCConfiguration` with fresh credentials (`ice_servers`) |
 //! | `/turn`, `/v1/turn/...`, `/_matrix/...` and others | the same in the shapes of other services (`vendors`) |
 //! | `POST /invite` | a join token, for a program with an API key ([`invitations`]) |
-//! | `/rooms/{room}` | who is there, and sending somebody away, for the same (`rooms`) |
+//! | `/rooms/{room}` | listing and removing members, for the same (`rooms`) |
 //! | `GET /ws` | the signaling (`upgrade`), whose schema is at `/schema/byway.v1.json` |
 //! | `/peerjs`, `/peerjs/id`, `/y-webrtc` | that of PeerJS and of y-webrtc (`adapters`) |
 //! | `/metrics`, `/healthz` | on the admin listener only ([`admin`]) |
 //!
-//! [`access`] decides who gets credentials, and `issue` which name they get. Queries may hold keys and no URL is ever
-//! logged.
+//! Handlers name what they need as extractors: `caller` asks [`crate::access`] who may enter, `params` parses, `origin`
+//! checks origins, and `issue` makes the credentials. `cors` has the layers of routes that hand out secrets. Queries may hold
+//! keys, and no URL is ever logged.
 //!
 //! Each request is for a host of ours ([`own_hosts`]), or goes no further.
 //!
@@ -20,11 +21,13 @@
 //! connection the limits of [`serve`].
 
 mod accept;
-pub mod access;
 mod adapters;
 pub mod admin;
 mod assets;
+mod authorization;
+mod caller;
 pub mod client_ip;
+mod cors;
 mod counters;
 mod frames;
 mod headers;
@@ -36,6 +39,7 @@ pub mod origin;
 pub mod own_hosts;
 mod params;
 pub mod problem;
+mod problem_pages;
 mod remarks;
 mod rooms;
 pub mod serve;
@@ -54,10 +58,11 @@ use axum::routing::{delete, get, post};
 use byway_turn::auth::Revocations;
 use byway_turn::prng::Prng;
 
-use self::access::Access;
+use self::cors::for_programs;
 use self::origin::Origins;
 use self::own_hosts::OwnHosts;
 use self::problem::{Code, Problem};
+use crate::access::Access;
 use crate::clock::Clock;
 use crate::ice::IceServers;
 use crate::signaling::{EndUser, Hub, schema};
@@ -78,8 +83,8 @@ pub struct Site {
     pub hosts: Arc<OwnHosts>,
     /// Whose pages may use us.
     pub origins: Origins,
-    /// Who gets credentials.
-    pub access: Access,
+    /// Gatekeeper of credentials, rooms and invitations.
+    pub access: Arc<Access>,
     /// Whose credentials are good no longer.
     pub revocations: Arc<Revocations>,
     /// Called for each name whose credential was revoked.
@@ -95,15 +100,15 @@ pub fn public_router(site: Site) -> Router {
     let site = Arc::new(site);
     let (counters, hosts) = (site.counters.clone(), site.hosts.clone());
     let dynamic = Router::new()
-        .route("/ice", ice_servers::methods())
-        .route("/invite", post(invitations::invite))
-        .route("/rooms/{room}", get(rooms::members))
-        .route("/rooms/{room}/members/{id}", delete(rooms::remove))
+        .route("/ice", ice_servers::methods(&site))
+        .route("/invite", for_programs(post(invitations::invite)))
+        .route("/rooms/{room}", for_programs(get(rooms::members)))
+        .route("/rooms/{room}/members/{id}", for_programs(delete(rooms::remove)))
         .route("/ws", get(upgrade::open))
         .route(schema::PATH, get(upgrade::schema))
-        .route("/problems/{code}", get(problem::page))
-        .merge(vendors::router())
-        .merge(adapters::router(site.hub.connections()))
+        .route("/problems/{code}", get(problem_pages::page))
+        .merge(vendors::router(&site))
+        .merge(adapters::router(&site))
         .with_state(site);
     finish(dynamic.merge(assets::router()), hosts, counters)
 }
@@ -124,7 +129,7 @@ fn finish(router: Router, hosts: Arc<OwnHosts>, counters: Arc<HttpCounters>) -> 
         .fallback(async || Problem::from(Code::NotFound))
         .method_not_allowed_fallback(async || Problem::from(Code::MethodNotAllowed))
         .layer(from_fn_with_state(hosts, own_hosts::check))
-        .layer(from_fn(problem::below_prefix))
+        .layer(from_fn(problem_pages::below_prefix))
         .layer(axum::middleware::map_response(headers::secure))
         .layer(map_response_with_state(counters, count))
 }

@@ -11,8 +11,13 @@
 //! - All others are refused, `null` among them: sandboxed frames and files share it, so it names no one. So is a list of
 //!   several, which RFC 6454 section 7.1 has and no browser sends.
 
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use super::Site;
 use super::problem::{Code, Problem};
 use super::target::{Target, single};
 use crate::origin::Origin;
@@ -25,13 +30,28 @@ pub struct Origins {
     allowed: Vec<Origin>,
 }
 
-/// Who asks.
+/// Page or program that asks. As an extractor, it is the check of origins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asker {
     /// Our own page, or no page.
     Own,
     /// A page of a listed origin, which needs CORS headers to read the answer.
     Listed(HeaderValue),
+}
+
+impl Asker {
+    /// Checks the origin of a request.
+    pub(super) fn of(site: &Site, head: &Parts) -> Result<Self, Problem> {
+        site.origins.check(Target::in_head(head)?, &head.headers)
+    }
+}
+
+impl FromRequestParts<Arc<Site>> for Asker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(head: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
+        Self::of(site, head)
+    }
 }
 
 impl Origins {
@@ -41,7 +61,7 @@ impl Origins {
         Self { allowed }
     }
 
-    /// Says who asks.
+    /// Returns who asks, judged by origin.
     ///
     /// # Errors
     /// 403 for a page of another origin.

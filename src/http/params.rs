@@ -1,9 +1,10 @@
-//! What a request says by name, in its query or as a form. Among it are keys: nothing here is ever logged.
+//! Parameters of a request, in its query, its form, its path or its JSON body. Keys are among them: nothing here is ever
+//! logged.
 
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{self, FromRequestParts};
+use axum::extract::{self, FromRequest, FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
 use byway_turn::auth::is_name;
@@ -12,6 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::problem::{Code, Problem};
+use crate::access::Caller;
 
 /// Bytes of a body. What is asked for here takes a few hundred.
 pub(super) const LONGEST_BODY: u16 = 4 * 1024;
@@ -19,7 +21,7 @@ pub(super) const LONGEST_BODY: u16 = 4 * 1024;
 /// Time for a body, from its head to its end.
 const BODY_WITHIN: Duration = Duration::from_secs(5);
 
-/// What stands in the place of the names in a path's pattern. One that is not UTF-8 is a problem like any other.
+/// Names in the path. One that is not UTF-8 is a problem like any other.
 pub(super) struct Path<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
@@ -31,25 +33,53 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
-/// The fields of a request, each once.
+/// Fields of a request's query and form, each once.
 #[derive(Default)]
-pub(super) struct Fields(Vec<(String, String)>);
+pub(super) struct Params(Vec<(String, String)>);
 
-/// What a program asks for itself.
+/// Body as JSON, whatever its media type: `curl -d` calls everything a form.
+pub(super) struct JsonBody<T>(pub(super) T);
+
+/// Name and lifetime that a program asks for.
 #[derive(Default)]
 pub(super) struct Wish {
     /// The name in the credential.
     pub(super) name: Option<String>,
-    /// How long it is to be good for.
+    /// The lifetime of the credential.
     pub(super) ttl: Option<Duration>,
 }
 
-impl Fields {
-    /// Those of the query.
+/// Reads the query, and the form of a caller that was not refused: the extractor of the caller comes first.
+impl<S: Send + Sync> FromRequest<S> for Params {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (head, body) = request.into_parts();
+        let mut params = Self::of_query(&head)?;
+        params.add_form(&head, body).await?;
+        Ok(params)
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let body = bounded(request.into_body()).await?;
+        // serde may quote a value of the body: a name, a number, never a key, which has no place there.
+        serde_json::from_slice(&body).map(Self).map_err(|error| {
+            let detail = format!("The body is not the JSON object of this path: {error}.");
+            Problem::new(Code::BadRequest, detail)
+        })
+    }
+}
+
+impl Params {
+    /// Reads the query.
     pub(super) fn of_query(head: &Parts) -> Result<Self, Problem> {
-        let mut fields = Self::default();
-        fields.take(head.uri.query().unwrap_or_default().as_bytes())?;
-        Ok(fields)
+        let mut params = Self::default();
+        params.take(head.uri.query().unwrap_or_default().as_bytes())?;
+        Ok(params)
     }
 
     /// Adds those of the body, where it is a form. A field may come in both places if it says the same: Janus sends all of
@@ -58,9 +88,17 @@ impl Fields {
         if is_form(head) { self.take(&bounded(body).await?) } else { Ok(()) }
     }
 
-    /// One of them.
+    /// Returns one of them.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Returns the wish of a caller. Only a program has one.
+    pub(super) fn wish(&self, caller: &Caller) -> Result<Wish, Problem> {
+        match caller {
+            Caller::Program => Wish::new(self.get("username"), self.get("ttl")),
+            Caller::Stranger | Caller::Guest(_) => Ok(Wish::default()),
+        }
     }
 
     fn take(&mut self, text: &[u8]) -> Result<(), Problem> {
@@ -77,7 +115,7 @@ impl Fields {
 }
 
 impl Wish {
-    /// Checks what was asked for.
+    /// Checks a name and a lifetime in seconds.
     ///
     /// # Errors
     /// 400 with a sentence.
@@ -87,7 +125,7 @@ impl Wish {
     }
 }
 
-/// A name for a credential, as `byway credential` would take it.
+/// Checks the name of a credential, by the rule of `byway credential`.
 pub(super) fn checked_name(name: &str) -> Result<String, Problem> {
     match is_name(name) {
         true => Ok(name.to_owned()),
@@ -95,7 +133,7 @@ pub(super) fn checked_name(name: &str) -> Result<String, Problem> {
     }
 }
 
-/// A lifetime. What is too long is cut where it is used, and the answer says to what.
+/// Checks a lifetime. One that is too long is cut when the credential is issued, and the answer says to what.
 pub(super) fn lifetime(seconds: u64) -> Result<Duration, Problem> {
     match seconds {
         0 => Err(bad("A ttl is at least one second.")),
@@ -103,14 +141,7 @@ pub(super) fn lifetime(seconds: u64) -> Result<Duration, Problem> {
     }
 }
 
-/// The body as JSON, whatever it says of itself: `curl -d` calls everything a form.
-pub(super) async fn json<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
-    // What serde says of a value may quote it: a name, a number, never a key, which has no place in a body.
-    serde_json::from_slice(&bounded(body).await?).map_err(|error| {
-        Problem::new(Code::BadRequest, format!("The body is not the JSON object of this path: {error}."))
-    })
-}
-
+/// A bad request, with a sentence about what is wrong.
 pub(super) fn bad(detail: &'static str) -> Problem {
     Problem::new(Code::BadRequest, detail)
 }

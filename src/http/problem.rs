@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use byway_turn::closed_set;
 use byway_turn::closed_set::ClosedSet as _;
 use serde::Serialize;
 
-use super::params::Path;
-use super::target::prefix;
+use crate::access::Refused;
+use crate::access::tokens::TokenError;
+
+/// Time after which to come back to a server that drains: the next one will be there by then.
+const BACK_AFTER: Duration = Duration::from_secs(5);
 
 closed_set! {
     /// Kind of a problem. Programs switch on its name, which stays.
@@ -46,7 +47,7 @@ closed_set! {
 }
 
 impl Code {
-    fn status(self) -> StatusCode {
+    pub(super) fn status(self) -> StatusCode {
         match self {
             Self::BadRequest | Self::BadHost | Self::UnknownSubprotocol => StatusCode::BAD_REQUEST,
             Self::TokenRequired
@@ -106,10 +107,10 @@ impl Problem {
     }
 
     /// The problem object of a server that is published below the path `prefix`, which ends in a slash.
-    fn body(&self, prefix: &str) -> axum::Json<impl Serialize> {
+    pub(super) fn body(&self, prefix: &str) -> axum::Json<impl Serialize> {
         #[derive(Serialize)]
         struct Object {
-            /// Where [`page`] says the same in words.
+            /// Address of the [page](super::problem_pages) that says the same in words.
             r#type: String,
             title: &'static str,
             status: u16,
@@ -130,6 +131,25 @@ impl Problem {
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
         Self::new(code, code.sentence())
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let code = match refused {
+            Refused::RateLimited(wait) => return Self::for_now(Code::RateLimited, wait),
+            Refused::Draining => return Self::for_now(Code::ShuttingDown, BACK_AFTER),
+            Refused::TokenRequired => Code::TokenRequired,
+            // No request asks for one room alone.
+            Refused::Token(TokenError::Bad) | Refused::WrongRoom => Code::BadToken,
+            Refused::Token(TokenError::Expired) => Code::TokenExpired,
+            Refused::Token(TokenError::NotYetValid) => Code::TokenNotYetValid,
+            Refused::Token(TokenError::TooFarAhead) => Code::TokenTooFarAhead,
+            Refused::NoPlaceForToken => Code::NoPlaceForToken,
+            Refused::ApiKeyRequired => Code::ApiKeyRequired,
+            Refused::BadApiKey => Code::BadApiKey,
+        };
+        code.into()
     }
 }
 
@@ -170,25 +190,6 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Leads the `type` of a problem below the prefix that a trusted proxy publishes this server at.
-pub(super) async fn below_prefix(request: Request, next: Next) -> Response {
-    let prefix = prefix(request.headers());
-    let mut response = next.run(request).await;
-    if prefix != "/"
-        && let Some(problem) = response.extensions().get::<Problem>()
-    {
-        *response.body_mut() = problem.body(&prefix).into_response().into_body();
-        response.headers_mut().remove(header::CONTENT_LENGTH);
-    }
-    response
-}
-
-/// `GET /problems/{code}`: what the `type` of a problem leads to.
-pub(super) async fn page(Path(name): Path<String>) -> Result<String, Problem> {
-    let code = Code::ALL.iter().find(|code| code.label() == name).ok_or(Code::NotFound)?;
-    Ok(format!("{name} ({})\n\n{}\n", code.status(), code.sentence()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +202,13 @@ mod tests {
             assert!(status.is_client_error() || status.is_server_error(), "{name}");
             assert!(sentence.ends_with('.') && !sentence.contains('\n'), "{sentence}");
         }
+    }
+
+    #[test]
+    fn a_refusal_that_passes_says_when_to_come_back() {
+        let wait = Duration::from_secs(1);
+        assert_eq!(Problem::from(Refused::RateLimited(wait)), Problem::for_now(Code::RateLimited, wait));
+        assert_eq!(Problem::from(Refused::Draining), Problem::for_now(Code::ShuttingDown, BACK_AFTER));
     }
 
     #[test]

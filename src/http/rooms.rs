@@ -1,14 +1,14 @@
-//! `/rooms/{room}`: who is there, and sending somebody away, for a program with an API key.
+//! `/rooms/{room}`: listing and removing members, for a program with an API key.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
-use axum::response::Response;
+use axum::response::IntoResponse;
 use serde::Serialize;
 
 use super::Site;
+use super::caller::Program;
 use super::params::{Path, bad};
 use super::problem::{Code, Problem};
 use crate::signaling::Present;
@@ -21,31 +21,27 @@ struct Room {
     members: Vec<Present>,
 }
 
+/// `GET /rooms/{room}`.
 pub(super) async fn members(
     State(site): State<Arc<Site>>,
     Path(room): Path<String>,
-    head: Parts,
-) -> Response {
-    site.for_programs(&head, None, async || {
-        let members = site.hub.members(&named(room.clone())?);
-        Ok(axum::Json(Room { room, members }))
-    })
-    .await
+    _: Program,
+) -> Result<impl IntoResponse, Problem> {
+    let members = site.hub.members(&named(room.clone())?);
+    Ok(axum::Json(Room { room, members }))
 }
 
+/// `DELETE /rooms/{room}/members/{id}`.
 pub(super) async fn remove(
     State(site): State<Arc<Site>>,
     Path((room, id)): Path<(String, String)>,
-    head: Parts,
-) -> Response {
-    site.for_programs(&head, None, async || {
-        let room = named(room)?;
-        match MemberId::parse(&id) {
-            Some(id) if site.hub.remove(&room, id) => Ok(StatusCode::NO_CONTENT),
-            _ => Err(Code::NoSuchMember.into()),
-        }
-    })
-    .await
+    _: Program,
+) -> Result<StatusCode, Problem> {
+    let room = named(room)?;
+    match MemberId::parse(&id) {
+        Some(id) if site.hub.remove(&room, id) => Ok(StatusCode::NO_CONTENT),
+        _ => Err(Code::NoSuchMember.into()),
+    }
 }
 
 fn named(room: String) -> Result<RoomName, Problem> {

@@ -1,15 +1,16 @@
-//! `GET /ws`: who may open a signaling connection.
+//! `GET /ws`: the opening of a signaling connection, and its schema.
 
 use std::sync::{Arc, LazyLock};
 
 use axum::Extension;
-use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::http::{HeaderMap, header};
+use axum::extract::{FromRequestParts, State};
+use axum::http::header;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 
 use super::client_ip::ClientIp;
+use super::origin::Asker;
 use super::target::Target;
 use super::{Code, Problem, Site};
 use crate::net::connection_limit::ConnectionPermit;
@@ -27,44 +28,43 @@ pub(super) struct Held {
     pub(super) memory: Arc<Reservation>,
 }
 
+/// Request for a WebSocket, within the limits of the signaling.
+pub(super) struct Upgrade(pub(super) WebSocketUpgrade);
+
+impl FromRequestParts<Arc<Site>> for Upgrade {
+    type Rejection = Problem;
+
+    async fn from_request_parts(head: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
+        let upgrade = WebSocketUpgrade::from_request_parts(head, site).await;
+        let upgrade = upgrade.map_err(|_| Code::WebSocketRequired)?;
+        Ok(Self(site.hub.connections().limit(upgrade)))
+    }
+}
+
 /// Turns a request into a signaling connection.
 pub(super) async fn open(
     State(site): State<Arc<Site>>,
-    headers: HeaderMap,
     Extension(ClientIp(address)): Extension<ClientIp>,
     Extension(target): Extension<Target>,
     Extension(Held { permit, memory }): Extension<Held>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    if let Err(problem) = site.origins.check(&target, &headers) {
-        return problem.into_response();
-    }
-    let upgrade = match websocket(upgrade) {
-        Ok(upgrade) => upgrade,
-        Err(problem) => return problem.into_response(),
-    };
+    _: Asker,
+    Upgrade(upgrade): Upgrade,
+) -> Result<Response, Problem> {
     let upgrade = upgrade.protocols([SUBPROTOCOL]);
     // A client that names no subprotocol takes what it gets. One that names others would fail the connection itself
     // (RFC 6455 section 4.1), with less to say about why.
     if upgrade.selected_protocol().is_none() && upgrade.requested_protocols().next().is_some() {
-        return Problem::from(Code::UnknownSubprotocol).into_response();
+        return Err(Code::UnknownSubprotocol.into());
     }
     let (hub, visitor) = (site.hub.clone(), Visitor { address, host: Some(target.authority.host) });
-    hub.connections().limit(upgrade).on_upgrade(move |socket| {
+    Ok(upgrade.on_upgrade(move |socket| {
         let session = session::run(socket, hub, visitor, memory);
         async move {
             session.await;
             // As long as the WebSocket lives, it takes its permit among the connections.
             drop(permit);
         }
-    })
-}
-
-/// The request as one for a WebSocket.
-pub(super) fn websocket(
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Result<WebSocketUpgrade, Problem> {
-    upgrade.map_err(|_| Code::WebSocketRequired.into())
+    }))
 }
 
 /// The schema of what is spoken then, for pages of any origin: it holds no secret.

@@ -7,8 +7,11 @@ use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
 use byway_turn::prng::Prng;
 use byway_turn::rate_limit::KeyedRateLimiter;
+use tokio::sync::watch;
 
 use super::{Error, seed};
+use crate::access::Access;
+use crate::access::api_keys::ApiKeys;
 use crate::access::tokens::Tokens;
 use crate::config::Config;
 
@@ -21,24 +24,28 @@ pub(super) struct ServerSecrets {
     pub(super) secrets: Secrets,
     /// Whose credentials are good.
     pub(super) revocations: Arc<Revocations>,
-    /// Who may join.
-    pub(super) tokens: Arc<Tokens>,
-    /// How often.
-    pub(super) joins: Arc<KeyedRateLimiter>,
+    /// Gatekeeper of rooms and pages.
+    pub(super) access: Arc<Access>,
 }
 
 impl ServerSecrets {
-    pub(super) fn new(config: &Config) -> Result<Self, Error> {
-        let joins = KeyedRateLimiter::new(
+    pub(super) fn new(config: &Config, draining: watch::Receiver<bool>) -> Result<Self, Error> {
+        let limiter = KeyedRateLimiter::new(
             config.signaling.joins_per_second,
             JOINS_AT_ONCE,
             Prng::new(&seed()?, "joins").number(),
         );
+        let access = Access {
+            policy: config.ice.access,
+            tokens: tokens(config)?,
+            api_keys: ApiKeys::new(&config.ice.api_keys),
+            limiter,
+            is_draining: Box::new(move || *draining.borrow()),
+        };
         Ok(Self {
             secrets: secrets(config)?,
             revocations: Arc::new(Revocations::new(&seed()?)),
-            tokens: Arc::new(tokens(config)?),
-            joins: Arc::new(joins),
+            access: Arc::new(access),
         })
     }
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use byway_turn::auth::Revocations;
-use byway_turn::rate_limit::KeyedRateLimiter;
 use byway_turn::time::{Now, StepDetector};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -20,8 +19,8 @@ use super::protocol::{
 use super::room::{Delivery, Resumed, Rooms};
 use super::session::Visitor;
 use super::ticket::Tickets;
-use crate::access::Policy;
-use crate::access::tokens::{Grant, TokenError, Tokens};
+use crate::access::tokens::TokenError;
+use crate::access::{Access, Refused};
 use crate::ice::{Host, IceConfiguration, IceServers};
 
 /// Time between two comparisons of the clocks.
@@ -41,12 +40,8 @@ pub struct Parts {
     pub ice: Arc<IceServers>,
     /// Who is here, for the relay to see.
     pub revocations: Arc<Revocations>,
-    /// Who may join.
-    pub access: Policy,
-    /// Reads join tokens.
-    pub tokens: Arc<Tokens>,
-    /// How often an address may try to join.
-    pub joins: Arc<KeyedRateLimiter>,
+    /// Gatekeeper of joins.
+    pub access: Arc<Access>,
     /// Called for the user name of each member that has left.
     pub end_user: EndUser,
     /// What a member has on the relay.
@@ -91,6 +86,28 @@ pub(super) struct Refusal {
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Self {
         Self { code, wait: None }
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        let code = match refused {
+            Refused::RateLimited(wait) => {
+                return Self { code: ErrorCode::RateLimited, wait: Some(wait) };
+            }
+            Refused::TokenRequired => ErrorCode::TokenRequired,
+            Refused::Token(TokenError::Expired) => ErrorCode::TokenExpired,
+            Refused::Token(TokenError::NotYetValid) => ErrorCode::TokenNotYetValid,
+            Refused::Token(TokenError::TooFarAhead) => ErrorCode::TokenTooFarAhead,
+            Refused::WrongRoom => ErrorCode::WrongRoom,
+            Refused::Token(TokenError::Bad)
+            // No answers to a join: an API key opens no room, and a server that drains closes its connections.
+            | Refused::ApiKeyRequired
+            | Refused::BadApiKey
+            | Refused::NoPlaceForToken
+            | Refused::Draining => ErrorCode::BadToken,
+        };
+        code.into()
     }
 }
 
@@ -210,9 +227,10 @@ impl Hub {
         {
             return Ok(seat);
         }
-        let budget = self.parts.joins.take(now.mono, visitor.address);
-        budget.map_err(|wait| Refusal { code: ErrorCode::RateLimited, wait: Some(wait) })?;
-        let (name, max_members) = self.admit(now, &join)?;
+        let token = join.token.as_ref().map(|Secret(token)| token.as_str());
+        let grant = self.parts.access.join(now, visitor.address, &join.room, token)?;
+        let (granted, max_members) = grant.map_or((None, None), |grant| (grant.name, grant.max_members));
+        let (name, max_members) = (granted.or(join.name), max_members.unwrap_or(usize::MAX));
 
         let id = self.parts.revocations.enter();
         let seat = Seat { id, user: self.user(&join.room, id) };
@@ -263,25 +281,6 @@ impl Hub {
         self.connections.counters.resumed.add(1);
         self.count(&state);
         Some(seat)
-    }
-
-    /// Whether a newcomer may enter, under which name, and how many there may be with it.
-    fn admit(&self, now: Now, join: &Join) -> Result<(Option<DisplayName>, usize), ErrorCode> {
-        if self.parts.access == Policy::Open {
-            return Ok((join.name.clone(), usize::MAX));
-        }
-        let Secret(token) = join.token.as_ref().ok_or(ErrorCode::TokenRequired)?;
-        let Grant { room, name, max_members } =
-            self.parts.tokens.check(now, token).map_err(|error| match error {
-                TokenError::Bad => ErrorCode::BadToken,
-                TokenError::Expired => ErrorCode::TokenExpired,
-                TokenError::NotYetValid => ErrorCode::TokenNotYetValid,
-                TokenError::TooFarAhead => ErrorCode::TokenTooFarAhead,
-            })?;
-        if room != join.room {
-            return Err(ErrorCode::WrongRoom);
-        }
-        Ok((name.or_else(|| join.name.clone()), max_members.unwrap_or(usize::MAX)))
     }
 
     pub(super) fn signal(&self, from: MemberId, to: MemberId, data: Box<RawValue>) -> Result<(), ErrorCode> {
@@ -355,7 +354,7 @@ impl Hub {
 
     /// The name in a member's credentials: `room.member`.
     fn user(&self, room: &RoomName, id: MemberId) -> String {
-        format!("{}.{id}", self.parts.ice.label(self.parts.access, room.as_str()))
+        format!("{}.{id}", self.parts.ice.label(self.parts.access.policy, room.as_str()))
     }
 
     fn ticket(&self, id: MemberId) -> Option<String> {

@@ -4,30 +4,30 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::post;
 use byway_turn::auth::{Username, UsernameError};
 use serde::{Deserialize, Serialize};
 
-use crate::http::Site;
-use crate::http::access::Caller;
-use crate::http::params::{Path, Wish, bad, checked_name, json, lifetime};
+use crate::access::Caller;
+use crate::http::caller::Program;
+use crate::http::issue::Issuer;
+use crate::http::params::{JsonBody, Path, Wish, bad, checked_name, lifetime};
 use crate::http::problem::{Code, Problem};
+use crate::http::{Site, cors};
 use crate::ice::{IceServer, Offer};
 
 pub(super) fn router() -> Router<Arc<Site>> {
     let at = |rest: &str| format!("/v1/turn/keys/{{id}}/credentials/{rest}");
     Router::new()
-        .route(&at("generate-ice-servers"), post(generate_ice_servers))
-        .route(&at("generate"), post(generate))
-        .route(&at("{username}/revoke"), post(revoke))
+        .route(&at("generate-ice-servers"), cors::for_programs(post(generate_ice_servers)))
+        .route(&at("generate"), cors::for_programs(post(generate)))
+        .route(&at("{username}/revoke"), cors::for_programs(post(revoke)))
 }
 
-/// What is asked for. Fields that their API may grow are passed over, as there.
+/// Request of a backend. Fields that their API may grow are passed over, as there.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Asked {
@@ -41,35 +41,38 @@ struct Answer<T> {
     ice_servers: T,
 }
 
-async fn generate_ice_servers(State(site): State<Arc<Site>>, request: Request) -> Response {
-    created(&site, request, Vec::<IceServer>::from).await
+async fn generate_ice_servers(
+    issuer: Issuer,
+    _: Program,
+    JsonBody(asked): JsonBody<Asked>,
+) -> Result<impl IntoResponse, Problem> {
+    let offer = issuer.offer(&Caller::Program, wish(&issuer, asked)?);
+    Ok(created(Vec::<IceServer>::from(offer)))
 }
 
-/// The older of the two: one entry, with URLs of both kinds.
-async fn generate(State(site): State<Arc<Site>>, request: Request) -> Response {
-    created(&site, request, |Offer { stun, turn, credential, .. }| IceServer {
+/// `generate`, the older of the two: one entry, with URLs of both kinds.
+async fn generate(
+    issuer: Issuer,
+    _: Program,
+    JsonBody(asked): JsonBody<Asked>,
+) -> Result<impl IntoResponse, Problem> {
+    let Offer { stun, turn, credential, .. } = issuer.offer(&Caller::Program, wish(&issuer, asked)?);
+    Ok(created(IceServer {
         urls: [stun, turn].concat(),
         username: Some(credential.username),
         credential: Some(credential.password),
-    })
-    .await
+    }))
 }
 
-async fn created<T: Serialize>(site: &Site, request: Request, shape: impl FnOnce(Offer) -> T) -> Response {
-    let (head, body) = request.into_parts();
-    site.for_programs(&head, None, async || {
-        let offer = site.offer(&head, &Caller::Program, asked(site, body).await?);
-        Ok((StatusCode::CREATED, axum::Json(Answer { ice_servers: shape(offer) })))
-    })
-    .await
+fn created<T: Serialize>(ice_servers: T) -> impl IntoResponse {
+    (StatusCode::CREATED, axum::Json(Answer { ice_servers }))
 }
 
-/// Each credential has a name of its own, so that it can be revoked without the others of its identifier.
-async fn asked(site: &Site, body: Body) -> Result<Wish, Problem> {
-    let Asked { ttl, custom_identifier } = json(body).await?;
+/// Gives each credential a name of its own, so that it can be revoked without the others of its identifier.
+fn wish(issuer: &Issuer, Asked { ttl, custom_identifier }: Asked) -> Result<Wish, Problem> {
     let identifier = custom_identifier.map(|identifier| checked_name(&identifier)).transpose()?;
     Ok(Wish {
-        name: Some(identifier.map_or_else(|| site.random.token128(), |identifier| site.one_of(&identifier))),
+        name: Some(identifier.map_or_else(|| issuer.name(), |identifier| issuer.one_of(&identifier))),
         ttl: ttl.map(lifetime).transpose()?,
     })
 }
@@ -77,13 +80,13 @@ async fn asked(site: &Site, body: Body) -> Result<Wish, Problem> {
 async fn revoke(
     State(site): State<Arc<Site>>,
     Path((_, username)): Path<(String, String)>,
-    head: Parts,
-) -> Response {
-    site.for_programs(&head, None, async || revoked(&site, &username)).await
+    _: Program,
+) -> Result<StatusCode, Problem> {
+    revoked(&site, &username)
 }
 
-/// 204, also for what is no longer good by itself: whoever asks wants it to be so.
-fn revoked(site: &Site, username: &str) -> Result<Response, Problem> {
+/// Revokes a credential. An expired one is 204, too: it is as invalid as the backend wants it.
+fn revoked(site: &Site, username: &str) -> Result<StatusCode, Problem> {
     const NO_USERNAME: &str = "A username here is `expiry:name`, as it was handed out.";
     let now = site.clock.now();
     // What no request to the relay can hold (RFC 8489 section 14.3) need not be remembered.
@@ -99,5 +102,5 @@ fn revoked(site: &Site, username: &str) -> Result<Response, Problem> {
         Err(UsernameError::Expired) => (site.end_user)(username.name),
         Err(UsernameError::Malformed | UsernameError::TooFarAhead) => return Err(bad(NO_USERNAME)),
     }
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(StatusCode::NO_CONTENT)
 }

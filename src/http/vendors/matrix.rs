@@ -1,23 +1,29 @@
-//! `GET /_matrix/client/v3/voip/turnServer`: what a Matrix homeserver tells its clients before they call, for one that hands
-//! the question on (Matrix client-server API, "Voice over IP").
+//! `GET /_matrix/client/v3/voip/turnServer`: the answer of a Matrix homeserver to its clients before they call, for one that
+//! passes the question on (Matrix client-server API, "Voice over IP").
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::response::Response;
 use axum::routing::get;
 
-use crate::http::{Site, ice_servers};
+use crate::access::Caller;
+use crate::http::issue::Issuer;
+use crate::http::params::Params;
+use crate::http::problem::Problem;
+use crate::http::{Site, cors};
 use crate::ice::TurnCredential;
 
-pub(super) fn router() -> Router<Arc<Site>> {
-    let methods = || get(turn_server).options(ice_servers::preflight);
+pub(super) fn router(site: &Arc<Site>) -> Router<Arc<Site>> {
+    let methods = cors::for_pages(site, get(turn_server).options(cors::preflight));
     Router::new()
-        .route("/_matrix/client/v3/voip/turnServer", methods())
-        .route("/_matrix/client/r0/voip/turnServer", methods())
+        .route("/_matrix/client/v3/voip/turnServer", methods.clone())
+        .route("/_matrix/client/r0/voip/turnServer", methods)
 }
 
-async fn turn_server(State(site): State<Arc<Site>>, request: Request) -> Response {
-    site.offer_to_anyone(request, &[], |offer, _| Ok(axum::Json(TurnCredential::from(offer)))).await
+async fn turn_server(
+    issuer: Issuer,
+    caller: Caller,
+    params: Params,
+) -> Result<axum::Json<TurnCredential>, Problem> {
+    Ok(axum::Json(issuer.offer(&caller, params.wish(&caller)?).into()))
 }

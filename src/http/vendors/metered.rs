@@ -3,26 +3,37 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::routing::get;
 
 use super::Single;
-use crate::http::Site;
-use crate::http::access::Caller;
-use crate::http::params::{Fields, Wish};
+use crate::access::Caller;
+use crate::http::caller::Program;
+use crate::http::issue::Issuer;
+use crate::http::params::{Params, Wish};
+use crate::http::problem::Problem;
+use crate::http::{Site, cors};
 
 pub(super) fn router() -> Router<Arc<Site>> {
-    Router::new().route("/api/v1/turn/credentials", get(credentials))
+    Router::new().route("/api/v1/turn/credentials", cors::for_programs(get(credentials)))
 }
 
-async fn credentials(State(site): State<Arc<Site>>, request: Request) -> Response {
-    let (head, _) = request.into_parts();
-    let fields = Fields::of_query(&head);
-    let key = fields.as_ref().ok().and_then(|fields| fields.get("apiKey"));
-    site.for_programs(&head, key, async || {
-        fields.as_ref().map_err(Clone::clone)?;
-        Ok(axum::Json(Single::all(site.offer(&head, &Caller::Program, Wish::default()))))
-    })
-    .await
+async fn credentials(issuer: Issuer, _: KeyedProgram) -> axum::Json<Vec<Single>> {
+    axum::Json(Single::all(issuer.offer(&Caller::Program, Wish::default())))
+}
+
+/// Program whose API key may be in its query.
+struct KeyedProgram;
+
+impl FromRequestParts<Arc<Site>> for KeyedProgram {
+    type Rejection = Problem;
+
+    async fn from_request_parts(head: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
+        let params = Params::of_query(head);
+        let key = params.as_ref().ok().and_then(|params| params.get("apiKey"));
+        Program::admit(site, head, key)?;
+        // A query that contradicts itself is a problem once its sender is admitted.
+        params.map(|_| Self)
+    }
 }

@@ -1,4 +1,4 @@
-//! What other services' clients ask for, in the shapes that they know. `docs/ice.md` describes each, and
+//! Credentials in the shapes that other services' clients know. `docs/ice.md` describes each, and
 //! `tests/server/ice/golden` has an answer of each on file.
 
 pub(super) mod apprtc;
@@ -18,10 +18,10 @@ use super::Site;
 use crate::ice::{IceServer, Offer};
 
 /// The routes of all of them.
-pub(super) fn router() -> Router<Arc<Site>> {
+pub(super) fn router(site: &Arc<Site>) -> Router<Arc<Site>> {
     Router::new()
-        .merge(turn_rest::router())
-        .merge(matrix::router())
+        .merge(turn_rest::router(site))
+        .merge(matrix::router(site))
         .merge(cloudflare::router())
         .merge(metered::router())
         .merge(twilio::router())

@@ -4,20 +4,23 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::IntoResponse;
 use axum::routing::post;
 use serde::Serialize;
 
 use super::Single;
-use crate::http::Site;
-use crate::http::access::Caller;
-use crate::http::params::{Fields, Path, Wish};
+use crate::access::Caller;
+use crate::http::caller::Program;
+use crate::http::issue::Issuer;
+use crate::http::params::{Params, Path, Wish};
+use crate::http::problem::Problem;
+use crate::http::{Site, cors};
 use crate::ice::rfc2822;
 
 pub(super) fn router() -> Router<Arc<Site>> {
-    Router::new().route("/2010-04-01/Accounts/{sid}/Tokens.json", post(token))
+    Router::new().route("/2010-04-01/Accounts/{sid}/Tokens.json", cors::for_programs(post(token)))
 }
 
 #[derive(Serialize)]
@@ -40,26 +43,26 @@ struct Entry {
     entry: Single,
 }
 
-async fn token(State(site): State<Arc<Site>>, Path(sid): Path<String>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    site.for_programs(&head, None, async || {
-        let mut fields = Fields::of_query(&head)?;
-        fields.add_form(&head, body).await?;
-        let offer = site.offer(&head, &Caller::Program, Wish::new(None, fields.get("Ttl"))?);
-        let date = rfc2822(site.clock.now().unix);
-        let token = Token {
-            account_sid: sid,
-            date_created: date.clone(),
-            date_updated: date,
-            password: offer.credential.password.clone(),
-            ttl: offer.ttl.to_string(),
-            username: offer.credential.username.clone(),
-            ice_servers: Single::all(offer)
-                .into_iter()
-                .map(|entry| Entry { url: entry.urls.clone(), entry })
-                .collect(),
-        };
-        Ok((StatusCode::CREATED, axum::Json(token)))
-    })
-    .await
+async fn token(
+    State(site): State<Arc<Site>>,
+    issuer: Issuer,
+    Path(sid): Path<String>,
+    _: Program,
+    params: Params,
+) -> Result<impl IntoResponse, Problem> {
+    let offer = issuer.offer(&Caller::Program, Wish::new(None, params.get("Ttl"))?);
+    let date = rfc2822(site.clock.now().unix);
+    let token = Token {
+        account_sid: sid,
+        date_created: date.clone(),
+        date_updated: date,
+        password: offer.credential.password.clone(),
+        ttl: offer.ttl.to_string(),
+        username: offer.credential.username.clone(),
+        ice_servers: Single::all(offer)
+            .into_iter()
+            .map(|entry| Entry { url: entry.urls.clone(), entry })
+            .collect(),
+    };
+    Ok((StatusCode::CREATED, axum::Json(token)))
 }

@@ -15,7 +15,7 @@ const INVITED: Settings =
 
 fn token(server: &Server, room: &str, ttl: u64, name: Option<&str>, max_members: Option<usize>) -> String {
     let grant = Grant::new(room.to_owned(), name.map(str::to_owned), max_members).unwrap();
-    server.tokens.issue(Clock::start().now(), grant, Duration::from_secs(ttl)).0
+    server.access.tokens.issue(Clock::start().now(), grant, Duration::from_secs(ttl)).0
 }
 
 /// A token with these claims beside those that it needs, as a developer's own backend signs it.

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use byway::access::Policy;
+use byway::access::api_keys::ApiKeys;
 use byway::access::tokens::{self, Tokens};
+use byway::access::{Access, Policy};
 use byway::clock::Clock;
 use byway::config::Signaling;
 use byway::http::HttpCounters;
-use byway::http::access::ApiKeys;
 use byway::http::admin::{Admin, Health};
 use byway::http::origin::Origins;
 use byway::http::own_hosts::OwnHosts;
@@ -100,7 +100,7 @@ pub(crate) struct Server {
     pub(crate) admin: SocketAddr,
     pub(crate) hub: Arc<Hub>,
     pub(crate) revocations: Arc<Revocations>,
-    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) access: Arc<Access>,
     /// The users that the relay was told to end.
     pub(crate) ended: Arc<Mutex<Vec<String>>>,
     /// Set when nobody new is to be let in.
@@ -146,22 +146,26 @@ impl Server {
         (limits.idle_after, limits.ping_every) = (settings.idle_after, settings.ping_every);
         limits.max_queued = settings.max_queued;
         let token_keys = tokens::Settings { secrets: vec![], keys: None, audience: "byway.test".to_owned() };
-        let tokens = Arc::new(Tokens::new(&token_keys, &["north"]).unwrap());
         let ended = Arc::<Mutex<Vec<String>>>::default();
         let end_user = || {
             let ended = ended.clone();
             Box::new(move |user: &str| ended.lock().unwrap().push(user.to_owned()))
         };
-        let joins = Arc::new(KeyedRateLimiter::new(settings.joins_per_second, Duration::from_secs(10), 7));
         let draining = watch::Sender::new(false);
+        let phase = draining.subscribe();
+        let access = Arc::new(Access {
+            policy: settings.access,
+            tokens: Tokens::new(&token_keys, &["north"]).unwrap(),
+            api_keys: ApiKeys::new(&[API_KEY]),
+            limiter: KeyedRateLimiter::new(settings.joins_per_second, Duration::from_secs(10), 7),
+            is_draining: Box::new(move || *phase.borrow()),
+        });
         let revocations = Arc::new(Revocations::new(&[8; 32]));
         let hub = Arc::new(Hub::new(Parts {
             connections: Arc::new(Connections::new(limits, clock, signaling)),
             ice: ice.clone(),
             revocations: revocations.clone(),
-            access: settings.access,
-            tokens: tokens.clone(),
-            joins: joins.clone(),
+            access: access.clone(),
             end_user: end_user(),
             count_user: Box::new(|_| 0),
             seed: [9; 32],
@@ -179,13 +183,7 @@ impl Server {
             hub: hub.clone(),
             hosts: hosts.clone(),
             origins: Origins::new(config.allowed_origins),
-            access: byway::http::access::Access {
-                policy: settings.access,
-                tokens: tokens.clone(),
-                keys: ApiKeys::new(&[API_KEY]),
-                budget: joins,
-                draining: draining.subscribe(),
-            },
+            access: access.clone(),
             revocations: revocations.clone(),
             end_user: end_user(),
             page: settings.page.map(str::to_owned),
@@ -236,7 +234,7 @@ impl Server {
             admin: addresses.1,
             hub,
             revocations,
-            tokens,
+            access,
             ended,
             draining,
             pages,
