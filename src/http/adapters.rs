@@ -12,7 +12,7 @@ use super::caller::WithoutToken;
 use super::client_ip::ClientIp;
 use super::cors;
 use super::origin::Asker;
-use super::upgrade::{Held, Upgrade};
+use super::upgrade::{ConnectionShare, Upgrade};
 use super::{Code, Problem, Site};
 use crate::signaling::peerjs::{self, PeerJs};
 use crate::signaling::y_webrtc::Topics;
@@ -48,7 +48,7 @@ async fn peers() -> Problem {
 async fn open_peerjs(
     Extension(peerjs): Extension<Arc<PeerJs>>,
     Extension(ClientIp(client)): Extension<ClientIp>,
-    Extension(Held { permit, memory }): Extension<Held>,
+    Extension(ConnectionShare { permit, memory }): Extension<ConnectionShare>,
     RawQuery(query): RawQuery,
     _: Asker,
     Upgrade(upgrade): Upgrade,
@@ -68,7 +68,7 @@ async fn open_peerjs(
 async fn open_topics(
     Extension(topics): Extension<Arc<Topics>>,
     Extension(ClientIp(client)): Extension<ClientIp>,
-    Extension(Held { permit, memory }): Extension<Held>,
+    Extension(ConnectionShare { permit, memory }): Extension<ConnectionShare>,
     _: Asker,
     Upgrade(upgrade): Upgrade,
     _: WithoutToken,

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::{Http1, Http2, WebSocket};
-use super::serve::Protocol;
-use super::state::State;
+use super::limits::Protocol;
+use super::state::ConnectionState;
 use crate::clock::Clock;
 use crate::net::connection_limit::ConnectionCounters;
 use crate::net::memory_budget::{Eviction, MemoryBudget, Reservation};
@@ -28,7 +28,7 @@ const MESSAGE_WITHIN: Duration = Duration::from_secs(30);
 pub(super) struct Metered<S> {
     stream: S,
     speaks: Speaks,
-    state: Arc<State>,
+    state: Arc<ConnectionState>,
     memory: Arc<MemoryBudget>,
     clock: Clock,
     counters: Arc<ConnectionCounters>,
@@ -78,7 +78,7 @@ impl<S> Metered<S> {
     pub(super) fn new(
         stream: S,
         protocol: Protocol,
-        state: Arc<State>,
+        state: Arc<ConnectionState>,
         memory: Arc<MemoryBudget>,
         clock: Clock,
         counters: Arc<ConnectionCounters>,

@@ -34,6 +34,7 @@ mod headers;
 mod ice_servers;
 pub mod invitations;
 mod issue;
+pub mod limits;
 mod metered;
 pub mod origin;
 pub mod own_hosts;

@@ -25,12 +25,13 @@ use tower::ServiceExt as _;
 
 use super::HttpCounters;
 use super::client_ip::{ClientIp, UnlistedProxies};
+use super::limits::{HttpLimits, Protocol};
 use super::metered::Metered;
 use super::problem::{Code, Problem};
-use super::state::{Sending, State, Switch};
+use super::state::{ConnectionState, Sending, Switch};
 use super::streams::{Streams, WithStreams};
 use super::target::{X_FORWARDED_PREFIX, X_FORWARDED_PROTO};
-use super::upgrade::Held;
+use super::upgrade::ConnectionShare;
 use crate::clock::Clock;
 use crate::ice::LATEST_DATE;
 use crate::net::accept::{self, Accepted, Listeners};
@@ -38,92 +39,14 @@ use crate::net::connection_limit::{ConnectionLimiter, ConnectionPermit};
 use crate::net::memory_budget::MemoryBudget;
 use crate::net::trusted_proxies::TrustedProxies;
 
-/// Bounds of an HTTP connection. `docs/limits.md` has the sums.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes of a request's head, beyond which it is 431. Cookies of a single sign-on take 8 KiB and more.
-    pub max_head: u16,
-    /// Fields of a request's head, beyond which it is 431.
-    pub max_fields: usize,
-    /// Requests under way at one time on an HTTP/2 connection. A page and its files are a dozen.
-    pub max_streams: u32,
-    /// Time for a request's head, and for the first one to begin.
-    pub head_within: Duration,
-    /// Time between two requests, once one was answered well. Load balancers reuse a connection for 60 s, and a request
-    /// that meets its end is a 502.
-    pub idle_within: Duration,
-    /// Time for a client to read a response.
-    pub response_within: Duration,
-    /// Age at which a connection without a request that was answered well is closed.
-    pub stranger_age: Duration,
-    /// Age at which any connection that is no WebSocket is closed.
-    pub max_age: Duration,
-    /// How long a connection may take over its last response when it has to end.
-    pub close_within: Duration,
-    /// Bytes that one connection may hold of requests that are not complete, with its own buffers.
-    pub memory_of_one: usize,
-    /// Bytes that all connections may hold together; then the oldest is closed.
-    pub memory: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_head: 16 * 1_024,
-            max_fields: 100,
-            max_streams: 16,
-            head_within: Duration::from_secs(5),
-            idle_within: Duration::from_secs(75),
-            response_within: Duration::from_secs(60),
-            stranger_age: Duration::from_secs(60),
-            max_age: Duration::from_secs(3_600),
-            close_within: Duration::from_secs(5),
-            memory_of_one: 64 * 1_024,
-            memory: 64 << 20,
-        }
-    }
-}
-
-/// What a connection speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// HTTP/1.1 as it is.
-    Http,
-    /// HTTP/1.1 within TLS.
-    Https,
-    /// HTTP/2 within TLS, where both ends agreed on it. Without RFC 8441: for a WebSocket, browsers then open a
-    /// connection of the kind above.
-    Http2,
-}
-
-impl Protocol {
-    /// Bytes that a connection takes by itself, as measured: its task, its buffers, its session of TLS, and most of a
-    /// record of TLS without its end.
-    pub(super) fn base(self) -> usize {
-        match self {
-            Self::Http => 12 * 1_024,
-            Self::Https => 36 * 1_024,
-            Self::Http2 => 48 * 1_024,
-        }
-    }
-
-    /// Bytes of the same as a WebSocket, with the conversation and the least that the library holds, as measured.
-    pub(super) fn base_of_websocket(self) -> usize {
-        match self {
-            Self::Http => 14 * 1_024,
-            Self::Https | Self::Http2 => 40 * 1_024,
-        }
-    }
-}
-
-/// When a client whose share is full may ask again.
+/// Time after which a client whose share is full may ask again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What is served, to every connection alike.
 #[derive(Clone, Debug)]
 pub struct Pages {
     router: Router,
-    limits: Limits,
+    limits: HttpLimits,
     proxies: Arc<TrustedProxies>,
     unlisted: Arc<UnlistedProxies>,
     clock: Clock,
@@ -150,7 +73,7 @@ pub async fn serve(
 impl Pages {
     /// `router` under `limits`, which all connections to these pages share.
     #[must_use]
-    pub fn new(router: Router, limits: Limits, counters: Arc<HttpCounters>) -> Self {
+    pub fn new(router: Router, limits: HttpLimits, counters: Arc<HttpCounters>) -> Self {
         let memory = MemoryBudget::new(limits.memory);
         Self {
             router,
@@ -180,7 +103,7 @@ impl Pages {
     ) {
         let (limits, permit, counters) = (self.limits, Arc::new(permit), self.counters.connections.clone());
         let reserved = self.memory.reserve(client.ip(), protocol.base());
-        let state = State::new(limits, protocol, client.ip(), reserved);
+        let state = ConnectionState::new(limits, protocol, client.ip(), reserved);
         let stream = Metered::new(stream, protocol, state.clone(), self.memory.clone(), self.clock, counters);
         let (pages, of_connection) = (self.clone(), state.clone());
         let service =
@@ -211,7 +134,7 @@ impl Pages {
         mut request: Request<Incoming>,
         client: SocketAddr,
         protocol: Protocol,
-        state: &Arc<State>,
+        state: &Arc<ConnectionState>,
         permit: &Arc<ConnectionPermit>,
     ) -> impl Future<Output = Result<Response<Sending>, Infallible>> + Send + use<> {
         let under_way = state.begin();
@@ -237,7 +160,9 @@ impl Pages {
                 self.unlisted.note(client.ip(), request.headers(), &self.proxies);
             }
             request.extensions_mut().insert(by);
-            request.extensions_mut().insert(Held { permit: permit.clone(), memory: state.memory() });
+            request
+                .extensions_mut()
+                .insert(ConnectionShare { permit: permit.clone(), memory: state.memory() });
             if request.body().is_end_stream() {
                 return Ok((request, None));
             }
@@ -289,7 +214,7 @@ fn switched(
     mut response: axum::response::Response,
     has_body: bool,
     is_last: bool,
-    state: &State,
+    state: &ConnectionState,
     counters: &HttpCounters,
 ) -> axum::response::Response {
     let granted = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -307,9 +232,9 @@ fn switched(
 
 /// Whatever ends a connection beside its client.
 struct Ends {
-    limits: Limits,
+    limits: HttpLimits,
     clock: Clock,
-    state: Arc<State>,
+    state: Arc<ConnectionState>,
     stopping: watch::Receiver<()>,
     counters: Arc<HttpCounters>,
 }
@@ -381,9 +306,9 @@ async fn dated<C: Future>(unix: impl Fn() -> u64, mut connection: Pin<&mut C>) {
     .await;
 }
 
-fn http1(limits: &Limits) -> http1::Builder {
+fn http1(limits: &HttpLimits) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    // Its timeout for heads counts from the last response on: `State` tells a head from a wait for the next one.
+    // Its timeout for heads counts from the last response on: `ConnectionState` tells a head from a wait for the next one.
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(None)
@@ -392,7 +317,7 @@ fn http1(limits: &Limits) -> http1::Builder {
     builder
 }
 
-fn http2(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
+fn http2(limits: &HttpLimits, streams: Streams) -> http2::Builder<Streams> {
     /// A body is read to 4 KiB, and the pages are static: what waits to be sent is not copied.
     const SEND: usize = 32 * 1_024;
     /// Bytes of one body that a client may send ahead: as much as is read of it.
@@ -446,7 +371,7 @@ fn normalise(request: &mut Request<Incoming>, protocol: Protocol, by_proxy: bool
 }
 
 /// Ends if no request was answered well `within` a time.
-async fn still_unknown(within: Duration, state: &State) {
+async fn still_unknown(within: Duration, state: &ConnectionState) {
     sleep(within).await;
     if state.is_known() {
         std::future::pending().await

@@ -1,4 +1,4 @@
-//! The state of one HTTP connection: what it waits for and until when, and what it holds.
+//! State of one HTTP connection: the event that it waits for, its deadline, and the memory that it holds.
 //!
 //! The [`Metered`](super::metered::Metered) stream, the service and [`serve`](super::serve) share it.
 
@@ -14,7 +14,7 @@ use byway_turn::rate_limit::Gcra;
 use hyper::body::{Frame, SizeHint};
 
 use super::frames::End;
-use super::serve::{Limits, Protocol};
+use super::limits::{HttpLimits, Protocol};
 use crate::net::memory_budget::{Eviction, Reservation};
 
 /// Time that one frame costs: 100 a second, twice what the signaling takes in messages.
@@ -29,10 +29,10 @@ const FRAMES_OF_A_REQUEST: u32 = 4;
 /// Bytes of a header field beside its name and value, as hyper keeps it.
 const FIELD_OVERHEAD: usize = 104;
 
-/// State of one connection, and the memory that it holds.
+/// ConnectionState of one connection, and the memory that it holds.
 #[derive(Debug)]
-pub(super) struct State {
-    limits: Limits,
+pub(super) struct ConnectionState {
+    limits: HttpLimits,
     protocol: Protocol,
     frames: Gcra,
     /// Bytes of the budget, until a WebSocket releases them.
@@ -90,19 +90,19 @@ pub(super) enum Switch {
 
 /// A request under way; ends on drop.
 #[derive(Debug)]
-pub(super) struct UnderWay(Arc<State>);
+pub(super) struct UnderWay(Arc<ConnectionState>);
 
 /// Bytes of a request whose body is still to come; returned on drop.
 #[derive(Debug)]
-pub(super) struct Held {
-    state: Arc<State>,
+pub(super) struct BodyReservation {
+    state: Arc<ConnectionState>,
     bytes: usize,
 }
 
-impl State {
+impl ConnectionState {
     /// A connection of `client` that has asked nothing yet, and has reserved what it takes by itself.
     pub(super) fn new(
-        limits: Limits,
+        limits: HttpLimits,
         protocol: Protocol,
         client: IpAddr,
         (memory, eviction): (Reservation, Eviction),
@@ -202,7 +202,7 @@ impl State {
     }
 
     /// Reserves memory for a request whose body is still to come, if the connection may hold as much.
-    pub(super) fn hold<B>(self: &Arc<Self>, request: &Request<B>) -> Option<Held>
+    pub(super) fn hold<B>(self: &Arc<Self>, request: &Request<B>) -> Option<BodyReservation>
     where
         B: HttpBody,
     {
@@ -214,7 +214,7 @@ impl State {
         }
         inner.held = held;
         self.reserve(&inner);
-        Some(Held { state: self.clone(), bytes })
+        Some(BodyReservation { state: self.clone(), bytes })
     }
 
     /// A request was answered well.
@@ -292,7 +292,7 @@ impl Drop for UnderWay {
     }
 }
 
-impl Drop for Held {
+impl Drop for BodyReservation {
     fn drop(&mut self) {
         let mut inner = self.state.lock();
         inner.held -= self.bytes;

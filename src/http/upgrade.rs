@@ -19,12 +19,12 @@ use crate::signaling::protocol::SUBPROTOCOL;
 use crate::signaling::schema;
 use crate::signaling::session::{self, Visitor};
 
-/// A connection's part of what all share.
+/// Permit and memory of a connection, out of those that all share.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct ConnectionShare {
     /// The permit among the connections, which an upgrade holds as long as the WebSocket lives.
     pub(super) permit: Arc<ConnectionPermit>,
-    /// The memory of a stranger, which it holds until it has a seat.
+    /// The memory of a stranger, which it holds until it is in a room.
     pub(super) memory: Arc<Reservation>,
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn open(
     State(site): State<Arc<Site>>,
     Extension(ClientIp(address)): Extension<ClientIp>,
     Extension(target): Extension<Target>,
-    Extension(Held { permit, memory }): Extension<Held>,
+    Extension(ConnectionShare { permit, memory }): Extension<ConnectionShare>,
     _: Asker,
     Upgrade(upgrade): Upgrade,
 ) -> Result<Response, Problem> {

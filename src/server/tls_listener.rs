@@ -8,7 +8,8 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::dataplane::TurnStream;
-use crate::http::serve::{Pages, Protocol};
+use crate::http::limits::Protocol;
+use crate::http::serve::Pages;
 use crate::net::accept::{self, Accepted, Listeners};
 use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
 use crate::net::memory_budget::MemoryBudget;

@@ -11,7 +11,8 @@ use super::sockets::Files;
 use super::tls_listener::{self, TlsListener};
 use super::{Error, runtime, system};
 use crate::http::admin::Admin;
-use crate::http::serve::{self, Limits, Pages};
+use crate::http::limits::HttpLimits;
+use crate::http::serve::{self, Pages};
 use crate::http::{Site, admin_router, public_router};
 use crate::net::accept;
 use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
@@ -72,7 +73,7 @@ impl Web {
         let connections = [http.clone(), pending.clone(), relaying.counters.connections.clone()];
         let places = files.http.min(MAX_HTTP);
         let public = ConnectionLimiter::behind(proxies.clone(), places, PER_ADDRESS, http.clone());
-        let pages = Pages::new(public_router(site), Limits::default(), counters).behind(proxies.clone());
+        let pages = Pages::new(public_router(site), HttpLimits::default(), counters).behind(proxies.clone());
         served.spawn(named("http", serve::serve(listeners.http, pages.clone(), public.clone(), stopped())));
         if let Some((identity, counters)) = identity {
             let (streams, refused) = (relaying.data_plane.streams(), relaying.counters.connections.clone());
@@ -94,7 +95,7 @@ impl Web {
         }
         let admin = serve::serve(
             listeners.admin,
-            Pages::new(admin_router(admin), Limits::default(), operators).behind(proxies.clone()),
+            Pages::new(admin_router(admin), HttpLimits::default(), operators).behind(proxies.clone()),
             ConnectionLimiter::behind(proxies.clone(), files.admin.min(MAX_HTTP), PER_ADDRESS, http),
             stopped(),
         );

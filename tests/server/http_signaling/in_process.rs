@@ -13,9 +13,10 @@ use byway::clock::Clock;
 use byway::config::Signaling;
 use byway::http::HttpCounters;
 use byway::http::admin::{Admin, Health};
+use byway::http::limits::{HttpLimits, Protocol};
 use byway::http::origin::Origins;
 use byway::http::own_hosts::OwnHosts;
-use byway::http::serve::{Limits, Pages, Protocol, serve};
+use byway::http::serve::{Pages, serve};
 use byway::http::{Site, admin_router, public_router};
 use byway::ice::TransportPolicy;
 use byway::ice::TransportPolicy;
@@ -196,11 +197,11 @@ impl Server {
 
         let (http, admin) = (listen().await, listen().await);
         let addresses = (http.local_addr().unwrap(), admin.local_addr().unwrap());
-        let limits = Limits {
+        let limits = HttpLimits {
             head_within: settings.head_within,
             idle_within: settings.keep_alive,
             memory: settings.memory,
-            ..Limits::default()
+            ..HttpLimits::default()
         };
         let limiter = ConnectionLimiter::new(
             settings.connections,
@@ -224,7 +225,7 @@ impl Server {
                 draining: draining.subscribe(),
                 hosts,
             }),
-            Limits::default(),
+            HttpLimits::default(),
             Arc::default(),
         );
         let everyone = ConnectionLimiter::new(usize::MAX, usize::MAX, Arc::default());
