@@ -19,7 +19,6 @@ use byway::http::own_hosts::OwnHosts;
 use byway::http::serve::{Pages, serve};
 use byway::http::{Site, admin_router, public_router};
 use byway::ice::TransportPolicy;
-use byway::ice::TransportPolicy;
 use byway::ice::{Endpoints, IceServers};
 use byway::metrics::Metrics;
 use byway::net::accept::Listeners;
