@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use byway::signaling::protocol::{ErrorCode, MemberId, Peer, RoomName, Text};
-use byway::signaling::room::{Delivery, Limits, Resumed, Rooms};
+use byway::signaling::room::{Delivery, Resumed, RoomLimits, Rooms};
 use byway_turn::client_network::ClientNetwork;
 use byway_turn::prng::Prng;
 use serde_json::Value;
@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 const CLIENTS: usize = 12;
 const STEPS: usize = 800;
 const WINDOW: Duration = Duration::from_secs(30);
-const LIMITS: Limits = Limits { rooms: 3, members: 5, kept: 4_000, kept_in_all: 9_000 };
+const LIMITS: RoomLimits = RoomLimits { rooms: 3, members: 5, kept: 4_000, kept_in_all: 9_000 };
 
 #[test]
 fn simulation() {

@@ -16,8 +16,7 @@ use super::{Code, Problem, Site};
 use crate::net::connection_limit::ConnectionPermit;
 use crate::net::memory_budget::Reservation;
 use crate::signaling::protocol::SUBPROTOCOL;
-use crate::signaling::schema;
-use crate::signaling::session::{self, Visitor};
+use crate::signaling::{Visitor, schema, session};
 
 /// Permit and memory of a connection, out of those that all share.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use super::{Error, seed};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ice::{Endpoints, IceServers};
-use crate::signaling::{Connections, Hub, Parts, Settings, SignalingCounters};
+use crate::signaling::{Connections, Hub, HubParts, Settings, SignalingCounters};
 use crate::tls::Certificate;
 
 /// ICE servers for browsers, without the listeners, which come and go with their addresses.
@@ -41,7 +41,7 @@ pub(super) fn rooms(
     clock: Clock,
     counters: Arc<SignalingCounters>,
 ) -> Result<Arc<Hub>, Error> {
-    let hub = Arc::new(Hub::new(Parts {
+    let hub = Arc::new(Hub::new(HubParts {
         connections: Arc::new(Connections::new(Settings::new(&config.signaling), clock, counters)),
         ice,
         revocations: keys.revocations.clone(),

@@ -1,7 +1,7 @@
 //! One WebSocket, from its first frame to its last, whatever is spoken over it.
 //!
 //! A connection reads and writes in one task: `listen` ends for one of the reasons of [`Ending`], and meanwhile `write`
-//! empties the outbox. Whatever the ending, the conversation ends first and the closing handshake comes after, so that
+//! empties the queue. Whatever the ending, the conversation ends first and the closing handshake comes after, so that
 //! nobody waits for a client that has stopped.
 
 use std::net::IpAddr;
@@ -19,10 +19,9 @@ use tokio_tungstenite::tungstenite;
 
 use super::Settings;
 use super::SignalingCounters;
-use super::backlog::Backlog;
 use super::flood_guard::{FloodGuard, Verdict};
-use super::outbox::{Frame, Outbox, Told};
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
+use super::send_queue::{Backlog, Frame, SendQueue, Told};
 use crate::clock::Clock;
 use crate::net::memory_budget::Reservation;
 
@@ -90,10 +89,10 @@ impl Connections {
         Self { settings, clock, counters, stopping: watch::Sender::new(false), backlog }
     }
 
-    /// An outbox for a connection from `client`, which has `memory` of strangers until it is in a room.
-    pub(super) fn outbox(&self, client: IpAddr, memory: Arc<Reservation>) -> Arc<Outbox> {
+    /// A queue for a connection from `client`, which has `memory` of strangers until it is in a room.
+    pub(super) fn send_queue(&self, client: IpAddr, memory: Arc<Reservation>) -> Arc<SendQueue> {
         let Settings { max_stranger_queue, max_queue, .. } = self.settings;
-        self.backlog.outbox(client, Some(memory), max_stranger_queue, max_queue)
+        self.backlog.queue(client, Some(memory), max_stranger_queue, max_queue)
     }
 
     /// Ends them all and waits until the last one is closed. Those that come later are ended alike.
@@ -115,7 +114,7 @@ impl Connections {
             .read_buffer_size(READ_BUFFER)
             .max_message_size(settings.max_message)
             .max_frame_size(settings.max_message)
-            // Every frame is flushed before the next is taken from the outbox, which does the queueing.
+            // Every frame is flushed before the next is taken from the queue, which does the queueing.
             .write_buffer_size(0)
             // One of our own messages: the largest signal and its envelope, or a `joined` with a full room and many URLs.
             .max_write_buffer_size(
@@ -123,27 +122,27 @@ impl Connections {
             )
     }
 
-    /// Has `conversation` over `socket`, until it ends. What it has to say waits in `outbox`.
+    /// Has `conversation` over `socket`, until it ends. What it has to say waits in `queue`.
     pub(super) async fn run(
         &self,
         socket: impl Into<Halves>,
-        outbox: &Outbox,
+        queue: &SendQueue,
         conversation: &mut impl Conversation,
     ) {
         let Halves { sink, mut stream } = socket.into();
-        let mut writer = pin!(write(sink, outbox));
+        let mut writer = pin!(write(sink, queue));
         // Held until the connection is closed: `shut_down` waits for it.
         let mut stopping = self.stopping.subscribe();
         self.counters.connections.add(1);
         let ending = tokio::select! {
-            ending = self.listen(&mut stream, &mut stopping, outbox, conversation) => ending,
+            ending = self.listen(&mut stream, &mut stopping, queue, conversation) => ending,
             () = &mut writer => Ending::Lost,
         };
         let farewell = conversation.end(self.clock.now(), ending);
         self.counters.connections.subtract(1);
         self.counters.closed(ending);
 
-        outbox.close(farewell, ending.close_frame());
+        queue.close(farewell, ending.close_frame());
         let handshake = async {
             if ending.close_frame().is_some() {
                 writer.await;
@@ -183,7 +182,7 @@ impl Connections {
         &self,
         stream: &mut SplitStream<WebSocket>,
         stopping: &mut watch::Receiver<bool>,
-        outbox: &Outbox,
+        queue: &SendQueue,
         conversation: &mut impl Conversation,
     ) -> Ending {
         let Settings { ping_every, rate, .. } = self.settings;
@@ -220,10 +219,10 @@ impl Connections {
                         }
                         unanswered += 1;
                         ping_at = now.mono + ping_every;
-                        outbox.ping();
+                        queue.ping();
                     }
                 }
-                told = outbox.told() => match told {
+                told = queue.told() => match told {
                     Told::End(code) => return Ending::Bye(code),
                     Told::Renew => conversation.renew(self.clock.now()),
                 },
@@ -279,14 +278,14 @@ impl Connections {
     }
 }
 
-/// Writes what the outbox holds, until the last frame is out or the connection breaks.
-async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: &Outbox) {
+/// Writes what the queue holds, until the last frame is out or the connection breaks.
+async fn write(mut sink: SplitSink<WebSocket, Message>, queue: &SendQueue) {
     loop {
-        let (message, last) = match outbox.next().await {
+        let (message, last) = match queue.next().await {
             Frame::Text(Text { json, .. }) => (Message::Text((&*json).into()), false),
             // Comes back in the pong (RFC 6455 section 5.5.3), and so does the news that all before it has arrived.
             Frame::Ping => {
-                let payload = outbox.written().to_be_bytes().to_vec();
+                let payload = queue.written().to_be_bytes().to_vec();
                 (Message::Ping(payload.into()), false)
             }
             Frame::Close(code, reason) => {
@@ -296,7 +295,7 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: &Outbox) {
         if sink.send(message).await.is_err() || last {
             return;
         }
-        outbox.wrote();
+        queue.wrote();
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the sessions share: the rooms, and a way to reach every member.
+//! Hub of the sessions: the rooms, and a way to reach every member.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,15 +12,14 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::connection::Connections;
-use super::outbox::Outbox;
+use super::membership::{JoinRefusal, Membership, Visitor};
 use super::protocol::{
-    ByeCode, DisplayName, Ending, ErrorCode, Join, MemberId, RoomName, Secret, ServerMessage,
+    ByeCode, DisplayName, Ending, ErrorCode, Join, MemberId, Peer, RoomName, Secret, ServerMessage, Text,
 };
 use super::room::{Delivery, Resumed, Rooms};
-use super::session::Visitor;
+use super::send_queue::SendQueue;
 use super::ticket::Tickets;
-use crate::access::tokens::TokenError;
-use crate::access::{Access, Refused};
+use crate::access::Access;
 use crate::ice::{Host, IceConfiguration, IceServers};
 
 /// Time between two comparisons of the clocks.
@@ -32,8 +31,8 @@ pub type EndUser = Box<dyn Fn(&str) + Send + Sync>;
 /// Counts the allocations that a name has on the relay; the composition root knows how.
 pub type CountUser = Box<dyn Fn(&str) -> u32 + Send + Sync>;
 
-/// What the rooms need of the house.
-pub struct Parts {
+/// Parts that a hub is made from.
+pub struct HubParts {
     /// Limits, clock and counters.
     pub connections: Arc<Connections>,
     /// What browsers are told.
@@ -55,60 +54,24 @@ pub struct Hub {
     pub(super) connections: Arc<Connections>,
     /// A `std` mutex: what is done under it is a few look-ups and pushes, which take less time than parking a task
     /// would; it is never held across an await, and clippy denies that it could be.
-    state: Mutex<State>,
+    state: Mutex<HubState>,
     tickets: Tickets,
     /// Woken when there is an absent member where there was none.
     absence: Notify,
-    parts: Parts,
+    parts: HubParts,
 }
 
-struct State {
+struct HubState {
     rooms: Rooms,
-    /// The outbox of every member of `rooms` that is connected.
-    outboxes: BTreeMap<MemberId, Arc<Outbox>>,
+    /// The queue of every member of `rooms` that is connected.
+    queues: BTreeMap<MemberId, Arc<SendQueue>>,
 }
 
-/// A membership, as its connection holds it.
-#[derive(Debug)]
-pub(super) struct Seat {
-    pub(super) id: MemberId,
-    /// The name in its credentials.
-    pub(super) user: String,
-}
-
-/// Why something is refused, and how long it will be.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Refusal {
-    pub(super) code: ErrorCode,
-    pub(super) wait: Option<Duration>,
-}
-
-impl From<ErrorCode> for Refusal {
-    fn from(code: ErrorCode) -> Self {
-        Self { code, wait: None }
-    }
-}
-
-impl From<Refused> for Refusal {
-    fn from(refused: Refused) -> Self {
-        let code = match refused {
-            Refused::RateLimited(wait) => {
-                return Self { code: ErrorCode::RateLimited, wait: Some(wait) };
-            }
-            Refused::TokenRequired => ErrorCode::TokenRequired,
-            Refused::Token(TokenError::Expired) => ErrorCode::TokenExpired,
-            Refused::Token(TokenError::NotYetValid) => ErrorCode::TokenNotYetValid,
-            Refused::Token(TokenError::TooFarAhead) => ErrorCode::TokenTooFarAhead,
-            Refused::WrongRoom => ErrorCode::WrongRoom,
-            Refused::Token(TokenError::Bad)
-            // No answers to a join: an API key opens no room, and a server that drains closes its connections.
-            | Refused::ApiKeyRequired
-            | Refused::BadApiKey
-            | Refused::NoPlaceForToken
-            | Refused::Draining => ErrorCode::BadToken,
-        };
-        code.into()
-    }
+/// Rights of a newcomer in its room.
+struct Rights {
+    name: Option<DisplayName>,
+    /// Members of the room, the newcomer included.
+    max_members: usize,
 }
 
 /// A member of a room, for a backend.
@@ -129,9 +92,9 @@ pub struct Present {
 impl Hub {
     /// A hub without rooms.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: HubParts) -> Self {
         let limits = parts.connections.settings.limits;
-        let state = Mutex::new(State { rooms: Rooms::new(limits), outboxes: BTreeMap::new() });
+        let state = Mutex::new(HubState { rooms: Rooms::new(limits), queues: BTreeMap::new() });
         let tickets = Tickets::new(&parts.seed);
         Self { connections: parts.connections.clone(), state, tickets, absence: Notify::new(), parts }
     }
@@ -172,7 +135,7 @@ impl Hub {
             sleep(CLOCK_EVERY).await;
             if let Some(seconds) = detector.step(clock.now()) {
                 tracing::warn!(seconds, "the system clock was set: members are sent fresh credentials");
-                self.lock().outboxes.values().for_each(|outbox| outbox.renew());
+                self.lock().queues.values().for_each(|queue| queue.renew());
             }
         }
     }
@@ -196,8 +159,8 @@ impl Hub {
         if state.rooms.place(id) != Some(room) {
             return false;
         }
-        if let Some(outbox) = state.outboxes.get(&id) {
-            outbox.evict(ByeCode::Removed);
+        if let Some(queue) = state.queues.get(&id) {
+            queue.evict(ByeCode::Removed);
         }
         self.take_out(state, id);
         true
@@ -213,80 +176,114 @@ impl Hub {
         self.parts.ice.issue(now, host, user)
     }
 
-    /// Lets the connection behind `outbox` into a room, or back into it: tells it who is there and what it missed.
+    /// Brings the connection behind `queue` into a room, or back into it: tells it who is there and what it missed. Resuming
+    /// is not charged.
     pub(super) fn enter(
         &self,
         now: Now,
-        outbox: &Arc<Outbox>,
+        queue: &Arc<SendQueue>,
         visitor: &Visitor,
         join: Join,
-    ) -> Result<Seat, Refusal> {
-        let former = join.resume.as_ref().and_then(|Secret(ticket)| self.tickets.read(ticket));
-        if let Some(id) = former
-            && let Some(seat) = self.resume(now, outbox, visitor, &join, id)
+    ) -> Result<Membership, JoinRefusal> {
+        if let Some(id) = self.former(&join)
+            && let Some(membership) = self.resume(now, queue, visitor, &join, id)
         {
-            return Ok(seat);
+            return Ok(membership);
         }
+        let rights = self.admit(now, visitor, &join)?;
+        let newcomer = self.membership(self.parts.revocations.enter(), &join.room);
+        match self.join(now, queue, visitor, join.room, rights, &newcomer) {
+            Ok(()) => Ok(newcomer),
+            Err(code) => {
+                self.parts.revocations.leave(newcomer.id);
+                Err(code.into())
+            }
+        }
+    }
+
+    /// Returns the member whose ticket the client shows.
+    fn former(&self, join: &Join) -> Option<MemberId> {
+        join.resume.as_ref().and_then(|Secret(ticket)| self.tickets.read(ticket))
+    }
+
+    /// Asks the gatekeeper for the rights of a newcomer.
+    fn admit(&self, now: Now, visitor: &Visitor, join: &Join) -> Result<Rights, JoinRefusal> {
         let token = join.token.as_ref().map(|Secret(token)| token.as_str());
         let grant = self.parts.access.join(now, visitor.address, &join.room, token)?;
         let (granted, max_members) = grant.map_or((None, None), |grant| (grant.name, grant.max_members));
-        let (name, max_members) = (granted.or(join.name), max_members.unwrap_or(usize::MAX));
-
-        let id = self.parts.revocations.enter();
-        let seat = Seat { id, user: self.user(&join.room, id) };
-        let ice = self.configuration(now, visitor.host.as_ref(), &seat.user);
-        let mut state = self.lock();
-        let (peers, told) = match state.rooms.join(id, join.room, name, max_members, visitor.network()) {
-            Ok(joined) => joined,
-            Err(code) => {
-                self.parts.revocations.leave(id);
-                return Err(code.into());
-            }
-        };
-        // Under the lock, so that nothing can reach the newcomer before its `joined`.
-        outbox.begin(0);
-        outbox.say(ServerMessage::Joined { id, peers, resume: self.ticket(id), ice }.text());
-        state.outboxes.insert(id, outbox.clone());
-        state.deliver(told);
-        self.count(&state);
-        Ok(seat)
+        let name = granted.or_else(|| join.name.clone());
+        Ok(Rights { name, max_members: max_members.unwrap_or(usize::MAX) })
     }
 
-    /// Gives the connection behind `outbox` the membership `id`, if there still is one; else whatever is left of it ends.
+    /// Adds a newcomer to its room.
+    fn join(
+        &self,
+        now: Now,
+        queue: &Arc<SendQueue>,
+        visitor: &Visitor,
+        room: RoomName,
+        Rights { name, max_members }: Rights,
+        newcomer: &Membership,
+    ) -> Result<(), ErrorCode> {
+        let id = newcomer.id;
+        let ice = self.configuration(now, visitor.host.as_ref(), &newcomer.user);
+        // Locked to the end, so that nothing can reach the newcomer before its `joined`.
+        let mut state = self.lock();
+        let (peers, told) = state.rooms.join(id, room, name, max_members, visitor.network())?;
+        queue.begin(0);
+        queue.say(self.joined(id, peers, ice));
+        state.queues.insert(id, queue.clone());
+        state.deliver(told);
+        self.count(&state);
+        Ok(())
+    }
+
+    /// Gives the connection behind `queue` the membership `id`, if it can still be resumed. Otherwise the membership ends.
     fn resume(
         &self,
         now: Now,
-        outbox: &Arc<Outbox>,
+        queue: &Arc<SendQueue>,
         visitor: &Visitor,
         join: &Join,
         id: MemberId,
-    ) -> Option<Seat> {
-        let seat = Seat { id, user: self.user(&join.room, id) };
-        let ice = self.configuration(now, visitor.host.as_ref(), &seat.user);
+    ) -> Option<Membership> {
+        let membership = self.membership(id, &join.room);
+        let ice = self.configuration(now, visitor.host.as_ref(), &membership.user);
         let mut state = self.lock();
-        // The client may know of its loss before we do.
-        if let Some(former) = state.outboxes.remove(&id) {
-            former.evict(ByeCode::Replaced);
-            state.rooms.lose(id, now.mono + self.window(), former.written());
-        }
+        self.replace(&mut state, now, id);
         let resumed = state.rooms.resume(now.mono, id, &join.room, join.seq, visitor.network());
         let Some(Resumed { peers, seq, missed }) = resumed else {
             self.take_out(state, id);
             return None;
         };
-        let joined = ServerMessage::Joined { id, peers, resume: self.ticket(id), ice }.text();
-        outbox.begin(seq);
-        outbox.replay(std::iter::once(joined).chain(missed));
-        state.outboxes.insert(id, outbox.clone());
+        queue.begin(seq);
+        queue.replay(std::iter::once(self.joined(id, peers, ice)).chain(missed));
+        state.queues.insert(id, queue.clone());
         self.connections.counters.resumed.add(1);
         self.count(&state);
-        Some(seat)
+        Some(membership)
+    }
+
+    /// Ends the former connection of `id`, if there is one: the client may know of its loss before the server does.
+    fn replace(&self, state: &mut HubState, now: Now, id: MemberId) {
+        if let Some(former) = state.queues.remove(&id) {
+            former.evict(ByeCode::Replaced);
+            state.rooms.lose(id, now.mono + self.window(), former.written());
+        }
+    }
+
+    fn membership(&self, id: MemberId, room: &RoomName) -> Membership {
+        Membership { id, user: self.user(room, id) }
+    }
+
+    fn joined(&self, id: MemberId, peers: Vec<Peer>, ice: IceConfiguration) -> Text {
+        ServerMessage::Joined { id, peers, resume: self.ticket(id), ice }.text()
     }
 
     pub(super) fn signal(&self, from: MemberId, to: MemberId, data: Box<RawValue>) -> Result<(), ErrorCode> {
         let mut state = self.lock();
         // Under the lock, so that `seq` counts up in the order in which signals arrive.
-        let reads = state.outboxes.get(&to).is_some_and(|outbox| !outbox.is_shut());
+        let reads = state.queues.get(&to).is_some_and(|queue| !queue.is_shut());
         let delivery = state.rooms.signal(from, to, data, reads)?;
         state.deliver([delivery]);
         self.count(&state);
@@ -294,47 +291,47 @@ impl Hub {
         Ok(())
     }
 
-    /// The client behind `outbox` has every signal up to `seq`.
-    pub(super) fn confirm(&self, id: MemberId, outbox: &Arc<Outbox>, seq: u64) {
+    /// The client behind `queue` has every signal up to `seq`.
+    pub(super) fn confirm(&self, id: MemberId, queue: &Arc<SendQueue>, seq: u64) {
         let mut state = self.lock();
-        if state.is_connected(id, outbox) {
+        if state.is_connected(id, queue) {
             // It cannot have what was not written.
-            state.rooms.confirm(id, seq.min(outbox.written()));
+            state.rooms.confirm(id, seq.min(queue.written()));
             self.count(&state);
         }
     }
 
     /// The member `id` leaves its room.
-    pub(super) fn leave(&self, id: MemberId, outbox: &Arc<Outbox>) {
+    pub(super) fn leave(&self, id: MemberId, queue: &Arc<SendQueue>) {
         let state = self.lock();
-        if state.is_connected(id, outbox) {
+        if state.is_connected(id, queue) {
             self.take_out(state, id);
         }
     }
 
     /// The connection of the member `id` has ended.
-    pub(super) fn part(&self, now: Now, id: MemberId, outbox: &Arc<Outbox>, ending: Ending) {
+    pub(super) fn part(&self, now: Now, id: MemberId, queue: &Arc<SendQueue>, ending: Ending) {
         // A server that stops lets calls go on: whoever is sent away by that keeps what they have, and no others are told that
         // they have gone, at which calls would end.
         if ending == Ending::Bye(ByeCode::ShuttingDown) {
             return;
         }
         if !ending.stays() || self.window().is_zero() {
-            return self.leave(id, outbox);
+            return self.leave(id, queue);
         }
         let mut state = self.lock();
-        if state.is_connected(id, outbox) {
-            state.outboxes.remove(&id);
-            state.rooms.lose(id, now.mono + self.window(), outbox.written());
+        if state.is_connected(id, queue) {
+            state.queues.remove(&id);
+            state.rooms.lose(id, now.mono + self.window(), queue.written());
             self.count(&state);
             self.absence.notify_one();
         }
     }
 
     /// Takes a member out of its room and its credentials from it: whatever they have begun ends with them.
-    fn take_out(&self, mut state: MutexGuard<'_, State>, id: MemberId) {
+    fn take_out(&self, mut state: MutexGuard<'_, HubState>, id: MemberId) {
         let Some(room) = state.rooms.place(id).cloned() else { return };
-        state.outboxes.remove(&id);
+        state.queues.remove(&id);
         let told = state.rooms.leave(id);
         state.deliver(told);
         self.count(&state);
@@ -365,7 +362,7 @@ impl Hub {
         self.connections.settings.resume_window
     }
 
-    fn count(&self, state: &State) {
+    fn count(&self, state: &HubState) {
         let counters = &self.connections.counters;
         counters.rooms.set(state.rooms.rooms() as u64);
         counters.members.set(state.rooms.members() as u64);
@@ -373,7 +370,7 @@ impl Hub {
         counters.kept.set(state.rooms.kept() as u64);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, HubState> {
         // A panic under the lock would be a bug in the pure rooms; the other rooms go on.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -385,16 +382,16 @@ impl std::fmt::Debug for Hub {
     }
 }
 
-impl State {
-    /// Whether `outbox` is the connection of `id`, rather than one that was replaced.
-    fn is_connected(&self, id: MemberId, outbox: &Arc<Outbox>) -> bool {
-        self.outboxes.get(&id).is_some_and(|current| Arc::ptr_eq(current, outbox))
+impl HubState {
+    /// Whether `queue` is the connection of `id`, rather than one that was replaced.
+    fn is_connected(&self, id: MemberId, queue: &Arc<SendQueue>) -> bool {
+        self.queues.get(&id).is_some_and(|current| Arc::ptr_eq(current, queue))
     }
 
     fn deliver(&self, deliveries: impl IntoIterator<Item = Delivery>) {
         for Delivery { to, text } in deliveries {
-            if let Some(outbox) = self.outboxes.get(&to) {
-                outbox.say(text);
+            if let Some(queue) = self.queues.get(&to) {
+                queue.say(text);
             }
         }
     }

@@ -1,23 +1,24 @@
 //! Signaling: rooms in which browsers find each other and exchange what a call needs to begin.
 //!
-//! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], [`schema`], `ticket` and [`rate`] are pure;
-//! `hub` is what the sessions share, [`session`] the conversation with one client, and [`connection`] drives the WebSocket
-//! beneath, of which `outbox` bounds what waits to be written, and `backlog` that of all together.
+//! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], [`schema`], `ticket` and [`flood_guard`] are
+//! pure. `hub` is what the sessions share, [`session`] the conversation with one client, and `membership` what passes
+//! between the two. [`connection`] drives the WebSocket beneath. Its `send_queue` bounds what waits to be written, to one
+//! reader and to all together.
 //!
 //! Beside our own protocol stand two of others, for pages that speak them already: [`peerjs`] and [`y_webrtc`], each with a
 //! pure room of its own. `docs/adapters.md` is their manual.
 
-mod backlog;
 pub mod codes;
 pub mod connection;
 mod counters;
 pub mod flood_guard;
 mod hub;
-mod outbox;
+mod membership;
 pub mod peerjs;
 pub mod protocol;
 pub mod room;
 pub mod schema;
+mod send_queue;
 pub mod session;
 mod ticket;
 pub mod y_webrtc;
@@ -25,18 +26,19 @@ pub mod y_webrtc;
 use std::time::Duration;
 
 use self::flood_guard::Rate;
-use self::room::Limits;
+use self::room::RoomLimits;
 use crate::config;
 
 pub use connection::Connections;
 pub use counters::SignalingCounters;
-pub use hub::{CountUser, EndUser, Hub, Parts, Present};
+pub use hub::{CountUser, EndUser, Hub, HubParts, Present};
+pub use membership::Visitor;
 
 /// What bounds a connection, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// What there may be at one time.
-    pub limits: Limits,
+    pub limits: RoomLimits,
     /// Bytes of one message.
     pub max_message: usize,
     /// Bytes that may wait for one reader in a room.
@@ -64,7 +66,7 @@ impl Settings {
         // Room for a few of the largest messages: a reader that is merely behind catches up.
         let max_queue = config.max_message.saturating_mul(4);
         Self {
-            limits: Limits {
+            limits: RoomLimits {
                 rooms: config.max_rooms,
                 members: config.max_members,
                 // Whoever was too slow for its queue finds all of that when it is back, and as much again.

@@ -13,11 +13,11 @@ use axum::extract::ws::WebSocket;
 use byway_turn::client_network::ClientNetwork;
 use byway_turn::time::Now;
 
-use self::protocol::{ClientMessage, PeerId, Refusal, Token};
-use self::registry::{Arrived, Limits, Peers, Said, Seat};
+use self::protocol::{PeerId, PeerJsMessage, PeerJsRefusal, Token};
+use self::registry::{Arrived, IdLease, PeerRegistry, RegistryLimits, Said};
 use super::connection::{Connections, Conversation};
-use super::outbox::Outbox;
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
+use super::send_queue::SendQueue;
 use crate::net::memory_budget::Reservation;
 
 /// How long a message waits for its receiver: what `peerjs-server` calls `expire_timeout`.
@@ -31,7 +31,7 @@ const KEPT_IN_ALL: usize = 64 << 20;
 pub struct PeerJs {
     connections: Arc<Connections>,
     /// A `std` mutex: held for a few look-ups and pushes, never across an await.
-    peers: Mutex<Peers<Arc<Outbox>>>,
+    peers: Mutex<PeerRegistry<Arc<SendQueue>>>,
 }
 
 impl PeerJs {
@@ -39,7 +39,7 @@ impl PeerJs {
     #[must_use]
     pub fn new(connections: Arc<Connections>) -> Self {
         let settings = &connections.settings;
-        let limits = Limits {
+        let limits = RegistryLimits {
             // PeerJS knows no rooms: as many as there may be in all of ours.
             peers: settings.limits.rooms.saturating_mul(settings.limits.members),
             // Whoever arrives finds as much and has room for more, so that what waited for it cannot make it too slow.
@@ -47,7 +47,7 @@ impl PeerJs {
             kept_in_all: KEPT_IN_ALL,
             patience: PATIENCE,
         };
-        Self { connections, peers: Mutex::new(Peers::new(limits)) }
+        Self { connections, peers: Mutex::new(PeerRegistry::new(limits)) }
     }
 
     /// Serves one connection from `client` until it ends. What its URL `asked` for may already be refused. Its `memory` is
@@ -56,16 +56,16 @@ impl PeerJs {
         &self,
         socket: WebSocket,
         client: IpAddr,
-        asked: Result<(PeerId, Token), Refusal>,
+        asked: Result<(PeerId, Token), PeerJsRefusal>,
         memory: Arc<Reservation>,
     ) {
-        let outbox = self.connections.outbox(client, memory);
-        match asked.and_then(|(id, token)| self.enter(id, token, &outbox, ClientNetwork::of(client))) {
-            Ok(seat) => {
+        let queue = self.connections.send_queue(client, memory);
+        match asked.and_then(|(id, token)| self.enter(id, token, &queue, ClientNetwork::of(client))) {
+            Ok(lease) => {
                 // Whoever takes an id over has what it said before to see expire.
-                let next = self.lock().next_deadline(&seat);
-                let mut session = Session { all: self, outbox: outbox.clone(), seat: Some(seat), next };
-                self.connections.run(socket, &outbox, &mut session).await;
+                let next = self.lock().next_deadline(&lease);
+                let mut session = Session { all: self, queue: queue.clone(), lease: Some(lease), next };
+                self.connections.run(socket, &queue, &mut session).await;
             }
             Err(refusal) => self.connections.turn_away(socket, refusal.text()).await,
         }
@@ -75,39 +75,39 @@ impl PeerJs {
         &self,
         id: PeerId,
         token: Token,
-        outbox: &Arc<Outbox>,
+        queue: &Arc<SendQueue>,
         network: ClientNetwork,
-    ) -> Result<Seat, Refusal> {
+    ) -> Result<IdLease, PeerJsRefusal> {
         let mut peers = self.lock();
-        let Arrived { seat, replaced, missed, told } = peers.arrive(id, token, outbox.clone(), network)?;
+        let Arrived { lease, replaced, missed, told } = peers.arrive(id, token, queue.clone(), network)?;
         if let Some(former) = replaced {
             former.evict(ByeCode::Replaced);
         }
-        outbox.admit();
+        queue.admit();
         // Under the lock, so that nothing that is said from here on comes before.
-        outbox.say(protocol::open());
+        queue.say(protocol::open());
         self.connections.counters.signals.add(missed.len() as u64);
         for text in missed {
-            outbox.say(text);
+            queue.say(text);
         }
         for (sender, text) in told {
             sender.say(text);
         }
         self.count(&peers);
-        Ok(seat)
+        Ok(lease)
     }
 
-    fn leave(&self, seat: &Seat) {
+    fn leave(&self, lease: &IdLease) {
         let mut peers = self.lock();
-        peers.depart(seat);
+        peers.depart(lease);
         self.count(&peers);
     }
 
-    fn count(&self, peers: &Peers<Arc<Outbox>>) {
+    fn count(&self, peers: &PeerRegistry<Arc<SendQueue>>) {
         self.connections.counters.peerjs.set(peers.count() as u64);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Peers<Arc<Outbox>>> {
+    fn lock(&self) -> MutexGuard<'_, PeerRegistry<Arc<SendQueue>>> {
         // A panic under the lock would be a bug in the registry; the others go on.
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,41 +115,41 @@ impl PeerJs {
 
 struct Session<'a> {
     all: &'a PeerJs,
-    outbox: Arc<Outbox>,
+    queue: Arc<SendQueue>,
     /// Until the client gives its id back.
-    seat: Option<Seat>,
+    lease: Option<IdLease>,
     /// With an id: when something that it said expires. Without: when it has been so for too long.
     next: Option<Duration>,
 }
 
 impl Session<'_> {
     fn obey(&mut self, now: Now, text: &str) -> Result<(), ErrorCode> {
-        match ClientMessage::parse(text)? {
-            ClientMessage::Heartbeat => {}
-            ClientMessage::Leave => {
+        match PeerJsMessage::parse(text)? {
+            PeerJsMessage::Heartbeat => {}
+            PeerJsMessage::Leave => {
                 self.leave();
                 self.next.get_or_insert(now.mono + self.all.connections.settings.idle_after);
             }
-            ClientMessage::Pass(message) => {
-                let seat = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
+            PeerJsMessage::Pass(message) => {
+                let lease = self.lease.as_ref().ok_or(ErrorCode::NotJoined)?;
                 let mut peers = self.all.lock();
-                match peers.say(now.mono, seat, &message) {
+                match peers.say(now.mono, lease, &message) {
                     Said::Passed(receiver, text) => {
                         receiver.say(text);
                         self.all.connections.counters.signals.add(1);
                     }
-                    Said::Expired(text) => self.outbox.say(text),
+                    Said::Expired(text) => self.queue.say(text),
                     Said::Waits | Said::Ignored => {}
                 }
-                self.next = peers.next_deadline(seat);
+                self.next = peers.next_deadline(lease);
             }
         }
         Ok(())
     }
 
     fn leave(&mut self) {
-        if let Some(seat) = self.seat.take() {
-            self.all.leave(&seat);
+        if let Some(lease) = self.lease.take() {
+            self.all.leave(&lease);
             self.next = None;
         }
     }
@@ -170,12 +170,12 @@ impl Conversation for Session<'_> {
     }
 
     fn wake(&mut self, now: Now) -> Option<ByeCode> {
-        let Some(seat) = &self.seat else { return Some(ByeCode::Idle) };
+        let Some(lease) = &self.lease else { return Some(ByeCode::Idle) };
         let mut peers = self.all.lock();
-        for text in peers.expire(now.mono, seat) {
-            self.outbox.say(text);
+        for text in peers.expire(now.mono, lease) {
+            self.queue.say(text);
         }
-        self.next = peers.next_deadline(seat);
+        self.next = peers.next_deadline(lease);
         None
     }
 
@@ -187,7 +187,7 @@ impl Conversation for Session<'_> {
             Ending::Bye(ByeCode::Flooding) => ErrorCode::RateLimited,
             _ => return None,
         };
-        Some(Refusal::Error(why.sentence()).text())
+        Some(PeerJsRefusal::Error(why.sentence()).text())
     }
 }
 

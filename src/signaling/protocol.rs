@@ -17,6 +17,9 @@ pub use byway_turn::auth::MemberId;
 /// The WebSocket subprotocol (RFC 6455 section 1.9).
 pub const SUBPROTOCOL: &str = "byway.v1";
 
+/// Stands in the schema for [`MemberId`], whose crate knows no schemas.
+pub(super) struct MemberIdText;
+
 /// What a client says.
 #[derive(Debug, JsonSchema)]
 #[schemars(tag = "type", rename_all = "kebab-case")]
@@ -26,7 +29,7 @@ pub enum ClientMessage {
     /// Says something to one member of the same room.
     Signal {
         /// To whom.
-        #[schemars(with = "super::schema::MemberId")]
+        #[schemars(with = "MemberIdText")]
         to: MemberId,
         /// Anything; never looked into.
         #[schemars(with = "serde_json::Value")]
@@ -141,7 +144,7 @@ pub enum ServerMessage {
     /// You are in.
     Joined {
         /// Who you are, as long as you stay.
-        #[schemars(with = "super::schema::MemberId")]
+        #[schemars(with = "MemberIdText")]
         id: MemberId,
         /// Who was there before you, in order of arrival.
         peers: Vec<Peer>,
@@ -154,7 +157,7 @@ pub enum ServerMessage {
     /// Someone said something to you.
     Signal {
         /// Who; stamped by the server.
-        #[schemars(with = "super::schema::MemberId")]
+        #[schemars(with = "MemberIdText")]
         from: MemberId,
         /// 1 for the first signal you get in this room, then one more for each.
         seq: u64,
@@ -167,7 +170,7 @@ pub enum ServerMessage {
     /// Someone went.
     PeerLeft {
         /// Who.
-        #[schemars(with = "super::schema::MemberId")]
+        #[schemars(with = "MemberIdText")]
         id: MemberId,
     },
     /// The answer to `ping`.
@@ -265,7 +268,7 @@ pub enum Topic {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Peer {
     /// Who.
-    #[schemars(with = "super::schema::MemberId")]
+    #[schemars(with = "MemberIdText")]
     pub id: MemberId,
     /// What they call themselves; `null` if they gave no name.
     pub name: Option<DisplayName>,

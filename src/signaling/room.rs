@@ -29,9 +29,9 @@ use serde_json::value::RawValue;
 
 use super::protocol::{DisplayName, ErrorCode, MemberId, Peer, RoomName, ServerMessage, Text};
 
-/// How much there may be.
+/// Limits of the rooms.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct RoomLimits {
     /// Rooms at one time.
     pub rooms: usize,
     /// Members of one room, absent ones among them.
@@ -69,7 +69,7 @@ pub struct Resumed {
 /// All rooms and who is in them.
 #[derive(Debug)]
 pub struct Rooms {
-    limits: Limits,
+    limits: RoomLimits,
     /// Members in order of arrival; never empty.
     rooms: BTreeMap<RoomName, Vec<Member>>,
     /// Where each member is; holds exactly the members of `rooms`.
@@ -107,7 +107,7 @@ struct Absence {
 impl Rooms {
     /// No rooms.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: RoomLimits) -> Self {
         Self {
             limits,
             rooms: BTreeMap::new(),

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use byway_turn::closed_set::ClosedSet;
 
-use super::protocol::{ByeCode, ClientMessage, DisplayName, ErrorCode, RoomName, Secret, ServerMessage};
+use super::protocol::{
+    ByeCode, ClientMessage, DisplayName, ErrorCode, MemberIdText, RoomName, Secret, ServerMessage,
+};
 
 /// Where the schema is served.
 pub const PATH: &str = "/schema/byway.v1.json";
@@ -31,12 +33,12 @@ fn labels<C: ClosedSet>() -> Vec<&'static str> {
     C::ALL.iter().map(|value| value.label()).collect()
 }
 
-/// A type that is a text on the wire.
+/// A type that is a text on the wire, and its name in the schema.
 macro_rules! text {
-    ($type:ident, $schema:tt) => {
+    ($type:ident, $name:literal, $schema:tt) => {
         impl JsonSchema for $type {
             fn schema_name() -> Cow<'static, str> {
-                stringify!($type).into()
+                $name.into()
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
@@ -46,13 +48,10 @@ macro_rules! text {
     };
 }
 
-/// Stands in the schema for [`byway_turn::auth::MemberId`], whose crate knows no schemas.
-pub(super) struct MemberId;
-
-text!(MemberId, { "type": "string", "pattern": "^[A-Za-z0-9_-]{22}$" });
-text!(RoomName, { "type": "string", "minLength": 1, "maxLength": RoomName::MAX_CHARS });
+text!(MemberIdText, "MemberId", { "type": "string", "pattern": "^[A-Za-z0-9_-]{22}$" });
+text!(RoomName, "RoomName", { "type": "string", "minLength": 1, "maxLength": RoomName::MAX_CHARS });
 // An empty name of a client is none.
-text!(DisplayName, { "type": "string", "maxLength": DisplayName::MAX_CHARS });
-text!(Secret, { "type": "string" });
-text!(ErrorCode, { "type": "string", "enum": labels::<ErrorCode>() });
-text!(ByeCode, { "type": "string", "enum": labels::<ByeCode>() });
+text!(DisplayName, "DisplayName", { "type": "string", "maxLength": DisplayName::MAX_CHARS });
+text!(Secret, "Secret", { "type": "string" });
+text!(ErrorCode, "ErrorCode", { "type": "string", "enum": labels::<ErrorCode>() });
+text!(ByeCode, "ByeCode", { "type": "string", "enum": labels::<ByeCode>() });

@@ -1,18 +1,16 @@
-//! The conversation of `docs/signaling.md`: what one client says, and what becomes of it.
+//! The conversation of `docs/signaling.md` with one client.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
-use byway_turn::client_network::ClientNetwork;
 use byway_turn::time::Now;
 
 use super::connection::{Conversation, Halves};
-use super::hub::{Hub, Refusal, Seat};
-use super::outbox::Outbox;
+use super::hub::Hub;
+use super::membership::{JoinRefusal, Membership, Visitor};
 use super::protocol::{ByeCode, ClientMessage, Ending, ErrorCode, ServerMessage, Text};
-use crate::ice::Host;
+use super::send_queue::SendQueue;
 use crate::net::memory_budget::Reservation;
 
 /// Serves one connection until it ends. Its `memory` is released when it comes into a room.
@@ -24,63 +22,49 @@ pub fn run(
 ) -> impl Future<Output = ()> + Send {
     let socket = Halves::from(socket);
     async move {
-        let outbox = hub.connections.outbox(visitor.address, memory);
+        let queue = hub.connections.send_queue(visitor.address, memory);
         let now = hub.connections.clock.now();
         let mut session =
-            Session { hub: &hub, outbox: outbox.clone(), visitor, seat: None, next: Duration::ZERO };
+            Session { hub: &hub, queue: queue.clone(), visitor, membership: None, next: Duration::ZERO };
         session.wait_for_join(now);
-        hub.connections.run(socket, &outbox, &mut session).await;
-    }
-}
-
-/// Who has opened a connection.
-#[derive(Clone, Debug)]
-pub struct Visitor {
-    /// The client's address, for what is limited by address.
-    pub address: IpAddr,
-    /// What the client calls us.
-    pub host: Option<Host>,
-}
-
-impl Visitor {
-    /// The network that is charged for what the client holds.
-    pub(super) fn network(&self) -> ClientNetwork {
-        ClientNetwork::of(self.address)
+        hub.connections.run(socket, &queue, &mut session).await;
     }
 }
 
 struct Session<'a> {
     hub: &'a Hub,
-    outbox: Arc<Outbox>,
+    queue: Arc<SendQueue>,
     visitor: Visitor,
     /// While in a room.
-    seat: Option<Seat>,
+    membership: Option<Membership>,
     /// In a room: when the client needs a fresh configuration. In none: when it has been that for too long.
     next: Duration,
 }
 
 impl Session<'_> {
-    fn obey(&mut self, now: Now, text: &str) -> Result<(), Refusal> {
+    fn obey(&mut self, now: Now, text: &str) -> Result<(), JoinRefusal> {
         match ClientMessage::parse(text)? {
-            ClientMessage::Join(_) if self.seat.is_some() => return Err(ErrorCode::AlreadyJoined.into()),
+            ClientMessage::Join(_) if self.membership.is_some() => {
+                return Err(ErrorCode::AlreadyJoined.into());
+            }
             ClientMessage::Join(join) => {
-                self.seat = Some(self.hub.enter(now, &self.outbox, &self.visitor, join)?);
+                self.membership = Some(self.hub.enter(now, &self.queue, &self.visitor, join)?);
                 self.wait_for_refresh(now);
             }
             ClientMessage::Signal { to, data } => {
-                let seat = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
-                self.hub.signal(seat.id, to, data)?;
+                let membership = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
+                self.hub.signal(membership.id, to, data)?;
             }
             ClientMessage::Leave {} => {
-                let seat = self.seat.take().ok_or(ErrorCode::NotJoined)?;
-                self.hub.leave(seat.id, &self.outbox);
+                let membership = self.membership.take().ok_or(ErrorCode::NotJoined)?;
+                self.hub.leave(membership.id, &self.queue);
                 self.wait_for_join(now);
             }
             ClientMessage::Ping { seq } => {
                 if let Some(seq) = seq {
                     self.confirm(seq);
                 }
-                self.outbox.say(ServerMessage::Pong {}.text());
+                self.queue.say(ServerMessage::Pong {}.text());
             }
         }
         Ok(())
@@ -95,12 +79,12 @@ impl Session<'_> {
         self.next = now.mono + (self.hub.ttl() / 2).max(Duration::from_secs(1));
     }
 
-    fn refuse_until(&self, refusal: Refusal) {
+    fn refuse_until(&self, refusal: JoinRefusal) {
         let error = match refusal.wait {
             Some(wait) => ServerMessage::error_until(refusal.code, wait),
             None => ServerMessage::error(refusal.code),
         };
-        self.outbox.say(error.text());
+        self.queue.say(error.text());
     }
 }
 
@@ -117,8 +101,8 @@ impl Conversation for Session<'_> {
     }
 
     fn confirm(&mut self, seq: u64) {
-        if let Some(seat) = &self.seat {
-            self.hub.confirm(seat.id, &self.outbox, seq);
+        if let Some(membership) = &self.membership {
+            self.hub.confirm(membership.id, &self.queue, seq);
         }
     }
 
@@ -127,7 +111,7 @@ impl Conversation for Session<'_> {
     }
 
     fn wake(&mut self, now: Now) -> Option<ByeCode> {
-        if self.seat.is_none() {
+        if self.membership.is_none() {
             return Some(ByeCode::Idle);
         }
         self.renew(now);
@@ -135,15 +119,15 @@ impl Conversation for Session<'_> {
     }
 
     fn renew(&mut self, now: Now) {
-        let Some(seat) = &self.seat else { return };
-        let ice = self.hub.configuration(now, self.visitor.host.as_ref(), &seat.user);
-        self.outbox.say(ServerMessage::Ice(ice).text());
+        let Some(membership) = &self.membership else { return };
+        let ice = self.hub.configuration(now, self.visitor.host.as_ref(), &membership.user);
+        self.queue.say(ServerMessage::Ice(ice).text());
         self.wait_for_refresh(now);
     }
 
     fn end(&mut self, now: Now, ending: Ending) -> Option<Text> {
-        if let Some(seat) = self.seat.take() {
-            self.hub.part(now, seat.id, &self.outbox, ending);
+        if let Some(membership) = self.membership.take() {
+            self.hub.part(now, membership.id, &self.queue, ending);
         }
         match ending {
             Ending::Bye(code) => Some(ServerMessage::bye(code).text()),
@@ -155,8 +139,8 @@ impl Conversation for Session<'_> {
 impl Drop for Session<'_> {
     /// A conversation that was broken off, by a panic or with the runtime, leaves nobody behind.
     fn drop(&mut self) {
-        if let Some(seat) = self.seat.take() {
-            self.hub.leave(seat.id, &self.outbox);
+        if let Some(membership) = self.membership.take() {
+            self.hub.leave(membership.id, &self.queue);
         }
     }
 }

@@ -15,12 +15,12 @@ use byway_turn::client_network::ClientNetwork;
 use byway_turn::rate_limit::Gcra;
 use byway_turn::time::Now;
 
-use self::board::{Board, Limits, Subscriber};
-use self::protocol::{ClientMessage, Publication};
+use self::board::{Board, BoardLimits, Subscriber};
+use self::protocol::{Publication, YWebrtcMessage};
 use super::connection::{Connections, Conversation};
 use super::flood_guard::{FloodGuard, Rate, Verdict};
-use super::outbox::Outbox;
 use super::protocol::{ByeCode, Ending, ErrorCode, RoomName, ServerMessage, Text};
+use super::send_queue::SendQueue;
 use crate::net::memory_budget::Reservation;
 
 /// Subscribers of one topic. A client of y-webrtc keeps at most 35 connections, so there may be more than it meets, but
@@ -45,7 +45,7 @@ const FAN_OUT_AT_ONCE: Duration = Duration::from_secs(16);
 pub struct Topics {
     connections: Arc<Connections>,
     /// A `std` mutex: held for a look-up and a few pushes, never across an await.
-    board: Mutex<Board<Arc<Outbox>>>,
+    board: Mutex<Board<Arc<SendQueue>>>,
 }
 
 impl Topics {
@@ -53,7 +53,7 @@ impl Topics {
     #[must_use]
     pub fn new(connections: Arc<Connections>) -> Self {
         let rooms = connections.settings.limits;
-        let limits = Limits {
+        let limits = BoardLimits {
             topics: rooms.rooms,
             subscribers: SUBSCRIBERS,
             subscriptions: SUBSCRIPTIONS as usize,
@@ -66,25 +66,25 @@ impl Topics {
     /// Serves one connection from `client` until it ends. Its `memory` is released at the first topic.
     pub async fn run(&self, socket: WebSocket, client: IpAddr, memory: Arc<Reservation>) {
         let settings = &self.connections.settings;
-        let outbox = self.connections.outbox(client, memory);
+        let queue = self.connections.send_queue(client, memory);
         let subscriber = self.lock().subscriber(ClientNetwork::of(client));
         let news = Rate { interval: ANOTHER_TOPIC_EVERY, burst: SUBSCRIPTIONS, patience: u32::MAX };
         let mut session = Session {
             all: self,
-            outbox: outbox.clone(),
+            queue: queue.clone(),
             subscriber,
             new_topics: FloodGuard::new(news),
             fan_out: Gcra::default(),
             idle_at: self.connections.clock.now().mono + settings.idle_after,
         };
-        self.connections.run(socket, &outbox, &mut session).await;
+        self.connections.run(socket, &queue, &mut session).await;
     }
 
-    fn count(&self, board: &Board<Arc<Outbox>>) {
+    fn count(&self, board: &Board<Arc<SendQueue>>) {
         self.connections.counters.topics.set(board.count() as u64);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Board<Arc<Outbox>>> {
+    fn lock(&self) -> MutexGuard<'_, Board<Arc<SendQueue>>> {
         // A panic under the lock would be a bug in the board; the others go on.
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,7 +92,7 @@ impl Topics {
 
 struct Session<'a> {
     all: &'a Topics,
-    outbox: Arc<Outbox>,
+    queue: Arc<SendQueue>,
     subscriber: Subscriber,
     new_topics: FloodGuard,
     fan_out: Gcra,
@@ -102,9 +102,9 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn obey(&mut self, now: Now, text: &str) -> Result<(), ErrorCode> {
-        match ClientMessage::parse(text)? {
-            ClientMessage::Subscribe(topics) => self.subscribe(now, topics)?,
-            ClientMessage::Unsubscribe(topics) => {
+        match YWebrtcMessage::parse(text)? {
+            YWebrtcMessage::Subscribe(topics) => self.subscribe(now, topics)?,
+            YWebrtcMessage::Unsubscribe(topics) => {
                 let was_idle = self.subscriber.is_idle();
                 let mut board = self.all.lock();
                 for topic in &topics {
@@ -115,8 +115,8 @@ impl Session<'_> {
                     self.idle_at = now.mono + self.all.connections.settings.idle_after;
                 }
             }
-            ClientMessage::Publish(publication) => self.publish(now, &publication)?,
-            ClientMessage::Ping => self.outbox.say(ServerMessage::Pong {}.text()),
+            YWebrtcMessage::Publish(publication) => self.publish(now, &publication)?,
+            YWebrtcMessage::Ping => self.queue.say(ServerMessage::Pong {}.text()),
         }
         Ok(())
     }
@@ -132,8 +132,8 @@ impl Session<'_> {
             if self.new_topics.judge(now.mono) != Verdict::Accept {
                 return Err(ErrorCode::RateLimited);
             }
-            board.subscribe(&mut self.subscriber, topic, self.outbox.clone())?;
-            self.outbox.admit();
+            board.subscribe(&mut self.subscriber, topic, self.queue.clone())?;
+            self.queue.admit();
             self.all.count(&board);
         }
         Ok(())
@@ -169,7 +169,7 @@ impl Conversation for Session<'_> {
     }
 
     fn refuse(&mut self, code: ErrorCode) {
-        self.outbox.say(ServerMessage::error(code).text());
+        self.queue.say(ServerMessage::error(code).text());
     }
 
     fn next_deadline(&self) -> Option<Duration> {

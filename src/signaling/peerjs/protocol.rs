@@ -58,18 +58,22 @@ impl fmt::Debug for Token {
 ///
 /// # Errors
 /// What to say before the connection is closed.
-pub fn asked(key: Option<&str>, id: Option<&str>, token: Option<&str>) -> Result<(PeerId, Token), Refusal> {
+pub fn asked(
+    key: Option<&str>,
+    id: Option<&str>,
+    token: Option<&str>,
+) -> Result<(PeerId, Token), PeerJsRefusal> {
     let given = [key, id, token].map(|field| field.filter(|text| !text.is_empty()));
-    let [Some(key), Some(id), Some(token)] = given else { return Err(Refusal::INCOMPLETE) };
+    let [Some(key), Some(id), Some(token)] = given else { return Err(PeerJsRefusal::INCOMPLETE) };
     if key != KEY {
-        return Err(Refusal::BAD_KEY);
+        return Err(PeerJsRefusal::BAD_KEY);
     }
-    Ok((PeerId::new(id).ok_or(Refusal::BAD_ID)?, Token::new(token)))
+    Ok((PeerId::new(id).ok_or(PeerJsRefusal::BAD_ID)?, Token::new(token)))
 }
 
 /// What a client says.
 #[derive(Debug)]
-pub enum ClientMessage {
+pub enum PeerJsMessage {
     /// It is there, which any frame shows.
     Heartbeat,
     /// It gives its id back.
@@ -82,7 +86,7 @@ pub enum ClientMessage {
 #[derive(Debug)]
 pub struct Passed {
     /// What it is.
-    pub kind: Kind,
+    pub kind: PeerJsKind,
     /// For whom.
     pub to: PeerId,
     /// Anything; never looked into.
@@ -92,7 +96,7 @@ pub struct Passed {
 /// What is passed on between clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Kind {
+pub enum PeerJsKind {
     /// `OFFER`
     Offer,
     /// `ANSWER`
@@ -105,7 +109,7 @@ pub enum Kind {
     Expire,
 }
 
-impl ClientMessage {
+impl PeerJsMessage {
     /// Reads one text frame. A `src` in it counts for nothing.
     ///
     /// # Errors
@@ -122,15 +126,15 @@ impl ClientMessage {
         let Fields { kind, dst, payload } = object(text)?;
         let kind = match kind.as_ref() {
             "HEARTBEAT" => return Ok(Self::Heartbeat),
-            "LEAVE" => Kind::Leave,
-            "OFFER" => Kind::Offer,
-            "ANSWER" => Kind::Answer,
-            "CANDIDATE" => Kind::Candidate,
-            "EXPIRE" => Kind::Expire,
+            "LEAVE" => PeerJsKind::Leave,
+            "OFFER" => PeerJsKind::Offer,
+            "ANSWER" => PeerJsKind::Answer,
+            "CANDIDATE" => PeerJsKind::Candidate,
+            "EXPIRE" => PeerJsKind::Expire,
             _ => return Err(ErrorCode::UnknownType),
         };
         match dst.filter(|dst| !dst.is_empty()) {
-            None if kind == Kind::Leave => Ok(Self::Leave),
+            None if kind == PeerJsKind::Leave => Ok(Self::Leave),
             None => Err(ErrorCode::BadMessage),
             Some(dst) => {
                 let to = PeerId::new(&dst).ok_or(ErrorCode::NoSuchPeer)?;
@@ -151,7 +155,7 @@ impl Passed {
 /// Tells `to` that what it said to `absent` has not reached it.
 #[must_use]
 pub fn expire(absent: &PeerId, to: &PeerId) -> Text {
-    passed(Kind::Expire, absent, to, None)
+    passed(PeerJsKind::Expire, absent, to, None)
 }
 
 /// Tells a client that it has its id.
@@ -162,14 +166,14 @@ pub fn open() -> Text {
 
 /// Why a client is not let in, or not any more: for PeerJS, the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum PeerJsRefusal {
     /// The id is another's, or the token is not the one it was taken with.
     Taken,
     /// Anything else, in a sentence.
     Error(&'static str),
 }
 
-impl Refusal {
+impl PeerJsRefusal {
     /// The URL lacks something.
     pub const INCOMPLETE: Self = Self::Error("No id, token, or key supplied to websocket server");
     /// The key is not [`KEY`].
@@ -202,10 +206,10 @@ struct Reason {
     msg: &'static str,
 }
 
-fn passed(kind: Kind, from: &PeerId, to: &PeerId, payload: Option<&RawValue>) -> Text {
+fn passed(kind: PeerJsKind, from: &PeerId, to: &PeerId, payload: Option<&RawValue>) -> Text {
     #[derive(Serialize)]
     struct Message<'a> {
-        r#type: Kind,
+        r#type: PeerJsKind,
         src: &'a str,
         dst: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -231,7 +235,7 @@ mod tests {
     fn the_server_says_who_it_was_and_passes_the_payload_byte_for_byte() {
         let frame =
             r#"{"type":"OFFER","src":"eve","payload":{ "sdp":"\u0041é", "n":1.0 },"dst":"bob","more":1}"#;
-        let ClientMessage::Pass(message) = ClientMessage::parse(frame).unwrap() else { unreachable!() };
+        let PeerJsMessage::Pass(message) = PeerJsMessage::parse(frame).unwrap() else { unreachable!() };
         let text = message.text(&id("ann"));
         let expected = r#"{"type":"OFFER","src":"ann","dst":"bob","payload":{ "sdp":"\u0041é", "n":1.0 }}"#;
         assert_eq!(&*text.json, expected);
@@ -239,17 +243,17 @@ mod tests {
 
     #[test]
     fn what_clients_say() {
-        let kind = |text: &str| match ClientMessage::parse(text).unwrap() {
-            ClientMessage::Pass(Passed { kind, .. }) => Some(kind),
-            ClientMessage::Heartbeat | ClientMessage::Leave => None,
+        let kind = |text: &str| match PeerJsMessage::parse(text).unwrap() {
+            PeerJsMessage::Pass(Passed { kind, .. }) => Some(kind),
+            PeerJsMessage::Heartbeat | PeerJsMessage::Leave => None,
         };
-        assert!(matches!(ClientMessage::parse(r#"{"type":"HEARTBEAT"}"#), Ok(ClientMessage::Heartbeat)));
+        assert!(matches!(PeerJsMessage::parse(r#"{"type":"HEARTBEAT"}"#), Ok(PeerJsMessage::Heartbeat)));
         for leave in [r#"{"type":"LEAVE"}"#, r#"{"type":"LEAVE","dst":""}"#, r#"{"type":"LEAVE","dst":null}"#]
         {
-            assert!(matches!(ClientMessage::parse(leave), Ok(ClientMessage::Leave)), "{leave}");
+            assert!(matches!(PeerJsMessage::parse(leave), Ok(PeerJsMessage::Leave)), "{leave}");
         }
-        assert_eq!(kind(r#"{"type":"LEAVE","dst":"bob"}"#), Some(Kind::Leave));
-        assert_eq!(kind(r#"{"type":"CANDIDATE","dst":"bob","payload":[]}"#), Some(Kind::Candidate));
+        assert_eq!(kind(r#"{"type":"LEAVE","dst":"bob"}"#), Some(PeerJsKind::Leave));
+        assert_eq!(kind(r#"{"type":"CANDIDATE","dst":"bob","payload":[]}"#), Some(PeerJsKind::Candidate));
         for (text, code) in [
             ("", ErrorCode::BadMessage),
             (r#"["HEARTBEAT"]"#, ErrorCode::BadMessage),
@@ -259,7 +263,7 @@ mod tests {
             (r#"{"type":"OPEN","dst":"bob"}"#, ErrorCode::UnknownType),
             (r#"{"type":"OFFER","dst":"\u0000"}"#, ErrorCode::NoSuchPeer),
         ] {
-            assert_eq!(ClientMessage::parse(text).err(), Some(code), "{text}");
+            assert_eq!(PeerJsMessage::parse(text).err(), Some(code), "{text}");
         }
         assert!(PeerId::new(&"é".repeat(128)).is_some() && PeerId::new(&"é".repeat(129)).is_none());
     }
@@ -269,8 +273,8 @@ mod tests {
         for (text, expected) in [
             (open(), r#"{"type":"OPEN"}"#),
             (expire(&id("bob"), &id("ann")), r#"{"type":"EXPIRE","src":"bob","dst":"ann"}"#),
-            (Refusal::Taken.text(), r#"{"type":"ID-TAKEN","payload":{"msg":"ID is taken"}}"#),
-            (Refusal::BAD_KEY.text(), r#"{"type":"ERROR","payload":{"msg":"Invalid key provided"}}"#),
+            (PeerJsRefusal::Taken.text(), r#"{"type":"ID-TAKEN","payload":{"msg":"ID is taken"}}"#),
+            (PeerJsRefusal::BAD_KEY.text(), r#"{"type":"ERROR","payload":{"msg":"Invalid key provided"}}"#),
         ] {
             assert_eq!(&*text.json, expected);
         }
@@ -280,11 +284,11 @@ mod tests {
     fn what_a_url_asks_for() {
         assert!(asked(Some("peerjs"), Some("ann"), Some("t")).is_ok());
         for (key, id, token, refusal) in [
-            (None, Some("ann"), Some("t"), Refusal::INCOMPLETE),
-            (Some("peerjs"), Some(""), Some("t"), Refusal::INCOMPLETE),
-            (Some("peerjs"), Some("ann"), None, Refusal::INCOMPLETE),
-            (Some("other"), Some("ann"), Some("t"), Refusal::BAD_KEY),
-            (Some("peerjs"), Some("a\nn"), Some("t"), Refusal::BAD_ID),
+            (None, Some("ann"), Some("t"), PeerJsRefusal::INCOMPLETE),
+            (Some("peerjs"), Some(""), Some("t"), PeerJsRefusal::INCOMPLETE),
+            (Some("peerjs"), Some("ann"), None, PeerJsRefusal::INCOMPLETE),
+            (Some("other"), Some("ann"), Some("t"), PeerJsRefusal::BAD_KEY),
+            (Some("peerjs"), Some("a\nn"), Some("t"), PeerJsRefusal::BAD_ID),
         ] {
             assert_eq!(asked(key, id, token).unwrap_err(), refusal);
         }

@@ -8,7 +8,7 @@
 //!                      └──┘ arrive with the same token: the new socket takes over
 //! ```
 //!
-//! What is said to somebody absent waits with its sender, for as long as [`Limits::patience`] and within [`Limits::kept`]
+//! What is said to somebody absent waits with its sender, for as long as [`RegistryLimits::patience`] and within [`RegistryLimits::kept`]
 //! bytes; it goes when the sender does, because nobody could answer it any more, and so needs no timer but the sender's own.
 //! Ids and bytes that wait are [shares](byway_turn::shares), charged to the network of the client that has the id.
 //!
@@ -20,12 +20,12 @@ use std::time::Duration;
 use byway_turn::client_network::ClientNetwork;
 use byway_turn::shares::Shares;
 
-use super::protocol::{Kind, Passed, PeerId, Refusal, Token, expire};
+use super::protocol::{Passed, PeerId, PeerJsKind, PeerJsRefusal, Token, expire};
 use crate::signaling::protocol::Text;
 
-/// How much there may be.
+/// Limits of the registry.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct RegistryLimits {
     /// Clients at one time.
     pub peers: usize,
     /// Bytes that wait of one sender, and bytes that anybody finds on arrival.
@@ -38,8 +38,8 @@ pub struct Limits {
 
 /// All clients, each with its connection `C`.
 #[derive(Debug)]
-pub struct Peers<C> {
-    limits: Limits,
+pub struct PeerRegistry<C> {
+    limits: RegistryLimits,
     peers: BTreeMap<PeerId, Peer<C>>,
     /// By receiver, then by sender; neither map is ever empty. Every sender is one of `peers`.
     waiting: BTreeMap<PeerId, BTreeMap<PeerId, Waiting>>,
@@ -49,9 +49,9 @@ pub struct Peers<C> {
     kept: Shares,
 }
 
-/// The right to speak under an id, until another arrival takes it.
+/// Lease of an id: the right to speak under it, until another arrival takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seat {
+pub struct IdLease {
     /// As whom.
     pub id: PeerId,
     arrival: u64,
@@ -61,7 +61,7 @@ pub struct Seat {
 #[derive(Debug)]
 pub struct Arrived<C> {
     /// For the new connection.
-    pub seat: Seat,
+    pub lease: IdLease,
     /// The connection that had the id.
     pub replaced: Option<C>,
     /// What has waited, in the order in which each sender said it.
@@ -75,7 +75,7 @@ pub struct Arrived<C> {
 pub enum Said<C> {
     /// It goes to this connection.
     Passed(C, Text),
-    /// It waits for its receiver; see [`Peers::next_deadline`].
+    /// It waits for its receiver; see [`PeerRegistry::next_deadline`].
     Waits,
     /// It does not; this is for the sender.
     Expired(Text),
@@ -103,10 +103,10 @@ struct Waiting {
     bytes: usize,
 }
 
-impl<C: Clone> Peers<C> {
+impl<C: Clone> PeerRegistry<C> {
     /// Nobody.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: RegistryLimits) -> Self {
         Self {
             limits,
             peers: BTreeMap::new(),
@@ -126,17 +126,17 @@ impl<C: Clone> Peers<C> {
     /// Takes `id` for `connection`, which comes from `network`.
     ///
     /// # Errors
-    /// [`Refusal::Taken`] and [`Refusal::FULL`].
+    /// [`PeerJsRefusal::Taken`] and [`PeerJsRefusal::FULL`].
     pub fn arrive(
         &mut self,
         id: PeerId,
         token: Token,
         connection: C,
         network: ClientNetwork,
-    ) -> Result<Arrived<C>, Refusal> {
+    ) -> Result<Arrived<C>, PeerJsRefusal> {
         let arrival = self.arrivals + 1;
         let replaced = match self.peers.get_mut(&id) {
-            Some(peer) if peer.token != token => return Err(Refusal::Taken),
+            Some(peer) if peer.token != token => return Err(PeerJsRefusal::Taken),
             Some(peer) => {
                 peer.arrival = arrival;
                 let former = std::mem::replace(&mut peer.network, network);
@@ -145,7 +145,7 @@ impl<C: Clone> Peers<C> {
                 Some(std::mem::replace(&mut peer.connection, connection))
             }
             None => {
-                self.ids.take(network, 1).map_err(|_| Refusal::FULL)?;
+                self.ids.take(network, 1).map_err(|_| PeerJsRefusal::FULL)?;
                 let peer = Peer { token, connection, network, arrival, kept: 0, due: VecDeque::new() };
                 self.peers.insert(id.clone(), peer);
                 None
@@ -153,46 +153,46 @@ impl<C: Clone> Peers<C> {
         };
         self.arrivals = arrival;
         let (missed, told) = self.hand_over(&id);
-        Ok(Arrived { seat: Seat { id, arrival }, replaced, missed, told })
+        Ok(Arrived { lease: IdLease { id, arrival }, replaced, missed, told })
     }
 
     /// Gives the id back, unless another connection has taken it over; whether it did.
-    pub fn depart(&mut self, seat: &Seat) -> bool {
-        if !self.has(seat) {
+    pub fn depart(&mut self, lease: &IdLease) -> bool {
+        if !self.has(lease) {
             return false;
         }
-        let Some(Peer { network, kept, due, .. }) = self.peers.remove(&seat.id) else { return false };
+        let Some(Peer { network, kept, due, .. }) = self.peers.remove(&lease.id) else { return false };
         self.ids.give_back(network, 1);
         self.kept.give_back(network, kept);
         for (_, to) in due {
-            self.take_waiting(&to, &seat.id, |_| true);
+            self.take_waiting(&to, &lease.id, |_| true);
         }
         true
     }
 
     /// Says something. What is said to somebody absent waits, and where it cannot it has expired at once.
-    pub fn say(&mut self, now: Duration, seat: &Seat, message: &Passed) -> Said<C> {
-        if !self.has(seat) {
+    pub fn say(&mut self, now: Duration, lease: &IdLease, message: &Passed) -> Said<C> {
+        if !self.has(lease) {
             return Said::Ignored;
         }
-        let text = message.text(&seat.id);
+        let text = message.text(&lease.id);
         if let Some(receiver) = self.peers.get(&message.to) {
             return Said::Passed(receiver.connection.clone(), text);
         }
         // These are about connections that have ended: nobody who comes later has any.
-        if matches!(message.kind, Kind::Leave | Kind::Expire) {
+        if matches!(message.kind, PeerJsKind::Leave | PeerJsKind::Expire) {
             return Said::Ignored;
         }
-        let Some(sender) = self.peers.get_mut(&seat.id) else { return Said::Ignored };
+        let Some(sender) = self.peers.get_mut(&lease.id) else { return Said::Ignored };
         let bytes = cost(&text);
         let is_too_much = sender.kept + bytes > self.limits.kept;
         if is_too_much || self.kept.take(sender.network, bytes).is_err() {
-            return Said::Expired(expire(&message.to, &seat.id));
+            return Said::Expired(expire(&message.to, &lease.id));
         }
         sender.kept += bytes;
         let until = now + self.limits.patience;
         let waiting = self.waiting.entry(message.to.clone()).or_default();
-        let waiting = waiting.entry(seat.id.clone()).or_insert_with(|| {
+        let waiting = waiting.entry(lease.id.clone()).or_insert_with(|| {
             sender.due.push_back((until, message.to.clone()));
             Waiting { until, texts: Vec::new(), bytes: 0 }
         });
@@ -203,25 +203,25 @@ impl<C: Clone> Peers<C> {
 
     /// When to call [`Self::expire`] for this client, if at all.
     #[must_use]
-    pub fn next_deadline(&self, seat: &Seat) -> Option<Duration> {
-        self.peers.get(&seat.id).filter(|_| self.has(seat))?.due.front().map(|(until, _)| *until)
+    pub fn next_deadline(&self, lease: &IdLease) -> Option<Duration> {
+        self.peers.get(&lease.id).filter(|_| self.has(lease))?.due.front().map(|(until, _)| *until)
     }
 
     /// Gives up what has waited for too long: what to tell its sender.
-    pub fn expire(&mut self, now: Duration, seat: &Seat) -> Vec<Text> {
+    pub fn expire(&mut self, now: Duration, lease: &IdLease) -> Vec<Text> {
         let mut told = Vec::new();
-        while self.next_deadline(seat).is_some_and(|until| until <= now) {
-            let to = self.peers.get_mut(&seat.id).and_then(|peer| peer.due.pop_front());
+        while self.next_deadline(lease).is_some_and(|until| until <= now) {
+            let to = self.peers.get_mut(&lease.id).and_then(|peer| peer.due.pop_front());
             let Some((_, to)) = to else { break };
-            if self.take_waiting(&to, &seat.id, |waiting| waiting.until <= now).is_some() {
-                told.push(expire(&to, &seat.id));
+            if self.take_waiting(&to, &lease.id, |waiting| waiting.until <= now).is_some() {
+                told.push(expire(&to, &lease.id));
             }
         }
         told
     }
 
-    fn has(&self, seat: &Seat) -> bool {
-        self.peers.get(&seat.id).is_some_and(|peer| peer.arrival == seat.arrival)
+    fn has(&self, lease: &IdLease) -> bool {
+        self.peers.get(&lease.id).is_some_and(|peer| peer.arrival == lease.arrival)
     }
 
     /// What has waited for `id`, as far as it may be handed over, and what the others of its senders are told.

@@ -21,7 +21,7 @@ fn network(n: u8) -> ClientNetwork {
 }
 
 fn limited(rooms: usize, members: usize, kept: usize, kept_in_all: usize) -> Rooms {
-    Rooms::new(Limits { rooms, members, kept, kept_in_all })
+    Rooms::new(RoomLimits { rooms, members, kept, kept_in_all })
 }
 
 /// Room for anything.

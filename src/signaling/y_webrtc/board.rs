@@ -13,9 +13,9 @@ use byway_turn::shares::Shares;
 use super::protocol::Publication;
 use crate::signaling::protocol::{ErrorCode, RoomName, Text};
 
-/// How much there may be.
+/// Limits of the board.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct BoardLimits {
     /// Topics at one time.
     pub topics: usize,
     /// Subscribers of one topic.
@@ -29,7 +29,7 @@ pub struct Limits {
 /// All topics, each with its subscribers' connections `C`.
 #[derive(Debug)]
 pub struct Board<C> {
-    limits: Limits,
+    limits: BoardLimits,
     topics: BTreeMap<RoomName, Topic<C>>,
     subscribers: u64,
     /// Topics, by the network that each is charged to.
@@ -76,7 +76,7 @@ impl Subscriber {
 impl<C> Board<C> {
     /// No topics.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: BoardLimits) -> Self {
         Self {
             limits,
             topics: BTreeMap::new(),
@@ -175,10 +175,11 @@ impl<C> Board<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signaling::y_webrtc::protocol::ClientMessage;
+    use crate::signaling::y_webrtc::protocol::YWebrtcMessage;
     use byway_turn::prng::Prng;
 
-    const LIMITS: Limits = Limits { topics: 3, subscribers: 3, subscriptions: 2, subscriptions_in_all: 100 };
+    const LIMITS: BoardLimits =
+        BoardLimits { topics: 3, subscribers: 3, subscriptions: 2, subscriptions_in_all: 100 };
 
     fn network(n: u8) -> ClientNetwork {
         ClientNetwork::of([192, 0, 2, n].into())
@@ -190,7 +191,7 @@ mod tests {
 
     fn hears(board: &Board<u32>, who: &Subscriber, name: &str) -> Result<Vec<u32>, ErrorCode> {
         let text = format!(r#"{{"type":"publish","topic":"{name}"}}"#);
-        let Ok(ClientMessage::Publish(publication)) = ClientMessage::parse(&text) else { unreachable!() };
+        let Ok(YWebrtcMessage::Publish(publication)) = YWebrtcMessage::parse(&text) else { unreachable!() };
         board.publish(who, &publication).map(|(_, to)| to.copied().collect())
     }
 
@@ -272,7 +273,7 @@ mod tests {
     #[test]
     fn threat_31_one_network_takes_neither_all_topics_nor_all_subscriptions() {
         let limits =
-            Limits { topics: 1_000, subscribers: 64, subscriptions: 64, subscriptions_in_all: 8_000 };
+            BoardLimits { topics: 1_000, subscribers: 64, subscriptions: 64, subscriptions_in_all: 8_000 };
         let mut board = Board::new(limits);
         let fill = |board: &mut Board<u32>, n, named: &str| {
             let mut greedy: Vec<_> = (0..157).map(|_| board.subscriber(network(n))).collect();

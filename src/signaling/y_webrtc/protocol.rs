@@ -9,7 +9,7 @@ use crate::signaling::protocol::{ErrorCode, RoomName, Text, Topic, object};
 
 /// What a client says.
 #[derive(Debug)]
-pub enum ClientMessage {
+pub enum YWebrtcMessage {
     /// It wants to hear what is published on these.
     Subscribe(Vec<RoomName>),
     /// No longer.
@@ -29,7 +29,7 @@ pub struct Publication {
     pub data: Option<Box<RawValue>>,
 }
 
-impl ClientMessage {
+impl YWebrtcMessage {
     /// Reads one text frame. A topic is named as a room is.
     ///
     /// # Errors
@@ -85,18 +85,18 @@ mod tests {
     fn what_is_published_is_passed_byte_for_byte() {
         let frame =
             r#"{"type":"publish","topic":"te\u0061","data":{ "from":"\u0061" },"clients":99,"more":1}"#;
-        let Ok(ClientMessage::Publish(publication)) = ClientMessage::parse(frame) else { unreachable!() };
+        let Ok(YWebrtcMessage::Publish(publication)) = YWebrtcMessage::parse(frame) else { unreachable!() };
         let expected = r#"{"type":"publish","topic":"tea","data":{ "from":"\u0061" },"clients":2}"#;
         assert_eq!(&*publication.text(2).json, expected);
     }
 
     #[test]
     fn what_clients_say() {
-        let many = ClientMessage::parse(r#"{"type":"subscribe","topics":["tea","oak"]}"#);
-        assert!(matches!(many, Ok(ClientMessage::Subscribe(topics)) if topics.len() == 2));
-        let none = ClientMessage::parse(r#"{"type":"unsubscribe"}"#);
-        assert!(matches!(none, Ok(ClientMessage::Unsubscribe(topics)) if topics.is_empty()));
-        assert!(matches!(ClientMessage::parse(r#"{"type":"ping"}"#), Ok(ClientMessage::Ping)));
+        let many = YWebrtcMessage::parse(r#"{"type":"subscribe","topics":["tea","oak"]}"#);
+        assert!(matches!(many, Ok(YWebrtcMessage::Subscribe(topics)) if topics.len() == 2));
+        let none = YWebrtcMessage::parse(r#"{"type":"unsubscribe"}"#);
+        assert!(matches!(none, Ok(YWebrtcMessage::Unsubscribe(topics)) if topics.is_empty()));
+        assert!(matches!(YWebrtcMessage::parse(r#"{"type":"ping"}"#), Ok(YWebrtcMessage::Ping)));
         let long = "x".repeat(RoomName::MAX_CHARS + 1);
         for (text, code) in [
             ("", ErrorCode::BadMessage),
@@ -109,7 +109,7 @@ mod tests {
             (r#"{"type":"publish","topic":"\n"}"#, ErrorCode::BadRoom),
             (r#"{"type":"pong"}"#, ErrorCode::UnknownType),
         ] {
-            assert_eq!(ClientMessage::parse(text).err(), Some(code), "{text}");
+            assert_eq!(YWebrtcMessage::parse(text).err(), Some(code), "{text}");
         }
     }
 }

@@ -26,7 +26,7 @@ use byway::net::connection_limit::{ConnectionLimiter, PER_ADDRESS};
 use byway::net::trusted_proxies::TrustedProxies;
 use byway::origin::HostPattern;
 use byway::signaling::SignalingCounters;
-use byway::signaling::{Connections, Hub, Parts};
+use byway::signaling::{Connections, Hub, HubParts};
 use byway_test_support::process::http::Answer;
 use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
@@ -161,7 +161,7 @@ impl Server {
             is_draining: Box::new(move || *phase.borrow()),
         });
         let revocations = Arc::new(Revocations::new(&[8; 32]));
-        let hub = Arc::new(Hub::new(Parts {
+        let hub = Arc::new(Hub::new(HubParts {
             connections: Arc::new(Connections::new(limits, clock, signaling)),
             ice: ice.clone(),
             revocations: revocations.clone(),

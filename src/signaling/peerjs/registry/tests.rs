@@ -3,10 +3,10 @@ use std::collections::BTreeSet;
 use byway_turn::prng::Prng;
 
 use super::*;
-use crate::signaling::peerjs::protocol::ClientMessage;
+use crate::signaling::peerjs::protocol::PeerJsMessage;
 
-const LIMITS: Limits =
-    Limits { peers: 4, kept: 4_000, kept_in_all: 1 << 20, patience: Duration::from_secs(5) };
+const LIMITS: RegistryLimits =
+    RegistryLimits { peers: 4, kept: 4_000, kept_in_all: 1 << 20, patience: Duration::from_secs(5) };
 
 fn network(n: u32) -> ClientNetwork {
     ClientNetwork::of([192, 0, 2, u8::try_from(n).unwrap()].into())
@@ -22,7 +22,7 @@ fn at(seconds: u64) -> Duration {
 
 fn message(kind: &str, to: &str, payload: &str) -> Passed {
     let text = format!(r#"{{"type":"{kind}","dst":"{to}","payload":"{payload}"}}"#);
-    let Ok(ClientMessage::Pass(message)) = ClientMessage::parse(&text) else { unreachable!("{text}") };
+    let Ok(PeerJsMessage::Pass(message)) = PeerJsMessage::parse(&text) else { unreachable!("{text}") };
     message
 }
 
@@ -30,47 +30,50 @@ fn offer(to: &str, payload: &str) -> Passed {
     message("OFFER", to, payload)
 }
 
-fn is_empty<C>(peers: &Peers<C>) -> bool {
+fn is_empty<C>(peers: &PeerRegistry<C>) -> bool {
     peers.waiting.is_empty() && peers.kept.held() == 0 && peers.peers.values().all(|peer| peer.kept == 0)
 }
 
 /// Somebody arrives over the connection `number`.
-fn arrive(peers: &mut Peers<u32>, who: &str, number: u32) -> Arrived<u32> {
+fn arrive(peers: &mut PeerRegistry<u32>, who: &str, number: u32) -> Arrived<u32> {
     peers.arrive(id(who), Token::new(who), number, network(number)).unwrap()
 }
 
 #[test]
 fn an_id_is_its_owners_until_it_is_given_back() {
-    let mut peers = Peers::new(LIMITS);
-    let ann = arrive(&mut peers, "ann", 1).seat;
-    assert_eq!(peers.arrive(id("ann"), Token::new("guess"), 2, network(2)).unwrap_err(), Refusal::Taken);
+    let mut peers = PeerRegistry::new(LIMITS);
+    let ann = arrive(&mut peers, "ann", 1).lease;
+    assert_eq!(
+        peers.arrive(id("ann"), Token::new("guess"), 2, network(2)).unwrap_err(),
+        PeerJsRefusal::Taken
+    );
     let again = arrive(&mut peers, "ann", 3);
     assert_eq!(again.replaced, Some(1));
     // The connection that was replaced has nothing to say any more, and its end ends nothing.
-    let bob = arrive(&mut peers, "bob", 4).seat;
+    let bob = arrive(&mut peers, "bob", 4).lease;
     assert_eq!(peers.say(at(0), &ann, &offer("bob", "x")), Said::Ignored);
     assert!(!peers.depart(&ann));
     let message = offer("ann", "x");
     assert_eq!(peers.say(at(0), &bob, &message), Said::Passed(3, message.text(&bob.id)));
-    assert!(peers.depart(&again.seat));
+    assert!(peers.depart(&again.lease));
     assert!(peers.arrive(id("ann"), Token::new("another"), 5, network(5)).unwrap().replaced.is_none());
 }
 
 #[test]
 fn there_are_only_so_many() {
-    let mut peers = Peers::new(LIMITS);
-    let seats: Vec<_> = (0..4).map(|n| arrive(&mut peers, &n.to_string(), n).seat).collect();
-    assert_eq!(peers.arrive(id("late"), Token::new("late"), 9, network(9)).unwrap_err(), Refusal::FULL);
+    let mut peers = PeerRegistry::new(LIMITS);
+    let leases: Vec<_> = (0..4).map(|n| arrive(&mut peers, &n.to_string(), n).lease).collect();
+    assert_eq!(peers.arrive(id("late"), Token::new("late"), 9, network(9)).unwrap_err(), PeerJsRefusal::FULL);
     arrive(&mut peers, "0", 10);
-    assert!(peers.depart(&seats[3]));
+    assert!(peers.depart(&leases[3]));
     arrive(&mut peers, "late", 9);
     assert_eq!(peers.count(), 4);
 }
 
 #[test]
 fn what_is_said_to_somebody_absent_waits_in_order() {
-    let mut peers = Peers::new(LIMITS);
-    let ann = arrive(&mut peers, "ann", 1).seat;
+    let mut peers = PeerRegistry::new(LIMITS);
+    let ann = arrive(&mut peers, "ann", 1).lease;
     for payload in ["1", "2"] {
         assert_eq!(peers.say(at(0), &ann, &offer("bob", payload)), Said::Waits);
     }
@@ -86,8 +89,8 @@ fn what_is_said_to_somebody_absent_waits_in_order() {
 
 #[test]
 fn it_expires_once_for_each_receiver_and_not_before_its_time() {
-    let mut peers = Peers::new(LIMITS);
-    let ann = arrive(&mut peers, "ann", 1).seat;
+    let mut peers = PeerRegistry::new(LIMITS);
+    let ann = arrive(&mut peers, "ann", 1).lease;
     peers.say(at(0), &ann, &offer("bob", "1"));
     peers.say(at(3), &ann, &offer("bob", "2"));
     peers.say(at(3), &ann, &offer("cat", "3"));
@@ -100,10 +103,10 @@ fn it_expires_once_for_each_receiver_and_not_before_its_time() {
 
 #[test]
 fn a_second_wait_for_somebody_who_came_and_went_has_its_own_time() {
-    let mut peers = Peers::new(LIMITS);
-    let ann = arrive(&mut peers, "ann", 1).seat;
+    let mut peers = PeerRegistry::new(LIMITS);
+    let ann = arrive(&mut peers, "ann", 1).lease;
     peers.say(at(0), &ann, &offer("bob", "1"));
-    let bob = arrive(&mut peers, "bob", 2).seat;
+    let bob = arrive(&mut peers, "bob", 2).lease;
     assert!(peers.depart(&bob));
     peers.say(at(4), &ann, &offer("bob", "2"));
     assert_eq!(peers.expire(at(5), &ann), []);
@@ -113,11 +116,11 @@ fn a_second_wait_for_somebody_who_came_and_went_has_its_own_time() {
 
 #[test]
 fn what_waits_goes_with_its_sender_and_stays_through_a_takeover() {
-    let mut peers = Peers::new(LIMITS);
+    let mut peers = PeerRegistry::new(LIMITS);
     arrive(&mut peers, "ann", 1);
-    let ann = arrive(&mut peers, "ann", 2).seat;
+    let ann = arrive(&mut peers, "ann", 2).lease;
     peers.say(at(0), &ann, &offer("bob", "1"));
-    let ann = arrive(&mut peers, "ann", 3).seat;
+    let ann = arrive(&mut peers, "ann", 3).lease;
     assert_eq!(peers.next_deadline(&ann), Some(at(5)));
     assert!(peers.depart(&ann));
     assert!(is_empty(&peers));
@@ -126,8 +129,8 @@ fn what_waits_goes_with_its_sender_and_stays_through_a_takeover() {
 
 #[test]
 fn threat_20_no_more_waits_than_may() {
-    let mut peers = Peers::new(LIMITS);
-    let (ann, eve) = (arrive(&mut peers, "ann", 1).seat, arrive(&mut peers, "eve", 2).seat);
+    let mut peers = PeerRegistry::new(LIMITS);
+    let (ann, eve) = (arrive(&mut peers, "ann", 1).lease, arrive(&mut peers, "eve", 2).lease);
     let long = "x".repeat(1_000);
     let waits = (0..1_000).filter(|n| peers.say(at(0), &eve, &offer(&format!("{n}"), &long)) == Said::Waits);
     assert_eq!(waits.count(), 2);
@@ -148,8 +151,8 @@ fn threat_20_no_more_waits_than_may() {
 fn nothing_is_lost_doubled_or_left_behind() {
     for seed in 0..64 {
         let random = Prng::new(&[seed; 32], "peerjs");
-        let mut peers: Peers<u32> = Peers::new(LIMITS);
-        let mut seats: Vec<Seat> = Vec::new();
+        let mut peers: PeerRegistry<u32> = PeerRegistry::new(LIMITS);
+        let mut leases: Vec<IdLease> = Vec::new();
         // What is under way, by its number: from whom and to whom.
         let mut waiting: BTreeMap<usize, (PeerId, PeerId)> = BTreeMap::new();
         let mut heard = BTreeSet::new();
@@ -161,7 +164,7 @@ fn nothing_is_lost_doubled_or_left_behind() {
         for step in 0..600_usize {
             let now = Duration::from_millis(1_000 * 1_000 + 700 * step as u64);
             let who = id(["a", "b", "c", "d", "e", "f"][random.below(6)]);
-            let mine = seats.iter().rposition(|seat| seat.id == who);
+            let mine = leases.iter().rposition(|lease| lease.id == who);
             match (random.below(4), mine) {
                 (0, _) => {
                     let is_new = mine.is_none();
@@ -171,9 +174,9 @@ fn nothing_is_lost_doubled_or_left_behind() {
                         0,
                         network(u32::try_from(step % 3).unwrap()),
                     ) {
-                        Err(refusal) => assert!(is_new && refusal == Refusal::FULL, "seed {seed}"),
-                        Ok(Arrived { seat, missed, told, .. }) => {
-                            seats.push(seat);
+                        Err(refusal) => assert!(is_new && refusal == PeerJsRefusal::FULL, "seed {seed}"),
+                        Ok(Arrived { lease, missed, told, .. }) => {
+                            leases.push(lease);
                             for text in missed {
                                 let (n, from, to) = number(&text);
                                 assert_eq!(waiting.remove(&n.unwrap()), Some((from, to)), "seed {seed}");
@@ -188,25 +191,25 @@ fn nothing_is_lost_doubled_or_left_behind() {
                     }
                 }
                 (1, Some(at)) => {
-                    let seat = seats.swap_remove(at);
+                    let lease = leases.swap_remove(at);
                     // Of several under one id, the last one has it.
-                    let last = peers.depart(&seat);
+                    let last = peers.depart(&lease);
                     if last {
-                        seats.retain(|other| other.id != who);
+                        leases.retain(|other| other.id != who);
                         waiting.retain(|_, (from, _)| *from != who);
                     }
                 }
                 (_, Some(at)) => {
-                    let seat = seats[at].clone();
-                    for text in peers.expire(now, &seat) {
+                    let lease = leases[at].clone();
+                    for text in peers.expire(now, &lease) {
                         let (_, absent, sender) = number(&text);
                         let before = waiting.len();
                         waiting.retain(|_, pair| *pair != (sender.clone(), absent.clone()));
                         assert!(waiting.len() < before, "seed {seed}: expired without a reason");
                     }
                     let to = ["a", "b", "c", "d", "e", "f"][random.below(6)];
-                    let current = peers.has(&seat);
-                    match peers.say(now, &seat, &offer(to, &step.to_string())) {
+                    let current = peers.has(&lease);
+                    match peers.say(now, &lease, &offer(to, &step.to_string())) {
                         Said::Passed(_, text) => assert_eq!(number(&text), (Some(step), who, id(to))),
                         Said::Waits => _ = waiting.insert(step, (who, id(to))),
                         Said::Expired(text) => assert_eq!(number(&text), (None, id(to), who)),
@@ -221,8 +224,8 @@ fn nothing_is_lost_doubled_or_left_behind() {
             let kept: usize = peers.peers.values().map(|peer| peer.kept).sum();
             assert_eq!((peers.ids.held(), peers.kept.held()), (peers.count(), kept), "seed {seed}");
         }
-        for seat in seats {
-            peers.depart(&seat);
+        for lease in leases {
+            peers.depart(&lease);
         }
         assert!(peers.waiting.is_empty() && peers.count() == 0, "seed {seed}");
         assert_eq!((peers.ids.held(), peers.kept.held()), (0, 0), "seed {seed}");
@@ -231,25 +234,25 @@ fn nothing_is_lost_doubled_or_left_behind() {
 
 #[test]
 fn threat_31_one_network_takes_neither_all_ids_nor_all_that_may_wait() {
-    let limits = Limits { peers: 1_000, kept_in_all: 1_500_000, ..LIMITS };
-    let mut peers: Peers<u32> = Peers::new(limits);
-    let take = |peers: &mut Peers<u32>, n: u32, who: &str| {
-        peers.arrive(id(who), Token::new(who), n, network(n)).map(|arrived| arrived.seat)
+    let limits = RegistryLimits { peers: 1_000, kept_in_all: 1_500_000, ..LIMITS };
+    let mut peers: PeerRegistry<u32> = PeerRegistry::new(limits);
+    let take = |peers: &mut PeerRegistry<u32>, n: u32, who: &str| {
+        peers.arrive(id(who), Token::new(who), n, network(n)).map(|arrived| arrived.lease)
     };
     for n in 1..=10 {
-        let mut seats = Vec::new();
+        let mut leases = Vec::new();
         for m in 0..1_000 {
-            seats.extend(take(&mut peers, n, &format!("{n} {m}")));
+            leases.extend(take(&mut peers, n, &format!("{n} {m}")));
         }
-        assert!(seats.len() <= 125, "an eighth");
-        for seat in &seats {
-            while peers.say(at(0), seat, &offer("absent", "x")) == Said::Waits {}
+        assert!(leases.len() <= 125, "an eighth");
+        for lease in &leases {
+            while peers.say(at(0), lease, &offer("absent", "x")) == Said::Waits {}
         }
         assert!(peers.kept.held_by(network(n)) <= 187_500, "an eighth");
     }
     assert!((900..1_000).contains(&peers.count()) && peers.kept.held() <= 1_365_000, "{}", peers.kept.held());
     let ann = take(&mut peers, 200, "ann").unwrap();
-    assert_eq!(take(&mut peers, 1, "more"), Err(Refusal::FULL));
+    assert_eq!(take(&mut peers, 1, "more"), Err(PeerJsRefusal::FULL));
     // Who holds nothing has something wait: a tenth is left for that.
     assert_eq!(peers.say(at(0), &ann, &offer("bob", "x")), Said::Waits);
 }

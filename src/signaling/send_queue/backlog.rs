@@ -1,7 +1,7 @@
-//! Bytes that wait for the readers of all connections, bounded in sum.
+//! Bytes in the send queues of all connections, bounded in sum.
 //!
-//! Each [`Outbox`] is bounded by itself; thousands of them that nobody reads are not. When the sum is reached, connections
-//! end whose clients do not read: first those that are in no room, then members; of either the biggest outboxes of the
+//! Each [`SendQueue`] is bounded by itself; thousands of them that nobody reads are not. When the sum is reached, connections
+//! end whose clients do not read: first those that are in no room, then members; of either the biggest queues of the
 //! networks that hold most. A member that is ended so can resume.
 
 use std::collections::BTreeMap;
@@ -12,17 +12,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use byway_turn::client_network::ClientNetwork;
 use byway_turn::shares::biggest;
 
-use super::SignalingCounters;
-use super::outbox::Outbox;
-use super::protocol::ByeCode;
+use super::SendQueue;
 use crate::net::memory_budget::Reservation;
+use crate::signaling::SignalingCounters;
+use crate::signaling::protocol::ByeCode;
 
 /// Bytes that a connection in no room may have waiting without being ended for the sum: answers on their way.
 const STRANGER_SPARED: usize = 4 * 1_024;
 
-/// The outboxes of all connections.
+/// The queues of all connections.
 #[derive(Debug)]
-pub(super) struct Backlog {
+pub(in crate::signaling) struct Backlog {
     limit: usize,
     /// The sum at which to look for the biggest: more than `limit` while those that were ended still say goodbye.
     settle_at: AtomicUsize,
@@ -30,10 +30,10 @@ pub(super) struct Backlog {
     counters: Arc<SignalingCounters>,
     next: AtomicU64,
     /// A `std` mutex: held for a look-up, and to find the biggest; never across an await.
-    outboxes: Mutex<BTreeMap<u64, (ClientNetwork, Weak<Outbox>)>>,
+    queues: Mutex<BTreeMap<u64, (ClientNetwork, Weak<SendQueue>)>>,
 }
 
-/// The part of the sum that one outbox has.
+/// The part of the sum that one queue has.
 #[derive(Debug)]
 pub(super) struct Account {
     backlog: Arc<Backlog>,
@@ -43,34 +43,34 @@ pub(super) struct Account {
 
 impl Backlog {
     /// Room for `limit` bytes.
-    pub(super) fn new(limit: usize, counters: Arc<SignalingCounters>) -> Arc<Self> {
+    pub(in crate::signaling) fn new(limit: usize, counters: Arc<SignalingCounters>) -> Arc<Self> {
         Arc::new(Self {
             limit,
             settle_at: AtomicUsize::new(limit),
             counters,
             next: AtomicU64::new(0),
-            outboxes: Mutex::default(),
+            queues: Mutex::default(),
         })
     }
 
-    /// An outbox for a connection from `client`: it holds up to `stranger` bytes, and up to `member` once it is in a room,
+    /// A queue for a connection from `client`: it holds up to `stranger` bytes, and up to `member` once it is in a room,
     /// when `memory` is released.
-    pub(super) fn outbox(
+    pub(in crate::signaling) fn queue(
         self: &Arc<Self>,
         client: IpAddr,
         memory: Option<Arc<Reservation>>,
         stranger: usize,
         member: usize,
-    ) -> Arc<Outbox> {
+    ) -> Arc<SendQueue> {
         let number = self.next.fetch_add(1, Relaxed);
         let account = Account { backlog: self.clone(), number, bytes: 0 };
-        let outbox = Arc::new(Outbox::new(account, memory, stranger, member));
-        self.lock().insert(number, (ClientNetwork::of(client), Arc::downgrade(&outbox)));
-        outbox
+        let queue = Arc::new(SendQueue::new(account, memory, stranger, member));
+        self.lock().insert(number, (ClientNetwork::of(client), Arc::downgrade(&queue)));
+        queue
     }
 
     /// Ends connections whose clients do not read, if there is more than there may be. To be called without the lock of any
-    /// outbox.
+    /// queue.
     pub(super) fn settle(&self) {
         let (held, settle_at) = (self.held(), self.settle_at.load(Relaxed));
         if held <= self.limit && settle_at != self.limit {
@@ -79,47 +79,47 @@ impl Backlog {
         if held <= settle_at {
             return;
         }
-        let outboxes = self.lock();
+        let queues = self.lock();
         // Another thread may have done it while this one waited.
         if self.held() <= self.settle_at.load(Relaxed) {
             return;
         }
         let target = self.limit - self.limit / 8;
-        let all: Vec<(ClientNetwork, Arc<Outbox>)> =
-            outboxes.values().filter_map(|(network, outbox)| Some((*network, outbox.upgrade()?))).collect();
+        let all: Vec<(ClientNetwork, Arc<SendQueue>)> =
+            queues.values().filter_map(|(network, queue)| Some((*network, queue.upgrade()?))).collect();
         let (mut strangers, mut members) = (Vec::new(), Vec::new());
-        for (network, outbox) in &all {
-            match outbox.held() {
-                _ if outbox.is_shut() => {}
-                (bytes, true) if bytes > 0 => members.push((*network, bytes, outbox)),
-                (bytes, false) if bytes > STRANGER_SPARED => strangers.push((*network, bytes, outbox)),
+        for (network, queue) in &all {
+            match queue.held() {
+                _ if queue.is_shut() => {}
+                (bytes, true) if bytes > 0 => members.push((*network, bytes, queue)),
+                (bytes, false) if bytes > STRANGER_SPARED => strangers.push((*network, bytes, queue)),
                 _ => {}
             }
         }
         for holders in [strangers, members] {
-            for outbox in biggest(holders, self.held().saturating_sub(target)) {
-                outbox.evict(ByeCode::TooSlow);
+            for queue in biggest(holders, self.held().saturating_sub(target)) {
+                queue.evict(ByeCode::TooSlow);
             }
         }
         // What the library has of a frame is held until its connection is closed. To look again for each frame meanwhile would
         // be of no use.
         self.settle_at.store(self.limit.max(self.held() + self.limit / 64), Relaxed);
-        // An outbox whose connection has ended meanwhile takes itself off the list.
-        drop(outboxes);
+        // A queue whose connection has ended meanwhile takes itself off the list.
+        drop(queues);
     }
 
     fn held(&self) -> usize {
         usize::try_from(self.counters.queued.get()).unwrap_or(usize::MAX)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, (ClientNetwork, Weak<Outbox>)>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, (ClientNetwork, Weak<SendQueue>)>> {
         // The list is whole between any two statements.
-        self.outboxes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Account {
-    /// Sets the bytes of this outbox; whether there are more than before.
+    /// Sets the bytes of this queue; whether there are more than before.
     pub(super) fn set(&mut self, bytes: usize) -> bool {
         let before = std::mem::replace(&mut self.bytes, bytes);
         let queued = &self.backlog.counters.queued;
@@ -147,8 +147,8 @@ impl Drop for Account {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signaling::outbox::Frame;
     use crate::signaling::protocol::{Text, Topic};
+    use crate::signaling::send_queue::Frame;
 
     const LIMIT: usize = 100_000;
 
@@ -156,14 +156,14 @@ mod tests {
         Backlog::new(LIMIT, Arc::default())
     }
 
-    /// An outbox in which `bytes` wait, about.
-    fn holding(backlog: &Arc<Backlog>, n: u8, is_member: bool, bytes: usize) -> Arc<Outbox> {
-        let outbox = backlog.outbox([192, 0, 2, n].into(), None, 50_000, 50_000);
+    /// A queue in which `bytes` wait, about.
+    fn holding(backlog: &Arc<Backlog>, n: u8, is_member: bool, bytes: usize) -> Arc<SendQueue> {
+        let queue = backlog.queue([192, 0, 2, n].into(), None, 50_000, 50_000);
         if is_member {
-            outbox.admit();
+            queue.admit();
         }
-        outbox.say(Text { json: "x".repeat(bytes).into(), topic: Topic::Other });
-        outbox
+        queue.say(Text { json: "x".repeat(bytes).into(), topic: Topic::Other });
+        queue
     }
 
     #[test]
@@ -193,17 +193,17 @@ mod tests {
     #[tokio::test]
     async fn what_is_being_written_counts_until_it_is() {
         let backlog = backlog();
-        let outbox = holding(&backlog, 1, true, 10_000);
+        let queue = holding(&backlog, 1, true, 10_000);
         let all = backlog.held();
         assert!(all > 10_000);
-        assert!(matches!(outbox.next().await, Frame::Text(_)));
+        assert!(matches!(queue.next().await, Frame::Text(_)));
         assert_eq!(backlog.held(), all, "the library has it");
-        outbox.wrote();
+        queue.wrote();
         assert_eq!(backlog.held(), 0);
         // What was missed counts here, too, though no limit of its own holds for it.
-        outbox.replay((0..5).map(|_| Text { json: "x".repeat(15_000).into(), topic: Topic::Other }));
-        assert!((75_000..76_000).contains(&backlog.held()) && !outbox.is_shut());
-        outbox.evict(ByeCode::Removed);
+        queue.replay((0..5).map(|_| Text { json: "x".repeat(15_000).into(), topic: Topic::Other }));
+        assert!((75_000..76_000).contains(&backlog.held()) && !queue.is_shut());
+        queue.evict(ByeCode::Removed);
         assert_eq!(backlog.held(), 0);
     }
 }

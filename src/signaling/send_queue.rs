@@ -1,11 +1,15 @@
-//! The queue of one connection's unwritten frames, bounded by bytes; [`super::backlog`] bounds all of them together.
+//! Send queue of one connection: its unwritten frames, bounded by bytes. `backlog` bounds the queues of all connections
+//! together.
+
+mod backlog;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::backlog::Account;
+use self::backlog::Account;
+pub(super) use self::backlog::Backlog;
 use super::protocol::{ByeCode, Text, Topic};
 use crate::net::memory_budget::Reservation;
 
@@ -33,17 +37,17 @@ pub(super) enum Told {
 ///
 /// Saying something never waits. A reader that stops makes its own queue overflow, and no one else's.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(super) struct SendQueue {
     /// Bytes that may wait once the connection is in a room.
     member_limit: usize,
     /// A `std` mutex: held for a push or a pop, never across an await.
-    queue: Mutex<Queue>,
+    inner: Mutex<Inner>,
     ready: Notify,
     told: Notify,
 }
 
 #[derive(Debug)]
-struct Queue {
+struct Inner {
     /// Its part of the sum.
     account: Account,
     /// The connection's memory among those of strangers, until it is in a room.
@@ -70,16 +74,11 @@ struct Queue {
     written: u64,
 }
 
-impl Outbox {
+impl SendQueue {
     /// A queue that holds up to `stranger` bytes of messages, and up to `member` once the connection is in a room, when
     /// `memory` is released.
-    pub(super) fn new(
-        account: Account,
-        memory: Option<Arc<Reservation>>,
-        stranger: usize,
-        member: usize,
-    ) -> Self {
-        let queue = Queue {
+    fn new(account: Account, memory: Option<Arc<Reservation>>, stranger: usize, member: usize) -> Self {
+        let inner = Inner {
             account,
             memory,
             replay: VecDeque::new(),
@@ -95,57 +94,57 @@ impl Outbox {
             written: 0,
             renews: false,
         };
-        Self { member_limit: member, queue: Mutex::new(queue), ready: Notify::new(), told: Notify::new() }
+        Self { member_limit: member, inner: Mutex::new(inner), ready: Notify::new(), told: Notify::new() }
     }
 
     /// The connection has come into a room, where more may wait for it, and which bounds it instead of its memory.
     pub(super) fn admit(&self) {
-        let mut queue = self.lock();
-        (queue.is_member, queue.limit) = (true, self.member_limit);
-        if let Some(memory) = queue.memory.take() {
+        let mut inner = self.lock();
+        (inner.is_member, inner.limit) = (true, self.member_limit);
+        if let Some(memory) = inner.memory.take() {
             memory.release();
         }
     }
 
     /// The bytes that wait, and whether they wait for somebody in a room.
     pub(super) fn held(&self) -> (usize, bool) {
-        let queue = self.lock();
-        (queue.held(), queue.is_member)
+        let inner = self.lock();
+        (inner.held(), inner.is_member)
     }
 
     /// Says `text`, unless the queue has overflowed or closes. What it makes needless waits no longer.
     pub(super) fn say(&self, text: Text) {
-        let mut queue = self.lock();
+        let mut inner = self.lock();
         match text.topic {
-            Topic::Ice => queue.take_out(Topic::Ice),
+            Topic::Ice => inner.take_out(Topic::Ice),
             // Who came and went before anybody heard of it was never there.
-            Topic::Left(id) if queue.take_out(Topic::Came(id)) => return self.settle(queue),
+            Topic::Left(id) if inner.take_out(Topic::Came(id)) => return self.settle(inner),
             _ => false,
         };
-        self.push(queue, Frame::Text(text));
+        self.push(inner, Frame::Text(text));
     }
 
     /// A membership begins, or goes on, whose client has the signals up to `seq`. Those that still wait here are of another
     /// one, which has numbers of its own.
     pub(super) fn begin(&self, seq: u64) {
         self.admit();
-        let mut queue = self.lock();
-        queue.frames.retain(|frame| !matches!(frame, Frame::Text(Text { topic: Topic::Signal(_), .. })));
-        queue.bytes = queue.frames.iter().map(Frame::bytes).sum();
-        (queue.writing, queue.written) = (None, seq);
-        self.settle(queue);
+        let mut inner = self.lock();
+        inner.frames.retain(|frame| !matches!(frame, Frame::Text(Text { topic: Topic::Signal(_), .. })));
+        inner.bytes = inner.frames.iter().map(Frame::bytes).sum();
+        (inner.writing, inner.written) = (None, seq);
+        self.settle(inner);
     }
 
     /// Says `texts` before anything else that waits, however much that is.
     pub(super) fn replay(&self, texts: impl IntoIterator<Item = Text>) {
-        let mut queue = self.lock();
+        let mut inner = self.lock();
         for text in texts {
             let frame = Frame::Text(text);
-            queue.replay_bytes += frame.bytes();
+            inner.replay_bytes += frame.bytes();
             let Frame::Text(text) = frame else { continue };
-            queue.replay.push_back(text);
+            inner.replay.push_back(text);
         }
-        self.settle(queue);
+        self.settle(inner);
         self.ready.notify_one();
     }
 
@@ -156,11 +155,11 @@ impl Outbox {
 
     /// Ends the connection from outside, for the first reason there is. What waits is dropped.
     pub(super) fn evict(&self, code: ByeCode) {
-        let mut queue = self.lock();
-        queue.evict(code);
-        let held = queue.held();
-        queue.account.set(held);
-        drop(queue);
+        let mut inner = self.lock();
+        inner.evict(code);
+        let held = inner.held();
+        inner.account.set(held);
+        drop(inner);
         self.told.notify_one();
     }
 
@@ -188,10 +187,10 @@ impl Outbox {
 
     /// Queues the last frames, which an overflow does not keep out.
     pub(super) fn close(&self, farewell: Option<Text>, frame: Option<(u16, &'static str)>) {
-        let mut queue = self.lock();
-        queue.shut = true;
-        queue.frames.extend(farewell.map(Frame::Text));
-        queue.frames.extend(frame.map(|(code, reason)| Frame::Close(code, reason)));
+        let mut inner = self.lock();
+        inner.shut = true;
+        inner.frames.extend(farewell.map(Frame::Text));
+        inner.frames.extend(frame.map(|(code, reason)| Frame::Close(code, reason)));
         self.ready.notify_one();
     }
 
@@ -207,10 +206,10 @@ impl Outbox {
 
     /// Takes note that what [`Self::next`] gave was written.
     pub(super) fn wrote(&self) {
-        let mut queue = self.lock();
-        queue.written = queue.writing.take().unwrap_or(queue.written);
-        queue.in_flight = 0;
-        self.settle(queue);
+        let mut inner = self.lock();
+        inner.written = inner.writing.take().unwrap_or(inner.written);
+        inner.in_flight = 0;
+        self.settle(inner);
     }
 
     /// The `seq` of the last signal that was written; 0 if there was none.
@@ -218,46 +217,46 @@ impl Outbox {
         self.lock().written
     }
 
-    fn push(&self, mut queue: MutexGuard<'_, Queue>, frame: Frame) {
-        if queue.shut {
+    fn push(&self, mut inner: MutexGuard<'_, Inner>, frame: Frame) {
+        if inner.shut {
             return;
         }
-        queue.bytes += frame.bytes();
-        if queue.bytes > queue.limit {
-            queue.evict(ByeCode::TooSlow);
+        inner.bytes += frame.bytes();
+        if inner.bytes > inner.limit {
+            inner.evict(ByeCode::TooSlow);
             self.told.notify_one();
         } else {
-            queue.frames.push_back(frame);
+            inner.frames.push_back(frame);
             self.ready.notify_one();
         }
-        self.settle(queue);
+        self.settle(inner);
     }
 
     fn pop(&self) -> Option<Frame> {
-        let mut queue = self.lock();
-        let frame = queue.pop();
-        self.settle(queue);
+        let mut inner = self.lock();
+        let frame = inner.pop();
+        self.settle(inner);
         frame
     }
 
     /// Counts what waits by now in the sum. Where that is too much, others may have to go, or this one.
-    fn settle(&self, mut queue: MutexGuard<'_, Queue>) {
-        let held = queue.held();
-        if queue.account.set(held) {
-            let backlog = queue.account.backlog().clone();
+    fn settle(&self, mut inner: MutexGuard<'_, Inner>) {
+        let held = inner.held();
+        if inner.account.set(held) {
+            let backlog = inner.account.backlog().clone();
             // Before those of others are locked.
-            drop(queue);
+            drop(inner);
             backlog.settle();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         // A queue is whole between any two statements above, so a panic elsewhere does not spoil it.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Queue {
+impl Inner {
     fn pop(&mut self) -> Option<Frame> {
         let frame = match self.replay.pop_front() {
             Some(text) => {
@@ -328,111 +327,110 @@ impl Frame {
 mod tests {
     use super::*;
     use crate::ice::IceConfiguration;
-    use crate::signaling::backlog::Backlog;
     use crate::signaling::protocol::{MemberId, Peer, ServerMessage};
 
     /// One that is in a room.
-    fn outbox(limit: usize) -> Arc<Outbox> {
-        let outbox = Backlog::new(usize::MAX, Arc::default()).outbox([192, 0, 2, 1].into(), None, 0, limit);
-        outbox.admit();
-        outbox
+    fn queue(limit: usize) -> Arc<SendQueue> {
+        let queue = Backlog::new(usize::MAX, Arc::default()).queue([192, 0, 2, 1].into(), None, 0, limit);
+        queue.admit();
+        queue
     }
 
     fn pong() -> Text {
         ServerMessage::Pong {}.text()
     }
 
-    fn drain(outbox: &Outbox) -> Vec<Frame> {
-        std::iter::from_fn(|| outbox.pop()).collect()
+    fn drain(queue: &SendQueue) -> Vec<Frame> {
+        std::iter::from_fn(|| queue.pop()).collect()
     }
 
     #[test]
     fn frames_leave_in_order_and_free_their_room() {
-        let outbox = outbox(300);
+        let queue = queue(300);
         for _ in 0..100 {
-            outbox.say(pong());
-            outbox.ping();
-            assert_eq!(drain(&outbox), [Frame::Text(pong()), Frame::Ping]);
+            queue.say(pong());
+            queue.ping();
+            assert_eq!(drain(&queue), [Frame::Text(pong()), Frame::Ping]);
         }
-        assert_eq!(outbox.lock().bytes, 0);
+        assert_eq!(queue.lock().bytes, 0);
     }
 
     #[tokio::test]
     async fn an_overflow_drops_everything_but_the_farewell() {
-        let outbox = outbox(300);
+        let queue = queue(300);
         for _ in 0..100 {
-            outbox.say(pong());
+            queue.say(pong());
         }
-        assert_eq!(outbox.told().await, Told::End(ByeCode::TooSlow));
-        outbox.evict(ByeCode::Removed);
-        assert_eq!(outbox.told().await, Told::End(ByeCode::TooSlow), "the first reason counts");
-        assert_eq!(drain(&outbox), []);
+        assert_eq!(queue.told().await, Told::End(ByeCode::TooSlow));
+        queue.evict(ByeCode::Removed);
+        assert_eq!(queue.told().await, Told::End(ByeCode::TooSlow), "the first reason counts");
+        assert_eq!(drain(&queue), []);
         let bye = ServerMessage::bye(ByeCode::TooSlow).text();
-        outbox.close(Some(bye.clone()), Some((1013, "too-slow")));
-        outbox.say(pong());
-        assert_eq!(drain(&outbox), [Frame::Text(bye), Frame::Close(1013, "too-slow")]);
+        queue.close(Some(bye.clone()), Some((1013, "too-slow")));
+        queue.say(pong());
+        assert_eq!(drain(&queue), [Frame::Text(bye), Frame::Close(1013, "too-slow")]);
     }
 
     #[tokio::test]
     async fn what_is_told_from_outside_comes_once_but_an_end_comes_first_and_stays() {
-        let outbox = outbox(300);
-        outbox.renew();
-        outbox.renew();
-        assert_eq!(outbox.told().await, Told::Renew);
-        let (told, ()) = tokio::join!(outbox.told(), async {
+        let queue = queue(300);
+        queue.renew();
+        queue.renew();
+        assert_eq!(queue.told().await, Told::Renew);
+        let (told, ()) = tokio::join!(queue.told(), async {
             // Not of the one that is told already.
             tokio::task::yield_now().await;
-            outbox.renew();
-            outbox.evict(ByeCode::Removed);
+            queue.renew();
+            queue.evict(ByeCode::Removed);
         });
         assert_eq!(told, Told::End(ByeCode::Removed));
-        assert_eq!(outbox.told().await, Told::End(ByeCode::Removed));
+        assert_eq!(queue.told().await, Told::End(ByeCode::Removed));
     }
 
     #[tokio::test]
     async fn next_waits_for_what_is_said_later() {
-        let outbox = outbox(300);
-        let (frame, ()) = tokio::join!(outbox.next(), async { outbox.ping() });
+        let queue = queue(300);
+        let (frame, ()) = tokio::join!(queue.next(), async { queue.ping() });
         assert_eq!(frame, Frame::Ping);
     }
 
     #[test]
     fn a_replay_comes_first_and_fills_nothing() {
-        let outbox = outbox(300);
-        outbox.ping();
-        outbox.replay((0..100).map(|_| pong()));
-        outbox.say(pong());
-        let all = drain(&outbox);
+        let queue = queue(300);
+        queue.ping();
+        queue.replay((0..100).map(|_| pong()));
+        queue.say(pong());
+        let all = drain(&queue);
         assert_eq!(all.iter().position(|frame| *frame == Frame::Ping), Some(100));
-        assert_eq!((all.len(), outbox.lock().bytes), (102, 0));
+        assert_eq!((all.len(), queue.lock().bytes), (102, 0));
     }
 
     #[test]
     fn what_was_written_is_counted_for_one_membership() {
-        let outbox = outbox(10_000);
+        let queue = queue(10_000);
         let signal = |seq| {
             let data = serde_json::value::to_raw_value(&seq).unwrap();
             ServerMessage::Signal { from: MemberId([1; 16]), seq, data }.text()
         };
-        (7..=9).for_each(|seq| outbox.say(signal(seq)));
-        let next = || outbox.pop();
+        (7..=9).for_each(|seq| queue.say(signal(seq)));
+        let next = || queue.pop();
         assert_eq!(next(), Some(Frame::Text(signal(7))));
-        outbox.wrote();
-        assert_eq!((next(), outbox.written()), (Some(Frame::Text(signal(8))), 7));
+        queue.wrote();
+        assert_eq!((next(), queue.written()), (Some(Frame::Text(signal(8))), 7));
         // Another one begins while 8 is on its way.
-        outbox.say(pong());
-        outbox.begin(0);
-        outbox.wrote();
-        assert_eq!((next(), outbox.written()), (Some(Frame::Text(pong())), 0));
-        outbox.wrote();
-        assert_eq!((next(), outbox.written(), outbox.lock().bytes), (None, 0, 0));
-        outbox.begin(5);
-        assert_eq!(outbox.written(), 5);
+        queue.say(pong());
+        queue.begin(0);
+        queue.wrote();
+        assert_eq!((next(), queue.written()), (Some(Frame::Text(pong())), 0));
+        queue.wrote();
+        assert_eq!((next(), queue.written(), queue.lock().bytes), (None, 0, 0));
+        queue.begin(5);
+        assert_eq!(queue.written(), 5);
     }
 
     #[test]
     fn what_is_superseded_waits_no_longer() {
-        let outbox = outbox(10_000);
+        let queue = queue(10_000);
         let peer = |n| Peer { id: MemberId([n; 16]), name: None, polite: false };
         let came = |n| ServerMessage::PeerJoined(peer(n)).text();
         let left = |n| ServerMessage::PeerLeft { id: MemberId([n; 16]) }.text();
@@ -447,15 +445,15 @@ mod tests {
             ServerMessage::Ice(ice).text()
         };
         for text in [came(1), ice(1), came(2), left(1), left(3), ice(2)] {
-            outbox.say(text);
+            queue.say(text);
         }
-        assert_eq!(drain(&outbox), [came(2), left(3), ice(2)].map(Frame::Text));
-        assert_eq!(outbox.lock().bytes, 0);
+        assert_eq!(drain(&queue), [came(2), left(3), ice(2)].map(Frame::Text));
+        assert_eq!(queue.lock().bytes, 0);
         // A flood of comings and goings takes no more room than one.
         for _ in 0..10_000 {
-            outbox.say(came(1));
-            outbox.say(left(1));
+            queue.say(came(1));
+            queue.say(left(1));
         }
-        assert_eq!(drain(&outbox), []);
+        assert_eq!(drain(&queue), []);
     }
 }

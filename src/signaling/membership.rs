@@ -1,0 +1,67 @@
+//! Membership in a room: who asks for one, what a connection holds of it, and why it is refused.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use byway_turn::client_network::ClientNetwork;
+
+use super::protocol::{ErrorCode, MemberId};
+use crate::access::Refused;
+use crate::access::tokens::TokenError;
+use crate::ice::Host;
+
+/// Client that has opened a connection.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// The client's address, for limits by address.
+    pub address: IpAddr,
+    /// Host of this server, as the client named it.
+    pub host: Option<Host>,
+}
+
+/// A membership, as its connection holds it.
+#[derive(Debug)]
+pub(super) struct Membership {
+    pub(super) id: MemberId,
+    /// The name in its credentials.
+    pub(super) user: String,
+}
+
+/// Refusal of a message, and how long it lasts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct JoinRefusal {
+    pub(super) code: ErrorCode,
+    pub(super) wait: Option<Duration>,
+}
+
+impl Visitor {
+    /// The network that is charged for what the client holds.
+    pub(super) fn network(&self) -> ClientNetwork {
+        ClientNetwork::of(self.address)
+    }
+}
+
+impl From<ErrorCode> for JoinRefusal {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, wait: None }
+    }
+}
+
+impl From<Refused> for JoinRefusal {
+    fn from(refused: Refused) -> Self {
+        let code = match refused {
+            Refused::RateLimited(wait) => return Self { code: ErrorCode::RateLimited, wait: Some(wait) },
+            Refused::TokenRequired => ErrorCode::TokenRequired,
+            Refused::Token(TokenError::Bad) => ErrorCode::BadToken,
+            Refused::Token(TokenError::Expired) => ErrorCode::TokenExpired,
+            Refused::Token(TokenError::NotYetValid) => ErrorCode::TokenNotYetValid,
+            Refused::Token(TokenError::TooFarAhead) => ErrorCode::TokenTooFarAhead,
+            Refused::WrongRoom => ErrorCode::WrongRoom,
+            // No answers to a join: an API key opens no room, and a server that drains closes all connections instead.
+            Refused::ApiKeyRequired | Refused::BadApiKey | Refused::NoPlaceForToken | Refused::Draining => {
+                ErrorCode::BadToken
+            }
+        };
+        code.into()
+    }
+}
