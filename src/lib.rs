@@ -6,8 +6,8 @@
 //!
 //! | ring | rooms | may know |
 //! |---|---|---|
-//! | protocol, pure | the packages `byway-turn` (the relay's core, without I/O) and `byway-udp` (batched sockets, which know no protocol); [`access`] (policy, join tokens, API keys, names, the rate limit), [`ice`], [`tls::CertificateNames`], [`origin`], `signaling::{protocol, codes, schema, room, ticket, flood_guard, peerjs::*, y_webrtc::*}` | bytes, values, and a `Now` that is handed in: no socket, no tokio, no clock, no global randomness |
-//! | drivers | [`dataplane`], `signaling::{connection, session, hub, membership, send_queue, peerjs, y_webrtc}`, [`http`], [`tls`], [`net`] | sockets, threads, tokio |
+//! | protocol, pure | the packages `byway-turn` (the relay's core, without I/O) and `byway-udp` (batched sockets, which know no protocol); [`access`] (policy, join tokens, API keys, names, the rate limit), [`ice`], [`tls::CertificateNames`], [`origin`], `signaling::{protocol, codes, schema, room, membership, ticket, flood_guard, peerjs::*, y_webrtc::*}` | bytes, values, and a `Now` that is handed in: no socket, no tokio, no clock, no global randomness |
+//! | drivers | [`dataplane`], `signaling::{connection, session, hub, send_queue, peerjs, y_webrtc}`, [`http`], [`tls`], [`net`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
 //! Beside them stand [`clock`], the one place that reads a clock, [`metrics`], counts that each room owns and one page

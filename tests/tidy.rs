@@ -153,6 +153,7 @@ const PURE: &[&str] = &[
     "src/signaling/codes.rs",
     "src/signaling/schema.rs",
     "src/signaling/ticket.rs",
+    "src/signaling/membership.rs",
     "src/signaling/flood_guard.rs",
     "src/signaling/peerjs/",
     "src/signaling/y_webrtc/",

@@ -1,4 +1,4 @@
-//! Who may enter: the one gatekeeper that HTTP and signaling ask. Pure: time, address and proof are handed in.
+//! Access: the one gatekeeper that HTTP and signaling ask. Pure: time, address and proof are handed in.
 //!
 //! All of them charge one rate limiter. The rest differs, on purpose:
 //!

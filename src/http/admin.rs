@@ -32,14 +32,14 @@ impl fmt::Debug for Health {
     }
 }
 
-/// What the admin pages are made from.
+/// Parts that the admin pages are made from.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    /// What was counted.
+    /// All metrics.
     pub metrics: Metrics,
     /// Counts of the requests for it.
     pub counters: Arc<HttpCounters>,
-    /// What lives.
+    /// Health of the parts of the process.
     pub health: Health,
     /// Lines about what of the configuration cannot be served at present.
     pub degraded: watch::Receiver<Vec<String>>,

@@ -22,7 +22,7 @@ pub struct HttpLimits {
     pub stranger_age: Duration,
     /// Age at which any connection that is no WebSocket is closed.
     pub max_age: Duration,
-    /// How long a connection may take over its last response when it has to end.
+    /// Time for the last response of a connection that has to end.
     pub close_within: Duration,
     /// Bytes that one connection may hold of requests that are not complete, with its own buffers.
     pub memory_of_one: usize,

@@ -70,11 +70,11 @@ use crate::signaling::{EndUser, Hub, schema};
 
 pub use counters::HttpCounters;
 
-/// What the public pages are made from.
+/// Parts that the public pages are made from.
 pub struct Site {
     /// The time of credentials.
     pub clock: Clock,
-    /// What browsers are told.
+    /// ICE servers for browsers.
     pub ice: Arc<IceServers>,
     /// Names for anonymous credentials.
     pub random: Arc<Prng>,
@@ -82,17 +82,17 @@ pub struct Site {
     pub hub: Arc<Hub>,
     /// Hosts that requests may be for.
     pub hosts: Arc<OwnHosts>,
-    /// Whose pages may use us.
+    /// Origins of pages that may use this server.
     pub origins: Origins,
     /// Gatekeeper of credentials, rooms and invitations.
     pub access: Arc<Access>,
-    /// Whose credentials are good no longer.
+    /// Revoked credentials.
     pub revocations: Arc<Revocations>,
     /// Called for each name whose credential was revoked.
     pub end_user: EndUser,
-    /// Where the call page is, as the certificate has it; else it is where a request asked for it.
+    /// URL of the call page under the certificate's name. Without one, it is where a request asked for it.
     pub page: Option<String>,
-    /// What is counted.
+    /// Counts of requests and connections.
     pub counters: Arc<HttpCounters>,
 }
 

@@ -1,4 +1,4 @@
-//! Whose pages may use this server: the check against cross-site use of `/ws` and `/ice`.
+//! Check of origins, against cross-site use of `/ws` and `/ice`.
 //!
 //! A browser names the origin of the page that asks. Neither WebSockets nor a simple `GET` are held back by the
 //! browser itself, so the server decides:

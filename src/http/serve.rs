@@ -42,7 +42,7 @@ use crate::net::trusted_proxies::TrustedProxies;
 /// Time after which a client whose share is full may ask again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What is served, to every connection alike.
+/// Pages that are served, to every connection alike.
 #[derive(Clone, Debug)]
 pub struct Pages {
     router: Router,
@@ -230,7 +230,7 @@ fn switched(
     response
 }
 
-/// Whatever ends a connection beside its client.
+/// Events that end a connection beside its client.
 struct Ends {
     limits: HttpLimits,
     clock: Clock,

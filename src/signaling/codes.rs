@@ -1,4 +1,4 @@
-//! Why a frame was not accepted, and why a connection ended: the closed sets that pages switch on and metrics count by.
+//! Reasons to reject a frame and to end a connection: the closed sets that pages switch on and metrics count by.
 
 use std::fmt::Debug;
 
@@ -8,7 +8,7 @@ use byway_turn::closed_set;
 use byway_turn::closed_set::ClosedSet;
 
 closed_set! {
-    /// DropReason for which a frame was not accepted. It labels a metric, and pages switch on it.
+    /// Reason for which a frame was not accepted. It labels a metric, and pages switch on it.
     pub enum ErrorCode {
         BadMessage = "bad-message": "The frame is not a JSON object with the fields that its type needs.",
         UnknownType = "unknown-type": "No message has this type.",
@@ -38,7 +38,7 @@ impl Serialize for ErrorCode {
 }
 
 closed_set! {
-    /// DropReason for which the server closes. It labels a metric, and pages switch on it.
+    /// Reason for which the server closes. It labels a metric, and pages switch on it.
     pub enum ByeCode {
         /// A message was longer than the server accepts.
         TooLarge = "too-large",
@@ -75,7 +75,7 @@ impl ByeCode {
         }
     }
 
-    /// How long to stay away, in milliseconds, where coming back unchanged can help.
+    /// Time to stay away, in milliseconds, where coming back unchanged can help.
     pub(super) fn retry_ms(self) -> Option<u64> {
         matches!(self, Self::TooSlow | Self::Crowded | Self::Silent | Self::ShuttingDown).then_some(1_000)
     }
@@ -86,7 +86,7 @@ impl ByeCode {
     }
 }
 
-/// How a connection ended. A closed set: it labels a metric.
+/// Ending of a connection. A closed set: it labels a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// The client closed it.

@@ -33,7 +33,7 @@ const BACK_SOON: u16 = 4000;
 /// descriptions come in a few pieces.
 const READ_BUFFER: usize = 1024;
 
-/// What is said over a WebSocket.
+/// Conversation over a WebSocket.
 pub(super) trait Conversation {
     /// Takes in a text frame.
     fn hear(&mut self, now: Now, text: &str);
@@ -44,7 +44,7 @@ pub(super) trait Conversation {
     /// The client has every signal up to `seq`, where signals are numbered.
     fn confirm(&mut self, _seq: u64) {}
 
-    /// When to wake it next, in monotonic time, if at all.
+    /// Time at which to wake it next, monotonic, if at all.
     fn next_deadline(&self) -> Option<Duration>;
 
     /// That time has come. A code ends the connection.
@@ -71,7 +71,7 @@ impl From<WebSocket> for Halves {
     }
 }
 
-/// What all WebSockets share.
+/// Settings, counters and shutdown that all WebSockets share.
 #[derive(Debug)]
 pub struct Connections {
     pub(super) settings: Settings,
@@ -299,7 +299,7 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, queue: &SendQueue) {
     }
 }
 
-/// What the client's own close frame means.
+/// Meaning of the client's own close frame.
 fn ending_by(frame: Option<&CloseFrame>) -> Ending {
     match frame {
         Some(frame) if frame.code == BACK_SOON => Ending::Lost,
@@ -307,7 +307,7 @@ fn ending_by(frame: Option<&CloseFrame>) -> Ending {
     }
 }
 
-/// What an error of the library means. axum wraps the errors of the very version of tungstenite we name.
+/// Meaning of an error of the library. axum wraps the errors of the very version of tungstenite we name.
 fn ending_of(error: axum::Error) -> Ending {
     match error.into_inner().downcast_ref::<tungstenite::Error>() {
         Some(tungstenite::Error::Capacity(_)) => Ending::Bye(ByeCode::TooLarge),

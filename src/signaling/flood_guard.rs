@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use byway_turn::rate_limit::Gcra;
 
-/// What a connection may send: a steady rate, and a burst on top for the candidates of a call that begins.
+/// Rate of messages on a connection: a steady one, and a burst on top for the candidates of a call that begins.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
     /// Time that one message costs.
@@ -15,7 +15,7 @@ pub struct Rate {
     pub patience: u32,
 }
 
-/// What became of a message.
+/// Verdict on a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Within the rate.

@@ -35,15 +35,15 @@ pub type CountUser = Box<dyn Fn(&str) -> u32 + Send + Sync>;
 pub struct HubParts {
     /// Limits, clock and counters.
     pub connections: Arc<Connections>,
-    /// What browsers are told.
+    /// ICE servers for browsers.
     pub ice: Arc<IceServers>,
-    /// Who is here, for the relay to see.
+    /// Members that are here, for the relay to check credentials by.
     pub revocations: Arc<Revocations>,
     /// Gatekeeper of joins.
     pub access: Arc<Access>,
     /// Called for the user name of each member that has left.
     pub end_user: EndUser,
-    /// What a member has on the relay.
+    /// Counts the allocations of a member.
     pub count_user: CountUser,
     /// Of the tickets.
     pub seed: [u8; 32],
@@ -77,9 +77,9 @@ struct Rights {
 /// A member of a room, for a backend.
 #[derive(Debug, Serialize)]
 pub struct Present {
-    /// Who.
+    /// Id in the room.
     pub id: MemberId,
-    /// What the others are shown.
+    /// Name that the others are shown.
     pub name: Option<DisplayName>,
     /// Whether there is a connection at this moment.
     pub connected: bool,
@@ -140,7 +140,7 @@ impl Hub {
         }
     }
 
-    /// Who is in `room`.
+    /// Members of `room`.
     pub fn members(&self, room: &RoomName) -> Vec<Present> {
         let present = |(id, name, connected): (_, Option<&DisplayName>, _)| {
             let user = self.user(room, id);
@@ -166,7 +166,7 @@ impl Hub {
         true
     }
 
-    /// How long a configuration is good for.
+    /// Lifetime of a configuration.
     pub(super) fn ttl(&self) -> Duration {
         self.parts.ice.ttl()
     }

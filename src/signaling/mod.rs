@@ -34,10 +34,10 @@ pub use counters::SignalingCounters;
 pub use hub::{CountUser, EndUser, Hub, HubParts, Present};
 pub use membership::Visitor;
 
-/// What bounds a connection, and when.
+/// Limits and times of connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// What there may be at one time.
+    /// Limits of the rooms.
     pub limits: RoomLimits,
     /// Bytes of one message.
     pub max_message: usize,
@@ -47,15 +47,15 @@ pub struct Settings {
     pub max_stranger_queue: usize,
     /// Bytes that may wait for all readers.
     pub max_queued: usize,
-    /// How fast a client may talk.
+    /// Rate of messages of a client.
     pub rate: Rate,
     /// Between two pings of the server. A client that lets two of them pass is gone.
     pub ping_every: Duration,
-    /// How long a connection may be in no room.
+    /// Time that a connection may be in no room.
     pub idle_after: Duration,
-    /// How long a closing handshake may take.
+    /// Time for a closing handshake.
     pub close_within: Duration,
-    /// How long a member stays whose connection was lost; zero = not at all.
+    /// Time that a member stays whose connection was lost; zero = not at all.
     pub resume_window: Duration,
 }
 

@@ -20,7 +20,7 @@ use super::protocol::{ByeCode, Ending, ErrorCode, Text};
 use super::send_queue::SendQueue;
 use crate::net::memory_budget::Reservation;
 
-/// How long a message waits for its receiver: what `peerjs-server` calls `expire_timeout`.
+/// Time that a message waits for its receiver: the `expire_timeout` of `peerjs-server`.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes that wait for receivers in all: of the usual waiting message, an offer of some 4 KiB, thousands.

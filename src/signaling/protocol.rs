@@ -245,11 +245,11 @@ impl ServerMessage {
 pub struct Text {
     /// The text frame.
     pub json: Arc<str>,
-    /// What it is about, for what comes after it.
+    /// Subject, by which a later message may supersede it.
     pub topic: Topic,
 }
 
-/// What a message is about: one may make another needless that still waits.
+/// Subject of a message: a later one may supersede another that still waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     /// A signal with this `seq`.

@@ -49,16 +49,16 @@ pub const SHARE: usize = 32;
 /// Something to say to one member.
 #[derive(Debug)]
 pub struct Delivery {
-    /// To whom.
+    /// Receiver.
     pub to: MemberId,
-    /// What.
+    /// Message.
     pub text: Text,
 }
 
-/// What a client finds that is back.
+/// State of the room for a client that is back.
 #[derive(Debug)]
 pub struct Resumed {
-    /// Who is there by now, in order of arrival.
+    /// Other members by now, in order of arrival.
     pub peers: Vec<Peer>,
     /// The last signal that it has.
     pub seq: u64,
@@ -72,9 +72,9 @@ pub struct Rooms {
     limits: RoomLimits,
     /// Members in order of arrival; never empty.
     rooms: BTreeMap<RoomName, Vec<Member>>,
-    /// Where each member is; holds exactly the members of `rooms`.
+    /// Room of each member; holds exactly the members of `rooms`.
     places: BTreeMap<MemberId, RoomName>,
-    /// When the absent ones are given up, in order; holds exactly those.
+    /// Times at which absent members are given up, in order; holds exactly those.
     absences: BTreeSet<(Duration, MemberId)>,
     /// Rooms, by the network of the eldest member.
     shares: Shares,
@@ -142,7 +142,7 @@ impl Rooms {
         self.kept.held()
     }
 
-    /// Who is in `room`, in order of arrival, each with its name and whether it is connected.
+    /// Members of `room` in order of arrival, each with its name and whether it is connected.
     pub fn members_of(
         &self,
         room: &RoomName,
@@ -151,7 +151,7 @@ impl Rooms {
         members.iter().map(|m| (m.id, m.name.as_ref(), m.absence.is_none()))
     }
 
-    /// Where `id` is.
+    /// Room of `id`.
     #[must_use]
     pub fn place(&self, id: MemberId) -> Option<&RoomName> {
         self.places.get(&id)
@@ -317,7 +317,7 @@ impl Rooms {
         told
     }
 
-    /// When the next absent member is given up.
+    /// Time at which the next absent member is given up.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         self.absences.first().map(|(until, _)| *until)

@@ -11,7 +11,7 @@ use super::protocol::{
     ByeCode, ClientMessage, DisplayName, ErrorCode, MemberIdText, RoomName, Secret, ServerMessage,
 };
 
-/// Where the schema is served.
+/// Path at which the schema is served.
 pub const PATH: &str = "/schema/byway.v1.json";
 
 /// The schema of one text frame, of either side; `ClientMessage` and `ServerMessage` are among its definitions.

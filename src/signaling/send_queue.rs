@@ -313,7 +313,7 @@ impl Inner {
 }
 
 impl Frame {
-    /// What a frame counts for: its text, and what holding it costs.
+    /// Bytes that a frame counts for: its text, and the frame itself.
     fn bytes(&self) -> usize {
         let text = match self {
             Self::Text(text) => text.json.len(),

@@ -1,4 +1,4 @@
-//! What a client resumes its membership with. Pure.
+//! Tickets by which clients resume their memberships. Pure.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
@@ -28,7 +28,7 @@ impl Tickets {
         format!("{id}.{}", URL_SAFE_NO_PAD.encode(&proof[..PROOF]))
     }
 
-    /// Whose ticket this is.
+    /// Returns the member that this is a ticket of.
     pub(super) fn read(&self, ticket: &str) -> Option<MemberId> {
         let (id, proof) = ticket.split_once('.')?;
         let id = MemberId::parse(id)?;

@@ -33,7 +33,7 @@ const SUBSCRIPTIONS: u32 = 64;
 /// Within which a page may replace all its documents by others: trying out topics is no faster than that.
 const ANOTHER_TOPIC_EVERY: Duration = Duration::from_secs(1);
 
-/// What a byte costs that goes to one subscriber: a connection may cause a megabyte a second.
+/// Cost of a byte to one subscriber: a connection may cause a megabyte a second.
 const FAN_OUT: Duration = Duration::from_micros(1);
 
 /// And so many seconds' worth at once. To answer 35 others with a description and a dozen candidates each, of which all 63
@@ -96,7 +96,7 @@ struct Session<'a> {
     subscriber: Subscriber,
     new_topics: FloodGuard,
     fan_out: Gcra,
-    /// When it has subscribed to nothing for too long.
+    /// Time at which it has subscribed to nothing for too long.
     idle_at: Duration,
 }
 
@@ -121,7 +121,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// What comes before a refusal stays.
+    /// Subscribes in order. Topics before a refused one stay subscribed.
     fn subscribe(&mut self, now: Now, topics: Vec<RoomName>) -> Result<(), ErrorCode> {
         let mut board = self.all.lock();
         // A client subscribes again whenever it looks for others.

@@ -13,7 +13,7 @@ use crate::signaling::protocol::{ErrorCode, Text, Topic, object};
 /// The one key there is: PeerJS's own default, which it no longer asks anybody for.
 pub const KEY: &str = "peerjs";
 
-/// What a client calls itself: 1 to 128 characters, none of them a control character. PeerJS allows itself fewer.
+/// Id that a client chooses: 1 to 128 characters, none of them a control character. PeerJS allows itself fewer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PeerId(Arc<str>);
 
@@ -35,7 +35,7 @@ impl PeerId {
     }
 }
 
-/// What a client shows again to have its id back: kept as a digest, so that neither its length nor its bytes can be
+/// Token that a client shows again to have its id back: kept as a digest, so that neither its length nor its bytes can be
 /// found by measuring, and no memory tells it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token([u8; 32]);
@@ -54,10 +54,10 @@ impl fmt::Debug for Token {
     }
 }
 
-/// What a client's URL asks for.
+/// Reads the id and the token that a client's URL asks for.
 ///
 /// # Errors
-/// What to say before the connection is closed.
+/// The refusal to send before the connection is closed.
 pub fn asked(
     key: Option<&str>,
     id: Option<&str>,
@@ -71,7 +71,7 @@ pub fn asked(
     Ok((PeerId::new(id).ok_or(PeerJsRefusal::BAD_ID)?, Token::new(token)))
 }
 
-/// What a client says.
+/// Message of a client.
 #[derive(Debug)]
 pub enum PeerJsMessage {
     /// It is there, which any frame shows.
@@ -85,7 +85,7 @@ pub enum PeerJsMessage {
 /// Something for another client.
 #[derive(Debug)]
 pub struct Passed {
-    /// What it is.
+    /// Kind of the message.
     pub kind: PeerJsKind,
     /// For whom.
     pub to: PeerId,
@@ -93,7 +93,7 @@ pub struct Passed {
     pub payload: Option<Box<RawValue>>,
 }
 
-/// What is passed on between clients.
+/// Kind of a message that is passed on between clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum PeerJsKind {
@@ -113,7 +113,7 @@ impl PeerJsMessage {
     /// Reads one text frame. A `src` in it counts for nothing.
     ///
     /// # Errors
-    /// What to count it as: the protocol has no answer that a client would survive.
+    /// The code to count it as: the protocol has no answer that a client would survive.
     pub fn parse(text: &str) -> Result<Self, ErrorCode> {
         #[derive(Deserialize)]
         struct Fields<'a> {
@@ -145,7 +145,7 @@ impl PeerJsMessage {
 }
 
 impl Passed {
-    /// What its receiver gets; `from` is who said it.
+    /// Returns the message that its receiver gets from the sender `from`.
     #[must_use]
     pub fn text(&self, from: &PeerId) -> Text {
         passed(self.kind, from, &self.to, self.payload.as_deref())
@@ -164,7 +164,7 @@ pub fn open() -> Text {
     text(&Told { r#type: "OPEN", payload: None })
 }
 
-/// Why a client is not let in, or not any more: for PeerJS, the end.
+/// Reason to reject a client, now or later: for PeerJS, the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerJsRefusal {
     /// The id is another's, or the token is not the one it was taken with.

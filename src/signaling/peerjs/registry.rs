@@ -1,5 +1,5 @@
-//! Who has which id, and what waits for those who are not there yet. Pure: the time is handed in, and what is to be said
-//! leaves together with the connection to say it to, which is whatever the driver takes for one.
+//! Registry of PeerJS ids, and the messages that wait for absent clients. Pure: the time is handed in, and each message
+//! leaves together with the connection to send it over, which is of the driver's own type.
 //!
 //! ```text
 //!            arrive                      depart
@@ -8,7 +8,7 @@
 //!                      └──┘ arrive with the same token: the new socket takes over
 //! ```
 //!
-//! What is said to somebody absent waits with its sender, for as long as [`RegistryLimits::patience`] and within [`RegistryLimits::kept`]
+//! A message to an absent client waits with its sender, for as long as [`RegistryLimits::patience`] and within [`RegistryLimits::kept`]
 //! bytes; it goes when the sender does, because nobody could answer it any more, and so needs no timer but the sender's own.
 //! Ids and bytes that wait are [shares](byway_turn::shares), charged to the network of the client that has the id.
 //!
@@ -32,7 +32,7 @@ pub struct RegistryLimits {
     pub kept: usize,
     /// Bytes that wait of all.
     pub kept_in_all: usize,
-    /// How long a message waits for its receiver.
+    /// Time that a message waits for its receiver.
     pub patience: Duration,
 }
 
@@ -57,20 +57,20 @@ pub struct IdLease {
     arrival: u64,
 }
 
-/// What comes of an arrival.
+/// Outcome of an arrival.
 #[derive(Debug)]
 pub struct Arrived<C> {
     /// For the new connection.
     pub lease: IdLease,
     /// The connection that had the id.
     pub replaced: Option<C>,
-    /// What has waited, in the order in which each sender said it.
+    /// Messages that have waited, in the order of each sender.
     pub missed: Vec<Text>,
     /// For those of whom too much has waited.
     pub told: Vec<(C, Text)>,
 }
 
-/// What comes of a message.
+/// Outcome of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Said<C> {
     /// It goes to this connection.
@@ -95,7 +95,7 @@ struct Peer<C> {
     due: VecDeque<(Duration, PeerId)>,
 }
 
-/// What one client has said to another that is not there.
+/// Messages of one client to another that is absent.
 #[derive(Debug)]
 struct Waiting {
     until: Duration,
@@ -201,7 +201,7 @@ impl<C: Clone> PeerRegistry<C> {
         Said::Waits
     }
 
-    /// When to call [`Self::expire`] for this client, if at all.
+    /// Time at which to call [`Self::expire`] for this client, if at all.
     #[must_use]
     pub fn next_deadline(&self, lease: &IdLease) -> Option<Duration> {
         self.peers.get(&lease.id).filter(|_| self.has(lease))?.due.front().map(|(until, _)| *until)
@@ -224,7 +224,8 @@ impl<C: Clone> PeerRegistry<C> {
         self.peers.get(&lease.id).is_some_and(|peer| peer.arrival == lease.arrival)
     }
 
-    /// What has waited for `id`, as far as it may be handed over, and what the others of its senders are told.
+    /// Takes out the messages that have waited for `id`, as far as they may be handed over, and the answers to the other
+    /// senders.
     fn hand_over(&mut self, id: &PeerId) -> (Vec<Text>, Vec<(C, Text)>) {
         let (mut missed, mut told, mut handed) = (Vec::new(), Vec::new(), 0);
         for (from, waiting) in self.waiting.remove(id).unwrap_or_default() {
@@ -262,7 +263,7 @@ impl<C: Clone> PeerRegistry<C> {
     }
 }
 
-/// What a waiting message counts for: its text, and what holding it costs, two keys and their nodes among it.
+/// Bytes that a waiting message counts for: its text, and its share of the maps, two keys and their nodes among it.
 fn cost(text: &Text) -> usize {
     const HELD: usize = 512;
     HELD + text.json.len()

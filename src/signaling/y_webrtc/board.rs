@@ -1,5 +1,5 @@
-//! Who has subscribed to what. Pure: what is to be said leaves together with the connections to say it to, which are
-//! whatever the driver takes for one.
+//! Board of topics and their subscribers. Pure: each message leaves together with the connections to send it over, which
+//! are of the driver's own type.
 //!
 //! A topic exists while it has subscribers. Topics and subscriptions are [shares](byway_turn::shares): a topic is charged to the
 //! network of its first subscriber, and after that one to the network of another; a subscription to its own. The maps are ordered trees: their keys are the clients' choice, and a tree
@@ -51,7 +51,7 @@ struct Subscription<C> {
     connection: C,
 }
 
-/// One who may subscribe, and to what it has.
+/// Client that may subscribe, and its subscriptions.
 #[derive(Debug)]
 pub struct Subscriber {
     number: u64,
@@ -154,7 +154,7 @@ impl<C> Board<C> {
         }
     }
 
-    /// What to say to whom, the publisher among them, as the original has it.
+    /// Returns the message and its receivers, the publisher among them, as the original has it.
     ///
     /// # Errors
     /// [`ErrorCode::NotJoined`]: only subscribers publish.

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::signaling::protocol::{ErrorCode, RoomName, Text, Topic, object};
 
-/// What a client says.
+/// Message of a client.
 #[derive(Debug)]
 pub enum YWebrtcMessage {
     /// It wants to hear what is published on these.
@@ -59,7 +59,7 @@ impl YWebrtcMessage {
 }
 
 impl Publication {
-    /// What each of so many `clients` gets.
+    /// Returns the message that each of this number of `clients` gets.
     #[must_use]
     pub fn text(&self, clients: usize) -> Text {
         #[derive(Serialize)]
