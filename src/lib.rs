@@ -10,7 +10,7 @@
 //! | drivers | [`dataplane`], `signaling::{connection, session, hub, send_queue, peerjs, y_webrtc}`, [`http`], [`tls`], [`net`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
-//! Beside them stand [`clock`], the one place that reads a clock, [`metrics`], counts that each room owns and one page
+//! Beside them stand [`clock`], the one place that reads a clock, [`phase`], the one signal of the end, [`metrics`], counts that each room owns and one page
 //! shows, [`log`](mod@log), whose lines may be lost and delay nobody, and [`operator_file`], which reads the files that an
 //! operator names.
 //!
@@ -136,6 +136,7 @@ pub mod metrics;
 pub mod net;
 pub mod operator_file;
 pub mod origin;
+pub mod phase;
 
 pub mod server;
 

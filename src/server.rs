@@ -40,6 +40,7 @@ use crate::http::admin::{Admin, Health};
 use crate::http::origin::Origins;
 use crate::metrics::ProcessCounters;
 use crate::operator_file::{SHORTAGE, is_shortage};
+use crate::phase::{Phase, PhaseSender};
 use crate::tls;
 use crate::tls::renewal::Renewal;
 
@@ -49,7 +50,7 @@ use host::{Follower, Host};
 use relaying::Relaying;
 use reload::{Hangups, Reload};
 use secrets::ServerSecrets;
-use shutdown::{Drain, Signals};
+use shutdown::Signals;
 use sockets::{Files, Kind, Sockets};
 use startup_log::StartupLog;
 use supervise::Supervisor;
@@ -142,8 +143,8 @@ async fn serve_all(
         StartupLog::of(&sockets, &config.relay.ports, &state, certificate.as_deref(), config.ice.access);
     let page = page_url::secure_page(certificate.as_deref(), &sockets.listening.all(Kind::Tls));
 
-    let (drain, draining) = watch::channel(false);
-    let keys = ServerSecrets::new(&config, draining.clone())?;
+    let phase = PhaseSender::new();
+    let keys = ServerSecrets::new(&config, phase.watch())?;
     let mut relaying = Relaying::start(&config, &mut sockets, &state, &files, &keys, clock)?;
     let counted = Counted {
         relay: relaying.counters.clone(),
@@ -153,7 +154,15 @@ async fn serve_all(
         tls: identity.as_ref().map(|_| Arc::default()),
     };
     let ice = signaling::ice(&config, certificate.as_deref(), &keys);
-    let hub = signaling::rooms(&config, ice.clone(), &keys, &relaying, clock, counted.signaling.clone())?;
+    let hub = signaling::rooms(
+        &config,
+        ice.clone(),
+        &keys,
+        &relaying,
+        clock,
+        counted.signaling.clone(),
+        phase.watch(),
+    )?;
     signaling::keep(&hub, &supervisor);
 
     let certified = certificate.as_deref();
@@ -178,7 +187,7 @@ async fn serve_all(
         counters: counted.http.clone(),
         health,
         degraded: troubles,
-        draining,
+        phase: phase.watch(),
         hosts: hosts.clone(),
     };
     let Sockets { tls, http, admin: admins, listening, .. } = sockets;
@@ -201,7 +210,7 @@ async fn serve_all(
     follower.publish();
     let proxies = Arc::new(config.listen.trusted_proxies.clone());
     let tls = identity.zip(counted.tls.clone());
-    let mut web = Web::open(listeners, &files, site, admin, tls, &relaying, &proxies)?;
+    let mut web = Web::open(listeners, &files, site, admin, tls, &relaying, &proxies, &phase.watch())?;
     let connections = web.connections.clone();
     supervisor.keep("heap", move || heap::return_after_floods(connections.clone(), clock));
     let follower = Arc::new(tokio::sync::Mutex::new(follower));
@@ -212,11 +221,11 @@ async fn serve_all(
     startup_log.write();
     notify(&[NotifyState::Ready]);
 
-    let drain = Drain { connections: hub.connections().clone(), pages: drain };
-    let outcome = shutdown::wait(signals, &mut relaying, &mut web, drain, config.relay.drain).await;
+    let outcome = shutdown::wait(signals, &mut relaying, &mut web, &phase, config.relay.drain).await;
     tracing::info!("stopping");
+    phase.enter(Phase::Stopping);
     // Together: clients that come back again and again would always leave one more to wait for.
-    tokio::join!(hub.connections().shut_down(), web.close());
+    tokio::join!(hub.connections().ended(), web.close());
     relaying.data_plane.stop();
     outcome
 }

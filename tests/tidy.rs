@@ -54,6 +54,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "src/signaling/",
         &[
+            "phase",
             "metrics",
             "clock",
             "config",
@@ -71,6 +72,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "src/http/",
         &[
+            "phase",
             "tls::CertificateNames",
             "tls::Name",
             "signaling",
@@ -92,7 +94,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("src/tls/names.rs", &["origin", "byway_turn::wire::AddressFamily"]),
     ("src/tls/", &["metrics", "clock", "operator_file", "byway_turn::wire", "byway_turn::time", "origin"]),
-    ("src/net/accept.rs", &["net::connection_limit"]),
+    ("src/net/accept.rs", &["net::connection_limit", "phase"]),
+    ("src/phase.rs", &[]),
     (
         "src/net/connection_limit",
         &["metrics", "net::trusted_proxies", "byway_turn::client_network", "byway_turn::shares"],

@@ -14,6 +14,7 @@ use super::HttpCounters;
 use super::accept;
 use super::own_hosts::OwnHosts;
 use crate::metrics::Metrics;
+use crate::phase::{Phase, PhaseWatch};
 
 /// Asks the parts of the process whether they live; the composition root knows them.
 #[derive(Clone)]
@@ -43,8 +44,8 @@ pub struct Admin {
     pub health: Health,
     /// Lines about what of the configuration cannot be served at present.
     pub degraded: watch::Receiver<Vec<String>>,
-    /// Whether it is about to stop.
-    pub draining: watch::Receiver<bool>,
+    /// Phase of the server.
+    pub phase: PhaseWatch,
     /// Hosts that requests may be for.
     pub hosts: Arc<OwnHosts>,
 }
@@ -67,7 +68,7 @@ async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Respons
 /// waits for calls to end before it stops.
 async fn healthz(State(admin): State<Arc<Admin>>) -> Response {
     let down = (admin.health.0)().into_iter().map(|part| format!("down: {part}\n"));
-    let draining = admin.draining.borrow().then(|| "draining\n".to_owned());
+    let draining = admin.phase.has_reached(Phase::Draining).then(|| "draining\n".to_owned());
     let degraded: Vec<String> =
         admin.degraded.borrow().iter().map(|line| format!("degraded: {line}\n")).collect();
     let trouble: String = down.chain(degraded).chain(draining).collect();

@@ -19,7 +19,6 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
@@ -34,10 +33,11 @@ use super::target::{X_FORWARDED_PREFIX, X_FORWARDED_PROTO};
 use super::upgrade::ConnectionShare;
 use crate::clock::Clock;
 use crate::ice::LATEST_DATE;
-use crate::net::accept::{self, Accepted, Listeners};
+use crate::net::accept::{self, Accepted, Listeners, Stopping};
 use crate::net::connection_limit::{ConnectionLimiter, ConnectionPermit};
 use crate::net::memory_budget::MemoryBudget;
 use crate::net::trusted_proxies::TrustedProxies;
+use crate::phase::PhaseWatch;
 
 /// Time after which a client whose share is full may ask again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -54,20 +54,15 @@ pub struct Pages {
     counters: Arc<HttpCounters>,
 }
 
-/// Serves `router` without TLS on all `listeners` until `shutdown`, then lets what is under way finish.
+/// Serves `router` without TLS on all `listeners` until the server stops, then lets what is under way finish.
 ///
-/// WebSockets have left HTTP by then: [`crate::signaling::Connections::shut_down`] says goodbye to them.
-pub async fn serve(
-    listeners: Listeners,
-    pages: Pages,
-    limiter: Arc<ConnectionLimiter>,
-    shutdown: impl Future<Output = ()>,
-) {
+/// WebSockets have left HTTP by then: [`crate::signaling::Connections`] says goodbye to them.
+pub async fn serve(listeners: Listeners, pages: Pages, limiter: Arc<ConnectionLimiter>, phase: PhaseWatch) {
     let serve = move |Accepted { stream, client, permit, stopping }: Accepted| {
         let pages = pages.clone();
         async move { pages.connection(stream, client, Protocol::Http, permit, stopping).await }
     };
-    accept::accept_all(listeners, limiter, serve, shutdown).await;
+    accept::accept_all(listeners, limiter, serve, phase).await;
 }
 
 impl Pages {
@@ -92,14 +87,14 @@ impl Pages {
         Self { proxies, ..self }
     }
 
-    /// Serves one connection of `client` until it ends or `stopping` changes.
+    /// Serves one connection of `client` until it ends or the server stops.
     pub async fn connection(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         client: SocketAddr,
         protocol: Protocol,
         permit: ConnectionPermit,
-        stopping: watch::Receiver<()>,
+        stopping: Stopping,
     ) {
         let (limits, permit, counters) = (self.limits, Arc::new(permit), self.counters.connections.clone());
         let reserved = self.memory.reserve(client.ip(), protocol.base());
@@ -235,7 +230,7 @@ struct Ends {
     limits: HttpLimits,
     clock: Clock,
     state: Arc<ConnectionState>,
-    stopping: watch::Receiver<()>,
+    stopping: Stopping,
     counters: Arc<HttpCounters>,
 }
 
@@ -282,7 +277,7 @@ async fn run<C: Future>(connection: C, graceful_shutdown: impl FnOnce(Pin<&mut C
             return;
         }
         () = sleep(limits.max_age) => {}
-        _ = stopping.changed() => {}
+        () = stopping.requested() => {}
     }
     graceful_shutdown(connection.as_mut());
     let _ = timeout(limits.close_within, dated(unix, connection)).await;

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::net::connection_limit::{ConnectionLimiter, ConnectionPermit};
+use crate::phase::{Phase, PhaseWatch};
 
 /// Bytes that the kernel takes for a connection beyond what is on its way (TCP_NOTSENT_LOWAT).
 const MAX_UNSENT: u32 = 128 * 1_024;
@@ -27,47 +27,67 @@ pub struct Accepted {
     pub client: SocketAddr,
     /// Its permit, which counts it among the open ones.
     pub permit: ConnectionPermit,
-    /// Changes when it is time to end. Whoever holds it is waited for.
-    pub stopping: watch::Receiver<()>,
+    /// Tells when to end. As long as it is held, the server waits.
+    pub stopping: Stopping,
+}
+
+/// Tells the task of a connection when to end, and the accept loops when it has.
+#[derive(Clone, Debug)]
+pub struct Stopping {
+    phase: PhaseWatch,
+    _open: watch::Receiver<()>,
+}
+
+impl Stopping {
+    /// For a connection of a server in `phase`; `open` is [closed](watch::Sender::closed) when the last one is dropped.
+    #[must_use]
+    pub fn new(phase: PhaseWatch, open: &watch::Sender<()>) -> Self {
+        Self { phase, _open: open.subscribe() }
+    }
+
+    /// Waits until the server stops.
+    pub async fn requested(&mut self) {
+        self.phase.reached(Phase::Stopping).await;
+    }
 }
 
 /// Listeners of one kind. One whose address comes late is sent when it is there.
 pub type Listeners = mpsc::UnboundedReceiver<TcpListener>;
 
-/// Accepts connections at all `listeners` until `shutdown`, then waits for those that hold their [`Accepted::stopping`].
+/// Accepts connections at all `listeners` until the server stops, then waits until every
+/// [`Accepted::stopping`] is dropped.
 pub async fn accept_all<S, T>(
     mut listeners: Listeners,
     limiter: Arc<ConnectionLimiter>,
     serve: S,
-    shutdown: impl Future<Output = ()>,
+    mut phase: PhaseWatch,
 ) where
     S: Fn(Accepted) -> T + Clone + Send + 'static,
     T: Future<Output = ()> + Send + 'static,
 {
-    let (stop, stopping) = watch::channel(());
+    let open = watch::Sender::new(());
+    let stopping = Stopping::new(phase.clone(), &open);
     let mut loops = JoinSet::new();
-    let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
             Some(listener) = listeners.recv() => {
                 loops.spawn(keep_accepting(listener, limiter.clone(), serve.clone(), stopping.clone()));
             }
-            () = &mut shutdown => break,
+            () = phase.reached(Phase::Stopping) => break,
         }
     }
     drop(stopping);
-    // The accept loops hold a receiver, too.
-    stop.send_replace(());
-    stop.closed().await;
+    // The accept loops hold one, too.
+    open.closed().await;
 }
 
-/// Accepts until `stopping` changes, also after a panic, of which the log tells: without this loop, a listener would look
+/// Accepts until the server stops, also after a panic, of which the log tells: without this loop, a listener would look
 /// alive to clients and never answer.
 async fn keep_accepting<S, T>(
     listener: TcpListener,
     limiter: Arc<ConnectionLimiter>,
     serve: S,
-    stopping: watch::Receiver<()>,
+    stopping: Stopping,
 ) where
     S: Fn(Accepted) -> T + Clone,
     T: Future<Output = ()> + Send + 'static,
@@ -85,7 +105,7 @@ async fn accept<S, T>(
     listener: &TcpListener,
     limiter: &Arc<ConnectionLimiter>,
     serve: S,
-    mut stopping: watch::Receiver<()>,
+    mut stopping: Stopping,
 ) where
     S: Fn(Accepted) -> T,
     T: Future<Output = ()> + Send + 'static,
@@ -93,7 +113,7 @@ async fn accept<S, T>(
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stopping.changed() => return,
+            () = stopping.requested() => return,
         };
         match accepted {
             Ok((stream, client)) => {
@@ -121,6 +141,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
     use super::*;
+    use crate::phase::PhaseSender;
 
     #[tokio::test]
     async fn threat_30_an_accept_loop_that_panicked_goes_on_accepting() {
@@ -142,10 +163,16 @@ mod tests {
                 assert_eq!(client.read(&mut [0]).unwrap(), 0);
             }
         });
-        let end = async { clients.await.unwrap() };
+        let sender = PhaseSender::new();
+        let phase = sender.watch();
+        let end = async {
+            clients.await.unwrap();
+            sender.enter(Phase::Stopping);
+        };
         let (listeners, later) = mpsc::unbounded_channel();
         listeners.send(listener).unwrap();
-        accept_all(later, ConnectionLimiter::new(8, 8, Arc::default()), serve, end).await;
+        let accepting = accept_all(later, ConnectionLimiter::new(8, 8, Arc::default()), serve, phase);
+        tokio::join!(accepting, end);
         assert!(panicked.load(Relaxed));
     }
 }

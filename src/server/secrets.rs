@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use byway_turn::auth::Revocations;
-use byway_turn::auth::Secrets;
-use byway_turn::prng::Prng;
-use byway_turn::rate_limit::KeyedRateLimiter;
-use tokio::sync::watch;
-
 use super::{Error, seed};
 use crate::access::Access;
 use crate::access::api_keys::ApiKeys;
 use crate::access::tokens::Tokens;
 use crate::config::Config;
+use crate::phase::{Phase, PhaseWatch};
+use byway_turn::auth::Revocations;
+use byway_turn::auth::Secrets;
+use byway_turn::prng::Prng;
+use byway_turn::rate_limit::KeyedRateLimiter;
 
 /// What an address may join at once is what it may in this time.
 const JOINS_AT_ONCE: Duration = Duration::from_secs(10);
@@ -29,7 +28,7 @@ pub(super) struct ServerSecrets {
 }
 
 impl ServerSecrets {
-    pub(super) fn new(config: &Config, draining: watch::Receiver<bool>) -> Result<Self, Error> {
+    pub(super) fn new(config: &Config, phase: PhaseWatch) -> Result<Self, Error> {
         let limiter = KeyedRateLimiter::new(
             config.signaling.joins_per_second,
             JOINS_AT_ONCE,
@@ -40,7 +39,7 @@ impl ServerSecrets {
             tokens: tokens(config)?,
             api_keys: ApiKeys::new(&config.ice.api_keys),
             limiter,
-            is_draining: Box::new(move || *draining.borrow()),
+            is_draining: Box::new(move || phase.has_reached(Phase::Draining)),
         };
         Ok(Self {
             secrets: secrets(config)?,

@@ -1,18 +1,16 @@
 //! The end of the server: at once, or once the calls that are on are over.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::relaying::Relaying;
 use super::web::Web;
 use super::{Error, notify, system};
 use crate::dataplane::Allocations;
-use crate::signaling::Connections;
+use crate::phase::{Phase, PhaseSender};
 
 /// How often it is looked whether there still are allocations.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -50,12 +48,6 @@ impl Signals {
     }
 }
 
-/// Refuses new calls while those there are go on.
-pub(super) struct Drain {
-    pub(super) connections: Arc<Connections>,
-    pub(super) pages: watch::Sender<bool>,
-}
-
 /// Waits until a signal tells the server to end, and then for the allocations that there are: for `drain` at most, or until
 /// another signal. Meanwhile nobody new is let in, and those who have come for signaling are sent away.
 ///
@@ -65,7 +57,7 @@ pub(super) async fn wait(
     mut signals: Signals,
     relaying: &mut Relaying,
     web: &mut Web,
-    drain_of: Drain,
+    phase: &PhaseSender,
     drain: Duration,
 ) -> Result<(), Error> {
     let told = tokio::select! {
@@ -78,9 +70,7 @@ pub(super) async fn wait(
         return Ok(());
     }
     relaying.shared.drain();
-    drain_of.pages.send_replace(true);
-    // Not supervised, for it is to end: with the last of them; those that come meanwhile are sent away as well.
-    tokio::spawn(async move { drain_of.connections.shut_down().await });
+    phase.enter(Phase::Draining);
 
     let allocations = relaying.allocations();
     let live = allocations.live();

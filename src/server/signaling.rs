@@ -9,6 +9,7 @@ use super::{Error, seed};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ice::{Endpoints, IceServers};
+use crate::phase::PhaseWatch;
 use crate::signaling::{Connections, Hub, HubParts, Settings, SignalingCounters};
 use crate::tls::Certificate;
 
@@ -40,9 +41,10 @@ pub(super) fn rooms(
     relaying: &Relaying,
     clock: Clock,
     counters: Arc<SignalingCounters>,
+    phase: PhaseWatch,
 ) -> Result<Arc<Hub>, Error> {
     let hub = Arc::new(Hub::new(HubParts {
-        connections: Arc::new(Connections::new(Settings::new(&config.signaling), clock, counters)),
+        connections: Arc::new(Connections::new(Settings::new(&config.signaling), clock, counters, phase)),
         ice,
         revocations: keys.revocations.clone(),
         access: keys.access.clone(),

@@ -13,6 +13,7 @@ use crate::http::serve::Pages;
 use crate::net::accept::{self, Accepted, Listeners};
 use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
 use crate::net::memory_budget::MemoryBudget;
+use crate::phase::PhaseWatch;
 use crate::tls::pending::{self, Application, Failure, PENDING, PendingLimits, Stream};
 use crate::tls::{Outcome, TlsCounters};
 
@@ -38,12 +39,9 @@ pub(super) struct TlsListener<H> {
     pub(super) limits: PendingLimits,
 }
 
-/// Serves all `listeners` until `shutdown`, then lets open HTTP requests finish. TURN connections are the shards' by then.
-pub(super) async fn serve<H>(
-    listeners: Listeners,
-    listener: TlsListener<H>,
-    shutdown: impl Future<Output = ()>,
-) where
+/// Serves all `listeners` until the server stops, then lets open HTTP requests finish. TURN connections are the shards' by then.
+pub(super) async fn serve<H>(listeners: Listeners, listener: TlsListener<H>, phase: PhaseWatch)
+where
     H: Fn(TurnStream) + Send + Sync + 'static,
 {
     let memory = MemoryBudget::new(listener.limits.connections * PENDING);
@@ -55,7 +53,7 @@ pub(super) async fn serve<H>(
         let (listener, memory) = (listener.clone(), memory.clone());
         async move { listener.serve(&memory, accepted).await }
     };
-    accept::accept_all(listeners, limiter, serve, shutdown).await;
+    accept::accept_all(listeners, limiter, serve, phase).await;
 }
 
 impl<H: Fn(TurnStream)> TlsListener<H> {
@@ -75,7 +73,7 @@ impl<H: Fn(TurnStream)> TlsListener<H> {
                 Some(Err(_)) | None => return,
             },
             _ = evicted => Err(Failure(Outcome::Shed, std::io::ErrorKind::ConnectionAborted.into())),
-            _ = stopping.changed() => return,
+            () = stopping.requested() => return,
         };
         drop((reservation, permit));
         let (protocol, mut stream) = match completed {

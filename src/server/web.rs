@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::relaying::Relaying;
@@ -17,6 +16,7 @@ use crate::http::{Site, admin_router, public_router};
 use crate::net::accept;
 use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
 use crate::net::trusted_proxies::TrustedProxies;
+use crate::phase::PhaseWatch;
 use crate::tls::pending::PendingLimits;
 use crate::tls::{self, Identity, TlsCounters};
 
@@ -40,7 +40,6 @@ const HANDSHAKE_THREADS: usize = 1;
 /// What serves the pages.
 pub(super) struct Web {
     handshakes: Handshakes,
-    stop: watch::Sender<bool>,
     served: JoinSet<&'static str>,
     /// Counts of all connections, TURN's among them.
     pub(super) connections: [Arc<ConnectionCounters>; 3],
@@ -56,15 +55,8 @@ impl Web {
         identity: Option<(Arc<Identity>, Arc<TlsCounters>)>,
         relaying: &Relaying,
         proxies: &Arc<TrustedProxies>,
+        phase: &PhaseWatch,
     ) -> Result<Self, Error> {
-        let (stop, stopping) = watch::channel(false);
-        let stopped = || {
-            let mut stopping = stopping.clone();
-            async move {
-                // An error is a sender that is gone, which is the same news.
-                let _ = stopping.wait_for(|stop| *stop).await;
-            }
-        };
         let handshakes = Handshakes::start()?;
         let mut served = JoinSet::new();
         let (counters, operators) = (site.counters.clone(), admin.counters.clone());
@@ -74,7 +66,8 @@ impl Web {
         let places = files.http.min(MAX_HTTP);
         let public = ConnectionLimiter::behind(proxies.clone(), places, PER_ADDRESS, http.clone());
         let pages = Pages::new(public_router(site), HttpLimits::default(), counters).behind(proxies.clone());
-        served.spawn(named("http", serve::serve(listeners.http, pages.clone(), public.clone(), stopped())));
+        served
+            .spawn(named("http", serve::serve(listeners.http, pages.clone(), public.clone(), phase.clone())));
         if let Some((identity, counters)) = identity {
             let (streams, refused) = (relaying.data_plane.streams(), relaying.counters.connections.clone());
             let listener = TlsListener {
@@ -91,16 +84,16 @@ impl Web {
                 counters,
                 limits: PendingLimits::within(places),
             };
-            served.spawn(named("tls", tls_listener::serve(listeners.tls, listener, stopped())));
+            served.spawn(named("tls", tls_listener::serve(listeners.tls, listener, phase.clone())));
         }
         let admin = serve::serve(
             listeners.admin,
             Pages::new(admin_router(admin), HttpLimits::default(), operators).behind(proxies.clone()),
             ConnectionLimiter::behind(proxies.clone(), files.admin.min(MAX_HTTP), PER_ADDRESS, http),
-            stopped(),
+            phase.clone(),
         );
         served.spawn(named("admin", admin));
-        Ok(Self { handshakes, stop, served, connections })
+        Ok(Self { handshakes, served, connections })
     }
 
     /// Waits until listeners are served no more although nobody has asked for that; yields which.
@@ -111,9 +104,8 @@ impl Web {
         }
     }
 
-    /// Lets what is under way finish.
+    /// Lets what is under way finish, once the server stops.
     pub(super) async fn close(mut self) {
-        self.stop.send_replace(true);
         // A task that panicked has said so; there is nothing left to do for it.
         while self.served.join_next().await.is_some() {}
         drop(self.handshakes);

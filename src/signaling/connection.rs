@@ -24,6 +24,7 @@ use super::protocol::{ByeCode, Ending, ErrorCode, Text};
 use super::send_queue::{Backlog, Frame, SendQueue, Told};
 use crate::clock::Clock;
 use crate::net::memory_budget::Reservation;
+use crate::phase::{Phase, PhaseWatch};
 
 /// The close code with which a client says that it will be back over another connection (RFC 6455 section 7.4.2 leaves 4000
 /// to 4999 to applications).
@@ -77,16 +78,23 @@ pub struct Connections {
     pub(super) settings: Settings,
     pub(super) clock: Clock,
     pub(super) counters: Arc<SignalingCounters>,
-    stopping: watch::Sender<bool>,
+    phase: PhaseWatch,
+    /// Has a receiver in each connection.
+    open: watch::Sender<()>,
     backlog: Arc<Backlog>,
 }
 
 impl Connections {
-    /// None yet.
+    /// None yet. All end when the server drains, and so do those that come later.
     #[must_use]
-    pub fn new(settings: Settings, clock: Clock, counters: Arc<SignalingCounters>) -> Self {
+    pub fn new(
+        settings: Settings,
+        clock: Clock,
+        counters: Arc<SignalingCounters>,
+        phase: PhaseWatch,
+    ) -> Self {
         let backlog = Backlog::new(settings.max_queued, counters.clone());
-        Self { settings, clock, counters, stopping: watch::Sender::new(false), backlog }
+        Self { settings, clock, counters, phase, open: watch::Sender::new(()), backlog }
     }
 
     /// A queue for a connection from `client`, which has `memory` of strangers until it is in a room.
@@ -95,15 +103,15 @@ impl Connections {
         self.backlog.queue(client, Some(memory), max_stranger_queue, max_queue)
     }
 
-    /// Ends them all and waits until the last one is closed. Those that come later are ended alike.
-    pub async fn shut_down(&self) {
-        self.stopping.send_replace(true);
-        self.stopping.closed().await;
+    /// Waits until the server drains and the last connection is closed.
+    pub async fn ended(&self) {
+        self.phase.clone().reached(Phase::Draining).await;
+        self.open.closed().await;
     }
 
     /// Whether they all end, so that nobody comes back to where they were.
     pub(super) fn are_ending(&self) -> bool {
-        *self.stopping.borrow()
+        self.phase.has_reached(Phase::Draining)
     }
 
     /// Sets a WebSocket's limits. Its library is made for trusted peers: 128 KiB of buffer for reading, messages of 64 MiB
@@ -131,11 +139,11 @@ impl Connections {
     ) {
         let Halves { sink, mut stream } = socket.into();
         let mut writer = pin!(write(sink, queue));
-        // Held until the connection is closed: `shut_down` waits for it.
-        let mut stopping = self.stopping.subscribe();
+        // Held until the connection is closed: `ended` waits for it.
+        let _open = self.open.subscribe();
         self.counters.connections.add(1);
         let ending = tokio::select! {
-            ending = self.listen(&mut stream, &mut stopping, queue, conversation) => ending,
+            ending = self.listen(&mut stream, self.phase.clone(), queue, conversation) => ending,
             () = &mut writer => Ending::Lost,
         };
         let farewell = conversation.end(self.clock.now(), ending);
@@ -181,7 +189,7 @@ impl Connections {
     async fn listen(
         &self,
         stream: &mut SplitStream<WebSocket>,
-        stopping: &mut watch::Receiver<bool>,
+        mut phase: PhaseWatch,
         queue: &SendQueue,
         conversation: &mut impl Conversation,
     ) -> Ending {
@@ -226,7 +234,7 @@ impl Connections {
                     Told::End(code) => return Ending::Bye(code),
                     Told::Renew => conversation.renew(self.clock.now()),
                 },
-                _ = stopping.wait_for(|stopping| *stopping) => return Ending::Bye(ByeCode::ShuttingDown),
+                () = phase.reached(Phase::Draining) => return Ending::Bye(ByeCode::ShuttingDown),
             }
         }
     }

@@ -22,9 +22,11 @@ use byway::ice::TransportPolicy;
 use byway::ice::{Endpoints, IceServers};
 use byway::metrics::Metrics;
 use byway::net::accept::Listeners;
+use byway::net::accept::Stopping;
 use byway::net::connection_limit::{ConnectionLimiter, PER_ADDRESS};
 use byway::net::trusted_proxies::TrustedProxies;
 use byway::origin::HostPattern;
+use byway::phase::{Phase, PhaseSender};
 use byway::signaling::SignalingCounters;
 use byway::signaling::{Connections, Hub, HubParts};
 use byway_test_support::process::http::Answer;
@@ -36,7 +38,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -103,11 +105,12 @@ pub(crate) struct Server {
     pub(crate) access: Arc<Access>,
     /// The users that the relay was told to end.
     pub(crate) ended: Arc<Mutex<Vec<String>>>,
-    /// Set when nobody new is to be let in.
-    pub(crate) draining: watch::Sender<bool>,
+    /// Phase of access and health alone, so that a test can look at members while nobody new is let in.
+    pub(crate) access_phase: PhaseSender,
+    /// Phase of the public pages and of signaling.
+    phase: PhaseSender,
     pages: Pages,
     broken: Arc<AtomicBool>,
-    stop: Option<oneshot::Sender<()>>,
     public: JoinHandle<()>,
     operator: JoinHandle<()>,
 }
@@ -151,18 +154,18 @@ impl Server {
             let ended = ended.clone();
             Box::new(move |user: &str| ended.lock().unwrap().push(user.to_owned()))
         };
-        let draining = watch::Sender::new(false);
-        let phase = draining.subscribe();
+        let (phase, access_phase) = (PhaseSender::new(), PhaseSender::new());
+        let draining = access_phase.watch();
         let access = Arc::new(Access {
             policy: settings.access,
             tokens: Tokens::new(&token_keys, &["north"]).unwrap(),
             api_keys: ApiKeys::new(&[API_KEY]),
             limiter: KeyedRateLimiter::new(settings.joins_per_second, Duration::from_secs(10), 7),
-            is_draining: Box::new(move || *phase.borrow()),
+            is_draining: Box::new(move || draining.has_reached(Phase::Draining)),
         });
         let revocations = Arc::new(Revocations::new(&[8; 32]));
         let hub = Arc::new(Hub::new(HubParts {
-            connections: Arc::new(Connections::new(limits, clock, signaling)),
+            connections: Arc::new(Connections::new(limits, clock, signaling, phase.watch())),
             ice: ice.clone(),
             revocations: revocations.clone(),
             access: access.clone(),
@@ -207,13 +210,9 @@ impl Server {
             settings.connections_per_address,
             counters.connections.clone(),
         );
-        let (stop, stopped) = oneshot::channel();
         let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
         let pages = Pages::new(public_router(site), limits, counters.clone()).behind(Arc::new(proxies));
-        let public = serve(only(http), pages.clone(), limiter, async {
-            // A dropped server stops too.
-            let _ = stopped.await;
-        });
+        let public = serve(only(http), pages.clone(), limiter, phase.watch());
         // Its own counters: a test counts what it does on the public pages.
         let operator = Pages::new(
             admin_router(Admin {
@@ -221,14 +220,14 @@ impl Server {
                 counters: counters.clone(),
                 health,
                 degraded: watch::channel(Vec::new()).1,
-                draining: draining.subscribe(),
+                phase: access_phase.watch(),
                 hosts,
             }),
             HttpLimits::default(),
             Arc::default(),
         );
         let everyone = ConnectionLimiter::new(usize::MAX, usize::MAX, Arc::default());
-        let operator = serve(only(admin), operator, everyone, std::future::pending());
+        let operator = serve(only(admin), operator, everyone, access_phase.watch());
         Self {
             http: addresses.0,
             admin: addresses.1,
@@ -236,10 +235,10 @@ impl Server {
             revocations,
             access,
             ended,
-            draining,
+            phase,
+            access_phase,
             pages,
             broken,
-            stop: Some(stop),
             public: tokio::spawn(public),
             operator: tokio::spawn(operator),
         }
@@ -269,7 +268,8 @@ impl Server {
         let (pages, client) = (self.pages.clone(), SocketAddr::new(client.parse().unwrap(), 40_000));
         let place = limiter.admit(client.ip()).unwrap();
         tokio::spawn(async move {
-            let (_stop, stopping) = watch::channel(());
+            let (phase, open) = (PhaseSender::new(), watch::Sender::new(()));
+            let stopping = Stopping::new(phase.watch(), &open);
             pages.connection(theirs, client, Protocol::Http, place, stopping).await;
         });
         ours
@@ -291,8 +291,8 @@ impl Server {
 
     /// Stops as the composition root does, and waits until everything has.
     pub(crate) async fn shut_down(&mut self) {
-        drop(self.stop.take());
-        self.hub.connections().shut_down().await;
+        self.phase.enter(Phase::Stopping);
+        self.hub.connections().ended().await;
         (&mut self.public).await.unwrap();
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use byway::access::Policy;
+use byway::phase::Phase;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -164,7 +165,7 @@ async fn where_tokens_are_asked_for_there_is_no_way_around_them() {
 async fn nobody_new_is_let_in_at_the_end() {
     let server = Server::start().await;
     let mut ann = arrive(&server, "ann").await;
-    server.draining.send_replace(true);
+    server.access_phase.enter(Phase::Draining);
     for path in [url("bob", "t").as_str(), "/y-webrtc"] {
         let refusal = Client::open_at(&server, path, &[]).await.unwrap_err();
         assert_eq!(refusal.status(), 503, "{path}");
