@@ -18,7 +18,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, Once, mpsc};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -109,6 +109,7 @@ impl Server {
     }
 
     fn spawn(configuration: Configuration, mut command: Command) -> Self {
+        raise_descriptor_limit();
         command.arg("serve").stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
 
@@ -457,6 +458,16 @@ pub fn password(secret: &str, username: &str) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).expect("HMAC takes any key");
     mac.update(username.as_bytes());
     STANDARD.encode(mac.finalize().into_bytes())
+}
+
+/// Lets the floods of all tests in this process have the file descriptors that they need, as far as its hard limit goes.
+///
+/// A server that inherits the limit would have raised its own as far.
+fn raise_descriptor_limit() {
+    static RAISED: Once = Once::new();
+    RAISED.call_once(|| {
+        rlimit::increase_nofile_limit(u64::MAX).expect("the soft limit may be raised to the hard one");
+    });
 }
 
 /// Collects the log on a thread of its own, and tells where the server listens when it has said so.
