@@ -1,4 +1,4 @@
-//! Who keeps the certificate fresh.
+//! Renewal of the certificate while the server runs.
 
 use std::sync::Arc;
 
@@ -11,17 +11,20 @@ use crate::ice::{IceServers, rfc3339};
 use crate::tls::renewal::Renewal;
 use crate::tls::{Certificate, TlsCounters};
 
-/// Loads what is renewed, at SIGHUP or when it has changed, and tells its names to browsers and to the check of hosts; for ever.
-pub(super) fn keep(
-    renewal: Option<Renewal>,
-    mut hangups: Hangups,
-    clock: Clock,
-    counters: Arc<TlsCounters>,
-    ice: Arc<IceServers>,
-    hosts: Arc<OwnHosts>,
-    supervisor: &Supervisor,
-) {
-    let Some(renewal) = renewal else { return };
+/// The certificate, and those who follow its names.
+pub(super) struct CertificateParts {
+    pub(super) renewal: Renewal,
+    pub(super) hangups: Hangups,
+    pub(super) clock: Clock,
+    pub(super) counters: Arc<TlsCounters>,
+    pub(super) ice: Arc<IceServers>,
+    pub(super) hosts: Arc<OwnHosts>,
+}
+
+/// Loads the certificate at SIGHUP and when its files have changed, and tells its names to browsers and to the check of
+/// hosts; for ever.
+pub(super) fn keep(parts: CertificateParts, supervisor: &Supervisor) {
+    let CertificateParts { renewal, mut hangups, clock, counters, ice, hosts } = parts;
     let first = renewal.identity().certificate();
     tracing::info!("certificate {}", described(&first));
     warn_of(&first);

@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::sleep;
 
 use super::presence::Presence;
-use super::sockets::{Kind, Listener, Listening, bind_door};
+use super::sockets::{Kind, Listener, Listening, bind_accepting};
 use super::startup_log::listening_line;
 use super::{Error, system};
 use crate::clock::Clock;
@@ -36,7 +36,7 @@ const BYTES: usize = 256 * 1024;
 
 /// Findings of a look at the machine.
 #[derive(Clone, Debug, Default)]
-struct Look {
+struct Observation {
     interfaces: Interfaces,
     /// The addresses that it sends from towards the internet.
     sources: Vec<IpAddr>,
@@ -46,7 +46,7 @@ struct Look {
 
 /// Consequences of a look and of those before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct State {
+pub(super) struct HostState {
     own: AddressSet,
     relays: RelayAddresses,
     /// Configured addresses that the machine has.
@@ -57,7 +57,7 @@ pub(super) struct State {
     remarks: Vec<String>,
 }
 
-impl State {
+impl HostState {
     pub(super) fn relays(&self) -> &[RelayAddress] {
         &self.relays.addresses
     }
@@ -121,8 +121,8 @@ impl Host {
     ///
     /// # Errors
     /// Its addresses cannot be read.
-    pub(super) fn find(&mut self, now: Now) -> Result<State, Error> {
-        let found = look(&self.names()).map_err(system("list the addresses of the interfaces"))?;
+    pub(super) fn find(&mut self, now: Now) -> Result<HostState, Error> {
+        let found = observe(&self.names()).map_err(system("list the addresses of the interfaces"))?;
         Ok(self.take_in(now, found))
     }
 
@@ -130,7 +130,7 @@ impl Host {
         self.named.keys().copied().collect()
     }
 
-    fn take_in(&mut self, now: Now, Look { interfaces, sources, bindable }: Look) -> State {
+    fn take_in(&mut self, now: Now, Observation { interfaces, sources, bindable }: Observation) -> HostState {
         let lasting = self.lasting.observe(now, &interfaces.lasting);
         let there: BTreeSet<IpAddr> = self.bindable.observe(now, &bindable).into_iter().collect();
         let relays =
@@ -160,7 +160,7 @@ impl Host {
             }
         }
         let own = interfaces.own.union(&lasting.iter().copied().collect());
-        State { own, relays, there, troubles, remarks }
+        HostState { own, relays, there, troubles, remarks }
     }
 }
 
@@ -179,8 +179,8 @@ pub(crate) fn nobody_has(ip: IpAddr, keys: &BTreeSet<&'static str>) -> String {
     )
 }
 
-fn look(named: &[IpAddr]) -> io::Result<Look> {
-    Ok(Look {
+fn observe(named: &[IpAddr]) -> io::Result<Observation> {
+    Ok(Observation {
         interfaces: Interfaces::read()?,
         sources: interfaces::sources(),
         bindable: named.iter().copied().filter(|ip| interfaces::has(*ip)).collect(),
@@ -188,7 +188,7 @@ fn look(named: &[IpAddr]) -> io::Result<Look> {
 }
 
 /// Says once what the configuration asks for in vain, and what of that has come.
-pub(super) fn tell(before: Option<&State>, now: &State) {
+pub(super) fn tell(before: Option<&HostState>, now: &HostState) {
     let (old, old_remarks) =
         before.map_or((&[][..], &[][..]), |before| (&before.troubles[..], &before.remarks[..]));
     for trouble in now.troubles.iter().filter(|trouble| !old.contains(trouble)) {
@@ -206,22 +206,22 @@ pub(super) fn tell(before: Option<&State>, now: &State) {
 /// Acts on what the machine's addresses have become.
 pub(super) struct Follower {
     pub(super) host: Host,
-    pub(super) state: State,
+    pub(super) state: HostState,
     pub(super) listening: Listening,
     pub(super) ports: RangeInclusive<u16>,
     pub(super) tuning: Tuning,
     pub(super) clock: Clock,
     pub(super) shared: Arc<Shared>,
     pub(super) shards: AddressDoor,
-    pub(super) doors: Doors,
+    pub(super) accept_queues: AcceptQueues,
     pub(super) ice: Arc<IceServers>,
     pub(super) degraded: watch::Sender<Vec<String>>,
     /// Listeners whose address has come and that could not be bound all the same, which was said.
     pub(super) refused: BTreeSet<SocketAddr>,
 }
 
-/// Doors for listeners whose address has come.
-pub(super) struct Doors {
+/// AcceptQueues for listeners whose address has come.
+pub(super) struct AcceptQueues {
     pub(super) tls: mpsc::UnboundedSender<TcpListener>,
     pub(super) http: mpsc::UnboundedSender<TcpListener>,
     pub(super) admin: mpsc::UnboundedSender<TcpListener>,
@@ -234,7 +234,7 @@ pub(super) async fn follow(follower: Arc<Mutex<Follower>>) {
     loop {
         let names = follower.host.names();
         // Neither `/proc` nor a bind waits for anything, but a long list of routes takes its time.
-        let looked = tokio::task::spawn_blocking(move || look(&names)).await;
+        let looked = tokio::task::spawn_blocking(move || observe(&names)).await;
         let mut times = 1;
         match looked {
             Ok(Ok(found)) => {
@@ -251,7 +251,7 @@ pub(super) async fn follow(follower: Arc<Mutex<Follower>>) {
 }
 
 impl Follower {
-    fn take_in(&mut self, now: Now, found: Look) {
+    fn take_in(&mut self, now: Now, found: Observation) {
         let state = self.host.take_in(now, found);
         let has_come = self.listen_at_last();
         if state == self.state && !has_come {
@@ -312,7 +312,7 @@ impl Follower {
     /// [`ListenerId`], too.
     fn listen(&self, place: usize, listener: &Listener) -> io::Result<SocketAddr> {
         let shards = self.shards.shards();
-        let door = match listener.kind {
+        let queue = match listener.kind {
             Kind::Udp => {
                 let (sockets, address) = bind_udp_listeners(listener.address, shards, &self.tuning)?;
                 let id = u16::try_from(place).expect("the configuration holds fewer than 2^16 listeners");
@@ -324,13 +324,13 @@ impl Follower {
                 self.shards.listen_tcp(sockets);
                 return Ok(address);
             }
-            Kind::Tls => &self.doors.tls,
-            Kind::Http => &self.doors.http,
-            Kind::Admin => &self.doors.admin,
+            Kind::Tls => &self.accept_queues.tls,
+            Kind::Http => &self.accept_queues.http,
+            Kind::Admin => &self.accept_queues.admin,
         };
-        let (socket, address) = bind_door(listener.address)?;
+        let (socket, address) = bind_accepting(listener.address)?;
         // Closed: the server is about to end.
-        let _ = door.send(socket);
+        let _ = queue.send(socket);
         Ok(address)
     }
 }
@@ -348,10 +348,10 @@ mod tests {
     }
 
     /// A machine with these addresses, all there to stay.
-    fn with(addresses: &str) -> Look {
+    fn with(addresses: &str) -> Observation {
         let addresses = ips(addresses);
         let own = addresses.iter().copied().collect();
-        Look {
+        Observation {
             interfaces: Interfaces { own, lasting: addresses.clone(), bytes: 0 },
             sources: Vec::new(),
             bindable: addresses,
@@ -365,7 +365,7 @@ mod tests {
         Host::new(&Config::parse(&text, "test", None).unwrap())
     }
 
-    fn relays(state: &State) -> Vec<IpAddr> {
+    fn relays(state: &HostState) -> Vec<IpAddr> {
         state.relays().iter().map(|relay| relay.bind).collect()
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use byway_turn::address_set::AddressSet;
 use byway_turn::server::{self, Discovery, PeerPolicy, Relay, Shared};
 
-use super::host::State;
+use super::host::HostState;
 use super::secrets::ServerSecrets;
 use super::sockets::{Files, Sockets};
 use super::{Error, seed, system};
@@ -31,12 +31,12 @@ impl Relaying {
     pub(super) fn start(
         config: &Config,
         sockets: &mut Sockets,
-        host: &State,
+        host: &HostState,
         files: &Files,
-        keys: &ServerSecrets,
+        secrets: &ServerSecrets,
         clock: Clock,
     ) -> Result<Self, Error> {
-        let shared = shared(config, sockets, host, keys)?;
+        let shared = shared(config, sockets, host, secrets)?;
         let tuning = config.relay.tuning;
         if let Some(cut) = sockets.turn.first().and_then(|listeners| listeners.cut_buffers(&tuning)) {
             tracing::info!("{cut}");
@@ -87,8 +87,8 @@ impl Relaying {
 fn shared(
     config: &Config,
     sockets: &Sockets,
-    host: &State,
-    keys: &ServerSecrets,
+    host: &HostState,
+    secrets: &ServerSecrets,
 ) -> Result<Arc<Shared>, Error> {
     // A listener's address is the server's own even while the machine lacks it.
     let own: AddressSet = sockets.listening.0.iter().map(|listener| listener.address.ip()).collect();
@@ -101,8 +101,8 @@ fn shared(
     };
     let settings = server::Settings {
         realm: config.realm.clone(),
-        secrets: keys.secrets.clone(),
-        revocations: keys.revocations.clone(),
+        secrets: secrets.secrets.clone(),
+        revocations: secrets.revocations.clone(),
         strict_expiry: config.credentials.strict_expiry,
         addresses: Vec::new(),
         ports: config.relay.ports.clone(),

@@ -17,7 +17,7 @@ use crate::tls::Certificate;
 pub(super) fn ice(
     config: &Config,
     certificate: Option<&Certificate>,
-    keys: &ServerSecrets,
+    secrets: &ServerSecrets,
 ) -> Arc<IceServers> {
     let endpoints = Endpoints {
         public: config.relay.public_addresses.clone(),
@@ -27,27 +27,31 @@ pub(super) fn ice(
     Arc::new(IceServers::new(
         config.ice.urls.clone(),
         endpoints,
-        keys.secrets.clone(),
+        secrets.secrets.clone(),
         config.credentials.ttl,
         config.ice.transport_policy,
     ))
 }
 
+/// Parts that the rooms are made from.
+pub(super) struct RoomParts<'a> {
+    pub(super) config: &'a Config,
+    pub(super) ice: Arc<IceServers>,
+    pub(super) secrets: &'a ServerSecrets,
+    pub(super) relaying: &'a Relaying,
+    pub(super) clock: Clock,
+    pub(super) counters: Arc<SignalingCounters>,
+    pub(super) phase: PhaseWatch,
+}
+
 /// The rooms, whose members lose what they have on the relay when they leave.
-pub(super) fn rooms(
-    config: &Config,
-    ice: Arc<IceServers>,
-    keys: &ServerSecrets,
-    relaying: &Relaying,
-    clock: Clock,
-    counters: Arc<SignalingCounters>,
-    phase: PhaseWatch,
-) -> Result<Arc<Hub>, Error> {
+pub(super) fn rooms(parts: RoomParts<'_>) -> Result<Arc<Hub>, Error> {
+    let RoomParts { config, ice, secrets, relaying, clock, counters, phase } = parts;
     let hub = Arc::new(Hub::new(HubParts {
         connections: Arc::new(Connections::new(Settings::new(&config.signaling), clock, counters, phase)),
         ice,
-        revocations: keys.revocations.clone(),
-        access: keys.access.clone(),
+        revocations: secrets.revocations.clone(),
+        access: secrets.access.clone(),
         end_user: relaying.end_user(),
         count_user: relaying.count_user(),
         seed: seed()?,

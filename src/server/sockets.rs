@@ -17,15 +17,15 @@ use crate::net::accept;
 pub(super) struct Sockets {
     /// Of each shard.
     pub(super) turn: Vec<Listeners>,
-    pub(super) tls: Door,
-    pub(super) http: Door,
-    pub(super) admin: Door,
+    pub(super) tls: AcceptQueue,
+    pub(super) http: AcceptQueue,
+    pub(super) admin: AcceptQueue,
     /// All listeners, those of a kind in the order of the configuration.
     pub(super) listening: Listening,
 }
 
-/// Channel of the listeners of one kind, of now and later.
-pub(super) struct Door {
+/// Listeners of one kind on their way to the accept loops, those whose address comes late among them.
+pub(super) struct AcceptQueue {
     pub(super) sender: mpsc::UnboundedSender<TcpListener>,
     pub(super) listeners: accept::Listeners,
 }
@@ -111,9 +111,9 @@ impl Sockets {
         let udp = udp.iter().zip(0..).map(|(address, place)| listener(Kind::Udp, *address, place >= named));
         let tcp = tcp.iter().map(|address| listener(Kind::Tcp, *address, false));
         let mut listening = Listening(udp.chain(tcp).collect());
-        let tls = Door::open(Kind::Tls, &config.listen.tls, &mut listening)?;
-        let http = Door::open(Kind::Http, &config.listen.http, &mut listening)?;
-        let admin = Door::open(Kind::Admin, &config.listen.admin, &mut listening)?;
+        let tls = AcceptQueue::open(Kind::Tls, &config.listen.tls, &mut listening)?;
+        let http = AcceptQueue::open(Kind::Http, &config.listen.http, &mut listening)?;
+        let admin = AcceptQueue::open(Kind::Admin, &config.listen.admin, &mut listening)?;
         Ok(Self { turn, tls, http, admin, listening })
     }
 }
@@ -144,12 +144,12 @@ fn bind_turn(
     })
 }
 
-impl Door {
+impl AcceptQueue {
     fn open(kind: Kind, configured: &[SocketAddr], listening: &mut Listening) -> Result<Self, Error> {
         let (sender, listeners) = mpsc::unbounded_channel();
         for &address in configured {
             let failed = |error| Error::Listen { listener: kind.name(), address, error };
-            let (address, is_bound) = match bind_door(address) {
+            let (address, is_bound) = match bind_accepting(address) {
                 Ok((listener, address)) => {
                     // Its receiver is still here.
                     let _ = sender.send(listener);
@@ -164,8 +164,8 @@ impl Door {
     }
 }
 
-/// Binds a listener of the runtime; yields its address, too.
-pub(super) fn bind_door(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+/// Binds a listener for the accept loops; returns its address, too.
+pub(super) fn bind_accepting(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let listener = bind_tcp(address).and_then(TcpListener::from_std)?;
     let address = listener.local_addr()?;
     Ok((listener, address))

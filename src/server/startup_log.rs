@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use byway_turn::server::RelayAddress;
 
-use super::host::State;
+use super::host::HostState;
 use super::page_url;
 use super::sockets::{Kind, Listening, Sockets, list};
 use crate::access::Policy;
@@ -23,7 +23,7 @@ impl StartupLog {
     pub(super) fn of(
         sockets: &Sockets,
         ports: &RangeInclusive<u16>,
-        host: &State,
+        host: &HostState,
         certificate: Option<&Certificate>,
         access: Policy,
     ) -> Self {
@@ -50,7 +50,7 @@ impl StartupLog {
 /// The one line that names every address at which the server is at present.
 pub(super) fn listening_line(
     listening: &Listening,
-    host: &State,
+    host: &HostState,
     ports: &RangeInclusive<u16>,
     shards: usize,
 ) -> String {

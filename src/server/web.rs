@@ -37,7 +37,19 @@ pub(super) struct Listeners {
 /// (`docs/performance-log.md`, section 10).
 const HANDSHAKE_THREADS: usize = 1;
 
-/// What serves the pages.
+/// Parts that the pages are made from.
+pub(super) struct WebParts {
+    pub(super) listeners: Listeners,
+    pub(super) files: Files,
+    pub(super) site: Site,
+    pub(super) admin: Admin,
+    /// Identity to TLS clients, if there is a certificate.
+    pub(super) tls: Option<(Arc<Identity>, Arc<TlsCounters>)>,
+    pub(super) proxies: Arc<TrustedProxies>,
+    pub(super) phase: PhaseWatch,
+}
+
+/// The pages, as they are served.
 pub(super) struct Web {
     handshakes: Handshakes,
     served: JoinSet<&'static str>,
@@ -46,17 +58,9 @@ pub(super) struct Web {
 }
 
 impl Web {
-    /// Serves on all listeners; on those of TLS as whoever `identity` is, and TURN is the relays'.
-    pub(super) fn open(
-        listeners: Listeners,
-        files: &Files,
-        site: Site,
-        admin: Admin,
-        identity: Option<(Arc<Identity>, Arc<TlsCounters>)>,
-        relaying: &Relaying,
-        proxies: &Arc<TrustedProxies>,
-        phase: &PhaseWatch,
-    ) -> Result<Self, Error> {
+    /// Serves all listeners.
+    pub(super) fn open(parts: WebParts, relaying: &Relaying) -> Result<Self, Error> {
+        let WebParts { listeners, files, site, admin, tls: identity, proxies, phase } = parts;
         let handshakes = Handshakes::start()?;
         let mut served = JoinSet::new();
         let (counters, operators) = (site.counters.clone(), admin.counters.clone());
