@@ -29,6 +29,7 @@ use crate::ice::TransportPolicy;
 use crate::net::trusted_proxies::TrustedProxies;
 use crate::operator_file;
 use crate::origin::{HostPattern, Origin};
+use crate::signaling;
 use crate::tls::CertificateFiles;
 
 pub use diagnostic::{ConfigError, Problem};
@@ -290,14 +291,8 @@ pub struct Ice {
 /// Limits of the signaling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signaling {
-    /// Rooms at one time.
-    pub max_rooms: usize,
-    /// Members of one room.
-    pub max_members: usize,
-    /// Bytes of one WebSocket message.
-    pub max_message: usize,
-    /// How long a member whose connection was lost stays.
-    pub resume_window: Duration,
+    /// Limits of rooms and messages.
+    pub settings: signaling::Settings,
     /// Joins and credentials a second per client address (v6: per /64); 0 = no limit.
     pub joins_per_second: u32,
     /// Origins whose pages may use `/ws` and `/ice`; empty = the server's own only.

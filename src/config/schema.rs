@@ -17,6 +17,7 @@ use super::{Config, Credentials, EMBEDDED, Http, Ice, Listen, Peers, Places, Quo
 use crate::access::{Policy, tokens};
 use crate::dataplane::Tuning;
 use crate::net::trusted_proxies::TrustedProxies;
+use crate::signaling;
 use crate::tls::CertificateFiles;
 
 /// Reads a file on top of the embedded default; else all that is wrong with it, in its order.
@@ -306,11 +307,13 @@ fn http(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> Http {
 fn signaling(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> Signaling {
     const LONGEST_ABSENCE: Duration = Duration::from_secs(600);
     let signaling = Signaling {
-        max_rooms: section.get("max_rooms", |value| values::number(&value, &(1..=1_000_000))),
-        max_members: section.get("max_members", |value| values::number(&value, &(2..=64))),
-        max_message: section.get("max_message", |value| values::size(&value, &(4 << 10..=1 << 20))),
-        resume_window: section
-            .get("resume_window", |value| values::duration(&value, &(Duration::ZERO..=LONGEST_ABSENCE))),
+        settings: signaling::Settings {
+            max_rooms: section.get("max_rooms", |value| values::number(&value, &(1..=1_000_000))),
+            max_members: section.get("max_members", |value| values::number(&value, &(2..=64))),
+            max_message: section.get("max_message", |value| values::size(&value, &(4 << 10..=1 << 20))),
+            resume_window: section
+                .get("resume_window", |value| values::duration(&value, &(Duration::ZERO..=LONGEST_ABSENCE))),
+        },
         joins_per_second: section.get("joins_per_second", |value| values::number(&value, &(0..=1_000_000))),
         allowed_origins: section.get("allowed_origins", |value| list(&value, values::origin)),
     };

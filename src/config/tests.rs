@@ -129,11 +129,14 @@ fn a_public_server() {
     assert!(!config.credentials.strict_expiry && config.relay.drain.is_zero());
     assert_eq!((clear(&config.tokens.secrets), &*config.tokens.audience), (vec!["east-east"], "calls"));
     assert_eq!(clear(&config.ice.api_keys), ["a-key-of-a-backend"]);
-    assert_eq!((config.signaling.resume_window, config.signaling.joins_per_second), (Duration::ZERO, 0));
+    assert_eq!(
+        (config.signaling.settings.resume_window, config.signaling.joins_per_second),
+        (Duration::ZERO, 0)
+    );
     assert_eq!(format!("{:?}", config.peers.deny), "[198.51.100.7/32, 2001:db8::7/128]");
     assert_eq!(config.quota.allocations_per_user, 0);
     assert_eq!(config.ice.transport_policy, TransportPolicy::Relay);
-    assert_eq!(config.signaling.max_message, 16 << 10);
+    assert_eq!(config.signaling.settings.max_message, 16 << 10);
     let origins: Vec<_> = config.signaling.allowed_origins.iter().map(ToString::to_string).collect();
     assert_eq!(origins, ["https://example.org", "http://localhost:3000", "http://[2001:db8::1]"]);
     assert_eq!(config.http.hosts.len(), 3);

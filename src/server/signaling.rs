@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::ice::{Endpoints, IceServers};
 use crate::phase::PhaseWatch;
-use crate::signaling::{Connections, Hub, HubParts, Settings, SignalingCounters};
+use crate::signaling::{ConnectionLimits, Connections, Hub, HubParts, SignalingCounters};
 use crate::tls::Certificate;
 
 /// ICE servers for browsers, without the listeners, which come and go with their addresses.
@@ -48,7 +48,12 @@ pub(super) struct RoomParts<'a> {
 pub(super) fn rooms(parts: RoomParts<'_>) -> Result<Arc<Hub>, Error> {
     let RoomParts { config, ice, secrets, relaying, clock, counters, phase } = parts;
     let hub = Arc::new(Hub::new(HubParts {
-        connections: Arc::new(Connections::new(Settings::new(&config.signaling), clock, counters, phase)),
+        connections: Arc::new(Connections::new(
+            ConnectionLimits::of(config.signaling.settings),
+            clock,
+            counters,
+            phase,
+        )),
         ice,
         revocations: secrets.revocations.clone(),
         access: secrets.access.clone(),

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite;
 
-use super::Settings;
+use super::ConnectionLimits;
 use super::SignalingCounters;
 use super::flood_guard::{FloodGuard, Verdict};
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
@@ -72,10 +72,10 @@ impl From<WebSocket> for Halves {
     }
 }
 
-/// Settings, counters and shutdown that all WebSockets share.
+/// ConnectionLimits, counters and shutdown that all WebSockets share.
 #[derive(Debug)]
 pub struct Connections {
-    pub(super) settings: Settings,
+    pub(super) settings: ConnectionLimits,
     pub(super) clock: Clock,
     pub(super) counters: Arc<SignalingCounters>,
     phase: PhaseWatch,
@@ -88,7 +88,7 @@ impl Connections {
     /// None yet. All end when the server drains, and so do those that come later.
     #[must_use]
     pub fn new(
-        settings: Settings,
+        settings: ConnectionLimits,
         clock: Clock,
         counters: Arc<SignalingCounters>,
         phase: PhaseWatch,
@@ -99,7 +99,7 @@ impl Connections {
 
     /// A queue for a connection from `client`, which has `memory` of strangers until it is in a room.
     pub(super) fn send_queue(&self, client: IpAddr, memory: Arc<Reservation>) -> Arc<SendQueue> {
-        let Settings { max_stranger_queue, max_queue, .. } = self.settings;
+        let ConnectionLimits { max_stranger_queue, max_queue, .. } = self.settings;
         self.backlog.queue(client, Some(memory), max_stranger_queue, max_queue)
     }
 
@@ -126,7 +126,7 @@ impl Connections {
             .write_buffer_size(0)
             // One of our own messages: the largest signal and its envelope, or a `joined` with a full room and many URLs.
             .max_write_buffer_size(
-                settings.max_message + settings.limits.members.saturating_mul(1024) + 64 * 1024,
+                settings.max_message + settings.rooms.members.saturating_mul(1024) + 64 * 1024,
             )
     }
 
@@ -193,7 +193,7 @@ impl Connections {
         queue: &SendQueue,
         conversation: &mut impl Conversation,
     ) -> Ending {
-        let Settings { ping_every, rate, .. } = self.settings;
+        let ConnectionLimits { ping_every, rate, .. } = self.settings;
         let mut guard = FloodGuard::new(rate);
         // Pings since the client was last heard.
         let mut unanswered = 0;

@@ -93,7 +93,7 @@ impl Hub {
     /// A hub without rooms.
     #[must_use]
     pub fn new(parts: HubParts) -> Self {
-        let limits = parts.connections.settings.limits;
+        let limits = parts.connections.settings.rooms;
         let state = Mutex::new(HubState { rooms: Rooms::new(limits), queues: BTreeMap::new() });
         let tickets = Tickets::new(&parts.seed);
         Self { connections: parts.connections.clone(), state, tickets, absence: Notify::new(), parts }

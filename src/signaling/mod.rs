@@ -27,18 +27,30 @@ use std::time::Duration;
 
 use self::flood_guard::Rate;
 use self::room::RoomLimits;
-use crate::config;
 
 pub use connection::Connections;
 pub use counters::SignalingCounters;
 pub use hub::{CountUser, EndUser, Hub, HubParts, Present};
 pub use membership::Visitor;
 
+/// Settings of an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Rooms at one time.
+    pub max_rooms: usize,
+    /// Members of one room.
+    pub max_members: usize,
+    /// Bytes of one WebSocket message.
+    pub max_message: usize,
+    /// Time that a member stays whose connection was lost; zero = not at all.
+    pub resume_window: Duration,
+}
+
 /// Limits and times of connections.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct ConnectionLimits {
     /// Limits of the rooms.
-    pub limits: RoomLimits,
+    pub rooms: RoomLimits,
     /// Bytes of one message.
     pub max_message: usize,
     /// Bytes that may wait for one reader in a room.
@@ -59,21 +71,22 @@ pub struct Settings {
     pub resume_window: Duration,
 }
 
-impl Settings {
-    /// The configured limits; the others are constants of this server.
+impl ConnectionLimits {
+    /// The limits that follow from the settings; the others are constants of this server.
     #[must_use]
-    pub fn new(config: &config::Signaling) -> Self {
+    pub fn of(settings: Settings) -> Self {
+        let Settings { max_rooms, max_members, max_message, resume_window } = settings;
         // Room for a few of the largest messages: a reader that is merely behind catches up.
-        let max_queue = config.max_message.saturating_mul(4);
+        let max_queue = max_message.saturating_mul(4);
         Self {
-            limits: RoomLimits {
-                rooms: config.max_rooms,
-                members: config.max_members,
+            rooms: RoomLimits {
+                rooms: max_rooms,
+                members: max_members,
                 // Whoever was too slow for its queue finds all of that when it is back, and as much again.
                 kept: max_queue.saturating_mul(2),
                 kept_in_all: 256 << 20,
             },
-            max_message: config.max_message,
+            max_message,
             max_queue,
             // What a burst is answered with, 200 errors, takes as much.
             max_stranger_queue: (64 * 1_024).min(max_queue),
@@ -83,7 +96,7 @@ impl Settings {
             ping_every: Duration::from_secs(30),
             idle_after: Duration::from_secs(60),
             close_within: Duration::from_secs(2),
-            resume_window: config.resume_window,
+            resume_window,
         }
     }
 }

@@ -41,7 +41,7 @@ impl PeerJs {
         let settings = &connections.settings;
         let limits = RegistryLimits {
             // PeerJS knows no rooms: as many as there may be in all of ours.
-            peers: settings.limits.rooms.saturating_mul(settings.limits.members),
+            peers: settings.rooms.rooms.saturating_mul(settings.rooms.members),
             // Whoever arrives finds as much and has room for more, so that what waited for it cannot make it too slow.
             kept: settings.max_queue / 2,
             kept_in_all: KEPT_IN_ALL,

@@ -52,7 +52,7 @@ impl Topics {
     /// No topics.
     #[must_use]
     pub fn new(connections: Arc<Connections>) -> Self {
-        let rooms = connections.settings.limits;
+        let rooms = connections.settings.rooms;
         let limits = BoardLimits {
             topics: rooms.rooms,
             subscribers: SUBSCRIBERS,

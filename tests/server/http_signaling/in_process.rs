@@ -10,7 +10,6 @@ use byway::access::api_keys::ApiKeys;
 use byway::access::tokens::{self, Tokens};
 use byway::access::{Access, Policy};
 use byway::clock::Clock;
-use byway::config::Signaling;
 use byway::http::HttpCounters;
 use byway::http::admin::{Admin, Health};
 use byway::http::limits::{HttpLimits, Protocol};
@@ -27,7 +26,7 @@ use byway::net::connection_limit::{ConnectionLimiter, PER_ADDRESS};
 use byway::net::trusted_proxies::TrustedProxies;
 use byway::origin::HostPattern;
 use byway::phase::{Phase, PhaseSender};
-use byway::signaling::SignalingCounters;
+use byway::signaling::{self, ConnectionLimits, SignalingCounters};
 use byway::signaling::{Connections, Hub, HubParts};
 use byway_test_support::process::http::Answer;
 use byway_turn::auth::Revocations;
@@ -126,17 +125,10 @@ impl Server {
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
-        let config = Signaling {
-            max_rooms: settings.max_rooms,
-            max_members: settings.max_members,
-            max_message: 64 * 1024,
-            resume_window: settings.resume_window,
-            joins_per_second: settings.joins_per_second,
-            allowed_origins: vec!["https://app.example.com".parse().unwrap()],
-        };
         let clock = Clock::start();
-        let (signaling, counters) = (Arc::<SignalingCounters>::default(), Arc::<HttpCounters>::default());
-        let metrics = Metrics::new(vec![signaling.clone(), counters.clone()]);
+        let (signaling_counters, counters) =
+            (Arc::<SignalingCounters>::default(), Arc::<HttpCounters>::default());
+        let metrics = Metrics::new(vec![signaling_counters.clone(), counters.clone()]);
         let random = Arc::new(Prng::new(&[7; 32], "names"));
         let ice = Arc::new(IceServers::new(
             vec![],
@@ -145,7 +137,12 @@ impl Server {
             settings.ttl,
             TransportPolicy::All,
         ));
-        let mut limits = byway::signaling::Settings::new(&config);
+        let mut limits = ConnectionLimits::of(signaling::Settings {
+            max_rooms: settings.max_rooms,
+            max_members: settings.max_members,
+            max_message: 64 * 1024,
+            resume_window: settings.resume_window,
+        });
         (limits.idle_after, limits.ping_every) = (settings.idle_after, settings.ping_every);
         limits.max_queued = settings.max_queued;
         let token_keys = tokens::Settings { secrets: vec![], keys: None, audience: "byway.test".to_owned() };
@@ -165,7 +162,7 @@ impl Server {
         });
         let revocations = Arc::new(Revocations::new(&[8; 32]));
         let hub = Arc::new(Hub::new(HubParts {
-            connections: Arc::new(Connections::new(limits, clock, signaling, phase.watch())),
+            connections: Arc::new(Connections::new(limits, clock, signaling_counters, phase.watch())),
             ice: ice.clone(),
             revocations: revocations.clone(),
             access: access.clone(),
@@ -185,7 +182,7 @@ impl Server {
             random,
             hub: hub.clone(),
             hosts: hosts.clone(),
-            origins: Origins::new(config.allowed_origins),
+            origins: Origins::new(vec!["https://app.example.com".parse().unwrap()]),
             access: access.clone(),
             revocations: revocations.clone(),
             end_user: end_user(),
