@@ -311,8 +311,7 @@ impl Hub {
 
     /// The connection of the member `id` has ended.
     pub(super) fn part(&self, now: Now, id: MemberId, queue: &Arc<SendQueue>, ending: Ending) {
-        // A server that stops lets calls go on: whoever is sent away by that keeps what they have, and no others are told that
-        // they have gone, at which calls would end.
+        // On shutdown keep memberships and credentials: announcing the departure would make peers hang up.
         if ending == Ending::Bye(ByeCode::ShuttingDown) {
             return;
         }
