@@ -77,23 +77,19 @@ fn wish(issuer: &Issuer, Asked { ttl, custom_identifier }: Asked) -> Result<Wish
     })
 }
 
+/// Revokes a credential. An expired one is 204, too: it is as invalid as the backend wants it.
 async fn revoke(
     State(site): State<Arc<Site>>,
     Path((_, username)): Path<(String, String)>,
     _: Program,
 ) -> Result<StatusCode, Problem> {
-    revoked(&site, &username)
-}
-
-/// Revokes a credential. An expired one is 204, too: it is as invalid as the backend wants it.
-fn revoked(site: &Site, username: &str) -> Result<StatusCode, Problem> {
     const NO_USERNAME: &str = "A username here is `expiry:name`, as it was handed out.";
     let now = site.clock.now();
     // What no request to the relay can hold (RFC 8489 section 14.3) need not be remembered.
     if username.len() >= 509 {
         return Err(bad(NO_USERNAME));
     }
-    let username = Username::parse(username).map_err(|_| bad(NO_USERNAME))?;
+    let username = Username::parse(&username).map_err(|_| bad(NO_USERNAME))?;
     match username.check(now) {
         Ok(()) => {
             site.revocations.revoke(now, username.name, username.expiry).map_err(|_| Code::TooManyRevoked)?;
