@@ -7,7 +7,7 @@
 //! | ring | rooms | may know |
 //! |---|---|---|
 //! | protocol, pure | the packages `byway-turn` (the relay's core, without I/O) and `byway-udp` (batched sockets, which know no protocol); [`access`] (policy, join tokens, API keys, names, the rate limit), [`ice`], [`tls::CertificateNames`], [`origin`], `signaling::{protocol, codes, schema, room, membership, ticket, flood_guard, peerjs::*, y_webrtc::*}` | bytes, values, and a `Now` that is handed in: no socket, no tokio, no clock, no global randomness |
-//! | drivers | [`dataplane`], `signaling::{connection, session, hub, send_queue, peerjs, y_webrtc}`, [`http`], [`tls`], [`net`] | sockets, threads, tokio |
+//! | drivers | [`shard`], `signaling::{connection, session, hub, send_queue, peerjs, y_webrtc}`, [`http`], [`tls`], [`net`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
 //! Beside them stand [`clock`], the one place that reads a clock, [`phase`], the one signal of the end, [`metrics`], counts that each room owns and one page
@@ -87,7 +87,7 @@
 //! 8. Secrets, passwords and tokens reach no log and no `Debug`; client addresses none above debug. Labels of metrics come
 //!    from closed sets.
 //! 9. Unsafe code lives in `byway-udp` only, with its reason.
-//! 10. `http` and `signaling` never import `byway_turn::server` or `dataplane`; `server::tls_listener` alone knows both sides. `tests/tidy.rs`
+//! 10. `http` and `signaling` never import `byway_turn::server` or `shard`; `server::tls_listener` alone knows both sides. `tests/tidy.rs`
 //!     holds these rules.
 //!
 //! # What shows it
@@ -125,8 +125,6 @@ pub mod clock;
 
 pub mod config;
 
-pub mod dataplane;
-
 pub mod http;
 pub mod ice;
 
@@ -139,6 +137,7 @@ pub mod origin;
 pub mod phase;
 
 pub mod server;
+pub mod shard;
 
 pub mod signaling;
 pub mod tls;

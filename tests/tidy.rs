@@ -50,7 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "src/signaling/y_webrtc/",
         &["signaling::protocol", "byway_turn::prng", "byway_turn::client_network", "byway_turn::shares"],
     ),
-    ("src/dataplane/", &["byway_turn", "byway_udp", "metrics", "clock", "net::connection_limit"]),
+    ("src/shard/", &["byway_turn", "byway_udp", "metrics", "clock", "net::connection_limit"]),
     (
         "src/signaling/",
         &[
@@ -119,7 +119,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "operator_file",
             // Settings of the rooms.
             "byway_turn::server::Quota",
-            "dataplane::Tuning",
+            "shard::Tuning",
             "ice::TransportPolicy",
             "signaling::Settings",
             "tls::CertificateFiles",
@@ -328,9 +328,8 @@ fn every_unsafe_block_says_why_it_is_sound() {
 #[test]
 fn the_data_plane_locks_nothing() {
     // Sockets in reserve change shards, at an Allocate request and never at a datagram.
-    let is_ruled = |source: &Source| {
-        source.path.starts_with("src/dataplane/") && source.path != "src/dataplane/reserved.rs"
-    };
+    let is_ruled =
+        |source: &Source| source.path.starts_with("src/shard/") && source.path != "src/shard/reserved.rs";
     let shards = rust().into_iter().filter(is_ruled);
     let offences: Vec<_> =
         shards.flat_map(|source| words(&source, &["Mutex", "RwLock", "Condvar"])).collect();

@@ -24,11 +24,11 @@ use byway_turn::server::Quota;
 use ipnet::IpNet;
 
 use crate::access::{Policy, tokens};
-use crate::dataplane::Tuning;
 use crate::ice::TransportPolicy;
 use crate::net::trusted_proxies::TrustedProxies;
 use crate::operator_file;
 use crate::origin::{HostPattern, Origin};
+use crate::shard::Tuning;
 use crate::signaling;
 use crate::tls::CertificateFiles;
 

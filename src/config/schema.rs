@@ -15,8 +15,8 @@ use super::shown::Shown;
 use super::values::{self, list};
 use super::{Config, Credentials, EMBEDDED, Http, Ice, Listen, Peers, Places, Quota, Relay, Signaling, Tls};
 use crate::access::{Policy, tokens};
-use crate::dataplane::Tuning;
 use crate::net::trusted_proxies::TrustedProxies;
+use crate::shard::Tuning;
 use crate::signaling;
 use crate::tls::CertificateFiles;
 

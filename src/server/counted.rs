@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::dataplane::RelayCounters;
 use crate::http::HttpCounters;
 use crate::metrics::{Counters, Metrics, ProcessCounters};
+use crate::shard::RelayCounters;
 use crate::signaling::SignalingCounters;
 use crate::tls::TlsCounters;
 
@@ -31,8 +31,8 @@ impl Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataplane::Direction;
     use crate::metrics::Exposition;
+    use crate::shard::Direction;
     use crate::signaling::protocol::{ByeCode, Ending, ErrorCode};
     use byway_turn::server::DropReason;
     use byway_turn::wire::ErrorCode as TurnError;

@@ -23,10 +23,10 @@ use super::startup_log::listening_line;
 use super::{Error, system};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::dataplane::{AddressDoor, Tuning, bind_tcp_listeners, bind_udp_listeners, is_missing};
 use crate::ice::IceServers;
 use crate::net::interfaces::{self, Interfaces};
 use crate::server::relay_addresses::RelayAddresses;
+use crate::shard::{AddressDoor, Tuning, bind_tcp_listeners, bind_udp_listeners, is_missing};
 
 /// Time between two looks at the machine. An address that becomes its own is closed to clients of the relay within a second.
 const EVERY: Duration = Duration::from_millis(250);

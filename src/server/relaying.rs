@@ -11,9 +11,9 @@ use super::sockets::{Files, Sockets};
 use super::{Error, seed, system};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::dataplane::{Allocations, DataPlane, RelayCounters};
 use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
 use crate::net::local_ports;
+use crate::shard::{Allocations, DataPlane, RelayCounters};
 use crate::signaling::{CountUser, EndUser};
 
 /// TCP and TLS connections to TURN at one time. Each may cost 200 kB where clients do all they can to that end.

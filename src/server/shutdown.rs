@@ -9,8 +9,8 @@ use tokio::time::sleep;
 use super::relaying::Relaying;
 use super::web::Web;
 use super::{Error, notify, system};
-use crate::dataplane::Allocations;
 use crate::phase::{Phase, PhaseSender};
+use crate::shard::Allocations;
 
 /// How often it is looked whether there still are allocations.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

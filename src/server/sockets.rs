@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 
 use super::Error;
 use crate::config::Config;
-use crate::dataplane::{Addresses, BindFailed, Listeners, Tuning, bind_listeners, bind_tcp, is_missing};
 use crate::net::accept;
+use crate::shard::{Addresses, BindFailed, Listeners, Tuning, bind_listeners, bind_tcp, is_missing};
 
 /// Everything that is bound before anything is served.
 pub(super) struct Sockets {

@@ -7,13 +7,13 @@ use rustls::ServerConfig;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use crate::dataplane::TurnStream;
 use crate::http::limits::Protocol;
 use crate::http::serve::Pages;
 use crate::net::accept::{self, Accepted, Listeners};
 use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
 use crate::net::memory_budget::MemoryBudget;
 use crate::phase::PhaseWatch;
+use crate::shard::TurnStream;
 use crate::tls::pending::{self, Application, Failure, PENDING, PendingLimits, Stream};
 use crate::tls::{Outcome, TlsCounters};
 

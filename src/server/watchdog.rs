@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::notify;
 use super::supervise::Supervisor;
-use crate::dataplane::Pulse;
+use crate::shard::Pulse;
 
 /// Feeds the watchdog, if there is one, while every shard answers.
 pub(super) fn keep(pulse: Pulse, supervisor: &Supervisor) {

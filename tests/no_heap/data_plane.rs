@@ -8,8 +8,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use byway::clock::Clock;
-use byway::dataplane::ShardCounters;
-use byway::dataplane::{Addresses, DataPlane, Tuning, bind_listeners};
 use byway::net::connection_limit::ConnectionLimiter;
 use byway_test_support::process::interrupts::uninterrupted;
 use byway_test_support::process::train::send_in_trains;

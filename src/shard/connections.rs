@@ -15,11 +15,11 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use slab::Slab;
 
+use super::connection::{Read, Stream, Urgency};
 use super::core::Core;
 use super::counters::{Direction, StreamEnd};
 use super::mailbox::{Letter, Mailbox, Slot, TurnStream};
-use super::source::Source;
-use super::stream::{Read, Stream, Urgency};
+use super::poll_token::Source;
 use crate::net::connection_limit::{ConnectionLimiter, ConnectionPermit};
 
 /// How long a connection may be without an allocation: time for a few round trips over a bad network, and no more than

@@ -17,16 +17,16 @@ use mio::Interest;
 use mio::unix::SourceFd;
 use socket2::SockRef;
 
+use super::connection::Urgency;
+use super::connections::{STREAM_ROOM, Streams};
 use super::counters::{Direction, ShardCounters};
 use super::mailbox::AddressNews;
+use super::poll_loop::Shard;
+use super::poll_token::Source;
 use super::reserved::ReservedSockets;
-use super::shard::Shard;
+use super::schedule::TRAINS;
 use super::sockets::bind_relay;
-use super::source::Source;
-use super::stream::Urgency;
-use super::streams::{STREAM_ROOM, Streams};
 use super::tuning::Tuning;
-use super::turns::TRAINS;
 
 /// A shard at work. It does not leave its thread.
 pub(super) struct Core {

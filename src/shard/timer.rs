@@ -9,7 +9,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use super::source::Source;
+use super::poll_token::Source;
 
 /// Wakes a poll at a deadline. A timeout of the poll would do as well, but the kernel sets its clock anew for each, and
 /// that is dear where a shard waits for every single datagram.

@@ -9,7 +9,7 @@ use byway_udp::{Train, UNMARKED, Undelivered, receive_error};
 
 use super::core::{Core, RelaySocket};
 use super::counters::{Direction, ShardCounters};
-use super::source::Source;
+use super::poll_token::Source;
 
 /// Trains that the inbox holds: what relay sockets bring gathers there for the listeners, so that one call sends it to
 /// many clients.

@@ -9,15 +9,15 @@ use std::time::Duration;
 use byway_turn::server::Relay;
 use mio::{Events, Poll};
 
-use super::alarm::Alarm;
+use super::connections::Streams;
 use super::core::{Core, Listener};
 use super::counters::ShardCounters;
+use super::idle::Pace;
 use super::mailbox::{Mailbox, Slot};
-use super::pace::Pace;
 use super::pinning::pin;
 use super::reserved::ReservedSockets;
 use super::sockets::Listeners;
-use super::streams::Streams;
+use super::timer::Alarm;
 use super::tuning::Tuning;
 use crate::clock::Clock;
 use crate::net::connection_limit::ConnectionLimiter;

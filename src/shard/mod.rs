@@ -6,22 +6,22 @@
 //! there is no lock, no channel to another thread and no `.await`. The sockets of ports in reserve are the one thing that
 //! moves from shard to shard, behind a lock that no datagram meets.
 
-mod alarm;
 mod allocations;
+mod connection;
+mod connections;
 mod core;
 mod counters;
+mod idle;
 mod mailbox;
-mod pace;
 mod pinning;
+mod poll_loop;
+mod poll_token;
 mod pulse;
 mod reserved;
-mod shard;
+mod schedule;
 mod sockets;
-mod source;
-mod stream;
-mod streams;
+mod timer;
 mod tuning;
-mod turns;
 
 use std::io;
 use std::sync::Arc;
@@ -39,14 +39,14 @@ pub use allocations::Allocations;
 pub use counters::{Direction, RelayCounters, ShardCounters};
 use mailbox::Slot;
 pub use mailbox::{AddressDoor, StreamDoor, TurnStream};
+use poll_loop::{Parts, Shard};
+use poll_token::Source;
 pub use pulse::Pulse;
 use reserved::ReservedSockets;
-use shard::{Parts, Shard};
 pub use sockets::{
     Addresses, BindFailed, Listeners, bind_listeners, bind_tcp, bind_tcp_listeners, bind_udp_listeners,
     is_missing,
 };
-use source::Source;
 pub use tuning::Tuning;
 
 /// A data plane at work.
