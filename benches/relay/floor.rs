@@ -1,5 +1,5 @@
 //! The floor: what the sockets of a relay cost without a relay. A forwarder on `byway_udp` that grants everything to
-//! everyone and looks up one table for each train: no credentials, no permissions, no lifetimes, no channels but one.
+//! everyone and looks up one table for each batch: no credentials, no permissions, no lifetimes, no channels but one.
 //!
 //! Its relay sockets are not connected, as a TURN server's cannot be, whose peers are many; it joins and segments (GRO, GSO)
 //! as far as the kernel does.
@@ -10,9 +10,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 
 use byway_turn::wire::{
-    ChannelNumber, Encapsulation, Kind, Message, Reply, Response, Span, classify, write_binding_response,
+    ChannelNumber, Encapsulation, Kind, Message, Reply, Response, classify, write_binding_response,
 };
-use byway_udp::{Inbox, Outbox, Outgoing, UNMARKED, join_received, may_segment};
+use byway_udp::{Destination, Inbox, Outbox, Transmit, UNMARKED, join_received, may_segment};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use stun::message::{METHOD_ALLOCATE, METHOD_BINDING, METHOD_CHANNEL_BIND, METHOD_REFRESH};
@@ -20,8 +20,8 @@ use stun::message::{METHOD_ALLOCATE, METHOD_BINDING, METHOD_CHANNEL_BIND, METHOD
 /// What makes the bench the floor; behind it the address to listen on.
 pub(crate) const ARGUMENT: &str = "--floor";
 
-/// Trains of one round, and of one socket in it.
-const TRAINS: usize = 64;
+/// Batches of one round, and of one socket in it.
+const BATCHES: usize = 64;
 /// Bytes of a ChannelData header.
 const HEADER: usize = 4;
 const BUFFER: usize = 4 << 20;
@@ -45,7 +45,7 @@ struct Relay {
 pub(crate) fn run(address: SocketAddr) -> io::Result<()> {
     let listener = socket(address)?;
     let mut outbox: Outbox<usize, ()> = Outbox::new(may_segment(&listener));
-    let mut inbox = Inbox::new(TRAINS, 0);
+    let mut inbox = Inbox::new(BATCHES, 0);
     let mut floor = Floor { listener, relays: Vec::new(), by_client: HashMap::new(), poll: Poll::new()? };
     floor.register(LISTENER, &floor.listener)?;
     let mut events = Events::with_capacity(1024);
@@ -64,34 +64,51 @@ pub(crate) fn run(address: SocketAddr) -> io::Result<()> {
         let mut more = Vec::new();
         for place in ready.drain(..) {
             inbox.clear();
-            let Ok(trains) = inbox.receive(floor.socket(place).expect("it is registered"), TRAINS) else {
+            let Ok(batches) = inbox.receive(floor.socket(place).expect("it is registered"), BATCHES) else {
                 continue;
             };
-            if trains.len() == TRAINS {
+            if batches.len() == BATCHES {
                 more.push(place);
             }
-            for train in trains.filter_map(|train| inbox.train(train)) {
-                let way = if place == LISTENER { floor.to_peer(train.from) } else { floor.to_client(place) };
-                for span in train.datagrams() {
-                    let bytes = &inbox.bytes()[span.range()];
+            for batch in batches.filter_map(|place| inbox.batch(place)) {
+                let way =
+                    if place == LISTENER { floor.to_peer(batch.source) } else { floor.to_client(place) };
+                for span in batch.datagrams() {
+                    let bytes = &inbox.bytes()[span.clone()];
                     if place == LISTENER && classify(bytes) == Kind::Stun {
-                        floor.answer(bytes, train.from)?;
+                        floor.answer(bytes, batch.source)?;
                         continue;
                     }
-                    let Some((socket, to)) = way else { continue };
-                    let outgoing = Outgoing { to, from: None, traffic_class: UNMARKED, dont_fragment: false };
+                    let Some((socket, address)) = way else { continue };
+                    let destination =
+                        Destination { address, source: None, traffic_class: UNMARKED, dont_fragment: false };
                     if !outbox.has_room(HEADER) {
-                        outbox.flush(inbox.bytes(), |place| floor.socket(place), |(), _, _| {});
+                        outbox.flush(inbox.bytes(), |place| floor.socket(place));
                     }
                     if place == LISTENER {
-                        let payload = Span { start: span.start + HEADER, end: span.end };
-                        outbox.push((socket, ()), outgoing, (&[], payload, 0));
+                        let payload = span.start + HEADER..span.end;
+                        outbox.push(Transmit {
+                            socket,
+                            tag: (),
+                            destination,
+                            header: &[],
+                            payload,
+                            padding: 0,
+                        });
                     } else if let Some(header) = Encapsulation::Channel(CHANNEL).around(span.len()) {
-                        outbox.push((socket, ()), outgoing, (header.as_bytes(), span, 0));
+                        let header = header.as_bytes();
+                        outbox.push(Transmit {
+                            socket,
+                            tag: (),
+                            destination,
+                            header,
+                            payload: span,
+                            padding: 0,
+                        });
                     }
                 }
             }
-            outbox.flush(inbox.bytes(), |place| floor.socket(place), |(), _, _| {});
+            outbox.flush(inbox.bytes(), |place| floor.socket(place));
         }
         ready = more;
     }

@@ -288,7 +288,7 @@ impl Core {
         }
         let (most, burst) = if stream.is_in_use { (CHUNK, BURST) } else { (STRANGER_CHUNK, STRANGER_BURST) };
         let kept = stream.inbox.len();
-        let room = self.inbox.own();
+        let room = self.inbox.scratch();
         let chunk = &mut room[kept..kept + most];
         let read = if stream.is_behind { Ok(Read::Bytes(0)) } else { stream.read(chunk) };
         let read = match read {

@@ -12,7 +12,9 @@ use byway_turn::server::{
 };
 use byway_turn::time::Now;
 use byway_turn::wire::{AddressFamily, ErrorCode, Reply, Span};
-use byway_udp::{Inbox, Outbox, Outgoing, UNMARKED, join_received, may_segment};
+use byway_udp::{
+    Destination, Flushed, Inbox, Outbox, Outcome, Transmit, UNMARKED, join_received, may_segment,
+};
 use mio::Interest;
 use mio::unix::SourceFd;
 use socket2::SockRef;
@@ -24,7 +26,7 @@ use super::mailbox::AddressNews;
 use super::poll_loop::Shard;
 use super::poll_token::Source;
 use super::reserved::ReservedSockets;
-use super::schedule::TRAINS;
+use super::schedule::BATCHES;
 use super::sockets::bind_relay;
 use super::tuning::Tuning;
 
@@ -81,9 +83,9 @@ impl Listener {
 
     /// The way to the client of a 5-tuple, from the address that it has sent to (RFC 8656 section 12.7, RFC 8489 section
     /// 6.3): a wildcard has many.
-    fn way_to(&self, five_tuple: FiveTuple, traffic_class: u8) -> Outgoing {
-        let from = self.address.is_unspecified().then_some(five_tuple.server);
-        Outgoing { to: five_tuple.client, from, traffic_class, dont_fragment: false }
+    fn way_to(&self, five_tuple: FiveTuple, traffic_class: u8) -> Destination {
+        let source = self.address.is_unspecified().then_some(five_tuple.server);
+        Destination { address: five_tuple.client, source, traffic_class, dont_fragment: false }
     }
 }
 
@@ -131,7 +133,7 @@ impl Core {
             has_mail: false,
             registry,
             counters,
-            inbox: Inbox::new(TRAINS, STREAM_ROOM),
+            inbox: Inbox::new(BATCHES, STREAM_ROOM),
             outbox: Outbox::new(segments),
             reply: Reply::new(),
             joins,
@@ -162,7 +164,7 @@ impl Core {
             Action::Drop(reason) => Err(reason),
             Action::Reply { five_tuple, answer } => self.reply_to(five_tuple, answer),
             Action::ToPeer { relay, peer, payload, dont_fragment } => {
-                let way = Outgoing { to: peer.address(), from: None, traffic_class, dont_fragment };
+                let way = Destination { address: peer.address(), source: None, traffic_class, dont_fragment };
                 let cargo = Cargo::Media(Direction::ToPeer);
                 self.put((Exit::Relay(relay), cargo), way, (&[], in_inbox(payload), 0));
                 Ok(())
@@ -196,8 +198,14 @@ impl Core {
                 let way = self.listener(id)?.way_to(five_tuple, UNMARKED);
                 self.make_room_for(self.reply.as_bytes().len());
                 // It is written anew for the next request, so the outbox keeps a copy.
-                let parts = (self.reply.as_bytes(), 0..0, 0);
-                self.outbox.push((Exit::Listener(id), Cargo::Reply(answer)), way, parts);
+                self.outbox.push(Transmit {
+                    socket: Exit::Listener(id),
+                    tag: Cargo::Reply(answer),
+                    destination: way,
+                    header: self.reply.as_bytes(),
+                    payload: 0..0,
+                    padding: 0,
+                });
             }
             Transport::Stream(id) => {
                 self.streams.send(id, [self.reply.as_bytes(), &[]], Urgency::Response)?;
@@ -208,9 +216,11 @@ impl Core {
     }
 
     /// Puts a datagram into the outbox: a header, a payload in the inbox, padding.
-    fn put(&mut self, what: (Exit, Cargo), way: Outgoing, parts: (&[u8], Span, usize)) {
+    fn put(&mut self, what: (Exit, Cargo), way: Destination, parts: (&[u8], Span, usize)) {
         self.make_room_for(parts.0.len());
-        self.outbox.push(what, way, (parts.0, parts.1.range(), parts.2));
+        let (socket, tag) = what;
+        let (header, payload, padding) = (parts.0, parts.1.range(), parts.2);
+        self.outbox.push(Transmit { socket, tag, destination: way, header, payload, padding });
     }
 
     /// Makes room in the outbox for one more datagram with so many bytes of header.
@@ -236,17 +246,18 @@ impl Core {
                 relay.filter(|relay| relay.id == id).map(|relay| &relay.socket)
             }
         };
-        let sent = outbox.flush(inbox.bytes(), find, |cargo, tally, outcome| match (outcome, cargo) {
-            (Ok(()), Cargo::Media(direction)) => counters.relayed(direction, tally.datagrams, tally.bytes),
-            (Ok(()), Cargo::Reply(answer)) => {
-                (0..tally.datagrams).for_each(|_| count_answer(counters, answer))
+        let Flushed { stats, outcomes } = outbox.flush(inbox.bytes(), find);
+        for Outcome { tag, datagrams, bytes, result } in outcomes {
+            match (result, tag) {
+                (Ok(()), Cargo::Media(direction)) => counters.relayed(direction, datagrams, bytes),
+                (Ok(()), Cargo::Reply(answer)) => (0..datagrams).for_each(|_| count_answer(counters, answer)),
+                (Err(error), _) => counters.dropped(reason_of(&error), datagrams),
             }
-            (Err(error), _) => counters.dropped(reason_of(&error), tally.datagrams),
-        });
-        counters.send_calls.add(sent.calls);
-        counters.sent_alone.add(sent.alone);
-        counters.sent_segmented.add(sent.segmented);
-        counters.segmentation_refused.add(sent.refused);
+        }
+        counters.send_calls.add(stats.calls);
+        counters.sent_alone.add(stats.alone);
+        counters.sent_segmented.add(stats.segmented);
+        counters.segmentation_refused.add(stats.refused);
     }
 
     /// Sends what is in the outbox, and forgets what was received, all of which has been served.
@@ -255,9 +266,9 @@ impl Core {
         self.inbox.clear();
     }
 
-    /// Makes room for so many trains.
-    pub(super) fn make_room(&mut self, trains: usize) {
-        if self.inbox.room() < trains {
+    /// Makes room for so many batches.
+    pub(super) fn make_room(&mut self, batches: usize) {
+        if self.inbox.room() < batches {
             self.send_all();
         }
     }

@@ -35,15 +35,15 @@ impl Pace {
         now.mono < self.last + self.busy_poll
     }
 
-    /// Takes in how many trains a round has served; yields how long to wait before the next one.
-    pub(super) fn after(&mut self, now: Now, trains: usize) -> Option<Duration> {
-        if trains > 0 {
+    /// Takes in how many batches a round has served; yields how long to wait before the next one.
+    pub(super) fn after(&mut self, now: Now, batches: usize) -> Option<Duration> {
+        if batches > 0 {
             self.last = now.mono;
         }
         if self.nap.is_zero() {
             return None;
         }
-        self.arrivals += u32::try_from(trains).unwrap_or(u32::MAX);
+        self.arrivals += u32::try_from(batches).unwrap_or(u32::MAX);
         let window = now.mono.saturating_sub(self.since);
         if window >= WINDOW {
             self.is_dense = self.nap * self.arrivals >= window * WORTH;

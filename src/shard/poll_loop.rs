@@ -92,9 +92,9 @@ impl Shard {
             }
             // One clock read for the whole round.
             now = clock.now();
-            let trains = core.serve_round(now);
+            let batches = core.serve_round(now);
             core.expire(now);
-            if let Some(nap) = pace.after(now, trains).filter(|_| core.is_idle()) {
+            if let Some(nap) = pace.after(now, batches).filter(|_| core.is_idle()) {
                 core.counters.naps.add(1);
                 thread::sleep(nap);
             }

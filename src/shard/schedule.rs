@@ -5,22 +5,22 @@ use std::net::IpAddr;
 use byway_turn::server::{FiveTuple, ListenerId, RelayId, Transport};
 use byway_turn::time::Now;
 use byway_turn::wire::Icmp;
-use byway_udp::{Train, UNMARKED, Undelivered, receive_error};
+use byway_udp::{Batch, UNMARKED, Undelivered, receive_error};
 
 use super::core::{Core, RelaySocket};
 use super::counters::{Direction, ShardCounters};
 use super::poll_token::Source;
 
-/// Trains that the inbox holds: what relay sockets bring gathers there for the listeners, so that one call sends it to
+/// Batches that the inbox holds: what relay sockets bring gathers there for the listeners, so that one call sends it to
 /// many clients.
-pub(super) const TRAINS: usize = 16;
+pub(super) const BATCHES: usize = 16;
 
-/// Trains of one listener that are served in a turn, from as many clients perhaps.
-const LISTENER_TRAINS: usize = 8;
+/// Batches of one listener that are served in a turn, from as many clients perhaps.
+const LISTENER_BATCHES: usize = 8;
 
-/// Trains of one relay socket that are served before it is the next one's turn: one greedy peer delays the others by so
+/// Batches of one relay socket that are served before it is the next one's turn: one greedy peer delays the others by so
 /// many, however much it sends.
-const RELAY_TRAINS: usize = 4;
+const RELAY_BATCHES: usize = 4;
 
 /// Bytes that are sent although more might gather: what the fastest cache holds. Beyond that, a payload has left it by the
 /// time that the kernel copies it.
@@ -83,18 +83,18 @@ impl Core {
         }
     }
 
-    /// Gives each ready listener one turn, then some of the others; yields how many trains that served.
+    /// Gives each ready listener one turn, then some of the others; yields how many batches that served.
     pub(super) fn serve_round(&mut self, now: Now) -> usize {
-        let (mut trains, mut bytes) = (0, 0);
+        let (mut batches, mut bytes) = (0, 0);
         for _ in 0..self.ready_listeners.len() {
             let Some(source) = self.ready_listeners.pop_front() else { break };
-            trains += self.serve(now, source);
+            batches += self.serve(now, source);
             // Each of these goes to a socket of its own, or is an answer: nothing is won by letting it wait for more.
             self.send_all();
         }
         for _ in 0..self.ready.len().min(TURNS) {
             let Some(source) = self.ready.pop_front() else { break };
-            trains += self.serve(now, source);
+            batches += self.serve(now, source);
             if self.outbox.bytes() >= WARM {
                 bytes += self.outbox.bytes();
                 self.send_all();
@@ -108,12 +108,12 @@ impl Core {
         }
         self.send_all();
         self.streams.flush();
-        trains
+        batches
     }
 
-    /// Gives a source its turn; yields how many trains that served.
+    /// Gives a source its turn; yields how many batches that served.
     fn serve(&mut self, now: Now, source: Source) -> usize {
-        let (trains, is_dry) = match source {
+        let (batches, is_dry) = match source {
             Source::Listener(place) => self.serve_listener(now, place),
             Source::Relay(place) => self.serve_relay(now, place),
             Source::Door(place) => (0, self.serve_door(now, place)),
@@ -127,24 +127,24 @@ impl Core {
         if !is_dry {
             self.make_ready(source);
         }
-        trains
+        batches
     }
 
-    /// Serves up to [`LISTENER_TRAINS`] trains of clients; yields how many, and whether there are no more.
+    /// Serves up to [`LISTENER_BATCHES`] batches of clients; yields how many, and whether there are no more.
     fn serve_listener(&mut self, now: Now, place: usize) -> (usize, bool) {
-        self.make_room(LISTENER_TRAINS);
+        self.make_room(LISTENER_BATCHES);
         let Some(Some(listener)) = self.listeners.get(place) else { return (0, true) };
         let server = listener.address;
         self.counters.receive_calls.add(1);
-        match self.inbox.receive(&listener.socket, LISTENER_TRAINS) {
+        match self.inbox.receive(&listener.socket, LISTENER_BATCHES) {
             Ok(places) => {
                 let count = places.len();
-                for train in places {
-                    if let Some(train) = self.inbox.train(train) {
-                        self.serve_client(now, place, server, train);
+                for place in places {
+                    if let Some(batch) = self.inbox.batch(place) {
+                        self.serve_client(now, place, server, batch);
                     }
                 }
-                (count, count < LISTENER_TRAINS)
+                (count, count < LISTENER_BATCHES)
             }
             Err(error) => {
                 tracing::trace!(%error, "receiving");
@@ -153,45 +153,45 @@ impl Core {
         }
     }
 
-    fn serve_client(&mut self, now: Now, listener: usize, server: IpAddr, train: Train) {
+    fn serve_client(&mut self, now: Now, listener: usize, server: IpAddr, batch: Batch) {
         let listener =
             ListenerId(u16::try_from(listener).expect("the configuration holds fewer than 2^16 listeners"));
         // Two link-local clients with one address on two links are two clients: the scope is part of theirs.
-        let server = train.to.unwrap_or(server);
-        let five_tuple = FiveTuple { client: train.from, server, transport: Transport::Udp(listener) };
-        self.count_train(train);
-        for span in train.datagrams() {
+        let server = batch.destination.unwrap_or(server);
+        let five_tuple = FiveTuple { client: batch.source, server, transport: Transport::Udp(listener) };
+        self.count_batch(batch);
+        for span in batch.datagrams() {
             let datagram = &self.inbox.bytes()[span.clone()];
             let action = self.relay.client_datagram(now, five_tuple, datagram, &mut self.reply);
-            self.act(action, span.start, train.traffic_class, Direction::BetweenClients);
+            self.act(action, span.start, batch.traffic_class, Direction::BetweenClients);
             self.take_effects(now);
         }
     }
 
-    /// Serves up to [`RELAY_TRAINS`] trains of an allocation's peers, and some errors; yields how many trains, and whether
+    /// Serves up to [`RELAY_BATCHES`] batches of an allocation's peers, and some errors; yields how many batches, and whether
     /// there is nothing more.
     fn serve_relay(&mut self, now: Now, place: usize) -> (usize, bool) {
         let has_errors = !self.serve_errors(now, place);
-        self.make_room(RELAY_TRAINS);
+        self.make_room(RELAY_BATCHES);
         let Some(Some(RelaySocket { socket, id, .. })) = self.relays.get(place) else { return (0, true) };
         let id = *id;
-        let mut received = self.inbox.receive(socket, RELAY_TRAINS);
+        let mut received = self.inbox.receive(socket, RELAY_BATCHES);
         let mut calls = 1;
         // Whoever can forge ICMP must not keep what else has come from being read.
         while received.is_err() && calls < TRIES {
-            received = self.inbox.receive(socket, RELAY_TRAINS);
+            received = self.inbox.receive(socket, RELAY_BATCHES);
             calls += 1;
         }
         self.counters.receive_calls.add(calls as u64);
         match received {
             Ok(places) => {
                 let count = places.len();
-                for train in places {
-                    if let Some(train) = self.inbox.train(train) {
-                        self.serve_peer(now, id, train);
+                for place in places {
+                    if let Some(batch) = self.inbox.batch(place) {
+                        self.serve_peer(now, id, batch);
                     }
                 }
-                (count, count < RELAY_TRAINS && !has_errors)
+                (count, count < RELAY_BATCHES && !has_errors)
             }
             Err(error) => {
                 tracing::trace!(%error, "receiving");
@@ -200,18 +200,18 @@ impl Core {
         }
     }
 
-    fn serve_peer(&mut self, now: Now, id: RelayId, train: Train) {
-        self.count_train(train);
-        for span in train.datagrams() {
-            let action = self.relay.peer_datagram(now, id, train.from, span.len());
-            self.act(action, span.start, train.traffic_class, Direction::ToClient);
+    fn serve_peer(&mut self, now: Now, id: RelayId, batch: Batch) {
+        self.count_batch(batch);
+        for span in batch.datagrams() {
+            let action = self.relay.peer_datagram(now, id, batch.source, span.len());
+            self.act(action, span.start, batch.traffic_class, Direction::ToClient);
         }
     }
 
-    fn count_train(&self, train: Train) {
+    fn count_batch(&self, batch: Batch) {
         let ShardCounters { received_joined, received_alone, .. } = &*self.counters;
-        let received = if train.is_joined() { received_joined } else { received_alone };
-        received.add(train.count() as u64);
+        let received = if batch.is_joined() { received_joined } else { received_alone };
+        received.add(batch.count() as u64);
     }
 
     /// Tells the client of some ICMP errors; true when there are no more. Left where they are, they would take the room of

@@ -1,4 +1,4 @@
-//! Sending and receiving on loopback, whose trains arrive as they were sent.
+//! Sending and receiving on loopback, where joined datagrams arrive as they were sent.
 
 use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
@@ -20,51 +20,55 @@ fn bound(address: &str) -> UdpSocket {
     socket
 }
 
-fn to(socket: &UdpSocket) -> Outgoing {
-    let to = socket.local_addr().unwrap();
-    Outgoing { to, from: None, traffic_class: UNMARKED, dont_fragment: false }
+fn to(socket: &UdpSocket) -> Destination {
+    let address = socket.local_addr().unwrap();
+    Destination { address, source: None, traffic_class: UNMARKED, dont_fragment: false }
 }
 
-/// Sends datagrams from one socket; yields what became of them, by the place of the first of each fate.
-fn send(socket: &UdpSocket, segment: bool, datagrams: &[(&[u8], Outgoing)]) -> (Vec<Fate>, Sent) {
+/// Sends datagrams from one socket; returns their outcomes, by the place of the first of each message.
+fn send(socket: &UdpSocket, segment: bool, datagrams: &[(&[u8], Destination)]) -> (Vec<Fate>, SendStats) {
     let mut outbox = Outbox::new(segment);
     let mut bytes = Vec::new();
-    for (datagram, outgoing) in datagrams {
+    for (datagram, destination) in datagrams {
         let start = bytes.len();
         bytes.extend_from_slice(datagram);
-        outbox.push(((), ()), *outgoing, (&[], start..bytes.len(), 0));
+        outbox.push(Transmit {
+            socket: (),
+            tag: (),
+            destination: *destination,
+            header: &[],
+            payload: start..bytes.len(),
+            padding: 0,
+        });
     }
-    let mut fates = Vec::new();
-    let sent = outbox.flush(
-        &bytes,
-        |()| Some(socket),
-        |(), tally, outcome| {
-            fates.push((tally.datagrams, outcome.err().and_then(|error| error.raw_os_error())));
-        },
-    );
+    let Flushed { stats, outcomes } = outbox.flush(&bytes, |()| Some(socket));
+    let fate = |outcome: Outcome<()>| {
+        (outcome.datagrams, outcome.result.err().and_then(|error| error.raw_os_error()))
+    };
+    let fates = outcomes.map(fate).collect();
     assert!(outbox.is_empty());
-    (fates, sent)
+    (fates, stats)
 }
 
-/// How many datagrams, and the error that they met.
+/// Number of datagrams, and the error that they met.
 type Fate = (u64, Option<i32>);
 
 const GONE: Fate = (1, None);
 
 /// Sends one datagram.
-fn send_one(socket: &UdpSocket, datagram: &[u8], outgoing: Outgoing) -> Fate {
-    let (fates, _) = send(socket, true, &[(datagram, outgoing)]);
+fn send_one(socket: &UdpSocket, datagram: &[u8], destination: Destination) -> Fate {
+    let (fates, _) = send(socket, true, &[(datagram, destination)]);
     assert_eq!(fates.len(), 1);
     fates[0]
 }
 
-/// The next trains, waited for with a bound.
-fn receive(socket: &UdpSocket, inbox: &mut Inbox) -> Vec<Train> {
+/// The next batches, waited for with a bound.
+fn receive(socket: &UdpSocket, inbox: &mut Inbox) -> Vec<Batch> {
     inbox.clear();
     for _ in 0..100 {
         let places = inbox.receive(socket, inbox.room()).unwrap();
         if !places.is_empty() {
-            return places.map(|place| inbox.train(place).unwrap()).collect();
+            return places.map(|place| inbox.batch(place).unwrap()).collect();
         }
         wait(socket, |_| true);
     }
@@ -72,12 +76,12 @@ fn receive(socket: &UdpSocket, inbox: &mut Inbox) -> Vec<Train> {
 }
 
 /// The next datagram, which comes alone.
-fn receive_one(socket: &UdpSocket) -> (Train, Vec<u8>) {
+fn receive_one(socket: &UdpSocket) -> (Batch, Vec<u8>) {
     let mut inbox = Inbox::new(2, 0);
-    let trains = receive(socket, &mut inbox);
-    let datagrams: Vec<std::ops::Range<usize>> = trains[0].datagrams().collect();
-    assert_eq!((trains.len(), datagrams.len()), (1, 1));
-    (trains[0], inbox.bytes()[datagrams[0].clone()].to_vec())
+    let batches = receive(socket, &mut inbox);
+    let datagrams: Vec<std::ops::Range<usize>> = batches[0].datagrams().collect();
+    assert_eq!((batches.len(), datagrams.len()), (1, 1));
+    (batches[0], inbox.bytes()[datagrams[0].clone()].to_vec())
 }
 
 #[test]
@@ -86,10 +90,10 @@ fn the_traffic_class_goes_with_its_datagram_and_no_other() {
         let (sender, receiver) = (bound(address), bound(address));
         // Expedited forwarding and CE; ECT(0) alone; all ones; none.
         for traffic_class in [0xBB, 0x02, 0xFF, 0x00] {
-            assert_eq!(send_one(&sender, b"hello", Outgoing { traffic_class, ..to(&receiver) }), GONE);
-            let (train, bytes) = receive_one(&receiver);
-            assert_eq!((train.from, train.to), (sender.local_addr().unwrap(), None));
-            assert_eq!((train.traffic_class, &bytes[..]), (traffic_class, &b"hello"[..]));
+            assert_eq!(send_one(&sender, b"hello", Destination { traffic_class, ..to(&receiver) }), GONE);
+            let (batch, bytes) = receive_one(&receiver);
+            assert_eq!((batch.source, batch.destination), (sender.local_addr().unwrap(), None));
+            assert_eq!((batch.traffic_class, &bytes[..]), (traffic_class, &b"hello"[..]));
         }
     }
 }
@@ -104,9 +108,9 @@ fn an_answer_leaves_from_where_the_datagram_went() {
         let client = bound(if asked.is_ipv4() { LOOPBACK[0] } else { LOOPBACK[1] });
         client.connect((asked, server.local_addr().unwrap().port())).unwrap();
         client.send(b"ask").unwrap();
-        let (train, _) = receive_one(&server);
-        assert_eq!(train.to, Some(asked));
-        let answer = Outgoing { from: train.to, traffic_class: 0x03, ..to(&client) };
+        let (batch, _) = receive_one(&server);
+        assert_eq!(batch.destination, Some(asked));
+        let answer = Destination { source: batch.destination, traffic_class: 0x03, ..to(&client) };
         assert_eq!(send_one(&server, b"answer", answer), GONE);
         assert_eq!(receive_one(&client).0.traffic_class, 0x03);
     }
@@ -123,7 +127,7 @@ fn a_flow_arrives_in_order_whether_the_kernel_joins_it_or_not() {
             if join {
                 join_received(&receiver).unwrap();
             }
-            let way = Outgoing { traffic_class: 0x02, ..to(&receiver) };
+            let way = Destination { traffic_class: 0x02, ..to(&receiver) };
             let all: Vec<_> = datagrams.iter().map(|datagram| (&datagram[..], way)).collect();
             let (fates, sent) = send(&sender, segment, &all);
             assert!(fates.iter().all(|(_, error)| error.is_none()), "{fates:?}");
@@ -135,10 +139,10 @@ fn a_flow_arrives_in_order_whether_the_kernel_joins_it_or_not() {
             let (mut inbox, mut came) = (Inbox::new(32, 100), Vec::new());
             let mut joined = 0;
             while came.len() < sizes.len() {
-                for train in receive(&receiver, &mut inbox) {
-                    assert_eq!(train.traffic_class, 0x02);
-                    joined += usize::from(train.is_joined());
-                    came.extend(train.datagrams().map(|span| inbox.bytes()[span].to_vec()));
+                for batch in receive(&receiver, &mut inbox) {
+                    assert_eq!(batch.traffic_class, 0x02);
+                    joined += usize::from(batch.is_joined());
+                    came.extend(batch.datagrams().map(|span| inbox.bytes()[span].to_vec()));
                 }
             }
             assert_eq!(came, datagrams);
@@ -159,27 +163,29 @@ fn flows_that_take_turns_are_sorted_out() {
         for (flow, &(from, at)) in (0..).zip(&flows) {
             let span = bytes.len()..bytes.len() + 100;
             bytes.extend([[flow, i]; 50].concat());
-            outbox.push((from, flow), to(&receivers[at]), (b"head", span, 3));
+            outbox.push(Transmit {
+                socket: from,
+                tag: flow,
+                destination: to(&receivers[at]),
+                header: b"head",
+                payload: span,
+                padding: 3,
+            });
         }
     }
-    let mut tallies = Vec::new();
-    let sent = outbox.flush(
-        &bytes,
-        |from: usize| Some(&senders[from]),
-        |flow, tally, outcome| {
-            outcome.unwrap();
-            tallies.push((flow, tally));
-        },
-    );
-    let tally = Tally { datagrams: 10, bytes: 1000 };
-    assert_eq!(tallies, [(0, tally), (2, tally), (1, tally)], "by socket, then as they came");
-    assert_eq!(sent, Sent { calls: 2, alone: 0, segmented: 30, refused: 0 });
+    let Flushed { stats, outcomes } = outbox.flush(&bytes, |from: usize| Some(&senders[from]));
+    let outcomes: Vec<_> = outcomes
+        .map(|Outcome { tag, datagrams, bytes, result }| (tag, datagrams, bytes, result.is_ok()))
+        .collect();
+    let sent = |flow| (flow, 10, 1000, true);
+    assert_eq!(outcomes, [sent(0), sent(2), sent(1)], "by socket, then as they came");
+    assert_eq!(stats, SendStats { calls: 2, alone: 0, segmented: 30, refused: 0 });
     let mut inbox = Inbox::new(8, 0);
     for (receiver, flows) in receivers.iter().zip([vec![0], vec![2, 1]]) {
         for flow in flows {
-            let train = receive(receiver, &mut inbox).remove(0);
-            assert_eq!(train.count(), 10);
-            for (i, span) in (0..).zip(train.datagrams()) {
+            let batch = receive(receiver, &mut inbox).remove(0);
+            assert_eq!(batch.count(), 10);
+            for (i, span) in (0..).zip(batch.datagrams()) {
                 let expected = [&b"head"[..], &[[flow, i]; 50].concat(), &[0; 3]].concat();
                 assert_eq!(inbox.bytes()[span], expected);
             }
@@ -202,8 +208,8 @@ fn what_is_refused_for_being_joined_goes_one_by_one() {
     assert_eq!(fates, [GONE; 5]);
     assert_eq!((sent.alone, sent.segmented, sent.refused), (5, 0, 2));
     let mut inbox = Inbox::new(8, 0);
-    let trains = receive(&receiver, &mut inbox);
-    let came = trains.iter().flat_map(|train| train.datagrams());
+    let batches = receive(&receiver, &mut inbox);
+    let came = batches.iter().flat_map(|batch| batch.datagrams());
     assert!(came.map(|span| &inbox.bytes()[span]).eq(sizes));
 }
 
@@ -213,7 +219,7 @@ fn what_must_not_be_fragmented_is_not_sent_where_it_does_not_fit() {
     let (sender, receiver) = (bound(LOOPBACK[1]), bound(LOOPBACK[1]));
     let large = vec![7; 65_520];
     for _ in 0..2 {
-        let whole = Outgoing { dont_fragment: true, ..to(&receiver) };
+        let whole = Destination { dont_fragment: true, ..to(&receiver) };
         assert_eq!(send_one(&sender, &large, whole), (1, Some(libc::EMSGSIZE)));
         assert_eq!(send_one(&sender, b"small", whole), GONE);
         assert_eq!(receive_one(&receiver).1, b"small");
@@ -234,7 +240,7 @@ fn an_error_that_another_peer_has_caused_loses_no_datagram() {
         for dont_fragment in [false, true, false, true] {
             assert_eq!(send_one(&sender, b"to nobody", to(&deaf)), GONE);
             wait(&sender, mio::event::Event::is_error);
-            let way = Outgoing { dont_fragment, ..to(&receiver) };
+            let way = Destination { dont_fragment, ..to(&receiver) };
             assert_eq!(send_one(&sender, b"hello", way), GONE);
             assert_eq!(receive_one(&receiver).1, b"hello");
         }
@@ -244,8 +250,8 @@ fn an_error_that_another_peer_has_caused_loses_no_datagram() {
 #[test]
 fn an_error_is_told_of_its_own_datagram_alone() {
     let (sender, receiver) = (bound(LOOPBACK[0]), bound(LOOPBACK[0]));
-    let nowhere = Outgoing { to: "127.0.0.1:0".parse().unwrap(), ..to(&receiver) };
-    let broadcast = Outgoing { to: "255.255.255.255:9".parse().unwrap(), ..to(&receiver) };
+    let nowhere = Destination { address: "127.0.0.1:0".parse().unwrap(), ..to(&receiver) };
+    let broadcast = Destination { address: "255.255.255.255:9".parse().unwrap(), ..to(&receiver) };
     let all = [(b"a", to(&receiver)), (b"x", nowhere), (b"b", to(&receiver)), (b"x", broadcast)];
     let all: Vec<_> = all.iter().map(|(datagram, way)| (&datagram[..], *way)).collect();
     let (fates, _) = send(&sender, false, &all);

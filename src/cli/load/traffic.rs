@@ -6,8 +6,7 @@ use std::net::UdpSocket;
 use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
-use byway_turn::wire::Span;
-use byway_udp::{Inbox, Outbox, Outgoing, UNMARKED};
+use byway_udp::{Destination, Flushed, Inbox, Outbox, Transmit, UNMARKED};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
@@ -20,8 +19,8 @@ use crate::clock::Clock;
 
 /// Datagrams that are sent before this program looks for what has come.
 const BATCH: u64 = 64;
-/// Trains that are received from one socket before it is the next one's turn.
-const TRAINS: usize = 32;
+/// Batches that are received from one socket before it is the next one's turn.
+const BATCHES: usize = 32;
 /// How long what is on its way is waited for: until so long nothing has come, and never longer than the other.
 const QUIET: Duration = Duration::from_millis(300);
 const LINGER: Duration = Duration::from_secs(2);
@@ -116,7 +115,7 @@ impl<'a> Traffic<'a> {
             is_ready: vec![true; places],
             has_ended: vec![false; members.len()],
             looked: [clock.now().mono; 2],
-            inbox: Inbox::new(TRAINS, 0),
+            inbox: Inbox::new(BATCHES, 0),
             outbox: Outbox::new(train > 1),
             unsent: Vec::new(),
             filler: vec![0x5A; size],
@@ -180,11 +179,11 @@ impl<'a> Traffic<'a> {
             let place = u32::try_from(self.turn).expect("there are fewer flows than sockets");
             let stamp = Stamp { run: self.run, flow: place, number: *number, sent: now };
             flow.write_head(stamp, &mut self.head);
-            let rest = Span { start: 0, end: flow.rest(self.size) };
+            let rest = 0..flow.rest(self.size);
             match self.members.get_mut(flow.from).map(|member| &mut member.link) {
                 Some(Link::Stream(stream)) => {
                     // Its padding is the stream's own.
-                    if !self.has_ended[flow.from] && stream.put([&self.head, &self.filler[rest.range()]]) {
+                    if !self.has_ended[flow.from] && stream.put([&self.head, &self.filler[rest]]) {
                         outcome.sent += 1;
                         self.unsent.push(flow.from);
                     } else {
@@ -192,9 +191,20 @@ impl<'a> Traffic<'a> {
                     }
                 }
                 _ => {
-                    let outgoing =
-                        Outgoing { to: flow.to, from: None, traffic_class: UNMARKED, dont_fragment: false };
-                    self.outbox.push((flow.from, ()), outgoing, (&self.head, rest.range(), flow.padding));
+                    let destination = Destination {
+                        address: flow.to,
+                        source: None,
+                        traffic_class: UNMARKED,
+                        dont_fragment: false,
+                    };
+                    self.outbox.push(Transmit {
+                        socket: flow.from,
+                        tag: (),
+                        destination,
+                        header: &self.head,
+                        payload: rest,
+                        padding: flow.padding,
+                    });
                 }
             }
             if (i + 1) % self.train == 0 {
@@ -202,15 +212,18 @@ impl<'a> Traffic<'a> {
             }
         }
         let Self { outbox, filler, members, peers, .. } = self;
-        let find = |place: usize| match members.get(place).map(|member| &member.link) {
+        let socket_of = |place: usize| match members.get(place).map(|member| &member.link) {
             Some(Link::Udp(socket)) => Some(socket),
             Some(Link::Stream(_)) => None,
             None => peers.get(place - members.len()),
         };
-        outbox.flush(filler, find, |(), tally, sent| match sent {
-            Ok(()) => outcome.sent += tally.datagrams,
-            Err(_) => outcome.refused += tally.datagrams,
-        });
+        let Flushed { outcomes, .. } = outbox.flush(filler, socket_of);
+        for flushed in outcomes {
+            match flushed.result {
+                Ok(()) => outcome.sent += flushed.datagrams,
+                Err(_) => outcome.refused += flushed.datagrams,
+            }
+        }
         self.unsent.dedup();
         while let Some(place) = self.unsent.pop() {
             let Link::Stream(stream) = &mut self.members[place].link else { continue };
@@ -276,10 +289,10 @@ impl<'a> Traffic<'a> {
         };
         inbox.clear();
         // An error is an ICMP message about an earlier datagram, which is then among the lost.
-        let Ok(places) = inbox.receive(socket, TRAINS) else { return true };
-        let (now, more) = (clock.now().mono, places.len() == TRAINS);
-        for train in places.filter_map(|place| inbox.train(place)) {
-            for span in train.datagrams() {
+        let Ok(places) = inbox.receive(socket, BATCHES) else { return true };
+        let (now, more) = (clock.now().mono, places.len() == BATCHES);
+        for batch in places.filter_map(|place| inbox.batch(place)) {
+            for span in batch.datagrams() {
                 let datagram = &inbox.bytes()[span];
                 let is_members = place < members.len();
                 let stamp = if is_members { Stamp::of_message(datagram) } else { Stamp::read(datagram) };
