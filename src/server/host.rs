@@ -26,7 +26,7 @@ use crate::config::{self, Config};
 use crate::ice::IceServers;
 use crate::net::interfaces::{self, Interfaces};
 use crate::server::relay_addresses::RelayAddresses;
-use crate::shard::{AddressDoor, Tuning, bind_tcp_listeners, bind_udp_listeners, is_missing};
+use crate::shard::{AddressUpdates, Tuning, bind_tcp_listeners, bind_udp_listeners, is_missing};
 
 /// Time between two looks at the machine. An address that becomes its own is closed to clients of the relay within a second.
 const EVERY: Duration = Duration::from_millis(250);
@@ -212,7 +212,7 @@ pub(super) struct Follower {
     pub(super) tuning: Tuning,
     pub(super) clock: Clock,
     pub(super) shared: Arc<Shared>,
-    pub(super) shards: AddressDoor,
+    pub(super) shards: AddressUpdates,
     pub(super) accept_queues: AcceptQueues,
     pub(super) ice: Arc<IceServers>,
     pub(super) degraded: watch::Sender<Vec<String>>,

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
 use crate::net::local_ports;
-use crate::shard::{Allocations, DataPlane, RelayCounters};
+use crate::shard::{Allocations, DataPlane, RelayCounters, ShardConfig};
 use crate::signaling::{CountUser, EndUser};
 
 /// TCP and TLS connections to TURN at one time. Each may cost 200 kB where clients do all they can to that end.
@@ -45,18 +45,22 @@ impl Relaying {
             tracing::info!("{remark}");
         }
         let listeners = std::mem::take(&mut sockets.turn);
-        let relays = listeners.iter().map(|_| Ok((Relay::new(shared.clone(), &seed()?), Arc::default())));
-        let relays = relays.collect::<Result<Vec<_>, Error>>()?;
-        let shards = relays.iter().map(|(_, counters)| Arc::clone(counters)).collect();
-
         let connections = Arc::<ConnectionCounters>::default();
         let shards_count = listeners.len();
         let per_shard = |places: usize| places.div_ceil(shards_count);
         let (streams, per_address) = (per_shard(files.streams.min(MAX_STREAMS)), per_shard(PER_ADDRESS));
-        let limiter = || ConnectionLimiter::new(streams, per_address, connections.clone());
-        let data_plane = DataPlane::start(listeners, relays, limiter, tuning, clock)
-            .map_err(system("start the data plane"))?;
-        let counters = Arc::new(RelayCounters { shards, connections });
+        let shard = |listeners| {
+            Ok(ShardConfig {
+                listeners,
+                relay: Relay::new(shared.clone(), &seed()?),
+                counters: Arc::default(),
+                limiter: ConnectionLimiter::new(streams, per_address, connections.clone()),
+            })
+        };
+        let shards = listeners.into_iter().map(shard).collect::<Result<Vec<_>, Error>>()?;
+        let shard_counters = shards.iter().map(|shard| Arc::clone(&shard.counters)).collect();
+        let data_plane = DataPlane::start(shards, tuning, clock).map_err(system("start the data plane"))?;
+        let counters = Arc::new(RelayCounters { shards: shard_counters, connections });
         Ok(Self { data_plane, shared, counters })
     }
 

@@ -162,7 +162,7 @@ impl Bound {
             tuning: config.relay.tuning,
             clock,
             shared: relaying.shared.clone(),
-            shards: relaying.data_plane.addresses(),
+            shards: relaying.data_plane.address_updates(),
             accept_queues,
             ice: ice.clone(),
             degraded,

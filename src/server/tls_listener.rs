@@ -13,7 +13,7 @@ use crate::net::accept::{self, Accepted, Listeners};
 use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
 use crate::net::memory_budget::MemoryBudget;
 use crate::phase::PhaseWatch;
-use crate::shard::TurnStream;
+use crate::shard::TurnConnection;
 use crate::tls::pending::{self, Application, Failure, PENDING, PendingLimits, Stream};
 use crate::tls::{Outcome, TlsCounters};
 
@@ -42,7 +42,7 @@ pub(super) struct TlsListener<H> {
 /// Serves all `listeners` until the server stops, then lets open HTTP requests finish. TURN connections are the shards' by then.
 pub(super) async fn serve<H>(listeners: Listeners, listener: TlsListener<H>, phase: PhaseWatch)
 where
-    H: Fn(TurnStream) + Send + Sync + 'static,
+    H: Fn(TurnConnection) + Send + Sync + 'static,
 {
     let memory = MemoryBudget::new(listener.limits.connections * PENDING);
     // Pending connections make room for each other before this many are there.
@@ -56,7 +56,7 @@ where
     accept::accept_all(listeners, limiter, serve, phase).await;
 }
 
-impl<H: Fn(TurnStream)> TlsListener<H> {
+impl<H: Fn(TurnConnection)> TlsListener<H> {
     async fn serve(&self, memory: &Arc<MemoryBudget>, accepted: Accepted) {
         let Accepted { stream, client, permit, mut stopping } = accepted;
         let (reservation, evicted) = memory.reserve(client.ip(), PENDING);
@@ -102,7 +102,7 @@ impl<H: Fn(TurnStream)> TlsListener<H> {
         let plain = socket.local_addr().and_then(|server| Ok((server, socket.into_std()?)));
         match plain {
             Ok((server, socket)) => {
-                (self.hand_over)(TurnStream { socket, tls: Some(Box::new(tls)), client, server });
+                (self.hand_over)(TurnConnection { socket, tls: Some(Box::new(tls)), client, server });
             }
             Err(error) => tracing::debug!(%client, %error, "a TURN connection broke"),
         }

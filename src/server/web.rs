@@ -73,7 +73,8 @@ impl Web {
         served
             .spawn(named("http", serve::serve(listeners.http, pages.clone(), public.clone(), phase.clone())));
         if let Some((identity, counters)) = identity {
-            let (streams, refused) = (relaying.data_plane.streams(), relaying.counters.connections.clone());
+            let (streams, refused) =
+                (relaying.data_plane.connection_sender(), relaying.counters.connections.clone());
             let listener = TlsListener {
                 config: tls::server_config(identity),
                 pages,

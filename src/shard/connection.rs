@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use byway_turn::server::{DropReason, FiveTuple};
 use byway_turn::wire::{frame_length, frame_padding};
 
-use super::mailbox::TurnStream;
+use super::mailbox::TurnConnection;
 use crate::net::connection_limit::ConnectionPermit;
 
 /// Bytes that may wait for a client that reads too slowly; beyond them its media is dropped. A quarter of a second of a
@@ -29,52 +29,52 @@ const RECORDS: usize = 8;
 /// Bytes that TLS may take in of a client without an allocation before there is a byte for us: the longest record (RFC 8446
 /// section 5.2: 2^14 + 256 bytes; RFC 5246 section 6.2.3: 2^14 + 2048) and a few changes of keys. Without, the library
 /// would join a handshake message of 64 KiB.
-const TLS_STRANGER_MAX: usize = 20 * 1024;
+const UNAUTHENTICATED_TLS_MAX: usize = 20 * 1024;
 
 /// Bytes of buffer that a connection keeps when it is idle.
 const KEPT: usize = 2 * 1024;
 
 /// Bytes that a connection without an allocation holds at most: a message and a chunk of 4 KiB behind it, and the answers of
 /// a turn.
-const STRANGER_HOLDS: usize = 16 * 1024;
+const UNAUTHENTICATED_HOLDS: usize = 16 * 1024;
 
 /// The same with TLS: its session, a record that has come and is to be served, the beginning of another or of a handshake
 /// message.
-const TLS_STRANGER_HOLDS: usize = 64 * 1024;
+const UNAUTHENTICATED_TLS_HOLDS: usize = 64 * 1024;
 
 /// A connection.
-pub(super) struct Stream {
+pub(super) struct Connection {
     pub(super) five_tuple: FiveTuple,
     socket: TcpStream,
     tls: Option<Box<rustls::ServerConnection>>,
-    /// Bytes that TLS has taken in since there was a byte for us.
-    fruitless: usize,
+    /// Bytes that TLS has taken in since it last yielded a byte of the client's.
+    tls_overhead: usize,
     /// The beginning of a message whose rest is still to come; where it `is_behind`, also messages in front of it.
     pub(super) inbox: Vec<u8>,
     /// Whole messages may wait in the inbox for its next turn.
     pub(super) is_behind: bool,
     /// Messages on their way to the client; the first may have begun to leave.
     outbox: Vec<u8>,
-    /// It is in the queue of ready sources.
+    /// It is in the queue of ready sockets.
     pub(super) ready: bool,
     /// It is in the list of those with something to send.
     pub(super) unsent: bool,
-    /// What has been written last was not all that there was: the kernel will say when there is room for more.
-    pub(super) is_stuck: bool,
-    /// Its client has an allocation, and so uses for buffers that keep their size.
-    pub(super) is_in_use: bool,
-    /// It had an allocation when it was looked at last.
+    /// The socket took less than all at the last write: the kernel will say when there is room for more.
+    pub(super) is_blocked: bool,
+    /// Its client has an allocation, so its buffers keep their size.
+    pub(super) has_allocation: bool,
+    /// Its client had an allocation at the last check.
     pub(super) had_allocation: bool,
-    _place: ConnectionPermit,
+    _permit: ConnectionPermit,
 }
 
-/// What reading a connection yields.
+/// Result of reading a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Read {
-    /// So many bytes; there may be more.
+    /// Number of bytes; there may be more.
     Bytes(usize),
     /// Nothing, until the kernel says that there is something.
-    Dry,
+    WouldBlock,
 }
 
 impl Read {
@@ -82,14 +82,14 @@ impl Read {
         match read {
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
             Ok(bytes) => Ok(Self::Bytes(bytes)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Self::Dry),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Self::WouldBlock),
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Self::Bytes(0)),
             Err(error) => Err(error),
         }
     }
 }
 
-/// What may be dropped, and what had better not be.
+/// Urgency of a message to a client that reads too slowly.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Urgency {
     /// Relayed payloads.
@@ -98,9 +98,9 @@ pub(super) enum Urgency {
     Response,
 }
 
-impl Stream {
-    pub(super) fn new(stream: TurnStream, five_tuple: FiveTuple, place: ConnectionPermit) -> Self {
-        let TurnStream { socket, tls, .. } = stream;
+impl Connection {
+    pub(super) fn new(connection: TurnConnection, five_tuple: FiveTuple, permit: ConnectionPermit) -> Self {
+        let TurnConnection { socket, tls, .. } = connection;
         let options = socket2::SockRef::from(&socket);
         // A socket that refuses them is merely slower.
         let _ = options.set_tcp_nodelay(true);
@@ -109,16 +109,16 @@ impl Stream {
             five_tuple,
             socket,
             tls,
-            fruitless: 0,
+            tls_overhead: 0,
             inbox: Vec::new(),
             is_behind: false,
             outbox: Vec::new(),
             ready: false,
             unsent: false,
-            is_stuck: false,
-            is_in_use: false,
+            is_blocked: false,
+            has_allocation: false,
             had_allocation: false,
-            _place: place,
+            _permit: permit,
         }
     }
 
@@ -128,7 +128,7 @@ impl Stream {
 
     /// Bytes that it holds at most while its client has no allocation.
     pub(super) fn may_hold(&self) -> usize {
-        if self.tls.is_some() { TLS_STRANGER_HOLDS } else { STRANGER_HOLDS }
+        if self.tls.is_some() { UNAUTHENTICATED_TLS_HOLDS } else { UNAUTHENTICATED_HOLDS }
     }
 
     /// Reads some of what has come into `room`.
@@ -139,25 +139,25 @@ impl Stream {
         let Some(tls) = &mut self.tls else { return Read::of(self.socket.read(room)) };
         for _ in 0..RECORDS {
             match Read::of(tls.reader().read(room))? {
-                Read::Dry => {}
+                Read::WouldBlock => {}
                 read => return Ok(read),
             }
             // The end of the connection is no error here: the reader then says which kind of end.
             let taken = match tls.read_tls(&mut self.socket) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::Dry),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::WouldBlock),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 read => read?,
             };
             match tls.process_new_packets() {
-                Ok(state) if state.plaintext_bytes_to_read() > 0 => self.fruitless = 0,
-                Ok(_) => self.fruitless += taken,
+                Ok(state) if state.plaintext_bytes_to_read() > 0 => self.tls_overhead = 0,
+                Ok(_) => self.tls_overhead += taken,
                 Err(error) => {
                     // The alert that says what was wrong.
                     let _ = tls.write_tls(&mut self.socket);
                     return Err(io::Error::other(error));
                 }
             }
-            if self.fruitless > TLS_STRANGER_MAX && !self.is_in_use {
+            if self.tls_overhead > UNAUTHENTICATED_TLS_MAX && !self.has_allocation {
                 return Err(ErrorKind::InvalidData.into());
             }
         }
@@ -192,7 +192,7 @@ impl Stream {
     /// The connection has broken; reading says so, too.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let mut sent = 0;
-        self.is_stuck = false;
+        self.is_blocked = false;
         let flushed = loop {
             let written = match &mut self.tls {
                 Some(tls) if tls.wants_write() => tls.write_tls(&mut self.socket).map(|_| 0),
@@ -204,14 +204,14 @@ impl Stream {
                 Ok(written) => sent += written,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.is_stuck = true;
+                    self.is_blocked = true;
                     break Ok(());
                 }
                 Err(error) => break Err(error),
             }
         };
         self.outbox.drain(..sent);
-        if !self.is_in_use {
+        if !self.has_allocation {
             self.give_back();
         }
         flushed
@@ -264,25 +264,30 @@ mod tests {
 
     #[test]
     fn threat_29_what_waits_for_a_stranger_is_kept_without_room_to_spare() {
-        let door = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = door.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = listener.local_addr().unwrap();
         let mut socket = TcpStream::connect(server).unwrap();
-        let _client = door.accept().unwrap();
+        let _client = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
         while socket.write(&[0; 64 * 1024]).is_ok() {}
 
         let client = socket.local_addr().unwrap();
         let transport = Transport::Stream(StreamId { shard: 0, slot: 0, generation: 0 });
         let five_tuple = FiveTuple { client, server: server.ip(), transport };
-        let place = ConnectionLimiter::new(1, 1, Arc::default()).admit(client.ip()).unwrap();
-        let mut stream = Stream::new(TurnStream { socket, tls: None, client, server }, five_tuple, place);
+        let permit = ConnectionLimiter::new(1, 1, Arc::default()).admit(client.ip()).unwrap();
+        let mut connection =
+            Connection::new(TurnConnection { socket, tls: None, client, server }, five_tuple, permit);
         for _ in 0..8 {
-            stream.put([&[0; REPLY_MAX], &[]], Urgency::Response).unwrap();
+            connection.put([&[0; REPLY_MAX], &[]], Urgency::Response).unwrap();
         }
         // One more byte than there is room for makes a vector twice as large.
-        stream.put([&[0; 4], &[]], Urgency::Response).unwrap();
-        stream.flush().unwrap();
-        assert!(stream.is_stuck);
-        assert!(stream.outbox.capacity() < stream.may_hold() * 2 / 3, "{}", stream.outbox.capacity());
+        connection.put([&[0; 4], &[]], Urgency::Response).unwrap();
+        connection.flush().unwrap();
+        assert!(connection.is_blocked);
+        assert!(
+            connection.outbox.capacity() < connection.may_hold() * 2 / 3,
+            "{}",
+            connection.outbox.capacity()
+        );
     }
 }

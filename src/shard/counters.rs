@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use byway_turn::closed_set;
-use byway_turn::server::DropReason;
+use byway_turn::server::{Answer, DropReason};
 use byway_turn::wire::ErrorCode as TurnError;
 
 use crate::metrics::{Count, Counters, Family, Page};
@@ -43,7 +43,7 @@ pub struct ShardCounters {
     /// ICMP errors that clients were told of.
     pub icmp_errors: Count,
     /// Open connections.
-    pub streams: Count,
+    pub connections: Count,
     /// UDP datagrams that the kernel handed over joined with others of their flow (GRO).
     pub received_joined: Count,
     /// UDP datagrams that came one at a time.
@@ -64,7 +64,7 @@ pub struct ShardCounters {
     pub receive_offload: Count,
     /// 1 while the kernel is given joined datagrams to segment, else 0.
     pub send_offload: Count,
-    streams_ended: Family<StreamEnd, Count>,
+    connections_ended: Family<ConnectionEnd, Count>,
     errors: Family<TurnError, Count>,
     packets: Family<Direction, Count>,
     bytes: Family<Direction, Count>,
@@ -83,15 +83,34 @@ impl ShardCounters {
         self.drops[reason].add(datagrams);
     }
 
+    /// Counts one response, or indication, that was sent.
+    pub(super) fn answered(&self, answer: Answer) {
+        match answer {
+            Answer::Binding => self.bindings.add(1),
+            Answer::Success => self.successes.add(1),
+            Answer::Challenge => self.challenges.add(1),
+            Answer::Icmp => self.icmp_errors.add(1),
+            Answer::Error(code) => self.refused(code),
+            Answer::Draining => {
+                self.refused(TurnError::InsufficientCapacity);
+                self.draining_refusals.add(1);
+            }
+            Answer::AddressMissing => {
+                self.refused(TurnError::AddressFamilyNotSupported);
+                self.address_refusals.add(1);
+            }
+        }
+    }
+
     /// Counts one connection that ended.
-    pub fn stream_ended(&self, end: StreamEnd) {
-        self.streams_ended[end].add(1);
+    pub fn connection_ended(&self, end: ConnectionEnd) {
+        self.connections_ended[end].add(1);
     }
 
     /// Connections that ended for one reason.
     #[must_use]
-    pub fn streams_ended_so_far(&self, end: StreamEnd) -> u64 {
-        self.streams_ended[end].get()
+    pub fn connections_ended_so_far(&self, end: ConnectionEnd) -> u64 {
+        self.connections_ended[end].get()
     }
 
     /// Counts one TURN or STUN error response.
@@ -119,8 +138,8 @@ impl ShardCounters {
 }
 
 closed_set! {
-    /// DropReason for the end of a connection to TURN.
-    pub enum StreamEnd {
+    /// Reason for the end of a connection to TURN.
+    pub enum ConnectionEnd {
         /// Its client closed it.
         Client = "client",
         /// It broke, or TLS did.
@@ -129,8 +148,8 @@ closed_set! {
         Garbage = "garbage",
         /// Too long without an allocation.
         Idle = "idle",
-        /// It made room for another, as the oldest without an allocation when there was no place left, or no memory for
-        /// strangers.
+        /// It made room for another, as the oldest without an allocation when there was no permit left, or no memory for
+        /// unauthenticated connections.
         Shed = "shed",
     }
 }
@@ -162,12 +181,12 @@ impl Counters for RelayCounters {
             self.shards.iter().map(|shard| read(shard)).fold(0, u64::wrapping_add)
         };
         page.gauge("allocations", "Live TURN allocations.", sum(&|s| s.allocations.get()))?;
-        page.gauge("turn_streams", "Open TCP and TLS connections to TURN.", sum(&|s| s.streams.get()))?;
+        page.gauge("turn_streams", "Open TCP and TLS connections to TURN.", sum(&|s| s.connections.get()))?;
         page.family(
             "turn_streams_closed",
             "TCP and TLS connections to TURN that ended, by reason.",
             "reason",
-            |end| sum(&|s| s.streams_ended_so_far(end)),
+            |end| sum(&|s| s.connections_ended_so_far(end)),
         )?;
         page.gauge("channels", "Bound TURN channels.", sum(&|s| s.channels.get()))?;
         page.counter(

@@ -1,29 +1,29 @@
-//! When a shard looks again: at once, when the kernel wakes it, or after a nap that gathers more.
+//! Waiting between two rounds: none, until the kernel wakes the shard, or a nap that gathers more datagrams.
 
 use std::time::Duration;
 
 use byway_turn::time::Now;
 
-/// How long arrivals are counted before their rate is taken anew.
+/// Time over which arrivals are counted for their rate.
 const WINDOW: Duration = Duration::from_millis(2);
 
-/// Arrivals that a nap must be expected to gather. Each would wake the shard by itself; with fewer, the wait costs more
-/// patience than it saves.
+/// Arrivals that a nap must be expected to gather. Each would wake the shard by itself; with fewer, the nap adds more
+/// latency than it is worth.
 const WORTH: u32 = 6;
 
-/// How a shard waits.
-pub(super) struct Pace {
+/// Decides after each round whether a shard sleeps, naps or polls again.
+pub(super) struct IdleStrategy {
     nap: Duration,
     busy_poll: Duration,
-    /// When arrivals were last counted from zero.
+    /// Beginning of the window in which `arrivals` are counted.
     since: Duration,
     arrivals: u32,
     is_dense: bool,
-    /// When something came last.
+    /// Time of the latest arrival.
     last: Duration,
 }
 
-impl Pace {
+impl IdleStrategy {
     /// Zero switches either off.
     pub(super) fn new(nap: Duration, busy_poll: Duration) -> Self {
         let zero = Duration::ZERO;
@@ -31,12 +31,12 @@ impl Pace {
     }
 
     /// Whether to keep asking the kernel instead of sleeping.
-    pub(super) fn is_busy(&self, now: Now) -> bool {
+    pub(super) fn is_busy_polling(&self, now: Now) -> bool {
         now.mono < self.last + self.busy_poll
     }
 
-    /// Takes in how many batches a round has served; yields how long to wait before the next one.
-    pub(super) fn after(&mut self, now: Now, batches: usize) -> Option<Duration> {
+    /// Takes in the number of batches that a round has served; returns the nap to take before the next one.
+    pub(super) fn after_round(&mut self, now: Now, batches: usize) -> Option<Duration> {
         if batches > 0 {
             self.last = now.mono;
         }
@@ -65,23 +65,23 @@ mod tests {
 
     #[test]
     fn naps_begin_where_each_gathers_enough_and_end_where_it_does_not() {
-        let mut pace = Pace::new(NAP, Duration::ZERO);
+        let mut idle = IdleStrategy::new(NAP, Duration::ZERO);
         // One every 50 microseconds: four in a nap.
-        assert!((0..200).all(|i| pace.after(at(50 * i), 1).is_none()));
+        assert!((0..200).all(|i| idle.after_round(at(50 * i), 1).is_none()));
         // One every 20: ten in a nap.
-        let naps = (0..1000).filter(|i| pace.after(at(10_000 + 20 * i), 1) == Some(NAP)).count();
+        let naps = (0..1000).filter(|i| idle.after_round(at(10_000 + 20 * i), 1) == Some(NAP)).count();
         assert!((800..950).contains(&naps), "{naps}");
         // While it naps, they come in batches.
-        assert!((0..100).all(|i| pace.after(at(30_000 + 200 * i), 10) == Some(NAP)));
-        assert!((50..100).all(|i| pace.after(at(50_000 + 200 * i), 2).is_none() || i < 62));
+        assert!((0..100).all(|i| idle.after_round(at(30_000 + 200 * i), 10) == Some(NAP)));
+        assert!((50..100).all(|i| idle.after_round(at(50_000 + 200 * i), 2).is_none() || i < 62));
     }
 
     #[test]
     fn a_busy_shard_sleeps_once_nothing_has_come_for_long_enough() {
-        let mut pace = Pace::new(Duration::ZERO, Duration::from_millis(1));
-        assert_eq!(pace.after(at(5000), 1), None);
-        assert_eq!(pace.after(at(5500), 0), None);
-        assert!(pace.is_busy(at(5999)));
-        assert!(!pace.is_busy(at(6000)));
+        let mut idle = IdleStrategy::new(Duration::ZERO, Duration::from_millis(1));
+        assert_eq!(idle.after_round(at(5000), 1), None);
+        assert_eq!(idle.after_round(at(5500), 0), None);
+        assert!(idle.is_busy_polling(at(5999)));
+        assert!(!idle.is_busy_polling(at(6000)));
     }
 }

@@ -1,46 +1,77 @@
-//! The data plane: the relay core on real sockets, one thread for each shard.
+//! Shards: the relay core on real sockets, one thread for each shard.
 //!
-//! A shard owns one [`byway_turn::server::Relay`] with `&mut`, one listening socket for each configured address, the connections
-//! that it has taken in and every relay socket of its allocations. The kernel pins a client's 4-tuple to one shard
-//! (`SO_REUSEPORT`), so both directions of a call run on one thread: between receiving a datagram and sending it on as one
-//! there is no lock, no channel to another thread and no `.await`. The sockets of ports in reserve are the one thing that
+//! A shard owns one [`byway_turn::server::Relay`] with `&mut`, one listening socket for each configured address, the
+//! connections that it has accepted and every relay socket of its allocations. The kernel pins a client's 4-tuple to one
+//! shard (`SO_REUSEPORT`), so both directions of a call run on one thread: between receiving a datagram and sending it on as
+//! one there is no lock, no channel to another thread and no `.await`. The sockets of ports in reserve are the one thing that
 //! moves from shard to shard, behind a lock that no datagram meets.
+//!
+//! # Path of a datagram
+//!
+//! | step | function | file |
+//! |---|---|---|
+//! | wait for sockets that are ready | `Shard::run`, `take_events` | `poll_loop.rs` |
+//! | give each its turn | `serve_round`, `serve` | `schedule.rs` |
+//! | receive batches (`recvmmsg`) | `serve_udp_listener`, `serve_relay_socket`; `Inbox::receive` | `receive.rs`; `byway-udp` |
+//! | have the relay decide | `Relay::client_datagram`, `Relay::peer_datagram` | `byway-turn` |
+//! | do what its `Action` says | `act`, `send_to_peer`, `send_to_client`, `send_reply` | `act.rs` |
+//! | open and close relay sockets | `take_effects` | `relay_sockets.rs` |
+//! | send (`sendmmsg`) and count | `flush`, `count_outcome`; `Outbox::flush` | `flush.rs`; `byway-udp` |
+//!
+//! # Path of a message on a connection
+//!
+//! | step | function | file |
+//! |---|---|---|
+//! | accept | `serve_tcp_listener`, `admit` | `accept.rs` |
+//! | read, frame, have the relay decide | `serve_connection`, `read_chunk`, `serve_messages` | `receive_stream.rs` |
+//! | do what its `Action` says | `act` | `act.rs` |
+//! | send to a client | `Connections::send`, `Connections::flush` | `connections.rs`, `connection.rs` |
+//! | close when it is of no use | `check_connections`, `evict_unauthenticated` | `unauthenticated.rs` |
+//!
+//! Other threads reach a shard by its mailbox: `serve_mailbox` in `mailbox.rs`.
 
+mod accept;
+mod act;
 mod allocations;
 mod connection;
 mod connections;
-mod core;
 mod counters;
+mod flush;
 mod idle;
+mod listener;
 mod mailbox;
 mod pinning;
 mod poll_loop;
 mod poll_token;
 mod pulse;
+mod receive;
+mod receive_stream;
+mod relay_sockets;
 mod reserved;
 mod schedule;
 mod sockets;
 mod timer;
 mod tuning;
+mod unauthenticated;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
-use byway_turn::server::{Relay, Shared};
+use byway_turn::server::Shared;
 use mio::Poll;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::net::connection_limit::ConnectionLimiter;
 
 pub use allocations::Allocations;
 pub use counters::{Direction, RelayCounters, ShardCounters};
-use mailbox::Slot;
-pub use mailbox::{AddressDoor, StreamDoor, TurnStream};
-use poll_loop::{Parts, Shard};
-use poll_token::Source;
+use mailbox::MailboxSender;
+pub use mailbox::{AddressUpdates, ConnectionSender, TurnConnection};
+pub use poll_loop::ShardConfig;
+use poll_loop::{Common, Shard};
+use poll_token::PollToken;
 pub use pulse::Pulse;
 use reserved::ReservedSockets;
 pub use sockets::{
@@ -49,10 +80,10 @@ pub use sockets::{
 };
 pub use tuning::Tuning;
 
-/// A data plane at work.
+/// The data plane at work: all shards.
 pub struct DataPlane {
     threads: Vec<Worker>,
-    slots: Arc<[Slot]>,
+    mailboxes: Arc<[MailboxSender]>,
     stop: Arc<AtomicBool>,
     ended: mpsc::Receiver<()>,
 }
@@ -63,81 +94,58 @@ struct Worker {
 }
 
 impl DataPlane {
-    /// Starts one shard on each of `listeners`, which must be as many as there are `relays`. Datagrams that came since
-    /// the sockets were bound are served first. Each shard has `limiter` of its own, because it can make room among
-    /// its own connections only.
+    /// Starts one shard for each of `shards`. Datagrams that came since their sockets were bound are served first.
     ///
     /// # Errors
     /// The kernel had no thread or no poll to give.
-    pub fn start(
-        listeners: Vec<Listeners>,
-        relays: Vec<(Relay, Arc<ShardCounters>)>,
-        limiter: impl Fn() -> Arc<ConnectionLimiter>,
-        tuning: Tuning,
-        clock: Clock,
-    ) -> io::Result<Self> {
+    pub fn start(shards: Vec<ShardConfig>, tuning: Tuning, clock: Clock) -> io::Result<Self> {
         // Every shard can reach every other's mailbox, so these come first.
-        let mailboxes = listeners.iter().map(|_| {
+        let (mut mailboxes, mut receiving) = (Vec::new(), Vec::new());
+        for _ in &shards {
             let poll = Poll::new()?;
-            let (slot, mailbox) = Slot::new(&poll, Source::Mailbox.into())?;
-            Ok((slot, (poll, mailbox)))
-        });
-        let (slots, mailboxes): (Vec<_>, Vec<_>) =
-            mailboxes.collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
-        let slots: Arc<[Slot]> = slots.into();
+            let (sender, mailbox) = MailboxSender::new(&poll, PollToken::Mailbox.into())?;
+            mailboxes.push(sender);
+            receiving.push((poll, mailbox));
+        }
+        let mailboxes: Arc<[MailboxSender]> = mailboxes.into();
+        let reserved = ReservedSockets::default();
+        let common = Common { mailboxes: mailboxes.clone(), reserved, tuning, clock };
 
         let stop = Arc::<AtomicBool>::default();
         let (report, ended) = mpsc::channel(1);
         let mut threads = Vec::new();
-        let reserved = ReservedSockets::default();
-        for (((index, listeners), (relay, counters)), (poll, mailbox)) in
-            (0..).zip(listeners).zip(relays).zip(mailboxes)
-        {
-            let (slots, limiter) = (slots.clone(), limiter());
-            let reserved = reserved.clone();
-            let parts =
-                Parts { index, listeners, relay, counters, clock, mailbox, slots, limiter, reserved, tuning };
-            let shard = Shard::new(parts, &poll)?;
-            let stop = stop.clone();
-            let alive = Arc::new(AtomicBool::new(true));
-            let life = Life { alive: alive.clone(), report: report.clone() };
-            let thread = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-                // Dropped however the thread ends, by a panic, too.
-                let _life = life;
-                if let Err(error) = shard.run(poll, &stop) {
-                    tracing::error!(%error, shard = index, "a shard of the data plane ended");
-                }
-            })?;
-            threads.push(Worker { alive, thread });
+        for ((index, config), (poll, mailbox)) in (0..).zip(shards).zip(receiving) {
+            let shard = Shard::new(index, poll, mailbox, config, &common)?;
+            threads.push(Worker::start(index, shard, stop.clone(), report.clone())?);
         }
-        Ok(Self { threads, slots, stop, ended })
+        Ok(Self { threads, mailboxes, stop, ended })
     }
 
-    /// Where connections are handed over that others have taken in.
+    /// Returns the handle that gives the shards connections which other threads have accepted.
     #[must_use]
-    pub fn streams(&self) -> StreamDoor {
-        StreamDoor::new(self.slots.clone())
+    pub fn connection_sender(&self) -> ConnectionSender {
+        ConnectionSender::new(self.mailboxes.clone())
     }
 
-    /// Asks whether every shard answers.
+    /// Returns the handle that asks whether every shard answers.
     #[must_use]
     pub fn pulse(&self) -> Pulse {
-        Pulse { slots: self.slots.clone() }
+        Pulse { mailboxes: self.mailboxes.clone() }
     }
 
-    /// Door by which the shards are told of addresses that come and go.
+    /// Returns the handle that tells the shards of addresses that come and go.
     #[must_use]
-    pub fn addresses(&self) -> AddressDoor {
-        AddressDoor::new(self.slots.clone())
+    pub fn address_updates(&self) -> AddressUpdates {
+        AddressUpdates::new(self.mailboxes.clone())
     }
 
-    /// The allocations of all shards, by their names. `shared` is what the relays of the shards share.
+    /// Returns the allocations of all shards, by their names. `shared` is what the relays of the shards share.
     #[must_use]
     pub fn allocations(&self, shared: Arc<Shared>) -> Allocations {
-        Allocations { shared, slots: self.slots.clone() }
+        Allocations { shared, mailboxes: self.mailboxes.clone() }
     }
 
-    /// Which shards have ended, for a health check that outlives `self`.
+    /// Returns a function that lists the shards that have ended, for a health check that outlives `self`.
     pub fn down(&self) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
         let alive: Vec<_> = self.threads.iter().map(|worker| worker.alive.clone()).collect();
         move || {
@@ -154,7 +162,7 @@ impl DataPlane {
     /// Ends the threads, and waits for that.
     pub fn stop(self) {
         self.stop.store(true, Relaxed);
-        self.slots.iter().for_each(Slot::wake);
+        self.mailboxes.iter().for_each(MailboxSender::wake);
         for worker in self.threads {
             // A shard that panicked has said so on standard error.
             let _ = worker.thread.join();
@@ -162,7 +170,23 @@ impl DataPlane {
     }
 }
 
-/// Says that its thread has ended when it is dropped.
+impl Worker {
+    /// Moves a shard to a thread of its own, and runs it there.
+    fn start(index: u16, shard: Shard, stop: Arc<AtomicBool>, report: mpsc::Sender<()>) -> io::Result<Self> {
+        let alive = Arc::new(AtomicBool::new(true));
+        let life = Life { alive: alive.clone(), report };
+        let thread = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
+            // Dropped however the thread ends, by a panic, too.
+            let _life = life;
+            if let Err(error) = shard.run(&stop) {
+                tracing::error!(%error, shard = index, "a shard of the data plane ended");
+            }
+        })?;
+        Ok(Self { alive, thread })
+    }
+}
+
+/// Reports that its thread has ended when it is dropped.
 struct Life {
     alive: Arc<AtomicBool>,
     report: mpsc::Sender<()>,

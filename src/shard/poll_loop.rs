@@ -1,4 +1,4 @@
-//! One shard: one thread, one relay, and the loop that gives each ready socket its turn.
+//! One shard: its thread, its poll, and the loop that serves one round after the other.
 
 use std::io;
 use std::sync::Arc;
@@ -7,17 +7,25 @@ use std::thread;
 use std::time::Duration;
 
 use byway_turn::server::Relay;
+use byway_turn::time::Now;
+use byway_turn::wire::Reply;
+use byway_udp::{Inbox, Outbox};
 use mio::{Events, Poll};
 
-use super::connections::Streams;
-use super::core::{Core, Listener};
+use super::accept::TcpListeners;
+use super::connections::Connections;
 use super::counters::ShardCounters;
-use super::idle::Pace;
-use super::mailbox::{Mailbox, Slot};
+use super::flush::{SocketId, Traffic};
+use super::idle::IdleStrategy;
+use super::listener::{Listener, Offload};
+use super::mailbox::{Mailbox, MailboxSender};
 use super::pinning::pin;
+use super::receive_stream::CONNECTION_ROOM;
+use super::relay_sockets::RelaySocket;
 use super::reserved::ReservedSockets;
+use super::schedule::{BATCHES, ReadyQueues};
 use super::sockets::Listeners;
-use super::timer::Alarm;
+use super::timer::Timer;
 use super::tuning::Tuning;
 use crate::clock::Clock;
 use crate::net::connection_limit::ConnectionLimiter;
@@ -25,84 +33,170 @@ use crate::net::connection_limit::ConnectionLimiter;
 /// Sockets that the kernel names ready at a time.
 const EVENTS: usize = 1024;
 
-/// A shard, its listeners named ready by its poll.
-pub(super) struct Shard {
-    index: u16,
-    pub(super) listeners: Vec<Option<Listener>>,
-    pub(super) reserved: ReservedSockets,
-    pub(super) streams: Streams,
-    pub(super) registry: mio::Registry,
-    pub(super) relay: Relay,
-    pub(super) counters: Arc<ShardCounters>,
-    pub(super) tuning: Tuning,
-    clock: Clock,
+/// Configuration of one shard.
+pub struct ShardConfig {
+    /// Sockets that it listens on.
+    pub listeners: Listeners,
+    /// Relay that decides on everything it receives.
+    pub relay: Relay,
+    /// Counters that its thread writes.
+    pub counters: Arc<ShardCounters>,
+    /// Limits its connections. Each shard has its own, because it can evict only connections of its own.
+    pub limiter: Arc<ConnectionLimiter>,
 }
 
-/// What a shard is made of.
-pub(super) struct Parts {
-    pub(super) index: u16,
-    pub(super) listeners: Listeners,
-    pub(super) relay: Relay,
-    pub(super) counters: Arc<ShardCounters>,
-    pub(super) clock: Clock,
-    pub(super) mailbox: Mailbox,
-    /// The mailboxes of all shards.
-    pub(super) slots: Arc<[Slot]>,
-    pub(super) limiter: Arc<ConnectionLimiter>,
-    /// The sockets in reserve of all shards.
+/// Parts that all shards of a data plane share.
+#[derive(Clone)]
+pub(super) struct Common {
+    /// By the numbers of the shards.
+    pub(super) mailboxes: Arc<[MailboxSender]>,
     pub(super) reserved: ReservedSockets,
     pub(super) tuning: Tuning,
+    pub(super) clock: Clock,
+}
+
+/// A shard: one relay, and every socket that it serves.
+pub(super) struct Shard {
+    index: u16,
+    clock: Clock,
+    pub(super) tuning: Tuning,
+    pub(super) offload: Offload,
+    /// Core that this shard's thread is pinned to, if it is.
+    pub(super) cpu: Option<usize>,
+    pub(super) poll: Poll,
+    pub(super) relay: Relay,
+    pub(super) counters: Arc<ShardCounters>,
+    /// By [`ListenerId`](byway_turn::server::ListenerId); `None` where the machine does not have the address yet.
+    pub(super) listeners: Vec<Option<Listener>>,
+    pub(super) tcp_listeners: TcpListeners,
+    /// By the slots of their allocations, IPv4 and IPv6 beside each other.
+    pub(super) relay_sockets: Vec<Option<RelaySocket>>,
+    /// Sockets in reserve of all shards.
+    pub(super) reserved: ReservedSockets,
+    pub(super) connections: Connections,
+    pub(super) mailbox: Mailbox,
+    pub(super) ready: ReadyQueues,
+}
+
+/// Memory of a round. It is passed along beside the shard because it is made on the shard's thread and does not leave it.
+pub(super) struct Buffers {
+    /// Batches that are being served. Connections are read into its scratch bytes.
+    pub(super) inbox: Inbox,
+    /// Datagrams that wait to be sent. Their payloads are in the inbox.
+    pub(super) outbox: Outbox<SocketId, Traffic>,
+    /// Response that the relay has written last.
+    pub(super) reply: Reply,
+}
+
+impl Buffers {
+    fn new(offload: Offload) -> Self {
+        Self {
+            inbox: Inbox::new(BATCHES, CONNECTION_ROOM),
+            outbox: Outbox::new(offload.send),
+            reply: Reply::new(),
+        }
+    }
 }
 
 impl Shard {
-    pub(super) fn new(parts: Parts, poll: &Poll) -> io::Result<Self> {
-        let Parts { index, listeners, relay, counters, clock, mailbox, slots, limiter, reserved, tuning } =
-            parts;
-        let registry = poll.registry().try_clone()?;
-        let mut udp = Vec::new();
-        for (place, socket) in listeners.udp.into_iter().enumerate() {
-            udp.push(socket.map(|socket| Listener::new(socket, place, &registry)).transpose()?);
+    /// Creates a shard whose listeners are named ready by its poll.
+    pub(super) fn new(
+        index: u16,
+        poll: Poll,
+        mailbox: Mailbox,
+        config: ShardConfig,
+        common: &Common,
+    ) -> io::Result<Self> {
+        let ShardConfig { listeners: Listeners { udp, tcp }, relay, counters, limiter } = config;
+        let Common { mailboxes, reserved, tuning, clock } = common.clone();
+        let mut listeners = Vec::new();
+        for (place, socket) in udp.into_iter().enumerate() {
+            listeners.push(socket.map(|socket| Listener::new(socket, place, poll.registry())).transpose()?);
         }
-        let streams = Streams::new(index, listeners.tcp, mailbox, slots, limiter, &registry)?;
-        Ok(Self { index, listeners: udp, reserved, streams, registry, relay, counters, tuning, clock })
+        let mut tcp_listeners = TcpListeners::default();
+        for listener in tcp {
+            tcp_listeners.add(listener, poll.registry())?;
+        }
+        let offload = Offload::enable(&listeners, &tuning);
+        counters.receive_offload.set(offload.receive.into());
+        counters.send_offload.set(offload.send.into());
+        Ok(Self {
+            index,
+            clock,
+            tuning,
+            offload,
+            cpu: None,
+            poll,
+            relay,
+            counters,
+            listeners,
+            tcp_listeners,
+            relay_sockets: Vec::new(),
+            reserved,
+            connections: Connections::new(index, mailboxes, limiter),
+            mailbox,
+            ready: ReadyQueues::default(),
+        })
     }
 
     /// Runs until told to stop, which it hears when its mailbox is woken.
     ///
     /// # Errors
     /// The kernel refuses to poll.
-    pub(super) fn run(self, mut poll: Poll, stop: &AtomicBool) -> io::Result<()> {
-        let cpu = self.tuning.incoming_cpu.then(|| self.keep_to_a_core()).flatten();
-        let (clock, mut events) = (self.clock, Events::with_capacity(EVENTS));
-        let mut pace = Pace::new(self.tuning.nap, self.tuning.busy_poll);
-        let mut alarm = Alarm::new(&self.registry)?;
-        // Buffers for the kernel stay on the thread that they are made on.
-        let mut core = Core::new(self, cpu);
-        let mut now = clock.now();
+    pub(super) fn run(mut self, stop: &AtomicBool) -> io::Result<()> {
+        self.cpu = self.tuning.incoming_cpu.then(|| self.keep_to_a_core()).flatten();
+        let mut events = Events::with_capacity(EVENTS);
+        let mut idle = IdleStrategy::new(self.tuning.nap, self.tuning.busy_poll);
+        let mut timer = Timer::new(self.poll.registry())?;
+        // Buffers for the kernel stay on the thread that they are made on: memory is local to the core that first touches it.
+        let mut buffers = Buffers::new(self.offload);
+        let mut now = self.clock.now();
         while !stop.load(Relaxed) {
-            let wait = (!core.is_idle() || pace.is_busy(now)).then_some(Duration::ZERO);
-            alarm.set(now, core.next_deadline())?;
-            poll.poll(&mut events, wait).or_else(ignore_interrupt)?;
-            for event in &events {
-                let source = event.token().into();
-                if event.is_error() {
-                    core.note_error(source);
-                }
-                core.make_ready(source);
-            }
+            let polls_again = self.has_work() || idle.is_busy_polling(now);
+            timer.set(now, self.next_deadline())?;
+            self.poll.poll(&mut events, polls_again.then_some(Duration::ZERO)).or_else(ignore_interrupt)?;
+            self.take_events(&events);
             // One clock read for the whole round.
-            now = clock.now();
-            let batches = core.serve_round(now);
-            core.expire(now);
-            if let Some(nap) = pace.after(now, batches).filter(|_| core.is_idle()) {
-                core.counters.naps.add(1);
+            now = self.clock.now();
+            let batches = self.serve_round(now, &mut buffers);
+            self.expire(now, &mut buffers);
+            if let Some(nap) = idle.after_round(now, batches).filter(|_| !self.has_work()) {
+                self.counters.naps.add(1);
                 thread::sleep(nap);
             }
         }
         Ok(())
     }
 
-    /// Pins this thread to a core, and has the listeners prefer what comes in there; yields which.
+    /// Queues every socket that the kernel names ready.
+    fn take_events(&mut self, events: &Events) {
+        for event in events {
+            let token = event.token().into();
+            if event.is_error() {
+                self.note_error(token);
+            }
+            self.make_ready(token);
+        }
+    }
+
+    /// Ends what has expired.
+    fn expire(&mut self, now: Now, buffers: &mut Buffers) {
+        self.relay.expire(now);
+        self.take_effects(now, buffers);
+        self.resume_accepting(now);
+        self.check_connections(now, buffers);
+        self.flush(buffers);
+        self.connections.flush();
+    }
+
+    /// Returns the time at which something expires next.
+    fn next_deadline(&self) -> Option<Duration> {
+        let deadlines =
+            [self.relay.next_deadline(), self.connections.next_check(), self.tcp_listeners.resume_at()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Pins this thread to a core, and has the listeners prefer what comes in there; returns that core.
     fn keep_to_a_core(&self) -> Option<usize> {
         let listeners = || self.listeners.iter().flatten();
         let pinned = pin(self.index).and_then(|core| {

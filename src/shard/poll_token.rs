@@ -1,51 +1,51 @@
-//! What a token of a shard's poll stands for.
+//! Tokens of a shard's poll.
 
 use mio::Token;
 
 /// Something that the kernel names ready, by its place among its like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum PollToken {
     /// A UDP listener.
-    Listener(usize),
+    UdpListener(usize),
     /// A TCP listener.
-    Door(usize),
+    TcpListener(usize),
     /// A relay socket.
-    Relay(usize),
+    RelaySocket(usize),
     /// A client's connection.
-    Stream(usize),
-    /// Letters from other threads.
+    Connection(usize),
+    /// Messages from other threads.
     Mailbox,
     /// The timer.
-    Alarm,
+    Timer,
 }
 
-/// How many kinds there are.
+/// Number of kinds.
 const KINDS: usize = 6;
 
-impl From<Source> for Token {
-    fn from(source: Source) -> Self {
-        let (kind, place) = match source {
-            Source::Listener(place) => (0, place),
-            Source::Door(place) => (1, place),
-            Source::Relay(place) => (2, place),
-            Source::Stream(place) => (3, place),
-            Source::Mailbox => (4, 0),
-            Source::Alarm => (5, 0),
+impl From<PollToken> for Token {
+    fn from(token: PollToken) -> Self {
+        let (kind, place) = match token {
+            PollToken::UdpListener(place) => (0, place),
+            PollToken::TcpListener(place) => (1, place),
+            PollToken::RelaySocket(place) => (2, place),
+            PollToken::Connection(place) => (3, place),
+            PollToken::Mailbox => (4, 0),
+            PollToken::Timer => (5, 0),
         };
         Self(place * KINDS + kind)
     }
 }
 
-impl From<Token> for Source {
+impl From<Token> for PollToken {
     fn from(Token(token): Token) -> Self {
         let place = token / KINDS;
         match token % KINDS {
-            0 => Self::Listener(place),
-            1 => Self::Door(place),
-            2 => Self::Relay(place),
-            3 => Self::Stream(place),
+            0 => Self::UdpListener(place),
+            1 => Self::TcpListener(place),
+            2 => Self::RelaySocket(place),
+            3 => Self::Connection(place),
             4 => Self::Mailbox,
-            _ => Self::Alarm,
+            _ => Self::Timer,
         }
     }
 }
@@ -57,14 +57,17 @@ mod tests {
     #[test]
     fn a_token_stands_for_one_source() {
         for place in [0, 1, 7, 1_000_000] {
-            for source in
-                [Source::Listener(place), Source::Door(place), Source::Relay(place), Source::Stream(place)]
-            {
-                assert_eq!(Source::from(Token::from(source)), source);
+            for source in [
+                PollToken::UdpListener(place),
+                PollToken::TcpListener(place),
+                PollToken::RelaySocket(place),
+                PollToken::Connection(place),
+            ] {
+                assert_eq!(PollToken::from(Token::from(source)), source);
             }
         }
-        for source in [Source::Mailbox, Source::Alarm] {
-            assert_eq!(Source::from(Token::from(source)), source);
+        for source in [PollToken::Mailbox, PollToken::Timer] {
+            assert_eq!(PollToken::from(Token::from(source)), source);
         }
     }
 }

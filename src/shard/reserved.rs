@@ -1,4 +1,4 @@
-//! Relay sockets held in reserve, for whichever shard is given their token.
+//! Relay sockets held in reserve, for the shard that is given their token.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -10,7 +10,7 @@ const DISCARDED: usize = 1024;
 
 /// The sockets in reserve of all shards, by their addresses.
 ///
-/// The one lock of the data plane: it is taken when EVEN-PORT reserves a port, and when that ends. No datagram waits for it
+/// The one lock of the shards: it is taken when EVEN-PORT reserves a port, and when that ends. No datagram waits for it
 /// but such an Allocate request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReservedSockets(Arc<Mutex<BTreeMap<SocketAddr, UdpSocket>>>);

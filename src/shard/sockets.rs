@@ -50,7 +50,7 @@ pub struct Addresses {
     pub udp: Vec<SocketAddr>,
     /// STUN and TURN over TCP.
     pub tcp: Vec<SocketAddr>,
-    /// Those of either that the machine does not have yet. [`super::AddressDoor`] takes their sockets later.
+    /// Those of either that the machine does not have yet. [`super::AddressUpdates`] takes their sockets later.
     pub missing: Vec<SocketAddr>,
 }
 

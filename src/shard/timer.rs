@@ -1,4 +1,4 @@
-//! The one timer of a shard.
+//! Timer of a shard.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -9,29 +9,29 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use super::poll_token::Source;
+use super::poll_token::PollToken;
 
-/// Wakes a poll at a deadline. A timeout of the poll would do as well, but the kernel sets its clock anew for each, and
-/// that is dear where a shard waits for every single datagram.
-pub(super) struct Alarm {
+/// Wakes a poll at a deadline. A timeout of the poll would do as well, but the kernel programs its clock for each, which is
+/// expensive where a shard waits for every single datagram.
+pub(super) struct Timer {
     timer: TimerFd,
-    /// When it goes off.
+    /// Time at which it expires.
     at: Option<Duration>,
 }
 
-impl Alarm {
+impl Timer {
     pub(super) fn new(registry: &Registry) -> io::Result<Self> {
         let timer =
             TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         let descriptor = timer.as_fd().as_raw_fd();
-        registry.register(&mut SourceFd(&descriptor), Source::Alarm.into(), Interest::READABLE)?;
+        registry.register(&mut SourceFd(&descriptor), PollToken::Timer.into(), Interest::READABLE)?;
         Ok(Self { timer, at: None })
     }
 
-    /// Sets it for `deadline`, unless it goes off before that anyway.
+    /// Sets it for `deadline`, unless it expires before that anyway.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// The kernel refuses to set the timer.
     pub(super) fn set(&mut self, now: Now, deadline: Option<Duration>) -> io::Result<()> {
         let Some(deadline) = deadline else { return Ok(()) };
         if self.at.is_some_and(|at| now.mono < at && at <= deadline) {

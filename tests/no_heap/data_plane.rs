@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use byway::clock::Clock;
 use byway::net::connection_limit::ConnectionLimiter;
+use byway::shard::{Addresses, DataPlane, ShardConfig, Tuning, bind_listeners};
 use byway_test_support::process::interrupts::uninterrupted;
 use byway_test_support::process::train::send_in_trains;
 use byway_test_support::turn::{REALM, Request, Response, SECRETS, at, channel_data, seconds};
@@ -135,7 +136,8 @@ impl Server {
         };
         let any = vec![at("127.0.0.1:0")];
         let wanted = Addresses { udp: any.clone(), tcp: any, ..Addresses::default() };
-        let (listeners, bound) = bind_listeners(&wanted, 1, &tuning).unwrap();
+        let (mut listeners, bound) = bind_listeners(&wanted, 1, &tuning).unwrap();
+        let listeners = listeners.remove(0);
         let ip = "127.0.0.1".parse().unwrap();
         let settings = Settings {
             realm: REALM.into(),
@@ -161,10 +163,10 @@ impl Server {
             discovery: Discovery::default(),
         };
         let relay = Relay::new(Shared::new(settings, &[1; 32]), &[2; 32]);
-        let relays = vec![(relay, Arc::<ShardCounters>::default())];
-        let limiter = || ConnectionLimiter::new(10, 10, Arc::default());
+        let limiter = ConnectionLimiter::new(10, 10, Arc::default());
+        let shard = ShardConfig { listeners, relay, counters: Arc::default(), limiter };
         let clock = Clock::start();
-        let plane = DataPlane::start(listeners, relays, limiter, tuning, clock).unwrap();
+        let plane = DataPlane::start(vec![shard], tuning, clock).unwrap();
         Self { plane, bound, clock }
     }
 

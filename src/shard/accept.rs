@@ -1,0 +1,115 @@
+//! Accepting: connections of the TCP listeners, and those that other threads have accepted.
+
+use std::io::{self, ErrorKind};
+use std::net::TcpListener;
+use std::os::fd::AsRawFd as _;
+use std::time::Duration;
+
+use byway_turn::time::Now;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry};
+
+use super::mailbox::TurnConnection;
+use super::poll_loop::{Buffers, Shard};
+use super::poll_token::PollToken;
+use super::schedule::Served;
+
+/// Connections that one listener may accept before it is the next socket's turn.
+pub(super) const ACCEPTS: usize = 32;
+
+/// Time that a listener waits for a descriptor, or memory, that another connection gives back.
+const RESUME_AFTER: Duration = Duration::from_millis(50);
+
+/// TCP listeners of a shard.
+#[derive(Default)]
+pub(super) struct TcpListeners {
+    listeners: Vec<Listening>,
+    /// Time at which to accept again, after there was no room.
+    resume_at: Option<Duration>,
+}
+
+struct Listening {
+    listener: TcpListener,
+    /// Whether it is in the queue of ready sockets.
+    ready: bool,
+}
+
+impl TcpListeners {
+    /// Adds a listener, which is named ready by the poll of `registry`.
+    pub(super) fn add(&mut self, listener: TcpListener, registry: &Registry) -> io::Result<()> {
+        let token = PollToken::TcpListener(self.listeners.len()).into();
+        registry.register(&mut SourceFd(&listener.as_raw_fd()), token, Interest::READABLE)?;
+        self.listeners.push(Listening { listener, ready: false });
+        Ok(())
+    }
+
+    /// Returns the mark of a listener that it is in the queue of ready sockets.
+    pub(super) fn ready(&mut self, place: usize) -> Option<&mut bool> {
+        self.listeners.get_mut(place).map(|listening| &mut listening.ready)
+    }
+
+    pub(super) fn resume_at(&self) -> Option<Duration> {
+        self.resume_at
+    }
+}
+
+impl Shard {
+    /// Accepts the connections that wait at a listener, up to [`ACCEPTS`].
+    pub(super) fn serve_tcp_listener(&mut self, now: Now, buffers: &mut Buffers, place: usize) -> Served {
+        for _ in 0..ACCEPTS {
+            let Some(Listening { listener, .. }) = self.tcp_listeners.listeners.get(place) else {
+                return Served::DRY;
+            };
+            match listener.accept() {
+                Ok((socket, client)) => {
+                    let prepared = socket.set_nonblocking(true).and_then(|()| socket.local_addr());
+                    if let Ok(server) = prepared {
+                        self.admit(now, buffers, TurnConnection { socket, tls: None, client, server });
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Served::DRY,
+                Err(error) if is_out_of_room(&error) => {
+                    // With none to evict, the connection waits until another one ends.
+                    if !self.evict_unauthenticated(now, buffers) {
+                        self.tcp_listeners.resume_at = Some(now.mono + RESUME_AFTER);
+                        return Served::DRY;
+                    }
+                }
+                // A connection that ended while it waited.
+                Err(error) => tracing::trace!(%error, "accepting"),
+            }
+        }
+        Served { batches: 0, is_dry: false }
+    }
+
+    /// Adds a connection if the limits permit it; returns its place.
+    pub(super) fn admit(
+        &mut self,
+        now: Now,
+        buffers: &mut Buffers,
+        connection: TurnConnection,
+    ) -> Option<usize> {
+        // The client of a new connection may be honest; that of the oldest one without an allocation is likely not.
+        let limiter = self.connections.limiter.clone();
+        let client = connection.client.ip();
+        let permit = limiter.admit_or(client, || self.evict_unauthenticated(now, buffers))?;
+        let admitted = self.connections.insert(now, connection, permit, self.poll.registry());
+        self.limit_unauthenticated(now, buffers);
+        self.counters.connections.set(self.connections.count() as u64);
+        admitted.inspect_err(|error| tracing::debug!(%error, "no place for a connection")).ok()
+    }
+
+    /// Tries all listeners again, once it is time for that.
+    pub(super) fn resume_accepting(&mut self, now: Now) {
+        if self.tcp_listeners.resume_at.is_some_and(|at| at <= now.mono) {
+            self.tcp_listeners.resume_at = None;
+            let listeners = self.tcp_listeners.listeners.len();
+            (0..listeners).for_each(|place| self.make_ready(PollToken::TcpListener(place)));
+        }
+    }
+}
+
+/// Whether descriptors or memory are lacking, which connections give back.
+fn is_out_of_room(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}

@@ -1,0 +1,107 @@
+//! UDP listeners of a shard: those that it starts with, and those whose address comes later.
+
+use std::io;
+use std::net::{IpAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
+
+use byway_turn::server::{DropReason, FiveTuple, ListenerId};
+use byway_turn::time::Now;
+use byway_udp::{Destination, join_received, may_segment};
+use mio::Interest;
+use mio::unix::SourceFd;
+use socket2::SockRef;
+
+use super::mailbox::AddressUpdate;
+use super::poll_loop::{Buffers, Shard};
+use super::poll_token::PollToken;
+use super::tuning::Tuning;
+
+/// A UDP socket that clients send to.
+pub(super) struct Listener {
+    pub(super) socket: UdpSocket,
+    pub(super) address: IpAddr,
+    /// Whether it is in the queue of ready listeners.
+    pub(super) ready: bool,
+}
+
+impl Listener {
+    /// Creates a listener that is named ready by the poll of `registry`.
+    pub(super) fn new(socket: UdpSocket, place: usize, registry: &mio::Registry) -> io::Result<Self> {
+        let token = PollToken::UdpListener(place).into();
+        registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
+        let address = socket.local_addr()?.ip();
+        Ok(Self { socket, address, ready: false })
+    }
+
+    /// Has the kernel prefer it for datagrams that come in on a core (SO_INCOMING_CPU).
+    pub(super) fn prefer(&self, core: usize) -> io::Result<()> {
+        SockRef::from(&self.socket).set_cpu_affinity(core)
+    }
+
+    /// Destination of a datagram to the client of a 5-tuple, with the address that the client has sent to as its source (RFC
+    /// 8656 section 12.7, RFC 8489 section 6.3): a wildcard has many.
+    pub(super) fn destination(&self, five_tuple: FiveTuple, traffic_class: u8) -> Destination {
+        let source = self.address.is_unspecified().then_some(five_tuple.server);
+        Destination { address: five_tuple.client, source, traffic_class, dont_fragment: false }
+    }
+}
+
+/// Offloads of the kernel that a shard uses. One kernel serves all sockets: what it does for one, it does for all.
+#[derive(Clone, Copy)]
+pub(super) struct Offload {
+    /// Whether sockets join what they receive (GRO).
+    pub(super) receive: bool,
+    /// Whether sockets segment what they send (GSO).
+    pub(super) send: bool,
+}
+
+impl Offload {
+    /// Has the listeners join what they receive, as far as `tuning` and the kernel allow.
+    pub(super) fn enable(listeners: &[Option<Listener>], tuning: &Tuning) -> Self {
+        let sockets = || listeners.iter().flatten().map(|listener| &listener.socket);
+        Self {
+            receive: tuning.offload && sockets().all(|socket| join_received(socket).is_ok()),
+            send: tuning.offload && sockets().all(may_segment),
+        }
+    }
+}
+
+impl Shard {
+    /// Returns the listener with an ID, if the machine has its address.
+    pub(super) fn listener(&self, ListenerId(place): ListenerId) -> Result<&Listener, DropReason> {
+        self.listeners.get(usize::from(place)).and_then(Option::as_ref).ok_or(DropReason::NoAllocation)
+    }
+
+    /// Applies a change of the machine's addresses.
+    pub(super) fn apply_address_update(&mut self, now: Now, buffers: &mut Buffers, update: AddressUpdate) {
+        let listening = match update {
+            AddressUpdate::Changed => {
+                let ended = self.relay.enforce(now);
+                self.counters.addresses_lost.add(ended as u64);
+                self.take_effects(now, buffers);
+                Ok(())
+            }
+            AddressUpdate::UdpListener(id, socket) => self.listen_udp(id, socket),
+            AddressUpdate::TcpListener(listener) => self.tcp_listeners.add(listener, self.poll.registry()),
+        };
+        if let Err(error) = listening {
+            tracing::error!(%error, "a listener is not served by one of the shards");
+        }
+    }
+
+    fn listen_udp(&mut self, ListenerId(place): ListenerId, socket: UdpSocket) -> io::Result<()> {
+        let place = usize::from(place);
+        let listener = Listener::new(socket, place, self.poll.registry())?;
+        if self.offload.receive {
+            // Without, datagrams come one by one.
+            let _ = join_received(&listener.socket);
+        }
+        if let Some(core) = self.cpu {
+            let _ = listener.prefer(core);
+        }
+        if let Some(vacant) = self.listeners.get_mut(place) {
+            *vacant = Some(listener);
+        }
+        Ok(())
+    }
+}
