@@ -18,18 +18,19 @@
 //!
 //! ```text
 //!           ┌───────────── a shard: one thread, one Relay, no lock ─────────────┐
-//! client ──►│ Inbox ──► relay::client_datagram ──► Action::ToPeer ──► Outbox    │──► peer
-//!        ◄──│ Outbox ◄── wire::Header ◄── relay::peer_datagram ◄── Inbox        │◄──
+//! client ──►│ Inbox ──► Relay::client_datagram ──► Action::ToPeer ──► Outbox    │──► peer
+//!        ◄──│ Outbox ◄── wire::Header ◄── Relay::peer_datagram ◄── Inbox        │◄──
 //!           └───────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Datagrams travel in trains: the kernel joins those of one flow on receipt (GRO), the core looks at each, and those that
-//! go the same way leave as one message, which the kernel takes apart (GSO), or a device does. A trip through the network
-//! stack, not a byte or a system call, is what a relay pays for. Nothing is copied: a payload is a span of the inbox until
-//! the outbox is flushed, and its new header stands beside it. Where the kernel or a device can do neither, datagrams go
-//! one by one; `byway_offload` and its neighbours in the metrics say so. `docs/performance.md` has the figures.
+//! [`shard`] lists the steps, each with its function. Datagrams travel in batches: the kernel joins those of one flow on
+//! receipt (GRO), the core looks at each, and those that go the same way leave as one message, which the kernel takes apart
+//! (GSO), or a device does. A trip through the network stack, not a byte or a system call, is what a relay pays for.
+//! Nothing is copied: a payload is a span of the inbox until the outbox is flushed, and its new header stands beside it.
+//! Where the kernel or a device can do neither, datagrams go one by one; `byway_offload` and its neighbours in the metrics
+//! say so. `docs/performance.md` has the figures.
 //!
-//! In each round listeners have their turn first, then some of the other sockets, each for a bounded number of trains: one
+//! In each round listeners have their turn first, then some of the other sockets, each for a bounded number of batches: one
 //! greedy flow delays the others by so much, and cannot starve them. What a full socket does not take is dropped and
 //! counted.
 //!
@@ -63,7 +64,7 @@
 //! ## How one ends
 //!
 //! A member that leaves, is removed or was lost for too long is no longer [here](byway_turn::auth::Revocations): from then on the relay refuses
-//! its credentials, and what they have begun ends on every shard, which a letter to each tells it. A server that is told to
+//! its credentials, and what they have begun ends on every shard, which a message to each tells it. A server that is told to
 //! stop sends members away without that, lets nobody new in, and waits for the allocations there are.
 //!
 //! ## How it follows the machine

@@ -7,7 +7,7 @@ use byway_turn::server::Shared;
 
 use super::mailbox::MailboxSender;
 
-/// Counts the allocations of a data plane by their names, and ends them. A name is the part of a username beside its expiry.
+/// Counts the allocations of all shards by their names, and ends them. A name is the part of a username beside its expiry.
 #[derive(Clone)]
 pub struct Allocations {
     pub(super) shared: Arc<Shared>,

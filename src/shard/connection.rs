@@ -38,8 +38,8 @@ const KEPT: usize = 2 * 1024;
 /// a turn.
 const UNAUTHENTICATED_HOLDS: usize = 16 * 1024;
 
-/// The same with TLS: its session, a record that has come and is to be served, the beginning of another or of a handshake
-/// message.
+/// Bytes that it holds at most with TLS: its session, a record that is to be served, and the beginning of another or of a
+/// handshake message.
 const UNAUTHENTICATED_TLS_HOLDS: usize = 64 * 1024;
 
 /// A connection.

@@ -45,7 +45,7 @@ pub struct ShardConfig {
     pub limiter: Arc<ConnectionLimiter>,
 }
 
-/// Parts that all shards of a data plane share.
+/// Parts that all shards share.
 #[derive(Clone)]
 pub(super) struct Common {
     /// By the numbers of the shards.

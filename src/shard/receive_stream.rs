@@ -126,7 +126,7 @@ impl Shard {
             };
             let message = &rest[..length];
             let action = self.relay.client_datagram(now, five_tuple, message, &mut buffers.reply);
-            // Media is looked up once: the core has just done it.
+            // Media is looked up once: the relay has just done it.
             if is_channel_data && action == Action::Drop(DropReason::NoAllocation) {
                 return Err(ConnectionEnd::Garbage);
             }

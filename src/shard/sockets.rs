@@ -1,4 +1,4 @@
-//! Sockets as the data plane needs them.
+//! Sockets of the shards: opened, bound, and their options set.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -43,7 +43,7 @@ impl Listeners {
     }
 }
 
-/// What every shard listens on, once the system has chosen where the configuration has left it to choose (port 0).
+/// Addresses that every shard listens on, with the ports that the system has chosen for port 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
     /// STUN and TURN over UDP.
@@ -59,9 +59,9 @@ pub struct Addresses {
 pub struct BindFailed {
     /// `udp` or `tcp`.
     pub listener: &'static str,
-    /// Which one.
+    /// The address.
     pub address: SocketAddr,
-    /// What the kernel says.
+    /// Error of the kernel.
     pub error: io::Error,
 }
 
@@ -116,10 +116,10 @@ pub fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
-/// Binds a UDP listener of every shard; yields its address, too, for the kernel may have chosen the port.
+/// Binds a UDP listener of every shard; returns its address, too, for the kernel may have chosen the port.
 ///
 /// # Errors
-/// What the kernel says.
+/// The error of the kernel.
 pub fn bind_udp_listeners(
     address: SocketAddr,
     shards: usize,
@@ -129,10 +129,10 @@ pub fn bind_udp_listeners(
     Ok((sockets.into_iter().map(UdpSocket::from).collect(), address))
 }
 
-/// The same over TCP.
+/// Binds a TCP listener of every shard; returns its address, too.
 ///
 /// # Errors
-/// What the kernel says.
+/// The error of the kernel.
 pub fn bind_tcp_listeners(address: SocketAddr, shards: usize) -> io::Result<(Vec<TcpListener>, SocketAddr)> {
     let (sockets, address) = bind_shared(address, shards, tcp_listener)?;
     for socket in &sockets {
@@ -183,7 +183,7 @@ fn tcp_listener(address: SocketAddr) -> io::Result<Socket> {
 /// Binds a TCP listener that one runtime has for itself.
 ///
 /// # Errors
-/// What the kernel says.
+/// The error of the kernel.
 pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = tcp_listener(address)?;
     socket.bind(&address.into())?;

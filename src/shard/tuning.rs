@@ -1,4 +1,4 @@
-//! How hard the data plane drives the kernel: what costs or saves CPU, memory and latency, and changes no datagram.
+//! Tuning of a shard: choices that cost or save CPU, memory and latency, and change no datagram.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ pub struct Tuning {
     pub send_buffer: usize,
     /// Bytes asked for each of the two buffers of a relay socket, cut likewise; 0 leaves the system's default.
     pub relay_buffer: usize,
-    /// How long a shard lets datagrams gather before it looks again, when every look finds several; zero: never. It is the
+    /// Time that a shard lets datagrams gather before it polls again, when every poll finds several; zero: none. It is the
     /// most that this adds to a datagram's latency.
     pub nap: Duration,
-    /// How long a shard keeps asking the kernel after the last datagram before it sleeps; zero: it sleeps at once. Never
+    /// Time that a shard keeps polling after the last datagram before it sleeps; zero: it sleeps at once. Never
     /// together with [`Self::nap`].
     pub busy_poll: Duration,
     /// Whether each shard is pinned to a core, and its listeners are preferred for what comes in on that core.

@@ -65,7 +65,7 @@ impl Control {
         })
     }
 
-    /// What there is to send.
+    /// Bytes to send.
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }

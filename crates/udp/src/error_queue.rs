@@ -26,7 +26,7 @@ pub struct Undelivered {
 /// Takes the oldest error out of the queue; `None` for one that says nothing of the network.
 ///
 /// # Errors
-/// What the kernel says; `WouldBlock` when the queue is empty.
+/// The error of the kernel; `WouldBlock` when the queue is empty.
 pub fn receive_error(socket: &UdpSocket) -> io::Result<Option<Undelivered>> {
     let mut control = Control::new();
     let to = receive(socket, &mut control)?;
@@ -40,7 +40,7 @@ pub fn receive_error(socket: &UdpSocket) -> io::Result<Option<Undelivered>> {
     Ok(error.and_then(|message| undelivered(message.data, to)))
 }
 
-/// Takes the oldest error, and yields whither its datagram was sent. The datagram comes back with it, which is of no use.
+/// Takes the oldest error, and returns the destination of its datagram. The datagram comes back with it, which is of no use.
 fn receive(socket: &UdpSocket, control: &mut Control) -> io::Result<SocketAddr> {
     let mut name = Name::EMPTY;
     let mut header = empty_header();

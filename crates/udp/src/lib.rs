@@ -9,8 +9,9 @@
 //!   kernel takes apart again (UDP_SEGMENT, "GSO").
 //! - [`Outbox::flush`] sends each socket's messages by one call, and returns the [`Outcome`] of every datagram.
 //!
-//! What the kernel or a device cannot do is found out by trying, and goes one by one instead. No flow is reordered, and
-//! after the first few rounds nothing here allocates. Payloads are never copied: what an outbox sends lies in the inbox.
+//! An offload that the kernel or a device lacks is found out by trying, and datagrams go one by one instead. No flow is
+//! reordered, and after the first few rounds nothing here allocates. Payloads are never copied: what an outbox sends lies
+//! in the inbox.
 
 mod control;
 mod error_queue;

@@ -56,12 +56,12 @@ impl Name {
         }
     }
 
-    /// Where the kernel reads it.
+    /// Pointer that the kernel reads it by.
     pub(super) fn as_ptr(&self) -> *const libc::c_void {
         self.bytes.as_ptr().cast()
     }
 
-    /// Where the kernel writes it.
+    /// Pointer that the kernel writes it by.
     pub(super) fn as_mut_ptr(&mut self) -> *mut libc::c_void {
         self.bytes.as_mut_ptr().cast()
     }

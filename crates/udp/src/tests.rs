@@ -228,7 +228,7 @@ fn what_must_not_be_fragmented_is_not_sent_where_it_does_not_fit() {
     }
 }
 
-/// A peer without a socket answers with an ICMP error, which the kernel tells whoever sends next.
+/// A peer without a socket answers with an ICMP error, which the kernel reports to the next send.
 #[test]
 fn an_error_that_another_peer_has_caused_loses_no_datagram() {
     for address in LOOPBACK {
