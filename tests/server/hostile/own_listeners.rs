@@ -39,7 +39,9 @@ fn threat_13_no_listener_of_the_server_is_reached_through_its_relay() {
     client.granted(&Request::channel_bind(0x4000, address));
     client.send_on(0x4000, b"hello");
     assert_eq!(receive(&peer).0, b"hello");
+    let relayed = r#"byway_relayed_packets_total{direction="to_peer"}"#;
+    server.until_counted(relayed);
     let denied = server.metric(r#"byway_dropped_packets_total{reason="peer_denied"}"#);
     assert_eq!(denied, listeners.len() as u64);
-    assert_eq!(server.metric(r#"byway_relayed_packets_total{direction="to_peer"}"#), 1);
+    assert_eq!(server.metric(relayed), 1);
 }
