@@ -121,7 +121,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "byway_turn::server::Quota",
             "shard::Tuning",
             "ice::TransportPolicy",
-            "signaling::Settings",
+            "signaling::SignalingSettings",
             "tls::CertificateFiles",
         ],
     ),

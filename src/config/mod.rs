@@ -29,7 +29,7 @@ use crate::net::trusted_proxies::TrustedProxies;
 use crate::operator_file;
 use crate::origin::{HostPattern, Origin};
 use crate::shard::Tuning;
-use crate::signaling;
+use crate::signaling::SignalingSettings;
 use crate::tls::CertificateFiles;
 
 pub use diagnostic::{ConfigError, Problem};
@@ -292,7 +292,7 @@ pub struct Ice {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signaling {
     /// Limits of rooms and messages.
-    pub settings: signaling::Settings,
+    pub settings: SignalingSettings,
     /// Joins and credentials a second per client address (v6: per /64); 0 = no limit.
     pub joins_per_second: u32,
     /// Origins whose pages may use `/ws` and `/ice`; empty = the server's own only.

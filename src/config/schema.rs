@@ -17,7 +17,7 @@ use super::{Config, Credentials, EMBEDDED, Http, Ice, Listen, Peers, Places, Quo
 use crate::access::{Policy, tokens};
 use crate::net::trusted_proxies::TrustedProxies;
 use crate::shard::Tuning;
-use crate::signaling;
+use crate::signaling::SignalingSettings;
 use crate::tls::CertificateFiles;
 
 /// Reads a file on top of the embedded default; else all that is wrong with it, in its order.
@@ -307,7 +307,7 @@ fn http(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> Http {
 fn signaling(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> Signaling {
     const LONGEST_ABSENCE: Duration = Duration::from_secs(600);
     let signaling = Signaling {
-        settings: signaling::Settings {
+        settings: SignalingSettings {
             max_rooms: section.get("max_rooms", |value| values::number(&value, &(1..=1_000_000))),
             max_members: section.get("max_members", |value| values::number(&value, &(2..=64))),
             max_message: section.get("max_message", |value| values::size(&value, &(4 << 10..=1 << 20))),

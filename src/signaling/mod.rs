@@ -33,9 +33,9 @@ pub use counters::SignalingCounters;
 pub use hub::{CountUser, EndUser, Hub, HubParts, Present};
 pub use membership::Visitor;
 
-/// Settings of an operator.
+/// SignalingSettings of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct SignalingSettings {
     /// Rooms at one time.
     pub max_rooms: usize,
     /// Members of one room.
@@ -74,8 +74,8 @@ pub struct ConnectionLimits {
 impl ConnectionLimits {
     /// The limits that follow from the settings; the others are constants of this server.
     #[must_use]
-    pub fn of(settings: Settings) -> Self {
-        let Settings { max_rooms, max_members, max_message, resume_window } = settings;
+    pub fn of(settings: SignalingSettings) -> Self {
+        let SignalingSettings { max_rooms, max_members, max_message, resume_window } = settings;
         // Room for a few of the largest messages: a reader that is merely behind catches up.
         let max_queue = max_message.saturating_mul(4);
         Self {

@@ -26,7 +26,7 @@ use byway::net::connection_limit::{ConnectionLimiter, PER_ADDRESS};
 use byway::net::trusted_proxies::TrustedProxies;
 use byway::origin::HostPattern;
 use byway::phase::{Phase, PhaseSender};
-use byway::signaling::{self, ConnectionLimits, SignalingCounters};
+use byway::signaling::{ConnectionLimits, SignalingCounters, SignalingSettings};
 use byway::signaling::{Connections, Hub, HubParts};
 use byway_test_support::process::http::Answer;
 use byway_turn::auth::Revocations;
@@ -137,7 +137,7 @@ impl Server {
             settings.ttl,
             TransportPolicy::All,
         ));
-        let mut limits = ConnectionLimits::of(signaling::Settings {
+        let mut limits = ConnectionLimits::of(SignalingSettings {
             max_rooms: settings.max_rooms,
             max_members: settings.max_members,
             max_message: 64 * 1024,
