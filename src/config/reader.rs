@@ -32,12 +32,14 @@ impl Names {
     }
 }
 
-/// Whether an error may show a key that there is not: in a section with secrets only if it resembles one that there is,
-/// for else a secret may stand in the place of a key.
+/// Whether an error may show a key that there is not. In a section with secrets it must resemble one that there is, for
+/// else a secret may stand in the place of a key. Elsewhere it must be written as keys are: the header of the section with
+/// the secret may have been lost.
 pub(super) fn shows_key<'a>(key: &str, has_secrets: bool, mut known: impl Iterator<Item = &'a str>) -> bool {
     const TYPING_ERROR: usize = 2;
     let resembles = |known: &str| strsim::damerau_levenshtein(known, &key.to_lowercase()) <= TYPING_ERROR;
-    !has_secrets || (key.len() <= LONGEST_KEY && known.any(resembles))
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    (!has_secrets && key.bytes().all(is_plain)) || (key.len() <= LONGEST_KEY && known.any(resembles))
 }
 
 /// Bytes of the longest key that others are likened to.
@@ -174,6 +176,7 @@ impl<'d> Section<'d> {
                 span: key.span(),
                 reason: match is_shown {
                     true => format!("`{}` is not a key", self.dotted(&shortened).escape_debug()),
+                    false if self.path.is_empty() => "a key that is none of the top".to_owned(),
                     false => format!("a key that [{}] does not have", self.path),
                 },
                 // A key of another section is no typing error: to obey a guess would change what is meant.

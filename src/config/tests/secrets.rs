@@ -65,6 +65,9 @@ fn threat_40_a_secret_in_the_place_of_a_file_or_a_key_is_not_shown() {
         ("[credentials]\n\"geheim-geheim\" = 1", "a secret stands behind its key"),
         ("[tokens]\ngeheim-geheim = \"\"", "a secret stands behind its key"),
         ("[ice]\n\"geheim-geheim\" = \"\"", "a secret stands behind its key"),
+        // The header of its section was lost.
+        ("#[tokens]\n\"Geheim/geheim+9=\" = 1", "a secret stands behind its key"),
+        ("[relay]\n\"geheim geheim\" = 1", "a secret stands behind its key"),
         ("tls = { key = \"-----BEGIN PRIVATE KEY-----\\ngeheim\" }", "name the file"),
         ("tls.key = \"-----BEGIN PRIVATE KEY-----geheim\" 5", "TOML is written"),
         ("tls.key = \"\"\"\ngeheim\n\"\"\"", "name the file"),
