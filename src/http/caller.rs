@@ -19,7 +19,7 @@ pub(super) struct Program;
 /// Caller whose protocol has no place for a join token.
 pub(super) struct WithoutToken;
 
-/// Caller that may have credentials. Behind the [`cors`](super::cors) layer, which checks origins.
+/// Caller that may have credentials. Behind the `cors` layer, which checks origins.
 impl FromRequestParts<Arc<Site>> for Caller {
     type Rejection = Problem;
 

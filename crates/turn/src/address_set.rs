@@ -1,6 +1,6 @@
 //! The addresses that are this machine's own, as a set of ranges.
 //!
-//! Pure: [`crate::interfaces`] reads what the machine has, and the composition root hands it to the relay.
+//! Pure: a driver reads what the machine has, and hands it to the relay.
 
 use std::net::IpAddr;
 

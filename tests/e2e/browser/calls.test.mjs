@@ -1,0 +1,15 @@
+/**
+ * Scenarios of whole calls, one after the other: two pages that call each other need a core. One call runs beside them, from
+ * the first to the last. `pages.test.mjs` has the other scenarios, in a process of their own.
+ */
+import { isEndless } from "./scenarios/endless.mjs";
+import "./scenarios/relayed.mjs";
+import "./scenarios/at-once.mjs";
+import "./scenarios/example.mjs";
+import "./scenarios/only-streams.mjs";
+import "./scenarios/firefox.mjs";
+import "./scenarios/direct.mjs";
+import "./scenarios/leaving.mjs";
+import "./scenarios/recovery.mjs";
+
+isEndless();
