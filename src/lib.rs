@@ -10,9 +10,16 @@
 //! | drivers | [`shard`], `signaling::{connection, session, hub, send_queue, peerjs, y_webrtc}`, [`http`], [`tls`], [`net`] | sockets, threads, tokio |
 //! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
 //!
-//! Beside them stand [`clock`], the one place that reads a clock, [`phase`], the one signal of the end, [`metrics`], counts that each room owns and one page
-//! shows, [`log`](mod@log), whose lines may be lost and delay nobody, and [`operator_file`], which reads the files that an
-//! operator names.
+//! Beside them stand [`clock`], the one place that reads a clock, [`phase`], the one signal of the end, [`metrics`], counts
+//! that each room owns and one page shows, [`log`](mod@log), whose lines may be lost and delay nobody, and
+//! [`operator_file`], which reads the files that an operator names. [`config`] parses into settings that the rooms own, and
+//! no room knows it.
+//!
+//! | package | holds | held by its manifest |
+//! |---|---|---|
+//! | `crates/turn` | the relay's core: wire, auth, server, rate limits | no socket, no runtime, no unsafe code |
+//! | `crates/udp` | batches of datagrams by GRO, GSO, `recvmmsg` and `sendmmsg` | the only unsafe code |
+//! | `tests/support` | helpers of tests and benches | no part of the product |
 //!
 //! ## How a datagram goes
 //!
@@ -121,24 +128,17 @@
 
 pub mod access;
 pub mod cli;
-
 pub mod clock;
-
 pub mod config;
-
 pub mod http;
 pub mod ice;
-
 pub mod log;
-
 pub mod metrics;
 pub mod net;
 pub mod operator_file;
 pub mod origin;
 pub mod phase;
-
 pub mod server;
 pub mod shard;
-
 pub mod signaling;
 pub mod tls;

@@ -4,6 +4,8 @@
 //! `src/lib.rs`; a rule that is in the way is changed there and here, in one commit that says why.
 #![allow(clippy::panic, reason = "a panic is how a test fails")]
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use byway_test_support::sources::{LocalPath, Source, file, root, under};
 
 /// Which local modules each room may name, itself aside. The first row that fits a file counts.
@@ -264,6 +266,27 @@ fn rooms_import_only_what_the_map_allows() {
         &offences,
         "a room imports what the map in src/lib.rs does not give it; hand it in from server.rs instead",
     );
+}
+
+/// A room that is reached from itself by way of another cannot be read, tested or moved without it.
+#[test]
+fn no_room_reaches_itself_through_another() {
+    let mut imports = BTreeMap::<String, BTreeSet<String>>::new();
+    for source in under("src", &["rs"]) {
+        let Some(room) = source.module().first().cloned() else { continue };
+        let rooms = source.local_paths().into_iter().filter_map(|path| path.segments.first().cloned());
+        let others = rooms.filter(|other| *other != room && !other.starts_with("byway_"));
+        imports.entry(room.clone()).or_default().extend(others);
+    }
+    let reaches_itself = |room: &&String| {
+        let (mut reached, mut waiting) = (BTreeSet::new(), vec![*room]);
+        while let Some(next) = waiting.pop() {
+            waiting.extend(imports.get(next).into_iter().flatten().filter(|other| reached.insert(*other)));
+        }
+        reached.contains(*room)
+    };
+    let offences: Vec<_> = imports.keys().filter(reaches_itself).cloned().collect();
+    none(&offences, "rooms in a circle: move the type that both need to the inner one");
 }
 
 #[test]
