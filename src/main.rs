@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use byway::cli::{self, Arguments, Outcome};
+use byway::cli::{self, Arguments, CommandOutcome};
 use byway::log::Log;
 use clap::Parser as _;
 
@@ -18,8 +18,8 @@ fn main() -> ExitCode {
         }
     };
     match cli::run(arguments, &log) {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::FaultFound) => ExitCode::FAILURE,
+        Ok(CommandOutcome::Done) => ExitCode::SUCCESS,
+        Ok(CommandOutcome::FaultFound) => ExitCode::FAILURE,
         Err(error) => {
             log.last_words(&error.to_string());
             ExitCode::from(error.exit_code())

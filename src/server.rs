@@ -44,7 +44,7 @@ const HTTP_THREADS: usize = 2;
 
 /// Why the server did not start, or stopped unasked.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ServerError {
     /// A configured address cannot be had.
     #[error("cannot listen on {address} (listen.{listener}): {error}\n  remedy: {}", remedy(error))]
     Listen {
@@ -79,8 +79,8 @@ pub enum Error {
 /// `file` is where `config` was read from, and `counters` are those of the process.
 ///
 /// # Errors
-/// [`Error`]; whatever it had bound is closed again.
-pub fn run(config: Config, file: Option<PathBuf>, counters: Arc<ProcessCounters>) -> Result<(), Error> {
+/// [`ServerError`]; whatever it had bound is closed again.
+pub fn run(config: Config, file: Option<PathBuf>, counters: Arc<ProcessCounters>) -> Result<(), ServerError> {
     let runtime = runtime("http", HTTP_THREADS).map_err(system("start the threads of HTTP"))?;
     // Every relay socket is a file descriptor. What cannot be raised is met by 508 later.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
@@ -116,7 +116,7 @@ fn threads_to_be_had(count: usize) -> io::Result<()> {
 
 /// 32 bytes that nobody else knows.
 #[expect(clippy::disallowed_methods, reason = "this is where seeds come from")]
-fn seed() -> Result<[u8; 32], Error> {
+fn seed() -> Result<[u8; 32], ServerError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::from).map_err(system("draw random bytes"))?;
     Ok(seed)
@@ -142,6 +142,6 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
-    move |error| Error::System { what, error }
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServerError {
+    move |error| ServerError::System { what, error }
 }

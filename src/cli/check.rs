@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
-use super::Error;
+use super::CliError;
 use crate::access::Policy;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -15,7 +15,7 @@ use crate::tls::Certificate;
 
 /// Reports on a configuration; that it is valid is known by now, else there would be none. The certificate is what it
 /// names and does not hold, so that is looked at here.
-pub(super) fn run(config: &Config, name: &str) -> Result<(), Error> {
+pub(super) fn run(config: &Config, name: &str) -> Result<(), CliError> {
     let certificate = config.tls.as_ref().map(|tls| Certificate::load(&tls.files)).transpose()?;
     let mut out = format!("{name}: ok\n");
     let listen = &config.listen;

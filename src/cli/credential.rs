@@ -13,10 +13,10 @@ use crate::net::interfaces::{self, Interfaces};
 use crate::server::relay_addresses::RelayAddresses;
 use crate::tls::Certificate;
 
-use super::Error;
+use super::CliError;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct CredentialArguments {
     /// Who it is for; quotas count by this name
     #[arg(long, value_name = "NAME", value_parser = name)]
     user: String,
@@ -26,8 +26,8 @@ pub(super) struct Arguments {
 }
 
 /// Prints the credential as one line of JSON, in the REST draft's shape (draft-uberti-behave-turn-rest-00).
-pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Result<(), Error> {
-    let secrets = Secrets::new(&config.credentials.secrets).ok_or(Error::NoSecret { file })?;
+pub(super) fn run(arguments: &CredentialArguments, config: &Config, file: String) -> Result<(), CliError> {
+    let secrets = Secrets::new(&config.credentials.secrets).ok_or(CliError::NoSecret { file })?;
     // The system chose port 0's port when the server started; only its log knows.
     let known = |listeners: &[SocketAddr]| listeners.iter().copied().filter(|l| l.port() != 0).collect();
     let endpoints = Endpoints {

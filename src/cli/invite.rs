@@ -14,10 +14,10 @@ use crate::ice::rfc3339;
 use crate::server::page_url;
 use crate::tls::Certificate;
 
-use super::Error;
+use super::CliError;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct InviteArguments {
     /// The room it is for, and no other
     #[arg(long, value_name = "NAME")]
     room: String,
@@ -47,12 +47,12 @@ struct Invitation<'a> {
     url: &'a str,
 }
 
-pub(super) fn run(arguments: Arguments, config: &Config, file: String) -> Result<(), Error> {
-    let Arguments { room, ttl, name, max_members, url, json } = arguments;
+pub(super) fn run(arguments: InviteArguments, config: &Config, file: String) -> Result<(), CliError> {
+    let InviteArguments { room, ttl, name, max_members, url, json } = arguments;
     let tokens = Tokens::new(&config.tokens, &config.credentials.secrets);
-    let tokens = tokens.ok_or_else(|| Error::NoSecret { file: file.clone() })?;
-    let grant = Grant::new(room.clone(), name, max_members).map_err(Error::Usage)?;
-    let page = url.or_else(|| configured_page(config)).ok_or(Error::NoPage { file })?;
+    let tokens = tokens.ok_or_else(|| CliError::NoSecret { file: file.clone() })?;
+    let grant = Grant::new(room.clone(), name, max_members).map_err(CliError::Usage)?;
+    let page = url.or_else(|| configured_page(config)).ok_or(CliError::NoPage { file })?;
     if is_of_this_machine(&page) {
         // A lost line is lost: the link is what counts.
         let _ = writeln!(

@@ -37,23 +37,23 @@ enum Command {
     /// Validate a configuration: exit 0, or exit 2 with file, line, caret and reason
     Check,
     /// Print a credential for a TURN client as JSON
-    Credential(credential::Arguments),
+    Credential(credential::CredentialArguments),
     /// Print a link to a room, with a signed join token behind its `#`
-    Invite(invite::Arguments),
+    Invite(invite::InviteArguments),
     /// Be a client over UDP, TCP or TLS: STUN binding, allocation and relayed data per URL; exit 1 if any
     /// fails
-    Probe(probe::Arguments),
+    Probe(probe::ProbeArguments),
     /// Be many clients at once, to see what a server carries: allocations, datagrams per second, loss,
     /// latency; exit 1 if nothing gets through
     ///
     /// This loads somebody's server, which others may be using: ask whoever runs it. What is sent comes from this machine,
     /// goes to that server and to nobody else, and ends by itself; allocations are given back.
-    Load(Box<load::Arguments>),
+    Load(Box<load::LoadArguments>),
 }
 
 /// How a command ended that could do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CommandOutcome {
     /// All is well.
     Done,
     /// `probe` found that a client would not get through, or nothing that `load` sent did.
@@ -62,7 +62,7 @@ pub enum Outcome {
 
 /// Why a command could not do its work. Its `Display` is meant for the person at the terminal.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum CliError {
     /// The configuration is wrong or cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -71,7 +71,7 @@ pub enum Error {
     Certificate(#[from] tls::Unusable),
     /// The server cannot start, or failed.
     #[error(transparent)]
-    Server(#[from] server::Error),
+    Server(#[from] server::ServerError),
     /// `credential` and `invite` need a secret that other processes know too.
     #[error(
         "{file}: no secret to sign with; a running server draws one that no other process knows\n  \
@@ -115,25 +115,25 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
-impl Error {
+impl CliError {
     /// The exit code: 2 for what trying again cannot mend, 1 for a server that failed where it may do better next time.
     /// The systemd unit restarts it after the one and not after the other.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Server(
-                server::Error::ShardEnded(_)
-                | server::Error::ListenersEnded(_)
-                | server::Error::System { .. },
+                server::ServerError::ShardEnded(_)
+                | server::ServerError::ListenersEnded(_)
+                | server::ServerError::System { .. },
             )
             | Self::NoLoad { .. }
             | Self::Io(_) => 1,
-            Self::Certificate(unusable) | Self::Server(server::Error::Certificate(unusable))
+            Self::Certificate(unusable) | Self::Server(server::ServerError::Certificate(unusable))
                 if unusable.is_shortage =>
             {
                 1
             }
-            Self::Server(server::Error::Listen { error, .. })
+            Self::Server(server::ServerError::Listen { error, .. })
             | Self::Config(ConfigError::Unreadable { error, .. })
                 if is_shortage(error) =>
             {
@@ -158,8 +158,8 @@ impl Arguments {
 /// Does what the arguments say. `log` has been started at their level.
 ///
 /// # Errors
-/// [`Error`].
-pub fn run(arguments: Arguments, log: &Log) -> Result<Outcome, Error> {
+/// [`CliError`].
+pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> {
     let file = match &arguments.command {
         // A user who probes another server need not be allowed to read this one's secrets.
         Some(Command::Load(load)) if arguments.config.is_none() && load.is_self_contained() => None,
@@ -170,10 +170,10 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<Outcome, Error> {
     let name =
         file.as_ref().map_or_else(|| "the embedded default".to_owned(), |file| file.display().to_string());
     let tls = config.tls.clone();
-    let done = |()| Outcome::Done;
+    let done = |()| CommandOutcome::Done;
     let outcome = match arguments.command {
         None | Some(Command::Serve) => {
-            server::run(config, file, log.counters()).map(done).map_err(Error::from)
+            server::run(config, file, log.counters()).map(done).map_err(CliError::from)
         }
         Some(Command::Check) => check::run(&config, &name).map(done),
         Some(Command::Credential(arguments)) => credential::run(&arguments, &config, name).map(done),
@@ -182,7 +182,7 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<Outcome, Error> {
         Some(Command::Probe(arguments)) => probe::run(arguments, &config, name),
     };
     outcome.map_err(|error| match error {
-        Error::Certificate(unusable) | Error::Server(server::Error::Certificate(unusable)) => {
+        CliError::Certificate(unusable) | CliError::Server(server::ServerError::Certificate(unusable)) => {
             named(unusable, tls.as_ref())
         }
         error => error,
@@ -190,10 +190,10 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<Outcome, Error> {
 }
 
 /// Names the configuration's key in an error of a certificate's file.
-fn named(unusable: tls::Unusable, configured: Option<&Tls>) -> Error {
+fn named(unusable: tls::Unusable, configured: Option<&Tls>) -> CliError {
     let tls::Unusable { file, reason, remedy, is_shortage } = &unusable;
     let mistake = configured.filter(|_| !is_shortage).and_then(|tls| tls.mistake(file, reason, remedy));
-    mistake.map_or_else(|| Error::Certificate(unusable), Error::Config)
+    mistake.map_or_else(|| CliError::Certificate(unusable), CliError::Config)
 }
 
 /// Prints the answer of a command. A reader that leaves early, such as `head`, has read enough of it, which changes nothing
@@ -225,28 +225,28 @@ mod tests {
 
     #[test]
     fn threat_35_only_what_trying_again_may_mend_is_exit_1() {
-        let ended = server::Error::ShardEnded(vec!["shard 0".to_owned()]);
-        assert_eq!(Error::from(ended).exit_code(), 1);
-        let taken = server::Error::Listen {
+        let ended = server::ServerError::ShardEnded(vec!["shard 0".to_owned()]);
+        assert_eq!(CliError::from(ended).exit_code(), 1);
+        let taken = server::ServerError::Listen {
             listener: "udp",
             address: "127.0.0.1:3478".parse().unwrap(),
             error: io::ErrorKind::AddrInUse.into(),
         };
-        assert_eq!(Error::from(taken).exit_code(), 2);
+        assert_eq!(CliError::from(taken).exit_code(), 2);
         for (errno, code) in [(libc::EMFILE, 1), (libc::ENOMEM, 1), (libc::EAGAIN, 1), (libc::EACCES, 2)] {
-            let refused = server::Error::Listen {
+            let refused = server::ServerError::Listen {
                 listener: "udp",
                 address: "127.0.0.1:3478".parse().unwrap(),
                 error: io::Error::from_raw_os_error(errno),
             };
-            assert_eq!(Error::from(refused).exit_code(), code);
+            assert_eq!(CliError::from(refused).exit_code(), code);
             let (path, error) = ("f.toml".into(), io::Error::from_raw_os_error(errno));
-            assert_eq!(Error::Config(ConfigError::Unreadable { path, error }).exit_code(), code);
+            assert_eq!(CliError::Config(ConfigError::Unreadable { path, error }).exit_code(), code);
             let refused = tls::Unusable::unreadable("key.pem".as_ref(), &io::Error::from_raw_os_error(errno));
             assert_eq!(refused.to_string().contains("LimitNOFILE"), code == 1, "{refused}");
-            assert_eq!(Error::from(refused).exit_code(), code);
+            assert_eq!(CliError::from(refused).exit_code(), code);
         }
-        assert_eq!(Error::NoSecret { file: String::new() }.exit_code(), 2);
+        assert_eq!(CliError::NoSecret { file: String::new() }.exit_code(), 2);
     }
 
     #[test]

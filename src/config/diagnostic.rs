@@ -26,7 +26,7 @@ pub enum ConfigError {
     #[error("{}{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"), and_more(*more))]
     Invalid {
         /// The first of them.
-        problems: Vec<Problem>,
+        problems: Vec<ConfigProblem>,
         /// Number of the others.
         more: usize,
     },
@@ -48,7 +48,7 @@ fn readable(error: &io::Error) -> &'static str {
 
 /// One thing that is wrong with a file, as its author sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// What the file is called.
     pub file: String,
     /// Line, from 1.
@@ -74,7 +74,7 @@ pub struct Excerpt {
     pub width: usize,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, column, reason, remedy, .. } = self;
         writeln!(f, "{file}:{line}:{column}: {reason}")?;
@@ -132,13 +132,13 @@ impl Refusal {
 
 impl Diagnostic {
     /// The mistake with its place in `text` looked up.
-    pub(super) fn problem(&self, file: &str, text: &str, shown: &Shown) -> Problem {
+    pub(super) fn problem(&self, file: &str, text: &str, shown: &Shown) -> ConfigProblem {
         // A parser's span may end anywhere.
         let start = text.floor_char_boundary(self.span.start);
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
         let end = text.floor_char_boundary(self.span.end).clamp(start, line_end);
-        Problem {
+        ConfigProblem {
             file: file.to_owned(),
             line: text[..line_start].matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,

@@ -11,7 +11,7 @@ use byway_turn::closed_set::ClosedSet as _;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IceUrl {
     /// What is asked of the server, and whether over TLS.
-    pub scheme: Scheme,
+    pub scheme: IceScheme,
     /// A name or an address; an IPv6 address without its brackets.
     pub host: String,
     /// The port; the scheme's own where the URL names none.
@@ -22,7 +22,7 @@ pub struct IceUrl {
 
 closed_set! {
     /// The scheme of an [`IceUrl`].
-    pub enum Scheme {
+    pub enum IceScheme {
         /// `stun:` (RFC 7064).
         Stun = "stun",
         /// `stuns:`, STUN over TLS.
@@ -60,7 +60,7 @@ pub enum IceUrlError {
     Query,
 }
 
-impl Scheme {
+impl IceScheme {
     /// Whether the URL asks for a relay.
     #[must_use]
     pub fn relays(self) -> bool {
@@ -79,7 +79,7 @@ impl FromStr for IceUrl {
 
     fn from_str(url: &str) -> Result<Self, IceUrlError> {
         let (scheme, rest) = url.split_once(':').ok_or(IceUrlError::Scheme)?;
-        let scheme = Scheme::parse(scheme).ok_or(IceUrlError::Scheme)?;
+        let scheme = IceScheme::parse(scheme).ok_or(IceUrlError::Scheme)?;
         let (authority, query) = rest.split_once('?').map_or((rest, None), |(a, query)| (a, Some(query)));
         let (host, port) = host_and_port(authority)?;
         let transport = match query {

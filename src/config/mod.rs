@@ -32,8 +32,8 @@ use crate::shard::Tuning;
 use crate::signaling::SignalingSettings;
 use crate::tls::CertificateFiles;
 
-pub use diagnostic::{ConfigError, Problem};
-pub use ice_url::{IceUrl, IceUrlError, Scheme, Transport};
+pub use diagnostic::{ConfigError, ConfigProblem};
+pub use ice_url::{IceScheme, IceUrl, IceUrlError, Transport};
 
 /// The default configuration, which is also the reference of every key.
 pub const EMBEDDED: &str = include_str!("../../turnserver.toml");
@@ -209,7 +209,7 @@ pub struct Tls {
 /// Places of a configuration's keys, for what is found out about their values later. Two configurations do not differ by
 /// them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Places(Vec<Problem>);
+pub(crate) struct Places(Vec<ConfigProblem>);
 
 impl PartialEq for Places {
     fn eq(&self, _: &Self) -> bool {
@@ -230,7 +230,7 @@ impl Tls {
         let name = if is_shown { file.display().to_string() } else { "the file of this name".to_owned() };
         let reason = format!("{}: {name}: {reason}", place.reason);
         Some(ConfigError::Invalid {
-            problems: vec![Problem { reason, remedy: remedy.to_owned(), ..place }],
+            problems: vec![ConfigProblem { reason, remedy: remedy.to_owned(), ..place }],
             more: 0,
         })
     }

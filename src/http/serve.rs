@@ -33,7 +33,7 @@ use super::target::{X_FORWARDED_PREFIX, X_FORWARDED_PROTO};
 use super::upgrade::ConnectionShare;
 use crate::clock::Clock;
 use crate::ice::LATEST_DATE;
-use crate::net::accept::{self, Accepted, Listeners, Stopping};
+use crate::net::accept::{self, Accepted, ListenerQueue, Stopping};
 use crate::net::connection_limit::{ConnectionLimiter, ConnectionPermit};
 use crate::net::memory_budget::MemoryBudget;
 use crate::net::trusted_proxies::TrustedProxies;
@@ -56,8 +56,13 @@ pub struct Pages {
 
 /// Serves `router` without TLS on all `listeners` until the server stops, then lets what is under way finish.
 ///
-/// WebSockets have left HTTP by then: [`crate::signaling::Connections`] says goodbye to them.
-pub async fn serve(listeners: Listeners, pages: Pages, limiter: Arc<ConnectionLimiter>, phase: PhaseWatch) {
+/// WebSockets have left HTTP by then: [`crate::signaling::SignalingConnections`] says goodbye to them.
+pub async fn serve(
+    listeners: ListenerQueue,
+    pages: Pages,
+    limiter: Arc<ConnectionLimiter>,
+    phase: PhaseWatch,
+) {
     let serve = move |Accepted { stream, client, permit, stopping }: Accepted| {
         let pages = pages.clone();
         async move { pages.connection(stream, client, Protocol::Http, permit, stopping).await }

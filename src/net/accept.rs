@@ -51,13 +51,13 @@ impl Stopping {
     }
 }
 
-/// Listeners of one kind. One whose address comes late is sent when it is there.
-pub type Listeners = mpsc::UnboundedReceiver<TcpListener>;
+/// ListenerQueue of one kind. One whose address comes late is sent when it is there.
+pub type ListenerQueue = mpsc::UnboundedReceiver<TcpListener>;
 
 /// Accepts connections at all `listeners` until the server stops, then waits until every
 /// [`Accepted::stopping`] is dropped.
 pub async fn accept_all<S, T>(
-    mut listeners: Listeners,
+    mut listeners: ListenerQueue,
     limiter: Arc<ConnectionLimiter>,
     serve: S,
     mut phase: PhaseWatch,

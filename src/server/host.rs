@@ -1,6 +1,6 @@
 //! The addresses of the machine, which come and go while the server runs: what follows from them, and who is told.
 //!
-//! [`Host`] decides and [`Follower`] acts. The machine is looked at every quarter of a second, by reading `/proc` and trying
+//! [`HostWatch`] decides and [`Follower`] acts. The machine is looked at every quarter of a second, by reading `/proc` and trying
 //! sockets: news by netlink would take AF_NETLINK, which the systemd unit forbids.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use super::presence::Presence;
 use super::sockets::{Kind, Listener, Listening, bind_accepting};
 use super::startup_log::listening_line;
-use super::{Error, system};
+use super::{ServerError, system};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::ice::IceServers;
@@ -93,7 +93,7 @@ impl HostState {
 
 /// Decides what follows from the machine's addresses.
 #[derive(Debug)]
-pub(super) struct Host {
+pub(super) struct HostWatch {
     config: config::Relay,
     /// The configured addresses, and the keys that name them.
     named: BTreeMap<IpAddr, BTreeSet<&'static str>>,
@@ -105,7 +105,7 @@ pub(super) struct Host {
     relays: Vec<RelayAddress>,
 }
 
-impl Host {
+impl HostWatch {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             config: config.relay.clone(),
@@ -121,7 +121,7 @@ impl Host {
     ///
     /// # Errors
     /// Its addresses cannot be read.
-    pub(super) fn find(&mut self, now: Now) -> Result<HostState, Error> {
+    pub(super) fn find(&mut self, now: Now) -> Result<HostState, ServerError> {
         let found = observe(&self.names()).map_err(system("list the addresses of the interfaces"))?;
         Ok(self.take_in(now, found))
     }
@@ -205,7 +205,7 @@ pub(super) fn tell(before: Option<&HostState>, now: &HostState) {
 
 /// Acts on what the machine's addresses have become.
 pub(super) struct Follower {
-    pub(super) host: Host,
+    pub(super) host: HostWatch,
     pub(super) state: HostState,
     pub(super) listening: Listening,
     pub(super) ports: RangeInclusive<u16>,
@@ -300,7 +300,7 @@ impl Follower {
                 Err(error) => {
                     if self.refused.insert(listener.address) {
                         let (address, listener) = (listener.address, listener.kind.name());
-                        tracing::error!("{}", Error::Listen { listener, address, error });
+                        tracing::error!("{}", ServerError::Listen { listener, address, error });
                     }
                 }
             }
@@ -358,11 +358,11 @@ mod tests {
         }
     }
 
-    fn host(listen: &str, relay: &str) -> Host {
+    fn host(listen: &str, relay: &str) -> HostWatch {
         let text = format!(
             "[listen]\nudp = [{listen}]\ntcp = [{listen}]\nhttp = []\nadmin = []\n[relay]\naddresses = [{relay}]\n"
         );
-        Host::new(&Config::parse(&text, "test", None).unwrap())
+        HostWatch::new(&Config::parse(&text, "test", None).unwrap())
     }
 
     fn relays(state: &HostState) -> Vec<IpAddr> {

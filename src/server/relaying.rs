@@ -8,7 +8,7 @@ use byway_turn::server::{self, Discovery, PeerPolicy, Relay, Shared};
 use super::host::HostState;
 use super::secrets::ServerSecrets;
 use super::sockets::{Files, Sockets};
-use super::{Error, seed, system};
+use super::{ServerError, seed, system};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
@@ -35,7 +35,7 @@ impl Relaying {
         files: &Files,
         secrets: &ServerSecrets,
         clock: Clock,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ServerError> {
         let shared = shared(config, sockets, host, secrets)?;
         let tuning = config.relay.tuning;
         if let Some(cut) = sockets.turn.first().and_then(|listeners| listeners.cut_buffers(&tuning)) {
@@ -57,7 +57,7 @@ impl Relaying {
                 limiter: ConnectionLimiter::new(streams, per_address, connections.clone()),
             })
         };
-        let shards = listeners.into_iter().map(shard).collect::<Result<Vec<_>, Error>>()?;
+        let shards = listeners.into_iter().map(shard).collect::<Result<Vec<_>, ServerError>>()?;
         let shard_counters = shards.iter().map(|shard| Arc::clone(&shard.counters)).collect();
         let data_plane = DataPlane::start(shards, tuning, clock).map_err(system("start the data plane"))?;
         let counters = Arc::new(RelayCounters { shards: shard_counters, connections });
@@ -65,8 +65,8 @@ impl Relaying {
     }
 
     /// A shard has ended.
-    pub(super) fn lost(&self) -> Error {
-        Error::ShardEnded(self.data_plane.down()())
+    pub(super) fn lost(&self) -> ServerError {
+        ServerError::ShardEnded(self.data_plane.down()())
     }
 
     /// Ends what a name has on every shard.
@@ -93,7 +93,7 @@ fn shared(
     sockets: &Sockets,
     host: &HostState,
     secrets: &ServerSecrets,
-) -> Result<Arc<Shared>, Error> {
+) -> Result<Arc<Shared>, ServerError> {
     // A listener's address is the server's own even while the machine lacks it.
     let own: AddressSet = sockets.listening.0.iter().map(|listener| listener.address.ip()).collect();
     let told: AddressSet = config.relay.public_addresses.iter().copied().collect();

@@ -8,14 +8,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 
 use super::supervise::Supervisor;
-use super::{Error, system};
+use super::{ServerError, system};
 use crate::config::{Config, ConfigError};
 
 /// SIGHUP for a task that may be started again: it is listened for from before the start on, so that none is missed.
 pub(super) struct Hangups(Option<Signal>);
 
 impl Hangups {
-    pub(super) fn listen() -> Result<Self, Error> {
+    pub(super) fn listen() -> Result<Self, ServerError> {
         Ok(Self(Some(signal(SignalKind::hangup()).map_err(system("listen for SIGHUP"))?)))
     }
 

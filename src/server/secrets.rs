@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Error, seed};
+use super::{ServerError, seed};
 use crate::access::Access;
 use crate::access::api_keys::ApiKeys;
 use crate::access::tokens::Tokens;
@@ -28,7 +28,7 @@ pub(super) struct ServerSecrets {
 }
 
 impl ServerSecrets {
-    pub(super) fn new(config: &Config, phase: PhaseWatch) -> Result<Self, Error> {
+    pub(super) fn new(config: &Config, phase: PhaseWatch) -> Result<Self, ServerError> {
         let limiter = KeyedRateLimiter::new(
             config.signaling.joins_per_second,
             JOINS_AT_ONCE,
@@ -50,7 +50,7 @@ impl ServerSecrets {
 }
 
 /// The configured secrets, or one that lives as long as this process.
-fn secrets(config: &Config) -> Result<Secrets, Error> {
+fn secrets(config: &Config) -> Result<Secrets, ServerError> {
     if let Some(secrets) = Secrets::new(&config.credentials.secrets) {
         return Ok(secrets);
     }
@@ -59,7 +59,7 @@ fn secrets(config: &Config) -> Result<Secrets, Error> {
 }
 
 /// Who signs join tokens: configured secrets, those of the credentials, or one that lives as long as this process.
-fn tokens(config: &Config) -> Result<Tokens, Error> {
+fn tokens(config: &Config) -> Result<Tokens, ServerError> {
     if let Some(tokens) = Tokens::new(&config.tokens, &config.credentials.secrets) {
         return Ok(tokens);
     }

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::relaying::Relaying;
 use super::web::Web;
-use super::{Error, notify, system};
+use super::{ServerError, notify, system};
 use crate::phase::{Phase, PhaseSender};
 use crate::shard::Allocations;
 
@@ -34,7 +34,7 @@ enum Told {
 }
 
 impl Signals {
-    pub(super) fn listen() -> Result<Self, Error> {
+    pub(super) fn listen() -> Result<Self, ServerError> {
         let interrupt = signal(SignalKind::interrupt()).map_err(system("listen for SIGINT"))?;
         let terminate = signal(SignalKind::terminate()).map_err(system("listen for SIGTERM"))?;
         Ok(Self { interrupt, terminate })
@@ -59,11 +59,11 @@ pub(super) async fn wait(
     web: &mut Web,
     phase: &PhaseSender,
     drain: Duration,
-) -> Result<(), Error> {
+) -> Result<(), ServerError> {
     let told = tokio::select! {
         told = signals.next() => Ok(told),
         () = relaying.data_plane.ended() => Err(relaying.lost()),
-        listeners = web.ended() => Err(Error::ListenersEnded(listeners)),
+        listeners = web.ended() => Err(ServerError::ListenersEnded(listeners)),
     };
     notify(&[NotifyState::Stopping]);
     if told? == Told::Now || drain.is_zero() {

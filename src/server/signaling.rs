@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::relaying::Relaying;
 use super::secrets::ServerSecrets;
 use super::supervise::Supervisor;
-use super::{Error, seed};
+use super::{ServerError, seed};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ice::{Endpoints, IceServers};
 use crate::phase::PhaseWatch;
-use crate::signaling::{ConnectionLimits, Connections, Hub, HubParts, SignalingCounters};
+use crate::signaling::{ConnectionLimits, Hub, HubParts, SignalingConnections, SignalingCounters};
 use crate::tls::Certificate;
 
 /// ICE servers for browsers, without the listeners, which come and go with their addresses.
@@ -45,10 +45,10 @@ pub(super) struct RoomParts<'a> {
 }
 
 /// The rooms, whose members lose what they have on the relay when they leave.
-pub(super) fn rooms(parts: RoomParts<'_>) -> Result<Arc<Hub>, Error> {
+pub(super) fn rooms(parts: RoomParts<'_>) -> Result<Arc<Hub>, ServerError> {
     let RoomParts { config, ice, secrets, relaying, clock, counters, phase } = parts;
     let hub = Arc::new(Hub::new(HubParts {
-        connections: Arc::new(Connections::new(
+        connections: Arc::new(SignalingConnections::new(
             ConnectionLimits::of(config.signaling.settings),
             clock,
             counters,

@@ -8,15 +8,15 @@ use byway_turn::server::Discovery;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::Error;
+use super::ServerError;
 use crate::config::Config;
 use crate::net::accept;
-use crate::shard::{Addresses, BindFailed, Listeners, Tuning, bind_listeners, bind_tcp, is_missing};
+use crate::shard::{Addresses, BindFailed, ShardListeners, Tuning, bind_listeners, bind_tcp, is_missing};
 
 /// Everything that is bound before anything is served.
 pub(super) struct Sockets {
     /// Of each shard.
-    pub(super) turn: Vec<Listeners>,
+    pub(super) turn: Vec<ShardListeners>,
     pub(super) tls: AcceptQueue,
     pub(super) http: AcceptQueue,
     pub(super) admin: AcceptQueue,
@@ -27,7 +27,7 @@ pub(super) struct Sockets {
 /// Listeners of one kind on their way to the accept loops, those whose address comes late among them.
 pub(super) struct AcceptQueue {
     pub(super) sender: mpsc::UnboundedSender<TcpListener>,
-    pub(super) listeners: accept::Listeners,
+    pub(super) listeners: accept::ListenerQueue,
 }
 
 /// The listeners, and which of them are bound.
@@ -96,13 +96,15 @@ impl Listening {
 }
 
 impl Sockets {
-    pub(super) fn bind(config: &Config, tuning: &Tuning) -> Result<Self, Error> {
+    pub(super) fn bind(config: &Config, tuning: &Tuning) -> Result<Self, ServerError> {
         let shards = match config.relay.shards {
             0 => available_parallelism().map_or(1, usize::from),
             shards => shards,
         };
-        let (turn, Addresses { udp, tcp, missing }) = bind_turn(config, shards, tuning)
-            .map_err(|BindFailed { listener, address, error }| Error::Listen { listener, address, error })?;
+        let (turn, Addresses { udp, tcp, missing }) =
+            bind_turn(config, shards, tuning).map_err(|BindFailed { listener, address, error }| {
+                ServerError::Listen { listener, address, error }
+            })?;
         let listener = |kind, address, is_stand_by| {
             let is_bound = !missing.contains(&address);
             Listener { kind, address, is_bound, is_stand_by }
@@ -124,7 +126,7 @@ fn bind_turn(
     config: &Config,
     shards: usize,
     tuning: &Tuning,
-) -> Result<(Vec<Listeners>, Addresses), BindFailed> {
+) -> Result<(Vec<ShardListeners>, Addresses), BindFailed> {
     let wanted =
         Addresses { udp: config.listen.udp.clone(), tcp: config.listen.tcp.clone(), ..Addresses::default() };
     // Behind a 1:1 NAT the addresses that its responses tell would lead nowhere.
@@ -145,10 +147,10 @@ fn bind_turn(
 }
 
 impl AcceptQueue {
-    fn open(kind: Kind, configured: &[SocketAddr], listening: &mut Listening) -> Result<Self, Error> {
+    fn open(kind: Kind, configured: &[SocketAddr], listening: &mut Listening) -> Result<Self, ServerError> {
         let (sender, listeners) = mpsc::unbounded_channel();
         for &address in configured {
-            let failed = |error| Error::Listen { listener: kind.name(), address, error };
+            let failed = |error| ServerError::Listen { listener: kind.name(), address, error };
             let (address, is_bound) = match bind_accepting(address) {
                 Ok((listener, address)) => {
                     // Its receiver is still here.

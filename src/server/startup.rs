@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::certificate::{self, CertificateParts};
 use super::counted::Counted;
-use super::host::{self, Follower, Host, HostState};
+use super::host::{self, Follower, HostState, HostWatch};
 use super::relaying::Relaying;
 use super::reload::{Hangups, Reload};
 use super::secrets::ServerSecrets;
@@ -21,7 +21,7 @@ use super::sockets::{Files, Kind, Sockets};
 use super::startup_log::StartupLog;
 use super::supervise::Supervisor;
 use super::web::{self, Web, WebParts};
-use super::{Error, heap, hosts, notify, page_url, seed, signaling, watchdog};
+use super::{ServerError, heap, hosts, notify, page_url, seed, signaling, watchdog};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::Site;
@@ -53,7 +53,7 @@ impl Plan {
         mut config: Config,
         file: Option<PathBuf>,
         process: Arc<ProcessCounters>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ServerError> {
         let clock = Clock::start();
         let supervisor = Supervisor::new(process.clone(), clock);
         let signals = Signals::listen()?;
@@ -76,9 +76,9 @@ impl Plan {
     }
 
     /// Binds every socket, and finds the machine's addresses.
-    pub(super) fn bind(mut self) -> Result<Bound, Error> {
+    pub(super) fn bind(mut self) -> Result<Bound, ServerError> {
         let sockets = Sockets::bind(&self.config, &self.config.relay.tuning)?;
-        let mut host = Host::new(&self.config);
+        let mut host = HostWatch::new(&self.config);
         let state = host.find(self.clock.now())?;
         host::tell(None, &state);
         let files = Files::shared_out(&sockets, &mut self.config);
@@ -90,14 +90,14 @@ impl Plan {
 pub(super) struct Bound {
     plan: Plan,
     sockets: Sockets,
-    host: Host,
+    host: HostWatch,
     state: HostState,
     files: Files,
 }
 
 impl Bound {
     /// Starts the shards, the rooms, the pages, and the tasks beside them; then tells where the server listens.
-    pub(super) fn start(self) -> Result<Running, Error> {
+    pub(super) fn start(self) -> Result<Running, ServerError> {
         let Self { plan, mut sockets, host, state, files } = self;
         let (identity, certificate) = (plan.identity(), plan.certificate());
         let Plan { config, clock, supervisor, signals, reload, hangups, renewal, process, phase } = plan;
@@ -170,7 +170,11 @@ impl Bound {
         };
         follower.publish();
         let parts = WebParts {
-            listeners: web::Listeners { tls: tls.listeners, http: http.listeners, admin: admins.listeners },
+            listeners: web::WebListeners {
+                tls: tls.listeners,
+                http: http.listeners,
+                admin: admins.listeners,
+            },
             files,
             site,
             admin,
@@ -212,7 +216,7 @@ pub(super) struct Running {
 
 impl Running {
     /// Phase four: waits for the end, and ends everything.
-    pub(super) async fn run(mut self) -> Result<(), Error> {
+    pub(super) async fn run(mut self) -> Result<(), ServerError> {
         let outcome =
             shutdown::wait(self.signals, &mut self.relaying, &mut self.web, &self.phase, self.drain).await;
         tracing::info!("stopping");

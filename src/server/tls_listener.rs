@@ -9,13 +9,13 @@ use tokio::task::JoinSet;
 
 use crate::http::limits::Protocol;
 use crate::http::serve::Pages;
-use crate::net::accept::{self, Accepted, Listeners};
+use crate::net::accept::{self, Accepted, ListenerQueue};
 use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
 use crate::net::memory_budget::MemoryBudget;
 use crate::phase::PhaseWatch;
 use crate::shard::TurnConnection;
-use crate::tls::pending::{self, Application, Failure, PENDING, PendingLimits, Stream};
-use crate::tls::{Outcome, TlsCounters};
+use crate::tls::pending::{self, Application, Failure, PENDING, PendingLimits, TlsConnection};
+use crate::tls::{TlsCounters, TlsOutcome};
 
 /// Bytes that wait encrypted for a client of HTTP that does not read; 64 KiB is the library's own limit, which TURN keeps.
 const UNREAD: usize = 16 * 1024;
@@ -40,7 +40,7 @@ pub(super) struct TlsListener<H> {
 }
 
 /// Serves all `listeners` until the server stops, then lets open HTTP requests finish. TURN connections are the shards' by then.
-pub(super) async fn serve<H>(listeners: Listeners, listener: TlsListener<H>, phase: PhaseWatch)
+pub(super) async fn serve<H>(listeners: ListenerQueue, listener: TlsListener<H>, phase: PhaseWatch)
 where
     H: Fn(TurnConnection) + Send + Sync + 'static,
 {
@@ -72,7 +72,7 @@ impl<H: Fn(TurnConnection)> TlsListener<H> {
                 // A panic, which has been logged.
                 Some(Err(_)) | None => return,
             },
-            _ = evicted => Err(Failure(Outcome::Shed, std::io::ErrorKind::ConnectionAborted.into())),
+            _ = evicted => Err(Failure(TlsOutcome::Shed, std::io::ErrorKind::ConnectionAborted.into())),
             () = stopping.requested() => return,
         };
         drop((reservation, permit));
@@ -80,7 +80,7 @@ impl<H: Fn(TurnConnection)> TlsListener<H> {
             Ok((Application::Http1, stream)) => (Protocol::Https, stream),
             Ok((Application::Http2, stream)) => (Protocol::Http2, stream),
             Ok((Application::Turn, stream)) => {
-                self.counters.became(Outcome::Turn);
+                self.counters.became(TlsOutcome::Turn);
                 return self.hand_over(stream, client);
             }
             Err(Failure(outcome, error)) => {
@@ -88,7 +88,7 @@ impl<H: Fn(TurnConnection)> TlsListener<H> {
                 return tracing::debug!(%client, ?outcome, %error, "a connection to the TLS port failed");
             }
         };
-        self.counters.became(if protocol == Protocol::Http2 { Outcome::Http2 } else { Outcome::Http1 });
+        self.counters.became(if protocol == Protocol::Http2 { TlsOutcome::Http2 } else { TlsOutcome::Http1 });
         stream.get_mut().1.set_buffer_limit(Some(UNREAD));
         if let Some(permit) = self.http_limiter.admit(client.ip()) {
             self.pages.connection(stream, client, protocol, permit, stopping).await;
@@ -96,7 +96,7 @@ impl<H: Fn(TurnConnection)> TlsListener<H> {
     }
 
     /// Hands a connection over to a shard, with the bytes that have been decrypted already.
-    fn hand_over(&self, stream: Stream, client: SocketAddr) {
+    fn hand_over(&self, stream: TlsConnection, client: SocketAddr) {
         let (socket, tls) = stream.into_inner();
         let socket = socket.into_inner();
         let plain = socket.local_addr().and_then(|server| Ok((server, socket.into_std()?)));

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::relaying::Relaying;
 use super::sockets::Files;
 use super::tls_listener::{self, TlsListener};
-use super::{Error, runtime, system};
+use super::{ServerError, runtime, system};
 use crate::http::admin::Admin;
 use crate::http::limits::HttpLimits;
 use crate::http::serve::{self, Pages};
@@ -27,10 +27,10 @@ use crate::tls::{self, Identity, TlsCounters};
 const MAX_HTTP: usize = 16_384;
 
 /// The listeners, by the key under `[listen]`.
-pub(super) struct Listeners {
-    pub(super) tls: accept::Listeners,
-    pub(super) http: accept::Listeners,
-    pub(super) admin: accept::Listeners,
+pub(super) struct WebListeners {
+    pub(super) tls: accept::ListenerQueue,
+    pub(super) http: accept::ListenerQueue,
+    pub(super) admin: accept::ListenerQueue,
 }
 
 /// Threads for handshakes with TLS. A flood of them takes one core at most, and signals wait behind none of them
@@ -39,7 +39,7 @@ const HANDSHAKE_THREADS: usize = 1;
 
 /// Parts that the pages are made from.
 pub(super) struct WebParts {
-    pub(super) listeners: Listeners,
+    pub(super) listeners: WebListeners,
     pub(super) files: Files,
     pub(super) site: Site,
     pub(super) admin: Admin,
@@ -59,7 +59,7 @@ pub(super) struct Web {
 
 impl Web {
     /// Serves all listeners.
-    pub(super) fn open(parts: WebParts, relaying: &Relaying) -> Result<Self, Error> {
+    pub(super) fn open(parts: WebParts, relaying: &Relaying) -> Result<Self, ServerError> {
         let WebParts { listeners, files, site, admin, tls: identity, proxies, phase } = parts;
         let handshakes = Handshakes::start()?;
         let mut served = JoinSet::new();
@@ -121,7 +121,7 @@ impl Web {
 struct Handshakes(Option<Runtime>);
 
 impl Handshakes {
-    fn start() -> Result<Self, Error> {
+    fn start() -> Result<Self, ServerError> {
         let threads = runtime("handshakes", HANDSHAKE_THREADS);
         threads.map(|runtime| Self(Some(runtime))).map_err(system("start the threads of TLS handshakes"))
     }

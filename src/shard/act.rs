@@ -8,7 +8,7 @@ use byway_udp::{Destination, Transmit, UNMARKED};
 
 use super::connection::Urgency;
 use super::counters::Direction;
-use super::flush::{SocketId, Traffic};
+use super::flush::{SocketId, TrafficKind};
 use super::poll_loop::{Buffers, Shard};
 
 /// Datagram or message in the inbox that an action concerns.
@@ -67,7 +67,7 @@ impl Shard {
         self.make_room_for_header(buffers, 0);
         buffers.outbox.push(Transmit {
             socket: SocketId::Relay(relay),
-            tag: Traffic::Relayed(Direction::ToPeer),
+            tag: TrafficKind::Relayed(Direction::ToPeer),
             destination,
             header: &[],
             payload,
@@ -90,7 +90,7 @@ impl Shard {
                 self.make_room_for_header(buffers, header.as_bytes().len());
                 buffers.outbox.push(Transmit {
                     socket: SocketId::Listener(id),
-                    tag: Traffic::Relayed(to_client),
+                    tag: TrafficKind::Relayed(to_client),
                     destination,
                     header: header.as_bytes(),
                     payload,
@@ -118,7 +118,7 @@ impl Shard {
                 self.make_room_for_header(buffers, buffers.reply.as_bytes().len());
                 buffers.outbox.push(Transmit {
                     socket: SocketId::Listener(id),
-                    tag: Traffic::Response(answer),
+                    tag: TrafficKind::Response(answer),
                     destination,
                     // The next request overwrites it, so the outbox keeps a copy.
                     header: buffers.reply.as_bytes(),

@@ -18,7 +18,7 @@ pub(super) enum SocketId {
 
 /// Kind of a datagram, for counting.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Traffic {
+pub(super) enum TrafficKind {
     Relayed(Direction),
     Response(Answer),
 }
@@ -49,11 +49,11 @@ impl Shard {
         }
     }
 
-    fn count_outcome(&self, outcome: &Outcome<Traffic>) {
+    fn count_outcome(&self, outcome: &Outcome<TrafficKind>) {
         let Outcome { tag, datagrams, bytes, ref result } = *outcome;
         match (result, tag) {
-            (Ok(()), Traffic::Relayed(direction)) => self.counters.relayed(direction, datagrams, bytes),
-            (Ok(()), Traffic::Response(answer)) => {
+            (Ok(()), TrafficKind::Relayed(direction)) => self.counters.relayed(direction, datagrams, bytes),
+            (Ok(()), TrafficKind::Response(answer)) => {
                 (0..datagrams).for_each(|_| self.counters.answered(answer));
             }
             (Err(error), _) => self.counters.dropped(drop_reason(error), datagrams),

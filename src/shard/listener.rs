@@ -17,14 +17,14 @@ use super::poll_token::PollToken;
 use super::tuning::Tuning;
 
 /// A UDP socket that clients send to.
-pub(super) struct Listener {
+pub(super) struct UdpListener {
     pub(super) socket: UdpSocket,
     pub(super) address: IpAddr,
     /// Whether it is in the queue of ready listeners.
     pub(super) ready: bool,
 }
 
-impl Listener {
+impl UdpListener {
     /// Creates a listener that is named ready by the poll of `registry`.
     pub(super) fn new(socket: UdpSocket, place: usize, registry: &mio::Registry) -> io::Result<Self> {
         let token = PollToken::UdpListener(place).into();
@@ -57,7 +57,7 @@ pub(super) struct Offload {
 
 impl Offload {
     /// Has the listeners join what they receive, as far as `tuning` and the kernel allow.
-    pub(super) fn enable(listeners: &[Option<Listener>], tuning: &Tuning) -> Self {
+    pub(super) fn enable(listeners: &[Option<UdpListener>], tuning: &Tuning) -> Self {
         let sockets = || listeners.iter().flatten().map(|listener| &listener.socket);
         Self {
             receive: tuning.offload && sockets().all(|socket| join_received(socket).is_ok()),
@@ -68,7 +68,7 @@ impl Offload {
 
 impl Shard {
     /// Returns the listener with an ID, if the machine has its address.
-    pub(super) fn listener(&self, ListenerId(place): ListenerId) -> Result<&Listener, DropReason> {
+    pub(super) fn listener(&self, ListenerId(place): ListenerId) -> Result<&UdpListener, DropReason> {
         self.listeners.get(usize::from(place)).and_then(Option::as_ref).ok_or(DropReason::NoAllocation)
     }
 
@@ -91,7 +91,7 @@ impl Shard {
 
     fn listen_udp(&mut self, ListenerId(place): ListenerId, socket: UdpSocket) -> io::Result<()> {
         let place = usize::from(place);
-        let listener = Listener::new(socket, place, self.poll.registry())?;
+        let listener = UdpListener::new(socket, place, self.poll.registry())?;
         if self.offload.receive {
             // Without, datagrams come one by one.
             let _ = join_received(&listener.socket);

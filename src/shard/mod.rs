@@ -75,7 +75,7 @@ use poll_token::PollToken;
 pub use pulse::Pulse;
 use reserved::ReservedSockets;
 pub use sockets::{
-    Addresses, BindFailed, Listeners, bind_listeners, bind_tcp, bind_tcp_listeners, bind_udp_listeners,
+    Addresses, BindFailed, ShardListeners, bind_listeners, bind_tcp, bind_tcp_listeners, bind_udp_listeners,
     is_missing,
 };
 pub use tuning::Tuning;

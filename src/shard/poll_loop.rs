@@ -15,16 +15,16 @@ use mio::{Events, Poll};
 use super::accept::TcpListeners;
 use super::connections::Connections;
 use super::counters::ShardCounters;
-use super::flush::{SocketId, Traffic};
+use super::flush::{SocketId, TrafficKind};
 use super::idle::IdleStrategy;
-use super::listener::{Listener, Offload};
+use super::listener::{Offload, UdpListener};
 use super::mailbox::{Mailbox, MailboxSender};
 use super::pinning::pin;
 use super::receive_stream::CONNECTION_ROOM;
 use super::relay_sockets::RelaySocket;
 use super::reserved::ReservedSockets;
 use super::schedule::{BATCHES, ReadyQueues};
-use super::sockets::Listeners;
+use super::sockets::ShardListeners;
 use super::timer::Timer;
 use super::tuning::Tuning;
 use crate::clock::Clock;
@@ -36,7 +36,7 @@ const EVENTS: usize = 1024;
 /// Configuration of one shard.
 pub struct ShardConfig {
     /// Sockets that it listens on.
-    pub listeners: Listeners,
+    pub listeners: ShardListeners,
     /// Relay that decides on everything it receives.
     pub relay: Relay,
     /// Counters that its thread writes.
@@ -67,7 +67,7 @@ pub(super) struct Shard {
     pub(super) relay: Relay,
     pub(super) counters: Arc<ShardCounters>,
     /// By [`ListenerId`](byway_turn::server::ListenerId); `None` where the machine does not have the address yet.
-    pub(super) listeners: Vec<Option<Listener>>,
+    pub(super) listeners: Vec<Option<UdpListener>>,
     pub(super) tcp_listeners: TcpListeners,
     /// By the slots of their allocations, IPv4 and IPv6 beside each other.
     pub(super) relay_sockets: Vec<Option<RelaySocket>>,
@@ -83,7 +83,7 @@ pub(super) struct Buffers {
     /// Batches that are being served. Connections are read into its scratch bytes.
     pub(super) inbox: Inbox,
     /// Datagrams that wait to be sent. Their payloads are in the inbox.
-    pub(super) outbox: Outbox<SocketId, Traffic>,
+    pub(super) outbox: Outbox<SocketId, TrafficKind>,
     /// Response that the relay has written last.
     pub(super) reply: Reply,
 }
@@ -107,11 +107,12 @@ impl Shard {
         config: ShardConfig,
         common: &Common,
     ) -> io::Result<Self> {
-        let ShardConfig { listeners: Listeners { udp, tcp }, relay, counters, limiter } = config;
+        let ShardConfig { listeners: ShardListeners { udp, tcp }, relay, counters, limiter } = config;
         let Common { mailboxes, reserved, tuning, clock } = common.clone();
         let mut listeners = Vec::new();
         for (place, socket) in udp.into_iter().enumerate() {
-            listeners.push(socket.map(|socket| Listener::new(socket, place, poll.registry())).transpose()?);
+            listeners
+                .push(socket.map(|socket| UdpListener::new(socket, place, poll.registry())).transpose()?);
         }
         let mut tcp_listeners = TcpListeners::default();
         for listener in tcp {

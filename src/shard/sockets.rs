@@ -13,13 +13,13 @@ const BACKLOG: i32 = 1024;
 
 /// The listening sockets of one shard.
 #[derive(Debug, Default)]
-pub struct Listeners {
+pub struct ShardListeners {
     /// By [`byway_turn::server::ListenerId`]; `None` where the machine does not have the address yet.
     pub(super) udp: Vec<Option<UdpSocket>>,
     pub(super) tcp: Vec<TcpListener>,
 }
 
-impl Listeners {
+impl ShardListeners {
     /// Says, if the kernel has given the UDP sockets smaller buffers than they were to have, how much smaller, and the
     /// remedy. It does the same for all sockets, so one speaks for them.
     #[must_use]
@@ -74,9 +74,9 @@ pub fn bind_listeners(
     wanted: &Addresses,
     shards: usize,
     tuning: &Tuning,
-) -> Result<(Vec<Listeners>, Addresses), BindFailed> {
+) -> Result<(Vec<ShardListeners>, Addresses), BindFailed> {
     let mut by_shard = Vec::new();
-    by_shard.resize_with(shards, Listeners::default);
+    by_shard.resize_with(shards, ShardListeners::default);
     let mut bound = Addresses::default();
     for &address in &wanted.udp {
         match bind_udp_listeners(address, shards, tuning) {
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn every_shard_listens_on_every_address() {
         let (listeners, bound) = bind_listeners(&any(2, 2), 3, &asking_for(1 << 16)).unwrap();
-        for Listeners { udp, tcp } in listeners {
+        for ShardListeners { udp, tcp } in listeners {
             let udp = udp.iter().flatten().map(|socket| socket.local_addr().unwrap()).collect();
             let tcp = tcp.iter().map(|socket| socket.local_addr().unwrap()).collect();
             assert_eq!(Addresses { udp, tcp, missing: vec![] }, bound);
@@ -275,7 +275,7 @@ mod tests {
         wanted.tcp.push(absent);
         let (listeners, bound) = bind_listeners(&wanted, 2, &asking_for(1 << 16)).unwrap();
         assert_eq!((bound.udp[0], bound.tcp[1], &*bound.missing), (absent, absent, &[absent; 2][..]));
-        for Listeners { udp, tcp } in listeners {
+        for ShardListeners { udp, tcp } in listeners {
             // The places are the same on every shard.
             assert_eq!((udp[0].is_none(), udp[1].is_some(), tcp.len()), (true, true, 1));
         }
@@ -301,6 +301,6 @@ mod tests {
         let of_one = told(Tuning { send_buffer: 1 << 16, ..asking_for(TOO_MUCH) }).unwrap();
         assert!(!of_one.contains("send_buffer") && !of_one.contains("wmem_max"), "{of_one}");
         assert_eq!(told(asking_for(1 << 16)), None);
-        assert_eq!(Listeners::default().cut_buffers(&asking_for(TOO_MUCH)), None);
+        assert_eq!(ShardListeners::default().cut_buffers(&asking_for(TOO_MUCH)), None);
     }
 }

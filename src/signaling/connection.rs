@@ -74,7 +74,7 @@ impl From<WebSocket> for Halves {
 
 /// ConnectionLimits, counters and shutdown that all WebSockets share.
 #[derive(Debug)]
-pub struct Connections {
+pub struct SignalingConnections {
     pub(super) settings: ConnectionLimits,
     pub(super) clock: Clock,
     pub(super) counters: Arc<SignalingCounters>,
@@ -84,7 +84,7 @@ pub struct Connections {
     backlog: Arc<Backlog>,
 }
 
-impl Connections {
+impl SignalingConnections {
     /// None yet. All end when the server drains, and so do those that come later.
     #[must_use]
     pub fn new(

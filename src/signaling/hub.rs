@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::connection::Connections;
+use super::connection::SignalingConnections;
 use super::membership::{JoinRefusal, Membership, Visitor};
 use super::protocol::{
     ByeCode, DisplayName, Ending, ErrorCode, Join, MemberId, Peer, RoomName, Secret, ServerMessage, Text,
@@ -34,7 +34,7 @@ pub type CountUser = Box<dyn Fn(&str) -> u32 + Send + Sync>;
 /// Parts that a hub is made from.
 pub struct HubParts {
     /// Limits, clock and counters.
-    pub connections: Arc<Connections>,
+    pub connections: Arc<SignalingConnections>,
     /// ICE servers for browsers.
     pub ice: Arc<IceServers>,
     /// Members that are here, for the relay to check credentials by.
@@ -51,7 +51,7 @@ pub struct HubParts {
 
 /// The rooms, and a way to reach every member.
 pub struct Hub {
-    pub(super) connections: Arc<Connections>,
+    pub(super) connections: Arc<SignalingConnections>,
     /// A `std` mutex: what is done under it is a few look-ups and pushes, which take less time than parking a task
     /// would; it is never held across an await, and clippy denies that it could be.
     state: Mutex<HubState>,
@@ -101,7 +101,7 @@ impl Hub {
 
     /// The limits and the end of all connections.
     #[must_use]
-    pub fn connections(&self) -> &Arc<Connections> {
+    pub fn connections(&self) -> &Arc<SignalingConnections> {
         &self.connections
     }
 

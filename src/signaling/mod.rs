@@ -28,7 +28,7 @@ use std::time::Duration;
 use self::flood_guard::Rate;
 use self::room::RoomLimits;
 
-pub use connection::Connections;
+pub use connection::SignalingConnections;
 pub use counters::SignalingCounters;
 pub use hub::{CountUser, EndUser, Hub, HubParts, Present};
 pub use membership::Visitor;

@@ -15,7 +15,7 @@ use byway_turn::time::Now;
 
 use self::protocol::{PeerId, PeerJsMessage, PeerJsRefusal, Token};
 use self::registry::{Arrived, IdLease, PeerRegistry, RegistryLimits, Said};
-use super::connection::{Connections, Conversation};
+use super::connection::{Conversation, SignalingConnections};
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
 use super::send_queue::SendQueue;
 use crate::net::memory_budget::Reservation;
@@ -29,7 +29,7 @@ const KEPT_IN_ALL: usize = 64 << 20;
 /// All clients of PeerJS.
 #[derive(Debug)]
 pub struct PeerJs {
-    connections: Arc<Connections>,
+    connections: Arc<SignalingConnections>,
     /// A `std` mutex: held for a few look-ups and pushes, never across an await.
     peers: Mutex<PeerRegistry<Arc<SendQueue>>>,
 }
@@ -37,7 +37,7 @@ pub struct PeerJs {
 impl PeerJs {
     /// Nobody.
     #[must_use]
-    pub fn new(connections: Arc<Connections>) -> Self {
+    pub fn new(connections: Arc<SignalingConnections>) -> Self {
         let settings = &connections.settings;
         let limits = RegistryLimits {
             // PeerJS knows no rooms: as many as there may be in all of ours.

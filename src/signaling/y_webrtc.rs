@@ -17,7 +17,7 @@ use byway_turn::time::Now;
 
 use self::board::{Board, BoardLimits, Subscriber};
 use self::protocol::{Publication, YWebrtcMessage};
-use super::connection::{Connections, Conversation};
+use super::connection::{Conversation, SignalingConnections};
 use super::flood_guard::{FloodGuard, Rate, Verdict};
 use super::protocol::{ByeCode, Ending, ErrorCode, RoomName, ServerMessage, Text};
 use super::send_queue::SendQueue;
@@ -43,7 +43,7 @@ const FAN_OUT_AT_ONCE: Duration = Duration::from_secs(16);
 /// All topics of y-webrtc.
 #[derive(Debug)]
 pub struct Topics {
-    connections: Arc<Connections>,
+    connections: Arc<SignalingConnections>,
     /// A `std` mutex: held for a look-up and a few pushes, never across an await.
     board: Mutex<Board<Arc<SendQueue>>>,
 }
@@ -51,7 +51,7 @@ pub struct Topics {
 impl Topics {
     /// No topics.
     #[must_use]
-    pub fn new(connections: Arc<Connections>) -> Self {
+    pub fn new(connections: Arc<SignalingConnections>) -> Self {
         let rooms = connections.settings.rooms;
         let limits = BoardLimits {
             topics: rooms.rooms,

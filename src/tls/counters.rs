@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Outcome;
+use super::TlsOutcome;
 use crate::metrics::{Counters, Family, Page, SharedCount};
 
 /// Counters of the TLS port.
@@ -12,14 +12,14 @@ pub struct TlsCounters {
     pub resumed: SharedCount,
     /// The end of the certificate in use, in seconds since 1970.
     pub expires: SharedCount,
-    outcomes: Family<Outcome, SharedCount>,
+    outcomes: Family<TlsOutcome, SharedCount>,
     loaded: SharedCount,
     not_loaded: SharedCount,
 }
 
 impl TlsCounters {
     /// Counts what has become of a connection.
-    pub fn became(&self, outcome: Outcome) {
+    pub fn became(&self, outcome: TlsOutcome) {
         self.outcomes[outcome].add(1);
     }
 

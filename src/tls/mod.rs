@@ -33,7 +33,7 @@ pub use certificate::{Certificate, CertificateFiles, Unusable};
 pub use counters::TlsCounters;
 pub use identity::Identity;
 pub use names::{CertificateNames, Name};
-pub use outcome::Outcome;
+pub use outcome::TlsOutcome;
 pub use pem::kinds as pem_kinds;
 
 /// The protocols that a client may ask for by ALPN (RFC 7301). A client that asks for others alone is refused with

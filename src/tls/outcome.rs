@@ -8,7 +8,7 @@ use byway_turn::closed_set;
 
 closed_set! {
     /// Protocol that a connection speaks, or the reason for its end before that was known.
-    pub enum Outcome {
+    pub enum TlsOutcome {
         /// HTTP/1.1.
         Http1 = "http1",
         /// HTTP/2.
@@ -32,7 +32,7 @@ closed_set! {
     }
 }
 
-impl Outcome {
+impl TlsOutcome {
     /// Of an error of TLS, or of the connection below it.
     pub(super) fn of(error: &io::Error) -> Self {
         match error.get_ref().and_then(|source| source.downcast_ref()) {

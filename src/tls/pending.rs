@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::handshake::Bounded;
-use super::{H2, Outcome, STUN_TURN, TlsCounters};
+use super::{H2, STUN_TURN, TlsCounters, TlsOutcome};
 
 /// Bytes that a pending connection takes: what its client may send until its protocol is known, and the library's state
 /// beside it.
@@ -55,11 +55,11 @@ pub enum Application {
 }
 
 /// Connection whose handshake is complete.
-pub type Stream = TlsStream<Bounded<TcpStream>>;
+pub type TlsConnection = TlsStream<Bounded<TcpStream>>;
 
 /// Failure of a pending connection.
 #[derive(Debug)]
-pub struct Failure(pub Outcome, pub io::Error);
+pub struct Failure(pub TlsOutcome, pub io::Error);
 
 /// Completes the handshake, and finds out what the client speaks.
 ///
@@ -70,7 +70,7 @@ pub async fn complete(
     counters: Arc<TlsCounters>,
     limits: PendingLimits,
     stream: TcpStream,
-) -> Result<(Application, Stream), Failure> {
+) -> Result<(Application, TlsConnection), Failure> {
     let acceptor = TlsAcceptor::from(config);
     let mut stream = within(limits.handshake_within, acceptor.accept(Bounded::new(stream))).await?;
     stream.get_mut().0.release();
@@ -93,13 +93,13 @@ pub async fn complete(
 }
 
 /// First byte that the client sends, which stays to be read.
-async fn first_byte(stream: &mut Stream) -> io::Result<u8> {
+async fn first_byte(stream: &mut TlsConnection) -> io::Result<u8> {
     stream.fill_buf().await?.first().copied().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 async fn within<T>(time: Duration, work: impl Future<Output = io::Result<T>>) -> Result<T, Failure> {
     match timeout(time, work).await {
-        Ok(done) => done.map_err(|error| Failure(Outcome::of(&error), error)),
-        Err(late) => Err(Failure(Outcome::Timeout, late.into())),
+        Ok(done) => done.map_err(|error| Failure(TlsOutcome::of(&error), error)),
+        Err(late) => Err(Failure(TlsOutcome::Timeout, late.into())),
     }
 }

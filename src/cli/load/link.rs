@@ -42,11 +42,11 @@ pub(super) enum Carrier {
 /// A client's end.
 pub(super) enum Link {
     Udp(UdpSocket),
-    Stream(Box<Stream>),
+    Stream(Box<LinkStream>),
 }
 
 /// A connection, which may still be on its way to be one.
-pub(super) struct Stream {
+pub(super) struct LinkStream {
     socket: TcpStream,
     tls: Option<ClientConnection>,
     /// What has come; messages in front of `read` are done with.
@@ -80,7 +80,7 @@ impl Link {
             _ => None,
         };
         let (incoming, outgoing) = (Vec::new(), Vec::new());
-        Ok(Self::Stream(Box::new(Stream { socket: socket.into(), tls, incoming, read: 0, outgoing })))
+        Ok(Self::Stream(Box::new(LinkStream { socket: socket.into(), tls, incoming, read: 0, outgoing })))
     }
 
     pub(super) fn raw_fd(&self) -> RawFd {
@@ -142,7 +142,7 @@ impl Link {
     }
 }
 
-impl Stream {
+impl LinkStream {
     /// Puts a message in, and says whether there was room.
     pub(super) fn put(&mut self, parts: [&[u8]; 2]) -> bool {
         let length = parts[0].len() + parts[1].len();

@@ -29,7 +29,7 @@ use super::probe::credentials::{self, Login};
 use super::probe::error::ProbeError;
 use super::probe::trust_roots::Trust;
 use super::probe::{self, local_config};
-use super::{Error, Outcome as Ending};
+use super::{CliError, CommandOutcome};
 use crate::clock::Clock;
 use crate::config::{Config, IceUrl, Transport};
 use client::{Client, Step};
@@ -39,7 +39,7 @@ use link::{Carrier, Way, datagram_socket};
 use process::Process;
 use report::{Report, Usage, Work};
 use setup::{Again, ClientPool, Member};
-use traffic::{Outcome, Traffic};
+use traffic::{Traffic, TrafficOutcome};
 
 /// How long a credential that is signed here is good for: longer than any run.
 const TTL: Duration = Duration::from_secs(20 * 60);
@@ -55,7 +55,7 @@ const CLOSE_ENOUGH: f64 = 1.05;
 const FIND_MIN: f64 = 10.0;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct LoadArguments {
     /// What the clients do
     #[arg(value_enum)]
     mode: Mode,
@@ -159,7 +159,7 @@ impl Mode {
     }
 }
 
-impl Arguments {
+impl LoadArguments {
     /// Whether the configuration of this machine has nothing to add.
     pub(super) fn is_self_contained(&self) -> bool {
         let has_login = self.username.is_some() || self.secret.is_some() || self.mode == Mode::Binding;
@@ -176,12 +176,18 @@ enum Logins {
 }
 
 /// Loads and reports.
-pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Result<Ending, Error> {
+pub(super) fn run(
+    arguments: &LoadArguments,
+    config: &Config,
+    file: String,
+) -> Result<CommandOutcome, CliError> {
     if arguments.mode == Mode::Pair && !arguments.clients.is_multiple_of(2) {
-        return Err(Error::Usage("in `pair` clients talk to each other: --clients is to be an even number"));
+        return Err(CliError::Usage(
+            "in `pair` clients talk to each other: --clients is to be an even number",
+        ));
     }
     if arguments.url.as_ref().is_some_and(|url| !url.scheme.relays()) && arguments.mode != Mode::Binding {
-        return Err(Error::Usage("a stun: URL asks for no relay: name the server by turn: or turns:"));
+        return Err(CliError::Usage("a stun: URL asks for no relay: name the server by turn: or turns:"));
     }
     // Every client and peer is a file descriptor.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
@@ -195,18 +201,21 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: String) -> Resul
     drop(runtime);
     let report = match found {
         Ok(Some((way, logins))) => load(arguments, &way, &logins),
-        Ok(None) => return Err(Error::NothingToProbe { file }),
+        Ok(None) => return Err(CliError::NothingToProbe { file }),
         Err(trouble) => Err(trouble.into()),
     };
     let report = report
-        .map_err(|fault| Error::NoLoad { reason: fault.to_string(), remedy: fault.remedy().to_owned() })?;
+        .map_err(|fault| CliError::NoLoad { reason: fault.to_string(), remedy: fault.remedy().to_owned() })?;
     let text = if arguments.json { report.json().map_err(io::Error::from)? } else { report.to_string() };
     super::print(&text)?;
-    Ok(if report.is_good() { Ending::Done } else { Ending::FaultFound })
+    Ok(if report.is_good() { CommandOutcome::Done } else { CommandOutcome::FaultFound })
 }
 
 /// Where the server is; `None` if none is named and the configuration listens nowhere.
-async fn target(arguments: &Arguments, config: &Config) -> Option<(IceUrl, Result<SocketAddr, ProbeError>)> {
+async fn target(
+    arguments: &LoadArguments,
+    config: &Config,
+) -> Option<(IceUrl, Result<SocketAddr, ProbeError>)> {
     if let Some(url) = &arguments.url {
         let first = probe::addresses(url).await.and_then(|(addresses, _)| {
             let none = || ProbeError::UnknownHost { host: url.host.clone(), error: "no address".to_owned() };
@@ -235,7 +244,7 @@ fn way(url: &IceUrl, server: SocketAddr, trust: &Trust, join: bool) -> Result<Wa
     Ok(Way { server, carrier, join })
 }
 
-async fn logins(arguments: &Arguments, config: &Config, trust: &Trust) -> Result<Logins, ProbeError> {
+async fn logins(arguments: &LoadArguments, config: &Config, trust: &Trust) -> Result<Logins, ProbeError> {
     if let Some((username, password)) = arguments.username.clone().zip(arguments.password.clone()) {
         return Ok(Logins::One(Rc::new(Login { username, password })));
     }
@@ -253,7 +262,7 @@ async fn logins(arguments: &Arguments, config: &Config, trust: &Trust) -> Result
 }
 
 /// Sets up, loads, and gives everything back, however it went.
-fn load<'a>(arguments: &'a Arguments, way: &Way, logins: &Logins) -> Result<Report<'a>, LoadError> {
+fn load<'a>(arguments: &'a LoadArguments, way: &Way, logins: &Logins) -> Result<Report<'a>, LoadError> {
     let clock = Clock::start();
     let conductor = ClientPool { way, clock, window: arguments.window as usize };
     let mut members = Vec::new();
@@ -268,7 +277,7 @@ fn load<'a>(arguments: &'a Arguments, way: &Way, logins: &Logins) -> Result<Repo
 }
 
 fn load_with<'a>(
-    arguments: &'a Arguments,
+    arguments: &'a LoadArguments,
     conductor: &ClientPool<'_>,
     members: &mut [Member],
 ) -> Result<Report<'a>, LoadError> {
@@ -396,7 +405,7 @@ fn source_towards(there: SocketAddr) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
-fn flows(arguments: &Arguments, members: &[Member], peers: usize, server: SocketAddr) -> Vec<Flow> {
+fn flows(arguments: &LoadArguments, members: &[Member], peers: usize, server: SocketAddr) -> Vec<Flow> {
     let size = usize::from(arguments.size);
     let mut flows = Vec::new();
     for (place, member) in members.iter().enumerate() {
@@ -420,7 +429,7 @@ fn measure(
     rate: f64,
     length: Duration,
     watch: &mut Watch,
-) -> Result<(Outcome, Seen), LoadError> {
+) -> Result<(TrafficOutcome, Seen), LoadError> {
     traffic.run(rate, WARM_UP.min(length))?;
     watch.begin()?;
     Ok((traffic.run(rate, length)?, watch.end()?))
@@ -430,10 +439,10 @@ fn measure(
 /// did not. Where none does, of the lowest that was tried.
 fn find_max(
     traffic: &mut Traffic<'_>,
-    arguments: &Arguments,
+    arguments: &LoadArguments,
     bound: f64,
     watch: &mut Watch,
-) -> Result<(Outcome, Seen), LoadError> {
+) -> Result<(TrafficOutcome, Seen), LoadError> {
     let (mut low, mut high, mut rate) = (0.0, f64::INFINITY, arguments.rate);
     let (mut best, mut left, mut is_bounded_here) = (None, LONGEST, false);
     loop {

@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use super::process::Memory;
 use super::setup::Effort;
-use super::traffic::{Outcome, per_second, share};
-use super::{Arguments, Mode};
+use super::traffic::{TrafficOutcome, per_second, share};
+use super::{LoadArguments, Mode};
 use crate::cli::probe::server_path::Over;
 
 /// What was measured.
 pub(super) struct Report<'a> {
-    pub(super) arguments: &'a Arguments,
+    pub(super) arguments: &'a LoadArguments,
     pub(super) server: SocketAddr,
     pub(super) over: Over,
     /// How the allocations came to be.
@@ -27,7 +27,7 @@ pub(super) struct Report<'a> {
 
 /// What was done after that.
 pub(super) enum Work {
-    Traffic(Outcome),
+    Traffic(TrafficOutcome),
     Cycles(Effort),
     Nothing,
 }
@@ -106,7 +106,7 @@ impl Report<'_> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Arguments { clients, size, train, .. } = *self.arguments;
+        let LoadArguments { clients, size, train, .. } = *self.arguments;
         let mode = self.arguments.mode;
         writeln!(f, "{} over {} to {}: {}", mode.name(), self.over, self.server, mode.meaning())?;
         if let Some(setup) = &self.setup {
@@ -178,7 +178,7 @@ fn pace(effort: &Effort) -> String {
     text
 }
 
-fn latency(outcome: &Outcome) -> String {
+fn latency(outcome: &TrafficOutcome) -> String {
     let shown = |share| {
         outcome
             .latency
@@ -255,7 +255,7 @@ struct TrafficRecord {
 }
 
 impl TrafficRecord {
-    fn of(outcome: &Outcome) -> Self {
+    fn of(outcome: &TrafficOutcome) -> Self {
         let quantile = |share| outcome.latency.quantile(share).map(milliseconds);
         Self {
             offered_per_second: outcome.rate,
@@ -288,7 +288,7 @@ struct UsageRecord {
 }
 
 impl UsageRecord {
-    fn of(usage: Usage, pieces: u64, arguments: &Arguments) -> Self {
+    fn of(usage: Usage, pieces: u64, arguments: &LoadArguments) -> Self {
         let Usage { cpu, before, after } = usage;
         let keeps = arguments.clients >= 100 && !matches!(arguments.mode, Mode::Allocate | Mode::Binding);
         #[expect(clippy::cast_precision_loss, reason = "counts and bytes far below 2^52")]

@@ -31,7 +31,7 @@ const HELD_UP: Duration = Duration::from_millis(1);
 const WORTH_WAITING: Duration = Duration::from_millis(2);
 
 /// What became of a run.
-pub(super) struct Outcome {
+pub(super) struct TrafficOutcome {
     /// Datagrams per second that were asked for.
     pub(super) rate: f64,
     /// How long they were sent.
@@ -130,11 +130,11 @@ impl<'a> Traffic<'a> {
     }
 
     /// Sends `rate` datagrams per second for `length`, in turns of all flows, and waits for those still on their way.
-    pub(super) fn run(&mut self, rate: f64, length: Duration) -> io::Result<Outcome> {
+    pub(super) fn run(&mut self, rate: f64, length: Duration) -> io::Result<TrafficOutcome> {
         self.run = self.run.wrapping_add(1);
         self.numbers.fill((0, 0));
         let mut pace = Pace::new(rate, self.train);
-        let mut outcome = Outcome::new(rate);
+        let mut outcome = TrafficOutcome::new(rate);
         let start = self.now();
         loop {
             let now = self.now();
@@ -171,7 +171,7 @@ impl<'a> Traffic<'a> {
         self.clock.now().mono
     }
 
-    fn send(&mut self, count: u64, now: Duration, outcome: &mut Outcome) {
+    fn send(&mut self, count: u64, now: Duration, outcome: &mut TrafficOutcome) {
         for i in 0..count {
             let flow = &self.flows[self.turn];
             let number = &mut self.numbers[self.turn].0;
@@ -234,7 +234,7 @@ impl<'a> Traffic<'a> {
     }
 
     /// Takes in a round of what has come; waits so long for something if there is nothing.
-    fn receive(&mut self, idle: Duration, outcome: &mut Outcome) -> io::Result<()> {
+    fn receive(&mut self, idle: Duration, outcome: &mut TrafficOutcome) -> io::Result<()> {
         let wait = if self.ready.is_empty() && idle >= WORTH_WAITING {
             idle - WORTH_WAITING / 2
         } else {
@@ -263,7 +263,7 @@ impl<'a> Traffic<'a> {
     }
 
     /// Takes in some of what has come to one place, and says whether there may be more.
-    fn receive_from(&mut self, place: usize, outcome: &mut Outcome) -> bool {
+    fn receive_from(&mut self, place: usize, outcome: &mut TrafficOutcome) -> bool {
         let Self { inbox, members, peers, clock, run, numbers, has_ended, .. } = self;
         let looked = self.looked[1];
         let socket = match members.get_mut(place).map(|member| &mut member.link) {
@@ -303,7 +303,7 @@ impl<'a> Traffic<'a> {
     }
 }
 
-impl Outcome {
+impl TrafficOutcome {
     fn new(rate: f64) -> Self {
         Self {
             rate,

@@ -4,17 +4,17 @@ use std::net::{Ipv6Addr, SocketAddr};
 
 use tokio::net::UdpSocket;
 
-use crate::config::{Config, IceUrl, Scheme, Tls, Transport};
+use crate::config::{Config, IceScheme, IceUrl, Tls, Transport};
 use crate::net::interfaces;
 use crate::tls::{Certificate, Name};
 
-use super::Target;
+use super::ProbeTarget;
 use super::error::ProbeError;
 use super::server_path::ServerPath;
 use super::trust_roots::Trust;
 
 /// Every listener of STUN and TURN that has a fixed port, as this machine reaches it.
-pub(in crate::cli) async fn targets(config: &Config) -> Vec<Target> {
+pub(in crate::cli) async fn targets(config: &Config) -> Vec<ProbeTarget> {
     let no_ipv6 = config.optional_ipv6 && UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).await.is_err();
     // The system chose port 0's port when the server started; only its log knows.
     let fixed = |listener: &&SocketAddr| listener.port() != 0 && !(listener.is_ipv6() && no_ipv6);
@@ -23,8 +23,8 @@ pub(in crate::cli) async fn targets(config: &Config) -> Vec<Target> {
         move |&listener: &SocketAddr| {
             let at = interfaces::reachable(listener);
             let host = at.ip().to_string();
-            Target {
-                url: IceUrl { scheme: Scheme::Turn, host, port: at.port(), transport },
+            ProbeTarget {
+                url: IceUrl { scheme: IceScheme::Turn, host, port: at.port(), transport },
                 at: Some(Ok(at)),
             }
         }
@@ -38,8 +38,8 @@ pub(in crate::cli) async fn targets(config: &Config) -> Vec<Target> {
             Ok(name) => (name.clone(), Ok(at)),
             Err(trouble) => (at.ip().to_string(), Err(trouble.clone())),
         };
-        let url = IceUrl { scheme: Scheme::Turns, host, port: listener.port(), transport: Transport::Tcp };
-        Target { url, at: Some(at) }
+        let url = IceUrl { scheme: IceScheme::Turns, host, port: listener.port(), transport: Transport::Tcp };
+        ProbeTarget { url, at: Some(at) }
     });
     udp.chain(tcp).chain(tls).collect()
 }

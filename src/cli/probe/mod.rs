@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::{Config, IceUrl, Transport};
 
-use super::{Error, Outcome};
+use super::{CliError, CommandOutcome};
 use client::Findings;
 use credentials::Login;
 use error::ProbeError;
@@ -46,7 +46,7 @@ const AT_ONCE: usize = 4;
 type Turns = Semaphore;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct ProbeArguments {
     /// What to probe, such as turn:example.org:3478?transport=tcp, turns:example.org:443 or
     /// stun:192.0.2.1 [default: the configuration's listeners]
     #[arg(value_name = "URL", value_parser = url)]
@@ -66,7 +66,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-impl Arguments {
+impl ProbeArguments {
     /// Whether the configuration of this machine has nothing to add.
     pub(super) fn is_self_contained(&self) -> bool {
         let asks_for_a_login = self.urls.iter().any(|url| url.scheme.relays());
@@ -75,7 +75,7 @@ impl Arguments {
 }
 
 /// What is probed.
-pub(super) struct Target {
+pub(super) struct ProbeTarget {
     pub(super) url: IceUrl,
     /// Where that is, if not where its host leads.
     pub(super) at: Option<Result<SocketAddr, ProbeError>>,
@@ -99,7 +99,11 @@ struct Row {
 }
 
 /// Probes and reports.
-pub(super) fn run(arguments: Arguments, config: &Config, file: String) -> Result<Outcome, Error> {
+pub(super) fn run(
+    arguments: ProbeArguments,
+    config: &Config,
+    file: String,
+) -> Result<CommandOutcome, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (json, own) = (arguments.json, arguments.urls.is_empty());
     let rows = runtime.block_on(probe(arguments, config, file))?;
@@ -110,18 +114,18 @@ pub(super) fn run(arguments: Arguments, config: &Config, file: String) -> Result
     };
     super::print(&report)?;
     let sound = rows.iter().all(|row| row.findings.trouble.is_none());
-    Ok(if sound { Outcome::Done } else { Outcome::FaultFound })
+    Ok(if sound { CommandOutcome::Done } else { CommandOutcome::FaultFound })
 }
 
 /// Probes every URL at an address of each family, all at once.
-async fn probe(arguments: Arguments, config: &Config, file: String) -> Result<Vec<Row>, Error> {
+async fn probe(arguments: ProbeArguments, config: &Config, file: String) -> Result<Vec<Row>, CliError> {
     let trust = Trust::load(arguments.ca.as_deref())?;
     let targets = match arguments.urls {
         none if none.is_empty() => local_config::targets(config).await,
-        urls => urls.into_iter().map(|url| Target { url, at: None }).collect(),
+        urls => urls.into_iter().map(|url| ProbeTarget { url, at: None }).collect(),
     };
     if targets.is_empty() {
-        return Err(Error::NothingToProbe { file });
+        return Err(CliError::NothingToProbe { file });
     }
     let login = match arguments.username.zip(arguments.password) {
         Some((username, password)) => Some(Ok(Login { username, password })),
@@ -131,7 +135,7 @@ async fn probe(arguments: Arguments, config: &Config, file: String) -> Result<Ve
         None => None,
     };
     let asking = &Asking { login, trust, turns: Turns::new(AT_ONCE) };
-    let rows = targets.into_iter().map(|Target { url, at }| async move {
+    let rows = targets.into_iter().map(|ProbeTarget { url, at }| async move {
         let addresses = match at {
             Some(at) => at.map(|at| (vec![at], None)),
             None => addresses(&url).await,

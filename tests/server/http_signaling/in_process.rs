@@ -20,14 +20,14 @@ use byway::http::{Site, admin_router, public_router};
 use byway::ice::TransportPolicy;
 use byway::ice::{Endpoints, IceServers};
 use byway::metrics::Metrics;
-use byway::net::accept::Listeners;
+use byway::net::accept::ListenerQueue;
 use byway::net::accept::Stopping;
 use byway::net::connection_limit::{ConnectionLimiter, PER_ADDRESS};
 use byway::net::trusted_proxies::TrustedProxies;
 use byway::origin::HostPattern;
 use byway::phase::{Phase, PhaseSender};
 use byway::signaling::{ConnectionLimits, SignalingCounters, SignalingSettings};
-use byway::signaling::{Connections, Hub, HubParts};
+use byway::signaling::{Hub, HubParts, SignalingConnections};
 use byway_test_support::process::http::Answer;
 use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
@@ -162,7 +162,12 @@ impl Server {
         });
         let revocations = Arc::new(Revocations::new(&[8; 32]));
         let hub = Arc::new(Hub::new(HubParts {
-            connections: Arc::new(Connections::new(limits, clock, signaling_counters, phase.watch())),
+            connections: Arc::new(SignalingConnections::new(
+                limits,
+                clock,
+                signaling_counters,
+                phase.watch(),
+            )),
             ice: ice.clone(),
             revocations: revocations.clone(),
             access: access.clone(),
@@ -539,7 +544,7 @@ impl Client {
 }
 
 /// One listener, there from the start.
-fn only(listener: TcpListener) -> Listeners {
+fn only(listener: TcpListener) -> ListenerQueue {
     let (sender, listeners) = mpsc::unbounded_channel();
     sender.send(listener).unwrap();
     listeners
