@@ -1,12 +1,12 @@
 //! The composition root: a [`Config`] becomes sockets, threads and tasks, and one place waits for the end.
 
+mod address_presence;
+mod all_counters;
+pub mod allowed_hosts;
 mod certificate;
-mod counted;
 mod heap;
-mod host;
-pub mod hosts;
+mod host_addresses;
 pub mod page_url;
-mod presence;
 pub mod relay_addresses;
 mod relaying;
 mod reload;
@@ -36,7 +36,7 @@ use crate::metrics::ProcessCounters;
 use crate::operator_file::{SHORTAGE, is_shortage};
 use crate::tls;
 
-pub(crate) use host::nobody_has;
+pub(crate) use host_addresses::nobody_has;
 use startup::Plan;
 
 /// Threads for HTTP and signaling. They wait for most of their lives; the cores are for the shards.

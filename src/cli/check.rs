@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::net::interfaces;
 use crate::net::local_ports;
 use crate::server::relay_addresses::RelayAddresses;
-use crate::server::{self, hosts};
+use crate::server::{self, allowed_hosts};
 use crate::tls::Certificate;
 
 /// Reports on a configuration; that it is valid is known by now, else there would be none. The certificate is what it
@@ -115,7 +115,7 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
     let is_public = all.any(|address| !address.ip().is_loopback()) && !listen.http.is_empty();
     let is_asked = listen.admin.iter().any(|address| !address.ip().is_loopback());
     let is_named = certificate.is_some_and(|certificate| !certificate.names().is_empty());
-    if (is_public || is_asked) && !is_named && hosts::configured(config).is_empty() {
+    if (is_public || is_asked) && !is_named && allowed_hosts::configured(config).is_empty() {
         hints.push(
             "no certificate, `[ice] urls` or `[http] hosts` names this server: HTTP answers under its addresses alone; \
              list the names that a reverse proxy or Prometheus asks for in `hosts` under [http]"

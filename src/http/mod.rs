@@ -35,7 +35,7 @@ mod ice_servers;
 pub mod invitations;
 mod issue;
 pub mod limits;
-mod metered;
+mod metered_stream;
 pub mod origin;
 pub mod own_hosts;
 mod params;

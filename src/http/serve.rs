@@ -25,7 +25,7 @@ use tower::ServiceExt as _;
 use super::HttpCounters;
 use super::client_ip::{ClientIp, UnlistedProxies};
 use super::limits::{HttpLimits, Protocol};
-use super::metered::Metered;
+use super::metered_stream::Metered;
 use super::problem::{Code, Problem};
 use super::state::{ConnectionState, Sending, Switch};
 use super::streams::{Streams, WithStreams};

@@ -1,6 +1,6 @@
 //! State of one HTTP connection: the event that it waits for, its deadline, and the memory that it holds.
 //!
-//! The [`Metered`](super::metered::Metered) stream, the service and [`serve`](super::serve) share it.
+//! The [`Metered`](super::metered_stream::Metered) stream, the service and [`serve`](super::serve) share it.
 
 use std::net::IpAddr;
 use std::pin::Pin;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use byway_turn::address_set::AddressSet;
 use byway_turn::server::{self, Discovery, PeerPolicy, Relay, Shared};
 
-use super::host::HostState;
+use super::host_addresses::HostState;
 use super::secrets::ServerSecrets;
 use super::sockets::{Files, Sockets};
 use super::{ServerError, seed, system};

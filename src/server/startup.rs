@@ -10,9 +10,9 @@ use byway_turn::prng::Prng;
 use sd_notify::NotifyState;
 use tokio::sync::{Mutex, watch};
 
+use super::all_counters::AllCounters;
 use super::certificate::{self, CertificateParts};
-use super::counted::Counted;
-use super::host::{self, Follower, HostState, HostWatch};
+use super::host_addresses::{self, Follower, HostState, HostWatch};
 use super::relaying::Relaying;
 use super::reload::{Hangups, Reload};
 use super::secrets::ServerSecrets;
@@ -21,7 +21,7 @@ use super::sockets::{Files, Kind, Sockets};
 use super::startup_log::StartupLog;
 use super::supervise::Supervisor;
 use super::web::{self, Web, WebParts};
-use super::{ServerError, heap, hosts, notify, page_url, seed, signaling, watchdog};
+use super::{ServerError, allowed_hosts, heap, notify, page_url, seed, signaling, watchdog};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::Site;
@@ -80,7 +80,7 @@ impl Plan {
         let sockets = Sockets::bind(&self.config, &self.config.relay.tuning)?;
         let mut host = HostWatch::new(&self.config);
         let state = host.find(self.clock.now())?;
-        host::tell(None, &state);
+        host_addresses::tell(None, &state);
         let files = Files::shared_out(&sockets, &mut self.config);
         Ok(Bound { plan: self, sockets, host, state, files })
     }
@@ -108,7 +108,7 @@ impl Bound {
 
         let secrets = ServerSecrets::new(&config, phase.watch())?;
         let relaying = Relaying::start(&config, &mut sockets, &state, &files, &secrets, clock)?;
-        let counted = Counted {
+        let counted = AllCounters {
             relay: relaying.counters.clone(),
             signaling: Arc::default(),
             http: Arc::default(),
@@ -128,7 +128,8 @@ impl Bound {
         })?;
         signaling::keep(&hub, &supervisor);
 
-        let hosts = hosts::own(&config, certificate, relaying.shared.clone(), clock, counted.http.clone());
+        let hosts =
+            allowed_hosts::own(&config, certificate, relaying.shared.clone(), clock, counted.http.clone());
         let (degraded, troubles) = watch::channel(Vec::new());
         let site = Site {
             clock,
@@ -153,7 +154,8 @@ impl Bound {
         };
 
         let Sockets { tls, http, admin: admins, listening, .. } = sockets;
-        let accept_queues = host::AcceptQueues { tls: tls.sender, http: http.sender, admin: admins.sender };
+        let accept_queues =
+            host_addresses::AcceptQueues { tls: tls.sender, http: http.sender, admin: admins.sender };
         let mut follower = Follower {
             host,
             state,
@@ -187,7 +189,7 @@ impl Bound {
         let connections = web.connections.clone();
         supervisor.keep("heap", move || heap::return_after_floods(connections.clone(), clock));
         let follower = Arc::new(Mutex::new(follower));
-        supervisor.keep("addresses", move || host::follow(follower.clone()));
+        supervisor.keep("addresses", move || host_addresses::follow(follower.clone()));
         reload.keep(renewal.is_some(), &supervisor);
         if let Some(renewal) = renewal {
             let counters = counted.tls.unwrap_or_default();

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use byway_turn::server::RelayAddress;
 
-use super::host::HostState;
+use super::host_addresses::HostState;
 use super::page_url;
 use super::sockets::{Kind, Listening, Sockets, list};
 use crate::access::Policy;

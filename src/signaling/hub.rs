@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::connection::SignalingConnections;
-use super::membership::{JoinRefusal, Membership, Visitor};
+use super::membership::{Membership, MessageRefusal, Visitor};
 use super::protocol::{
     ByeCode, DisplayName, Ending, ErrorCode, Join, MemberId, Peer, RoomName, Secret, ServerMessage, Text,
 };
@@ -184,7 +184,7 @@ impl Hub {
         queue: &Arc<SendQueue>,
         visitor: &Visitor,
         join: Join,
-    ) -> Result<Membership, JoinRefusal> {
+    ) -> Result<Membership, MessageRefusal> {
         if let Some(id) = self.former(&join)
             && let Some(membership) = self.resume(now, queue, visitor, &join, id)
         {
@@ -207,7 +207,7 @@ impl Hub {
     }
 
     /// Asks the gatekeeper for the rights of a newcomer.
-    fn admit(&self, now: Now, visitor: &Visitor, join: &Join) -> Result<Rights, JoinRefusal> {
+    fn admit(&self, now: Now, visitor: &Visitor, join: &Join) -> Result<Rights, MessageRefusal> {
         let token = join.token.as_ref().map(|Secret(token)| token.as_str());
         let grant = self.parts.access.join(now, visitor.address, &join.room, token)?;
         let (granted, max_members) = grant.map_or((None, None), |grant| (grant.name, grant.max_members));

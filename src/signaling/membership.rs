@@ -29,7 +29,7 @@ pub(super) struct Membership {
 
 /// Refusal of a message, and how long it lasts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct JoinRefusal {
+pub(super) struct MessageRefusal {
     pub(super) code: ErrorCode,
     pub(super) wait: Option<Duration>,
 }
@@ -41,13 +41,13 @@ impl Visitor {
     }
 }
 
-impl From<ErrorCode> for JoinRefusal {
+impl From<ErrorCode> for MessageRefusal {
     fn from(code: ErrorCode) -> Self {
         Self { code, wait: None }
     }
 }
 
-impl From<Refused> for JoinRefusal {
+impl From<Refused> for MessageRefusal {
     fn from(refused: Refused) -> Self {
         let code = match refused {
             Refused::RateLimited(wait) => return Self { code: ErrorCode::RateLimited, wait: Some(wait) },

@@ -8,7 +8,7 @@ use byway_turn::time::Now;
 
 use super::connection::{Conversation, Halves};
 use super::hub::Hub;
-use super::membership::{JoinRefusal, Membership, Visitor};
+use super::membership::{Membership, MessageRefusal, Visitor};
 use super::protocol::{ByeCode, ClientMessage, Ending, ErrorCode, ServerMessage, Text};
 use super::send_queue::SendQueue;
 use crate::net::memory_budget::Reservation;
@@ -42,7 +42,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn obey(&mut self, now: Now, text: &str) -> Result<(), JoinRefusal> {
+    fn obey(&mut self, now: Now, text: &str) -> Result<(), MessageRefusal> {
         match ClientMessage::parse(text)? {
             ClientMessage::Join(_) if self.membership.is_some() => {
                 return Err(ErrorCode::AlreadyJoined.into());
@@ -79,7 +79,7 @@ impl Session<'_> {
         self.next = now.mono + (self.hub.ttl() / 2).max(Duration::from_secs(1));
     }
 
-    fn refuse_until(&self, refusal: JoinRefusal) {
+    fn refuse_until(&self, refusal: MessageRefusal) {
         let error = match refusal.wait {
             Some(wait) => ServerMessage::error_until(refusal.code, wait),
             None => ServerMessage::error(refusal.code),

@@ -3,7 +3,7 @@
 use crate::closed_set;
 
 closed_set! {
-    /// DropReason for which a datagram was dropped. It labels a metric.
+    /// Reason for which a datagram was dropped. It labels a metric.
     pub enum DropReason {
         /// Neither STUN nor ChannelData by its first byte.
         NotTurn = "not_turn",

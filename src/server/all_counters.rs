@@ -9,7 +9,7 @@ use crate::signaling::SignalingCounters;
 use crate::tls::TlsCounters;
 
 /// The counters of all rooms.
-pub(super) struct Counted {
+pub(super) struct AllCounters {
     pub(super) relay: Arc<RelayCounters>,
     pub(super) signaling: Arc<SignalingCounters>,
     pub(super) http: Arc<HttpCounters>,
@@ -18,7 +18,7 @@ pub(super) struct Counted {
     pub(super) tls: Option<Arc<TlsCounters>>,
 }
 
-impl Counted {
+impl AllCounters {
     /// All of them as one page.
     pub(super) fn metrics(&self) -> Metrics {
         let mut rooms: Vec<Arc<dyn Counters>> =
@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn shards_are_summed_and_labels_are_closed() {
         let shards = vec![Arc::default(), Arc::default()];
-        let counted = Counted {
+        let counted = AllCounters {
             relay: Arc::new(RelayCounters { shards, connections: Arc::default() }),
             signaling: Arc::default(),
             http: Arc::default(),

@@ -12,9 +12,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// When each address was there last.
 #[derive(Debug, Default)]
-pub(super) struct Presence(BTreeMap<IpAddr, Duration>);
+pub(super) struct AddressPresence(BTreeMap<IpAddr, Duration>);
 
-impl Presence {
+impl AddressPresence {
     /// Takes in the addresses that are there at this moment; yields those that count as there, in the order of
     /// `present`, and those in their patience behind them.
     pub(super) fn observe(&mut self, now: Now, present: &[IpAddr]) -> Vec<IpAddr> {
@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn threat_35_an_address_counts_at_once_and_until_it_has_been_gone_for_three_seconds() {
         let (a, b) = ("45.0.0.1".parse().unwrap(), "2a00::1".parse().unwrap());
-        let mut presence = Presence::default();
+        let mut presence = AddressPresence::default();
         assert_eq!(presence.observe(at(0), &[b]), [b]);
         assert_eq!(presence.observe(at(250), &[b, a]), [b, a]);
         assert_eq!(presence.observe(at(500), &[a]), [a, b]);

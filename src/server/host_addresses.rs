@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::sleep;
 
-use super::presence::Presence;
+use super::address_presence::AddressPresence;
 use super::sockets::{Kind, Listener, Listening, bind_accepting};
 use super::startup_log::listening_line;
 use super::{ServerError, system};
@@ -97,8 +97,8 @@ pub(super) struct HostWatch {
     config: config::Relay,
     /// The configured addresses, and the keys that name them.
     named: BTreeMap<IpAddr, BTreeSet<&'static str>>,
-    lasting: Presence,
-    bindable: Presence,
+    lasting: AddressPresence,
+    bindable: AddressPresence,
     /// Wildcards of families that this machine has had an address of.
     had: BTreeSet<IpAddr>,
     /// Addresses of the relay so far.
@@ -110,8 +110,8 @@ impl HostWatch {
         Self {
             config: config.relay.clone(),
             named: config.addresses(),
-            lasting: Presence::default(),
-            bindable: Presence::default(),
+            lasting: AddressPresence::default(),
+            bindable: AddressPresence::default(),
             had: BTreeSet::new(),
             relays: Vec::new(),
         }
