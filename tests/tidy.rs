@@ -28,6 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("crates/turn/src/rate_limit.rs", &["byway_turn::client_network"]),
     ("crates/turn/src/shares.rs", &["byway_turn::client_network", "byway_turn::prng"]),
     ("crates/turn/src/prng.rs", &[]),
+    ("crates/turn/src/lock.rs", &[]),
     ("crates/turn/src/time.rs", &[]),
     ("crates/turn/src/address_set.rs", &[]),
     ("crates/turn/src/client_network.rs", &[]),
@@ -141,8 +142,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Room that every other may name: a form of enum, as if it were the language's.
-const EVERYWHERE: &str = "byway_turn::closed_set";
+/// Modules that every room may name, as if they were the language's: a form of enum, and how to lock.
+const EVERYWHERE: &[&str] = &["byway_turn::closed_set", "byway_turn::lock"];
 
 /// The pure ring: bytes, values, and a `Now` that is handed in.
 const PURE: &[&str] = &[
@@ -255,7 +256,7 @@ fn rooms_import_only_what_the_map_allows() {
         let foreign = |path: &LocalPath| {
             !path.segments.is_empty()
                 && !path.is_under(&own)
-                && !path.is_under(EVERYWHERE)
+                && !EVERYWHERE.iter().any(|prefix| path.is_under(prefix))
                 && !allowed.iter().any(|prefix| path.is_under(prefix))
         };
         for path in source.local_paths().into_iter().filter(foreign) {
@@ -633,6 +634,25 @@ fn links_between_files_lead_somewhere_within_the_project() {
         }
     }
     none(&offences, "a link to a file that is not there, or not part of the project");
+}
+
+#[test]
+fn every_source_file_that_the_documents_name_exists() {
+    let sources: Vec<_> = rust().into_iter().chain(tests()).chain(benches()).collect();
+    let exists = |named: &str| {
+        sources.iter().any(|source| source.path == named || source.path.ends_with(&format!("/{named}")))
+    };
+    let mut offences = Vec::new();
+    for page in under("docs", &["md"]).iter().chain(&[file("README.md")]) {
+        for (number, line) in page.text.lines().enumerate() {
+            let quoted = line.split('`').skip(1).step_by(2);
+            let files = quoted.filter(|quoted| quoted.ends_with(".rs") && !quoted.contains([' ', '{', '*']));
+            for named in files.filter(|named| !exists(named)) {
+                offences.push(format!("{}:{}: {named}", page.path, number + 1));
+            }
+        }
+    }
+    none(&offences, "a file that was moved or removed: name the one that holds it now");
 }
 
 #[test]

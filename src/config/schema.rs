@@ -53,11 +53,11 @@ fn assemble<'d>(
     let realm = root.get("realm", |value| values::realm(&value));
     let (ice, open_to_everyone) = ice(root.section("ice"), &mut mistakes);
     let tls = tls(root.section("tls"), dir, &mut mistakes);
-    let doors = Doors {
+    let rules = ListenRules {
         for_everyone: ice.access == Policy::Token || open_to_everyone,
         has_certificate: tls.is_some(),
     };
-    let (listen, listens_v6) = listen(root.section("listen"), doors, &mut mistakes);
+    let (listen, listens_v6) = listen(root.section("listen"), rules, &mut mistakes);
     let (relay, relays_v6) = relay(root.section("relay"), &mut mistakes);
     let credentials = credentials(root.section("credentials"), dir, &mut mistakes);
     let tokens = tokens(root.section("tokens"), dir, &realm, &mut mistakes);
@@ -87,14 +87,14 @@ fn assemble<'d>(
 
 /// What the rest of the file says about listeners.
 #[derive(Clone, Copy)]
-struct Doors {
+struct ListenRules {
     /// Whether `/ice` may be where everyone reaches it.
     for_everyone: bool,
     has_certificate: bool,
 }
 
 /// The listeners, and whether the file itself names an IPv6 one.
-fn listen(mut section: Section<'_>, doors: Doors, mistakes: &mut Vec<Diagnostic>) -> (Listen, bool) {
+fn listen(mut section: Section<'_>, rules: ListenRules, mistakes: &mut Vec<Diagnostic>) -> (Listen, bool) {
     let mut names_v6 = false;
     let over_tcp = RefCell::new(Vec::<(&str, SocketAddr)>::new());
     let mut get = |key, read: &dyn Fn(&Value<'_>) -> Result<SocketAddr, Diagnostic>| {
@@ -120,7 +120,7 @@ fn listen(mut section: Section<'_>, doors: Doors, mistakes: &mut Vec<Diagnostic>
     // Here /ice is served. The contract: open access on a public listener must be said twice.
     let serves_ice = |value: &Value<'_>| {
         let address = values::socket_address(value)?;
-        if doors.for_everyone || address.ip().to_canonical().is_loopback() {
+        if rules.for_everyone || address.ip().to_canonical().is_loopback() {
             return Ok(address);
         }
         Err(value.wrong(
@@ -136,7 +136,7 @@ fn listen(mut section: Section<'_>, doors: Doors, mistakes: &mut Vec<Diagnostic>
         udp: get("udp", &values::socket_address),
         tcp: get("tcp", &values::socket_address),
         tls: get("tls", &|value| {
-            if doors.has_certificate {
+            if rules.has_certificate {
                 return serves_ice(value);
             }
             Err(value.wrong(

@@ -1,7 +1,9 @@
 //! Lines of the log about what clients send: each once in a period, and few of them, because clients make it up.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
+
+use byway_turn::lock::lock;
 
 /// Remarks that have been made in the current period.
 #[derive(Debug)]
@@ -21,7 +23,7 @@ impl<T: Clone + PartialEq> Remarks<T> {
     /// Whether to remark on this now; it is remembered.
     pub(super) fn is_new(&self, now: Duration, what: &T) -> bool {
         // A list is whole between any two statements.
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = lock(&self.made);
         let (since, seen) = &mut *made;
         if now.saturating_sub(*since) >= self.period {
             (*since, *seen) = (now, Vec::new());

@@ -4,12 +4,13 @@
 
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Request;
+use byway_turn::lock::lock;
 use byway_turn::rate_limit::Gcra;
 use hyper::body::{Frame, SizeHint};
 
@@ -269,7 +270,7 @@ impl ConnectionState {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A state is whole between any two statements above.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

@@ -5,9 +5,10 @@
 //! thread, however many streams it opens.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
+use byway_turn::lock::lock;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hyper::rt::Executor;
@@ -23,13 +24,13 @@ pub(super) struct Streams {
 
 impl Streams {
     fn take(&self) -> Vec<Request> {
-        std::mem::take(&mut *self.new.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.new))
     }
 }
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, request: F) {
-        self.new.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(request));
+        lock(&self.new).push(Box::pin(request));
     }
 }
 

@@ -1,7 +1,9 @@
 //! Counts of the process itself: lost lines of its log, panics, and background tasks that ended unasked.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use byway_turn::lock::lock;
 
 use super::{Counters, Page, SharedCount};
 
@@ -33,7 +35,7 @@ impl ProcessCounters {
     #[must_use]
     pub fn task(&self, name: &'static str) -> TaskCount {
         // A panic leaves nothing half done here.
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = lock(&self.tasks);
         if let Some((_, count)) = tasks.iter().find(|(other, _)| *other == name) {
             return count.clone();
         }
@@ -56,7 +58,7 @@ impl Counters for ProcessCounters {
             "thread",
             std::array::from_fn::<_, { THREADS.len() }, _>(|i| (THREADS[i], self.panics[i].get())),
         )?;
-        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let tasks = lock(&self.tasks);
         page.counters(
             "tasks_ended",
             "Background tasks that ended unasked, by task. They are started again.",

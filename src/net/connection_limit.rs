@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use byway_turn::client_network::ClientNetwork;
+use byway_turn::lock::lock;
 use byway_turn::shares::{Refused, Shares};
 
 use crate::net::trusted_proxies::TrustedProxies;
@@ -97,7 +98,7 @@ impl ConnectionLimiter {
 
     fn lock(&self) -> MutexGuard<'_, Shares> {
         // The counts are whole between any two statements.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 }
 
@@ -106,7 +107,7 @@ impl ConnectionPermit {
     /// another. Says whether that share had room.
     pub fn speaks_for(&self, ip: IpAddr) -> bool {
         let mut open = self.limiter.lock();
-        let mut network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut network = lock(&self.network);
         if *network == ClientNetwork::of(ip) {
             return true;
         }

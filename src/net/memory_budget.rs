@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 
+use byway_turn::lock::lock;
 use tokio::sync::oneshot;
 
 use byway_turn::client_network::ClientNetwork;
@@ -105,7 +106,7 @@ impl MemoryBudget {
     }
 
     fn lock(&self) -> MutexGuard<'_, Reserved> {
-        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.reserved)
     }
 }
 
@@ -230,7 +231,7 @@ mod tests {
         assert_eq!(budget.reserved(), 20, "a reservation that was evicted is not returned twice");
     }
 
-    /// Threat 19: admission allows one address as many as may be undecided.
+    /// Threat 19: the limit of connections allows one address as many as may be pending.
     #[test]
     fn a_flood_from_one_network_evicts_itself() {
         let budget = MemoryBudget::new(10);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use byway_turn::lock::lock;
 
 /// Datagrams that came before the token was used and are discarded then, at most. The permissions of the allocation meet
 /// the rest.
@@ -36,7 +38,7 @@ impl ReservedSockets {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, UdpSocket>> {
         // The map is whole between any two statements: what panicked elsewhere does not concern it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Hub of the sessions: the rooms, and a way to reach every member.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use byway_turn::auth::Revocations;
+use byway_turn::lock::lock;
 use byway_turn::time::{Now, StepDetector};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -371,7 +372,7 @@ impl Hub {
 
     fn lock(&self) -> MutexGuard<'_, HubState> {
         // A panic under the lock would be a bug in the pure rooms; the other rooms go on.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -6,11 +6,12 @@ pub mod protocol;
 pub mod registry;
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
 use byway_turn::client_network::ClientNetwork;
+use byway_turn::lock::lock;
 use byway_turn::time::Now;
 
 use self::protocol::{PeerId, PeerJsMessage, PeerJsRefusal, Token};
@@ -109,7 +110,7 @@ impl PeerJs {
 
     fn lock(&self) -> MutexGuard<'_, PeerRegistry<Arc<SendQueue>>> {
         // A panic under the lock would be a bug in the registry; the others go on.
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.peers)
     }
 }
 

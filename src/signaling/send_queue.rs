@@ -4,8 +4,9 @@
 mod backlog;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use byway_turn::lock::lock;
 use tokio::sync::Notify;
 
 use self::backlog::Account;
@@ -252,7 +253,7 @@ impl SendQueue {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A queue is whole between any two statements above, so a panic elsewhere does not spoil it.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

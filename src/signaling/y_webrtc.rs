@@ -7,11 +7,12 @@ pub mod board;
 pub mod protocol;
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
 use byway_turn::client_network::ClientNetwork;
+use byway_turn::lock::lock;
 use byway_turn::rate_limit::Gcra;
 use byway_turn::time::Now;
 
@@ -86,7 +87,7 @@ impl Topics {
 
     fn lock(&self) -> MutexGuard<'_, Board<Arc<SendQueue>>> {
         // A panic under the lock would be a bug in the board; the others go on.
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.board)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!                                          ┌─ `h2`, `http/1.1` ──────────────────► http
-//! TCP ──► admission ──► handshake ─► ALPN ─┼─ `stun.turn` ───────────────────────► a shard
+//! TCP ──► accepting ──► handshake ─► ALPN ─┼─ `stun.turn` ───────────────────────► a shard
 //!                                          └─ none ─► first byte ─┬─ 0x00 to 0x03 ► a shard
 //!                                                                 └─ any other ───► http
 //! ```

@@ -12,12 +12,14 @@
 //! | [`rate_limit`], [`shares`] | rate per client network, and shares of bounded resources |
 //! | [`client_network`], [`address_set`] | the unit that limits count by, and sets of addresses |
 //! | [`time`], [`prng`] | the moment and the seed that are handed in |
+//! | [`lock`] | locking of data that a panic cannot break |
 //! | [`closed_set`](mod@closed_set) | enums with a label for each value, for metrics |
 
 pub mod address_set;
 pub mod auth;
 pub mod client_network;
 pub mod closed_set;
+pub mod lock;
 pub mod prng;
 pub mod rate_limit;
 pub mod server;

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use byway_turn::client_network::ClientNetwork;
+use byway_turn::lock::lock;
 use byway_turn::shares::biggest;
 
 use super::SendQueue;
@@ -114,7 +115,7 @@ impl Backlog {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, (ClientNetwork, Weak<SendQueue>)>> {
         // The list is whole between any two statements.
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queues)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rooms: admission, the recipients of each message, and frames that are not the protocol.
+//! Rooms: who enters, the recipients of each message, and frames that are not the protocol.
 
 use byway::clock::Clock;
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,6 +15,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Serialize, Serializer};
 use sha1::Sha1;
 
+use crate::lock::lock;
 use crate::prng::Prng;
 use crate::time::Now;
 
@@ -147,7 +148,7 @@ impl Revocations {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is whole between any two statements: what panicked elsewhere does not concern it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

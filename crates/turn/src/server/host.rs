@@ -5,7 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::Guard;
 
@@ -18,6 +18,7 @@ use super::route::{Route, Routes};
 use super::shared::Port;
 use crate::address_set::AddressSet;
 use crate::client_network::ClientNetwork;
+use crate::lock::lock;
 use crate::shares::Shares;
 use crate::time::Now;
 use crate::wire::AddressFamily;
@@ -265,11 +266,11 @@ impl Ports {
 
     fn shares(&self) -> MutexGuard<'_, Shares> {
         // Counts are whole between any two statements.
-        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shares)
     }
 
     fn lock(&self) -> MutexGuard<'_, PortPool> {
         // A pool is whole between any two statements: what panicked elsewhere does not concern it.
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.pool)
     }
 }

@@ -1,10 +1,11 @@
 //! How many allocations one name may have, and how many relay ports one client address and all together.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::client_network::ClientNetwork;
+use crate::lock::lock;
 use crate::shares::Shares;
 use crate::wire::ErrorCode;
 
@@ -174,7 +175,7 @@ impl QuotaUse {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
         // Counts are whole between any two statements: what panicked elsewhere does not concern them.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache, Guard};
@@ -23,6 +23,7 @@ use crate::address_set::AddressSet;
 use crate::auth::Revocations;
 use crate::auth::Secrets;
 use crate::client_network::ClientNetwork;
+use crate::lock::lock;
 use crate::prng::Prng;
 use crate::rate_limit::KeyedRateLimiter;
 use crate::time::Now;
@@ -308,7 +309,7 @@ impl Shared {
     /// The ports in reserve. Callers hold no other lock.
     pub(super) fn reservations(&self) -> MutexGuard<'_, Reservations> {
         // They are whole between any two statements: what panicked elsewhere does not concern them.
-        self.reservations.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.reservations)
     }
 
     fn is_reserved_by(&self, now: Now, token: ReservationToken, name: &str) -> bool {
