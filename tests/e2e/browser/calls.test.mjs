@@ -11,5 +11,6 @@ import "./scenarios/firefox.mjs";
 import "./scenarios/direct.mjs";
 import "./scenarios/leaving.mjs";
 import "./scenarios/recovery.mjs";
+import "./scenarios/cut.mjs";
 
 isEndless();
