@@ -15,6 +15,8 @@
 //! | [`lock`] | locking of data that a panic cannot break |
 //! | [`closed_set`](mod@closed_set) | enums with a label for each value, for metrics |
 
+#![forbid(unsafe_code)]
+
 pub mod address_set;
 pub mod auth;
 pub mod client_network;
