@@ -34,7 +34,7 @@
 //! receipt (GRO), the core looks at each, and those that go the same way leave as one message, which the kernel takes apart
 //! (GSO), or a device does. A trip through the network stack, not a byte or a system call, is what a relay pays for.
 //! Nothing is copied: a payload is a span of the inbox until the outbox is flushed, and its new header stands beside it.
-//! Where the kernel or a device can do neither, datagrams go one by one; `byway_offload` and its neighbours in the metrics
+//! Datagrams go one by one where the kernel or a device can do neither; `byway_offload` and its neighbours in the metrics
 //! say so. `docs/performance.md` has the figures.
 //!
 //! In each round listeners have their turn first, then some of the other sockets, each for a bounded number of batches: one

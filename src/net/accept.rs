@@ -51,7 +51,7 @@ impl Stopping {
     }
 }
 
-/// ListenerQueue of one kind. One whose address comes late is sent when it is there.
+/// Listeners of one kind. One whose address comes late is sent when it is there.
 pub type ListenerQueue = mpsc::UnboundedReceiver<TcpListener>;
 
 /// Accepts connections at all `listeners` until the server stops, then waits until every
@@ -150,9 +150,9 @@ mod tests {
         let panicked = Arc::new(AtomicBool::new(false));
         let serve = {
             let panicked = panicked.clone();
-            move |arrival: Accepted| {
+            move |accepted: Accepted| {
                 assert!(panicked.swap(true, Relaxed), "the first connection hits a fault");
-                async move { drop(arrival) }
+                async move { drop(accepted) }
             }
         };
         let clients = tokio::task::spawn_blocking(move || {

@@ -1,4 +1,4 @@
-//! What a server needs of the machine's network: connections taken in and bounded, addresses read.
+//! Connections accepted and bounded, and addresses of the machine.
 
 pub mod accept;
 pub mod connection_limit;

@@ -220,7 +220,7 @@ pub(super) struct Follower {
     pub(super) refused: BTreeSet<SocketAddr>,
 }
 
-/// AcceptQueues for listeners whose address has come.
+/// Queues to the accept loops, for listeners whose address has come.
 pub(super) struct AcceptQueues {
     pub(super) tls: mpsc::UnboundedSender<TcpListener>,
     pub(super) http: mpsc::UnboundedSender<TcpListener>,

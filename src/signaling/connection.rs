@@ -72,7 +72,7 @@ impl From<WebSocket> for Halves {
     }
 }
 
-/// ConnectionLimits, counters and shutdown that all WebSockets share.
+/// Limits, counters and phase that all WebSockets share.
 #[derive(Debug)]
 pub struct SignalingConnections {
     pub(super) settings: ConnectionLimits,

@@ -12,11 +12,9 @@ use byway::net::connection_limit::ConnectionLimiter;
 use byway::shard::{Addresses, DataPlane, ShardConfig, Tuning, bind_listeners};
 use byway_test_support::process::interrupts::uninterrupted;
 use byway_test_support::process::train::send_in_trains;
-use byway_test_support::turn::{REALM, Request, Response, SECRETS, at, channel_data, seconds};
-use byway_turn::address_set::AddressSet;
-use byway_turn::auth::Revocations;
+use byway_test_support::turn::{REALM, Request, Response, SECRETS, at, channel_data, seconds, settings};
 use byway_turn::auth::Secrets;
-use byway_turn::server::{Discovery, PeerPolicy, Quota, Relay, RelayAddress, Settings, Shared};
+use byway_turn::server::{Relay, RelayAddress, Shared};
 
 use crate::{WATCHED, WATCHED_CALLS};
 
@@ -139,29 +137,9 @@ impl Server {
         let (mut listeners, bound) = bind_listeners(&wanted, 1, &tuning).unwrap();
         let listeners = listeners.remove(0);
         let ip = "127.0.0.1".parse().unwrap();
-        let settings = Settings {
-            realm: REALM.into(),
-            secrets: Secrets::new(&SECRETS).unwrap(),
-            revocations: Arc::new(Revocations::new(&[9; 32])),
-            strict_expiry: true,
-            addresses: vec![RelayAddress { bind: ip, public: ip }],
-            ports: 49_152..=65_535,
-            port_rest: seconds(120),
-            peer_policy: PeerPolicy {
-                allow: vec!["127.0.0.1/32".parse().unwrap()],
-                deny: vec![],
-                own: AddressSet::default(),
-                listeners: bound.udp.clone(),
-            },
-            quota: Quota {
-                allocations_per_user: 0,
-                allocations_per_address: 0,
-                bandwidth_per_allocation: 0,
-                allocations: 1000,
-                unauthenticated_per_second: 0,
-            },
-            discovery: Discovery::default(),
-        };
+        let mut settings = settings(vec![RelayAddress { bind: ip, public: ip }]);
+        settings.peer_policy.allow = vec!["127.0.0.1/32".parse().unwrap()];
+        settings.peer_policy.listeners = bound.udp.clone();
         let relay = Relay::new(Shared::new(settings, &[1; 32]), &[2; 32]);
         let limiter = ConnectionLimiter::new(10, 10, Arc::default());
         let shard = ShardConfig { listeners, relay, counters: Arc::default(), limiter };

@@ -28,7 +28,7 @@ pub(in crate::cli) enum Speaks {
     Other,
 }
 
-/// DropReason for which a probe stopped. `Display` is the reason, [`ProbeError::remedy`] what to do.
+/// Reason for which a probe stopped. `Display` is the reason, [`ProbeError::remedy`] what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum ProbeError {
     /// The name has no address.

@@ -5,17 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use byway_turn::address_set::AddressSet;
-use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
 use byway_turn::server::{
-    Action, Discovery, Effect, FiveTuple, ListenerId, PeerPolicy, Quota, Relay, RelayAddress, RelayId,
-    Settings, Shared, Transport,
+    Action, Effect, FiveTuple, ListenerId, Relay, RelayAddress, RelayId, Shared, Transport,
 };
 use byway_turn::time::Now;
 use byway_turn::wire::Reply;
 
-use super::{REALM, Request, Response, SECRETS, at, seconds};
+use super::{REALM, Request, Response, SECRETS, at, seconds, settings};
 
 /// It stands still, but for what moves it on its own.
 pub const NOW: Now = Now { mono: Duration::from_secs(1000), unix: 1_763_640_000 };
@@ -43,29 +40,11 @@ impl Bare {
     /// At 45.0.0.1, with room for some tens of thousands.
     pub fn new() -> Self {
         let ip = "45.0.0.1".parse().unwrap();
-        let settings = Settings {
-            realm: REALM.into(),
-            secrets: Secrets::new(&SECRETS).unwrap(),
-            revocations: Arc::new(Revocations::new(&[9; 32])),
-            strict_expiry: true,
-            addresses: vec![RelayAddress { bind: ip, public: ip }],
-            ports: 10_000..=65_535,
-            port_rest: seconds(120),
-            peer_policy: PeerPolicy {
-                allow: vec![],
-                deny: vec![],
-                own: AddressSet::default(),
-                listeners: vec![at("0.0.0.0:3478")],
-            },
-            quota: Quota {
-                allocations_per_user: 0,
-                allocations_per_address: 0,
-                bandwidth_per_allocation: 0,
-                allocations: 50_000,
-                unauthenticated_per_second: 200,
-            },
-            discovery: Discovery::default(),
-        };
+        let mut settings = settings(vec![RelayAddress { bind: ip, public: ip }]);
+        settings.ports = 10_000..=65_535;
+        settings.peer_policy.listeners = vec![at("0.0.0.0:3478")];
+        settings.quota.allocations = 50_000;
+        settings.quota.unauthenticated_per_second = 200;
         let shared = Shared::new(settings, &[1; 32]);
         let shards = [2, 3].map(|seed| Relay::new(Arc::clone(&shared), &[seed; 32]));
         Self { shards, reply: Reply::new(), relays: Vec::new() }

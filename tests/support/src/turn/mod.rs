@@ -12,7 +12,7 @@ mod server;
 pub use client::{Client, channel_data};
 pub use request::{ATTR_ADDITIONAL_ADDRESS_FAMILY, Request};
 pub use response::Response;
-pub use server::{Bind, REALM, SECRETS, Seen, Server};
+pub use server::{Bind, REALM, SECRETS, Seen, Server, settings};
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use byway_turn::auth::Revocations;
-use byway_turn::auth::Secrets;
+use byway_turn::address_set::AddressSet;
+use byway_turn::auth::{Revocations, Secrets};
 use byway_turn::server::{
     Action, AllocationId, Answer, BindError, Discovery, DropReason, Effect, FiveTuple, HostAddresses,
     Pairing, PeerPolicy, Quota, Relay, RelayAddress, RelayId, Settings, Shared, Transport,
@@ -91,6 +91,33 @@ pub struct Server {
     pub tried: Vec<SocketAddr>,
 }
 
+/// Settings of a relay at these addresses, with no quota but 1,000 allocations.
+pub fn settings(addresses: Vec<RelayAddress>) -> Settings {
+    Settings {
+        realm: REALM.into(),
+        secrets: Secrets::new(&SECRETS).unwrap(),
+        revocations: Arc::new(Revocations::new(&[9; 32])),
+        strict_expiry: true,
+        addresses,
+        ports: 49_152..=65_535,
+        port_rest: seconds(120),
+        peer_policy: PeerPolicy {
+            allow: vec![],
+            deny: vec![],
+            own: AddressSet::default(),
+            listeners: vec![],
+        },
+        quota: Quota {
+            allocations_per_user: 0,
+            allocations_per_address: 0,
+            bandwidth_per_allocation: 0,
+            allocations: 1000,
+            unauthenticated_per_second: 0,
+        },
+        discovery: Discovery::default(),
+    }
+}
+
 fn listeners() -> Vec<SocketAddr> {
     ["0.0.0.0:3478", "[::]:3478", "45.0.0.1:443", "127.0.0.1:8080"].map(at).to_vec()
 }
@@ -104,29 +131,11 @@ impl Server {
     /// A server of `shards` shards with changed settings.
     pub fn with(shards: u8, change: impl FnOnce(&mut Settings)) -> Self {
         let both = |ip: &str| RelayAddress { bind: ip.parse().unwrap(), public: ip.parse().unwrap() };
-        let mut settings = Settings {
-            realm: REALM.into(),
-            secrets: Secrets::new(&SECRETS).unwrap(),
-            revocations: Arc::new(Revocations::new(&[9; 32])),
-            strict_expiry: true,
-            addresses: vec![both("45.0.0.1"), both("2a0a::1")],
-            ports: 50_000..=50_063,
-            port_rest: seconds(120),
-            peer_policy: PeerPolicy {
-                allow: vec![],
-                deny: vec![],
-                own: ["45.0.0.1", "2a0a::1"].map(|ip| ip.parse::<IpAddr>().unwrap()).into_iter().collect(),
-                listeners: listeners(),
-            },
-            quota: Quota {
-                allocations_per_user: 0,
-                allocations_per_address: 0,
-                bandwidth_per_allocation: 0,
-                allocations: 1000,
-                unauthenticated_per_second: 0,
-            },
-            discovery: Discovery::default(),
-        };
+        let mut settings = settings(vec![both("45.0.0.1"), both("2a0a::1")]);
+        settings.ports = 50_000..=50_063;
+        settings.peer_policy.own =
+            ["45.0.0.1", "2a0a::1"].map(|ip| ip.parse::<IpAddr>().unwrap()).into_iter().collect();
+        settings.peer_policy.listeners = listeners();
         change(&mut settings);
         let revocations = settings.revocations.clone();
         let shared = Shared::new(settings, &[1; 32]);
