@@ -7,7 +7,8 @@ fn main() {
     println!("cargo::rerun-if-changed=static");
     let out = env::var("OUT_DIR").expect("cargo tells a build script where to write");
     let dir = fs::canonicalize("static").expect("static/ is part of the sources");
-    // memory_serve::load_directory would report every file as a warning of each build; only a skipped one is.
+    // memory_serve::load_directory would report every file as a warning of each build; only a
+    // skipped one is.
     let log = |message: &str| {
         if message.starts_with("skipping") {
             println!("cargo::warning={message}");

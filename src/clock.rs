@@ -24,7 +24,8 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn now(&self) -> Now {
-        // A system clock before 1970 reads as 0: every credential then looks valid for too long and is refused.
+        // A system clock before 1970 reads as 0: every credential then looks valid for too long and
+        // is refused.
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Now { mono: self.start.elapsed(), unix }
     }

@@ -170,7 +170,8 @@ impl IceServers {
         self.ttl
     }
 
-    /// What stands for `room` in a username: the room's name, or a tag for it where its name lets people in.
+    /// What stands for `room` in a username: the room's name, or a tag for it where its name lets
+    /// people in.
     #[must_use]
     pub fn label(&self, policy: Policy, room: &str) -> String {
         label::label(policy, room, &self.secrets)
@@ -182,8 +183,8 @@ impl IceServers {
         self.offer(now, host, name, None).into()
     }
 
-    /// A fresh credential for the user `name`, who reached us as `host`, for `ttl` up to [`MAX_TTL`] or as long as is
-    /// configured, with the URLs that it is good for.
+    /// A fresh credential for the user `name`, who reached us as `host`, for `ttl` up to
+    /// [`MAX_TTL`] or as long as is configured, with the URLs that it is good for.
     #[must_use]
     pub fn offer(&self, now: Now, host: Option<&Host>, name: &str, ttl: Option<Duration>) -> Offer {
         let ttl = ttl.map_or(self.ttl, |ttl| ttl.min(MAX_TTL));

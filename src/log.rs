@@ -1,9 +1,10 @@
 //! The log: lines on standard error, any of which may be lost.
 //!
-//! Nobody may read them: the reader of a pipe is gone or stopped, a terminal is closed, a disk is full. Neither may end a
-//! call or delay one. So lines go through a bounded queue to a thread of their own, the only one that ever waits for
-//! standard error. A line that finds the queue full, or that standard error does not take, is counted and gone.
-//! `tracing-appender` has such a queue; it panics where there is no thread to be had, and counts no failed write.
+//! Nobody may read them: the reader of a pipe is gone or stopped, a terminal is closed, a disk is
+//! full. Neither may end a call or delay one. So lines go through a bounded queue to a thread of
+//! their own, the only one that ever waits for standard error. A line that finds the queue full, or
+//! that standard error does not take, is counted and gone. `tracing-appender` has such a queue; it
+//! panics where there is no thread to be had, and counts no failed write.
 
 mod format;
 mod panics;
@@ -35,8 +36,8 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts the log at `level`, which `RUST_LOG` overrides. From then on a panic is a line of it, too; where the level is
-    /// `off`, it is said on standard error.
+    /// Starts the log at `level`, which `RUST_LOG` overrides. From then on a panic is a line of it,
+    /// too; where the level is `off`, it is said on standard error.
     ///
     /// # Errors
     /// There is no thread to be had.
@@ -84,7 +85,8 @@ impl Log {
         self.counters.clone()
     }
 
-    /// Says on standard error why the process ends, behind the lines that still wait, and whatever the level.
+    /// Says on standard error why the process ends, behind the lines that still wait, and whatever
+    /// the level.
     pub fn last_words(&self, words: &str) {
         let mut text = if self.is_journal { with_priority(Level::ERROR, words) } else { words.to_owned() };
         text.push('\n');
@@ -109,16 +111,16 @@ impl Drop for Log {
     }
 }
 
-/// The library of the WebSockets tells every frame, and so credentials, the names of rooms and what is said in them.
-/// No level may show those. That of HTTP/2 warns of what a stranger sends, frame by frame: whoever likes could fill the
-/// disk with it.
+/// The library of the WebSockets tells every frame, and so credentials, the names of rooms and what
+/// is said in them. No level may show those. That of HTTP/2 warns of what a stranger sends, frame
+/// by frame: whoever likes could fill the disk with it.
 fn may_be_told(event: &Metadata<'_>) -> bool {
     let is_of = |library| event.target().starts_with(library);
     !is_of("h2::") && (!is_of("tungstenite") || *event.level() <= Level::INFO)
 }
 
-/// Whether stderr goes to the systemd journal, which stamps every line itself: then `JOURNAL_STREAM` holds its device
-/// and inode (systemd.exec(5)).
+/// Whether stderr goes to the systemd journal, which stamps every line itself: then
+/// `JOURNAL_STREAM` holds its device and inode (systemd.exec(5)).
 fn stderr_is_the_journal() -> bool {
     let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
     let stderr = io::stderr().as_fd().try_clone_to_owned().and_then(|stderr| File::from(stderr).metadata());

@@ -1,7 +1,7 @@
 //! Files that the operator names: the configuration, secrets, keys, certificates.
 //!
-//! A path may lead to a pipe that nobody writes to, to `/dev/zero` or to a disk image. So what is read is a regular file,
-//! and no more of it than its kind can need.
+//! A path may lead to a pipe that nobody writes to, to `/dev/zero` or to a disk image. So what is
+//! read is a regular file, and no more of it than its kind can need.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -17,12 +17,14 @@ pub const CONFIGURATION: u64 = 256 << 10;
 /// Most bytes of a secret or a set of public keys.
 pub const SMALL: u64 = 64 << 10;
 
-/// Content of the regular file at `path`, through whatever symbolic links, if it has at most `longest` bytes.
+/// Content of the regular file at `path`, through whatever symbolic links, if it has at most
+/// `longest` bytes.
 ///
 /// # Errors
 /// The system's error; or that it is not a regular file, or larger.
 pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
-    // Before it is opened, because opening a device may do something; and after, because it may be another one by then.
+    // Before it is opened, because opening a device may do something; and after, because it may be
+    // another one by then.
     is_regular(&fs::metadata(path)?)?;
     // Opening a pipe would wait for its writer.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
@@ -44,8 +46,8 @@ pub fn read_text(path: &Path, longest: u64) -> io::Result<String> {
     String::from_utf8(read(path, longest)?).map_err(not_text)
 }
 
-/// Whether an error is about what the system lacks at the moment: descriptors, memory, threads. No other configuration
-/// mends that, and another start may.
+/// Whether an error is about what the system lacks at the moment: descriptors, memory, threads. No
+/// other configuration mends that, and another start may.
 #[must_use]
 pub fn is_shortage(error: &io::Error) -> bool {
     use libc::{EAGAIN, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM};

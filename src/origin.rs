@@ -1,7 +1,7 @@
 //! Hosts, authorities and origins as values (RFC 3986 section 3.2, RFC 6454). Pure.
 //!
-//! Each text is parsed once. From there on two of them are equal if they name the same thing, whatever their letter case,
-//! the notation of an address or a port that the scheme implies.
+//! Each text is parsed once. From there on two of them are equal if they name the same thing,
+//! whatever their letter case, the notation of an address or a port that the scheme implies.
 
 mod host;
 
@@ -14,7 +14,8 @@ use byway_turn::closed_set::ClosedSet as _;
 pub use host::{Authority, Host, HostPattern};
 
 closed_set! {
-    /// Scheme of a page, or of the connection that it came over. It is read in any letter case (RFC 3986 section 3.1).
+    /// Scheme of a page, or of the connection that it came over. It is read in any letter case (RFC
+    /// 3986 section 3.1).
     pub enum Scheme {
         /// `http`
         Http = "http",
@@ -34,7 +35,8 @@ impl Scheme {
     }
 }
 
-/// Origin of a web page: scheme, host and port (RFC 6454 section 4). It displays as section 6.2 serializes it.
+/// Origin of a web page: scheme, host and port (RFC 6454 section 4). It displays as section 6.2
+/// serializes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     scheme: Scheme,

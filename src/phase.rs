@@ -2,7 +2,8 @@
 
 use tokio::sync::watch;
 
-/// A phase. The server passes through them in this order, and may leave out [`Draining`](Self::Draining).
+/// A phase. The server passes through them in this order, and may leave out
+/// [`Draining`](Self::Draining).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Everyone is served.

@@ -1,4 +1,5 @@
-//! The composition root: a [`Config`] becomes sockets, threads and tasks, and one place waits for the end.
+//! The composition root: a [`Config`] becomes sockets, threads and tasks, and one place waits for
+//! the end.
 
 mod address_presence;
 mod all_counters;
@@ -90,8 +91,8 @@ pub fn run(config: Config, file: Option<PathBuf>, counters: Arc<ProcessCounters>
     outcome
 }
 
-/// A runtime of so many threads. tokio panics where no thread is to be had: so that is found out before, and caught if it
-/// changes meanwhile.
+/// A runtime of so many threads. tokio panics where no thread is to be had: so that is found out
+/// before, and caught if it changes meanwhile.
 fn runtime(name: &'static str, threads: usize) -> io::Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(threads).thread_name(name).enable_all();

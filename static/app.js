@@ -1,8 +1,8 @@
 /**
  * The call page: the first user of byway.js, and an example of how to use it.
  *
- * The address says what to do: `/?room=NAME` names the room, `&relay=1` forces the relay, and a join token travels in
- * the fragment (`#token=...`), which browsers keep to themselves.
+ * The address says what to do: `/?room=NAME` names the room, `&relay=1` forces the relay, and a
+ * join token travels in the fragment (`#token=...`), which browsers keep to themselves.
  *
  * What other programs may rely on in the page:
  *   #join #hangup #relay #room-link #status     by id
@@ -32,7 +32,8 @@ let trouble = "";
 /** @type {Call | null} */
 page.call = null;
 
-// ---- Where we are -----------------------------------------------------------------------------------------------
+// ---- Where we are
+// -----------------------------------------------------------------------------------------------
 
 const address = () => new URL(location.href);
 const relayWanted = () => address().searchParams.get("relay") === "1";
@@ -51,7 +52,10 @@ function show() {
   previewIfAllowed();
 }
 
-/** The link to send: the room and the token, without what is our own choice (the relay). @param {string} name */
+/**
+ * The link to send: the room and the token, without what is our own choice (the relay).
+ * @param {string} name
+ */
 function linkTo(name) {
   const link = address();
   link.search = new URLSearchParams({ room: name }).toString();
@@ -92,9 +96,13 @@ addEventListener("popstate", () => {
   show();
 });
 
-// ---- Our camera and microphone ----------------------------------------------------------------------------------
+// ---- Our camera and microphone
+// ----------------------------------------------------------------------------------
 
-/** Being opened: whoever asks meanwhile waits for the same. @type {Promise<import("./byway.js").Devices> | null} */
+/**
+ * Being opened: whoever asks meanwhile waits for the same.
+ * @type {Promise<import("./byway.js").Devices> | null}
+ */
 let opening = null;
 
 async function turnOnDevices() {
@@ -107,7 +115,11 @@ async function turnOnDevices() {
   drawSelf();
 }
 
-/** Opens one device during a call or before it: it was refused, busy or not there, or has been unplugged. @param {string} kind */
+/**
+ * Opens one device during a call or before it: it was refused, busy or not there, or has been
+ * unplugged.
+ * @param {string} kind
+ */
 async function turnOnDevice(kind) {
   const before = stream;
   const devices = await openDevices({ [kind]: true });
@@ -185,7 +197,8 @@ for (const [id, kind] of [["microphone", "audio"], ["camera", "video"]]) {
 }
 element("preview").addEventListener("click", preview);
 
-// ---- The call ---------------------------------------------------------------------------------------------------
+// ---- The call
+// ---------------------------------------------------------------------------------------------------
 
 /** Counts the ways into a room: one that was left meanwhile leads nowhere. */
 let attempt = 0;
@@ -275,7 +288,8 @@ relay.addEventListener("change", () => {
 });
 addEventListener("pagehide", abandon);
 
-// ---- The others -------------------------------------------------------------------------------------------------
+// ---- The others
+// -------------------------------------------------------------------------------------------------
 
 /** @type {Map<Peer, HTMLElement>} */
 const shown = new Map();
@@ -303,7 +317,10 @@ function addTile(peer) {
   drawTile(peer, tile);
 }
 
-/** A switched-off camera sends black; the others are told, so that they see a sentence instead. @param {Peer} peer */
+/**
+ * A switched-off camera sends black; the others are told, so that they see a sentence instead.
+ * @param {Peer} peer
+ */
 function tellCamera(peer) {
   try {
     peer.send(JSON.stringify({ camera: cameraOn() }));
@@ -344,7 +361,10 @@ async function drawTile(peer, tile) {
   if (!connecting && before !== report.path) say(`${nameOf(peer)} is connected: ${pathInWords(report)}.`);
 }
 
-/** For example "Relayed over UDP · 3 ms · 1.2 Mbit/s", each part on one line. @param {Report} report */
+/**
+ * For example "Relayed over UDP · 3 ms · 1.2 Mbit/s", each part on one line.
+ * @param {Report} report
+ */
 function inWords(report) {
   const { path, roundTripMs, receivingBps } = report;
   if (path === "connecting") return ["Connecting"];
@@ -367,7 +387,8 @@ const inBits = (bps) => (bps < 1e6 ? `${Math.round(bps / 1e3)} kbit/s` : `${(bps
 
 setInterval(() => shown.forEach((tile, peer) => drawTile(peer, tile)), 1000);
 
-// ---- What is said -----------------------------------------------------------------------------------------------
+// ---- What is said
+// -----------------------------------------------------------------------------------------------
 
 /** @param {"lobby" | "joining" | "joined"} state */
 function setState(state) {

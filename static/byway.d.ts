@@ -1,6 +1,6 @@
 /**
- * Types of byway.js, made from what its modules say of themselves: tests/e2e/browser/declarations.mjs. docs/client.md tells how
- * to use them.
+ * Types of byway.js, made from what its modules say of themselves:
+ * tests/e2e/browser/declarations.mjs. docs/client.md tells how to use them.
  *
  * @module byway
  */
@@ -15,13 +15,14 @@ declare class BywayError extends Error {
 /**
  * Being in a room. Made by {@link join}.
  *
- * Events: `peer` and `peerleft` ({@link PeerEvent}) · `error` ({@link FailureEvent}) · `signaling` (the connection to
- * the server was lost or is back, see {@link Call.signaling}) · `ice` (fresh credentials came) · `closed` (over, by
- * `leave()` or by the server).
+ * Events: `peer` and `peerleft` ({@link PeerEvent}) · `error` ({@link FailureEvent}) · `signaling`
+ * (the connection to the server was lost or is back, see {@link Call.signaling}) · `ice` (fresh
+ * credentials came) · `closed` (over, by `leave()` or by the server).
  *
- * Where the connection to the server drops, what flows between the browsers is left alone and another one is opened, with
- * growing pauses. The server keeps our place for a while and the others notice nothing; who comes back later, or to a server
- * that has started anew, joins again, and every peer is replaced by a new one.
+ * Where the connection to the server drops, what flows between the browsers is left alone and
+ * another one is opened, with growing pauses. The server keeps our place for a while and the others
+ * notice nothing; who comes back later, or to a server that has started anew, joins again, and
+ * every peer is replaced by a new one.
  */
 declare class Call extends Emitter<{
     peer: PeerEvent;
@@ -40,14 +41,21 @@ declare class Call extends Emitter<{
     ready: Promise<void>;
     /** Everyone else in the room. */
     get peers(): Peer[];
-    /** Whether only the relay is used: because we asked for it, or because the server asks it of everyone. */
+    /**
+     * Whether only the relay is used: because we asked for it, or because the server asks it of
+     * everyone.
+     */
     get relayOnly(): boolean;
     /**
-     * Moves the running call onto the relay, or allows direct paths again. Every connection is made anew, which takes
-     * a moment: an ICE restart is not enough, since Chromium goes on using the direct path it already has.
+     * Moves the running call onto the relay, or allows direct paths again. Every connection is made
+     * anew, which takes a moment: an ICE restart is not enough, since Chromium goes on using the
+     * direct path it already has.
      */
     setRelayOnly(relayOnly: boolean): void;
-    /** Replaces what is sent: the first audio and first video track, to everyone; null sends nothing. */
+    /**
+     * Replaces what is sent: the first audio and first video track, to everyone; null sends
+     * nothing.
+     */
     setStream(stream: MediaStream | null): Promise<void>;
     /** Leaves the room. The stream stays open: it is the page's. To come back, `join` again. */
     leave(): void;
@@ -101,8 +109,9 @@ type Path = "direct" | "relayed" | "connecting";
 /**
  * Someone else in the room.
  *
- * Events: `message` (what the other side sent, `event.data`) · `open` (messages can be sent) · `connection` (it was
- * replaced by a new one, because of `setRelayOnly` at either end or to recover) · `left`.
+ * Events: `message` (what the other side sent, `event.data`) · `open` (messages can be sent) ·
+ * `connection` (it was replaced by a new one, because of `setRelayOnly` at either end or to
+ * recover) · `left`.
  */
 declare class Peer extends Emitter<{
     message: MessageEvent;
@@ -111,11 +120,16 @@ declare class Peer extends Emitter<{
     left: Event;
 }> {
     constructor(id: string, name: string);
-    /** What comes from the peer. One stream from the start; tracks are added to it as they arrive. */
+    /**
+     * What comes from the peer. One stream from the start; tracks are added to it as they arrive.
+     */
     stream: MediaStream;
     /** STUN and TURN servers that could not be used. */
     iceErrors: IceError[];
-    /** For what this module does not wrap; negotiation runs by itself. Another one after a `connection` event. */
+    /**
+     * For what this module does not wrap; negotiation runs by itself. Another one after a
+     * `connection` event.
+     */
     connection: RTCPeerConnection;
     id: string;
     /** As the other side gave it: show it as text, never as HTML. */
@@ -128,7 +142,10 @@ declare class Peer extends Emitter<{
      * @returns Milliseconds there and back.
      */
     ping(timeoutMs?: number): Promise<number>;
-    /** How this connection runs. Bitrates are over the time since the report before, so ask about once a second. */
+    /**
+     * How this connection runs. Bitrates are over the time since the report before, so ask about
+     * once a second.
+     */
     report(): Promise<Report>;
     #private;
 }
@@ -171,24 +188,25 @@ type Route = {
 type SignalingState = "open" | "lost" | "closed";
 
 /**
- * Joins a room. Resolves once the server has let us in, rejects with a {@link BywayError} whose message can be shown.
+ * Joins a room. Resolves once the server has let us in, rejects with a {@link BywayError} whose
+ * message can be shown.
  *
- * Those already in the room are announced by `peer` events after this resolves, so listeners added right after
- * `await join(...)` miss nobody.
+ * Those already in the room are announced by `peer` events after this resolves, so listeners added
+ * right after `await join(...)` miss nobody.
  */
 declare function join(options: JoinOptions): Promise<Call>;
 
 /**
  * `getUserMedia` that fails with a sentence a person can act on.
  *
- * If only one of the two devices can be opened, the stream has the track of that one alone: {@link openDevices} tells why
- * the other is missing. Rejects where none can.
+ * If only one of the two devices can be opened, the stream has the track of that one alone:
+ * {@link openDevices} tells why the other is missing. Rejects where none can.
  */
 declare function openCamera(constraints?: MediaStreamConstraints): Promise<MediaStream>;
 
 /**
- * Opens camera and microphone, by one question to the person where possible. Where that fails, each is opened by itself, so
- * that a busy or refused camera does not take the microphone along.
+ * Opens camera and microphone, by one question to the person where possible. Where that fails, each
+ * is opened by itself, so that a busy or refused camera does not take the microphone along.
  *
  * @param [constraints] Both kinds by default; one kind to open a device later.
  * @returns Never rejects: an error is a `camera-...` or a `microphone-...`, or `insecure-page`.

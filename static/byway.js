@@ -12,8 +12,8 @@
  *       peer.addEventListener("left", () => video.remove());
  *     });
  *
- * Plain ES modules without dependencies or a build step. Pages import this one; docs/client.md is its manual. The others,
- * from the page to the network:
+ * Plain ES modules without dependencies or a build step. Pages import this one; docs/client.md is
+ * its manual. The others, from the page to the network:
  *
  *     byway/call.js                membership of a room, and a connection to each peer
  *     byway/peer.js                a peer: its stream, messages and statistics

@@ -1,7 +1,9 @@
-//! Seeded random lives of many clients in the rooms of the signaling: joins, drops, resumes, floods, silence.
+//! Seeded random lives of many clients in the rooms of the signaling: joins, drops, resumes,
+//! floods, silence.
 //!
-//! Each client believes what it hears and nothing else; after every step its beliefs are held against what truly happened.
-//! `BYWAY_SEED=17 cargo test --test rooms` replays one run; a failure names its seed.
+//! Each client believes what it hears and nothing else; after every step its beliefs are held
+//! against what truly happened. `BYWAY_SEED=17 cargo test --test rooms` replays one run; a failure
+//! names its seed.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -177,7 +179,8 @@ impl World {
                 assert_eq!(peers.iter().map(|peer| peer.id).collect::<Vec<_>>(), there);
                 self.truth.push((id, room.clone()));
                 self.said.insert(id, Vec::new());
-                // One who was lost and forgets about it begins anew; the old member is missed sooner or later.
+                // One who was lost and forgets about it begins anew; the old member is missed
+                // sooner or later.
                 if let Some(former) = former {
                     self.miss(former, self.clients[n].written);
                 }
@@ -275,7 +278,8 @@ impl World {
         }
     }
 
-    /// The connection breaks, and with it goes what was on its way. The server may learn of it or not.
+    /// The connection breaks, and with it goes what was on its way. The server may learn of it or
+    /// not.
     fn lose(&mut self, n: usize) {
         let Some(id) = self.connected(n) else { return };
         self.clients[n].line = None;
@@ -382,7 +386,8 @@ impl World {
         assert!(self.rooms.kept() <= LIMITS.kept_in_all);
     }
 
-    /// Everyone who is connected hears everything there is; then all leave, and nothing is left behind.
+    /// Everyone who is connected hears everything there is; then all leave, and nothing is left
+    /// behind.
     fn wind_down(&mut self) {
         for n in 0..CLIENTS {
             while self.hear(n) {}

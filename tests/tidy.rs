@@ -1,7 +1,8 @@
 //! The rules of the house as ordinary tests, so that what a developer runs is what a gate runs.
 //!
-//! Each test reads the sources and names every offence as `file:line`. The rules and their reasons stand at the head of
-//! `src/lib.rs`; a rule that is in the way is changed there and here, in one commit that says why.
+//! Each test reads the sources and names every offence as `file:line`. The rules and their reasons
+//! stand at the head of `src/lib.rs`; a rule that is in the way is changed there and here, in one
+//! commit that says why.
 #![allow(clippy::panic, reason = "a panic is how a test fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -142,7 +143,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Modules that every room may name, as if they were the language's: a form of enum, and how to lock.
+/// Modules that every room may name, as if they were the language's: a form of enum, and how to
+/// lock.
 const EVERYWHERE: &[&str] = &["byway_turn::closed_set", "byway_turn::lock"];
 
 /// The pure ring: bytes, values, and a `Now` that is handed in.
@@ -188,8 +190,9 @@ const IMPURE: &[&str] = &[
     "sleep",
 ];
 
-/// What has brought servers of this kind down, or others through them. Each has a test, or more, that is named after its
-/// number and fails when the defence is taken out. A test in browsers bears the number in its title.
+/// What has brought servers of this kind down, or others through them. Each has a test, or more,
+/// that is named after its number and fails when the defence is taken out. A test in browsers bears
+/// the number in its title.
 const THREATS: &[(u8, &str)] = &[
     (1, "one message kills the server, or a length wraps"),
     (2, "of two peer addresses one is checked and the other is used"),
@@ -442,7 +445,8 @@ fn the_map_names_every_room() {
 fn exceptions_from_a_lint_have_a_reason() {
     let mut offences = Vec::new();
     for source in rust().into_iter().chain(tests()).chain(benches()) {
-        // Strings are blanked in the code, so the attribute is found there and its reason in the text.
+        // Strings are blanked in the code, so the attribute is found there and its reason in the
+        // text.
         for opening in ["#[allow(", "#![allow(", "#[expect(", "#![expect("] {
             for (at, _) in source.code().match_indices(opening) {
                 let attribute = source.text[at..].split_inclusive(']').next().unwrap_or_default();

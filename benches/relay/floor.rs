@@ -1,8 +1,9 @@
-//! The floor: what the sockets of a relay cost without a relay. A forwarder on `byway_udp` that grants everything to
-//! everyone and looks up one table for each batch: no credentials, no permissions, no lifetimes, no channels but one.
+//! The floor: what the sockets of a relay cost without a relay. A forwarder on `byway_udp` that
+//! grants everything to everyone and looks up one table for each batch: no credentials, no
+//! permissions, no lifetimes, no channels but one.
 //!
-//! Its relay sockets are not connected, as a TURN server's cannot be, whose peers are many; it joins and segments (GRO, GSO)
-//! as far as the kernel does.
+//! Its relay sockets are not connected, as a TURN server's cannot be, whose peers are many; it
+//! joins and segments (GRO, GSO) as far as the kernel does.
 
 use std::collections::HashMap;
 use std::io;

@@ -6,10 +6,11 @@
 //! cargo bench --bench relay -- --rounds 1 --list  # the names
 //! ```
 //!
-//! One server runs at a time, pinned to the first core, and the generator to the second; servers take turns, and figures
-//! are medians of the rounds. CPU is the run time of all threads of the server (`/proc/PID/task/*/schedstat`) while
-//! traffic flows, set-up and warm-up aside, by what was delivered. It takes Linux, two cores, `taskset`, and a machine that
-//! does nothing else. Ten thousand allocations need as many file descriptors: `ulimit -Hn`, or root.
+//! One server runs at a time, pinned to the first core, and the generator to the second; servers
+//! take turns, and figures are medians of the rounds. CPU is the run time of all threads of the
+//! server (`/proc/PID/task/*/schedstat`) while traffic flows, set-up and warm-up aside, by what was
+//! delivered. It takes Linux, two cores, `taskset`, and a machine that does nothing else. Ten
+//! thousand allocations need as many file descriptors: `ulimit -Hn`, or root.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "whoever runs a bench reads its panics")]
 
 mod floor;

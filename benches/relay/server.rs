@@ -1,4 +1,5 @@
-//! The servers that are held against each other, each started afresh for every measurement and gone when dropped.
+//! The servers that are held against each other, each started afresh for every measurement and gone
+//! when dropped.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -110,8 +111,8 @@ impl Drop for Server {
     }
 }
 
-/// No quota is in the way of one machine that is all clients at once, and what differs by default (the rest of ports) is as
-/// with coturn.
+/// No quota is in the way of one machine that is all clients at once, and what differs by default
+/// (the rest of ports) is as with coturn.
 fn byway(row: &Row, address: SocketAddr, tls: SocketAddr) -> String {
     format!(
         "realm = \"bench\"\n[listen]\nudp = [\"{address}\"]\ntcp = [\"{address}\"]\ntls = [\"{tls}\"]\nhttp = []\nadmin = []\n\

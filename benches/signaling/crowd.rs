@@ -1,7 +1,9 @@
-//! The load: many clients in one thread, who do what they do when it is due, whatever the server does.
+//! The load: many clients in one thread, who do what they do when it is due, whatever the server
+//! does.
 //!
-//! Everything is measured from the moment when it was due, so that a server which makes its clients wait is not spared
-//! what they would have asked meanwhile. The thread never sleeps: it has a core of its own.
+//! Everything is measured from the moment when it was due, so that a server which makes its clients
+//! wait is not spared what they would have asked meanwhile. The thread never sleeps: it has a core
+//! of its own.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,7 +22,8 @@ use crate::websocket::{Heard, WebSocket};
 const GATHERING: usize = 64;
 /// How long a guest stays once it is in.
 const STAY: Duration = Duration::from_millis(500);
-/// Guests that are there, come or go at one time, in a server that does not keep up. They are file descriptors.
+/// Guests that are there, come or go at one time, in a server that does not keep up. They are file
+/// descriptors.
 const MAX_GUESTS: usize = 6_000;
 /// How long may pass until all are there.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -106,7 +109,8 @@ pub(crate) struct Plan {
 pub(crate) struct Outcome {
     /// Done meanwhile.
     pub(crate) joins: usize,
-    /// From the moment a join was due, connecting included, to `joined`. These and the next in order of length.
+    /// From the moment a join was due, connecting included, to `joined`. These and the next in
+    /// order of length.
     pub(crate) join_times: Vec<Duration>,
     pub(crate) signal_times: Vec<Duration>,
     /// Signals that did not arrive.
@@ -190,7 +194,8 @@ impl Crowd {
         self.what = CANDIDATE.to_owned();
     }
 
-    /// So many joins and signals a second for so long, and before that for a while so that the server finds its pace.
+    /// So many joins and signals a second for so long, and before that for a while so that the
+    /// server finds its pace.
     pub(crate) fn load(&mut self, joins: u32, signals: u32, warm_up: Duration, time: Duration) -> Outcome {
         let start = self.now();
         let mut plan = Plan {
@@ -217,7 +222,8 @@ impl Crowd {
         outcome
     }
 
-    /// In order of length, how long the signals took that were due then; of one that has not arrived, how long it has not.
+    /// In order of length, how long the signals took that were due then; of one that has not
+    /// arrived, how long it has not.
     pub(crate) fn signal_times(&self, from: Duration, until: Duration) -> Vec<Duration> {
         self.times(&self.signals, from, until)
     }
@@ -252,7 +258,8 @@ impl Crowd {
             while let Some(due) = schedule.due(now) {
                 let number = self.signals.len();
                 self.signals.push((due, None));
-                // A prime number of clients further each time: not in the order in which they lie in memory.
+                // A prime number of clients further each time: not in the order in which they lie
+                // in memory.
                 let from = self.idle[number * 7919 % self.idle.len()];
                 let client = &mut self.clients[from];
                 if let Some(peer) = &client.peer {

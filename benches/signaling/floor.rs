@@ -1,5 +1,6 @@
-//! The floor: what connections, and the generator, cost without a signaling server. Whoever names a room is in it, and what
-//! one of two says there is copied to the other. One thread, nothing is parsed or checked but frames.
+//! The floor: what connections, and the generator, cost without a signaling server. Whoever names a
+//! room is in it, and what one of two says there is copied to the other. One thread, nothing is
+//! parsed or checked but frames.
 
 use std::collections::HashMap;
 use std::io;

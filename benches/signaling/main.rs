@@ -1,4 +1,5 @@
-//! The signaling of Byway and of `peerjs-server` side by side, under the load of many who wait and many who come and go:
+//! The signaling of Byway and of `peerjs-server` side by side, under the load of many who wait and
+//! many who come and go:
 //!
 //! ```sh
 //! cargo bench --bench signaling                          # all servers, three rounds: eight minutes
@@ -6,11 +7,12 @@
 //! cargo bench --bench signaling -- --idle 2000           # fewer who wait
 //! ```
 //!
-//! One server runs at a time, on the first core, and the load on the second; servers take turns, and figures are medians of
-//! the rounds. The floor is a server that copies what one of two says to the other: what it shows is the kernel's and the
-//! generator's. "thread" and "threads" are the same as tasks of a runtime with one worker and with two, which share the core
-//! as Byway's do. It takes Linux, two cores, `taskset`, node and npm for `peerjs-server`, 16,000 file descriptors for the
-//! generator and 20,000 for a server, and a machine that does nothing else.
+//! One server runs at a time, on the first core, and the load on the second; servers take turns,
+//! and figures are medians of the rounds. The floor is a server that copies what one of two says to
+//! the other: what it shows is the kernel's and the generator's. "thread" and "threads" are the
+//! same as tasks of a runtime with one worker and with two, which share the core as Byway's do. It
+//! takes Linux, two cores, `taskset`, node and npm for `peerjs-server`, 16,000 file descriptors for
+//! the generator and 20,000 for a server, and a machine that does nothing else.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "whoever runs a bench reads its panics")]
 
 mod crowd;
@@ -35,7 +37,8 @@ const JOINS: u32 = 2_000;
 const SIGNALS: u32 = 1_000;
 const WARM_UP: Duration = Duration::from_secs(2);
 const MEASURED: Duration = Duration::from_secs(8);
-/// How long those who wait have done so before the memory is read: garbage is collected meanwhile, and heartbeats have come.
+/// How long those who wait have done so before the memory is read: garbage is collected meanwhile,
+/// and heartbeats have come.
 const SETTLED: Duration = Duration::from_secs(6);
 
 fn main() {
@@ -121,7 +124,8 @@ fn number(arguments: &mut Vec<String>, name: &str) -> Option<usize> {
     Some(number.unwrap_or_else(|| panic!("{name} NUMBER")))
 }
 
-/// The generator does not take the server's core. Servers that are started later say themselves where they run.
+/// The generator does not take the server's core. Servers that are started later say themselves
+/// where they run.
 fn second_core() {
     let mut cores = CpuSet::new();
     cores.set(1).expect("a core");

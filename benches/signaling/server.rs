@@ -1,4 +1,5 @@
-//! The servers that are held against each other, each started afresh for every round and gone when dropped.
+//! The servers that are held against each other, each started afresh for every round and gone when
+//! dropped.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -129,7 +130,8 @@ impl Drop for Server {
     }
 }
 
-/// No cap is in the way of one machine that is all clients at once. What is not measured gets few file descriptors.
+/// No cap is in the way of one machine that is all clients at once. What is not measured gets few
+/// file descriptors.
 fn byway(address: SocketAddr) -> String {
     format!(
         "realm = \"bench\"\n[listen]\nudp = [\"127.0.0.1:0\"]\ntcp = []\ntls = []\nhttp = [\"{address}\"]\nadmin = []\n\

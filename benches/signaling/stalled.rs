@@ -1,4 +1,5 @@
-//! One member that does not read, while the others of its room go on talking to it: what do other rooms see of that?
+//! One member that does not read, while the others of its room go on talking to it: what do other
+//! rooms see of that?
 
 use std::time::Duration;
 
@@ -40,8 +41,8 @@ pub(crate) struct Stall {
 
 /// What was found.
 pub(crate) struct Found {
-    /// The 99th percentile of signals in other rooms, by segment, in order: a machine that halts for a moment spoils one of
-    /// them, which the median leaves out.
+    /// The 99th percentile of signals in other rooms, by segment, in order: a machine that halts
+    /// for a moment spoils one of them, which the median leaves out.
     pub(crate) with: Vec<Duration>,
     pub(crate) without: Vec<Duration>,
     /// How often the member was closed.

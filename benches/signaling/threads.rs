@@ -1,5 +1,6 @@
-//! The floor on threads like Byway's: the same copying, by tasks of a runtime with one worker, or with two, which share the
-//! core as Byway's do. It tells what the runtime and its threads cost from what the signaling does on them.
+//! The floor on threads like Byway's: the same copying, by tasks of a runtime with one worker, or
+//! with two, which share the core as Byway's do. It tells what the runtime and its threads cost
+//! from what the signaling does on them.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,7 +16,8 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use crate::floor::{ANSWER, listen};
 use crate::websocket::{Heard, Side, WebSocket};
 
-/// Argument that makes the bench this floor; behind it stand the address to listen on and the number of workers.
+/// Argument that makes the bench this floor; behind it stand the address to listen on and the
+/// number of workers.
 pub(crate) const ARGUMENT: &str = "--floor-of-threads";
 
 /// Those who wait for a second one, by room.

@@ -1,4 +1,5 @@
-//! As much of a WebSocket (RFC 6455) as a load of small messages needs, without a thread or a task for each.
+//! As much of a WebSocket (RFC 6455) as a load of small messages needs, without a thread or a task
+//! for each.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -13,7 +14,8 @@ const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
-/// With it a frame is masked, by the four bytes that follow the length. A key of zeros changes nothing.
+/// With it a frame is masked, by the four bytes that follow the length. A key of zeros changes
+/// nothing.
 const MASKED: u8 = 0x80;
 
 /// One end, which only the masks and the first words tell from the other.
@@ -43,7 +45,8 @@ pub(crate) enum Heard<'a> {
 }
 
 impl WebSocket {
-    /// Begins to connect, from an address of loopback that the many of a bench take in turn: one has 28,000 ports.
+    /// Begins to connect, from an address of loopback that the many of a bench take in turn: one
+    /// has 28,000 ports.
     pub(crate) fn connect(server: SocketAddr, turn: usize) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None)?;
         let [.., last] = (2 + turn % 8).to_be_bytes();
@@ -61,7 +64,8 @@ impl WebSocket {
         Self { stream, side, has_met: false, unread: Vec::new(), unsent: Vec::new() }
     }
 
-    /// Reads all there is, and answers pings. With the poll's word that the other side has closed, that is all until then.
+    /// Reads all there is, and answers pings. With the poll's word that the other side has closed,
+    /// that is all until then.
     pub(crate) fn read(&mut self, buffer: &mut [u8], is_closed: bool, mut hear: impl FnMut(Heard<'_>)) {
         loop {
             let length = match self.stream.read(buffer) {

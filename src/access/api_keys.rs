@@ -6,7 +6,8 @@ use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// API keys, kept as digests and compared in constant time: neither a key's bytes nor its length can be found by measuring.
+/// API keys, kept as digests and compared in constant time: neither a key's bytes nor its length
+/// can be found by measuring.
 pub struct ApiKeys(Vec<CtOutput<Hmac<Sha256>>>);
 
 impl ApiKeys {

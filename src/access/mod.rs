@@ -1,4 +1,5 @@
-//! Access: the one gatekeeper that HTTP and signaling ask. Pure: time, address and proof are handed in.
+//! Access: the one gatekeeper that HTTP and signaling ask. Pure: time, address and proof are handed
+//! in.
 //!
 //! All of them charge one rate limiter. The rest differs, on purpose:
 //!
@@ -58,7 +59,8 @@ pub enum Proof<'a> {
     None,
     /// `Authorization: Bearer`: a join token or an API key (RFC 6750 section 2.1).
     Bearer(Cow<'a, str>),
-    /// Any other `Authorization`: an API key in Basic's password, whatever the user is called (RFC 7617).
+    /// Any other `Authorization`: an API key in Basic's password, whatever the user is called (RFC
+    /// 7617).
     Password(Cow<'a, str>),
     /// Field that a convention has for an API key.
     Field(&'a str),
@@ -88,7 +90,8 @@ pub enum Refused {
     Token(TokenError),
     /// The join token is for another room.
     WrongRoom,
-    /// A join token is required, and the protocol has no place for one but its URL, which proxies log.
+    /// A join token is required, and the protocol has no place for one but its URL, which proxies
+    /// log.
     NoPlaceForToken,
     /// An API key is required, and there is none.
     ApiKeyRequired,
@@ -97,8 +100,8 @@ pub enum Refused {
 }
 
 impl Access {
-    /// Charges the rate limiter for a newcomer, unless the server drains. Failed guesses count like the rest, because no
-    /// proof is checked before.
+    /// Charges the rate limiter for a newcomer, unless the server drains. Failed guesses count like
+    /// the rest, because no proof is checked before.
     ///
     /// # Errors
     /// [`Refused::Draining`], [`Refused::RateLimited`]
@@ -109,7 +112,8 @@ impl Access {
         self.charge(now, client)
     }
 
-    /// Returns the caller with this proof, if it may have credentials. Charges nothing: [`Self::charge_newcomer`] has.
+    /// Returns the caller with this proof, if it may have credentials. Charges nothing:
+    /// [`Self::charge_newcomer`] has.
     ///
     /// # Errors
     /// [`Refused::TokenRequired`], [`Refused::Token`], [`Refused::BadApiKey`]
@@ -120,14 +124,15 @@ impl Access {
             Proof::None => Err(Refused::TokenRequired),
             _ if self.has_api_key(proof) => Ok(Caller::Program),
             Proof::Bearer(token) => self.tokens.check(now, token).map(Caller::Guest).map_err(Refused::Token),
-            // A reverse proxy that asks everyone for a password passes it on. It is not for this server.
+            // A reverse proxy that asks everyone for a password passes it on. It is not for this
+            // server.
             Proof::Password(_) if is_open => Ok(Caller::Stranger),
             Proof::Password(_) | Proof::Field(_) => Err(Refused::BadApiKey),
         }
     }
 
-    /// Charges the rate limiter and admits programs only, also while the server drains: a backend has to be able to remove
-    /// members from calls that go on.
+    /// Charges the rate limiter and admits programs only, also while the server drains: a backend
+    /// has to be able to remove members from calls that go on.
     ///
     /// # Errors
     /// [`Refused::RateLimited`], [`Refused::ApiKeyRequired`], [`Refused::BadApiKey`]
@@ -151,11 +156,12 @@ impl Access {
         }
     }
 
-    /// Charges the rate limiter and admits a new member to `room`. Returns the rights that its token grants, `None` where
-    /// access is open.
+    /// Charges the rate limiter and admits a new member to `room`. Returns the rights that its
+    /// token grants, `None` where access is open.
     ///
     /// # Errors
-    /// [`Refused::RateLimited`], [`Refused::TokenRequired`], [`Refused::Token`], [`Refused::WrongRoom`]
+    /// [`Refused::RateLimited`], [`Refused::TokenRequired`], [`Refused::Token`],
+    /// [`Refused::WrongRoom`]
     pub fn join(
         &self,
         now: Now,

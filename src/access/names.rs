@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-/// Name of a room: 1 to 128 characters, none of them a control character. Where access is open, knowing it is enough to
-/// enter.
+/// Name of a room: 1 to 128 characters, none of them a control character. Where access is open,
+/// knowing it is enough to enter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RoomName(String);
 
@@ -24,7 +24,8 @@ impl RoomName {
     }
 }
 
-/// Name that other members are shown: 1 to 64 characters that cannot rearrange the text around them.
+/// Name that other members are shown: 1 to 64 characters that cannot rearrange the text around
+/// them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct DisplayName(String);
@@ -33,8 +34,9 @@ impl DisplayName {
     /// The longest name, in characters.
     pub const MAX_CHARS: usize = 64;
 
-    /// Checks a name. Control characters, line breaks and bidirectional controls (Unicode Standard Annex 9 section
-    /// 2) are rejected rather than stripped: two people must not end up with one name.
+    /// Checks a name. Control characters, line breaks and bidirectional controls (Unicode Standard
+    /// Annex 9 section 2) are rejected rather than stripped: two people must not end up with one
+    /// name.
     #[must_use]
     pub fn new(name: String) -> Option<Self> {
         let rearranges = |c: char| {

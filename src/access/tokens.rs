@@ -1,7 +1,8 @@
-//! Join tokens (RFC 7519): signed by this server or by the developer's own backend, each for one room. Pure.
+//! Join tokens (RFC 7519): signed by this server or by the developer's own backend, each for one
+//! room. Pure.
 //!
-//! Each key verifies exactly one algorithm. The token's header only selects among the keys, so neither `none` nor a public
-//! key taken for a secret is accepted (RFC 8725 section 3.1).
+//! Each key verifies exactly one algorithm. The token's header only selects among the keys, so
+//! neither `none` nor a public key taken for a secret is accepted (RFC 8725 section 3.1).
 
 use std::time::Duration;
 
@@ -19,10 +20,12 @@ pub const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Default lifetime of an invitation.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(3600);
 
-/// Seconds that `nbf` may lie ahead: the clocks of two servers differ, and a token is used as soon as it is made.
+/// Seconds that `nbf` may lie ahead: the clocks of two servers differ, and a token is used as soon
+/// as it is made.
 const NOT_BEFORE_LEEWAY: u64 = 30;
 
-/// Seconds that `exp` or `nbf` may lie ahead, a leap year. Dates in milliseconds lie millennia ahead.
+/// Seconds that `exp` or `nbf` may lie ahead, a leap year. Dates in milliseconds lie millennia
+/// ahead.
 const FURTHEST: u64 = 366 * 24 * 3600;
 
 /// Bytes of a token that are looked at. The longest names there are take a third of it.
@@ -80,7 +83,8 @@ impl Grant {
 /// Reason to reject a join token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Not a token that one of our keys has signed for us: its form, algorithm, signature, audience or other claims.
+    /// Not a token that one of our keys has signed for us: its form, algorithm, signature, audience
+    /// or other claims.
     #[error("not a token for this server")]
     Bad,
     /// `exp` has passed.
@@ -133,8 +137,8 @@ struct Key {
 }
 
 impl Tokens {
-    /// By the configured keys. Where these are public ones alone, or none, the secrets are those of the `credentials`: the
-    /// first signs, all verify. `None` if there is none of these either.
+    /// By the configured keys. Where these are public ones alone, or none, the secrets are those of
+    /// the `credentials`: the first signs, all verify. `None` if there is none of these either.
     #[must_use]
     pub fn new<S: AsRef<[u8]>>(settings: &Settings, credentials: &[S]) -> Option<Self> {
         let mut secrets: Vec<&[u8]> = settings.secrets.iter().map(AsRef::as_ref).collect();
@@ -155,7 +159,8 @@ impl Tokens {
         Some(Self { signing, keys: secrets.chain(public).collect(), audience: settings.audience.clone() })
     }
 
-    /// A token for `grant` that is good for `ttl`, at most [`MAX_TTL`], and when it ends, in seconds since 1970-01-01 UTC.
+    /// A token for `grant` that is good for `ttl`, at most [`MAX_TTL`], and when it ends, in
+    /// seconds since 1970-01-01 UTC.
     ///
     /// # Panics
     /// Never: HMAC takes a key of any length, and the claims are texts and numbers.
@@ -184,7 +189,8 @@ impl Tokens {
             return Err(TokenError::Bad);
         }
         let header = decode_header(token).map_err(|_| TokenError::Bad)?;
-        // Whoever signed it wants it refused by who does not know what these are (RFC 7515 section 4.1.11).
+        // Whoever signed it wants it refused by who does not know what these are (RFC 7515 section
+        // 4.1.11).
         if header.crit.is_some() {
             return Err(TokenError::Bad);
         }
@@ -215,7 +221,8 @@ impl Tokens {
     }
 }
 
-/// The claims, if `key` has signed them. Their times are held against ours by who asks: the library would read a clock.
+/// The claims, if `key` has signed them. Their times are held against ours by who asks: the library
+/// would read a clock.
 fn read(token: &str, key: &Key) -> Option<Claims> {
     let mut validation = Validation::new(key.algorithm);
     (validation.validate_exp, validation.validate_nbf, validation.validate_aud) = (false, false, false);
@@ -223,7 +230,8 @@ fn read(token: &str, key: &Key) -> Option<Claims> {
     decode::<Claims>(token, &key.key, &validation).ok().map(|token| token.claims)
 }
 
-/// A NumericDate (RFC 7519 section 2): seconds since 1970-01-01 UTC, of which some libraries write fractions.
+/// A NumericDate (RFC 7519 section 2): seconds since 1970-01-01 UTC, of which some libraries write
+/// fractions.
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -265,7 +273,8 @@ fn some_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64
     Ok(Option::<Seconds>::deserialize(deserializer)?.map(|Seconds(seconds)| seconds))
 }
 
-/// Returns the algorithm and verification key of a public key, if it is usable and of a supported kind.
+/// Returns the algorithm and verification key of a public key, if it is usable and of a supported
+/// kind.
 #[must_use]
 pub fn verifier(jwk: &Jwk) -> Option<(Algorithm, DecodingKey)> {
     let algorithm = match &jwk.algorithm {

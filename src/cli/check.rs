@@ -1,4 +1,5 @@
-//! `byway check`: says that a configuration is valid, what it listens on, and what in it may surprise.
+//! `byway check`: says that a configuration is valid, what it listens on, and what in it may
+//! surprise.
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -13,8 +14,8 @@ use crate::server::relay_addresses::RelayAddresses;
 use crate::server::{self, allowed_hosts};
 use crate::tls::Certificate;
 
-/// Reports on a configuration; that it is valid is known by now, else there would be none. The certificate is what it
-/// names and does not hold, so that is looked at here.
+/// Reports on a configuration; that it is valid is known by now, else there would be none. The
+/// certificate is what it names and does not hold, so that is looked at here.
 pub(super) fn run(config: &Config, name: &str) -> Result<(), CliError> {
     let certificate = config.tls.as_ref().map(|tls| Certificate::load(&tls.files)).transpose()?;
     let mut out = format!("{name}: ok\n");

@@ -25,7 +25,8 @@ pub(super) struct CredentialArguments {
     ttl: Option<Duration>,
 }
 
-/// Prints the credential as one line of JSON, in the REST draft's shape (draft-uberti-behave-turn-rest-00).
+/// Prints the credential as one line of JSON, in the REST draft's shape
+/// (draft-uberti-behave-turn-rest-00).
 pub(super) fn run(arguments: &CredentialArguments, config: &Config, file: String) -> Result<(), CliError> {
     let secrets = Secrets::new(&config.credentials.secrets).ok_or(CliError::NoSecret { file })?;
     // The system chose port 0's port when the server started; only its log knows.
@@ -50,7 +51,8 @@ pub(super) fn run(arguments: &CredentialArguments, config: &Config, file: String
         arguments.ttl.unwrap_or(config.credentials.ttl),
         config.ice.transport_policy,
     );
-    // A wildcard listener has no address of its own and nobody called us here, but relay sockets have one.
+    // A wildcard listener has no address of its own and nobody called us here, but relay sockets
+    // have one.
     let lasting = Interfaces::read()?.lasting;
     let relays = RelayAddresses::find(&config.relay, &lasting, &interfaces::sources(), &[], |_| true);
     let host = relays.addresses.first().map(|address| Host::Ip(address.public));

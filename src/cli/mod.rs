@@ -22,8 +22,8 @@ use crate::tls;
 #[derive(Debug, Parser)]
 #[command(name = "byway", version, max_term_width = 100)]
 pub struct Arguments {
-    /// Configuration file [default: /etc/byway/turnserver.toml if it is there, else the embedded one,
-    /// which serves this machine alone]
+    /// Configuration file [default: /etc/byway/turnserver.toml if it is there, else the embedded
+    /// one, which serves this machine alone]
     #[arg(long, global = true, value_name = "FILE", env = "BYWAY_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -40,14 +40,15 @@ enum Command {
     Credential(credential::CredentialArguments),
     /// Print a link to a room, with a signed join token behind its `#`
     Invite(invite::InviteArguments),
-    /// Be a client over UDP, TCP or TLS: STUN binding, allocation and relayed data per URL; exit 1 if any
-    /// fails
+    /// Be a client over UDP, TCP or TLS: STUN binding, allocation and relayed data per URL; exit 1
+    /// if any fails
     Probe(probe::ProbeArguments),
-    /// Be many clients at once, to see what a server carries: allocations, datagrams per second, loss,
-    /// latency; exit 1 if nothing gets through
+    /// Be many clients at once, to see what a server carries: allocations, datagrams per second,
+    /// loss, latency; exit 1 if nothing gets through
     ///
-    /// This loads somebody's server, which others may be using: ask whoever runs it. What is sent comes from this machine,
-    /// goes to that server and to nobody else, and ends by itself; allocations are given back.
+    /// This loads somebody's server, which others may be using: ask whoever runs it. What is sent
+    /// comes from this machine, goes to that server and to nobody else, and ends by itself;
+    /// allocations are given back.
     Load(Box<load::LoadArguments>),
 }
 
@@ -116,8 +117,8 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// The exit code: 2 for what trying again cannot mend, 1 for a server that failed where it may do better next time.
-    /// The systemd unit restarts it after the one and not after the other.
+    /// The exit code: 2 for what trying again cannot mend, 1 for a server that failed where it may
+    /// do better next time. The systemd unit restarts it after the one and not after the other.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -145,7 +146,8 @@ impl CliError {
 }
 
 impl Arguments {
-    /// The log level unless `RUST_LOG` says otherwise: the server reports, the other commands answer on stdout.
+    /// The log level unless `RUST_LOG` says otherwise: the server reports, the other commands
+    /// answer on stdout.
     #[must_use]
     pub fn log_level(&self) -> &'static str {
         match self.command {
@@ -196,8 +198,8 @@ fn named(unusable: tls::Unusable, configured: Option<&Tls>) -> CliError {
     mistake.map_or_else(|| CliError::Certificate(unusable), CliError::Config)
 }
 
-/// Prints the answer of a command. A reader that leaves early, such as `head`, has read enough of it, which changes nothing
-/// about how the command ends.
+/// Prints the answer of a command. A reader that leaves early, such as `head`, has read enough of
+/// it, which changes nothing about how the command ends.
 fn print(answer: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(answer.as_bytes()).and_then(|()| out.flush()) {

@@ -79,7 +79,8 @@ impl fmt::Display for ConfigProblem {
         let Self { file, line, column, reason, remedy, .. } = self;
         writeln!(f, "{file}:{line}:{column}: {reason}")?;
         if let Some(Excerpt { line: source, lead, width }) = &self.source {
-            // Tabs stay tabs, so that the caret stands under its character whatever a tab's width is.
+            // Tabs stay tabs, so that the caret stands under its character whatever a tab's width
+            // is.
             let lead: String =
                 source.chars().take(*lead).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             let gutter = line.to_string().len();

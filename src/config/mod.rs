@@ -1,8 +1,9 @@
 //! `turnserver.toml` as typed values. An invalid value cannot be built.
 //!
-//! Defaults exist once, in the embedded `turnserver.toml`: a key that a file leaves out has the value it has there.
-//! `schema` lists the keys, `values` says what each kind of value may be (`ice_url` for URLs), `reader` looks keys up and
-//! finds the unknown ones, `mistake` shows what is wrong by file, line and caret, and `shown` what of a line may be shown.
+//! Defaults exist once, in the embedded `turnserver.toml`: a key that a file leaves out has the
+//! value it has there. `schema` lists the keys, `values` says what each kind of value may be
+//! (`ice_url` for URLs), `reader` looks keys up and finds the unknown ones, `mistake` shows what is
+//! wrong by file, line and caret, and `shown` what of a line may be shown.
 
 mod diagnostic;
 mod ice_url;
@@ -41,7 +42,8 @@ pub const EMBEDDED: &str = include_str!("../../turnserver.toml");
 /// Where a configuration is looked for when none is named.
 pub const SYSTEM_FILE: &str = "/etc/byway/turnserver.toml";
 
-/// Everything the server is told. Built by parsing; see `turnserver.toml` for each key's default and reason.
+/// Everything the server is told. Built by parsing; see `turnserver.toml` for each key's default
+/// and reason.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The realm of the long-term credentials (RFC 8489 section 9.2), at most 127 characters.
@@ -66,9 +68,9 @@ pub struct Config {
     pub http: Http,
     /// Limits of the signaling.
     pub signaling: Signaling,
-    /// Every IPv6 address among the listeners and relay addresses is the embedded default's `::1`, wished for by
-    /// nobody: a machine without IPv6 does without it (`EADDRNOTAVAIL`, `EAFNOSUPPORT`). One that a file names
-    /// is waited for.
+    /// Every IPv6 address among the listeners and relay addresses is the embedded default's `::1`,
+    /// wished for by nobody: a machine without IPv6 does without it (`EADDRNOTAVAIL`,
+    /// `EAFNOSUPPORT`). One that a file names is waited for.
     pub optional_ipv6: bool,
 }
 
@@ -79,11 +81,12 @@ impl Config {
         Self::parse("", "the embedded default", None).expect("an empty file is valid: a test parses one")
     }
 
-    /// The file to use: the named one, else [`SYSTEM_FILE`] if it is there, else none, which means [`EMBEDDED`].
+    /// The file to use: the named one, else [`SYSTEM_FILE`] if it is there, else none, which means
+    /// [`EMBEDDED`].
     ///
     /// # Errors
-    /// [`ConfigError::Unreadable`] if it cannot be told whether [`SYSTEM_FILE`] is there: falling back to another
-    /// configuration than the administrator's would be worse than not starting.
+    /// [`ConfigError::Unreadable`] if it cannot be told whether [`SYSTEM_FILE`] is there: falling
+    /// back to another configuration than the administrator's would be worse than not starting.
     pub fn locate(named: Option<PathBuf>) -> Result<Option<PathBuf>, ConfigError> {
         if named.is_some() {
             return Ok(named);
@@ -106,7 +109,8 @@ impl Config {
         }
     }
 
-    /// Parses `text`. `name` is what errors call the file; `dir` is what relative paths in it start from.
+    /// Parses `text`. `name` is what errors call the file; `dir` is what relative paths in it start
+    /// from.
     ///
     /// # Errors
     /// [`ConfigError::Invalid`] with everything that is wrong with the text, in its order.
@@ -150,7 +154,8 @@ impl Config {
 }
 
 impl Config {
-    /// The addresses that this machine has to have, and the keys that name them. Of wildcards those of `relay.addresses`.
+    /// The addresses that this machine has to have, and the keys that name them. Of wildcards those
+    /// of `relay.addresses`.
     #[must_use]
     pub fn addresses(&self) -> BTreeMap<IpAddr, BTreeSet<&'static str>> {
         let mut named = BTreeMap::<IpAddr, BTreeSet<&'static str>>::new();
@@ -193,7 +198,8 @@ pub struct Listen {
 /// HTTP requests, on the public and the admin listeners.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Http {
-    /// Hosts that a request may be for, beside the names of the certificate and of [`Ice::urls`] and this machine's addresses.
+    /// Hosts that a request may be for, beside the names of the certificate and of [`Ice::urls`]
+    /// and this machine's addresses.
     pub hosts: Vec<HostPattern>,
 }
 
@@ -206,8 +212,8 @@ pub struct Tls {
     pub(crate) places: Places,
 }
 
-/// Places of a configuration's keys, for what is found out about their values later. Two configurations do not differ by
-/// them.
+/// Places of a configuration's keys, for what is found out about their values later. Two
+/// configurations do not differ by them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places(Vec<ConfigProblem>);
 
@@ -258,11 +264,13 @@ pub struct Relay {
 /// How credentials are signed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Credentials {
-    /// The first signs, all verify. Empty: the composition root draws one that lives as long as the process.
+    /// The first signs, all verify. Empty: the composition root draws one that lives as long as the
+    /// process.
     pub secrets: Vec<Secret>,
     /// Lifetime of a credential.
     pub ttl: Duration,
-    /// Whether an expired credential prolongs nothing, rather than what was made with it for up to a day.
+    /// Whether an expired credential prolongs nothing, rather than what was made with it for up to
+    /// a day.
     pub strict_expiry: bool,
 }
 

@@ -1,4 +1,5 @@
-//! Looks keys up by section, in the file and then in the embedded default, and finds what nobody looked up.
+//! Looks keys up by section, in the file and then in the embedded default, and finds what nobody
+//! looked up.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -10,8 +11,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Diagnostic;
 
-/// The keys that were looked up, with their sections, by whether what is wrong with the file may show their values. A key
-/// that nobody looks up is in neither: it may be a misspelt secret.
+/// The keys that were looked up, with their sections, by whether what is wrong with the file may
+/// show their values. A key that nobody looks up is in neither: it may be a misspelt secret.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     pub(super) open: BTreeSet<String>,
@@ -32,9 +33,9 @@ impl Names {
     }
 }
 
-/// Whether an error may show a key that there is not. In a section with secrets it must resemble one that there is, for
-/// else a secret may stand in the place of a key. Elsewhere it must be written as keys are: the header of the section with
-/// the secret may have been lost.
+/// Whether an error may show a key that there is not. In a section with secrets it must resemble
+/// one that there is, for else a secret may stand in the place of a key. Elsewhere it must be
+/// written as keys are: the header of the section with the secret may have been lost.
 pub(super) fn shows_key<'a>(key: &str, has_secrets: bool, mut known: impl Iterator<Item = &'a str>) -> bool {
     const TYPING_ERROR: usize = 2;
     let resembles = |known: &str| strsim::damerau_levenshtein(known, &key.to_lowercase()) <= TYPING_ERROR;
@@ -179,7 +180,8 @@ impl<'d> Section<'d> {
                     false if self.path.is_empty() => "a key that is none of the top".to_owned(),
                     false => format!("a key that [{}] does not have", self.path),
                 },
-                // A key of another section is no typing error: to obey a guess would change what is meant.
+                // A key of another section is no typing error: to obey a guess would change what is
+                // meant.
                 remedy: self.home(name, value.get_ref()).unwrap_or_else(|| match nearest {
                     Some((_, known)) => format!("did you mean `{known}`?"),
                     None if is_shown => format!("no section has such a key; known here: {known_here}"),

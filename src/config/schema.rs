@@ -41,7 +41,8 @@ pub(super) fn read(text: &str, name: &str, dir: Option<&Path>) -> Result<Config,
     Err(Refusal { mistakes, shown: Shown::of_parsed(own.get_ref(), &names) })
 }
 
-/// The configuration that a file on top of the default makes, all that is wrong with it, and the keys there are.
+/// The configuration that a file on top of the default makes, all that is wrong with it, and the
+/// keys there are.
 fn assemble<'d>(
     own: &'d DeTable<'d>,
     default: &'d DeTable<'d>,
@@ -202,7 +203,8 @@ fn tuning(section: &mut Section<'_>) -> Tuning {
     const LONGEST_NAP: Duration = Duration::from_millis(1);
     // A talker sends every 20 ms: twice that, and a single call would keep its core awake for good.
     const LONGEST_POLL: Duration = Duration::from_millis(10);
-    // One datagram of the longest kind fits, and twice the most is still an int, in which the kernel counts.
+    // One datagram of the longest kind fits, and twice the most is still an int, in which the
+    // kernel counts.
     let listener_buffer = 64 << 10..=512 << 20;
     let relay_buffer = 64 << 10..=64 << 20;
     let nap = section.get("nap", |value| values::duration(&value, &(Duration::ZERO..=LONGEST_NAP)));

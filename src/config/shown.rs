@@ -1,8 +1,10 @@
-//! The part of a file's line that an error may show: keys, and the values of keys that are known not to be secret.
+//! The part of a file's line that an error may show: keys, and the values of keys that are known
+//! not to be secret.
 //!
-//! Everything else is hidden, the values of unknown keys too: a misspelt `secrets` is one. So is a text with an `@`, in front
-//! of which URLs have a password. Where a file parses, the spans of
-//! its values say what is what. Where it does not, a line is shown if it is one known key with its value and nothing else.
+//! Everything else is hidden, the values of unknown keys too: a misspelt `secrets` is one. So is a
+//! text with an `@`, in front of which URLs have a password. Where a file parses, the spans of its
+//! values say what is what. Where it does not, a line is shown if it is one known key with its
+//! value and nothing else.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -47,7 +49,8 @@ impl Shown {
         Self::Parsed { open: std::iter::once(0..text.len()).collect(), hidden: Vec::new() }
     }
 
-    /// The line at `line` in `text`, as far as it may be shown, and where in that the part is that is `meant`.
+    /// The line at `line` in `text`, as far as it may be shown, and where in that the part is that
+    /// is `meant`.
     pub(super) fn excerpt(&self, text: &str, line: Range<usize>, meant: Range<usize>) -> Option<Excerpt> {
         let source = &text[line.clone()];
         if source.len() > LONGEST {
@@ -58,7 +61,8 @@ impl Shown {
             Self::Broken { keys, sections } => {
                 // A line within a text of several lines is part of whatever that is.
                 let above = &text[..line.start];
-                // In front of an @ may stand a password, and a private key in the place of its file.
+                // In front of an @ may stand a password, and a private key in the place of its
+                // file.
                 if source.contains("-----BEGIN")
                     || above.contains("\"\"\"")
                     || above.contains("'''")
@@ -81,8 +85,9 @@ impl Shown {
     }
 }
 
-/// Bytes of a line of a file that does not parse that may be shown: a header of a section that there is, or one key
-/// with its value; of a list, what stands before the mistake `at` its byte. `None`, if it is another line.
+/// Bytes of a line of a file that does not parse that may be shown: a header of a section that
+/// there is, or one key with its value; of a list, what stands before the mistake `at` its byte.
+/// `None`, if it is another line.
 fn open_part(line: &str, at: usize, keys: &BTreeSet<String>, sections: &BTreeSet<String>) -> Option<usize> {
     let trimmed = line.trim();
     if trimmed.is_empty() || (trimmed.starts_with('[') && sections.contains(trimmed.trim_matches(['[', ']'])))
@@ -147,8 +152,8 @@ fn sections(names: &Names) -> impl Iterator<Item = &str> {
     names.all().filter_map(|path| Some(path.rsplit_once('.')?.0))
 }
 
-/// Whether a text in the place of a file's name looks like one, and like no secret: those have capital letters, or lack a
-/// folder or an ending.
+/// Whether a text in the place of a file's name looks like one, and like no secret: those have
+/// capital letters, or lack a folder or an ending.
 pub(super) fn names_a_file(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     let is_lower = !text.contains(|c: char| c.is_ascii_uppercase());

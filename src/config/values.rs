@@ -1,4 +1,5 @@
-//! What each kind of value may be. Each function turns one value of the file into its type, or says what is wrong.
+//! What each kind of value may be. Each function turns one value of the file into its type, or says
+//! what is wrong.
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -39,8 +40,8 @@ pub(super) fn number<T: TryFrom<u64>>(value: &Value<'_>, bounds: &RangeInclusive
     T::try_from(number).map_err(|_| value.wrong(format!("{number} is out of bounds"), "a smaller number"))
 }
 
-/// A realm: what fits in the REALM attribute (RFC 8489 section 14.9: fewer than 128 characters) and in a quoted
-/// string of any client.
+/// A realm: what fits in the REALM attribute (RFC 8489 section 14.9: fewer than 128 characters) and
+/// in a quoted string of any client.
 pub(super) fn realm(value: &Value<'_>) -> Read<String> {
     let realm = value.text()?;
     let length = realm.chars().count();
@@ -128,8 +129,8 @@ pub(super) fn public_address(value: &Value<'_>) -> Read<IpAddr> {
     Ok(address)
 }
 
-/// Where relay sockets bind: at least one address, and one for each public address. A wildcard stands for what the
-/// machine has.
+/// Where relay sockets bind: at least one address, and one for each public address. A wildcard
+/// stands for what the machine has.
 pub(super) fn relay_addresses(value: &Value<'_>, public: &[IpAddr]) -> Read<Vec<IpAddr>> {
     let same_family = |a: &IpAddr, b: &IpAddr| a.is_ipv4() == b.is_ipv4();
     let addresses = one_per_family(value, unicast)?;
@@ -227,7 +228,8 @@ pub(super) fn access(value: &Value<'_>) -> Read<Policy> {
     }
 }
 
-/// Shorter than this, a secret can be guessed from one captured message, and whoever has it relays without limit.
+/// Shorter than this, a secret can be guessed from one captured message, and whoever has it relays
+/// without limit.
 const SHORTEST_SECRET: usize = 8;
 
 /// A secret in the file itself. Errors never show it.
@@ -237,8 +239,8 @@ pub(super) fn secret(value: &Value<'_>) -> Read<Secret> {
 
 /// A secret in a file of its own, which is its one line. Errors never show it.
 ///
-/// Another reader of the file may count what surrounds the line, and then sign with another secret: nothing is left out but
-/// the ends of lines.
+/// Another reader of the file may count what surrounds the line, and then sign with another secret:
+/// nothing is left out but the ends of lines.
 pub(super) fn secret_file(value: &Value<'_>, dir: Option<&Path>) -> Read<Secret> {
     let path = dir.unwrap_or(Path::new("")).join(value.text()?);
     let text = read(value, &path, "a file with the secret alone")?;
@@ -263,7 +265,8 @@ pub(super) fn secret_file(value: &Value<'_>, dir: Option<&Path>) -> Read<Secret>
     }
 }
 
-/// A key for programs. Whoever has it can do more than relay, and guesses are answered: longer than a secret.
+/// A key for programs. Whoever has it can do more than relay, and guesses are answered: longer than
+/// a secret.
 pub(super) fn api_key(value: &Value<'_>) -> Read<Secret> {
     let key = value.secret()?;
     let remedy = "16 or more letters, digits and signs without spaces: openssl rand -base64 24";
@@ -386,7 +389,8 @@ pub(super) fn network(value: &Value<'_>) -> Read<IpNet> {
         }
     })?;
     if network != network.trunc() {
-        // Whoever wrote it may have meant the address or the whole range: an access list must not guess.
+        // Whoever wrote it may have meant the address or the whole range: an access list must not
+        // guess.
         return Err(value.wrong(
             format!("{network} has address bits behind its length of {}", network.prefix_len()),
             format!(

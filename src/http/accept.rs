@@ -12,7 +12,8 @@ pub(super) fn exposition(headers: &HeaderMap) -> Exposition {
     if openmetrics > text { Exposition::OpenMetrics } else { Exposition::Text }
 }
 
-/// The weight of a media type with this version: that of the most specific media range which it is part of.
+/// The weight of a media type with this version: that of the most specific media range which it is
+/// part of.
 fn quality(headers: &HeaderMap, kind: &str, subtype: &str, version: &str) -> f32 {
     let ranges = elements(headers, &header::ACCEPT).filter_map(Range::parse);
     ranges
@@ -30,7 +31,8 @@ struct Range<'a> {
 }
 
 impl<'a> Range<'a> {
-    /// Reads `type/subtype;version=...;q=...`. Other parameters, such as Prometheus's `escaping`, do not narrow it.
+    /// Reads `type/subtype;version=...;q=...`. Other parameters, such as Prometheus's `escaping`,
+    /// do not narrow it.
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
         let (kind, subtype) = parts.next()?.split_once('/')?;

@@ -1,4 +1,5 @@
-//! Routes for pages that speak another protocol already: PeerJS and y-webrtc, as `docs/adapters.md` has it.
+//! Routes for pages that speak another protocol already: PeerJS and y-webrtc, as `docs/adapters.md`
+//! has it.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use super::{Code, Problem, Site};
 use crate::signaling::peerjs::{self, PeerJs};
 use crate::signaling::y_webrtc::Topics;
 
-/// The routes of both. PeerJS puts its key and its own name behind the `path` that a page gives it: "/" or "/peerjs".
+/// The routes of both. PeerJS puts its key and its own name behind the `path` that a page gives it:
+/// "/" or "/peerjs".
 pub(super) fn router(site: &Arc<Site>) -> Router<Arc<Site>> {
     let connections = site.hub.connections();
     let [id, peers] = [get(id), get(peers)].map(|methods| cors::for_pages(site, methods));
@@ -35,7 +37,8 @@ pub(super) fn router(site: &Arc<Site>) -> Router<Arc<Site>> {
         .layer(Extension(topics))
 }
 
-/// `GET .../id`: an id that nobody has, in the form of the original's: a random UUID (RFC 9562 section 5.4).
+/// `GET .../id`: an id that nobody has, in the form of the original's: a random UUID (RFC 9562
+/// section 5.4).
 async fn id(State(site): State<Arc<Site>>, _: WithoutToken) -> String {
     uuid(site.random.bytes())
 }

@@ -64,8 +64,8 @@ async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Respons
     (headers, admin.metrics.render(exposition)).into_response()
 }
 
-/// 200 `ok`, or 503 and one line for each part that is down, for each address that the machine lacks, and one while it
-/// waits for calls to end before it stops.
+/// 200 `ok`, or 503 and one line for each part that is down, for each address that the machine
+/// lacks, and one while it waits for calls to end before it stops.
 async fn healthz(State(admin): State<Arc<Admin>>) -> Response {
     let down = (admin.health.0)().into_iter().map(|part| format!("down: {part}\n"));
     let draining = admin.phase.has_reached(Phase::Draining).then(|| "draining\n".to_owned());

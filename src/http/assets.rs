@@ -17,7 +17,8 @@ pub(super) fn router() -> Router {
             .index_file(Some("/index.html"))
             .enable_gzip(true)
             .enable_brotli(true)
-            // Always ask, usually get a 304: an upgraded server never runs an old module with a new page.
+            // Always ask, usually get a 304: an upgraded server never runs an old module with a new
+            // page.
             .html_cache_control(CacheControl::NoCache)
             .cache_control(CacheControl::NoCache)
             .into_router()
@@ -25,7 +26,8 @@ pub(super) fn router() -> Router {
     FILES.clone().layer(from_fn(share))
 }
 
-/// Lets pages of any origin load the client module, what it imports and its types, which hold no secret.
+/// Lets pages of any origin load the client module, what it imports and its types, which hold no
+/// secret.
 async fn share(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let typed = path == "/byway.d.ts";

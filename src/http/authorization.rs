@@ -1,4 +1,5 @@
-//! Proof of who asks, as a request presents it: `Authorization`, or the field that a convention has beside it.
+//! Proof of who asks, as a request presents it: `Authorization`, or the field that a convention has
+//! beside it.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;

@@ -1,4 +1,5 @@
-//! Extractors of who asks. Each charges the rate limiter before it checks any proof, as [`crate::access`] has it.
+//! Extractors of who asks. Each charges the rate limiter before it checks any proof, as
+//! [`crate::access`] has it.
 
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use super::params::Params;
 use super::problem::Problem;
 use crate::access::Caller;
 
-/// Caller with an API key. No page of another origin is one: such a page has no business with the key.
+/// Caller with an API key. No page of another origin is one: such a page has no business with the
+/// key.
 pub(super) struct Program;
 
 /// Caller whose protocol has no place for a join token.

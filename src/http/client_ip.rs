@@ -26,8 +26,8 @@ impl Default for UnlistedProxies {
 }
 
 impl UnlistedProxies {
-    /// Tells the log of a connection from `tcp` that speaks for others and does not count as a proxy: all of its clients
-    /// share one address's limits, which nothing else shows.
+    /// Tells the log of a connection from `tcp` that speaks for others and does not count as a
+    /// proxy: all of its clients share one address's limits, which nothing else shows.
     pub(super) fn note(&self, tcp: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) {
         let speaks_for_others =
             [X_FORWARDED_FOR, header::FORWARDED].iter().any(|name| headers.contains_key(name));
@@ -56,9 +56,10 @@ impl ClientIp {
 
     /// The client of a request over a connection from `tcp`.
     ///
-    /// Each trusted proxy is believed about the address that spoke to it, from the server outwards: the last element of
-    /// `X-Forwarded-For` is the nearest proxy's. The first address that is no trusted proxy is the client's. The elements
-    /// to its left are the client's own words and count for nothing, and neither does one that is no address.
+    /// Each trusted proxy is believed about the address that spoke to it, from the server outwards:
+    /// the last element of `X-Forwarded-For` is the nearest proxy's. The first address that is no
+    /// trusted proxy is the client's. The elements to its left are the client's own words and count
+    /// for nothing, and neither does one that is no address.
     #[must_use]
     pub fn of(tcp: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> Self {
         let mut client = tcp.to_canonical();

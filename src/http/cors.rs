@@ -1,4 +1,5 @@
-//! Layers of routes that hand out secrets: CORS for pages of listed origins, and no copies in caches.
+//! Layers of routes that hand out secrets: CORS for pages of listed origins, and no copies in
+//! caches.
 
 use std::sync::Arc;
 
@@ -30,7 +31,8 @@ pub(super) fn for_programs(methods: MethodRouter<Arc<Site>>) -> MethodRouter<Arc
     methods.route_layer(map_response(no_store))
 }
 
-/// Answers a browser's question before a page of another origin may send `Authorization` (Fetch standard, CORS-preflight).
+/// Answers a browser's question before a page of another origin may send `Authorization` (Fetch
+/// standard, CORS-preflight).
 pub(super) async fn preflight() -> impl IntoResponse {
     (StatusCode::NO_CONTENT, ALLOWED)
 }

@@ -1,7 +1,8 @@
-//! Boundaries of frames and heads in the bytes that a client sends. Pure: it parses lengths and nothing else.
+//! Boundaries of frames and heads in the bytes that a client sends. Pure: it parses lengths and
+//! nothing else.
 //!
-//! hyper answers PING and SETTINGS by itself, and the WebSocket library joins fragments by itself. Neither tells us, so
-//! what they cost is counted here, in the bytes on their way to them.
+//! hyper answers PING and SETTINGS by itself, and the WebSocket library joins fragments by itself.
+//! Neither tells us, so what they cost is counted here, in the bytes on their way to them.
 
 /// Octets of an HTTP/2 frame header (RFC 9113 section 4.1).
 const HTTP2_HEADER: usize = 9;
@@ -23,7 +24,8 @@ pub(super) struct Http2 {
     in_headers: bool,
 }
 
-/// Octets that a header block may take while it has no end: as many fields as one may have, as the library keeps them.
+/// Octets that a header block may take while it has no end: as many fields as one may have, as the
+/// library keeps them.
 const HEADER_BLOCK: usize = 48 * 1024;
 
 /// Octets of the longest frame that we take (RFC 9113 section 4.2).
@@ -66,8 +68,8 @@ impl Http2 {
         }
     }
 
-    /// Octets that the library may hold for a frame or a header block whose end is still to come. It makes room for all of
-    /// a frame when it has read its header.
+    /// Octets that the library may hold for a frame or a header block whose end is still to come.
+    /// It makes room for all of a frame when it has read its header.
     pub(super) fn unfinished(&self) -> usize {
         let block = if self.in_headers { HEADER_BLOCK } else { 0 };
         let frame = usize::try_from(self.payload.min(HTTP2_FRAME)).unwrap_or(usize::MAX);
@@ -147,8 +149,9 @@ impl WebSocket {
     }
 }
 
-/// The heads of HTTP/1.1 requests, and among them those that ask for a WebSocket. Bodies are scanned alike, which does no
-/// harm: whatever is a head for hyper has its end, and its fields before that, here, too.
+/// The heads of HTTP/1.1 requests, and among them those that ask for a WebSocket. Bodies are
+/// scanned alike, which does no harm: whatever is a head for hyper has its end, and its fields
+/// before that, here, too.
 #[derive(Debug, Default)]
 pub(super) struct Http1 {
     /// Octets of the line that has begun, but for carriage returns.
@@ -298,7 +301,8 @@ mod tests {
         }
     }
 
-    /// A frame in front of the answer could otherwise end like a head, and hide from then on what is counted.
+    /// A frame in front of the answer could otherwise end like a head, and hide from then on what
+    /// is counted.
     #[test]
     fn threat_32_a_frame_ahead_of_the_answer_is_told_even_if_it_ends_like_a_head() {
         let mut walker = Http1::default();

@@ -3,9 +3,10 @@
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
 
-/// Our own files only, no inline script or style, no frame around us. `connect-src 'self'` covers the WebSocket of
-/// the same host and port (CSP3 section 6.7.2.8); a `MediaStream` as `srcObject` is no fetch and needs no source. Our
-/// pages write text, never HTML, and trusted types hold them to it.
+/// Our own files only, no inline script or style, no frame around us. `connect-src 'self'` covers
+/// the WebSocket of the same host and port (CSP3 section 6.7.2.8); a `MediaStream` as `srcObject`
+/// is no fetch and needs no source. Our pages write text, never HTML, and trusted types hold them
+/// to it.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'; require-trusted-types-for 'script'";

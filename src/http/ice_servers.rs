@@ -26,7 +26,8 @@ async fn ice(issuer: Issuer, caller: Caller, params: Params) -> Result<impl Into
     Ok((links::of(&offer), axum::Json(apprtc::Configuration::from(offer))))
 }
 
-/// Answers a browser's question before a page of another origin may ask, or a WHIP client's for its servers.
+/// Answers a browser's question before a page of another origin may ask, or a WHIP client's for its
+/// servers.
 async fn options(State(site): State<Arc<Site>>, request: Request) -> Response {
     match request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
         true => cors::preflight().await.into_response(),

@@ -37,8 +37,8 @@ struct Invitation {
     url: String,
 }
 
-/// Returns the link to `room` on the call page at `page`, which ends in a slash. The token stands behind `#`, which no browser sends
-/// to any server.
+/// Returns the link to `room` on the call page at `page`, which ends in a slash. The token stands
+/// behind `#`, which no browser sends to any server.
 #[must_use]
 pub fn link(page: &str, room: &str, token: &str) -> String {
     let room: String = form_urlencoded::byte_serialize(room.as_bytes()).collect();
@@ -63,8 +63,9 @@ pub(super) async fn invite(
     Ok((StatusCode::CREATED, axum::Json(Invitation { token, room, expires_at: rfc3339(end), url })))
 }
 
-/// URL of the call page: where a reverse proxy publishes it, else under the certificate's name, else where this request
-/// found it. A proxy may publish the page while TURN over TLS has a port and a certificate here.
+/// URL of the call page: where a reverse proxy publishes it, else under the certificate's name,
+/// else where this request found it. A proxy may publish the page while TURN over TLS has a port
+/// and a certificate here.
 pub(super) struct CallPage(String);
 
 impl FromRequestParts<Arc<Site>> for CallPage {

@@ -1,7 +1,8 @@
 //! Issue of credentials: under which name, and for how long.
 //!
-//! A caller that does not prove who it is gets a name of our choice. One that it chose could be another user's, and the
-//! relay's quotas count by name. A program with an API key knows whom it asks for, and may choose.
+//! A caller that does not prove who it is gets a name of our choice. One that it chose could be
+//! another user's, and the relay's quotas count by name. A program with an API key knows whom it
+//! asks for, and may choose.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -51,8 +52,8 @@ impl Issuer {
         self.site.random.token128()
     }
 
-    /// Returns a name that belongs to `whole` and to one credential alone. It is shorter than a member's, so that the two are
-    /// never taken for each other.
+    /// Returns a name that belongs to `whole` and to one credential alone. It is shorter than a
+    /// member's, so that the two are never taken for each other.
     pub(super) fn one_of(&self, whole: &str) -> String {
         format!("{whole}.{}", self.site.random.token96())
     }

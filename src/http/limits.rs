@@ -5,7 +5,8 @@ use std::time::Duration;
 /// Bounds of an HTTP connection. `docs/limits.md` has the sums.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpLimits {
-    /// Bytes of a request's head, beyond which it is 431. Cookies of a single sign-on take 8 KiB and more.
+    /// Bytes of a request's head, beyond which it is 431. Cookies of a single sign-on take 8 KiB
+    /// and more.
     pub max_head: u16,
     /// Fields of a request's head, beyond which it is 431.
     pub max_fields: usize,
@@ -13,8 +14,8 @@ pub struct HttpLimits {
     pub max_streams: u32,
     /// Time for a request's head, and for the first one to begin.
     pub head_within: Duration,
-    /// Time between two requests, once one was answered well. Load balancers reuse a connection for 60 s, and a request
-    /// that meets its end is a 502.
+    /// Time between two requests, once one was answered well. Load balancers reuse a connection for
+    /// 60 s, and a request that meets its end is a 502.
     pub idle_within: Duration,
     /// Time for a client to read a response.
     pub response_within: Duration,
@@ -55,14 +56,14 @@ pub enum Protocol {
     Http,
     /// HTTP/1.1 within TLS.
     Https,
-    /// HTTP/2 within TLS, where both ends agreed on it. Without RFC 8441: for a WebSocket, browsers then open a
-    /// connection of the kind above.
+    /// HTTP/2 within TLS, where both ends agreed on it. Without RFC 8441: for a WebSocket, browsers
+    /// then open a connection of the kind above.
     Http2,
 }
 
 impl Protocol {
-    /// Bytes that a connection takes by itself, as measured: its task, its buffers, its session of TLS, and most of a
-    /// record of TLS without its end.
+    /// Bytes that a connection takes by itself, as measured: its task, its buffers, its session of
+    /// TLS, and most of a record of TLS without its end.
     pub(super) fn base(self) -> usize {
         match self {
             Self::Http => 12 * 1_024,
@@ -71,7 +72,8 @@ impl Protocol {
         }
     }
 
-    /// Bytes of the same as a WebSocket, with the conversation and the least that the library holds, as measured.
+    /// Bytes of the same as a WebSocket, with the conversation and the least that the library
+    /// holds, as measured.
     pub(super) fn base_of_websocket(self) -> usize {
         match self {
             Self::Http => 14 * 1_024,

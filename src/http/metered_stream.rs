@@ -1,4 +1,5 @@
-//! The stream beneath HTTP: charges every frame that a client sends, and sees when a request begins.
+//! The stream beneath HTTP: charges every frame that a client sends, and sees when a request
+//! begins.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -15,13 +16,15 @@ use crate::clock::Clock;
 use crate::net::connection_limit::ConnectionCounters;
 use crate::net::memory_budget::{Eviction, MemoryBudget, Reservation};
 
-/// Bytes of an unfinished WebSocket message that are nobody's concern: most of the signaling's messages are shorter.
+/// Bytes of an unfinished WebSocket message that are nobody's concern: most of the signaling's
+/// messages are shorter.
 const SMALL_MESSAGE: usize = 4 * 1024;
 
 /// Steps in which an unfinished message is reserved.
 const STEP: usize = 16 * 1024;
 
-/// Time for a WebSocket message, from its first byte to its last: 64 KiB over the slowest of networks.
+/// Time for a WebSocket message, from its first byte to its last: 64 KiB over the slowest of
+/// networks.
 const MESSAGE_WITHIN: Duration = Duration::from_secs(30);
 
 /// A stream of a client, whose frames are charged as they are read.
@@ -138,7 +141,8 @@ impl<S> Metered<S> {
         if message.end_by < now { Err(Excess::Time) } else { Ok(()) }
     }
 
-    /// Memory of a WebSocket that others need. [`serve`](super::serve) looks for it before there is one.
+    /// Memory of a WebSocket that others need. [`serve`](super::serve) looks for it before there is
+    /// one.
     fn evicted(&mut self, cx: &mut Context<'_>) -> Option<Excess> {
         if self.state.is_websocket() && self.state.poll_evicted(cx).is_ready() {
             return Some(Excess::Strangers);

@@ -1,4 +1,5 @@
-//! HTTP: the call page, the ICE configuration, the opening of the signaling, and the operator's pages.
+//! HTTP: the call page, the ICE configuration, the opening of the signaling, and the operator's
+//! pages.
 //!
 //! | path | answers |
 //! |---|---|
@@ -11,14 +12,14 @@
 //! | `/peerjs`, `/peerjs/id`, `/y-webrtc` | that of PeerJS and of y-webrtc (`adapters`) |
 //! | `/metrics`, `/healthz` | on the admin listener only ([`admin`]) |
 //!
-//! Handlers name what they need as extractors: `caller` asks [`crate::access`] who may enter, `params` parses, `origin`
-//! checks origins, and `issue` makes the credentials. `cors` has the layers of routes that hand out secrets. Queries may hold
-//! keys, and no URL is ever logged.
+//! Handlers name what they need as extractors: `caller` asks [`crate::access`] who may enter,
+//! `params` parses, `origin` checks origins, and `issue` makes the credentials. `cors` has the
+//! layers of routes that hand out secrets. Queries may hold keys, and no URL is ever logged.
 //!
 //! Each request is for a host of ours ([`own_hosts`]), or goes no further.
 //!
-//! Every error is a JSON problem object ([`problem`]), every response carries the headers of `headers`, and every
-//! connection the limits of [`serve`].
+//! Every error is a JSON problem object ([`problem`]), every response carries the headers of
+//! `headers`, and every connection the limits of [`serve`].
 
 mod accept;
 mod adapters;
@@ -90,7 +91,8 @@ pub struct Site {
     pub revocations: Arc<Revocations>,
     /// Called for each name whose credential was revoked.
     pub end_user: EndUser,
-    /// URL of the call page under the certificate's name. Without one, it is where a request asked for it.
+    /// URL of the call page under the certificate's name. Without one, it is where a request asked
+    /// for it.
     pub page: Option<String>,
     /// Counts of requests and connections.
     pub counters: Arc<HttpCounters>,

@@ -1,11 +1,12 @@
 //! The hosts that this server answers for: the defence against DNS rebinding.
 //!
-//! A page of `attacker.example` whose name is made to lead here is, to its browser, a page of ours: same origin, free to
-//! read every answer. Only the `Host` tells. So each request, on the public and on the admin listeners, must be for a host
-//! that is ours:
+//! A page of `attacker.example` whose name is made to lead here is, to its browser, a page of ours:
+//! same origin, free to read every answer. Only the `Host` tells. So each request, on the public
+//! and on the admin listeners, must be for a host that is ours:
 //!
 //! - a name of the certificate at present, of `[ice] urls` or of `[http] hosts`;
-//! - an IP address of ours: of an interface, a listener, the relay or the configuration, and loopback;
+//! - an IP address of ours: of an interface, a listener, the relay or the configuration, and
+//!   loopback;
 //! - `localhost` and the names below it, which nobody can own (RFC 6761 section 6.3).
 
 use std::fmt;
@@ -46,7 +47,8 @@ pub struct OwnHosts {
 }
 
 impl OwnHosts {
-    /// The `configured` hosts, and the addresses of this machine, which `is_own_address` knows at any moment.
+    /// The `configured` hosts, and the addresses of this machine, which `is_own_address` knows at
+    /// any moment.
     #[must_use]
     pub fn new(
         configured: Vec<HostPattern>,

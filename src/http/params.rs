@@ -1,5 +1,5 @@
-//! Parameters of a request, in its query, its form, its path or its JSON body. Keys are among them: nothing here is ever
-//! logged.
+//! Parameters of a request, in its query, its form, its path or its JSON body. Keys are among them:
+//! nothing here is ever logged.
 
 use std::time::Duration;
 
@@ -49,7 +49,8 @@ pub(super) struct Wish {
     pub(super) ttl: Option<Duration>,
 }
 
-/// Reads the query, and the form of a caller that was not refused: the extractor of the caller comes first.
+/// Reads the query, and the form of a caller that was not refused: the extractor of the caller
+/// comes first.
 impl<S: Send + Sync> FromRequest<S> for Params {
     type Rejection = Problem;
 
@@ -66,7 +67,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let body = bounded(request.into_body()).await?;
-        // serde may quote a value of the body: a name, a number, never a key, which has no place there.
+        // serde may quote a value of the body: a name, a number, never a key, which has no place
+        // there.
         serde_json::from_slice(&body).map(Self).map_err(|error| {
             let detail = format!("The body is not the JSON object of this path: {error}.");
             Problem::new(Code::BadRequest, detail)
@@ -82,8 +84,8 @@ impl Params {
         Ok(params)
     }
 
-    /// Adds those of the body, where it is a form. A field may come in both places if it says the same: Janus sends all of
-    /// them twice.
+    /// Adds those of the body, where it is a form. A field may come in both places if it says the
+    /// same: Janus sends all of them twice.
     pub(super) async fn add_form(&mut self, head: &Parts, body: Body) -> Result<(), Problem> {
         if is_form(head) { self.take(&bounded(body).await?) } else { Ok(()) }
     }
@@ -133,7 +135,8 @@ pub(super) fn checked_name(name: &str) -> Result<String, Problem> {
     }
 }
 
-/// Checks a lifetime. One that is too long is cut when the credential is issued, and the answer says to what.
+/// Checks a lifetime. One that is too long is cut when the credential is issued, and the answer
+/// says to what.
 pub(super) fn lifetime(seconds: u64) -> Result<Duration, Problem> {
     match seconds {
         0 => Err(bad("A ttl is at least one second.")),

@@ -81,8 +81,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with more to say than its code's sentence: for the developer at the other end, and never what was
-    /// presented as a secret.
+    /// A problem with more to say than its code's sentence: for the developer at the other end, and
+    /// never what was presented as a secret.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { code, detail: detail.into(), retry_after: None }
@@ -106,7 +106,8 @@ impl Problem {
         Self { retry_after: Some(wait), ..code.into() }
     }
 
-    /// The problem object of a server that is published below the path `prefix`, which ends in a slash.
+    /// The problem object of a server that is published below the path `prefix`, which ends in a
+    /// slash.
     pub(super) fn body(&self, prefix: &str) -> axum::Json<impl Serialize> {
         #[derive(Serialize)]
         struct Object {
@@ -162,13 +163,14 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(wait) = self.retry_after {
-            // Whole seconds (RFC 9110 section 10.2.3); none would be an invitation to come back at once.
+            // Whole seconds (RFC 9110 section 10.2.3); none would be an invitation to come back at
+            // once.
             let seconds = wait.as_millis().div_ceil(1000).max(1);
             headers
                 .insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
         }
-        // RFC 9110 section 15.5.2: a 401 says what would do; RFC 6750 section 3.1 how it failed. No `Basic`, at which a
-        // browser would ask the person in front of it for a password.
+        // RFC 9110 section 15.5.2: a 401 says what would do; RFC 6750 section 3.1 how it failed. No
+        // `Basic`, at which a browser would ask the person in front of it for a password.
         let challenge = match self.code {
             Code::TokenRequired | Code::ApiKeyRequired | Code::NoPeerList => Some("Bearer realm=\"byway\""),
             _ if status == StatusCode::UNAUTHORIZED => {
@@ -177,7 +179,8 @@ impl IntoResponse for Problem {
             _ => None,
         };
         if self.code == Code::WebSocketRequired {
-            // RFC 9110 section 15.5.22: the protocol that would do; RFC 6455 section 4.4: its version.
+            // RFC 9110 section 15.5.22: the protocol that would do; RFC 6455 section 4.4: its
+            // version.
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
             headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));

@@ -1,4 +1,5 @@
-//! Lines of the log about what clients send: each once in a period, and few of them, because clients make it up.
+//! Lines of the log about what clients send: each once in a period, and few of them, because
+//! clients make it up.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use byway_turn::lock::lock;
 pub(super) struct Remarks<T> {
     most: usize,
     period: Duration,
-    /// Start of the period, and what was remarked on since. A `std` mutex: held for a look-up, never across an await.
+    /// Start of the period, and what was remarked on since. A `std` mutex: held for a look-up,
+    /// never across an await.
     made: Mutex<(Duration, Vec<T>)>,
 }
 

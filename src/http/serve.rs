@@ -54,9 +54,11 @@ pub struct Pages {
     counters: Arc<HttpCounters>,
 }
 
-/// Serves `router` without TLS on all `listeners` until the server stops, then lets what is under way finish.
+/// Serves `router` without TLS on all `listeners` until the server stops, then lets what is under
+/// way finish.
 ///
-/// WebSockets have left HTTP by then: [`crate::signaling::SignalingConnections`] says goodbye to them.
+/// WebSockets have left HTTP by then: [`crate::signaling::SignalingConnections`] says goodbye to
+/// them.
 pub async fn serve(
     listeners: ListenerQueue,
     pages: Pages,
@@ -110,8 +112,9 @@ impl Pages {
             service_fn(move |request| pages.answer(request, client, protocol, &of_connection, &permit));
         let ends = Ends { limits, clock: self.clock, state, stopping, counters: self.counters.clone() };
         let stream = TokioIo::new(stream);
-        // What was agreed on is held to: hyper's own choice by the first bytes would let a client of HTTP/1.1 speak HTTP/2
-        // and the other way round, where all that is said of the one here would be done to the other.
+        // What was agreed on is held to: hyper's own choice by the first bytes would let a client
+        // of HTTP/1.1 speak HTTP/2 and the other way round, where all that is said of the one here
+        // would be done to the other.
         match protocol {
             Protocol::Http | Protocol::Https => {
                 let connection = http1(&limits).serve_connection(stream, service).with_upgrades();
@@ -138,8 +141,8 @@ impl Pages {
         permit: &Arc<ConnectionPermit>,
     ) -> impl Future<Output = Result<Response<Sending>, Infallible>> + Send + use<> {
         let under_way = state.begin();
-        // hyper may have taken away a Content-Length beside it (RFC 9112 section 6.1): whoever else reads this stream may
-        // take its end for elsewhere. HTTP/2 knows no such field.
+        // hyper may have taken away a Content-Length beside it (RFC 9112 section 6.1): whoever else
+        // reads this stream may take its end for elsewhere. HTTP/2 knows no such field.
         let is_last = request.headers().contains_key(header::TRANSFER_ENCODING);
         let has_body = !request.body().is_end_stream();
         // Over HTTP/1.1, hyper has refused it already.
@@ -208,8 +211,8 @@ fn refusal(problem: Problem, counters: &HttpCounters) -> axum::response::Respons
     response
 }
 
-/// Lets a WebSocket begin if its frames can be told from what came before them, and no other request behind one that
-/// `is_last`.
+/// Lets a WebSocket begin if its frames can be told from what came before them, and no other
+/// request behind one that `is_last`.
 fn switched(
     mut response: axum::response::Response,
     has_body: bool,
@@ -262,7 +265,8 @@ async fn run<C: Future>(connection: C, graceful_shutdown: impl FnOnce(Pin<&mut C
         .await
     };
     tokio::select! {
-        // Errors are the client's: a head too large, or a connection that broke. hyper has answered.
+        // Errors are the client's: a head too large, or a connection that broke. hyper has
+        // answered.
         has_ended = at_work => {
             if has_ended {
                 return;
@@ -288,8 +292,8 @@ async fn run<C: Future>(connection: C, graceful_shutdown: impl FnOnce(Pin<&mut C
     let _ = timeout(limits.close_within, dated(unix, connection)).await;
 }
 
-/// Runs a connection of hyper until it ends, or until the clock is beyond the year 9999: hyper then panics at each poll, for
-/// it formats the time of its `Date` field whether it sends one or not.
+/// Runs a connection of hyper until it ends, or until the clock is beyond the year 9999: hyper then
+/// panics at each poll, for it formats the time of its `Date` field whether it sends one or not.
 async fn dated<C: Future>(unix: impl Fn() -> u64, mut connection: Pin<&mut C>) {
     static LOGGED: Once = Once::new();
     poll_fn(|context| {
@@ -308,7 +312,8 @@ async fn dated<C: Future>(unix: impl Fn() -> u64, mut connection: Pin<&mut C>) {
 
 fn http1(limits: &HttpLimits) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    // Its timeout for heads counts from the last response on: `ConnectionState` tells a head from a wait for the next one.
+    // Its timeout for heads counts from the last response on: `ConnectionState` tells a head from a
+    // wait for the next one.
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(None)
@@ -336,7 +341,8 @@ fn http2(limits: &HttpLimits, streams: Streams) -> http2::Builder<Streams> {
     builder
 }
 
-/// Copies a head that will wait for its body. HTTP/2's fields are views of whole frames, which would be kept for them.
+/// Copies a head that will wait for its body. HTTP/2's fields are views of whole frames, which
+/// would be kept for them.
 fn unshare(request: &mut Request<Incoming>) {
     let mut copied = HeaderMap::with_capacity(request.headers().len());
     for (name, value) in request.headers() {
@@ -352,7 +358,8 @@ fn unshare(request: &mut Request<Incoming>) {
     }
 }
 
-/// Brings the protocols' requests into one form, and removes the fields of a proxy that a client has written itself.
+/// Brings the protocols' requests into one form, and removes the fields of a proxy that a client
+/// has written itself.
 fn normalise(request: &mut Request<Incoming>, protocol: Protocol, by_proxy: bool) {
     if !by_proxy {
         request.headers_mut().remove(X_FORWARDED_PROTO);
@@ -363,7 +370,8 @@ fn normalise(request: &mut Request<Incoming>, protocol: Protocol, by_proxy: bool
     }
     // We are the proxy that ends TLS: what another would tell us, we know.
     request.headers_mut().insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
-    // HTTP/2 has an authority where HTTP/1.1 has `Host`, which must not count beside it (RFC 9113 section 8.3.1).
+    // HTTP/2 has an authority where HTTP/1.1 has `Host`, which must not count beside it (RFC 9113
+    // section 8.3.1).
     let authority = request.uri().authority().filter(|_| protocol == Protocol::Http2);
     if let Some(host) = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
         request.headers_mut().insert(header::HOST, host);

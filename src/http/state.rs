@@ -1,6 +1,8 @@
-//! State of one HTTP connection: the event that it waits for, its deadline, and the memory that it holds.
+//! State of one HTTP connection: the event that it waits for, its deadline, and the memory that it
+//! holds.
 //!
-//! The [`Metered`](super::metered_stream::Metered) stream, the service and [`serve`](super::serve) share it.
+//! The [`Metered`](super::metered_stream::Metered) stream, the service and [`serve`](super::serve)
+//! share it.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -24,7 +26,8 @@ const FRAME_COSTS: Duration = Duration::from_millis(10);
 /// Frames at once: more than the burst of messages that the signaling answers with an error.
 const FRAMES_AT_ONCE: u32 = 1_024;
 
-/// Frames that an answered HTTP/2 request is worth: its head, its body and the windows of its response.
+/// Frames that an answered HTTP/2 request is worth: its head, its body and the windows of its
+/// response.
 const FRAMES_OF_A_REQUEST: u32 = 4;
 
 /// Bytes of a header field beside its name and value, as hyper keeps it.
@@ -44,7 +47,8 @@ pub(super) struct ConnectionState {
 
 #[derive(Debug)]
 struct Inner {
-    /// The client that the memory is counted for: a trusted proxy's, or the one that it has named last.
+    /// The client that the memory is counted for: a trusted proxy's, or the one that it has named
+    /// last.
     client: IpAddr,
     /// Counts the changes of what the connection waits for.
     changes: u64,
@@ -101,7 +105,8 @@ pub(super) struct BodyReservation {
 }
 
 impl ConnectionState {
-    /// A connection of `client` that has asked nothing yet, and has reserved what it takes by itself.
+    /// A connection of `client` that has asked nothing yet, and has reserved what it takes by
+    /// itself.
     pub(super) fn new(
         limits: HttpLimits,
         protocol: Protocol,
@@ -141,7 +146,8 @@ impl ConnectionState {
         self.frames.take(now, FRAME_COSTS * frames, FRAME_COSTS * FRAMES_AT_ONCE).is_ok()
     }
 
-    /// An HTTP connection was read so far that `unfinished` bytes are those of a head or a frame without its end.
+    /// An HTTP connection was read so far that `unfinished` bytes are those of a head or a frame
+    /// without its end.
     pub(super) fn read(&self, unfinished: usize) {
         let mut inner = self.lock();
         if (inner.unfinished == 0) != (unfinished == 0) {
@@ -165,7 +171,8 @@ impl ConnectionState {
         };
     }
 
-    /// Records whether a request is answered with 101. One that `has_body` must not be: its body would be taken for frames.
+    /// Records whether a request is answered with 101. One that `has_body` must not be: its body
+    /// would be taken for frames.
     pub(super) fn switch(&self, granted: bool, has_body: bool) -> Switch {
         let mut inner = self.lock();
         match (inner.upgrade, granted) {
@@ -189,7 +196,8 @@ impl ConnectionState {
         self.lock().upgrade == Upgrade::Granted
     }
 
-    /// Whether nothing may be read any more: a WebSocket was granted that hyper hands over whatever its answer is.
+    /// Whether nothing may be read any more: a WebSocket was granted that hyper hands over whatever
+    /// its answer is.
     pub(super) fn is_over(&self) -> bool {
         self.lock().upgrade == Upgrade::Over
     }
@@ -202,7 +210,8 @@ impl ConnectionState {
         UnderWay(self.clone())
     }
 
-    /// Reserves memory for a request whose body is still to come, if the connection may hold as much.
+    /// Reserves memory for a request whose body is still to come, if the connection may hold as
+    /// much.
     pub(super) fn hold<B>(self: &Arc<Self>, request: &Request<B>) -> Option<BodyReservation>
     where
         B: HttpBody,

@@ -1,8 +1,8 @@
 //! The requests of one HTTP/2 connection, run within the task of the connection itself.
 //!
-//! With a task for each, a thousand connections could hand over sixteen heads each before the first of these tasks has
-//! run. Within one task a request is answered before another connection is read. One connection also has one turn on a
-//! thread, however many streams it opens.
+//! With a task for each, a thousand connections could hand over sixteen heads each before the first
+//! of these tasks has run. Within one task a request is answered before another connection is read.
+//! One connection also has one turn on a thread, however many streams it opens.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -43,7 +43,8 @@ pub(super) struct WithStreams<C> {
 
 impl<C> Drop for WithStreams<C> {
     fn drop(&mut self) {
-        // Each request has its connection's executor, which would otherwise keep those that have not begun for good.
+        // Each request has its connection's executor, which would otherwise keep those that have
+        // not begun for good.
         drop(self.streams.take());
     }
 }

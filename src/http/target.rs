@@ -1,8 +1,9 @@
 //! The server and scheme that a request was sent to, as its client knows them.
 //!
-//! The host is the authority of the request target where that has one, as HTTP/2 does and HTTP/1.1 may (RFC 9112 section
-//! 3.2.2), else the `Host` field. `X-Forwarded-Host` never counts: a page that reached us by DNS rebinding runs in a
-//! browser on the proxy's own machine, or on this one, and could send that field, too.
+//! The host is the authority of the request target where that has one, as HTTP/2 does and HTTP/1.1
+//! may (RFC 9112 section 3.2.2), else the `Host` field. `X-Forwarded-Host` never counts: a page
+//! that reached us by DNS rebinding runs in a browser on the proxy's own machine, or on this one,
+//! and could send that field, too.
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
@@ -11,11 +12,12 @@ use byway_turn::closed_set::ClosedSet as _;
 use super::problem::{Code, Problem};
 use crate::origin::{Authority, Host, Origin, Scheme};
 
-/// Scheme that the client of a trusted proxy used. [`super::serve`] takes the field off every other request, and sets it
-/// where TLS ends here.
+/// Scheme that the client of a trusted proxy used. [`super::serve`] takes the field off every other
+/// request, and sets it where TLS ends here.
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Path below which a trusted proxy publishes this server, if it says so. It is taken off every other request, too.
+/// Path below which a trusted proxy publishes this server, if it says so. It is taken off every
+/// other request, too.
 pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 /// The server that a request was sent to.
@@ -54,8 +56,9 @@ impl Target {
         &self.authority.host
     }
 
-    /// Whether a page of `origin` comes from here. `https` rules the other scheme out. `http` does not: that may be the way
-    /// between two proxies, of which the first ends TLS; and where nothing tells the scheme, a proxy may end it all the same.
+    /// Whether a page of `origin` comes from here. `https` rules the other scheme out. `http` does
+    /// not: that may be the way between two proxies, of which the first ends TLS; and where nothing
+    /// tells the scheme, a proxy may end it all the same.
     pub(super) fn is_origin(&self, origin: &Origin) -> bool {
         let scheme = origin.scheme();
         let is_downgrade = self.scheme == Some(Scheme::Https) && scheme == Scheme::Http;
@@ -68,8 +71,8 @@ impl Target {
     }
 }
 
-/// The first scheme in the list of `X-Forwarded-Proto`: each proxy on the way appends its own, the client's comes first.
-/// Traefik writes `wss` for a WebSocket.
+/// The first scheme in the list of `X-Forwarded-Proto`: each proxy on the way appends its own, the
+/// client's comes first. Traefik writes `wss` for a WebSocket.
 fn forwarded_scheme(headers: &HeaderMap) -> Option<Scheme> {
     let first = elements(headers, &X_FORWARDED_PROTO).next()?;
     match first {
@@ -79,8 +82,9 @@ fn forwarded_scheme(headers: &HeaderMap) -> Option<Scheme> {
     }
 }
 
-/// The elements of a field that is a list, over all of its lines, without empty ones (RFC 9110 sections 5.3 and 5.6.1). One
-/// that is not UTF-8 stays an element, so that none to its left takes its place.
+/// The elements of a field that is a list, over all of its lines, without empty ones (RFC 9110
+/// sections 5.3 and 5.6.1). One that is not UTF-8 stays an element, so that none to its left takes
+/// its place.
 pub(super) fn elements<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -92,7 +96,8 @@ pub(super) fn elements<'a>(
         .filter(|element| !element.is_empty())
 }
 
-/// The path of the call page, which a proxy may publish below a prefix that it takes off: `/` or `/call/`.
+/// The path of the call page, which a proxy may publish below a prefix that it takes off: `/` or
+/// `/call/`.
 pub(super) fn prefix(headers: &HeaderMap) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~' | '/');
     let prefix = single(headers, &X_FORWARDED_PREFIX).unwrap_or_default().trim_matches('/');

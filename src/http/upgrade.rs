@@ -50,8 +50,8 @@ pub(super) async fn open(
     Upgrade(upgrade): Upgrade,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.protocols([SUBPROTOCOL]);
-    // A client that names no subprotocol takes what it gets. One that names others would fail the connection itself
-    // (RFC 6455 section 4.1), with less to say about why.
+    // A client that names no subprotocol takes what it gets. One that names others would fail the
+    // connection itself (RFC 6455 section 4.1), with less to say about why.
     if upgrade.selected_protocol().is_none() && upgrade.requested_protocols().next().is_some() {
         return Err(Code::UnknownSubprotocol.into());
     }

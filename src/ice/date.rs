@@ -1,12 +1,13 @@
 //! Moments as the conventions write them. Pure.
 //!
-//! They have four digits for the year. A clock may be further ahead, by a mistake, and then the last second of 9999 is
-//! written.
+//! They have four digits for the year. A clock may be further ahead, by a mistake, and then the
+//! last second of 9999 is written.
 
 /// The last second of the year 9999, which is also the last that a certificate can name.
 pub const LATEST: u64 = 253_402_300_799;
 
-/// Seconds since 1970-01-01 UTC as RFC 3339 section 5.6 writes them, for instance `2023-11-14T22:23:20Z`.
+/// Seconds since 1970-01-01 UTC as RFC 3339 section 5.6 writes them, for instance
+/// `2023-11-14T22:23:20Z`.
 #[must_use]
 pub fn rfc3339(unix: u64) -> String {
     let Date { year, month, day, hour, minute, second, .. } = Date::of(unix);
@@ -19,8 +20,9 @@ pub fn rfc2822(unix: u64) -> String {
     format!("{} +0000", Date::of(unix).in_words())
 }
 
-/// The same as HTTP does (IMF-fixdate of RFC 9110 section 5.6.7), for instance `Tue, 14 Nov 2023 22:23:20 GMT`. After 9999
-/// there is none: a server without a reasonable clock sends no `Date` (RFC 9110 section 6.6.1).
+/// The same as HTTP does (IMF-fixdate of RFC 9110 section 5.6.7), for instance
+/// `Tue, 14 Nov 2023 22:23:20 GMT`. After 9999 there is none: a server without a reasonable clock
+/// sends no `Date` (RFC 9110 section 6.6.1).
 #[must_use]
 pub fn imf_fixdate(unix: u64) -> Option<String> {
     (unix <= LATEST).then(|| format!("{} GMT", Date::of(unix).in_words()))
@@ -54,8 +56,9 @@ impl Date {
     fn of(unix: u64) -> Self {
         let unix = unix.min(LATEST);
         let (days, second) = (unix / 86_400, unix % 86_400);
-        // Days to a date in the proleptic Gregorian calendar, with years that begin in March so that the leap day is the
-        // last of its year (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days).
+        // Days to a date in the proleptic Gregorian calendar, with years that begin in March so
+        // that the leap day is the last of its year (Howard Hinnant, "chrono-Compatible Low-Level
+        // Date Algorithms", civil_from_days).
         let shifted = days + 719_468; // days from 0000-03-01 to 1970-01-01
         let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
         let year_of_era =

@@ -27,10 +27,11 @@ pub struct Endpoints {
 type Authority = (String, u16);
 
 impl Endpoints {
-    /// STUN URLs and TURN URLs: each once, ports always written out, and the transport that serves media best first.
+    /// STUN URLs and TURN URLs: each once, ports always written out, and the transport that serves
+    /// media best first.
     ///
-    /// Browsers ask every URL they are given, once for each of their addresses, so a second STUN URL of one host, which
-    /// could only tell the same, is left out.
+    /// Browsers ask every URL they are given, once for each of their addresses, so a second STUN
+    /// URL of one host, which could only tell the same, is left out.
     pub(super) fn urls(&self, host: Option<&Host>) -> (Vec<String>, Vec<String>) {
         let of = |listeners: &[SocketAddr]| each_once(listeners.iter().flat_map(|l| self.called(*l, host)));
         let (udp, tcp) = (of(&self.udp), of(&self.tcp));
@@ -50,10 +51,10 @@ impl Endpoints {
 
     /// What clients call a listener.
     ///
-    /// A loopback listener keeps its address; to clients of a server that others reach, too, it is none. Any other
-    /// is called by the public addresses of its family where there are some (a 1:1 NAT stands before us), else by its
-    /// own address; a wildcard has none, so it is called what the client called us, unless that is an address of the
-    /// other family.
+    /// A loopback listener keeps its address; to clients of a server that others reach, too, it is
+    /// none. Any other is called by the public addresses of its family where there are some (a 1:1
+    /// NAT stands before us), else by its own address; a wildcard has none, so it is called what
+    /// the client called us, unless that is an address of the other family.
     fn called(&self, listener: SocketAddr, host: Option<&Host>) -> Vec<Authority> {
         let (ip, port) = (listener.ip(), listener.port());
         if ip.is_loopback() {
@@ -76,11 +77,13 @@ impl Endpoints {
         }
     }
 
-    /// What clients call a listener whose certificate they verify against the host of the URL (RFC 8489 section 6.2.3).
+    /// What clients call a listener whose certificate they verify against the host of the URL (RFC
+    /// 8489 section 6.2.3).
     ///
-    /// Of the names that the certificate is good for, that is the one the client called us, else an address it would
-    /// call a listener without a certificate, else the certificate's first name; wildcards are no name to be called.
-    /// Where it is good for none of these no choice would pass, and the usual one lets the client say so.
+    /// Of the names that the certificate is good for, that is the one the client called us, else an
+    /// address it would call a listener without a certificate, else the certificate's first name;
+    /// wildcards are no name to be called. Where it is good for none of these no choice would pass,
+    /// and the usual one lets the client say so.
     fn certified(&self, listener: SocketAddr, host: Option<&Host>) -> Vec<Authority> {
         let port = listener.port();
         if let Some(Host::Name(name)) = host.filter(|host| self.names.cover(host)) {
@@ -189,7 +192,8 @@ mod tests {
         assert_eq!(urls_of(&tls, "a"), ["turns:192.0.2.7:443?transport=tcp"]);
     }
 
-    /// The host of `turns:` on `listener`, with a certificate for `names`, to a client that calls the server `host`.
+    /// The host of `turns:` on `listener`, with a certificate for `names`, to a client that calls
+    /// the server `host`.
     fn certified(listener: &str, public: &[&str], names: &[&str], host: &str) -> Vec<String> {
         let endpoints = Endpoints {
             tls: all(&[listener]),

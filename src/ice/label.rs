@@ -9,9 +9,10 @@ const LONGEST: usize = 64;
 
 /// What stands for `room` in `expiry:ROOM.MEMBER`, so that usage can be told by room.
 ///
-/// Its name, where a token is what lets in and the name is plain. A username travels in clear text, and where access is open
-/// whoever knows a room's name can enter it: there a keyed hash of 16 characters stands for it, the same for all servers that
-/// share `secrets`, and nobody else's to compute.
+/// Its name, where a token is what lets in and the name is plain. A username travels in clear text,
+/// and where access is open whoever knows a room's name can enter it: there a keyed hash of 16
+/// characters stands for it, the same for all servers that share `secrets`, and nobody else's to
+/// compute.
 pub(super) fn label(policy: Policy, room: &str, secrets: &Secrets) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if policy == Policy::Token && (1..=LONGEST).contains(&room.len()) && room.bytes().all(plain) {

@@ -1,5 +1,5 @@
-//! Priorities as the journal reads them: `<3>` before a line (sd-daemon(3)). Without, every line has priority 6, and
-//! `journalctl -p warning` shows none.
+//! Priorities as the journal reads them: `<3>` before a line (sd-daemon(3)). Without, every line
+//! has priority 6, and `journalctl -p warning` shows none.
 
 use std::fmt;
 

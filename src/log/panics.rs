@@ -1,7 +1,8 @@
 //! Panics as lines of the log, without what the panicking code was working on.
 //!
-//! A message that was formatted may hold a client's address, a name or a secret. Only one that stands in the source as it
-//! is can be shown; the place says the rest. `RUST_BACKTRACE=1` adds the names of functions.
+//! A message that was formatted may hold a client's address, a name or a secret. Only one that
+//! stands in the source as it is can be shown; the place says the rest. `RUST_BACKTRACE=1` adds the
+//! names of functions.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write as _};

@@ -67,7 +67,8 @@ impl Queue {
     }
 }
 
-/// One call is one line. It never fails: `tracing-subscriber` would tell of that on standard error, and panic there.
+/// One call is one line. It never fails: `tracing-subscriber` would tell of that on standard error,
+/// and panic there.
 impl Write for Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.put(line);

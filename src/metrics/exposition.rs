@@ -22,8 +22,9 @@ impl Exposition {
 
 /// Rewrites an OpenMetrics page in the text format 0.0.4.
 ///
-/// Samples read the same in both. In 0.0.4 a family is called as its samples are: `_total` of a counter and `_info` of an
-/// info are part of the name. There are no infos, state sets or units, and the page ends without a mark.
+/// Samples read the same in both. In 0.0.4 a family is called as its samples are: `_total` of a
+/// counter and `_info` of an info are part of the name. There are no infos, state sets or units,
+/// and the page ends without a mark.
 pub(super) fn to_text(openmetrics: &str) -> String {
     let mut out = String::with_capacity(openmetrics.len());
     let mut line = |parts: &[&str]| {

@@ -1,7 +1,8 @@
 //! Counters, written where things happen and read at scrape time.
 //!
-//! Every label comes from a closed set: nothing that a client sends can make a series. Each room owns its counters and writes
-//! them to a [`Page`]; this one knows none of them. A [`Count`] is written by one thread alone, a [`SharedCount`] by any.
+//! Every label comes from a closed set: nothing that a client sends can make a series. Each room
+//! owns its counters and writes them to a [`Page`]; this one knows none of them. A [`Count`] is
+//! written by one thread alone, a [`SharedCount`] by any.
 
 mod count;
 mod exposition;

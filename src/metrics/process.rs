@@ -1,4 +1,5 @@
-//! Counts of the process itself: lost lines of its log, panics, and background tasks that ended unasked.
+//! Counts of the process itself: lost lines of its log, panics, and background tasks that ended
+//! unasked.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};

@@ -39,7 +39,8 @@ pub struct Stopping {
 }
 
 impl Stopping {
-    /// For a connection of a server in `phase`; `open` is [closed](watch::Sender::closed) when the last one is dropped.
+    /// For a connection of a server in `phase`; `open` is [closed](watch::Sender::closed) when the
+    /// last one is dropped.
     #[must_use]
     pub fn new(phase: PhaseWatch, open: &watch::Sender<()>) -> Self {
         Self { phase, _open: open.subscribe() }
@@ -81,8 +82,8 @@ pub async fn accept_all<S, T>(
     open.closed().await;
 }
 
-/// Accepts until the server stops, also after a panic, of which the log tells: without this loop, a listener would look
-/// alive to clients and never answer.
+/// Accepts until the server stops, also after a panic, of which the log tells: without this loop, a
+/// listener would look alive to clients and never answer.
 async fn keep_accepting<S, T>(
     listener: TcpListener,
     limiter: Arc<ConnectionLimiter>,
@@ -118,15 +119,15 @@ async fn accept<S, T>(
         match accepted {
             Ok((stream, client)) => {
                 let Some(permit) = limiter.admit(client.ip()) else { continue };
-                // Signals are small and urgent; and for a client that does not read, the kernel would hold megabytes
-                // beyond the queues that we bound ourselves. A socket that refuses the options is merely slower or
-                // dearer.
+                // Signals are small and urgent; and for a client that does not read, the kernel
+                // would hold megabytes beyond the queues that we bound ourselves. A socket that
+                // refuses the options is merely slower or dearer.
                 let _ = stream.set_nodelay(true);
                 let _ = SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT);
                 tokio::spawn(serve(Accepted { stream, client, permit, stopping: stopping.clone() }));
             }
-            // Most likely out of file descriptors. The connection stays in the backlog, so without a pause this loop
-            // would spin until another one closes.
+            // Most likely out of file descriptors. The connection stays in the backlog, so without
+            // a pause this loop would spin until another one closes.
             Err(error) => {
                 tracing::debug!(%error, "cannot accept a connection");
                 sleep(Duration::from_millis(50)).await;

@@ -13,8 +13,9 @@ use crate::net::trusted_proxies::TrustedProxies;
 
 pub use counters::ConnectionCounters;
 
-/// Connections of one address (v6: of one /64) at one time, where nothing else is said. High enough for a carrier's
-/// address with thousands of honest clients behind it, most of whom are between two requests.
+/// Connections of one address (v6: of one /64) at one time, where nothing else is said. High enough
+/// for a carrier's address with thousands of honest clients behind it, most of whom are between two
+/// requests.
 pub const PER_ADDRESS: usize = 1_024;
 
 /// Counts connections, and admits as many as the limits allow.
@@ -35,14 +36,16 @@ pub struct ConnectionPermit {
 }
 
 impl ConnectionLimiter {
-    /// Admits `total` connections, and `per_address` of one address; the last tenth of them is for addresses that hold
-    /// little. Loopback may have them all: that is a reverse proxy, which has limits of its own.
+    /// Admits `total` connections, and `per_address` of one address; the last tenth of them is for
+    /// addresses that hold little. Loopback may have them all: that is a reverse proxy, which has
+    /// limits of its own.
     #[must_use]
     pub fn new(total: usize, per_address: usize, counters: Arc<ConnectionCounters>) -> Arc<Self> {
         Self::behind(Arc::default(), total, per_address, counters)
     }
 
-    /// The same behind `proxies`, which may have them all, too. Their clients are counted by [`ConnectionPermit::speaks_for`].
+    /// The same behind `proxies`, which may have them all, too. Their clients are counted by
+    /// [`ConnectionPermit::speaks_for`].
     #[must_use]
     pub fn behind(
         proxies: Arc<TrustedProxies>,
@@ -103,8 +106,8 @@ impl ConnectionLimiter {
 }
 
 impl ConnectionPermit {
-    /// Counts a trusted proxy's connection in the share of `ip`, the client that its request is from, until a request of
-    /// another. Says whether that share had room.
+    /// Counts a trusted proxy's connection in the share of `ip`, the client that its request is
+    /// from, until a request of another. Says whether that share had room.
     pub fn speaks_for(&self, ip: IpAddr) -> bool {
         let mut open = self.limiter.lock();
         let mut network = lock(&self.network);

@@ -1,6 +1,8 @@
-//! The addresses of this machine: of its interfaces and local routes, towards the internet, and towards its own listeners.
+//! The addresses of this machine: of its interfaces and local routes, towards the internet, and
+//! towards its own listeners.
 //!
-//! Read from `/proc/self/net` rather than asked by netlink: no unsafe code, and the service needs no AF_NETLINK socket.
+//! Read from `/proc/self/net` rather than asked by netlink: no unsafe code, and the service needs
+//! no AF_NETLINK socket.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -13,8 +15,9 @@ use byway_turn::address_set::AddressSet;
 /// The addresses of this machine's interfaces and local routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interfaces {
-    /// Every address whose packets the kernel delivers to this machine: those of its interfaces, and the ranges of
-    /// local routes (AnyIP). A default route, which makes all of the internet local for a transparent proxy, is none.
+    /// Every address whose packets the kernel delivers to this machine: those of its interfaces,
+    /// and the ranges of local routes (AnyIP). A default route, which makes all of the internet
+    /// local for a transparent proxy, is none.
     pub own: AddressSet,
     /// Those that are there to stay, by which others may be told to find this machine.
     pub lasting: Vec<IpAddr>,
@@ -52,8 +55,8 @@ impl Interfaces {
     }
 }
 
-/// The addresses that this machine sends from towards the internet: one for each family that has a route there.
-/// Connecting a UDP socket looks up the route, and sends nothing.
+/// The addresses that this machine sends from towards the internet: one for each family that has a
+/// route there. Connecting a UDP socket looks up the route, and sends nothing.
 #[must_use]
 pub fn sources() -> Vec<IpAddr> {
     // Any address of the internet will do; these are a root name server's, and will not move.
@@ -72,8 +75,8 @@ pub fn sources() -> Vec<IpAddr> {
     OUT_THERE.into_iter().filter_map(|family| source(family).ok()).map(|address| address.ip()).collect()
 }
 
-/// Whether this machine has an address, which is whether a socket can be bound to it. Where that cannot be found out, for
-/// want of descriptors, say, it has. A wildcard is there if its family is.
+/// Whether this machine has an address, which is whether a socket can be bound to it. Where that
+/// cannot be found out, for want of descriptors, say, it has. A wildcard is there if its family is.
 #[must_use]
 pub fn has(ip: IpAddr) -> bool {
     let is_missing = |error: io::Error| {
@@ -83,7 +86,8 @@ pub fn has(ip: IpAddr) -> bool {
     !UdpSocket::bind((ip, 0)).is_err_and(is_missing)
 }
 
-/// The address under which this machine reaches a listener of its own: a wildcard is no destination, loopback is.
+/// The address under which this machine reaches a listener of its own: a wildcard is no
+/// destination, loopback is.
 #[must_use]
 pub fn reachable(listener: SocketAddr) -> SocketAddr {
     let ip = match listener.ip() {
@@ -94,8 +98,8 @@ pub fn reachable(listener: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listener.port())
 }
 
-/// The leaves of the kernel's routing trie that are local to the host, whatever their scope. A leaf may have several
-/// prefixes, and stand in several tables.
+/// The leaves of the kernel's routing trie that are local to the host, whatever their scope. A leaf
+/// may have several prefixes, and stand in several tables.
 ///
 /// ```text
 ///      |-- 192.0.2.2
@@ -118,8 +122,9 @@ fn v4_local(trie: &str) -> Vec<Ipv4Net> {
     local
 }
 
-/// One route per line: destination and its prefix length, source and its own, next hop, metric, two counters, flags and
-/// interface, all but the last in hexadecimal. The routes whose packets are delivered to this machine.
+/// One route per line: destination and its prefix length, source and its own, next hop, metric, two
+/// counters, flags and interface, all but the last in hexadecimal. The routes whose packets are
+/// delivered to this machine.
 fn v6_local(routes: &str) -> impl Iterator<Item = Ipv6Net> {
     // linux/ipv6_route.h: RTF_LOCAL and RTF_ANYCAST.
     const DELIVERED: u32 = 0x8000_0000 | 0x0010_0000;
@@ -133,9 +138,11 @@ fn v6_local(routes: &str) -> impl Iterator<Item = Ipv6Net> {
     })
 }
 
-/// One line per address: 32 hexadecimal digits, then interface, prefix, scope and flags; and whether it is there to stay.
+/// One line per address: 32 hexadecimal digits, then interface, prefix, scope and flags; and
+/// whether it is there to stay.
 fn v6_addresses(lines: &str) -> impl Iterator<Item = (Ipv6Addr, bool)> {
-    // linux/if_addr.h: IFA_F_TEMPORARY (RFC 8981), _DADFAILED, _DEPRECATED and _TENTATIVE (RFC 4862 section 5.4).
+    // linux/if_addr.h: IFA_F_TEMPORARY (RFC 8981), _DADFAILED, _DEPRECATED and _TENTATIVE (RFC 4862
+    // section 5.4).
     const PASSING: u32 = 0x01 | 0x08 | 0x20 | 0x40;
     lines.lines().filter_map(|line| {
         let mut words = line.split_whitespace();

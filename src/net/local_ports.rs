@@ -1,7 +1,9 @@
-//! The ports that the kernel gives to any program that asks for none by number, which relay ports had better not be.
+//! The ports that the kernel gives to any program that asks for none by number, which relay ports
+//! had better not be.
 //!
-//! Linux picks ephemeral ports from `net.ipv4.ip_local_port_range`, for IPv6 as well, but for those in
-//! `net.ipv4.ip_local_reserved_ports`. A program that binds one by number may have it all the same.
+//! Linux picks ephemeral ports from `net.ipv4.ip_local_port_range`, for IPv6 as well, but for those
+//! in `net.ipv4.ip_local_reserved_ports`. A program that binds one by number may have it all the
+//! same.
 
 use std::io;
 use std::net::IpAddr;
@@ -16,9 +18,9 @@ struct LocalPorts {
     reserved: String,
 }
 
-/// Tells which of the relay's `ports` any program may be given by the kernel, with the remedy. Relays on loopback serve this
-/// machine alone, and are not worth a change of the whole system. Nothing is told where `/proc/sys` is out of sight, as it
-/// is under byway.service.
+/// Tells which of the relay's `ports` any program may be given by the kernel, with the remedy.
+/// Relays on loopback serve this machine alone, and are not worth a change of the whole system.
+/// Nothing is told where `/proc/sys` is out of sight, as it is under byway.service.
 #[must_use]
 pub fn remark(addresses: &[IpAddr], ports: &RangeInclusive<u16>) -> Option<String> {
     if addresses.iter().all(IpAddr::is_loopback) {
@@ -34,7 +36,8 @@ impl LocalPorts {
         Self::parse(&range, &reserved).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
-    /// Takes in `32768\t60999` and a list such as `8080,49152-65535`, empty where nothing is reserved.
+    /// Takes in `32768\t60999` and a list such as `8080,49152-65535`, empty where nothing is
+    /// reserved.
     fn parse(range: &str, reserved: &str) -> Option<Self> {
         let mut bounds = range.split_whitespace().map(str::parse);
         let (low, high) = (bounds.next()?.ok()?, bounds.next()?.ok()?);

@@ -1,8 +1,9 @@
-//! Memory that the connections of strangers may hold together, and the eviction of the oldest when it runs out.
+//! Memory that the connections of strangers may hold together, and the eviction of the oldest when
+//! it runs out.
 //!
-//! An honest client is done after a few round trips. A flood of silent ones would keep all memory until its deadline if
-//! newcomers had to wait. So the oldest reservation ends, of those from the network that holds the most: a flood from
-//! one network evicts itself, however fast it comes.
+//! An honest client is done after a few round trips. A flood of silent ones would keep all memory
+//! until its deadline if newcomers had to wait. So the oldest reservation ends, of those from the
+//! network that holds the most: a flood from one network evicts itself, however fast it comes.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,8 +59,8 @@ pub struct Reservation {
     is_released: AtomicBool,
 }
 
-/// Resolves when the reservation is evicted, and stays so: its connection has to end. One that is returned or released
-/// never resolves.
+/// Resolves when the reservation is evicted, and stays so: its connection has to end. One that is
+/// returned or released never resolves.
 #[derive(Debug)]
 pub struct Eviction {
     /// Until one or the other is known.
@@ -121,7 +122,8 @@ impl Reservation {
         }
     }
 
-    /// Counts the reservation for another client's network, whom a reverse proxy has named. Its age stays.
+    /// Counts the reservation for another client's network, whom a reverse proxy has named. Its age
+    /// stays.
     pub fn move_to(&self, client: IpAddr) {
         let mut reserved = self.budget.lock();
         if let Some(mut entry) = reserved.remove(self.number) {
@@ -146,7 +148,8 @@ impl Reservation {
         self.budget.lock().remove(self.number);
     }
 
-    /// Whether the bytes were returned for good. An eviction that was on its way meanwhile means nothing any more.
+    /// Whether the bytes were returned for good. An eviction that was on its way meanwhile means
+    /// nothing any more.
     #[must_use]
     pub fn is_released(&self) -> bool {
         self.is_released.load(Relaxed)

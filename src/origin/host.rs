@@ -13,8 +13,9 @@ pub enum Host {
 }
 
 impl Host {
-    /// Takes the host out of `host`, `host:port`, `[v6]` or `[v6]:port`. What a client writes here comes back to it
-    /// inside URLs, so anything but letters, digits, `-`, `_` and `.` makes no name.
+    /// Takes the host out of `host`, `host:port`, `[v6]` or `[v6]:port`. What a client writes here
+    /// comes back to it inside URLs, so anything but letters, digits, `-`, `_` and `.` makes no
+    /// name.
     #[must_use]
     pub fn parse(authority: &str) -> Option<Self> {
         Authority::parse(authority).map(|authority| authority.host)
@@ -49,7 +50,8 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads `host`, `host:port`, `[v6]` or `[v6]:port`. An empty port is none (RFC 3986 section 3.2.3).
+    /// Reads `host`, `host:port`, `[v6]` or `[v6]:port`. An empty port is none (RFC 3986 section
+    /// 3.2.3).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (host, rest) = match text.strip_prefix('[') {
@@ -75,7 +77,8 @@ impl Authority {
     }
 }
 
-/// One host, or all hosts one label below a name, as certificates write them: `*.example.org` (RFC 9525 section 6.3).
+/// One host, or all hosts one label below a name, as certificates write them: `*.example.org` (RFC
+/// 9525 section 6.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
     /// This host.
@@ -85,7 +88,8 @@ pub enum HostPattern {
 }
 
 impl HostPattern {
-    /// Reads a name, `*.` and a name, or an IP address with or without its brackets. A port is none of it.
+    /// Reads a name, `*.` and a name, or an IP address with or without its brackets. A port is none
+    /// of it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(parent) = text.strip_prefix("*.") {

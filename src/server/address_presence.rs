@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use byway_turn::time::Now;
 
-/// Time for which an address that has gone counts as there. Network managers take addresses away and give them back within a
-/// moment, as they renew a lease or restart. Sockets that are bound outlast that, and so should calls.
+/// Time for which an address that has gone counts as there. Network managers take addresses away
+/// and give them back within a moment, as they renew a lease or restart. Sockets that are bound
+/// outlast that, and so should calls.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// When each address was there last.
@@ -15,8 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct AddressPresence(BTreeMap<IpAddr, Duration>);
 
 impl AddressPresence {
-    /// Takes in the addresses that are there at this moment; yields those that count as there, in the order of
-    /// `present`, and those in their patience behind them.
+    /// Takes in the addresses that are there at this moment; yields those that count as there, in
+    /// the order of `present`, and those in their patience behind them.
     pub(super) fn observe(&mut self, now: Now, present: &[IpAddr]) -> Vec<IpAddr> {
         self.0.extend(present.iter().map(|ip| (*ip, now.mono)));
         self.0.retain(|_, seen| now.mono < *seen + PATIENCE);

@@ -18,7 +18,8 @@ pub fn configured(config: &Config) -> Vec<HostPattern> {
     config.http.hosts.iter().cloned().chain(urls).collect()
 }
 
-/// The own hosts of a server. Its addresses are those that the relay takes for its own at the time of a request.
+/// The own hosts of a server. Its addresses are those that the relay takes for its own at the time
+/// of a request.
 pub(super) fn own(
     config: &Config,
     certificate: Option<&Certificate>,

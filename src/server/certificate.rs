@@ -21,8 +21,8 @@ pub(super) struct CertificateParts {
     pub(super) hosts: Arc<OwnHosts>,
 }
 
-/// Loads the certificate at SIGHUP and when its files have changed, and tells its names to browsers and to the check of
-/// hosts; for ever.
+/// Loads the certificate at SIGHUP and when its files have changed, and tells its names to browsers
+/// and to the check of hosts; for ever.
 pub(super) fn keep(parts: CertificateParts, supervisor: &Supervisor) {
     let CertificateParts { renewal, mut hangups, clock, counters, ice, hosts } = parts;
     let first = renewal.identity().certificate();

@@ -19,8 +19,8 @@ const FLOOD: u64 = 256;
 /// Ended connections that are worth the time once it is quiet: fewer held a MiB at most.
 const SOME: u64 = 16;
 
-/// Looks in a row without an end that make it quiet. What an ended connection still holds is given up after 5 s, the
-/// longest deadline of what it leaves behind.
+/// Looks in a row without an end that make it quiet. What an ended connection still holds is given
+/// up after 5 s, the longest deadline of what it leaves behind.
 const QUIET: u32 = 6;
 
 /// Times as long as it took is waited until the next one, so that it takes a twentieth of one core.
@@ -61,7 +61,8 @@ struct Floods {
 }
 
 impl Floods {
-    /// Takes in that `ended` connections have ended so far; yields whether to return free pages now.
+    /// Takes in that `ended` connections have ended so far; yields whether to return free pages
+    /// now.
     fn look(&mut self, ended: u64) -> bool {
         let more = ended - self.ended;
         self.quiet = if more > 0 { 0 } else { self.quiet.saturating_add(1) };

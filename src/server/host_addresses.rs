@@ -1,7 +1,9 @@
-//! The addresses of the machine, which come and go while the server runs: what follows from them, and who is told.
+//! The addresses of the machine, which come and go while the server runs: what follows from them,
+//! and who is told.
 //!
-//! [`HostWatch`] decides and [`Follower`] acts. The machine is looked at every quarter of a second, by reading `/proc` and trying
-//! sockets: news by netlink would take AF_NETLINK, which the systemd unit forbids.
+//! [`HostWatch`] decides and [`Follower`] acts. The machine is looked at every quarter of a second,
+//! by reading `/proc` and trying sockets: news by netlink would take AF_NETLINK, which the systemd
+//! unit forbids.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -28,10 +30,12 @@ use crate::net::interfaces::{self, Interfaces};
 use crate::server::relay_addresses::RelayAddresses;
 use crate::shard::{AddressUpdates, Tuning, bind_tcp_listeners, bind_udp_listeners, is_missing};
 
-/// Time between two looks at the machine. An address that becomes its own is closed to clients of the relay within a second.
+/// Time between two looks at the machine. An address that becomes its own is closed to clients of
+/// the relay within a second.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Bytes of `/proc` that are read in this time: a tenth of a core's. A router with many routes is looked at less often.
+/// Bytes of `/proc` that are read in this time: a tenth of a core's. A router with many routes is
+/// looked at less often.
 const BYTES: usize = 256 * 1024;
 
 /// Findings of a look at the machine.
@@ -51,7 +55,8 @@ pub(super) struct HostState {
     relays: RelayAddresses,
     /// Configured addresses that the machine has.
     there: BTreeSet<IpAddr>,
-    /// A line for each thing that the configuration asks for and that cannot be served at present, with its remedy.
+    /// A line for each thing that the configuration asks for and that cannot be served at present,
+    /// with its remedy.
     troubles: Vec<String>,
     /// Lines about what may be meant.
     remarks: Vec<String>,
@@ -153,7 +158,8 @@ impl HostWatch {
                 "no relaying by {family}, because no interface has an address to go with {wildcard} (relay.addresses): it \
                  begins when one has; remove {wildcard} if none will"
             );
-            // A machine may lack a family for good. One that has had it, or has neither, is in trouble.
+            // A machine may lack a family for good. One that has had it, or has neither, is in
+            // trouble.
             match self.had.contains(wildcard) || relays.addresses.is_empty() {
                 true => troubles.push(line),
                 false => remarks.push(line),
@@ -308,8 +314,8 @@ impl Follower {
         has_come
     }
 
-    /// Binds a listener, and gives it to those who serve it. UDP listeners stand first, so that a place among all is a
-    /// [`ListenerId`], too.
+    /// Binds a listener, and gives it to those who serve it. UDP listeners stand first, so that a
+    /// place among all is a [`ListenerId`], too.
     fn listen(&self, place: usize, listener: &Listener) -> io::Result<SocketAddr> {
         let shards = self.shards.shards();
         let queue = match listener.kind {

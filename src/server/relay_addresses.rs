@@ -1,8 +1,10 @@
-//! Which addresses of this machine relayed traffic goes by: where relay sockets bind, and what clients are told.
+//! Which addresses of this machine relayed traffic goes by: where relay sockets bind, and what
+//! clients are told.
 //!
-//! What the configuration names is taken as it is. A wildcard is resolved here, by family, to the one address that peers
-//! most likely reach, and sockets bind to that very address: on a machine with several, a wildcard would leave the source
-//! of what they send to the routing table, and a peer would hear from another address than it was told.
+//! What the configuration names is taken as it is. A wildcard is resolved here, by family, to the
+//! one address that peers most likely reach, and sockets bind to that very address: on a machine
+//! with several, a wildcard would leave the source of what they send to the routing table, and a
+//! peer would hear from another address than it was told.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,16 +17,19 @@ use crate::config;
 pub struct RelayAddresses {
     /// One for each family that has one.
     pub addresses: Vec<RelayAddress>,
-    /// What clients are told although the internet does not reach it, and nobody said that this is meant.
+    /// What clients are told although the internet does not reach it, and nobody said that this is
+    /// meant.
     private: Vec<IpAddr>,
-    /// Those of the configuration that this machine does not have; of a wildcard, an address of its family.
+    /// Those of the configuration that this machine does not have; of a wildcard, an address of its
+    /// family.
     pub missing: Vec<IpAddr>,
 }
 
 impl RelayAddresses {
-    /// Resolves the configured addresses by the `interfaces` of this machine, less those that come and go, and by the
-    /// `sources` from which it sends to the internet, one for each family that reaches it. Of addresses that are alike it
-    /// stays with those of `before`. `is_there` tells whether a socket can be bound to an address.
+    /// Resolves the configured addresses by the `interfaces` of this machine, less those that come
+    /// and go, and by the `sources` from which it sends to the internet, one for each family that
+    /// reaches it. Of addresses that are alike it stays with those of `before`. `is_there` tells
+    /// whether a socket can be bound to an address.
     #[must_use]
     pub fn find(
         relay: &config::Relay,
@@ -57,7 +62,8 @@ impl RelayAddresses {
         relays
     }
 
-    /// A line for each address that clients are told although the internet does not reach it, with its remedy.
+    /// A line for each address that clients are told although the internet does not reach it, with
+    /// its remedy.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
         let private = self.private.iter().map(|ip| {
@@ -77,7 +83,8 @@ impl RelayAddresses {
     }
 }
 
-/// A public address before a private one, and of several the one that the kernel sends from: its route leads out.
+/// A public address before a private one, and of several the one that the kernel sends from: its
+/// route leads out.
 fn best<'a>(
     interfaces: impl Iterator<Item = &'a IpAddr>,
     sources: &[IpAddr],
@@ -108,7 +115,8 @@ mod tests {
         list.split_whitespace().map(|ip| ip.parse().unwrap()).collect()
     }
 
-    /// For these relay and public addresses, on a machine with these interfaces that sends from these sources.
+    /// For these relay and public addresses, on a machine with these interfaces that sends from
+    /// these sources.
     fn found(relay: &str, public: &str, interfaces: &str, sources: &str) -> RelayAddresses {
         let relay = config::Relay {
             addresses: ips(relay),

@@ -16,7 +16,8 @@ use crate::net::local_ports;
 use crate::shard::{Allocations, DataPlane, RelayCounters, ShardConfig};
 use crate::signaling::{CountUser, EndUser};
 
-/// TCP and TLS connections to TURN at one time. Each may cost 200 kB where clients do all they can to that end.
+/// TCP and TLS connections to TURN at one time. Each may cost 200 kB where clients do all they can
+/// to that end.
 const MAX_STREAMS: usize = 16_384;
 
 /// The relays at work.

@@ -11,7 +11,8 @@ use super::supervise::Supervisor;
 use super::{ServerError, system};
 use crate::config::{Config, ConfigError};
 
-/// SIGHUP for a task that may be started again: it is listened for from before the start on, so that none is missed.
+/// SIGHUP for a task that may be started again: it is listened for from before the start on, so
+/// that none is missed.
 pub(super) struct Hangups(Option<Signal>);
 
 impl Hangups {

@@ -58,7 +58,8 @@ fn secrets(config: &Config) -> Result<Secrets, ServerError> {
     Ok(Secrets::new(&[seed()?]).expect("one secret is not none"))
 }
 
-/// Who signs join tokens: configured secrets, those of the credentials, or one that lives as long as this process.
+/// Who signs join tokens: configured secrets, those of the credentials, or one that lives as long
+/// as this process.
 fn tokens(config: &Config) -> Result<Tokens, ServerError> {
     if let Some(tokens) = Tokens::new(&config.tokens, &config.credentials.secrets) {
         return Ok(tokens);

@@ -48,8 +48,9 @@ impl Signals {
     }
 }
 
-/// Waits until a signal tells the server to end, and then for the allocations that there are: for `drain` at most, or until
-/// another signal. Meanwhile nobody new is let in, and those who have come for signaling are sent away.
+/// Waits until a signal tells the server to end, and then for the allocations that there are: for
+/// `drain` at most, or until another signal. Meanwhile nobody new is let in, and those who have
+/// come for signaling are sent away.
 ///
 /// # Errors
 /// [`Error::ShardEnded`], [`Error::ListenersEnded`]

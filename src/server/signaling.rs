@@ -64,7 +64,8 @@ pub(super) fn rooms(parts: RoomParts<'_>) -> Result<Arc<Hub>, ServerError> {
     Ok(hub)
 }
 
-/// Keeps what the rooms do by themselves: members lost for too long are given up, and a clock that was set is noticed.
+/// Keeps what the rooms do by themselves: members lost for too long are given up, and a clock that
+/// was set is noticed.
 pub(super) fn keep(hub: &Arc<Hub>, supervisor: &Supervisor) {
     let absent = hub.clone();
     supervisor.keep("absent-members", move || {

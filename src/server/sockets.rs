@@ -1,4 +1,5 @@
-//! Everything that is bound before anything is served, and the share of file descriptors that each part has.
+//! Everything that is bound before anything is served, and the share of file descriptors that each
+//! part has.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -24,7 +25,8 @@ pub(super) struct Sockets {
     pub(super) listening: Listening,
 }
 
-/// Listeners of one kind on their way to the accept loops, those whose address comes late among them.
+/// Listeners of one kind on their way to the accept loops, those whose address comes late among
+/// them.
 pub(super) struct AcceptQueue {
     pub(super) sender: mpsc::UnboundedSender<TcpListener>,
     pub(super) listeners: accept::ListenerQueue,
@@ -68,7 +70,8 @@ impl Kind {
 }
 
 impl Listening {
-    /// The addresses of a kind at which there is a listener. `has` tells whether the machine has an address.
+    /// The addresses of a kind at which there is a listener. `has` tells whether the machine has an
+    /// address.
     pub(super) fn served(&self, kind: Kind, has: impl Fn(IpAddr) -> bool) -> Vec<SocketAddr> {
         let served = self.of(kind).filter(|listener| listener.is_bound && has(listener.address.ip()));
         served.map(|listener| listener.address).collect()
@@ -120,8 +123,8 @@ impl Sockets {
     }
 }
 
-/// Binds the listeners of STUN and TURN; and where two addresses make NAT behaviour discovery possible (RFC 5780), those
-/// that it takes beside them.
+/// Binds the listeners of STUN and TURN; and where two addresses make NAT behaviour discovery
+/// possible (RFC 5780), those that it takes beside them.
 fn bind_turn(
     config: &Config,
     shards: usize,
@@ -173,8 +176,9 @@ pub(super) fn bind_accepting(address: SocketAddr) -> io::Result<(TcpListener, So
     Ok((listener, address))
 }
 
-/// How many file descriptors each part may hold. What one of them takes, the others would miss: a flood of connections
-/// would end in calls without a relay, and a flood of allocations in a server that cannot even say that it lives.
+/// How many file descriptors each part may hold. What one of them takes, the others would miss: a
+/// flood of connections would end in calls without a relay, and a flood of allocations in a server
+/// that cannot even say that it lives.
 pub(super) struct Files {
     pub(super) streams: usize,
     pub(super) http: usize,
@@ -182,8 +186,8 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// From the limit of this process, with `sockets` bound. Of the configured allocations no more stay configured than
-    /// there are files for.
+    /// From the limit of this process, with `sockets` bound. Of the configured allocations no more
+    /// stay configured than there are files for.
     pub(super) fn shared_out(sockets: &Sockets, config: &mut Config) -> Self {
         // On every address, whether the machine has it yet or not.
         let relay_ports = config.relay.ports.len().saturating_mul(config.relay.addresses.len());
@@ -191,7 +195,8 @@ impl Files {
         // Where it cannot be read, it is what every system has at least.
         let limit = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        // Most are for what the server is there for; a page or a WebSocket needs one for as long as its call, too.
+        // Most are for what the server is there for; a page or a WebSocket needs one for as long as
+        // its call, too.
         let (streams, mut http, admin) = (limit / 8, limit / 16 * 3, limit / 16);
         // A shard has its listeners, and two polls with what wakes them.
         let listeners = [Kind::Udp, Kind::Tcp].map(|kind| sockets.listening.all(kind).len());

@@ -96,7 +96,8 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    /// Starts the shards, the rooms, the pages, and the tasks beside them; then tells where the server listens.
+    /// Starts the shards, the rooms, the pages, and the tasks beside them; then tells where the
+    /// server listens.
     pub(super) fn start(self) -> Result<Running, ServerError> {
         let Self { plan, mut sockets, host, state, files } = self;
         let (identity, certificate) = (plan.identity(), plan.certificate());

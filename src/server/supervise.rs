@@ -1,7 +1,8 @@
 //! Background tasks that are not to end while the server runs.
 //!
-//! A task that panics, or returns, tells nobody: its work is just no longer done. Each is therefore run by a [`Supervisor`],
-//! which logs and counts such an end and starts the task again, later and later while that does not help.
+//! A task that panics, or returns, tells nobody: its work is just no longer done. Each is therefore
+//! run by a [`Supervisor`], which logs and counts such an end and starts the task again, later and
+//! later while that does not help.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use tokio::time::sleep;
 use crate::clock::Clock;
 use crate::metrics::ProcessCounters;
 
-/// Pause before a task is started again, doubled each time up to the longest. A task that has run for the longest begins
-/// with the shortest.
+/// Pause before a task is started again, doubled each time up to the longest. A task that has run
+/// for the longest begins with the shortest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Runs background tasks.
@@ -30,8 +31,8 @@ impl Supervisor {
         Self { counters, clock, pauses: PAUSES }
     }
 
-    /// Runs the futures that `make` makes, one after the other, until the runtime ends. `name` stands in the log and labels
-    /// `byway_tasks_ended_total`.
+    /// Runs the futures that `make` makes, one after the other, until the runtime ends. `name`
+    /// stands in the log and labels `byway_tasks_ended_total`.
     pub(super) fn keep<F>(&self, name: &'static str, mut make: impl FnMut() -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -41,7 +42,8 @@ impl Supervisor {
             let mut pause = shortest;
             loop {
                 let begun = clock.now().mono;
-                // Whatever it shared with others is behind locks, which say themselves that a holder panicked.
+                // Whatever it shared with others is behind locks, which say themselves that a
+                // holder panicked.
                 let run = AssertUnwindSafe(async { make().await }).catch_unwind().await;
                 ended.add(1);
                 if clock.now().mono - begun >= longest {

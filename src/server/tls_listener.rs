@@ -17,7 +17,8 @@ use crate::shard::TurnConnection;
 use crate::tls::pending::{self, Application, Failure, PENDING, PendingLimits, TlsConnection};
 use crate::tls::{TlsCounters, TlsOutcome};
 
-/// Bytes that wait encrypted for a client of HTTP that does not read; 64 KiB is the library's own limit, which TURN keeps.
+/// Bytes that wait encrypted for a client of HTTP that does not read; 64 KiB is the library's own
+/// limit, which TURN keeps.
 const UNREAD: usize = 16 * 1024;
 
 /// Services behind the TLS listeners.
@@ -27,7 +28,8 @@ pub(super) struct TlsListener<H> {
     pub(super) config: Arc<ServerConfig>,
     /// Service of HTTP.
     pub(super) pages: Pages,
-    /// Limit of HTTP connections, shared with the plain listeners. A client that takes them all keeps nobody from TURN.
+    /// Limit of HTTP connections, shared with the plain listeners. A client that takes them all
+    /// keeps nobody from TURN.
     pub(super) http_limiter: Arc<ConnectionLimiter>,
     /// Hands TURN connections over to the shards.
     pub(super) hand_over: H,
@@ -39,7 +41,8 @@ pub(super) struct TlsListener<H> {
     pub(super) limits: PendingLimits,
 }
 
-/// Serves all `listeners` until the server stops, then lets open HTTP requests finish. TURN connections are the shards' by then.
+/// Serves all `listeners` until the server stops, then lets open HTTP requests finish. TURN
+/// connections are the shards' by then.
 pub(super) async fn serve<H>(listeners: ListenerQueue, listener: TlsListener<H>, phase: PhaseWatch)
 where
     H: Fn(TurnConnection) + Send + Sync + 'static,

@@ -1,4 +1,5 @@
-//! The watchdog of systemd (`WatchdogSec=`), which restarts a server that lives and does not answer.
+//! The watchdog of systemd (`WatchdogSec=`), which restarts a server that lives and does not
+//! answer.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use crate::shard::Pulse;
 
 /// Feeds the watchdog, if there is one, while every shard answers.
 pub(super) fn keep(pulse: Pulse, supervisor: &Supervisor) {
-    // Half of the time for an answer and the pause behind it: the watchdog expects two signs within all of it.
+    // Half of the time for an answer and the pause behind it: the watchdog expects two signs within
+    // all of it.
     if let Some(every) = sd_notify::watchdog_enabled().map(|longest| longest / 4) {
         supervisor.keep("watchdog", move || feed(pulse.clone(), every));
     }

@@ -20,10 +20,11 @@ use crate::phase::PhaseWatch;
 use crate::tls::pending::PendingLimits;
 use crate::tls::{self, Identity, TlsCounters};
 
-/// HTTP connections at one time, WebSockets and those to the TLS port that are not yet a shard's among them: an upper bound
-/// of their memory. One that waits takes 6 KiB, or 25 once it has sent and received a description. Where a client does all
-/// it can, one takes a message of the largest size and four that wait to be read, which is 320 KiB by default, and as much
-/// again in the kernel; of one address there are [`PER_ADDRESS`].
+/// HTTP connections at one time, WebSockets and those to the TLS port that are not yet a shard's
+/// among them: an upper bound of their memory. One that waits takes 6 KiB, or 25 once it has sent
+/// and received a description. Where a client does all it can, one takes a message of the largest
+/// size and four that wait to be read, which is 320 KiB by default, and as much again in the
+/// kernel; of one address there are [`PER_ADDRESS`].
 const MAX_HTTP: usize = 16_384;
 
 /// The listeners, by the key under `[listen]`.
@@ -33,8 +34,8 @@ pub(super) struct WebListeners {
     pub(super) admin: accept::ListenerQueue,
 }
 
-/// Threads for handshakes with TLS. A flood of them takes one core at most, and signals wait behind none of them
-/// (`docs/performance-log.md`, section 10).
+/// Threads for handshakes with TLS. A flood of them takes one core at most, and signals wait behind
+/// none of them (`docs/performance-log.md`, section 10).
 const HANDSHAKE_THREADS: usize = 1;
 
 /// Parts that the pages are made from.

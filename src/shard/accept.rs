@@ -89,7 +89,8 @@ impl Shard {
         buffers: &mut Buffers,
         connection: TurnConnection,
     ) -> Option<usize> {
-        // The client of a new connection may be honest; that of the oldest one without an allocation is likely not.
+        // The client of a new connection may be honest; that of the oldest one without an
+        // allocation is likely not.
         let limiter = self.connections.limiter.clone();
         let client = connection.client.ip();
         let permit = limiter.admit_or(client, || self.evict_unauthenticated(now, buffers))?;

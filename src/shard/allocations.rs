@@ -7,7 +7,8 @@ use byway_turn::server::Shared;
 
 use super::mailbox::MailboxSender;
 
-/// Counts the allocations of all shards by their names, and ends them. A name is the part of a username beside its expiry.
+/// Counts the allocations of all shards by their names, and ends them. A name is the part of a
+/// username beside its expiry.
 #[derive(Clone)]
 pub struct Allocations {
     pub(super) shared: Arc<Shared>,
@@ -15,10 +16,12 @@ pub struct Allocations {
 }
 
 impl Allocations {
-    /// Has every shard end the allocations of `name`, and its reserved ports; they are gone within a round of the shards.
-    /// The name must have been [revoked](byway_turn::server::Settings::revocations) before, else others begin.
+    /// Has every shard end the allocations of `name`, and its reserved ports; they are gone within
+    /// a round of the shards. The name must have been
+    /// [revoked](byway_turn::server::Settings::revocations) before, else others begin.
     pub fn end(&self, name: &str) {
-        // A name without allocations is not sent, so that there are no more messages than allocations.
+        // A name without allocations is not sent, so that there are no more messages than
+        // allocations.
         if self.shared.has_any(name) {
             let name: Arc<str> = name.into();
             self.mailboxes.iter().for_each(|mailbox| mailbox.end_allocations(name.clone()));

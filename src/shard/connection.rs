@@ -1,4 +1,5 @@
-//! One connection of a client: bytes in, bytes out, TLS between them or not. It never blocks and never grows.
+//! One connection of a client: bytes in, bytes out, TLS between them or not. It never blocks and
+//! never grows.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,37 +10,39 @@ use byway_turn::wire::{frame_length, frame_padding};
 use super::mailbox::TurnConnection;
 use crate::net::connection_limit::ConnectionPermit;
 
-/// Bytes that may wait for a client that reads too slowly; beyond them its media is dropped. A quarter of a second of a
-/// video call: what is older than that is of no use to it.
+/// Bytes that may wait for a client that reads too slowly; beyond them its media is dropped. A
+/// quarter of a second of a video call: what is older than that is of no use to it.
 const OUTBOX_MAX: usize = 64 * 1024;
 
-/// Room beyond [`OUTBOX_MAX`] for responses, so that a client whose media has filled it still hears of its requests.
+/// Room beyond [`OUTBOX_MAX`] for responses, so that a client whose media has filled it still hears
+/// of its requests.
 const OUTBOX_RESERVE: usize = 8 * 1024;
 
-/// Bytes that the kernel takes beyond what is on its way (TCP_NOTSENT_LOWAT): media that waits there is late, too.
+/// Bytes that the kernel takes beyond what is on its way (TCP_NOTSENT_LOWAT): media that waits
+/// there is late, too.
 const MAX_UNSENT: u32 = 32 * 1024;
 
 /// Bytes that are given to TLS before they are sent: a record's worth, or as many records as that.
 const RECORD: usize = 16 * 1024;
 
-/// Times that TLS may take in what has come without a byte for us, as a flood of empty records would have it, before it is
-/// the next connection's turn.
+/// Times that TLS may take in what has come without a byte for us, as a flood of empty records
+/// would have it, before it is the next connection's turn.
 const RECORDS: usize = 8;
 
-/// Bytes that TLS may take in of a client without an allocation before there is a byte for us: the longest record (RFC 8446
-/// section 5.2: 2^14 + 256 bytes; RFC 5246 section 6.2.3: 2^14 + 2048) and a few changes of keys. Without, the library
-/// would join a handshake message of 64 KiB.
+/// Bytes that TLS may take in of a client without an allocation before there is a byte for us: the
+/// longest record (RFC 8446 section 5.2: 2^14 + 256 bytes; RFC 5246 section 6.2.3: 2^14 + 2048) and
+/// a few changes of keys. Without, the library would join a handshake message of 64 KiB.
 const UNAUTHENTICATED_TLS_MAX: usize = 20 * 1024;
 
 /// Bytes of buffer that a connection keeps when it is idle.
 const KEPT: usize = 2 * 1024;
 
-/// Bytes that a connection without an allocation holds at most: a message and a chunk of 4 KiB behind it, and the answers of
-/// a turn.
+/// Bytes that a connection without an allocation holds at most: a message and a chunk of 4 KiB
+/// behind it, and the answers of a turn.
 const UNAUTHENTICATED_HOLDS: usize = 16 * 1024;
 
-/// Bytes that it holds at most with TLS: its session, a record that is to be served, and the beginning of another or of a
-/// handshake message.
+/// Bytes that it holds at most with TLS: its session, a record that is to be served, and the
+/// beginning of another or of a handshake message.
 const UNAUTHENTICATED_TLS_HOLDS: usize = 64 * 1024;
 
 /// A connection.
@@ -49,7 +52,8 @@ pub(super) struct Connection {
     tls: Option<Box<rustls::ServerConnection>>,
     /// Bytes that TLS has taken in since it last yielded a byte of the client's.
     tls_overhead: usize,
-    /// The beginning of a message whose rest is still to come; where it `is_behind`, also messages in front of it.
+    /// The beginning of a message whose rest is still to come; where it `is_behind`, also messages
+    /// in front of it.
     pub(super) inbox: Vec<u8>,
     /// Whole messages may wait in the inbox for its next turn.
     pub(super) is_behind: bool,
@@ -59,7 +63,8 @@ pub(super) struct Connection {
     pub(super) ready: bool,
     /// It is in the list of those with something to send.
     pub(super) unsent: bool,
-    /// The socket took less than all at the last write: the kernel will say when there is room for more.
+    /// The socket took less than all at the last write: the kernel will say when there is room for
+    /// more.
     pub(super) is_blocked: bool,
     /// Its client has an allocation, so its buffers keep their size.
     pub(super) has_allocation: bool,
@@ -174,7 +179,8 @@ impl Connection {
             Urgency::Response => OUTBOX_MAX + OUTBOX_RESERVE,
         };
         let length = head.len() + payload.len();
-        // That of a Data indication, which is inside of it, is as long as the stream's own would be.
+        // That of a Data indication, which is inside of it, is as long as the stream's own would
+        // be.
         let padding = frame_padding(length);
         // A message may be longer than the whole outbox: an empty one takes any.
         if !self.outbox.is_empty() && self.outbox.len() + length + padding.len() > room {
@@ -186,7 +192,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends as much of the outbox as goes without waiting. The kernel says when there is room for more.
+    /// Sends as much of the outbox as goes without waiting. The kernel says when there is room for
+    /// more.
     ///
     /// # Errors
     /// The connection has broken; reading says so, too.
@@ -223,7 +230,8 @@ impl Connection {
         self.outbox.shrink_to(KEPT);
     }
 
-    /// Says goodbye in TLS, as far as that goes without waiting. The socket closes when `self` is dropped.
+    /// Says goodbye in TLS, as far as that goes without waiting. The socket closes when `self` is
+    /// dropped.
     pub(super) fn close(mut self) {
         let _ = self.flush();
         if let Some(tls) = &mut self.tls {
@@ -233,14 +241,14 @@ impl Connection {
     }
 }
 
-/// Gives the first messages of an outbox to TLS, each in a record of its own: coturn's clients take what a record holds for
-/// one message.
+/// Gives the first messages of an outbox to TLS, each in a record of its own: coturn's clients take
+/// what a record holds for one message.
 fn write_records(tls: &mut rustls::ServerConnection, outbox: &[u8]) -> io::Result<usize> {
     let mut written = 0;
     while written < outbox.len().min(RECORD) {
         let rest = &outbox[written..];
-        // Of a message that has begun to leave, this finds no end or a wrong one, and then only the records are longer or
-        // more than they need be.
+        // Of a message that has begun to leave, this finds no end or a wrong one, and then only the
+        // records are longer or more than they need be.
         let end = frame_length(rest).ok().flatten().map_or(rest.len(), |length| length.min(rest.len()));
         let taken = tls.writer().write(&rest[..end])?;
         written += taken;
@@ -248,7 +256,8 @@ fn write_records(tls: &mut rustls::ServerConnection, outbox: &[u8]) -> io::Resul
             break;
         }
     }
-    // TLS takes nothing more, as at the end of a key (RFC 8446 section 5.5): its client has been told.
+    // TLS takes nothing more, as at the end of a key (RFC 8446 section 5.5): its client has been
+    // told.
     if written == 0 { Err(ErrorKind::WriteZero.into()) } else { Ok(written) }
 }
 

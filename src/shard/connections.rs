@@ -1,4 +1,5 @@
-//! Connections of a shard: their table, messages to them, and the memory that unauthenticated ones may hold.
+//! Connections of a shard: their table, messages to them, and the memory that unauthenticated ones
+//! may hold.
 
 use std::collections::VecDeque;
 use std::io;
@@ -32,10 +33,11 @@ pub(super) struct Connections {
     pub(super) unauthenticated_bytes: usize,
     /// Limit of `unauthenticated_bytes`.
     pub(super) unauthenticated_bytes_max: usize,
-    /// Time of the first check of each connection, and the order in which connections are evicted: the oldest first. Closed
-    /// ones stay until then.
+    /// Time of the first check of each connection, and the order in which connections are evicted:
+    /// the oldest first. Closed ones stay until then.
     pub(super) first_checks: VecDeque<(Duration, StreamId)>,
-    /// Time of the next check of each of the others. Every check is as far ahead, so this is in order, too.
+    /// Time of the next check of each of the others. Every check is as far ahead, so this is in
+    /// order, too.
     pub(super) later_checks: VecDeque<(Duration, StreamId)>,
 }
 

@@ -1,4 +1,5 @@
-//! Counters of one shard. Its thread is the only one that writes, so that counting costs it no locked instruction.
+//! Counters of one shard. Its thread is the only one that writes, so that counting costs it no
+//! locked instruction.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,7 +25,8 @@ pub struct ShardCounters {
     pub allocations_revoked: Count,
     /// Allocate requests refused because the server is about to end.
     pub draining_refusals: Count,
-    /// Relay sockets held in reserve; of one shard it may be negative, for another may be given the token.
+    /// Relay sockets held in reserve; of one shard it may be negative, for another may be given the
+    /// token.
     pub reserved_ports: Count,
     /// Relay ports that another program had.
     pub port_collisions: Count,
@@ -148,8 +150,8 @@ closed_set! {
         Garbage = "garbage",
         /// Too long without an allocation.
         Idle = "idle",
-        /// It made room for another, as the oldest without an allocation when there was no permit left, or no memory for
-        /// unauthenticated connections.
+        /// It made room for another, as the oldest without an allocation when there was no permit
+        /// left, or no memory for unauthenticated connections.
         Shed = "shed",
     }
 }

@@ -24,8 +24,8 @@ pub(super) enum TrafficKind {
 }
 
 impl Shard {
-    /// Sends everything in the outbox, and counts the outcomes. A send that fails concerns its datagrams alone: one peer that
-    /// cannot be reached ends neither its allocation nor its shard.
+    /// Sends everything in the outbox, and counts the outcomes. A send that fails concerns its
+    /// datagrams alone: one peer that cannot be reached ends neither its allocation nor its shard.
     pub(super) fn flush(&self, buffers: &mut Buffers) {
         let Buffers { inbox, outbox, .. } = buffers;
         if outbox.is_empty() {
@@ -36,7 +36,8 @@ impl Shard {
         self.count_sends(stats);
     }
 
-    /// Sends everything in the outbox, and discards what was received, all of which has been served.
+    /// Sends everything in the outbox, and discards what was received, all of which has been
+    /// served.
     pub(super) fn flush_and_clear(&self, buffers: &mut Buffers) {
         self.flush(buffers);
         buffers.inbox.clear();

@@ -1,4 +1,5 @@
-//! Waiting between two rounds: none, until the kernel wakes the shard, or a nap that gathers more datagrams.
+//! Waiting between two rounds: none, until the kernel wakes the shard, or a nap that gathers more
+//! datagrams.
 
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use byway_turn::time::Now;
 /// Time over which arrivals are counted for their rate.
 const WINDOW: Duration = Duration::from_millis(2);
 
-/// Arrivals that a nap must be expected to gather. Each would wake the shard by itself; with fewer, the nap adds more
-/// latency than it is worth.
+/// Arrivals that a nap must be expected to gather. Each would wake the shard by itself; with fewer,
+/// the nap adds more latency than it is worth.
 const WORTH: u32 = 6;
 
 /// Decides after each round whether a shard sleeps, naps or polls again.
@@ -35,7 +36,8 @@ impl IdleStrategy {
         now.mono < self.last + self.busy_poll
     }
 
-    /// Takes in the number of batches that a round has served; returns the nap to take before the next one.
+    /// Takes in the number of batches that a round has served; returns the nap to take before the
+    /// next one.
     pub(super) fn after_round(&mut self, now: Now, batches: usize) -> Option<Duration> {
         if batches > 0 {
             self.last = now.mono;

@@ -38,15 +38,16 @@ impl UdpListener {
         SockRef::from(&self.socket).set_cpu_affinity(core)
     }
 
-    /// Destination of a datagram to the client of a 5-tuple, with the address that the client has sent to as its source (RFC
-    /// 8656 section 12.7, RFC 8489 section 6.3): a wildcard has many.
+    /// Destination of a datagram to the client of a 5-tuple, with the address that the client has
+    /// sent to as its source (RFC 8656 section 12.7, RFC 8489 section 6.3): a wildcard has many.
     pub(super) fn destination(&self, five_tuple: FiveTuple, traffic_class: u8) -> Destination {
         let source = self.address.is_unspecified().then_some(five_tuple.server);
         Destination { address: five_tuple.client, source, traffic_class, dont_fragment: false }
     }
 }
 
-/// Offloads of the kernel that a shard uses. One kernel serves all sockets: what it does for one, it does for all.
+/// Offloads of the kernel that a shard uses. One kernel serves all sockets: what it does for one,
+/// it does for all.
 #[derive(Clone, Copy)]
 pub(super) struct Offload {
     /// Whether sockets join what they receive (GRO).

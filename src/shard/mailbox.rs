@@ -1,7 +1,9 @@
-//! Mailbox of a shard: messages from other threads, such as connections, messages for the clients behind connections, names
-//! whose allocations are to end, health checks, and changes of the machine's addresses.
+//! Mailbox of a shard: messages from other threads, such as connections, messages for the clients
+//! behind connections, names whose allocations are to end, health checks, and changes of the
+//! machine's addresses.
 //!
-//! UDP needs neither of the first two: every shard can send from every listener. A connection lives on one shard alone.
+//! UDP needs neither of the first two: every shard can send from every listener. A connection lives
+//! on one shard alone.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -20,11 +22,12 @@ use super::connection::Urgency;
 use super::poll_loop::{Buffers, Shard};
 use super::poll_token::PollToken;
 
-/// Connections, and messages to clients, that may wait for a shard. Beyond that they are closed and dropped. Each kind has
-/// room of its own, so media that fills one keeps no connection out.
+/// Connections, and messages to clients, that may wait for a shard. Beyond that they are closed and
+/// dropped. Each kind has room of its own, so media that fills one keeps no connection out.
 const CAPACITY: usize = 1024;
 
-/// Bytes of messages that may wait for a shard, which are datagrams of up to 64 KiB: of those of a video call, a thousand.
+/// Bytes of messages that may wait for a shard, which are datagrams of up to 64 KiB: of those of a
+/// video call, a thousand.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// A connection on which a client speaks TURN.
@@ -79,7 +82,8 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    /// Returns the next message, if there is one. Addresses and names come first and then connections, for they are few.
+    /// Returns the next message, if there is one. Addresses and names come first and then
+    /// connections, for they are few.
     pub(super) fn next(&self) -> Option<Message> {
         let update = self.address_updates.try_recv().map(Message::AddressUpdate);
         let next = update.or_else(|_| self.names.try_recv().map(Message::EndAllocations));
@@ -135,15 +139,16 @@ impl MailboxSender {
         let _ = self.waker.wake();
     }
 
-    /// Has the shard end the allocations of a name. There is always room: a message that is lost would leave a member on
-    /// the relay that was removed.
+    /// Has the shard end the allocations of a name. There is always room: a message that is lost
+    /// would leave a member on the relay that was removed.
     pub(super) fn end_allocations(&self, name: Arc<str>) {
         // A shard that has ended has ended its allocations.
         let _ = self.names.send(name);
         self.wake();
     }
 
-    /// Asks the shard whether it answers clients. The receiver fails where the shard is busy with the last check, or ends.
+    /// Asks the shard whether it answers clients. The receiver fails where the shard is busy with
+    /// the last check, or ends.
     pub(super) fn ping(&self) -> oneshot::Receiver<()> {
         let (ping, answer) = oneshot::channel();
         let _ = self.pings.try_send(ping);
@@ -158,7 +163,8 @@ impl MailboxSender {
         self.wake();
     }
 
-    /// Sends a message to the client behind a connection of the shard, if there is room; returns whether there was.
+    /// Sends a message to the client behind a connection of the shard, if there is room; returns
+    /// whether there was.
     pub(super) fn send_to_client(&self, connection: StreamId, message: Box<[u8]>) -> bool {
         let length = message.len();
         // Counted before it is sent: its shard may have read it before this goes on.
@@ -184,7 +190,8 @@ impl ConnectionSender {
         Self { mailboxes, next: Arc::default() }
     }
 
-    /// Gives a connection to a shard that has room for it; returns whether there was one. Without, it is closed.
+    /// Gives a connection to a shard that has room for it; returns whether there was one. Without,
+    /// it is closed.
     pub fn hand_over(&self, mut connection: TurnConnection) -> bool {
         let first = self.next.fetch_add(1, Relaxed) % self.mailboxes.len().max(1);
         for mailbox in self.mailboxes.iter().cycle().skip(first).take(self.mailboxes.len()) {
@@ -208,8 +215,8 @@ impl AddressUpdates {
         Self { mailboxes }
     }
 
-    /// Has every shard end what [`byway_turn::server::Shared::set_host_addresses`] no longer allows; it is gone within a
-    /// round of the shards.
+    /// Has every shard end what [`byway_turn::server::Shared::set_host_addresses`] no longer
+    /// allows; it is gone within a round of the shards.
     pub fn changed(&self) {
         self.mailboxes.iter().for_each(|mailbox| mailbox.update_addresses(AddressUpdate::Changed));
     }

@@ -1,10 +1,11 @@
 //! Shards: the relay core on real sockets, one thread for each shard.
 //!
-//! A shard owns one [`byway_turn::server::Relay`] with `&mut`, one listening socket for each configured address, the
-//! connections that it has accepted and every relay socket of its allocations. The kernel pins a client's 4-tuple to one
-//! shard (`SO_REUSEPORT`), so both directions of a call run on one thread: between receiving a datagram and sending it on as
-//! one there is no lock, no channel to another thread and no `.await`. The sockets of ports in reserve are the one thing that
-//! moves from shard to shard, behind a lock that no datagram meets.
+//! A shard owns one [`byway_turn::server::Relay`] with `&mut`, one listening socket for each
+//! configured address, the connections that it has accepted and every relay socket of its
+//! allocations. The kernel pins a client's 4-tuple to one shard (`SO_REUSEPORT`), so both
+//! directions of a call run on one thread: between receiving a datagram and sending it on as one
+//! there is no lock, no channel to another thread and no `.await`. The sockets of ports in reserve
+//! are the one thing that moves from shard to shard, behind a lock that no datagram meets.
 //!
 //! # Path of a datagram
 //!
@@ -94,7 +95,8 @@ struct Worker {
 }
 
 impl DataPlane {
-    /// Starts one shard for each of `shards`. Datagrams that came since their sockets were bound are served first.
+    /// Starts one shard for each of `shards`. Datagrams that came since their sockets were bound
+    /// are served first.
     ///
     /// # Errors
     /// The kernel had no thread or no poll to give.
@@ -139,13 +141,15 @@ impl DataPlane {
         AddressUpdates::new(self.mailboxes.clone())
     }
 
-    /// Returns the allocations of all shards, by their names. `shared` is what the relays of the shards share.
+    /// Returns the allocations of all shards, by their names. `shared` is what the relays of the
+    /// shards share.
     #[must_use]
     pub fn allocations(&self, shared: Arc<Shared>) -> Allocations {
         Allocations { shared, mailboxes: self.mailboxes.clone() }
     }
 
-    /// Returns a function that lists the shards that have ended, for a health check that outlives `self`.
+    /// Returns a function that lists the shards that have ended, for a health check that outlives
+    /// `self`.
     pub fn down(&self) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
         let alive: Vec<_> = self.threads.iter().map(|worker| worker.alive.clone()).collect();
         move || {

@@ -1,11 +1,13 @@
-//! Pinning: a shard for each core, whose thread stays there and whose listeners get what comes in there.
+//! Pinning: a shard for each core, whose thread stays there and whose listeners get what comes in
+//! there.
 
 use std::io;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// Pins the calling thread to one of the cores that it may use, its own by `index`; returns that core.
+/// Pins the calling thread to one of the cores that it may use, its own by `index`; returns that
+/// core.
 ///
 /// # Errors
 /// The kernel, or a filter of system calls, does not allow it.

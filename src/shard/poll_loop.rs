@@ -41,7 +41,8 @@ pub struct ShardConfig {
     pub relay: Relay,
     /// Counters that its thread writes.
     pub counters: Arc<ShardCounters>,
-    /// Limits its connections. Each shard has its own, because it can evict only connections of its own.
+    /// Limits its connections. Each shard has its own, because it can evict only connections of its
+    /// own.
     pub limiter: Arc<ConnectionLimiter>,
 }
 
@@ -66,7 +67,8 @@ pub(super) struct Shard {
     pub(super) poll: Poll,
     pub(super) relay: Relay,
     pub(super) counters: Arc<ShardCounters>,
-    /// By [`ListenerId`](byway_turn::server::ListenerId); `None` where the machine does not have the address yet.
+    /// By [`ListenerId`](byway_turn::server::ListenerId); `None` where the machine does not have
+    /// the address yet.
     pub(super) listeners: Vec<Option<UdpListener>>,
     pub(super) tcp_listeners: TcpListeners,
     /// By the slots of their allocations, IPv4 and IPv6 beside each other.
@@ -78,7 +80,8 @@ pub(super) struct Shard {
     pub(super) ready: ReadyQueues,
 }
 
-/// Memory of a round. It is passed along beside the shard because it is made on the shard's thread and does not leave it.
+/// Memory of a round. It is passed along beside the shard because it is made on the shard's thread
+/// and does not leave it.
 pub(super) struct Buffers {
     /// Batches that are being served. Connections are read into its scratch bytes.
     pub(super) inbox: Inbox,
@@ -149,7 +152,8 @@ impl Shard {
         let mut events = Events::with_capacity(EVENTS);
         let mut idle = IdleStrategy::new(self.tuning.nap, self.tuning.busy_poll);
         let mut timer = Timer::new(self.poll.registry())?;
-        // Buffers for the kernel stay on the thread that they are made on: memory is local to the core that first touches it.
+        // Buffers for the kernel stay on the thread that they are made on: memory is local to the
+        // core that first touches it.
         let mut buffers = Buffers::new(self.offload);
         let mut now = self.clock.now();
         while !stop.load(Relaxed) {
@@ -197,7 +201,8 @@ impl Shard {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Pins this thread to a core, and has the listeners prefer what comes in there; returns that core.
+    /// Pins this thread to a core, and has the listeners prefer what comes in there; returns that
+    /// core.
     fn keep_to_a_core(&self) -> Option<usize> {
         let listeners = || self.listeners.iter().flatten();
         let pinned = pin(self.index).and_then(|core| {

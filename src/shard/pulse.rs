@@ -1,9 +1,10 @@
 //! Whether every shard answers: a STUN Binding request to each, by its mailbox.
 //!
-//! A request from a socket would reach the one shard that the kernel picks for its 4-tuple, by a hash that nobody can aim;
-//! and it would fail where a firewall keeps this machine from itself, or the rate limit of its address is reached, for which
-//! no server is to be restarted. The mailbox reaches a shard's own thread between its rounds, and what is asked there goes the
-//! way of every request: through the relay, which has to make the answer.
+//! A request from a socket would reach the one shard that the kernel picks for its 4-tuple, by a
+//! hash that nobody can aim; and it would fail where a firewall keeps this machine from itself, or
+//! the rate limit of its address is reached, for which no server is to be restarted. The mailbox
+//! reaches a shard's own thread between its rounds, and what is asked there goes the way of every
+//! request: through the relay, which has to make the answer.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -1,4 +1,5 @@
-//! Receiving datagrams: batches of clients and of peers, each datagram given to the relay, and ICMP errors.
+//! Receiving datagrams: batches of clients and of peers, each datagram given to the relay, and ICMP
+//! errors.
 
 use std::net::IpAddr;
 
@@ -16,8 +17,8 @@ use super::schedule::Served;
 /// Batches of one listener that are served in a turn, from as many clients perhaps.
 const LISTENER_BATCHES: usize = 8;
 
-/// Batches of one relay socket that are served before it is the next one's turn: one greedy peer delays the others by so
-/// many, however much it sends.
+/// Batches of one relay socket that are served before it is the next one's turn: one greedy peer
+/// delays the others by so many, however much it sends.
 const RELAY_BATCHES: usize = 4;
 
 /// Attempts to read a relay socket that reports errors, each of which is cleared by being reported.
@@ -61,7 +62,8 @@ impl Shard {
     ) {
         let listener =
             ListenerId(u16::try_from(listener).expect("the configuration holds fewer than 2^16 listeners"));
-        // Two link-local clients with one address on two links are two clients: the scope is part of theirs.
+        // Two link-local clients with one address on two links are two clients: the scope is part
+        // of theirs.
         let server = batch.destination.unwrap_or(server);
         let five_tuple = FiveTuple { client: batch.source, server, transport: Transport::Udp(listener) };
         self.count_batch(batch);
@@ -126,8 +128,8 @@ impl Shard {
         received.add(batch.count() as u64);
     }
 
-    /// Tells the client of some ICMP errors; returns true when there are no more. Left where they are, they would take the
-    /// room of datagrams.
+    /// Tells the client of some ICMP errors; returns true when there are no more. Left where they
+    /// are, they would take the room of datagrams.
     fn serve_icmp_errors(&mut self, now: Now, buffers: &mut Buffers, place: usize) -> bool {
         for _ in 0..ERRORS {
             let Some(Some(relay)) = self.relay_sockets.get_mut(place) else { return true };

@@ -1,4 +1,5 @@
-//! Receiving on a connection: a chunk of bytes is read, its messages are given to the relay, and the rest is kept.
+//! Receiving on a connection: a chunk of bytes is read, its messages are given to the relay, and
+//! the rest is kept.
 
 use std::io::ErrorKind;
 
@@ -13,22 +14,22 @@ use super::counters::{ConnectionEnd, Direction};
 use super::poll_loop::{Buffers, Shard};
 use super::schedule::Served;
 
-/// Messages of one connection that are served before it is the next one's turn: one greedy flow delays the others by so
-/// many, however much it sends.
+/// Messages of one connection that are served before it is the next one's turn: one greedy flow
+/// delays the others by so many, however much it sends.
 const BURST: usize = 32;
 
 /// Bytes that are read from a connection at a time: what a record of TLS holds.
 const CHUNK: usize = 16 * 1024;
 
-/// Messages of one turn where there is no allocation: as many answers of up to [`REPLY_MAX`](byway_turn::wire::REPLY_MAX)
-/// wait where the client does not read.
+/// Messages of one turn where there is no allocation: as many answers of up to
+/// [`REPLY_MAX`](byway_turn::wire::REPLY_MAX) wait where the client does not read.
 const UNAUTHENTICATED_BURST: usize = 8;
 
 /// Bytes of a chunk where there is no allocation.
 const UNAUTHENTICATED_CHUNK: usize = 4 * 1024;
 
-/// Bytes of the longest message from a client without an allocation: an Allocate request with every attribute that there
-/// is, and the longest username.
+/// Bytes of the longest message from a client without an allocation: an Allocate request with every
+/// attribute that there is, and the longest username.
 const UNAUTHENTICATED_FRAME_MAX: usize = 2048;
 
 /// Scratch bytes of the inbox: a chunk behind the beginning of a message that has come before.
@@ -59,8 +60,8 @@ struct Progress {
 }
 
 impl Shard {
-    /// Serves one chunk of a connection, and up to [`BURST`] of the messages that are whole with it. A chunk can hold
-    /// thousands: those that are left are served before the next one is read.
+    /// Serves one chunk of a connection, and up to [`BURST`] of the messages that are whole with
+    /// it. A chunk can hold thousands: those that are left are served before the next one is read.
     ///
     /// A client without an allocation reads its answers before it is served again.
     pub(super) fn serve_connection(&mut self, now: Now, buffers: &mut Buffers, place: usize) -> Served {
@@ -78,8 +79,8 @@ impl Shard {
         Served { batches: 1, is_dry }
     }
 
-    /// Reads a chunk behind the bytes that are left of the last one. `None`: nothing more has come, the client is to read
-    /// first, or the connection has ended and is closed.
+    /// Reads a chunk behind the bytes that are left of the last one. `None`: nothing more has come,
+    /// the client is to read first, or the connection has ended and is closed.
     fn read_chunk(&mut self, now: Now, buffers: &mut Buffers, place: usize) -> Option<Chunk> {
         let (id, connection) = self.connections.at(place)?;
         // The kernel may have room again for what waits.

@@ -129,8 +129,8 @@ impl Shard {
         Ok(socket)
     }
 
-    /// Closes a relay socket, which takes it off the poll, too. One that was never opened, or whose slot is another's by
-    /// now, is left alone.
+    /// Closes a relay socket, which takes it off the poll, too. One that was never opened, or whose
+    /// slot is another's by now, is left alone.
     fn close_relay_socket(&mut self, id: RelayId) {
         if let Some(relay) = self.relay_sockets.get_mut(place(id))
             && relay.as_ref().is_some_and(|relay| relay.id == id)

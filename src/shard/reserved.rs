@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use byway_turn::lock::lock;
 
-/// Datagrams that came before the token was used and are discarded then, at most. The permissions of the allocation meet
-/// the rest.
+/// Datagrams that came before the token was used and are discarded then, at most. The permissions
+/// of the allocation meet the rest.
 const DISCARDED: usize = 1024;
 
 /// The sockets in reserve of all shards, by their addresses.
 ///
-/// The one lock of the shards: it is taken when EVEN-PORT reserves a port, and when that ends. No datagram waits for it
-/// but such an Allocate request.
+/// The one lock of the shards: it is taken when EVEN-PORT reserves a port, and when that ends. No
+/// datagram waits for it but such an Allocate request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReservedSockets(Arc<Mutex<BTreeMap<SocketAddr, UdpSocket>>>);
 

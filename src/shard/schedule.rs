@@ -7,23 +7,23 @@ use byway_turn::time::Now;
 use super::poll_loop::{Buffers, Shard};
 use super::poll_token::PollToken;
 
-/// Batches that the inbox holds: what relay sockets bring gathers there for the listeners, so that one call sends it to
-/// many clients.
+/// Batches that the inbox holds: what relay sockets bring gathers there for the listeners, so that
+/// one call sends it to many clients.
 pub(super) const BATCHES: usize = 16;
 
-/// Bytes that are sent although more might gather: what the fastest cache holds. Beyond that, a payload has left it by the
-/// time that the kernel copies it.
+/// Bytes that are sent although more might gather: what the fastest cache holds. Beyond that, a
+/// payload has left it by the time that the kernel copies it.
 const WARM: usize = 32 * 1024;
 
-/// Bytes from others that are sent before it is the listeners' turn again: a fraction of a millisecond's work, in which a
-/// listener's buffer does not run over.
+/// Bytes from others that are sent before it is the listeners' turn again: a fraction of a
+/// millisecond's work, in which a listener's buffer does not run over.
 const ROUND: usize = 256 * 1024;
 
 /// Relay sockets, connections and the like that have a turn before it is the listeners' again.
 const TURNS: usize = 16;
 
-/// Sockets that may have something waiting, each once. Readiness is told once (edge-triggered), so a socket stays queued
-/// until it has been read dry.
+/// Sockets that may have something waiting, each once. Readiness is told once (edge-triggered), so
+/// a socket stays queued until it has been read dry.
 #[derive(Default)]
 pub(super) struct ReadyQueues {
     /// UDP listeners. They have a queue of their own, for they are few and serve every client.
@@ -93,7 +93,8 @@ impl Shard {
         }
     }
 
-    /// Gives each ready listener one turn, then some of the other sockets; returns the number of batches that were served.
+    /// Gives each ready listener one turn, then some of the other sockets; returns the number of
+    /// batches that were served.
     pub(super) fn serve_round(&mut self, now: Now, buffers: &mut Buffers) -> usize {
         let mut batches = self.serve_listeners(now, buffers);
         batches += self.serve_others(now, buffers);
@@ -110,7 +111,8 @@ impl Shard {
         for _ in 0..self.ready.listeners.len() {
             let Some(token) = self.ready.listeners.pop_front() else { break };
             batches += self.serve(now, buffers, token);
-            // Each of these goes to a socket of its own, or is an answer: nothing is won by letting it wait for more.
+            // Each of these goes to a socket of its own, or is an answer: nothing is won by letting
+            // it wait for more.
             self.flush_and_clear(buffers);
         }
         batches

@@ -14,14 +14,15 @@ const BACKLOG: i32 = 1024;
 /// The listening sockets of one shard.
 #[derive(Debug, Default)]
 pub struct ShardListeners {
-    /// By [`byway_turn::server::ListenerId`]; `None` where the machine does not have the address yet.
+    /// By [`byway_turn::server::ListenerId`]; `None` where the machine does not have the address
+    /// yet.
     pub(super) udp: Vec<Option<UdpSocket>>,
     pub(super) tcp: Vec<TcpListener>,
 }
 
 impl ShardListeners {
-    /// Says, if the kernel has given the UDP sockets smaller buffers than they were to have, how much smaller, and the
-    /// remedy. It does the same for all sockets, so one speaks for them.
+    /// Says, if the kernel has given the UDP sockets smaller buffers than they were to have, how
+    /// much smaller, and the remedy. It does the same for all sockets, so one speaks for them.
     #[must_use]
     pub fn cut_buffers(&self, tuning: &Tuning) -> Option<String> {
         let socket = SockRef::from(self.udp.iter().flatten().next()?);
@@ -30,7 +31,8 @@ impl ShardListeners {
             ("receive_buffer", tuning.receive_buffer, socket.recv_buffer_size(), "rmem_max"),
             ("send_buffer", tuning.send_buffer, socket.send_buffer_size(), "wmem_max"),
         ] {
-            // The kernel sets aside, and tells, twice what was asked for: the rest is for its bookkeeping.
+            // The kernel sets aside, and tells, twice what was asked for: the rest is for its
+            // bookkeeping.
             let granted = granted.ok()? / 2;
             if granted < asked {
                 cut.push(format!("{granted} bytes of the {asked} that relay.{key} asks for"));
@@ -50,7 +52,8 @@ pub struct Addresses {
     pub udp: Vec<SocketAddr>,
     /// STUN and TURN over TCP.
     pub tcp: Vec<SocketAddr>,
-    /// Those of either that the machine does not have yet. [`super::AddressUpdates`] takes their sockets later.
+    /// Those of either that the machine does not have yet. [`super::AddressUpdates`] takes their
+    /// sockets later.
     pub missing: Vec<SocketAddr>,
 }
 
@@ -65,8 +68,8 @@ pub struct BindFailed {
     pub error: io::Error,
 }
 
-/// Binds every address for every shard, all before any is served. An address that the machine does not have is left for
-/// later.
+/// Binds every address for every shard, all before any is served. An address that the machine does
+/// not have is left for later.
 ///
 /// # Errors
 /// [`BindFailed`]
@@ -110,13 +113,15 @@ pub fn bind_listeners(
     Ok((by_shard, bound))
 }
 
-/// Whether an address cannot be bound because the machine does not have it: not yet, or not any more.
+/// Whether an address cannot be bound because the machine does not have it: not yet, or not any
+/// more.
 #[must_use]
 pub fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
-/// Binds a UDP listener of every shard; returns its address, too, for the kernel may have chosen the port.
+/// Binds a UDP listener of every shard; returns its address, too, for the kernel may have chosen
+/// the port.
 ///
 /// # Errors
 /// The error of the kernel.
@@ -141,8 +146,9 @@ pub fn bind_tcp_listeners(address: SocketAddr, shards: usize) -> io::Result<(Vec
     Ok((sockets.into_iter().map(TcpListener::from).collect(), address))
 }
 
-/// Binds one address `count` times. The first socket binds alone and only then agrees to share, so that another
-/// program on the port, or a second server, is an error rather than a silent thief of half the clients.
+/// Binds one address `count` times. The first socket binds alone and only then agrees to share, so
+/// that another program on the port, or a second server, is an error rather than a silent thief of
+/// half the clients.
 fn bind_shared(
     address: SocketAddr,
     count: usize,
@@ -175,7 +181,8 @@ fn udp_listener(address: SocketAddr, tuning: &Tuning) -> io::Result<Socket> {
 
 fn tcp_listener(address: SocketAddr) -> io::Result<Socket> {
     let socket = new_socket(address, Type::STREAM, Protocol::TCP)?;
-    // A restart must not wait for the connections of the last run to time out. On Linux this shares no live port.
+    // A restart must not wait for the connections of the last run to time out. On Linux this shares
+    // no live port.
     socket.set_reuse_address(true)?;
     Ok(socket)
 }
@@ -206,7 +213,8 @@ pub(super) fn bind_relay(address: SocketAddr, tuning: &Tuning) -> io::Result<Udp
 
 fn udp_socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = new_socket(address, Type::DGRAM, Protocol::UDP)?;
-    // A kernel that knows neither relays all the same. Where a client asks for DF, a failure is its datagram's.
+    // A kernel that knows neither relays all the same. Where a client asks for DF, a failure is its
+    // datagram's.
     let _ = tell_traffic_class(&socket, address.ip());
     let _ = allow_fragments(&socket, address.ip());
     Ok(socket)
@@ -216,7 +224,8 @@ fn new_socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     socket.set_nonblocking(true)?;
     if address.is_ipv6() {
-        // Each family has its own listener; mapped addresses would be a second spelling of IPv4 ones.
+        // Each family has its own listener; mapped addresses would be a second spelling of IPv4
+        // ones.
         socket.set_only_v6(true)?;
     }
     Ok(socket)

@@ -11,8 +11,8 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use super::poll_token::PollToken;
 
-/// Wakes a poll at a deadline. A timeout of the poll would do as well, but the kernel programs its clock for each, which is
-/// expensive where a shard waits for every single datagram.
+/// Wakes a poll at a deadline. A timeout of the poll would do as well, but the kernel programs its
+/// clock for each, which is expensive where a shard waits for every single datagram.
 pub(super) struct Timer {
     timer: TimerFd,
     /// Time at which it expires.

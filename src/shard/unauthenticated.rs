@@ -1,4 +1,5 @@
-//! Unauthenticated connections: those whose client has no allocation are limited in time and memory, and evicted first.
+//! Unauthenticated connections: those whose client has no allocation are limited in time and
+//! memory, and evicted first.
 
 use std::time::Duration;
 
@@ -8,12 +9,13 @@ use byway_turn::time::Now;
 use super::counters::ConnectionEnd;
 use super::poll_loop::{Buffers, Shard};
 
-/// Time that a connection may be without an allocation: a few round trips over a bad network, and no more than that for
-/// clients that open connections to hold them.
+/// Time that a connection may be without an allocation: a few round trips over a bad network, and
+/// no more than that for clients that open connections to hold them.
 pub(super) const UNAUTHENTICATED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Bytes that all connections without an allocation may hold together, on all shards; then the oldest of them end. This
-/// counts what each may hold, so nothing is counted as messages come and go.
+/// Bytes that all connections without an allocation may hold together, on all shards; then the
+/// oldest of them end. This counts what each may hold, so nothing is counted as messages come and
+/// go.
 pub(super) const UNAUTHENTICATED_BYTES: usize = 64 * 1024 * 1024;
 
 impl Shard {
@@ -42,8 +44,8 @@ impl Shard {
         }
     }
 
-    /// Closes the oldest connection without an allocation that has not been checked yet; returns whether there was one. Each
-    /// is passed by once.
+    /// Closes the oldest connection without an allocation that has not been checked yet; returns
+    /// whether there was one. Each is passed by once.
     pub(super) fn evict_unauthenticated(&mut self, now: Now, buffers: &mut Buffers) -> bool {
         while let Some((_, id)) = self.connections.first_checks.pop_front() {
             let Some(connection) = self.connections.get_mut(id) else { continue };
@@ -57,7 +59,8 @@ impl Shard {
         false
     }
 
-    /// Notes whether the client of a connection has an allocation. Without, it counts as unauthenticated (again).
+    /// Notes whether the client of a connection has an allocation. Without, it counts as
+    /// unauthenticated (again).
     pub(super) fn set_has_allocation(
         &mut self,
         now: Now,
@@ -81,7 +84,8 @@ impl Shard {
         }
     }
 
-    /// Evicts connections until those without an allocation hold no more than they may; returns whether they do then.
+    /// Evicts connections until those without an allocation hold no more than they may; returns
+    /// whether they do then.
     pub(super) fn limit_unauthenticated(&mut self, now: Now, buffers: &mut Buffers) -> bool {
         while self.connections.unauthenticated_bytes > self.connections.unauthenticated_bytes_max {
             if !self.evict_unauthenticated(now, buffers) {

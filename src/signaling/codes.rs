@@ -1,4 +1,5 @@
-//! Reasons to reject a frame and to end a connection: the closed sets that pages switch on and metrics count by.
+//! Reasons to reject a frame and to end a connection: the closed sets that pages switch on and
+//! metrics count by.
 
 use std::fmt::Debug;
 
@@ -80,7 +81,8 @@ impl ByeCode {
         matches!(self, Self::TooSlow | Self::Crowded | Self::Silent | Self::ShuttingDown).then_some(1_000)
     }
 
-    /// Whether the member stays for a while, to be resumed: the connection was at fault, not the client.
+    /// Whether the member stays for a while, to be resumed: the connection was at fault, not the
+    /// client.
     pub(super) fn stays(self) -> bool {
         matches!(self, Self::TooSlow | Self::Silent)
     }

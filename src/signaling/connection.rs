@@ -1,8 +1,8 @@
 //! One WebSocket, from its first frame to its last, whatever is spoken over it.
 //!
-//! A connection reads and writes in one task: `listen` ends for one of the reasons of [`Ending`], and meanwhile `write`
-//! empties the queue. Whatever the ending, the conversation ends first and the closing handshake comes after, so that
-//! nobody waits for a client that has stopped.
+//! A connection reads and writes in one task: `listen` ends for one of the reasons of [`Ending`],
+//! and meanwhile `write` empties the queue. Whatever the ending, the conversation ends first and
+//! the closing handshake comes after, so that nobody waits for a client that has stopped.
 
 use std::net::IpAddr;
 use std::pin::pin;
@@ -26,12 +26,12 @@ use crate::clock::Clock;
 use crate::net::memory_budget::Reservation;
 use crate::phase::{Phase, PhaseWatch};
 
-/// The close code with which a client says that it will be back over another connection (RFC 6455 section 7.4.2 leaves 4000
-/// to 4999 to applications).
+/// The close code with which a client says that it will be back over another connection (RFC 6455
+/// section 7.4.2 leaves 4000 to 4999 to applications).
 const BACK_SOON: u16 = 4000;
 
-/// Bytes of the buffer that every connection has for as long as it lives: most of an idle one's memory. Candidates fit, and
-/// descriptions come in a few pieces.
+/// Bytes of the buffer that every connection has for as long as it lives: most of an idle one's
+/// memory. Candidates fit, and descriptions come in a few pieces.
 const READ_BUFFER: usize = 1024;
 
 /// Conversation over a WebSocket.
@@ -58,8 +58,9 @@ pub(super) trait Conversation {
     fn end(&mut self, now: Now, ending: Ending) -> Option<Text>;
 }
 
-/// A WebSocket, to be read and written at one time. Whoever waits has this rather than the socket itself: a future has room
-/// for its arguments as long as it lives, each that it is made of for its own, and a socket is large.
+/// A WebSocket, to be read and written at one time. Whoever waits has this rather than the socket
+/// itself: a future has room for its arguments as long as it lives, each that it is made of for its
+/// own, and a socket is large.
 pub(super) struct Halves {
     sink: SplitSink<WebSocket, Message>,
     stream: SplitStream<WebSocket>,
@@ -97,7 +98,8 @@ impl SignalingConnections {
         Self { settings, clock, counters, phase, open: watch::Sender::new(()), backlog }
     }
 
-    /// A queue for a connection from `client`, which has `memory` of strangers until it is in a room.
+    /// A queue for a connection from `client`, which has `memory` of strangers until it is in a
+    /// room.
     pub(super) fn send_queue(&self, client: IpAddr, memory: Arc<Reservation>) -> Arc<SendQueue> {
         let ConnectionLimits { max_stranger_queue, max_queue, .. } = self.settings;
         self.backlog.queue(client, Some(memory), max_stranger_queue, max_queue)
@@ -114,17 +116,20 @@ impl SignalingConnections {
         self.phase.has_reached(Phase::Draining)
     }
 
-    /// Sets a WebSocket's limits. Its library is made for trusted peers: 128 KiB of buffer for reading, messages of 64 MiB
-    /// and a write buffer without end are what a stranger could make us hold.
+    /// Sets a WebSocket's limits. Its library is made for trusted peers: 128 KiB of buffer for
+    /// reading, messages of 64 MiB and a write buffer without end are what a stranger could make us
+    /// hold.
     pub fn limit(&self, upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
         let settings = &self.settings;
         upgrade
             .read_buffer_size(READ_BUFFER)
             .max_message_size(settings.max_message)
             .max_frame_size(settings.max_message)
-            // Every frame is flushed before the next is taken from the queue, which does the queueing.
+            // Every frame is flushed before the next is taken from the queue, which does the
+            // queueing.
             .write_buffer_size(0)
-            // One of our own messages: the largest signal and its envelope, or a `joined` with a full room and many URLs.
+            // One of our own messages: the largest signal and its envelope, or a `joined` with a
+            // full room and many URLs.
             .max_write_buffer_size(
                 settings.max_message + settings.rooms.members.saturating_mul(1024) + 64 * 1024,
             )
@@ -155,16 +160,18 @@ impl SignalingConnections {
             if ending.close_frame().is_some() {
                 writer.await;
             }
-            // Reading on sends what the library owes, such as the answer to a close frame, and ends with the client's.
+            // Reading on sends what the library owes, such as the answer to a close frame, and ends
+            // with the client's.
             while let Some(Ok(_)) = stream.next().await {}
             if ending == Ending::Bye(ByeCode::TooLarge) {
-                // The rest of the message cannot be read. Closing a socket on unread bytes resets the connection and may
-                // take the reason with it, so give the client the time to see it.
+                // The rest of the message cannot be read. Closing a socket on unread bytes resets
+                // the connection and may take the reason with it, so give the client the time to
+                // see it.
                 std::future::pending::<()>().await;
             }
         };
-        // Who says that they will be back is answered, too. Memory that others need is not kept for a client that does not
-        // read: it is told what its socket takes at once.
+        // Who says that they will be back is answered, too. Memory that others need is not kept for
+        // a client that does not read: it is told what its socket takes at once.
         let patience = match ending {
             Ending::Bye(ByeCode::Crowded) => Duration::ZERO,
             _ => self.settings.close_within,
@@ -291,7 +298,8 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, queue: &SendQueue) {
     loop {
         let (message, last) = match queue.next().await {
             Frame::Text(Text { json, .. }) => (Message::Text((&*json).into()), false),
-            // Comes back in the pong (RFC 6455 section 5.5.3), and so does the news that all before it has arrived.
+            // Comes back in the pong (RFC 6455 section 5.5.3), and so does the news that all before
+            // it has arrived.
             Frame::Ping => {
                 let payload = queue.written().to_be_bytes().to_vec();
                 (Message::Ping(payload.into()), false)
@@ -315,7 +323,8 @@ fn ending_by(frame: Option<&CloseFrame>) -> Ending {
     }
 }
 
-/// Meaning of an error of the library. axum wraps the errors of the very version of tungstenite we name.
+/// Meaning of an error of the library. axum wraps the errors of the very version of tungstenite we
+/// name.
 fn ending_of(error: axum::Error) -> Ending {
     match error.into_inner().downcast_ref::<tungstenite::Error>() {
         Some(tungstenite::Error::Capacity(_)) => Ending::Bye(ByeCode::TooLarge),
@@ -324,7 +333,8 @@ fn ending_of(error: axum::Error) -> Ending {
             tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
         )) => Ending::Lost,
         Some(tungstenite::Error::Protocol(_)) => Ending::Violation,
-        // The stream beneath has charged every frame, among them those that the library joins or answers by itself.
+        // The stream beneath has charged every frame, among them those that the library joins or
+        // answers by itself.
         Some(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::QuotaExceeded => {
             Ending::Bye(ByeCode::Flooding)
         }

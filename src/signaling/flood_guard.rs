@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use byway_turn::rate_limit::Gcra;
 
-/// Rate of messages on a connection: a steady one, and a burst on top for the candidates of a call that begins.
+/// Rate of messages on a connection: a steady one, and a burst on top for the candidates of a call
+/// that begins.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
     /// Time that one message costs.

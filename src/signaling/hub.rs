@@ -53,8 +53,8 @@ pub struct HubParts {
 /// The rooms, and a way to reach every member.
 pub struct Hub {
     pub(super) connections: Arc<SignalingConnections>,
-    /// A `std` mutex: what is done under it is a few look-ups and pushes, which take less time than parking a task
-    /// would; it is never held across an await, and clippy denies that it could be.
+    /// A `std` mutex: what is done under it is a few look-ups and pushes, which take less time than
+    /// parking a task would; it is never held across an await, and clippy denies that it could be.
     state: Mutex<HubState>,
     tickets: Tickets,
     /// Woken when there is an absent member where there was none.
@@ -106,8 +106,8 @@ impl Hub {
         &self.connections
     }
 
-    /// Gives up members that have been absent for too long, until all connections end: from then on they cannot come back, and
-    /// their calls go on as those of others do.
+    /// Gives up members that have been absent for too long, until all connections end: from then on
+    /// they cannot come back, and their calls go on as those of others do.
     pub async fn give_up_the_absent(&self) {
         loop {
             let woken = self.absence.notified();
@@ -127,8 +127,9 @@ impl Hub {
         }
     }
 
-    /// Gives every member a fresh configuration whenever the wall clock is set, until all connections end: by another time of
-    /// day their credentials have expired, or are good for longer than was meant. Absent members get one as they come back.
+    /// Gives every member a fresh configuration whenever the wall clock is set, until all
+    /// connections end: by another time of day their credentials have expired, or are good for
+    /// longer than was meant. Absent members get one as they come back.
     pub async fn follow_the_clock(&self) {
         let clock = self.connections.clock;
         let mut detector = StepDetector::new(clock.now());
@@ -177,8 +178,8 @@ impl Hub {
         self.parts.ice.issue(now, host, user)
     }
 
-    /// Brings the connection behind `queue` into a room, or back into it: tells it who is there and what it missed. Resuming
-    /// is not charged.
+    /// Brings the connection behind `queue` into a room, or back into it: tells it who is there and
+    /// what it missed. Resuming is not charged.
     pub(super) fn enter(
         &self,
         now: Now,
@@ -239,7 +240,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Gives the connection behind `queue` the membership `id`, if it can still be resumed. Otherwise the membership ends.
+    /// Gives the connection behind `queue` the membership `id`, if it can still be resumed.
+    /// Otherwise the membership ends.
     fn resume(
         &self,
         now: Now,
@@ -265,7 +267,8 @@ impl Hub {
         Some(membership)
     }
 
-    /// Ends the former connection of `id`, if there is one: the client may know of its loss before the server does.
+    /// Ends the former connection of `id`, if there is one: the client may know of its loss before
+    /// the server does.
     fn replace(&self, state: &mut HubState, now: Now, id: MemberId) {
         if let Some(former) = state.queues.remove(&id) {
             former.evict(ByeCode::Replaced);
@@ -312,7 +315,8 @@ impl Hub {
 
     /// The connection of the member `id` has ended.
     pub(super) fn part(&self, now: Now, id: MemberId, queue: &Arc<SendQueue>, ending: Ending) {
-        // On shutdown keep memberships and credentials: announcing the departure would make peers hang up.
+        // On shutdown keep memberships and credentials: announcing the departure would make peers
+        // hang up.
         if ending == Ending::Bye(ByeCode::ShuttingDown) {
             return;
         }
@@ -328,7 +332,8 @@ impl Hub {
         }
     }
 
-    /// Takes a member out of its room and its credentials from it: whatever they have begun ends with them.
+    /// Takes a member out of its room and its credentials from it: whatever they have begun ends
+    /// with them.
     fn take_out(&self, mut state: MutexGuard<'_, HubState>, id: MemberId) {
         let Some(room) = state.rooms.place(id).cloned() else { return };
         state.queues.remove(&id);
@@ -336,7 +341,8 @@ impl Hub {
         state.deliver(told);
         self.count(&state);
         drop(state);
-        // In this order: what the relay allocates from here on, it refuses; what it allocated before, it ends.
+        // In this order: what the relay allocates from here on, it refuses; what it allocated
+        // before, it ends.
         self.parts.revocations.leave(id);
         (self.parts.end_user)(&self.user(&room, id));
     }

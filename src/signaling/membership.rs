@@ -57,7 +57,8 @@ impl From<Refused> for MessageRefusal {
             Refused::Token(TokenError::NotYetValid) => ErrorCode::TokenNotYetValid,
             Refused::Token(TokenError::TooFarAhead) => ErrorCode::TokenTooFarAhead,
             Refused::WrongRoom => ErrorCode::WrongRoom,
-            // No answers to a join: an API key opens no room, and a server that drains closes all connections instead.
+            // No answers to a join: an API key opens no room, and a server that drains closes all
+            // connections instead.
             Refused::ApiKeyRequired | Refused::BadApiKey | Refused::NoPlaceForToken | Refused::Draining => {
                 ErrorCode::BadToken
             }

@@ -1,12 +1,13 @@
 //! Signaling: rooms in which browsers find each other and exchange what a call needs to begin.
 //!
-//! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], [`schema`], `ticket` and [`flood_guard`] are
-//! pure. `hub` is what the sessions share, [`session`] the conversation with one client, and `membership` what passes
-//! between the two. [`connection`] drives the WebSocket beneath. Its `send_queue` bounds what waits to be written, to one
-//! reader and to all together.
+//! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], [`schema`],
+//! `ticket` and [`flood_guard`] are pure. `hub` is what the sessions share, [`session`] the
+//! conversation with one client, and `membership` what passes between the two. [`connection`]
+//! drives the WebSocket beneath. Its `send_queue` bounds what waits to be written, to one reader
+//! and to all together.
 //!
-//! Beside our own protocol stand two of others, for pages that speak them already: [`peerjs`] and [`y_webrtc`], each with a
-//! pure room of its own. `docs/adapters.md` is their manual.
+//! Beside our own protocol stand two of others, for pages that speak them already: [`peerjs`] and
+//! [`y_webrtc`], each with a pure room of its own. `docs/adapters.md` is their manual.
 
 pub mod codes;
 pub mod connection;
@@ -82,7 +83,8 @@ impl ConnectionLimits {
             rooms: RoomLimits {
                 rooms: max_rooms,
                 members: max_members,
-                // Whoever was too slow for its queue finds all of that when it is back, and as much again.
+                // Whoever was too slow for its queue finds all of that when it is back, and as much
+                // again.
                 kept: max_queue.saturating_mul(2),
                 kept_in_all: 256 << 20,
             },
@@ -91,7 +93,8 @@ impl ConnectionLimits {
             // What a burst is answered with, 200 errors, takes as much.
             max_stranger_queue: (64 * 1_024).min(max_queue),
             max_queued: 256 << 20,
-            // A browser gathers a few dozen candidates per peer within a second; with 7 peers that is a burst of 200.
+            // A browser gathers a few dozen candidates per peer within a second; with 7 peers that
+            // is a burst of 200.
             rate: Rate { interval: Duration::from_millis(20), burst: 200, patience: 500 },
             ping_every: Duration::from_secs(30),
             idle_after: Duration::from_secs(60),

@@ -1,4 +1,5 @@
-//! PeerJS: pages with the npm package `peerjs`, as it is, call each other by ids of their own choice.
+//! PeerJS: pages with the npm package `peerjs`, as it is, call each other by ids of their own
+//! choice.
 //!
 //! [`protocol`] and [`registry`] are pure; here are their connections.
 
@@ -24,7 +25,8 @@ use crate::net::memory_budget::Reservation;
 /// Time that a message waits for its receiver: the `expire_timeout` of `peerjs-server`.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Bytes that wait for receivers in all: of the usual waiting message, an offer of some 4 KiB, thousands.
+/// Bytes that wait for receivers in all: of the usual waiting message, an offer of some 4 KiB,
+/// thousands.
 const KEPT_IN_ALL: usize = 64 << 20;
 
 /// All clients of PeerJS.
@@ -43,7 +45,8 @@ impl PeerJs {
         let limits = RegistryLimits {
             // PeerJS knows no rooms: as many as there may be in all of ours.
             peers: settings.rooms.rooms.saturating_mul(settings.rooms.members),
-            // Whoever arrives finds as much and has room for more, so that what waited for it cannot make it too slow.
+            // Whoever arrives finds as much and has room for more, so that what waited for it
+            // cannot make it too slow.
             kept: settings.max_queue / 2,
             kept_in_all: KEPT_IN_ALL,
             patience: PATIENCE,
@@ -51,8 +54,8 @@ impl PeerJs {
         Self { connections, peers: Mutex::new(PeerRegistry::new(limits)) }
     }
 
-    /// Serves one connection from `client` until it ends. What its URL `asked` for may already be refused. Its `memory` is
-    /// released when it has its id.
+    /// Serves one connection from `client` until it ends. What its URL `asked` for may already be
+    /// refused. Its `memory` is released when it has its id.
     pub async fn run(
         &self,
         socket: WebSocket,
@@ -163,7 +166,8 @@ impl Conversation for Session<'_> {
         }
     }
 
-    /// Is counted. PeerJS knows no error that leaves the connection: it would give up all that it has.
+    /// Is counted. PeerJS knows no error that leaves the connection: it would give up all that it
+    /// has.
     fn refuse(&mut self, _code: ErrorCode) {}
 
     fn next_deadline(&self) -> Option<Duration> {
@@ -182,7 +186,8 @@ impl Conversation for Session<'_> {
 
     fn end(&mut self, _now: Now, ending: Ending) -> Option<Text> {
         self.leave();
-        // After the others a client may come back as it is, which it takes a close without a word for.
+        // After the others a client may come back as it is, which it takes a close without a word
+        // for.
         let why = match ending {
             Ending::Bye(ByeCode::TooLarge) => ErrorCode::TooLarge,
             Ending::Bye(ByeCode::Flooding) => ErrorCode::RateLimited,

@@ -70,10 +70,12 @@ impl std::fmt::Debug for Secret {
 }
 
 impl ClientMessage {
-    /// Reads one text frame. Fields that the protocol does not know are ignored, so that it can grow.
+    /// Reads one text frame. Fields that the protocol does not know are ignored, so that it can
+    /// grow.
     ///
-    /// By hand in two steps, because serde's tagged enums keep their input in a form that [`RawValue`] cannot be
-    /// read from, and because an unknown type is another error than a bad message.
+    /// By hand in two steps, because serde's tagged enums keep their input in a form that
+    /// [`RawValue`] cannot be read from, and because an unknown type is another error than a bad
+    /// message.
     ///
     /// # Errors
     /// The code to answer with.
@@ -129,7 +131,8 @@ impl ClientMessage {
     }
 }
 
-/// Reads a JSON object. A derived struct would also take an array of its fields' values; the protocol does not.
+/// Reads a JSON object. A derived struct would also take an array of its fields' values; the
+/// protocol does not.
 pub(super) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ErrorCode> {
     if !text.trim_ascii_start().starts_with('{') {
         return Err(ErrorCode::BadMessage);
@@ -148,8 +151,8 @@ pub enum ServerMessage {
         id: MemberId,
         /// Who was there before you, in order of arrival.
         peers: Vec<Peer>,
-        /// What to `join` with to have this membership back after the connection was lost; `null` where there is no
-        /// coming back.
+        /// What to `join` with to have this membership back after the connection was lost; `null`
+        /// where there is no coming back.
         resume: Option<String>,
         /// What `/ice` would answer.
         ice: IceConfiguration,
@@ -191,7 +194,8 @@ pub enum ServerMessage {
     Bye {
         /// Why.
         code: ByeCode,
-        /// How long to wait before coming back, in milliseconds; without it, do not come back unchanged.
+        /// How long to wait before coming back, in milliseconds; without it, do not come back
+        /// unchanged.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_ms: Option<u64>,
         /// `true` where the membership waits for the client to resume it.

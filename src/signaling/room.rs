@@ -1,8 +1,8 @@
-//! Rooms, presence, the polite role, and what is kept for members whose connection was lost. Pure: the time is handed in,
-//! and what is to be said leaves as [`Delivery`] values.
+//! Rooms, presence, the polite role, and what is kept for members whose connection was lost. Pure:
+//! the time is handed in, and what is to be said leaves as [`Delivery`] values.
 //!
-//! A room exists while it has members. The order of arrival decides the roles: whoever comes later is polite towards
-//! those already there, so that of any two members exactly one is polite.
+//! A room exists while it has members. The order of arrival decides the roles: whoever comes later
+//! is polite towards those already there, so that of any two members exactly one is polite.
 //!
 //! ```text
 //!          join              lose                 expire, leave
@@ -11,14 +11,17 @@
 //!                    └──── resume ─────┘
 //! ```
 //!
-//! Of all that is said to a member only signals are kept: who is there is told anew to whoever resumes. They are kept until
-//! the client is known to have them, within a bound; a member of whom a signal was dropped unconfirmed cannot resume from
-//! before it, and so never takes a gap for the whole.
+//! Of all that is said to a member only signals are kept: who is there is told anew to whoever
+//! resumes. They are kept until the client is known to have them, within a bound; a member of whom
+//! a signal was dropped unconfirmed cannot resume from before it, and so never takes a gap for the
+//! whole.
 //!
-//! Rooms and bytes kept are [shares](byway_turn::shares): a room is charged to the network of its eldest member, what is kept
-//! to that of its receiver. A member that is there is never turned out for either: only newcomers are refused.
+//! Rooms and bytes kept are [shares](byway_turn::shares): a room is charged to the network of its
+//! eldest member, what is kept to that of its receiver. A member that is there is never turned out
+//! for either: only newcomers are refused.
 //!
-//! The maps are ordered trees: their keys are the clients' choice, and a tree needs no seed against that.
+//! The maps are ordered trees: their keys are the clients' choice, and a tree needs no seed against
+//! that.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -42,8 +45,9 @@ pub struct RoomLimits {
     pub kept_in_all: usize,
 }
 
-/// The part of what may be kept for a member that its network's share and the last tenth do not limit: by default 16 KiB,
-/// an offer and its candidates. Where all members together have more of it than there is, the biggest holders lose theirs.
+/// The part of what may be kept for a member that its network's share and the last tenth do not
+/// limit: by default 16 KiB, an offer and its candidates. Where all members together have more of
+/// it than there is, the biggest holders lose theirs.
 pub const SHARE: usize = 32;
 
 /// Something to say to one member.
@@ -157,7 +161,8 @@ impl Rooms {
         self.places.get(&id)
     }
 
-    /// Lets `id`, who comes from `network`, into `room`, if it has fewer than `max_members`. Returns who is there already, and what they are told.
+    /// Lets `id`, who comes from `network`, into `room`, if it has fewer than `max_members`.
+    /// Returns who is there already, and what they are told.
     ///
     /// # Errors
     /// [`ErrorCode::AlreadyJoined`], [`ErrorCode::RoomFull`] or [`ErrorCode::TooManyRooms`].
@@ -189,14 +194,15 @@ impl Rooms {
         Ok((peers, told))
     }
 
-    /// Passes `data` on from one member to another of the same room, stamped with its sender, and keeps it. If the receiver
-    /// `reads`, room is made by what it was told longest ago, which has been written by then; of one that does not, nothing
-    /// is given up, and it is the sender who has to wait: else a member that speaks fast could end others' memberships.
+    /// Passes `data` on from one member to another of the same room, stamped with its sender, and
+    /// keeps it. If the receiver `reads`, room is made by what it was told longest ago, which has
+    /// been written by then; of one that does not, nothing is given up, and it is the sender who
+    /// has to wait: else a member that speaks fast could end others' memberships.
     ///
     /// # Errors
-    /// [`ErrorCode::RateLimited`] where too much waits for a receiver that does not read; [`ErrorCode::NotJoined`]; or
-    /// [`ErrorCode::NoSuchPeer`]: one answer for a member of another room and for none
-    /// at all, so that a room cannot be explored from outside.
+    /// [`ErrorCode::RateLimited`] where too much waits for a receiver that does not read;
+    /// [`ErrorCode::NotJoined`]; or [`ErrorCode::NoSuchPeer`]: one answer for a member of another
+    /// room and for none at all, so that a room cannot be explored from outside.
     pub fn signal(
         &mut self,
         from: MemberId,
@@ -233,7 +239,8 @@ impl Rooms {
         Ok(Delivery { to, text })
     }
 
-    /// Forgets what is kept for those for whom most is, of the networks that hold most, until a sixteenth is free.
+    /// Forgets what is kept for those for whom most is, of the networks that hold most, until a
+    /// sixteenth is free.
     fn forget_the_biggest(&mut self) {
         let too_many = self.kept.held() - (self.limits.kept_in_all - self.limits.kept_in_all / 16);
         let members = self.rooms.values_mut().flatten().filter(|m| m.kept_bytes > 0);
@@ -249,7 +256,8 @@ impl Rooms {
         }
     }
 
-    /// The connection of `id` was lost, after the signal `written` had been written to it: it may be back `until` then.
+    /// The connection of `id` was lost, after the signal `written` had been written to it: it may
+    /// be back `until` then.
     pub fn lose(&mut self, id: MemberId, until: Duration, written: u64) {
         let Some(member) = member(&self.places, &mut self.rooms, id) else { return };
         if member.absence.is_none() {
@@ -258,8 +266,9 @@ impl Rooms {
         }
     }
 
-    /// The client of the absent member `id` of `room` is back, from `network`, and has the signals up to `seq`, or, where it says nothing,
-    /// all that were written. `None` if there is no such member, or not all that it missed was kept.
+    /// The client of the absent member `id` of `room` is back, from `network`, and has the signals
+    /// up to `seq`, or, where it says nothing, all that were written. `None` if there is no such
+    /// member, or not all that it missed was kept.
     pub fn resume(
         &mut self,
         now: Duration,
@@ -293,7 +302,8 @@ impl Rooms {
         Some(Resumed { peers, seq, missed })
     }
 
-    /// Takes `id` out of its room. Returns what the others are told; a member of no room is no one's news.
+    /// Takes `id` out of its room. Returns what the others are told; a member of no room is no
+    /// one's news.
     pub fn leave(&mut self, id: MemberId) -> Vec<Delivery> {
         let Some(place) = self.places.remove(&id) else { return Vec::new() };
         let Some(members) = self.rooms.get_mut(&place) else { return Vec::new() };
@@ -330,7 +340,8 @@ impl Rooms {
     }
 }
 
-/// By its id. A function of the two maps, so that the count of what is kept can be changed beside it.
+/// By its id. A function of the two maps, so that the count of what is kept can be changed beside
+/// it.
 fn member<'m>(
     places: &BTreeMap<MemberId, RoomName>,
     rooms: &'m mut BTreeMap<RoomName, Vec<Member>>,

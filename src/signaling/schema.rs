@@ -14,7 +14,8 @@ use super::protocol::{
 /// Path at which the schema is served.
 pub const PATH: &str = "/schema/byway.v1.json";
 
-/// The schema of one text frame, of either side; `ClientMessage` and `ServerMessage` are among its definitions.
+/// The schema of one text frame, of either side; `ClientMessage` and `ServerMessage` are among its
+/// definitions.
 #[must_use]
 pub fn schema() -> Value {
     let mut generator = SchemaGenerator::default();

@@ -1,5 +1,5 @@
-//! Send queue of one connection: its unwritten frames, bounded by bytes. `backlog` bounds the queues of all connections
-//! together.
+//! Send queue of one connection: its unwritten frames, bounded by bytes. `backlog` bounds the
+//! queues of all connections together.
 
 mod backlog;
 
@@ -34,9 +34,11 @@ pub(super) enum Told {
     Renew,
 }
 
-/// The queue between those who have something to say to a connection and the task that writes to it.
+/// The queue between those who have something to say to a connection and the task that writes to
+/// it.
 ///
-/// Saying something never waits. A reader that stops makes its own queue overflow, and no one else's.
+/// Saying something never waits. A reader that stops makes its own queue overflow, and no one
+/// else's.
 #[derive(Debug)]
 pub(super) struct SendQueue {
     /// Bytes that may wait once the connection is in a room.
@@ -53,7 +55,8 @@ struct Inner {
     account: Account,
     /// The connection's memory among those of strangers, until it is in a room.
     memory: Option<Arc<Reservation>>,
-    /// Frames that come before all else: they were bounded where they were kept, and count in the sum alone.
+    /// Frames that come before all else: they were bounded where they were kept, and count in the
+    /// sum alone.
     replay: VecDeque<Text>,
     replay_bytes: usize,
     frames: VecDeque<Frame>,
@@ -76,8 +79,8 @@ struct Inner {
 }
 
 impl SendQueue {
-    /// A queue that holds up to `stranger` bytes of messages, and up to `member` once the connection is in a room, when
-    /// `memory` is released.
+    /// A queue that holds up to `stranger` bytes of messages, and up to `member` once the
+    /// connection is in a room, when `memory` is released.
     fn new(account: Account, memory: Option<Arc<Reservation>>, stranger: usize, member: usize) -> Self {
         let inner = Inner {
             account,
@@ -98,7 +101,8 @@ impl SendQueue {
         Self { member_limit: member, inner: Mutex::new(inner), ready: Notify::new(), told: Notify::new() }
     }
 
-    /// The connection has come into a room, where more may wait for it, and which bounds it instead of its memory.
+    /// The connection has come into a room, where more may wait for it, and which bounds it instead
+    /// of its memory.
     pub(super) fn admit(&self) {
         let mut inner = self.lock();
         (inner.is_member, inner.limit) = (true, self.member_limit);
@@ -113,7 +117,8 @@ impl SendQueue {
         (inner.held(), inner.is_member)
     }
 
-    /// Says `text`, unless the queue has overflowed or closes. What it makes needless waits no longer.
+    /// Says `text`, unless the queue has overflowed or closes. What it makes needless waits no
+    /// longer.
     pub(super) fn say(&self, text: Text) {
         let mut inner = self.lock();
         match text.topic {
@@ -125,8 +130,8 @@ impl SendQueue {
         self.push(inner, Frame::Text(text));
     }
 
-    /// A membership begins, or goes on, whose client has the signals up to `seq`. Those that still wait here are of another
-    /// one, which has numbers of its own.
+    /// A membership begins, or goes on, whose client has the signals up to `seq`. Those that still
+    /// wait here are of another one, which has numbers of its own.
     pub(super) fn begin(&self, seq: u64) {
         self.admit();
         let mut inner = self.lock();
@@ -240,7 +245,8 @@ impl SendQueue {
         frame
     }
 
-    /// Counts what waits by now in the sum. Where that is too much, others may have to go, or this one.
+    /// Counts what waits by now in the sum. Where that is too much, others may have to go, or this
+    /// one.
     fn settle(&self, mut inner: MutexGuard<'_, Inner>) {
         let held = inner.held();
         if inner.account.set(held) {
@@ -252,7 +258,8 @@ impl SendQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A queue is whole between any two statements above, so a panic elsewhere does not spoil it.
+        // A queue is whole between any two statements above, so a panic elsewhere does not spoil
+        // it.
         lock(&self.inner)
     }
 }

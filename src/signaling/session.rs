@@ -37,7 +37,8 @@ struct Session<'a> {
     visitor: Visitor,
     /// While in a room.
     membership: Option<Membership>,
-    /// In a room: when the client needs a fresh configuration. In none: when it has been that for too long.
+    /// In a room: when the client needs a fresh configuration. In none: when it has been that for
+    /// too long.
     next: Duration,
 }
 
@@ -74,7 +75,8 @@ impl Session<'_> {
         self.next = now.mono + self.hub.connections.settings.idle_after;
     }
 
-    /// Half of the lifetime, so that there is time to move to the fresh credential, and more than one try.
+    /// Half of the lifetime, so that there is time to move to the fresh credential, and more than
+    /// one try.
     fn wait_for_refresh(&mut self, now: Now) {
         self.next = now.mono + (self.hub.ttl() / 2).max(Duration::from_secs(1));
     }

@@ -11,7 +11,8 @@ use super::protocol::MemberId;
 /// Bytes of a ticket behind the id.
 const PROOF: usize = 16;
 
-/// Makes tickets: a member's id, which everyone in the room knows, and the proof that only we can make.
+/// Makes tickets: a member's id, which everyone in the room knows, and the proof that only we can
+/// make.
 pub(super) struct Tickets(Hmac<Sha1>);
 
 impl Tickets {

@@ -1,7 +1,8 @@
-//! Topics: pages with the npm package `y-webrtc`, as it is, find the others who edit the same document.
+//! Topics: pages with the npm package `y-webrtc`, as it is, find the others who edit the same
+//! document.
 //!
-//! [`protocol`] and [`board`] are pure; here are their connections. To what that protocol says the server adds our own
-//! `error` and `bye`, which its client passes over and its developer can read.
+//! [`protocol`] and [`board`] are pure; here are their connections. To what that protocol says the
+//! server adds our own `error` and `bye`, which its client passes over and its developer can read.
 
 pub mod board;
 pub mod protocol;
@@ -24,21 +25,22 @@ use super::protocol::{ByeCode, Ending, ErrorCode, RoomName, ServerMessage, Text}
 use super::send_queue::SendQueue;
 use crate::net::memory_budget::Reservation;
 
-/// Subscribers of one topic. A client of y-webrtc keeps at most 35 connections, so there may be more than it meets, but
-/// what one publishes goes to all of them.
+/// Subscribers of one topic. A client of y-webrtc keeps at most 35 connections, so there may be
+/// more than it meets, but what one publishes goes to all of them.
 const SUBSCRIBERS: usize = 64;
 
 /// Topics of one connection. A page has one connection for all its documents.
 const SUBSCRIPTIONS: u32 = 64;
 
-/// Within which a page may replace all its documents by others: trying out topics is no faster than that.
+/// Within which a page may replace all its documents by others: trying out topics is no faster than
+/// that.
 const ANOTHER_TOPIC_EVERY: Duration = Duration::from_secs(1);
 
 /// Cost of a byte to one subscriber: a connection may cause a megabyte a second.
 const FAN_OUT: Duration = Duration::from_micros(1);
 
-/// And so many seconds' worth at once. To answer 35 others with a description and a dozen candidates each, of which all 63
-/// hear, takes 13 MB.
+/// And so many seconds' worth at once. To answer 35 others with a description and a dozen
+/// candidates each, of which all 63 hear, takes 13 MB.
 const FAN_OUT_AT_ONCE: Duration = Duration::from_secs(16);
 
 /// All topics of y-webrtc.
@@ -64,7 +66,8 @@ impl Topics {
         Self { connections, board: Mutex::new(Board::new(limits)) }
     }
 
-    /// Serves one connection from `client` until it ends. Its `memory` is released at the first topic.
+    /// Serves one connection from `client` until it ends. Its `memory` is released at the first
+    /// topic.
     pub async fn run(&self, socket: WebSocket, client: IpAddr, memory: Arc<Reservation>) {
         let settings = &self.connections.settings;
         let queue = self.connections.send_queue(client, memory);

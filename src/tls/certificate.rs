@@ -44,7 +44,8 @@ pub(super) struct Validity {
     pub(super) not_after: u64,
 }
 
-/// Why nothing can be served with what the files hold. Its `Display` is meant for the person who put them there.
+/// Why nothing can be served with what the files hold. Its `Display` is meant for the person who
+/// put them there.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {reason}\n  remedy: {remedy}", file.display())]
 pub struct Unusable {
@@ -68,7 +69,8 @@ impl Unusable {
 }
 
 impl Certificate {
-    /// Reads both files: a chain in PEM with the server's own certificate first, and its private key in PEM.
+    /// Reads both files: a chain in PEM with the server's own certificate first, and its private
+    /// key in PEM.
     ///
     /// # Errors
     /// [`Unusable`], if anything in them is not as it should be.
@@ -122,7 +124,8 @@ impl Problem {
     }
 }
 
-/// The server's own certificate and those between it and a root: two or three. Every handshake carries them all.
+/// The server's own certificate and those between it and a root: two or three. Every handshake
+/// carries them all.
 const MAX_CHAIN: usize = 10;
 
 const WHOLE_FILE: &str = "let your ACME client write it again; it is PEM, from -----BEGIN to -----END";
@@ -174,7 +177,8 @@ fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
         ));
     }
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
-        // PKCS #8 says so in its label, openssl's older format in a header (RFC 1421) that is not base64.
+        // PKCS #8 says so in its label, openssl's older format in a header (RFC 1421) that is not
+        // base64.
         pem::Error::NoItemsFound | pem::Error::Base64Decode(_)
             if pem.windows(9).any(|word| word == b"ENCRYPTED") =>
         {
@@ -210,7 +214,8 @@ struct Described {
     remarks: Vec<String>,
 }
 
-/// The names and the validity of the first certificate, and remarks on all; the others must be certificates, too.
+/// The names and the validity of the first certificate, and remarks on all; the others must be
+/// certificates, too.
 fn describe(chain: &[CertificateDer<'_>]) -> Result<Described, Problem> {
     let mut parsed = Vec::new();
     for der in chain {

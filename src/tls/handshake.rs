@@ -6,8 +6,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that a client may send until its handshake is complete. The library joins a message of 64 KiB from records of any
-/// size; a ClientHello with a key share of ML-KEM, a ticket and every extension takes 3 KiB.
+/// Bytes that a client may send until its handshake is complete. The library joins a message of 64
+/// KiB from records of any size; a ClientHello with a key share of ML-KEM, a ticket and every
+/// extension takes 3 KiB.
 const LONGEST: usize = 16 * 1024;
 
 /// A stream that a handshake is read from.

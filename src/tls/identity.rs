@@ -25,8 +25,8 @@ impl Identity {
         Ok(Self { files, certificate })
     }
 
-    /// Loads the files again. What they hold is taken only if all of it is good; handshakes that are under way, and
-    /// connections, go on with what they began with.
+    /// Loads the files again. What they hold is taken only if all of it is good; handshakes that
+    /// are under way, and connections, go on with what they began with.
     ///
     /// # Errors
     /// [`Unusable`]; the certificate so far is kept.
@@ -50,7 +50,8 @@ impl Identity {
 }
 
 impl ResolvesServerCert for Identity {
-    /// The same for every name that a client asks for: a client that does not find its name in it says so.
+    /// The same for every name that a client asks for: a client that does not find its name in it
+    /// says so.
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.certificate.load().certified_key())
     }

@@ -7,9 +7,10 @@
 //!                                                                 └─ any other ───► http
 //! ```
 //!
-//! Handshakes have a thread of their own ([`pending`]), so that a flood of them stands neither before media nor before
-//! signals. A [`Certificate`] is parsed and matched with its key before anything is served with it; [`Identity`] swaps it under
-//! live connections, and [`renewal`] says when.
+//! Handshakes have a thread of their own ([`pending`]), so that a flood of them stands neither
+//! before media nor before signals. A [`Certificate`] is parsed and matched with its key before
+//! anything is served with it; [`Identity`] swaps it under live connections, and [`renewal`] says
+//! when.
 
 mod certificate;
 mod counters;
@@ -36,9 +37,10 @@ pub use names::{CertificateNames, Name};
 pub use outcome::TlsOutcome;
 pub use pem::kinds as pem_kinds;
 
-/// The protocols that a client may ask for by ALPN (RFC 7301). A client that asks for others alone is refused with
-/// `no_application_protocol`: what it says next would be taken for something else. The first of these that it names counts: no
-/// browser asks for TURN when it wants a page, but coturn's clients ask for `http/1.1` beside it.
+/// The protocols that a client may ask for by ALPN (RFC 7301). A client that asks for others alone
+/// is refused with `no_application_protocol`: what it says next would be taken for something else.
+/// The first of these that it names counts: no browser asks for TURN when it wants a page, but
+/// coturn's clients ask for `http/1.1` beside it.
 const PROTOCOLS: [&[u8]; 3] = [STUN_TURN, H2, b"http/1.1"];
 const H2: &[u8] = b"h2";
 /// RFC 7443 section 4.

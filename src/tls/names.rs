@@ -65,7 +65,8 @@ impl CertificateNames {
         self.0.is_empty()
     }
 
-    /// The name to call the server by: the first that is no wildcard and, if it is an address, of `family`.
+    /// The name to call the server by: the first that is no wildcard and, if it is an address, of
+    /// `family`.
     #[must_use]
     pub fn preferred(&self, family: Option<AddressFamily>) -> Option<&Name> {
         self.0.iter().find(|name| match name {

@@ -1,7 +1,8 @@
 //! The blocks of a PEM file (RFC 7468), none of which is passed over in silence.
 //!
-//! Readers of PEM skip what is no block. Two files joined without a line break between make one boundary line of two, and
-//! the certificate behind it is skipped, too: a chain cut short, without a word.
+//! Readers of PEM skip what is no block. Two files joined without a line break between make one
+//! boundary line of two, and the certificate behind it is skipped, too: a chain cut short, without
+//! a word.
 
 /// Kind of a file's block, as its boundaries say it.
 pub(super) const CERTIFICATE: &str = "CERTIFICATE";
@@ -16,7 +17,8 @@ pub(super) const PARAMETERS: [&str; 2] = ["EC PARAMETERS", "DH PARAMETERS"];
 /// Reason for which the blocks of two files that were joined are not told apart.
 pub(super) const JOINED: &str = "a line break is missing between two blocks";
 
-/// The kinds of the blocks in a file, in order. Text outside of blocks is explanation (RFC 7468 section 2).
+/// The kinds of the blocks in a file, in order. Text outside of blocks is explanation (RFC 7468
+/// section 2).
 ///
 /// # Errors
 /// Reason for which part of the file would be passed over.

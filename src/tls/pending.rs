@@ -1,4 +1,5 @@
-//! Pending connections: those of which it is not known yet what they speak. Time and bytes of each are bounded.
+//! Pending connections: those of which it is not known yet what they speak. Time and bytes of each
+//! are bounded.
 
 use std::io;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use tokio_rustls::server::TlsStream;
 use super::handshake::Bounded;
 use super::{H2, STUN_TURN, TlsCounters, TlsOutcome};
 
-/// Bytes that a pending connection takes: what its client may send until its protocol is known, and the library's state
-/// beside it.
+/// Bytes that a pending connection takes: what its client may send until its protocol is known, and
+/// the library's state beside it.
 pub const PENDING: usize = 32 * 1024;
 
 /// Limits of pending connections.
@@ -31,8 +32,8 @@ pub struct PendingLimits {
 }
 
 impl PendingLimits {
-    /// The limits where `connections` are admitted. Half of them are for those whose protocol is known, so that silent ones
-    /// give way before anybody is turned away.
+    /// The limits where `connections` are admitted. Half of them are for those whose protocol is
+    /// known, so that silent ones give way before anybody is turned away.
     #[must_use]
     pub fn within(connections: usize) -> Self {
         Self {
@@ -82,8 +83,9 @@ pub async fn complete(
         Some(STUN_TURN) => Application::Turn,
         Some(H2) => Application::Http2,
         Some(_) => Application::Http1,
-        // Browsers offer no ALPN for TURN. Its first message is always STUN: ChannelData needs a channel, which needs
-        // an allocation, which a new connection does not have. Nothing of HTTP begins like it.
+        // Browsers offer no ALPN for TURN. Its first message is always STUN: ChannelData needs a
+        // channel, which needs an allocation, which a new connection does not have. Nothing of HTTP
+        // begins like it.
         None => match classify(&[within(limits.first_byte_within, first_byte(&mut stream)).await?]) {
             Kind::Stun => Application::Turn,
             Kind::ChannelData | Kind::Other => Application::Http1,

@@ -1,4 +1,5 @@
-//! Reasons for clients to refuse a certificate that can be served. Our library takes more than browsers do.
+//! Reasons for clients to refuse a certificate that can be served. Our library takes more than
+//! browsers do.
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::oid_registry::{
@@ -56,8 +57,8 @@ pub(super) fn on(chain: &[X509Certificate<'_>]) -> Vec<String> {
     remarks
 }
 
-/// Whether each certificate is followed by its issuer's. Where that is missing, a client that happens to know the issuer
-/// connects, and others do not.
+/// Whether each certificate is followed by its issuer's. Where that is missing, a client that
+/// happens to know the issuer connects, and others do not.
 fn on_order(chain: &[X509Certificate<'_>]) -> Option<String> {
     let [own, rest @ ..] = chain else { return None };
     if rest.is_empty() && own.issuer() != own.subject() {

@@ -1,8 +1,9 @@
 //! When a certificate is loaded again: on SIGHUP, and when its files have changed.
 //!
-//! The files are looked at every few seconds rather than watched by inotify. ACME clients replace symbolic links,
-//! folders are mounted, renamed and made anew, and a container may see another kernel's file system: a watch then sits on
-//! what is no longer there, and nobody notices for 90 days. Following the path anew each time costs two calls.
+//! The files are looked at every few seconds rather than watched by inotify. ACME clients replace
+//! symbolic links, folders are mounted, renamed and made anew, and a container may see another
+//! kernel's file system: a watch then sits on what is no longer there, and nobody notices for 90
+//! days. Following the path anew each time costs two calls.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -23,7 +24,8 @@ use crate::clock::Clock;
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Let's Encrypt's clients renew 30 days before the end, so at this many seconds something is wrong with that.
+/// Let's Encrypt's clients renew 30 days before the end, so at this many seconds something is wrong
+/// with that.
 const ENDS_SOON: u64 = 14 * 24 * 3_600;
 
 /// Keeps an [`Identity`] as fresh as its files are.
@@ -50,8 +52,8 @@ impl Renewal {
         self.identity.clone()
     }
 
-    /// Loads the files whenever `hangup` comes and whenever they have changed, for ever. `tell` hears of each new
-    /// certificate.
+    /// Loads the files whenever `hangup` comes and whenever they have changed, for ever. `tell`
+    /// hears of each new certificate.
     pub async fn run(
         mut self,
         mut hangup: Signal,
@@ -71,7 +73,8 @@ impl Renewal {
                 _ = looks.tick() => false,
             };
             let of = self.identity.clone();
-            // A file system may take its time, and HTTP has few threads. A panic in there has said so.
+            // A file system may take its time, and HTTP has few threads. A panic in there has said
+            // so.
             let Ok(stamps) = spawn_blocking(move || Stamp::of_both(of.files())).await else { continue };
             if self.watch.look(stamps, is_asked) {
                 let of = self.identity.clone();
@@ -91,8 +94,8 @@ impl Renewal {
     }
 }
 
-/// Notices that files have changed, once they have stopped changing: a certificate and its key are written one after the
-/// other, and half of a pair is no pair.
+/// Notices that files have changed, once they have stopped changing: a certificate and its key are
+/// written one after the other, and half of a pair is no pair.
 #[derive(Clone, Debug)]
 struct Watch {
     loaded: [Stamp; 2],
@@ -104,7 +107,8 @@ impl Watch {
         Self { loaded, seen: loaded }
     }
 
-    /// Whether to load what is there now: if that `is_asked`, else once for each state of the files, good or bad.
+    /// Whether to load what is there now: if that `is_asked`, else once for each state of the
+    /// files, good or bad.
     fn look(&mut self, now: [Stamp; 2], is_asked: bool) -> bool {
         let is_settled = now == self.seen;
         self.seen = now;
@@ -116,8 +120,8 @@ impl Watch {
     }
 }
 
-/// What changes when a file does, by whatever way: its device and inode, its size, when its content and when its owner,
-/// mode or name were last changed. `None` if it cannot be looked at.
+/// What changes when a file does, by whatever way: its device and inode, its size, when its content
+/// and when its owner, mode or name were last changed. `None` if it cannot be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp(Option<(u64, u64, u64, [i64; 4])>);
 

@@ -8,7 +8,10 @@ import { PeerConnection } from "./peer-connection.js";
 import { Peer } from "./peer.js";
 import { Signaling } from "./signaling.js";
 
-/** The server this file was loaded from, which is also the one to call unless a page says otherwise: the folder above ours. */
+/**
+ * The server this file was loaded from, which is also the one to call unless a page says otherwise:
+ * the folder above ours.
+ */
 const HOME = new URL("..", import.meta.url).href;
 
 /** @typedef {"open" | "lost" | "closed"} SignalingState */
@@ -16,28 +19,39 @@ const HOME = new URL("..", import.meta.url).href;
 /**
  * @typedef {object} JoinOptions
  * @property {string} room The room's name. Whoever knows it can join, so make it hard to guess.
- * @property {MediaStream | null} [stream] What to send: its first audio and first video track. None: receive only.
+ * @property {MediaStream | null} [stream] What to send: its first audio and first video track.
+ *   None: receive only.
  * @property {string} [name] How the others see you.
- * @property {string} [server] `https://...` of the Byway server, and its path; the one this module came from if absent.
- * @property {boolean} [relayOnly] Send and receive through the relay even where a direct path exists.
+ * @property {string} [server] `https://...` of the Byway server, and its path; the one this module
+ *   came from if absent.
+ * @property {boolean} [relayOnly] Send and receive through the relay even where a direct path
+ *   exists.
  * @property {string} [token] A join token, for servers that ask for one.
  */
 
-/** What the server tells of someone. @typedef {{ id: string, name?: string | null, polite: boolean }} Presence */
-/** Servers for a connection, and for how many seconds they take it. @typedef {RTCConfiguration & { ttl?: number }} Ice */
+/**
+ * What the server tells of someone. @typedef {{ id: string, name?: string | null, polite: boolean
+ * }} Presence
+ */
+/**
+ * Servers for a connection, and for how many seconds they take it. @typedef {RTCConfiguration & {
+ * ttl?: number }} Ice
+ */
 /** @typedef {import("./negotiation.js").Signal} Signal */
 
 /**
- * A peer and the connection to it. `heard`: number of the peer's last signal. `outage`: shared by its connections.
+ * A peer and the connection to it. `heard`: number of the peer's last signal. `outage`: shared by
+ * its connections.
  * @typedef {{ peer: Peer, polite: boolean, heard: number, outage: import("./ice-restart.js").Outage,
  *   connection: PeerConnection }} Member
  */
 
 /**
- * Joins a room. Resolves once the server has let us in, rejects with a {@link BywayError} whose message can be shown.
+ * Joins a room. Resolves once the server has let us in, rejects with a {@link BywayError} whose
+ * message can be shown.
  *
- * Those already in the room are announced by `peer` events after this resolves, so listeners added right after
- * `await join(...)` miss nobody.
+ * Those already in the room are announced by `peer` events after this resolves, so listeners added
+ * right after `await join(...)` miss nobody.
  *
  * @param {JoinOptions} options
  * @returns {Promise<Call>}
@@ -51,20 +65,25 @@ export async function join(options) {
 /**
  * Being in a room. Made by {@link join}.
  *
- * Events: `peer` and `peerleft` ({@link PeerEvent}) · `error` ({@link FailureEvent}) · `signaling` (the connection to
- * the server was lost or is back, see {@link Call.signaling}) · `ice` (fresh credentials came) · `closed` (over, by
- * `leave()` or by the server).
+ * Events: `peer` and `peerleft` ({@link PeerEvent}) · `error` ({@link FailureEvent}) · `signaling`
+ * (the connection to the server was lost or is back, see {@link Call.signaling}) · `ice` (fresh
+ * credentials came) · `closed` (over, by `leave()` or by the server).
  *
- * Where the connection to the server drops, what flows between the browsers is left alone and another one is opened, with
- * growing pauses. The server keeps our place for a while and the others notice nothing; who comes back later, or to a server
- * that has started anew, joins again, and every peer is replaced by a new one.
+ * Where the connection to the server drops, what flows between the browsers is left alone and
+ * another one is opened, with growing pauses. The server keeps our place for a while and the others
+ * notice nothing; who comes back later, or to a server that has started anew, joins again, and
+ * every peer is replaced by a new one.
  *
- * @extends {Emitter<{peer: PeerEvent, peerleft: PeerEvent, error: FailureEvent, signaling: Event, ice: Event, closed: Event}>}
+ * @extends {Emitter<{peer: PeerEvent, peerleft: PeerEvent, error: FailureEvent, signaling: Event,
+ *   ice: Event, closed: Event}>}
  */
 export class Call extends Emitter {
   /** Our id in the room, while joined. @type {string | null} */
   id = null;
-  /** Whether the server can be reached: other peers come and go only while it is `open`. @type {SignalingState} */
+  /**
+   * Whether the server can be reached: other peers come and go only while it is `open`.
+   * @type {SignalingState}
+   */
   signaling = "lost";
   /** Resolves once joined, rejects where that fails at first. @type {Promise<void>} */
   ready;
@@ -78,7 +97,10 @@ export class Call extends Emitter {
   /** How many signals we ever sent. */
   #said = 0;
   #over = new AbortController();
-  /** Until `ready` is settled. @type {{ resolve: () => void, reject: (error: BywayError) => void } | null} */
+  /**
+   * Until `ready` is settled.
+   * @type {{ resolve: () => void, reject: (error: BywayError) => void } | null}
+   */
   #joining = null;
 
   /** @param {JoinOptions} options */
@@ -113,19 +135,24 @@ export class Call extends Emitter {
     return [...this.#members.values()].map(({ peer }) => peer);
   }
 
-  /** Whether only the relay is used: because we asked for it, or because the server asks it of everyone. */
+  /**
+   * Whether only the relay is used: because we asked for it, or because the server asks it of
+   * everyone.
+   */
   get relayOnly() {
     return Boolean(this.#options.relayOnly) || this.#ice.iceTransportPolicy === "relay";
   }
 
   /**
-   * Moves the running call onto the relay, or allows direct paths again. Every connection is made anew, which takes
-   * a moment: an ICE restart is not enough, since Chromium goes on using the direct path it already has.
+   * Moves the running call onto the relay, or allows direct paths again. Every connection is made
+   * anew, which takes a moment: an ICE restart is not enough, since Chromium goes on using the
+   * direct path it already has.
    * @param {boolean} relayOnly
    */
   setRelayOnly(relayOnly) {
     this.#options.relayOnly = relayOnly;
-    // While the server is away nobody could be told, and to close what works would leave nothing: done when it is back.
+    // While the server is away nobody could be told, and to close what works would leave nothing:
+    // done when it is back.
     if (this.signaling === "open") this.#applyPolicy();
   }
 
@@ -181,7 +208,8 @@ export class Call extends Emitter {
 
   /**
    * @param {{ id: string, peers: Presence[], ice: Ice }} message
-   * @param {boolean} resumed The others saw us all the time, and those we know have their connections. Else all is begun anew.
+   * @param {boolean} resumed The others saw us all the time, and those we know have their
+   *   connections. Else all is begun anew.
    */
   #joined({ id, peers, ice }, resumed) {
     for (const { peer } of this.#members.values()) {
@@ -260,7 +288,8 @@ export class Call extends Emitter {
   }
 
   /**
-   * Hands a signal to the connection of this number, unless a listener has just wanted another one or left.
+   * Hands a signal to the connection of this number, unless a listener has just wanted another one
+   * or left.
    * @param {string} id
    * @param {number} epoch
    * @param {Signal} data
@@ -279,9 +308,10 @@ export class Call extends Emitter {
   }
 
   /**
-   * Both ends number their connections alike: a higher number tells that the other end has begun a new one, a lower
-   * one concerns a connection that is gone. And each numbers what it says: what was told already is said again where the
-   * connection to the server was lost before it was confirmed.
+   * Both ends number their connections alike: a higher number tells that the other end has begun a
+   * new one, a lower one concerns a connection that is gone. And each numbers what it says: what
+   * was told already is said again where the connection to the server was lost before it was
+   * confirmed.
    * @param {string} from
    * @param {Signal} data
    */
@@ -318,7 +348,8 @@ export class Call extends Emitter {
   /** @returns {RTCConfiguration} */
   #configuration() {
     const { iceServers } = this.#ice;
-    // One transport for everything: a third of the relay allocations, and the same in every setConfiguration().
+    // One transport for everything: a third of the relay allocations, and the same in every
+    // setConfiguration().
     return { iceServers, iceTransportPolicy: this.relayOnly ? "relay" : "all", bundlePolicy: "max-bundle" };
   }
 

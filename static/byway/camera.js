@@ -12,8 +12,8 @@ import { BywayError } from "./errors.js";
 /**
  * `getUserMedia` that fails with a sentence a person can act on.
  *
- * If only one of the two devices can be opened, the stream has the track of that one alone: {@link openDevices} tells why
- * the other is missing. Rejects where none can.
+ * If only one of the two devices can be opened, the stream has the track of that one alone:
+ * {@link openDevices} tells why the other is missing. Rejects where none can.
  *
  * @param {MediaStreamConstraints} [constraints]
  * @returns {Promise<MediaStream>}
@@ -26,11 +26,13 @@ export async function openCamera(constraints) {
 }
 
 /**
- * Opens camera and microphone, by one question to the person where possible. Where that fails, each is opened by itself, so
- * that a busy or refused camera does not take the microphone along.
+ * Opens camera and microphone, by one question to the person where possible. Where that fails, each
+ * is opened by itself, so that a busy or refused camera does not take the microphone along.
  *
- * @param {MediaStreamConstraints} [constraints] Both kinds by default; one kind to open a device later.
- * @returns {Promise<Devices>} Never rejects: an error is a `camera-...` or a `microphone-...`, or `insecure-page`.
+ * @param {MediaStreamConstraints} [constraints] Both kinds by default; one kind to open a device
+ *   later.
+ * @returns {Promise<Devices>} Never rejects: an error is a `camera-...` or a `microphone-...`, or
+ *   `insecure-page`.
  */
 export async function openDevices(constraints = { audio: true, video: true }) {
   if (!navigator.mediaDevices) return { stream: null, errors: [new BywayError("insecure-page")] };
@@ -50,7 +52,8 @@ export async function openDevices(constraints = { audio: true, video: true }) {
  */
 async function openEach(constraints, refusal) {
   const allowed = await Promise.all(DEVICES.map(({ name }) => permissionOf(name)));
-  // Neither is blocked nor allowed: the person has just closed the question, and is not to be asked twice more.
+  // Neither is blocked nor allowed: the person has just closed the question, and is not to be asked
+  // twice more.
   if (problemOf(refusal) === "denied" && allowed.every((state) => state === "prompt")) return { stream: null, errors: [errorOf(BOTH, refusal)] };
 
   const stream = new MediaStream();
@@ -71,7 +74,10 @@ async function openEach(constraints, refusal) {
   return { stream: failures.length < DEVICES.length ? stream : null, errors };
 }
 
-/** @param {Device} name @returns {Promise<PermissionState | undefined>} Undefined where the browser does not tell. */
+/**
+ * @param {Device} name
+ * @returns {Promise<PermissionState | undefined>} Undefined where the browser does not tell.
+ */
 async function permissionOf(name) {
   try {
     return (await navigator.permissions.query({ name: /** @type {PermissionName} */ (name) })).state;

@@ -1,23 +1,27 @@
-/** Credential refresh: an ICE restart moves a relayed path to new allocations before the credentials of the old ones expire. */
+/**
+ * Credential refresh: an ICE restart moves a relayed path to new allocations before the credentials
+ * of the old ones expire.
+ */
 
 import { usesOwnRelay } from "./report.js";
 
 /**
- * Restarts ICE before the credentials of this end's relay candidates expire. The old path carries media until ICE has
- * selected the new one, so nothing is lost.
+ * Restarts ICE before the credentials of this end's relay candidates expire. The old path carries
+ * media until ICE has selected the new one, so nothing is lost.
  *
- * A restart gathers candidates at both ends, so one restart serves both. The impolite end makes it. The polite end
- * requests it, and restarts ICE itself if the other end does not.
+ * A restart gathers candidates at both ends, so one restart serves both. The impolite end makes it.
+ * The polite end requests it, and restarts ICE itself if the other end does not.
  *
  * @param {RTCPeerConnection} connection
  * @param {object} context
  * @param {boolean} context.polite
  * @param {() => boolean} context.canSignal
  * @param {() => void} context.requestRestart Asks the other end for a restart.
- * @param {number} context.expires When the credentials in the connection's configuration expire, as `Date.now()`.
+ * @param {number} context.expires When the credentials in the connection's configuration expire, as
+ *   `Date.now()`.
  * @param {AbortSignal} context.signal Aborted when the connection is closed.
- * @returns {{ refreshed: (expires: number) => void, restartRequested: () => void }} To be called when the connection has
- *   fresh credentials, and when the other end requests a restart.
+ * @returns {{ refreshed: (expires: number) => void, restartRequested: () => void }} To be called
+ *   when the connection has fresh credentials, and when the other end requests a restart.
  */
 export function refreshCredentials(connection, { polite, canSignal, requestRestart, expires: newest, signal }) {
   /** When the credentials of the candidates in use expire. */
@@ -76,7 +80,10 @@ export function refreshCredentials(connection, { polite, canSignal, requestResta
   };
 }
 
-/** Share of the remaining lifetime to wait. It leaves time for a second restart if the first one fails. */
+/**
+ * Share of the remaining lifetime to wait. It leaves time for a second restart if the first one
+ * fails.
+ */
 const IMPOLITE_SHARE = 0.4;
 /** Later than the impolite end, whose restart makes this one needless. */
 const POLITE_SHARE = 0.5;

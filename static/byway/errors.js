@@ -29,8 +29,9 @@ export const refusal = ({ code, message, retry_ms }) =>
 export const farewell = (code) => new BywayError(code, SENTENCES[code] ?? SENTENCES.bye);
 
 /**
- * A failed connection, with what is known of each relay. Of one that does not answer browsers often report nothing at
- * all, so that silence of one that was asked counts as no answer where no relay was had.
+ * A failed connection, with what is known of each relay. Of one that does not answer browsers often
+ * report nothing at all, so that silence of one that was asked counts as no answer where no relay
+ * was had.
  *
  * @param {string} code
  * @param {import("./peer.js").Peer} peer
@@ -39,7 +40,10 @@ export const farewell = (code) => new BywayError(code, SENTENCES[code] ?? SENTEN
 export function connectionError(code, { name, connection, iceErrors }, asked) {
   const relays = relaysOf(connection);
   const silent = !/ typ relay/.test(connection.localDescription?.sdp ?? "");
-  /** One server has a URL for each transport, and mostly the same to say at all of them. @type {Record<string, string[]>} */
+  /**
+   * One server has a URL for each transport, and mostly the same to say at all of them.
+   * @type {Record<string, string[]>}
+   */
   const saying = {};
   for (const url of relays) {
     const refused = iceErrors.find((known) => known.url === url && known.code !== NO_ANSWER);

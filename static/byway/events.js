@@ -11,7 +11,10 @@ export class PeerEvent extends Event {
 
 /** `error` of a Call: something failed, and the call goes on as far as it can. */
 export class FailureEvent extends Event {
-  /** @param {import("./errors.js").BywayError} error @param {import("./peer.js").Peer | null} peer */
+  /**
+   * @param {import("./errors.js").BywayError} error
+   * @param {import("./peer.js").Peer | null} peer
+   */
   constructor(error, peer) {
     super("error");
     this.error = error;

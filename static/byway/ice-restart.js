@@ -9,21 +9,25 @@ import { countHeard } from "./report.js";
  */
 
 /**
- * Attempts to restore the path to a peer since it was last connected. Shared by all connections to that peer.
+ * Attempts to restore the path to a peer since it was last connected. Shared by all connections to
+ * that peer.
  * @typedef {{ attempts: number, told: boolean }} Outage
  */
 
 /**
- * Restarts ICE when the path breaks, with growing pauses and a last attempt. The impolite end goes first. The polite end
- * waits for that offer, so that an outage of both does not make both restart at once.
+ * Restarts ICE when the path breaks, with growing pauses and a last attempt. The impolite end goes
+ * first. The polite end waits for that offer, so that an outage of both does not make both restart
+ * at once.
  *
- * A new connection replaces one that a restart cannot help: it never gathered a candidate, its offer remains unanswered, or
- * its data channels are closed. Firefox closes them when ICE fails. A later restart restores the path, but neither the
- * channels nor the media that Firefox sends (w3c/webrtc-pc issue 3139).
+ * A new connection replaces one that a restart cannot help: it never gathered a candidate, its
+ * offer remains unanswered, or its data channels are closed. Firefox closes them when ICE fails. A
+ * later restart restores the path, but neither the channels nor the media that Firefox sends
+ * (w3c/webrtc-pc issue 3139).
  *
  * @param {RTCPeerConnection} connection
- * @param {Context & { polite: boolean, outage: Outage, channel: RTCDataChannel, canSignal: () => boolean, pathLost: () => void,
- *   replace: () => void }} context `channel`: a data channel that is open while the connection works.
+ * @param {Context & { polite: boolean, outage: Outage, channel: RTCDataChannel, canSignal: () =>
+ *   boolean, pathLost: () => void, replace: () => void }} context `channel`: a data channel that is
+ *   open while the connection works.
  * @returns {{ serverLost: () => void, serverBack: () => void }} To be called when that happens.
  */
 export function restartWhenBroken(connection, { polite, outage, channel, canSignal, pathLost, replace, fail, signal }) {
@@ -49,8 +53,8 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
     if (outage.attempts === MAX_RESTARTS) return fail("connection-lost");
     tellOnce();
     const pending = connection.signalingState !== "stable";
-    // A pending offer restarts ICE once it is answered: a peer whose machine sleeps answers when it wakes. Neither this wait
-    // nor one for the server counts as an attempt.
+    // A pending offer restarts ICE once it is answered: a peer whose machine sleeps answers when it
+    // wakes. Neither this wait nor one for the server counts as an attempt.
     const waiting = pending && !isSpent() && performance.now() - offeredAt < UNANSWERED_MS;
     if (signal.aborted || waiting || !canSignal()) return actIn(HEALING_MS);
     outage.attempts += 1;
@@ -92,7 +96,8 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
   }, { signal });
   channel.addEventListener("open", () => (opened = true), { signal });
   channel.addEventListener("close", () => {
-    // A peer that leaves or replaces the connection closes the channel, too. Its signal arrives meanwhile.
+    // A peer that leaves or replaces the connection closes the channel, too. Its signal arrives
+    // meanwhile.
     if (opened) actIn(isBroken() ? (polite ? POLITE_WAIT_MS : 0) : HEALING_MS);
   }, { signal });
   const gathers = () => (gathered ||= connection.iceGatheringState === "complete");
@@ -102,13 +107,16 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
   signal.addEventListener("abort", stop);
   restartIn(CONNECTING_MS);
 
-  /** Count of what had arrived from the peer when the server was lost. @type {Promise<number> | undefined} */
+  /**
+   * Count of what had arrived from the peer when the server was lost.
+   * @type {Promise<number> | undefined}
+   */
   let heard;
   const count = async () => countHeard([...(await connection.getStats()).values()]);
   return {
     serverLost: () => (heard = count()),
-    // A change of network cuts off the server and the peers alike, and browsers take seconds to notice. So restart at once if
-    // nothing has arrived since.
+    // A change of network cuts off the server and the peers alike, and browsers take seconds to
+    // notice. So restart at once if nothing has arrived since.
     serverBack: async () => {
       if (!established || (await count()) > ((await heard) ?? 0)) return;
       if (connection.signalingState === "stable") connection.restartIce();
@@ -117,7 +125,8 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
 }
 
 /**
- * Reports, once per gathering, that no relay answered under the relay policy. No connection can follow then.
+ * Reports, once per gathering, that no relay answered under the relay policy. No connection can
+ * follow then.
  *
  * @param {RTCPeerConnection} connection
  * @param {Context} context
@@ -144,7 +153,10 @@ export function reportMissingRelay(connection, { fail, signal }) {
 const MAX_RESTARTS = 6;
 /** Browsers give up a first path after about 15 s. */
 const CONNECTING_MS = 20_000;
-/** The browser has waited about 5 s by itself. A restart does no harm to a path that recovers meanwhile. */
+/**
+ * The browser has waited about 5 s by itself. A restart does no harm to a path that recovers
+ * meanwhile.
+ */
 const LAST_CHANCE_MS = 500;
 /** Long enough for a restart to succeed. */
 const HEALING_MS = 4_000;

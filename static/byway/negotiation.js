@@ -1,24 +1,28 @@
 /** Perfect negotiation, and what a connection sends. */
 
 /**
- * What two browsers tell each other. `epoch` numbers the connections they had with each other, `n` what one of them ever
- * said; `restart` asks for an ICE restart.
+ * What two browsers tell each other. `epoch` numbers the connections they had with each other, `n`
+ * what one of them ever said; `restart` asks for an ICE restart.
  * @typedef {{ epoch?: number, n?: number, description?: RTCSessionDescription | null, candidate?: RTCIceCandidate | null,
  *   restart?: boolean }} Signal
  */
 
 /**
- * Perfect negotiation, as the example of that name in the WebRTC recommendation (section 10.7) has it: either side
- * may change anything at any time, and where two offers meet, the polite side takes its own back.
+ * Perfect negotiation, as the example of that name in the WebRTC recommendation (section 10.7) has
+ * it: either side may change anything at any time, and where two offers meet, the polite side takes
+ * its own back.
  *
- * There are two additions. `offering`: the side that was in the room first lets the other make the first offer. `cede`: where
- * both first offers meet, the polite side does not roll back but lets a fresh connection answer. Chromium, told to roll back a
- * first offer within milliseconds of setting it, gathers no candidate on that connection, not even after an ICE restart.
+ * There are two additions. `offering`: the side that was in the room first lets the other make the
+ * first offer. `cede`: where both first offers meet, the polite side does not roll back but lets a
+ * fresh connection answer. Chromium, told to roll back a first offer within milliseconds of setting
+ * it, gathers no candidate on that connection, not even after an ICE restart.
  *
  * @param {RTCPeerConnection} connection
- * @param {{ polite: boolean, offering: boolean, send: (data: Signal) => void, cede: (data: Signal) => void }} role
- *   `cede`: hands the other side's offer to a connection that takes this one's place.
- * @returns {(data: Signal) => Promise<void>} To be called with what the other side told, in its order.
+ * @param {{ polite: boolean, offering: boolean, send: (data: Signal) => void, cede: (data: Signal)
+ *   => void }} role `cede`: hands the other side's offer to a connection that takes this one's
+ *   place.
+ * @returns {(data: Signal) => Promise<void>} To be called with what the other side told, in its
+ *   order.
  */
 export function negotiate(connection, { polite, offering, send, cede }) {
   let makingOffer = false;
@@ -70,7 +74,10 @@ export function negotiate(connection, { polite, offering, send, cede }) {
     }
   };
 
-  /** What the other side told and we cannot use is its fault, and never ends the room. @param {unknown} error */
+  /**
+   * What the other side told and we cannot use is its fault, and never ends the room.
+   * @param {unknown} error
+   */
   const complain = (error) => {
     if (connection.signalingState !== "closed") console.error(error);
   };
@@ -86,7 +93,8 @@ export function negotiate(connection, { polite, offering, send, cede }) {
 }
 
 /**
- * Makes `stream` what the connection sends; renegotiates only where something new has to be announced.
+ * Makes `stream` what the connection sends; renegotiates only where something new has to be
+ * announced.
  *
  * @param {RTCPeerConnection} connection
  * @param {MediaStream | null} stream

@@ -1,4 +1,7 @@
-/** One connection to a peer: negotiation, ICE restarts, stall detection and credential refresh around an RTCPeerConnection. */
+/**
+ * One connection to a peer: negotiation, ICE restarts, stall detection and credential refresh
+ * around an RTCPeerConnection.
+ */
 
 import { refreshCredentials } from "./credential-refresh.js";
 import { connectionError, relaysOf } from "./errors.js";
@@ -26,7 +29,8 @@ import { watchForStalls } from "./stall.js";
  * @typedef {object} ConnectionCallbacks
  * @property {(data: Signal) => void} send Sends a signal to the peer.
  * @property {() => void} replace Replaces this connection by a new one, which offers.
- * @property {(data: Signal) => void} cede Replaces this connection by a new one, which answers this offer.
+ * @property {(data: Signal) => void} cede Replaces this connection by a new one, which answers this
+ *   offer.
  * @property {(error: import("./errors.js").BywayError) => void} fail
  * @property {() => boolean} canSignal Whether the server can be reached.
  * @property {() => void} pathLost Called when the path breaks.
@@ -58,7 +62,10 @@ export class PeerConnection {
 
     // A closed connection stays silent: the next one may have its number.
     const send = (/** @type {Signal} */ data) => signal.aborted || callbacks.send({ epoch, ...data });
-    /** Relays asked for the current candidates; the configuration may name others by now. @type {string[]} */
+    /**
+     * Relays asked for the current candidates; the configuration may name others by now.
+     * @type {string[]}
+     */
     let relaysAsked = [];
     connection.addEventListener("icegatheringstatechange", () => {
       if (connection.iceGatheringState === "gathering") relaysAsked = relaysOf(connection);
@@ -102,7 +109,10 @@ export class PeerConnection {
     this.#restarts.serverLost();
   }
 
-  /** Checks the path after the server came back: the network that cut off one may have cut off the other. */
+  /**
+   * Checks the path after the server came back: the network that cut off one may have cut off the
+   * other.
+   */
   serverBack() {
     this.#restarts.serverBack();
     this.#checkStall(RESTARTING_MS);
@@ -113,5 +123,7 @@ export class PeerConnection {
   }
 }
 
-/** Long enough for an ICE restart to deliver something, also over a relay in a slow mobile network. */
+/**
+ * Long enough for an ICE restart to deliver something, also over a relay in a slow mobile network.
+ */
 const RESTARTING_MS = 4_000;

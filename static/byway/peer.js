@@ -15,8 +15,9 @@ export let attach;
 /**
  * Someone else in the room.
  *
- * Events: `message` (what the other side sent, `event.data`) · `open` (messages can be sent) · `connection` (it was
- * replaced by a new one, because of `setRelayOnly` at either end or to recover) · `left`.
+ * Events: `message` (what the other side sent, `event.data`) · `open` (messages can be sent) ·
+ * `connection` (it was replaced by a new one, because of `setRelayOnly` at either end or to
+ * recover) · `left`.
  *
  * @extends {Emitter<{message: MessageEvent, open: Event, connection: Event, left: Event}>}
  */
@@ -25,7 +26,10 @@ export class Peer extends Emitter {
   stream = new MediaStream();
   /** STUN and TURN servers that could not be used. @type {IceError[]} */
   iceErrors = [];
-  /** For what this module does not wrap; negotiation runs by itself. Another one after a `connection` event. */
+  /**
+   * For what this module does not wrap; negotiation runs by itself. Another one after a
+   * `connection` event.
+   */
   connection = /** @type {RTCPeerConnection} */ (/** @type {unknown} */ (null));
 
   /** @type {RTCDataChannel | undefined} */ #messages;
@@ -77,7 +81,8 @@ export class Peer extends Emitter {
   }
 
   /**
-   * How this connection runs. Bitrates are over the time since the report before, so ask about once a second.
+   * How this connection runs. Bitrates are over the time since the report before, so ask about once
+   * a second.
    * @returns {Promise<import("./report.js").Report>}
    */
   async report() {
@@ -113,7 +118,8 @@ export class Peer extends Emitter {
       }
     });
 
-    // Numbered by agreement instead of announced in-band: both ends have them from the first moment.
+    // Numbered by agreement instead of announced in-band: both ends have them from the first
+    // moment.
     const messages = connection.createDataChannel("byway", { negotiated: true, id: 0 });
     messages.binaryType = "arraybuffer";
     messages.onopen = () => this.dispatchEvent(new Event("open"));

@@ -6,9 +6,11 @@
  * Where the packets go.
  * @typedef {object} Route
  * @property {Path} path Relayed means: a relay stands at one end at least.
- * @property {"udp" | "tcp" | "tls" | null} protocol Between this browser and what it talks to: the relay, or the peer.
+ * @property {"udp" | "tcp" | "tls" | null} protocol Between this browser and what it talks to: the
+ *   relay, or the peer.
  * @property {number | null} roundTripMs Of the latest connectivity check.
- * @property {string | null} localCandidate Type of the selected candidate: host, srflx, prflx or relay.
+ * @property {string | null} localCandidate Type of the selected candidate: host, srflx, prflx or
+ *   relay.
  * @property {string | null} remoteCandidate
  */
 
@@ -59,7 +61,8 @@ export function usesOwnRelay(stats) {
 }
 
 /**
- * A number that grows with whatever comes from the other end: what it sends, and its answers to our connectivity checks.
+ * A number that grows with whatever comes from the other end: what it sends, and its answers to our
+ * connectivity checks.
  * @param {any[]} stats The values of an RTCStatsReport.
  */
 export function countHeard(stats) {
@@ -77,14 +80,15 @@ function findPair(stats) {
 }
 
 /**
- * A relay candidate whose mapped address came out differently is a local `prflx`; its relay protocol gives it away.
+ * A relay candidate whose mapped address came out differently is a local `prflx`; its relay
+ * protocol gives it away.
  * @param {any} local
  */
 const isOwnRelay = (local) => local.candidateType === "relay" || Boolean(local.relayProtocol);
 
 /**
- * A check that comes before the candidate was told makes a remote `prflx`, which Firefox keeps. Then the candidate of
- * the same address tells what it is.
+ * A check that comes before the candidate was told makes a remote `prflx`, which Firefox keeps.
+ * Then the candidate of the same address tells what it is.
  *
  * @param {any} remote
  * @param {any[]} stats
@@ -97,7 +101,9 @@ function isRelay(remote, stats) {
   );
 }
 
-/** @typedef {{ at: number, received: number, sent: number, framesDecoded: number, framesSent: number }} Traffic */
+/**
+ * @typedef {{ at: number, received: number, sent: number, framesDecoded: number, framesSent: number }} Traffic
+ */
 
 /**
  * @param {any[]} stats

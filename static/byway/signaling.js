@@ -4,14 +4,15 @@
  * What becomes of it.
  * @typedef {object} Listener
  * @property {() => object} join The fields of the `join` that lets us in, or in again.
- * @property {(message: any, resumed: boolean) => void} heard As the signaling protocol defines, each signal once and in
- *   order. `resumed` goes with `joined`: we never left.
+ * @property {(message: any, resumed: boolean) => void} heard As the signaling protocol defines,
+ *   each signal once and in order. `resumed` goes with `joined`: we never left.
  * @property {() => void} lost The connection is opened again, unless `close` is called.
  */
 
 /**
- * A place in a room that outlives its connections. What was said and may not have arrived is said again when the server
- * still holds the place; where it does not, nothing of before counts any more.
+ * A place in a room that outlives its connections. What was said and may not have arrived is said
+ * again when the server still holds the place; where it does not, nothing of before counts any
+ * more.
  */
 export class Signaling {
   /** @type {URL} */ #url;
@@ -40,7 +41,10 @@ export class Signaling {
     this.#open();
   }
 
-  /** Says something to another member: now, and if that was in vain, again. @param {{ to: string, data: object }} signal */
+  /**
+   * Says something to another member: now, and if that was in vain, again.
+   * @param {{ to: string, data: object }} signal
+   */
   signal({ to, data }) {
     const message = { type: "signal", to, data };
     this.#kept.push(message);
@@ -58,8 +62,8 @@ export class Signaling {
   }
 
   /**
-   * The network may be another one than before, or is back, or somebody looks again: finds out soon whether the server is
-   * still at the other end, and opens another connection where it is not.
+   * The network may be another one than before, or is back, or somebody looks again: finds out soon
+   * whether the server is still at the other end, and opens another connection where it is not.
    */
   check() {
     this.#attempts = 0; // what failed in another network, or is about to, tells nothing of this one
@@ -73,7 +77,8 @@ export class Signaling {
   }
 
   /**
-   * Gives this connection up, to open another after a pause: ever longer ones, or the one the server asked for.
+   * Gives this connection up, to open another after a pause: ever longer ones, or the one the
+   * server asked for.
    * @param {number} [pauseMs]
    */
   reopen(pauseMs) {
@@ -174,7 +179,11 @@ export class Signaling {
     }, ACKNOWLEDGE_MS);
   }
 
-  /** A browser learns of a dead network path only by sending: without any answer in this time, it is lost. @param {number} ms */
+  /**
+   * A browser learns of a dead network path only by sending: without any answer in this time, it is
+   * lost.
+   * @param {number} ms
+   */
   #ask(ms) {
     if (!this.#joinedAt) return;
     this.#pings.push(this.#forgotten + this.#kept.length);
@@ -207,7 +216,10 @@ const ANSWER_MS = 5_000;
 const CHECK_MS = 2_000;
 /** For a connection, and then for being let in: time for two lost packets on the way. */
 const OPENING_MS = 10_000;
-/** A connection that is lost before that was none: a server that lets us in and fails is not to be asked without end. */
+/**
+ * A connection that is lost before that was none: a server that lets us in and fails is not to be
+ * asked without end.
+ */
 const LASTING_MS = 10_000;
 const SHORTEST_PAUSE_MS = 250;
 /** The server keeps our place for half a minute or so: several attempts have to fall into that. */

@@ -3,8 +3,9 @@
 import { countHeard } from "./report.js";
 
 /**
- * Watches an open connection, and calls back when nothing arrives from the peer. A browser notices a silent path after
- * about five seconds by itself, but not if it was suspended meanwhile, as on a machine that sleeps.
+ * Watches an open connection, and calls back when nothing arrives from the peer. A browser notices
+ * a silent path after about five seconds by itself, but not if it was suspended meanwhile, as on a
+ * machine that sleeps.
  *
  * @param {RTCPeerConnection} connection
  * @param {object} context
@@ -16,7 +17,9 @@ import { countHeard } from "./report.js";
  */
 export function watchForStalls(connection, { peer, canSignal, stalled, signal }) {
   let opened = false;
-  /** Number of checks. A later check supersedes an earlier one, which may have begun before a sleep. */
+  /**
+   * Number of checks. A later check supersedes an earlier one, which may have begun before a sleep.
+   */
   let checks = 0;
   let heard = 0;
 
@@ -57,7 +60,10 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Media arrives continuously, and consent checks every few seconds (RFC 7675). */
 const WATCH_MS = 5_000;
-/** Packets that waited in a socket during a sleep are read by then. They say nothing about the path now. */
+/**
+ * Packets that waited in a socket during a sleep are read by then. They say nothing about the path
+ * now.
+ */
 const SETTLING_MS = 300;
 /** A few round trips of a slow mobile network. Too short a wait costs one new connection. */
 const ANSWER_MS = 2_000;

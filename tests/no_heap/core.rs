@@ -9,7 +9,8 @@ use byway_turn::wire::Icmp;
 
 use crate::{BYTES, CALLS};
 
-/// Calls to the allocator, freeing included, that `work` makes in a thousand rounds, after a first one.
+/// Calls to the allocator, freeing included, that `work` makes in a thousand rounds, after a first
+/// one.
 fn calls(mut work: impl FnMut()) -> u64 {
     work();
     let before = CALLS.get();

@@ -1,4 +1,5 @@
-//! The data plane on sockets: a shard that has been warmed up relays without the heap, whatever comes and however it comes.
+//! The data plane on sockets: a shard that has been warmed up relays without the heap, whatever
+//! comes and however it comes.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -94,7 +95,8 @@ fn a_shard_relays_without_the_heap() {
     }
 }
 
-/// The shard leaves the heap alone while it serves `work`, once it has served it often enough to have its buffers.
+/// The shard leaves the heap alone while it serves `work`, once it has served it often enough to
+/// have its buffers.
 fn none(what: &str, mut work: impl FnMut()) {
     (0..50).for_each(|_| work());
     let before = WATCHED_CALLS.load(Relaxed);

@@ -1,4 +1,5 @@
-//! The per-packet paths do not touch the heap, and strangers leave none of it behind (threat 6): counted, not claimed.
+//! The per-packet paths do not touch the heap, and strangers leave none of it behind (threat 6):
+//! counted, not claimed.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests")]
 
 mod core;
@@ -10,8 +11,8 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
 
 use nix::unistd::gettid;
 
-/// Counts what is asked of the system's allocator: by each test's thread for itself, and by one other thread for whoever
-/// watches it.
+/// Counts what is asked of the system's allocator: by each test's thread for itself, and by one
+/// other thread for whoever watches it.
 struct Counting;
 
 thread_local! {

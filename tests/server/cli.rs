@@ -83,7 +83,8 @@ http = ["[::1]:8080"]
     assert!(!told.contains("IPv6 alone") && !told.contains("440"), "{told}");
 }
 
-/// Whether there is anything to say is this machine's matter; tests of the sentence stand beside it.
+/// Whether there is anything to say is this machine's matter; tests of the sentence stand beside
+/// it.
 #[test]
 fn threat_49_check_tells_of_relay_ports_that_the_kernel_gives_away() {
     let told = |relay: &str| {
@@ -406,7 +407,8 @@ fn threat_41_a_huge_file_takes_neither_memory_nor_time() {
     assert!(stderr(&output).ends_with("and 14980 more\n"), "{}", stderr(&output));
 }
 
-/// `byway ... | head -0`: the reader has read enough, whichever command it is; how the command ends is its own business.
+/// `byway ... | head -0`: the reader has read enough, whichever command it is; how the command ends
+/// is its own business.
 #[test]
 fn threat_30_no_command_minds_a_reader_that_is_gone() {
     let file =

@@ -1,5 +1,6 @@
-//! NAT behaviour discovery (RFC 5780) by the real binary: two addresses of this machine, and a second port that comes by
-//! itself. What clients make of it behind real NATs is `tests/privileged/nat/discovery.rs`.
+//! NAT behaviour discovery (RFC 5780) by the real binary: two addresses of this machine, and a
+//! second port that comes by itself. What clients make of it behind real NATs is
+//! `tests/privileged/nat/discovery.rs`.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;

@@ -7,7 +7,8 @@ use byway_test_support::process::{CONFIG, Server, http, stun};
 
 const FILES: u16 = 128;
 
-/// Connections that nobody admits are closed at once, so that the operator's page and the relay have what they need.
+/// Connections that nobody admits are closed at once, so that the operator's page and the relay
+/// have what they need.
 #[test]
 fn a_flood_of_connections_leaves_the_other_listeners_alone() {
     let server = Server::start_with_files(CONFIG, FILES);

@@ -1,4 +1,5 @@
-//! `byway load`, black box: every mode against the real server on loopback, and what it says where nothing gets through.
+//! `byway load`, black box: every mode against the real server on loopback, and what it says where
+//! nothing gets through.
 use std::net::{TcpListener, UdpSocket};
 use std::process::Output;
 use std::time::Duration;
@@ -37,7 +38,8 @@ fn complaint(output: &Output) -> String {
     said
 }
 
-/// Loads a server that issues credentials for its secret, and checks that nothing was lost, late or left behind.
+/// Loads a server that issues credentials for its secret, and checks that nothing was lost, late or
+/// left behind.
 fn goes_well(server: &Server, mode: &str, url: &str, more: &[&str]) -> Value {
     let report = report(&load(mode, url, &[&["--secret", SECRET], more].concat()));
     let traffic = &report["traffic"];

@@ -1,4 +1,5 @@
-//! Things that the log does not hold, at whatever level it is kept; and that nothing hangs on whether anybody takes it.
+//! Things that the log does not hold, at whatever level it is kept; and that nothing hangs on
+//! whether anybody takes it.
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -51,7 +52,8 @@ fn the_most_talkative_log_holds_no_credential_and_no_word_of_a_room() {
     }
 }
 
-/// A reader of the log that has gone: `2>&1 | head`, a supervisor that has died, a terminal that was closed.
+/// A reader of the log that has gone: `2>&1 | head`, a supervisor that has died, a terminal that
+/// was closed.
 #[test]
 fn threat_30_a_log_whose_reader_is_gone_ends_nothing_and_is_counted() {
     let (reader, writer) = io::pipe().expect("a pipe");
@@ -104,8 +106,8 @@ fn threat_30_a_start_without_threads_is_one_error_and_exit_1() {
     }
 }
 
-/// A renewal takes a thread. Where there is none the task panics, is counted and started again, and calls go on; with a
-/// thread to be had again, so do renewals.
+/// A renewal takes a thread. Where there is none the task panics, is counted and started again, and
+/// calls go on; with a thread to be had again, so do renewals.
 #[test]
 fn threat_30_a_task_that_finds_no_thread_is_started_again() {
     let folder = TempDir::new().expect("a folder");
@@ -149,7 +151,8 @@ fn as_somebody(number: u32) -> Command {
     command
 }
 
-/// The same command for a process that may have so many threads: as a user of its own, if root runs the test.
+/// The same command for a process that may have so many threads: as a user of its own, if root runs
+/// the test.
 fn limited(folder: &TempDir, user: u32, command: &Command, threads: u32) -> Command {
     let mut limited = if is_root(folder) { as_somebody(user) } else { Command::new("env") };
     limited.arg("prlimit").arg(format!("--nproc={threads}:100"));
@@ -224,7 +227,8 @@ impl Running {
         }
     }
 
-    /// Renewal after renewal is served, lines are lost and counted, and the end is that of a server that waits for calls.
+    /// Renewal after renewal is served, lines are lost and counted, and the end is that of a server
+    /// that waits for calls.
     fn goes_on(mut self, lost: &str) {
         for renewals in 1..=3 {
             renew(&self.folder);
@@ -269,7 +273,8 @@ fn renew(folder: &TempDir) {
     std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).expect("it is written");
 }
 
-/// `journalctl -p warning` finds warnings by their priority, which the journal reads before each line (sd-daemon(3)).
+/// `journalctl -p warning` finds warnings by their priority, which the journal reads before each
+/// line (sd-daemon(3)).
 #[test]
 fn lines_for_the_journal_have_their_priority() {
     let folder = TempDir::new().expect("a folder");

@@ -1,6 +1,8 @@
-//! The server, black box: mostly the binary over real sockets on loopback, each test with a server of its own.
+//! The server, black box: mostly the binary over real sockets on loopback, each test with a server
+//! of its own.
 //!
-//! `http_signaling` starts its pages within the test's process instead, where it can hand in limits and addresses.
+//! `http_signaling` starts its pages within the test's process instead, where it can hand in limits
+//! and addresses.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests")]
 
 mod cli;

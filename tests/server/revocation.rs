@@ -125,7 +125,8 @@ fn threat_49_a_port_in_reserve_is_given_back_by_who_leaves() {
     UdpSocket::bind(next).unwrap();
 }
 
-/// A connection that broke is no leave, and the call goes on, until the member does not come back in time.
+/// A connection that broke is no leave, and the call goes on, until the member does not come back
+/// in time.
 #[test]
 fn a_lost_member_keeps_its_allocation_as_long_as_its_place() {
     for (window, left) in [("10m", 1), ("100ms", 0)] {

@@ -48,7 +48,8 @@ fn threat_30_the_watchdog_is_fed_while_every_shard_answers() {
         meals += usize::from(next_is_food().expect("the watchdog is fed"));
     }
 
-    // One thread of the process is stopped, as by a fault in it; the others go on, this one's listeners too.
+    // One thread of the process is stopped, as by a fault in it; the others go on, this one's
+    // listeners too.
     let stopped = Stopped::thread(server.thread("shard-1"));
     server.logged("ERROR no answer to a STUN request within 250ms: shard 1");
     manager.set_nonblocking(true).expect("it does not block");
@@ -62,7 +63,8 @@ fn threat_30_the_watchdog_is_fed_while_every_shard_answers() {
     assert!(next_is_food().expect("the watchdog is fed again"));
 }
 
-/// A thread that stands still until this is dropped. Without that, the end of its process would be waited for in vain.
+/// A thread that stands still until this is dropped. Without that, the end of its process would be
+/// waited for in vain.
 struct Stopped(nix::unistd::Pid);
 
 impl Stopped {
@@ -124,7 +126,8 @@ fn a_port_in_use_is_one_clear_error_and_exit_2() {
     assert!(!said.contains("panicked"), "{said}");
 }
 
-/// An address that is mistyped, or that comes late: the server starts without it, and both it and `check` say so.
+/// An address that is mistyped, or that comes late: the server starts without it, and both it and
+/// `check` say so.
 #[test]
 fn threat_35_an_address_that_no_interface_has_is_told_and_does_not_keep_the_server_from_starting() {
     let config = CONFIG
@@ -146,7 +149,8 @@ fn threat_35_an_address_that_no_interface_has_is_told_and_does_not_keep_the_serv
     assert!(check.status.success() && said.contains(&format!("hint: {missing}\n")), "{said}");
 }
 
-/// Another start may find more of them, so that systemd is to try it (`RestartPreventExitStatus=2`).
+/// Another start may find more of them, so that systemd is to try it
+/// (`RestartPreventExitStatus=2`).
 #[test]
 fn threat_35_a_lack_of_descriptors_at_the_start_is_exit_1() {
     let configuration = Configuration::new(CONFIG);

@@ -1,7 +1,7 @@
 //! Times of codec and core: `cargo bench --bench core`, and behind `--` a part of a name.
 //!
-//! Media is measured with tables of three sizes, each packet of another allocation than the one before: what grows with
-//! the table shows.
+//! Media is measured with tables of three sizes, each packet of another allocation than the one
+//! before: what grows with the table shows.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot be set up has nothing to say")]
 
 mod paths;
@@ -42,7 +42,8 @@ fn main() {
     let mut measure = |name: &str, prepare: &dyn Fn() -> Packet| {
         let mut group = criterion.benchmark_group("core");
         group.throughput(Throughput::Elements(1));
-        // Prepared once, and not at all where the name is not asked for: the closure is run again and again.
+        // Prepared once, and not at all where the name is not asked for: the closure is run again
+        // and again.
         let mut packet = None;
         group.bench_function(name, |bencher| bencher.iter(packet.get_or_insert_with(prepare)));
         group.finish();

@@ -1,7 +1,8 @@
-//! Instructions that codec and core take for a packet, held to a record: a change that costs more than 3 % fails.
+//! Instructions that codec and core take for a packet, held to a record: a change that costs more
+//! than 3 % fails.
 //!
-//! Callgrind counts them, by gungraun, and what is counted is the packet alone: its table of a thousand allocations is
-//! there by then. `tests/run instructions` sees to the tools; by hand it is
+//! Callgrind counts them, by gungraun, and what is counted is the packet alone: its table of a
+//! thousand allocations is there by then. `tests/run instructions` sees to the tools; by hand it is
 //!
 //! ```text
 //! cargo bench -p byway-turn --profile instructions --bench instructions               counts, compares with benches/instructions.txt
@@ -10,10 +11,11 @@
 //! callgrind_annotate target/gungraun/byway-turn/instructions/counted/packets_group/packets.NAME/callgrind.*.out
 //! ```
 //!
-//! The profile is that of a release, but for optimisation across crates at link time, which takes minutes and is worth some
-//! per cent. Seeds and time are handed in, so that two runs differ by nothing. Two compilers do: where it is another one
-//! than that of the record, only a quarter more fails. Callgrind knows no SHA instructions, so that the cycle of an
-//! allocation, which is HMAC above all, counts those of software.
+//! The profile is that of a release, but for optimisation across crates at link time, which takes
+//! minutes and is worth some per cent. Seeds and time are handed in, so that two runs differ by
+//! nothing. Two compilers do: where it is another one than that of the record, only a quarter more
+//! fails. Callgrind knows no SHA instructions, so that the cycle of an allocation, which is HMAC
+//! above all, counts those of software.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot be set up has nothing to say")]
 
 mod paths;
@@ -195,7 +197,8 @@ mod counted {
         main();
     }
 
-    /// What happens only once happens here: tables are in their final shape, and what is lazy has been made.
+    /// What happens only once happens here: tables are in their final shape, and what is lazy has
+    /// been made.
     fn warm(packet: Packet) -> Packet {
         serve(packet)
     }

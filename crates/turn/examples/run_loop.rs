@@ -1,11 +1,13 @@
-//! A TURN server for one thread: the loop that drives [`Relay`] with blocking sockets of the standard library.
+//! A TURN server for one thread: the loop that drives [`Relay`] with blocking sockets of the
+//! standard library.
 //!
 //! ```text
 //! cargo run -p byway-turn --example run_loop -- 192.0.2.1
 //! turnutils_uclient -u alice -W north -y 192.0.2.1
 //! ```
 //!
-//! It serves one address, logs nothing and polls its sockets in turn. Byway's own driver is `src/shard`.
+//! It serves one address, logs nothing and polls its sockets in turn. Byway's own driver is
+//! `src/shard`.
 #![expect(clippy::disallowed_methods, reason = "a driver reads the clock; the core never does")]
 
 use std::collections::BTreeMap;
@@ -107,7 +109,8 @@ impl Driver {
         }
     }
 
-    /// Does what an action asks for; its payload is a span of `buffer`. A datagram that cannot be sent is lost.
+    /// Does what an action asks for; its payload is a span of `buffer`. A datagram that cannot be
+    /// sent is lost.
     fn act(&self, action: Action, buffer: &[u8]) {
         let _sent = match action {
             Action::ToPeer { relay, peer, payload, .. } => match self.relays.get(&relay) {

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// A set of IP addresses: single ones and whole ranges, as a route of the kernel's local table covers them.
+/// A set of IP addresses: single ones and whole ranges, as a route of the kernel's local table
+/// covers them.
 ///
 /// A look-up is a binary search, because every datagram that goes by a permission makes one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-/// A client network: an IPv4 address, or an IPv6 /64, of which one client owns every address. A mapped IPv4 address
-/// is an IPv4 address.
+/// A client network: an IPv4 address, or an IPv6 /64, of which one client owns every address. A
+/// mapped IPv4 address is an IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientNetwork(IpAddr);
 

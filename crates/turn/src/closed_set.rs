@@ -1,5 +1,5 @@
-//! Enums with a label for each value: error codes, drop reasons, outcomes. They label metrics, so nothing that a client
-//! sends can make a series.
+//! Enums with a label for each value: error codes, drop reasons, outcomes. They label metrics, so
+//! nothing that a client sends can make a series.
 
 use std::fmt::Debug;
 

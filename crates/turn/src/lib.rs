@@ -1,8 +1,10 @@
-//! STUN and TURN server core without I/O: datagrams in, [`server::Action`]s and [`server::Effect`]s out.
+//! STUN and TURN server core without I/O: datagrams in, [`server::Action`]s and [`server::Effect`]s
+//! out.
 //!
-//! Time, seeds and addresses are handed in, and nothing here opens a socket, reads a clock, spawns a thread or logs, so that
-//! a run replays from its inputs. The driver owns the sockets: it hands each datagram to a [`server::Relay`], does what the
-//! returned action says, and binds or closes relay sockets as the effects ask.
+//! Time, seeds and addresses are handed in, and nothing here opens a socket, reads a clock, spawns
+//! a thread or logs, so that a run replays from its inputs. The driver owns the sockets: it hands
+//! each datagram to a [`server::Relay`], does what the returned action says, and binds or closes
+//! relay sockets as the effects ask.
 //!
 //! | module | holds |
 //! |---|---|

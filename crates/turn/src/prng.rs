@@ -14,7 +14,8 @@ pub struct Prng {
 }
 
 impl Prng {
-    /// A stream of its own for each `purpose` of a seed, which must be secret and differ at each start.
+    /// A stream of its own for each `purpose` of a seed, which must be secret and differ at each
+    /// start.
     #[must_use]
     pub fn new(seed: &[u8; 32], purpose: &str) -> Self {
         let mut key: Hmac<Sha1> = Hmac::new_from_slice(seed).expect("HMAC takes a key of any length");
@@ -22,7 +23,8 @@ impl Prng {
         Self { key, next: AtomicU64::new(0) }
     }
 
-    /// The next bytes, at most the 20 of a digest. With 16 of them, none come twice and none are guessed.
+    /// The next bytes, at most the 20 of a digest. With 16 of them, none come twice and none are
+    /// guessed.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         const { assert!(N <= 20) };
         let mut mac = self.key.clone();

@@ -1,4 +1,5 @@
-//! Rate limits by the generic cell rate algorithm: for one sender, and for each client network in memory that never grows.
+//! Rate limits by the generic cell rate algorithm: for one sender, and for each client network in
+//! memory that never grows.
 
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
@@ -10,8 +11,9 @@ use foldhash::quality::SeedableRandomState;
 
 use crate::client_network::ClientNetwork;
 
-/// Addresses share this many buckets. A flood of a million forged sources can at worst use up all of them, which costs
-/// honest strangers another try, and never costs a client that has authenticated.
+/// Addresses share this many buckets. A flood of a million forged sources can at worst use up all
+/// of them, which costs honest strangers another try, and never costs a client that has
+/// authenticated.
 const BUCKETS: usize = 1 << 16;
 
 /// Rate limiter for each client network, found by hash. Threads share it without a lock.
@@ -26,7 +28,8 @@ pub struct KeyedRateLimiter {
 }
 
 impl KeyedRateLimiter {
-    /// `per_second` for each IPv4 address and IPv6 /64, what comes in `depth` at once; 0 = no limit.
+    /// `per_second` for each IPv4 address and IPv6 /64, what comes in `depth` at once; 0 = no
+    /// limit.
     #[must_use]
     pub fn new(per_second: u32, depth: Duration, seed: u64) -> Self {
         let cost = (per_second > 0).then(|| Duration::from_secs(1) / per_second);
@@ -35,7 +38,8 @@ impl KeyedRateLimiter {
             cost,
             depth,
             buckets: (0..buckets).map(|_| Gcra::default()).collect(),
-            // The addresses are the attacker's to choose: unseeded, they could all be aimed at one victim's bucket.
+            // The addresses are the attacker's to choose: unseeded, they could all be aimed at one
+            // victim's bucket.
             hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
         }
     }
@@ -52,7 +56,8 @@ impl KeyedRateLimiter {
     }
 }
 
-/// A token bucket as a GCRA ("leaky bucket as a meter"): the nanosecond at which it will be full again.
+/// A token bucket as a GCRA ("leaky bucket as a meter"): the nanosecond at which it will be full
+/// again.
 #[derive(Debug, Default)]
 pub struct Gcra(AtomicU64);
 

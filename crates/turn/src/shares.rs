@@ -1,10 +1,12 @@
-//! Shares of a bounded resource: so much for one client network, and the last tenth for networks that hold little. Pure.
+//! Shares of a bounded resource: so much for one client network, and the last tenth for networks
+//! that hold little. Pure.
 //!
-//! A cap alone lets one client take everything, and a share alone lets a few networks do it together. The last tenth of a
-//! cap goes only to networks that hold little, so that a newcomer finds room whatever others hold.
+//! A cap alone lets one client take everything, and a share alone lets a few networks do it
+//! together. The last tenth of a cap goes only to networks that hold little, so that a newcomer
+//! finds room whatever others hold.
 //!
-//! Loopback is exempt from both: a reverse proxy on this machine speaks for many, and has limits of its own. Where it says
-//! for whom, that network is charged.
+//! Loopback is exempt from both: a reverse proxy on this machine speaks for many, and has limits of
+//! its own. Where it says for whom, that network is charged.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -14,7 +16,8 @@ use crate::client_network::ClientNetwork;
 /// The part of a cap that one network may hold, where nothing else is said: an eighth.
 const SHARE: usize = 8;
 
-/// Units that are not divided: a cap of no more has neither shares nor a reserve. An office behind one address is one network.
+/// Units that are not divided: a cap of no more has neither shares nor a reserve. An office behind
+/// one address is one network.
 const UNDIVIDED: usize = 64;
 
 /// The part of a cap that is kept for networks that hold little: a tenth.
@@ -96,7 +99,8 @@ impl Shares {
         Ok(())
     }
 
-    /// Takes `units` for a network that speaks for many, such as a reverse proxy: the cap alone bounds it.
+    /// Takes `units` for a network that speaks for many, such as a reverse proxy: the cap alone
+    /// bounds it.
     ///
     /// # Errors
     /// [`Refused::Cap`]; nothing is taken.
@@ -108,7 +112,8 @@ impl Shares {
         Ok(())
     }
 
-    /// Takes `units` for `network` whatever the limits say: a holder that is there already is not turned out.
+    /// Takes `units` for `network` whatever the limits say: a holder that is there already is not
+    /// turned out.
     pub fn charge(&mut self, network: ClientNetwork, units: usize) {
         if units > 0 {
             self.held += units;
@@ -134,8 +139,9 @@ impl Shares {
     }
 }
 
-/// Picks holders that have to give `units` back: of the network that holds most its biggest holder, then the next one,
-/// with the sums as they are by then. `holders` are their networks, the units of each, and what names them.
+/// Picks holders that have to give `units` back: of the network that holds most its biggest holder,
+/// then the next one, with the sums as they are by then. `holders` are their networks, the units of
+/// each, and what names them.
 pub fn biggest<T>(holders: impl IntoIterator<Item = (ClientNetwork, usize, T)>, units: usize) -> Vec<T> {
     let mut by_network: BTreeMap<ClientNetwork, Vec<(usize, T)>> = BTreeMap::new();
     for (network, held, holder) in holders {

@@ -1,4 +1,5 @@
-//! Moments that are handed in: nothing in this crate reads a clock, so that all of it can be tested in virtual time.
+//! Moments that are handed in: nothing in this crate reads a clock, so that all of it can be tested
+//! in virtual time.
 
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ impl Now {
 
 /// Finds out when the wall clock was set: by hand, by NTP at boot, or since the machine slept.
 ///
-/// Both clocks are slewed alike, so they part by steps only. Whatever was promised until a time of day is then due at
-/// another moment than was meant.
+/// Both clocks are slewed alike, so they part by steps only. Whatever was promised until a time of
+/// day is then due at another moment than was meant.
 #[derive(Clone, Copy, Debug)]
 pub struct StepDetector {
     /// Wall clock less monotonic clock, in seconds.
@@ -39,7 +40,8 @@ impl StepDetector {
         Self { offset: Self::offset(now) }
     }
 
-    /// Seconds by which the wall clock has been set forward, or back if negative, since the last step that was told.
+    /// Seconds by which the wall clock has been set forward, or back if negative, since the last
+    /// step that was told.
     pub fn step(&mut self, now: Now) -> Option<i64> {
         let step = Self::offset(now).saturating_sub(self.offset);
         (step.unsigned_abs() >= Self::TOLERANCE).then(|| {

@@ -4,8 +4,8 @@
 
 use libc::c_int;
 
-/// Bytes for all control messages of one datagram. The most that is asked for is an ICMPv6 error, an IPV6_PKTINFO and an
-/// IPV6_TCLASS: 64, 40 and 24.
+/// Bytes for all control messages of one datagram. The most that is asked for is an ICMPv6 error,
+/// an IPV6_PKTINFO and an IPV6_TCLASS: 64, 40 and 24.
 const ROOM: usize = 128;
 
 /// A length, which the kernel spells as a `size_t`, a level and a type.

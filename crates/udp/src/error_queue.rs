@@ -1,4 +1,5 @@
-//! The error queue of a relay socket: what became of datagrams that did not arrive (RFC 8656 section 11.5, ip(7)).
+//! The error queue of a relay socket: what became of datagrams that did not arrive (RFC 8656
+//! section 11.5, ip(7)).
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -40,7 +41,8 @@ pub fn receive_error(socket: &UdpSocket) -> io::Result<Option<Undelivered>> {
     Ok(error.and_then(|message| undelivered(message.data, to)))
 }
 
-/// Takes the oldest error, and returns the destination of its datagram. The datagram comes back with it, which is of no use.
+/// Takes the oldest error, and returns the destination of its datagram. The datagram comes back
+/// with it, which is of no use.
 fn receive(socket: &UdpSocket, control: &mut Control) -> io::Result<SocketAddr> {
     let mut name = Name::EMPTY;
     let mut header = empty_header();
@@ -49,8 +51,9 @@ fn receive(socket: &UdpSocket, control: &mut Control) -> io::Result<SocketAddr> 
     header.msg_control = control.room().as_mut_ptr().cast();
     header.msg_controllen = control.room().len();
     #[expect(unsafe_code, reason = "std has no words for control messages")]
-    // SAFETY: the descriptor is open while `socket` is borrowed. Name and control messages go to memory that is borrowed
-    // mutably and as long as the header says; there is no room for a payload, and none is written.
+    // SAFETY: the descriptor is open while `socket` is borrowed. Name and control messages go to
+    // memory that is borrowed mutably and as long as the header says; there is no room for a
+    // payload, and none is written.
     let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_ERRQUEUE) };
     if received < 0 {
         return Err(io::Error::last_os_error());
@@ -68,7 +71,8 @@ fn undelivered(error: &[u8], to: SocketAddr) -> Option<Undelivered> {
     let information = u32::from_ne_bytes(information);
     match (origin, i32::from_ne_bytes(errno)) {
         (SO_EE_ORIGIN_ICMP | SO_EE_ORIGIN_ICMP6, _) => Some(Undelivered { to, kind, code, information }),
-        // The first link of all, this machine's own, is too small: to the client it is one as any other.
+        // The first link of all, this machine's own, is too small: to the client it is one as any
+        // other.
         (SO_EE_ORIGIN_LOCAL, libc::EMSGSIZE) => {
             let (kind, code) = if to.is_ipv4() { (3, 4) } else { (2, 0) };
             Some(Undelivered { to, kind, code, information })

@@ -1,4 +1,5 @@
-//! Flushing an outbox: the messages of one socket after those of another, each run of them by `sendmmsg`.
+//! Flushing an outbox: the messages of one socket after those of another, each run of them by
+//! `sendmmsg`.
 
 use std::io;
 use std::net::UdpSocket;
@@ -13,7 +14,8 @@ use super::sendmmsg::Refusal;
 pub struct Flushed<'a, T> {
     /// Statistics of the flush.
     pub stats: SendStats,
-    /// Outcome of every datagram, in the order in which they were sent. Datagrams that left as one message share one.
+    /// Outcome of every datagram, in the order in which they were sent. Datagrams that left as one
+    /// message share one.
     pub outcomes: Drain<'a, Outcome<T>>,
 }
 
@@ -44,8 +46,9 @@ pub struct Outcome<T> {
 }
 
 impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
-    /// Sends everything, for each socket in the order in which it was pushed. `payloads` are the bytes that payloads are
-    /// ranges of. A datagram that is not sent is lost, as in any network: nothing here waits.
+    /// Sends everything, for each socket in the order in which it was pushed. `payloads` are the
+    /// bytes that payloads are ranges of. A datagram that is not sent is lost, as in any network:
+    /// nothing here waits.
     pub fn flush<'s>(
         &mut self,
         payloads: &[u8],
@@ -72,8 +75,8 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         order.sort_unstable_by_key(|&place| (messages[usize::from(place)].socket, place));
     }
 
-    /// Returns the messages from `start` on that leave from one socket together, as a range of the order. One that must
-    /// not be fragmented leaves alone, for that is an option of the socket.
+    /// Returns the messages from `start` on that leave from one socket together, as a range of the
+    /// order. One that must not be fragmented leaves alone, for that is an option of the socket.
     fn run_at(&self, start: usize) -> Option<Range<usize>> {
         let rest = self.order.get(start..)?;
         let first = &self.messages[usize::from(*rest.first()?)];
@@ -86,7 +89,8 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         Some(start..start + count)
     }
 
-    /// Writes a run of messages as `sendmmsg` reads them, each as one where the kernel is to segment it.
+    /// Writes a run of messages as `sendmmsg` reads them, each as one where the kernel is to
+    /// segment it.
     fn prepare(&mut self, run: Range<usize>, payloads: &[u8]) {
         let Self { headers, parts, messages, order, segmentation, prepared, .. } = self;
         let contents = Contents { parts, headers, payloads };
@@ -118,8 +122,8 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         }
     }
 
-    /// Notes a refusal, and returns the place in the order of the message that it concerns. Prepared again, that one goes
-    /// datagram by datagram.
+    /// Notes a refusal, and returns the place in the order of the message that it concerns.
+    /// Prepared again, that one goes datagram by datagram.
     fn resume_at(&mut self, start: usize, refusal: &Refusal) -> usize {
         self.segmentation.refused(&refusal.error);
         self.report.stats.refused += 1;

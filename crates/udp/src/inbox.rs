@@ -15,8 +15,8 @@ use super::name::{self, Name};
 /// Bytes of the longest batch, which is also the longest datagram.
 const LONGEST: usize = 65_535;
 
-/// Bytes from the beginning of one buffer to that of the next: one cache line more than a multiple of a page, because the
-/// beginnings of all buffers in one set of the cache would evict each other.
+/// Bytes from the beginning of one buffer to that of the next: one cache line more than a multiple
+/// of a page, because the beginnings of all buffers in one set of the cache would evict each other.
 const STRIDE: usize = 65_536 + 64;
 
 /// Datagrams of one flow as the kernel handed them over: one, or several that it has joined (GRO).
@@ -64,7 +64,8 @@ impl Batch {
     }
 }
 
-/// Buffers for batches, filled one after the other until they are [cleared](Self::clear). It does not leave its thread.
+/// Buffers for batches, filled one after the other until they are [cleared](Self::clear). It does
+/// not leave its thread.
 pub struct Inbox {
     /// Scratch bytes of the owner, then the buffers.
     bytes: Box<[u8]>,
@@ -85,8 +86,9 @@ struct Slot {
 }
 
 impl Inbox {
-    /// Creates an inbox for so many batches, with so many scratch bytes for its owner, so that a range of
-    /// [`Self::bytes`] can also name what came by another way. Memory is taken as it is used.
+    /// Creates an inbox for so many batches, with so many scratch bytes for its owner, so that a
+    /// range of [`Self::bytes`] can also name what came by another way. Memory is taken as it is
+    /// used.
     #[must_use]
     pub fn new(batches: usize, scratch: usize) -> Self {
         let slot = || Slot { name: Name::EMPTY, control: Control::new(), length: 0, is_cut: false };
@@ -122,8 +124,8 @@ impl Inbox {
         self.used = 0;
     }
 
-    /// Receives at most so many batches behind those that are there, and returns their places. Fewer than asked for: the
-    /// socket has run dry.
+    /// Receives at most so many batches behind those that are there, and returns their places.
+    /// Fewer than asked for: the socket has run dry.
     ///
     /// # Errors
     /// The kernel's error; a pending error of the socket is cleared by being reported.
@@ -165,8 +167,8 @@ impl Inbox {
         }
     }
 
-    /// Returns the batch at a place that [`Self::receive`] has returned. `None`: it came without an address, which no
-    /// datagram does.
+    /// Returns the batch at a place that [`Self::receive`] has returned. `None`: it came without an
+    /// address, which no datagram does.
     #[must_use]
     pub fn batch(&self, place: usize) -> Option<Batch> {
         let slot = &self.slots[place];
@@ -187,8 +189,9 @@ impl Inbox {
                     let class = c_int::from_ne_bytes([b0, b1, b2, b3]);
                     batch.traffic_class = u8::try_from(class).unwrap_or_default();
                 }
-                // The interface, the local address, and last the destination. The second would also be there for a
-                // broadcast, which is not answered: nothing can be sent from its destination.
+                // The interface, the local address, and last the destination. The second would also
+                // be there for a broadcast, which is not answered: nothing can be sent from its
+                // destination.
                 (IPPROTO_IP, libc::IP_PKTINFO, &[.., a, b, c, d]) => {
                     batch.destination = Some(Ipv4Addr::new(a, b, c, d).into());
                 }
@@ -214,10 +217,10 @@ impl Inbox {
 fn receive_messages(socket: &UdpSocket, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
     let count = c_uint::try_from(headers.len()).expect("an inbox has few places");
     #[expect(unsafe_code, reason = "std receives one datagram at a time")]
-    // SAFETY: the descriptor is open while `socket` is borrowed. There are `count` headers, and `write_headers` has pointed
-    // each at a buffer, a name and room for control messages of its own, as long as it says: memory that the inbox owns,
-    // which is borrowed mutably while this is called, and that nothing touches during the call. There is no timeout to read
-    // or write.
+    // SAFETY: the descriptor is open while `socket` is borrowed. There are `count` headers, and
+    // `write_headers` has pointed each at a buffer, a name and room for control messages of its
+    // own, as long as it says: memory that the inbox owns, which is borrowed mutably while this is
+    // called, and that nothing touches during the call. There is no timeout to read or write.
     let received = unsafe {
         libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count, libc::MSG_DONTWAIT, ptr::null_mut())
     };

@@ -41,8 +41,8 @@ impl Name {
         (Self { bytes }, length)
     }
 
-    /// The address of a name; that of a link-local one with its scope, without which there is no answering it. `None` for
-    /// other families, and for none.
+    /// The address of a name; that of a link-local one with its scope, without which there is no
+    /// answering it. `None` for other families, and for none.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         let [f0, f1, p0, p1, a, b, c, d, ip @ .., s0, s1, s2, s3] = self.bytes;
         let port = u16::from_be_bytes([p0, p1]);

@@ -26,17 +26,18 @@ pub fn keep_errors(socket: &impl AsFd, bound_to: IpAddr) -> io::Result<()> {
 
 /// Lets routers fragment what is sent, and this machine, too.
 ///
-/// For IPv4 that is `OMIT` rather than `DONT`: without DF the path MTU matters to nobody, so that forged ICMP cannot have
-/// media cut into small pieces; and "fragmentation needed", of interest where DF was asked for, is kept for the client.
-/// IPv6 routers do not fragment, so there the path MTU counts.
+/// For IPv4 that is `OMIT` rather than `DONT`: without DF the path MTU matters to nobody, so that
+/// forged ICMP cannot have media cut into small pieces; and "fragmentation needed", of interest
+/// where DF was asked for, is kept for the client. IPv6 routers do not fragment, so there the path
+/// MTU counts.
 pub fn allow_fragments(socket: &impl AsFd, bound_to: IpAddr) -> io::Result<()> {
     let v4 = (libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT);
     let v6 = (libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT);
     set(socket, bound_to, v4, v6)
 }
 
-/// Sends with DF, or without a Fragment header. What a path is known to carry does not matter: it is the client that
-/// measures it.
+/// Sends with DF, or without a Fragment header. What a path is known to carry does not matter: it
+/// is the client that measures it.
 pub(super) fn forbid_fragments(socket: &impl AsFd, bound_to: IpAddr) -> io::Result<()> {
     let v4 = (libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE);
     let v6 = (libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE);

@@ -7,24 +7,27 @@ use super::flush::Report;
 use super::prepare::Prepared;
 use super::segmentation::Segmentation;
 
-/// Messages that are gathered at most, and datagrams, and bytes of headers: what the rounds of a busy server come to.
+/// Messages that are gathered at most, and datagrams, and bytes of headers: what the rounds of a
+/// busy server come to.
 const MESSAGES: usize = 256;
 const PARTS: usize = 4096;
 const HEADERS: usize = 128 * 1024;
 
-/// Datagrams of one message. The kernel takes 64 (UDP_MAX_SEGMENTS), but some of its versions count the bytes of the UDP
-/// header as if they were a datagram's.
+/// Datagrams of one message. The kernel takes 64 (UDP_MAX_SEGMENTS), but some of its versions count
+/// the bytes of the UDP header as if they were a datagram's.
 const JOINED_MAX: u16 = 63;
 
 /// Bytes of one message, a little below what an IPv4 packet holds.
 const MESSAGE_MAX: usize = 65_000;
 
-/// Bytes of the datagrams of a joined message: what any path carries whole, which is what browsers send. The kernel refuses
-/// to segment into larger ones than the device takes; and over IPv4 without DF it numbers joined datagrams in a way that
-/// does not survive being fragmented (its IDs overlap with those of the next message).
+/// Bytes of the datagrams of a joined message: what any path carries whole, which is what browsers
+/// send. The kernel refuses to segment into larger ones than the device takes; and over IPv4
+/// without DF it numbers joined datagrams in a way that does not survive being fragmented (its IDs
+/// overlap with those of the next message).
 const SEGMENT_MAX: usize = 1_280 - 20 - 8;
 
-/// Messages that a datagram looks back at for others of its flow. They are nearly always the last ones, or a batch away.
+/// Messages that a datagram looks back at for others of its flow. They are nearly always the last
+/// ones, or a batch away.
 const NEAR: usize = 16;
 
 /// Destination of a datagram, with its source and the fields of its IP header.
@@ -57,8 +60,8 @@ pub struct Transmit<'a, S, T> {
     pub padding: usize,
 }
 
-/// Datagrams that wait to be sent. `S` names a socket, `T` tags a datagram for its [`Outcome`](super::Outcome). It does not
-/// leave its thread.
+/// Datagrams that wait to be sent. `S` names a socket, `T` tags a datagram for its
+/// [`Outcome`](super::Outcome). It does not leave its thread.
 pub struct Outbox<S, T> {
     /// Headers of all datagrams.
     pub(super) headers: Vec<u8>,
@@ -82,7 +85,8 @@ pub(super) struct Part {
     pub(super) next: u16,
 }
 
-/// Datagrams of one flow in their order, all as long as the first but the last, which may be shorter.
+/// Datagrams of one flow in their order, all as long as the first but the last, which may be
+/// shorter.
 pub(super) struct Message<S, T> {
     pub(super) socket: S,
     pub(super) tag: T,
@@ -144,7 +148,8 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         let part = place(self.parts.len());
         self.parts.push(Part { header: start..self.headers.len(), payload, padding, next: part });
 
-        // The latest of its flow, whatever its tag and its marks: to join an earlier one would reorder the flow.
+        // The latest of its flow, whatever its tag and its marks: to join an earlier one would
+        // reorder the flow.
         let mut near = self.messages.iter_mut().rev().take(NEAR);
         let latest = near
             .find(|message| message.socket == socket && message.destination.address == destination.address);

@@ -13,7 +13,8 @@ use super::outbox::{Destination, Message, Part};
 /// Bytes of padding.
 static ZEROS: [u8; 3] = [0; 3];
 
-/// Messages as `sendmmsg` reads them. The pointers in it are valid during [`Outbox::flush`](super::Outbox::flush) only.
+/// Messages as `sendmmsg` reads them. The pointers in it are valid during
+/// [`Outbox::flush`](super::Outbox::flush) only.
 pub(super) struct Prepared<T> {
     pub(super) entries: Vec<Entry<T>>,
     names: Vec<(Name, u32)>,
@@ -63,7 +64,8 @@ impl<T: Copy> Prepared<T> {
         self.pieces.clear();
     }
 
-    /// Adds the message at `place` in the outbox, as one if it `is_joined`, else datagram by datagram.
+    /// Adds the message at `place` in the outbox, as one if it `is_joined`, else datagram by
+    /// datagram.
     pub(super) fn add<S>(
         &mut self,
         message: &Message<S, T>,
@@ -91,7 +93,8 @@ impl<T: Copy> Prepared<T> {
         }
     }
 
-    /// Adds the name and the control messages that all datagrams of a message share; returns their place.
+    /// Adds the name and the control messages that all datagrams of a message share; returns their
+    /// place.
     fn add_envelope(&mut self, destination: Destination, segment: Option<usize>) -> usize {
         let Destination { address, source, traffic_class, .. } = destination;
         let mut control = Control::new();
@@ -140,7 +143,8 @@ impl<T: Copy> Prepared<T> {
     }
 }
 
-/// Adds the source address. A link-local one goes with the interface that the destination's scope names.
+/// Adds the source address. A link-local one goes with the interface that the destination's scope
+/// names.
 fn push_source(control: &mut Control, source: IpAddr, destination: SocketAddr) {
     match source {
         // An interface (any), the source, and a destination that the kernel does not look at.

@@ -2,8 +2,8 @@
 
 use std::io;
 
-/// Messages that go one by one after a device has refused to segment, before it is asked again. Its driver may have been
-/// reconfigured, or the route may have changed by then.
+/// Messages that go one by one after a device has refused to segment, before it is asked again. Its
+/// driver may have been reconfigured, or the route may have changed by then.
 const REFUSED_FOR: u32 = 1000;
 
 /// Decides for each joined message whether the kernel is to segment it.
@@ -29,7 +29,8 @@ impl Segmentation {
         is_on
     }
 
-    /// Takes in the error that a message was refused with. A size that does not fit concerns that message alone.
+    /// Takes in the error that a message was refused with. A size that does not fit concerns that
+    /// message alone.
     pub(super) fn refused(&mut self, error: &io::Error) {
         if error.raw_os_error() == Some(libc::EIO) {
             self.paused = REFUSED_FOR;

@@ -1,4 +1,5 @@
-//! Sending prepared messages: `sendmmsg`, and the errors that concern a message, its socket or another datagram.
+//! Sending prepared messages: `sendmmsg`, and the errors that concern a message, its socket or
+//! another datagram.
 
 use std::io;
 use std::net::{IpAddr, UdpSocket};
@@ -33,7 +34,8 @@ impl<T: Copy> Prepared<T> {
         destination: IpAddr,
         report: &mut Report<T>,
     ) -> Option<Refusal> {
-        // Trying twice would have the kernel note twice that it does not fit, so another's error goes first.
+        // Trying twice would have the kernel note twice that it does not fit, so another's error
+        // goes first.
         if let Err(error) = socket.take_error().and_then(|_| forbid_fragments(socket, destination)) {
             report.failed(&self.entries[0], error);
             return None;
@@ -44,8 +46,8 @@ impl<T: Copy> Prepared<T> {
         refusal
     }
 
-    /// Sends everything, each message within so many attempts. The kernel reports a pending error of a socket to its next
-    /// user and clears it by that, so an error may be another datagram's.
+    /// Sends everything, each message within so many attempts. The kernel reports a pending error
+    /// of a socket to its next user and clears it by that, so an error may be another datagram's.
     fn send_within(&mut self, attempts: u32, socket: &UdpSocket, report: &mut Report<T>) -> Option<Refusal> {
         self.write_headers();
         let (mut next, mut left) = (0, attempts);
@@ -86,24 +88,26 @@ impl<T: Copy> Prepared<T> {
     }
 }
 
-/// Calls `sendmmsg` once, and returns the number of messages that were sent. The next call reports the error of the first
-/// that was not.
+/// Calls `sendmmsg` once, and returns the number of messages that were sent. The next call reports
+/// the error of the first that was not.
 fn send_messages(socket: &UdpSocket, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
     let count = c_uint::try_from(headers.len()).expect("an outbox has few messages");
     #[expect(unsafe_code, reason = "std sends one datagram at a time, and without control messages")]
-    // SAFETY: the descriptor is open while `socket` is borrowed. There are `count` headers; each points at a name, pieces
-    // and control messages as long as it says, which `flush` has borrowed, and which are only read.
+    // SAFETY: the descriptor is open while `socket` is borrowed. There are `count` headers; each
+    // points at a name, pieces and control messages as long as it says, which `flush` has borrowed,
+    // and which are only read.
     let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Whether a joined message was refused for being one: by a device that cannot checksum what the kernel segments, by IPsec,
-/// or because a segment does not fit the device's packets (udp(7)).
+/// Whether a joined message was refused for being one: by a device that cannot checksum what the
+/// kernel segments, by IPsec, or because a segment does not fit the device's packets (udp(7)).
 fn is_refusal(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE | libc::EOPNOTSUPP))
 }
 
-/// Whether it is one of the errors that Linux makes of ICMP. Most of them may also be this datagram's own.
+/// Whether it is one of the errors that Linux makes of ICMP. Most of them may also be this
+/// datagram's own.
 fn may_be_anothers(error: &io::Error) -> bool {
     use libc::{
         EACCES, ECONNREFUSED, EHOSTDOWN, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, ENONET, ENOPROTOOPT,

@@ -25,7 +25,8 @@ fn to(socket: &UdpSocket) -> Destination {
     Destination { address, source: None, traffic_class: UNMARKED, dont_fragment: false }
 }
 
-/// Sends datagrams from one socket; returns their outcomes, by the place of the first of each message.
+/// Sends datagrams from one socket; returns their outcomes, by the place of the first of each
+/// message.
 fn send(socket: &UdpSocket, segment: bool, datagrams: &[(&[u8], Destination)]) -> (Vec<Fate>, SendStats) {
     let mut outbox = Outbox::new(segment);
     let mut bytes = Vec::new();
@@ -196,7 +197,8 @@ fn flows_that_take_turns_are_sorted_out() {
     }
 }
 
-/// The kernel segments nothing for a socket that asks for no checksums: one refusal that needs no device.
+/// The kernel segments nothing for a socket that asks for no checksums: one refusal that needs no
+/// device.
 #[test]
 fn what_is_refused_for_being_joined_goes_one_by_one() {
     let (sender, receiver) = (bound(LOOPBACK[0]), bound(LOOPBACK[0]));
@@ -213,7 +215,8 @@ fn what_is_refused_for_being_joined_goes_one_by_one() {
     assert!(came.map(|span| &inbox.bytes()[span]).eq(sizes));
 }
 
-/// Loopback carries 65,536 bytes at a time, which an IPv6 datagram can exceed and an IPv4 one cannot.
+/// Loopback carries 65,536 bytes at a time, which an IPv6 datagram can exceed and an IPv4 one
+/// cannot.
 #[test]
 fn what_must_not_be_fragmented_is_not_sent_where_it_does_not_fit() {
     let (sender, receiver) = (bound(LOOPBACK[1]), bound(LOOPBACK[1]));

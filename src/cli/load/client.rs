@@ -1,4 +1,5 @@
-//! One TURN client's requests: what it asks, and what it makes of the answers (RFC 8489 section 9.2, RFC 8656). No socket.
+//! One TURN client's requests: what it asks, and what it makes of the answers (RFC 8489 section
+//! 9.2, RFC 8656). No socket.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -197,7 +198,8 @@ impl Client {
     }
 }
 
-/// What goes in front of a payload in a Send indication (RFC 8656 section 11.1), and how many bytes of padding behind it.
+/// What goes in front of a payload in a Send indication (RFC 8656 section 11.1), and how many bytes
+/// of padding behind it.
 pub(super) fn send_head(peer: SocketAddr, payload: usize) -> (Vec<u8>, usize) {
     use stun::attributes::ATTR_DATA;
     use stun::message::{CLASS_INDICATION, METHOD_SEND};

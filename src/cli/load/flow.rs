@@ -105,8 +105,8 @@ impl Stamp {
         })
     }
 
-    /// What a message from the server carries to a client: a payload, or the transaction of a Binding response, which says
-    /// nothing of its flow.
+    /// What a message from the server carries to a client: a payload, or the transaction of a
+    /// Binding response, which says nothing of its flow.
     pub(super) fn of_message(message: &[u8]) -> Option<Self> {
         match classify(message) {
             Kind::ChannelData => Self::read(&message[ChannelData::parse(message)?.payload.range()]),

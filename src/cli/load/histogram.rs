@@ -1,10 +1,12 @@
-//! Times by how often they came, to within one part in 64: any number of them in the same few kilobytes.
+//! Times by how often they came, to within one part in 64: any number of them in the same few
+//! kilobytes.
 
 use std::time::Duration;
 
 /// Buckets of each power of two.
 const FINE: usize = 64;
-/// Powers of two: from 64 ns, below which every nanosecond has a bucket of its own, to over a minute.
+/// Powers of two: from 64 ns, below which every nanosecond has a bucket of its own, to over a
+/// minute.
 const POWERS: usize = 32;
 
 /// How often which time came.

@@ -1,4 +1,5 @@
-//! What carries messages between a client and the server: datagrams, or frames in a byte stream with TLS or without.
+//! What carries messages between a client and the server: datagrams, or frames in a byte stream
+//! with TLS or without.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
@@ -13,13 +14,15 @@ use socket2::{Domain, Socket, Type};
 
 use crate::cli::probe::error::Step;
 
-/// Bytes of each buffer of a UDP socket; the kernel may grant less. Room for what comes while this program sends.
+/// Bytes of each buffer of a UDP socket; the kernel may grant less. Room for what comes while this
+/// program sends.
 const BUFFER: usize = 4 << 20;
 /// Bytes that may wait for a server that takes in too little; what does not fit is not sent.
 const OUTGOING_MAX: usize = 128 * 1024;
 /// Bytes that are read from a stream at a time.
 const READ: usize = 64 * 1024;
-/// Where clients have their sockets if the server is on loopback: not at its own address, whose ports it needs for relays.
+/// Where clients have their sockets if the server is on loopback: not at its own address, whose
+/// ports it needs for relays.
 const LOOPBACK: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 1);
 
 /// Where the server is and how one gets there.
@@ -120,7 +123,8 @@ impl Link {
         }
     }
 
-    /// The next message, in `room`; `None` once there is no more. What a stream has yet to send goes on its way, too.
+    /// The next message, in `room`; `None` once there is no more. What a stream has yet to send
+    /// goes on its way, too.
     pub(super) fn receive(&mut self, room: &mut [u8]) -> io::Result<Option<usize>> {
         match self {
             Self::Udp(socket) => match socket.recv(room) {

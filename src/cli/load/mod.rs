@@ -1,7 +1,8 @@
 //! `byway load`: many TURN clients and their peers at once, to see what a server carries.
 //!
-//! It talks to nobody but the server that it is told and sockets of its own, and ends by itself. Setting up is one loop
-//! ([`setup`]), the load another ([`traffic`]); neither knows tokio, which only finds the server and asks for a login.
+//! It talks to nobody but the server that it is told and sockets of its own, and ends by itself.
+//! Setting up is one loop ([`setup`]), the load another ([`traffic`]); neither knows tokio, which
+//! only finds the server and asks for a login.
 
 mod client;
 mod error;
@@ -43,7 +44,8 @@ use traffic::{Traffic, TrafficOutcome};
 
 /// How long a credential that is signed here is good for: longer than any run.
 const TTL: Duration = Duration::from_secs(20 * 60);
-/// Runs end before permissions do, which last five minutes (RFC 8656 section 9): nothing here is refreshed.
+/// Runs end before permissions do, which last five minutes (RFC 8656 section 9): nothing here is
+/// refreshed.
 const LONGEST: Duration = Duration::from_secs(240);
 /// How long traffic flows before it is measured: caches fill, and the server finds its pace.
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -59,8 +61,8 @@ pub(super) struct LoadArguments {
     /// What the clients do
     #[arg(value_enum)]
     mode: Mode,
-    /// The server, such as turn:192.0.2.1:3478, turn:example.org?transport=tcp or turns:example.org:443
-    /// [default: the configuration's first listener]
+    /// The server, such as turn:192.0.2.1:3478, turn:example.org?transport=tcp or
+    /// turns:example.org:443 [default: the configuration's first listener]
     #[arg(value_name = "URL", value_parser = probe::url)]
     url: Option<IceUrl>,
     /// How many clients, each with an allocation of its own; an even number for `pair`
@@ -81,29 +83,30 @@ pub(super) struct LoadArguments {
     /// Use Send and Data indications, as Firefox does, rather than channels
     #[arg(long)]
     indications: bool,
-    /// Find the highest rate at which less than so many percent of the datagrams are lost, from --rate on, in runs of
-    /// --seconds
+    /// Find the highest rate at which less than so many percent of the datagrams are lost, from
+    /// --rate on, in runs of --seconds
     #[arg(long, value_name = "PERCENT", value_parser = positive)]
     find_max: Option<f64>,
     /// Requests on their way at one time while allocations are set up
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     window: u32,
-    /// Username for TURN, for all clients: see the server's quota of one user [default: one for each client, signed with
-    /// the secret]
+    /// Username for TURN, for all clients: see the server's quota of one user [default: one for
+    /// each client, signed with the secret]
     #[arg(long, value_name = "U", requires = "password")]
     username: Option<String>,
     /// Password for TURN
     #[arg(long, value_name = "P", requires = "username")]
     password: Option<Secret>,
-    /// The secret that the server shares with those who issue credentials; of no account with --username [default:
-    /// the configuration's, else one credential is asked of the running server's /ice]
+    /// The secret that the server shares with those who issue credentials; of no account with
+    /// --username [default: the configuration's, else one credential is asked of the running
+    /// server's /ice]
     #[arg(long, value_name = "SECRET", env = "BYWAY_LOAD_SECRET", hide_env_values = true)]
     secret: Option<Secret>,
     /// Certificates in PEM of issuers to trust, besides those that this system trusts
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Let the kernel join datagrams as they come in, which saves work here. Over loopback it also saves the server work
-    /// that no network does
+    /// Let the kernel join datagrams as they come in, which saves work here. Over loopback it also
+    /// saves the server work that no network does
     #[arg(long)]
     join: bool,
     /// The server's process, if it runs on this machine: its CPU time and memory are measured, too
@@ -435,8 +438,8 @@ fn measure(
     Ok((traffic.run(rate, length)?, watch.end()?))
 }
 
-/// What came of the highest rate that loses less than `bound`: faster while all goes well, then between what did and what
-/// did not. Where none does, of the lowest that was tried.
+/// What came of the highest rate that loses less than `bound`: faster while all goes well, then
+/// between what did and what did not. Where none does, of the lowest that was tried.
 fn find_max(
     traffic: &mut Traffic<'_>,
     arguments: &LoadArguments,

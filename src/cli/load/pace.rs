@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// How much of what was missed, because this program was held up, is made up for: more would be a burst that nobody asked
-/// for.
+/// How much of what was missed, because this program was held up, is made up for: more would be a
+/// burst that nobody asked for.
 const CATCH_UP: Duration = Duration::from_micros(500);
 /// The same in datagrams, at least.
 const CATCH_UP_MIN: u64 = 64;

@@ -1,4 +1,5 @@
-//! What the kernel tells of a process on this machine: the server's CPU time and memory, and what our own sockets dropped.
+//! What the kernel tells of a process on this machine: the server's CPU time and memory, and what
+//! our own sockets dropped.
 
 use std::collections::HashSet;
 use std::fs;
@@ -48,7 +49,8 @@ impl Process {
     }
 }
 
-/// Datagrams that the UDP sockets bound to these addresses have dropped because nobody read them in time.
+/// Datagrams that the UDP sockets bound to these addresses have dropped because nobody read them in
+/// time.
 pub(super) fn dropped(sockets: &HashSet<SocketAddr>) -> u64 {
     // Without IPv6 there is no table of its sockets.
     let tables = ["/proc/self/net/udp", "/proc/self/net/udp6"]
@@ -57,8 +59,8 @@ pub(super) fn dropped(sockets: &HashSet<SocketAddr>) -> u64 {
     rows.filter(|(address, _)| sockets.contains(address)).map(|(_, drops)| drops).sum()
 }
 
-/// The second word is `ADDRESS:PORT` in hexadecimal, the address as words of the machine's byte order; the last one is
-/// the count.
+/// The second word is `ADDRESS:PORT` in hexadecimal, the address as words of the machine's byte
+/// order; the last one is the count.
 fn row(line: &str) -> Option<(SocketAddr, u64)> {
     let (address, port) = line.split_whitespace().nth(1)?.split_once(':')?;
     let word = |at: usize| Some(u32::from_str_radix(address.get(at..at + 8)?, 16).ok()?.to_ne_bytes());

@@ -1,4 +1,5 @@
-//! Takes many clients through requests, a bounded number of them at a time, each until it is answered.
+//! Takes many clients through requests, a bounded number of them at a time, each until it is
+//! answered.
 
 use std::io;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use super::link::{Link, Way};
 use crate::cli::probe::error::{self as probe, ProbeError};
 use crate::clock::Clock;
 
-/// First retransmission, doubled each time; and how often a request is sent. It is given up after six seconds.
+/// First retransmission, doubled each time; and how often a request is sent. It is given up after
+/// six seconds.
 const RETRANSMIT: Duration = Duration::from_millis(200);
 const TRIES: u32 = 5;
 /// How often those without an answer are looked for.
@@ -70,7 +72,8 @@ impl Member {
 }
 
 impl ClientPool<'_> {
-    /// Takes every member through `steps`. Unless it goes on `again`, whoever is refused or not answered ends it.
+    /// Takes every member through `steps`. Unless it goes on `again`, whoever is refused or not
+    /// answered ends it.
     pub(super) fn conduct(
         &self,
         members: &mut [Member],

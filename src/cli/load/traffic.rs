@@ -1,5 +1,5 @@
-//! Datagrams through allocations at a steady rate, and what becomes of them. One thread, which never waits while there is
-//! something to do.
+//! Datagrams through allocations at a steady rate, and what becomes of them. One thread, which
+//! never waits while there is something to do.
 
 use std::io::{self, ErrorKind};
 use std::net::UdpSocket;
@@ -21,11 +21,12 @@ use crate::clock::Clock;
 const BATCH: u64 = 64;
 /// Batches that are received from one socket before it is the next one's turn.
 const BATCHES: usize = 32;
-/// How long what is on its way is waited for: until so long nothing has come, and never longer than the other.
+/// How long what is on its way is waited for: until so long nothing has come, and never longer than
+/// the other.
 const QUIET: Duration = Duration::from_millis(300);
 const LINGER: Duration = Duration::from_secs(2);
-/// If it has not been looked for what has come for so long, because other programs had the core, how long it took to come
-/// is not known.
+/// If it has not been looked for what has come for so long, because other programs had the core,
+/// how long it took to come is not known.
 const HELD_UP: Duration = Duration::from_millis(1);
 /// The kernel waits by the millisecond: what is due sooner is waited for without it.
 const WORTH_WAITING: Duration = Duration::from_millis(2);
@@ -37,7 +38,8 @@ pub(super) struct TrafficOutcome {
     /// How long they were sent.
     pub(super) length: Duration,
     pub(super) sent: u64,
-    /// How many arrived, and how many of them while others were still being sent: what was queued is no sign of speed.
+    /// How many arrived, and how many of them while others were still being sent: what was queued
+    /// is no sign of speed.
     pub(super) delivered: u64,
     in_time: u64,
     /// How many arrived behind a later one of their flow.
@@ -71,7 +73,8 @@ pub(super) struct Traffic<'a> {
     run: u32,
     poll: Poll,
     events: Events,
-    /// Sockets that may have something, and by place, whether they are among these; and connections that have ended.
+    /// Sockets that may have something, and by place, whether they are among these; and connections
+    /// that have ended.
     ready: Vec<usize>,
     is_ready: Vec<bool>,
     has_ended: Vec<bool>,
@@ -129,7 +132,8 @@ impl<'a> Traffic<'a> {
         })
     }
 
-    /// Sends `rate` datagrams per second for `length`, in turns of all flows, and waits for those still on their way.
+    /// Sends `rate` datagrams per second for `length`, in turns of all flows, and waits for those
+    /// still on their way.
     pub(super) fn run(&mut self, rate: f64, length: Duration) -> io::Result<TrafficOutcome> {
         self.run = self.run.wrapping_add(1);
         self.numbers.fill((0, 0));

@@ -93,8 +93,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// webpki writes the names of a certificate as `DnsName("example.org")` and `IpAddress(192.0.2.1)`, and what is no name as it
-/// stands there: such as what a terminal would obey.
+/// webpki writes the names of a certificate as `DnsName("example.org")` and `IpAddress(192.0.2.1)`,
+/// and what is no name as it stands there: such as what a terminal would obey.
 fn bare(name: &str) -> String {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
     inner.trim_matches('"').escape_debug().to_string()

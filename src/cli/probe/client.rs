@@ -1,9 +1,10 @@
 //! The client: STUN binding, two allocations, and data through them.
 //!
-//! `turn::client` 0.17 waits up to a minute, reports a transaction without an answer as one with an empty answer, and
-//! ends its read loop at the first odd datagram. So every step here has a bound that is shorter than its retries, and a
-//! stream that ends, or a port where nobody listens, says so by itself ([`Ended`]). It panics on a reason phrase that is no
-//! text, and so gets none ([`super::reason`]).
+//! `turn::client` 0.17 waits up to a minute, reports a transaction without an answer as one with an
+//! empty answer, and ends its read loop at the first odd datagram. So every step here has a bound
+//! that is shorter than its retries, and a stream that ends, or a port where nobody listens, says
+//! so by itself ([`Ended`]). It panics on a reason phrase that is no text, and so gets none
+//! ([`super::reason`]).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,10 +23,11 @@ use super::server_path::{Over, ServerPath};
 use super::stream::Ended;
 use super::{PATIENCE, Turns};
 
-/// First retransmission; doubled each time, so that a step has five tries and ends by its own bound.
+/// First retransmission; doubled each time, so that a step has five tries and ends by its own
+/// bound.
 const RETRANSMIT_MS: u16 = 100;
-/// RFC 8489 section 6.2.2: what goes over a stream is not retransmitted. Longer than any step; `turn::client` doubles it in 16
-/// bits for what was given up meanwhile.
+/// RFC 8489 section 6.2.2: what goes over a stream is not retransmitted. Longer than any step;
+/// `turn::client` doubles it in 16 bits for what was given up meanwhile.
 const NEVER_MS: u16 = u16::MAX / 2;
 
 /// How far a client got at one address.
@@ -37,7 +39,8 @@ pub(super) struct Findings {
     pub(super) relayed: Option<SocketAddr>,
     /// The shortest way from one allocation through the other and back.
     pub(super) round_trip: Option<Duration>,
-    /// The way from a socket of this machine into the allocation, by its relay port; or why it was not gone.
+    /// The way from a socket of this machine into the allocation, by its relay port; or why it was
+    /// not gone.
     pub(super) from_peer: Option<Result<Duration, &'static str>>,
     /// What stopped it.
     pub(super) trouble: Option<ProbeError>,
@@ -142,9 +145,10 @@ impl Client {
         Ok(Box::new(allocation))
     }
 
-    /// What a datagram that was lost on its way to an allocation tells: that the server hands out an address of its own
-    /// network, if that is what it is; that the relay's port is closed, if the server was reached by UDP at the same address
-    /// and the client still hears it. Else nothing.
+    /// What a datagram that was lost on its way to an allocation tells: that the server hands out
+    /// an address of its own network, if that is what it is; that the relay's port is closed, if
+    /// the server was reached by UDP at the same address and the client still hears it. Else
+    /// nothing.
     async fn why_lost(
         &self,
         road: &ServerPath,
@@ -152,7 +156,8 @@ impl Client {
         relayed: SocketAddr,
     ) -> Result<&'static str, ProbeError> {
         if mapped.ip() == relayed.ip() {
-            // It permits its own relayed address, so that two of its clients meet, and no other socket there.
+            // It permits its own relayed address, so that two of its clients meet, and no other
+            // socket there.
             Ok(
                 "this machine has the relayed address itself, from which the server hears its own relays alone",
             )

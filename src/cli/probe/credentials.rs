@@ -36,8 +36,8 @@ pub(in crate::cli) struct Login {
     pub(in crate::cli) password: Secret,
 }
 
-/// A login at the server of this configuration: signed with its secret, or, where it draws one that only the running
-/// process knows, as its `/ice` hands one out.
+/// A login at the server of this configuration: signed with its secret, or, where it draws one that
+/// only the running process knows, as its `/ice` hands one out.
 pub(in crate::cli) async fn of_this_server(config: &Config, trust: &Trust) -> Result<Login, ProbeError> {
     if let Some(secrets) = Secrets::new(&config.credentials.secrets) {
         let credential = secrets.issue(Clock::start().now(), "probe", TTL);

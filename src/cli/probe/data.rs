@@ -1,8 +1,10 @@
-//! Data through the relay: from one allocation to another and back, and from a plain socket into one.
+//! Data through the relay: from one allocation to another and back, and from a plain socket into
+//! one.
 //!
-//! Two allocations need no peer: a server that refuses loopback and private peers still lets its own relayed addresses
-//! reach each other, because that is how two browsers behind it meet. A server may do so in its memory, though, so that
-//! relay ports which a firewall closes go unnoticed; what a plain socket sends must come by them.
+//! Two allocations need no peer: a server that refuses loopback and private peers still lets its
+//! own relayed addresses reach each other, because that is how two browsers behind it meet. A
+//! server may do so in its memory, though, so that relay ports which a firewall closes go
+//! unnoticed; what a plain socket sends must come by them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,11 +20,13 @@ use super::server_path::socket_for;
 
 /// When a payload is sent again: media may be dropped anywhere.
 const RESEND: Duration = Duration::from_millis(300);
-/// Round trips. The first goes by Send and Data indications while channels are being bound, the rest by ChannelData.
+/// Round trips. The first goes by Send and Data indications while channels are being bound, the
+/// rest by ChannelData.
 const ROUNDS: u8 = 5;
 /// When no further round trip is made: by satellite each takes over a second.
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
-/// Bytes of a payload: about as large as a video packet, so that a path that only small datagrams survive is found.
+/// Bytes of a payload: about as large as a video packet, so that a path that only small datagrams
+/// survive is found.
 const PAYLOAD: usize = 1200;
 
 /// The relayed transport address of an allocation, which `turn::client` calls its local address.
@@ -84,9 +88,10 @@ pub(super) async fn from_peer(
     let (Ok(peer), Ok(decoy)) = (socket_for(relayed).await, socket_for(relayed).await) else {
         return Ok(FromPeer::NotChecked("this machine has no socket for it"));
     };
-    // A permission is for an address and any port (RFC 8656 section 9), and `turn::client` asks for one only to send. What
-    // it sends goes to another port than the peer's, else it would open a firewall for the peer; and there it is expected,
-    // for an ICMP error would come back as a Data indication without data, on which `turn::client` ends.
+    // A permission is for an address and any port (RFC 8656 section 9), and `turn::client` asks for
+    // one only to send. What it sends goes to another port than the peer's, else it would open a
+    // firewall for the peer; and there it is expected, for an ICMP error would come back as a Data
+    // indication without data, on which `turn::client` ends.
     let Ok(decoy_at) = decoy.local_addr() else {
         return Ok(FromPeer::NotChecked("this machine has no socket for it"));
     };
@@ -133,7 +138,8 @@ async fn send_until_heard(
     }
 }
 
-/// Waits for `payload`, whole and unchanged. Its sender needs no look: the server lets in who has a permission only.
+/// Waits for `payload`, whole and unchanged. Its sender needs no look: the server lets in who has a
+/// permission only.
 async fn hear(receiver: &(dyn Conn + Send + Sync), payload: &[u8]) -> Result<(), ProbeError> {
     let mut buffer = vec![0; 2 * PAYLOAD];
     loop {

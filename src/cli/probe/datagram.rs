@@ -1,7 +1,8 @@
-//! Datagrams for `turn::client` over a socket that is connected, and so learns when ICMP says that nobody listens there.
+//! Datagrams for `turn::client` over a socket that is connected, and so learns when ICMP says that
+//! nobody listens there.
 //!
-//! `turn::client` would only fall silent. To ask after its silence would be too late: the other machine says it to the first
-//! few datagrams, and then once a second.
+//! `turn::client` would only fall silent. To ask after its silence would be too late: the other
+//! machine says it to the first few datagrams, and then once a second.
 
 use std::io;
 use std::net::SocketAddr;
@@ -94,8 +95,8 @@ impl Conn for ConnectedConn {
     }
 }
 
-/// Whether a datagram was larger than the way to the server lets through, as ICMP says of a tunnel: that one is lost, and the
-/// system sends the next in fragments.
+/// Whether a datagram was larger than the way to the server lets through, as ICMP says of a tunnel:
+/// that one is lost, and the system sends the next in fragments.
 fn is_size(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EMSGSIZE)
 }

@@ -63,8 +63,8 @@ pub(in crate::cli) enum ProbeError {
     Lost { from: SocketAddr, to: SocketAddr },
     /// What this machine sent to a relayed address did not come out of the allocation.
     Blocked { relayed: SocketAddr },
-    /// A relayed address of a network of the server's own, lost on the way there, though the server itself was reached by one
-    /// of the internet's.
+    /// A relayed address of a network of the server's own, lost on the way there, though the server
+    /// itself was reached by one of the internet's.
     Private { relayed: SocketAddr },
     /// No username and password, and none to be had.
     NoLogin { asked: String, remedy: &'static str },
@@ -96,9 +96,10 @@ impl ProbeError {
         Self::Unreachable { server, error: error.to_string() }
     }
 
-    /// A socket that cannot reach `server`: because nothing listens there, or something on the way refuses, if not for a
-    /// reason of this machine. Firewalls that refuse say so by "administratively prohibited" (firewalld) or "port
-    /// unreachable", which is what a machine without a server says, too.
+    /// A socket that cannot reach `server`: because nothing listens there, or something on the way
+    /// refuses, if not for a reason of this machine. Firewalls that refuse say so by
+    /// "administratively prohibited" (firewalld) or "port unreachable", which is what a machine
+    /// without a server says, too.
     pub(in crate::cli) fn unreached(over: Over, server: SocketAddr, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::NothingListens { over, server },

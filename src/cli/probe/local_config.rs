@@ -64,8 +64,8 @@ pub(in crate::cli) fn ice(config: &Config, trust: &Trust) -> Vec<(String, Result
     http.chain(https).collect()
 }
 
-/// What the certificate calls this server: clients come by that name, so a listener of ours is verified by it, wherever
-/// the name leads. A wildcard stands for any name below it.
+/// What the certificate calls this server: clients come by that name, so a listener of ours is
+/// verified by it, wherever the name leads. A wildcard stands for any name below it.
 fn name(config: &Config) -> Result<String, ProbeError> {
     let Some(Tls { files, .. }) = &config.tls else { return Ok(String::new()) };
     let unusable = |reason| ProbeError::OwnCertificate { file: files.cert.display().to_string(), reason };

@@ -1,6 +1,8 @@
-//! `byway probe`: an independent client that says what a browser would meet, and what to do about it.
+//! `byway probe`: an independent client that says what a browser would meet, and what to do about
+//! it.
 //!
-//! The client is `turn::client`, which shares no code with the server; of ours it has the framing in a stream alone.
+//! The client is `turn::client`, which shares no code with the server; of ours it has the framing
+//! in a stream alone.
 
 mod certificate;
 mod client;
@@ -38,8 +40,8 @@ use trust_roots::Trust;
 /// The bound of each step. A dead server is reported after the first one.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How many have allocations at one time, two each: half of what Byway grants one user by default, so that a probe of many
-/// URLs is not refused for being one.
+/// How many have allocations at one time, two each: half of what Byway grants one user by default,
+/// so that a probe of many URLs is not refused for being one.
 const AT_ONCE: usize = 4;
 
 /// Whose turn it is to have allocations.
@@ -51,8 +53,8 @@ pub(super) struct ProbeArguments {
     /// stun:192.0.2.1 [default: the configuration's listeners]
     #[arg(value_name = "URL", value_parser = url)]
     urls: Vec<IceUrl>,
-    /// Username for TURN [default: signed with the configuration's secret, else asked of the running
-    /// server's /ice]
+    /// Username for TURN [default: signed with the configuration's secret, else asked of the
+    /// running server's /ice]
     #[arg(long, value_name = "U", requires = "password")]
     username: Option<String>,
     /// Password for TURN
@@ -160,8 +162,8 @@ async fn row(url: &IceUrl, address: SocketAddr, passed_over: Option<SocketAddr>,
     Row { url: url.clone(), address: Some(address), passed_over, findings }
 }
 
-/// The host's first address of each family, for each may have a firewall of its own; and of two the one that is passed over,
-/// as browsers do, where this machine has a route to the other alone.
+/// The host's first address of each family, for each may have a firewall of its own; and of two the
+/// one that is passed over, as browsers do, where this machine has a route to the other alone.
 pub(super) async fn addresses(url: &IceUrl) -> Result<(Vec<SocketAddr>, Option<SocketAddr>), ProbeError> {
     let unknown =
         |error: io::Error| ProbeError::UnknownHost { host: url.host.clone(), error: error.to_string() };

@@ -1,7 +1,9 @@
-//! The reason phrase of an error response, for `turn::client`, which panics on one that is no UTF-8.
+//! The reason phrase of an error response, for `turn::client`, which panics on one that is no
+//! UTF-8.
 //!
-//! It formats the phrase with the code, by a `Display` that fails there; and a `format!` whose argument fails panics. We show
-//! the code alone, so that what becomes of the phrase does not matter.
+//! It formats the phrase with the code, by a `Display` that fails there; and a `format!` whose
+//! argument fails panics. We show the code alone, so that what becomes of the phrase does not
+//! matter.
 
 use byway_turn::wire::{Kind, classify};
 
@@ -12,7 +14,8 @@ const ERROR_CODE: [u8; 2] = [0x00, 0x09];
 /// Bytes of an ERROR-CODE before its reason phrase.
 const CODE: usize = 4;
 
-/// Replaces what is not printable ASCII in every reason phrase of `message`; what is no STUN message stays as it is.
+/// Replaces what is not printable ASCII in every reason phrase of `message`; what is no STUN
+/// message stays as it is.
 pub(super) fn make_legible(message: &mut [u8]) {
     if classify(message) != Kind::Stun {
         return;

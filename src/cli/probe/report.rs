@@ -45,7 +45,8 @@ pub(super) fn json(rows: &[Row]) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&records)? + "\n")
 }
 
-/// Columns as wide as their contents, and under a row what is to be said of it: why something was not checked, what to do where it failed.
+/// Columns as wide as their contents, and under a row what is to be said of it: why something was
+/// not checked, what to do where it failed.
 pub(super) fn table(rows: &[Row]) -> String {
     const HEAD: [&str; 7] =
         ["URL", "ADDRESS", "BINDING", "ALLOCATION", "ROUND TRIP", "FROM A PEER", "VERDICT"];

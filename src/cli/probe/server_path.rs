@@ -67,8 +67,8 @@ impl ServerPath {
         Self { server, carrier: Carrier::Tcp }
     }
 
-    /// TLS to a server that shows a certificate for `host`: a name, which it is told (SNI), or an address, which it is not
-    /// (RFC 6066 section 3).
+    /// TLS to a server that shows a certificate for `host`: a name, which it is told (SNI), or an
+    /// address, which it is not (RFC 6066 section 3).
     pub(in crate::cli) fn tls(server: SocketAddr, host: &str, trust: &Trust) -> Result<Self, ProbeError> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| ProbeError::UnknownHost { host: host.to_owned(), error: error.to_string() })?;
@@ -106,8 +106,9 @@ impl ServerPath {
         }
     }
 
-    /// A TCP connection. The kernel repeats a first packet that is lost after a second only, and where packets are lost two
-    /// of them are at times: so several attempts follow each other, each longer than the one before, for those far away.
+    /// A TCP connection. The kernel repeats a first packet that is lost after a second only, and
+    /// where packets are lost two of them are at times: so several attempts follow each other, each
+    /// longer than the one before, for those far away.
     async fn connect(&self) -> Result<TcpStream, ProbeError> {
         let refused = |error: io::Error| match error.kind() {
             io::ErrorKind::TimedOut => ProbeError::Silent { step: Step::Connection, over: self.over() },
@@ -118,7 +119,8 @@ impl ServerPath {
                 continue;
             };
             let stream = connected.map_err(refused)?;
-            // A client of media does not wait for more to send. A socket that refuses is merely slower.
+            // A client of media does not wait for more to send. A socket that refuses is merely
+            // slower.
             let _ = stream.set_nodelay(true);
             return Ok(stream);
         }

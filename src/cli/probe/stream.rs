@@ -1,7 +1,8 @@
 //! Datagrams for `turn::client` over a byte stream: TCP, or TLS over it.
 //!
-//! `turn::client` knows datagrams only. In a stream each message says how long it is (`wire::frame_length`); what ends a
-//! stream is kept apart, because `turn::client` would only fall silent.
+//! `turn::client` knows datagrams only. In a stream each message says how long it is
+//! (`wire::frame_length`); what ends a stream is kept apart, because `turn::client` would only fall
+//! silent.
 
 use std::future::pending;
 use std::io;
@@ -144,11 +145,13 @@ impl Incoming {
 
 /// How long the message at the front is, if it is all there.
 fn message_at_front(stream: &[u8]) -> std::result::Result<Option<usize>, ProbeError> {
-    // `H` could begin ChannelData, of a channel that nobody bound here; and what it then seems to say is a long wait.
+    // `H` could begin ChannelData, of a channel that nobody bound here; and what it then seems to
+    // say is a long wait.
     if stream.starts_with(b"HTTP/") {
         return Err(ProbeError::Foreign(Speaks::Http));
     }
-    // RFC 8446 section 5.1: an alert or a handshake record, and the version of old that every record says.
+    // RFC 8446 section 5.1: an alert or a handshake record, and the version of old that every
+    // record says.
     if stream.starts_with(b"\x15\x03") || stream.starts_with(b"\x16\x03") {
         return Err(ProbeError::Foreign(Speaks::Tls));
     }

@@ -1,7 +1,8 @@
-//! Whom the probe takes for the server: TLS with a certificate that the system's roots, or `--ca`, vouch for.
+//! Whom the probe takes for the server: TLS with a certificate that the system's roots, or `--ca`,
+//! vouch for.
 //!
-//! The system's own list is what its other clients go by; it is kept fresh without a new binary, and a company's own root
-//! that was installed on this machine is in it.
+//! The system's own list is what its other clients go by; it is kept fresh without a new binary,
+//! and a company's own root that was installed on this machine is in it.
 
 use std::io;
 use std::path::Path;
@@ -53,7 +54,8 @@ impl Trust {
         Ok(Self(Ok(Arc::new(config))))
     }
 
-    /// The same for a client that asks for a protocol by ALPN (RFC 7301). For TURN nobody does: browsers do not, either.
+    /// The same for a client that asks for a protocol by ALPN (RFC 7301). For TURN nobody does:
+    /// browsers do not, either.
     pub(in crate::cli) fn speaking(&self, protocol: &[u8]) -> Self {
         Self(self.0.clone().map(|config| {
             let mut config = ClientConfig::clone(&config);

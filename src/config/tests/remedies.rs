@@ -10,7 +10,8 @@ fn are_told(cases: &[(&str, &str)]) {
     }
 }
 
-/// A guess that is obeyed changes what is meant: `access = "token"` as a secret switches access control off.
+/// A guess that is obeyed changes what is meant: `access = "token"` as a secret switches access
+/// control off.
 #[test]
 fn a_key_of_another_section_is_told_where_it_belongs() {
     are_told(&[

@@ -113,8 +113,8 @@ fn in_its_place(place: &str, secret: &str, other: &str) -> String {
 }
 
 proptest! {
-    /// Whatever is wrong, and wherever: a character too many, one too few, another one, half of the file, a line twice, a
-    /// value of another type, something wrong elsewhere on the line.
+    /// Whatever is wrong, and wherever: a character too many, one too few, another one, half of the
+    /// file, a line twice, a value of another type, something wrong elsewhere on the line.
     #[test]
     fn threat_40_no_mistake_shows_a_secret(
         place in prop::sample::select(PLACES),

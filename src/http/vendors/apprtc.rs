@@ -1,5 +1,5 @@
-//! `lifetimeDuration`: what AppRTC's clients, and Google's own service behind them, call the lifetime of an ICE
-//! configuration. Beside what `/ice` says anyway, the rest of which they share.
+//! `lifetimeDuration`: what AppRTC's clients, and Google's own service behind them, call the
+//! lifetime of an ICE configuration. Beside what `/ice` says anyway, the rest of which they share.
 
 use serde::Serialize;
 

@@ -1,5 +1,5 @@
-//! Cloudflare Realtime's TURN service: credentials made and revoked by a backend. A TURN key's id may be any; its API token
-//! is an API key.
+//! Cloudflare Realtime's TURN service: credentials made and revoked by a backend. A TURN key's id
+//! may be any; its API token is an API key.
 
 use std::sync::Arc;
 
@@ -68,7 +68,8 @@ fn created<T: Serialize>(ice_servers: T) -> impl IntoResponse {
     (StatusCode::CREATED, axum::Json(Answer { ice_servers }))
 }
 
-/// Gives each credential a name of its own, so that it can be revoked without the others of its identifier.
+/// Gives each credential a name of its own, so that it can be revoked without the others of its
+/// identifier.
 fn wish(issuer: &Issuer, Asked { ttl, custom_identifier }: Asked) -> Result<Wish, Problem> {
     let identifier = custom_identifier.map(|identifier| checked_name(&identifier)).transpose()?;
     Ok(Wish {

@@ -1,4 +1,5 @@
-//! `Link: <turn:...>; rel="ice-server"`: ICE servers in a header, as WHIP and WHEP have them (RFC 9725 section 4.6).
+//! `Link: <turn:...>; rel="ice-server"`: ICE servers in a header, as WHIP and WHEP have them (RFC
+//! 9725 section 4.6).
 
 use axum::http::{HeaderMap, HeaderValue, header};
 

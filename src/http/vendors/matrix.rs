@@ -1,5 +1,6 @@
-//! `GET /_matrix/client/v3/voip/turnServer`: the answer of a Matrix homeserver to its clients before they call, for one that
-//! passes the question on (Matrix client-server API, "Voice over IP").
+//! `GET /_matrix/client/v3/voip/turnServer`: the answer of a Matrix homeserver to its clients
+//! before they call, for one that passes the question on (Matrix client-server API, "Voice over
+//! IP").
 
 use std::sync::Arc;
 

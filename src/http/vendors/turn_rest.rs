@@ -1,4 +1,5 @@
-//! `/turn`: the REST draft (draft-uberti-behave-turn-rest-00), as Janus, `mediasoup` demos and many others ask.
+//! `/turn`: the REST draft (draft-uberti-behave-turn-rest-00), as Janus, `mediasoup` demos and many
+//! others ask.
 
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ use crate::http::problem::Problem;
 use crate::http::{Site, cors};
 use crate::ice::TurnCredential;
 
-/// Fields of the API key: `key` by the draft's last version, `api` by Janus until it learned of that.
+/// Fields of the API key: `key` by the draft's last version, `api` by Janus until it learned of
+/// that.
 const KEY_FIELDS: [&str; 2] = ["key", "api"];
 
 pub(super) fn router(site: &Arc<Site>) -> Router<Arc<Site>> {

@@ -1,5 +1,5 @@
-//! `POST /2010-04-01/Accounts/{sid}/Tokens.json`: Twilio's Network Traversal Service. An account's id may be any; its auth
-//! token is an API key.
+//! `POST /2010-04-01/Accounts/{sid}/Tokens.json`: Twilio's Network Traversal Service. An account's
+//! id may be any; its auth token is an API key.
 
 use std::sync::Arc;
 

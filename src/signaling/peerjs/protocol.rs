@@ -1,4 +1,5 @@
-//! The messages of PeerJS as `peerjs-server` 1.x has them on its WebSocket. Pure: text in, values out.
+//! The messages of PeerJS as `peerjs-server` 1.x has them on its WebSocket. Pure: text in, values
+//! out.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +14,8 @@ use crate::signaling::protocol::{ErrorCode, Text, Topic, object};
 /// The one key there is: PeerJS's own default, which it no longer asks anybody for.
 pub const KEY: &str = "peerjs";
 
-/// Id that a client chooses: 1 to 128 characters, none of them a control character. PeerJS allows itself fewer.
+/// Id that a client chooses: 1 to 128 characters, none of them a control character. PeerJS allows
+/// itself fewer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PeerId(Arc<str>);
 
@@ -35,8 +37,8 @@ impl PeerId {
     }
 }
 
-/// Token that a client shows again to have its id back: kept as a digest, so that neither its length nor its bytes can be
-/// found by measuring, and no memory tells it.
+/// Token that a client shows again to have its id back: kept as a digest, so that neither its
+/// length nor its bytes can be found by measuring, and no memory tells it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token([u8; 32]);
 

@@ -1,5 +1,6 @@
-//! Registry of PeerJS ids, and the messages that wait for absent clients. Pure: the time is handed in, and each message
-//! leaves together with the connection to send it over, which is of the driver's own type.
+//! Registry of PeerJS ids, and the messages that wait for absent clients. Pure: the time is handed
+//! in, and each message leaves together with the connection to send it over, which is of the
+//! driver's own type.
 //!
 //! ```text
 //!            arrive                      depart
@@ -8,11 +9,13 @@
 //!                      └──┘ arrive with the same token: the new socket takes over
 //! ```
 //!
-//! A message to an absent client waits with its sender, for as long as [`RegistryLimits::patience`] and within [`RegistryLimits::kept`]
-//! bytes; it goes when the sender does, because nobody could answer it any more, and so needs no timer but the sender's own.
-//! Ids and bytes that wait are [shares](byway_turn::shares), charged to the network of the client that has the id.
+//! A message to an absent client waits with its sender, for as long as [`RegistryLimits::patience`]
+//! and within [`RegistryLimits::kept`] bytes; it goes when the sender does, because nobody could
+//! answer it any more, and so needs no timer but the sender's own. Ids and bytes that wait are
+//! [shares](byway_turn::shares), charged to the network of the client that has the id.
 //!
-//! The maps are ordered trees: their keys are the clients' choice, and a tree needs no seed against that.
+//! The maps are ordered trees: their keys are the clients' choice, and a tree needs no seed against
+//! that.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -170,7 +173,8 @@ impl<C: Clone> PeerRegistry<C> {
         true
     }
 
-    /// Says something. What is said to somebody absent waits, and where it cannot it has expired at once.
+    /// Says something. What is said to somebody absent waits, and where it cannot it has expired at
+    /// once.
     pub fn say(&mut self, now: Duration, lease: &IdLease, message: &Passed) -> Said<C> {
         if !self.has(lease) {
             return Said::Ignored;
@@ -224,8 +228,8 @@ impl<C: Clone> PeerRegistry<C> {
         self.peers.get(&lease.id).is_some_and(|peer| peer.arrival == lease.arrival)
     }
 
-    /// Takes out the messages that have waited for `id`, as far as they may be handed over, and the answers to the other
-    /// senders.
+    /// Takes out the messages that have waited for `id`, as far as they may be handed over, and the
+    /// answers to the other senders.
     fn hand_over(&mut self, id: &PeerId) -> (Vec<Text>, Vec<(C, Text)>) {
         let (mut missed, mut told, mut handed) = (Vec::new(), Vec::new(), 0);
         for (from, waiting) in self.waiting.remove(id).unwrap_or_default() {
@@ -263,7 +267,8 @@ impl<C: Clone> PeerRegistry<C> {
     }
 }
 
-/// Bytes that a waiting message counts for: its text, and its share of the maps, two keys and their nodes among it.
+/// Bytes that a waiting message counts for: its text, and its share of the maps, two keys and their
+/// nodes among it.
 fn cost(text: &Text) -> usize {
     const HELD: usize = 512;
     HELD + text.json.len()

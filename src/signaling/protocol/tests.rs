@@ -87,7 +87,8 @@ fn what_is_not_the_protocol_has_a_code() {
 }
 
 proptest! {
-    /// Whatever a client writes is a message or has a code; text that is nearly a message gets further in.
+    /// Whatever a client writes is a message or has a code; text that is nearly a message gets
+    /// further in.
     #[test]
     fn nothing_a_client_writes_is_a_panic(any in ".*", kind in "join|signal|ping|x", value in "[\\[\\]{}\",:\\\\0-9a-z ]*") {
         let _ = ClientMessage::parse(&any);
@@ -197,7 +198,8 @@ fn server_messages() -> Vec<(ServerMessage, String)> {
     ]
 }
 
-/// A new variant does not compile until it has a name here; then it belongs into the specification too.
+/// A new variant does not compile until it has a name here; then it belongs into the specification
+/// too.
 fn type_of_client(message: &ClientMessage) -> &'static str {
     match message {
         ClientMessage::Join(_) => "join",
@@ -294,7 +296,8 @@ fn the_specification_has_every_code_and_no_other() {
     assert_eq!(byes.len(), ByeCode::ALL.len());
 }
 
-/// The fields of each message by its type, as the schema has them: all of them, and those that are always there.
+/// The fields of each message by its type, as the schema has them: all of them, and those that are
+/// always there.
 fn schema_of(side: &str) -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> {
     let schema = crate::signaling::schema::schema();
     let variants = schema["$defs"][side]["oneOf"].as_array().expect("one for each type").clone();
@@ -330,7 +333,8 @@ fn the_schema_has_every_message_and_field_of_the_specification_and_no_other() {
             for field in all.iter().filter(|field| *field != "type") {
                 assert!(section.contains(&format!("`{field}`")), "{field} of {kind} is not specified");
             }
-            // Where a table lists the fields, it lists these and no others; code tables have two cells of code.
+            // Where a table lists the fields, it lists these and no others; code tables have two
+            // cells of code.
             let table = section.split("\n| error").next().unwrap().split("\n| bye").next().unwrap();
             for row in rows(table) {
                 assert!(all.contains(row[0]), "{} of {kind} is not in the schema", row[0]);

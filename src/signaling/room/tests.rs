@@ -257,7 +257,8 @@ fn threat_31_one_network_takes_neither_all_rooms_nor_what_others_are_in() {
     // Whoever holds little still finds a room, and everybody may enter one that is there.
     let ann = enter(&mut rooms, "tea", network(200)).unwrap();
     let eve = enter(&mut rooms, "tea", network(1)).unwrap();
-    // The room goes on when its eldest leaves, at the charge of the next one, who is not turned out for it.
+    // The room goes on when its eldest leaves, at the charge of the next one, who is not turned out
+    // for it.
     rooms.leave(ann);
     assert_eq!([1, 200].map(|n| rooms.shares.held_by(network(n))), [126, 0]);
     assert!(rooms.place(eve).is_some());

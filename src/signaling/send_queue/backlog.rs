@@ -1,8 +1,9 @@
 //! Bytes in the send queues of all connections, bounded in sum.
 //!
-//! Each [`SendQueue`] is bounded by itself; thousands of them that nobody reads are not. When the sum is reached, connections
-//! end whose clients do not read: first those that are in no room, then members; of either the biggest queues of the
-//! networks that hold most. A member that is ended so can resume.
+//! Each [`SendQueue`] is bounded by itself; thousands of them that nobody reads are not. When the
+//! sum is reached, connections end whose clients do not read: first those that are in no room, then
+//! members; of either the biggest queues of the networks that hold most. A member that is ended so
+//! can resume.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,14 +19,16 @@ use crate::net::memory_budget::Reservation;
 use crate::signaling::SignalingCounters;
 use crate::signaling::protocol::ByeCode;
 
-/// Bytes that a connection in no room may have waiting without being ended for the sum: answers on their way.
+/// Bytes that a connection in no room may have waiting without being ended for the sum: answers on
+/// their way.
 const STRANGER_SPARED: usize = 4 * 1_024;
 
 /// The queues of all connections.
 #[derive(Debug)]
 pub(in crate::signaling) struct Backlog {
     limit: usize,
-    /// The sum at which to look for the biggest: more than `limit` while those that were ended still say goodbye.
+    /// The sum at which to look for the biggest: more than `limit` while those that were ended
+    /// still say goodbye.
     settle_at: AtomicUsize,
     /// Has the sum, which any thread changes.
     counters: Arc<SignalingCounters>,
@@ -54,8 +57,8 @@ impl Backlog {
         })
     }
 
-    /// A queue for a connection from `client`: it holds up to `stranger` bytes, and up to `member` once it is in a room,
-    /// when `memory` is released.
+    /// A queue for a connection from `client`: it holds up to `stranger` bytes, and up to `member`
+    /// once it is in a room, when `memory` is released.
     pub(in crate::signaling) fn queue(
         self: &Arc<Self>,
         client: IpAddr,
@@ -70,8 +73,8 @@ impl Backlog {
         queue
     }
 
-    /// Ends connections whose clients do not read, if there is more than there may be. To be called without the lock of any
-    /// queue.
+    /// Ends connections whose clients do not read, if there is more than there may be. To be called
+    /// without the lock of any queue.
     pub(super) fn settle(&self) {
         let (held, settle_at) = (self.held(), self.settle_at.load(Relaxed));
         if held <= self.limit && settle_at != self.limit {
@@ -102,8 +105,8 @@ impl Backlog {
                 queue.evict(ByeCode::TooSlow);
             }
         }
-        // What the library has of a frame is held until its connection is closed. To look again for each frame meanwhile would
-        // be of no use.
+        // What the library has of a frame is held until its connection is closed. To look again for
+        // each frame meanwhile would be of no use.
         self.settle_at.store(self.limit.max(self.held() + self.limit / 64), Relaxed);
         // A queue whose connection has ended meanwhile takes itself off the list.
         drop(queues);

@@ -1,9 +1,10 @@
-//! Board of topics and their subscribers. Pure: each message leaves together with the connections to send it over, which
-//! are of the driver's own type.
+//! Board of topics and their subscribers. Pure: each message leaves together with the connections
+//! to send it over, which are of the driver's own type.
 //!
-//! A topic exists while it has subscribers. Topics and subscriptions are [shares](byway_turn::shares): a topic is charged to the
-//! network of its first subscriber, and after that one to the network of another; a subscription to its own. The maps are ordered trees: their keys are the clients' choice, and a tree
-//! needs no seed against that.
+//! A topic exists while it has subscribers. Topics and subscriptions are
+//! [shares](byway_turn::shares): a topic is charged to the network of its first subscriber, and
+//! after that one to the network of another; a subscription to its own. The maps are ordered trees:
+//! their keys are the clients' choice, and a tree needs no seed against that.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,12 +1,14 @@
 /**
- * What a scenario has set up is taken down in the opposite order: pages before the server that they would miss.
+ * What a scenario has set up is taken down in the opposite order: pages before the server that they
+ * would miss.
  */
 
 /** @type {WeakMap<import("node:test").TestContext, (() => unknown)[]>} */
 const steps = new WeakMap();
 
 /**
- * Has this done when the scenario ends, before what was asked for earlier. All of it is done, whatever fails of it.
+ * Has this done when the scenario ends, before what was asked for earlier. All of it is done,
+ * whatever fails of it.
  *
  * @param {import("node:test").TestContext} scenario
  * @param {() => unknown} undo

@@ -1,6 +1,7 @@
 /**
- * Chromium and Firefox as people have them, but for three things: camera and microphone are of their own making, they trust
- * the tests' certificate authority, and on this machine loopback counts as a network, because there may be no other.
+ * Chromium and Firefox as people have them, but for three things: camera and microphone are of
+ * their own making, they trust the tests' certificate authority, and on this machine loopback
+ * counts as a network, because there may be no other.
  */
 import { existsSync } from "node:fs";
 import { chromium, firefox } from "playwright-core";
@@ -10,7 +11,10 @@ import { Authority } from "./certificates.mjs";
 /** Whom the browsers trust, for servers that speak TLS. */
 export const authority = new Authority();
 
-/** The binary itself where it is known: Debian's script around it reads files of the machine's administrator. */
+/**
+ * The binary itself where it is known: Debian's script around it reads files of the machine's
+ * administrator.
+ */
 export const CHROMIUM = installed(process.env.CHROMIUM, "/usr/lib/chromium/chromium", "/usr/bin/chromium", "/usr/bin/google-chrome");
 
 /** Not /usr/bin/firefox, which on Ubuntu only offers to install one. */
@@ -51,16 +55,21 @@ const PREFERENCES = {
 /** Direct paths over loopback. */
 const LOOPBACK = { flag: "--allow-loopback-in-peer-connection", preference: { "media.peerconnection.ice.loopback": true } };
 
-/** Where a browser looks for whom it trusts, and leaves what it writes. @param {Authority} trusted */
+/**
+ * Where a browser looks for whom it trusts, and leaves what it writes.
+ * @param {Authority} trusted
+ */
 const homeOf = (trusted) => ({ ...process.env, HOME: trusted.home(), TMPDIR: trusted.home() });
 
 /**
  * Where a browser runs and whom it trusts.
  *
  * @typedef {object} Where
- * @property {string[]} [on] What to put before its command, so that it runs on another node of a network.
+ * @property {string[]} [on] What to put before its command, so that it runs on another node of a
+ *   network.
  * @property {Authority} [trusted]
- * @property {string[]} [devices] Flags of Chromium that say which camera and microphone it has, and who may use them.
+ * @property {string[]} [devices] Flags of Chromium that say which camera and microphone it has, and
+ *   who may use them.
  */
 
 /** @param {Where} [where] */
@@ -72,7 +81,8 @@ export const launchChromium = ({ on = [], trusted = authority, devices = [FAKE_D
   });
 
 /**
- * Mozilla's own build, driven by WebDriver BiDi: what playwright calls Firefox by itself is patched for tests.
+ * Mozilla's own build, driven by WebDriver BiDi: what playwright calls Firefox by itself is patched
+ * for tests.
  *
  * @param {Where} [where]
  */

@@ -1,4 +1,7 @@
-/** A TCP cable between browsers and a server, that can be cut, plugged in again, and go dead without a word. */
+/**
+ * A TCP cable between browsers and a server, that can be cut, plugged in again, and go dead without
+ * a word.
+ */
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 

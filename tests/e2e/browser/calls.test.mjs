@@ -1,6 +1,7 @@
 /**
- * Scenarios of whole calls, one after the other: two pages that call each other need a core. One call runs beside them, from
- * the first to the last. `pages.test.mjs` has the other scenarios, in a process of their own.
+ * Scenarios of whole calls, one after the other: two pages that call each other need a core. One
+ * call runs beside them, from the first to the last. `pages.test.mjs` has the other scenarios, in a
+ * process of their own.
  */
 import { isEndless } from "./scenarios/endless.mjs";
 import "./scenarios/relayed.mjs";

@@ -1,6 +1,7 @@
 /**
- * A certificate authority that the browsers are told to trust, as an administrator tells them: so names and issuers are
- * verified as everywhere, for pages and for TURN, and no flag waves anything through.
+ * A certificate authority that the browsers are told to trust, as an administrator tells them: so
+ * names and issuers are verified as everywhere, for pages and for TURN, and no flag waves anything
+ * through.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -29,7 +30,8 @@ export class Authority {
    * @returns {{ cert: string, key: string }}
    */
   issue(name = "localhost", days = DAYS) {
-    // A pair of its own each time: a server watches its files, and another of the same name may be running.
+    // A pair of its own each time: a server watches its files, and another of the same name may be
+    // running.
     const number = (this.#count += 1);
     const [cert, key, request] = ["cert", "key", "request"].map((part) => `${name}-${number}-${part}.pem`);
     this.#openssl("req", ...NEW_KEY, "-subj", "/CN=Byway", "-addext", `subjectAltName=DNS:${name}`,
@@ -46,8 +48,8 @@ export class Authority {
   }
 
   /**
-   * A script that starts Firefox by this command, and first puts this authority into the profile that playwright has made,
-   * where no preference can put it.
+   * A script that starts Firefox by this command, and first puts this authority into the profile
+   * that playwright has made, where no preference can put it.
    *
    * @param {string[]} command
    */

@@ -6,8 +6,9 @@ import assert from "node:assert/strict";
 import { eventually } from "./eventually.mjs";
 
 /**
- * Runs in every page before its own scripts: keeps each RTCPeerConnection, with when it was made and when it first was up,
- * and whether its first offer was rolled back, and echoes on channels named `test-echo`.
+ * Runs in every page before its own scripts: keeps each RTCPeerConnection, with when it was made
+ * and when it first was up, and whether its first offer was rolled back, and echoes on channels
+ * named `test-echo`.
  */
 export function recordConnections() {
   window.connections = [];
@@ -32,15 +33,19 @@ export function recordConnections() {
   };
 }
 
-/** Whether a page has ever rolled a first offer back, of which some connections in Chromium never recover. */
+/**
+ * Whether a page has ever rolled a first offer back, of which some connections in Chromium never
+ * recover.
+ */
 export const hasRolledBack = (page) => page.evaluate(() => window.connections.some(({ rolledBack }) => rolledBack));
 
 /**
- * The one connection that is up, or null: how many came before it, its selected pair and the video frames decoded so far.
+ * The one connection that is up, or null: how many came before it, its selected pair and the video
+ * frames decoded so far.
  *
  * @param {import("playwright-core").Page} page
- * @returns {Promise<{ number: number, pair: string, local: string, remote: string, relayProtocol: string | null,
- *   framesDecoded: number } | null>}
+ * @returns {Promise<{ number: number, pair: string, local: string, remote: string, relayProtocol:
+ *   string | null, framesDecoded: number } | null>}
  */
 export function statistics(page) {
   return page.evaluate(async () => {
@@ -51,8 +56,8 @@ export function statistics(page) {
     const pair = stats.get(all.find(({ type }) => type === "transport")?.selectedCandidatePairId);
     if (!pair) return null;
     const local = stats.get(pair.localCandidateId);
-    // A mapped address that the TURN server reports differently makes a local `prflx` of what goes through the relay;
-    // only candidates based on a relay have a relay protocol.
+    // A mapped address that the TURN server reports differently makes a local `prflx` of what goes
+    // through the relay; only candidates based on a relay have a relay protocol.
     const type = local.candidateType === "prflx" && local.relayProtocol ? "relay" : local.candidateType;
     return {
       number: window.connections.indexOf(connection),
@@ -65,7 +70,10 @@ export function statistics(page) {
   });
 }
 
-/** Waits until another second's worth of the other side's video has been decoded in each page, over one connection. */
+/**
+ * Waits until another second's worth of the other side's video has been decoded in each page, over
+ * one connection.
+ */
 export async function videoFlows(...pages) {
   await Promise.all(
     pages.map(async (page) => {
@@ -91,7 +99,10 @@ export async function pathBecomes(types, ...pages) {
   );
 }
 
-/** A message of `from` through the other side's data channel and back, on a channel of the test's own. */
+/**
+ * A message of `from` through the other side's data channel and back, on a channel of the test's
+ * own.
+ */
 export async function echoes(from) {
   const message = `echo ${Math.random()}`;
   const answer = from.evaluate((text) => {

@@ -19,7 +19,11 @@ export const OPTIONS = {
   types: [],
 };
 
-/** The compiler's complaints of a program, a line each. @param {string[]} files @param {import("typescript").CompilerOptions} [more] */
+/**
+ * The compiler's complaints of a program, a line each.
+ * @param {string[]} files
+ * @param {import("typescript").CompilerOptions} [more]
+ */
 export function complaints(files, more = {}) {
   const program = ts.createProgram(files, { ...OPTIONS, ...more, noEmit: true });
   return ts.getPreEmitDiagnostics(program).map((diagnostic) => {
@@ -30,8 +34,8 @@ export function complaints(files, more = {}) {
 }
 
 const HEAD = `/**
- * Types of byway.js, made from what its modules say of themselves: tests/e2e/browser/declarations.mjs. docs/client.md tells how
- * to use them.
+ * Types of byway.js, made from what its modules say of themselves:
+ * tests/e2e/browser/declarations.mjs. docs/client.md tells how to use them.
  *
  * @module byway
  */
@@ -94,7 +98,9 @@ function namesIn(node) {
   return names;
 }
 
-/** A statement with its own comment: others before it are of what TypeScript has its own words for. */
+/**
+ * A statement with its own comment: others before it are of what TypeScript has its own words for.
+ */
 function textOf(statement) {
   const source = statement.getSourceFile().text;
   const comment = statement.jsDoc?.at(-1);

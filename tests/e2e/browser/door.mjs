@@ -1,6 +1,6 @@
 /**
- * Starts Firefox on another node of a network, where who drives it cannot reach the port that it waits at: that is on the
- * node's own loopback. The same port of ours leads there.
+ * Starts Firefox on another node of a network, where who drives it cannot reach the port that it
+ * waits at: that is on the node's own loopback. The same port of ours leads there.
  *
  *     node door.mjs '["ip", "netns", "exec", "NAME"]' FIREFOX --remote-debugging-port=0 PARAMETER...
  *

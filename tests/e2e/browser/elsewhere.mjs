@@ -12,7 +12,8 @@ const TYPES = { js: "text/javascript", html: "text/html" };
  * Serves these files until the scenario ends.
  *
  * @param {import("node:test").TestContext} scenario
- * @param {Record<string, string | Uint8Array>} files What stands at each path: "/index.html" is the page.
+ * @param {Record<string, string | Uint8Array>} files What stands at each path: "/index.html" is the
+ *   page.
  * @returns {Promise<string>} Its origin.
  */
 export async function elsewhere(scenario, files) {

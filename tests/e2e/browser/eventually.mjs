@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 
-/** Waits, with a bound, until `check` gives something that is not false, null or undefined, and returns that. */
+/**
+ * Waits, with a bound, until `check` gives something that is not false, null or undefined, and
+ * returns that.
+ */
 export async function eventually(what, check, patienceMs = 15_000, pauseMs = 100) {
   const deadline = Date.now() + patienceMs;
   let last;

@@ -6,7 +6,8 @@ import { launchChromium } from "./browsers.mjs";
 import { eventually } from "./eventually.mjs";
 
 /**
- * A Chromium of the scenario's own, which can be frozen with all its processes. Its sockets stay, and what comes waits in them.
+ * A Chromium of the scenario's own, which can be frozen with all its processes. Its sockets stay,
+ * and what comes waits in them.
  *
  * @param {import("node:test").TestContext} scenario
  */

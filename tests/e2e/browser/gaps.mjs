@@ -1,6 +1,7 @@
 /**
- * For how long nothing came of what the other side sends, told apart from what the machine is to blame for: a second
- * connection between the same two pages carries the same the same way, and time in which that is silent, too, does not count.
+ * For how long nothing came of what the other side sends, told apart from what the machine is to
+ * blame for: a second connection between the same two pages carries the same the same way, and time
+ * in which that is silent, too, does not count.
  */
 
 /**
@@ -12,9 +13,9 @@
 export const watchGaps = (page, numbers) => page.evaluate(watch, numbers);
 
 /**
- * Every time that one of the two was silent alone for longer than what is merely late: for how many milliseconds, and until
- * when, by `performance.now()`. How long the machine makes either wait is what the other one shows. Where a path is lost,
- * neither sound nor pictures come.
+ * Every time that one of the two was silent alone for longer than what is merely late: for how many
+ * milliseconds, and until when, by `performance.now()`. How long the machine makes either wait is
+ * what the other one shows. Where a path is lost, neither sound nor pictures come.
  *
  * @param {import("playwright-core").Page} page
  * @returns {Promise<Record<"watched" | "beside", { ms: number, until: number }[]>>}

@@ -1,7 +1,8 @@
 /** What is in the name of a process that is no more: a crash has left it behind. */
 
 /**
- * Whether a name, such as `byway-lab-123-...` for the prefix `byway-lab-`, is that of a process that has ended.
+ * Whether a name, such as `byway-lab-123-...` for the prefix `byway-lab-`, is that of a process
+ * that has ended.
  *
  * @param {string} name
  * @param {string} prefix

@@ -33,10 +33,16 @@ export async function lineReads(pattern, ...pages) {
 export const says = (page, pattern, patienceMs) =>
   eventually(`a status like ${pattern}`, async () => pattern.test(await page.locator("#status").innerText()) || null, patienceMs);
 
-/** 20 frames each way of a fake camera are tens of kilobytes; connectivity checks alone stay below this. */
+/**
+ * 20 frames each way of a fake camera are tens of kilobytes; connectivity checks alone stay below
+ * this.
+ */
 export const MEDIA_BYTES = 10_000;
 
-/** Waits until both ends of a call use the relay by this protocol, and sees what they send go through the server. */
+/**
+ * Waits until both ends of a call use the relay by this protocol, and sees what they send go
+ * through the server.
+ */
 export async function relaysOver(protocol, server, pages) {
   await videoFlows(...pages);
   const before = await server.metric(BETWEEN_CLIENTS);

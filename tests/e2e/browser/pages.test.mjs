@@ -1,4 +1,7 @@
-/** Scenarios of pages, other clients and what disturbs a call, one after the other, in a process beside `calls.test.mjs`. */
+/**
+ * Scenarios of pages, other clients and what disturbs a call, one after the other, in a process
+ * beside `calls.test.mjs`.
+ */
 import "./scenarios/old-clients.mjs";
 import "./scenarios/asleep.mjs";
 import "./scenarios/devices.mjs";

@@ -1,5 +1,6 @@
 /**
- * The real binary under test: started on ports the kernel picks, scraped over HTTP, stopped at the end.
+ * The real binary under test: started on ports the kernel picks, scraped over HTTP, stopped at the
+ * end.
  */
 import { execFile, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -29,7 +30,8 @@ export const TCP_ALONE = { udp: null, tcp: FREE };
 export const tlsAlone = (certificate) => ({ udp: null, http: null, tls: FREE, certificate });
 
 /**
- * What a scenario asks of its server; the rest is as `cargo run` gives it, but on loopback alone and on free ports.
+ * What a scenario asks of its server; the rest is as `cargo run` gives it, but on loopback alone
+ * and on free ports.
  *
  * @typedef {object} Options
  * @property {string | null} [udp] Where to listen; null: nowhere.
@@ -87,7 +89,8 @@ export const startServer = (options = {}) => start(config(options));
 
 /**
  * @param {string} configuration What its file holds.
- * @param {string[]} [on] What to put before its command, so that it runs on another node of a network.
+ * @param {string[]} [on] What to put before its command, so that it runs on another node of a
+ *   network.
  */
 export async function start(configuration, on = []) {
   const directory = await mkdtemp(join(tmpdir(), "byway-"));
@@ -138,8 +141,8 @@ export async function start(configuration, on = []) {
     /** Several of one moment. */
     metrics,
     /**
-     * As if every cable were pulled: its sockets stay, and nothing passes until `resume`. A busy machine takes its time to
-     * stop a process, which answers meanwhile.
+     * As if every cable were pulled: its sockets stay, and nothing passes until `resume`. A busy
+     * machine takes its time to stop a process, which answers meanwhile.
      */
     pause() {
       child.kill("SIGSTOP");
@@ -163,7 +166,8 @@ async function read(url, on) {
 
 /**
  * Reads the line that is logged once every socket is bound, as tests/support/mod.rs does:
- * `listening udp=127.0.0.1:40001 tcp=- http=127.0.0.1:40003 admin=127.0.0.1:40004`, where `-` is no listener.
+ * `listening udp=127.0.0.1:40001 tcp=- http=127.0.0.1:40003 admin=127.0.0.1:40004`, where `-` is no
+ * listener.
  */
 function parseListening(line) {
   const [, lists] = line.split("listening ");

@@ -1,5 +1,6 @@
 /**
- * One server, one Chromium and one Firefox for all scenarios; a fresh browser context for each person.
+ * One server, one Chromium and one Firefox for all scenarios; a fresh browser context for each
+ * person.
  */
 import { after } from "node:test";
 
@@ -27,7 +28,8 @@ after(async () => {
  *
  * @param {import("node:test").TestContext} scenario
  * @param {string} url A path on the server, or a whole URL.
- * @param {object} [options] As of {@link visit}, and `browser`: where it is not the Chromium of all.
+ * @param {object} [options] As of {@link visit}, and `browser`: where it is not the Chromium of
+ *   all.
  */
 export const open = (scenario, url, { browser = chromium, ...options } = {}) =>
   visit(scenario, browser, new URL(url, server.origin).href, options);

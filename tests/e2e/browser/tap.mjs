@@ -1,5 +1,6 @@
 /**
- * What a browser and the TURN server say to each other over TCP, overheard in between: no browser tells its page.
+ * What a browser and the TURN server say to each other over TCP, overheard in between: no browser
+ * tells its page.
  */
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
@@ -23,7 +24,10 @@ const TYPES = { 0x0003: "request", 0x0103: "success", 0x0113: "error" };
  * @param {() => string} server The address of the one who is overheard.
  */
 export async function listenIn(scenario, server) {
-  /** Every Allocate and its answers, in the order they came. @type {{ type: string, attributes: string[] }[]} */
+  /**
+   * Every Allocate and its answers, in the order they came.
+   * @type {{ type: string, attributes: string[] }[]}
+   */
   const heard = [];
   const tap = createServer((client) => {
     const [host, port] = server().split(":");
@@ -40,7 +44,10 @@ export async function listenIn(scenario, server) {
   return { url: `turn:127.0.0.1:${tap.address().port}?transport=tcp`, heard };
 }
 
-/** Reads STUN messages and ChannelData one after the other, as they stand in a stream (RFC 8656 section 12.5). */
+/**
+ * Reads STUN messages and ChannelData one after the other, as they stand in a stream (RFC 8656
+ * section 12.5).
+ */
 function overhear(socket, heard) {
   let rest = Buffer.alloc(0);
   socket.on("data", (bytes) => {

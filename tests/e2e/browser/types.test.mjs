@@ -1,5 +1,6 @@
 /**
- * What TypeScript makes of the client: its modules, and its declarations in a web developer's program.
+ * What TypeScript makes of the client: its modules, and its declarations in a web developer's
+ * program.
  */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";

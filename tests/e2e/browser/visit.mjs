@@ -7,14 +7,14 @@ import { afterwards } from "./afterwards.mjs";
 import { recordConnections } from "./connections.mjs";
 
 /**
- * Opens it in a fresh context. When the scenario ends it must have logged no error, violated no content security policy,
- * and opened no dialog; then it is closed.
+ * Opens it in a fresh context. When the scenario ends it must have logged no error, violated no
+ * content security policy, and opened no dialog; then it is closed.
  *
  * @param {import("node:test").TestContext} scenario
  * @param {import("playwright-core").Browser} browser
  * @param {string} url
- * @param {import("playwright-core").BrowserContextOptions & { tolerated?: RegExp }} [options] `tolerated`: complaints that the
- *   scenario provokes.
+ * @param {import("playwright-core").BrowserContextOptions & { tolerated?: RegExp }} [options]
+ *   `tolerated`: complaints that the scenario provokes.
  */
 export async function visit(scenario, browser, url, { tolerated, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });

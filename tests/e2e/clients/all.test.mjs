@@ -1,6 +1,6 @@
 /**
- * The clients that people have already, unmodified, against the real binary: each asks in its own way and takes what it
- * gets. What the answers are to the byte, tests/server/ice has on file.
+ * The clients that people have already, unmodified, against the real binary: each asks in its own
+ * way and takes what it gets. What the answers are to the byte, tests/server/ice has on file.
  */
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";

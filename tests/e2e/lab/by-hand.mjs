@@ -1,6 +1,7 @@
 /**
- * The lab for a person: `node tests/e2e/lab/by-hand.mjs sym tls443`, as root, lays the network with routers of these kinds (the
- * files in nat/), starts a server on it, says how to get in, and takes it all away at Ctrl-C.
+ * The lab for a person: `node tests/e2e/lab/by-hand.mjs sym tls443`, as root, lays the network with
+ * routers of these kinds (the files in nat/), starts a server on it, says how to get in, and takes
+ * it all away at Ctrl-C.
  */
 import { once } from "node:events";
 

@@ -1,6 +1,6 @@
 /**
- * One call between two networks, looked at from three sides: what the browsers say of their path, what comes through, and
- * what the server counts.
+ * One call between two networks, looked at from three sides: what the browsers say of their path,
+ * what comes through, and what the server counts.
  */
 import assert from "node:assert/strict";
 
@@ -50,7 +50,10 @@ export async function makeCall(scenario, lab, { a, b, engine, force, offers, pat
   };
 }
 
-/** The path in words, if it is as expected: relayed at one end at least, or at both where that is forced. */
+/**
+ * The path in words, if it is as expected: relayed at one end at least, or at both where that is
+ * forced.
+ */
 async function pathOf(pages, { path, protocols, force }) {
   const ends = await Promise.all(pages.map(statistics));
   if (ends.includes(null)) return null;

@@ -1,5 +1,6 @@
 /**
- * Clients that are no browsers, in a call with our page: each a program of its own under clients/, of one command line.
+ * Clients that are no browsers, in a call with our page: each a program of its own under clients/,
+ * of one command line.
  */
 import { spawn } from "node:child_process";
 import { EventEmitter } from "node:events";
@@ -26,12 +27,15 @@ const DATAGRAMS_ALONE = "libjuice, its ICE library, reaches TURN servers over UD
  * @property {Able} relayAlone With the relay forced it tries nothing else.
  * @property {Able} media It sends pictures of its own.
  * @property {Able} restart It follows an ICE restart of the page's.
- * @property {Able} manyRelays It tells the page's relay candidates apart where they share one address, as they do when the page
- *   was offered several transports.
+ * @property {Able} manyRelays It tells the page's relay candidates apart where they share one
+ *   address, as they do when the page was offered several transports.
  * @property {Able} ipv6Alone It calls whoever has IPv4 from a machine without.
  */
 
-/** Transports and ICE restarts are held by scenarios/clients.mjs; the rest was seen by hand. @type {Record<string, Client>} */
+/**
+ * Transports and ICE restarts are held by scenarios/clients.mjs; the rest was seen by hand.
+ * @type {Record<string, Client>}
+ */
 export const CLIENTS = {
   aiortc: {
     command: [path("aiortc/.venv/bin/python"), path("aiortc/peer.py")],
@@ -69,7 +73,8 @@ const PATIENCE_MS = 15_000;
  * @property {string} [ca] The path of whom to trust.
  * @property {Transport} [transport]
  * @property {boolean} [relay] Whether the relay alone is used.
- * @property {string[]} [on] What to put before its command, so that it runs on another node of a network.
+ * @property {string[]} [on] What to put before its command, so that it runs on another node of a
+ *   network.
  */
 
 /**
@@ -137,7 +142,10 @@ export function startClient(scenario, kind, { url, room, ca, transport = "udp", 
      * @param {(event: any) => boolean} [accept]
      */
     event: (name, accept = () => true) => until(name, () => events.find((told) => told.event === name && accept(told))),
-    /** Its exit status, and what it complained of. @type {() => Promise<{ status: number | null, complaint: string }>} */
+    /**
+     * Its exit status, and what it complained of.
+     * @type {() => Promise<{ status: number | null, complaint: string }>}
+     */
     ended,
     /** Asks it to end. */
     stop: () => child.kill(),

@@ -1,8 +1,9 @@
 /**
  * coturn, as a measure of what a relay can be expected to do.
  *
- * It is as Debian ships it and as its own turnserver.conf recommends: threads, ports and lifetimes by default, a quiet log,
- * and what is "strongly encouraged" there. Like ours it relays into no private network.
+ * It is as Debian ships it and as its own turnserver.conf recommends: threads, ports and lifetimes
+ * by default, a quiet log, and what is "strongly encouraged" there. Like ours it relays into no
+ * private network.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -48,7 +49,9 @@ export async function startCoturn(scenario, { network, name, addresses, secret, 
 const NODE = "other";
 const PORTS = [3478, 443];
 
-/** No line of its log comes after the last of its sockets: each of its threads has some of its own. */
+/**
+ * No line of its log comes after the last of its sockets: each of its threads has some of its own.
+ */
 function listens(network, addresses) {
   const bound = network.run(NODE, "ss", "-Hltun").split("\n").map((line) => line.split(/\s+/)).map(([protocol, , , , local]) => `${protocol} ${local}`);
   const sockets = addresses.flatMap((address) => PORTS.map((port) => `${address.includes(":") ? `[${address}]` : address}:${port}`));

@@ -1,5 +1,6 @@
 /**
- * A network with a browser on each client, where scenarios put the server that they need and people on its page.
+ * A network with a browser on each client, where scenarios put the server that they need and people
+ * on its page.
  */
 import { afterwards } from "../browser/afterwards.mjs";
 import { authority, launchChromium, launchFirefox } from "../browser/browsers.mjs";
@@ -19,10 +20,14 @@ import { ADDRESSES, Network } from "./network.mjs";
  * @property {Kind} [nat] Of the router; a port-restricted cone if not said.
  * @property {import("./network.mjs").Families} [families]
  * @property {Side} [router] Another than one's own.
- * @property {import("./network.mjs").Quality} [cable] From the router to the internet, if it is not a perfect one.
+ * @property {import("./network.mjs").Quality} [cable] From the router to the internet, if it is not
+ *   a perfect one.
  */
 
-/** What pages are told of a relay: every transport if not said otherwise. @typedef {"stun" | "udp" | "tcp" | "tls"} Offer */
+/**
+ * What pages are told of a relay: every transport if not said otherwise. @typedef {"stun" | "udp" |
+ * "tcp" | "tls"} Offer
+ */
 
 /** By name, as everywhere: certificates are for names. */
 export const [CALL, BESIDE, COTURN] = ["call.byway.test", "beside.byway.test", "coturn.byway.test"];
@@ -39,7 +44,11 @@ export class Lab {
   network = new Network(NAMES);
   /** @type {Map<string, Promise<import("playwright-core").Browser>>} */ #browsers = new Map();
 
-  /** The browser of a client, launched for the first who asks. @param {Side} side @param {"chromium" | "firefox"} [engine] */
+  /**
+   * The browser of a client, launched for the first who asks.
+   * @param {Side} side
+   * @param {"chromium" | "firefox"} [engine]
+   */
   browser(side, engine = "chromium") {
     const launch = { chromium: launchChromium, firefox: launchFirefox }[engine];
     const key = `${engine} ${side}`;
@@ -53,7 +62,10 @@ export class Lab {
     return this.#browsers.get(key);
   }
 
-  /** Puts both people where they are to be; nothing of what routers did before is left. @param {Partial<Record<Side, Place>>} places */
+  /**
+   * Puts both people where they are to be; nothing of what routers did before is left.
+   * @param {Partial<Record<Side, Place>>} places
+   */
   async arrange({ a = {}, b = {} }) {
     for (const [side, { nat = "port", ...where }] of /** @type {[Side, Place][]} */ (Object.entries({ a, b }))) {
       await this.network.lay(side, where);
@@ -66,11 +78,13 @@ export class Lab {
    *
    * @param {import("node:test").TestContext} scenario
    * @param {object} [options]
-   * @param {"byway" | "coturn" | "stranger"} [options.relay] Who relays: the Byway that has the page, or for one beside it,
-   *   coturn, or a Byway whose certificate is of an issuer that nobody knows.
+   * @param {"byway" | "coturn" | "stranger"} [options.relay] Who relays: the Byway that has the
+   *   page, or for one beside it, coturn, or a Byway whose certificate is of an issuer that nobody
+   *   knows.
    * @param {Offer[]} [options.offers]
    * @param {string[]} [options.peers] Ranges that may be relayed to, besides the internet.
-   * @param {{ cert: string, key: string }} [options.certificate] Another one than for its name by the tests' authority.
+   * @param {{ cert: string, key: string }} [options.certificate] Another one than for its name by
+   *   the tests' authority.
    */
   async serve(scenario, { relay = "byway", offers, peers = [], certificate } = {}) {
     if (relay === "byway") return this.#start(scenario, CALL, { urls: offers && urlsOf(CALL, offers), peers, certificate });
@@ -98,8 +112,8 @@ export class Lab {
    * @param {import("node:test").TestContext} scenario
    * @param {Side} side
    * @param {string} address Of the room's page.
-   * @param {{ engine?: "chromium" | "firefox", browser?: import("playwright-core").Browser, tolerated?: RegExp }} [options]
-   *   `browser`: another than that of all on this client.
+   * @param {{ engine?: "chromium" | "firefox", browser?: import("playwright-core").Browser,
+   *   tolerated?: RegExp }} [options] `browser`: another than that of all on this client.
    */
   async open(scenario, side, address, { engine, browser, ...options } = {}) {
     return visit(scenario, browser ?? (await this.browser(side, engine)), address, options);
@@ -139,7 +153,10 @@ export function urlsOf(name, offers = ["stun", "udp", "tcp", "tls"]) {
   return offers.map((offer) => urls[offer]);
 }
 
-/** As an operator writes it, but for peers in ranges that are kept for examples, as this internet's are. */
+/**
+ * As an operator writes it, but for peers in ranges that are kept for examples, as this internet's
+ * are.
+ */
 const configuration = ({ addresses, listeners, certificate, urls, peers }) => `
 realm = "byway.test"
 [listen]
@@ -162,6 +179,8 @@ open_to_everyone = true
 urls = ${JSON.stringify(urls)}
 `;
 
-/** Wildcards where nobody else is, as most operators leave it; beside coturn these addresses alone. */
+/**
+ * Wildcards where nobody else is, as most operators leave it; beside coturn these addresses alone.
+ */
 const listenersOn = (addresses) => (port) =>
   JSON.stringify(addresses.map((address) => (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`)));

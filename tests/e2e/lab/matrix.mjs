@@ -14,18 +14,26 @@
  * @property {import("./lab.mjs").Place} [b]
  * @property {"chromium" | "firefox"} [engine] Of b.
  * @property {boolean} [force] Both ask for the relay.
- * @property {import("./lab.mjs").Offer[]} [offers] What pages are told of the relay, if not everything.
+ * @property {import("./lab.mjs").Offer[]} [offers] What pages are told of the relay, if not
+ *   everything.
  * @property {"direct" | "relayed"} path
- * @property {Partial<Record<import("./lab.mjs").Side, Protocol>>} [over] How either reaches its relay, if it uses one; by UDP if not said.
+ * @property {Partial<Record<import("./lab.mjs").Side, Protocol>>} [over] How either reaches its
+ *   relay, if it uses one; by UDP if not said.
  * @property {boolean} [always] Whether it is among the few that every run of all tests makes.
  */
 
 /** @typedef {import("./network.mjs").Kind} Kind */
 
-/** As most call them, after RFC 3489 section 5: each is stricter than the one before. @type {Partial<Record<Kind, string>>} */
+/**
+ * As most call them, after RFC 3489 section 5: each is stricter than the one before.
+ * @type {Partial<Record<Kind, string>>}
+ */
 const NATS = { full: "full cone", addr: "address-restricted", port: "port-restricted", sym: "symmetric" };
 
-/** These meet nowhere: what the symmetric one sends comes from a port that the other one does not expect. */
+/**
+ * These meet nowhere: what the symmetric one sends comes from a port that the other one does not
+ * expect.
+ */
 const NO_DIRECT_PATH = ["port sym", "sym sym"];
 
 const ALWAYS = ["full full", "port port", "port sym", "sym sym"];

@@ -3,7 +3,10 @@
 /** Begins to watch what pages receive. @param {import("playwright-core").Page[]} pages */
 export const watchMedia = (...pages) => Promise.all(pages.map((page) => page.evaluate(watch)));
 
-/** The longest time since then in which one of them received no media at all, in milliseconds. @param {import("playwright-core").Page[]} pages */
+/**
+ * The longest time since then in which one of them received no media at all, in milliseconds.
+ * @param {import("playwright-core").Page[]} pages
+ */
 export async function longestGap(...pages) {
   const gaps = await Promise.all(pages.map((page) => page.evaluate(() => window.media.longestGap())));
   return Math.round(Math.max(...gaps));

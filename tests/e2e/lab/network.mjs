@@ -9,9 +9,10 @@
  *           | 192.168.1.0/24             | 192.168.2.0/24
  *        client-a  .2                 client-b  .2       on IPv4, on IPv6 or on both
  *
- * Every namespace carries the process that made it in its name: networks of several processes, and several of one, stand
- * side by side, and what one that crashed has left is removed by the next. The machine's own network is not touched. All
- * of it takes root, iproute2, nftables, conntrack, and python3 for bad cables.
+ * Every namespace carries the process that made it in its name: networks of several processes, and
+ * several of one, stand side by side, and what one that crashed has left is removed by the next.
+ * The machine's own network is not touched. All of it takes root, iproute2, nftables, conntrack,
+ * and python3 for bad cables.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -20,7 +21,9 @@ import { createInterface } from "node:readline";
 
 import { isLeftover } from "../browser/leftovers.mjs";
 
-/** @typedef {"full" | "addr" | "port" | "sym" | "udpblock" | "tls443" | "offline"} Kind Of router: nat/ says what each does. */
+/**
+ * @typedef {"full" | "addr" | "port" | "sym" | "udpblock" | "tls443" | "offline"} Kind Of router: nat/ says what each does.
+ */
 /** @typedef {"a" | "b"} Side */
 /** @typedef {"v4" | "v6" | "dual"} Families */
 
@@ -45,12 +48,18 @@ const SIDES = {
 };
 /** @type {Side[]} */ const BOTH = ["a", "b"];
 
-/** A bridge's, which is otherwise that of one of its cables and changes with them, unknown to those who send to it. */
+/**
+ * A bridge's, which is otherwise that of one of its cables and changes with them, unknown to those
+ * who send to it.
+ */
 const OWN_HARDWARE_ADDRESS = "02:00:00:00:00:01";
 
 const PREFIX = "byway-lab-";
 const NAMESPACES = "/run/netns";
-/** What is here in a namespace's name stands in place of /etc for those who enter it by `ip netns exec`. */
+/**
+ * What is here in a namespace's name stands in place of /etc for those who enter it by
+ * `ip netns exec`.
+ */
 const ETC = "/etc/netns";
 const HERE = new URL(".", import.meta.url).pathname;
 
@@ -76,12 +85,19 @@ export class Network {
     }
   }
 
-  /** What to put before a command, so that it runs on a node such as `client-a`. @param {string} node */
+  /**
+   * What to put before a command, so that it runs on a node such as `client-a`.
+   * @param {string} node
+   */
   on(node) {
     return ["ip", "netns", "exec", this.#prefix + node];
   }
 
-  /** Runs a command on a node and gives what it prints. @param {string} node @param {string[]} command */
+  /**
+   * Runs a command on a node and gives what it prints.
+   * @param {string} node
+   * @param {string[]} command
+   */
   run(node, ...command) {
     const [program, ...parameters] = [...this.on(node), ...command];
     return execFileSync(program, parameters, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
@@ -101,14 +117,22 @@ export class Network {
     this.#laid.set(side, wanted);
   }
 
-  /** Makes a router one of a kind, which has translated nothing yet. @param {Side} side @param {Kind} kind */
+  /**
+   * Makes a router one of a kind, which has translated nothing yet.
+   * @param {Side} side
+   * @param {Kind} kind
+   */
   nat(side, kind) {
     const client = `client=${SIDES[side].lan[0]}2`;
     this.run(`router-${side}`, "nft", "-I", `${HERE}nat`, "-D", client, "-f", `${HERE}nat/${kind}.nft`);
     this.forgetMappings(side);
   }
 
-  /** As a router does that was restarted: it translates everything anew. @param {Side} side @param {"udp"} [protocol] Only its own. */
+  /**
+   * As a router does that was restarted: it translates everything anew.
+   * @param {Side} side
+   * @param {"udp"} [protocol] Only its own.
+   */
   forgetMappings(side, protocol) {
     this.run(`router-${side}`, "conntrack", ...(protocol ? ["--delete", "--proto", protocol] : ["--flush"]));
   }
@@ -140,8 +164,8 @@ export class Network {
   }
 
   /**
-   * Gives a client or a router another IPv4 address in its network, as DHCP and providers do. What a router has translated
-   * is lost with the one before.
+   * Gives a client or a router another IPv4 address in its network, as DHCP and providers do. What
+   * a router has translated is lost with the one before.
    *
    * @param {string} node
    */
@@ -154,14 +178,19 @@ export class Network {
     this.#ip(node, `address delete ${local}/24 dev ${device}`, `address add ${other}/24 dev ${device}`, `route add default via ${gateway}`);
   }
 
-  /** Whether a server knows a way to more than its neighbours; without one, sending there fails with ENETUNREACH. @param {string} node @param {boolean} known */
+  /**
+   * Whether a server knows a way to more than its neighbours; without one, sending there fails with
+   * ENETUNREACH.
+   * @param {string} node
+   * @param {boolean} known
+   */
   route(node, known) {
     this.#ip(node, ...INTERNET.map((address) => `route ${known ? "add" : "delete"} default via ${address}`));
   }
 
   /**
-   * Puts a cable between a router and the internet: a perfect one, or of this quality. What the router has translated is
-   * lost with the one before.
+   * Puts a cable between a router and the internet: a perfect one, or of this quality. What the
+   * router has translated is lost with the one before.
    *
    * @param {Side} side
    * @param {Quality} [quality]
@@ -185,14 +214,16 @@ export class Network {
 
   /** @param {Record<string, string[]>} names */
   #build(names) {
-    // Chromium asks with a full stop at the end for the UDP address of a TURN server, which a resolver of names takes off.
+    // Chromium asks with a full stop at the end for the UDP address of a TURN server, which a
+    // resolver of names takes off.
     const hosts = Object.entries({ localhost: ["127.0.0.1", "::1"], ...names })
       .flatMap(([name, addresses]) => addresses.map((address) => `${address} ${name} ${name}.\n`)).join("");
     for (const node of ["internet", "server", "other", ...BOTH.flatMap((side) => [`router-${side}`, `client-${side}`])]) {
       const etc = `${ETC}/${this.#prefix}${node}`;
       mkdirSync(etc, { recursive: true });
       writeFileSync(`${etc}/hosts`, hosts);
-      // Nobody answers there, and says so at once: an unreachable one takes a `turns:` name 13 s instead.
+      // Nobody answers there, and says so at once: an unreachable one takes a `turns:` name 13 s
+      // instead.
       writeFileSync(`${etc}/resolv.conf`, "nameserver 127.0.0.1\n");
       execFileSync("ip", ["netns", "add", this.#prefix + node]);
       this.#ip(node, "link set lo up");
@@ -218,8 +249,9 @@ export class Network {
   }
 
   /**
-   * What has no place in this internet disappears there, as it does in the real one. Without a route at all, sending to it
-   * would fail at the sender, which no server sees of another's private addresses.
+   * What has no place in this internet disappears there, as it does in the real one. Without a
+   * route at all, sending to it would fail at the sender, which no server sees of another's private
+   * addresses.
    */
   #buildInternet() {
     this.#set("internet", { "ipv6/conf/all/forwarding": 1 });
@@ -232,7 +264,8 @@ export class Network {
   #reconnect(side) {
     const router = `router-${side}`;
     const { wan, lan } = SIDES[side];
-    // The end that was there before had another hardware address, which the internet believes in for seconds.
+    // The end that was there before had another hardware address, which the internet believes in
+    // for seconds.
     this.#ip("internet", `link set ${router} master bridge`, `link set ${router} up`, `route replace ${lan[1]}/64 via ${wan[1]}`,
       "neighbour flush dev bridge");
     this.#join(router, "wan", wan);
@@ -244,7 +277,11 @@ export class Network {
       ...INTERNET.map((address) => `route add default via ${address}`));
   }
 
-  /** A process that carries the frames of this cable. @param {Side} side @param {Quality} quality */
+  /**
+   * A process that carries the frames of this cable.
+   * @param {Side} side
+   * @param {Quality} quality
+   */
   async #carry(side, { delayMs = 0, lossPercent = 0, kbps = 0 }) {
     const router = `router-${side}`;
     const ends = [`${this.#prefix}${router}:wan`, `${this.#prefix}internet:${router}`];
@@ -257,7 +294,11 @@ export class Network {
     await Promise.race([ready, ended.then(([code]) => Promise.reject(new Error(`cable.py ended with ${code}`)))]);
   }
 
-  /** Deletes a device, if it is there, and with it the other end. @param {string} node @param {string} device */
+  /**
+   * Deletes a device, if it is there, and with it the other end.
+   * @param {string} node
+   * @param {string} device
+   */
   #cut(node, device) {
     try {
       this.#ip(node, `link delete ${device}`);
@@ -271,7 +312,11 @@ export class Network {
     execFileSync("ip", ["-n", this.#prefix + node, "-batch", "-"], { input: commands.join("\n"), stdio: ["pipe", "pipe", "pipe"] });
   }
 
-  /** Settings of a node's kernel, below /proc/sys/net. @param {string} node @param {Record<string, number | boolean>} settings */
+  /**
+   * Settings of a node's kernel, below /proc/sys/net.
+   * @param {string} node
+   * @param {Record<string, number | boolean>} settings
+   */
   #set(node, settings) {
     const lines = Object.entries(settings).map(([path, value]) => `echo ${Number(value)} > /proc/sys/net/${path}`);
     this.run(node, "sh", "-c", lines.join(" && "));

@@ -58,9 +58,11 @@ test("a bad cable delays, loses and holds back", async (scenario) => {
     socket.on("message", (message, from) => String(message).startsWith("?") ? socket.send(message + " " + count, from.port, from.address) : count++);`;
   const [program, ...parameters] = [...network.on("server"), process.execPath, "--eval", sink];
   await once(spawn(program, parameters, { stdio: ["ignore", "pipe", "inherit"] }).stdout, "data");
-  // As many as a socket's buffer holds until a slow reader comes: what is lost there no cable has lost.
+  // As many as a socket's buffer holds until a slow reader comes: what is lost there no cable has
+  // lost.
   const SENT = 200;
-  // What is asked is asked until an answer comes, for that may be lost, too; first of all for a way to be known there.
+  // What is asked is asked until an answer comes, for that may be lost, too; first of all for a way
+  // to be known there.
   const source = `const socket = require("dgram").createSocket("udp4");
     const send = (text) => socket.send(text, 9, "203.0.113.10");
     let before, begun;
@@ -90,7 +92,11 @@ test("a bad cable delays, loses and holds back", async (scenario) => {
   assert.equal(all, SENT);
 });
 
-/** A web server at the usual place, which says its name. @param {Network} network @param {string} name */
+/**
+ * A web server at the usual place, which says its name.
+ * @param {Network} network
+ * @param {string} name
+ */
 async function serve(network, name) {
   const code = `require("http").createServer((_, response) => response.end("${name}")).listen(80, "203.0.113.10", () => console.log("ready"))`;
   const [program, ...parameters] = [...network.on("server"), process.execPath, "--eval", code];

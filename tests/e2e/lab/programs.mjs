@@ -20,7 +20,10 @@ const QUESTIONS = {
 /** Each with its version, but for those that are not installed. @returns {[string, string][]} */
 export const versions = () => Object.entries(QUESTIONS).map(([name, question]) => [name, ask(question)]).filter(([, version]) => version);
 
-/** Only the number: some say more of the machine than a reader needs. @param {(string | undefined)[]} question */
+/**
+ * Only the number: some say more of the machine than a reader needs.
+ * @param {(string | undefined)[]} question
+ */
 function ask([program, ...parameters]) {
   try {
     const answer = execFileSync(program, parameters, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });

@@ -23,7 +23,10 @@ export function report(results, about) {
   ].join("\n\n").concat("\n");
 }
 
-/** What runs beside the others, or is known before, has its place among them. The rest comes as it came. */
+/**
+ * What runs beside the others, or is known before, has its place among them. The rest comes as it
+ * came.
+ */
 const ORDER = ["NAT by NAT", "One home", "Relay forced", "Firewalls", "Bad cable", "IPv6", "Other clients, relay forced", "In the middle of a call"];
 
 /** @param {string} table */
@@ -91,7 +94,11 @@ const noRounds = () => ({ count: 0, paths: [], connectMs: [], gapMs: [], failure
 
 const MEASURES = [["time to connect", "connectMs"], ["longest gap", "gapMs"]];
 
-/** Columns that nothing stands in are left out. @param {string} heading @param {Scenario[]} scenarios */
+/**
+ * Columns that nothing stands in are left out.
+ * @param {string} heading
+ * @param {Scenario[]} scenarios
+ */
 function table(heading, scenarios) {
   const all = scenarios.flatMap(({ byway, coturn }) => [byway, coturn]);
   const rounds = Math.max(...all.map(({ count }) => count));
@@ -176,7 +183,11 @@ function noise(compared) {
   ].join("\n\n");
 }
 
-/** Whether one takes longer than the other beyond noise. @param {number[]} one @param {number[]} other */
+/**
+ * Whether one takes longer than the other beyond noise.
+ * @param {number[]} one
+ * @param {number[]} other
+ */
 const isLonger = (one, other) => median(one) > Math.max(...other) && median(other) < Math.min(...one);
 
 /** @param {Scenario[]} scenarios @param {(scenario: Scenario) => string} [more] */

@@ -16,8 +16,10 @@ const PAGE = new URL("../../../docs/nat-results.md", import.meta.url);
  * @property {string} table The heading under which it stands.
  * @property {string} scenario
  * @property {Relay} relay
- * @property {string} path How the packets went, such as "direct" or "relayed over TLS"; or why there was no way.
- * @property {number} [connectMs] From the first connection's making until both ends called it connected.
+ * @property {string} path How the packets went, such as "direct" or "relayed over TLS"; or why
+ *   there was no way.
+ * @property {number} [connectMs] From the first connection's making until both ends called it
+ *   connected.
  * @property {number} [gapMs] The longest time in which one of them received no media at all.
  * @property {string} [failure] What went wrong.
  */

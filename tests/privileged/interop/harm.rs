@@ -9,9 +9,10 @@ use super::uclient::{Load, Peer, Uclient};
 
 const TRANSPORTS: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
 
-/// `-N -R`: one message in ten has up to nine bytes replaced by random ones. What becomes of such a client is chance: it
-/// loses messages, waits for ever for an answer to a request that is none any more, or has its stream closed. That
-/// cannot be foretold, so what is checked is that the server takes no harm.
+/// `-N -R`: one message in ten has up to nine bytes replaced by random ones. What becomes of such a
+/// client is chance: it loses messages, waits for ever for an answer to a request that is none any
+/// more, or has its stream closed. That cannot be foretold, so what is checked is that the server
+/// takes no harm.
 #[test]
 fn messages_with_random_bytes_in_them_harm_nobody_else() {
     all_at_once(&TRANSPORTS, |transport| {
@@ -30,8 +31,8 @@ fn messages_with_random_bytes_in_them_harm_nobody_else() {
     });
 }
 
-/// `-B`: its sockets are closed in the middle of a burst, and nobody says goodbye. What comes back from the peer meets a
-/// closed port, or a stream that was reset.
+/// `-B`: its sockets are closed in the middle of a burst, and nobody says goodbye. What comes back
+/// from the peer meets a closed port, or a stream that was reset.
 #[test]
 fn clients_that_vanish_harm_nobody_else() {
     all_at_once(&TRANSPORTS, |transport| {
@@ -67,7 +68,8 @@ fn goes_on(lab: &Lab, transport: Transport) {
     Uclient::new(lab, transport).towards(Peer::Client).with(load).relays_everything(load);
 }
 
-/// Nothing panicked; and with its stream, an allocation ends. That of a client over UDP waits for its lifetime.
+/// Nothing panicked; and with its stream, an allocation ends. That of a client over UDP waits for
+/// its lifetime.
 fn has_ended(lab: &Lab, transport: Transport) {
     assert!(!lab.server.log().contains("panicked"));
     match transport {
@@ -76,7 +78,8 @@ fn has_ended(lab: &Lab, transport: Transport) {
     }
 }
 
-/// Count of packets dropped or answered with an error, and of connections closed for what they sent.
+/// Count of packets dropped or answered with an error, and of connections closed for what they
+/// sent.
 fn refusals(lab: &Lab) -> u64 {
     let answer = http::get(lab.server.bound.admin[0], "/metrics").expect_ok();
     let counted = ["byway_dropped_packets_total{", "byway_turn_errors_total{"];

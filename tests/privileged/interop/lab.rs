@@ -27,10 +27,11 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn start() -> Self {
-        // Each server relays from an IPv4 address of its own, as it would on a machine of its own. They share ::1, where a
-        // port that another one has is passed over.
+        // Each server relays from an IPv4 address of its own, as it would on a machine of its own.
+        // They share ::1, where a port that another one has is passed over.
         static LABS: AtomicU8 = AtomicU8::new(1);
-        /// Of so many servers that start together on a busy machine, none is there as soon as a test waits for one.
+        /// Of so many servers that start together on a busy machine, none is there as soon as a
+        /// test waits for one.
         static STARTING: Mutex<()> = Mutex::new(());
         let number = LABS.fetch_add(1, Ordering::Relaxed);
         let certificate = Folder::with(&Pair::new());

@@ -1,7 +1,8 @@
 //! coturn's own clients against the real binary: an independent reading of RFC 8489 and RFC 8656.
 //!
-//! `tests/run interop` installs them (package `coturn`); a machine without them fails here rather than passing by.
-//! `turnutils_uclient` exits with 0 even if every packet was lost, so what it printed is read, and `/metrics` beside it.
+//! `tests/run interop` installs them (package `coturn`); a machine without them fails here rather
+//! than passing by. `turnutils_uclient` exits with 0 even if every packet was lost, so what it
+//! printed is read, and `/metrics` beside it.
 
 mod binding;
 mod harm;

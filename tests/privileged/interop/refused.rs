@@ -5,8 +5,8 @@ use super::uclient::{Load, Peer, Uclient};
 
 const TRANSPORTS: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
 
-/// `-T` and `-P`: TCP from the relay on to peers (RFC 6062). Nothing that calls uses it, and it would let clients open
-/// connections to whatever listens. Both flags imply `-t`.
+/// `-T` and `-P`: TCP from the relay on to peers (RFC 6062). Nothing that calls uses it, and it
+/// would let clients open connections to whatever listens. Both flags imply `-t`.
 #[test]
 fn tcp_allocations_are_442() {
     let cases =
@@ -20,7 +20,8 @@ fn tcp_allocations_are_442() {
     });
 }
 
-/// `-S` without `-t`: DTLS (RFC 7350). No browser speaks it to a TURN server, and media is encrypted already.
+/// `-S` without `-t`: DTLS (RFC 7350). No browser speaks it to a TURN server, and media is
+/// encrypted already.
 #[test]
 fn dtls_is_not_answered() {
     let lab = Lab::start();

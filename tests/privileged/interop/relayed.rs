@@ -5,8 +5,9 @@ use byway_test_support::process::{SECRET, Server};
 use super::lab::{Lab, Transport, all_at_once};
 use super::uclient::{Load, Peer, Uclient};
 
-/// Flags, and with whom the clients talk. Without `-s` they use channels, two or more on an allocation: to a peer outside,
-/// `turnutils_uclient` binds one to the port above it, too, and each of them twice.
+/// Flags, and with whom the clients talk. Without `-s` they use channels, two or more on an
+/// allocation: to a peer outside, `turnutils_uclient` binds one to the port above it, too, and each
+/// of them twice.
 const CASES: &[(&str, Peer)] = &[
     ("", Peer::V4),
     ("", Peer::V6),
@@ -17,12 +18,14 @@ const CASES: &[(&str, Peer)] = &[
     ("-s", Peer::V6),
     ("-s", Peer::Client),
     ("-s", Peer::ClientWithRtcp),
-    // A relayed transport address of IPv6, and of IPv4 by name. To a peer outside, its family is named anyway.
+    // A relayed transport address of IPv6, and of IPv4 by name. To a peer outside, its family is
+    // named anyway.
     ("-x", Peer::Client),
     ("-x -s", Peer::Client),
     ("-x", Peer::ClientWithRtcp),
     ("-X", Peer::Client),
-    // One of each (ADDITIONAL-ADDRESS-FAMILY), where peers of either family are reached. It implies no RTCP.
+    // One of each (ADDITIONAL-ADDRESS-FAMILY), where peers of either family are reached. It implies
+    // no RTCP.
     ("-Z", Peer::V4),
     ("-Z", Peer::V6),
     ("-Z -s", Peer::V4),
@@ -39,11 +42,14 @@ const CASES: &[(&str, Peer)] = &[
     // More permissions and channels, for addresses that come to nothing.
     ("-G", Peer::Client),
     ("-G -s", Peer::Client),
-    // Channel numbers at random, of all that RFC 5766 had. Each of these clients binds one channel, once.
+    // Channel numbers at random, of all that RFC 5766 had. Each of these clients binds one channel,
+    // once.
     ("-N", Peer::Client),
-    // MOBILITY-TICKET (RFC 8016) may be ignored, and is; without one in the answer the client does as ever.
+    // MOBILITY-TICKET (RFC 8016) may be ignored, and is; without one in the answer the client does
+    // as ever.
     ("-M", Peer::Client),
-    // OAuth (RFC 7635): a 401 without THIRD-PARTY-AUTHORIZATION asks for a password, so that is what it signs with.
+    // OAuth (RFC 7635): a 401 without THIRD-PARTY-AUTHORIZATION asks for a password, so that is
+    // what it signs with.
     ("-J", Peer::Client),
 ];
 
@@ -117,22 +123,25 @@ fn relays(transport: Transport, flags: &str, peer: Peer, load: Load) {
         (lab, client, printed)
     };
     let (mut lab, mut client, mut printed) = attempt();
-    // This client draws channel numbers from 16,384 at random, for two peers of an allocation now and then the same one. It
-    // is told 400 then, rightly, and gives up: once in 27 runs of all these tests.
+    // This client draws channel numbers from 16,384 at random, for two peers of an allocation now
+    // and then the same one. It is told 400 then, rightly, and gives up: once in 27 runs of all
+    // these tests.
     if printed.contains("channel bind: error 400 ") {
         (lab, client, printed) = attempt();
     }
     client.has_relayed_everything(&printed, load);
     went_its_way(&lab.server, peer, load);
     match transport {
-        // One allocation for each client or pair of clients is left: that of a probe, which does not say goodbye.
+        // One allocation for each client or pair of clients is left: that of a probe, which does
+        // not say goodbye.
         Transport::Udp => assert_ne!(lab.server.metric("byway_allocations"), 0),
         Transport::Tcp | Transport::Tls => lab.server.until("byway_allocations", 0),
     }
 }
 
-/// To a peer outside, the payload went through relay sockets and came back through them, byte for byte. Between clients it
-/// never left the process: from one's allocation to the other's, in memory.
+/// To a peer outside, the payload went through relay sockets and came back through them, byte for
+/// byte. Between clients it never left the process: from one's allocation to the other's, in
+/// memory.
 fn went_its_way(server: &Server, peer: Peer, load: Load) {
     let bytes = load.bytes();
     let expected = match peer {

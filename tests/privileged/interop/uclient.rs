@@ -15,7 +15,8 @@ pub(crate) enum Peer {
     V6,
     /// Each other, by their relayed transport addresses (`-y`).
     Client,
-    /// Each other, with a second allocation for RTCP beside each: EVEN-PORT with its R bit, and RESERVATION-TOKEN.
+    /// Each other, with a second allocation for RTCP beside each: EVEN-PORT with its R bit, and
+    /// RESERVATION-TOKEN.
     ClientWithRtcp,
 }
 

@@ -1,4 +1,5 @@
-//! The machine's addresses come and go while the server runs: it follows them, and says what it lacks.
+//! The machine's addresses come and go while the server runs: it follows them, and says what it
+//! lacks.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -53,7 +54,8 @@ const V6: &str = "2a00::1/64 nodad";
 /// Time for anything that the server does here, on a machine that builds meanwhile.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A machine with a network card, for which a bridge stands in, and a default route over it where it has an address.
+/// A machine with a network card, for which a bridge stands in, and a default route over it where
+/// it has an address.
 fn machine(name: &str, addresses: &[&str]) -> Namespace {
     let machine = Namespace::new(name);
     machine.ip("link add eth0 type bridge");
@@ -171,7 +173,8 @@ fn threat_35_an_address_that_comes_back_at_once_keeps_its_calls() {
         looks(1);
         machine.ip("address add 45.0.0.1/32 dev eth0");
         looks(2);
-        // It may be gone for three seconds; on a machine that is busier than that this shows nothing.
+        // It may be gone for three seconds; on a machine that is busier than that this shows
+        // nothing.
         if clock.now().mono > Duration::from_secs(3) {
             return eprintln!("two looks took {:?}", clock.now().mono);
         }
@@ -234,7 +237,8 @@ fn threat_35_named_addresses_that_come_late_are_served_when_they_come() {
     });
 }
 
-/// Neighbour discovery takes a second to find out that nobody else has an address (RFC 4862 section 5.4).
+/// Neighbour discovery takes a second to find out that nobody else has an address (RFC 4862 section
+/// 5.4).
 #[test]
 #[ignore = "needs root: tests/run nat"]
 fn threat_35_a_tentative_address_is_relayed_from_once_it_is_good() {

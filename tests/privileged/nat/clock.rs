@@ -1,4 +1,5 @@
-//! A wall clock that is set while members are in a room, on a machine whose clock `libfaketime` stands in for.
+//! A wall clock that is set while members are in a room, on a machine whose clock `libfaketime`
+//! stands in for.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +9,8 @@ use byway_test_support::process::sockets::{Client, Link, socket};
 use byway_test_support::process::{CONFIG, Server};
 use byway_test_support::turn::Request;
 
-/// Path of the library as Debian's package `libfaketime` installs it, under the folder of the architecture.
+/// Path of the library as Debian's package `libfaketime` installs it, under the folder of the
+/// architecture.
 fn library() -> String {
     let found = std::fs::read_dir("/usr/lib").unwrap().filter_map(|folder| {
         let library = folder.ok()?.path().join("faketime/libfaketime.so.1");
@@ -17,7 +19,8 @@ fn library() -> String {
     found.last().expect("`tests/run nat` installs libfaketime")
 }
 
-/// Sets the clock by so much from the real time. Written beside and moved there, so that nobody reads half of it.
+/// Sets the clock by so much from the real time. Written beside and moved there, so that nobody
+/// reads half of it.
 fn set(clock: &Path, by: &str) {
     let next = clock.with_extension("next");
     std::fs::write(&next, by).unwrap();
@@ -30,7 +33,8 @@ fn over_udp(server: &Server, credential: &(String, String)) -> Client {
     Client::with(Link::Udp(socket), credential.clone())
 }
 
-/// The monotonic clock goes on as ever, and half a lifetime is five minutes: only the step can be what is told.
+/// The monotonic clock goes on as ever, and half a lifetime is five minutes: only the step can be
+/// what is told.
 #[test]
 #[ignore = "needs libfaketime: tests/run nat"]
 fn threat_44_members_get_fresh_credentials_when_the_clock_is_set() {

@@ -1,8 +1,9 @@
-//! coturn's client finds out, from behind a NAT of each kind, which kind it is (RFC 5780), in network namespaces. The kinds
-//! are those of the laboratory, tests/e2e/lab/nat: so they are what they are called there.
+//! coturn's client finds out, from behind a NAT of each kind, which kind it is (RFC 5780), in
+//! network namespaces. The kinds are those of the laboratory, tests/e2e/lab/nat: so they are what
+//! they are called there.
 //!
-//! `turnutils_natdiscovery` waits three seconds for each answer that a NAT lets not through, which is why the kinds are tried
-//! side by side.
+//! `turnutils_natdiscovery` waits three seconds for each answer that a NAT lets not through, which
+//! is why the kinds are tried side by side.
 
 use byway_test_support::process::Server;
 

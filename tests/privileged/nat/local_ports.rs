@@ -1,4 +1,5 @@
-//! Relay ports that the kernel gives to any program, and a machine that keeps them for relays (threat 49).
+//! Relay ports that the kernel gives to any program, and a machine that keeps them for relays
+//! (threat 49).
 
 use byway_test_support::process::{CONFIG, Server};
 

@@ -23,7 +23,8 @@ fn with_public(address: &str) -> String {
     WILDCARDS.replace(addresses, &format!("addresses = [\"0.0.0.0\"]\npublic_addresses = [\"{address}\"]"))
 }
 
-/// A server on a machine with these addresses on its one network card, which a bridge stands in for.
+/// A server on a machine with these addresses on its one network card, which a bridge stands in
+/// for.
 struct Machine {
     namespace: Namespace,
     server: Server,
@@ -101,7 +102,8 @@ fn of_two_public_addresses_the_one_that_leads_out_is_told() {
     }
 }
 
-/// The hairpin: no router has to turn packets around for two clients that are told an address no interface has.
+/// The hairpin: no router has to turn packets around for two clients that are told an address no
+/// interface has.
 #[test]
 #[ignore = "needs root: tests/run nat"]
 fn behind_a_nat_two_relayed_clients_meet_under_the_public_address() {

@@ -13,7 +13,8 @@ use super::namespace::{Namespace, run};
 const REFUSED: &str = "byway_segmentation_refused_total";
 const SEGMENTED: &str = r#"byway_datagrams_sent_total{path="segmented"}"#;
 
-/// Short enough to be joined, and with the headers of IPv6 longer than the packets of the link that it meets.
+/// Short enough to be joined, and with the headers of IPv6 longer than the packets of the link that
+/// it meets.
 const LONG: usize = 1250;
 const MTU: usize = 1280;
 
@@ -35,8 +36,8 @@ impl Machines {
         Self { server, peer }
     }
 
-    /// On the server's machine: the server with more in its `[relay]`, the peers' sockets of both families, and a client of the same machine, who
-    /// has a channel to each.
+    /// On the server's machine: the server with more in its `[relay]`, the peers' sockets of both
+    /// families, and a client of the same machine, who has a channel to each.
     fn call(&self, more: &str) -> (Server, [(UdpSocket, SocketAddr); 2], Client, [SocketAddr; 2]) {
         let config = CONFIG
             .replace("shards = 2", &format!("shards = 1\n{more}"))
@@ -99,7 +100,8 @@ fn there_and_back(
     }
 }
 
-/// Datagrams too long for the link to be segmented go one by one, and are fragmented as they would have been.
+/// Datagrams too long for the link to be segmented go one by one, and are fragmented as they would
+/// have been.
 #[test]
 #[ignore = "needs root: tests/run nat"]
 fn a_train_of_datagrams_that_the_link_does_not_take_whole_goes_one_by_one() {
@@ -143,7 +145,8 @@ fn goes_one_by_one(machines: &Machines, by_route: bool) {
     }
 }
 
-/// A queue that empties slowly fills the socket: media is lost and counted, datagram by datagram, and the shard goes on.
+/// A queue that empties slowly fills the socket: media is lost and counted, datagram by datagram,
+/// and the shard goes on.
 #[test]
 #[ignore = "needs root: tests/run nat"]
 fn a_slow_link_loses_media_and_holds_nobody_up() {

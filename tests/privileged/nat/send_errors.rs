@@ -1,4 +1,5 @@
-//! Send errors: a datagram that the kernel refuses is lost, and no other; neither its allocation nor its shard ends.
+//! Send errors: a datagram that the kernel refuses is lost, and no other; neither its allocation
+//! nor its shard ends.
 
 use std::net::SocketAddr;
 
@@ -64,8 +65,8 @@ fn one_peers_send_error_loses_no_datagram_of_anothers_and_ends_no_allocation_and
     });
 }
 
-/// A machine with an address of each family on one network card, for which a bridge stands in, and a neighbour on its
-/// network whom nothing is ever sent to.
+/// A machine with an address of each family on one network card, for which a bridge stands in, and
+/// a neighbour on its network whom nothing is ever sent to.
 fn machine() -> Namespace {
     let namespace = Namespace::new("errors");
     namespace.ip("link add eth0 type bridge");

@@ -1,4 +1,5 @@
-//! A reverse proxy that the configuration lacks: its clients share one address's limits, which nothing else shows.
+//! A reverse proxy that the configuration lacks: its clients share one address's limits, which
+//! nothing else shows.
 
 use byway_test_support::process::{CONFIG, Server, http};
 

@@ -1,4 +1,5 @@
-//! Threat 13: the server's own listeners, reached through its relay. Whoever gets there speaks from within.
+//! Threat 13: the server's own listeners, reached through its relay. Whoever gets there speaks from
+//! within.
 
 use std::net::SocketAddr;
 
@@ -7,8 +8,8 @@ use byway_test_support::process::sockets::{Client, LOOPBACK, receive, socket};
 use byway_test_support::process::{Server, free_port};
 use byway_test_support::turn::Request;
 
-/// Of every kind, those that stand by for NAT behaviour discovery among them; and even where the configuration opens their
-/// address, as the tests' does.
+/// Of every kind, those that stand by for NAT behaviour discovery among them; and even where the
+/// configuration opens their address, as the tests' does.
 #[test]
 fn threat_13_no_listener_of_the_server_is_reached_through_its_relay() {
     let port = free_port();

@@ -1,4 +1,5 @@
-//! Threat 49: a relay port that was promised (EVEN-PORT, RESERVATION-TOKEN) and that another program takes meanwhile.
+//! Threat 49: a relay port that was promised (EVEN-PORT, RESERVATION-TOKEN) and that another
+//! program takes meanwhile.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -22,8 +23,8 @@ fn with_token(response: &Response) -> Request {
     Request::allocate().with(ATTR_RESERVATION_TOKEN, &response.get(ATTR_RESERVATION_TOKEN))
 }
 
-/// Of twelve clients with a token, some are on the other of the two shards than the one that bound the socket, but once in
-/// four thousand runs.
+/// Of twelve clients with a token, some are on the other of the two shards than the one that bound
+/// the socket, but once in four thousand runs.
 #[test]
 fn threat_49_no_other_program_gets_a_reserved_port_and_whoever_has_its_token_does() {
     let server = Server::start();

@@ -106,8 +106,8 @@ async fn until_closed(stream: &mut TcpStream) -> String {
 
 const FINE: &str = "GET /ice HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// RFC 9112 section 6.1: where a proxy and its server go by different lengths, what one takes for a body is a request to
-/// the other.
+/// RFC 9112 section 6.1: where a proxy and its server go by different lengths, what one takes for a
+/// body is a request to the other.
 #[tokio::test]
 async fn no_request_is_read_behind_one_with_transfer_encoding() {
     let server = Server::start().await;
@@ -128,7 +128,8 @@ async fn no_request_is_read_behind_one_with_transfer_encoding() {
     }
 }
 
-/// A load balancer reuses connections, and a request that meets the end of one is a 502 to somebody.
+/// A load balancer reuses connections, and a request that meets the end of one is a 502 to
+/// somebody.
 #[tokio::test]
 async fn a_connection_whose_request_was_fine_is_kept_and_that_of_a_stranger_is_not() {
     let (head_within, keep_alive) = (Duration::from_millis(300), Duration::from_secs(3));
@@ -279,7 +280,8 @@ async fn threat_32_a_flood_of_empty_fragments_ends_its_websocket() {
     server.until("byway_websockets_closed_total{reason=\"flooding\"} 1").await;
 }
 
-/// A body of a handshake is taken for the head of a frame without an end, behind which nothing would be counted.
+/// A body of a handshake is taken for the head of a frame without an end, behind which nothing
+/// would be counted.
 #[tokio::test]
 async fn threat_32_a_websocket_whose_handshake_has_a_body_is_refused() {
     let server = Server::start().await;
@@ -298,7 +300,8 @@ async fn threat_32_a_websocket_whose_handshake_has_a_body_is_refused() {
     }
 }
 
-/// RFC 6455 section 4.1 has a client wait. Frames that came earlier could not be told from the head, and so not be counted.
+/// RFC 6455 section 4.1 has a client wait. Frames that came earlier could not be told from the
+/// head, and so not be counted.
 #[tokio::test]
 async fn threat_32_a_websocket_whose_client_does_not_wait_is_refused() {
     let server = Server::start().await;

@@ -104,7 +104,8 @@ pub(crate) struct Server {
     pub(crate) access: Arc<Access>,
     /// The users that the relay was told to end.
     pub(crate) ended: Arc<Mutex<Vec<String>>>,
-    /// Phase of access and health alone, so that a test can look at members while nobody new is let in.
+    /// Phase of access and health alone, so that a test can look at members while nobody new is let
+    /// in.
     pub(crate) access_phase: PhaseSender,
     /// Phase of the public pages and of signaling.
     phase: PhaseSender,
@@ -254,7 +255,8 @@ impl Server {
         value.unwrap_or_else(|| panic!("{name}"))
     }
 
-    /// Sends this request on a connection from any address, as the network would show it to the server.
+    /// Sends this request on a connection from any address, as the network would show it to the
+    /// server.
     pub(crate) async fn asked_from(&self, client: &str, request: &str) -> Answer {
         let limiter = ConnectionLimiter::new(1, 1, Arc::default());
         let mut connection = self.connection_from(client, &limiter);
@@ -313,7 +315,8 @@ pub(crate) async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)
     request(address, &format!("GET {path}"), headers).await
 }
 
-/// Asks on a connection of its own. `line` is method and target; the target goes out as it is written.
+/// Asks on a connection of its own. `line` is method and target; the target goes out as it is
+/// written.
 pub(crate) async fn request(address: SocketAddr, line: &str, headers: &[(&str, &str)]) -> Answer {
     request_with(address, line, headers, "").await
 }

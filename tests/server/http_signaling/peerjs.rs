@@ -1,4 +1,5 @@
-//! PeerJS, as its client speaks it: who is let in, who hears what, and what a stranger can do with it.
+//! PeerJS, as its client speaks it: who is let in, who hears what, and what a stranger can do with
+//! it.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The topics of y-webrtc, as its client speaks them: who hears what, and what a stranger can do with it.
+//! The topics of y-webrtc, as its client speaks them: who hears what, and what a stranger can do
+//! with it.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! Every convention has its answer on file, to the byte but for what differs from one to the next.
 //!
-//! `BLESS=1 cargo test --test server ice` writes the files anew; the difference is then for a person to look at.
+//! `BLESS=1 cargo test --test server ice` writes the files anew; the difference is then for a
+//! person to look at.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! ICE configurations over HTTP, as pages and other services' clients ask for them: access, and the shape of each answer.
+//! ICE configurations over HTTP, as pages and other services' clients ask for them: access, and the
+//! shape of each answer.
 
 mod access;
 mod conventions;

@@ -1,4 +1,5 @@
-//! DONT-FRAGMENT (RFC 8656 section 15): loopback carries 65,536 bytes at a time, which an IPv6 datagram can exceed.
+//! DONT-FRAGMENT (RFC 8656 section 15): loopback carries 65,536 bytes at a time, which an IPv6
+//! datagram can exceed.
 
 use std::net::TcpStream;
 use std::time::Duration;

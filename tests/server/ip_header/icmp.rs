@@ -10,7 +10,8 @@ use stun::message::{CLASS_INDICATION, METHOD_DATA, MessageType};
 
 const ATTR_ICMP: AttrType = AttrType(0x8004);
 
-/// A peer that is not there: its socket is connected to itself, and so deaf to others while it keeps them off its port.
+/// A peer that is not there: its socket is connected to itself, and so deaf to others while it
+/// keeps them off its port.
 fn deaf(loopback: &str) -> (UdpSocket, SocketAddr) {
     let socket = socket(loopback);
     let address = socket.local_addr().unwrap();
@@ -67,7 +68,8 @@ fn an_address_that_cannot_be_sent_to_ends_no_allocation() {
     let config =
         byway_test_support::process::CONFIG.replace(r#"["127.0.0.1/32", "::1/128"]"#, r#"["0.0.0.0/0"]"#);
     let server = Server::start_with(&config, |_| {});
-    // From a loopback address nothing leaves the machine: EINVAL or ENETUNREACH, by its routes. A broadcast is EACCES.
+    // From a loopback address nothing leaves the machine: EINVAL or ENETUNREACH, by its routes. A
+    // broadcast is EACCES.
     for refused in ["192.0.2.1:9", "127.255.255.255:9"] {
         let (peer, refused) = (socket(LOOPBACK[0]), at(refused));
         let address = peer.local_addr().unwrap();

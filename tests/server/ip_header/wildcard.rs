@@ -10,7 +10,8 @@ fn start() -> Server {
     Server::start_with(&CONFIG.replace(r#"["127.0.0.1:0", "[::1]:0"]"#, r#"["0.0.0.0:0", "[::]:0"]"#), |_| {})
 }
 
-/// Loopback has many IPv4 addresses. The clients' sockets are connected: from elsewhere nothing would arrive.
+/// Loopback has many IPv4 addresses. The clients' sockets are connected: from elsewhere nothing
+/// would arrive.
 #[test]
 fn answers_and_media_come_from_where_the_client_sends_to() {
     let server = start();

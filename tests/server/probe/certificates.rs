@@ -42,7 +42,8 @@ impl Authority {
         self.file("ca.pem").display().to_string()
     }
 
-    /// A TLS server with a certificate for `name`, which `adjust` spoils, that shakes hands and then says nothing.
+    /// A TLS server with a certificate for `name`, which `adjust` spoils, that shakes hands and
+    /// then says nothing.
     async fn server(&self, name: &str, adjust: impl FnOnce(&mut CertificateParams)) -> SocketAddr {
         let mut parameters = CertificateParams::new([name.to_owned()]).unwrap();
         adjust(&mut parameters);
@@ -129,8 +130,8 @@ async fn a_ca_file_that_holds_no_certificate_is_exit_2() {
     assert!(reason.contains(&format!("{path}: no certificate in this file")), "{reason}");
 }
 
-/// Each listener of the server's own configuration is probed; TLS by the name in the certificate, wherever that leads.
-/// The login comes from `/ice` over HTTPS.
+/// Each listener of the server's own configuration is probed; TLS by the name in the certificate,
+/// wherever that leads. The login comes from `/ice` over HTTPS.
 #[tokio::test]
 async fn a_configuration_s_own_listeners_are_probed_over_udp_tcp_and_tls() {
     let authority = Authority::new();

@@ -1,4 +1,5 @@
-//! Over UDP, against servers that are not ours: `turn::server`, a socket that is silent, and one that is gone.
+//! Over UDP, against servers that are not ours: `turn::server`, a socket that is silent, and one
+//! that is gone.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -25,8 +25,9 @@ fn rows(output: &Output) -> Vec<Value> {
     serde_json::from_slice(&output.stdout).expect("a report in JSON")
 }
 
-/// An address that nothing listens on, over UDP or TCP, and nothing else will while this is held: its UDP socket takes
-/// datagrams of one peer only, which sends none, and its TCP socket never listens.
+/// An address that nothing listens on, over UDP or TCP, and nothing else will while this is held:
+/// its UDP socket takes datagrams of one peer only, which sends none, and its TCP socket never
+/// listens.
 struct Nobody {
     udp: UdpSocket,
     tcp: TcpSocket,

@@ -1,4 +1,5 @@
-//! From a socket of this machine into an allocation: what a server that relays in its memory would hide.
+//! From a socket of this machine into an allocation: what a server that relays in its memory would
+//! hide.
 
 use std::process::Output;
 
@@ -7,11 +8,13 @@ use serde_json::Value;
 
 use super::{probe, rows, trouble};
 
-/// This machine's address as the server sees it is 127.0.0.1, unless asked for otherwise; so the server is elsewhere.
+/// This machine's address as the server sees it is 127.0.0.1, unless asked for otherwise; so the
+/// server is elsewhere.
 const SERVER: &str = "127.0.0.5";
 const EVERY_LOOPBACK: &str = "[\"127.0.0.0/8\"]";
 
-/// Asks a server that listens at an address, whose relay sockets are `at` another and said to be at the `public` one.
+/// Asks a server that listens at an address, whose relay sockets are `at` another and said to be at
+/// the `public` one.
 async fn asked(listen: &str, at: &str, public: &str, allow: &str) -> Output {
     let config = CONFIG
         .replace("udp = [\"127.0.0.1:0\", \"[::1]:0\"]", &format!("udp = [\"{listen}:0\"]"))
@@ -40,7 +43,8 @@ async fn relay_ports_that_are_open_are_heard_through() {
 
 #[tokio::test]
 async fn relay_ports_that_are_closed_are_found_though_two_allocations_meet() {
-    // The sockets are not where the server says, so that what is sent there vanishes as before a firewall.
+    // The sockets are not where the server says, so that what is sent there vanishes as before a
+    // firewall.
     let output = asked(SERVER, "127.0.0.2", SERVER, EVERY_LOOPBACK).await;
     let reason = trouble(&output);
     let row = &rows(&output)[0];

@@ -87,8 +87,8 @@ fn a_call_goes_on_and_the_end_comes_with_its_own() {
     assert_eq!(server.logged("draining"), 1);
 }
 
-/// A member that is sent away has not left: its call goes on as long as others, however long it cannot come back, and nobody
-/// is told that it has gone.
+/// A member that is sent away has not left: its call goes on as long as others, however long it
+/// cannot come back, and nobody is told that it has gone.
 #[test]
 fn members_are_sent_away_and_their_calls_go_on() {
     let config = format!("{}[signaling]\nresume_window = \"1s\"\n", config("1h"));
@@ -179,7 +179,8 @@ fn ctrl_c_ends_it_at_once_and_so_does_any_signal_where_it_is_to_wait_for_no_one(
     }
 }
 
-/// A service manager gives a service so long to stop and then kills it, unless it says that it needs more.
+/// A service manager gives a service so long to stop and then kills it, unless it says that it
+/// needs more.
 #[test]
 fn the_service_manager_is_told_how_long_it_may_take() {
     let directory = tempfile::tempdir().expect("a temporary directory");

@@ -6,7 +6,8 @@ use std::net::{TcpStream, UdpSocket};
 use byway_test_support::process::background::repeating;
 use byway_test_support::process::{CONFIG, Server};
 
-/// Clients that are sent away come back at once, and take their time over each farewell: there always is one more WebSocket.
+/// Clients that are sent away come back at once, and take their time over each farewell: there
+/// always is one more WebSocket.
 #[test]
 fn sigterm_ends_a_server_to_which_clients_come_back_again_and_again() {
     let mut server = Server::start_with(CONFIG, |_| {});

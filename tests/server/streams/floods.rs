@@ -15,7 +15,8 @@ use rustls::{ClientConfig, ConnectionTrafficSecrets, ContentType, ProtocolVersio
 
 use super::client::{Client, channel_data};
 
-/// Those with an allocation, the datagrams and the pages go on while 5,000 connections say one byte each.
+/// Those with an allocation, the datagrams and the pages go on while 5,000 connections say one byte
+/// each.
 #[test]
 fn threat_19_five_thousand_connections_of_one_byte_disturb_nobody() {
     let server = Server::start();
@@ -33,7 +34,8 @@ fn threat_19_five_thousand_connections_of_one_byte_disturb_nobody() {
     server.until("byway_turn_streams", 1);
 }
 
-/// Bad input: a listener that runs out of file descriptors sheds the oldest stranger and keeps serving.
+/// Bad input: a listener that runs out of file descriptors sheds the oldest stranger and keeps
+/// serving.
 #[test]
 fn threat_19_the_oldest_strangers_make_room_when_descriptors_run_out() {
     // Each shard sheds its own.
@@ -62,7 +64,8 @@ fn threat_19_the_oldest_strangers_make_room_when_there_are_too_many() {
     assert!(server.metric(SHED) > 0);
 }
 
-/// Bounds the sum of what strangers may hold: the oldest go. A connection with an allocation stays, however old.
+/// Bounds the sum of what strangers may hold: the oldest go. A connection with an allocation stays,
+/// however old.
 #[test]
 fn threat_29_the_oldest_strangers_go_when_all_may_hold_too_much() {
     // 64 KiB each of 64 MiB, on the one shard.
@@ -92,7 +95,8 @@ fn threat_29_the_oldest_strangers_go_when_all_may_hold_too_much() {
     server.until(SHED, BEYOND as u64 + 2);
 }
 
-/// A handshake message of 64 KiB after the handshake, of which 48 come: TLS keeps a record's worth of it for a stranger.
+/// A handshake message of 64 KiB after the handshake, of which 48 come: TLS keeps a record's worth
+/// of it for a stranger.
 #[test]
 fn threat_29_tls_keeps_little_of_a_stranger_that_says_nothing() {
     let pair = Pair::new();
@@ -127,8 +131,8 @@ fn threat_29_tls_keeps_little_of_a_stranger_that_says_nothing() {
 
 const SHED: &str = r#"byway_turn_streams_closed_total{reason="shed"}"#;
 
-/// Fairness: a connection's turn ends after some messages, however many have come at once, and its answers leave before
-/// the next. In one turn, these would be more than its outbox holds.
+/// Fairness: a connection's turn ends after some messages, however many have come at once, and its
+/// answers leave before the next. In one turn, these would be more than its outbox holds.
 #[test]
 fn a_client_that_asks_much_at_once_waits_for_its_turns_and_has_every_answer() {
     let config = CONFIG.replace("byway.test", &"r".repeat(127));

@@ -34,8 +34,8 @@ fn many_messages_in_one_segment() {
     assert_eq!(client.answer(transaction).lifetime(), 600);
 }
 
-/// A Data indication's header is written in front of a payload that stands in the middle of a segment, and its padding
-/// behind it: neither may touch the messages that follow.
+/// A Data indication's header is written in front of a payload that stands in the middle of a
+/// segment, and its padding behind it: neither may touch the messages that follow.
 #[test]
 fn messages_of_one_segment_do_not_overwrite_each_other() {
     let server = Server::start();
@@ -93,7 +93,8 @@ fn binding_needs_no_credential_and_names_the_clients_address() {
     assert_eq!(mapped, client.socket.local_addr().unwrap());
 }
 
-/// Both shards and both kinds of link: a pair of allocations meets in memory wherever the kernel has put its clients.
+/// Both shards and both kinds of link: a pair of allocations meets in memory wherever the kernel
+/// has put its clients.
 #[test]
 fn connections_of_all_shards_reach_each_other() {
     let server = Server::start();

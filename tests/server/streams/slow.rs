@@ -11,7 +11,8 @@ use super::client::{Client, channel_data, received};
 
 const PAYLOAD: usize = 1200;
 
-/// Threat 19: the client's kernel, ours and our outbox fill up, and then payloads are dropped and counted.
+/// Threat 19: the client's kernel, ours and our outbox fill up, and then payloads are dropped and
+/// counted.
 #[test]
 fn threat_19_a_client_that_does_not_read_loses_media() {
     let server = Server::start();
@@ -48,7 +49,8 @@ fn threat_19_a_client_that_does_not_read_loses_media() {
     assert_eq!(other, Some(channel_data(0x4000, b"again")));
 }
 
-/// Without an allocation, a client is served no more until it reads: little gathers for it, and nothing is lost.
+/// Without an allocation, a client is served no more until it reads: little gathers for it, and
+/// nothing is lost.
 #[test]
 fn threat_29_a_stranger_that_does_not_read_holds_little() {
     const STRANGERS: u64 = 24;
@@ -112,7 +114,8 @@ fn a_slow_client_does_not_slow_another() {
     }
 }
 
-/// Messages of one connection that arrive in one chunk are served in turns, not before everybody else.
+/// Messages of one connection that arrive in one chunk are served in turns, not before everybody
+/// else.
 #[test]
 fn a_connection_with_hundreds_of_small_messages_does_not_hold_up_the_others() {
     let server = Server::start_with(&CONFIG.replace("shards = 2", "shards = 1"), |_| {});

@@ -53,7 +53,8 @@ fn threat_19_thousands_of_connections_of_one_byte_disturb_nobody() {
     assert!(!matches!(rest, Ok(1..)), "the oldest has given way: {rest:?}");
 }
 
-/// Idle pages and WebSockets may hold every place that there is for them: who needs a relay comes in nevertheless.
+/// Idle pages and WebSockets may hold every place that there is for them: who needs a relay comes
+/// in nevertheless.
 #[test]
 fn threat_19_whoever_holds_all_places_of_http_keeps_nobody_from_turn() {
     const FILES: u16 = 400;

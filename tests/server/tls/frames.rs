@@ -48,7 +48,8 @@ fn threat_32_a_flood_of_control_frames_ends_its_connection_and_no_other() {
     get(&mut connect(&trusting(&pair, &["http/1.1"]), address).unwrap(), "/").expect_ok();
 }
 
-/// As many requests as a page makes in a minute, one after the other: their frames are paid for by their answers.
+/// As many requests as a page makes in a minute, one after the other: their frames are paid for by
+/// their answers.
 #[test]
 fn threat_32_a_busy_client_of_http2_is_no_flood() {
     const REQUESTS: u32 = 2_000;

@@ -33,10 +33,11 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// The head of a request with so many more fields, each with a name of one letter and no value. `more` goes with the flags:
-/// [`END_STREAM`], if there is no body.
+/// The head of a request with so many more fields, each with a name of one letter and no value.
+/// `more` goes with the flags: [`END_STREAM`], if there is no body.
 pub(crate) fn head(stream: u32, method: &str, path: &str, fields: usize, more: u8) -> Vec<u8> {
-    // HPACK (RFC 7541 appendix A and section 6.2.2): literals without indexing, for what the static table lacks.
+    // HPACK (RFC 7541 appendix A and section 6.2.2): literals without indexing, for what the static
+    // table lacks.
     let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
     let mut block = vec![0x02];
     block.extend(text(method));

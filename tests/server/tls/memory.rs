@@ -1,4 +1,5 @@
-//! Threat 29: memory that strangers make the server hold, and whether it comes back. `docs/limits.md` has the sums.
+//! Threat 29: memory that strangers make the server hold, and whether it comes back.
+//! `docs/limits.md` has the sums.
 
 use std::io::{self, Write as _};
 use std::net::TcpStream;
@@ -45,7 +46,8 @@ fn threat_29_a_flood_of_unfinished_requests_over_http2_holds_little_and_leaves_n
     });
 }
 
-/// The same with all that is allowed: sixteen requests that wait for their bodies, of 100 fields each.
+/// The same with all that is allowed: sixteen requests that wait for their bodies, of 100 fields
+/// each.
 #[test]
 fn threat_29_a_flood_of_all_that_a_connection_may_hold_leaves_nothing() {
     let pair = Pair::new();

@@ -30,8 +30,8 @@ fn threat_28_alpn_decides_where_it_is_offered() {
     assert!(answer.starts_with(b"HTTP/1.1 400"), "{answer:?}");
 }
 
-/// RFC 9113: HTTP/2 is spoken where ALPN says so (section 3.2), and what does not begin with its preface is not (section
-/// 3.4).
+/// RFC 9113: HTTP/2 is spoken where ALPN says so (section 3.2), and what does not begin with its
+/// preface is not (section 3.4).
 #[test]
 fn threat_28_one_http_is_not_spoken_where_the_other_was_agreed_on() {
     let (server, pair, _folder) = server();
@@ -105,8 +105,9 @@ fn threat_28_tls_1_1_is_refused() {
     server.until(r#"byway_tls_connections_total{outcome="incompatible"}"#, 2);
 }
 
-/// The greeting of a client that knows TLS 1.`minor - 1` at most (RFC 4346 section 7.4.1.2), with the extensions of its
-/// days: `signature_algorithms`, groups and point formats, which some of them sent.
+/// The greeting of a client that knows TLS 1.`minor - 1` at most (RFC 4346 section 7.4.1.2), with
+/// the extensions of its days: `signature_algorithms`, groups and point formats, which some of them
+/// sent.
 fn client_hello(minor: u8) -> Vec<u8> {
     let extensions: &[u8] =
         b"\x00\x0d\x00\x04\x00\x02\x04\x03\x00\x0a\x00\x04\x00\x02\x00\x17\x00\x0b\x00\x02\x01\x00";

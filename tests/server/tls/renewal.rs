@@ -30,8 +30,8 @@ fn threat_26_sighup_swaps_the_certificate_under_live_connections() {
     assert_eq!(say(&mut ann, r#"{"type":"ping"}"#)["type"], "pong");
 }
 
-/// As when a domain is added and another given up: browsers are told of the names that the certificate has by now, and the
-/// server answers for these alone.
+/// As when a domain is added and another given up: browsers are told of the names that the
+/// certificate has by now, and the server answers for these alone.
 #[test]
 fn threat_33_names_follow_a_renewal_for_other_names() {
     let old = Pair::naming(&["localhost", "old.example.org"]);
@@ -100,7 +100,8 @@ fn threat_26_what_does_not_parse_or_match_is_told_once_and_the_last_good_one_is_
     assert_eq!(server.logged("the last good certificate is kept"), 3);
 }
 
-/// A chain whose last certificate would be passed over is no renewal; a lone certificate is one, and is warned of.
+/// A chain whose last certificate would be passed over is no renewal; a lone certificate is one,
+/// and is warned of.
 #[test]
 fn threat_38_a_renewal_is_read_whole_or_not_at_all() {
     let chain = Chain::new();
@@ -118,7 +119,8 @@ fn threat_38_a_renewal_is_read_whole_or_not_at_all() {
     assert_eq!(server.logged("the certificate is alone"), 1);
 }
 
-/// Opening a pipe waits for its writer. Here nobody waits: not the next renewal, and not the end of the process.
+/// Opening a pipe waits for its writer. Here nobody waits: not the next renewal, and not the end of
+/// the process.
 #[test]
 fn threat_26_a_pipe_in_the_place_of_a_file_stops_nothing() {
     let (old, new) = (Pair::new(), Pair::new());

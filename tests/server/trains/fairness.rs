@@ -1,6 +1,8 @@
-//! One greedy flow delays others by a bounded number of datagrams, and what there is no room for is lost.
+//! One greedy flow delays others by a bounded number of datagrams, and what there is no room for is
+//! lost.
 //!
-//! All datagrams arrive at one socket, which thereby sees the order in which the server has served them.
+//! All datagrams arrive at one socket, which thereby sees the order in which the server has served
+//! them.
 
 use std::net::{SocketAddr, UdpSocket};
 
@@ -40,7 +42,8 @@ fn a_peer_that_floods_one_allocation_delays_another_and_the_listener_by_a_few_tr
     };
     let (client, flooded) = over(listeners[0], greedy_address);
     let (_, other) = over(listeners[1], modest_address);
-    // Small ones, of which a socket holds many: alone, and in trains of 16. A turn is four of either.
+    // Small ones, of which a socket holds many: alone, and in trains of 16. A turn is four of
+    // either.
     for (flood, bound) in [(1, 16), (16, 256)] {
         let train = vec![b"flood".to_vec(); flood];
         for _ in 0..10 {

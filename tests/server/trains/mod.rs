@@ -1,6 +1,8 @@
-//! Datagrams in trains, black box: whatever the kernel joins and segments, each arrives as it would by itself.
+//! Datagrams in trains, black box: whatever the kernel joins and segments, each arrives as it would
+//! by itself.
 //!
-//! The server is stopped while a test sends, so that it finds everything at once: what may be joined is.
+//! The server is stopped while a test sends, so that it finds everything at once: what may be
+//! joined is.
 
 mod fairness;
 mod order;
@@ -20,7 +22,8 @@ fn start(more: &str) -> Server {
     Server::start_with(&CONFIG.replace("shards = 2", &format!("{shards}{more}")), |_| {})
 }
 
-/// Does `work` with a server that has the kernel join and segment, and with one that has not. Each says so.
+/// Does `work` with a server that has the kernel join and segment, and with one that has not. Each
+/// says so.
 fn with_and_without_offload(more: &str, work: impl Fn(&Server)) {
     for offload in [true, false] {
         let server = start(&format!("{more}\noffload = {offload}"));

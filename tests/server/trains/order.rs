@@ -1,4 +1,5 @@
-//! Every flow keeps its order and every datagram its bytes, both ways, whatever shares a train with it.
+//! Every flow keeps its order and every datagram its bytes, both ways, whatever shares a train with
+//! it.
 
 use std::net::{SocketAddr, UdpSocket};
 
@@ -107,7 +108,8 @@ fn unwrapped(client: &Client, peers: &[(UdpSocket, SocketAddr)]) -> (u8, Vec<u8>
     (CHANNELS, indication.data())
 }
 
-/// DSCP and ECN are a train's. A router that marks some of a flow's datagrams (RFC 3168) does not have them overtake others.
+/// DSCP and ECN are a train's. A router that marks some of a flow's datagrams (RFC 3168) does not
+/// have them overtake others.
 #[test]
 fn a_flow_that_changes_its_class_keeps_its_order() {
     with_and_without_offload("", |server| {

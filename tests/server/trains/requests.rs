@@ -80,7 +80,8 @@ fn requests_between_media_are_answered_and_take_effect_where_they_stand() {
     });
 }
 
-/// Datagrams before the end are relayed; those behind it find neither the old allocation nor the new one in its place.
+/// Datagrams before the end are relayed; those behind it find neither the old allocation nor the
+/// new one in its place.
 #[test]
 fn a_train_that_ends_its_allocation_half_way_leaves_nothing_to_the_next() {
     with_and_without_offload("", |server| {

@@ -1,4 +1,5 @@
-//! Clients over connections: their media leaves in few system calls, and what comes for them in few writes.
+//! Clients over connections: their media leaves in few system calls, and what comes for them in few
+//! writes.
 
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
@@ -67,7 +68,8 @@ fn a_peers_train_reaches_a_connection_in_few_writes() {
     });
 }
 
-/// A round brings more than waits for a client who reads too slowly; to one who does not, all of it goes.
+/// A round brings more than waits for a client who reads too slowly; to one who does not, all of it
+/// goes.
 #[test]
 fn more_than_an_outbox_holds_reaches_a_connection_that_has_room() {
     with_and_without_offload("", |server| {

@@ -65,8 +65,9 @@ fn field<'a>(status: &'a str, name: &str) -> &'a str {
     status.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel says it").trim()
 }
 
-/// A shard that keeps asking does not sleep between two datagrams that are less than ten milliseconds apart. A machine that
-/// is at something else may keep them further apart than that, now and then.
+/// A shard that keeps asking does not sleep between two datagrams that are less than ten
+/// milliseconds apart. A machine that is at something else may keep them further apart than that,
+/// now and then.
 #[test]
 fn a_shard_that_keeps_asking_seldom_sleeps() {
     const TRIPS: u64 = 500;

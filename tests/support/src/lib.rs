@@ -6,7 +6,8 @@
 //! | `process` (feature of its name) | the binary, started and spoken to over HTTP, WebSocket, TLS, TURN and plain sockets |
 //! | [`sources`] | the project's own files, for `tests/tidy.rs` |
 //!
-//! Without that feature the package builds in seconds: it is for benches and tests of the core alone.
+//! Without that feature the package builds in seconds: it is for benches and tests of the core
+//! alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 #![allow(clippy::new_without_default, reason = "tests call `new`, nothing is generic over it")]
 

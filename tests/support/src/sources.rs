@@ -1,5 +1,5 @@
-//! The project's own files as the rules of `tidy.rs` read them: with their lines, their code without comments and
-//! strings, and the local modules they name.
+//! The project's own files as the rules of `tidy.rs` read them: with their lines, their code
+//! without comments and strings, and the local modules they name.
 
 use std::path::{Path, PathBuf};
 
@@ -62,8 +62,8 @@ pub fn file(path: &str) -> Source {
 }
 
 impl Source {
-    /// The numbered lines of code: strings emptied and comments blanked, so that only what the compiler acts on is
-    /// left.
+    /// The numbered lines of code: strings emptied and comments blanked, so that only what the
+    /// compiler acts on is left.
     pub fn code(&self) -> String {
         blank_comments_and_strings(&self.text)
     }
@@ -87,7 +87,8 @@ impl Source {
         found
     }
 
-    /// The module's own path, as in `crate::http::issue`: `["http", "issue"]`; in a member crate `["byway_turn", "wire"]`.
+    /// The module's own path, as in `crate::http::issue`: `["http", "issue"]`; in a member crate
+    /// `["byway_turn", "wire"]`.
     pub fn module(&self) -> Vec<String> {
         let (package, inner) =
             match self.path.strip_prefix("crates/").and_then(|path| path.split_once("/src/")) {
@@ -99,11 +100,12 @@ impl Source {
         package.into_iter().chain(segments.map(str::to_owned)).collect()
     }
 
-    /// Every local path the code names by `crate::`, `super::`, or (in the binary) `byway::`, use trees opened up. A path
-    /// into a member crate begins with its name.
+    /// Every local path the code names by `crate::`, `super::`, or (in the binary) `byway::`, use
+    /// trees opened up. A path into a member crate begins with its name.
     pub fn local_paths(&self) -> Vec<LocalPath> {
         let code = self.code();
-        // A `mod tests` within the file stands one level deeper; `super::` there is the module itself.
+        // A `mod tests` within the file stands one level deeper; `super::` there is the module
+        // itself.
         let tests_from = code.find("#[cfg(test)]").unwrap_or(code.len());
         let mut found = Vec::new();
         let module = self.module();
@@ -190,7 +192,8 @@ fn read(root: &Path, path: &Path) -> Source {
     Source { path: name, text }
 }
 
-/// Blanks comments, and what stands within string and character literals; line breaks stay, so line numbers hold.
+/// Blanks comments, and what stands within string and character literals; line breaks stay, so line
+/// numbers hold.
 fn blank_comments_and_strings(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut code = Vec::with_capacity(bytes.len());

@@ -1,4 +1,5 @@
-//! The ways of a packet through the pure core, each prepared to the point where nothing but packets is left.
+//! The ways of a packet through the pure core, each prepared to the point where nothing but packets
+//! is left.
 //!
 //! Time and seeds are handed in, so that a way is the same in every run.
 
@@ -114,7 +115,8 @@ fn from_peer(crowd: Crowd, peer: SocketAddr) -> Packet {
     })
 }
 
-/// ChannelData of a client goes to a peer that is itself a client of this server, on a channel of that one.
+/// ChannelData of a client goes to a peer that is itself a client of this server, on a channel of
+/// that one.
 pub(crate) fn client_to_client(crowd: Crowd) -> Packet {
     let (mut bare, mut turns) = crowd.pair_up();
     let datagram = channel_data(0x4000, &PAYLOAD);
@@ -141,8 +143,8 @@ pub(crate) fn binding() -> Packet {
     })
 }
 
-/// A whole allocation: 401, Allocate, CreatePermission and Refresh with a lifetime of zero, of which all but the first are
-/// signed.
+/// A whole allocation: 401, Allocate, CreatePermission and Refresh with a lifetime of zero, of
+/// which all but the first are signed.
 pub(crate) fn allocation_cycle() -> Packet {
     let mut bare = Bare::new();
     let cycle = |n| {
@@ -157,7 +159,8 @@ pub(crate) fn allocation_cycle() -> Packet {
     let cycles: Vec<_> = (0..1000).map(cycle).collect();
     let (mut now, mut next) = (NOW, 0);
     Box::new(move || {
-        // Ports come back from their rest, and budgets fill; nonces and credentials, on the other clock, stay fresh.
+        // Ports come back from their rest, and budgets fill; nonces and credentials, on the other
+        // clock, stay fresh.
         now.mono += Duration::from_millis(10);
         let (client, messages) = &cycles[next];
         next = (next + 1) % cycles.len();

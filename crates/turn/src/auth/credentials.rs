@@ -1,9 +1,9 @@
 //! Time-limited credentials, compatible with coturn's `use-auth-secret`.
 //!
-//! A username is `expiry:name`, its password `base64(HMAC-SHA1(secret, username))`: whoever holds the secret can
-//! issue and verify without a database. coturn also takes an expiry alone, and `name:expiry`; so does this server, though
-//! it issues neither. The first secret signs and all verify, so that a secret can be replaced
-//! while credentials under the old one are still about.
+//! A username is `expiry:name`, its password `base64(HMAC-SHA1(secret, username))`: whoever holds
+//! the secret can issue and verify without a database. coturn also takes an expiry alone, and
+//! `name:expiry`; so does this server, though it issues neither. The first secret signs and all
+//! verify, so that a secret can be replaced while credentials under the old one are still about.
 
 use std::time::Duration;
 
@@ -14,14 +14,16 @@ use sha1::Sha1;
 
 use crate::time::Now;
 
-/// How far ahead an expiry may lie. A credential that says more was not issued by us or by a sane backend, and
-/// would never be over.
+/// How far ahead an expiry may lie. A credential that says more was not issued by us or by a sane
+/// backend, and would never be over.
 pub const MAX_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Why a username is not one of ours. Strangers see one and the same 401 for each (RFC 8489 section 9.2.4).
+/// Why a username is not one of ours. Strangers see one and the same 401 for each (RFC 8489 section
+/// 9.2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsernameError {
-    /// Neither `expiry:name`, nor `name:expiry`, nor an expiry alone, which has 1 to 19 decimal digits.
+    /// Neither `expiry:name`, nor `name:expiry`, nor an expiry alone, which has 1 to 19 decimal
+    /// digits.
     #[error("not of the form expiry:name")]
     Malformed,
     /// The expiry has passed.
@@ -37,14 +39,16 @@ pub enum UsernameError {
 pub struct Username<'a> {
     /// Seconds since 1970-01-01 UTC.
     pub expiry: u64,
-    /// The part that is not the expiry. Quotas count by it, so that a fresh expiry buys nothing. Where it would be empty it
-    /// is the whole username: else all who come without a name would share one quota.
+    /// The part that is not the expiry. Quotas count by it, so that a fresh expiry buys nothing.
+    /// Where it would be empty it is the whole username: else all who come without a name would
+    /// share one quota.
     pub name: &'a str,
 }
 
 impl<'a> Username<'a> {
-    /// Takes a username apart at its first colon, as coturn does. The expiry is the left side if that has digits only, and
-    /// else the right one. Only plain digits make an expiry: no sign, no space, no overflow.
+    /// Takes a username apart at its first colon, as coturn does. The expiry is the left side if
+    /// that has digits only, and else the right one. Only plain digits make an expiry: no sign, no
+    /// space, no overflow.
     ///
     /// # Errors
     /// [`UsernameError::Malformed`].
@@ -75,15 +79,16 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether a credential may be issued for `name`: it fits behind `expiry:` in the USERNAME attribute (RFC 8489 section
-/// 14.3: fewer than 509 bytes), with room for more, and logs and tables show it on one line.
+/// Whether a credential may be issued for `name`: it fits behind `expiry:` in the USERNAME
+/// attribute (RFC 8489 section 14.3: fewer than 509 bytes), with room for more, and logs and tables
+/// show it on one line.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     (1..=256).contains(&name.len()) && !name.contains(char::is_control)
 }
 
-/// A shared secret, key or password as an operator configures it. No way of printing it exists: its `Debug` shows nothing of
-/// it, and it has no `Display`.
+/// A shared secret, key or password as an operator configures it. No way of printing it exists: its
+/// `Debug` shows nothing of it, and it has no `Display`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -174,7 +179,8 @@ impl Secrets {
     #[must_use]
     pub fn tag(&self, text: &str) -> String {
         let mut mac = self.signing.clone();
-        // Without digits in front this is no username, so that a tag says nothing about any password.
+        // Without digits in front this is no username, so that a tag says nothing about any
+        // password.
         mac.update(b"tag:");
         mac.update(text.as_bytes());
         let digest = mac.finalize().into_bytes();
@@ -232,7 +238,8 @@ mod tests {
 
     #[test]
     fn a_tag_is_the_same_for_all_who_share_the_secret() {
-        // printf 'tag:tea' | openssl dgst -sha1 -hmac north -binary | head -c 12 | basenc --base64url
+        // printf 'tag:tea' | openssl dgst -sha1 -hmac north -binary | head -c 12 | basenc
+        // --base64url
         assert_eq!(Secrets::new(&["north"]).unwrap().tag("tea"), "Dl3SJX5-cqdcxF5F");
         assert_ne!(Secrets::new(&["south"]).unwrap().tag("tea"), "Dl3SJX5-cqdcxF5F");
     }

@@ -1,9 +1,11 @@
-//! Revocation of credentials that have not expired. Pure; read by the relay, written by the signaling.
+//! Revocation of credentials that have not expired. Pure; read by the relay, written by the
+//! signaling.
 //!
-//! A member of a room has credentials under a name that ends in its [`MemberId`]. They are good while the member is here, and
-//! not a moment longer. So it is those who are here that are kept, not those who have left: memory is bounded by the rooms.
-//! A member carries a seal by which this process knows its own from names that somebody else has made up, or that another
-//! server with the same secret has: for those a credential is good until it expires.
+//! A member of a room has credentials under a name that ends in its [`MemberId`]. They are good
+//! while the member is here, and not a moment longer. So it is those who are here that are kept,
+//! not those who have left: memory is bounded by the rooms. A member carries a seal by which this
+//! process knows its own from names that somebody else has made up, or that another server with the
+//! same secret has: for those a credential is good until it expires.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,10 +23,12 @@ use crate::time::Now;
 
 /// Names revoked by hand that are kept at one time.
 const MAX_REVOKED: usize = 100_000;
-/// Bytes of a [`MemberId`] that are its seal: one in four billion foreign names is taken for ours, and then refused.
+/// Bytes of a [`MemberId`] that are its seal: one in four billion foreign names is taken for ours,
+/// and then refused.
 const SEAL: usize = 4;
 
-/// Names one membership of one room: drawn when it begins, never used again. 96 bits nobody can guess, and the seal.
+/// Names one membership of one room: drawn when it begins, never used again. 96 bits nobody can
+/// guess, and the seal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MemberId(pub [u8; 16]);
 
@@ -78,7 +82,8 @@ pub struct Revocations {
 #[derive(Default)]
 struct State {
     here: BTreeSet<MemberId>,
-    /// Until when, in seconds since 1970-01-01 UTC: by then every credential under the name has expired.
+    /// Until when, in seconds since 1970-01-01 UTC: by then every credential under the name has
+    /// expired.
     revoked: BTreeMap<Box<str>, u64>,
     /// The same by time.
     ends: BTreeSet<(u64, Box<str>)>,
@@ -111,8 +116,8 @@ impl Revocations {
         self.lock().here.remove(&member);
     }
 
-    /// Revokes every credential under `name` until `until`, in seconds since 1970-01-01 UTC, when the last one that there
-    /// is has expired. A name that is revoked for longer stays so.
+    /// Revokes every credential under `name` until `until`, in seconds since 1970-01-01 UTC, when
+    /// the last one that there is has expired. A name that is revoked for longer stays so.
     ///
     /// # Errors
     /// [`TooManyRevoked`]: the name is not revoked.
@@ -147,7 +152,8 @@ impl Revocations {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is whole between any two statements: what panicked elsewhere does not concern it.
+        // The state is whole between any two statements: what panicked elsewhere does not concern
+        // it.
         lock(&self.state)
     }
 }
@@ -216,7 +222,8 @@ mod tests {
         assert_eq!(state.ends.len(), 2);
     }
 
-    /// Else a name that is used again, such as a person's, would be shut out until somebody revokes another one.
+    /// Else a name that is used again, such as a person's, would be shut out until somebody revokes
+    /// another one.
     #[test]
     fn a_name_is_good_again_when_what_was_revoked_has_expired() {
         let revocations = Revocations::new(&[1; 32]);

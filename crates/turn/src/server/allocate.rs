@@ -36,7 +36,8 @@ impl Relay {
             Some(UDP) => {}
             Some(_) => return Err(ErrorCode::UnsupportedTransportProtocol),
         }
-        // 4. Relay sockets can send with DF: DONT-FRAGMENT must be well-formed, and has no other effect here.
+        // 4. Relay sockets can send with DF: DONT-FRAGMENT must be well-formed, and has no other
+        //    effect here.
         attributes.dont_fragment()?;
         // 5. to 9.
         let (families, port) = wanted(&attributes)?;
@@ -88,10 +89,12 @@ impl Relay {
         self.effects.push_back(Effect::BindRelay { relay, address: bind, pairing, unrested });
     }
 
-    /// Takes in how a bind went, with [`Pairing::WithNext`](super::Pairing) that of both sockets. Once the last one of an allocation is in, the Allocate request behind it is answered.
+    /// Takes in how a bind went, with [`Pairing::WithNext`](super::Pairing) that of both sockets.
+    /// Once the last one of an allocation is in, the Allocate request behind it is answered.
     ///
-    /// [`DropReason::NoAllocation`] means that the allocation has ended meanwhile. Its [`Effect::CloseRelay`] came before this
-    /// answer, so a driver that binds in the background closes the late socket by itself.
+    /// [`DropReason::NoAllocation`] means that the allocation has ended meanwhile. Its
+    /// [`Effect::CloseRelay`] came before this answer, so a driver that binds in the background
+    /// closes the late socket by itself.
     pub fn relay_bound(
         &mut self,
         now: Now,
@@ -128,7 +131,8 @@ impl Relay {
             BindError::PortInUse | BindError::Exhausted => ErrorCode::InsufficientCapacity,
             BindError::AddressGone => ErrorCode::AddressFamilyNotSupported,
         };
-        // A dual allocation does without this family, if the other one can be had. Else a lack that passes is told first.
+        // A dual allocation does without this family, if the other one can be had. Else a lack that
+        // passes is told first.
         if let Some((_, before @ ErrorCode::InsufficientCapacity)) =
             allocation.made_by.lacking.replace((relay.family, code))
         {
@@ -138,8 +142,8 @@ impl Relay {
             (allocation.five_tuple, allocation.made_by.head, allocation.key.clone());
         match error {
             BindError::PortInUse => self.end(now, relay),
-            // No peer was ever told of the port. Left to rest, it would be missed when sockets can be had again, and
-            // clients that try again and again meanwhile would use up all ports.
+            // No peer was ever told of the port. Left to rest, it would be missed when sockets can
+            // be had again, and clients that try again and again meanwhile would use up all ports.
             BindError::Exhausted | BindError::AddressGone => {
                 if let Some(relayed) = self.take_down(relay) {
                     let give_back = |address| self.shared.give_port_back_unused(address, client);
@@ -156,7 +160,8 @@ impl Relay {
         Action::Reply { five_tuple, answer }
     }
 
-    /// Answers the Allocate request behind an allocation, unless one of its sockets is still being bound.
+    /// Answers the Allocate request behind an allocation, unless one of its sockets is still being
+    /// bound.
     fn answer_allocate(&mut self, now: Now, id: AllocationId, reply: &mut Reply) -> Action {
         let Some(allocation) = self.table.get_mut(id) else { return Action::Drop(DropReason::NoAllocation) };
         if allocation.relayed.iter().any(|relayed| !relayed.is_bound) {
@@ -171,7 +176,8 @@ impl Relay {
     }
 }
 
-/// What a request asks for: steps 5 to 9 of section 7.2, as far as they need nothing but the request.
+/// What a request asks for: steps 5 to 9 of section 7.2, as far as they need nothing but the
+/// request.
 fn wanted(attributes: &Attributes<'_>) -> Result<(Families, PortRequest), ErrorCode> {
     let requested = attributes.requested_address_family()?;
     let additional = attributes.additional_address_family()?;
@@ -193,7 +199,8 @@ fn wanted(attributes: &Attributes<'_>) -> Result<(Families, PortRequest), ErrorC
     Ok((families, port))
 }
 
-/// The answer to the request that made `allocation`, the same however often it is asked while all of it lives.
+/// The answer to the request that made `allocation`, the same however often it is asked while all
+/// of it lives.
 fn success(allocation: &Allocation) -> Response {
     let made_by = allocation.made_by;
     let mut response = Response::success(made_by.head);
@@ -210,7 +217,8 @@ fn success(allocation: &Allocation) -> Response {
     response
 }
 
-/// What a client gets that asks for `requested` (section 7.2): at least the default, at most [`MAX_LIFETIME`].
+/// What a client gets that asks for `requested` (section 7.2): at least the default, at most
+/// [`MAX_LIFETIME`].
 pub(super) fn granted_lifetime(requested: Option<Duration>) -> Duration {
     requested.map_or(DEFAULT_LIFETIME, |requested| requested.clamp(DEFAULT_LIFETIME, MAX_LIFETIME))
 }

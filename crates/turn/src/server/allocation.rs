@@ -18,15 +18,16 @@ use crate::wire::{AddressFamily, ChannelNumber, ErrorCode, Head, IntegrityKey};
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
 /// The longest that a client gets by asking (section 7.2 recommends an hour).
 pub const MAX_LIFETIME: Duration = Duration::from_secs(3600);
-/// No refresh carries an allocation beyond this age. Where its credential is not looked at once it has begun
-/// ([`super::Settings::strict_expiry`]), this bounds how long one that has leaked can hold a relay.
+/// No refresh carries an allocation beyond this age. Where its credential is not looked at once it
+/// has begun ([`super::Settings::strict_expiry`]), this bounds how long one that has leaked can
+/// hold a relay.
 pub const MAX_ALLOCATION_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Lifetime of a permission (section 9).
 pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
 /// Lifetime of a channel (section 12).
 pub const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
-/// How long a channel number and its peer stay with each other after the channel has expired (section 12): late
-/// datagrams on it must not reach another peer.
+/// How long a channel number and its peer stay with each other after the channel has expired
+/// (section 12): late datagrams on it must not reach another peer.
 pub const CHANNEL_REST: Duration = Duration::from_secs(300);
 /// Permissions of one allocation. Few enough that a walk over them is a look-up.
 pub const MAX_PERMISSIONS: usize = 64;
@@ -43,12 +44,13 @@ pub const MAX_CHANNELS: usize = 32;
 ///                                Refresh(0) or expiry
 /// ```
 ///
-/// A dual allocation (section 7.2) has two relayed transport addresses: it binds two sockets, is live with the one that
-/// could be bound if the other could not, and ends with the later of the two. Permissions and channels go with the
-/// address of their peer's family.
+/// A dual allocation (section 7.2) has two relayed transport addresses: it binds two sockets, is
+/// live with the one that could be bound if the other could not, and ends with the later of the
+/// two. Permissions and channels go with the address of their peer's family.
 pub(super) struct Allocation {
     pub(super) five_tuple: FiveTuple,
-    /// The username it was made with: every later request must be made with the same (RFC 8656 section 5).
+    /// The username it was made with: every later request must be made with the same (RFC 8656
+    /// section 5).
     pub(super) username: Box<str>,
     pub(super) key: IntegrityKey,
     /// At least one.
@@ -60,7 +62,8 @@ pub(super) struct Allocation {
     pub(super) began: Duration,
     pub(super) permissions: Vec<Permission>,
     pub(super) channels: Vec<ChannelBinding>,
-    /// Its cap, if there is one; shared with its route, since other shards deliver to its client, too.
+    /// Its cap, if there is one; shared with its route, since other shards deliver to its client,
+    /// too.
     pub(super) bandwidth: Option<Arc<Bandwidth>>,
     /// How many ICMP errors its client is told.
     pub(super) icmp: Gcra,
@@ -168,8 +171,8 @@ impl Allocation {
         self.channels.iter().find(|channel| channel.peer.address() == peer && now < channel.until)
     }
 
-    /// Binds or refreshes a channel; true if it was not bound before. A resting number or peer goes with its old
-    /// partner only.
+    /// Binds or refreshes a channel; true if it was not bound before. A resting number or peer goes
+    /// with its old partner only.
     pub(super) fn bind(
         &mut self,
         now: Duration,
@@ -202,7 +205,8 @@ impl Allocation {
         self.permissions.retain(|permission| now < permission.until);
     }
 
-    /// Forgets permissions and channels that are over; yields the channels that are bound no longer.
+    /// Forgets permissions and channels that are over; yields the channels that are bound no
+    /// longer.
     pub(super) fn prune(&mut self, now: Duration) -> Vec<ChannelNumber> {
         self.prune_permissions(now);
         let is_over = |channel: &&mut ChannelBinding| channel.announced && now >= channel.until;
@@ -218,8 +222,8 @@ impl Allocation {
         unbound
     }
 
-    /// Ends permissions and channels that are no longer allowed; whether there were any. Such a channel rests like an
-    /// expired one, so that late datagrams on its number reach no other peer.
+    /// Ends permissions and channels that are no longer allowed; whether there were any. Such a
+    /// channel rests like an expired one, so that late datagrams on its number reach no other peer.
     pub(super) fn restrict(
         &mut self,
         now: Duration,
@@ -257,11 +261,12 @@ impl Allocation {
         relayed.chain(permissions).chain(channels).min().unwrap_or_default()
     }
 
-    /// Route for the relay ports of this server, to deliver to its client through one of its own. `is_relay` tells
-    /// whether an address is the relay's.
+    /// Route for the relay ports of this server, to deliver to its client through one of its own.
+    /// `is_relay` tells whether an address is the relay's.
     pub(super) fn route(&self, relayed: &Relayed, is_relay: impl Fn(IpAddr) -> bool) -> Route {
         let permitted = self.permissions.iter().filter(|permission| is_relay(permission.ip));
-        // By address, not by what lived there when the channel was bound: an allocation may have begun since.
+        // By address, not by what lived there when the channel was bound: an allocation may have
+        // begun since.
         let channels = self.channels.iter().filter(|channel| is_relay(channel.peer.address().ip()));
         Route {
             five_tuple: self.five_tuple,

@@ -1,12 +1,14 @@
-//! The long-term credential mechanism over time-limited credentials (RFC 8489 section 9.2, RFC 8656 section 5).
+//! The long-term credential mechanism over time-limited credentials (RFC 8489 section 9.2, RFC 8656
+//! section 5).
 //!
-//! A client of RFC 8489 signs with MESSAGE-INTEGRITY-SHA256, under a key that PASSWORD-ALGORITHM names; one of RFC 5389 with
-//! MESSAGE-INTEGRITY, under an MD5 key. Either may follow the other on one allocation: a client learns of the better one
-//! whenever it is given a new nonce.
+//! A client of RFC 8489 signs with MESSAGE-INTEGRITY-SHA256, under a key that PASSWORD-ALGORITHM
+//! names; one of RFC 5389 with MESSAGE-INTEGRITY, under an MD5 key. Either may follow the other on
+//! one allocation: a client learns of the better one whenever it is given a new nonce.
 //!
-//! "Username anonymity" (section 9.2.1) is not offered. Nobody's name is stored here, so there is nothing to look up a
-//! USERHASH in: a first Allocate must say who asks. Of a client with an allocation the name is known, and USERHASH is as
-//! good as USERNAME; that costs one hash, and no search.
+//! "Username anonymity" (section 9.2.1) is not offered. Nobody's name is stored here, so there is
+//! nothing to look up a USERHASH in: a first Allocate must say who asks. Of a client with an
+//! allocation the name is known, and USERHASH is as good as USERNAME; that costs one hash, and no
+//! search.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -61,11 +63,13 @@ impl From<AttributeError> for Refusal {
 
 /// Authenticates a request, in the order of RFC 8489 section 9.2.4.
 ///
-/// A credential must not have expired and its name be good: [`Revocations`](crate::auth::Revocations) knows whose is no
-/// longer. That holds for every request, but the one that gives a living allocation back harms nobody. A browser cannot
-/// change the credential of an allocation: its page restarts ICE with a fresh one in time. For pages that never do,
-/// [`super::Settings::strict_expiry`] can be off: then a living allocation goes on with the credential that it was made
-/// with past that one's expiry, as long as it is refreshed and until [`super::MAX_ALLOCATION_AGE`].
+/// A credential must not have expired and its name be good:
+/// [`Revocations`](crate::auth::Revocations) knows whose is no longer. That holds for every
+/// request, but the one that gives a living allocation back harms nobody. A browser cannot change
+/// the credential of an allocation: its page restarts ICE with a fresh one in time. For pages that
+/// never do, [`super::Settings::strict_expiry`] can be off: then a living allocation goes on with
+/// the credential that it was made with past that one's expiry, as long as it is refreshed and
+/// until [`super::MAX_ALLOCATION_AGE`].
 pub(super) fn authenticate<'m>(
     shared: &Shared,
     now: Now,
@@ -114,13 +118,15 @@ fn gives_back(message: &Message<'_>) -> bool {
     message.method() == METHOD_REFRESH && message.attributes().lifetime() == Ok(Some(Duration::ZERO))
 }
 
-/// The username that a USERHASH stands for: that of the client's own allocation or, which nobody has, the empty one.
+/// The username that a USERHASH stands for: that of the client's own allocation or, which nobody
+/// has, the empty one.
 fn username_behind(hash: [u8; 32], shared: &Shared, allocation: Option<&Allocation>) -> String {
     let own = allocation.filter(|allocation| userhash(&allocation.username, &shared.realm) == hash);
     own.map_or_else(String::new, |allocation| allocation.username.to_string())
 }
 
-/// The algorithm of a request's key, if it is one that nobody in between can have chosen (sections 9.2.1 and 9.2.4).
+/// The algorithm of a request's key, if it is one that nobody in between can have chosen (sections
+/// 9.2.1 and 9.2.4).
 fn password_algorithm(
     attributes: &Attributes<'_>,
     nonce: &[u8],
@@ -130,15 +136,16 @@ fn password_algorithm(
         (None, None) => Ok(PasswordAlgorithm::Md5),
         // It is the same to everybody, so what was sent with this nonce needs no looking up.
         (Some(offered), Some(algorithm)) if *offered == PasswordAlgorithm::OFFERED => Ok(algorithm),
-        // Where nothing was offered there is nothing to compare; and section 9.2.3.2 asks for PASSWORD-ALGORITHM alone in
-        // a subsequent request: its client has passed this check with its first one.
+        // Where nothing was offered there is nothing to compare; and section 9.2.3.2 asks for
+        // PASSWORD-ALGORITHM alone in a subsequent request: its client has passed this check with
+        // its first one.
         (None, Some(algorithm)) if is_subsequent || !says_password_algorithms(nonce) => Ok(algorithm),
         _ => Err(Refusal::BadRequest),
     }
 }
 
-/// The key that a request was signed with, if one of the secrets made its password. Every secret is tried for every
-/// username, so that what was wrong does not show in the time it takes.
+/// The key that a request was signed with, if one of the secrets made its password. Every secret is
+/// tried for every username, so that what was wrong does not show in the time it takes.
 fn derived_key(
     shared: &Shared,
     username: &str,

@@ -1,4 +1,5 @@
-//! Binding (RFC 8489 section 6.3.1), with what NAT behaviour discovery adds to it (RFC 5780 section 6.1).
+//! Binding (RFC 8489 section 6.3.1), with what NAT behaviour discovery adds to it (RFC 5780 section
+//! 6.1).
 
 use stun::attributes::ATTR_CHANGE_REQUEST;
 

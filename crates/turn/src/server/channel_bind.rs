@@ -6,7 +6,8 @@ use super::{Effect, Relay};
 use crate::wire::{ErrorCode, Response};
 
 impl Relay {
-    /// Binds or refreshes a channel, and the permission that goes with it. The checks are those of section 12.2.
+    /// Binds or refreshes a channel, and the permission that goes with it. The checks are those of
+    /// section 12.2.
     pub(super) fn channel_bind(&mut self, request: &Request<'_, '_>) -> Outcome {
         let attributes = request.message.attributes();
         let id = request.allocation()?;

@@ -7,7 +7,8 @@ use super::{MAX_PERMISSIONS, Relay};
 use crate::wire::{AttributeError, ErrorCode, Response};
 
 impl Relay {
-    /// Begins or refreshes permissions for every XOR-PEER-ADDRESS, or, if one of them cannot be, for none.
+    /// Begins or refreshes permissions for every XOR-PEER-ADDRESS, or, if one of them cannot be,
+    /// for none.
     pub(super) fn create_permission(&mut self, request: &Request<'_, '_>) -> Outcome {
         let id = request.allocation()?;
         let allocation = self.table.get_mut(id).ok_or(ErrorCode::AllocationMismatch)?;

@@ -1,4 +1,5 @@
-//! Media on its way: Send indications and ChannelData from clients, datagrams from peers (RFC 8656 sections 11 and 12).
+//! Media on its way: Send indications and ChannelData from clients, datagrams from peers (RFC 8656
+//! sections 11 and 12).
 //!
 //! Nothing here allocates, locks or copies a payload.
 
@@ -62,8 +63,8 @@ impl Relay {
         self.send_on(now, id, from, peer, payload, dont_fragment)
     }
 
-    /// Takes in a datagram of `length` bytes from a peer, at a relay socket. What is permitted goes to the client, on a
-    /// channel if one is bound (sections 11.3 and 12.7).
+    /// Takes in a datagram of `length` bytes from a peer, at a relay socket. What is permitted goes
+    /// to the client, on a channel if one is bound (sections 11.3 and 12.7).
     pub fn peer_datagram(&mut self, now: Now, relay: RelayId, source: SocketAddr, length: usize) -> Action {
         let Some(allocation) = self.table.living(now, relay) else {
             return Action::Drop(DropReason::NoAllocation);
@@ -74,8 +75,9 @@ impl Relay {
         // Flow label and scope are no part of a transport address here.
         let source = SocketAddr::new(source.ip(), source.port());
         let channel = allocation.channel_to(now.mono, source);
-        // The peer policy let a channel's peer through when it was bound; once it would not, `enforce` ends the channel. What comes from a relay port of
-        // this server comes in memory: through a socket it can only be forged.
+        // The peer policy let a channel's peer through when it was bound; once it would not,
+        // `enforce` ends the channel. What comes from a relay port of this server comes in memory:
+        // through a socket it can only be forged.
         let is_through = channel.is_some_and(|channel| !channel.peer.is_own_relay());
         if !is_through && self.view.load().peer(source).ok().is_none_or(Peer::is_own_relay) {
             return Action::Drop(DropReason::PeerDenied);
@@ -87,7 +89,8 @@ impl Relay {
         self.deliver(five_tuple, channel, source, Span { start: 0, end: length })
     }
 
-    /// Out through the relay socket; or, to a relay port of this server, straight on to the client behind it.
+    /// Out through the relay socket; or, to a relay port of this server, straight on to the client
+    /// behind it.
     fn send_on(
         &mut self,
         now: Now,
@@ -138,8 +141,9 @@ impl Relay {
     }
 }
 
-/// Whether DONT-FRAGMENT means something between these two. It does from IPv4 to IPv4 (section 14) and from a stream to
-/// either family (section 15); where one of them is IPv6 and the other a datagram, it MUST be ignored (section 13).
+/// Whether DONT-FRAGMENT means something between these two. It does from IPv4 to IPv4 (section 14)
+/// and from a stream to either family (section 15); where one of them is IPv6 and the other a
+/// datagram, it MUST be ignored (section 13).
 fn heeds_dont_fragment(five_tuple: FiveTuple, peer: SocketAddr) -> bool {
     match five_tuple.transport {
         Transport::Udp(_) => five_tuple.client.is_ipv4() && peer.is_ipv4(),

@@ -1,8 +1,10 @@
-//! NAT behaviour discovery (RFC 5780): which other listener answers a Binding request that asks for another one.
+//! NAT behaviour discovery (RFC 5780): which other listener answers a Binding request that asks for
+//! another one.
 //!
-//! It takes four listeners: two addresses of one family, and the same two ports on each (section 6). PADDING and
-//! RESPONSE-PORT stay unknown here, and are answered with 420: the one would let strangers have answers as large as an MTU,
-//! the other have them sent to a port that they do not own.
+//! It takes four listeners: two addresses of one family, and the same two ports on each (section
+//! 6). PADDING and RESPONSE-PORT stay unknown here, and are answered with 420: the one would let
+//! strangers have answers as large as an MTU, the other have them sent to a port that they do not
+//! own.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -16,7 +18,8 @@ pub struct Discovery {
     corners: Vec<Option<Corner>>,
 }
 
-/// One of four listeners, and where the others are: `[change port][change IP]`, as CHANGE-REQUEST asks.
+/// One of four listeners, and where the others are: `[change port][change IP]`, as CHANGE-REQUEST
+/// asks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Corner {
     from: [[(ListenerId, SocketAddr); 2]; 2],
@@ -54,7 +57,8 @@ impl Discovery {
             Some(Corner { from })
         };
         let corners: Vec<_> = listeners.iter().map(corner).collect();
-        // A third port at one address alone would make a listener that sees the others and is not seen by them.
+        // A third port at one address alone would make a listener that sees the others and is not
+        // seen by them.
         let is_mutual = |corner: &Corner| {
             let all = corner.from.as_flattened();
             all.iter().all(|(ListenerId(place), _)| corners[usize::from(*place)].is_some())
@@ -62,8 +66,8 @@ impl Discovery {
         Self { corners: corners.iter().map(|corner| corner.filter(is_mutual)).collect() }
     }
 
-    /// Listeners to be bound beside the configured ones, so that there are four: the next higher port on both addresses,
-    /// where two of one family listen on the same one.
+    /// Listeners to be bound beside the configured ones, so that there are four: the next higher
+    /// port on both addresses, where two of one family listen on the same one.
     #[must_use]
     pub fn lacking(listeners: &[SocketAddr]) -> Vec<SocketAddr> {
         let next = |own: &SocketAddr| {

@@ -33,7 +33,8 @@ closed_set! {
         StrangerBudget = "stranger_budget",
         /// A repeated Allocate request whose first copy is still waiting for its relay socket.
         Pending = "pending",
-        /// An ICMP error of a type that clients are not told, or beyond what one allocation is told a second.
+        /// An ICMP error of a type that clients are not told, or beyond what one allocation is told
+        /// a second.
         Icmp = "icmp",
         /// The socket had no room; media is dropped rather than queued.
         SendFull = "send_full",

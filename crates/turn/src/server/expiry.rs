@@ -1,13 +1,15 @@
-//! The one deadline wheel: each allocation has one entry, at the earliest thing of its own that ends.
+//! The one deadline wheel: each allocation has one entry, at the earliest thing of its own that
+//! ends.
 
 use std::time::Duration;
 
-/// One slot a second, further ahead than any lifetime reaches. What lies beyond is looked at again when the wheel has
-/// come round.
+/// One slot a second, further ahead than any lifetime reaches. What lies beyond is looked at again
+/// when the wheel has come round.
 const SLOTS: u64 = 4096;
 
-/// A timer wheel over slab keys. Setting, moving and removing take constant time, and nothing is left behind by entries
-/// that were moved: a client that allocates and deletes all day costs no memory.
+/// A timer wheel over slab keys. Setting, moving and removing take constant time, and nothing is
+/// left behind by entries that were moved: a client that allocates and deletes all day costs no
+/// memory.
 pub(super) struct Wheel {
     slots: Vec<Vec<usize>>,
     /// By key: which slot, and where in it.
@@ -48,7 +50,8 @@ impl Wheel {
         }
     }
 
-    /// When to call [`Wheel::pop`] next; never later than the earliest deadline, rounded up to its second.
+    /// When to call [`Wheel::pop`] next; never later than the earliest deadline, rounded up to its
+    /// second.
     pub(super) fn next(&self) -> Option<Duration> {
         self.earliest.map(Duration::from_secs)
     }

@@ -1,6 +1,8 @@
-//! The machine's addresses as the relay knows them: its own, which no peer may have, and those that it relays from.
+//! The machine's addresses as the relay knows them: its own, which no peer may have, and those that
+//! it relays from.
 //!
-//! They change while the server runs. A [`View`] is one consistent state of them; datagrams read it without a lock.
+//! They change while the server runs. A [`View`] is one consistent state of them; datagrams read it
+//! without a lock.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -23,7 +25,8 @@ use crate::shares::Shares;
 use crate::time::Now;
 use crate::wire::AddressFamily;
 
-/// Pools without a user that are kept for addresses that the relay has left. Should one come back, its ports still rest.
+/// Pools without a user that are kept for addresses that the relay has left. Should one come back,
+/// its ports still rest.
 const MAX_IDLE: usize = 4;
 
 /// An address of the relay.
@@ -64,7 +67,8 @@ pub(super) struct View {
 #[derive(Clone)]
 struct Pool {
     address: RelayAddress,
-    /// New allocations get ports here. An address that was left for another keeps those that it has.
+    /// New allocations get ports here. An address that was left for another keeps those that it
+    /// has.
     is_current: bool,
     ports: Arc<Ports>,
 }
@@ -72,8 +76,8 @@ struct Pool {
 /// The ports of one public address; the same whatever it is bound to.
 struct Ports {
     pool: Mutex<PortPool>,
-    /// Ports in use and in reserve, of which the last tenth is for addresses that hold few. Locked before the pool where both
-    /// are.
+    /// Ports in use and in reserve, of which the last tenth is for addresses that hold few. Locked
+    /// before the pool where both are.
     shares: Mutex<Shares>,
     routes: Routes,
     /// Their number, for those who take no lock.
@@ -85,8 +89,8 @@ impl View {
         Self { peer_policy, machine: AddressSet::default(), pools: Vec::new(), lacks_relay: false, discovery }
     }
 
-    /// The state after this one. `own` are addresses that are the server's own whatever the machine has; `ports` makes a
-    /// pool for an address that the relay has not had before.
+    /// The state after this one. `own` are addresses that are the server's own whatever the machine
+    /// has; `ports` makes a pool for an address that the relay has not had before.
     pub(super) fn next(
         &self,
         host: HostAddresses,
@@ -140,8 +144,8 @@ impl View {
         self.peer_policy.permission(ip, self.is_relay(ip))
     }
 
-    /// Whether a channel may go on to the peer that it was bound to. A relay port of this server may have lost its
-    /// allocation since, and get another.
+    /// Whether a channel may go on to the peer that it was bound to. A relay port of this server
+    /// may have lost its allocation since, and get another.
     pub(super) fn still_allows(&self, peer: Peer) -> bool {
         match peer.is_own_relay() {
             true => self.is_relay(peer.address().ip()) && self.permission(peer.address().ip()).is_ok(),
@@ -149,7 +153,8 @@ impl View {
         }
     }
 
-    /// Whether an address is the server's own: of an interface, a local route, a listener or the configuration.
+    /// Whether an address is the server's own: of an interface, a local route, a listener or the
+    /// configuration.
     pub(super) fn owns(&self, ip: IpAddr) -> bool {
         self.peer_policy.own.contains(ip)
     }
@@ -190,8 +195,8 @@ impl View {
         Some(port)
     }
 
-    /// Takes another port in the place of one that another program has; that one rests meanwhile, and so does the one above
-    /// it where either may be the one in use.
+    /// Takes another port in the place of one that another program has; that one rests meanwhile,
+    /// and so does the one above it where either may be the one in use.
     pub(super) fn take_another(&self, now: Now, relayed: &Relayed, asked: PortRequest) -> Option<Port> {
         let pool = self.pool_of(relayed.address.ip())?;
         let port = pool.take(now, asked)?;

@@ -1,7 +1,8 @@
-//! The sans-IO TURN core (RFC 8656): datagrams in, [`Action`]s and [`Effect`]s out, time and randomness handed in.
+//! The sans-IO TURN core (RFC 8656): datagrams in, [`Action`]s and [`Effect`]s out, time and
+//! randomness handed in.
 //!
-//! One [`Relay`] belongs to one shard and is owned with `&mut`. What the shards of a server hold in common is in
-//! [`Shared`]; its locks are taken only when an allocation begins or ends.
+//! One [`Relay`] belongs to one shard and is owned with `&mut`. What the shards of a server hold in
+//! common is in [`Shared`]; its locks are taken only when an allocation begins or ends.
 //!
 //! ```text
 //! client_datagram ──┬─► Action::ToPeer     send the span from the relay socket
@@ -92,7 +93,8 @@ pub enum Transport {
     Stream(StreamId),
 }
 
-/// Client address, server address and transport: what an allocation is known by (RFC 8656 section 2.2).
+/// Client address, server address and transport: what an allocation is known by (RFC 8656 section
+/// 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FiveTuple {
     /// The client's transport address, as the server sees it; a transport-local one with its scope.
@@ -121,7 +123,8 @@ pub struct RelayId {
     pub family: AddressFamily,
 }
 
-/// What to do with a datagram, now. Small and `Copy`; a payload is a span of the datagram handed in.
+/// What to do with a datagram, now. Small and `Copy`; a payload is a span of the datagram handed
+/// in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send the payload to the peer from the relay socket.
@@ -137,7 +140,8 @@ pub enum Action {
     },
     /// Wrap the payload and send it over the client's [`Transport`].
     ToClient {
-        /// Whither; after [`Relay::client_datagram`] it is another client of this server, whose peer this one is.
+        /// Whither; after [`Relay::client_datagram`] it is another client of this server, whose
+        /// peer this one is.
         five_tuple: FiveTuple,
         /// In what.
         encapsulation: Encapsulation,
@@ -164,7 +168,8 @@ pub enum Answer {
     Binding,
     /// A TURN success response.
     Success,
-    /// A 401 to a request without credentials, or a 438: asks for them, as every client's first request is answered.
+    /// A 401 to a request without credentials, or a 438: asks for them, as every client's first
+    /// request is answered.
     Challenge,
     /// No response: a Data indication that tells of an ICMP error.
     Icmp,
@@ -172,7 +177,8 @@ pub enum Answer {
     Error(ErrorCode),
     /// A 508 to an Allocate request, because the server is about to end.
     Draining,
-    /// A 440 to an Allocate request, because the machine lacks an address that the configuration relays from.
+    /// A 440 to an Allocate request, because the machine lacks an address that the configuration
+    /// relays from.
     AddressMissing,
 }
 
@@ -223,8 +229,8 @@ pub enum Effect {
 pub enum Pairing {
     /// No relation: bind the socket alone.
     Alone,
-    /// Bind the next higher port, too, and hold that socket for 30 seconds, for whichever shard is given its token. Both are
-    /// bound or neither.
+    /// Bind the next higher port, too, and hold that socket for 30 seconds, for whichever shard is
+    /// given its token. Both are bound or neither.
     WithNext,
     /// The socket is held, perhaps since another shard bound it: take it over.
     Held,
@@ -252,7 +258,8 @@ pub struct Relay {
     table: Table,
     wheel: Wheel,
     effects: VecDeque<Effect>,
-    /// The reservations that this shard has made, those whose token was used among them, in the order of their ends.
+    /// The reservations that this shard has made, those whose token was used among them, in the
+    /// order of their ends.
     reserved: VecDeque<Reserved>,
     /// Transaction IDs of Data indications count up from a random start.
     indications: u128,
@@ -313,7 +320,8 @@ impl Relay {
         self.effects.pop_front()
     }
 
-    /// When to call [`Relay::expire`] next. Look-ups check for themselves, so a late call extends nothing.
+    /// When to call [`Relay::expire`] next. Look-ups check for themselves, so a late call extends
+    /// nothing.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         self.wheel.next().into_iter().chain(self.next_reservation_end()).min()
@@ -336,8 +344,9 @@ impl Relay {
         }
     }
 
-    /// Ends the allocations of a name, the part of a username beside its expiry, those that are about to be, and what it has
-    /// in reserve; yields how many allocations. Effects follow. Others begin unless [`Settings::revocations`] knows by now that the name is not good.
+    /// Ends the allocations of a name, the part of a username beside its expiry, those that are
+    /// about to be, and what it has in reserve; yields how many allocations. Effects follow. Others
+    /// begin unless [`Settings::revocations`] knows by now that the name is not good.
     pub fn end_all_of(&mut self, now: Now, name: &str) -> usize {
         let named = self.table.named(name);
         named.iter().for_each(|allocation| self.end_whole(now, *allocation));
@@ -345,11 +354,13 @@ impl Relay {
         named.len()
     }
 
-    /// Ends what the machine's addresses no longer allow: relayed transport addresses that it does not have any more, and
-    /// permissions and channels whose peer has become its own. Yields how many of the former. Effects follow.
+    /// Ends what the machine's addresses no longer allow: relayed transport addresses that it does
+    /// not have any more, and permissions and channels whose peer has become its own. Yields how
+    /// many of the former. Effects follow.
     ///
-    /// To be called on every shard after [`Shared::set_host_addresses`]. Requests ask the peer policy for themselves; a channel
-    /// does not for each datagram, so without this one would go on for ten minutes.
+    /// To be called on every shard after [`Shared::set_host_addresses`]. Requests ask the peer
+    /// policy for themselves; a channel does not for each datagram, so without this one would go on
+    /// for ten minutes.
     pub fn enforce(&mut self, now: Now) -> usize {
         let shared = self.shared.clone();
         let view = shared.view();
@@ -395,7 +406,8 @@ impl Relay {
         }
     }
 
-    /// Ends a relayed transport address, and with the last one its allocation. Its port is left to rest.
+    /// Ends a relayed transport address, and with the last one its allocation. Its port is left to
+    /// rest.
     fn end(&mut self, now: Now, relay: RelayId) {
         let client = self.table.get(relay.allocation).map(|allocation| allocation.five_tuple.client.ip());
         if let Some(client) = client
@@ -405,8 +417,8 @@ impl Relay {
         }
     }
 
-    /// Takes a relayed transport address out of everything that is this shard's own, and all that goes with it: nothing
-    /// of the other family (RFC 8656 section 8.1).
+    /// Takes a relayed transport address out of everything that is this shard's own, and all that
+    /// goes with it: nothing of the other family (RFC 8656 section 8.1).
     fn take_down(&mut self, relay: RelayId) -> Option<Relayed> {
         let RelayId { allocation: id, family } = relay;
         let allocation = self.table.get_mut(id)?;

@@ -1,4 +1,5 @@
-//! Nonces without memory: a time, and a MAC over that time, the client's address and what was offered with it.
+//! Nonces without memory: a time, and a MAC over that time, the client's address and what was
+//! offered with it.
 //!
 //! ```text
 //! obMatJos2 gAAA tttttttt ttmmmmmmm…mmmmmmm
@@ -9,12 +10,13 @@
 //!
 //! Every character weighs on the 401 that strangers get, so there are as few as will do.
 //!
-//! - The time is the second of its issue modulo 1024. That is exact: only one second of the last 1024 fits, the MAC is over
-//!   the whole of it, and 600 s is less than 1024.
-//! - The MAC has 32 bits. A nonce is no secret and opens nothing by itself; whoever has a password gets one by asking. What
-//!   a forged one would do is to let a signed request be repeated from an address that it did not come from, by somebody
-//!   who has seen it on the wire and within 600 s. Each address and port is another guess at one in four thousand million,
-//!   and whoever sits on that wire can send from the client's own address without any.
+//! - The time is the second of its issue modulo 1024. That is exact: only one second of the last
+//!   1024 fits, the MAC is over the whole of it, and 600 s is less than 1024.
+//! - The MAC has 32 bits. A nonce is no secret and opens nothing by itself; whoever has a password
+//!   gets one by asking. What a forged one would do is to let a signed request be repeated from an
+//!   address that it did not come from, by somebody who has seen it on the wire and within 600 s.
+//!   Each address and port is another guess at one in four thousand million, and whoever sits on
+//!   that wire can send from the client's own address without any.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -26,7 +28,8 @@ use sha1::Sha1;
 use super::challenge::ChallengeLevel;
 use crate::time::Now;
 
-/// Seconds that a nonce is good for; afterwards the client gets 438 with a fresh one (RFC 8489 section 9.2.4).
+/// Seconds that a nonce is good for; afterwards the client gets 438 with a fresh one (RFC 8489
+/// section 9.2.4).
 pub(super) const NONCE_LIFETIME: u64 = 600;
 
 /// The time is told modulo so many seconds: more than the lifetime.
@@ -77,7 +80,8 @@ impl Nonces {
         nonce
     }
 
-    /// Whether `nonce` was issued to `client` in the last [`NONCE_LIFETIME`] seconds, and not in the future.
+    /// Whether `nonce` was issued to `client` in the last [`NONCE_LIFETIME`] seconds, and not in
+    /// the future.
     pub(super) fn check(&self, now: Now, client: SocketAddr, nonce: &[u8]) -> bool {
         let Some((cookie, behind)) = nonce.split_last_chunk::<TIME_AND_MAC>() else { return false };
         // Any other length could make up for an address that is shorter.
@@ -100,7 +104,8 @@ impl Nonces {
             IpAddr::V6(ip) => mac.update(&ip.octets()),
         }
         mac.update(&client.port().to_be_bytes());
-        // Of one of two lengths, whose difference is not that of two addresses: no two inputs run together.
+        // Of one of two lengths, whose difference is not that of two addresses: no two inputs run
+        // together.
         mac.update(cookie);
         mac
     }
@@ -190,7 +195,8 @@ mod tests {
         }
     }
 
-    /// 2001:db8:0:1::5 and port 4000 begin like 32.1.13.184 and port 0 do, and a cookie could be the rest.
+    /// 2001:db8:0:1::5 and port 4000 begin like 32.1.13.184 and port 0 do, and a cookie could be
+    /// the rest.
     #[test]
     fn a_nonce_of_an_ipv6_client_is_none_of_an_ipv4_client_whose_address_begins_like_it() {
         let nonces = Nonces::new(&[1; 32]);

@@ -1,8 +1,9 @@
 //! The peer address policy: the one place that decides whom a client may reach through the relay.
 //!
-//! Every method asks it, and so does every datagram that comes back. Relays are abused to reach what only the server
-//! can reach; so private, special and the server's own addresses are closed unless the configuration opens them, and
-//! IPv6 forms that embed an IPv4 address are refused rather than decoded, for two readings of one address are a hole.
+//! Every method asks it, and so does every datagram that comes back. Relays are abused to reach
+//! what only the server can reach; so private, special and the server's own addresses are closed
+//! unless the configuration opens them, and IPv6 forms that embed an IPv4 address are refused
+//! rather than decoded, for two readings of one address are a hole.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -51,7 +52,8 @@ pub struct PeerPolicy {
 }
 
 impl PeerPolicy {
-    /// Decides on a peer's transport address. `relay` tells what the address is to the relay itself.
+    /// Decides on a peer's transport address. `relay` tells what the address is to the relay
+    /// itself.
     ///
     /// # Errors
     /// [`Denied`], which is 403 to a request.
@@ -67,8 +69,9 @@ impl PeerPolicy {
         }
     }
 
-    /// Decides on the address alone, for a permission. Every port of the relay's own address may be a live relay port
-    /// by the time of the first datagram, which is when [`PeerPolicy::peer`] decides.
+    /// Decides on the address alone, for a permission. Every port of the relay's own address may be
+    /// a live relay port by the time of the first datagram, which is when [`PeerPolicy::peer`]
+    /// decides.
     ///
     /// # Errors
     /// [`Denied`], which is 403 to a request.
@@ -107,7 +110,8 @@ pub(super) enum OwnRelay {
     No,
 }
 
-/// Whether an address is none of the public internet's: private, reserved, or of a form that stands for another.
+/// Whether an address is none of the public internet's: private, reserved, or of a form that stands
+/// for another.
 #[must_use]
 pub fn is_special_purpose(ip: IpAddr) -> bool {
     is_never_a_peer(ip) || is_denied_by_default(ip)
@@ -144,8 +148,8 @@ fn is_denied_by_default(ip: IpAddr) -> bool {
     }
 }
 
-/// The special-purpose registry of RFC 6890 and its updates, multicast, and the address at which Azure's hosts answer
-/// their guests.
+/// The special-purpose registry of RFC 6890 and its updates, multicast, and the address at which
+/// Azure's hosts answer their guests.
 const DENIED_V4: [Block<u32>; 19] = [
     v4([0, 0, 0, 0], 8),
     v4([10, 0, 0, 0], 8),
@@ -183,7 +187,8 @@ const DENIED_V6: [Block<u128>; 11] = [
     v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
 ];
 
-/// A network's address and mask, ready to be compared: every datagram that goes by a permission walks over a list of them.
+/// A network's address and mask, ready to be compared: every datagram that goes by a permission
+/// walks over a list of them.
 type Block<Bits> = (Bits, Bits);
 
 const fn v4(network: [u8; 4], prefix: u32) -> Block<u32> {

@@ -51,8 +51,9 @@ enum State {
 
 /// Every port of the range is free, at rest or taken.
 ///
-/// Ports that have rested are taken first, in random order. Where none is left, the one that has rested longest is taken
-/// rather than none at all: datagrams for its last owner then still meet the permissions of the next one.
+/// Ports that have rested are taken first, in random order. Where none is left, the one that has
+/// rested longest is taken rather than none at all: datagrams for its last owner then still meet
+/// the permissions of the next one.
 pub(super) struct PortPool {
     low: u16,
     free: Vec<u16>,
@@ -72,8 +73,8 @@ impl PortPool {
         Self { low, free, states, resting: BTreeSet::new(), rest, random }
     }
 
-    /// Takes a port as asked, if there is one, and the next higher one with it where that is to be held in reserve. A
-    /// token names a port that is taken already.
+    /// Takes a port as asked, if there is one, and the next higher one with it where that is to be
+    /// held in reserve. A token names a port that is taken already.
     pub(super) fn take(&mut self, now: Duration, request: PortRequest) -> Option<TakenPort> {
         self.wake(now);
         let taken = match request {
@@ -203,7 +204,8 @@ mod tests {
     fn threat_16_every_port_is_taken_once_and_in_random_order() {
         let mut pool = pool(50_000..=50_099);
         let mut ports = take_all(&mut pool, at(0));
-        // Of a hundred in random order about two are next to each other: neither up nor down the range is one.
+        // Of a hundred in random order about two are next to each other: neither up nor down the
+        // range is one.
         let neighbours = ports.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) == 1).count();
         assert!(neighbours < 10, "{ports:?}");
         ports.sort_unstable();

@@ -1,4 +1,5 @@
-//! How many allocations one name may have, and how many relay ports one client address and all together.
+//! How many allocations one name may have, and how many relay ports one client address and all
+//! together.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -14,22 +15,25 @@ use crate::wire::ErrorCode;
 pub struct Quota {
     /// Allocations of one name, whatever the expiry in front of it; 0 = no limit.
     pub allocations_per_user: u32,
-    /// Relay ports of one client address (IPv6: /64), those at rest and in reserve included; 0 = no limit.
+    /// Relay ports of one client address (IPv6: /64), those at rest and in reserve included; 0 = no
+    /// limit.
     pub allocations_per_address: u32,
     /// Relay ports in total. An allocation has one, a dual one two.
     pub allocations: u32,
-    /// Bytes of payload a second that an allocation may relay each way, a second's worth at once; 0 = no cap.
+    /// Bytes of payload a second that an allocation may relay each way, a second's worth at once; 0
+    /// = no cap.
     pub bandwidth_per_allocation: u64,
     /// Answers a second to unauthenticated clients, for each address (IPv6: /64); 0 = no limit.
     pub unauthenticated_per_second: u32,
 }
 
-/// Counts allocations and their ports across shards. A `std` mutex, since it is held for a few look-ups and only when an
-/// allocation begins or ends.
+/// Counts allocations and their ports across shards. A `std` mutex, since it is held for a few
+/// look-ups and only when an allocation begins or ends.
 ///
-/// A dual allocation is one allocation of its name, which has one 5-tuple more to talk on, and two ports of its address
-/// and in total, which is what runs out: ports, and the file descriptors behind them. A port held in reserve is one of each:
-/// of the name and the address that have reserved it, until its token is used.
+/// A dual allocation is one allocation of its name, which has one 5-tuple more to talk on, and two
+/// ports of its address and in total, which is what runs out: ports, and the file descriptors
+/// behind them. A port held in reserve is one of each: of the name and the address that have
+/// reserved it, until its token is used.
 pub(super) struct QuotaUse {
     per_user: u32,
     ports_per_address: u32,
@@ -41,11 +45,11 @@ struct Held {
     allocations: usize,
     allocations_by_name: BTreeMap<Box<str>, u32>,
     reserved_by_name: BTreeMap<Box<str>, u32>,
-    /// Ports in use and in reserve, of which the last tenth is for addresses that hold few. How many one address may have is
-    /// counted next.
+    /// Ports in use and in reserve, of which the last tenth is for addresses that hold few. How
+    /// many one address may have is counted next.
     ports: Shares,
-    /// Ports at rest are counted here, too: otherwise one client that allocates and deletes would put all ports to rest,
-    /// and nobody could allocate.
+    /// Ports at rest are counted here, too: otherwise one client that allocates and deletes would
+    /// put all ports to rest, and nobody could allocate.
     ports_by_address: BTreeMap<ClientNetwork, u32>,
     /// Until when an address is still counted for a port that it no longer uses, in order.
     resting: VecDeque<(Duration, ClientNetwork)>,
@@ -62,8 +66,8 @@ impl QuotaUse {
         }
     }
 
-    /// Counts one allocation of `name`, the part of the username that is not its expiry. `spare` places of the name's own
-    /// are about to become this one's.
+    /// Counts one allocation of `name`, the part of the username that is not its expiry. `spare`
+    /// places of the name's own are about to become this one's.
     ///
     /// # Errors
     /// 486 where the name has all it may have.
@@ -120,7 +124,8 @@ impl QuotaUse {
     /// Counts so many ports of `address`.
     ///
     /// # Errors
-    /// 486 where the address has all it may have, 508 where the server has, or all but what it leaves for others.
+    /// 486 where the address has all it may have, 508 where the server has, or all but what it
+    /// leaves for others.
     pub(super) fn take_ports(
         &self,
         now: Duration,
@@ -174,7 +179,8 @@ impl QuotaUse {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
-        // Counts are whole between any two statements: what panicked elsewhere does not concern them.
+        // Counts are whole between any two statements: what panicked elsewhere does not concern
+        // them.
         lock(&self.held)
     }
 }

@@ -9,8 +9,9 @@ use super::{Relay, RelayId};
 use crate::wire::{AddressFamily, ErrorCode, Response};
 
 impl Relay {
-    /// Prolongs an allocation, or ends it at LIFETIME 0. Of a dual allocation REQUESTED-ADDRESS-FAMILY means one relayed
-    /// transport address, and its absence both (section 8.1).
+    /// Prolongs an allocation, or ends it at LIFETIME 0. Of a dual allocation
+    /// REQUESTED-ADDRESS-FAMILY means one relayed transport address, and its absence both (section
+    /// 8.1).
     pub(super) fn refresh(&mut self, request: &Request<'_, '_>) -> Outcome {
         let attributes = request.message.attributes();
         let id = request.allocation()?;

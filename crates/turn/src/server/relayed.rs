@@ -1,12 +1,13 @@
-//! The relayed transport addresses of an allocation: one, or one of each family (RFC 8656 sections 2.2 and 7.2).
+//! The relayed transport addresses of an allocation: one, or one of each family (RFC 8656 sections
+//! 2.2 and 7.2).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::wire::AddressFamily;
 
-/// A relayed transport address, with the time-to-expiry that is its own: a client may refresh and delete those of a dual
-/// allocation apart (section 8.1).
+/// A relayed transport address, with the time-to-expiry that is its own: a client may refresh and
+/// delete those of a dual allocation apart (section 8.1).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Relayed {
     /// As clients are told.

@@ -37,7 +37,8 @@ impl Relay {
     ) -> Action {
         // RFC 8489 section 6.3: a method that is not spoken here is discarded.
         let Some(method) = method(message) else { return Action::Drop(DropReason::Unexpected) };
-        // First, so that whatever is over is not there for the request, and is said to be: the timer may be late.
+        // First, so that whatever is over is not there for the request, and is said to be: the
+        // timer may be late.
         if let Some((id, _)) = self.table.find(&five_tuple) {
             self.prune(now, id);
         }
@@ -62,7 +63,8 @@ impl Relay {
         let (response, answer) = match outcome {
             Ok(None) => return Action::Wait,
             Ok(Some(response)) => (response, Answer::Success),
-            // It was good when the request was authenticated: whoever asks is told what all others are.
+            // It was good when the request was authenticated: whoever asks is told what all others
+            // are.
             Err(ErrorCode::Unauthenticated) => {
                 return self.refuse(now, five_tuple, message, Refusal::WrongCredentials, reply);
             }
@@ -138,9 +140,10 @@ fn method(message: &Message<'_>) -> Option<Method> {
 
 /// Checks what every method requires of an authenticated request.
 ///
-/// RFC 8656 section 5: an allocation is used with the username that made it. To another one's Allocate request it is but a
-/// 5-tuple in use (section 7.2, step 2): 437, at which clients try another port. That happens where a port was closed and
-/// goes to somebody else. While its relay socket is being bound, an allocation is not there to be used.
+/// RFC 8656 section 5: an allocation is used with the username that made it. To another one's
+/// Allocate request it is but a 5-tuple in use (section 7.2, step 2): 437, at which clients try
+/// another port. That happens where a port was closed and goes to somebody else. While its relay
+/// socket is being bound, an allocation is not there to be used.
 ///
 /// # Errors
 /// 441, 437 or 420.

@@ -1,7 +1,8 @@
 //! Ports held in reserve: EVEN-PORT with its R bit and RESERVATION-TOKEN (RFC 8656 section 7.2).
 //!
-//! The socket of a reserved port is bound together with that of the even port below it, and the driver holds it until the
-//! token is used or the reservation ends. Any shard may use the token. The shard that has made the reservation ends it.
+//! The socket of a reserved port is bound together with that of the even port below it, and the
+//! driver holds it until the token is used or the reservation ends. Any shard may use the token.
+//! The shard that has made the reservation ends it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -81,7 +82,8 @@ impl Relay {
         self.reserved.push_back(Reserved { token, name, until });
     }
 
-    /// End of the first reservation. All last equally long, so they end in the order in which they were made.
+    /// End of the first reservation. All last equally long, so they end in the order in which they
+    /// were made.
     pub(super) fn next_reservation_end(&self) -> Option<Duration> {
         self.reserved.front().map(|reserved| reserved.until)
     }

@@ -1,4 +1,5 @@
-//! Relay-to-relay traffic: what a shard must know of an allocation, perhaps another shard's, to deliver to its client.
+//! Relay-to-relay traffic: what a shard must know of an allocation, perhaps another shard's, to
+//! deliver to its client.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -11,14 +12,14 @@ use super::FiveTuple;
 use super::bandwidth::Bandwidth;
 use crate::wire::ChannelNumber;
 
-/// An allocation as seen from the relay ports of the same server. Published anew whenever it changes, read without a
-/// lock for every datagram.
+/// An allocation as seen from the relay ports of the same server. Published anew whenever it
+/// changes, read without a lock for every datagram.
 #[derive(Clone, Debug)]
 pub(super) struct Route {
     /// Whose client.
     pub(super) five_tuple: FiveTuple,
-    /// Until when this client permits peers at each of the server's relay addresses. Mostly that is one; two while the
-    /// relay moves from one to another.
+    /// Until when this client permits peers at each of the server's relay addresses. Mostly that is
+    /// one; two while the relay moves from one to another.
     pub(super) permitted: Box<[(IpAddr, Duration)]>,
     /// Its cap, if there is one.
     pub(super) bandwidth: Option<Arc<Bandwidth>>,

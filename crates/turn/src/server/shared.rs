@@ -38,7 +38,8 @@ pub struct Settings {
     pub secrets: Secrets,
     /// Whose credentials are good no longer, though they have not expired.
     pub revocations: Arc<Revocations>,
-    /// Whether a credential that has expired is of no use to the allocations that were made with it either.
+    /// Whether a credential that has expired is of no use to the allocations that were made with it
+    /// either.
     pub strict_expiry: bool,
     /// Where relay sockets bind, one address for each family.
     pub addresses: Vec<RelayAddress>,
@@ -57,8 +58,8 @@ pub struct Settings {
 /// A shard's own handle of the machine's addresses.
 pub(super) type CachedView = Cache<Arc<ArcSwap<View>>, Arc<View>>;
 
-/// What the shards of one server hold in common. Datagrams read it; only the beginning and the end of an allocation
-/// take its locks, for a few instructions, which is why they are `std` mutexes.
+/// What the shards of one server hold in common. Datagrams read it; only the beginning and the end
+/// of an allocation take its locks, for a few instructions, which is why they are `std` mutexes.
 pub struct Shared {
     pub(super) realm: String,
     pub(super) secrets: Secrets,
@@ -119,9 +120,10 @@ impl Shared {
         Arc::new(shared)
     }
 
-    /// Takes in what addresses the machine has by now. They are the server's own: without this, one that came after the
-    /// start would be a door to whatever listens there. One thread at a time calls it, and has every shard's
-    /// [`Relay::enforce`](super::Relay::enforce) called afterwards, which ends what is no longer allowed.
+    /// Takes in what addresses the machine has by now. They are the server's own: without this, one
+    /// that came after the start would be a door to whatever listens there. One thread at a time
+    /// calls it, and has every shard's [`Relay::enforce`](super::Relay::enforce) called afterwards,
+    /// which ends what is no longer allowed.
     pub fn set_host_addresses(&self, host: HostAddresses) {
         let ports = |address: &RelayAddress| {
             let name = if address.bind.is_ipv4() { "ports v4" } else { "ports v6" };
@@ -131,8 +133,8 @@ impl Shared {
         self.view.store(Arc::new(next));
     }
 
-    /// The machine's addresses for the datagrams of one shard: compares a pointer, where [`Self::view`] has to announce
-    /// that it reads. A change is seen by the next look.
+    /// The machine's addresses for the datagrams of one shard: compares a pointer, where
+    /// [`Self::view`] has to announce that it reads. A change is seen by the next look.
     pub(super) fn cached_view(&self) -> CachedView {
         Cache::new(self.view.clone())
     }
@@ -147,13 +149,15 @@ impl Shared {
         self.view().lacks_relay
     }
 
-    /// Whether an address is the server's own at this moment: of an interface, a listener or the configuration.
+    /// Whether an address is the server's own at this moment: of an interface, a listener or the
+    /// configuration.
     #[must_use]
     pub fn owns(&self, ip: IpAddr) -> bool {
         self.view().owns(ip)
     }
 
-    /// Lets no allocation begin any more: from now on Allocate is answered with 508. Those there are live on.
+    /// Lets no allocation begin any more: from now on Allocate is answered with 508. Those there
+    /// are live on.
     pub fn drain(&self) {
         self.draining.store(true, Relaxed);
     }
@@ -221,8 +225,8 @@ impl Shared {
         // The place of a port that the name has in reserve becomes the allocation's.
         let is_own = matches!(request, PortRequest::Reserved(token) if self.is_reserved_by(now, token, name));
         self.quota.take(name, is_own.into())?;
-        // Only now: whoever sends a name away, or waits for the last allocation to end, has either seen to it by here, or
-        // finds this one counted.
+        // Only now: whoever sends a name away, or waits for the last allocation to end, has either
+        // seen to it by here, or finds this one counted.
         let may_begin = if !self.revocations.is_good(now, name) {
             Err(ErrorCode::Unauthenticated)
         } else if self.is_draining() {
@@ -242,7 +246,8 @@ impl Shared {
         taken.inspect_err(|_| self.quota.give_back(name))
     }
 
-    /// Takes a port and counts it against the quota of `client`; with the next one, where that is to be held in reserve.
+    /// Takes a port and counts it against the quota of `client`; with the next one, where that is
+    /// to be held in reserve.
     fn take_port(
         &self,
         now: Now,
@@ -272,9 +277,9 @@ impl Shared {
         })
     }
 
-    /// Takes another port in the place of one that another program has, just as was `asked` for; that one rests meanwhile,
-    /// and so does the one above it where either may be the one in use. A reservation token names its port, so for it
-    /// there is no other.
+    /// Takes another port in the place of one that another program has, just as was `asked` for;
+    /// that one rests meanwhile, and so does the one above it where either may be the one in use. A
+    /// reservation token names its port, so for it there is no other.
     pub(super) fn take_another(&self, now: Now, relayed: &Relayed, asked: PortRequest) -> Option<Port> {
         self.view().take_another(now, relayed, asked)
     }
@@ -291,7 +296,8 @@ impl Shared {
         self.quota.give_port_back_unused(ClientNetwork::of(client));
     }
 
-    /// Takes back the place of an allocation in the quota of its name; its ports have been given back.
+    /// Takes back the place of an allocation in the quota of its name; its ports have been given
+    /// back.
     pub(super) fn give_back(&self, allocation: &Allocation) {
         self.quota.give_back(allocation.name());
     }
@@ -325,7 +331,8 @@ impl Shared {
         if !view.has(bind.ip()) {
             return Err(ErrorCode::InsufficientCapacity);
         }
-        // Under the lock, so that the reservation either has this owner or ends as the former one's.
+        // Under the lock, so that the reservation either has this owner or ends as the former
+        // one's.
         self.quota.move_port(now.mono, reservation.client, client)?;
         view.hand_over(relayed, reservation.client, client);
         self.quota.release(&reservation.name);

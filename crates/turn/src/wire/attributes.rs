@@ -17,15 +17,16 @@ use super::long_term::PasswordAlgorithm;
 use super::message::{ATTRIBUTE_HEADER, Attribute, HEADER, TransactionId, split_attribute};
 use super::{Span, padded};
 
-/// ADDITIONAL-ADDRESS-FAMILY and ADDRESS-ERROR-CODE (RFC 8656 sections 18.11 and 18.12), which the `stun` crate lacks.
+/// ADDITIONAL-ADDRESS-FAMILY and ADDRESS-ERROR-CODE (RFC 8656 sections 18.11 and 18.12), which the
+/// `stun` crate lacks.
 const ATTR_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
 pub(super) const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
-/// ADDITIONAL-ADDRESS-FAMILY as coturn's clients number it, which is how the drafts of dual allocations did. IANA has given
-/// this number to nothing else.
+/// ADDITIONAL-ADDRESS-FAMILY as coturn's clients number it, which is how the drafts of dual
+/// allocations did. IANA has given this number to nothing else.
 const ATTR_ADDITIONAL_ADDRESS_FAMILY_DRAFT: AttrType = AttrType(0x8032);
 
-/// The comprehension-required attributes that this server comprehends. Those of responses are among them: known but
-/// unexpected ones are ignored (RFC 8489 section 6.3).
+/// The comprehension-required attributes that this server comprehends. Those of responses are among
+/// them: known but unexpected ones are ignored (RFC 8489 section 6.3).
 pub const KNOWN_ATTRIBUTES: [AttrType; 21] = [
     ATTR_MAPPED_ADDRESS,
     ATTR_USERNAME,
@@ -50,7 +51,8 @@ pub const KNOWN_ATTRIBUTES: [AttrType; 21] = [
     ATTR_DONT_FRAGMENT,
 ];
 
-/// The same as a set: bit n stands for type n. A walk over the list would cost every Send indication a hundred steps.
+/// The same as a set: bit n stands for type n. A walk over the list would cost every Send
+/// indication a hundred steps.
 const KNOWN_SET: u64 = {
     let (mut set, mut n) = (0, 0);
     while n < KNOWN_ATTRIBUTES.len() {
@@ -100,7 +102,8 @@ impl AddressFamily {
     }
 }
 
-/// What CHANGE-REQUEST asks to be different about where the answer comes from (RFC 5780 section 7.2).
+/// What CHANGE-REQUEST asks to be different about where the answer comes from (RFC 5780 section
+/// 7.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChangeRequest {
     /// Its address.
@@ -109,8 +112,8 @@ pub struct ChangeRequest {
     pub port: bool,
 }
 
-/// The attributes of a message that count. Of several of one type the first counts (RFC 8489 section 14); only
-/// XOR-PEER-ADDRESS in CreatePermission is read in the plural.
+/// The attributes of a message that count. Of several of one type the first counts (RFC 8489
+/// section 14); only XOR-PEER-ADDRESS in CreatePermission is read in the plural.
 #[derive(Clone, Copy, Debug)]
 pub struct Attributes<'a> {
     /// The message up to where its attributes cease to count.
@@ -138,7 +141,8 @@ impl<'a> Attributes<'a> {
         self.iter().map(|attribute| attribute.kind).filter(|kind| kind.0 < 0x8000 && !is_known(*kind))
     }
 
-    /// USERNAME, at most 763 bytes of UTF-8: those of RFC 5389 must be parsed, too (RFC 8489 section 14.3).
+    /// USERNAME, at most 763 bytes of UTF-8: those of RFC 5389 must be parsed, too (RFC 8489
+    /// section 14.3).
     ///
     /// # Errors
     /// [`AttributeError`], as for all of these.
@@ -206,7 +210,8 @@ impl<'a> Attributes<'a> {
         self.typed(ATTR_REQUESTED_ADDRESS_FAMILY, address_family)
     }
 
-    /// ADDITIONAL-ADDRESS-FAMILY (section 18.11), of the same form; the number of the RFC wins over that of the drafts.
+    /// ADDITIONAL-ADDRESS-FAMILY (section 18.11), of the same form; the number of the RFC wins over
+    /// that of the drafts.
     ///
     /// # Errors
     /// [`AttributeError`]
@@ -236,8 +241,8 @@ impl<'a> Attributes<'a> {
         self.typed(ATTR_RESERVATION_TOKEN, |value| value.try_into().ok())
     }
 
-    /// CHANGE-REQUEST (RFC 5780 section 7.2), which only some Binding requests may have: it is not among the
-    /// [`KNOWN_ATTRIBUTES`].
+    /// CHANGE-REQUEST (RFC 5780 section 7.2), which only some Binding requests may have: it is not
+    /// among the [`KNOWN_ATTRIBUTES`].
     ///
     /// # Errors
     /// [`AttributeError`]
@@ -364,8 +369,8 @@ pub(super) const HEAD_MAX: usize = HEADER + ADDRESS_MAX;
 /// Bytes of the longest attribute that is an address.
 pub(super) const ADDRESS_MAX: usize = ATTRIBUTE_HEADER + 20;
 
-/// Writes a header and, as the first attribute, an address into at least [`HEAD_MAX`] bytes; returns where they end. The
-/// length field is left as it is: only the caller knows what follows.
+/// Writes a header and, as the first attribute, an address into at least [`HEAD_MAX`] bytes;
+/// returns where they end. The length field is left as it is: only the caller knows what follows.
 pub(super) fn write_head(
     out: &mut [u8],
     kind: MessageType,
@@ -383,8 +388,8 @@ pub(super) fn write_head(
     24 + length
 }
 
-/// Writes an attribute with an address as MAPPED-ADDRESS spells it (RFC 8489 section 14.1) into at least [`ADDRESS_MAX`]
-/// bytes; returns how many it took.
+/// Writes an attribute with an address as MAPPED-ADDRESS spells it (RFC 8489 section 14.1) into at
+/// least [`ADDRESS_MAX`] bytes; returns how many it took.
 pub(super) fn write_address(out: &mut [u8], (attribute, address): (AttrType, SocketAddr)) -> usize {
     out[..2].copy_from_slice(&attribute.0.to_be_bytes());
     let [p0, p1] = address.port().to_be_bytes();
@@ -408,7 +413,8 @@ pub(super) fn length_field(bytes: usize) -> [u8; 2] {
     u16::try_from(bytes).unwrap_or(u16::MAX).to_be_bytes()
 }
 
-/// Writes the value of a XOR-MAPPED-ADDRESS or its like; returns its length, 8 for IPv4 and 20 for IPv6.
+/// Writes the value of a XOR-MAPPED-ADDRESS or its like; returns its length, 8 for IPv4 and 20 for
+/// IPv6.
 fn write_xor_address(out: &mut [u8; 20], address: SocketAddr, transaction: TransactionId) -> usize {
     let [p0, p1] = (address.port() ^ COOKIE_TOP).to_be_bytes();
     match address.ip() {

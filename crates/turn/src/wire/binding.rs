@@ -1,4 +1,5 @@
-//! The Binding success response, written in place: the one answer that strangers get in bulk (RFC 8489 section 12).
+//! The Binding success response, written in place: the one answer that strangers get in bulk (RFC
+//! 8489 section 12).
 
 use std::net::SocketAddr;
 
@@ -12,19 +13,21 @@ use super::attributes::{ADDRESS_MAX, HEAD_MAX, length_field, write_address, writ
 use super::message::{FINGERPRINT, HEADER, fingerprint};
 use super::{Head, Reply};
 
-/// Bytes of the longest plain Binding response: XOR-MAPPED-ADDRESS with an IPv6 address, and FINGERPRINT.
+/// Bytes of the longest plain Binding response: XOR-MAPPED-ADDRESS with an IPv6 address, and
+/// FINGERPRINT.
 pub const BINDING_RESPONSE_MAX: usize = HEAD_MAX + FINGERPRINT;
 
 /// Bytes of the longest one with what NAT behaviour discovery adds.
 const DISCOVERY_RESPONSE_MAX: usize = BINDING_RESPONSE_MAX + 3 * ADDRESS_MAX;
 
-/// Answers a Binding request: XOR-MAPPED-ADDRESS and nothing else, but FINGERPRINT where the request had one.
+/// Answers a Binding request: XOR-MAPPED-ADDRESS and nothing else, but FINGERPRINT where the
+/// request had one.
 pub fn write_binding_response(request: Head, mapped: SocketAddr, reply: &mut Reply) {
     write(request, mapped, &[], reply);
 }
 
-/// The same with MAPPED-ADDRESS, RESPONSE-ORIGIN and OTHER-ADDRESS, all of which RFC 5780 section 6.1 wants in every
-/// response.
+/// The same with MAPPED-ADDRESS, RESPONSE-ORIGIN and OTHER-ADDRESS, all of which RFC 5780 section
+/// 6.1 wants in every response.
 pub fn write_discovery_response(
     request: Head,
     mapped: SocketAddr,

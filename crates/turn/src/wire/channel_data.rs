@@ -7,9 +7,9 @@ pub(super) const CHANNEL_HEADER: usize = 4;
 
 /// A channel number, 0x4000 to 0x7FFF.
 ///
-/// RFC 8656 section 12 leaves new clients 0x4000 to 0x4FFF, to keep other first bytes free where protocols share a port
-/// (RFC 7983). Clients of RFC 5766, coturn's among them, pick from the whole of its range; nothing else claims those
-/// first bytes on a TURN server's port, so they are served.
+/// RFC 8656 section 12 leaves new clients 0x4000 to 0x4FFF, to keep other first bytes free where
+/// protocols share a port (RFC 7983). Clients of RFC 5766, coturn's among them, pick from the whole
+/// of its range; nothing else claims those first bytes on a TURN server's port, so they are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelNumber(u16);
 
@@ -37,8 +37,8 @@ pub struct ChannelData {
 }
 
 impl ChannelData {
-    /// Parses a datagram. Up to three bytes of padding may follow the payload (section 12.5); more is not ChannelData.
-    /// `None`: truncated, over-long, or not a channel number.
+    /// Parses a datagram. Up to three bytes of padding may follow the payload (section 12.5); more
+    /// is not ChannelData. `None`: truncated, over-long, or not a channel number.
     #[must_use]
     pub fn parse(datagram: &[u8]) -> Option<Self> {
         let (&[n0, n1, l0, l1], body) = datagram.split_first_chunk::<CHANNEL_HEADER>()?;

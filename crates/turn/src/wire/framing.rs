@@ -1,7 +1,7 @@
 //! Messages in a byte stream (RFC 8489 section 6.2.2, RFC 8656 section 12.5).
 //!
-//! Over TCP and TLS nothing stands between two messages: each says how long it is. ChannelData is padded to a multiple of
-//! four there, which its length field does not count.
+//! Over TCP and TLS nothing stands between two messages: each says how long it is. ChannelData is
+//! padded to a multiple of four there, which its length field does not count.
 
 use stun::message::MAGIC_COOKIE;
 
@@ -9,7 +9,8 @@ use super::channel_data::CHANNEL_HEADER;
 use super::message::HEADER;
 use super::{Kind, classify, padded};
 
-/// Bytes of the longest message in a stream: a STUN header and the most that its length field can say.
+/// Bytes of the longest message in a stream: a STUN header and the most that its length field can
+/// say.
 pub const FRAME_MAX: usize = HEADER + 0xFFFC;
 
 /// The stream holds a byte that no message has there. What follows cannot be told apart any more.
@@ -17,8 +18,8 @@ pub const FRAME_MAX: usize = HEADER + 0xFFFC;
 #[error("neither STUN nor ChannelData")]
 pub struct NotTurn;
 
-/// How many bytes the message at the front of `stream` takes, its padding included: at most [`FRAME_MAX`]. `None` as
-/// long as its header is not all there.
+/// How many bytes the message at the front of `stream` takes, its padding included: at most
+/// [`FRAME_MAX`]. `None` as long as its header is not all there.
 ///
 /// # Errors
 /// [`NotTurn`], at the first byte that is impossible.
@@ -88,7 +89,8 @@ mod tests {
             b"\x00\x01\x00\x01",
             b"\x00\x01\x00\x02",
         ] {
-            // `G` (0x47) is a possible first byte of ChannelData; what it says is for the caller to doubt.
+            // `G` (0x47) is a possible first byte of ChannelData; what it says is for the caller to
+            // doubt.
             let expected = if garbage[0] == b'G' { Ok(Some(4 + padded(0x5420))) } else { Err(NotTurn) };
             assert_eq!(frame_length(garbage), expected, "{garbage:02x?}");
         }

@@ -1,4 +1,5 @@
-//! ICMP errors on their way to a client: a Data indication with ICMP instead of DATA (RFC 8656 section 11.5).
+//! ICMP errors on their way to a client: a Data indication with ICMP instead of DATA (RFC 8656
+//! section 11.5).
 
 use std::net::SocketAddr;
 
@@ -15,7 +16,8 @@ const ATTR_ICMP: AttrType = AttrType(0x8004);
 /// Bytes of the value of ICMP.
 const ICMP: usize = 8;
 
-/// What ICMP says of a datagram that did not arrive. What its numbers mean depends on the family of the peer's address.
+/// What ICMP says of a datagram that did not arrive. What its numbers mean depends on the family of
+/// the peer's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Icmp {
     /// The type, of which 7 bits are sent.

@@ -1,4 +1,5 @@
-//! What a payload is wrapped in on its way to a client: ChannelData or a Data indication (RFC 8656 sections 11.3, 12.7).
+//! What a payload is wrapped in on its way to a client: ChannelData or a Data indication (RFC 8656
+//! sections 11.3, 12.7).
 
 use std::net::SocketAddr;
 
@@ -10,7 +11,8 @@ use super::channel_data::CHANNEL_HEADER;
 use super::message::{ATTRIBUTE_HEADER, HEADER};
 use super::{ChannelNumber, TransactionId, padded};
 
-/// Bytes of the longest [`Header`]: a STUN header, XOR-PEER-ADDRESS with an IPv6 address and the header of DATA.
+/// Bytes of the longest [`Header`]: a STUN header, XOR-PEER-ADDRESS with an IPv6 address and the
+/// header of DATA.
 const LONGEST: usize = HEAD_MAX + ATTRIBUTE_HEADER;
 
 /// How a payload reaches a client.
@@ -33,7 +35,8 @@ impl Encapsulation {
     pub fn fits(&self, payload: usize) -> bool {
         match self {
             Self::Channel(_) => payload <= usize::from(u16::MAX),
-            // The length field of the indication counts attributes and padding, and is a multiple of four.
+            // The length field of the indication counts attributes and padding, and is a multiple
+            // of four.
             Self::Data { .. } => payload <= usize::from(u16::MAX) - LONGEST,
         }
     }
@@ -66,8 +69,8 @@ impl Encapsulation {
     }
 }
 
-/// What goes in front of a payload, and the padding behind it. The payload stays where it is: in a train of datagrams there
-/// is no room around it, and the kernel gathers a message from its parts.
+/// What goes in front of a payload, and the padding behind it. The payload stays where it is: in a
+/// train of datagrams there is no room around it, and the kernel gathers a message from its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     bytes: [u8; LONGEST],
@@ -82,8 +85,8 @@ impl Header {
         &self.bytes[..self.length]
     }
 
-    /// How many zero bytes go behind, three at most: the padding of DATA. That of ChannelData over a stream is the
-    /// stream's, [`super::frame_padding`].
+    /// How many zero bytes go behind, three at most: the padding of DATA. That of ChannelData over
+    /// a stream is the stream's, [`super::frame_padding`].
     #[must_use]
     pub fn padding(&self) -> usize {
         self.padding

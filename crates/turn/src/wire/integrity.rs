@@ -42,7 +42,8 @@ impl Algorithm {
     }
 }
 
-/// A key for one of the two attributes, hashed already: cloning it is all that a message costs beside its own bytes.
+/// A key for one of the two attributes, hashed already: cloning it is all that a message costs
+/// beside its own bytes.
 #[derive(Clone)]
 pub struct IntegrityKey(Keyed);
 
@@ -106,8 +107,8 @@ impl Integrity<'_> {
         }
     }
 
-    /// Whether the message was signed with `key`; takes the same time for every wrong one that is for this attribute. One
-    /// that is for the other has signed nothing here.
+    /// Whether the message was signed with `key`; takes the same time for every wrong one that is
+    /// for this attribute. One that is for the other has signed nothing here.
     #[must_use]
     pub fn verify(&self, key: &IntegrityKey) -> bool {
         let length = self.stated.len();
@@ -115,7 +116,8 @@ impl Integrity<'_> {
             (Keyed::Sha1(key), Algorithm::Sha1) => {
                 over(key, self.covered, length).verify_slice(self.stated).is_ok()
             }
-            // Section 14.6: the value may be an initial portion of the HMAC; the parser has seen to its length.
+            // Section 14.6: the value may be an initial portion of the HMAC; the parser has seen to
+            // its length.
             (Keyed::Sha256(key), Algorithm::Sha256) => {
                 over(key, self.covered, length).verify_truncated_left(self.stated).is_ok()
             }
@@ -124,8 +126,8 @@ impl Integrity<'_> {
     }
 }
 
-/// Hashes a message up to its signature, with the length it has when that attribute, with a value of so many bytes, ends
-/// it.
+/// Hashes a message up to its signature, with the length it has when that attribute, with a value
+/// of so many bytes, ends it.
 fn over<M: Mac + Clone>(key: &M, covered: &[u8], value: usize) -> M {
     let length = covered.len().saturating_sub(HEADER) + ATTRIBUTE_HEADER + value;
     let mut mac = key.clone();

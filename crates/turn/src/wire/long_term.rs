@@ -1,4 +1,5 @@
-//! What the long-term credential mechanism hashes: passwords to keys, usernames to USERHASH (RFC 8489 section 9.2).
+//! What the long-term credential mechanism hashes: passwords to keys, usernames to USERHASH (RFC
+//! 8489 section 9.2).
 
 use sha2::{Digest as _, Sha256};
 
@@ -12,7 +13,8 @@ pub enum PasswordAlgorithm {
 }
 
 impl PasswordAlgorithm {
-    /// The value of PASSWORD-ALGORITHMS (section 14.11): both, the one to be preferred first, neither with parameters.
+    /// The value of PASSWORD-ALGORITHMS (section 14.11): both, the one to be preferred first,
+    /// neither with parameters.
     pub const OFFERED: [u8; 8] = [0, 2, 0, 0, 0, 1, 0, 0];
 
     /// Reads a PASSWORD-ALGORITHM (section 14.12).
@@ -24,8 +26,8 @@ impl PasswordAlgorithm {
         }
     }
 
-    /// The key of a credential (section 9.2.2). Its parts are taken as they are: time-limited usernames and their
-    /// passwords are as OpaqueString would leave them.
+    /// The key of a credential (section 9.2.2). Its parts are taken as they are: time-limited
+    /// usernames and their passwords are as OpaqueString would leave them.
     #[must_use]
     pub fn key(self, username: &str, realm: &str, password: &str) -> Vec<u8> {
         match self {

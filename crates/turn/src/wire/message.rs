@@ -137,9 +137,10 @@ impl<'a> Message<'a> {
         Ok(())
     }
 
-    /// Whether an integrity attribute counts that stands behind what has been walked so far. Section 9: behind
-    /// MESSAGE-INTEGRITY everything is ignored but MESSAGE-INTEGRITY-SHA256, behind that one everything; and section
-    /// 9.2.4: where there are both, MESSAGE-INTEGRITY-SHA256 is the one to verify.
+    /// Whether an integrity attribute counts that stands behind what has been walked so far.
+    /// Section 9: behind MESSAGE-INTEGRITY everything is ignored but MESSAGE-INTEGRITY-SHA256,
+    /// behind that one everything; and section 9.2.4: where there are both,
+    /// MESSAGE-INTEGRITY-SHA256 is the one to verify.
     fn counts(&self, algorithm: Algorithm) -> bool {
         match self.integrity_at {
             None => true,
@@ -183,7 +184,8 @@ impl<'a> Message<'a> {
         Attributes::new(self.bytes.get(..self.attributes_end).unwrap_or_default(), self.transaction)
     }
 
-    /// Its signature, if there is one: MESSAGE-INTEGRITY-SHA256, else MESSAGE-INTEGRITY (section 9.2.4).
+    /// Its signature, if there is one: MESSAGE-INTEGRITY-SHA256, else MESSAGE-INTEGRITY (section
+    /// 9.2.4).
     #[must_use]
     pub fn integrity(&self) -> Option<Integrity<'a>> {
         let (at, algorithm) = self.integrity_at?;
@@ -201,7 +203,8 @@ pub(super) fn split_attribute(bytes: &[u8]) -> Option<(Attribute<'_>, &[u8])> {
     Some((Attribute { kind: AttrType(u16::from_be_bytes([k0, k1])), value: value.get(..length)? }, behind))
 }
 
-/// The FINGERPRINT of a message that ends in front of it. Its length field must already count the attribute.
+/// The FINGERPRINT of a message that ends in front of it. Its length field must already count the
+/// attribute.
 pub(super) fn fingerprint(covered: &[u8]) -> u32 {
     crc32fast::hash(covered) ^ FINGERPRINT_XOR
 }

@@ -1,7 +1,9 @@
-//! Bytes to values and back, without state: STUN (RFC 8489), TURN's attributes and ChannelData (RFC 8656).
+//! Bytes to values and back, without state: STUN (RFC 8489), TURN's attributes and ChannelData (RFC
+//! 8656).
 //!
-//! Input is parsed once, into views that borrow it; nothing behind a parsed view can fail or panic. Media is never
-//! copied: a payload is named by a [`Span`] of the datagram it came in, and its new [`Header`] goes beside it.
+//! Input is parsed once, into views that borrow it; nothing behind a parsed view can fail or panic.
+//! Media is never copied: a payload is named by a [`Span`] of the datagram it came in, and its new
+//! [`Header`] goes beside it.
 
 mod attributes;
 mod binding;
@@ -81,7 +83,8 @@ pub const fn attribute_size(length: usize) -> usize {
     message::ATTRIBUTE_HEADER + padded(length)
 }
 
-/// `length` rounded up to the multiple of four that STUN attributes and ChannelData over streams are padded to.
+/// `length` rounded up to the multiple of four that STUN attributes and ChannelData over streams
+/// are padded to.
 const fn padded(length: usize) -> usize {
     length.next_multiple_of(4)
 }

@@ -1,4 +1,5 @@
-//! Control responses, built with the `stun` and `turn` crates' setters. They are rare; HMAC dominates their cost.
+//! Control responses, built with the `stun` and `turn` crates' setters. They are rare; HMAC
+//! dominates their cost.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,15 +20,17 @@ use super::message::{FINGERPRINT, HEADER, fingerprint};
 use super::{Head, IntegrityKey, PasswordAlgorithm};
 use crate::closed_set;
 
-/// Bytes of the longest reply: a challenge with the longest realm that a configuration may hold, or an error that names
-/// unknown attributes, of which sixteen are named at most.
+/// Bytes of the longest reply: a challenge with the longest realm that a configuration may hold, or
+/// an error that names unknown attributes, of which sixteen are named at most.
 pub const REPLY_MAX: usize = 1024;
 
-/// At most so many attributes are named in UNKNOWN-ATTRIBUTES: enough to debug with, and no amplifier.
+/// At most so many attributes are named in UNKNOWN-ATTRIBUTES: enough to debug with, and no
+/// amplifier.
 const UNKNOWN_MAX: usize = 16;
 
 closed_set! {
-    /// The error codes of RFC 8489 section 14.8 and RFC 8656 section 19 that this server answers with.
+    /// The error codes of RFC 8489 section 14.8 and RFC 8656 section 19 that this server answers
+    /// with.
     pub enum ErrorCode {
         /// 400 Bad Request
         BadRequest = "400",
@@ -126,7 +129,8 @@ impl Response {
         Self::new(request, CLASS_SUCCESS_RESPONSE)
     }
 
-    /// An error response to `request`, without a reason phrase: strangers get no byte that they can do without.
+    /// An error response to `request`, without a reason phrase: strangers get no byte that they can
+    /// do without.
     #[must_use]
     pub fn error(request: Head, error: ErrorCode) -> Self {
         let code = ErrorCodeAttribute { code: stun::error_code::ErrorCode(error.code()), reason: Vec::new() };
@@ -213,8 +217,8 @@ impl Response {
         self.message.raw.len() + if self.fingerprint { FINGERPRINT } else { 0 }
     }
 
-    /// Signs with `key` if there is one, ends with FINGERPRINT where the request had one, and writes the whole to
-    /// `reply`.
+    /// Signs with `key` if there is one, ends with FINGERPRINT where the request had one, and
+    /// writes the whole to `reply`.
     pub fn finish(mut self, key: Option<&IntegrityKey>, reply: &mut Reply) {
         if let Some(key) = key {
             key.sign(&mut self.message);

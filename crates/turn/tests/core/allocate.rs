@@ -47,7 +47,8 @@ fn the_lifetime_is_between_ten_minutes_and_an_hour() {
     assert_eq!(granted, [600, 600, 600, 600, 601, 3599, 3600, 3600, 3600]);
 }
 
-/// Section 7.2, REQUESTED-ADDRESS-FAMILY; a client over IPv4 may have a relay on IPv6 and the other way round.
+/// Section 7.2, REQUESTED-ADDRESS-FAMILY; a client over IPv4 may have a relay on IPv6 and the other
+/// way round.
 #[test]
 fn the_family_is_the_requested_one_and_ipv4_by_default() {
     let mut server = Server::new();

@@ -1,4 +1,5 @@
-//! A cap on the bandwidth of an allocation drops what is beyond it, each way for itself (threat 10's cost in bytes).
+//! A cap on the bandwidth of an allocation drops what is beyond it, each way for itself (threat
+//! 10's cost in bytes).
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::DropReason;
@@ -41,7 +42,8 @@ fn one_allocation_does_not_use_up_anothers() {
     }
 }
 
-/// Two senders, each on a shard of its own and within its cap, do not exceed that of the client they both send to.
+/// Two senders, each on a shard of its own and within its cap, do not exceed that of the client
+/// they both send to.
 #[test]
 fn what_comes_in_memory_from_any_shard_counts_for_its_receiver() {
     let mut server = server();

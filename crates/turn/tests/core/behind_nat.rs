@@ -1,4 +1,5 @@
-//! A 1:1 NAT before the server: sockets bind to one address, clients are told another, and both are the server's own.
+//! A 1:1 NAT before the server: sockets bind to one address, clients are told another, and both are
+//! the server's own.
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at, channel_data};
 use byway_turn::server::{DropReason, RelayAddress};

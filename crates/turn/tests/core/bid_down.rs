@@ -9,7 +9,8 @@ const HERE: &str = "203.0.113.9:5000";
 /// PASSWORD-ALGORITHMS and PASSWORD-ALGORITHM of a request.
 type Said = (Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// What a request says whose client was not offered what this server offers, or does not say what it makes of it.
+/// What a request says whose client was not offered what this server offers, or does not say what
+/// it makes of it.
 fn tampered() -> Vec<Said> {
     let some = |bytes: &[u8]| Some(bytes.to_vec());
     vec![
@@ -52,8 +53,8 @@ fn a_request_that_does_not_echo_the_offer_is_400() {
     assert_eq!(Signing::modern(&client).ask(&mut client, &mut server, &Request::allocate()).code(), 0);
 }
 
-/// Whoever cuts the cookie off, or clears its feature, so that the client takes this for an older server, has spoilt the
-/// nonce; the 438 says again what there is.
+/// Whoever cuts the cookie off, or clears its feature, so that the client takes this for an older
+/// server, has spoilt the nonce; the 438 says again what there is.
 #[test]
 fn a_nonce_without_its_feature_is_stale() {
     let mut server = Server::new();
@@ -87,7 +88,8 @@ fn the_offer_comes_before_the_credentials_and_these_before_the_nonce() {
     assert_eq!(Signing::modern(&client).ask(&mut client, &mut server, &Request::allocate()).code(), 438);
 }
 
-/// Section 9.2.3.2 asks for PASSWORD-ALGORITHM alone once a request has succeeded, and 9.2.4 for both: either will do.
+/// Section 9.2.3.2 asks for PASSWORD-ALGORITHM alone once a request has succeeded, and 9.2.4 for
+/// both: either will do.
 #[test]
 fn a_subsequent_request_need_not_repeat_the_list() {
     let mut server = Server::new();
@@ -105,7 +107,8 @@ fn a_subsequent_request_need_not_repeat_the_list() {
     assert_eq!(later.ask(&mut other, &mut server, &Request::refresh(0)).code(), 400);
 }
 
-/// A first request that is too short for the offer. Its client may know better; a list that it was not sent is forged.
+/// A first request that is too short for the offer. Its client may know better; a list that it was
+/// not sent is forged.
 #[test]
 fn without_an_offer_the_algorithm_is_the_clients_choice() {
     for first in [Request::bare(stun::message::METHOD_ALLOCATE), Request::allocate()] {

@@ -1,4 +1,5 @@
-//! Relay sockets that cannot be bound: another port is tried, then 508; nothing is lost (RFC 8656 section 7.2).
+//! Relay sockets that cannot be bound: another port is tried, then 508; nothing is lost (RFC 8656
+//! section 7.2).
 
 use byway_test_support::turn::{Bind, Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::Answer;
@@ -58,7 +59,8 @@ fn a_server_that_has_run_out_says_508_at_once() {
     nothing_is_lost(&mut server);
 }
 
-/// A missing address is no lack of capacity: the metrics count it apart, and other ports are of no use.
+/// A missing address is no lack of capacity: the metrics count it apart, and other ports are of no
+/// use.
 #[test]
 fn threat_35_an_address_that_the_machine_has_lost_is_440_and_counted_apart() {
     let mut server = server([Bind::Fails(AddressGone); 2]);
@@ -83,7 +85,8 @@ fn threat_35_a_dual_allocation_without_either_family_tells_of_the_capacity() {
     }
 }
 
-/// Clients that try again while there is no socket to be had must not use up the ports for the time after.
+/// Clients that try again while there is no socket to be had must not use up the ports for the time
+/// after.
 #[test]
 fn a_port_that_was_never_bound_does_not_rest() {
     let mut server = server([Bind::Fails(Exhausted); 100]);
@@ -141,7 +144,8 @@ fn a_reserved_port_has_no_substitute() {
     }
 }
 
-/// Either of the two sockets may be the one that cannot be bound: nothing of the pair is held, and nobody is told of it.
+/// Either of the two sockets may be the one that cannot be bound: nothing of the pair is held, and
+/// nobody is told of it.
 #[test]
 fn threat_49_a_pair_that_cannot_be_bound_is_replaced_by_a_pair() {
     let even = Request::allocate().with(ATTR_EVEN_PORT, &[0x80]);

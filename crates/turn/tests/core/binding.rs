@@ -1,4 +1,5 @@
-//! Binding (RFC 8489 sections 6.3.1, 7 and 14.2): the mapped address, and not a byte more than asked for.
+//! Binding (RFC 8489 sections 6.3.1, 7 and 14.2): the mapped address, and not a byte more than
+//! asked for.
 
 use byway_test_support::turn::{Client, Request, Server};
 use stun::attributes::{ATTR_FINGERPRINT, ATTR_SOFTWARE, ATTR_XORMAPPED_ADDRESS};
@@ -50,7 +51,8 @@ fn optional_attributes_change_nothing() {
     assert_eq!((response.code(), response.bytes().len()), (0, 32));
 }
 
-/// RFC 8489 section 6.3.1: a Binding request needs no credential, and one that carries some is no different.
+/// RFC 8489 section 6.3.1: a Binding request needs no credential, and one that carries some is no
+/// different.
 #[test]
 fn credentials_change_nothing() {
     let mut server = Server::new();

@@ -71,8 +71,9 @@ fn threat_5_a_401_is_at_most_seven_fourths_of_a_real_allocate_for_a_realm_of_twe
     }
 }
 
-/// A ledger over every message type that there is, as strangers send it: as short as can be, and with what makes answers
-/// longer where it is heeded. What is answered at all carries neither SOFTWARE nor a reason phrase.
+/// A ledger over every message type that there is, as strangers send it: as short as can be, and
+/// with what makes answers longer where it is heeded. What is answered at all carries neither
+/// SOFTWARE nor a reason phrase.
 #[test]
 fn threat_5_no_message_type_brings_more_than_seven_fourths_of_its_bytes() {
     const FINGERPRINT: AttrType = AttrType(0x8028);
@@ -113,8 +114,9 @@ fn threat_5_no_message_type_brings_more_than_seven_fourths_of_its_bytes() {
     assert_eq!(answered.into_iter().collect::<Vec<_>>(), [1, 3, 4, 8, 9]);
 }
 
-/// The sizes themselves, so that a byte more is noticed: of a first request, of its 401, and what the nonce begins with
-/// (RFC 8489 section 9.2). PASSWORD-ALGORITHMS is there where the cookie says so, and only there.
+/// The sizes themselves, so that a byte more is noticed: of a first request, of its 401, and what
+/// the nonce begins with (RFC 8489 section 9.2). PASSWORD-ALGORITHMS is there where the cookie says
+/// so, and only there.
 #[test]
 fn threat_5_a_challenge_says_as_much_of_rfc_8489_as_its_request_has_paid_for() {
     const ALL: &str = "obMatJos2gAAA";
@@ -164,8 +166,8 @@ fn a_connection_is_offered_all_at_once() {
     assert!(response.nonce().starts_with(b"obMatJos2gAAA"));
 }
 
-/// RFC 8489 section 9.2.4: the other 401 and 438 MUST say which algorithms there are. The shortest requests that get them:
-/// wrong in everything, with the shortest signature there is.
+/// RFC 8489 section 9.2.4: the other 401 and 438 MUST say which algorithms there are. The shortest
+/// requests that get them: wrong in everything, with the shortest signature there is.
 #[test]
 fn threat_5_a_401_and_a_438_to_a_signature_are_at_most_seven_fourths_of_it() {
     let mut server = Server::new();

@@ -59,7 +59,8 @@ fn a_missing_or_malformed_attribute_is_400() {
     assert_eq!(server.announced_channels(), 0);
 }
 
-/// RFC 8489 section 14: of an attribute that is there twice the first counts, for the gate and for the channel alike.
+/// RFC 8489 section 14: of an attribute that is there twice the first counts, for the gate and for
+/// the channel alike.
 #[test]
 fn threat_2_of_two_peers_the_first_is_checked_and_bound() {
     let (mut server, mut client) = allocated();

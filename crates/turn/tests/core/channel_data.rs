@@ -35,7 +35,8 @@ fn padding_is_no_payload() {
     }
 }
 
-/// Threat 3: what a peer sends comes back with a header and not a byte more, whatever lay around it.
+/// Threat 3: what a peer sends comes back with a header and not a byte more, whatever lay around
+/// it.
 #[test]
 fn threat_3_what_a_peer_sends_comes_on_the_channel_and_nothing_else() {
     let (mut server, client) = bound();

@@ -115,7 +115,8 @@ fn the_same_pair_is_bound_again_during_its_rest() {
     }
 }
 
-/// Channels at rest count against the limit (threat 15); those that are over do not, however late the timer is.
+/// Channels at rest count against the limit (threat 15); those that are over do not, however late
+/// the timer is.
 #[test]
 fn threat_15_rests_count_and_ends_do_not() {
     for with_timer in [true, false] {

@@ -1,4 +1,5 @@
-//! Credentials that are wrong, in whichever way, are refused alike (RFC 8489 section 9.2.4, threats 8 and 9).
+//! Credentials that are wrong, in whichever way, are refused alike (RFC 8489 section 9.2.4, threats
+//! 8 and 9).
 
 use byway_test_support::turn::rfc8489::{Signing, offered_all};
 use byway_test_support::turn::{Client, REALM, Request, Response, SECRETS, Seen, Server, seconds};
@@ -21,7 +22,8 @@ fn asked_as(username: &str, signing: fn(&Client) -> Signing) -> Response {
     response
 }
 
-/// On the wire they are alike; the counters tell the client that has not sent any yet from the one that is refused.
+/// On the wire they are alike; the counters tell the client that has not sent any yet from the one
+/// that is refused.
 #[test]
 fn only_wrong_credentials_count_as_an_error() {
     let mut server = Server::new();
@@ -56,7 +58,8 @@ fn threat_8_every_refusal_is_the_same_401() {
             assert_eq!(refusal.code(), 401);
             let kinds = [ATTR_ERROR_CODE, ATTR_REALM, ATTR_NONCE, ATTR_PASSWORD_ALGORITHMS];
             assert_eq!(refusal.kinds(), kinds);
-            // Alike but for the transaction, to the byte: nonces of one moment and one address are equal.
+            // Alike but for the transaction, to the byte: nonces of one moment and one address are
+            // equal.
             assert_eq!(refusal.bytes()[20..], first[20..]);
         }
     }
@@ -186,7 +189,8 @@ fn a_signature_without_username_realm_or_nonce_is_400() {
     }
 }
 
-/// What stands behind MESSAGE-INTEGRITY is not covered by it and must not count (RFC 8489 section 14.5).
+/// What stands behind MESSAGE-INTEGRITY is not covered by it and must not count (RFC 8489 section
+/// 14.5).
 #[test]
 fn attributes_behind_the_signature_are_ignored() {
     let mut server = Server::new();

@@ -1,4 +1,5 @@
-//! NAT behaviour discovery (RFC 5780 sections 6.1 and 7): who asks another listener to answer, hears from that one.
+//! NAT behaviour discovery (RFC 5780 sections 6.1 and 7): who asks another listener to answer,
+//! hears from that one.
 
 use byway_test_support::turn::{Client, Request, Response, Seen, Server, at};
 use byway_turn::server::{Discovery, ListenerId, Transport};
@@ -65,7 +66,8 @@ fn the_answer_comes_from_where_it_was_asked_to_come_from() {
     }
 }
 
-/// The whole answer, so that a byte more is noticed: twice the request on the wire over IPv4, and 2.4 times over IPv6.
+/// The whole answer, so that a byte more is noticed: twice the request on the wire over IPv4, and
+/// 2.4 times over IPv6.
 #[test]
 fn what_is_added_is_three_addresses() {
     let mut server = server();
@@ -79,7 +81,8 @@ fn what_is_added_is_three_addresses() {
     }
 }
 
-/// Section 6: where there is no other address, CHANGE-REQUEST is unknown and the answer is the plain one (threat 5).
+/// Section 6: where there is no other address, CHANGE-REQUEST is unknown and the answer is the
+/// plain one (threat 5).
 #[test]
 fn a_listener_that_takes_no_part_knows_nothing_of_it() {
     for mut server in [server(), Server::new()] {

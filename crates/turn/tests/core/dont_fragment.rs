@@ -11,7 +11,8 @@ fn whole(peer: &str) -> Request {
     Request::send(at(peer), b"hello").with(ATTR_DONT_FRAGMENT, &[])
 }
 
-/// Section 7.2, step 4: a client asks in its Allocate request whether the server can, and is not told 420.
+/// Section 7.2, step 4: a client asks in its Allocate request whether the server can, and is not
+/// told 420.
 #[test]
 fn an_allocate_request_may_ask_for_it() {
     let mut server = Server::new();
@@ -33,7 +34,8 @@ fn a_send_indication_with_it_goes_out_unfragmented_and_one_without_does_not() {
     assert_eq!(seen, Seen::ToPeer { from, peer, payload });
 }
 
-/// Nothing of the sort is asked for the allocation as a whole: ChannelData and plain Send indications stay as they are.
+/// Nothing of the sort is asked for the allocation as a whole: ChannelData and plain Send
+/// indications stay as they are.
 #[test]
 fn in_an_allocate_request_it_changes_no_datagram() {
     let mut server = Server::new();
@@ -45,7 +47,8 @@ fn in_an_allocate_request_it_changes_no_datagram() {
     assert!(matches!(seen, Seen::ToPeer { .. }));
 }
 
-/// Section 13: where the client or the peer is IPv6, and both are reached by datagrams, it MUST be ignored.
+/// Section 13: where the client or the peer is IPv6, and both are reached by datagrams, it MUST be
+/// ignored.
 #[test]
 fn between_datagrams_it_is_ignored_where_one_end_is_ipv6() {
     for (client, peer, is_heeded) in [
@@ -58,7 +61,8 @@ fn between_datagrams_it_is_ignored_where_one_end_is_ipv6() {
     }
 }
 
-/// Section 15: what comes over a stream has no DF of its own, so the attribute alone counts, for either family.
+/// Section 15: what comes over a stream has no DF of its own, so the attribute alone counts, for
+/// either family.
 #[test]
 fn from_a_stream_it_is_heeded_for_either_family() {
     let stream = Transport::Stream(StreamId { shard: 0, slot: 0, generation: 1 });

@@ -1,4 +1,5 @@
-//! What is met with silence, and how it is counted (RFC 7983, RFC 8489 section 6.3; threats 1 and 4).
+//! What is met with silence, and how it is counted (RFC 7983, RFC 8489 section 6.3; threats 1 and
+//! 4).
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at};
 use stun::message::{
@@ -47,7 +48,8 @@ fn threat_4_responses_and_indications_are_met_with_silence() {
 
 #[test]
 fn requests_of_methods_that_are_not_spoken() {
-    // Message types of class request: reserved, Shared Secret, Data, Connect (RFC 6062), and far away ones.
+    // Message types of class request: reserved, Shared Secret, Data, Connect (RFC 6062), and far
+    // away ones.
     for kind in [0x0000_u16, 0x0002, 0x0007, 0x000A, 0x000B, 0x0200, 0x02EF] {
         let mut datagram = message(&Request::binding());
         datagram[..2].copy_from_slice(&kind.to_be_bytes());

@@ -1,5 +1,5 @@
-//! Dual allocations begin (RFC 8656 sections 7.2, 18.11 and 18.12): a relayed transport address of each family, or the
-//! one that can be had.
+//! Dual allocations begin (RFC 8656 sections 7.2, 18.11 and 18.12): a relayed transport address of
+//! each family, or the one that can be had.
 
 use byway_test_support::turn::{
     ATTR_ADDITIONAL_ADDRESS_FAMILY, Bind, Client, Request, Response, Seen, Server, at, seconds,
@@ -14,7 +14,8 @@ use stun::attributes::{
 const V4: u8 = 1;
 const V6: u8 = 2;
 
-/// A server of eight ports of each family and as many allocations, so that whatever leaks is missed.
+/// A server of eight ports of each family and as many allocations, so that whatever leaks is
+/// missed.
 fn server(binds: impl IntoIterator<Item = Bind>) -> Server {
     let mut server = Server::with(1, |settings| {
         settings.ports = 50_000..=50_007;
@@ -28,7 +29,8 @@ fn client(server: &Server) -> Client {
     Client::new(server, "203.0.113.9:5000", "alice")
 }
 
-/// Once all rests are over, every port and every place in the quota can be had again, by dual allocations.
+/// Once all rests are over, every port and every place in the quota can be had again, by dual
+/// allocations.
 fn nothing_is_lost(server: &mut Server) {
     server.advance(seconds(3601));
     assert_eq!((server.allocations(), server.sockets().len()), (0, 0));
@@ -189,7 +191,8 @@ fn a_socket_that_cannot_be_bound_is_a_508_within_the_success() {
     for error in [Exhausted, PortInUse] {
         for (lacking, fail_first) in [(V4, true), (V6, false)] {
             let mut tries = vec![Bind::Fails(error); 8];
-            // The families take turns: after the first bind of each, all further ones are of the one that fails.
+            // The families take turns: after the first bind of each, all further ones are of the
+            // one that fails.
             tries.insert(usize::from(fail_first), Bind::Works);
             let mut server = server(tries);
             let mut client = client(&server);
@@ -245,7 +248,8 @@ fn it_is_answered_once_and_when_both_sockets_are_there() {
     nothing_is_lost(&mut server);
 }
 
-/// One allocation of its name, which is one 5-tuple; two ports of its address and of the server, which is what they count.
+/// One allocation of its name, which is one 5-tuple; two ports of its address and of the server,
+/// which is what they count.
 #[test]
 fn the_quota_counts_one_allocation_and_two_ports() {
     let dual = |server: &mut Server, port: u16, name| {

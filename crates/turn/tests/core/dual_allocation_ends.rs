@@ -1,4 +1,5 @@
-//! The two halves of a dual allocation live and end apart (RFC 8656 sections 8.1, 8.2, 9, 10.2, 11 and 12).
+//! The two halves of a dual allocation live and end apart (RFC 8656 sections 8.1, 8.2, 9, 10.2, 11
+//! and 12).
 
 use std::net::SocketAddr;
 
@@ -8,7 +9,8 @@ use stun::attributes::{ATTR_LIFETIME, ATTR_MESSAGE_INTEGRITY, ATTR_REQUESTED_ADD
 
 const PEERS: [&str; 2] = ["8.8.8.8:53", "[2a00::8]:53"];
 
-/// A dual allocation that permits a peer of each family, and has bound channels 0x4000 and 0x4001 to them.
+/// A dual allocation that permits a peer of each family, and has bound channels 0x4000 and 0x4001
+/// to them.
 struct Dual {
     server: Server,
     client: Client,
@@ -111,7 +113,8 @@ fn lifetime_zero_with_a_family_ends_that_half_alone() {
     }
 }
 
-/// Section 8.1: deleting destroys channels; their numbers are free at once, as after the end of a whole allocation.
+/// Section 8.1: deleting destroys channels; their numbers are free at once, as after the end of a
+/// whole allocation.
 #[test]
 fn a_channel_number_of_a_half_that_has_ended_is_free() {
     let mut dual = Dual::new();
@@ -198,7 +201,8 @@ fn threat_15_the_limits_are_those_of_one_allocation() {
     assert_eq!(passed, [5, 5]);
 }
 
-/// Two clients that both force the relay meet on either family, across shards, until that half is gone.
+/// Two clients that both force the relay meet on either family, across shards, until that half is
+/// gone.
 #[test]
 fn relay_to_relay_over_either_family() {
     for half in [0, 1] {

@@ -71,7 +71,8 @@ fn a_token_is_good_once_and_for_thirty_seconds() {
     assert_eq!(claim(&mut server, 3, &late), 508);
 }
 
-/// The socket of the reserved port is there before anybody is told of it, and until its token is used or its time is over.
+/// The socket of the reserved port is there before anybody is told of it, and until its token is
+/// used or its time is over.
 #[test]
 fn threat_49_a_reserved_port_is_held() {
     let mut server = Server::with(2, |_| {});
@@ -135,7 +136,8 @@ fn threat_49_a_pair_that_comes_too_late_is_lost_to_nobody() {
     assert_eq!((server.sockets(), server.reserved().len()), (vec![response.relayed()], 1));
 }
 
-/// A port in reserve counts against its name, its address and the server, which has a file descriptor for it.
+/// A port in reserve counts against its name, its address and the server, which has a file
+/// descriptor for it.
 #[test]
 fn threat_49_a_reserved_port_has_its_place_in_every_quota() {
     type Limit = fn(&mut Settings);

@@ -1,5 +1,6 @@
-//! A credential that expires in the middle of a call (threat 9): it prolongs nothing any more. Where `strict_expiry` is off,
-//! it is no good for a new allocation, but the living one stays until [`MAX_ALLOCATION_AGE`].
+//! A credential that expires in the middle of a call (threat 9): it prolongs nothing any more.
+//! Where `strict_expiry` is off, it is no good for a new allocation, but the living one stays until
+//! [`MAX_ALLOCATION_AGE`].
 
 use byway_test_support::turn::rfc8489::Signing;
 use byway_test_support::turn::{Client, Request, Response, Seen, Server, at, seconds};
@@ -9,7 +10,8 @@ fn lax() -> Server {
     Server::with(1, |settings| settings.strict_expiry = false)
 }
 
-/// A client with an allocation and a channel, whose credential ends in a second; and its Allocate request.
+/// A client with an allocation and a channel, whose credential ends in a second; and its Allocate
+/// request.
 fn almost_over(server: &mut Server) -> (Client, Vec<u8>) {
     let mut client = Client::new(server, "203.0.113.9:5000", "alice");
     client.learn_nonce(server);

@@ -6,7 +6,8 @@ use byway_turn::wire::Icmp;
 
 const PORT_UNREACHABLE: Icmp = Icmp { kind: 3, code: 3, data: 0 };
 
-/// The whole Data indication, spelt out but for its transaction: XOR-PEER-ADDRESS, ICMP, and no DATA.
+/// The whole Data indication, spelt out but for its transaction: XOR-PEER-ADDRESS, ICMP, and no
+/// DATA.
 #[test]
 fn the_client_gets_a_data_indication_with_icmp_instead_of_data() {
     let (mut server, client) = permitted();
@@ -80,7 +81,8 @@ fn the_error_data_is_an_mtu_or_zero() {
     }
 }
 
-/// The permission is the peer's; whoever reports the error needs none. A port that is not known is 0.
+/// The permission is the peer's; whoever reports the error needs none. A port that is not known is
+/// 0.
 #[test]
 fn the_permission_of_the_peer_counts() {
     let (mut server, _) = permitted();

@@ -1,6 +1,7 @@
 //! The relay core in virtual time: exact inputs, exact outputs, one scenario per file.
 //!
-//! No socket, no sleep. What is random is seeded; the simulation prints its seed and takes one from `BYWAY_SEED`.
+//! No socket, no sleep. What is random is seeded; the simulation prints its seed and takes one from
+//! `BYWAY_SEED`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests")]
 
 mod allocate;

@@ -1,4 +1,5 @@
-//! An address becomes the machine's own while channels and permissions lead there: they end at once, and nothing else does.
+//! An address becomes the machine's own while channels and permissions lead there: they end at
+//! once, and nothing else does.
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::DropReason;
@@ -135,7 +136,8 @@ fn threat_36_relay_to_relay_goes_on() {
     }
 }
 
-/// The relay moves to an address that was a peer's: what its channel led to is a relay port from now on.
+/// The relay moves to an address that was a peer's: what its channel led to is a relay port from
+/// now on.
 #[test]
 fn threat_36_a_peer_whose_address_becomes_the_relay_s_is_another() {
     let (mut server, mut clients) = on_channels();

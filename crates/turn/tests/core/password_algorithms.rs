@@ -1,5 +1,5 @@
-//! MESSAGE-INTEGRITY-SHA256 and the algorithms of passwords, beside clients that know nothing of either (RFC 8489 sections
-//! 9.2.4, 14.6, 14.11 and 14.12).
+//! MESSAGE-INTEGRITY-SHA256 and the algorithms of passwords, beside clients that know nothing of
+//! either (RFC 8489 sections 9.2.4, 14.6, 14.11 and 14.12).
 
 use byway_test_support::turn::rfc8489::{MD5, SHA256, Signature, Signing, md5_key, offered_all, sha256_key};
 use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
@@ -82,7 +82,8 @@ fn a_client_may_choose_md5_of_what_was_offered() {
     assert_eq!((response.code(), signing.has_signed(&response)), (0, true));
 }
 
-/// Section 9.2.4: named none, it is MD5, whichever attribute the request is signed with; and it is answered with the same.
+/// Section 9.2.4: named none, it is MD5, whichever attribute the request is signed with; and it is
+/// answered with the same.
 #[test]
 fn without_an_algorithm_the_key_is_md5() {
     let mut server = Server::new();
@@ -139,7 +140,8 @@ fn a_truncated_signature_counts_from_sixteen_bytes_on() {
     assert_eq!(server.allocations(), 1);
 }
 
-/// Section 9.2.4: MESSAGE-INTEGRITY-SHA256 is verified where it is, and then nothing depends on the other one.
+/// Section 9.2.4: MESSAGE-INTEGRITY-SHA256 is verified where it is, and then nothing depends on the
+/// other one.
 #[test]
 fn of_two_signatures_the_better_one_counts() {
     use Signature::{Sha1, Sha256, WrongSha1, WrongSha256};
@@ -163,8 +165,8 @@ fn of_two_signatures_the_better_one_counts() {
     }
 }
 
-/// A client learns of SHA-256 in the middle, by a 438; its allocation goes on, even with a credential that is over where
-/// that is allowed.
+/// A client learns of SHA-256 in the middle, by a 438; its allocation goes on, even with a
+/// credential that is over where that is allowed.
 #[test]
 fn an_allocation_may_be_used_with_either_algorithm() {
     let mut server = Server::with(1, |settings| settings.strict_expiry = false);

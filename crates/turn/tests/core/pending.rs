@@ -1,4 +1,5 @@
-//! While a relay socket is still being bound there is no allocation to use yet (RFC 8656 section 7.2).
+//! While a relay socket is still being bound there is no allocation to use yet (RFC 8656 section
+//! 7.2).
 
 use byway_test_support::turn::{Bind, Client, Request, Response, Seen, Server, at, seconds};
 use byway_turn::server::BindError::PortInUse;
@@ -46,7 +47,8 @@ fn other_requests_are_437() {
     client.granted(&mut server, &Request::refresh(600));
 }
 
-/// A route that was published for a port whose bind then failed would lead the port's next owner's traffic here.
+/// A route that was published for a port whose bind then failed would lead the port's next owner's
+/// traffic here.
 #[test]
 fn a_port_that_could_not_be_bound_leads_nowhere() {
     let mut server = Server::new();

@@ -75,7 +75,8 @@ fn threat_37_without_a_name_the_whole_username_counts() {
     assert_eq!(codes(format!("{}:", expiry + 1)), [0, 508, 508], "another name; the server has its limit");
 }
 
-/// Threats 10 and 16: nor do fresh names, and one client cannot put every port to rest by allocating and deleting.
+/// Threats 10 and 16: nor do fresh names, and one client cannot put every port to rest by
+/// allocating and deleting.
 #[test]
 fn threat_10_an_address_has_its_limit_and_pays_for_resting_ports() {
     let mut server = Server::with(2, |settings| settings.quota.allocations_per_address = 4);

@@ -79,7 +79,8 @@ fn a_lifetime_of_a_wrong_size_is_400() {
     assert_eq!(server.allocations(), 1);
 }
 
-/// Threat 16: the port of an allocation that has ended is nobody's for two minutes, while there is another.
+/// Threat 16: the port of an allocation that has ended is nobody's for two minutes, while there is
+/// another.
 #[test]
 fn threat_16_a_port_rests_for_two_minutes() {
     let mut server = Server::with(1, |settings| settings.ports = 50_000..=50_001);
@@ -93,8 +94,9 @@ fn threat_16_a_port_rests_for_two_minutes() {
     assert_eq!(server.unrested, 0);
 }
 
-/// The port that has rested longest is given where none has rested its time: a call that may hear a stray datagram is better than
-/// none. What peers of its last owner still send meets the permissions of the new one.
+/// The port that has rested longest is given where none has rested its time: a call that may hear a
+/// stray datagram is better than none. What peers of its last owner still send meets the
+/// permissions of the new one.
 #[test]
 fn threat_44_the_longest_rested_port_is_given_rather_than_508() {
     let mut server = Server::with(1, |settings| settings.ports = 50_000..=50_039);

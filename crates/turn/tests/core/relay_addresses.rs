@@ -1,4 +1,5 @@
-//! The machine's relay addresses change: allocations on one that is gone end, and new ones use what there is.
+//! The machine's relay addresses change: allocations on one that is gone end, and new ones use what
+//! there is.
 
 use byway_test_support::turn::{Bind, Client, Request, Seen, Server, at, seconds};
 use byway_turn::address_set::AddressSet;
@@ -102,7 +103,8 @@ fn threat_35_ports_of_an_address_that_comes_back_still_rest() {
     let (mut client, _) = Client::allocated(&mut server, HERE, "alice");
     assert_eq!(moved(&mut server, &[NEW, V6], &[NEW, V6]), 1);
     moved(&mut server, &[OLD, V6], &[OLD, V6]);
-    // There is no other port, so it is given; as one that has not rested, which a port of a new pool would have.
+    // There is no other port, so it is given; as one that has not rested, which a port of a new
+    // pool would have.
     client.granted(&mut server, &Request::allocate());
     assert_eq!(server.unrested, 1);
 }

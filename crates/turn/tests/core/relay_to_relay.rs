@@ -1,5 +1,5 @@
-//! Both sides forced to the relay: datagrams between two clients of one server stay in memory (RFC 8656 section 2.3 as
-//! if they had left through one relay socket and come back through the other).
+//! Both sides forced to the relay: datagrams between two clients of one server stay in memory (RFC
+//! 8656 section 2.3 as if they had left through one relay socket and come back through the other).
 
 use byway_test_support::turn::{Client, Request, Response, Seen, Server, channel_data, seconds};
 use byway_turn::server::DropReason;
@@ -133,7 +133,8 @@ fn permissions_and_channels_end_on_time_across_shards() {
     }
 }
 
-/// An allocation that sends to its own relayed address gets one datagram back for each, and no loop.
+/// An allocation that sends to its own relayed address gets one datagram back for each, and no
+/// loop.
 #[test]
 fn a_client_that_sends_to_itself_hears_itself_once() {
     let mut pair = pair([0, 1], false);
@@ -146,8 +147,8 @@ fn a_client_that_sends_to_itself_hears_itself_once() {
     assert_eq!(client.send_on(&mut pair.server, 0x4000, b"echo"), expected);
 }
 
-/// A channel that is bound while the other end is not there yet, where the configuration opens the relay's address, is
-/// a channel all the same once it is.
+/// A channel that is bound while the other end is not there yet, where the configuration opens the
+/// relay's address, is a channel all the same once it is.
 #[test]
 fn a_channel_bound_before_the_other_end_exists() {
     let mut server = Server::with(1, |settings| {
@@ -164,7 +165,8 @@ fn a_channel_bound_before_the_other_end_exists() {
     assert_eq!(seen, Seen::ToClient(early.address(), channel_data(0x4000, b"hello")));
 }
 
-/// The way through memory is the only one: at a relay socket, a source that is the other relay port is forged.
+/// The way through memory is the only one: at a relay socket, a source that is the other relay port
+/// is forged.
 #[test]
 fn what_claims_to_come_from_a_relay_port_through_a_socket_is_dropped() {
     let mut pair = pair([0, 1], false);

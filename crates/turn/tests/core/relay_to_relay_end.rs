@@ -1,5 +1,5 @@
-//! The other end of a relay-to-relay flow is over: nothing is delivered to it, nor to the next owner of its port
-//! (threat 16).
+//! The other end of a relay-to-relay flow is over: nothing is delivered to it, nor to the next
+//! owner of its port (threat 16).
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::DropReason;

@@ -1,4 +1,5 @@
-//! A member that has left, or a name that was revoked: its credentials are no good any more, and its allocations end.
+//! A member that has left, or a name that was revoked: its credentials are no good any more, and
+//! its allocations end.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -208,8 +209,8 @@ fn the_way_between_two_clients_ends() {
     }
 }
 
-/// A member leaves while its Allocate is being answered on another thread: either that is refused, or whoever ends the name
-/// finds it counted.
+/// A member leaves while its Allocate is being answered on another thread: either that is refused,
+/// or whoever ends the name finds it counted.
 #[test]
 fn no_allocation_slips_past_a_leave() {
     const ROUNDS: u32 = 200;

@@ -17,7 +17,8 @@ fn the_payload_reaches_the_peer_from_the_relay_socket() {
     }
 }
 
-/// The whole Data indication, spelt out but for its transaction; stale bytes do not show in its padding (threat 3).
+/// The whole Data indication, spelt out but for its transaction; stale bytes do not show in its
+/// padding (threat 3).
 #[test]
 fn threat_3_what_a_peer_sends_comes_as_a_data_indication_with_zero_padding() {
     let (mut server, client) = permitted();

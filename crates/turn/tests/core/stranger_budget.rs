@@ -1,4 +1,5 @@
-//! Threat 5: a budget of answers to strangers, which never holds back a client that has proven who it is.
+//! Threat 5: a budget of answers to strangers, which never holds back a client that has proven who
+//! it is.
 
 use std::time::Duration;
 

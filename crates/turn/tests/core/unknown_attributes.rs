@@ -33,7 +33,8 @@ fn a_binding_request_gets_an_unsigned_one() {
     assert_eq!(response.get(ATTR_UNKNOWN_ATTRIBUTES), [0x00, 0x03, 0x00, 0x30]);
 }
 
-/// Authentication comes first (RFC 8489 section 9.2.4): a stranger learns nothing of what is known here.
+/// Authentication comes first (RFC 8489 section 9.2.4): a stranger learns nothing of what is known
+/// here.
 #[test]
 fn a_stranger_gets_401_instead() {
     let mut server = Server::new();

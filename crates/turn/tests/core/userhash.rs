@@ -1,4 +1,5 @@
-//! USERHASH (RFC 8489 sections 9.2.4 and 14.4): as good as USERNAME where the name is known, and never a way to find one.
+//! USERHASH (RFC 8489 sections 9.2.4 and 14.4): as good as USERNAME where the name is known, and
+//! never a way to find one.
 
 use byway_test_support::turn::rfc8489::{Signing, offered_all, userhash};
 use byway_test_support::turn::{Client, Request, Server, at};

@@ -22,8 +22,9 @@ fn threat_11_every_method_but_allocate_is_441_and_has_no_effect() {
     owner.granted(&mut server, &Request::refresh(600));
 }
 
-/// RFC 8656 section 7.2, step 2: the 5-tuple is in use, whoever asks; another port helps, other credentials do not. What the
-/// owner's answer was is not repeated, though the request be the very one.
+/// RFC 8656 section 7.2, step 2: the 5-tuple is in use, whoever asks; another port helps, other
+/// credentials do not. What the owner's answer was is not repeated, though the request be the very
+/// one.
 #[test]
 fn another_users_allocate_is_437() {
     let mut server = Server::new();

@@ -31,13 +31,15 @@ enum Difference {
     TopBits,
     /// Theirs accepts bytes behind the message.
     TrailingBytes,
-    /// Theirs accepts MESSAGE-INTEGRITY and FINGERPRINT of wrong sizes, and FINGERPRINT not last (14.7).
+    /// Theirs accepts MESSAGE-INTEGRITY and FINGERPRINT of wrong sizes, and FINGERPRINT not last
+    /// (14.7).
     Trailer,
     /// Theirs looks at FINGERPRINT only when told to.
     Fingerprint,
     /// Theirs honours attributes behind MESSAGE-INTEGRITY (14.5).
     BehindIntegrity,
-    /// Theirs knows no MESSAGE-INTEGRITY-SHA256, and honours MESSAGE-INTEGRITY before and behind it (9.2.4, 9).
+    /// Theirs knows no MESSAGE-INTEGRITY-SHA256, and honours MESSAGE-INTEGRITY before and behind it
+    /// (9.2.4, 9).
     Sha256,
     /// Theirs reads 0x8020 as XOR-MAPPED-ADDRESS, as a draft once said.
     OldMappedAddress,

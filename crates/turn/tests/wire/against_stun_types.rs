@@ -22,13 +22,16 @@ enum Difference {
     TrailingBytes,
     /// Theirs looks at the size of either MESSAGE-INTEGRITY only when it verifies it.
     IntegritySize,
-    /// Theirs sees MESSAGE-INTEGRITY-SHA256 right behind MESSAGE-INTEGRITY only; ours skips what is ignored in between (9).
+    /// Theirs sees MESSAGE-INTEGRITY-SHA256 right behind MESSAGE-INTEGRITY only; ours skips what is
+    /// ignored in between (9).
     Sha256Unseen,
-    /// Theirs stops at the first attribute that it ignores; ours checks all, up to FINGERPRINT (14.7).
+    /// Theirs stops at the first attribute that it ignores; ours checks all, up to FINGERPRINT
+    /// (14.7).
     UncheckedTail,
     /// Theirs does not see a FINGERPRINT, right as it is, behind an attribute that is ignored.
     FingerprintUnseen,
-    /// Theirs refuses a USERNAME of more than 513 bytes, as RFC 5389 said; section 14.3 asks for 763.
+    /// Theirs refuses a USERNAME of more than 513 bytes, as RFC 5389 said; section 14.3 asks for
+    /// 763.
     LongUsername,
 }
 
@@ -181,7 +184,8 @@ fn each_named_difference_is_one() {
     }
 }
 
-/// MESSAGE-INTEGRITY as it should be, an attribute that is ignored, and a MESSAGE-INTEGRITY-SHA256 that is wrong.
+/// MESSAGE-INTEGRITY as it should be, an attribute that is ignored, and a MESSAGE-INTEGRITY-SHA256
+/// that is wrong.
 fn sha256_behind_another() -> Vec<u8> {
     let signed = Plan { signed: true, fingerprint: false, ..Plan::bare() };
     let attributes = with_stun(&signed)[HEADER..].to_vec();

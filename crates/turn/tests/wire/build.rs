@@ -1,4 +1,5 @@
-//! Planned messages, written by the builders of `stun` and of `stun-types`: two authors, the same bytes.
+//! Planned messages, written by the builders of `stun` and of `stun-types`: two authors, the same
+//! bytes.
 
 use std::time::Duration;
 

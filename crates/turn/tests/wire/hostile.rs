@@ -44,7 +44,8 @@ pub(crate) fn with_fingerprint(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Any bytes at all, and bytes that begin like STUN or ChannelData, so that the inner checks are reached.
+/// Any bytes at all, and bytes that begin like STUN or ChannelData, so that the inner checks are
+/// reached.
 pub(crate) fn noise() -> impl Strategy<Value = Vec<u8>> {
     let body = vec(any::<u8>(), 0..120);
     // A quarter of the types have a top bit set.

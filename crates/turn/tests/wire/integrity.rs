@@ -1,4 +1,5 @@
-//! MESSAGE-INTEGRITY-SHA256 beside and instead of MESSAGE-INTEGRITY (RFC 8489 sections 9, 9.2.4 and 14.6).
+//! MESSAGE-INTEGRITY-SHA256 beside and instead of MESSAGE-INTEGRITY (RFC 8489 sections 9, 9.2.4 and
+//! 14.6).
 
 use byway_turn::wire::{IntegrityKey, Message, ParseError, Reply, Response};
 use proptest::prelude::*;
@@ -16,8 +17,8 @@ use crate::hostile::{HEADER, attribute, message};
 use crate::plan::{PASSWORD, Plan, key, plans, sha256_key};
 use crate::seeds::config;
 
-/// Signs what a plan makes with MESSAGE-INTEGRITY-SHA256, as `stun-types` does it; behind a MESSAGE-INTEGRITY, if that is
-/// part of the plan.
+/// Signs what a plan makes with MESSAGE-INTEGRITY-SHA256, as `stun-types` does it; behind a
+/// MESSAGE-INTEGRITY, if that is part of the plan.
 fn signed_with_sha256(plan: &Plan) -> Vec<u8> {
     let unfinished = with_stun_types(&Plan { fingerprint: false, ..plan.clone() });
     let theirs = Theirs::from_bytes(&unfinished).unwrap();
@@ -111,7 +112,8 @@ fn a_signature_may_be_truncated_to_sixteen_bytes() {
     }
 }
 
-/// Section 9: what stands behind MESSAGE-INTEGRITY is ignored, but for MESSAGE-INTEGRITY-SHA256; behind that one, all of it.
+/// Section 9: what stands behind MESSAGE-INTEGRITY is ignored, but for MESSAGE-INTEGRITY-SHA256;
+/// behind that one, all of it.
 #[test]
 fn what_stands_behind_a_signature_does_not_count() {
     let sha1 = || attribute(ATTR_MESSAGE_INTEGRITY.0, &[0; 20]);

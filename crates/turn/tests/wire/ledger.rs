@@ -15,7 +15,8 @@ const IP_UDP: usize = 28;
 proptest! {
     #![proptest_config(config())]
 
-    /// XOR-MAPPED-ADDRESS, FINGERPRINT if the request had one, and nothing else: whatever was in the request.
+    /// XOR-MAPPED-ADDRESS, FINGERPRINT if the request had one, and nothing else: whatever was in
+    /// the request.
     #[test]
     fn a_binding_response_is_as_short_as_can_be(plan in binding_requests(), mapped in addresses()) {
         let request = with_stun(&plan);

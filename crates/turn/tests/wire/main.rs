@@ -1,4 +1,5 @@
-//! `byway_turn::wire` proven from outside: by properties, by test vectors, and against two other implementations.
+//! `byway_turn::wire` proven from outside: by properties, by test vectors, and against two other
+//! implementations.
 //!
 //! | module | proves |
 //! |---|---|
@@ -9,8 +10,9 @@
 //! | [`writers`] | both crates read what we write |
 //! | [`ledger`] | an answer to a stranger is no byte longer than it must be |
 //!
-//! [`plan`] draws well-formed messages, [`build`] writes them, [`hostile`] spoils them, and [`seeds`] tells how to
-//! replay a failure. More cases than the default: `PROPTEST_CASES=100000 cargo test --test wire`.
+//! [`plan`] draws well-formed messages, [`build`] writes them, [`hostile`] spoils them, and
+//! [`seeds`] tells how to replay a failure. More cases than the default:
+//! `PROPTEST_CASES=100000 cargo test --test wire`.
 #![cfg(test)]
 
 mod against_stun;

@@ -1,4 +1,5 @@
-//! Well-formed messages, drawn as plans: what a builder is told to write, and what a parser is to find again.
+//! Well-formed messages, drawn as plans: what a builder is told to write, and what a parser is to
+//! find again.
 
 use std::net::SocketAddr;
 use std::time::Duration;

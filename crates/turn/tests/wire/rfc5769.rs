@@ -84,7 +84,8 @@ fn section_2_3_sample_ipv6_response() {
     check_response(&RESPONSE_V6, "[2001:db8:1234:5678:11:2233:4455:6677]:32853");
 }
 
-/// XOR-MAPPED-ADDRESS is for clients, so that we only write it: here it is ours that must be the vector's.
+/// XOR-MAPPED-ADDRESS is for clients, so that we only write it: here it is ours that must be the
+/// vector's.
 fn check_response(vector: &[u8], mapped: &str) {
     let message = Message::parse(vector).unwrap();
     assert_eq!((message.method(), message.class()), (METHOD_BINDING, CLASS_SUCCESS_RESPONSE));

@@ -1,4 +1,5 @@
-//! How a failed property is replayed: its seed is printed, and nothing is written into the source tree.
+//! How a failed property is replayed: its seed is printed, and nothing is written into the source
+//! tree.
 
 use std::any::Any;
 use std::fmt::Debug;

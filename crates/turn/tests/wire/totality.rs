@@ -22,7 +22,8 @@ fn receive(bytes: &[u8]) -> Result<(), TestCaseError> {
         prop_assert!(bytes.len() - channel_data.payload.end < 4);
     }
     let Ok(message) = Message::parse(bytes) else { return Ok(()) };
-    // First bytes from 4 on belong to others (RFC 7983): methods from 0x100 on are parsed, but never reached.
+    // First bytes from 4 on belong to others (RFC 7983): methods from 0x100 on are parsed, but
+    // never reached.
     prop_assert_eq!(kind == Kind::Stun, bytes[0] < 4);
     let _ = (message.method(), message.class(), message.transaction(), format!("{message:?}"));
 

@@ -140,13 +140,15 @@ fn threat_20_no_more_waits_than_may() {
     for sender in [&ann, &ann, &eve, &eve] {
         assert_eq!(peers.say(at(5), sender, &offer("bob", &long)), Said::Waits);
     }
-    // Both have said to Bob as much as one may: he finds what the first said, and the other is told.
+    // Both have said to Bob as much as one may: he finds what the first said, and the other is
+    // told.
     let bob = arrive(&mut peers, "bob", 3);
     assert_eq!((bob.missed.len(), bob.told), (2, vec![(2, expire(&id("bob"), &eve.id))]));
     assert!(is_empty(&peers));
 }
 
-/// Any course of events: what is said arrives or expires, once, at the right one, and nothing is left behind.
+/// Any course of events: what is said arrives or expires, once, at the right one, and nothing is
+/// left behind.
 #[test]
 fn nothing_is_lost_doubled_or_left_behind() {
     for seed in 0..64 {

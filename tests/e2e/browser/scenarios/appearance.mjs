@@ -85,7 +85,10 @@ function paint({ read, edges }) {
   ];
 }
 
-/** Fills the call up to `count` people with copies of the one other: how many there are is all that matters here. */
+/**
+ * Fills the call up to `count` people with copies of the one other: how many there are is all that
+ * matters here.
+ */
 const crowd = (page, count) =>
   page.evaluate((wanted) => {
     const tiles = document.querySelector("#tiles");

@@ -10,15 +10,18 @@ import { lineReads, peers } from "../page.mjs";
 import { firefox, join, open, room } from "../stage.mjs";
 
 /**
- * For how long it sleeps, in seconds. After 30 s the other end's consent to be sent to has expired (RFC 7675 section 5.1),
- * while its offer of an ICE restart still waits for the sleeper.
+ * For how long it sleeps, in seconds. After 30 s the other end's consent to be sent to has expired
+ * (RFC 7675 section 5.1), while its offer of an ICE restart still waits for the sleeper.
  */
 const ASLEEP_S = (process.env.ASLEEP ?? "35").split(",").map(Number);
 
 /** Rounds of each of these. */
 const TIMES = Number(process.env.TIMES ?? 1);
 
-/** From waking until both see and hear each other, without the time for which the machine let the pages wait. */
+/**
+ * From waking until both see and hear each other, without the time for which the machine let the
+ * pages wait.
+ */
 const LIMIT_MS = 5_000;
 
 /** For the figure of one that is late. */

@@ -6,21 +6,34 @@ import { hasRolledBack } from "../connections.mjs";
 import { eventually } from "../eventually.mjs";
 import { open, room } from "../stage.mjs";
 
-/** Rounds of each scenario. Without the defence a connection is stuck in one of twelve; provoked, in about one of four. */
+/**
+ * Rounds of each scenario. Without the defence a connection is stuck in one of twelve; provoked, in
+ * about one of four.
+ */
 const TIMES = Number(process.env.TIMES ?? 10);
 
-/** Rounds after which pages are loaded anew: Chromium has no more than 500 connections, ended ones among them. */
+/**
+ * Rounds after which pages are loaded anew: Chromium has no more than 500 connections, ended ones
+ * among them.
+ */
 const A_PAGE_BEARS = 10;
 
-/** For both ends to have a path. It takes a fraction of a second, and an ICE restart after a failure more than this. */
+/**
+ * For both ends to have a path. It takes a fraction of a second, and an ICE restart after a failure
+ * more than this.
+ */
 const LIMIT_MS = 3_000;
 
-/** A connection without a path is given up after 20 s, and the polite end leaves the impolite one another second. */
+/**
+ * A connection without a path is given up after 20 s, and the polite end leaves the impolite one
+ * another second.
+ */
 const GIVING_UP_MS = 22_000;
 
 test("threat 45: both ends move to the relay at the same moment", async (scenario) => {
   await rounds(scenario, { relayOnly: true }, async (pages) => {
-    // The clock is the one thing that two pages have in common: a command to each would come too far apart.
+    // The clock is the one thing that two pages have in common: a command to each would come too
+    // far apart.
     const at = Date.now() + 100;
     const press = (at) => {
       while (Date.now() < at);
@@ -57,11 +70,13 @@ test("threat 45: a connection that has never gathered a candidate is replaced, a
 });
 
 /**
- * Two pages meet again and again on one kind of path; once both are told to, both have to have the other kind.
+ * Two pages meet again and again on one kind of path; once both are told to, both have to have the
+ * other kind.
  *
  * @param {import("node:test").TestContext} scenario
  * @param {{ relayOnly: boolean }} wanted The kind they move to.
- * @param {(pages: import("playwright-core").Page[]) => Promise<number>} begin Has both move there; since when.
+ * @param {(pages: import("playwright-core").Page[]) => Promise<number>} begin Has both move there;
+ *   since when.
  */
 async function rounds(scenario, { relayOnly }, begin) {
   const [from, to] = relayOnly ? ["direct", "relayed"] : ["relayed", "direct"];
@@ -109,7 +124,10 @@ async function join(options) {
 const path = (page, wanted, patienceMs) =>
   eventually(`a ${wanted} path`, () => page.evaluate(async (it) => (await window.call.peers[0]?.report())?.path === it || null, wanted), patienceMs, 20);
 
-/** Runs in the page: from `hold()` on, no signal is heard until the page has set an offer of its own. */
+/**
+ * Runs in the page: from `hold()` on, no signal is heard until the page has set an offer of its
+ * own.
+ */
 function holdSignals() {
   /** @type {{ event: MessageEvent, hear: (event: MessageEvent) => void }[] | null} */
   let held = null;

@@ -76,7 +76,8 @@ for (const [what, { offering, how }] of Object.entries(SETTING_UP)) {
     const cutOff = offering ? coming : there;
     if (how === "cut") await signaling(cutOff, "lost");
     await coming.evaluate(() => window.letOffersGo());
-    // Said in vain, it is missed because nobody says that it came; who is told in vain has to have a reason to look.
+    // Said in vain, it is missed because nobody says that it came; who is told in vain has to have
+    // a reason to look.
     if (how === "die" && !offering) await cutOff.evaluate(() => dispatchEvent(new Event("online")));
     await signaling(cutOff, "lost");
     if (how === "cut") await eventually("vain attempts", () => cable.refused >= 3 || null);

@@ -40,8 +40,9 @@ for (const [what, { error, sentence }] of Object.entries(TROUBLES)) {
 }
 
 /**
- * Options of a Chromium that can use but one of two devices: `granted` are the permissions of a page that it asks about. No
- * flag makes a device that is there and does not start, so that `busy` makes the page see one.
+ * Options of a Chromium that can use but one of two devices: `granted` are the permissions of a
+ * page that it asks about. No flag makes a device that is there and does not start, so that `busy`
+ * makes the page see one.
  */
 const ONE_OF_TWO = {
   "a camera that is refused": {
@@ -120,7 +121,10 @@ test("threat 48: whoever closes the question is not asked about each device agai
   });
 });
 
-/** Runs in the page: fails as Chromium does where the device of this kind is there and does not start, until `busy` is unset. */
+/**
+ * Runs in the page: fails as Chromium does where the device of this kind is there and does not
+ * start, until `busy` is unset.
+ */
 function occupy(kind) {
   window.busy = kind;
   const { getUserMedia } = MediaDevices.prototype;
@@ -130,7 +134,10 @@ function occupy(kind) {
   };
 }
 
-/** Waits until more has come of what the other one's device gives. @param {"audio" | "video"} kind */
+/**
+ * Waits until more has come of what the other one's device gives.
+ * @param {"audio" | "video"} kind
+ */
 async function arrives(page, kind) {
   const total = () =>
     page.evaluate(async ([kind, field]) => {

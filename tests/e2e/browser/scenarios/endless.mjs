@@ -8,8 +8,8 @@ import { SECRET, startFor } from "../server.mjs";
 import { open, room } from "../stage.mjs";
 
 /**
- * A relayed call that outlives its credentials many times. It runs beside the other scenarios, from the first to the last,
- * and costs what is left of its five minutes when they are through.
+ * A relayed call that outlives its credentials many times. It runs beside the other scenarios, from
+ * the first to the last, and costs what is left of its five minutes when they are through.
  */
 const RUNNING_MS = 5 * 60_000;
 const TTL_S = 60;
@@ -17,17 +17,23 @@ const LONGEST_GAP_MS = 300;
 /** By then a restart has found its path. */
 const RESTARTING_MS = 5_000;
 /**
- * A longer gap is the machine's, which other scenarios keep busy: they start browsers. A restart that breaks the old path
- * before it has the new one does so each time. So this share of restarts may be slower.
+ * A longer gap is the machine's, which other scenarios keep busy: they start browsers. A restart
+ * that breaks the old path before it has the new one does so each time. So this share of restarts
+ * may be slower.
  */
 const SLOWED = 1 / 4;
 /** No gap of a busy machine. Without fresh credentials all ends for good. */
 const BROKEN_MS = 2_000;
 
-/** The server sends fresh credentials to each of the two when half of the last ones' time is over. */
+/**
+ * The server sends fresh credentials to each of the two when half of the last ones' time is over.
+ */
 const ROTATIONS = RUNNING_MS / (TTL_S * 1000 / 2);
 
-/** Which of a page's connections comes first: that of the module, or the other one through the same relay, of a credential that lasts. */
+/**
+ * Which of a page's connections comes first: that of the module, or the other one through the same
+ * relay, of a credential that lasts.
+ */
 const [ROTATING, LASTING] = [0, 1];
 
 /** Begun by whoever comes first, for the scenario that ends it may come alone. */
@@ -127,7 +133,9 @@ async function call({ room, relayOnly }) {
   window.call.addEventListener("peer", ({ peer }) => window.play(peer.stream));
 }
 
-/** Runs in the page: sends the other one the same past the module. Makes an offer, or answers one. */
+/**
+ * Runs in the page: sends the other one the same past the module. Makes an offer, or answers one.
+ */
 async function connectBeside({ lasting, offer }) {
   const connection = new RTCPeerConnection({ iceServers: [lasting], iceTransportPolicy: "relay", bundlePolicy: "max-bundle" });
   const all = new MediaStream();

@@ -82,8 +82,9 @@ const sees = (page) =>
 /**
  * Runs in the page, before the example: tells when it is in the room.
  *
- * @param {{ offersToo?: boolean, hearsJustThen?: boolean }} meddling `offersToo`: it takes itself for a latecomer where it was
- *   there first. `hearsJustThen`: of the other one it hears the offer, just when it has set its own first one.
+ * @param {{ offersToo?: boolean, hearsJustThen?: boolean }} meddling `offersToo`: it takes itself
+ *   for a latecomer where it was there first. `hearsJustThen`: of the other one it hears the offer,
+ *   just when it has set its own first one.
  */
 function follow({ offersToo = false, hearsJustThen = false } = {}) {
   let held = hearsJustThen ? [] : null;

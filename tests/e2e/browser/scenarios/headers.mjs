@@ -3,7 +3,8 @@ import { test } from "node:test";
 
 import { server } from "../stage.mjs";
 
-// That nothing on the page violates the policy is checked in every scenario: `open` collects violations.
+// That nothing on the page violates the policy is checked in every scenario: `open` collects
+// violations.
 test("the page comes under a content security policy without unsafe sources", async () => {
   const { headers } = await fetch(server.origin);
   const policy = headers.get("content-security-policy");

@@ -79,7 +79,9 @@ test("a number far beyond all connections there were does not end the one there 
   assert.equal(await victim.evaluate(() => window.connections.length), 1);
 });
 
-/** Runs in a page: before each signal its peer is told of a connection that could have no successor. */
+/**
+ * Runs in a page: before each signal its peer is told of a connection that could have no successor.
+ */
 function exaggerate() {
   const { send } = WebSocket.prototype;
   WebSocket.prototype.send = function (text) {
@@ -92,7 +94,10 @@ function exaggerate() {
   };
 }
 
-/** Runs in a page of the same origin: joins past the page's own module and sends its peer what no module would. */
+/**
+ * Runs in a page of the same origin: joins past the page's own module and sends its peer what no
+ * module would.
+ */
 async function sendRubbish(room) {
   const socket = new WebSocket(new URL("/ws", location.href.replace("http", "ws")), "byway.v1");
   window.socket = socket; // kept, so that it stays open

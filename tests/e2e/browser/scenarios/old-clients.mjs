@@ -1,6 +1,7 @@
 /**
- * Browsers know RFC 5389 and no more. That they authenticate at all, every relayed call shows; here it is seen that they do
- * after all of RFC 8489 was offered to them, as it is over a connection: to a first Allocate over UDP it would be too long.
+ * Browsers know RFC 5389 and no more. That they authenticate at all, every relayed call shows; here
+ * it is seen that they do after all of RFC 8489 was offered to them, as it is over a connection: to
+ * a first Allocate over UDP it would be too long.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -22,7 +22,10 @@ async function prepare(scenario) {
   return { server, openPage: (options) => open(scenario, origin, options) };
 }
 
-/** A page of somebody with this id, or one of the server's choice, as docs/adapters.md has it. The events are kept. */
+/**
+ * A page of somebody with this id, or one of the server's choice, as docs/adapters.md has it. The
+ * events are kept.
+ */
 async function arrive({ server, openPage }, { id, path = "/", policy = "all", ...options } = {}) {
   const page = await openPage(options);
   const { hostname, port } = new URL(server.origin);

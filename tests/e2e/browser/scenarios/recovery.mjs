@@ -16,7 +16,10 @@ const LOSING_MS = 30_000;
 /** The heartbeat of the signaling comes every 20 s. */
 const SHORT_OF_A_HEARTBEAT_MS = 10_000;
 
-/** What a browser says of a server that is away: within a scenario, or because it ends before the page does. */
+/**
+ * What a browser says of a server that is away: within a scenario, or because it ends before the
+ * page does.
+ */
 const UNREACHABLE = /WebSocket connection to .* failed|ERR_CONNECTION_REFUSED/;
 
 test("a call outlives its server, and everyone is back when that is", async (scenario) => {

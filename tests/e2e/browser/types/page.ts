@@ -1,4 +1,5 @@
-// A web developer's page. Where something is expected to be a mistake, it is one if TypeScript says nothing.
+// A web developer's page. Where something is expected to be a mistake, it is one if TypeScript says
+// nothing.
 import { BywayError, Call, FailureEvent, Peer, PeerEvent, join, openCamera, openDevices } from "https://call.example.org/byway.js";
 import type { Devices, IceError, JoinOptions, Report, SignalingState } from "https://call.example.org/byway.js";
 

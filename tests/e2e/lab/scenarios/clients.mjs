@@ -1,6 +1,7 @@
 /**
- * Clients that are no browsers take a call from our page between two homes, the relay forced at both ends. What is said
- * of a client's transports and of ICE restarts is tried, too: the day that it can do more, the table is to say so.
+ * Clients that are no browsers take a call from our page between two homes, the relay forced at
+ * both ends. What is said of a client's transports and of ICE restarts is tried, too: the day that
+ * it can do more, the table is to say so.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,5 +1,6 @@
 /**
- * What happens to calls in the middle. Each part is there by itself, too, for a run that makes a few.
+ * What happens to calls in the middle. Each part is there by itself, too, for a run that makes a
+ * few.
  */
 import { moving } from "./in-the-middle/moving.mjs";
 import { rebinding } from "./in-the-middle/rebinding.mjs";
@@ -10,7 +11,8 @@ export { longCall } from "./in-the-middle/long-call.mjs";
 export { killedBrowser, moving, pulledCable, rebinding, unreachablePeer };
 
 /**
- * All of it but the long call, which lasts ten minutes and is to run beside the others, in a laboratory of its own.
+ * All of it but the long call, which lasts ten minutes and is to run beside the others, in a
+ * laboratory of its own.
  *
  * @param {import("../lab.mjs").Lab} lab
  * @param {{ relays?: ("byway" | "coturn")[] }} [options] Who is to relay.

@@ -4,10 +4,14 @@ import { test } from "node:test";
 import { record } from "../results.mjs";
 
 /** @typedef {import("../results.mjs").Relay} Relay */
-/** What came of it. @typedef {Pick<import("../results.mjs").Result, "path" | "connectMs" | "gapMs"> & { scenario?: string }} Outcome */
+/**
+ * What came of it. @typedef {Pick<import("../results.mjs").Result, "path" | "connectMs" | "gapMs">
+ * & { scenario?: string }} Outcome
+ */
 
 /**
- * A scenario with each relay, in several rounds. What fails with coturn is told, and not held against us: it is our measure.
+ * A scenario with each relay, in several rounds. What fails with coturn is told, and not held
+ * against us: it is our measure.
  *
  * @param {object} what
  * @param {string} what.table
@@ -15,11 +19,12 @@ import { record } from "../results.mjs";
  * @param {Relay[]} [what.relays]
  * @param {number} [what.rounds]
  * @param {string | false} [what.skip]
- * @param {(scenario: import("node:test").TestContext, relay: Relay) => Promise<Outcome | Outcome[]>} run Several outcomes are of
- *   scenarios within it, each with a name of its own.
+ * @param {(scenario: import("node:test").TestContext, relay: Relay) => Promise<Outcome |
+ *   Outcome[]>} run Several outcomes are of scenarios within it, each with a name of its own.
  */
 export function measured({ table, name, relays = ["byway"], rounds = 1, skip = false }, run) {
-  // Round by round, so that what slows the machine down for a while slows down every relay; and each goes first in turn.
+  // Round by round, so that what slows the machine down for a while slows down every relay; and
+  // each goes first in turn.
   for (let round = 1; round <= rounds; round += 1) {
     for (const relay of round % 2 ? relays : [...relays].reverse()) {
       const through = relays.length > 1 ? `, through ${relay}` : "";

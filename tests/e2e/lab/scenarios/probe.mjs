@@ -1,6 +1,6 @@
 /**
- * `byway probe` says of every network what is in the way of calls from there, and of a sound one that nothing is: of every
- * URL, and of all together.
+ * `byway probe` says of every network what is in the way of calls from there, and of a sound one
+ * that nothing is: of every URL, and of all together.
  */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -44,15 +44,16 @@ const NO_SERVER = "No server was found: its name has no address here. No call fr
 const PASSED_OVER = { v4: "Nothing was asked over IPv6: this machine has no route there.", v6: "Nothing was asked over IPv4: this machine has no route there." };
 
 /**
- * Where the probe is, and what it says of `stun:`, of `turn:` over UDP and over TCP, and of `turns:`. Two of one URL: by IPv4
- * and by IPv6.
+ * Where the probe is, and what it says of `stun:`, of `turn:` over UDP and over TCP, and of
+ * `turns:`. Two of one URL: by IPv4 and by IPv6.
  *
  * @typedef {object} Network
  * @property {string} name
  * @property {import("../lab.mjs").Place} [place]
  * @property {boolean} [unplugged]
  * @property {string} [firewall] What the server's machine drops, in the words of nftables.
- * @property {"none" | { name?: string, days?: number }} [server] None, or what its certificate says.
+ * @property {"none" | { name?: string, days?: number }} [server] None, or what its certificate
+ *   says.
  * @property {string} [host] Whom the URLs name instead.
  * @property {string} [secret] What credentials are signed with instead of the server's.
  * @property {boolean} [distrust] The tests' authority is not trusted.
@@ -102,7 +103,11 @@ export function probes(lab, networks = NETWORKS) {
   }
 }
 
-/** @param {import("node:test").TestContext} scenario @param {import("../lab.mjs").Lab} lab @param {Network} network */
+/**
+ * @param {import("node:test").TestContext} scenario
+ * @param {import("../lab.mjs").Lab} lab
+ * @param {Network} network
+ */
 async function arrange(scenario, lab, { place, unplugged, firewall, server }) {
   await lab.arrange({ a: place });
   if (unplugged) lab.network.unplug("a");

@@ -1,9 +1,11 @@
-//! Work that goes on beside a test, and no longer than it: the tests of one target share a process and its cores.
+//! Work that goes on beside a test, and no longer than it: the tests of one target share a process
+//! and its cores.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
-/// Repeats `step` on so many threads while `work` runs, and stops however that ends. `step` is given its thread's number.
+/// Repeats `step` on so many threads while `work` runs, and stops however that ends. `step` is
+/// given its thread's number.
 pub fn repeating<T>(threads: usize, step: impl Fn(usize) + Sync, work: impl FnOnce() -> T) -> T {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {

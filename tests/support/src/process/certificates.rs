@@ -121,7 +121,8 @@ impl Folder {
     }
 }
 
-/// A server with a certificate, the certificate, and the folder of its files, which must not vanish.
+/// A server with a certificate, the certificate, and the folder of its files, which must not
+/// vanish.
 pub fn server() -> (Server, Pair, Folder) {
     let pair = Pair::new();
     let folder = Folder::with(&pair);

@@ -1,4 +1,5 @@
-//! Plain HTTP, as small as a test needs it. The server's own HTTP stack is not asked to test itself.
+//! Plain HTTP, as small as a test needs it. The server's own HTTP stack is not asked to test
+//! itself.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

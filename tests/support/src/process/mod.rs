@@ -1,7 +1,8 @@
-//! The real binary under test: started on ports the kernel picks, scraped over HTTP, gone when dropped.
+//! The real binary under test: started on ports the kernel picks, scraped over HTTP, gone when
+//! dropped.
 //!
-//! A test never sleeps to wait for the server. [`Server::start`] returns when the server has said, in the one line it
-//! logs once every socket is bound, where it listens.
+//! A test never sleeps to wait for the server. [`Server::start`] returns when the server has said,
+//! in the one line it logs once every socket is bound, where it listens.
 
 pub mod background;
 pub mod certificates;
@@ -173,7 +174,8 @@ impl Server {
         (text("username"), text("password"))
     }
 
-    /// One series of `/metrics` by its full name, such as `byway_relayed_bytes_total{direction="to_peer"}`.
+    /// One series of `/metrics` by its full name, such as
+    /// `byway_relayed_bytes_total{direction="to_peer"}`.
     pub fn metric(&self, series: &str) -> u64 {
         let answer = http::get(self.bound.admin[0], "/metrics").expect_ok();
         let body = answer.text();
@@ -249,7 +251,8 @@ impl Server {
         self.signal("CONT");
     }
 
-    /// Stops the process in its tracks, until it is sent CONT. The signal alone says nothing of when.
+    /// Stops the process in its tracks, until it is sent CONT. The signal alone says nothing of
+    /// when.
     pub fn pause(&self) {
         self.signal("STOP");
         let threads = format!("/proc/{}/task", self.child.id());
@@ -413,7 +416,8 @@ impl Configuration {
 
 /// The binary under test, of the profile that the test is built with.
 ///
-/// Cargo says where it is. Where something else runs the test, as sudo does, it lies in the folder above the test's own.
+/// Cargo says where it is. Where something else runs the test, as sudo does, it lies in the folder
+/// above the test's own.
 fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("CARGO_BIN_EXE_byway") {
         return path.into();
@@ -439,8 +443,8 @@ fn clean(command: &mut Command) {
         .env("NO_COLOR", "1");
 }
 
-/// A port that is free at 127.0.0.1 and 127.0.0.2, and the next higher one, too. From below what the kernel hands out, and never
-/// the same again, so that no other test has it a moment later.
+/// A port that is free at 127.0.0.1 and 127.0.0.2, and the next higher one, too. From below what
+/// the kernel hands out, and never the same again, so that no other test has it a moment later.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 6000).expect("it is below 6000");
@@ -460,7 +464,8 @@ pub fn password(secret: &str, username: &str) -> String {
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
-/// Lets the floods of all tests in this process have the file descriptors that they need, as far as its hard limit goes.
+/// Lets the floods of all tests in this process have the file descriptors that they need, as far as
+/// its hard limit goes.
 ///
 /// A server that inherits the limit would have raised its own as far.
 fn raise_descriptor_limit() {

@@ -57,7 +57,8 @@ impl Client {
         Self { link, username, password, nonce: Vec::new(), transactions: 0 }
     }
 
-    /// The same with an allocation of the peer's family that permits it; also its relayed transport address.
+    /// The same with an allocation of the peer's family that permits it; also its relayed transport
+    /// address.
     pub fn permitting(mut self, peer: SocketAddr) -> (Self, SocketAddr) {
         let allocate = if peer.is_ipv4() { Request::allocate() } else { Request::allocate_v6() };
         let relayed = self.granted(&allocate).relayed();

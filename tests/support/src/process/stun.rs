@@ -7,7 +7,8 @@ use super::interrupts::uninterrupted;
 
 /// RFC 8489 section 5.
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
-/// Wait for one request, and the number of attempts (RFC 8489 section 6.2.1 asks for 7 over the internet).
+/// Wait for one request, and the number of attempts (RFC 8489 section 6.2.1 asks for 7 over the
+/// internet).
 const RETRANSMIT: (Duration, usize) = (Duration::from_millis(500), 7);
 
 /// Asks `server` from which address it sees us, checks that it is right, and returns it.
@@ -43,7 +44,8 @@ pub fn binding(server: SocketAddr) -> SocketAddr {
     seen
 }
 
-/// RFC 8489 section 14.2: the port is XORed with the cookie's first half, the address with cookie and transaction.
+/// RFC 8489 section 14.2: the port is XORed with the cookie's first half, the address with cookie
+/// and transaction.
 fn xor_mapped_address(mut attributes: &[u8], mask: &[u8]) -> Option<SocketAddr> {
     while attributes.len() >= 4 {
         let kind = u16::from_be_bytes([attributes[0], attributes[1]]);

@@ -10,8 +10,9 @@ use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
 const DATAGRAMS: usize = 64;
 const BYTES: usize = 65_000;
 
-/// Sends datagrams in their order and in as few messages as that takes: the kernel segments a message into datagrams of
-/// one size, of which the last may be shorter. `None`: to where the socket is connected.
+/// Sends datagrams in their order and in as few messages as that takes: the kernel segments a
+/// message into datagrams of one size, of which the last may be shorter. `None`: to where the
+/// socket is connected.
 pub fn send_in_trains(socket: &UdpSocket, to: Option<SocketAddr>, datagrams: &[Vec<u8>]) {
     let mut rest = datagrams;
     while let Some(first) = rest.first() {

@@ -1,5 +1,5 @@
-//! A bare relay in virtual time, without any helper in between that could allocate or cost: what is counted and measured
-//! is the relay's own work.
+//! A bare relay in virtual time, without any helper in between that could allocate or cost: what is
+//! counted and measured is the relay's own work.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -118,7 +118,8 @@ impl Client {
         response
     }
 
-    /// Asks with credentials, as a real client does: a nonce is learnt where there is none, and 438 is tried again.
+    /// Asks with credentials, as a real client does: a nonce is learnt where there is none, and 438
+    /// is tried again.
     pub fn ask(&mut self, server: &mut Server, request: &Request) -> Response {
         if self.nonce.is_empty() {
             self.learn_nonce(server);

@@ -1,6 +1,7 @@
 //! A server, its clients and their messages, in virtual time.
 //!
-//! Messages are written and read with the `stun` crate, so that our own writers are not their own witnesses.
+//! Messages are written and read with the `stun` crate, so that our own writers are not their own
+//! witnesses.
 
 pub mod bare;
 mod client;

@@ -1,4 +1,5 @@
-//! RFC 8489's additions to a signed request, written out by hand, each part to be left out or spoilt.
+//! RFC 8489's additions to a signed request, written out by hand, each part to be left out or
+//! spoilt.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
@@ -10,7 +11,8 @@ use stun::attributes::{
 
 use super::{Client, REALM, Request, Response, Server};
 
-/// PASSWORD-ALGORITHMS that this server offers, as figure 8 spells it: SHA-256, then MD5, without parameters.
+/// PASSWORD-ALGORITHMS that this server offers, as figure 8 spells it: SHA-256, then MD5, without
+/// parameters.
 pub const OFFERED: [u8; 8] = [0, 2, 0, 0, 0, 1, 0, 0];
 /// PASSWORD-ALGORITHM of MD5, without parameters.
 pub const MD5: [u8; 4] = [0, 1, 0, 0];
@@ -105,7 +107,8 @@ impl Signing {
         message
     }
 
-    /// Whether a response ends with MESSAGE-INTEGRITY-SHA256 in full length, under the key of these.
+    /// Whether a response ends with MESSAGE-INTEGRITY-SHA256 in full length, under the key of
+    /// these.
     pub fn has_signed(&self, response: &Response) -> bool {
         let bytes = response.bytes();
         let (covered, signature) = bytes.split_at(bytes.len() - 36);

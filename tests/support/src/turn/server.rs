@@ -64,8 +64,8 @@ pub enum Bind {
     Hangs,
 }
 
-/// One or more shards with what they hold in common. It plays the driver, and holds the core to its side of the bargain:
-/// every effect is checked against those before it.
+/// One or more shards with what they hold in common. It plays the driver, and holds the core to its
+/// side of the bargain: every effect is checked against those before it.
 pub struct Server {
     /// Revoked credentials.
     pub revocations: Arc<Revocations>,
@@ -155,7 +155,8 @@ impl Server {
         }
     }
 
-    /// A name leaves for good: everything that it has ends, as the data plane has it; yields how many allocations did.
+    /// A name leaves for good: everything that it has ends, as the data plane has it; yields how
+    /// many allocations did.
     pub fn end(&mut self, name: &str) -> usize {
         if !self.shared.has_any(name) {
             return 0;
@@ -169,7 +170,8 @@ impl Server {
         ended
     }
 
-    /// The machine has these addresses, ranges among them, from now on, and the relay these. Every shard is told.
+    /// The machine has these addresses, ranges among them, from now on, and the relay these. Every
+    /// shard is told.
     pub fn on_machine(&mut self, own: &str, relays: &str) -> usize {
         self.learn(own, relays);
         self.enforce()
@@ -191,7 +193,8 @@ impl Server {
         });
     }
 
-    /// Tells every shard that the machine's addresses have changed; yields how many relayed addresses ended.
+    /// Tells every shard that the machine's addresses have changed; yields how many relayed
+    /// addresses ended.
     pub fn enforce(&mut self) -> usize {
         let mut ended = 0;
         for shard in 0..self.shards.len() {
@@ -256,7 +259,8 @@ impl Server {
         self.see(shard, action, &Reply::new(), payload)
     }
 
-    /// A datagram from the relay socket that is bound at `relay` has met an ICMP error on its way to `peer`.
+    /// A datagram from the relay socket that is bound at `relay` has met an ICMP error on its way
+    /// to `peer`.
     pub fn peer_unreachable(&mut self, relay: SocketAddr, peer: SocketAddr, icmp: Icmp) -> Seen {
         let (shard, id) = self.socket_at(relay).expect("no relay socket is bound there");
         let mut reply = Reply::new();
@@ -283,7 +287,8 @@ impl Server {
         next: Option<SocketAddr>,
         bound: Result<(), BindError>,
     ) -> Seen {
-        // A driver that binds in the background closes both where the allocation has ended meanwhile.
+        // A driver that binds in the background closes both where the allocation has ended
+        // meanwhile.
         if bound.is_ok() && self.sockets.contains_key(&(shard, relay)) {
             self.reserved.extend(next);
         }

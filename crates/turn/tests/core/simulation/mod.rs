@@ -1,4 +1,5 @@
-//! Seeded random operations of many clients over two shards, with every outcome foretold by an independent model.
+//! Seeded random operations of many clients over two shards, with every outcome foretold by an
+//! independent model.
 //!
 //! `BYWAY_SEED=17 cargo test --test core simulation` replays one run; a failure names its seed.
 

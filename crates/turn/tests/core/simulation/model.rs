@@ -1,4 +1,5 @@
-//! What a relay ought to do, written down a second time and as simply as can be: lists, whole seconds, no indices.
+//! What a relay ought to do, written down a second time and as simply as can be: lists, whole
+//! seconds, no indices.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -216,7 +217,8 @@ impl Model {
         }
     }
 
-    /// The answer to Allocate, given which addresses were tried on the way, and the family that is lacking if one is.
+    /// The answer to Allocate, given which addresses were tried on the way, and the family that is
+    /// lacking if one is.
     pub(super) fn allocate(
         &mut self,
         n: usize,
@@ -292,7 +294,8 @@ impl Model {
         Ok(lacking)
     }
 
-    /// The ports that may be given: any that has rested; where there is none, the one that has rested longest.
+    /// The ports that may be given: any that has rested; where there is none, the one that has
+    /// rested longest.
     fn candidates(&mut self, ip: &str, port: Port) -> Vec<SocketAddr> {
         if let Port::Reserved(reserved, _) = port {
             return vec![reserved];
@@ -321,7 +324,8 @@ impl Model {
         best.into_iter().map(|(_, address)| *address).collect()
     }
 
-    /// One socket, or one and that of the port above: the first bind may fail, and the next one works.
+    /// One socket, or one and that of the port above: the first bind may fail, and the next one
+    /// works.
     fn bind(
         &mut self,
         now: Duration,
@@ -361,7 +365,8 @@ impl Model {
         }
     }
 
-    /// The answer to Refresh: the lifetime, or the error. `v6` is the family it names, if it names one.
+    /// The answer to Refresh: the lifetime, or the error. `v6` is the family it names, if it names
+    /// one.
     pub(super) fn refresh(
         &mut self,
         n: usize,

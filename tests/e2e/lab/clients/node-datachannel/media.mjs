@@ -1,8 +1,12 @@
-/** What peer.mjs does with what it is shown. libdatachannel has neither camera nor codecs: packets are all there is. */
+/**
+ * What peer.mjs does with what it is shown. libdatachannel has neither camera nor codecs: packets
+ * are all there is.
+ */
 
 /**
- * Sends back every packet as it came, RTCP too: what the page has to say to its mirror concerns its own stream, so its own
- * retransmissions and key frames mend what is lost on the way. Tells of every 30 frames.
+ * Sends back every packet as it came, RTCP too: what the page has to say to its mirror concerns its
+ * own stream, so its own retransmissions and key frames mend what is lost on the way. Tells of
+ * every 30 frames.
  *
  * @param {import("node-datachannel").Track} track
  * @param {(event: string, details: object) => void} tell

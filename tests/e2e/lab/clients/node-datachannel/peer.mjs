@@ -1,8 +1,10 @@
 /**
- * Joins a room of a Byway server and takes the call of whoever comes next, by node-datachannel (libdatachannel).
+ * Joins a room of a Byway server and takes the call of whoever comes next, by node-datachannel
+ * (libdatachannel).
  *
- * Whoever comes makes the offers (docs/signaling.md), so this end only answers. It is a mirror: what it is shown it shows
- * again, and what the call page's module and the tests send over data channels it sends back. It ends when the other leaves.
+ * Whoever comes makes the offers (docs/signaling.md), so this end only answers. It is a mirror:
+ * what it is shown it shows again, and what the call page's module and the tests send over data
+ * channels it sends back. It ends when the other leaves.
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -39,7 +41,8 @@ process.on("uncaughtException", ({ message }) => fail(message)); // libdatachann
 let warning = "";
 initLogger("Warning", (_, message) => (warning = message));
 
-// ---- Signaling --------------------------------------------------------------------------------------------------
+// ---- Signaling
+// --------------------------------------------------------------------------------------------------
 
 const server = new WebSocket(options.url, "byway.v1", options.ca ? { ca: readFileSync(options.ca) } : {});
 const send = (message) => server.send(JSON.stringify(message));
@@ -100,7 +103,8 @@ function end(status = 0) {
   process.exit(status);
 }
 
-// ---- The connection ---------------------------------------------------------------------------------------------
+// ---- The connection
+// ---------------------------------------------------------------------------------------------
 
 /** @param {(data: object) => void} signal */
 function connect(signal) {
@@ -149,7 +153,8 @@ function configuration() {
   return { iceServers, iceTransportPolicy: options.relay ? "relay" : ice.iceTransportPolicy };
 }
 
-// ---- What is told -----------------------------------------------------------------------------------------------
+// ---- What is told
+// -----------------------------------------------------------------------------------------------
 
 function tell(event, details = {}) {
   console.log(JSON.stringify({ event, ...details }));

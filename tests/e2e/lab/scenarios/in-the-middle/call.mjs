@@ -18,10 +18,16 @@ export const TABLE = "In the middle of a call";
 /** What browsers say of a server that is out of reach. */
 export const UNREACHABLE = /WebSocket connection to .* failed|net::ERR_/;
 
-/** A browser calls a path lost after some 5 s and failed after some 15; a module that has lost the server pauses up to 30. */
+/**
+ * A browser calls a path lost after some 5 s and failed after some 15; a module that has lost the
+ * server pauses up to 30.
+ */
 const HEALING_MS = 60_000;
 
-/** What relaying may go over, besides finding out one's own address. @type {Record<Way, import("../../lab.mjs").Offer[]>} */
+/**
+ * What relaying may go over, besides finding out one's own address.
+ * @type {Record<Way, import("../../lab.mjs").Offer[]>}
+ */
 const OFFERS = { direct: ["stun"], udp: ["udp"], tcp: ["tcp"], tls: ["tls"] };
 
 /** In words, for names. @param {Way} way */
@@ -31,7 +37,8 @@ export const inWords = (way) => (way === "direct" ? "direct" : `relayed over ${w
  * A scenario of a call that is disturbed. Without a relay there is none to compare.
  *
  * @param {import("../../lab.mjs").Lab} lab
- * @param {{ name: string, way: Way, relays: Relay[], places?: Parameters<import("../../lab.mjs").Lab["arrange"]>[0] }} what
+ * @param {{ name: string, way: Way, relays: Relay[], places?:
+ *   Parameters<import("../../lab.mjs").Lab["arrange"]>[0] }} what
  * @param {(pages: Page[]) => ReturnType<Parameters<typeof measured>[1]>} disturb
  */
 export function disturbed(lab, { name, way, relays, places = {} }, disturb) {
@@ -58,8 +65,8 @@ export async function call(lab, scenario, { way, relay }) {
  *
  * @param {Page[]} pages
  * @param {() => void} disturb Parts them on the path they have.
- * @param {{ signaling?: boolean }} [options] `signaling`: whether the first is parted from the server, too. Else an ICE restart
- *   is what heals it.
+ * @param {{ signaling?: boolean }} [options] `signaling`: whether the first is parted from the
+ *   server, too. Else an ICE restart is what heals it.
  */
 export async function heals(pages, disturb, { signaling = true } = {}) {
   await watchMedia(...pages);
@@ -78,14 +85,21 @@ export async function heals(pages, disturb, { signaling = true } = {}) {
   return { path: `${path}, by ${[...new Set([first, last])].join(", then ")}`, gapMs };
 }
 
-/** Whether the server has answered since over another connection; one that comes to nothing is followed by more. @param {Page} page */
+/**
+ * Whether the server has answered since over another connection; one that comes to nothing is
+ * followed by more.
+ * @param {Page} page
+ */
 function listenForAnswer(page) {
   let answered = false;
   page.on("websocket", (socket) => socket.once("framereceived", () => (answered = true)));
   return () => answered;
 }
 
-/** Waits until the call is there: pictures, an echo and the line below the picture. Returns how it goes, in words. */
+/**
+ * Waits until the call is there: pictures, an echo and the line below the picture. Returns how it
+ * goes, in words.
+ */
 export async function goesOn(pages) {
   await videoFlows(...pages);
   // The connection may be replaced meanwhile, and the echo with it.
@@ -94,7 +108,10 @@ export async function goesOn(pages) {
   return [...new Set(lines)].join(" and ");
 }
 
-/** Who joined again is beside the one they were before until the server has missed that one. @param {Page} page */
+/**
+ * Who joined again is beside the one they were before until the server has missed that one.
+ * @param {Page} page
+ */
 async function lineOf(page) {
   const lines = await page.locator(".peer [data-path]").allInnerTexts();
   const [, path, protocol] = lines.join("\n").match(/^(Direct|Relayed) over (UDP|TCP|TLS) · \d+ ms/m) ?? [];

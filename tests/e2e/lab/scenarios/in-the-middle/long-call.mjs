@@ -1,6 +1,6 @@
 /**
- * A call that is longer than what a relay keeps without being asked again: permissions (5 minutes), channels and
- * allocations (10), over a cable on which the asking gets lost, too.
+ * A call that is longer than what a relay keeps without being asked again: permissions (5 minutes),
+ * channels and allocations (10), over a cable on which the asking gets lost, too.
  */
 import assert from "node:assert/strict";
 
@@ -12,7 +12,10 @@ import { measured } from "../measured.mjs";
 import { TABLE, goesOn } from "./call.mjs";
 import { launchMortal } from "./killing.mjs";
 
-/** A channel, and an allocation that nobody prolongs (RFC 8656 sections 3.2 and 12), with a while to see it. */
+/**
+ * A channel, and an allocation that nobody prolongs (RFC 8656 sections 3.2 and 12), with a while to
+ * see it.
+ */
 const LIFETIME_MS = 10 * 60_000;
 const PATIENCE_MS = LIFETIME_MS + 90_000;
 const PAUSE_MS = 5_000;
@@ -20,12 +23,15 @@ const PAUSE_MS = 5_000;
 const CONNECTING_MS = 60_000;
 
 /**
- * What each end asks for again in that time. Chromium's are its channels every 4 minutes, which prolongs the permission with
- * them, and its allocation a minute before it expires.
+ * What each end asks for again in that time. Chromium's are its channels every 4 minutes, which
+ * prolongs the permission with them, and its allocation a minute before it expires.
  */
 const REFRESHES = 3;
 
-/** @param {import("../../lab.mjs").Lab} lab A laboratory of its own: this one runs beside the others. */
+/**
+ * @param {import("../../lab.mjs").Lab} lab A laboratory of its own: this one runs beside the
+ *   others.
+ */
 export function longCall(lab) {
   measured({ table: TABLE, name: "ten minutes over a cable that loses 5 %" }, async (scenario) => {
     await lab.arrange({ a: { cable: { lossPercent: 5 } } });
@@ -65,8 +71,8 @@ export function longCall(lab) {
 }
 
 /**
- * The first few Refresh, CreatePermission and ChannelBind requests from here on do not arrive (RFC 8656 section 17): at 5 %
- * they mostly would.
+ * The first few Refresh, CreatePermission and ChannelBind requests from here on do not arrive (RFC
+ * 8656 section 17): at 5 % they mostly would.
  */
 const LOSS = `table inet loss {
   chain refreshes {

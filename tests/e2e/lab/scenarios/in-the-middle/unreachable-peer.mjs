@@ -1,5 +1,6 @@
 /**
- * A peer's candidate to which the relay knows no way, beside a good one: its sends fail with ENETUNREACH.
+ * A peer's candidate to which the relay knows no way, beside a good one: its sends fail with
+ * ENETUNREACH.
  */
 import assert from "node:assert/strict";
 
@@ -13,7 +14,10 @@ import { TABLE, UNREACHABLE, goesOn } from "./call.mjs";
 const NAME = "the relay knows no way to one of the candidates";
 const UNSENT = 'byway_dropped_packets_total{reason="send_failed"}';
 
-/** @param {import("../../lab.mjs").Lab} lab @param {{ relays?: import("./call.mjs").Relay[] }} [options] */
+/**
+ * @param {import("../../lab.mjs").Lab} lab
+ * @param {{ relays?: import("./call.mjs").Relay[] }} [options]
+ */
 export function unreachablePeer(lab, { relays = ["byway"] } = {}) {
   measured({ table: TABLE, name: NAME, relays }, async (scenario, relay) => {
     await lab.arrange({});
@@ -23,7 +27,8 @@ export function unreachablePeer(lab, { relays = ["byway"] } = {}) {
     // As an operator has it who serves a company's own network, too.
     const server = await lab.serve(scenario, { relay, offers: ["udp"], peers: ["192.168.0.0/16"] });
 
-    // One uses the relay alone, the other tells all its candidates: those of its home are the ones out of reach.
+    // One uses the relay alone, the other tells all its candidates: those of its home are the ones
+    // out of reach.
     const pages = [];
     for (const side of ["a", "b"]) {
       pages.push(await lab.join(scenario, side, addressOf(server.origin, "tea", { relay: side === "a" }), { tolerated: UNREACHABLE }));

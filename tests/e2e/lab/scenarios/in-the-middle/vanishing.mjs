@@ -15,7 +15,10 @@ import { launchMortal } from "./killing.mjs";
 const CRASH_MS = 5_000;
 /** The server pings every 30 s, and has given up after three. */
 const SILENCE_MS = 120_000;
-/** What comes between two pictures of an undisturbed call on a busy machine. No restart of anything is as short. */
+/**
+ * What comes between two pictures of an undisturbed call on a busy machine. No restart of anything
+ * is as short.
+ */
 const UNDISTURBED_MS = 1_000;
 
 /** @param {import("../../lab.mjs").Lab} lab */
@@ -58,7 +61,8 @@ export function pulledCable(lab) {
     const goneMs = Date.now() - pulled;
     await says(page, /left/);
     await eventually("one member", async () => (await server.metric("byway_members")) === 1 || null);
-    // The survivor's own connection is closed; that of the other lasts until nobody has prolonged it: see the long call.
+    // The survivor's own connection is closed; that of the other lasts until nobody has prolonged
+    // it: see the long call.
     await eventually("one allocation", async () => (await server.metric("byway_allocations")) === 1 || null);
     return { path: `none; said after ${inSeconds(failedMs)}, gone after ${inSeconds(goneMs)}` };
   });
