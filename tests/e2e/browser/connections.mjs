@@ -6,9 +6,9 @@ import assert from "node:assert/strict";
 import { eventually } from "./eventually.mjs";
 
 /**
- * Runs in every page before its own scripts: keeps each RTCPeerConnection, with when it was made
- * and when it first was up, and whether its first offer was rolled back, and echoes on channels
- * named `test-echo`.
+ * Runs in every page before its own scripts: keeps each RTCPeerConnection, with the times when it
+ * was made and first connected, the course of its gathering, and whether its first offer was rolled
+ * back. Echoes on channels named `test-echo`.
  */
 export function recordConnections() {
   window.connections = [];
@@ -20,6 +20,11 @@ export function recordConnections() {
       this.addEventListener("connectionstatechange", () => {
         if (this.connectionState === "connected") this.upAt ??= performance.now();
       });
+      /** Gathering states and types of candidates, each after its milliseconds since `madeAt`. */
+      this.gathering = [];
+      const note = (event) => this.gathering.push(`${Math.round(performance.now() - this.madeAt)} ${event}`);
+      this.addEventListener("icegatheringstatechange", () => note(this.iceGatheringState));
+      this.addEventListener("icecandidate", ({ candidate }) => candidate && note(candidate.type));
       this.addEventListener("datachannel", ({ channel }) => {
         if (channel.label === "test-echo") channel.onmessage = ({ data }) => channel.send(data);
       });

@@ -92,7 +92,7 @@ async function rounds(scenario, { relayOnly }, begin) {
     took.push(Date.now() - since);
     for (const page of pages) {
       assert.ok(!(await hasRolledBack(page)), "a first offer was rolled back");
-      assert.deepEqual(await page.evaluate(() => window.errors), []);
+      assert.deepEqual(await page.evaluate(() => window.errors), [], `round ${round}: ${await page.evaluate(gathered)}`);
       assert.equal(await page.evaluate(() => window.connections.filter((one) => one.connectionState !== "closed").length), 1);
     }
     for (const page of pages) await page.evaluate(() => window.call.leave());
@@ -120,6 +120,13 @@ async function join(options) {
   window.errors = [];
   window.call.addEventListener("error", ({ error }) => window.errors.push(error.message));
 }
+
+/** Runs in the page: the course of each connection's gathering, for the message of a failure. */
+const gathered = () =>
+  JSON.stringify({
+    errors: window.call.peers.flatMap((peer) => peer.iceErrors),
+    connections: window.connections.map((it) => [it.getConfiguration().iceTransportPolicy, it.gathering]),
+  });
 
 const path = (page, wanted, patienceMs) =>
   eventually(`a ${wanted} path`, () => page.evaluate(async (it) => (await window.call.peers[0]?.report())?.path === it || null, wanted), patienceMs, 20);
