@@ -110,7 +110,7 @@
 //!    Labels of metrics come from closed sets.
 //! 9. Unsafe code lives in `byway-udp` only, with its reason.
 //! 10. `http` and `signaling` never import `byway_turn::server` or `shard`; `server::tls_listener`
-//!     alone knows both sides. `tests/tidy.rs` holds these rules.
+//!     alone knows both sides. `tests/tidy/main.rs` holds these rules.
 //!
 //! # What shows it
 //!

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`turn`] | clients' messages, and a server and its clients in virtual time |
 //! | `process` (feature of its name) | the binary, started and spoken to over HTTP, WebSocket, TLS, TURN and plain sockets |
-//! | [`sources`] | the project's own files, for `tests/tidy.rs` |
+//! | [`sources`] | the project's own files, for `tests/tidy/main.rs` |
 //!
 //! Without that feature the package builds in seconds: it is for benches and tests of the core
 //! alone.

@@ -4,7 +4,7 @@
 //! it fails with EINTR, without any signal handler (signal(7), "Interruption of system calls and
 //! library functions by stop signals"). A frozen container or a debugger that attaches does the
 //! same. Every test that waits sets such a timeout, and std's `recv`, `recv_from` and `read` do not
-//! retry, as `read_exact` and `read_to_end` do. `tests/tidy.rs` finds reads without this.
+//! retry, as `read_exact` and `read_to_end` do. `tests/tidy/main.rs` finds reads without this.
 
 use std::io::{self, ErrorKind, Read, Write};
 

@@ -5,6 +5,8 @@
 //! commit that says why.
 #![allow(clippy::panic, reason = "a panic is how a test fails")]
 
+mod language;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use byway_test_support::sources::{LocalPath, Source, file, root, under};
@@ -316,7 +318,7 @@ fn every_room_has_its_row_in_the_rules_above() {
     };
     let rust = rust();
     let offences: Vec<_> = rust.iter().filter(ruled).map(|source| source.path.clone()).collect();
-    none(&offences, "a new module needs a row in MAY_IMPORT of tests/tidy.rs: decide what it may know");
+    none(&offences, "a new module needs a row in MAY_IMPORT of tests/tidy/main.rs: decide what it may know");
 }
 
 #[test]
@@ -499,7 +501,7 @@ fn the_protocol_rooms_log_nothing_that_a_client_can_repeat() {
 fn no_test_waits_by_sleeping() {
     let mut offences: Vec<_> = tests()
         .iter()
-        .filter(|source| source.path != "tests/tidy.rs")
+        .filter(|source| source.path != "tests/tidy/main.rs")
         .flat_map(|source| words(source, &["sleep"]))
         .collect();
     let pages = under("tests/e2e", &["mjs", "py"]);
@@ -513,7 +515,7 @@ fn no_test_takes_an_interrupted_read_for_an_answer() {
     let reads = [".recv(&mut", ".recv_from(&mut", ".read(&mut"];
     let mut offences = Vec::new();
     for mut source in tests() {
-        if source.path != "tests/tidy.rs" {
+        if source.path != "tests/tidy/main.rs" {
             let goes_on = |line: &str| ["uninterrupted(", ".await"].iter().any(|part| line.contains(part));
             let bare = |line| if goes_on(line) { "" } else { line };
             source.text = source.text.lines().map(bare).collect::<Vec<_>>().join("\n");
@@ -555,26 +557,20 @@ fn every_dependency_has_its_reason() {
     for manifest in under(".", &["toml"]).iter().filter(|source| source.path.ends_with("Cargo.toml")) {
         offences.extend(unreasoned_dependencies(manifest));
     }
-    none(&offences, "a dependency without `# reason`: say what it is for");
+    none(&offences, "a dependency without a comment above it: say what it is for");
 }
 
+/// Each entry of a dependency table without a comment on the line above.
 fn unreasoned_dependencies(manifest: &Source) -> Vec<String> {
     let mut offences = Vec::new();
-    let (mut reasoned_section, mut open) = (false, None);
+    let (mut in_dependencies, mut has_reason) = (false, false);
     for (number, line) in manifest.text.lines().enumerate() {
-        if line.starts_with('[') && open.is_none() {
-            reasoned_section = line.contains("dependencies");
-        } else if reasoned_section && !line.trim().is_empty() && !line.trim_start().starts_with('#') {
-            // An entry may span lines; its reason then stands behind the last.
-            let first = open.take().unwrap_or(number + 1);
-            let complete = line.matches(['{', '[']).count() <= line.matches(['}', ']']).count();
-            let starts_entry = line.starts_with(|c: char| c.is_alphabetic());
-            if !(complete && starts_entry || line.contains(" # ") || line.starts_with(['}', ']'])) {
-                open = Some(first);
-            } else if !line.contains(" # ") {
-                offences.push(format!("{}:{first}: {line}", manifest.path));
-            }
+        if line.starts_with('[') {
+            in_dependencies = line.contains("dependencies");
+        } else if in_dependencies && line.starts_with(char::is_alphabetic) && !has_reason {
+            offences.push(format!("{}:{}: {line}", manifest.path, number + 1));
         }
+        has_reason = line.starts_with("# ");
     }
     offences
 }
