@@ -1,17 +1,17 @@
-//! Control messages: what the kernel and a program tell each other beside a datagram (cmsg(3)).
+//! Control messages (ancillary data) that accompany a datagram (cmsg(3)).
 //!
-//! Bytes to values and back in safe code: what the kernel wrote is parsed like any other input.
+//! Encoding and parsing are safe code: bytes from the kernel are parsed like any other input.
 
 use libc::c_int;
 
-/// Bytes for all control messages of one datagram. The most that is asked for is an ICMPv6 error,
-/// an IPV6_PKTINFO and an IPV6_TCLASS: 64, 40 and 24.
+/// Bytes for all control messages of one datagram. The largest set is an ICMPv6 error (64), an
+/// IPV6_PKTINFO (40) and an IPV6_TCLASS (24).
 const ROOM: usize = 128;
 
-/// A length, which the kernel spells as a `size_t`, a level and a type.
+/// Bytes of a header: a length, which is a `size_t`, a level and a type.
 const HEADER: usize = size_of::<usize>() + 2 * size_of::<c_int>();
 
-/// The control messages of one datagram, aligned as the kernel has them.
+/// Control messages of one datagram, with the kernel's alignment.
 #[repr(C, align(8))]
 pub(super) struct Control {
     bytes: [u8; ROOM],
@@ -21,9 +21,9 @@ pub(super) struct Control {
 /// One control message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ControlMessage<'a> {
-    /// A protocol, such as `IPPROTO_IP`.
+    /// Protocol, such as `IPPROTO_IP`.
     pub(super) level: c_int,
-    /// One of its types, such as `IP_TOS`.
+    /// Type within the protocol, such as `IP_TOS`.
     pub(super) kind: c_int,
     pub(super) data: &'a [u8],
 }
@@ -33,7 +33,8 @@ impl Control {
         Self { bytes: [0; ROOM], length: 0 }
     }
 
-    /// Adds a message. There is room for all that this house sends at a time.
+    /// Adds a message, or drops it if it does not fit. All that this crate sends with a datagram
+    /// fits.
     pub(super) fn push(&mut self, message: ControlMessage<'_>) {
         let ControlMessage { level, kind, data } = message;
         let end = self.length + aligned(HEADER + data.len());
@@ -47,7 +48,7 @@ impl Control {
         self.length = end;
     }
 
-    /// The messages, in order, up to the first that is cut short.
+    /// Returns the messages in order, up to the first that is cut short.
     pub(super) fn messages(&self) -> impl Iterator<Item = ControlMessage<'_>> {
         let mut rest = self.as_bytes();
         std::iter::from_fn(move || {
@@ -65,17 +66,17 @@ impl Control {
         })
     }
 
-    /// Bytes to send.
+    /// Returns the bytes to send.
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
-    /// All the room there is, for the kernel to write to.
+    /// Returns the whole buffer for the kernel to write to.
     pub(super) fn room(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 
-    /// Says how much the kernel has written.
+    /// Sets the number of bytes that the kernel has written.
     pub(super) fn set_length(&mut self, length: usize) {
         self.length = length;
     }
@@ -120,7 +121,7 @@ mod tests {
             let mut control = Control::new();
             control.room()[..64].copy_from_slice(&bytes);
             control.room()[64..].copy_from_slice(&more);
-            // A length that is not beyond all bounds.
+            // Keeps the length of the first message within 255 bytes.
             control.room()[..size_of::<usize>()].copy_from_slice(&usize::from(lie).to_ne_bytes());
             control.set_length(length);
             prop_assert!(control.messages().count() <= ROOM / HEADER);

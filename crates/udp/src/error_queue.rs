@@ -1,4 +1,4 @@
-//! The error queue of a relay socket: what became of datagrams that did not arrive (RFC 8656
+//! Error queue of a relay socket: ICMP errors about datagrams that were not delivered (RFC 8656
 //! section 11.5, ip(7)).
 
 use std::io;
@@ -11,23 +11,24 @@ use super::control::{Control, ControlMessage};
 use super::inbox::empty_header;
 use super::name::{self, Name};
 
-/// A datagram that did not arrive.
+/// ICMP error about a datagram that was not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undelivered {
-    /// Its destination; port 0 where the kernel does not say which.
+    /// Destination of the datagram; its port is 0 if the kernel does not report one.
     pub to: SocketAddr,
     /// Type of the ICMP or ICMPv6 error.
     pub kind: u8,
-    /// Code of that type.
+    /// Code of the ICMP or ICMPv6 error.
     pub code: u8,
-    /// Information of that code, such as the MTU of the next hop.
+    /// Further information of the error, such as the MTU of the next hop.
     pub information: u32,
 }
 
-/// Takes the oldest error out of the queue; `None` for one that says nothing of the network.
+/// Removes and returns the oldest error of the queue. `None` means that it does not come from the
+/// network.
 ///
 /// # Errors
-/// The error of the kernel; `WouldBlock` when the queue is empty.
+/// The error of the kernel; `WouldBlock` if the queue is empty.
 pub fn receive_error(socket: &UdpSocket) -> io::Result<Option<Undelivered>> {
     let mut control = Control::new();
     let to = receive(socket, &mut control)?;
@@ -41,8 +42,8 @@ pub fn receive_error(socket: &UdpSocket) -> io::Result<Option<Undelivered>> {
     Ok(error.and_then(|message| undelivered(message.data, to)))
 }
 
-/// Takes the oldest error, and returns the destination of its datagram. The datagram comes back
-/// with it, which is of no use.
+/// Removes the oldest error, and returns the destination of its datagram. The kernel also offers
+/// that datagram's payload, which is discarded.
 fn receive(socket: &UdpSocket, control: &mut Control) -> io::Result<SocketAddr> {
     let mut name = Name::EMPTY;
     let mut header = empty_header();
@@ -50,20 +51,20 @@ fn receive(socket: &UdpSocket, control: &mut Control) -> io::Result<SocketAddr> 
     header.msg_namelen = name::ROOM;
     header.msg_control = control.room().as_mut_ptr().cast();
     header.msg_controllen = control.room().len();
-    #[expect(unsafe_code, reason = "std has no words for control messages")]
-    // SAFETY: the descriptor is open while `socket` is borrowed. Name and control messages go to
-    // memory that is borrowed mutably and as long as the header says; there is no room for a
-    // payload, and none is written.
+    #[expect(unsafe_code, reason = "std does not read control messages")]
+    // SAFETY: the descriptor is open while `socket` is borrowed. The name and the control messages
+    // are written to memory that is borrowed mutably and has the length in the header. The header
+    // has no buffer for a payload, so the kernel writes none.
     let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_ERRQUEUE) };
     if received < 0 {
         return Err(io::Error::last_os_error());
     }
     control.set_length(header.msg_controllen);
-    // Never without one; the caller drops what is.
+    // The kernel always gives an address; the caller discards an error without one.
     name.address().ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// Reads a `sock_extended_err`: errno, then origin, type, code, padding, then information.
+/// Parses a `sock_extended_err`: errno, then origin, type, code, padding, then information.
 fn undelivered(error: &[u8], to: SocketAddr) -> Option<Undelivered> {
     let (&errno, error) = error.split_first_chunk()?;
     let (&[origin, kind, code, _], error) = error.split_first_chunk()?;
@@ -71,8 +72,8 @@ fn undelivered(error: &[u8], to: SocketAddr) -> Option<Undelivered> {
     let information = u32::from_ne_bytes(information);
     match (origin, i32::from_ne_bytes(errno)) {
         (SO_EE_ORIGIN_ICMP | SO_EE_ORIGIN_ICMP6, _) => Some(Undelivered { to, kind, code, information }),
-        // The first link of all, this machine's own, is too small: to the client it is one as any
-        // other.
+        // The datagram exceeds the MTU of the server's own link. Report it like an error from any
+        // other hop.
         (SO_EE_ORIGIN_LOCAL, libc::EMSGSIZE) => {
             let (kind, code) = if to.is_ipv4() { (3, 4) } else { (2, 0) };
             Some(Undelivered { to, kind, code, information })
@@ -96,7 +97,7 @@ mod tests {
         socket
     }
 
-    /// The next error, waited for with a bound.
+    /// Waits ten seconds at most for the next error, and returns it.
     fn next_error(socket: &UdpSocket) -> Option<Undelivered> {
         loop {
             match receive_error(socket) {
@@ -112,13 +113,17 @@ mod tests {
     fn a_port_that_nobody_listens_on_is_unreachable() {
         for (address, kind, code) in [("127.0.0.1:0", 3, 3), ("[::1]:0", 1, 4)] {
             let socket = relay(address);
-            // Connected to itself, and so deaf to others while it keeps them off its port.
+            // Connected to itself: it keeps its port from others and receives nothing from them.
             let deaf = UdpSocket::bind(address).unwrap();
             let to = deaf.local_addr().unwrap();
             deaf.connect(to).unwrap();
             socket.send_to(b"hello", to).unwrap();
             assert_eq!(next_error(&socket), Some(Undelivered { to, kind, code, information: 0 }));
-            assert_eq!(receive_error(&socket).unwrap_err().kind(), io::ErrorKind::WouldBlock, "it came once");
+            assert_eq!(
+                receive_error(&socket).unwrap_err().kind(),
+                io::ErrorKind::WouldBlock,
+                "an error is reported once"
+            );
         }
     }
 
@@ -129,9 +134,13 @@ mod tests {
         forbid_fragments(&socket, to.ip()).unwrap();
         assert!(socket.send_to(&[7; 65_520], to).is_err());
         let Some(Undelivered { to: peer, kind, code, information }) = next_error(&socket) else {
-            panic!("of no interest")
+            panic!("no network error in the queue")
         };
         assert_eq!((peer.ip(), kind, code, information), (to.ip(), 2, 0, 65_536));
-        assert_eq!(receive_error(&socket).unwrap_err().kind(), io::ErrorKind::WouldBlock, "it came once");
+        assert_eq!(
+            receive_error(&socket).unwrap_err().kind(),
+            io::ErrorKind::WouldBlock,
+            "an error is reported once"
+        );
     }
 }

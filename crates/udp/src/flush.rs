@@ -1,4 +1,4 @@
-//! Flushing an outbox: the messages of one socket after those of another, each run of them by
+//! Flushing an outbox: orders the messages by socket, and sends each socket's messages by
 //! `sendmmsg`.
 
 use std::io;
@@ -14,8 +14,8 @@ use super::sendmmsg::Refusal;
 pub struct Flushed<'a, T> {
     /// Statistics of the flush.
     pub stats: SendStats,
-    /// Outcome of every datagram, in the order in which they were sent. Datagrams that left as one
-    /// message share one.
+    /// Outcomes of all datagrams, in the order in which they were sent. The datagrams of one
+    /// message share an outcome.
     pub outcomes: Drain<'a, Outcome<T>>,
 }
 
@@ -24,11 +24,12 @@ pub struct Flushed<'a, T> {
 pub struct SendStats {
     /// System calls.
     pub calls: u64,
-    /// Datagrams that left by themselves.
+    /// Datagrams that were sent one by one.
     pub alone: u64,
-    /// Datagrams that left in messages which the kernel segments.
+    /// Datagrams that were sent in messages which the kernel segments (GSO).
     pub segmented: u64,
-    /// Messages that a device, or the size of its packets, kept from being segmented.
+    /// Messages that the kernel refused to segment, for want of device support or because a segment
+    /// exceeds the device's packet size.
     pub refused: u64,
 }
 
@@ -39,16 +40,18 @@ pub struct Outcome<T> {
     pub tag: T,
     /// Number of datagrams.
     pub datagrams: u64,
-    /// Bytes of their payloads.
+    /// Bytes of their payloads, without headers and padding.
     pub bytes: u64,
-    /// Error that kept them from being sent.
+    /// `Ok` if the datagrams were sent, else the error that prevented it.
     pub result: io::Result<()>,
 }
 
 impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
-    /// Sends everything, for each socket in the order in which it was pushed. `payloads` are the
-    /// bytes that payloads are ranges of. A datagram that is not sent is lost, as in any network:
-    /// nothing here waits.
+    /// Sends everything, for each socket in the order of [`push`](Self::push).
+    ///
+    /// Payload ranges index `payloads`. `socket_of` returns the socket behind a name. `None` fails
+    /// its datagrams with `NotConnected`. The call never waits: a datagram that cannot be sent is
+    /// lost, as in any network.
     pub fn flush<'s>(
         &mut self,
         payloads: &[u8],
@@ -67,7 +70,7 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         self.report.take()
     }
 
-    /// Orders the messages by socket, those of one socket as they were pushed.
+    /// Orders the messages by socket, and within a socket by the order of `push`.
     fn order_by_socket(&mut self) {
         let Self { messages, order, .. } = self;
         order.clear();
@@ -75,8 +78,8 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         order.sort_unstable_by_key(|&place| (messages[usize::from(place)].socket, place));
     }
 
-    /// Returns the messages from `start` on that leave from one socket together, as a range of the
-    /// order. One that must not be fragmented leaves alone, for that is an option of the socket.
+    /// Returns the range of `order` from `start` on that leaves from one socket by one call. A
+    /// message with `dont_fragment` is sent alone, because DF is an option of the socket.
     fn run_at(&self, start: usize) -> Option<Range<usize>> {
         let rest = self.order.get(start..)?;
         let first = &self.messages[usize::from(*rest.first()?)];
@@ -89,7 +92,7 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         Some(start..start + count)
     }
 
-    /// Writes a run of messages as `sendmmsg` reads them, each as one where the kernel is to
+    /// Writes the headers of a run for `sendmmsg`. A message is joined where the kernel is to
     /// segment it.
     fn prepare(&mut self, run: Range<usize>, payloads: &[u8]) {
         let Self { headers, parts, messages, order, segmentation, prepared, .. } = self;
@@ -102,7 +105,7 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         }
     }
 
-    /// Sends the run that is prepared, up to a message that is refused for being joined.
+    /// Sends the prepared run, up to the first message that the kernel refuses to segment.
     fn send_run<'s>(
         &mut self,
         start: usize,
@@ -122,8 +125,8 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         }
     }
 
-    /// Notes a refusal, and returns the place in the order of the message that it concerns.
-    /// Prepared again, that one goes datagram by datagram.
+    /// Records a refusal, and returns the position in `order` of its message. That message is
+    /// prepared again and sent datagram by datagram.
     fn resume_at(&mut self, start: usize, refusal: &Refusal) -> usize {
         self.segmentation.refused(&refusal.error);
         self.report.stats.refused += 1;
@@ -132,14 +135,15 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
     }
 }
 
-/// Statistics and outcomes of a flush under way.
+/// Statistics and outcomes of the current flush.
 pub(super) struct Report<T> {
     pub(super) stats: SendStats,
     outcomes: Vec<Outcome<T>>,
 }
 
 impl<T: Copy> Report<T> {
-    /// Creates a report with room for so many outcomes: no flush has more than there are datagrams.
+    /// Creates a report with capacity for `outcomes` outcomes; no flush has more outcomes than
+    /// datagrams.
     pub(super) fn new(outcomes: usize) -> Self {
         Self { stats: SendStats::default(), outcomes: Vec::with_capacity(outcomes) }
     }
@@ -160,7 +164,7 @@ impl<T: Copy> Report<T> {
         self.outcomes.push(Outcome { tag, datagrams, bytes, result });
     }
 
-    /// Hands the report over, and begins the next one.
+    /// Returns the report and resets it for the next flush.
     fn take(&mut self) -> Flushed<'_, T> {
         Flushed { stats: std::mem::take(&mut self.stats), outcomes: self.outcomes.drain(..) }
     }

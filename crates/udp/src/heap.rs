@@ -1,10 +1,10 @@
-//! The heap of the C library. It is here because this room has all unsafe code; no safe crate has
-//! the call.
-#![allow(unsafe_code, reason = "a call of the C library that no crate wraps")]
+//! The heap of the C library. The call is in this crate because all unsafe code is here, and no
+//! safe crate offers it.
+#![allow(unsafe_code, reason = "a C library function that no safe crate wraps")]
 
-/// Returns free pages of the heap to the kernel. glibc by itself returns only those at the end of
-/// an arena, so a flood of connections would leave its memory behind. Takes some milliseconds, and
-/// the lock of one arena after the other.
+/// Returns free pages of the heap to the kernel. By itself, glibc returns only those at the end of
+/// an arena, so after a flood of connections their memory would remain. Takes some milliseconds,
+/// and locks one arena after the other.
 pub fn return_free_pages() {
     #[cfg(target_env = "gnu")]
     // SAFETY: `malloc_trim` takes no pointer, may be called from any thread, and leaves every live

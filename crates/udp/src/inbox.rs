@@ -1,4 +1,4 @@
-//! Receiving: several batches of datagrams by one `recvmmsg`.
+//! Receiving several batches of datagrams by one `recvmmsg`.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -12,32 +12,34 @@ use super::UNMARKED;
 use super::control::{Control, ControlMessage};
 use super::name::{self, Name};
 
-/// Bytes of the longest batch, which is also the longest datagram.
+/// Maximum bytes of a batch, and of a datagram.
 const LONGEST: usize = 65_535;
 
-/// Bytes from the beginning of one buffer to that of the next: one cache line more than a multiple
-/// of a page, because the beginnings of all buffers in one set of the cache would evict each other.
+/// Bytes from the start of one buffer to the start of the next: a multiple of a page, plus one
+/// cache line. Without that line, all buffers would begin in the same set of the cache and evict
+/// each other.
 const STRIDE: usize = 65_536 + 64;
 
-/// Datagrams of one flow as the kernel handed them over: one, or several that it has joined (GRO).
+/// Datagrams of one flow as the kernel delivered them: one, or several that it joined (GRO).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// First byte in [`Inbox::bytes`].
+    /// Index of the first byte in [`Inbox::bytes`].
     start: usize,
-    /// Byte behind the last.
+    /// Index after the last byte.
     end: usize,
-    /// Bytes of each datagram but the last, which may have fewer.
+    /// Bytes of each datagram; the last may be shorter.
     size: usize,
-    /// Source address; a link-local one with its scope, without which no answer reaches it.
+    /// Source address. A link-local address has its scope, which an answer needs.
     pub source: SocketAddr,
-    /// Destination address, if the socket [tells](super::tell_destination) it.
+    /// Destination address, if [`tell_destination`](super::tell_destination) is set on the socket.
     pub destination: Option<IpAddr>,
-    /// DSCP and ECN, if the socket [tells](super::tell_traffic_class) them, else [`UNMARKED`].
+    /// DSCP and ECN, if [`tell_traffic_class`](super::tell_traffic_class) is set on the socket,
+    /// else [`UNMARKED`].
     pub traffic_class: u8,
 }
 
 impl Batch {
-    /// Returns the ranges of its datagrams in [`Inbox::bytes`], in the order in which they came.
+    /// Returns the ranges of its datagrams in [`Inbox::bytes`], in order of arrival.
     pub fn datagrams(self) -> impl Iterator<Item = Range<usize>> {
         let Self { start, end, size, .. } = self;
         (0..self.count()).map(move |i| {
@@ -49,11 +51,11 @@ impl Batch {
     /// Number of datagrams.
     #[must_use]
     pub fn count(self) -> usize {
-        // An empty datagram is one, too.
+        // An empty datagram counts, too.
         self.length().div_ceil(self.size).max(1)
     }
 
-    /// Whether the kernel has joined several datagrams.
+    /// Whether the kernel joined several datagrams.
     #[must_use]
     pub fn is_joined(self) -> bool {
         self.length() > self.size
@@ -64,20 +66,20 @@ impl Batch {
     }
 }
 
-/// Buffers for batches, filled one after the other until they are [cleared](Self::clear). It does
-/// not leave its thread.
+/// Buffers for received batches, filled one after the other until they are [cleared](Self::clear).
+/// An inbox stays on its thread.
 pub struct Inbox {
-    /// Scratch bytes of the owner, then the buffers.
+    /// Scratch bytes of the owner, followed by the buffers.
     bytes: Box<[u8]>,
     scratch: usize,
     slots: Box<[Slot]>,
     used: usize,
-    /// For the kernel; what they point at is there during a call only.
+    /// Headers for the kernel. Their pointers are valid during a call only.
     headers: Vec<libc::mmsghdr>,
     parts: Vec<libc::iovec>,
 }
 
-/// Name, control messages and length of a batch, as the kernel writes them.
+/// Name, control messages and length of a batch, as written by the kernel.
 struct Slot {
     name: Name,
     control: Control,
@@ -86,9 +88,10 @@ struct Slot {
 }
 
 impl Inbox {
-    /// Creates an inbox for so many batches, with so many scratch bytes for its owner, so that a
-    /// range of [`Self::bytes`] can also name what came by another way. Memory is taken as it is
-    /// used.
+    /// Creates an inbox with room for `batches` batches, and `scratch` bytes for its owner.
+    ///
+    /// Scratch bytes let ranges of [`Self::bytes`] also name data from other sources. Memory is
+    /// allocated as it is used.
     #[must_use]
     pub fn new(batches: usize, scratch: usize) -> Self {
         let slot = || Slot { name: Name::EMPTY, control: Control::new(), length: 0, is_cut: false };
@@ -102,33 +105,33 @@ impl Inbox {
         }
     }
 
-    /// Bytes that the ranges of datagrams index.
+    /// Returns the bytes that ranges of datagrams index.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Scratch bytes of the owner, which are the first of [`Self::bytes`].
+    /// Returns the scratch bytes of the owner, which are the first of [`Self::bytes`].
     pub fn scratch(&mut self) -> &mut [u8] {
         &mut self.bytes[..self.scratch]
     }
 
-    /// Number of further batches that there is room for.
+    /// Returns the number of further batches that fit.
     #[must_use]
     pub fn room(&self) -> usize {
         self.slots.len() - self.used
     }
 
-    /// Discards what was received.
+    /// Discards all received batches.
     pub fn clear(&mut self) {
         self.used = 0;
     }
 
-    /// Receives at most so many batches behind those that are there, and returns their places.
-    /// Fewer than asked for: the socket has run dry.
+    /// Receives up to `most` batches after those that are present, and returns their places. Fewer
+    /// than requested means that the socket has no more.
     ///
     /// # Errors
-    /// The kernel's error; a pending error of the socket is cleared by being reported.
+    /// The error of the kernel. A pending error of the socket is cleared when it is reported.
     pub fn receive(&mut self, socket: &UdpSocket, most: usize) -> io::Result<Range<usize>> {
         let first = self.used;
         self.write_headers(self.room().min(most));
@@ -146,7 +149,7 @@ impl Inbox {
         Ok(first..self.used)
     }
 
-    /// Writes a header for each of the next `count` buffers, which `recvmmsg` fills.
+    /// Writes headers for the next `count` buffers, which `recvmmsg` fills.
     fn write_headers(&mut self, count: usize) {
         let Self { bytes, slots, headers, parts, scratch, used: first } = self;
         let buffers = bytes[*scratch..].chunks_exact_mut(STRIDE).skip(*first).take(count);
@@ -167,8 +170,8 @@ impl Inbox {
         }
     }
 
-    /// Returns the batch at a place that [`Self::receive`] has returned. `None`: it came without an
-    /// address, which no datagram does.
+    /// Returns the batch at a place that [`Self::receive`] returned. `None` means that it has no
+    /// source address, which no datagram lacks.
     #[must_use]
     pub fn batch(&self, place: usize) -> Option<Batch> {
         let slot = &self.slots[place];
@@ -189,9 +192,9 @@ impl Inbox {
                     let class = c_int::from_ne_bytes([b0, b1, b2, b3]);
                     batch.traffic_class = u8::try_from(class).unwrap_or_default();
                 }
-                // The interface, the local address, and last the destination. The second would also
-                // be there for a broadcast, which is not answered: nothing can be sent from its
-                // destination.
+                // `in_pktinfo`: the interface, the local address, and the destination. A broadcast
+                // has a local address, too, but is not answered: its destination cannot be a
+                // source.
                 (IPPROTO_IP, libc::IP_PKTINFO, &[.., a, b, c, d]) => {
                     batch.destination = Some(Ipv4Addr::new(a, b, c, d).into());
                 }
@@ -206,31 +209,32 @@ impl Inbox {
             }
         }
         if slot.is_cut {
-            // Longer than any buffer: what is left of the datagram at the cut is none.
+            // The batch was longer than its buffer, so its last datagram is incomplete. Drop that
+            // one.
             batch.end -= slot.length % batch.size;
         }
         Some(batch)
     }
 }
 
-/// Calls `recvmmsg` once, and returns the number of headers that it has filled.
+/// Calls `recvmmsg` once, and returns the number of filled headers.
 fn receive_messages(socket: &UdpSocket, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
     let count = c_uint::try_from(headers.len()).expect("an inbox has few places");
     #[expect(unsafe_code, reason = "std receives one datagram at a time")]
-    // SAFETY: the descriptor is open while `socket` is borrowed. There are `count` headers, and
-    // `write_headers` has pointed each at a buffer, a name and room for control messages of its
-    // own, as long as it says: memory that the inbox owns, which is borrowed mutably while this is
-    // called, and that nothing touches during the call. There is no timeout to read or write.
+    // SAFETY: the descriptor is open while `socket` is borrowed. There are `count` headers.
+    // `write_headers` gave each its own buffer, name and room for control messages, with their
+    // lengths. The inbox owns that memory and is borrowed mutably, so nothing else accesses it
+    // during the call. The timeout is null.
     let received = unsafe {
         libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count, libc::MSG_DONTWAIT, ptr::null_mut())
     };
     usize::try_from(received).map_err(|_| io::Error::last_os_error())
 }
 
-/// Returns a header of zeros.
+/// Returns a zeroed header.
 pub(super) fn empty_header() -> libc::msghdr {
-    #[expect(unsafe_code, reason = "it has padding on some systems, and so no constructor")]
-    // SAFETY: a struct of pointers and integers, for all of which zero is a value.
+    #[expect(unsafe_code, reason = "it has padding on some systems, and therefore no constructor")]
+    // SAFETY: a struct of pointers and integers, for which zero is a valid value.
     unsafe {
         std::mem::zeroed()
     }

@@ -1,4 +1,4 @@
-//! Socket addresses as the kernel spells them (ip(7), ipv6(7)), read and written as bytes.
+//! Socket addresses in the kernel's format (ip(7), ipv6(7)), read and written as bytes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -11,7 +11,7 @@ const V4: u32 = 16;
 const AF_INET: [u8; 2] = family(libc::AF_INET);
 const AF_INET6: [u8; 2] = family(libc::AF_INET6);
 
-/// A `sockaddr_in` or `sockaddr_in6`, aligned as the kernel has them.
+/// A `sockaddr_in` or `sockaddr_in6`, with the kernel's alignment.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(super) struct Name {
@@ -21,7 +21,7 @@ pub(super) struct Name {
 impl Name {
     pub(super) const EMPTY: Self = Self { bytes: [0; ROOM as usize] };
 
-    /// The name of an address, and how long it is.
+    /// Encodes an address, and returns the name with its length in bytes.
     pub(super) fn of(address: SocketAddr) -> (Self, u32) {
         let mut bytes = [0; ROOM as usize];
         bytes[2..4].copy_from_slice(&address.port().to_be_bytes());
@@ -41,8 +41,8 @@ impl Name {
         (Self { bytes }, length)
     }
 
-    /// The address of a name; that of a link-local one with its scope, without which there is no
-    /// answering it. `None` for other families, and for none.
+    /// Decodes the address. A link-local address keeps its scope, which an answer needs. `None` if
+    /// the family is unset or neither IPv4 nor IPv6.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         let [f0, f1, p0, p1, a, b, c, d, ip @ .., s0, s1, s2, s3] = self.bytes;
         let port = u16::from_be_bytes([p0, p1]);
@@ -56,12 +56,12 @@ impl Name {
         }
     }
 
-    /// Pointer that the kernel reads it by.
+    /// Pointer for the kernel to read from.
     pub(super) fn as_ptr(&self) -> *const libc::c_void {
         self.bytes.as_ptr().cast()
     }
 
-    /// Pointer that the kernel writes it by.
+    /// Pointer for the kernel to write to.
     pub(super) fn as_mut_ptr(&mut self) -> *mut libc::c_void {
         self.bytes.as_mut_ptr().cast()
     }

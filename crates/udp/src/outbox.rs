@@ -1,4 +1,4 @@
-//! Gathering: datagrams for many sockets, those of one flow joined to messages.
+//! Gathering datagrams for many sockets, and joining those of one flow to messages.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -7,86 +7,87 @@ use super::flush::Report;
 use super::prepare::Prepared;
 use super::segmentation::Segmentation;
 
-/// Messages that are gathered at most, and datagrams, and bytes of headers: what the rounds of a
-/// busy server come to.
+/// Maximum numbers of messages, of datagrams and of header bytes. A round of a busy server stays
+/// within them.
 const MESSAGES: usize = 256;
 const PARTS: usize = 4096;
 const HEADERS: usize = 128 * 1024;
 
-/// Datagrams of one message. The kernel takes 64 (UDP_MAX_SEGMENTS), but some of its versions count
-/// the bytes of the UDP header as if they were a datagram's.
+/// Maximum number of datagrams in a message. The kernel takes 64 (UDP_MAX_SEGMENTS), but some
+/// versions count the bytes of the UDP header as a datagram's.
 const JOINED_MAX: u16 = 63;
 
-/// Bytes of one message, a little below what an IPv4 packet holds.
+/// Maximum bytes of a message, a little below the capacity of an IPv4 packet.
 const MESSAGE_MAX: usize = 65_000;
 
-/// Bytes of the datagrams of a joined message: what any path carries whole, which is what browsers
-/// send. The kernel refuses to segment into larger ones than the device takes; and over IPv4
-/// without DF it numbers joined datagrams in a way that does not survive being fragmented (its IDs
-/// overlap with those of the next message).
+/// Maximum bytes of a datagram that may join a message. Any path carries such datagrams whole, and
+/// browsers send them.
+///
+/// Larger ones stay alone for two reasons. The kernel does not segment into datagrams that exceed
+/// the device's packet size. And over IPv4 without DF, the IP IDs of joined datagrams overlap with
+/// those of the next message, so their fragments cannot be told apart.
 const SEGMENT_MAX: usize = 1_280 - 20 - 8;
 
-/// Messages that a datagram looks back at for others of its flow. They are nearly always the last
-/// ones, or a batch away.
+/// Number of recent messages that `push` searches for the flow of a datagram. The flow's latest
+/// message is nearly always the last one, or one batch away.
 const NEAR: usize = 16;
 
-/// Destination of a datagram, with its source and the fields of its IP header.
+/// Destination of a datagram, its source, and fields of its IP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// Address to send to.
+    /// Address and port to send to.
     pub address: SocketAddr,
-    /// Address to send from, where the socket is bound to a wildcard.
+    /// Address to send from, if the socket is bound to a wildcard address.
     pub source: Option<IpAddr>,
-    /// DSCP and ECN.
+    /// DSCP and ECN, as one byte.
     pub traffic_class: u8,
-    /// Whether to send with DF, or over IPv6 without a Fragment header.
+    /// Whether to set DF, or over IPv6 to send without a Fragment header.
     pub dont_fragment: bool,
 }
 
 /// One datagram to send.
 #[derive(Clone, Debug)]
 pub struct Transmit<'a, S, T> {
-    /// Name of the socket to send from.
+    /// Name of the socket to send from. [`Outbox::flush`] maps it to a socket.
     pub socket: S,
-    /// Tag that comes back with the [`Outcome`](super::Outcome).
+    /// Tag that the [`Outcome`](super::Outcome) returns.
     pub tag: T,
     /// Destination of the datagram.
     pub destination: Destination,
-    /// Bytes in front of the payload, which the outbox copies.
+    /// Bytes before the payload, which the outbox copies.
     pub header: &'a [u8],
-    /// Range of the payload in the bytes that [`Outbox::flush`] is given.
+    /// Range of the payload in the bytes that [`Outbox::flush`] takes.
     pub payload: Range<usize>,
-    /// Number of zero bytes behind the payload, three at most.
+    /// Number of zero bytes after the payload, three at most.
     pub padding: usize,
 }
 
-/// Datagrams that wait to be sent. `S` names a socket, `T` tags a datagram for its
-/// [`Outcome`](super::Outcome). It does not leave its thread.
+/// Queue of datagrams to send. `S` names a socket, and `T` tags a datagram for its
+/// [`Outcome`](super::Outcome). An outbox stays on its thread.
 pub struct Outbox<S, T> {
-    /// Headers of all datagrams.
+    /// Headers of all datagrams, one after the other.
     pub(super) headers: Vec<u8>,
     /// Bytes of all datagrams.
     pub(super) bytes: usize,
     pub(super) parts: Vec<Part>,
     pub(super) messages: Vec<Message<S, T>>,
-    /// Places of the messages, in the order in which they are sent.
+    /// Indices of the messages, in the order in which they are sent.
     pub(super) order: Vec<u16>,
     pub(super) segmentation: Segmentation,
     pub(super) prepared: Prepared<T>,
     pub(super) report: Report<T>,
 }
 
-/// One datagram: a header in the outbox, a payload elsewhere, zero padding.
+/// One datagram: a header in the outbox, a payload elsewhere, and zero padding.
 pub(super) struct Part {
     pub(super) header: Range<usize>,
     pub(super) payload: Range<usize>,
     pub(super) padding: usize,
-    /// Place of the next datagram of its message.
+    /// Index of the next datagram in its message.
     pub(super) next: u16,
 }
 
-/// Datagrams of one flow in their order, all as long as the first but the last, which may be
-/// shorter.
+/// Datagrams of one flow in order. All are as long as the first; only the last may be shorter.
 pub(super) struct Message<S, T> {
     pub(super) socket: S,
     pub(super) tag: T,
@@ -99,12 +100,12 @@ pub(super) struct Message<S, T> {
     bytes: usize,
     /// Whether no further datagram may join.
     is_closed: bool,
-    /// Whether the kernel has refused to segment it.
+    /// Whether the kernel refused to segment it.
     pub(super) is_refused: bool,
 }
 
 impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
-    /// Creates an empty outbox, which joins datagrams if the kernel can segment.
+    /// Creates an empty outbox, which joins datagrams if `may_segment`.
     #[must_use]
     pub fn new(may_segment: bool) -> Self {
         Self {
@@ -119,26 +120,26 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         }
     }
 
-    /// Whether there is nothing to send.
+    /// Whether the outbox holds no datagrams.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
-    /// Bytes of the datagrams that wait, headers included.
+    /// Bytes of all queued datagrams, with headers and padding.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether there is room for one more datagram with so many bytes of header; else it is time to
-    /// [flush](Self::flush).
+    /// Whether one more datagram with `header` bytes of header fits. If not, call
+    /// [`flush`](Self::flush) first.
     #[must_use]
     pub fn has_room(&self, header: usize) -> bool {
         self.parts.len() < PARTS && self.messages.len() < MESSAGES && self.headers.len() + header <= HEADERS
     }
 
-    /// Adds a datagram: it joins the latest message of its flow, or begins a message of its own.
+    /// Adds a datagram: it joins the latest message of its flow, or begins a new message.
     pub fn push(&mut self, transmit: Transmit<'_, S, T>) {
         let Transmit { socket, tag, destination, header, payload, padding } = transmit;
         let start = self.headers.len();
@@ -148,8 +149,8 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         let part = place(self.parts.len());
         self.parts.push(Part { header: start..self.headers.len(), payload, padding, next: part });
 
-        // The latest of its flow, whatever its tag and its marks: to join an earlier one would
-        // reorder the flow.
+        // Find the latest message of the flow, with any tag and traffic class. Joining an earlier
+        // one would reorder the flow.
         let mut near = self.messages.iter_mut().rev().take(NEAR);
         let latest = near
             .find(|message| message.socket == socket && message.destination.address == destination.address);
@@ -176,7 +177,7 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
         });
     }
 
-    /// Removes everything that was gathered.
+    /// Removes all datagrams.
     pub(super) fn clear(&mut self) {
         self.headers.clear();
         self.bytes = 0;
@@ -186,13 +187,13 @@ impl<S: Copy + Ord, T: Copy + PartialEq> Outbox<S, T> {
 }
 
 impl<S, T> Message<S, T> {
-    /// Whether a datagram of so many bytes may join.
+    /// Whether a datagram of `size` bytes may join.
     fn takes(&self, size: usize) -> bool {
         let fits = self.count < JOINED_MAX && self.bytes + size <= MESSAGE_MAX;
         !self.is_closed && fits && (1..=self.size).contains(&size)
     }
 
-    /// Adds a datagram behind the last one. A shorter one closes the message.
+    /// Appends a datagram. A datagram that is shorter than the first closes the message.
     fn append(&mut self, part: u16, size: usize) {
         self.last = part;
         self.count += 1;
@@ -201,7 +202,7 @@ impl<S, T> Message<S, T> {
     }
 }
 
-/// A place in a list that never grows so long.
+/// Converts an index, which [`Outbox::has_room`] keeps small.
 fn place(index: usize) -> u16 {
     u16::try_from(index).expect("has_room keeps the lists short")
 }

@@ -10,10 +10,10 @@ use super::inbox::empty_header;
 use super::name::Name;
 use super::outbox::{Destination, Message, Part};
 
-/// Bytes of padding.
+/// Padding bytes.
 static ZEROS: [u8; 3] = [0; 3];
 
-/// Messages as `sendmmsg` reads them. The pointers in it are valid during
+/// Messages in the form that `sendmmsg` reads. The pointers are valid during
 /// [`Outbox::flush`](super::Outbox::flush) only.
 pub(super) struct Prepared<T> {
     pub(super) entries: Vec<Entry<T>>,
@@ -23,22 +23,22 @@ pub(super) struct Prepared<T> {
     pub(super) headers: Vec<libc::mmsghdr>,
 }
 
-/// One message to the kernel: one datagram, or joined ones.
+/// One message for the kernel: one datagram, or several that are joined.
 #[derive(Clone, Copy)]
 pub(super) struct Entry<T> {
-    /// Place of the message in the outbox.
+    /// Index of the message in the outbox.
     pub(super) message: u16,
     pub(super) tag: T,
     pub(super) datagrams: u64,
     /// Bytes of the payloads.
     pub(super) bytes: u64,
-    /// Place among the names and controls.
+    /// Index into `names` and `controls`.
     envelope: usize,
-    /// Place of the first piece.
+    /// Index of the first piece.
     pieces: usize,
 }
 
-/// Bytes and ranges that a message is made of.
+/// Data of the outbox and its caller that a message refers to.
 #[derive(Clone, Copy)]
 pub(super) struct Contents<'a> {
     pub(super) parts: &'a [Part],
@@ -64,7 +64,7 @@ impl<T: Copy> Prepared<T> {
         self.pieces.clear();
     }
 
-    /// Adds the message at `place` in the outbox, as one if it `is_joined`, else datagram by
+    /// Adds the message with index `place` in the outbox: as one if `is_joined`, else datagram by
     /// datagram.
     pub(super) fn add<S>(
         &mut self,
@@ -93,15 +93,15 @@ impl<T: Copy> Prepared<T> {
         }
     }
 
-    /// Adds the name and the control messages that all datagrams of a message share; returns their
-    /// place.
+    /// Adds the name and the control messages that all datagrams of a message share, and returns
+    /// their index.
     fn add_envelope(&mut self, destination: Destination, segment: Option<usize>) -> usize {
         let Destination { address, source, traffic_class, .. } = destination;
         let mut control = Control::new();
         if let Some(source) = source {
             push_source(&mut control, source, address);
         }
-        // The default of the socket.
+        // `UNMARKED` is the socket's default and needs no control message.
         if traffic_class != UNMARKED {
             push_traffic_class(&mut control, traffic_class, address);
         }
@@ -123,7 +123,7 @@ impl<T: Copy> Prepared<T> {
         }
     }
 
-    /// Writes the headers, once everything that they point at is in its place.
+    /// Writes the headers. Nothing that they point at may move afterwards.
     pub(super) fn write_headers(&mut self) {
         self.headers.clear();
         for (i, entry) in self.entries.iter().enumerate() {
@@ -143,11 +143,11 @@ impl<T: Copy> Prepared<T> {
     }
 }
 
-/// Adds the source address. A link-local one goes with the interface that the destination's scope
-/// names.
+/// Adds the source address. A link-local source needs an interface, which is the destination's
+/// scope.
 fn push_source(control: &mut Control, source: IpAddr, destination: SocketAddr) {
     match source {
-        // An interface (any), the source, and a destination that the kernel does not look at.
+        // `in_pktinfo`: any interface, the source, and a destination that the kernel ignores.
         IpAddr::V4(ip) => {
             let mut data = [0; 12];
             data[4..8].copy_from_slice(&ip.octets());

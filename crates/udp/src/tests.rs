@@ -1,4 +1,4 @@
-//! Sending and receiving on loopback, where joined datagrams arrive as they were sent.
+//! Tests on loopback, which delivers joined datagrams as they were sent.
 
 use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
@@ -25,8 +25,8 @@ fn to(socket: &UdpSocket) -> Destination {
     Destination { address, source: None, traffic_class: UNMARKED, dont_fragment: false }
 }
 
-/// Sends datagrams from one socket; returns their outcomes, by the place of the first of each
-/// message.
+/// Sends datagrams from one socket, and returns their outcomes in the order of each message's first
+/// datagram.
 fn send(socket: &UdpSocket, segment: bool, datagrams: &[(&[u8], Destination)]) -> (Vec<Fate>, SendStats) {
     let mut outbox = Outbox::new(segment);
     let mut bytes = Vec::new();
@@ -51,7 +51,7 @@ fn send(socket: &UdpSocket, segment: bool, datagrams: &[(&[u8], Destination)]) -
     (fates, stats)
 }
 
-/// Number of datagrams, and the error that they met.
+/// Number of datagrams, and the errno that they failed with.
 type Fate = (u64, Option<i32>);
 
 const GONE: Fate = (1, None);
@@ -63,7 +63,7 @@ fn send_one(socket: &UdpSocket, datagram: &[u8], destination: Destination) -> Fa
     fates[0]
 }
 
-/// The next batches, waited for with a bound.
+/// Waits ten seconds at most for the next batches, and returns them.
 fn receive(socket: &UdpSocket, inbox: &mut Inbox) -> Vec<Batch> {
     inbox.clear();
     for _ in 0..100 {
@@ -73,10 +73,10 @@ fn receive(socket: &UdpSocket, inbox: &mut Inbox) -> Vec<Batch> {
         }
         wait(socket, |_| true);
     }
-    panic!("nothing within ten seconds");
+    panic!("no batch within ten seconds");
 }
 
-/// The next datagram, which comes alone.
+/// Returns the next datagram, which must arrive alone.
 fn receive_one(socket: &UdpSocket) -> (Batch, Vec<u8>) {
     let mut inbox = Inbox::new(2, 0);
     let batches = receive(socket, &mut inbox);
@@ -89,7 +89,7 @@ fn receive_one(socket: &UdpSocket) -> (Batch, Vec<u8>) {
 fn the_traffic_class_goes_with_its_datagram_and_no_other() {
     for address in LOOPBACK {
         let (sender, receiver) = (bound(address), bound(address));
-        // Expedited forwarding and CE; ECT(0) alone; all ones; none.
+        // In turn: expedited forwarding with CE, ECT(0) alone, all bits set, all bits clear.
         for traffic_class in [0xBB, 0x02, 0xFF, 0x00] {
             assert_eq!(send_one(&sender, b"hello", Destination { traffic_class, ..to(&receiver) }), GONE);
             let (batch, bytes) = receive_one(&receiver);
@@ -105,7 +105,7 @@ fn an_answer_leaves_from_where_the_datagram_went() {
         let server = bound(any);
         let asked: IpAddr = asked.parse().unwrap();
         tell_destination(&server, asked).unwrap();
-        // Connected: an answer from elsewhere does not arrive.
+        // A connected client receives only answers from the address that it asked.
         let client = bound(if asked.is_ipv4() { LOOPBACK[0] } else { LOOPBACK[1] });
         client.connect((asked, server.local_addr().unwrap().port())).unwrap();
         client.send(b"ask").unwrap();
@@ -117,7 +117,8 @@ fn an_answer_leaves_from_where_the_datagram_went() {
     }
 }
 
-/// Sizes of one flow, in order: what is as long as the first one joins it, a shorter one ends that.
+/// One flow of datagrams with these sizes. A datagram as long as the first of a message joins it; a
+/// shorter one joins and closes it.
 #[test]
 fn a_flow_arrives_in_order_whether_the_kernel_joins_it_or_not() {
     let sizes = [160, 160, 160, 40, 160, 160, 0, 1200, 1200, 1250, 7, 7, 7, 1260, 1260];
@@ -147,12 +148,12 @@ fn a_flow_arrives_in_order_whether_the_kernel_joins_it_or_not() {
                 }
             }
             assert_eq!(came, datagrams);
-            assert_eq!(joined > 0, segment && join, "loopback hands over what was joined as it is");
+            assert_eq!(joined > 0, segment && join, "loopback delivers joined datagrams joined");
         }
     }
 }
 
-/// Three flows that take turns, from two sockets: each is joined, none reordered.
+/// Three interleaved flows from two sockets: each flow is joined, and none is reordered.
 #[test]
 fn flows_that_take_turns_are_sorted_out() {
     let senders = [bound(LOOPBACK[0]), bound(LOOPBACK[0])];
@@ -179,7 +180,7 @@ fn flows_that_take_turns_are_sorted_out() {
         .map(|Outcome { tag, datagrams, bytes, result }| (tag, datagrams, bytes, result.is_ok()))
         .collect();
     let sent = |flow| (flow, 10, 1000, true);
-    assert_eq!(outcomes, [sent(0), sent(2), sent(1)], "by socket, then as they came");
+    assert_eq!(outcomes, [sent(0), sent(2), sent(1)], "by socket, then in order of push");
     assert_eq!(stats, SendStats { calls: 2, alone: 0, segmented: 30, refused: 0 });
     let mut inbox = Inbox::new(8, 0);
     for (receiver, flows) in receivers.iter().zip([vec![0], vec![2, 1]]) {
@@ -197,7 +198,7 @@ fn flows_that_take_turns_are_sorted_out() {
     }
 }
 
-/// The kernel segments nothing for a socket that asks for no checksums: one refusal that needs no
+/// The kernel segments nothing for a socket with checksums disabled. This refusal needs no special
 /// device.
 #[test]
 fn what_is_refused_for_being_joined_goes_one_by_one() {
@@ -215,8 +216,7 @@ fn what_is_refused_for_being_joined_goes_one_by_one() {
     assert!(came.map(|span| &inbox.bytes()[span]).eq(sizes));
 }
 
-/// Loopback carries 65,536 bytes at a time, which an IPv6 datagram can exceed and an IPv4 one
-/// cannot.
+/// Loopback has an MTU of 65,536 bytes, which an IPv6 datagram can exceed and an IPv4 one cannot.
 #[test]
 fn what_must_not_be_fragmented_is_not_sent_where_it_does_not_fit() {
     let (sender, receiver) = (bound(LOOPBACK[1]), bound(LOOPBACK[1]));
@@ -231,13 +231,13 @@ fn what_must_not_be_fragmented_is_not_sent_where_it_does_not_fit() {
     }
 }
 
-/// A peer without a socket answers with an ICMP error, which the kernel reports to the next send.
+/// A closed port answers with an ICMP error, which the kernel reports to the socket's next send.
 #[test]
 fn an_error_that_another_peer_has_caused_loses_no_datagram() {
     for address in LOOPBACK {
         let (sender, receiver) = (bound(address), bound(address));
         keep_errors(&sender, sender.local_addr().unwrap().ip()).unwrap();
-        // Connected to itself, and so deaf to others while it keeps them off its port.
+        // Connected to itself: it keeps its port from others and receives nothing from them.
         let deaf = bound(address);
         deaf.connect(deaf.local_addr().unwrap()).unwrap();
         for dont_fragment in [false, true, false, true] {
@@ -262,7 +262,7 @@ fn an_error_is_told_of_its_own_datagram_alone() {
     assert_eq!(receive(&receiver, &mut Inbox::new(4, 0)).len(), 2);
 }
 
-/// Returns once the socket has such news, which takes ten seconds at most.
+/// Waits ten seconds at most for such an event on the socket.
 pub(super) fn wait(socket: &UdpSocket, of_interest: fn(&mio::event::Event) -> bool) {
     let mut poll = mio::Poll::new().unwrap();
     let mut events = mio::Events::with_capacity(1);
@@ -274,5 +274,5 @@ pub(super) fn wait(socket: &UdpSocket, of_interest: fn(&mio::event::Event) -> bo
             return;
         }
     }
-    panic!("no news within ten seconds");
+    panic!("no event within ten seconds");
 }
