@@ -1,5 +1,5 @@
-//! The project's own files as the rules of `tidy.rs` read them: with their lines, their code
-//! without comments and strings, and the local modules they name.
+//! Source files of the project, as `tidy.rs` checks them: by line, without comments and strings,
+//! and with the local modules that they name.
 
 use std::path::{Path, PathBuf};
 
@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 pub struct Source {
     /// Path from the project's root, with `/`.
     pub path: String,
-    /// As it stands.
+    /// Unchanged text.
     pub text: String,
 }
 
-/// A local path that code names, such as `crate::relay::DropReason` as `["relay", "DropReason"]`.
+/// A local path in code: `crate::relay::DropReason` becomes `["relay", "DropReason"]`.
 pub struct LocalPath {
-    /// Counted from 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// The segments behind `crate`.
+    /// Segments after `crate`.
     pub segments: Vec<String>,
 }
 
 impl LocalPath {
-    /// Whether the path is `prefix` (such as `clock::Now`) or lies under it.
+    /// Whether the path equals `prefix` (such as `clock::Now`) or lies under it.
     pub fn is_under(&self, prefix: &str) -> bool {
         let prefix: Vec<_> = prefix.split("::").collect();
         self.segments.len() >= prefix.len()
@@ -28,13 +28,13 @@ impl LocalPath {
     }
 }
 
-/// The project's root.
+/// Returns the root of the project.
 pub fn root() -> &'static Path {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.ancestors().nth(2).expect("this package lies in tests/support")
 }
 
-/// Every file under `directory` (from the project's root) that ends in one of `extensions`.
+/// Returns every file under `directory` (relative to the root) with one of these `extensions`.
 pub fn under(directory: &str, extensions: &[&str]) -> Vec<Source> {
     let root = root();
     let mut sources = Vec::new();
@@ -50,25 +50,24 @@ pub fn under(directory: &str, extensions: &[&str]) -> Vec<Source> {
             sources.push(read(root, &path));
         }
     }
-    assert!(!sources.is_empty(), "no {extensions:?} under {directory}: a rule without files holds nothing");
+    assert!(!sources.is_empty(), "no {extensions:?} under {directory}: the rule would check no files");
     sources.sort_by(|a, b| a.path.cmp(&b.path));
     sources
 }
 
-/// One file by its path from the project's root.
+/// Returns one file by its path relative to the root.
 pub fn file(path: &str) -> Source {
     let root = root();
     read(root, &root.join(path))
 }
 
 impl Source {
-    /// The numbered lines of code: strings emptied and comments blanked, so that only what the
-    /// compiler acts on is left.
+    /// Returns the code with blanked comments and empty strings. Line numbers stay.
     pub fn code(&self) -> String {
         blank_comments_and_strings(&self.text)
     }
 
-    /// Returns the lines, from 1, in which `word` stands in the code as a word of its own.
+    /// Returns the numbers, from 1, of the lines whose code contains `word` as a separate word.
     pub fn lines_with_word(&self, word: &str) -> Vec<usize> {
         let code = self.code();
         let mut found = Vec::new();
@@ -76,7 +75,7 @@ impl Source {
             let mut stands_alone = line.match_indices(word).filter(|&(at, _)| {
                 let before = line[..at].chars().next_back();
                 let after = line[at + word.len()..].chars().next();
-                // A word that ends in punctuation, such as `rand::`, ends itself.
+                // A word with punctuation at its end, such as `rand::`, needs no boundary.
                 let open_end = word.ends_with(|c: char| is_identifier(c));
                 !(before.is_some_and(is_identifier) || open_end && after.is_some_and(is_identifier))
             });
@@ -87,8 +86,8 @@ impl Source {
         found
     }
 
-    /// The module's own path, as in `crate::http::issue`: `["http", "issue"]`; in a member crate
-    /// `["byway_turn", "wire"]`.
+    /// Returns the path of the file's own module: `["http", "issue"]` for `crate::http::issue`. In
+    /// a member crate, it begins with the crate: `["byway_turn", "wire"]`.
     pub fn module(&self) -> Vec<String> {
         let (package, inner) =
             match self.path.strip_prefix("crates/").and_then(|path| path.split_once("/src/")) {
@@ -100,12 +99,11 @@ impl Source {
         package.into_iter().chain(segments.map(str::to_owned)).collect()
     }
 
-    /// Every local path the code names by `crate::`, `super::`, or (in the binary) `byway::`, use
-    /// trees opened up. A path into a member crate begins with its name.
+    /// Returns every local path in the code: from `crate::`, `super::`, or (in the binary)
+    /// `byway::`. Use trees are expanded. A path into a member crate begins with the crate's name.
     pub fn local_paths(&self) -> Vec<LocalPath> {
         let code = self.code();
-        // A `mod tests` within the file stands one level deeper; `super::` there is the module
-        // itself.
+        // `mod tests` within the file is one level deeper, so its `super::` is the module itself.
         let tests_from = code.find("#[cfg(test)]").unwrap_or(code.len());
         let mut found = Vec::new();
         let module = self.module();
@@ -140,7 +138,7 @@ impl Source {
     }
 }
 
-/// The paths of a use tree such as `relay::{DropReason, auth::Key}`, each behind `base`.
+/// Expands a use tree such as `relay::{DropReason, auth::Key}` into paths that begin with `base`.
 fn open(tree: &str, base: &[String]) -> Vec<Vec<String>> {
     let tree = tree.trim_start();
     if let Some(inside) = tree.strip_prefix('{') {
@@ -157,7 +155,7 @@ fn open(tree: &str, base: &[String]) -> Vec<Vec<String>> {
     }
 }
 
-/// The comma-separated branches up to the brace that closes them.
+/// Returns the comma-separated branches up to the closing brace.
 fn branches(inside: &str) -> Vec<&str> {
     let (mut depth, mut start, mut found) = (0_u32, 0, Vec::new());
     for (at, c) in inside.char_indices() {
@@ -183,7 +181,7 @@ fn is_identifier(c: char) -> bool {
 
 fn entries(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).expect("the project's directories are readable");
-    entries.map(|entry| entry.expect("so is each entry").path()).collect()
+    entries.map(|entry| entry.expect("each entry is readable, too").path()).collect()
 }
 
 fn read(root: &Path, path: &Path) -> Source {
@@ -192,7 +190,7 @@ fn read(root: &Path, path: &Path) -> Source {
     Source { path: name, text }
 }
 
-/// Blanks comments, and what stands within string and character literals; line breaks stay, so line
+/// Blanks comments, and the content of string and character literals. Line breaks stay, so line
 /// numbers hold.
 fn blank_comments_and_strings(text: &str) -> String {
     let bytes = text.as_bytes();
@@ -222,7 +220,7 @@ fn blank_comments_and_strings(text: &str) -> String {
     String::from_utf8(code).expect("only whole characters were blanked")
 }
 
-/// The length of `r"..."` or `r#"..."#`, if one starts here.
+/// Returns the length of `r"..."` or `r#"..."#`, if one starts here.
 fn raw_string(rest: &[u8]) -> Option<usize> {
     let hashes = rest.strip_prefix(b"r")?.iter().take_while(|&&byte| byte == b'#').count();
     if *rest.get(1 + hashes)? != b'"' {
@@ -234,7 +232,7 @@ fn raw_string(rest: &[u8]) -> Option<usize> {
     Some(2 + hashes + length + close.len())
 }
 
-/// The length of a literal that starts and ends with `quote`.
+/// Returns the length of a literal that starts and ends with `quote`.
 fn literal(rest: &[u8], quote: u8) -> usize {
     let mut at = 1;
     while at < rest.len() && rest[at] != quote {
@@ -243,7 +241,7 @@ fn literal(rest: &[u8], quote: u8) -> usize {
     (at + 1).min(rest.len())
 }
 
-/// `'x'` and `'\n'` are literals, `'a` alone is a lifetime.
+/// Whether a literal starts here: `'x'` and `'\n'` are literals, `'a` alone is a lifetime.
 fn is_character_literal(rest: &[u8]) -> bool {
     rest[0] == b'\''
         && (rest.get(1) == Some(&b'\\')

@@ -1,11 +1,11 @@
-//! Work that goes on beside a test, and no longer than it: the tests of one target share a process
-//! and its cores.
+//! Background work that ends with its test, because the tests of one target share a process and its
+//! cores.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
-/// Repeats `step` on so many threads while `work` runs, and stops however that ends. `step` is
-/// given its thread's number.
+/// Repeats `step` on `threads` threads while `work` runs. The threads stop when `work` returns or
+/// panics. `step` takes the number of its thread.
 pub fn repeating<T>(threads: usize, step: impl Fn(usize) + Sync, work: impl FnOnce() -> T) -> T {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {

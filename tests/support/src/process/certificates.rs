@@ -1,4 +1,4 @@
-//! Certificates in a folder, and a server that serves with them.
+//! Certificates in a folder, and a server that uses them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::process::{CONFIG, Server};
 
-/// A self-signed certificate, for `localhost` where nothing else is said, and its key.
+/// A self-signed certificate and its key; for `localhost` unless other names are given.
 pub struct Pair {
     /// The certificate in DER.
     pub der: CertificateDer<'static>,
@@ -20,18 +20,18 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// A certificate for `localhost`.
+    /// Creates a certificate for `localhost`.
     pub fn new() -> Self {
         Self::of(&CertificateParams::new(["localhost".to_owned()]).unwrap())
     }
 
-    /// One for these names.
+    /// Creates a certificate for these names.
     pub fn naming(names: &[&str]) -> Self {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         Self::of(&CertificateParams::new(names).unwrap())
     }
 
-    /// One that was good until the end of 2020.
+    /// Creates a certificate that expired at the end of 2020.
     pub fn expired() -> Self {
         let mut parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
         parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
@@ -46,7 +46,7 @@ impl Pair {
     }
 }
 
-/// A certificate for `localhost` that an issuer has issued, who has one, too.
+/// A certificate for `localhost`, and the certificate of its issuer.
 pub struct Chain {
     /// Certificate of the server, in PEM.
     pub leaf: String,
@@ -57,12 +57,12 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A chain with a key of its own.
+    /// Creates a chain with a new key.
     pub fn new() -> Self {
         Self::with_key(&KeyPair::generate().unwrap())
     }
 
-    /// One whose own key is this.
+    /// Creates a chain whose server certificate has this key.
     pub fn with_key(key: &KeyPair) -> Self {
         let mut parameters = CertificateParams::new(Vec::new()).unwrap();
         parameters.distinguished_name.push(DnType::CommonName, "an issuer");
@@ -75,12 +75,12 @@ impl Chain {
         Self { leaf, issuer, key: key.serialize_pem() }
     }
 
-    /// As ACME clients write it.
+    /// Returns both certificates, as ACME clients write them.
     pub fn whole(&self) -> String {
         format!("{}{}", self.leaf, self.issuer)
     }
 
-    /// As `cat` makes it of a file without a newline at its end.
+    /// Returns both certificates as `cat` joins them if the first file lacks a final newline.
     pub fn joined(&self) -> String {
         format!("{}{}", self.leaf.trim_end(), self.issuer)
     }
@@ -90,7 +90,7 @@ impl Chain {
 pub struct Folder(TempDir);
 
 impl Folder {
-    /// A new folder with this certificate and its key.
+    /// Creates a folder with this certificate and its key.
     pub fn with(pair: &Pair) -> Self {
         let folder = Self(TempDir::new().unwrap());
         folder.write("cert.pem", &pair.cert);
@@ -98,7 +98,7 @@ impl Folder {
         folder
     }
 
-    /// Path of a file in the folder.
+    /// Returns the path of a file in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
@@ -108,7 +108,7 @@ impl Folder {
         fs::write(self.path(name), content).unwrap();
     }
 
-    /// The configuration of the other tests, with a TLS port.
+    /// Returns [`CONFIG`] with a TLS listener and this certificate.
     pub fn config(&self) -> String {
         let tls = "[listen]\ntls = [\"127.0.0.1:0\"]";
         let files = format!("[tls]\ncert = {:?}\nkey = {:?}\n", self.path("cert.pem"), self.path("key.pem"));
@@ -121,8 +121,7 @@ impl Folder {
     }
 }
 
-/// A server with a certificate, the certificate, and the folder of its files, which must not
-/// vanish.
+/// Starts a server with a certificate. Keep the folder: its files are deleted when it is dropped.
 pub fn server() -> (Server, Pair, Folder) {
     let pair = Pair::new();
     let folder = Folder::with(&pair);

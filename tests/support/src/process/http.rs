@@ -1,25 +1,24 @@
-//! Plain HTTP, as small as a test needs it. The server's own HTTP stack is not asked to test
-//! itself.
+//! A minimal HTTP client for tests, so that the server's HTTP stack does not test itself.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longest wait for an answer.
+/// Maximum wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An answer that ended with its connection.
+/// An answer whose end is the end of the connection.
 #[derive(Debug)]
 pub struct Answer {
     /// Status code.
     pub status: u16,
-    /// Body, unchunked.
+    /// Body, which must not be chunked.
     pub body: Vec<u8>,
     headers: Vec<(String, String)>,
 }
 
 impl Answer {
-    /// Takes apart what came until the connection was closed.
+    /// Parses everything that was received until the connection closed.
     pub fn parse(bytes: &[u8]) -> Self {
         let end =
             bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an empty line ends the head");
@@ -36,12 +35,12 @@ impl Answer {
         }
     }
 
-    /// Every value of a header field, by its lower-case name.
+    /// Returns all values of a header field, by its lower-case name.
     pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    /// The value of a header field, by its lower-case name.
+    /// Returns the value of a header field, by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
@@ -56,19 +55,20 @@ impl Answer {
         serde_json::from_slice(&self.body).expect("a body in JSON")
     }
 
-    /// The same, which must be a 200.
+    /// Returns the answer, whose status must be 200.
     pub fn expect_ok(self) -> Self {
         assert_eq!(self.status, 200, "{self:?}");
         self
     }
 }
 
-/// `GET path`.
+/// Sends `GET path`, and returns the answer.
 pub fn get(server: SocketAddr, path: &str) -> Answer {
     ask(server, "GET", path, &[], "")
 }
 
-/// Any request. HTTP/1.0, so that the body is neither chunked nor kept waiting.
+/// Sends any request, and returns the answer. With HTTP/1.0, the body is not chunked and the
+/// connection closes.
 pub fn ask(server: SocketAddr, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
     let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
     let length = body.len();
@@ -77,11 +77,12 @@ pub fn ask(server: SocketAddr, method: &str, path: &str, headers: &[&str], body:
     exchange(server, &format!("{head}{body}"))
 }
 
-/// The answer to this text on a connection of its own, which the server has to end.
+/// Sends this text on a new connection, and returns the answer. The server must close the
+/// connection.
 pub fn exchange(server: SocketAddr, request: &str) -> Answer {
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE).expect("the HTTP listener accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout is set");
-    // A body that is refused may end in a reset, with the answer before it.
+    // A rejected body may cause a reset, preceded by the answer.
     let _ = stream.write_all(request.as_bytes());
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);

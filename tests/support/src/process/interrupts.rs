@@ -1,14 +1,16 @@
-//! Reads that survive the process being stopped and continued.
+//! Reads that survive stopping and continuing the process.
 //!
-//! A blocking read starts again after SIGCONT, unless its socket has a timeout (SO_RCVTIMEO): then
-//! it fails with EINTR, without any signal handler (signal(7), "Interruption of system calls and
-//! library functions by stop signals"). A frozen container or a debugger that attaches does the
-//! same. Every test that waits sets such a timeout, and std's `recv`, `recv_from` and `read` do not
-//! retry, as `read_exact` and `read_to_end` do. `tests/tidy/main.rs` finds reads without this.
+//! A blocking read restarts after SIGCONT, unless its socket has a timeout (SO_RCVTIMEO). Then it
+//! fails with EINTR, even without a signal handler. See signal(7), "Interruption of system calls
+//! and library functions by stop signals". Freezing a container or attaching a debugger has the
+//! same effect.
+//!
+//! Every waiting test sets such a timeout. `read_exact` and `read_to_end` retry, but std's `recv`,
+//! `recv_from` and `read` do not. `tests/tidy/main.rs` finds reads without this module.
 
 use std::io::{self, ErrorKind, Read, Write};
 
-/// Repeats a system call for as long as a signal interrupts it.
+/// Repeats a system call until no signal interrupts it.
 pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
@@ -18,7 +20,7 @@ pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T
     }
 }
 
-/// A stream for a library that does not retry by itself.
+/// A stream that retries interrupted calls, for libraries that do not.
 pub struct Uninterrupted<S>(pub S);
 
 impl<S: Read> Read for Uninterrupted<S> {

@@ -1,4 +1,4 @@
-//! A member of a room, over a WebSocket to the binary.
+//! Member of a room, connected to the binary by WebSocket.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
 use crate::process::Server;
 use crate::process::interrupts::Uninterrupted;
 
-/// Longest wait for a message before a test fails.
+/// Maximum wait for a message before a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A member of a room, with its WebSocket.
 pub struct Member {
     socket: WebSocket<Uninterrupted<TcpStream>>,
-    /// Member ID, as the server gave it.
+    /// Member ID from the server.
     pub id: String,
-    /// Username and password on the relay.
+    /// Username and password for the relay.
     pub credential: (String, String),
 }
 
@@ -37,7 +37,7 @@ impl Member {
         member
     }
 
-    /// Takes the fresh configuration, which is the next message.
+    /// Receives the next message, which must be a new ICE configuration, and keeps its credential.
     pub fn hear_ice(&mut self) {
         let ice = self.hear();
         assert_eq!(ice["type"], "ice", "{ice}");
@@ -49,23 +49,23 @@ impl Member {
         self.socket.send(Message::Text(message.into())).expect("the server listens");
     }
 
-    /// The next message.
+    /// Returns the next message.
     pub fn hear(&mut self) -> Value {
         hear(&mut self.socket)
     }
 
-    /// Code and reason of the server's close frame, which is next.
+    /// Returns code and reason of the server's close frame, which must come next.
     pub fn closed(&mut self) -> (u16, String) {
         closed(&mut self.socket)
     }
 
-    /// Loses the connection, without a word.
+    /// Drops the connection without a close frame.
     pub fn lose(self) {
         self.socket.get_ref().0.shutdown(std::net::Shutdown::Both).expect("it was open");
     }
 }
 
-/// Username and password of an ICE configuration.
+/// Returns username and password of an ICE configuration.
 fn credential(ice: &Value) -> (String, String) {
     let servers = ice["iceServers"].as_array().expect("servers");
     let turn = servers.iter().find(|server| server.get("username").is_some()).expect("a relay");
@@ -76,7 +76,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
 }
 
-/// A WebSocket in no room.
+/// Opens a WebSocket without joining a room.
 pub fn connect(server: &Server) -> WebSocket<Uninterrupted<TcpStream>> {
     let address = server.bound.http[0];
     let stream = TcpStream::connect(address).expect("the HTTP listener accepts");
@@ -86,7 +86,7 @@ pub fn connect(server: &Server) -> WebSocket<Uninterrupted<TcpStream>> {
     client(request, Uninterrupted(stream)).expect("a WebSocket").0
 }
 
-/// The next message.
+/// Returns the next message.
 pub fn hear(socket: &mut WebSocket<Uninterrupted<TcpStream>>) -> Value {
     loop {
         match socket.read().expect("a message") {
@@ -97,7 +97,7 @@ pub fn hear(socket: &mut WebSocket<Uninterrupted<TcpStream>>) -> Value {
     }
 }
 
-/// Code and reason of the server's close frame, which is next.
+/// Returns code and reason of the server's close frame, which must come next.
 pub fn closed(socket: &mut WebSocket<Uninterrupted<TcpStream>>) -> (u16, String) {
     loop {
         match socket.read().expect("a close frame") {

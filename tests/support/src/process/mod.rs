@@ -1,8 +1,7 @@
-//! The real binary under test: started on ports the kernel picks, scraped over HTTP, gone when
-//! dropped.
+//! Runs the real binary on ports that the kernel picks, scrapes its metrics, and kills it on drop.
 //!
-//! A test never sleeps to wait for the server. [`Server::start`] returns when the server has said,
-//! in the one line it logs once every socket is bound, where it listens.
+//! A test never sleeps until the server is ready. [`Server::start`] returns once the server has
+//! logged its addresses, which it does in one line after all sockets are bound.
 
 pub mod background;
 pub mod certificates;
@@ -28,13 +27,13 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 use tempfile::TempDir;
 
-/// The realm of [`CONFIG`].
+/// Realm of [`CONFIG`].
 pub const REALM: &str = "byway.test";
 
-/// The secret of [`CONFIG`].
+/// Secret of [`CONFIG`].
 pub const SECRET: &str = "a-test-secret";
 
-/// A server on loopback alone, on free ports, whose relays may reach peers on loopback.
+/// Configuration of a server on loopback, on free ports. Its relays may reach peers on loopback.
 pub const CONFIG: &str = r#"
 realm = "byway.test"
 [listen]
@@ -53,14 +52,15 @@ allow = ["127.0.0.1/32", "::1/128"]
 unauthenticated_per_second = 0
 "#;
 
-/// Longest start or end before a test fails: generous, for a machine that builds meanwhile.
+/// Maximum wait for the server to start, to end or to do something. It allows for a machine that
+/// also compiles.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Real time since its start, for waits that have a bound.
+/// Real time since its start, for waits with a timeout.
 struct Stopwatch(Instant);
 
 impl Stopwatch {
-    #[expect(clippy::disallowed_methods, reason = "another process is waited for, in its time")]
+    #[expect(clippy::disallowed_methods, reason = "it waits for another process in real time")]
     fn start() -> Self {
         Self(Instant::now())
     }
@@ -70,24 +70,25 @@ impl Stopwatch {
     }
 }
 
-/// A running `byway serve`; killed when dropped. If the test panicked, its log is shown.
+/// A running `byway serve`, killed on drop. If the test panicked, its log is printed.
 pub struct Server {
     /// Addresses of its listeners.
     pub bound: Bound,
     child: Child,
     log: Arc<Mutex<String>>,
-    /// Ends with the log, and so with the process.
+    /// Receives the listening lines. It is disconnected when the log ends, and so when the process
+    /// ends.
     listening: mpsc::Receiver<Bound>,
     configuration: Configuration,
 }
 
 impl Server {
-    /// Starts the server of [`CONFIG`].
+    /// Starts a server with [`CONFIG`].
     pub fn start() -> Self {
         Self::start_with(CONFIG, |_| {})
     }
 
-    /// Starts a server of another configuration, and with more in its environment.
+    /// Starts a server with another configuration, and adjusts its command.
     pub fn start_with(config: &str, adjust: impl FnOnce(&mut Command)) -> Self {
         let configuration = Configuration::new(config);
         let mut command = configuration.command();
@@ -95,7 +96,7 @@ impl Server {
         Self::spawn(configuration, command)
     }
 
-    /// Starts a server that may hold so many file descriptors.
+    /// Starts a server that may hold `files` file descriptors.
     pub fn start_with_files(config: &str, files: u16) -> Self {
         let configuration = Configuration::new(config);
         let command = configuration.command_with_files(files);
@@ -141,30 +142,30 @@ impl Server {
     /// Waits until the process has ended.
     pub fn ended(&mut self) -> ExitStatus {
         let mut ended = self.listening.recv_timeout(PATIENCE);
-        // It says where it listens again when that has changed.
+        // The server logs its addresses again after they have changed.
         while ended.is_ok() {
             ended = self.listening.recv_timeout(PATIENCE);
         }
-        assert_eq!(ended, Err(mpsc::RecvTimeoutError::Disconnected), "still there after {PATIENCE:?}");
+        assert_eq!(ended, Err(mpsc::RecvTimeoutError::Disconnected), "still running after {PATIENCE:?}");
         self.child.wait().expect("it is our child")
     }
 
-    /// A command of the same binary under the same configuration.
+    /// Returns a command of the same binary with the same configuration.
     pub fn command(&self) -> Command {
         self.configuration.command()
     }
 
-    /// The same in a network namespace.
+    /// Returns the same command, run in a network namespace.
     pub fn command_in(&self, namespace: &str) -> Command {
         self.configuration.command_in(namespace)
     }
 
-    /// Its configuration file.
+    /// Returns the path of its configuration file.
     pub fn configuration_path(&self) -> PathBuf {
         self.configuration.path()
     }
 
-    /// A username and its password, as `byway credential` issues them.
+    /// Returns a username and its password, as `byway credential` issues them.
     pub fn credential(&self, user: &str) -> (String, String) {
         let output = self.configuration.run(&["credential", "--user", user]);
         assert!(output.status.success(), "byway credential: {}", String::from_utf8_lossy(&output.stderr));
@@ -174,7 +175,7 @@ impl Server {
         (text("username"), text("password"))
     }
 
-    /// One series of `/metrics` by its full name, such as
+    /// Returns the value of a `/metrics` series by its full name, such as
     /// `byway_relayed_bytes_total{direction="to_peer"}`.
     pub fn metric(&self, series: &str) -> u64 {
         let answer = http::get(self.bound.admin[0], "/metrics").expect_ok();
@@ -188,11 +189,11 @@ impl Server {
     pub fn until(&self, series: &str, value: u64) {
         let clock = Stopwatch::start();
         while self.metric(series) != value {
-            assert!(clock.elapsed() < PATIENCE, "{series} is {} and not {value}", self.metric(series));
+            assert!(clock.elapsed() < PATIENCE, "{series} is {} instead of {value}", self.metric(series));
         }
     }
 
-    /// Waits until a count is no longer zero: what was sent is counted a moment after it has left.
+    /// Waits until a counter is not zero. The server counts what it sent a moment after sending it.
     pub fn until_counted(&self, series: &str) {
         let clock = Stopwatch::start();
         while self.metric(series) == 0 {
@@ -200,28 +201,29 @@ impl Server {
         }
     }
 
-    /// Waits until the log has a line with these words, and yields how many it has.
+    /// Waits until a line of the log contains these words, and returns the number of such lines.
     pub fn logged(&self, words: &str) -> usize {
         let clock = Stopwatch::start();
         loop {
             let log = self.log();
             match log.lines().filter(|line| line.contains(words)).count() {
-                0 => assert!(clock.elapsed() < PATIENCE, "nothing about {words} in:\n{log}"),
+                0 => assert!(clock.elapsed() < PATIENCE, "no line with {words} in:\n{log}"),
                 found => return found,
             }
             std::thread::yield_now();
         }
     }
 
-    /// Sends a signal, by its name as `kill` knows it.
+    /// Sends a signal, by its name in `kill`.
     pub fn signal(&self, name: &str) {
         let kill = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
-        assert!(kill.expect("`kill` starts").success(), "the process is there to be told");
+        assert!(kill.expect("`kill` starts").success(), "the process is running");
     }
 
-    /// Returns the status of each thread (`/proc/PID/task/TID/status`), by its name.
+    /// Returns the name and the status (`/proc/PID/task/TID/status`) of each thread.
     pub fn threads(&self) -> Vec<(String, String)> {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives");
+        let threads =
+            std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the process is running");
         let status = |thread: std::io::Result<std::fs::DirEntry>| {
             std::fs::read_to_string(thread.ok()?.path().join("status")).ok()
         };
@@ -232,65 +234,67 @@ impl Server {
         threads.filter_map(|thread| named(status(thread)?)).collect()
     }
 
-    /// The process's thread of this name.
+    /// Returns the ID of the thread with this name.
     pub fn thread(&self, name: &str) -> nix::unistd::Pid {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives");
-        let mut threads = threads.map(|thread| thread.expect("it lives").path());
+        let threads =
+            std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the process is running");
+        let mut threads = threads.map(|thread| thread.expect("the process is running").path());
         let is_it = |thread: &PathBuf| {
             std::fs::read_to_string(thread.join("comm")).is_ok_and(|comm| comm.trim_end() == name)
         };
         let thread = threads.find(is_it).unwrap_or_else(|| panic!("no thread {name}"));
         let number = thread.file_name().and_then(|number| number.to_str()?.parse().ok());
-        nix::unistd::Pid::from_raw(number.expect("its folder is a number"))
+        nix::unistd::Pid::from_raw(number.expect("the folder's name is a number"))
     }
 
-    /// Has the process find all at once what `work` sends.
+    /// Pauses the process while `work` runs, so that it then receives everything at once.
     pub fn meanwhile_paused(&self, work: impl FnOnce()) {
         self.pause();
         work();
         self.signal("CONT");
     }
 
-    /// Stops the process in its tracks, until it is sent CONT. The signal alone says nothing of
-    /// when.
+    /// Stops the process until it receives SIGCONT. Waits until all threads have stopped, because
+    /// the signal takes effect later.
     pub fn pause(&self) {
         self.signal("STOP");
         let threads = format!("/proc/{}/task", self.child.id());
         let is_stopped = |thread: std::io::Result<std::fs::DirEntry>| {
-            let stat = std::fs::read_to_string(thread.expect("it lives").path().join("stat"));
-            // The state stands behind the name, which is in parentheses.
+            let stat = std::fs::read_to_string(thread.expect("the process is running").path().join("stat"));
+            // The state follows the name, which is in parentheses.
             stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
         };
         let clock = Stopwatch::start();
-        while !std::fs::read_dir(&threads).expect("it lives").all(is_stopped) {
+        while !std::fs::read_dir(&threads).expect("the process is running").all(is_stopped) {
             assert!(clock.elapsed() < PATIENCE, "still running");
         }
     }
 
-    /// From now on the process may have only so many file descriptors more.
+    /// Limits the process to `more` further file descriptors.
     pub fn leave_descriptors(&self, more: usize) {
         let process = self.child.id();
-        let held = std::fs::read_dir(format!("/proc/{process}/fd")).expect("it lives").count();
+        let held = std::fs::read_dir(format!("/proc/{process}/fd")).expect("the process is running").count();
         let limit = format!("--nofile={}", held + more);
-        // Of util-linux, an essential package.
+        // `prlimit` belongs to util-linux, an essential package.
         let set = Command::new("prlimit").args(["--pid", &process.to_string(), &limit]).status();
         assert!(set.expect("`prlimit` starts").success());
     }
 
-    /// Waits until the process has no more memory in use than `bytes`.
+    /// Waits until the process uses at most `bytes` of memory.
     pub fn until_memory_is_below(&self, bytes: u64) {
         let clock = Stopwatch::start();
         while self.memory() > bytes {
-            assert!(clock.elapsed() < PATIENCE, "{} bytes and not {bytes}", self.memory());
+            assert!(clock.elapsed() < PATIENCE, "{} bytes instead of {bytes}", self.memory());
             std::thread::yield_now();
         }
     }
 
-    /// Bytes of memory that the process has in use.
+    /// Returns the resident memory of the process in bytes.
     pub fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it lives");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("the process is running");
         let resident =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says it");
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel reports it");
         let kibibytes = resident.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
         kibibytes * 1024
     }
@@ -306,8 +310,10 @@ impl Drop for Server {
     }
 }
 
-/// Addresses of the listeners, taken from the line that is logged once every socket is bound:
-/// `listening udp=127.0.0.1:40001,[::1]:40002 tcp=127.0.0.1:40005 http=127.0.0.1:40003 admin=127.0.0.1:40004`.
+/// Addresses of the listeners, from the line that the server logs after all sockets are bound.
+///
+/// For example:
+/// `listening udp=127.0.0.1:40001,[::1]:40002 http=127.0.0.1:40003 admin=127.0.0.1:40004`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Bound {
     /// STUN and TURN over UDP.
@@ -316,14 +322,14 @@ pub struct Bound {
     pub tcp: Vec<SocketAddr>,
     /// HTTPS, WSS, and STUN and TURN over TLS.
     pub tls: Vec<SocketAddr>,
-    /// The page, `/ice` and `/ws`.
+    /// Web page, `/ice` and `/ws`.
     pub http: Vec<SocketAddr>,
     /// `/metrics` and `/healthz`.
     pub admin: Vec<SocketAddr>,
 }
 
 impl Bound {
-    /// Reads one line of the log; `None` if it is another line.
+    /// Parses a line of the log; `None` if it is another line.
     pub fn parse(line: &str) -> Option<Self> {
         let (_, lists) = line.split_once("listening ")?;
         let mut bound = Self::default();
@@ -335,64 +341,64 @@ impl Bound {
             match listener {
                 "udp" => bound.udp = addresses()?,
                 "tcp" => bound.tcp = addresses()?,
-                // Off where no certificate is configured.
+                // `off` if no certificate is configured.
                 "tls" => bound.tls = addresses().unwrap_or_default(),
                 "http" => bound.http = addresses()?,
                 "admin" => bound.admin = addresses()?,
-                // What else the line tells, such as the relay's ports, no test needs.
+                // No test needs the rest of the line, such as the relay's ports.
                 _ => {}
             }
         }
         Some(bound)
     }
 
-    /// The UDP listener of IPv4.
+    /// Returns the UDP listener of IPv4.
     pub fn udp_v4(&self) -> SocketAddr {
         *self.udp.iter().find(|address| address.is_ipv4()).expect("an IPv4 listener")
     }
 
-    /// The TCP listener of IPv4.
+    /// Returns the TCP listener of IPv4.
     pub fn tcp_v4(&self) -> SocketAddr {
         *self.tcp.iter().find(|address| address.is_ipv4()).expect("an IPv4 listener")
     }
 
-    /// The TLS listener.
+    /// Returns the TLS listener.
     pub fn tls(&self) -> SocketAddr {
         *self.tls.first().expect("a TLS listener")
     }
 
-    /// The UDP listener of IPv6.
+    /// Returns the UDP listener of IPv6.
     pub fn udp_v6(&self) -> SocketAddr {
         *self.udp.iter().find(|address| address.is_ipv6()).expect("an IPv6 listener")
     }
 }
 
-/// A configuration in a folder of its own, there until dropped.
+/// A configuration file in its own folder, deleted on drop.
 pub struct Configuration {
     directory: TempDir,
 }
 
 impl Configuration {
-    /// A folder with a configuration file of this text.
+    /// Creates a folder with a configuration file of this text.
     pub fn new(text: &str) -> Self {
         let configuration = Self { directory: TempDir::new().expect("a temporary directory") };
         std::fs::write(configuration.path(), text).expect("the configuration is written");
         configuration
     }
 
-    /// Path of the configuration file.
+    /// Returns the path of the configuration file.
     pub fn path(&self) -> PathBuf {
         self.directory.path().join("turnserver.toml")
     }
 
-    /// `byway --config` with this file.
+    /// Returns the command `byway --config` with this file.
     pub fn command(&self) -> Command {
         let mut command = byway();
         command.arg("--config").arg(self.path());
         command
     }
 
-    /// The same in a network namespace.
+    /// Returns the same command, run in a network namespace.
     pub fn command_in(&self, namespace: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace]).arg(binary()).arg("--config").arg(self.path());
@@ -400,7 +406,7 @@ impl Configuration {
         command
     }
 
-    /// The same with so many file descriptors at most.
+    /// Returns the same command, limited to `files` file descriptors.
     pub fn command_with_files(&self, files: u16) -> Command {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
@@ -408,32 +414,32 @@ impl Configuration {
         shell
     }
 
-    /// Output and exit status of `byway --config` with this file and more arguments.
+    /// Runs `byway --config` with this file and further arguments; returns output and exit status.
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command().args(arguments).output().expect("the binary starts")
     }
 }
 
-/// The binary under test, of the profile that the test is built with.
+/// Returns the path of the binary under test, of the same profile as the test.
 ///
-/// Cargo says where it is. Where something else runs the test, as sudo does, it lies in the folder
-/// above the test's own.
+/// Cargo passes the path to tests that it runs. Otherwise, as with sudo, the binary is in the
+/// folder above the test's own.
 fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("CARGO_BIN_EXE_byway") {
         return path.into();
     }
     let test = std::env::current_exe().expect("the kernel knows the test's own path");
-    test.ancestors().nth(2).expect("cargo has a folder for tests within the profile's").join("byway")
+    test.ancestors().nth(2).expect("cargo puts tests into a folder within the profile's").join("byway")
 }
 
-/// A command of the binary under test.
+/// Returns a command of the binary under test.
 pub fn byway() -> Command {
     let mut command = Command::new(binary());
     clean(&mut command);
     command
 }
 
-/// The caller's configuration, log settings and service manager do not reach it.
+/// Isolates a command from the caller's configuration, log settings and service manager.
 fn clean(command: &mut Command) {
     command
         .env_remove("BYWAY_CONFIG")
@@ -443,8 +449,10 @@ fn clean(command: &mut Command) {
         .env("NO_COLOR", "1");
 }
 
-/// A port that is free at 127.0.0.1 and 127.0.0.2, and the next higher one, too. From below what
-/// the kernel hands out, and never the same again, so that no other test has it a moment later.
+/// Returns a port that is free at 127.0.0.1 and 127.0.0.2; the next higher port is free, too.
+///
+/// It lies below the kernel's ephemeral ports and is returned once, so no other test takes it
+/// meanwhile.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 6000).expect("it is below 6000");
@@ -457,17 +465,17 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// base64(HMAC-SHA1(secret, username)), computed without the code under test.
+/// Returns base64(HMAC-SHA1(secret, username)), computed without the code under test.
 pub fn password(secret: &str, username: &str) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).expect("HMAC takes any key");
     mac.update(username.as_bytes());
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
-/// Lets the floods of all tests in this process have the file descriptors that they need, as far as
-/// its hard limit goes.
+/// Raises the soft limit of file descriptors to the hard limit, for the floods of all tests in this
+/// process.
 ///
-/// A server that inherits the limit would have raised its own as far.
+/// The server inherits the limit; by itself, it would raise its own limit as far.
 fn raise_descriptor_limit() {
     static RAISED: Once = Once::new();
     RAISED.call_once(|| {
@@ -475,7 +483,7 @@ fn raise_descriptor_limit() {
     });
 }
 
-/// Collects the log on a thread of its own, and tells where the server listens when it has said so.
+/// Collects the log on a separate thread, and sends the addresses of each listening line.
 fn follow(stderr: ChildStderr, log: Arc<Mutex<String>>) -> mpsc::Receiver<Bound> {
     let (tell, listening) = mpsc::channel();
     std::thread::spawn(move || {
@@ -485,7 +493,7 @@ fn follow(stderr: ChildStderr, log: Arc<Mutex<String>>) -> mpsc::Receiver<Bound>
             log.push_str(&line);
             log.push('\n');
             drop(log);
-            // Whoever is told finds the line in the log.
+            // By now, the receiver finds the line in the log.
             if let Some(bound) = bound {
                 let _ = tell.send(bound);
             }

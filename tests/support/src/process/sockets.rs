@@ -1,4 +1,4 @@
-//! A TURN client that sees the headers of what it gets, and a peer of the same kind.
+//! A TURN client that sees the traffic class of received datagrams, and a peer that does, too.
 
 use std::io::{self, IoSliceMut, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -13,15 +13,15 @@ use crate::process::interrupts::uninterrupted;
 use crate::process::{REALM, Server};
 use crate::turn::{Request, Response, channel_data};
 
-/// Longest wait for a datagram before a test fails.
+/// Maximum wait for a datagram before a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The loopback address of each family.
+/// Loopback address of each family.
 pub const LOOPBACK: [&str; 2] = ["127.0.0.1:0", "[::1]:0"];
 
 /// A TURN client with a credential.
 pub struct Client {
-    /// Its socket.
+    /// Socket or connection to the server.
     pub link: Link,
     username: String,
     password: String,
@@ -29,36 +29,36 @@ pub struct Client {
     transactions: u8,
 }
 
-/// Socket on which a client talks to the server.
+/// Socket or connection between client and server.
 pub enum Link {
-    /// Connected: what comes from elsewhere does not arrive.
+    /// Connected socket: it receives from the server alone.
     Udp(UdpSocket),
-    /// Of the listener at this address, by a socket on which others arrive, too.
+    /// Unconnected socket with the address of the listener. It also receives from others.
     Shared(UdpSocket, SocketAddr),
-    /// A connection to a TCP listener.
+    /// Connection to a TCP listener.
     Tcp(TcpStream),
 }
 
 impl Client {
-    /// A client of the listener at `address`, with a credential.
+    /// Creates a client of the listener at `address`, with a credential.
     pub fn of(server: &Server, address: SocketAddr) -> Self {
         let socket = socket(if address.is_ipv4() { LOOPBACK[0] } else { LOOPBACK[1] });
         socket.connect(address).unwrap();
         Self::over(server, Link::Udp(socket))
     }
 
-    /// A client over this socket, with a credential for `alice`.
+    /// Creates a client over this link, with a credential for `alice`.
     pub fn over(server: &Server, link: Link) -> Self {
         Self::with(link, server.credential("alice"))
     }
 
-    /// With a username and its password.
+    /// Creates a client with a username and its password.
     pub fn with(link: Link, (username, password): (String, String)) -> Self {
         Self { link, username, password, nonce: Vec::new(), transactions: 0 }
     }
 
-    /// The same with an allocation of the peer's family that permits it; also its relayed transport
-    /// address.
+    /// Allocates in the peer's family and permits the peer. Returns the client and its relayed
+    /// transport address.
     pub fn permitting(mut self, peer: SocketAddr) -> (Self, SocketAddr) {
         let allocate = if peer.is_ipv4() { Request::allocate() } else { Request::allocate_v6() };
         let relayed = self.granted(&allocate).relayed();
@@ -66,20 +66,20 @@ impl Client {
         (self, relayed)
     }
 
-    /// Asks with a credential, which must be granted.
+    /// Sends a signed request, which must succeed, and returns the response.
     pub fn granted(&mut self, request: &Request) -> Response {
         let response = self.asked(request);
         assert_eq!(response.code(), 0);
         response
     }
 
-    /// Asks with a credential.
+    /// Sends a signed request, and returns the response.
     pub fn asked(&mut self, request: &Request) -> Response {
         let (signed, transaction) = self.signed(request);
         self.ask(&signed, transaction)
     }
 
-    /// A request with a credential, and its transaction ID.
+    /// Returns a signed request and its transaction ID.
     pub fn signed(&mut self, request: &Request) -> (Vec<u8>, [u8; 12]) {
         if self.nonce.is_empty() {
             self.nonce = self.ask(&request.encode([0; 12], None), [0; 12]).nonce();
@@ -96,7 +96,7 @@ impl Client {
         response
     }
 
-    /// An indication.
+    /// Sends an indication.
     pub fn indicate(&self, indication: &Request) {
         self.send(&indication.encode([0xFF; 12], None));
     }
@@ -117,7 +117,7 @@ impl Client {
         }
     }
 
-    /// The next message.
+    /// Returns the next message.
     pub fn receive(&self) -> Vec<u8> {
         match &self.link {
             Link::Udp(socket) | Link::Shared(socket, _) => receive(socket).0,
@@ -125,7 +125,7 @@ impl Client {
                 let mut header = [0; 4];
                 (&*socket).read_exact(&mut header).unwrap();
                 let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
-                // The rest of a header of STUN, or what pads ChannelData.
+                // The rest of a STUN header with its attributes, or padded ChannelData.
                 let mut rest = vec![0; if header[0] < 4 { 16 + length } else { length.next_multiple_of(4) }];
                 (&*socket).read_exact(&mut rest).unwrap();
                 [&header[..], &rest].concat()
@@ -142,7 +142,7 @@ impl Client {
     }
 }
 
-/// A UDP socket that is told the traffic class of what it gets.
+/// Creates a UDP socket that receives the traffic class of each datagram.
 pub fn socket(address: &str) -> UdpSocket {
     let socket = UdpSocket::bind(address).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -155,7 +155,7 @@ pub fn socket(address: &str) -> UdpSocket {
     socket
 }
 
-/// Has a socket mark what it sends.
+/// Sets the traffic class of datagrams that a socket sends.
 pub fn mark(socket: &UdpSocket, traffic_class: u8) {
     let options = SockRef::from(socket);
     if socket.local_addr().unwrap().is_ipv4() {
@@ -165,7 +165,7 @@ pub fn mark(socket: &UdpSocket, traffic_class: u8) {
     }
 }
 
-/// The next datagram, and its traffic class.
+/// Returns the next datagram and its traffic class.
 pub fn receive(socket: &UdpSocket) -> (Vec<u8>, u8) {
     let mut payload = vec![0; 65_535];
     let (length, traffic_class) = uninterrupted(|| receive_into(socket, &mut payload)).unwrap();
@@ -173,7 +173,7 @@ pub fn receive(socket: &UdpSocket) -> (Vec<u8>, u8) {
     (payload, traffic_class)
 }
 
-/// Bytes of the next datagram, and its traffic class.
+/// Reads the next datagram; returns its length and its traffic class.
 fn receive_into(socket: &UdpSocket, payload: &mut [u8]) -> io::Result<(usize, u8)> {
     let mut told = cmsg_space!(i32);
     let mut room = [IoSliceMut::new(payload)];
@@ -184,5 +184,5 @@ fn receive_into(socket: &UdpSocket, payload: &mut [u8]) -> io::Result<(usize, u8
         ControlMessageOwned::Ipv6TClass(class) => u8::try_from(class).ok(),
         _ => None,
     });
-    Ok((message.bytes, traffic_class.expect("the kernel tells")))
+    Ok((message.bytes, traffic_class.expect("the kernel reports it")))
 }

@@ -1,17 +1,17 @@
-//! A STUN Binding request written out by hand, so that no code of ours answers for itself.
+//! A hand-written STUN Binding request, so that the server's code does not check itself.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use super::interrupts::uninterrupted;
 
-/// RFC 8489 section 5.
+/// Magic cookie (RFC 8489 section 5).
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
-/// Wait for one request, and the number of attempts (RFC 8489 section 6.2.1 asks for 7 over the
-/// internet).
+/// Timeout of one request, and the number of attempts. RFC 8489 section 6.2.1 asks for 7 attempts
+/// over the internet.
 const RETRANSMIT: (Duration, usize) = (Duration::from_millis(500), 7);
 
-/// Asks `server` from which address it sees us, checks that it is right, and returns it.
+/// Sends a Binding request to `server`, checks the reflexive address in the answer, and returns it.
 pub fn binding(server: SocketAddr) -> SocketAddr {
     let any: IpAddr = if server.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
     let socket = UdpSocket::bind((any, 0)).expect("a free port");
@@ -39,13 +39,13 @@ pub fn binding(server: SocketAddr) -> SocketAddr {
     assert_eq!(
         seen,
         socket.local_addr().expect("it is bound"),
-        "the reflexive address on loopback is our own"
+        "the reflexive address on loopback is the socket's own"
     );
     seen
 }
 
-/// RFC 8489 section 14.2: the port is XORed with the cookie's first half, the address with cookie
-/// and transaction.
+/// Decodes XOR-MAPPED-ADDRESS (RFC 8489 section 14.2). The port is XORed with the first half of the
+/// cookie, the address with cookie and transaction ID.
 fn xor_mapped_address(mut attributes: &[u8], mask: &[u8]) -> Option<SocketAddr> {
     while attributes.len() >= 4 {
         let kind = u16::from_be_bytes([attributes[0], attributes[1]]);

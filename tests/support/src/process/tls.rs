@@ -1,4 +1,4 @@
-//! A TLS client that trusts one certificate, and what may be said through it.
+//! A TLS client that trusts one certificate, with requests of several protocols.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -13,18 +13,19 @@ use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 use crate::process::certificates::Pair;
 use crate::process::http::Answer;
 
-/// Longest wait for an answer before a test fails.
+/// Maximum wait for an answer before a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A TLS connection of a client.
 pub type Stream = StreamOwned<ClientConnection, TcpStream>;
 
-/// A client that trusts the certificate of `pair` and offers `protocols` by ALPN, if any.
+/// Returns the configuration of a client that trusts the certificate of `pair` and offers
+/// `protocols` by ALPN, if any.
 pub fn trusting(pair: &Pair, protocols: &[&str]) -> Arc<ClientConfig> {
     of_version(pair, protocols, rustls::ALL_VERSIONS)
 }
 
-/// The same with these protocol versions alone.
+/// Returns the same configuration with these TLS versions alone.
 pub fn of_version(
     pair: &Pair,
     protocols: &[&str],
@@ -39,7 +40,7 @@ pub fn of_version(
     Arc::new(config)
 }
 
-/// Shakes hands.
+/// Connects, and completes the handshake.
 pub fn connect(config: &Arc<ClientConfig>, server: SocketAddr) -> io::Result<Stream> {
     let mut socket = tcp(server);
     let mut tls = ClientConnection::new(config.clone(), "localhost".try_into().unwrap()).unwrap();
@@ -49,7 +50,7 @@ pub fn connect(config: &Arc<ClientConfig>, server: SocketAddr) -> io::Result<Str
     Ok(StreamOwned::new(tls, socket))
 }
 
-/// A TCP connection to the listener, before any handshake.
+/// Opens a TCP connection to the listener, without a handshake.
 pub fn tcp(server: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect_timeout(&server, PATIENCE).expect("the TLS listener accepts");
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -57,12 +58,12 @@ pub fn tcp(server: SocketAddr) -> TcpStream {
     socket
 }
 
-/// `GET path` and the answer, which ends with the connection.
+/// Sends `GET path`, and returns the answer. The connection ends with it.
 pub fn get(stream: &mut Stream, path: &str) -> Answer {
     get_as(stream, "localhost", path)
 }
 
-/// The same of another host.
+/// Sends the same request with another `Host`.
 pub fn get_as(stream: &mut Stream, host: &str, path: &str) -> Answer {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = Vec::new();
@@ -70,7 +71,7 @@ pub fn get_as(stream: &mut Stream, host: &str, path: &str) -> Answer {
     Answer::parse(&answer)
 }
 
-/// A STUN Binding request and its response.
+/// Sends a STUN Binding request, and checks the response.
 pub fn binding(stream: &mut Stream) {
     stream.write_all(b"\x00\x01\x00\x00\x21\x12\xa4\x42transaction!").unwrap();
     let mut response = [0; 32];
@@ -79,12 +80,12 @@ pub fn binding(stream: &mut Stream) {
     assert_eq!(response[8..20], *b"transaction!");
 }
 
-/// A WebSocket over `stream`.
+/// Opens a WebSocket over `stream`.
 pub fn websocket(stream: Stream) -> WebSocket<Stream> {
     tungstenite::client("wss://localhost/ws", stream).expect("a WebSocket").0
 }
 
-/// Says something to the signaling, and hears the answer.
+/// Sends a signaling message, and returns the answer.
 pub fn say(socket: &mut WebSocket<Stream>, text: &str) -> serde_json::Value {
     socket.send(Message::text(text)).unwrap();
     loop {
@@ -94,12 +95,12 @@ pub fn say(socket: &mut WebSocket<Stream>, text: &str) -> serde_json::Value {
     }
 }
 
-/// Whether the session was resumed.
+/// Whether the TLS session was resumed.
 pub fn is_resumed(stream: &Stream) -> bool {
     stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)
 }
 
-/// Waits until the server has closed the connection; yields what it said before.
+/// Waits until the server closes the connection, and returns all that it sent before.
 pub fn until_closed(socket: &mut TcpStream) -> Vec<u8> {
     let mut said = Vec::new();
     match socket.read_to_end(&mut said) {

@@ -1,4 +1,4 @@
-//! Datagrams that are given to the kernel together, as a busy client or peer gives them.
+//! Datagrams that are sent in batches, as a busy client or peer sends them.
 
 use std::io::IoSlice;
 use std::net::{SocketAddr, UdpSocket};
@@ -6,13 +6,13 @@ use std::os::fd::AsRawFd as _;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
 
-/// Limits of one message (UDP_MAX_SEGMENTS, and an IP packet).
+/// Limits of one message: UDP_MAX_SEGMENTS, and the size of an IP packet.
 const DATAGRAMS: usize = 64;
 const BYTES: usize = 65_000;
 
-/// Sends datagrams in their order and in as few messages as that takes: the kernel segments a
-/// message into datagrams of one size, of which the last may be shorter. `None`: to where the
-/// socket is connected.
+/// Sends datagrams in order, in as few messages as possible. `None` sends to the connected address.
+///
+/// The kernel segments a message into datagrams of one size; only the last may be shorter.
 pub fn send_in_trains(socket: &UdpSocket, to: Option<SocketAddr>, datagrams: &[Vec<u8>]) {
     let mut rest = datagrams;
     while let Some(first) = rest.first() {
@@ -27,7 +27,7 @@ pub fn send_in_trains(socket: &UdpSocket, to: Option<SocketAddr>, datagrams: &[V
 }
 
 fn send_train(socket: &UdpSocket, to: Option<SocketAddr>, train: &[Vec<u8>]) {
-    let size = u16::try_from(train[0].len()).expect("a datagram is no longer");
+    let size = u16::try_from(train[0].len()).expect("a datagram's length fits 16 bits");
     let parts: Vec<IoSlice<'_>> = train.iter().map(|datagram| IoSlice::new(datagram)).collect();
     let segments = [ControlMessage::UdpGsoSegments(&size)];
     let control = if train.len() > 1 { &segments[..] } else { &[] };

@@ -1,5 +1,5 @@
-//! A bare relay in virtual time, without any helper in between that could allocate or cost: what is
-//! counted and measured is the relay's own work.
+//! A relay in virtual time without the checks of [`Server`](super::Server). Counts and measurements
+//! then cover the relay's work alone, because no helper allocates.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use byway_turn::wire::Reply;
 
 use super::{REALM, Request, Response, SECRETS, at, seconds, settings};
 
-/// It stands still, but for what moves it on its own.
+/// Fixed time; only a bench or test that advances time uses another.
 pub const NOW: Now = Now { mono: Duration::from_secs(1000), unix: 1_763_640_000 };
 
-/// Two shards.
+/// A server of two shards.
 pub struct Bare {
-    /// The shards, of one server.
+    /// Both shards.
     pub shards: [Relay; 2],
     /// Buffer of the last reply.
     pub reply: Reply,
-    /// The relay sockets of both, in the order in which they were bound.
+    /// Relay sockets of both shards, in the order in which they were bound.
     pub relays: Vec<RelayId>,
 }
 
-/// A client of the first listener.
+/// Returns the 5-tuple of a client at the first listener.
 pub fn five_tuple(client: &str) -> FiveTuple {
     FiveTuple {
         client: at(client),
@@ -37,7 +37,7 @@ pub fn five_tuple(client: &str) -> FiveTuple {
 }
 
 impl Bare {
-    /// At 45.0.0.1, with room for some tens of thousands.
+    /// Creates a server at 45.0.0.1, with a limit of 50,000 allocations.
     pub fn new() -> Self {
         let ip = "45.0.0.1".parse().unwrap();
         let mut settings = settings(vec![RelayAddress { bind: ip, public: ip }]);
@@ -50,17 +50,17 @@ impl Bare {
         Self { shards, reply: Reply::new(), relays: Vec::new() }
     }
 
-    /// A datagram from a client of the first shard.
+    /// Delivers a datagram from a client to the first shard.
     pub fn client(&mut self, five_tuple: FiveTuple, datagram: &[u8]) -> Action {
         self.shards[0].client_datagram(NOW, five_tuple, datagram, &mut self.reply)
     }
 
-    /// A nonce for this client.
+    /// Returns a nonce for this client.
     pub fn nonce(&mut self, shard: usize, five_tuple: FiveTuple) -> Vec<u8> {
         self.ask(shard, five_tuple, &Request::allocate().encode([1; 12], None)).nonce()
     }
 
-    /// An answered request; its response.
+    /// Delivers a request, and returns its response.
     pub fn ask(&mut self, shard: usize, five_tuple: FiveTuple, datagram: &[u8]) -> Response {
         let relay = &mut self.shards[shard];
         relay.client_datagram(NOW, five_tuple, datagram, &mut self.reply);
@@ -73,7 +73,8 @@ impl Bare {
         Response::read(self.reply.as_bytes())
     }
 
-    /// An allocation that permits these peers, the first of them on channel 0x4000.
+    /// Creates an allocation that permits these peers, and binds channel 0x4000 to the first.
+    /// Returns the relayed transport address.
     pub fn prepare(&mut self, shard: usize, client: FiveTuple, peers: &[SocketAddr]) -> SocketAddr {
         let nonce = self.nonce(shard, client);
         let relayed = self.ask(shard, client, &sign(&Request::allocate(), &nonce)).relayed();
@@ -88,14 +89,14 @@ impl Bare {
         relayed
     }
 
-    /// Asks for a client with an allocation, which must be granted.
+    /// Sends a request of a client with an allocation, which must succeed.
     pub fn grant(&mut self, shard: usize, client: FiveTuple, request: &Request) {
         let nonce = self.nonce(shard, client);
         assert_eq!(self.ask(shard, client, &sign(request, &nonce)).code(), 0);
     }
 }
 
-/// A request as the one user there is signs it.
+/// Signs a request with the only credential.
 pub fn sign(request: &Request, nonce: &[u8]) -> Vec<u8> {
     let credential = Secrets::new(&SECRETS).unwrap().issue(NOW, "alice", seconds(600));
     request.sign([2; 12], REALM, (&credential.username, &credential.password), nonce)

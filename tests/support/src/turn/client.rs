@@ -1,4 +1,4 @@
-//! A client with its credential.
+//! A TURN client with its credential.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use stun::integrity::MessageIntegrity;
 
 use super::{REALM, Request, Response, SECRETS, Seen, Server, at, seconds};
 
-/// One 5-tuple, whose datagrams the kernel brings to one shard.
+/// A client with one 5-tuple, whose datagrams the kernel delivers to one shard.
 #[derive(Clone)]
 pub struct Client {
     /// Index of the shard.
@@ -20,19 +20,19 @@ pub struct Client {
     pub username: String,
     /// Password of the credential.
     pub password: String,
-    /// Last nonce; empty before the first challenge.
+    /// Latest nonce; empty before the first challenge.
     pub nonce: Vec<u8>,
     /// Number of transactions so far.
     pub transactions: u64,
 }
 
 impl Client {
-    /// A client of the first shard, with a credential for an hour.
+    /// Creates a client of the first shard, with a credential for one hour.
     pub fn new(server: &Server, address: &str, name: &str) -> Self {
         Self::on(0, server, address, name)
     }
 
-    /// The same on another shard.
+    /// Creates the same client on another shard.
     pub fn on(shard: usize, server: &Server, address: &str, name: &str) -> Self {
         let credential = Secrets::new(&SECRETS).unwrap().issue(server.now, name, seconds(3600));
         Self {
@@ -49,14 +49,14 @@ impl Client {
         }
     }
 
-    /// The same with an allocation; also its relayed transport address.
+    /// Creates a client with an allocation; also returns its relayed transport address.
     pub fn allocated(server: &mut Server, address: &str, name: &str) -> (Self, SocketAddr) {
         let mut client = Self::new(server, address, name);
         let relayed = client.granted(server, &Request::allocate()).relayed();
         (client, relayed)
     }
 
-    /// From another port with the same credential.
+    /// Returns a client at another address, with the same credential and without a nonce.
     pub fn at(&self, address: &str) -> Self {
         let five_tuple = FiveTuple { client: at(address), ..self.five_tuple };
         Self { five_tuple, nonce: Vec::new(), ..self.clone() }
@@ -67,7 +67,7 @@ impl Client {
         self.five_tuple.client
     }
 
-    /// The next transaction ID; no other client uses it.
+    /// Returns the next transaction ID; no other client uses it.
     pub fn transaction(&mut self) -> [u8; 12] {
         self.transactions += 1;
         let mut id = [0; 12];
@@ -76,50 +76,54 @@ impl Client {
         id
     }
 
-    /// The key of the long-term credential (RFC 8489 section 9.2.2).
+    /// Returns the key of the long-term credential (RFC 8489 section 9.2.2).
     pub fn key(&self) -> MessageIntegrity {
         let (username, password) = (self.username.clone(), self.password.clone());
         MessageIntegrity::new_long_term_integrity(username, REALM.into(), password)
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub fn send(&self, server: &mut Server, datagram: &[u8]) -> Seen {
         server.client_datagram(self.shard, self.five_tuple, datagram)
     }
 
-    /// Sends without credentials.
+    /// Sends a request without credentials.
     pub fn send_unsigned(&mut self, server: &mut Server, request: &Request) -> Seen {
         let datagram = request.encode(self.transaction(), None);
         self.send(server, &datagram)
     }
 
-    /// Asks without credentials.
+    /// Sends a request without credentials, and returns the response.
     pub fn ask_unsigned(&mut self, server: &mut Server, request: &Request) -> Response {
         let transaction = self.transaction();
         self.answer(server, &request.encode(transaction, None), transaction)
     }
 
-    /// A request signed with this client's credential and nonce, and its transaction ID.
+    /// Returns a request that is signed with this client's credential and nonce, and its
+    /// transaction ID.
     pub fn sign(&mut self, request: &Request) -> (Vec<u8>, [u8; 12]) {
         let transaction = self.transaction();
         let user = (&*self.username, &*self.password);
         (request.sign(transaction, REALM, user, &self.nonce), transaction)
     }
 
-    /// Asks once, with credentials and the nonce that the client has.
+    /// Sends a signed request once, with the current nonce, and returns the response.
     pub fn ask_once(&mut self, server: &mut Server, request: &Request) -> Response {
         let (datagram, transaction) = self.sign(request);
         let response = self.answer(server, &datagram, transaction);
         if response.kinds().contains(&ATTR_MESSAGE_INTEGRITY) {
             assert!(response.is_signed_with(&self.key()), "signed with the client's key");
         } else {
-            assert!(matches!(response.code(), 400 | 401 | 438), "only refusals to strangers are unsigned");
+            assert!(
+                matches!(response.code(), 400 | 401 | 438),
+                "only errors to unauthenticated clients are unsigned"
+            );
         }
         response
     }
 
-    /// Asks with credentials, as a real client does: a nonce is learnt where there is none, and 438
-    /// is tried again.
+    /// Sends a signed request like a real client: gets a nonce first if needed, and retries after a
+    /// 438.
     pub fn ask(&mut self, server: &mut Server, request: &Request) -> Response {
         if self.nonce.is_empty() {
             self.learn_nonce(server);
@@ -132,33 +136,33 @@ impl Client {
         self.ask_once(server, request)
     }
 
-    /// Asks for what must be granted.
+    /// Sends a request that must succeed.
     pub fn granted(&mut self, server: &mut Server, request: &Request) -> Response {
         let response = self.ask(server, request);
         assert_eq!(response.code(), 0);
         response
     }
 
-    /// Asks for what must be refused; returns the error code.
+    /// Sends a request that must fail; returns the error code.
     pub fn refused(&mut self, server: &mut Server, request: &Request) -> u16 {
         let code = self.ask(server, request).code();
         assert_ne!(code, 0, "refused");
         code
     }
 
-    /// Takes the nonce of a first 401.
+    /// Gets a nonce from a first 401.
     pub fn learn_nonce(&mut self, server: &mut Server) {
         let challenge = self.ask_unsigned(server, &Request::allocate());
         assert_eq!(challenge.code(), 401);
         self.nonce = challenge.nonce();
     }
 
-    /// A ChannelData message, unpadded as over UDP.
+    /// Sends a ChannelData message, unpadded as over UDP.
     pub fn send_on(&self, server: &mut Server, number: u16, payload: &[u8]) -> Seen {
         self.send(server, &channel_data(number, payload))
     }
 
-    /// The server's answer to a request, checked to be one.
+    /// Sends a request, checks that the server's reply belongs to it, and returns the response.
     pub fn answer(&self, server: &mut Server, datagram: &[u8], transaction: [u8; 12]) -> Response {
         match self.send(server, datagram) {
             Seen::Reply(to, answer, bytes) => {
@@ -175,12 +179,12 @@ impl Client {
                 }
                 response
             }
-            other => panic!("not answered: {other:?}"),
+            other => panic!("no reply: {other:?}"),
         }
     }
 }
 
-/// Spelt out byte by byte (RFC 8656 section 12.4).
+/// Encodes ChannelData byte by byte (RFC 8656 section 12.4).
 pub fn channel_data(number: u16, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(payload.len()).unwrap();
     [&number.to_be_bytes()[..], &length.to_be_bytes(), payload].concat()

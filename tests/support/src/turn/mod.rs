@@ -1,7 +1,7 @@
 //! A server, its clients and their messages, in virtual time.
 //!
-//! Messages are written and read with the `stun` crate, so that our own writers are not their own
-//! witnesses.
+//! Messages are written and read with the `stun` crate, so that the server's code does not check
+//! itself.
 
 pub mod bare;
 mod client;
@@ -18,17 +18,17 @@ pub use server::{Bind, REALM, SECRETS, Seen, Server, settings};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The address that everybody means by this text.
+/// Parses an address.
 pub fn at(address: &str) -> SocketAddr {
     address.parse().unwrap()
 }
 
-/// A duration of `n` seconds.
+/// Returns a duration of `n` seconds.
 pub fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// A server, and a client of it with an allocation that permits 8.8.8.8.
+/// Returns a server, and a client with an allocation that permits 8.8.8.8.
 pub fn permitted() -> (Server, Client) {
     let mut server = Server::new();
     let (mut client, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");

@@ -15,10 +15,10 @@ use stun::message::{
 };
 use stun::xoraddr::XorMappedAddress;
 
-/// RFC 8656 section 18.11; the `stun` crate lacks it.
+/// ADDITIONAL-ADDRESS-FAMILY (RFC 8656 section 18.11), which the `stun` crate lacks.
 pub const ATTR_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
 
-/// A request or an indication, before it is signed and sent.
+/// A request or an indication before signing.
 #[derive(Clone)]
 pub struct Request {
     class: MessageClass,
@@ -30,52 +30,52 @@ pub struct Request {
 #[derive(Clone)]
 enum Attribute {
     Raw(AttrType, Vec<u8>),
-    /// Its bytes depend on the transaction.
+    /// XOR-PEER-ADDRESS, whose bytes depend on the transaction ID.
     Peer(SocketAddr),
 }
 
 impl Request {
-    /// A request with no attribute.
+    /// Creates a request without attributes.
     pub fn bare(method: Method) -> Self {
         Self { class: CLASS_REQUEST, method, attributes: Vec::new(), fingerprint: false }
     }
 
-    /// A Binding request.
+    /// Creates a Binding request.
     pub fn binding() -> Self {
         Self::bare(METHOD_BINDING)
     }
 
-    /// Over UDP, with everything else left to the server.
+    /// Creates an Allocate request for UDP, with no further attributes.
     pub fn allocate() -> Self {
         Self::bare(METHOD_ALLOCATE).with(ATTR_REQUESTED_TRANSPORT, &[17, 0, 0, 0])
     }
 
-    /// An Allocate request for an IPv6 address.
+    /// Creates an Allocate request for an IPv6 address.
     pub fn allocate_v6() -> Self {
         Self::allocate().with(ATTR_REQUESTED_ADDRESS_FAMILY, &[2, 0, 0, 0])
     }
 
-    /// For a relayed transport address of each family.
+    /// Creates an Allocate request for a relayed transport address of each family.
     pub fn allocate_dual() -> Self {
         Self::allocate().with(ATTR_ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0])
     }
 
-    /// A Refresh request.
+    /// Creates a Refresh request.
     pub fn refresh(lifetime: u32) -> Self {
         Self::bare(METHOD_REFRESH).lifetime(lifetime)
     }
 
-    /// A CreatePermission request for one peer.
+    /// Creates a CreatePermission request for one peer.
     pub fn permission(peer: SocketAddr) -> Self {
         Self::bare(METHOD_CREATE_PERMISSION).peer(peer)
     }
 
-    /// A ChannelBind request.
+    /// Creates a ChannelBind request.
     pub fn channel_bind(number: u16, peer: SocketAddr) -> Self {
         Self::bare(METHOD_CHANNEL_BIND).channel(number).peer(peer)
     }
 
-    /// A Send indication.
+    /// Creates a Send indication.
     pub fn send(peer: SocketAddr, payload: &[u8]) -> Self {
         Self::bare(METHOD_SEND).class(CLASS_INDICATION).peer(peer).with(ATTR_DATA, payload)
     }
@@ -113,7 +113,7 @@ impl Request {
         self
     }
 
-    /// The message as this user signs it, in answer to a challenge (RFC 8489 section 9.2.3).
+    /// Returns the message signed by this user, in answer to a challenge (RFC 8489 section 9.2.3).
     pub fn sign(
         &self,
         transaction: [u8; 12],
@@ -129,7 +129,7 @@ impl Request {
             .encode(transaction, Some(&key))
     }
 
-    /// The message, with MESSAGE-INTEGRITY under `key` if there is one.
+    /// Returns the message, with MESSAGE-INTEGRITY if there is a `key`.
     pub fn encode(&self, transaction: [u8; 12], key: Option<&MessageIntegrity>) -> Vec<u8> {
         let mut message = Message::new();
         message.transaction_id.0 = transaction;

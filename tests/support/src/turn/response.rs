@@ -12,7 +12,7 @@ use stun::integrity::MessageIntegrity;
 use stun::message::{CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, Message, MessageType};
 use stun::xoraddr::XorMappedAddress;
 
-/// RFC 8656 section 18.12; the `stun` crate lacks it.
+/// ADDRESS-ERROR-CODE (RFC 8656 section 18.12), which the `stun` crate lacks.
 const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
 
 /// A message from the server.
@@ -22,7 +22,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// Reads a whole message, and checks a FINGERPRINT if there is one.
+    /// Parses a whole message, and checks its FINGERPRINT, if any.
     pub fn read(bytes: &[u8]) -> Self {
         let mut message = Message::new();
         message.raw = bytes.to_vec();
@@ -49,7 +49,7 @@ impl Response {
         self.message.transaction_id.0
     }
 
-    /// 0 for success, else the error code, without a reason phrase.
+    /// Returns 0 for success, else the error code. The error must have no reason phrase.
     pub fn code(&self) -> u16 {
         if self.message.typ.class == CLASS_SUCCESS_RESPONSE {
             return 0;
@@ -61,12 +61,12 @@ impl Response {
         }
     }
 
-    /// The types of its attributes, in order.
+    /// Returns the types of its attributes, in order.
     pub fn kinds(&self) -> Vec<AttrType> {
         self.message.attributes.0.iter().map(|attribute| attribute.typ).collect()
     }
 
-    /// Returns the value of an attribute that must be there.
+    /// Returns the value of an attribute, which must be present.
     pub fn get(&self, kind: AttrType) -> Vec<u8> {
         self.message.get(kind).unwrap()
     }
@@ -86,7 +86,7 @@ impl Response {
         self.address(ATTR_XORMAPPED_ADDRESS)
     }
 
-    /// An address as MAPPED-ADDRESS spells it.
+    /// Returns an address in the format of MAPPED-ADDRESS.
     pub fn plain_address(&self, kind: AttrType) -> SocketAddr {
         let mut address = MappedAddress::default();
         address.get_from_as(&self.message, kind).unwrap();
@@ -98,7 +98,7 @@ impl Response {
         self.address(ATTR_XOR_RELAYED_ADDRESS)
     }
 
-    /// Every XOR-RELAYED-ADDRESS.
+    /// Returns every XOR-RELAYED-ADDRESS.
     pub fn all_relayed(&self) -> Vec<SocketAddr> {
         let mut of_one = self.clone();
         let attributes = std::mem::take(&mut of_one.message.attributes.0).into_iter();
@@ -111,7 +111,7 @@ impl Response {
             .collect()
     }
 
-    /// ADDRESS-ERROR-CODE: the family by its number, and the error code.
+    /// Returns ADDRESS-ERROR-CODE: the number of the family, and the error code.
     pub fn address_error(&self) -> Option<(u8, u16)> {
         let value =
             self.kinds().contains(&ATTR_ADDRESS_ERROR_CODE).then(|| self.get(ATTR_ADDRESS_ERROR_CODE))?;
@@ -131,7 +131,7 @@ impl Response {
         self.get(ATTR_DATA)
     }
 
-    /// Whether it was signed with this key.
+    /// Whether it is signed with this key.
     pub fn is_signed_with(&self, key: &MessageIntegrity) -> bool {
         key.check(&mut self.message.clone()).is_ok()
     }

@@ -1,5 +1,5 @@
-//! RFC 8489's additions to a signed request, written out by hand, each part to be left out or
-//! spoilt.
+//! Hand-written authentication attributes of RFC 8489. A test can leave out or corrupt each of
+//! them.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
@@ -11,7 +11,7 @@ use stun::attributes::{
 
 use super::{Client, REALM, Request, Response, Server};
 
-/// PASSWORD-ALGORITHMS that this server offers, as figure 8 spells it: SHA-256, then MD5, without
+/// PASSWORD-ALGORITHMS of this server, encoded as in figure 8: SHA-256, then MD5, without
 /// parameters.
 pub const OFFERED: [u8; 8] = [0, 2, 0, 0, 0, 1, 0, 0];
 /// PASSWORD-ALGORITHM of MD5, without parameters.
@@ -19,20 +19,20 @@ pub const MD5: [u8; 4] = [0, 1, 0, 0];
 /// PASSWORD-ALGORITHM of SHA-256, without parameters.
 pub const SHA256: [u8; 4] = [0, 2, 0, 0];
 
-/// An integrity attribute of a request.
+/// Integrity attribute of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signature {
     /// MESSAGE-INTEGRITY.
     Sha1,
-    /// MESSAGE-INTEGRITY-SHA256, truncated to so many bytes.
+    /// MESSAGE-INTEGRITY-SHA256, truncated to this number of bytes.
     Sha256(usize),
-    /// MESSAGE-INTEGRITY under another key.
+    /// MESSAGE-INTEGRITY with a wrong value.
     WrongSha1,
-    /// MESSAGE-INTEGRITY-SHA256 under another key.
+    /// MESSAGE-INTEGRITY-SHA256 with a wrong value.
     WrongSha256,
 }
 
-/// Signature of a request, part by part.
+/// Authentication attributes of a request.
 #[derive(Clone, Debug)]
 pub struct Signing {
     /// USERNAME.
@@ -43,14 +43,14 @@ pub struct Signing {
     pub algorithms: Option<Vec<u8>>,
     /// PASSWORD-ALGORITHM.
     pub algorithm: Option<Vec<u8>>,
-    /// Key of the signatures.
+    /// Key of the integrity attributes.
     pub key: Vec<u8>,
-    /// Integrity attributes, in their order.
+    /// Integrity attributes, in order.
     pub signatures: Vec<Signature>,
 }
 
 impl Signing {
-    /// As RFC 8489 would have it: SHA-256 in both places.
+    /// Authenticates by RFC 8489, with SHA-256 for the key and the integrity attribute.
     pub fn modern(client: &Client) -> Self {
         Self {
             username: Some(client.username.clone()),
@@ -62,7 +62,7 @@ impl Signing {
         }
     }
 
-    /// As RFC 5389 would have it.
+    /// Authenticates by RFC 5389.
     pub fn old(client: &Client) -> Self {
         Self {
             algorithms: None,
@@ -73,20 +73,20 @@ impl Signing {
         }
     }
 
-    /// By USERHASH instead of USERNAME.
+    /// Authenticates by RFC 8489, with USERHASH instead of USERNAME.
     pub fn anonymous(client: &Client) -> Self {
         let userhash = Some(userhash(&client.username));
         Self { username: None, userhash, ..Self::modern(client) }
     }
 
-    /// Asks once, with the nonce that the client has.
+    /// Sends a request once, with the client's current nonce, and returns the response.
     pub fn ask(&self, client: &mut Client, server: &mut Server, request: &Request) -> Response {
         let transaction = client.transaction();
         let datagram = self.encode(request, &client.nonce, transaction);
         client.answer(server, &datagram, transaction)
     }
 
-    /// The signed request.
+    /// Returns the signed request.
     pub fn encode(&self, request: &Request, nonce: &[u8], transaction: [u8; 12]) -> Vec<u8> {
         let parts = [
             (ATTR_USERNAME, self.username.clone().map(String::into_bytes)),
@@ -107,8 +107,7 @@ impl Signing {
         message
     }
 
-    /// Whether a response ends with MESSAGE-INTEGRITY-SHA256 in full length, under the key of
-    /// these.
+    /// Whether a response ends with a full-length MESSAGE-INTEGRITY-SHA256 under this key.
     pub fn has_signed(&self, response: &Response) -> bool {
         let bytes = response.bytes();
         let (covered, signature) = bytes.split_at(bytes.len() - 36);
@@ -118,7 +117,7 @@ impl Signing {
     }
 }
 
-/// Section 9.2.2 and 18.5.1.
+/// Key of the long-term credential by MD5 (sections 9.2.2 and 18.5.1).
 pub fn md5_key(client: &Client) -> Vec<u8> {
     client.key().0
 }
@@ -128,12 +127,13 @@ pub fn sha256_key(client: &Client) -> Vec<u8> {
     Sha256::digest(format!("{}:{REALM}:{}", client.username, client.password)).to_vec()
 }
 
-/// Section 14.4.
+/// USERHASH of a username (section 14.4).
 pub fn userhash(username: &str) -> Vec<u8> {
     Sha256::digest(format!("{username}:{REALM}")).to_vec()
 }
 
-/// A client that has been offered all: its first request was long enough for that.
+/// Returns a client that was offered both algorithms, because its first request was long enough for
+/// that.
 pub fn offered_all(server: &mut Server, address: &str, name: &str) -> Client {
     let mut client = Client::new(server, address, name);
     let challenge = client.ask_unsigned(server, &Request::allocate().with(ATTR_SOFTWARE, b"a long name"));
@@ -142,7 +142,8 @@ pub fn offered_all(server: &mut Server, address: &str, name: &str) -> Client {
     client
 }
 
-/// Sections 14.5 and 14.6: the length field says that the message ends with the attribute.
+/// Appends an integrity attribute (sections 14.5 and 14.6). The length field covers the message up
+/// to and including that attribute.
 fn append(signature: Signature, key: &[u8], message: &mut Vec<u8>) {
     let (kind, size) = match signature {
         Signature::Sha1 | Signature::WrongSha1 => (ATTR_MESSAGE_INTEGRITY, 20),

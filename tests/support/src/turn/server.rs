@@ -1,4 +1,4 @@
-//! The shards of one server, driven as the data plane drives them.
+//! Shards of one server, driven as the data plane drives them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -17,39 +17,39 @@ use ipnet::IpNet;
 
 use super::{at, seconds};
 
-/// Realm of every server here.
+/// Realm of all servers in virtual time.
 pub const REALM: &str = "example.org";
-/// Secrets of its credentials.
+/// Secrets of their credentials.
 pub const SECRETS: [&str; 2] = ["north", "south"];
 
-/// Outcome of a datagram.
+/// Observed outcome of a datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// The client got this answer.
+    /// The client received this reply.
     Reply(SocketAddr, Answer, Vec<u8>),
-    /// The peer got a payload.
+    /// The peer received a payload.
     ToPeer {
         /// Address of the relay socket.
         from: SocketAddr,
         /// Address of the peer.
         peer: SocketAddr,
-        /// The payload.
+        /// Payload.
         payload: Vec<u8>,
     },
-    /// The same, in a packet that routers must not fragment.
+    /// The peer received a payload, in a packet with DF set.
     ToPeerWhole {
         /// Address of the relay socket.
         from: SocketAddr,
         /// Address of the peer.
         peer: SocketAddr,
-        /// The payload.
+        /// Payload.
         payload: Vec<u8>,
     },
-    /// A client got this message.
+    /// The client received this message.
     ToClient(SocketAddr, Vec<u8>),
-    /// The bind of a relay socket was asked for and is still held.
+    /// The server has requested the bind of a relay socket, and the result is pending.
     Waiting,
-    /// Nothing.
+    /// The server dropped it.
     Dropped(DropReason),
 }
 
@@ -60,12 +60,12 @@ pub enum Bind {
     Works,
     /// Fails with this error.
     Fails(BindError),
-    /// It is answered by [`Server::answer_bind`].
+    /// Stays pending until [`Server::answer_bind`].
     Hangs,
 }
 
-/// One or more shards with what they hold in common. It plays the driver, and holds the core to its
-/// side of the bargain: every effect is checked against those before it.
+/// One or more shards and their shared state. It acts as the driver and checks that every effect is
+/// consistent with the effects before it.
 pub struct Server {
     /// Revoked credentials.
     pub revocations: Arc<Revocations>,
@@ -74,24 +74,24 @@ pub struct Server {
     /// Current time.
     pub now: Now,
     shards: Vec<Relay>,
-    /// Relay sockets, each at its last address.
+    /// Relay sockets with their latest addresses.
     sockets: BTreeMap<(usize, RelayId), SocketAddr>,
-    /// Announced channels, by what they are announced under, and the relay sockets that carry them.
+    /// Announced channels, by shard, allocation and number, with the relay sockets that carry them.
     channels: BTreeMap<(usize, AllocationId, ChannelNumber), RelayId>,
-    /// Outcomes of the next binds; they work once this has run out.
+    /// Results of the next binds; after the last, binds succeed.
     pub binds: VecDeque<Bind>,
     hanging: VecDeque<(usize, RelayId, Option<SocketAddr>)>,
-    /// The sockets that are held in reserve.
+    /// Sockets that are held in reserve.
     reserved: BTreeSet<SocketAddr>,
-    /// Ports that were given before they had rested.
+    /// Number of ports that were reused before their rest was over.
     pub unrested: usize,
-    /// The listener that the last reply left from, and its address.
+    /// Listener of the last reply, and its address.
     pub replied_from: Option<(IpAddr, Transport)>,
-    /// Every address a bind was asked for.
+    /// Every address for which a bind was requested.
     pub tried: Vec<SocketAddr>,
 }
 
-/// Settings of a relay at these addresses, with no quota but 1,000 allocations.
+/// Returns settings for a relay at these addresses. Its only quota is 1,000 allocations.
 pub fn settings(addresses: Vec<RelayAddress>) -> Settings {
     Settings {
         realm: REALM.into(),
@@ -123,12 +123,12 @@ fn listeners() -> Vec<SocketAddr> {
 }
 
 impl Server {
-    /// A server of one shard, at 45.0.0.1 and 2a0a::1, with ports 50000 to 50063.
+    /// Creates a server of one shard, at 45.0.0.1 and 2a0a::1, with ports 50000 to 50063.
     pub fn new() -> Self {
         Self::with(1, |_| {})
     }
 
-    /// A server of `shards` shards with changed settings.
+    /// Creates a server of `shards` shards with changed settings.
     pub fn with(shards: u8, change: impl FnOnce(&mut Settings)) -> Self {
         let both = |ip: &str| RelayAddress { bind: ip.parse().unwrap(), public: ip.parse().unwrap() };
         let mut settings = settings(vec![both("45.0.0.1"), both("2a0a::1")]);
@@ -155,8 +155,8 @@ impl Server {
         }
     }
 
-    /// A name leaves for good: everything that it has ends, as the data plane has it; yields how
-    /// many allocations did.
+    /// Ends all allocations of a name, as the data plane does when the name is revoked. Returns
+    /// their number.
     pub fn end(&mut self, name: &str) -> usize {
         if !self.shared.has_any(name) {
             return 0;
@@ -170,14 +170,14 @@ impl Server {
         ended
     }
 
-    /// The machine has these addresses, ranges among them, from now on, and the relay these. Every
-    /// shard is told.
+    /// Changes the machine's addresses to `own` (which may contain ranges) and the relay's to
+    /// `relays`, and tells every shard. Returns the number of relayed addresses that ended.
     pub fn on_machine(&mut self, own: &str, relays: &str) -> usize {
         self.learn(own, relays);
         self.enforce()
     }
 
-    /// The same, while no shard has been told yet.
+    /// Changes the addresses without telling the shards.
     pub fn learn(&mut self, own: &str, relays: &str) {
         let relay = |pair: &str| {
             let (bind, public) = pair.split_once("->").unwrap_or((pair, pair));
@@ -193,8 +193,8 @@ impl Server {
         });
     }
 
-    /// Tells every shard that the machine's addresses have changed; yields how many relayed
-    /// addresses ended.
+    /// Tells every shard that the machine's addresses have changed. Returns the number of relayed
+    /// addresses that ended.
     pub fn enforce(&mut self) -> usize {
         let mut ended = 0;
         for shard in 0..self.shards.len() {
@@ -204,7 +204,7 @@ impl Server {
         ended
     }
 
-    /// Lets time pass, and the timer ring when it should.
+    /// Advances time, and fires the timer at each deadline.
     pub fn advance(&mut self, by: Duration) {
         let end = self.now.after(by);
         while let Some(due) = self.next_deadline().filter(|due| *due <= end.mono) {
@@ -214,12 +214,12 @@ impl Server {
         self.now = end;
     }
 
-    /// Lets time pass with a timer that never rings.
+    /// Advances time without firing the timer.
     pub fn advance_without_timer(&mut self, by: Duration) {
         self.now = self.now.after(by);
     }
 
-    /// Rings the timer.
+    /// Fires the timer.
     pub fn expire(&mut self) {
         for shard in 0..self.shards.len() {
             self.shards[shard].expire(self.now);
@@ -231,12 +231,12 @@ impl Server {
         );
     }
 
-    /// When the timer rings next.
+    /// Returns the next deadline of the timer.
     pub fn next_deadline(&self) -> Option<Duration> {
         self.shards.iter().filter_map(Relay::next_deadline).min()
     }
 
-    /// A datagram arrives at the listener of a shard.
+    /// Delivers a datagram to the listener of a shard.
     pub fn client_datagram(&mut self, shard: usize, five_tuple: FiveTuple, datagram: &[u8]) -> Seen {
         let mut reply = Reply::new();
         let action = self.shards[shard].client_datagram(self.now, five_tuple, datagram, &mut reply);
@@ -251,7 +251,7 @@ impl Server {
         }
     }
 
-    /// A datagram arrives at the relay socket that is bound at `relay`.
+    /// Delivers a datagram to the relay socket that is bound at `relay`.
     pub fn peer_datagram(&mut self, relay: SocketAddr, source: SocketAddr, payload: &[u8]) -> Seen {
         let (shard, relay) = self.socket_at(relay).expect("no relay socket is bound there");
         let action = self.shards[shard].peer_datagram(self.now, relay, source, payload.len());
@@ -259,8 +259,7 @@ impl Server {
         self.see(shard, action, &Reply::new(), payload)
     }
 
-    /// A datagram from the relay socket that is bound at `relay` has met an ICMP error on its way
-    /// to `peer`.
+    /// Reports an ICMP error for a datagram from the relay socket at `relay` to `peer`.
     pub fn peer_unreachable(&mut self, relay: SocketAddr, peer: SocketAddr, icmp: Icmp) -> Seen {
         let (shard, id) = self.socket_at(relay).expect("no relay socket is bound there");
         let mut reply = Reply::new();
@@ -269,7 +268,7 @@ impl Server {
         self.see(shard, action, &reply, &[])
     }
 
-    /// Answers the oldest bind that hangs.
+    /// Completes the oldest pending bind.
     pub fn answer_bind(&mut self, bound: Result<(), BindError>) -> Seen {
         let (shard, relay, next) = self.hanging.pop_front().expect("no bind hangs");
         let seen = self.relay_bound(shard, relay, next, bound);
@@ -279,7 +278,7 @@ impl Server {
         }
     }
 
-    /// A relay socket has been bound, and the `next` one with it, or neither.
+    /// Reports the result of a bind to the shard. On success, the `next` socket is bound, too.
     fn relay_bound(
         &mut self,
         shard: usize,
@@ -287,7 +286,7 @@ impl Server {
         next: Option<SocketAddr>,
         bound: Result<(), BindError>,
     ) -> Seen {
-        // A driver that binds in the background closes both where the allocation has ended
+        // A driver that binds in the background closes both sockets if the allocation has ended
         // meanwhile.
         if bound.is_ok() && self.sockets.contains_key(&(shard, relay)) {
             self.reserved.extend(next);
@@ -297,24 +296,24 @@ impl Server {
         self.see(shard, action, &reply, &[])
     }
 
-    /// Living allocations of all shards, expired or not.
+    /// Returns the number of allocations of all shards, whether expired or not.
     pub fn allocations(&self) -> usize {
         let allocations = self.shards.iter().map(Relay::allocations).sum();
         assert_eq!(self.shared.allocations(), allocations, "the quota counts them, too");
         allocations
     }
 
-    /// The relay sockets that are open.
+    /// Returns the addresses of the open relay sockets.
     pub fn sockets(&self) -> Vec<SocketAddr> {
         self.sockets.values().copied().collect()
     }
 
-    /// The sockets that are held in reserve.
+    /// Returns the addresses of the sockets that are held in reserve.
     pub fn reserved(&self) -> Vec<SocketAddr> {
         self.reserved.iter().copied().collect()
     }
 
-    /// The channels that a data path below this one would carry.
+    /// Returns the number of channels that a data path below this one would carry.
     pub fn announced_channels(&self) -> usize {
         self.channels.len()
     }
@@ -323,7 +322,7 @@ impl Server {
         self.sockets.iter().find(|(_, address)| **address == relay).map(|(owner, _)| *owner)
     }
 
-    /// Carries effects out in order; returns what a client was answered meanwhile.
+    /// Carries out the effects in order, and returns a reply to a client, if any.
     fn drain(&mut self, shard: usize) -> Option<Seen> {
         let mut answered = None;
         while let Some(effect) = self.shards[shard].next_effect() {
@@ -353,23 +352,26 @@ impl Server {
                     answered = Some(seen).filter(|seen| *seen != Seen::Waiting);
                 }
                 Effect::CloseRelay { relay } => {
-                    assert!(self.sockets.remove(&(shard, relay)).is_some(), "closed what was not open");
+                    assert!(
+                        self.sockets.remove(&(shard, relay)).is_some(),
+                        "closed a socket that was not open"
+                    );
                     let mut carried = self.channels.iter().map(|(channel, relay)| (channel.0, *relay));
                     let left = carried.any(|carried| carried == (shard, relay));
                     assert!(!left, "channels are unbound before their relay socket closes");
                 }
                 Effect::CloseReserved { address } => {
-                    assert!(self.reserved.remove(&address), "closed what was not held");
+                    assert!(self.reserved.remove(&address), "closed a socket that was not held");
                 }
                 Effect::ChannelBound { allocation, number, peer } => {
                     let relay = RelayId { allocation, family: AddressFamily::of(peer.address().ip()) };
                     assert!(self.sockets.contains_key(&(shard, relay)), "a channel needs a relay socket");
                     let before = self.channels.insert((shard, allocation, number), relay);
-                    assert_eq!(before, None, "bound twice");
+                    assert_eq!(before, None, "a channel is bound once");
                 }
                 Effect::ChannelUnbound { allocation, number } => {
                     let bound = self.channels.remove(&(shard, allocation, number));
-                    assert!(bound.is_some(), "unbound what was not bound");
+                    assert!(bound.is_some(), "unbound a channel that was not bound");
                 }
             }
         }
@@ -391,7 +393,7 @@ impl Server {
                 }
             }
             Action::ToClient { five_tuple, encapsulation, payload } => {
-                let header = encapsulation.around(payload.len()).expect("an Action promises that it fits");
+                let header = encapsulation.around(payload.len()).expect("an Action guarantees that it fits");
                 Seen::ToClient(five_tuple.client, header.with(&datagram[payload.range()]))
             }
             Action::Wait => Seen::Waiting,
