@@ -1,4 +1,4 @@
-//! A TURN server for one thread: the loop that drives [`Relay`] with blocking sockets of the
+//! A single-threaded TURN server: the loop that drives [`Relay`], with blocking sockets of the
 //! standard library.
 //!
 //! ```text
@@ -24,14 +24,14 @@ use byway_turn::server::{
 use byway_turn::time::Now;
 use byway_turn::wire::Reply;
 
-/// Time that the loop waits for a client before it looks at the relay sockets.
+/// Time that the loop waits for a client before it polls the relay sockets.
 const PATIENCE: Duration = Duration::from_millis(2);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let ip: IpAddr = std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1").parse()?;
     let listener = UdpSocket::bind((ip, 3478))?;
     listener.set_read_timeout(Some(PATIENCE))?;
-    // A real server draws its seeds from the system.
+    // Fixed seeds, for the example only. A real server gets its seeds from the operating system.
     let mut driver = Driver {
         relay: Relay::new(Shared::new(settings(ip), &[1; 32]), &[2; 32]),
         listener,
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn settings(ip: IpAddr) -> Settings {
     Settings {
         realm: "example.org".to_owned(),
-        secrets: Secrets::new(&["north"]).expect("one secret is not none"),
+        secrets: Secrets::new(&["north"]).expect("the list has a secret"),
         revocations: Arc::new(Revocations::new(&[3; 32])),
         strict_expiry: false,
         addresses: vec![RelayAddress { bind: ip, public: ip }],
@@ -109,8 +109,8 @@ impl Driver {
         }
     }
 
-    /// Does what an action asks for; its payload is a span of `buffer`. A datagram that cannot be
-    /// sent is lost.
+    /// Carries out an action, whose payload is a range of `buffer`. A datagram that cannot be sent
+    /// is lost.
     fn act(&self, action: Action, buffer: &[u8]) {
         let _sent = match action {
             Action::ToPeer { relay, peer, payload, .. } => match self.relays.get(&relay) {
@@ -148,7 +148,7 @@ impl Driver {
     }
 
     fn bind(&mut self, relay: RelayId, address: SocketAddr, pairing: Pairing) -> Result<(), BindError> {
-        // This driver holds no port in reserve.
+        // This driver does not reserve ports.
         if pairing != Pairing::Alone {
             return Err(BindError::Exhausted);
         }

@@ -1,4 +1,4 @@
-//! Allocate that succeeds (RFC 8656 sections 7.2 and 7.3).
+//! Successful Allocate requests (RFC 8656 sections 7.2 and 7.3).
 
 use byway_test_support::turn::{Client, Request, Server, at};
 use stun::attributes::{
@@ -35,7 +35,7 @@ fn fingerprint_is_answered_with_fingerprint_behind_the_signature() {
     assert_eq!(response.kinds()[3..], [ATTR_MESSAGE_INTEGRITY, ATTR_FINGERPRINT]);
 }
 
-/// Section 7.2: never less than the default of ten minutes; an hour at most.
+/// Section 7.2: at least the default of ten minutes, at most one hour.
 #[test]
 fn the_lifetime_is_between_ten_minutes_and_an_hour() {
     let mut server = Server::new();
@@ -47,8 +47,8 @@ fn the_lifetime_is_between_ten_minutes_and_an_hour() {
     assert_eq!(granted, [600, 600, 600, 600, 601, 3599, 3600, 3600, 3600]);
 }
 
-/// Section 7.2, REQUESTED-ADDRESS-FAMILY; a client over IPv4 may have a relay on IPv6 and the other
-/// way round.
+/// Section 7.2, REQUESTED-ADDRESS-FAMILY. A client over IPv4 may have an IPv6 relay address, and
+/// vice versa.
 #[test]
 fn the_family_is_the_requested_one_and_ipv4_by_default() {
     let mut server = Server::new();
@@ -63,7 +63,7 @@ fn the_family_is_the_requested_one_and_ipv4_by_default() {
     }
 }
 
-/// Behind a 1:1 NAT the socket binds one address and clients are told the other.
+/// Behind a 1:1 NAT, the socket binds one address, and clients learn the other.
 #[test]
 fn clients_are_told_the_public_address() {
     let mut server = Server::with(1, |settings| settings.addresses[0].bind = "10.0.0.5".parse().unwrap());

@@ -1,4 +1,5 @@
-//! Allocate that is refused, step by step of RFC 8656 section 7.2; each leaves nothing behind.
+//! Rejected Allocate requests, in the order of RFC 8656 section 7.2. A rejected request leaves no
+//! state.
 
 use byway_test_support::turn::{Client, Request, Server};
 use stun::attributes::{
@@ -7,7 +8,7 @@ use stun::attributes::{
 };
 use stun::message::METHOD_ALLOCATE;
 
-/// The error, given to a server with a single port, which another client then still gets.
+/// Returns the error of a server with a single port. Another client must still get that port.
 fn refused(request: &Request) -> u16 {
     let mut server = Server::with(1, |settings| {
         settings.ports = 50_000..=50_000;
@@ -83,7 +84,7 @@ fn attributes_of_a_wrong_size_are_400() {
     }
 }
 
-/// What another method would read is no concern of Allocate.
+/// Allocate ignores attributes of other methods.
 #[test]
 fn attributes_of_other_methods_are_ignored() {
     let mut server = Server::new();

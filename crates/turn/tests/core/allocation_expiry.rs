@@ -1,4 +1,4 @@
-//! Allocations end on time (RFC 8656 section 7.2), also where the timer is late.
+//! Allocations end on time (RFC 8656 section 7.2), even if the timer is late.
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::DropReason;
@@ -13,7 +13,7 @@ fn it_lives_for_599_seconds_and_is_over_at_600() {
     }
 }
 
-/// The core says when it wants to be woken, and no earlier than there is something to do.
+/// The core returns its next deadline, and has work at that time.
 #[test]
 fn the_deadline_is_the_earliest_end() {
     let mut server = Server::new();
@@ -25,7 +25,7 @@ fn the_deadline_is_the_earliest_end() {
     assert_eq!(server.next_deadline(), Some(began + seconds(300)));
 }
 
-/// A late timer extends nothing: every look-up checks for itself.
+/// A late timer extends nothing: every lookup checks the expiry.
 #[test]
 fn without_a_timer_an_expired_allocation_is_not_there() {
     let mut server = Server::new();
@@ -39,7 +39,7 @@ fn without_a_timer_an_expired_allocation_is_not_there() {
     assert_eq!(client.send_on(&mut server, 0x4000, b"x"), gone);
     assert_eq!(client.send_unsigned(&mut server, &Request::send(peer, b"x")), gone);
     assert_eq!(server.peer_datagram(relayed, peer, b"x"), gone);
-    assert_eq!(server.allocations(), 1, "the timer has yet to sweep it up");
+    assert_eq!(server.allocations(), 1, "the timer has not swept it yet");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn without_a_timer_a_new_allocation_takes_its_place() {
     assert_eq!(server.sockets(), [second]);
 }
 
-/// A process that was stopped for hours wakes up, and nothing is left or lost.
+/// A process that was stopped for hours expires everything: nothing remains and nothing leaks.
 #[test]
 fn a_timer_that_comes_hours_late_sweeps_all_up() {
     let mut server = Server::with(2, |_| {});
@@ -79,7 +79,7 @@ fn a_timer_that_comes_hours_late_sweeps_all_up() {
     assert_eq!((server.sockets().len(), server.next_deadline()), (0, None));
 }
 
-/// Lifetimes count from the very moment, not from the start of its second.
+/// Lifetimes count from the exact moment, not from the start of its second.
 #[test]
 fn fractions_of_a_second_count() {
     let mut server = Server::new();

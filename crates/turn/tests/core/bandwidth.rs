@@ -1,5 +1,5 @@
-//! A cap on the bandwidth of an allocation drops what is beyond it, each way for itself (threat
-//! 10's cost in bytes).
+//! Bandwidth limit of an allocation: excess datagrams are dropped, for each direction separately
+//! (threat 10, in bytes).
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::DropReason;
@@ -7,7 +7,7 @@ use byway_turn::server::DropReason;
 const PEER: &str = "8.8.8.8:53";
 const PAYLOAD: [u8; 1000] = [7; 1000];
 
-/// Ten payloads a second.
+/// Creates a server that allows ten payloads per second.
 fn server() -> Server {
     Server::with(2, |settings| settings.quota.bandwidth_per_allocation = 10_000)
 }
@@ -42,8 +42,8 @@ fn one_allocation_does_not_use_up_anothers() {
     }
 }
 
-/// Two senders, each on a shard of its own and within its cap, do not exceed that of the client
-/// they both send to.
+/// Two senders on different shards, each within its limit, do not exceed the limit of their common
+/// receiver.
 #[test]
 fn what_comes_in_memory_from_any_shard_counts_for_its_receiver() {
     let mut server = server();

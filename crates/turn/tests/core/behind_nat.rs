@@ -1,5 +1,5 @@
-//! A 1:1 NAT before the server: sockets bind to one address, clients are told another, and both are
-//! the server's own.
+//! A server behind a 1:1 NAT. Sockets bind one address, clients learn another, and both are the
+//! server's own.
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at, channel_data};
 use byway_turn::server::{DropReason, RelayAddress};
@@ -8,7 +8,7 @@ use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 
 const PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(45, 0, 0, 1));
 
-/// Two shards with relay sockets at `bind`, on a machine with these interfaces.
+/// Creates a server of two shards with relay sockets at `bind`, on a machine with these interfaces.
 fn behind_nat(bind: &str, interfaces: &[&str]) -> Server {
     Server::with(2, |settings| {
         settings.addresses = vec![RelayAddress { bind: bind.parse().unwrap(), public: PUBLIC }];
@@ -16,7 +16,7 @@ fn behind_nat(bind: &str, interfaces: &[&str]) -> Server {
     })
 }
 
-/// No NAT has to turn packets around, because these never leave the process.
+/// The datagrams stay in the process, so the NAT needs no hairpinning.
 #[test]
 fn two_clients_meet_in_memory_under_the_public_address() {
     for bind in ["0.0.0.0", "10.0.0.5"] {
@@ -37,7 +37,7 @@ fn two_clients_meet_in_memory_under_the_public_address() {
     }
 }
 
-/// A port in reserve is held where it is bound, and told under the public address.
+/// A reserved port is bound at the inner address, and announced at the public one.
 #[test]
 fn a_reserved_port_is_bound_and_told_alike() {
     let mut server = behind_nat("10.0.0.5", &["10.0.0.5"]);
@@ -52,10 +52,10 @@ fn a_reserved_port_is_bound_and_told_alike() {
     assert!(server.reserved().is_empty());
 }
 
-/// The same socket under the address that only this machine and its neighbours know: threat 13.
+/// Threat 13: the same socket, at the address that only this machine and its neighbours know.
 #[test]
 fn threat_13_a_relay_port_under_the_address_it_is_bound_to_is_an_own_address() {
-    // 45.0.0.2 is public, so that nothing but its being the server's own closes it.
+    // 45.0.0.2 is public, so only the rule for own addresses rejects it.
     for (bind, interfaces, inner) in [
         ("45.0.0.2", &[][..], "45.0.0.2"),
         ("0.0.0.0", &["10.0.0.5", "45.0.0.2"], "45.0.0.2"),
@@ -74,7 +74,7 @@ fn threat_13_a_relay_port_under_the_address_it_is_bound_to_is_an_own_address() {
     }
 }
 
-/// Of the public address, live relay ports alone are open.
+/// At the public address, only live relay ports are permitted.
 #[test]
 fn threat_13_the_public_address_is_the_servers_own_though_no_interface_has_it() {
     let mut server = behind_nat("0.0.0.0", &["10.0.0.5"]);

@@ -1,4 +1,5 @@
-//! An attacker in the path cannot take back what was offered (RFC 8489 sections 9.2.1 and 9.2.4).
+//! Protection against bid-down attacks by an attacker in the path (RFC 8489 sections 9.2.1 and
+//! 9.2.4).
 
 use byway_test_support::turn::rfc8489::{MD5, OFFERED, SHA256, Signing, md5_key, offered_all};
 use byway_test_support::turn::{Client, Request, Server, seconds};
@@ -9,12 +10,11 @@ const HERE: &str = "203.0.113.9:5000";
 /// PASSWORD-ALGORITHMS and PASSWORD-ALGORITHM of a request.
 type Said = (Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// What a request says whose client was not offered what this server offers, or does not say what
-/// it makes of it.
+/// Requests of a client whose offer was tampered with, or that answers the offer wrongly.
 fn tampered() -> Vec<Said> {
     let some = |bytes: &[u8]| Some(bytes.to_vec());
     vec![
-        // The list: taken away, cut short, turned round, with parameters, grown, and empty.
+        // The list: missing, cut short, reversed, with parameters, extended, and empty.
         (None, some(&SHA256)),
         (None, some(&MD5)),
         (some(&MD5), some(&MD5)),
@@ -23,7 +23,7 @@ fn tampered() -> Vec<Said> {
         (some(&[0, 2, 0, 4, 0, 0, 0, 0, 0, 1, 0, 0]), some(&SHA256)),
         (some(&[&OFFERED[..], &[0, 3, 0, 0]].concat()), some(&SHA256)),
         (some(&[]), some(&MD5)),
-        // The choice: none, none of the list, malformed.
+        // The choice: missing, not in the list, malformed.
         (some(&OFFERED), None),
         (some(&OFFERED), some(&[0, 3, 0, 0])),
         (some(&OFFERED), some(&[0, 0, 0, 0])),
@@ -53,8 +53,8 @@ fn a_request_that_does_not_echo_the_offer_is_400() {
     assert_eq!(Signing::modern(&client).ask(&mut client, &mut server, &Request::allocate()).code(), 0);
 }
 
-/// Whoever cuts the cookie off, or clears its feature, so that the client takes this for an older
-/// server, has spoilt the nonce; the 438 says again what there is.
+/// An attacker removes the cookie or clears its feature bit, so that the client believes in an
+/// older server. That invalidates the nonce, and the 438 repeats the offer.
 #[test]
 fn a_nonce_without_its_feature_is_stale() {
     let mut server = Server::new();
@@ -69,7 +69,7 @@ fn a_nonce_without_its_feature_is_stale() {
     assert_eq!(server.allocations(), 0);
 }
 
-/// Section 9.2.4 has an order: 400, 401, 438.
+/// Section 9.2.4 demands the order 400, 401, 438.
 #[test]
 fn the_offer_comes_before_the_credentials_and_these_before_the_nonce() {
     let mut server = Server::new();
@@ -81,15 +81,16 @@ fn the_offer_comes_before_the_credentials_and_these_before_the_nonce() {
     assert_eq!(bid_down.ask(&mut client, &mut server, &Request::allocate()).code(), 400);
     assert_eq!(Signing::modern(&wrong).ask(&mut client, &mut server, &Request::allocate()).code(), 401);
     assert_eq!(Signing::modern(&client).ask(&mut client, &mut server, &Request::allocate()).code(), 438);
-    // The same of a nonce that nobody has issued, but says that there was an offer.
+    // The order is the same for a nonce that the server did not issue, but whose cookie claims an
+    // offer.
     client.nonce = b"obMatJos2gAAAAAAAAAA".to_vec();
     assert_eq!(bid_down.ask(&mut client, &mut server, &Request::allocate()).code(), 400);
     assert_eq!(Signing::modern(&wrong).ask(&mut client, &mut server, &Request::allocate()).code(), 401);
     assert_eq!(Signing::modern(&client).ask(&mut client, &mut server, &Request::allocate()).code(), 438);
 }
 
-/// Section 9.2.3.2 asks for PASSWORD-ALGORITHM alone once a request has succeeded, and 9.2.4 for
-/// both: either will do.
+/// After a successful request, section 9.2.3.2 asks for PASSWORD-ALGORITHM alone, and 9.2.4 for
+/// both attributes. The server accepts either.
 #[test]
 fn a_subsequent_request_need_not_repeat_the_list() {
     let mut server = Server::new();
@@ -101,14 +102,14 @@ fn a_subsequent_request_need_not_repeat_the_list() {
     assert_eq!(later.ask(&mut client, &mut server, &Request::refresh(600)).code(), 0);
     let cut = Signing { algorithms: Some(SHA256.to_vec()), ..first.clone() };
     assert_eq!(cut.ask(&mut client, &mut server, &Request::refresh(600)).code(), 400);
-    // Somebody else's allocation is no first request of one's own.
+    // An allocation of another user does not count as this client's first request.
     let mut other = Client { nonce: client.nonce.clone(), ..Client::new(&server, HERE, "mallory") };
     let later = Signing { algorithms: None, ..Signing::modern(&other) };
     assert_eq!(later.ask(&mut other, &mut server, &Request::refresh(0)).code(), 400);
 }
 
-/// A first request that is too short for the offer. Its client may know better; a list that it was
-/// not sent is forged.
+/// A first request that is too short for the offer. Its client may choose an algorithm all the
+/// same, but a list that the server did not send is forged.
 #[test]
 fn without_an_offer_the_algorithm_is_the_clients_choice() {
     for first in [Request::bare(stun::message::METHOD_ALLOCATE), Request::allocate()] {

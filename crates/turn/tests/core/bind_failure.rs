@@ -1,12 +1,12 @@
-//! Relay sockets that cannot be bound: another port is tried, then 508; nothing is lost (RFC 8656
-//! section 7.2).
+//! Relay sockets that cannot be bound. The server tries other ports, then answers 508, and leaks
+//! nothing (RFC 8656 section 7.2).
 
 use byway_test_support::turn::{Bind, Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::Answer;
 use byway_turn::server::BindError::{AddressGone, Exhausted, PortInUse};
 use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 
-/// A server of eight ports and as many allocations, so that whatever leaks is missed.
+/// Creates a server of eight ports and as many allocations, so that a leak is noticed.
 fn server(binds: impl IntoIterator<Item = Bind>) -> Server {
     let mut server = Server::with(1, |settings| {
         settings.ports = 50_000..=50_007;
@@ -16,7 +16,7 @@ fn server(binds: impl IntoIterator<Item = Bind>) -> Server {
     server
 }
 
-/// Once all rests are over, every port and every place in the quota can be had again.
+/// Checks that, once every rest is over, each port and each place in the quota is available again.
 fn nothing_is_lost(server: &mut Server) {
     server.advance(seconds(30));
     assert_eq!((server.allocations(), server.sockets().len(), server.reserved().len()), (0, 0, 0));
@@ -46,7 +46,7 @@ fn after_so_many_ports_it_is_508() {
     assert_eq!(client.refused(&mut server, &Request::allocate()), 508);
     server.tried.sort_unstable();
     server.tried.dedup();
-    assert_eq!(server.tried.len(), 8, "eight different ones");
+    assert_eq!(server.tried.len(), 8, "eight different ports");
     nothing_is_lost(&mut server);
 }
 
@@ -59,8 +59,8 @@ fn a_server_that_has_run_out_says_508_at_once() {
     nothing_is_lost(&mut server);
 }
 
-/// A missing address is no lack of capacity: the metrics count it apart, and other ports are of no
-/// use.
+/// A missing address is not a lack of capacity. A separate metric counts it, and other ports do not
+/// help.
 #[test]
 fn threat_35_an_address_that_the_machine_has_lost_is_440_and_counted_apart() {
     let mut server = server([Bind::Fails(AddressGone); 2]);
@@ -72,7 +72,7 @@ fn threat_35_an_address_that_the_machine_has_lost_is_440_and_counted_apart() {
     nothing_is_lost(&mut server);
 }
 
-/// Of two reasons the one that passes sooner is told.
+/// Of two reasons, the response names the one that passes sooner.
 #[test]
 fn threat_35_a_dual_allocation_without_either_family_tells_of_the_capacity() {
     for (binds, code) in
@@ -85,8 +85,7 @@ fn threat_35_a_dual_allocation_without_either_family_tells_of_the_capacity() {
     }
 }
 
-/// Clients that try again while there is no socket to be had must not use up the ports for the time
-/// after.
+/// Clients that retry while no socket is available must not use up the ports for later.
 #[test]
 fn a_port_that_was_never_bound_does_not_rest() {
     let mut server = server([Bind::Fails(Exhausted); 100]);
@@ -112,7 +111,7 @@ fn an_even_port_that_another_program_has_is_replaced_by_an_even_one() {
     }
 }
 
-/// The token is for the neighbour of the port that could be bound.
+/// The token reserves the neighbour of the port that could be bound.
 #[test]
 fn the_neighbour_is_that_of_the_port_in_use_at_last() {
     let even = Request::allocate().with(ATTR_EVEN_PORT, &[0x80]);
@@ -127,7 +126,7 @@ fn the_neighbour_is_that_of_the_port_in_use_at_last() {
     nothing_is_lost(&mut server);
 }
 
-/// The token names its port.
+/// A token stands for one port.
 #[test]
 fn a_reserved_port_has_no_substitute() {
     let even = Request::allocate().with(ATTR_EVEN_PORT, &[0x80]);
@@ -144,8 +143,7 @@ fn a_reserved_port_has_no_substitute() {
     }
 }
 
-/// Either of the two sockets may be the one that cannot be bound: nothing of the pair is held, and
-/// nobody is told of it.
+/// Either socket of a pair may fail to bind. Then the server keeps neither and announces neither.
 #[test]
 fn threat_49_a_pair_that_cannot_be_bound_is_replaced_by_a_pair() {
     let even = Request::allocate().with(ATTR_EVEN_PORT, &[0x80]);

@@ -1,10 +1,10 @@
-//! Binding (RFC 8489 sections 6.3.1, 7 and 14.2): the mapped address, and not a byte more than
-//! asked for.
+//! Binding (RFC 8489 sections 6.3.1, 7 and 14.2): the mapped address, and no byte that was not
+//! requested.
 
 use byway_test_support::turn::{Client, Request, Server};
 use stun::attributes::{ATTR_FINGERPRINT, ATTR_SOFTWARE, ATTR_XORMAPPED_ADDRESS};
 
-/// The whole answer, spelt out.
+/// The whole response, byte by byte.
 #[test]
 fn threat_5_ipv4_is_answered_in_32_bytes() {
     let mut server = Server::new();
@@ -27,7 +27,7 @@ fn threat_5_ipv6_is_answered_in_44_bytes() {
     assert_eq!(response.bytes().len(), 44);
 }
 
-/// RFC 8489 section 7: FINGERPRINT where the request had one (threat 5: only there).
+/// RFC 8489 section 7: FINGERPRINT if the request had one (threat 5: only then).
 #[test]
 fn threat_5_fingerprint_alone_is_answered_with_fingerprint() {
     let mut server = Server::new();
@@ -40,7 +40,7 @@ fn threat_5_fingerprint_alone_is_answered_with_fingerprint() {
     }
 }
 
-/// RFC 8489 section 14: comprehension-optional attributes are ignored, also unknown ones.
+/// RFC 8489 section 14: unknown comprehension-optional attributes are ignored.
 #[test]
 fn optional_attributes_change_nothing() {
     let mut server = Server::new();
@@ -51,8 +51,8 @@ fn optional_attributes_change_nothing() {
     assert_eq!((response.code(), response.bytes().len()), (0, 32));
 }
 
-/// RFC 8489 section 6.3.1: a Binding request needs no credential, and one that carries some is no
-/// different.
+/// RFC 8489 section 6.3.1: a Binding request needs no credentials, and credentials make no
+/// difference.
 #[test]
 fn credentials_change_nothing() {
     let mut server = Server::new();

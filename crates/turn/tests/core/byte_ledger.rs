@@ -1,4 +1,4 @@
-//! Threat 5: nothing that a stranger sends is worth a reflector's while.
+//! Threat 5: no unauthenticated request makes the server worthwhile as a reflector.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ fn headers(address: &str) -> usize {
     if at(address).is_ipv4() { 28 } else { 48 }
 }
 
-/// Sends a request as a stranger; returns the bytes on the wire both ways.
+/// Sends an unauthenticated request; returns the bytes on the wire in both directions.
 fn ledger(server: &mut Server, address: &str, request: &Request) -> (usize, usize) {
     let mut client = Client::new(server, address, "alice");
     let datagram = request.encode(client.transaction(), None);
@@ -71,9 +71,8 @@ fn threat_5_a_401_is_at_most_seven_fourths_of_a_real_allocate_for_a_realm_of_twe
     }
 }
 
-/// A ledger over every message type that there is, as strangers send it: as short as can be, and
-/// with what makes answers longer where it is heeded. What is answered at all carries neither
-/// SOFTWARE nor a reason phrase.
+/// All message types, sent without authentication: as short as possible, and with attributes that
+/// make some responses longer. No response has SOFTWARE or a reason phrase.
 #[test]
 fn threat_5_no_message_type_brings_more_than_seven_fourths_of_its_bytes() {
     const FINGERPRINT: AttrType = AttrType(0x8028);
@@ -114,9 +113,9 @@ fn threat_5_no_message_type_brings_more_than_seven_fourths_of_its_bytes() {
     assert_eq!(answered.into_iter().collect::<Vec<_>>(), [1, 3, 4, 8, 9]);
 }
 
-/// The sizes themselves, so that a byte more is noticed: of a first request, of its 401, and what
-/// the nonce begins with (RFC 8489 section 9.2). PASSWORD-ALGORITHMS is there where the cookie says
-/// so, and only there.
+/// Exact sizes, so that an extra byte is noticed: of a first request and of its 401. The third
+/// value is the start of the nonce (RFC 8489 section 9.2). PASSWORD-ALGORITHMS is present exactly
+/// if the cookie says so.
 #[test]
 fn threat_5_a_challenge_says_as_much_of_rfc_8489_as_its_request_has_paid_for() {
     const ALL: &str = "obMatJos2gAAA";
@@ -146,7 +145,7 @@ fn threat_5_a_challenge_says_as_much_of_rfc_8489_as_its_request_has_paid_for() {
     }
 }
 
-/// An Allocate request without credentials, of so many bytes.
+/// Returns an Allocate request of this size without credentials.
 fn of_size(bytes: usize) -> Request {
     match bytes {
         20 => Request::bare(METHOD_ALLOCATE),
@@ -155,7 +154,7 @@ fn of_size(bytes: usize) -> Request {
     }
 }
 
-/// A connection's address cannot be forged: nothing is withheld from it.
+/// The address of a connection cannot be forged, so it gets the whole offer.
 #[test]
 fn a_connection_is_offered_all_at_once() {
     let mut server = Server::new();
@@ -166,8 +165,8 @@ fn a_connection_is_offered_all_at_once() {
     assert!(response.nonce().starts_with(b"obMatJos2gAAA"));
 }
 
-/// RFC 8489 section 9.2.4: the other 401 and 438 MUST say which algorithms there are. The shortest
-/// requests that get them: wrong in everything, with the shortest signature there is.
+/// RFC 8489 section 9.2.4: the other 401 and 438 MUST list the algorithms. These are the shortest
+/// requests for them: every attribute wrong, with the shortest integrity attribute.
 #[test]
 fn threat_5_a_401_and_a_438_to_a_signature_are_at_most_seven_fourths_of_it() {
     let mut server = Server::new();
@@ -189,7 +188,7 @@ fn threat_5_a_401_and_a_438_to_a_signature_are_at_most_seven_fourths_of_it() {
     }
 }
 
-/// Errors that strangers can provoke otherwise.
+/// Other errors that unauthenticated clients can provoke.
 #[test]
 fn threat_5_a_400_and_a_420_are_at_most_seven_fourths_of_their_request() {
     let mut server = Server::new();

@@ -59,8 +59,8 @@ fn a_missing_or_malformed_attribute_is_400() {
     assert_eq!(server.announced_channels(), 0);
 }
 
-/// RFC 8489 section 14: of an attribute that is there twice the first counts, for the gate and for
-/// the channel alike.
+/// RFC 8489 section 14: the first of two equal attributes counts, for the permission and for the
+/// channel.
 #[test]
 fn threat_2_of_two_peers_the_first_is_checked_and_bound() {
     let (mut server, mut client) = allocated();
@@ -101,7 +101,7 @@ fn a_number_or_a_peer_that_is_bound_otherwise_is_400() {
     let unpermitted = Request::send(at("9.9.9.9:53"), b"x");
     assert!(
         matches!(client.send_unsigned(&mut server, &unpermitted), Seen::Dropped(_)),
-        "a refusal permits nothing"
+        "a rejected request permits nothing"
     );
     client.granted(&mut server, &Request::channel_bind(0x4002, at("8.8.8.8:54")));
 }

@@ -1,4 +1,4 @@
-//! ChannelData both ways (RFC 8656 sections 12.4 to 12.7; threats 1 and 3).
+//! ChannelData in both directions (RFC 8656 sections 12.4 to 12.7; threats 1 and 3).
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at, channel_data};
 use byway_turn::server::DropReason;
@@ -23,7 +23,7 @@ fn a_payload_of_any_length_reaches_the_peer() {
     }
 }
 
-/// Section 12.5: over UDP padding is not needed, and is no part of the payload where it is there.
+/// Section 12.5: over UDP, padding is optional and does not belong to the payload.
 #[test]
 fn padding_is_no_payload() {
     let (mut server, client) = bound();
@@ -35,8 +35,8 @@ fn padding_is_no_payload() {
     }
 }
 
-/// Threat 3: what a peer sends comes back with a header and not a byte more, whatever lay around
-/// it.
+/// Threat 3: the client receives the peer's payload and a header, and no byte of the surrounding
+/// buffer.
 #[test]
 fn threat_3_what_a_peer_sends_comes_on_the_channel_and_nothing_else() {
     let (mut server, client) = bound();
@@ -48,7 +48,7 @@ fn threat_3_what_a_peer_sends_comes_on_the_channel_and_nothing_else() {
     }
 }
 
-/// The channel is bound to a transport address; the permission goes by IP address.
+/// The channel is bound to a transport address, but the permission covers the IP address.
 #[test]
 fn another_port_of_the_peer_comes_as_a_data_indication() {
     let (mut server, _) = bound();
@@ -59,7 +59,7 @@ fn another_port_of_the_peer_comes_as_a_data_indication() {
     assert_eq!(bytes[..2], [0x00, 0x17]);
 }
 
-/// Threat 1: lengths that do not fit their datagram.
+/// Threat 1: lengths that do not match their datagram.
 #[test]
 fn threat_1_truncated_or_over_long_messages_are_dropped() {
     let (mut server, client) = bound();
@@ -83,7 +83,7 @@ fn threat_1_truncated_or_over_long_messages_are_dropped() {
     }
 }
 
-/// Threat 4: unbound ChannelData is met with silence.
+/// Threat 4: ChannelData on an unbound channel is dropped.
 #[test]
 fn threat_4_unbound_channel_data_is_met_with_silence() {
     let (mut server, client) = bound();

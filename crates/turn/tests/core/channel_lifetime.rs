@@ -1,11 +1,12 @@
-//! Channels last 600 seconds and then rest for 300 (RFC 8656 section 12; threat 18).
+//! Channels last 600 seconds, and their numbers rest for another 300 (RFC 8656 section 12; threat
+//! 18).
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::DropReason;
 
 const PEER: &str = "8.8.8.8:53";
 
-/// A client with an allocation for an hour and a channel.
+/// Returns a client with an allocation for one hour and a channel.
 fn bound() -> (Server, Client) {
     let mut server = Server::new();
     let (mut client, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
@@ -64,7 +65,7 @@ fn a_rebind_refreshes_channel_and_permission() {
     assert!(!is_bound(&mut server, &client));
 }
 
-/// Late datagrams on a channel must not reach another peer.
+/// Late datagrams on a channel must not reach a different peer.
 #[test]
 fn threat_18_for_300_seconds_a_number_and_its_peer_belong_together() {
     for (age, with_timer) in [(600, true), (899, true), (600, false), (899, false)] {
@@ -115,8 +116,8 @@ fn the_same_pair_is_bound_again_during_its_rest() {
     }
 }
 
-/// Channels at rest count against the limit (threat 15); those that are over do not, however late
-/// the timer is.
+/// Resting channels count against the limit (threat 15). Expired ones do not, even if the timer is
+/// late.
 #[test]
 fn threat_15_rests_count_and_ends_do_not() {
     for with_timer in [true, false] {
@@ -144,7 +145,7 @@ fn threat_15_rests_count_and_ends_do_not() {
     }
 }
 
-/// Once a number is free its next owner's channel outlives the sweep of the last one's.
+/// After a number is bound again, sweeping the old channel does not end the new one.
 #[test]
 fn a_late_timer_unbinds_the_old_channel_and_not_the_new_one() {
     let (mut server, mut client) = bound();

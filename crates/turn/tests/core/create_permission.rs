@@ -26,7 +26,7 @@ fn it_permits_every_peer_that_it_names_on_any_port() {
     assert_eq!(permitted, [true, true, true, false]);
 }
 
-/// All or nothing: the one that is refused takes the others with it.
+/// All or nothing: one rejected peer rejects the others in the request.
 #[test]
 fn threat_2_one_bad_peer_among_good_ones_permits_none() {
     for (bad, code) in [(at("10.0.0.1:9"), 403), (at("[2a00::1]:9"), 443)] {
@@ -87,10 +87,10 @@ fn threat_15_the_65th_is_508_until_one_is_over() {
     for n in 1..=63 {
         client.granted(&mut server, &Request::permission(peer(n)));
     }
-    // Two at once do not fit, and so neither is permitted.
+    // Two more do not fit, so neither is permitted.
     assert_eq!(client.refused(&mut server, &Request::permission(peer(64)).peer(peer(65))), 508);
     assert!(!permits(&mut server, &mut client, "8.8.8.64:53"));
-    // The same one twice, and others again, do.
+    // A repeated peer and existing permissions need no room.
     client.granted(&mut server, &Request::permission(peer(64)).peer(peer(64)).peer(peer(1)));
     assert_eq!(client.refused(&mut server, &Request::permission(peer(65))), 508);
     assert_eq!(client.refused(&mut server, &Request::channel_bind(0x4000, peer(65))), 508);
@@ -100,7 +100,7 @@ fn threat_15_the_65th_is_508_until_one_is_over() {
     client.granted(&mut server, &Request::permission(peer(65)));
 }
 
-/// A whole datagram of peers costs no more than its refusal.
+/// A datagram full of peers costs no more than its rejection.
 #[test]
 fn threat_15_a_datagram_full_of_peers_is_508() {
     let mut server = Server::new();

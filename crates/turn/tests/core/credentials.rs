@@ -1,5 +1,4 @@
-//! Credentials that are wrong, in whichever way, are refused alike (RFC 8489 section 9.2.4, threats
-//! 8 and 9).
+//! Wrong credentials of any kind get the same response (RFC 8489 section 9.2.4, threats 8 and 9).
 
 use byway_test_support::turn::rfc8489::{Signing, offered_all};
 use byway_test_support::turn::{Client, REALM, Request, Response, SECRETS, Seen, Server, seconds};
@@ -11,7 +10,7 @@ use byway_turn::auth::Secrets;
 use byway_turn::server::Answer;
 use byway_turn::wire::ErrorCode;
 
-/// What a client with this username gets, whose password is right for it.
+/// Returns the response to a client with this username and the matching password.
 fn asked_as(username: &str, signing: fn(&Client) -> Signing) -> Response {
     let mut server = Server::new();
     let mut client = offered_all(&mut server, "203.0.113.9:5000", "alice");
@@ -22,8 +21,8 @@ fn asked_as(username: &str, signing: fn(&Client) -> Signing) -> Response {
     response
 }
 
-/// On the wire they are alike; the counters tell the client that has not sent any yet from the one
-/// that is refused.
+/// The responses are equal on the wire. The counters distinguish a client without credentials from
+/// a rejected one.
 #[test]
 fn only_wrong_credentials_count_as_an_error() {
     let mut server = Server::new();
@@ -58,14 +57,14 @@ fn threat_8_every_refusal_is_the_same_401() {
             assert_eq!(refusal.code(), 401);
             let kinds = [ATTR_ERROR_CODE, ATTR_REALM, ATTR_NONCE, ATTR_PASSWORD_ALGORITHMS];
             assert_eq!(refusal.kinds(), kinds);
-            // Alike but for the transaction, to the byte: nonces of one moment and one address are
-            // equal.
+            // Equal to the byte, except for the transaction ID: at one time and for one address,
+            // nonces are equal.
             assert_eq!(refusal.bytes()[20..], first[20..]);
         }
     }
 }
 
-/// Usernames whose expiry is over, too far away, or no plain number.
+/// Usernames whose expiry is past, too far in the future, or not a plain number.
 fn bad_expiries(now: u64) -> impl Iterator<Item = String> {
     [
         format!("{now}:alice"),
@@ -78,10 +77,10 @@ fn bad_expiries(now: u64) -> impl Iterator<Item = String> {
         format!("-{}:alice", now + 600),
         "99999999999999999999999:alice".into(),
         "18446744073709551616:alice".into(),
-        // 2^64 more than an expiry that would be good.
+        // A valid expiry plus 2^64.
         format!("{}:alice", u128::from(now + 600) + (1 << 64)),
         "9999999999999999999:alice".into(),
-        // The same where the expiry stands alone or behind the name.
+        // The same without a name, or after the name.
         format!("{now}"),
         format!("+{}", now + 600),
         format!(" {}", now + 600),
@@ -95,7 +94,7 @@ fn bad_expiries(now: u64) -> impl Iterator<Item = String> {
         format!("alice:{}", now + 7 * 24 * 3600 + 1),
         format!("alice:{}", u128::from(now + 600) + (1 << 64)),
         format!("a:b:{}", now + 600),
-        // Of two numbers the left one is the expiry.
+        // Of two numbers, the left one is the expiry.
         format!("{now}:{}", now + 600),
         format!("99999999999999999999999:{}", now + 600),
     ]
@@ -122,7 +121,8 @@ fn threat_9_the_week_ahead_is_good_to_its_last_second() {
     }
 }
 
-/// coturn takes these, too: Prosody and older versions of Nextcloud Talk issue an expiry alone.
+/// coturn accepts these forms, too. Prosody and older versions of Nextcloud Talk issue an expiry
+/// alone.
 #[test]
 fn threat_37_an_expiry_may_stand_alone_or_behind_the_name() {
     let good = Server::new().now.unix + 600;
@@ -139,7 +139,7 @@ fn threat_37_an_expiry_may_stand_alone_or_behind_the_name() {
     }
 }
 
-/// With the same end as any other: the expiry counts at each request.
+/// Each request checks the expiry, in every form of the username.
 #[test]
 fn threat_9_an_expiry_that_stands_alone_or_behind_the_name_ends_like_any_other() {
     for name in ["", "alice:"] {
@@ -167,7 +167,7 @@ fn both_secrets_verify() {
     }
 }
 
-/// RFC 8489 section 9.2.4: signed, but without one of the attributes that go with it.
+/// RFC 8489 section 9.2.4: signed requests that lack a required attribute.
 #[test]
 fn a_signature_without_username_realm_or_nonce_is_400() {
     let mut server = Server::new();
@@ -189,14 +189,14 @@ fn a_signature_without_username_realm_or_nonce_is_400() {
     }
 }
 
-/// What stands behind MESSAGE-INTEGRITY is not covered by it and must not count (RFC 8489 section
+/// MESSAGE-INTEGRITY does not cover later attributes, so they must be ignored (RFC 8489 section
 /// 14.5).
 #[test]
 fn attributes_behind_the_signature_are_ignored() {
     let mut server = Server::new();
     let (mut client, _) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     let (mut datagram, transaction) = client.sign(&Request::refresh(1800));
-    // A LIFETIME of zero, which would end the allocation.
+    // A LIFETIME of zero would end the allocation.
     datagram.extend_from_slice(&[0x00, 0x0D, 0x00, 0x04, 0, 0, 0, 0]);
     let length = u16::try_from(datagram.len() - 20).unwrap();
     datagram[2..4].copy_from_slice(&length.to_be_bytes());

@@ -1,5 +1,5 @@
-//! NAT behaviour discovery (RFC 5780 sections 6.1 and 7): who asks another listener to answer,
-//! hears from that one.
+//! NAT behaviour discovery (RFC 5780 sections 6.1 and 7): a client can request the response from
+//! another listener.
 
 use byway_test_support::turn::{Client, Request, Response, Seen, Server, at};
 use byway_turn::server::{Discovery, ListenerId, Transport};
@@ -29,7 +29,7 @@ fn server() -> Server {
     Server::with(1, |settings| settings.discovery = Discovery::among(&LISTENERS.map(at)))
 }
 
-/// A client that sends to this listener.
+/// Returns a client that sends to this listener.
 fn client_of(server: &Server, listener: u16) -> Client {
     let own = at(LISTENERS[usize::from(listener)]);
     let address = if own.is_ipv4() { "203.0.113.9:5000" } else { "[2001:db8::9]:5000" };
@@ -43,7 +43,7 @@ fn change(flags: u8) -> Request {
     Request::binding().with(ATTR_CHANGE_REQUEST, &[0, 0, 0, flags])
 }
 
-/// Section 6.1, table 1, for each of the listeners that take part.
+/// Section 6.1, table 1, for each participating listener.
 #[test]
 fn the_answer_comes_from_where_it_was_asked_to_come_from() {
     let mut server = server();
@@ -54,7 +54,7 @@ fn the_answer_comes_from_where_it_was_asked_to_come_from() {
         let all = requests.into_iter().zip(flags).chain([(change(CHANGE_IP | CHANGE_PORT), 6)]);
         for (request, flags) in all {
             let response = client.ask_unsigned(&mut server, &request);
-            // In the list above the addresses alternate and the ports come in pairs.
+            // In `LISTENERS`, addresses alternate and ports come in pairs.
             let from = listener ^ u16::from(flags & CHANGE_IP != 0) ^ u16::from(flags & CHANGE_PORT);
             let origin = at(LISTENERS[usize::from(from)]);
             assert_eq!(server.replied_from, Some((origin.ip(), Transport::Udp(ListenerId(from)))));
@@ -66,8 +66,8 @@ fn the_answer_comes_from_where_it_was_asked_to_come_from() {
     }
 }
 
-/// The whole answer, so that a byte more is noticed: twice the request on the wire over IPv4, and
-/// 2.4 times over IPv6.
+/// The whole response, so that an extra byte is noticed. On the wire, it is twice the request over
+/// IPv4 and 2.4 times over IPv6.
 #[test]
 fn what_is_added_is_three_addresses() {
     let mut server = server();
@@ -81,8 +81,8 @@ fn what_is_added_is_three_addresses() {
     }
 }
 
-/// Section 6: where there is no other address, CHANGE-REQUEST is unknown and the answer is the
-/// plain one (threat 5).
+/// Section 6: without a second address, CHANGE-REQUEST is unknown, and the response is a plain one
+/// (threat 5).
 #[test]
 fn a_listener_that_takes_no_part_knows_nothing_of_it() {
     for mut server in [server(), Server::new()] {
@@ -95,7 +95,7 @@ fn a_listener_that_takes_no_part_knows_nothing_of_it() {
     }
 }
 
-/// Sections 7.5 and 7.6: the one would be a reflector, the other an amplifier.
+/// Sections 7.5 and 7.6: one would be a reflector, the other an amplifier.
 #[test]
 fn response_port_and_padding_are_refused() {
     let mut server = server();
@@ -120,7 +120,7 @@ fn change_request_of_a_wrong_size_is_400() {
     }
 }
 
-/// Section 7.2: it is for Binding alone.
+/// Section 7.2: only Binding requests may use it.
 #[test]
 fn in_a_turn_request_change_request_is_unknown() {
     let mut server = server();
@@ -129,7 +129,7 @@ fn in_a_turn_request_change_request_is_unknown() {
     assert_eq!((response.code(), response.get(ATTR_UNKNOWN_ATTRIBUTES)), (420, vec![0, 3]));
 }
 
-/// Threat 5: the budget of strangers is one for all listeners and all ways to ask.
+/// Threat 5: all listeners and all request forms share one rate limit for unauthenticated requests.
 #[test]
 fn the_budget_of_strangers_holds() {
     let mut server = Server::with(1, |settings| {
@@ -146,7 +146,7 @@ fn the_budget_of_strangers_holds() {
     assert_eq!(answered, 10);
 }
 
-/// Over a connection there is no other place to answer from.
+/// A stream cannot be answered from another listener.
 #[test]
 fn a_stream_takes_no_part() {
     let mut server = server();

@@ -11,8 +11,8 @@ fn whole(peer: &str) -> Request {
     Request::send(at(peer), b"hello").with(ATTR_DONT_FRAGMENT, &[])
 }
 
-/// Section 7.2, step 4: a client asks in its Allocate request whether the server can, and is not
-/// told 420.
+/// Section 7.2, step 4: an Allocate request with the attribute asks whether the server supports it.
+/// A 420 would say no.
 #[test]
 fn an_allocate_request_may_ask_for_it() {
     let mut server = Server::new();
@@ -34,8 +34,8 @@ fn a_send_indication_with_it_goes_out_unfragmented_and_one_without_does_not() {
     assert_eq!(seen, Seen::ToPeer { from, peer, payload });
 }
 
-/// Nothing of the sort is asked for the allocation as a whole: ChannelData and plain Send
-/// indications stay as they are.
+/// The attribute in an Allocate request does not apply to the allocation. ChannelData and plain
+/// Send indications stay unchanged.
 #[test]
 fn in_an_allocate_request_it_changes_no_datagram() {
     let mut server = Server::new();
@@ -47,8 +47,8 @@ fn in_an_allocate_request_it_changes_no_datagram() {
     assert!(matches!(seen, Seen::ToPeer { .. }));
 }
 
-/// Section 13: where the client or the peer is IPv6, and both are reached by datagrams, it MUST be
-/// ignored.
+/// Section 13: between datagrams, the attribute MUST be ignored if the client or the peer uses
+/// IPv6.
 #[test]
 fn between_datagrams_it_is_ignored_where_one_end_is_ipv6() {
     for (client, peer, is_heeded) in [
@@ -61,8 +61,8 @@ fn between_datagrams_it_is_ignored_where_one_end_is_ipv6() {
     }
 }
 
-/// Section 15: what comes over a stream has no DF of its own, so the attribute alone counts, for
-/// either family.
+/// Section 15: data from a stream has no DF of its own, so the attribute alone counts, for either
+/// family.
 #[test]
 fn from_a_stream_it_is_heeded_for_either_family() {
     let stream = Transport::Stream(StreamId { shard: 0, slot: 0, generation: 1 });
@@ -73,7 +73,7 @@ fn from_a_stream_it_is_heeded_for_either_family() {
     }
 }
 
-/// Whether a Send indication with DONT-FRAGMENT leaves unfragmented.
+/// Whether a Send indication with DONT-FRAGMENT leaves with DF set.
 fn is_whole(address: &str, link: Option<Transport>, peer: &str) -> bool {
     let mut server = Server::new();
     let mut client = Client::new(&server, address, "alice");
@@ -89,7 +89,7 @@ fn is_whole(address: &str, link: Option<Transport>, peer: &str) -> bool {
     }
 }
 
-/// What stays in memory meets no link that could be too small.
+/// A datagram that stays in memory crosses no link.
 #[test]
 fn from_relay_to_relay_it_changes_nothing() {
     let mut server = Server::new();
@@ -101,7 +101,7 @@ fn from_relay_to_relay_it_changes_nothing() {
     assert!(matches!(seen, Seen::ToClient(client, _) if client == bob.address()), "{seen:?}");
 }
 
-/// Section 18.9: it has no value.
+/// Section 18.9: the attribute has no value.
 #[test]
 fn with_a_value_it_is_malformed() {
     let (mut server, mut client) = permitted();

@@ -1,4 +1,4 @@
-//! A server that is told to stop: no allocation begins, and those there are live on.
+//! A draining server accepts no new allocations and serves the existing ones.
 
 use byway_test_support::turn::{Bind, Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::Answer;
@@ -27,10 +27,14 @@ fn allocate_is_508_and_everything_else_goes_on() {
 
     client.granted(&mut server, &Request::refresh(0));
     assert_eq!((server.allocations(), server.sockets().len()), (0, 0));
-    assert_eq!(client.refused(&mut server, &Request::allocate()), 508, "not even in its own place");
+    assert_eq!(
+        client.refused(&mut server, &Request::allocate()),
+        508,
+        "not even in the place of its own allocation"
+    );
 }
 
-/// Without a valid credential nobody learns of it.
+/// Only clients with valid credentials learn that the server drains.
 #[test]
 fn threat_8_strangers_get_their_401() {
     let mut server = Server::new();
@@ -40,7 +44,7 @@ fn threat_8_strangers_get_their_401() {
     assert_eq!(client.refused(&mut server, &Request::allocate()), 401);
 }
 
-/// A retransmission is answered as its request was, and what is about to begin begins.
+/// A retransmission gets the response to its request, and a pending allocation completes.
 #[test]
 fn an_allocate_from_before_is_answered() {
     let mut server = Server::new();

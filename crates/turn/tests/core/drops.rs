@@ -1,5 +1,4 @@
-//! What is met with silence, and how it is counted (RFC 7983, RFC 8489 section 6.3; threats 1 and
-//! 4).
+//! Dropped datagrams and their counters (RFC 7983, RFC 8489 section 6.3; threats 1 and 4).
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at};
 use stun::message::{
@@ -9,7 +8,7 @@ use stun::message::{
 
 use byway_turn::server::{DropReason, FiveTuple};
 
-/// To a stranger and to a client with an allocation alike.
+/// Checks the drop for an unauthenticated client and for one with an allocation.
 fn is_dropped(datagram: &[u8], reason: DropReason) {
     let mut server = Server::new();
     let stranger = Client::new(&server, "203.0.113.8:5000", "mallory");
@@ -48,8 +47,8 @@ fn threat_4_responses_and_indications_are_met_with_silence() {
 
 #[test]
 fn requests_of_methods_that_are_not_spoken() {
-    // Message types of class request: reserved, Shared Secret, Data, Connect (RFC 6062), and far
-    // away ones.
+    // Message types of class request: reserved, Shared Secret, Data, Connect (RFC 6062), and
+    // unassigned ones.
     for kind in [0x0000_u16, 0x0002, 0x0007, 0x000A, 0x000B, 0x0200, 0x02EF] {
         let mut datagram = message(&Request::binding());
         datagram[..2].copy_from_slice(&kind.to_be_bytes());
@@ -67,7 +66,7 @@ fn threat_4_our_own_answers_sent_back_to_us_are_met_with_silence() {
     is_dropped(client.granted(&mut server, &Request::allocate()).bytes(), DropReason::Unexpected);
 }
 
-/// Threat 4: no answer reaches port 0, and forged datagrams come from there.
+/// Threat 4: port 0 is the source of forged datagrams, and no response reaches it.
 #[test]
 fn threat_4_source_port_zero_is_met_with_silence() {
     let mut server = Server::new();
@@ -79,7 +78,7 @@ fn threat_4_source_port_zero_is_met_with_silence() {
     assert_eq!(client.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::PortZero));
 }
 
-/// Threat 1: every way to cut a message short, and lengths that lie.
+/// Threat 1: messages cut at every length, and wrong length fields.
 #[test]
 fn threat_1_truncated_and_over_long_stun_is_dropped() {
     let mut server = Server::new();
@@ -112,7 +111,7 @@ fn a_fingerprint_that_does_not_match() {
     is_dropped(&datagram, DropReason::BadFingerprint);
 }
 
-/// RFC 3489 clients, which send no cookie, get no answer.
+/// RFC 3489 clients send no cookie and get no response.
 #[test]
 fn no_magic_cookie() {
     let mut datagram = message(&Request::binding());
@@ -120,7 +119,7 @@ fn no_magic_cookie() {
     is_dropped(&datagram, DropReason::Malformed);
 }
 
-/// Any single flipped bit of a signed request: never a panic, never an effect that was not signed.
+/// A flipped bit in a signed request never causes a panic or an unsigned effect.
 #[test]
 fn no_flipped_bit_makes_an_allocation() {
     let mut server = Server::new();

@@ -1,5 +1,5 @@
-//! Dual allocations begin (RFC 8656 sections 7.2, 18.11 and 18.12): a relayed transport address of
-//! each family, or the one that can be had.
+//! Creation of dual allocations (RFC 8656 sections 7.2, 18.11 and 18.12): a relayed transport
+//! address of each family, or the one that is available.
 
 use byway_test_support::turn::{
     ATTR_ADDITIONAL_ADDRESS_FAMILY, Bind, Client, Request, Response, Seen, Server, at, seconds,
@@ -14,8 +14,7 @@ use stun::attributes::{
 const V4: u8 = 1;
 const V6: u8 = 2;
 
-/// A server of eight ports of each family and as many allocations, so that whatever leaks is
-/// missed.
+/// Creates a server of eight ports per family and as many allocations, so that a leak is noticed.
 fn server(binds: impl IntoIterator<Item = Bind>) -> Server {
     let mut server = Server::with(1, |settings| {
         settings.ports = 50_000..=50_007;
@@ -29,8 +28,8 @@ fn client(server: &Server) -> Client {
     Client::new(server, "203.0.113.9:5000", "alice")
 }
 
-/// Once all rests are over, every port and every place in the quota can be had again, by dual
-/// allocations.
+/// Checks that, once every rest is over, dual allocations can use each port and each place in the
+/// quota again.
 fn nothing_is_lost(server: &mut Server) {
     server.advance(seconds(3601));
     assert_eq!((server.allocations(), server.sockets().len()), (0, 0));
@@ -64,7 +63,7 @@ fn one_allocation_has_an_address_of_each_family() {
     }
 }
 
-/// coturn's clients ask under the number that the drafts had.
+/// coturn's clients use the attribute type of the drafts.
 #[test]
 fn the_number_of_the_drafts_means_the_same_but_that_of_the_rfc_wins() {
     let draft = stun::attributes::AttrType(0x8032);
@@ -98,7 +97,7 @@ fn with_requested_address_family_it_is_400() {
     }
 }
 
-/// Section 7.2 step 9 and section 18.11: no value but 0x02.
+/// Section 7.2 step 9 and section 18.11: the only valid value is 0x02.
 #[test]
 fn any_additional_family_but_ipv6_is_400() {
     for value in [&[V4, 0, 0, 0][..], &[0, 0, 0, 0], &[3, 0, 0, 0], &[255, 0, 0, 0], &[], &[V6], &[V6; 8]] {
@@ -133,7 +132,8 @@ fn refused_with_400(request: &Request) {
     nothing_is_lost(&mut server);
 }
 
-/// Section 7.2 step 9: a part is a success, and says what it lacks.
+/// Section 7.2 step 9: a partial allocation is a success, and the response names the missing
+/// family.
 #[test]
 fn a_family_without_a_relay_address_is_a_440_within_the_success() {
     for (lacking, at_index) in [(V4, 0), (V6, 1)] {
@@ -191,8 +191,8 @@ fn a_socket_that_cannot_be_bound_is_a_508_within_the_success() {
     for error in [Exhausted, PortInUse] {
         for (lacking, fail_first) in [(V4, true), (V6, false)] {
             let mut tries = vec![Bind::Fails(error); 8];
-            // The families take turns: after the first bind of each, all further ones are of the
-            // one that fails.
+            // The families alternate. After the first bind of each, all further binds are of the
+            // failing family.
             tries.insert(usize::from(fail_first), Bind::Works);
             let mut server = server(tries);
             let mut client = client(&server);
@@ -228,7 +228,7 @@ fn where_neither_socket_can_be_bound_it_is_508() {
     }
 }
 
-/// While either socket is still being bound there is no allocation to use yet.
+/// While either socket is being bound, the allocation cannot be used.
 #[test]
 fn it_is_answered_once_and_when_both_sockets_are_there() {
     let mut server = server([Bind::Hangs, Bind::Hangs]);
@@ -248,8 +248,8 @@ fn it_is_answered_once_and_when_both_sockets_are_there() {
     nothing_is_lost(&mut server);
 }
 
-/// One allocation of its name, which is one 5-tuple; two ports of its address and of the server,
-/// which is what they count.
+/// A dual allocation counts once for its name, because it has one 5-tuple. It counts twice for its
+/// address and for the server, which count ports.
 #[test]
 fn the_quota_counts_one_allocation_and_two_ports() {
     let dual = |server: &mut Server, port: u16, name| {
@@ -273,7 +273,7 @@ fn the_quota_counts_one_allocation_and_two_ports() {
     assert_eq!(of_the_server, [Ok(None), Ok(Some((V6, 508))), Err(508)]);
 }
 
-/// Threat 16: an address pays for both ports until they have rested, one by one.
+/// Threat 16: an address is charged for both ports until each has rested.
 #[test]
 fn threat_16_both_ports_rest_and_are_paid_for() {
     let mut server = Server::with(1, |settings| {
@@ -292,7 +292,7 @@ fn threat_16_both_ports_rest_and_are_paid_for() {
     other.granted(&mut server, &Request::refresh(0));
     server.advance(seconds(60));
     let response = first.granted(&mut server, &Request::allocate_dual());
-    assert_eq!(response.address_error(), Some((V6, 508)), "one has rested, and one place is free");
+    assert_eq!(response.address_error(), Some((V6, 508)), "one port has rested, and the quota has one place");
 }
 
 /// Threat 17.
@@ -304,7 +304,7 @@ fn threat_17_a_thousand_dual_cycles_lose_no_port() {
         if cycle % 3 == 0 {
             server.binds.extend([Bind::Works, Bind::Fails([Exhausted, PortInUse][(cycle % 2) as usize])]);
         }
-        // EVEN-PORT goes with it as long as it reserves nothing (section 7.2).
+        // EVEN-PORT is allowed if it reserves no port (section 7.2).
         let even = Request::allocate_dual().with(ATTR_EVEN_PORT, &[0]);
         client.granted(&mut server, &if cycle % 5 == 0 { even } else { Request::allocate_dual() });
         if cycle % 2 == 0 {

@@ -1,5 +1,5 @@
-//! The two halves of a dual allocation live and end apart (RFC 8656 sections 8.1, 8.2, 9, 10.2, 11
-//! and 12).
+//! The two halves of a dual allocation live and end separately (RFC 8656 sections 8.1, 8.2, 9,
+//! 10.2, 11 and 12).
 
 use std::net::SocketAddr;
 
@@ -9,8 +9,7 @@ use stun::attributes::{ATTR_LIFETIME, ATTR_MESSAGE_INTEGRITY, ATTR_REQUESTED_ADD
 
 const PEERS: [&str; 2] = ["8.8.8.8:53", "[2a00::8]:53"];
 
-/// A dual allocation that permits a peer of each family, and has bound channels 0x4000 and 0x4001
-/// to them.
+/// A dual allocation that permits one peer of each family, on channels 0x4000 and 0x4001.
 struct Dual {
     server: Server,
     client: Client,
@@ -48,7 +47,7 @@ impl Dual {
         self.ask(&Request::refresh(lifetime).with(ATTR_REQUESTED_ADDRESS_FAMILY, &[family, 0, 0, 0]))
     }
 
-    /// Whether a half carries everything both ways, or nothing.
+    /// Whether a half carries everything in both directions; the alternative is nothing at all.
     fn carries(&mut self, half: usize) -> bool {
         let (peer, from) = (at(PEERS[half]), self.relayed[half]);
         let number = 0x4000 + u16::try_from(half).unwrap();
@@ -68,7 +67,8 @@ impl Dual {
     }
 }
 
-/// Sections 11.2, 11.3, 12.6 and 12.7: what goes to a peer leaves from the address of its family.
+/// Sections 11.2, 11.3, 12.6 and 12.7: data for a peer leaves from the address of the peer's
+/// family.
 #[test]
 fn each_peer_is_served_by_the_address_of_its_family() {
     let mut dual = Dual::new();
@@ -88,7 +88,7 @@ fn one_request_permits_peers_of_both_families() {
     }
 }
 
-/// Section 8.1: with the family one is deleted, and nothing of the other is touched.
+/// Section 8.1: a Refresh that names a family deletes that half and does not affect the other.
 #[test]
 fn lifetime_zero_with_a_family_ends_that_half_alone() {
     for (half, other) in [(0, 1), (1, 0)] {
@@ -99,22 +99,22 @@ fn lifetime_zero_with_a_family_ends_that_half_alone() {
         assert_eq!((dual.server.allocations(), dual.server.announced_channels()), (1, 1));
         assert_eq!(dual.server.sockets(), [dual.relayed[other]]);
         assert!(!dual.carries(half) && dual.carries(other));
-        // Sections 8.2, 10.2 and 12.2: it is 443 from now on.
+        // Sections 8.2, 10.2 and 12.2: from now on, the response is 443.
         assert_eq!(dual.refresh(half, 0).code(), 443);
         assert_eq!(dual.refresh(half, 600).code(), 443);
         assert_eq!((dual.permit(half), dual.bind(half)), (443, 443));
         let both = Request::permission(at(PEERS[other])).peer(at(PEERS[half]));
         assert_eq!(dual.ask(&both).code(), 443);
         assert_eq!((dual.permit(other), dual.bind(other)), (0, 0));
-        // With the other one it is over.
+        // Deleting the other half ends the allocation.
         assert_eq!(dual.refresh(other, 0).code(), 0);
         assert_eq!((dual.server.allocations(), dual.server.sockets().len()), (0, 0));
         assert_eq!(dual.refresh(other, 0).code(), 437);
     }
 }
 
-/// Section 8.1: deleting destroys channels; their numbers are free at once, as after the end of a
-/// whole allocation.
+/// Section 8.1: deleting a half destroys its channels. Their numbers are free at once, as after the
+/// end of a whole allocation.
 #[test]
 fn a_channel_number_of_a_half_that_has_ended_is_free() {
     let mut dual = Dual::new();
@@ -123,7 +123,7 @@ fn a_channel_number_of_a_half_that_has_ended_is_free() {
     assert_eq!(dual.server.announced_channels(), 2);
 }
 
-/// Section 8.1: without the family the request applies to both.
+/// Section 8.1: a Refresh that names no family applies to both halves.
 #[test]
 fn refresh_without_a_family_is_for_both() {
     let mut dual = Dual::new();
@@ -146,7 +146,7 @@ fn refresh_of_a_family_that_does_not_exist_is_443() {
     assert_eq!(dual.server.sockets().len(), 2);
 }
 
-/// Each half has a time-to-expiry of its own, which no late timer extends.
+/// Each half has its own time-to-expiry, which a late timer does not extend.
 #[test]
 fn a_half_that_is_not_refreshed_expires_alone() {
     for with_timer in [true, false] {
@@ -173,7 +173,7 @@ fn a_half_that_is_not_refreshed_expires_alone() {
     }
 }
 
-/// Threats 15 and 10: two halves buy neither more permissions and channels nor more bandwidth.
+/// Threats 15 and 10: two halves get no more permissions, channels or bandwidth than one.
 #[test]
 fn threat_15_the_limits_are_those_of_one_allocation() {
     let mut dual = Dual::new();
@@ -201,8 +201,8 @@ fn threat_15_the_limits_are_those_of_one_allocation() {
     assert_eq!(passed, [5, 5]);
 }
 
-/// Two clients that both force the relay meet on either family, across shards, until that half is
-/// gone.
+/// Two clients that both force the relay meet on either family, across shards, until that half
+/// ends.
 #[test]
 fn relay_to_relay_over_either_family() {
     for half in [0, 1] {
@@ -224,7 +224,7 @@ fn relay_to_relay_over_either_family() {
     }
 }
 
-/// A single allocation of either family is as before: the other family is 443 and never reached.
+/// A single allocation of either family is unaffected: the other family is 443 and never reached.
 #[test]
 fn a_single_allocation_has_one_family() {
     for (half, other) in [(0, 1), (1, 0)] {

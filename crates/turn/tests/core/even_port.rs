@@ -20,13 +20,13 @@ fn the_port_is_even() {
         let mut client = Client::new(&server, &format!("203.0.113.9:{}", 5000 + n), "alice");
         let response = client.granted(&mut server, &even(false));
         assert!(response.relayed().port().is_multiple_of(2));
-        assert!(!response.kinds().contains(&ATTR_RESERVATION_TOKEN), "none was asked for");
+        assert!(!response.kinds().contains(&ATTR_RESERVATION_TOKEN), "no reservation was requested");
     }
     let mut late = Client::new(&server, "203.0.113.9:6000", "alice");
-    assert_eq!(late.refused(&mut server, &even(false)), 508, "only odd ones are left");
+    assert_eq!(late.refused(&mut server, &even(false)), 508, "only odd ports are left");
 }
 
-/// The next higher port, for whoever has the token, whichever shard it comes to.
+/// The token gives its holder the next higher port, on any shard.
 #[test]
 fn the_token_is_good_for_the_next_port_on_any_shard() {
     let mut server = Server::with(2, |_| {});
@@ -41,7 +41,7 @@ fn the_token_is_good_for_the_next_port_on_any_shard() {
     }
 }
 
-/// RFC 8656 section 7.2: the token carries the family, which is IPv6 here.
+/// RFC 8656 section 7.2: the token carries the family, here IPv6.
 #[test]
 fn a_reserved_port_is_of_the_family_that_it_was_reserved_in() {
     let mut server = Server::new();
@@ -71,8 +71,8 @@ fn a_token_is_good_once_and_for_thirty_seconds() {
     assert_eq!(claim(&mut server, 3, &late), 508);
 }
 
-/// The socket of the reserved port is there before anybody is told of it, and until its token is
-/// used or its time is over.
+/// The socket of the reserved port is open before any client learns the port. It stays open until
+/// its token is used or expires.
 #[test]
 fn threat_49_a_reserved_port_is_held() {
     let mut server = Server::with(2, |_| {});
@@ -81,7 +81,7 @@ fn threat_49_a_reserved_port_is_held() {
     let next = at(&format!("45.0.0.1:{}", response.relayed().port() + 1));
     assert_eq!(server.reserved(), [next]);
     let token = response.get(ATTR_RESERVATION_TOKEN);
-    // Neither its allocation's end nor other requests end it.
+    // Neither the end of its allocation nor other requests close it.
     first.granted(&mut server, &Request::refresh(0));
     server.advance(seconds(29));
     assert_eq!(server.reserved(), [next]);
@@ -98,7 +98,7 @@ fn threat_49_a_reserved_port_is_held() {
     assert_eq!(server.reserved().len(), 0);
 }
 
-/// The answer comes when both sockets are bound.
+/// The response follows when both sockets are bound.
 #[test]
 fn threat_49_no_token_is_given_before_its_port_is_bound() {
     let mut server = Server::new();
@@ -116,7 +116,7 @@ fn threat_49_no_token_is_given_before_its_port_is_bound() {
     second.granted(&mut server, &reserved(&token));
 }
 
-/// An allocation that is over before its sockets are bound leaves no reservation.
+/// An allocation that ends before its sockets are bound leaves no reservation.
 #[test]
 fn threat_49_a_pair_that_comes_too_late_is_lost_to_nobody() {
     let mut server = Server::with(1, |settings| {
@@ -136,8 +136,8 @@ fn threat_49_a_pair_that_comes_too_late_is_lost_to_nobody() {
     assert_eq!((server.sockets(), server.reserved().len()), (vec![response.relayed()], 1));
 }
 
-/// A port in reserve counts against its name, its address and the server, which has a file
-/// descriptor for it.
+/// A reserved port counts against its name, its address and the server, because it holds a file
+/// descriptor.
 #[test]
 fn threat_49_a_reserved_port_has_its_place_in_every_quota() {
     type Limit = fn(&mut Settings);
@@ -154,7 +154,7 @@ fn threat_49_a_reserved_port_has_its_place_in_every_quota() {
         let token = clients[0].granted(&mut server, &even(true)).get(ATTR_RESERVATION_TOKEN);
         assert_eq!(clients[1].refused(&mut server, &Request::allocate()), code);
         assert_eq!(clients[1].refused(&mut server, &even(true)), code);
-        // With its token the place becomes the allocation's.
+        // When its token is used, its place in the quota becomes the allocation's.
         clients[1].granted(&mut server, &reserved(&token));
         assert_eq!(clients[2].refused(&mut server, &Request::allocate()), code);
         clients[0].granted(&mut server, &Request::refresh(0));
@@ -169,7 +169,7 @@ fn threat_49_a_reserved_port_has_its_place_in_every_quota() {
     }
 }
 
-/// Threat 10: a token that is passed on is paid for by whoever uses it.
+/// Threat 10: the quota of the user of a token is charged, not that of its first owner.
 #[test]
 fn threat_10_a_token_is_no_way_around_a_quota() {
     let mut server = Server::with(1, |settings| settings.quota.allocations_per_address = 2);
@@ -180,12 +180,12 @@ fn threat_10_a_token_is_no_way_around_a_quota() {
     }
     let mut over = Client::new(&server, "203.0.113.10:5002", "bob");
     assert_eq!(over.refused(&mut server, &reserved(&token)), 486);
-    assert_eq!(server.reserved().len(), 1, "it is held on");
+    assert_eq!(server.reserved().len(), 1, "it stays reserved");
     Client::new(&server, "203.0.113.11:5000", "carol").granted(&mut server, &reserved(&token));
     Client::allocated(&mut server, "203.0.113.9:5001", "alice");
 }
 
-/// A server that is about to end gives no allocation, whatever token is shown.
+/// A draining server creates no allocation, even for a valid token.
 #[test]
 fn a_token_is_508_while_the_server_drains() {
     let mut server = Server::new();
@@ -195,12 +195,12 @@ fn a_token_is_508_while_the_server_drains() {
     let mut second = Client::new(&server, "203.0.113.9:5001", "alice");
     assert_eq!(second.refused(&mut server, &reserved(&token)), 508);
     client.granted(&mut server, &Request::refresh(0));
-    assert_eq!(server.shared.allocations(), 0, "nobody waits for a reservation");
+    assert_eq!(server.shared.allocations(), 0, "the server does not wait for the reservation");
     server.advance(seconds(30));
     assert!(server.reserved().is_empty());
 }
 
-/// Threat 17: a thousand cycles on eight ports, then eight still allocate.
+/// Threat 17: a thousand cycles on eight ports, after which eight clients can still allocate.
 #[test]
 fn threat_17_a_thousand_cycles_lose_no_port() {
     let mut server = Server::with(2, |settings| settings.ports = 50_000..=50_007);

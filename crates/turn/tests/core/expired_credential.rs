@@ -1,5 +1,6 @@
-//! A credential that expires in the middle of a call (threat 9): it prolongs nothing any more.
-//! Where `strict_expiry` is off, it is no good for a new allocation, but the living one stays until
+//! A credential that expires during a call (threat 9) no longer extends anything.
+//!
+//! With `strict_expiry` off, it cannot create an allocation, but the existing one lives on until
 //! [`MAX_ALLOCATION_AGE`].
 
 use byway_test_support::turn::rfc8489::Signing;
@@ -10,8 +11,8 @@ fn lax() -> Server {
     Server::with(1, |settings| settings.strict_expiry = false)
 }
 
-/// A client with an allocation and a channel, whose credential ends in a second; and its Allocate
-/// request.
+/// Returns a client with an allocation and a channel whose credential expires in one second, and
+/// its Allocate request.
 fn almost_over(server: &mut Server) -> (Client, Vec<u8>) {
     let mut client = Client::new(server, "203.0.113.9:5000", "alice");
     client.learn_nonce(server);
@@ -20,7 +21,7 @@ fn almost_over(server: &mut Server) -> (Client, Vec<u8>) {
     server.advance(seconds(1000));
     client.granted(server, &Request::refresh(3600));
     server.advance(seconds(2599));
-    // 438, and the fresh nonce.
+    // This request gets a 438 and a new nonce.
     client.granted(server, &Request::channel_bind(0x4000, at("8.8.8.8:53")));
     (client, allocate)
 }
@@ -52,10 +53,11 @@ fn threat_9_each_method_is_good_until_the_last_second_and_then_401() {
         }
     }
     assert_eq!(elsewhere.refused(&mut server, &Request::refresh(600)), 401);
-    assert_eq!(server.allocations(), 2, "what they have runs out by itself");
+    assert_eq!(server.allocations(), 2, "existing allocations end on their own");
 }
 
-/// Threat 8: whoever has the right password for it learns no more than others.
+/// Threat 8: a client with the correct password of an expired credential learns no more than
+/// others.
 #[test]
 fn threat_8_the_401_of_an_expired_credential_says_nothing_of_it() {
     let mut server = Server::new();
@@ -71,7 +73,7 @@ fn threat_8_the_401_of_an_expired_credential_says_nothing_of_it() {
         assert_eq!(&refusal(&client, &mut server, &request), wrong);
         assert_eq!(&refusal(&guess.at("203.0.113.9:5000"), &mut server, &request), wrong);
     }
-    // Not even the request that has made the allocation is answered as it was.
+    // Even a retransmission of the successful Allocate request gets a 401.
     let Seen::Reply(_, _, bytes) = client.send(&mut server, &allocate) else { panic!("no answer") };
     assert_eq!(Response::read(&bytes).code(), 401);
 }
@@ -88,10 +90,11 @@ fn what_an_expired_credential_has_may_be_given_back() {
     assert_eq!(thief.refused(&mut server, &Request::refresh(0)), 401);
     assert_eq!(client.granted(&mut server, &Request::refresh(0)).lifetime(), 0);
     assert_eq!(server.allocations(), 0);
-    assert_eq!(client.refused(&mut server, &Request::refresh(0)), 401, "there is nothing to give back");
+    assert_eq!(client.refused(&mut server, &Request::refresh(0)), 401, "there is no allocation to delete");
 }
 
-/// A client whose credential ends 600 s from now, with an allocation that is refreshed until `age`.
+/// Returns a client with a one-hour credential, whose allocation has been refreshed until `age`
+/// seconds.
 fn refreshed_until(server: &mut Server, age: u64) -> Client {
     let (mut client, _) = Client::allocated(server, "203.0.113.9:5000", "alice");
     for _ in 0..age / 500 {
@@ -105,7 +108,7 @@ fn refreshed_until(server: &mut Server, age: u64) -> Client {
 #[test]
 fn threat_9_unless_strict_a_living_allocation_goes_on_and_a_new_one_is_refused() {
     let mut server = lax();
-    // The credential is good for an hour.
+    // By now, the one-hour credential has expired.
     let mut client = refreshed_until(&mut server, 4000);
     client.granted(&mut server, &Request::refresh(600));
     client.granted(&mut server, &Request::permission(at("8.8.8.8:53")));

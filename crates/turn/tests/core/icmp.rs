@@ -1,4 +1,4 @@
-//! ICMP errors from the way to a peer, told to the client (RFC 8656 sections 11.5 and 18.13).
+//! ICMP errors from the path to a peer, relayed to the client (RFC 8656 sections 11.5 and 18.13).
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at, permitted, seconds};
 use byway_turn::server::{Answer, DropReason};
@@ -6,8 +6,8 @@ use byway_turn::wire::Icmp;
 
 const PORT_UNREACHABLE: Icmp = Icmp { kind: 3, code: 3, data: 0 };
 
-/// The whole Data indication, spelt out but for its transaction: XOR-PEER-ADDRESS, ICMP, and no
-/// DATA.
+/// The whole Data indication, byte by byte except for its transaction ID: XOR-PEER-ADDRESS, ICMP,
+/// and no DATA.
 #[test]
 fn the_client_gets_a_data_indication_with_icmp_instead_of_data() {
     let (mut server, client) = permitted();
@@ -32,7 +32,7 @@ fn the_client_gets_a_data_indication_with_icmp_instead_of_data() {
     }
 }
 
-/// Section 11.5: types 3 and 11 of ICMPv4, types 1, 2 and 3 of ICMPv6; nothing else.
+/// Section 11.5: types 3 and 11 of ICMPv4 and types 1, 2 and 3 of ICMPv6, and no others.
 #[test]
 fn only_the_types_that_the_section_names_are_told() {
     for (allocate, peer, named) in [
@@ -44,7 +44,7 @@ fn only_the_types_that_the_section_names_are_told() {
         client.granted(&mut server, &allocate.lifetime(3600));
         let relay = server.sockets()[0];
         for kind in 0..=255 {
-            // Neither a permission that is over nor a budget that is used up.
+            // Keeps the permission alive and the rate limit unused.
             server.advance(seconds(1));
             client.granted(&mut server, &Request::permission(peer));
             let seen = server.peer_unreachable(relay, peer, Icmp { kind, code: 0, data: 0 });
@@ -55,7 +55,7 @@ fn only_the_types_that_the_section_names_are_told() {
     }
 }
 
-/// Section 18.13: the MTU of the next hop, where that was too small; else zero.
+/// Section 18.13: the MTU of the next hop if a packet was too big; else zero.
 #[test]
 fn the_error_data_is_an_mtu_or_zero() {
     for (allocate, peer, kind, code, has_mtu) in [
@@ -81,8 +81,7 @@ fn the_error_data_is_an_mtu_or_zero() {
     }
 }
 
-/// The permission is the peer's; whoever reports the error needs none. A port that is not known is
-/// 0.
+/// The peer needs the permission, not the sender of the ICMP error. An unknown port is 0.
 #[test]
 fn the_permission_of_the_peer_counts() {
     let (mut server, _) = permitted();
@@ -114,7 +113,8 @@ fn of_an_expired_allocation_nothing_is_told() {
     assert_eq!(seen, Seen::Dropped(DropReason::NoAllocation));
 }
 
-/// Whoever knows a relay port can forge ICMP errors: a client is told ten a second, whatever comes.
+/// An attacker who knows a relay port can forge ICMP errors, so a client receives at most ten per
+/// second.
 #[test]
 fn a_flood_of_errors_is_no_flood_of_indications() {
     let (mut server, _) = permitted();

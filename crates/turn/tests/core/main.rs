@@ -1,8 +1,8 @@
 //! The relay core in virtual time: exact inputs, exact outputs, one scenario per file.
 //!
-//! No socket, no sleep. What is random is seeded; the simulation prints its seed and takes one from
-//! `BYWAY_SEED`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests")]
+//! The tests open no socket and never sleep. Random values are seeded; the simulation prints its
+//! seed and takes one from `BYWAY_SEED`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are test code")]
 
 mod allocate;
 mod allocate_errors;

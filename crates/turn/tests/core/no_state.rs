@@ -1,9 +1,9 @@
-//! Threat 6: nothing is stored for whoever has not proven who it is.
+//! Threat 6: the server keeps no state for unauthenticated clients.
 
 use byway_test_support::turn::{Client, Request, Server};
 use stun::message::{METHOD_ALLOCATE, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_REFRESH};
 
-/// The memory of a million of them is counted in `tests/no_heap`.
+/// `tests/no_heap` counts the memory for a million of them.
 #[test]
 fn threat_6_strangers_leave_nothing_behind() {
     let mut server = Server::new();

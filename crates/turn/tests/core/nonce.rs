@@ -20,7 +20,7 @@ fn threat_7_a_nonce_is_good_for_600_seconds() {
     }
 }
 
-/// RFC 8489 section 9.2.4: 438 brings the nonce with which the client succeeds.
+/// RFC 8489 section 9.2.4: a 438 contains the nonce with which the client succeeds.
 #[test]
 fn a_stale_nonce_comes_with_a_fresh_one() {
     let (mut server, mut client) = server_and_client();
@@ -41,7 +41,7 @@ fn threat_7_a_nonce_of_another_port_or_address_is_stale() {
     }
 }
 
-/// A nonce that says it was issued later than now.
+/// A nonce whose issue time is in the future.
 #[test]
 fn threat_7_a_nonce_from_the_future_is_stale() {
     let (mut server, _) = server_and_client();
@@ -68,7 +68,7 @@ fn threat_7_a_forged_nonce_is_stale() {
     }
 }
 
-/// All shards of a server know each other's nonces: the kernel may bring a client to another one.
+/// All shards accept each other's nonces, because the kernel may deliver a client to another shard.
 #[test]
 fn a_nonce_is_good_on_every_shard() {
     let mut server = Server::with(2, |_| {});
@@ -78,7 +78,7 @@ fn a_nonce_is_good_on_every_shard() {
     assert_eq!(client.ask_once(&mut server, &Request::allocate()).code(), 0);
 }
 
-/// A nonce is for asking, not for one request: it may be used until it is stale.
+/// A nonce is not limited to one request: it may be used until it is stale.
 #[test]
 fn a_nonce_serves_many_requests() {
     let (mut server, mut client) = server_and_client();

@@ -1,4 +1,4 @@
-//! An address becomes the machine's own while channels and permissions lead there: they end at
+//! An address becomes the machine's own while channels and permissions lead to it. They end at
 //! once, and nothing else does.
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
@@ -6,14 +6,14 @@ use byway_turn::server::DropReason;
 
 const RELAYS: &str = "45.0.0.1 2a0a::1";
 const BEFORE: &str = "45.0.0.1/32 2a0a::1/128";
-/// Those of others, so far.
+/// Addresses of peers, before the machine gets one of them.
 const PEERS: [&str; 2] = ["45.0.0.9:9000", "8.8.8.8:53"];
 
 fn becomes_own(own: &str) -> String {
     format!("{BEFORE} {own}")
 }
 
-/// Two shards, and on each a client with a channel to every peer.
+/// Creates two shards, each with a client that has a channel to every peer.
 fn on_channels() -> (Server, [Client; 2]) {
     let mut server = Server::with(2, |_| {});
     server.on_machine(BEFORE, RELAYS);
@@ -51,7 +51,7 @@ fn threat_36_a_channel_whose_peer_becomes_own_ends_at_once() {
     }
 }
 
-/// Before a shard has been told, no request makes anything new.
+/// Even before a shard is told, no request creates a permission or channel to such an address.
 #[test]
 fn threat_36_nothing_begins_between_the_news_and_its_end() {
     let (mut server, mut clients) = on_channels();
@@ -70,7 +70,8 @@ fn threat_36_nothing_begins_between_the_news_and_its_end() {
     assert_eq!(client.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::NoChannel));
 }
 
-/// As after its own time (RFC 8656 section 12): late datagrams on it reach nobody else.
+/// The number rests as after a normal end (RFC 8656 section 12), so late datagrams reach no other
+/// peer.
 #[test]
 fn threat_36_its_number_rests_and_is_free_afterwards() {
     let (mut server, mut clients) = on_channels();
@@ -83,7 +84,7 @@ fn threat_36_its_number_rests_and_is_free_afterwards() {
     client.granted(&mut server, &elsewhere);
 }
 
-/// A peer that is no longer the machine's own may be had again, by a request.
+/// After the machine loses the address, a request can permit that peer again.
 #[test]
 fn threat_36_what_the_machine_gives_up_is_open_again() {
     let (mut server, mut clients) = on_channels();
@@ -106,7 +107,7 @@ fn threat_36_permissions_without_a_channel_end_too() {
     assert_eq!(server.peer_datagram(socket, peer, b"x"), Seen::Dropped(DropReason::NoPermission));
 }
 
-/// Ranges that an operator opens stay open, but for the listeners.
+/// Ranges that the operator allows stay open, except for the listeners.
 #[test]
 fn threat_36_an_opened_address_stays_open() {
     let mut server =
@@ -116,13 +117,13 @@ fn threat_36_an_opened_address_stays_open() {
     for (number, peer) in [(0x4000, PEERS[0]), (0x4001, "45.0.0.9:3478")] {
         client.granted(&mut server, &Request::channel_bind(number, at(peer)));
     }
-    // A wildcard listener has that address from now on.
+    // From now on, a wildcard listener has that address.
     server.on_machine(&becomes_own("45.0.0.9/32"), RELAYS);
     assert!(matches!(client.send_on(&mut server, 0x4000, b"x"), Seen::ToPeer { .. }));
     assert_eq!(client.send_on(&mut server, 0x4001, b"x"), Seen::Dropped(DropReason::NoChannel));
 }
 
-/// Two clients that meet at the relay go on, whatever else the machine gets.
+/// Two clients that meet at the relay are unaffected by other addresses of the machine.
 #[test]
 fn threat_36_relay_to_relay_goes_on() {
     let (mut server, mut clients) = on_channels();
@@ -136,8 +137,7 @@ fn threat_36_relay_to_relay_goes_on() {
     }
 }
 
-/// The relay moves to an address that was a peer's: what its channel led to is a relay port from
-/// now on.
+/// The relay moves to the address of a peer, so the channel's peer is a relay port from now on.
 #[test]
 fn threat_36_a_peer_whose_address_becomes_the_relay_s_is_another() {
     let (mut server, mut clients) = on_channels();

@@ -1,5 +1,5 @@
-//! MESSAGE-INTEGRITY-SHA256 and the algorithms of passwords, beside clients that know nothing of
-//! either (RFC 8489 sections 9.2.4, 14.6, 14.11 and 14.12).
+//! MESSAGE-INTEGRITY-SHA256 and password algorithms, next to clients that support neither (RFC 8489
+//! sections 9.2.4, 14.6, 14.11 and 14.12).
 
 use byway_test_support::turn::rfc8489::{MD5, SHA256, Signature, Signing, md5_key, offered_all, sha256_key};
 use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
@@ -32,7 +32,7 @@ fn a_client_of_rfc_8489_signs_everything_with_sha_256_and_is_answered_so() {
     ] {
         let response = signing.ask(&mut client, &mut server, &request);
         assert_eq!(response.code(), 0);
-        // Section 9.2.4: that attribute, and not the other one.
+        // Section 9.2.4: the response has the same integrity attribute, and not the other one.
         assert!(signing.has_signed(&response));
         assert!(!response.kinds().contains(&ATTR_MESSAGE_INTEGRITY));
         assert!(!response.kinds().contains(&ATTR_NONCE));
@@ -41,7 +41,8 @@ fn a_client_of_rfc_8489_signs_everything_with_sha_256_and_is_answered_so() {
     assert_eq!((error.code(), signing.has_signed(&error)), (437, true));
 }
 
-/// Whatever its 401 was like: a browser takes what it knows, and leaves the rest.
+/// With any form of 401, an RFC 5389 client reads the attributes that it knows and ignores the
+/// rest.
 #[test]
 fn a_client_of_rfc_5389_goes_on_as_ever() {
     let mut server = Server::new();
@@ -60,7 +61,7 @@ fn a_client_of_rfc_5389_goes_on_as_ever() {
             Request::permission(peer),
             Request::channel_bind(0x4000, peer),
         ] {
-            // Checks the signature with the `stun` crate.
+            // `ask_once` checks the signature with the `stun` crate.
             let response = client.ask_once(&mut server, &request);
             assert_eq!((response.code(), last(&response.kinds())), (0, ATTR_MESSAGE_INTEGRITY));
         }
@@ -82,8 +83,8 @@ fn a_client_may_choose_md5_of_what_was_offered() {
     assert_eq!((response.code(), signing.has_signed(&response)), (0, true));
 }
 
-/// Section 9.2.4: named none, it is MD5, whichever attribute the request is signed with; and it is
-/// answered with the same.
+/// Section 9.2.4: without PASSWORD-ALGORITHM, the key is MD5, with either integrity attribute. The
+/// response has the same attribute.
 #[test]
 fn without_an_algorithm_the_key_is_md5() {
     let mut server = Server::new();
@@ -95,7 +96,7 @@ fn without_an_algorithm_the_key_is_md5() {
     assert_eq!((response.code(), signing.has_signed(&response)), (0, true));
 }
 
-/// A key of one algorithm does not pass for the other's, whichever attribute carries it.
+/// A key of one algorithm is not accepted for the other, with either integrity attribute.
 #[test]
 fn the_key_must_be_that_of_the_algorithm_that_is_named() {
     let mut server = Server::new();
@@ -113,7 +114,7 @@ fn the_key_must_be_that_of_the_algorithm_that_is_named() {
     }
 }
 
-/// Section 14.6.
+/// Section 14.6: MESSAGE-INTEGRITY-SHA256 may be truncated.
 #[test]
 fn a_truncated_signature_counts_from_sixteen_bytes_on() {
     let mut server = Server::new();
@@ -125,7 +126,7 @@ fn a_truncated_signature_counts_from_sixteen_bytes_on() {
     for length in [16, 20, 24, 28, 32] {
         let signing = with(length, &client);
         let response = signing.ask(&mut client, &mut server, &Request::allocate());
-        // 437 where there is an allocation already; the answer is never truncated.
+        // The code is 437 once there is an allocation. The response is never truncated.
         assert!(matches!(response.code(), 0 | 437) && signing.has_signed(&response), "{length} bytes");
     }
     for length in [0, 4, 12] {
@@ -140,8 +141,8 @@ fn a_truncated_signature_counts_from_sixteen_bytes_on() {
     assert_eq!(server.allocations(), 1);
 }
 
-/// Section 9.2.4: MESSAGE-INTEGRITY-SHA256 is verified where it is, and then nothing depends on the
-/// other one.
+/// Section 9.2.4: MESSAGE-INTEGRITY-SHA256 is verified if present, and MESSAGE-INTEGRITY then has
+/// no effect.
 #[test]
 fn of_two_signatures_the_better_one_counts() {
     use Signature::{Sha1, Sha256, WrongSha1, WrongSha256};
@@ -149,7 +150,7 @@ fn of_two_signatures_the_better_one_counts() {
         (vec![Sha1, Sha256(32)], 0),
         (vec![WrongSha1, Sha256(32)], 0),
         (vec![Sha1, WrongSha256], 401),
-        // Behind MESSAGE-INTEGRITY-SHA256, MESSAGE-INTEGRITY is ignored (section 9).
+        // After MESSAGE-INTEGRITY-SHA256, MESSAGE-INTEGRITY is ignored (section 9).
         (vec![Sha256(32), WrongSha1], 0),
         (vec![WrongSha256, Sha1], 401),
         (vec![Sha256(32), WrongSha256], 0),
@@ -165,8 +166,8 @@ fn of_two_signatures_the_better_one_counts() {
     }
 }
 
-/// A client learns of SHA-256 in the middle, by a 438; its allocation goes on, even with a
-/// credential that is over where that is allowed.
+/// A 438 offers SHA-256 to a client that has an allocation. The allocation lives on, even with an
+/// expired credential if the settings allow that.
 #[test]
 fn an_allocation_may_be_used_with_either_algorithm() {
     let mut server = Server::with(1, |settings| settings.strict_expiry = false);
@@ -185,7 +186,7 @@ fn an_allocation_may_be_used_with_either_algorithm() {
 
     let mut thief = Client { password: "guess".into(), ..client.clone() };
     assert_eq!(Signing::modern(&thief).ask(&mut thief, &mut server, &Request::refresh(0)).code(), 401);
-    // With an expired credential there is no second one.
+    // An expired credential cannot create a second allocation.
     let mut elsewhere = client.at("203.0.113.9:5001");
     elsewhere.learn_nonce(&mut server);
     let refused = Signing::modern(&elsewhere).ask(&mut elsewhere, &mut server, &Request::allocate());

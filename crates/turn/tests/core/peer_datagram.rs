@@ -1,4 +1,4 @@
-//! What arrives at a relay socket (RFC 8656 sections 11.3 and 12.7).
+//! Datagrams that arrive at a relay socket (RFC 8656 sections 11.3 and 12.7).
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at, permitted};
 use byway_turn::server::DropReason;
@@ -16,7 +16,7 @@ fn only_permitted_addresses_get_through() {
     }
 }
 
-/// Threat 4: source port 0 is nobody's.
+/// Threat 4: source port 0 is invalid.
 #[test]
 fn threat_4_a_peer_of_port_zero_is_dropped() {
     let (mut server, _) = permitted();
@@ -24,7 +24,7 @@ fn threat_4_a_peer_of_port_zero_is_dropped() {
     assert_eq!(server.peer_datagram(relayed, at("8.8.8.8:0"), b"x"), Seen::Dropped(DropReason::PeerDenied));
 }
 
-/// What a peer sends is never read: STUN and ChannelData from outside are payload like any other.
+/// A peer's data is never parsed: STUN and ChannelData from a peer are payload.
 #[test]
 fn nothing_that_a_peer_says_is_understood() {
     let (mut server, mut client) = permitted();
@@ -38,7 +38,7 @@ fn nothing_that_a_peer_says_is_understood() {
     assert_eq!(server.allocations(), 1);
 }
 
-/// A payload that does not fit into a message is dropped, not cut.
+/// A payload that does not fit into a message is dropped, not truncated.
 #[test]
 fn what_does_not_fit_is_dropped() {
     let (mut server, mut client) = permitted();
@@ -59,7 +59,7 @@ fn what_does_not_fit_is_dropped() {
     assert_eq!(server.peer_datagram(relayed, peer, &vec![1; 65_536]), Seen::Dropped(DropReason::TooLong));
 }
 
-/// The driver is told the truth about what fits.
+/// The limit that the driver learns is exact.
 #[test]
 fn an_encapsulation_fits_what_it_wraps() {
     let channel = Encapsulation::Channel(ChannelNumber::new(0x4000).unwrap());

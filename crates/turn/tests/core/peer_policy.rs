@@ -1,5 +1,4 @@
-//! The peer gate by every method and on inbound delivery (RFC 8656 section 21.1; threats 12 and
-//! 13).
+//! Peer policy in every method and on inbound delivery (RFC 8656 section 21.1; threats 12 and 13).
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at};
 use byway_turn::server::DropReason;
@@ -87,8 +86,7 @@ fn threat_12_what_is_denied_by_default_is_closed_to_every_method() {
     }
 }
 
-/// An IPv4 address in IPv6 clothes is no way from an IPv4 allocation either: the family does not
-/// match.
+/// An IPv4-mapped IPv6 address is not reachable from an IPv4 allocation either: the family differs.
 #[test]
 fn threat_12_embedded_forms_are_refused_on_ipv4_allocations_too() {
     let mut server = Server::new();
@@ -111,8 +109,7 @@ fn a_configured_denial_is_closed_and_an_opening_is_open() {
     assert!(matches!(client.send_on(&mut server, 0x4000, b"x"), Seen::ToPeer { .. }));
 }
 
-/// Threat 13: a permission for the relay's own address is given for the sake of live relay ports,
-/// and reaches nothing else.
+/// Threat 13: a permission for the relay's own address covers live relay ports and nothing else.
 #[test]
 fn threat_13_own_listeners_and_dead_relay_ports_are_closed() {
     let mut server = Server::new();
@@ -128,8 +125,7 @@ fn threat_13_own_listeners_and_dead_relay_ports_are_closed() {
     }
 }
 
-/// Even where the configuration opens the loopback, as the embedded one does, listeners stay
-/// closed.
+/// Even if the configuration allows loopback, as the embedded one does, listeners stay closed.
 #[test]
 fn threat_13_own_listeners_are_closed_within_an_opening() {
     let mut server = Server::with(1, |settings| {
@@ -146,7 +142,7 @@ fn threat_13_own_listeners_are_closed_within_an_opening() {
     client.granted(&mut server, &Request::channel_bind(0x4000, at("127.0.0.1:9000")));
 }
 
-/// The server's other addresses are closed altogether.
+/// Other addresses of the server are closed entirely.
 #[test]
 fn threat_13_own_addresses_that_are_no_relays_get_no_permission() {
     let mut server =
@@ -155,8 +151,8 @@ fn threat_13_own_addresses_that_are_no_relays_get_no_permission() {
     is_closed(&mut server, &mut client, "45.0.0.2");
 }
 
-/// An address that an interface gets while the server runs is closed from then on, and one that it
-/// loses is not.
+/// At run time, an address that an interface gets is closed from then on. An address that it loses
+/// is not.
 #[test]
 fn threat_13_addresses_that_interfaces_get_later_are_own_too() {
     let mut server = Server::new();
@@ -166,6 +162,6 @@ fn threat_13_addresses_that_interfaces_get_later_are_own_too() {
     is_closed(&mut server, &mut client, "45.0.0.3");
     server.on_machine("45.0.0.2/32", "45.0.0.1 2a0a::1");
     client.granted(&mut server, &Request::channel_bind(0x4001, at("45.0.0.3:9000")));
-    // Those of the configuration stay.
+    // Addresses from the configuration stay closed.
     assert_eq!(client.refused(&mut server, &Request::channel_bind(0x4002, at("45.0.0.1:9000"))), 403);
 }

@@ -1,11 +1,10 @@
-//! While a relay socket is still being bound there is no allocation to use yet (RFC 8656 section
-//! 7.2).
+//! An allocation cannot be used while its relay socket is being bound (RFC 8656 section 7.2).
 
 use byway_test_support::turn::{Bind, Client, Request, Response, Seen, Server, at, seconds};
 use byway_turn::server::BindError::PortInUse;
 use byway_turn::server::DropReason;
 
-/// A client whose Allocate hangs, with that request.
+/// Returns a client whose Allocate request waits for a bind, and that request.
 fn pending(server: &mut Server) -> (Client, Vec<u8>) {
     let mut client = Client::new(server, "203.0.113.9:5000", "alice");
     client.learn_nonce(server);
@@ -47,8 +46,8 @@ fn other_requests_are_437() {
     client.granted(&mut server, &Request::refresh(600));
 }
 
-/// A route that was published for a port whose bind then failed would lead the port's next owner's
-/// traffic here.
+/// A route published before the bind could outlive a failed bind, and then catch traffic for the
+/// port's next owner.
 #[test]
 fn a_port_that_could_not_be_bound_leads_nowhere() {
     let mut server = Server::new();
@@ -73,7 +72,7 @@ fn data_is_dropped() {
     assert_eq!(client.send_on(&mut server, 0x4000, b"early"), Seen::Dropped(DropReason::NoChannel));
 }
 
-/// The answer to a bind that took longer than the allocation's lifetime.
+/// The bind completes after the end of the allocation's lifetime.
 #[test]
 fn a_bind_that_is_answered_too_late_is_over() {
     let mut server = Server::new();
@@ -81,7 +80,7 @@ fn a_bind_that_is_answered_too_late_is_over() {
     server.advance(seconds(601));
     client.nonce.clear();
     let response = client.ask(&mut server, &Request::allocate());
-    assert_eq!(response.code(), 0, "the first one was over: this begins another");
+    assert_eq!(response.code(), 0, "the first allocation has ended, so this is another");
     assert_eq!(server.answer_bind(Ok(())), Seen::Dropped(DropReason::NoAllocation));
     assert_eq!(server.sockets(), [response.relayed()]);
 }

@@ -5,7 +5,7 @@ use byway_turn::server::DropReason;
 
 const PEER: &str = "8.8.8.8:53";
 
-/// Whether datagrams pass both ways, which must agree.
+/// Whether datagrams pass; both directions must agree.
 fn passes(server: &mut Server, client: &mut Client) -> bool {
     let relayed = server.sockets()[0];
     let out = client.send_unsigned(server, &Request::send(at(PEER), b"x"));
@@ -50,7 +50,7 @@ fn create_permission_and_channel_bind_refresh_it() {
     }
 }
 
-/// Section 9: nothing else does, neither datagrams of either side nor Refresh.
+/// Section 9: neither datagrams of either side nor Refresh extend a permission.
 #[test]
 fn threat_18_traffic_and_refresh_do_not_refresh_it() {
     let (mut server, mut client) = with_permission();

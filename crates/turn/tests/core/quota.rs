@@ -22,10 +22,10 @@ fn a_name_has_its_limit_on_all_shards_together() {
     let mut server = server();
     let codes: Vec<u16> = (1..=4).map(|port| allocate(&mut server, port, "alice")).collect();
     assert_eq!(codes, [0, 0, 486, 486]);
-    assert_eq!(allocate(&mut server, 5, "bob"), 0, "others have their own");
+    assert_eq!(allocate(&mut server, 5, "bob"), 0, "each name has its own limit");
 }
 
-/// Threat 10: a fresh expiry makes another username and the same name.
+/// Threat 10: another expiry makes another username, but the same name.
 #[test]
 fn threat_10_another_expiry_buys_nothing() {
     let mut server = server();
@@ -38,7 +38,7 @@ fn threat_10_another_expiry_buys_nothing() {
     assert!(codes[2..].iter().all(|code| *code == 486));
 }
 
-/// Threat 10: nor does an expiry on the other side, for the name is the same.
+/// Threat 10: an expiry after the name does not help, because the name is the same.
 #[test]
 fn threat_10_an_expiry_behind_the_name_buys_nothing() {
     let mut server = server();
@@ -56,7 +56,7 @@ fn threat_10_an_expiry_behind_the_name_buys_nothing() {
     assert!(codes[2..].iter().all(|code| *code == 486), "{codes:?}");
 }
 
-/// Without a name each credential is a user of its own, rather than all of them one.
+/// Without a name, each credential counts as a separate user.
 #[test]
 fn threat_37_without_a_name_the_whole_username_counts() {
     let mut server = server();
@@ -72,10 +72,10 @@ fn threat_37_without_a_name_the_whole_username_counts() {
     };
     assert_eq!(codes(format!("{expiry}")), [0, 0, 486]);
     assert_eq!(codes(format!("{}", expiry + 1)), [0, 0, 486]);
-    assert_eq!(codes(format!("{}:", expiry + 1)), [0, 508, 508], "another name; the server has its limit");
+    assert_eq!(codes(format!("{}:", expiry + 1)), [0, 508, 508], "another name, and the limit of the server");
 }
 
-/// Threats 10 and 16: nor do fresh names, and one client cannot put every port to rest by
+/// Threats 10 and 16: other names do not help. One client cannot make all ports rest by repeatedly
 /// allocating and deleting.
 #[test]
 fn threat_10_an_address_has_its_limit_and_pays_for_resting_ports() {
@@ -116,7 +116,7 @@ fn every_end_gives_its_place_back() {
         assert_eq!(allocate(&mut server, 1, "alice"), 486);
         deleted.granted(&mut server, &Request::refresh(0));
         server.binds.push_back(Bind::Fails(Exhausted));
-        assert_eq!(allocate(&mut server, 3, "alice"), 508, "a failed bind holds no place");
+        assert_eq!(allocate(&mut server, 3, "alice"), 508, "a failed bind takes no place in the quota");
         assert_eq!(allocate(&mut server, 5, "alice"), 0);
         assert_eq!(allocate(&mut server, 7, "alice"), 486);
         server.advance(seconds(601));

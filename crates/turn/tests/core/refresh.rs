@@ -79,8 +79,7 @@ fn a_lifetime_of_a_wrong_size_is_400() {
     assert_eq!(server.allocations(), 1);
 }
 
-/// Threat 16: the port of an allocation that has ended is nobody's for two minutes, while there is
-/// another.
+/// Threat 16: after its allocation ends, a port is not reused for two minutes, if there is another.
 #[test]
 fn threat_16_a_port_rests_for_two_minutes() {
     let mut server = Server::with(1, |settings| settings.ports = 50_000..=50_001);
@@ -94,9 +93,9 @@ fn threat_16_a_port_rests_for_two_minutes() {
     assert_eq!(server.unrested, 0);
 }
 
-/// The port that has rested longest is given where none has rested its time: a call that may hear a
-/// stray datagram is better than none. What peers of its last owner still send meets the
-/// permissions of the new one.
+/// If no port has rested its time, the server gives the one that has rested longest. A call that
+/// may receive a stray datagram is better than a 508. Late datagrams of earlier peers meet the
+/// permissions of the new owner.
 #[test]
 fn threat_44_the_longest_rested_port_is_given_rather_than_508() {
     let mut server = Server::with(1, |settings| settings.ports = 50_000..=50_039);
@@ -107,7 +106,7 @@ fn threat_44_the_longest_rested_port_is_given_rather_than_508() {
         server.advance(seconds(1));
         client.granted(&mut server, &Request::refresh(0));
     }
-    // The first forty in random order, and then in the same order again and again.
+    // The first forty in random order, then repeatedly in that order.
     assert!((40..400).all(|n| given[n] == given[n - 40]), "{given:?}");
     assert_eq!(server.unrested, 360);
 
@@ -119,6 +118,6 @@ fn threat_44_the_longest_rested_port_is_given_rather_than_508() {
         .map(|n| Client::allocated(&mut server, &format!("203.0.113.10:{}", 5000 + n), "bob"))
         .collect();
     let mut late = Client::new(&server, "203.0.113.9:5001", "alice");
-    assert_eq!(late.refused(&mut server, &Request::allocate()), 508, "all are in use");
+    assert_eq!(late.refused(&mut server, &Request::allocate()), 508, "all ports are in use");
     drop(taken);
 }

@@ -1,5 +1,5 @@
-//! The machine's relay addresses change: allocations on one that is gone end, and new ones use what
-//! there is.
+//! The machine's relay addresses change. Allocations on a lost address end, and new ones use the
+//! current addresses.
 
 use byway_test_support::turn::{Bind, Client, Request, Seen, Server, at, seconds};
 use byway_turn::address_set::AddressSet;
@@ -15,7 +15,7 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// A machine that has these addresses, relays from those, and from nothing else.
+/// Changes the machine's addresses to `own`, and the relay's to `relays`.
 fn moved(server: &mut Server, own: &[&str], relays: &[&str]) -> usize {
     let nets: Vec<String> =
         own.iter().map(|ip| format!("{ip}/{}", if ip.contains(':') { 128 } else { 32 })).collect();
@@ -34,7 +34,11 @@ fn threat_35_allocations_end_with_their_address_and_new_ones_get_the_new_one() {
     assert_eq!(moved(&mut server, &[NEW, V6], &[NEW, V6]), 2);
     assert_eq!((server.allocations(), server.sockets().len(), server.announced_channels()), (0, 0, 0));
     for client in &mut clients {
-        assert_eq!(client.refused(&mut server, &Request::refresh(600)), 437, "so that clients begin again");
+        assert_eq!(
+            client.refused(&mut server, &Request::refresh(600)),
+            437,
+            "so that clients allocate again"
+        );
         let relayed = client.granted(&mut server, &Request::allocate()).relayed();
         assert_eq!(relayed.ip(), ip(NEW));
     }
@@ -57,7 +61,7 @@ fn threat_35_of_a_dual_allocation_the_other_half_goes_on() {
     client.granted(&mut server, &Request::refresh(600));
 }
 
-/// The machine has got a better address and kept the old one: calls go on where they are.
+/// The machine gets a better address and keeps the old one: calls continue on the old one.
 #[test]
 fn threat_35_an_address_that_was_left_keeps_what_it_has() {
     let mut server = Server::with(2, |settings| settings.peer_policy.own = AddressSet::default());
@@ -67,16 +71,16 @@ fn threat_35_an_address_that_was_left_keeps_what_it_has() {
     let mut bob = Client::on(1, &server, "203.0.113.10:5000", "bob");
     let new = bob.granted(&mut server, &Request::allocate()).relayed();
     assert_eq!((old.ip(), new.ip()), (ip(OLD), ip(NEW)));
-    // They meet in memory across the two.
+    // Data stays in memory between the two addresses.
     alice.granted(&mut server, &Request::channel_bind(0x4000, new));
     bob.granted(&mut server, &Request::channel_bind(0x4000, old));
     for client in [&alice, &bob] {
         assert!(matches!(client.send_on(&mut server, 0x4000, b"x"), Seen::ToClient(..)));
     }
     alice.granted(&mut server, &Request::refresh(600));
-    assert_eq!(moved(&mut server, &[NEW, V6], &[NEW, V6]), 1, "now it is gone");
+    assert_eq!(moved(&mut server, &[NEW, V6], &[NEW, V6]), 1, "the address is gone");
     assert_eq!(bob.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::NoChannel));
-    // The address is somebody else's by now.
+    // The machine no longer has the address, so it is a peer like any other.
     assert_eq!(bob.granted(&mut server, &Request::permission(at("45.0.0.1:9"))).code(), 0);
 }
 
@@ -95,7 +99,7 @@ fn threat_35_a_family_without_an_address_is_440_until_it_has_one() {
     assert_eq!(client.granted(&mut server, &Request::allocate()).relayed().ip(), ip(OLD));
 }
 
-/// Threat 16, too: what peers still send to the last owner of a port reaches nobody else.
+/// Threat 16: late datagrams for the last owner of a port do not reach another client.
 #[test]
 fn threat_35_ports_of_an_address_that_comes_back_still_rest() {
     let mut server = Server::with(1, |settings| settings.ports = 50_000..=50_000);
@@ -103,13 +107,13 @@ fn threat_35_ports_of_an_address_that_comes_back_still_rest() {
     let (mut client, _) = Client::allocated(&mut server, HERE, "alice");
     assert_eq!(moved(&mut server, &[NEW, V6], &[NEW, V6]), 1);
     moved(&mut server, &[OLD, V6], &[OLD, V6]);
-    // There is no other port, so it is given; as one that has not rested, which a port of a new
-    // pool would have.
+    // This is the only port, so it is given without its rest. In a new port pool, it would count as
+    // rested.
     client.granted(&mut server, &Request::allocate());
     assert_eq!(server.unrested, 1);
 }
 
-/// However often the address changes, nothing gathers, and no port is lost (threat 17).
+/// Repeated changes of address accumulate no state and lose no port (threat 17).
 #[test]
 fn threat_35_a_machine_that_changes_its_address_all_day_loses_nothing() {
     let mut server = Server::with(1, |settings| {
@@ -132,7 +136,7 @@ fn threat_35_a_machine_that_changes_its_address_all_day_loses_nothing() {
     }
 }
 
-/// Behind a 1:1 NAT the public address stays, and the one that sockets are bound to changes.
+/// Behind a 1:1 NAT, the public address stays, and the bound one changes.
 #[test]
 fn threat_35_sockets_bound_to_an_address_behind_a_nat_end_with_it() {
     let mut server = Server::new();
@@ -142,15 +146,19 @@ fn threat_35_sockets_bound_to_an_address_behind_a_nat_end_with_it() {
     assert_eq!(moved(&mut server, &["10.0.0.6", V6], &["10.0.0.6->45.0.0.1", V6]), 1);
     let again = client.granted(&mut server, &Request::allocate()).relayed();
     assert_eq!((again.ip(), server.sockets()[0].ip()), (ip(OLD), ip("10.0.0.6")));
-    assert_ne!(again, relayed, "its port rests");
-    // A wildcard is there whatever the machine has.
+    assert_ne!(again, relayed, "the first port rests");
+    // A wildcard does not depend on the machine's addresses.
     moved(&mut server, &["10.0.0.6", V6], &["0.0.0.0->45.0.0.1", V6]);
     let (_, wild) = Client::allocated(&mut server, "203.0.113.10:5000", "bob");
-    assert_eq!(moved(&mut server, &["10.0.0.7", V6], &["0.0.0.0->45.0.0.1", V6]), 1, "the one of 10.0.0.6");
+    assert_eq!(
+        moved(&mut server, &["10.0.0.7", V6], &["0.0.0.0->45.0.0.1", V6]),
+        1,
+        "the allocation on 10.0.0.6"
+    );
     assert_eq!(server.sockets(), [at(&format!("0.0.0.0:{}", wild.port()))]);
 }
 
-/// The answer to a bind that was under way.
+/// The relay address is lost while a bind is pending.
 #[test]
 fn threat_35_a_socket_that_is_being_bound_when_its_address_goes_concerns_nobody() {
     let mut server = Server::new();

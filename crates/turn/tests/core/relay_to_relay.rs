@@ -1,5 +1,5 @@
-//! Both sides forced to the relay: datagrams between two clients of one server stay in memory (RFC
-//! 8656 section 2.3 as if they had left through one relay socket and come back through the other).
+//! Both clients force the relay: their datagrams stay in memory. The result is the same as if they
+//! had left through one relay socket and returned through the other (RFC 8656 section 2.3).
 
 use byway_test_support::turn::{Client, Request, Response, Seen, Server, channel_data, seconds};
 use byway_turn::server::DropReason;
@@ -11,7 +11,7 @@ struct Pair {
     relayed: [SocketAddr; 2],
 }
 
-/// Two clients on these shards, each with an allocation.
+/// Creates two clients on these shards, each with an allocation.
 fn pair(shards: [usize; 2], v6: bool) -> Pair {
     let mut server = Server::with(2, |_| {});
     let request = if v6 { Request::allocate_v6() } else { Request::allocate() };
@@ -83,7 +83,7 @@ fn is_data(seen: &Seen, to: &Client, peer: SocketAddr, payload: &[u8]) {
     assert_eq!((*address, data.peer(), &data.data()[..]), (to.address(), peer, payload));
 }
 
-/// Each side's own permission is what counts, as it would be with two servers.
+/// Each side needs its own permission, as with two servers.
 #[test]
 fn without_the_receivers_permission_nothing_is_delivered() {
     for (shards, v6) in PAIRS {
@@ -95,7 +95,7 @@ fn without_the_receivers_permission_nothing_is_delivered() {
         assert_eq!(
             pair.send(1, b"hello"),
             Seen::Dropped(DropReason::NoPermission),
-            "nor without the sender's"
+            "nor without the sender's permission"
         );
     }
 }
@@ -133,8 +133,7 @@ fn permissions_and_channels_end_on_time_across_shards() {
     }
 }
 
-/// An allocation that sends to its own relayed address gets one datagram back for each, and no
-/// loop.
+/// An allocation that sends to its own relayed address receives each datagram once, without a loop.
 #[test]
 fn a_client_that_sends_to_itself_hears_itself_once() {
     let mut pair = pair([0, 1], false);
@@ -147,8 +146,8 @@ fn a_client_that_sends_to_itself_hears_itself_once() {
     assert_eq!(client.send_on(&mut pair.server, 0x4000, b"echo"), expected);
 }
 
-/// A channel that is bound while the other end is not there yet, where the configuration opens the
-/// relay's address, is a channel all the same once it is.
+/// The configuration allows the relay's address, so a channel may be bound before the other end
+/// exists. It works as soon as that end does.
 #[test]
 fn a_channel_bound_before_the_other_end_exists() {
     let mut server = Server::with(1, |settings| {
@@ -165,8 +164,8 @@ fn a_channel_bound_before_the_other_end_exists() {
     assert_eq!(seen, Seen::ToClient(early.address(), channel_data(0x4000, b"hello")));
 }
 
-/// The way through memory is the only one: at a relay socket, a source that is the other relay port
-/// is forged.
+/// Relay-to-relay data stays in memory. So at a relay socket, a datagram with another relay port as
+/// source is forged.
 #[test]
 fn what_claims_to_come_from_a_relay_port_through_a_socket_is_dropped() {
     let mut pair = pair([0, 1], false);

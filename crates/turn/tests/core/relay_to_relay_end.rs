@@ -1,10 +1,10 @@
-//! The other end of a relay-to-relay flow is over: nothing is delivered to it, nor to the next
-//! owner of its port (threat 16).
+//! After one end of a relay-to-relay flow has ended, neither it nor the next owner of its port
+//! receives the flow (threat 16).
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at, seconds};
 use byway_turn::server::DropReason;
 
-/// Two clients on two shards that talk on channels; a server of two ports.
+/// Returns two clients on two shards that exchange data on channels, and a server with two ports.
 fn flow() -> (Server, Client, Client) {
     let mut server = Server::with(2, |settings| settings.ports = 50_000..=50_001);
     let mut clients =
@@ -30,7 +30,7 @@ fn after_it_was_deleted() {
     assert_eq!(
         seen,
         Seen::Dropped(DropReason::PeerDenied),
-        "a dead relay port is an own address like any other"
+        "the port of an ended allocation is an own address like any other"
     );
     assert_eq!(sender.refused(&mut server, &Request::channel_bind(0x4000, relayed)), 403);
 }
@@ -60,7 +60,7 @@ fn after_it_expired_with_a_timer_or_without() {
     }
 }
 
-/// The port's next owner hears the old sender only if it permits it.
+/// The next owner of the port receives from the old sender only if it permits it.
 #[test]
 fn threat_16_the_next_owner_of_the_port_is_not_reached_unasked() {
     let (mut server, sender, mut receiver) = flow();
@@ -83,7 +83,7 @@ fn the_senders_own_end() {
     assert_eq!(sender.send_on(&mut server, 0x4000, b"x"), Seen::Dropped(DropReason::NoAllocation));
 }
 
-/// A permission for a peer outside is none for peers at this server.
+/// A permission for an external peer does not cover peers at this server.
 #[test]
 fn permissions_for_others_do_not_count() {
     let (mut server, sender, mut receiver) = flow();

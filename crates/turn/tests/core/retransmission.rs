@@ -1,4 +1,5 @@
-//! A retransmitted Allocate is answered alike (RFC 8656 section 7.2, RFC 8489 section 6.3.1).
+//! A retransmitted Allocate request gets the same response (RFC 8656 section 7.2, RFC 8489 section
+//! 6.3.1).
 
 use byway_test_support::turn::{Client, Request, Server, at, seconds};
 
@@ -11,7 +12,7 @@ fn both_answers(request: &Request, between: impl FnOnce(&mut Server, &mut Client
     assert_eq!(first.code(), 0);
     between(&mut server, &mut client);
     let second = client.answer(&mut server, &datagram, transaction);
-    assert_eq!(server.tried.len(), 1, "one relay socket serves both");
+    assert_eq!(server.tried.len(), 1, "one relay socket for both requests");
     [first, second].map(|response| response.bytes().to_vec())
 }
 
@@ -47,10 +48,10 @@ fn another_transaction_on_the_same_five_tuple_is_437() {
     let (mut client, relayed) = Client::allocated(&mut server, "203.0.113.9:5000", "alice");
     assert_eq!(client.refused(&mut server, &Request::allocate()), 437);
     assert_eq!(client.refused(&mut server, &Request::allocate_v6()), 437);
-    assert_eq!(server.sockets(), [relayed], "and the allocation is untouched");
+    assert_eq!(server.sockets(), [relayed], "the allocation is unchanged");
 }
 
-/// The transaction that made an allocation makes another one only once that is over.
+/// The transaction that created an allocation can create another only after that one has ended.
 #[test]
 fn after_the_end_it_is_a_new_request() {
     let mut server = Server::new();

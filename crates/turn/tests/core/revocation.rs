@@ -1,5 +1,5 @@
-//! A member that has left, or a name that was revoked: its credentials are no good any more, and
-//! its allocations end.
+//! After a member has left or a name was revoked, its credentials are rejected and its allocations
+//! end.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -12,7 +12,7 @@ use stun::attributes::{ATTR_EVEN_PORT, ATTR_RESERVATION_TOKEN};
 const HERE: &str = "203.0.113.9:5000";
 const PEER: &str = "8.8.8.8:53";
 
-/// Someone enters the room `tea`; and the name in their credentials.
+/// Adds a member to the room `tea`; returns its ID and the name in its credentials.
 fn enter(server: &Server) -> (MemberId, String) {
     let member = server.revocations.enter();
     (member, format!("tea.{member}"))
@@ -33,7 +33,7 @@ fn threat_8_after_the_leave_each_method_is_the_401_of_a_wrong_password() {
     for (request, code) in requests.iter().zip([437, 0, 0, 0]) {
         assert_eq!(client.ask(&mut server, request).code(), code);
     }
-    // The shard has not been told yet.
+    // The shard does not know of it yet.
     server.revocations.leave(ann);
     let mut guess = Client { password: "guess".into(), ..client.clone() };
     for request in &requests {
@@ -42,11 +42,15 @@ fn threat_8_after_the_leave_each_method_is_the_401_of_a_wrong_password() {
         assert_eq!(refusals[0].bytes()[20..], refusals[1].bytes()[20..]);
     }
     assert_eq!(client.at("203.0.113.9:5001").refused(&mut server, &Request::allocate()), 401);
-    assert_eq!(client.granted(&mut server, &Request::refresh(0)).lifetime(), 0, "that harms nobody");
+    assert_eq!(
+        client.granted(&mut server, &Request::refresh(0)).lifetime(),
+        0,
+        "deleting its own allocation is harmless"
+    );
     assert_eq!(client.refused(&mut server, &Request::refresh(0)), 401);
 }
 
-/// With `strict_expiry` off an allocation outlives its credential, but not its member.
+/// With `strict_expiry` off, an allocation outlives its credential, but not its member.
 #[test]
 fn a_lax_server_is_as_strict_about_who_has_left() {
     let mut server = Server::with(1, |settings| settings.strict_expiry = false);
@@ -80,7 +84,7 @@ fn all_that_a_name_has_ends_on_every_shard_and_nobody_elses() {
     let (ann, name) = enter(&server);
     let mut clients: Vec<Client> = (0..4)
         .map(|n| {
-            // Each with a credential of its own.
+            // Each client gets a different credential.
             server.advance(seconds(1));
             Client::on(n % 2, &server, &format!("203.0.113.9:{}", 5000 + n), &name)
         })
@@ -106,7 +110,7 @@ fn all_that_a_name_has_ends_on_every_shard_and_nobody_elses() {
     }
     assert_eq!(server.end(&name), 0);
 
-    // Threat 16: their ports rest as any others.
+    // Threat 16: their ports rest like others.
     let mut next = Client::new(&server, "203.0.113.11:5000", "carol");
     server.advance(seconds(119));
     assert!(!mine.contains(&next.granted(&mut server, &Request::allocate()).relayed()));
@@ -142,7 +146,7 @@ fn both_halves_of_a_dual_allocation_end() {
     assert_eq!(server.allocations(), 0);
 }
 
-/// The answer to a bind that was under way concerns nobody any more.
+/// The result of a pending bind no longer matters.
 #[test]
 fn an_allocation_ends_whose_socket_is_being_bound() {
     for binds in [vec![Bind::Hangs], vec![Bind::Hangs, Bind::Hangs], vec![Bind::Works, Bind::Hangs]] {
@@ -165,7 +169,7 @@ fn an_allocation_ends_whose_socket_is_being_bound() {
     }
 }
 
-/// A name's ports in reserve end with it, on every shard, and so do their tokens.
+/// The name's reserved ports end with it on every shard, and so do their tokens.
 #[test]
 fn threat_49_what_it_has_in_reserve_ends_too() {
     let mut server = Server::with(2, |settings| settings.ports = 50_000..=50_003);
@@ -179,7 +183,7 @@ fn threat_49_what_it_has_in_reserve_ends_too() {
     assert_eq!(server.reserved().len(), 2, "a reservation outlives its allocation");
     server.revocations.leave(ann);
     assert_eq!(server.end(&name), 0);
-    assert_eq!(server.reserved().len(), 1, "nobody else's ends");
+    assert_eq!(server.reserved().len(), 1, "reservations of other names stay");
 
     let reserved = Request::allocate().with(ATTR_RESERVATION_TOKEN, &token);
     assert_eq!(client.at("203.0.113.9:5001").refused(&mut server, &reserved), 401);
@@ -187,7 +191,7 @@ fn threat_49_what_it_has_in_reserve_ends_too() {
     assert_eq!(late.refused(&mut server, &reserved), 508);
 }
 
-/// Between two clients of this server data stays in memory: that way ends, too.
+/// The path in memory between two clients of this server ends, too.
 #[test]
 fn the_way_between_two_clients_ends() {
     for shard in [0, 1] {
@@ -209,8 +213,8 @@ fn the_way_between_two_clients_ends() {
     }
 }
 
-/// A member leaves while its Allocate is being answered on another thread: either that is refused,
-/// or whoever ends the name finds it counted.
+/// A member leaves while another thread handles its Allocate request. Either the request is
+/// rejected, or the thread that ends the name finds the allocation counted.
 #[test]
 fn no_allocation_slips_past_a_leave() {
     const ROUNDS: u32 = 200;
@@ -236,7 +240,7 @@ fn no_allocation_slips_past_a_leave() {
                 while !begin.load(Relaxed) {
                     std::hint::spin_loop();
                 }
-                // Sooner or later, so that the two meet at different places.
+                // A varying delay, so that the two threads meet at different points.
                 (0..round % 100 * 50).for_each(|_| std::hint::spin_loop());
                 revocations.leave(ann);
                 shared.allocations_of(&name)
@@ -249,7 +253,10 @@ fn no_allocation_slips_past_a_leave() {
             leaving.join().unwrap()
         });
         let begun = relay.end_all_of(server.now, &name);
-        assert!(begun == 0 || seen == 1, "round {round}: an allocation that nobody was told of");
+        assert!(
+            begun == 0 || seen == 1,
+            "round {round}: an allocation that was not counted when the member left"
+        );
         assert_eq!(server.shared.allocations(), 0);
         server.now = server.now.after(seconds(1));
     }

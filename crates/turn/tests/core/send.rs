@@ -17,8 +17,8 @@ fn the_payload_reaches_the_peer_from_the_relay_socket() {
     }
 }
 
-/// The whole Data indication, spelt out but for its transaction; stale bytes do not show in its
-/// padding (threat 3).
+/// The whole Data indication, byte by byte except for its transaction ID. Its padding contains no
+/// stale bytes (threat 3).
 #[test]
 fn threat_3_what_a_peer_sends_comes_as_a_data_indication_with_zero_padding() {
     let (mut server, client) = permitted();
@@ -41,7 +41,7 @@ fn threat_3_what_a_peer_sends_comes_as_a_data_indication_with_zero_padding() {
         transactions.push(Response::read(&bytes).transaction());
     }
     transactions.dedup();
-    assert_eq!(transactions.len(), 6, "each has a transaction of its own");
+    assert_eq!(transactions.len(), 6, "each has its own transaction ID");
 }
 
 #[test]
@@ -97,10 +97,10 @@ fn without_a_permission_it_is_dropped() {
         assert_eq!(seen, Seen::Dropped(DropReason::NoPermission));
     }
     let zero = client.send_unsigned(&mut server, &Request::send(at("8.8.8.8:0"), b"x"));
-    assert_eq!(zero, Seen::Dropped(DropReason::PeerDenied), "port 0 is nobody's");
+    assert_eq!(zero, Seen::Dropped(DropReason::PeerDenied), "port 0 is invalid");
 }
 
-/// Section 11.2: DATA and XOR-PEER-ADDRESS are both needed.
+/// Section 11.2: DATA and XOR-PEER-ADDRESS are both required.
 #[test]
 fn without_peer_or_payload_it_is_dropped() {
     let (mut server, mut client) = permitted();
@@ -119,7 +119,7 @@ fn without_an_allocation_it_is_dropped() {
     assert_eq!(seen, Seen::Dropped(DropReason::NoAllocation));
 }
 
-/// A request of the method is not spoken, and never answered.
+/// A request of the Send method is unsupported and gets no response.
 #[test]
 fn a_send_request_is_dropped() {
     let (mut server, mut client) = permitted();

@@ -1,5 +1,5 @@
-//! Threat 5: a budget of answers to strangers, which never holds back a client that has proven who
-//! it is.
+//! Threat 5: a rate limit for responses to unauthenticated clients, which never affects an
+//! authenticated one.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ fn server() -> Server {
     Server::with(2, |settings| settings.quota.unauthenticated_per_second = 10)
 }
 
-/// How many of `n` strangers' requests are answered; each comes from another port.
+/// Returns how many of `n` unauthenticated requests get a response. Each comes from another port.
 fn answered(server: &mut Server, ip: &str, n: u16, request: &Request) -> usize {
     let answered = (0..n).filter(|n| {
         let mut client = Client::on(usize::from(n % 2), server, &format!("{ip}:{}", 1000 + n), "mallory");
@@ -31,13 +31,13 @@ fn threat_5_binding_and_allocate_share_one_budget_on_all_shards() {
     assert_eq!(
         answered(&mut server, "203.0.113.10", 100, &Request::binding()),
         10,
-        "another address has its own"
+        "another address has its own limit"
     );
     server.advance(Duration::from_millis(500));
     assert_eq!(
         answered(&mut server, "203.0.113.9", 100, &Request::allocate()),
         5,
-        "half a second, half a budget"
+        "half the limit after half a second"
     );
 }
 
@@ -59,7 +59,8 @@ fn threat_5_a_valid_nonce_and_integrity_are_never_held_back() {
     for _ in 0..100 {
         assert_eq!(known.ask_once(&mut server, &Request::refresh(600)).code(), 0);
     }
-    // Nor do they use the budget up: it is still there for the next second's strangers.
+    // Authenticated requests do not use up the limit: the next second's unauthenticated requests
+    // have it all.
     server.advance(Duration::from_secs(1));
     assert_eq!(answered(&mut server, "203.0.113.9", 100, &Request::binding()), 10);
 }

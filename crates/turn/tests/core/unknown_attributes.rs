@@ -33,8 +33,8 @@ fn a_binding_request_gets_an_unsigned_one() {
     assert_eq!(response.get(ATTR_UNKNOWN_ATTRIBUTES), [0x00, 0x03, 0x00, 0x30]);
 }
 
-/// Authentication comes first (RFC 8489 section 9.2.4): a stranger learns nothing of what is known
-/// here.
+/// Authentication comes first (RFC 8489 section 9.2.4): an unauthenticated client does not learn
+/// which attributes are known.
 #[test]
 fn a_stranger_gets_401_instead() {
     let mut server = Server::new();
@@ -43,7 +43,7 @@ fn a_stranger_gets_401_instead() {
     assert_eq!(client.ask_unsigned(&mut server, &request).code(), 401);
 }
 
-/// RFC 8489 section 6.3.2: an indication with one is discarded.
+/// RFC 8489 section 6.3.2: an indication with such an attribute is discarded.
 #[test]
 fn a_send_indication_with_one_is_dropped() {
     let mut server = Server::new();

@@ -1,5 +1,5 @@
-//! USERHASH (RFC 8489 sections 9.2.4 and 14.4): as good as USERNAME where the name is known, and
-//! never a way to find one.
+//! USERHASH (RFC 8489 sections 9.2.4 and 14.4) is equivalent to USERNAME if the name is known, and
+//! never reveals a name.
 
 use byway_test_support::turn::rfc8489::{Signing, offered_all, userhash};
 use byway_test_support::turn::{Client, Request, Server, at};
@@ -7,19 +7,19 @@ use stun::attributes::{ATTR_ERROR_CODE, ATTR_PASSWORD_ALGORITHMS};
 
 const HERE: &str = "203.0.113.9:5000";
 
-/// A client of RFC 8489 with an allocation.
+/// Returns an RFC 8489 client with an allocation.
 fn allocated(server: &mut Server) -> Client {
     let mut client = offered_all(server, HERE, "alice");
     assert_eq!(Signing::modern(&client).ask(&mut client, server, &Request::allocate()).code(), 0);
     client
 }
 
-/// Section 18.1: the second bit. Without it a client says its name (section 9.2.5).
+/// Section 18.1: the second feature bit. Without it, a client sends its name (section 9.2.5).
 #[test]
 fn username_anonymity_is_not_offered() {
     let mut server = Server::new();
     let client = offered_all(&mut server, HERE, "alice");
-    assert!(client.nonce.starts_with(b"obMatJos2gAAA"), "bit 0 and no other");
+    assert!(client.nonce.starts_with(b"obMatJos2gAAA"), "feature bit 0 and no other");
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn the_owner_of_an_allocation_may_send_it_instead_of_its_name() {
         let response = signing.ask(&mut client, &mut server, &request);
         assert_eq!((response.code(), signing.has_signed(&response)), (0, true));
     }
-    // The allocation is gone, and with it the name.
+    // The name was forgotten with the allocation.
     assert_eq!(signing.ask(&mut client, &mut server, &Request::allocate()).code(), 401);
 }
 
@@ -73,7 +73,7 @@ fn a_userhash_that_is_not_the_owners_is_401() {
         Signing::anonymous(&guess),
         Signing { userhash: Some(vec![0; 32]), ..Signing::anonymous(&client) },
         Signing { userhash: Some(userhash("")), ..Signing::anonymous(&client) },
-        // Its own key, somebody else's hash.
+        // The client's own key with another user's hash.
         Signing { userhash: Some(userhash(&mallory.username)), ..Signing::anonymous(&client) },
     ] {
         assert_eq!(signing.ask(&mut client, &mut server, &Request::refresh(0)).code(), 401, "{signing:?}");

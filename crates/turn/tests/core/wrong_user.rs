@@ -22,9 +22,8 @@ fn threat_11_every_method_but_allocate_is_441_and_has_no_effect() {
     owner.granted(&mut server, &Request::refresh(600));
 }
 
-/// RFC 8656 section 7.2, step 2: the 5-tuple is in use, whoever asks; another port helps, other
-/// credentials do not. What the owner's answer was is not repeated, though the request be the very
-/// one.
+/// RFC 8656 section 7.2, step 2: the 5-tuple is in use for every user. Another port helps, but
+/// other credentials do not. An identical request does not get the owner's response again.
 #[test]
 fn another_users_allocate_is_437() {
     let mut server = Server::new();
@@ -37,7 +36,7 @@ fn another_users_allocate_is_437() {
     assert_eq!(server.allocations(), 1);
 }
 
-/// The whole username counts, not the name in it: the key is another one.
+/// The whole username counts, not the name in it, because the key differs.
 #[test]
 fn threat_11_the_same_name_with_another_expiry_is_441() {
     let mut server = Server::new();
@@ -48,7 +47,7 @@ fn threat_11_the_same_name_with_another_expiry_is_441() {
     assert_eq!(renewed.refused(&mut server, &Request::refresh(600)), 441);
 }
 
-/// A thief without a valid credential of its own learns nothing of whose allocation it is.
+/// A client without a valid credential learns nothing about the owner of an allocation.
 #[test]
 fn threat_11_a_wrong_password_is_401_with_the_owners_name_or_without() {
     let mut server = Server::new();

@@ -1,4 +1,5 @@
-//! Our parser against the one of the `stun` crate, whose builder we use and whose parser we do not.
+//! Byway's parser against the parser of the `stun` crate. The tests use that crate's builder; Byway
+//! does not use its parser.
 
 use byway_turn::wire::{AttributeError, IntegrityKey, Message, ParseError};
 use proptest::prelude::*;
@@ -24,42 +25,44 @@ use crate::hostile::{self, attribute, message, noise, spoilt, with_fingerprint};
 use crate::plan::{PASSWORD, check_reads_as, key, plans};
 use crate::seeds::config;
 
-/// Where the two deliberately differ. Ours follows RFC 8489; each has a test below that shows it.
+/// Deliberate differences between the parsers. Byway's follows RFC 8489; a test below shows each
+/// difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Difference {
-    /// Theirs accepts a type with its top bits set (section 5).
+    /// `stun` accepts a type with its top bits set (section 5).
     TopBits,
-    /// Theirs accepts bytes behind the message.
+    /// `stun` accepts bytes after the message.
     TrailingBytes,
-    /// Theirs accepts MESSAGE-INTEGRITY and FINGERPRINT of wrong sizes, and FINGERPRINT not last
-    /// (14.7).
+    /// `stun` accepts MESSAGE-INTEGRITY and FINGERPRINT of wrong sizes, and a FINGERPRINT that is
+    /// not last (14.7).
     Trailer,
-    /// Theirs looks at FINGERPRINT only when told to.
+    /// `stun` checks FINGERPRINT only on request.
     Fingerprint,
-    /// Theirs honours attributes behind MESSAGE-INTEGRITY (14.5).
+    /// `stun` honours attributes after MESSAGE-INTEGRITY (14.5).
     BehindIntegrity,
-    /// Theirs knows no MESSAGE-INTEGRITY-SHA256, and honours MESSAGE-INTEGRITY before and behind it
-    /// (9.2.4, 9).
+    /// `stun` does not know MESSAGE-INTEGRITY-SHA256, and honours MESSAGE-INTEGRITY before and
+    /// after it (9.2.4, 9).
     Sha256,
-    /// Theirs reads 0x8020 as XOR-MAPPED-ADDRESS, as a draft once said.
+    /// `stun` reads 0x8020 as XOR-MAPPED-ADDRESS, as in a draft.
     OldMappedAddress,
-    /// Theirs fills an address that is too short with zeros.
+    /// `stun` pads an address that is too short with zeros.
     ShortAddress,
-    /// Theirs refuses an address whose first byte is not zero, which receivers must ignore (14.1).
+    /// `stun` rejects an address whose first byte is not zero. Receivers must ignore that byte
+    /// (14.1).
     ReservedByte,
-    /// Theirs reads a channel number out of range.
+    /// `stun` accepts a channel number out of range.
     ChannelRange,
-    /// Theirs reads a USERNAME of any length.
+    /// `stun` accepts a USERNAME of any length.
     LongUsername,
 }
 
-/// Compares what both make of `bytes`; fails where they differ in another way than those named.
+/// Compares both parsers on `bytes`; fails on a difference that is not listed.
 fn compare(bytes: &[u8]) -> Result<Vec<Difference>, TestCaseError> {
     let mut theirs = Theirs::new();
     let accepted = theirs.unmarshal_binary(bytes).is_ok();
     match Message::parse(bytes) {
         Ok(ours) => {
-            prop_assert!(accepted, "theirs refuses what ours accepts");
+            prop_assert!(accepted, "stun rejects a message that Byway accepts");
             compare_content(&ours, theirs)
         }
         Err(_) if !accepted => Ok(Vec::new()),
@@ -72,10 +75,10 @@ fn compare(bytes: &[u8]) -> Result<Vec<Difference>, TestCaseError> {
                 ParseError::Trailer => (Difference::Trailer, is_trailer_wrong(all)),
                 ParseError::Fingerprint => (Difference::Fingerprint, FINGERPRINT.check(&theirs).is_err()),
                 ParseError::Truncated | ParseError::Cookie => {
-                    return Err(TestCaseError::fail("theirs accepts it"));
+                    return Err(TestCaseError::fail("stun accepts a message that Byway rejects"));
                 }
             };
-            prop_assert!(holds, "refused with {:?}, but without that reason", error);
+            prop_assert!(holds, "Byway rejects it with {:?}, which does not apply", error);
             Ok(vec![difference])
         }
     }
@@ -110,7 +113,7 @@ fn compare_content(ours: &Message<'_>, mut theirs: Theirs) -> Result<Vec<Differe
             Err(_) => Some(false),
         };
         if verdict != their_verdict {
-            // A key for the one attribute verifies nothing of the other.
+            // A key for one attribute verifies nothing with the other.
             prop_assert!(theirs.contains(ATTR_MESSAGE_INTEGRITY_SHA256) && verdict == Some(false));
             differences.push(Difference::Sha256);
         }
@@ -159,7 +162,7 @@ fn compare_typed(
     prop_assert_eq!(comparable(attributes.even_port()), even_port);
     let data = read(theirs, Data::default(), |it| it.0);
     prop_assert_eq!(Ok(attributes.data().map(byway_turn::wire::Span::len)), data.map(|d| d.map(|d| d.len())));
-    // A family that does not exist is an error to theirs, and a value that asks for a 440 to ours.
+    // An unknown family is an error for `stun`, and for Byway a value that leads to a 440.
     let family = comparable(attributes.requested_address_family()).and_then(|it| match it {
         Some(None) => Err(()),
         Some(Some(family)) => Ok(Some(if family == byway_turn::wire::AddressFamily::V4 { 1 } else { 2 })),
@@ -193,7 +196,7 @@ fn compare_typed(
     Ok(())
 }
 
-/// Absent, read, or malformed.
+/// Absent, parsed, or malformed.
 type Reading<T> = Result<Option<T>, ()>;
 
 fn comparable<T>(ours: Result<Option<T>, AttributeError>) -> Reading<T> {

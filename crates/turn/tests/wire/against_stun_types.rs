@@ -1,4 +1,4 @@
-//! Our parser against the one of the `stun-types` crate, which shares no code with `stun`.
+//! Byway's parser against the parser of the `stun-types` crate, which shares no code with `stun`.
 
 use byway_turn::wire::{IntegrityKey, Message, ParseError};
 use proptest::prelude::*;
@@ -15,31 +15,34 @@ use crate::plan::{self, PASSWORD, Plan, check_reads_as, plans};
 use crate::seeds::config;
 use crate::{rfc5769, rfc8489};
 
-/// Where the two deliberately differ. Ours follows RFC 8489; each has a test below that shows it.
+/// Deliberate differences between the parsers. Byway's follows RFC 8489; a test below shows each
+/// difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Difference {
-    /// Theirs accepts bytes behind the message, if they look like attributes.
+    /// `stun-types` accepts bytes after the message if they look like attributes.
     TrailingBytes,
-    /// Theirs looks at the size of either MESSAGE-INTEGRITY only when it verifies it.
+    /// `stun-types` checks the size of either MESSAGE-INTEGRITY only during verification.
     IntegritySize,
-    /// Theirs sees MESSAGE-INTEGRITY-SHA256 right behind MESSAGE-INTEGRITY only; ours skips what is
-    /// ignored in between (9).
+    /// `stun-types` sees MESSAGE-INTEGRITY-SHA256 only directly after MESSAGE-INTEGRITY. Byway
+    /// skips ignored attributes in between (9).
     Sha256Unseen,
-    /// Theirs stops at the first attribute that it ignores; ours checks all, up to FINGERPRINT
-    /// (14.7).
+    /// `stun-types` stops at the first attribute that it ignores. Byway checks all attributes, up
+    /// to FINGERPRINT (14.7).
     UncheckedTail,
-    /// Theirs does not see a FINGERPRINT, right as it is, behind an attribute that is ignored.
+    /// `stun-types` does not see a valid FINGERPRINT after an ignored attribute.
     FingerprintUnseen,
-    /// Theirs refuses a USERNAME of more than 513 bytes, as RFC 5389 said; section 14.3 asks for
-    /// 763.
+    /// `stun-types` rejects a USERNAME of more than 513 bytes, as in RFC 5389. Section 14.3
+    /// requires 763.
     LongUsername,
 }
 
-/// Compares what both make of `bytes`; fails where they differ in another way than those named.
+/// Compares both parsers on `bytes`; fails on a difference that is not listed.
 fn compare(bytes: &[u8]) -> Result<Vec<Difference>, TestCaseError> {
     match (Message::parse(bytes), Theirs::from_bytes(bytes)) {
         (Ok(ours), Ok(theirs)) => compare_content(&ours, &theirs),
-        (Ok(_), Err(error)) => Err(TestCaseError::fail(format!("theirs refuses what ours accepts: {error}"))),
+        (Ok(_), Err(error)) => {
+            Err(TestCaseError::fail(format!("stun-types rejects a message that Byway accepts: {error}")))
+        }
         (Err(_), Err(_)) => Ok(Vec::new()),
         (Err(error), Ok(theirs)) => {
             let stated = HEADER + usize::from(u16::from_be_bytes([bytes[2], bytes[3]]));
@@ -62,7 +65,7 @@ fn compare(bytes: &[u8]) -> Result<Vec<Difference>, TestCaseError> {
     }
 }
 
-/// Whether theirs ignores the last of its attributes, and with it all that might be wrong there.
+/// Whether `stun-types` ignores the last of its attributes, and so any error in the rest.
 fn is_tail_ignored(theirs: &Theirs<'_>) -> bool {
     let read = theirs.iter_attributes().last();
     let end = read.map_or(HEADER, |(at, a)| at + 4 + usize::from(a.length()).next_multiple_of(4));
@@ -82,7 +85,7 @@ fn compare_content(ours: &Message<'_>, theirs: &Theirs<'_>) -> Result<Vec<Differ
         differences.push(Difference::FingerprintUnseen);
     }
     for password in [PASSWORD, "another"] {
-        // Theirs takes the MD5 key for one attribute and the SHA-256 key for the other.
+        // `stun-types` uses the MD5 key for one attribute and the SHA-256 key for the other.
         let keys =
             [IntegrityKey::sha1(&plan::key(password)), IntegrityKey::sha256(&plan::sha256_key(password))];
         let verdict = ours.integrity().map(|integrity| keys.iter().any(|key| integrity.verify(key)));
@@ -184,8 +187,8 @@ fn each_named_difference_is_one() {
     }
 }
 
-/// MESSAGE-INTEGRITY as it should be, an attribute that is ignored, and a MESSAGE-INTEGRITY-SHA256
-/// that is wrong.
+/// Returns a valid MESSAGE-INTEGRITY, an ignored attribute, and an invalid
+/// MESSAGE-INTEGRITY-SHA256.
 fn sha256_behind_another() -> Vec<u8> {
     let signed = Plan { signed: true, fingerprint: false, ..Plan::bare() };
     let attributes = with_stun(&signed)[HEADER..].to_vec();

@@ -1,5 +1,5 @@
-//! Planned messages, written by the builders of `stun` and of `stun-types`: two authors, the same
-//! bytes.
+//! Builds planned messages with `stun` and with `stun-types`. Both independent builders must
+//! produce the same bytes.
 
 use std::time::Duration;
 
@@ -64,32 +64,32 @@ fn stun_setter(planned: &Planned) -> Box<dyn Setter> {
         }
         Planned::RequestedAddressFamily(AddressFamily::V4) => Box::new(RequestedAddressFamily(1)),
         Planned::RequestedAddressFamily(AddressFamily::V6) => Box::new(RequestedAddressFamily(2)),
-        // Theirs can be told to reserve only by itself.
+        // The crate's setter can only request a reservation.
         Planned::EvenPort(false) => Box::new(EvenPort::default()),
         Planned::EvenPort(true) => raw(&[0x80]),
         Planned::ReservationToken(token) => Box::new(ReservationToken(token.to_vec())),
         Planned::ChannelNumber(number) => Box::new(ChannelNumber(number.get())),
         Planned::Data(data) => Box::new(Data(data.clone())),
-        // Theirs has numbers for these, and no setters.
+        // `stun` has numbers for these attributes, but no setters.
         Planned::Userhash(hash) => raw(hash),
         Planned::PasswordAlgorithm(algorithm) => raw(&password_algorithm(*algorithm)),
         Planned::PasswordAlgorithms(value) | Planned::Other(_, value) => raw(value),
     }
 }
 
-/// The credentials of plans with this password, for `stun-types`.
+/// Returns the credentials of plans with this password, for `stun-types`.
 pub(crate) fn credentials(password: &str) -> MessageIntegrityCredentials {
     LongTermKeyCredentials::new(USERNAME.to_owned(), password.to_owned(), REALM.to_owned()).into()
 }
 
-/// A transaction, for `stun-types`.
+/// Converts a transaction ID for `stun-types`.
 pub(crate) fn transaction(ours: byway_turn::wire::TransactionId) -> TransactionId {
     let mut bytes = [0; 16];
     bytes[4..].copy_from_slice(&ours);
     u128::from_be_bytes(bytes).into()
 }
 
-/// The classes of `stun-types`, in the order of their two bits.
+/// Classes of `stun-types`, in the order of their two bits.
 pub(crate) const CLASSES: [MessageClass; 4] =
     [MessageClass::Request, MessageClass::Indication, MessageClass::Success, MessageClass::Error];
 
@@ -113,7 +113,7 @@ pub(crate) fn with_stun_types(plan: &Plan) -> Vec<u8> {
 
 fn stun_types_attribute(planned: &Planned, transaction: TransactionId) -> Box<dyn AttributeWrite> {
     let kind = AttributeType::new(planned.kind().0);
-    // The attributes of TURN are none of theirs.
+    // `stun-types` does not define the attributes of TURN.
     let raw = |value: &[u8]| Box::new(RawAttribute::new_owned(kind, value.into()));
     match planned {
         Planned::Username(text) => Box::new(Username::new(text).unwrap()),

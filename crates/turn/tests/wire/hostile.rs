@@ -1,4 +1,5 @@
-//! Messages that no honest client sends: noise, and well-formed messages that were spoilt.
+//! Messages that no honest client sends: random bytes, and well-formed messages that were
+//! corrupted.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -15,7 +16,7 @@ use crate::plan::plans;
 /// Bytes of a STUN header.
 pub(crate) const HEADER: usize = 20;
 
-/// A header with this type, a fitting length field, and these attributes.
+/// Returns a message with this type, a matching length field, and these attributes.
 pub(crate) fn message(kind: u16, attributes: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = vec![0; HEADER];
     bytes[..2].copy_from_slice(&kind.to_be_bytes());
@@ -25,7 +26,7 @@ pub(crate) fn message(kind: u16, attributes: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-/// An attribute, padded.
+/// Returns an attribute with padding.
 pub(crate) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(value.len()).unwrap();
     let mut bytes = [kind.to_be_bytes(), length.to_be_bytes()].concat();
@@ -34,7 +35,7 @@ pub(crate) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// `bytes` with a right FINGERPRINT at its end.
+/// Returns `bytes` with a valid FINGERPRINT at the end.
 pub(crate) fn with_fingerprint(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.extend(attribute(ATTR_FINGERPRINT.0, &[0; 4]));
     state_length(&mut bytes);
@@ -44,8 +45,7 @@ pub(crate) fn with_fingerprint(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Any bytes at all, and bytes that begin like STUN or ChannelData, so that the inner checks are
-/// reached.
+/// Any bytes. Some begin like STUN or ChannelData, so that later checks are reached.
 pub(crate) fn noise() -> impl Strategy<Value = Vec<u8>> {
     let body = vec(any::<u8>(), 0..120);
     // A quarter of the types have a top bit set.
@@ -60,7 +60,7 @@ pub(crate) fn noise() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![body, stun, unstructured, channel]
 }
 
-/// Well-formed messages, spoilt up to four times; some are well-formed again.
+/// Well-formed messages, corrupted up to four times; some end up well-formed again.
 pub(crate) fn spoilt() -> impl Strategy<Value = Vec<u8>> {
     (plans(), vec(damage(), 1..5)).prop_map(|(plan, damages)| {
         let mut bytes = with_stun(&plan);
@@ -71,23 +71,23 @@ pub(crate) fn spoilt() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// What happens to a message on its way.
+/// Corruption of a message.
 #[derive(Clone, Debug)]
 enum Damage {
     FlipBit(Index, u8),
     Truncate(Index),
     Extend(Vec<u8>),
-    /// The length field of the message.
+    /// Replaces the length field of the message.
     Length(u16),
-    /// The length field of one of its attributes.
+    /// Replaces the length field of an attribute.
     AttributeLength(Index, u16),
-    /// An attribute appears once more at the end.
+    /// Appends a copy of an attribute.
     Duplicate(Index),
-    /// An attribute appears behind all others, MESSAGE-INTEGRITY and FINGERPRINT included.
+    /// Appends an attribute, even after MESSAGE-INTEGRITY and FINGERPRINT.
     Append(u16, Vec<u8>),
-    /// What was last is not any more: an attribute moves to the front.
+    /// Moves an attribute to the front, so that the last attribute may no longer be last.
     ToFront(Index),
-    /// Right for the message so far.
+    /// Appends a FINGERPRINT that is valid for the message so far.
     Fingerprint,
 }
 
@@ -109,7 +109,7 @@ fn damage() -> impl Strategy<Value = Damage> {
     ]
 }
 
-/// Attribute types, most of them those whose place or size matters.
+/// Attribute types, mostly those whose position or size matters.
 fn kinds() -> impl Strategy<Value = u16> {
     let special = select(vec![
         ATTR_MESSAGE_INTEGRITY.0,
@@ -164,7 +164,7 @@ impl Damage {
     }
 }
 
-/// Where one of the attributes begins and ends.
+/// Returns the start and end of one of the attributes.
 fn pick(bytes: &[u8], which: Index) -> Option<(usize, usize)> {
     let mut found = Vec::new();
     let mut at = HEADER;
@@ -179,7 +179,7 @@ fn pick(bytes: &[u8], which: Index) -> Option<(usize, usize)> {
     (!found.is_empty()).then(|| *which.get(&found))
 }
 
-/// Makes the length field of a message that has one fit.
+/// Corrects the length field, if the message has one.
 fn state_length(bytes: &mut [u8]) {
     if let Some(body) = bytes.len().checked_sub(HEADER) {
         bytes[2..4].copy_from_slice(&u16::try_from(body).unwrap().to_be_bytes());

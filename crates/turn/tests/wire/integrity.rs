@@ -1,4 +1,4 @@
-//! MESSAGE-INTEGRITY-SHA256 beside and instead of MESSAGE-INTEGRITY (RFC 8489 sections 9, 9.2.4 and
+//! MESSAGE-INTEGRITY-SHA256 with and without MESSAGE-INTEGRITY (RFC 8489 sections 9, 9.2.4 and
 //! 14.6).
 
 use byway_turn::wire::{IntegrityKey, Message, ParseError, Reply, Response};
@@ -17,8 +17,8 @@ use crate::hostile::{HEADER, attribute, message};
 use crate::plan::{PASSWORD, Plan, key, plans, sha256_key};
 use crate::seeds::config;
 
-/// Signs what a plan makes with MESSAGE-INTEGRITY-SHA256, as `stun-types` does it; behind a
-/// MESSAGE-INTEGRITY, if that is part of the plan.
+/// Builds a plan with `stun-types` and signs it with MESSAGE-INTEGRITY-SHA256. If the plan is
+/// signed, a MESSAGE-INTEGRITY precedes it.
 fn signed_with_sha256(plan: &Plan) -> Vec<u8> {
     let unfinished = with_stun_types(&Plan { fingerprint: false, ..plan.clone() });
     let theirs = Theirs::from_bytes(&unfinished).unwrap();
@@ -38,7 +38,7 @@ fn signed_with_sha256(plan: &Plan) -> Vec<u8> {
     builder.finish()
 }
 
-/// A message that is signed with so many bytes of MESSAGE-INTEGRITY-SHA256.
+/// Returns a message with `length` bytes of MESSAGE-INTEGRITY-SHA256.
 fn truncated(length: usize) -> Vec<u8> {
     let sha256 = attribute(ATTR_MESSAGE_INTEGRITY_SHA256.0, &vec![0; length]);
     let mut bytes = message(1, &[attribute(ATTR_USERNAME.0, b"alice"), sha256]);
@@ -65,7 +65,7 @@ proptest! {
         let bytes = signed_with_sha256(&plan);
         prop_assert_eq!(verdict(&bytes, &IntegrityKey::sha256(&sha256_key(PASSWORD))), Some(true));
         prop_assert_eq!(verdict(&bytes, &IntegrityKey::sha256(&sha256_key("another"))), Some(false));
-        // Where there are both, the better one counts (section 9.2.4).
+        // If both are present, MESSAGE-INTEGRITY-SHA256 counts (section 9.2.4).
         prop_assert_eq!(verdict(&bytes, &IntegrityKey::sha1(&key(PASSWORD))), Some(false));
         let attributes = Message::parse(&bytes).unwrap().attributes().iter().count();
         prop_assert_eq!(attributes, plan.attributes.len());
@@ -112,8 +112,8 @@ fn a_signature_may_be_truncated_to_sixteen_bytes() {
     }
 }
 
-/// Section 9: what stands behind MESSAGE-INTEGRITY is ignored, but for MESSAGE-INTEGRITY-SHA256;
-/// behind that one, all of it.
+/// Section 9: after MESSAGE-INTEGRITY, everything but MESSAGE-INTEGRITY-SHA256 is ignored. After
+/// that one, everything is.
 #[test]
 fn what_stands_behind_a_signature_does_not_count() {
     let sha1 = || attribute(ATTR_MESSAGE_INTEGRITY.0, &[0; 20]);
@@ -142,7 +142,7 @@ fn what_stands_behind_a_signature_does_not_count() {
     }
 }
 
-/// A second one that is malformed is ignored, too; the one that counts is not.
+/// A second attribute is ignored even if it is malformed. The one that counts is not.
 #[test]
 fn the_size_of_the_signature_that_counts_is_checked() {
     let sha1 = |size| attribute(ATTR_MESSAGE_INTEGRITY.0, &vec![0; size]);
@@ -159,7 +159,7 @@ fn the_size_of_the_signature_that_counts_is_checked() {
     }
 }
 
-/// Fills in the first attribute of this type with what signs the message in front of it.
+/// Fills in the first attribute of this type, so that it signs the message before it.
 fn sign_first(bytes: &mut [u8], kind: u16, key: &[u8]) {
     use hmac::{Hmac, KeyInit as _, Mac as _};
     let mut at = HEADER;

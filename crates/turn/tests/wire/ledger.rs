@@ -1,4 +1,4 @@
-//! What strangers get is counted in bytes, so that the server amplifies nothing.
+//! Byte counts of responses to unauthenticated clients, so that the server does not amplify.
 
 use byway_turn::wire::{BINDING_RESPONSE_MAX, ErrorCode, Message, Reply, Response, write_binding_response};
 use proptest::collection::vec;
@@ -9,14 +9,13 @@ use crate::hostile::{attribute, message};
 use crate::plan::{addresses, binding_requests, plans};
 use crate::seeds::config;
 
-/// Bytes of the headers of IPv4 and UDP, the shortest there are.
+/// Bytes of the headers of IPv4 and UDP, which are the shortest.
 const IP_UDP: usize = 28;
 
 proptest! {
     #![proptest_config(config())]
 
-    /// XOR-MAPPED-ADDRESS, FINGERPRINT if the request had one, and nothing else: whatever was in
-    /// the request.
+    /// XOR-MAPPED-ADDRESS, FINGERPRINT if the request had one, and nothing else, for any request.
     #[test]
     fn a_binding_response_is_as_short_as_can_be(plan in binding_requests(), mapped in addresses()) {
         let request = with_stun(&plan);
@@ -29,7 +28,7 @@ proptest! {
         prop_assert_eq!(Message::parse(reply.as_bytes()).unwrap().attributes().iter().count(), 1);
     }
 
-    /// No SOFTWARE and no reason phrase.
+    /// The response has no SOFTWARE and no reason phrase.
     #[test]
     fn a_challenge_has_nothing_but_what_it_is_for(
         plan in plans(),
@@ -48,7 +47,7 @@ proptest! {
         prop_assert_eq!(reply.as_bytes().len(), 20 + 8 + texts[0] + texts[1] + fingerprint);
     }
 
-    /// A stranger who sends a hundred unknown attributes is told of sixteen.
+    /// The response lists at most sixteen unknown attributes, even if the request has a hundred.
     #[test]
     fn an_error_about_unknown_attributes_is_no_amplifier(kinds in vec(0x4000_u16..0x8000, 1..200)) {
         let attributes: Vec<_> = kinds.iter().map(|&kind| attribute(kind, &[])).collect();
@@ -60,7 +59,7 @@ proptest! {
             .finish(None, &mut reply);
         let named = 2 * kinds.len().min(16);
         prop_assert_eq!(reply.as_bytes().len(), 20 + 8 + 4 + named.next_multiple_of(4));
-        // On the wire, behind IPv4 and UDP headers, at most 1.75 times the request.
+        // With IPv4 and UDP headers, the response has at most 1.75 times the bytes of the request.
         prop_assert!(4 * (IP_UDP + reply.as_bytes().len()) <= 7 * (IP_UDP + request.len()));
     }
 }

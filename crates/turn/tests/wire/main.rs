@@ -1,17 +1,17 @@
-//! `byway_turn::wire` proven from outside: by properties, by test vectors, and against two other
+//! External tests of `byway_turn::wire`: properties, test vectors, and comparisons with two other
 //! implementations.
 //!
-//! | module | proves |
-//! |---|---|
-//! | [`totality`] | nothing that is received panics, and nothing that is named lies outside of its datagram |
-//! | [`rfc5769`], [`rfc8489`] | the published test vectors are read and verified |
-//! | [`integrity`] | of two signatures the better one counts, and nothing behind it |
-//! | [`against_stun`], [`against_stun_types`] | both crates read what we read, but for named differences |
-//! | [`writers`] | both crates read what we write |
-//! | [`ledger`] | an answer to a stranger is no byte longer than it must be |
+//! - [`totality`]: no received bytes cause a panic, and every returned range lies within its
+//!   datagram.
+//! - [`rfc5769`], [`rfc8489`]: the published test vectors are parsed and verified.
+//! - [`integrity`]: of two integrity attributes the stronger one counts, and nothing after it.
+//! - [`against_stun`], [`against_stun_types`]: both crates read the same as Byway, except for
+//!   listed differences.
+//! - [`writers`]: both crates read the messages that Byway writes.
+//! - [`ledger`]: a response to an unauthenticated client has no unnecessary byte.
 //!
-//! [`plan`] draws well-formed messages, [`build`] writes them, [`hostile`] spoils them, and
-//! [`seeds`] tells how to replay a failure. More cases than the default:
+//! [`plan`] generates well-formed messages, [`build`] writes them, [`hostile`] corrupts them, and
+//! [`seeds`] prints how to replay a failure. To run more cases than the default:
 //! `PROPTEST_CASES=100000 cargo test --test wire`.
 #![cfg(test)]
 

@@ -1,5 +1,4 @@
-//! Well-formed messages, drawn as plans: what a builder is told to write, and what a parser is to
-//! find again.
+//! Plans of well-formed messages, for builders to write and parsers to read.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,17 +16,17 @@ use stun::attributes::{
 };
 use stun::message::MessageType;
 
-/// The credentials that plans are signed with.
+/// Username of the credentials that sign plans.
 pub(crate) const USERNAME: &str = "1763640000:alice";
 pub(crate) const REALM: &str = "example.org";
 pub(crate) const PASSWORD: &str = "gthUwOpcRoLI0MMCziCEBOWYnpo=";
 
-/// The long-term key of those credentials, or of others with this password.
+/// Returns the long-term key of this username with a password.
 pub(crate) fn key(password: &str) -> Vec<u8> {
     turn::auth::generate_auth_key(USERNAME, REALM, password)
 }
 
-/// The same as PASSWORD-ALGORITHM SHA-256 makes it.
+/// Returns the long-term key by PASSWORD-ALGORITHM SHA-256.
 pub(crate) fn sha256_key(password: &str) -> Vec<u8> {
     PasswordAlgorithm::Sha256.key(USERNAME, REALM, password)
 }
@@ -51,7 +50,7 @@ pub(crate) enum Planned {
     ReservationToken([u8; 8]),
     ChannelNumber(ChannelNumber),
     Data(Vec<u8>),
-    /// One that no accessor reads.
+    /// An attribute that no accessor reads.
     Other(u16, Vec<u8>),
 }
 
@@ -82,9 +81,9 @@ impl Planned {
 /// A message to write.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// 0 to 0xFFF.
+    /// Method, from 0 to 0xFFF.
     pub(crate) method: u16,
-    /// 0 to 3: request, indication, success, error.
+    /// Class, from 0 to 3: request, indication, success, error.
     pub(crate) class: u8,
     pub(crate) transaction: TransactionId,
     pub(crate) attributes: Vec<Planned>,
@@ -93,7 +92,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// A Binding request with nothing in it.
+    /// Returns a Binding request without attributes.
     pub(crate) fn bare() -> Self {
         Self {
             method: 1,
@@ -105,13 +104,13 @@ impl Plan {
         }
     }
 
-    /// Its type as `stun` and we name it.
+    /// Returns its message type.
     pub(crate) fn message_type(&self) -> MessageType {
         message_type(self.method, self.class)
     }
 }
 
-/// The type of a method and a class, their bits interleaved as figure 3 of RFC 8489 draws it.
+/// Returns the type of a method and a class, whose bits are interleaved as in figure 3 of RFC 8489.
 pub(crate) fn message_type(method: u16, class: u8) -> MessageType {
     let class = u16::from(class);
     let bits =
@@ -123,7 +122,7 @@ pub(crate) fn message_type(method: u16, class: u8) -> MessageType {
 
 /// Plans of any method and class.
 pub(crate) fn plans() -> impl Strategy<Value = Plan> {
-    // Half of the methods are those of STUN and TURN.
+    // Half of the methods belong to STUN and TURN.
     let method = prop_oneof![1_u16..12, 0_u16..0x1000];
     (method, 0_u8..4, any::<TransactionId>(), vec(planned(), 0..8), any::<bool>(), any::<bool>()).prop_map(
         |(method, class, transaction, attributes, signed, fingerprint)| Plan {
@@ -142,7 +141,7 @@ pub(crate) fn binding_requests() -> impl Strategy<Value = Plan> {
     plans().prop_map(|plan| Plan { method: 1, class: 0, ..plan })
 }
 
-/// Socket addresses as they are on the wire: without flow label and scope.
+/// Socket addresses without flow label and scope, as on the wire.
 pub(crate) fn addresses() -> impl Strategy<Value = SocketAddr> {
     any::<SocketAddr>().prop_map(|address| SocketAddr::new(address.ip(), address.port()))
 }
@@ -175,13 +174,13 @@ fn planned() -> impl Strategy<Value = Planned> {
 fn unread(kind: u16) -> bool {
     let kind = AttrType(kind);
     let optional = [ATTR_FINGERPRINT, ATTR_PASSWORD_ALGORITHMS];
-    // `stun` reads 0x8020 as XOR-MAPPED-ADDRESS: see against_stun.
+    // `stun` reads 0x8020 as XOR-MAPPED-ADDRESS: see `against_stun`.
     !byway_turn::wire::KNOWN_ATTRIBUTES.contains(&kind) && !optional.contains(&kind) && kind.0 != 0x8020
 }
 
-/// Whether our parser finds in `bytes` all that was planned, and no more.
+/// Checks that Byway's parser finds in `bytes` everything in the plan, and nothing else.
 pub(crate) fn check_reads_as(bytes: &[u8], plan: &Plan) -> Result<(), TestCaseError> {
-    let message = Message::parse(bytes).map_err(|error| TestCaseError::fail(format!("refused: {error}")))?;
+    let message = Message::parse(bytes).map_err(|error| TestCaseError::fail(format!("rejected: {error}")))?;
     prop_assert_eq!(MessageType::new(message.method(), message.class()), plan.message_type());
     prop_assert_eq!(message.transaction(), plan.transaction);
     prop_assert_eq!(message.head().fingerprint, plan.fingerprint);
@@ -198,7 +197,7 @@ pub(crate) fn check_reads_as(bytes: &[u8], plan: &Plan) -> Result<(), TestCaseEr
     let planned: Vec<AttrType> = plan.attributes.iter().map(Planned::kind).collect();
     prop_assert_eq!(kinds, planned);
 
-    /// The first of the planned attributes that is of this variant.
+    /// Returns the first planned attribute of this variant.
     macro_rules! first {
         ($variant:ident) => {
             plan.attributes.iter().find_map(|planned| match planned {

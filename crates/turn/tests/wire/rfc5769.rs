@@ -1,13 +1,13 @@
-//! The test vectors of RFC 5769: byte for byte what other implementations were checked with.
+//! Test vectors of RFC 5769, byte for byte. Other implementations were checked with them, too.
 
 use byway_turn::wire::{IntegrityKey, Message};
 use stun::attributes::{ATTR_SOFTWARE, ATTR_XORMAPPED_ADDRESS};
 use stun::message::{CLASS_REQUEST, CLASS_SUCCESS_RESPONSE, METHOD_BINDING};
 use stun::xoraddr::XorMappedAddress;
 
-/// The password of sections 2.1 to 2.3, which is the key of its short-term credentials.
+/// Password of sections 2.1 to 2.3, which is the key of its short-term credentials.
 const PASSWORD: &[u8] = b"VOkJxbRl1RmTxUk/WvJxBt";
-/// The transaction of sections 2.1 to 2.3.
+/// Transaction ID of sections 2.1 to 2.3.
 const TRANSACTION: [u8; 12] = [0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae];
 
 /// Section 2.1, sample request. The padding of USERNAME is spaces.
@@ -51,7 +51,7 @@ pub(crate) const LONG_TERM_REQUEST: [u8; 116] = [
     0x4a, 0x3e, 0x02, 0xb8, 0xe0, 0x71, 0x2e, 0x85, 0xc9, 0xa2, 0x8c, 0xa8, 0x96, 0x66,
 ];
 
-/// The key of [`LONG_TERM_REQUEST`]. SASLprep has made its password plain ASCII.
+/// Returns the key of [`LONG_TERM_REQUEST`]. SASLprep has mapped its password to ASCII.
 pub(crate) fn long_term_key() -> IntegrityKey {
     let username = "\u{30DE}\u{30C8}\u{30EA}\u{30C3}\u{30AF}\u{30B9}";
     IntegrityKey::sha1(&turn::auth::generate_auth_key(username, "example.org", "TheMatrIX"))
@@ -84,8 +84,7 @@ fn section_2_3_sample_ipv6_response() {
     check_response(&RESPONSE_V6, "[2001:db8:1234:5678:11:2233:4455:6677]:32853");
 }
 
-/// XOR-MAPPED-ADDRESS is for clients, so that we only write it: here it is ours that must be the
-/// vector's.
+/// Byway only writes XOR-MAPPED-ADDRESS, so the written attribute must match the vector.
 fn check_response(vector: &[u8], mapped: &str) {
     let message = Message::parse(vector).unwrap();
     assert_eq!((message.method(), message.class()), (METHOD_BINDING, CLASS_SUCCESS_RESPONSE));

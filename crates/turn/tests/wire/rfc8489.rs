@@ -1,4 +1,4 @@
-//! The test vector of RFC 8489 appendix B.1, as verified erratum 6268 corrects it.
+//! Test vector of RFC 8489 appendix B.1, corrected by verified erratum 6268.
 
 use byway_turn::wire::{IntegrityKey, Message, PasswordAlgorithm, userhash};
 use stun::message::{CLASS_REQUEST, METHOD_BINDING};
@@ -19,7 +19,7 @@ pub(crate) const REQUEST: [u8; 164] = [
 
 const USERNAME: &str = "\u{30DE}\u{30C8}\u{30EA}\u{30C3}\u{30AF}\u{30B9}";
 const REALM: &str = "example.org";
-/// As OpaqueString has made it.
+/// Password after processing by OpaqueString.
 const PASSWORD: &str = "TheMatrIX";
 
 #[test]

@@ -1,18 +1,17 @@
-//! How a failed property is replayed: its seed is printed, and nothing is written into the source
-//! tree.
+//! Replay of failed properties: the seed is printed, and nothing is written into the source tree.
 
 use std::any::Any;
 use std::fmt::Debug;
 
 use proptest::test_runner::{Config, FailurePersistence, PersistedSeed};
 
-/// Holds a seed that was printed; each property then begins with it.
+/// Environment variable with a printed seed, with which each property begins.
 const VARIABLE: &str = "WIRE_SEED";
 
-/// Cases of every property: what a second or two is good for in a debug build.
+/// Cases of every property, which take a second or two in a debug build.
 const CASES: u32 = 4096;
 
-/// The configuration of every property here.
+/// Returns the configuration of every property in this target.
 pub(crate) fn config() -> Config {
     let default = Config::default();
     let cases = default.cases.max(CASES);
@@ -29,7 +28,7 @@ impl FailurePersistence for PrintSeeds {
     }
 
     fn save_persisted_failure2(&mut self, _: Option<&'static str>, seed: PersistedSeed, _: &dyn Debug) {
-        // The same run may have been a replay already; the line is right all the same.
+        // The line is correct even if this run is itself a replay.
         eprintln!("replay with: {VARIABLE}='{seed}' cargo test --test wire");
     }
 

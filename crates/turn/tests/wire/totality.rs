@@ -1,4 +1,4 @@
-//! Nothing that is received panics, and nothing that is named lies outside of its datagram.
+//! No received bytes cause a panic, and every returned range lies within its datagram.
 
 use byway_turn::wire::{
     ChannelData, ChannelNumber, Encapsulation, ErrorCode, IntegrityKey, KNOWN_ATTRIBUTES, Kind, Message,
@@ -12,18 +12,18 @@ use crate::plan::{PASSWORD, Plan, addresses, key, plans};
 use crate::seeds::config;
 use crate::{rfc5769, rfc8489};
 
-/// Does with a datagram all that can be done with one.
+/// Calls every function that takes a received datagram.
 fn receive(bytes: &[u8]) -> Result<(), TestCaseError> {
     let kind = classify(bytes);
     if let Some(channel_data) = ChannelData::parse(bytes) {
         prop_assert!(bytes.get(channel_data.payload.range()).is_some());
         prop_assert_eq!(kind, Kind::ChannelData);
-        // Padding, at most (RFC 8656 section 12.5).
+        // At most padding (RFC 8656 section 12.5).
         prop_assert!(bytes.len() - channel_data.payload.end < 4);
     }
     let Ok(message) = Message::parse(bytes) else { return Ok(()) };
-    // First bytes from 4 on belong to others (RFC 7983): methods from 0x100 on are parsed, but
-    // never reached.
+    // First bytes from 4 on belong to other protocols (RFC 7983). Methods from 0x100 on are parsed,
+    // but never reached.
     prop_assert_eq!(kind == Kind::Stun, bytes[0] < 4);
     let _ = (message.method(), message.class(), message.transaction(), format!("{message:?}"));
 
@@ -52,7 +52,7 @@ fn receive(bytes: &[u8]) -> Result<(), TestCaseError> {
     answer(&message)
 }
 
-/// What can be parsed can be answered, by messages that can be parsed.
+/// Every parsed request can be answered, and the responses can be parsed.
 fn answer(request: &Message<'_>) -> Result<(), TestCaseError> {
     let mut reply = Reply::new();
     let unknown = request.attributes().unknown_required();
@@ -82,7 +82,7 @@ proptest! {
         receive(&bytes)?;
     }
 
-    /// CRC-32 finds every single flipped bit (RFC 8489 section 14.7).
+    /// CRC-32 detects every single flipped bit (RFC 8489 section 14.7).
     #[test]
     fn no_flipped_bit_passes_a_fingerprint(plan in plans(), at: prop::sample::Index) {
         let mut bytes = with_stun(&Plan { fingerprint: true, ..plan });
@@ -102,7 +102,7 @@ proptest! {
         prop_assert!(!integrity.is_some_and(|it| it.verify(&IntegrityKey::sha1(&key(PASSWORD)))));
     }
 
-    /// However long a payload is.
+    /// Payloads of any length.
     #[test]
     fn a_payload_gets_a_header_if_it_fits(length in 0_usize..70_000, peer in addresses(), channel: bool) {
         let encapsulation = if channel {
@@ -142,7 +142,7 @@ fn no_part_of_a_message_is_one() {
 
 #[test]
 fn threat_1_a_datagram_of_any_size_is_received() {
-    // The longest message there can be, and a datagram that a 16-bit length cannot state.
+    // The longest possible message, and a datagram whose length exceeds 16 bits.
     let longest = message(1, &[attribute(0x8000, &[0; 65_528])]);
     assert_eq!(longest.len(), HEADER + 65_532);
     receive(&longest).unwrap();

@@ -1,4 +1,4 @@
-//! What we write, `stun` and `stun-types` read.
+//! Messages that Byway writes, read by `stun` and `stun-types`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -34,9 +34,9 @@ use crate::seeds::config;
 type Theirs = stun::message::Message;
 type Others<'a> = stun_types::message::Message<'a>;
 
-/// Both readers' views of what was written, after the checks that hold for every message of ours.
+/// Parses a written message with both crates, after the checks that apply to all messages.
 fn read(bytes: &[u8], fingerprint: bool, signed: bool) -> Result<(Theirs, Others<'_>), TestCaseError> {
-    let ours = Message::parse(bytes).map_err(|error| TestCaseError::fail(format!("ours: {error}")))?;
+    let ours = Message::parse(bytes).map_err(|error| TestCaseError::fail(format!("Byway: {error}")))?;
     prop_assert_eq!(ours.head().fingerprint, fingerprint);
     let mut theirs = Theirs::new();
     theirs.unmarshal_binary(bytes).map_err(|error| TestCaseError::fail(format!("stun: {error}")))?;
@@ -57,20 +57,20 @@ fn read(bytes: &[u8], fingerprint: bool, signed: bool) -> Result<(Theirs, Others
     Ok((theirs, others))
 }
 
-/// What `stun` finds in a message.
+/// Reads an attribute with `stun`.
 fn get<G: Getter>(theirs: &Theirs, mut getter: G) -> Result<G, TestCaseError> {
     getter.get_from(theirs).map_err(|error| TestCaseError::fail(error.to_string()))?;
     Ok(getter)
 }
 
-/// What `stun-types` finds under an address attribute.
+/// Reads an address attribute with `stun-types`.
 fn address(others: &Others<'_>, kind: AttrType) -> Option<SocketAddr> {
     let raw = others.raw_attribute(kind.0.into())?;
     let address = stun_types::attribute::XorSocketAddr::from_raw(&raw).ok()?;
     Some(address.addr(others.transaction_id()))
 }
 
-/// What `stun-types` finds under any other.
+/// Reads any other attribute with `stun-types`.
 fn value(others: &Others<'_>, kind: AttrType) -> Option<Vec<u8>> {
     Some(others.raw_attribute(kind.0.into())?.value.to_vec())
 }
@@ -188,7 +188,7 @@ proptest! {
             prop_assert_eq!(found.nonce(), nonce);
         }
         if !unknown.is_empty() {
-            // As many as are useful, in order.
+            // At most as many as are useful, in order.
             let named = get(&theirs, UnknownAttributes(Vec::new()))?.0;
             prop_assert_eq!(named.len(), unknown.len().min(16));
             prop_assert!(named.iter().zip(&unknown).all(|(named, kind)| named.0 == *kind));
@@ -210,7 +210,7 @@ proptest! {
         prop_assert_eq!(address(&others, AttrType(0x20)), Some(mapped));
     }
 
-    /// In-place and built, the same message.
+    /// The message written in place equals the built one.
     #[test]
     fn a_binding_response_is_the_one_that_would_be_built(plan in binding_requests(), mapped in addresses()) {
         let request = with_stun(&plan);
@@ -228,7 +228,7 @@ proptest! {
         prop_assert_eq!((theirs.typ.method, theirs.typ.class), (METHOD_DATA, CLASS_INDICATION));
         prop_assert_eq!(theirs.transaction_id.0, transaction);
         prop_assert_eq!(theirs.attributes.0.len(), 2);
-        // No stale byte leaves with the padding (RFC 8489 section 14).
+        // The padding contains no stale bytes (RFC 8489 section 14).
         let padding = payload.len().next_multiple_of(4) - payload.len();
         prop_assert!(bytes.iter().rev().take(padding).all(|&byte| byte == 0));
         prop_assert_eq!(&get(&theirs, Data::default())?.0, &payload);
@@ -250,7 +250,7 @@ proptest! {
     }
 }
 
-/// The message that a payload becomes.
+/// Returns the message with this payload.
 fn wrap(encapsulation: Encapsulation, payload: &[u8]) -> Vec<u8> {
     encapsulation.around(payload.len()).unwrap().with(payload)
 }

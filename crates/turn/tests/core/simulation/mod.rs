@@ -1,7 +1,7 @@
-//! Seeded random operations of many clients over two shards, with every outcome foretold by an
-//! independent model.
+//! Random seeded operations of many clients over two shards. An independent model predicts every
+//! outcome.
 //!
-//! `BYWAY_SEED=17 cargo test --test core simulation` replays one run; a failure names its seed.
+//! `BYWAY_SEED=17 cargo test --test core simulation` replays one run; a failure prints its seed.
 
 mod model;
 
@@ -42,12 +42,12 @@ fn simulation() {
                 Outcome::Unrested,
                 Outcome::Closed,
             ];
-            assert_eq!(reached.into_iter().collect::<Vec<_>>(), others, "all of these, and nothing else");
+            assert_eq!(reached.into_iter().collect::<Vec<_>>(), others, "exactly these events");
         }
     }
 }
 
-/// What happened in a run: one in which nothing much does proves nothing.
+/// Events of a run. All of them must occur, because a run without them proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     Code(u16),
@@ -55,17 +55,17 @@ enum Outcome {
     OnChannel,
     InData,
     Dropped,
-    /// Two relayed transport addresses.
+    /// An allocation with two relayed transport addresses.
     Dual,
-    /// One of two that were asked for.
+    /// An allocation with one of the two requested addresses.
     Lacking,
-    /// Ended because its name has left.
+    /// An allocation that ended because its name left.
     Revoked,
-    /// Has a port that was held in reserve.
+    /// An allocation on a port that was held in reserve.
     Claimed,
-    /// Has a port that had not rested.
+    /// An allocation on a port that had not rested.
     Unrested,
-    /// A permission or a channel that ended because its peer became the machine's own.
+    /// A permission or channel that ended because its peer became the machine's own.
     Closed,
 }
 
@@ -81,7 +81,7 @@ fn run(seed: u64) -> BTreeSet<Outcome> {
     simulation.reached
 }
 
-/// Says which seed replays a failure.
+/// Prints the seed that replays a failure.
 struct NamedOnFailure(u64);
 
 impl Drop for NamedOnFailure {
@@ -92,7 +92,7 @@ impl Drop for NamedOnFailure {
     }
 }
 
-/// SplitMix64: as good as needed, and the same everywhere.
+/// SplitMix64: sufficiently random, and the same on every machine.
 struct Prng(u64);
 
 impl Prng {
@@ -113,11 +113,12 @@ struct Simulation {
     server: Server,
     model: Model,
     clients: Vec<Client>,
-    /// Those under whose names the clients have credentials: the first four under the first one's.
+    /// Members whose names are in the clients' credentials; the first four clients have the first
+    /// name.
     members: [MemberId; 3],
-    /// Names that have left, which the shards have not been told yet.
+    /// Names that have left and that the shards do not know of yet.
     leaving: Vec<String>,
-    /// Tokens that were handed out, good or not any more.
+    /// Tokens that were issued, valid or not.
     tokens: Vec<(Vec<u8>, Port)>,
     reached: BTreeSet<Outcome>,
 }
@@ -145,7 +146,7 @@ impl Simulation {
         simulation
     }
 
-    /// A client with a credential of this moment, good for an hour.
+    /// Returns a client with a new credential that is valid for one hour.
     fn client(&mut self, n: usize) -> Client {
         let name = format!("room.{}", self.members[n / 4]);
         self.model.issued(n, &name, self.server.now.mono + seconds(3600));
@@ -169,18 +170,18 @@ impl Simulation {
         }
     }
 
-    /// Some peers' addresses become the machine's own, and others are that no longer.
+    /// Makes some peers' addresses the machine's own, and others no longer.
     fn own_addresses(&mut self) {
         let mut own: Vec<IpAddr> = OUTSIDE.iter().map(|peer| at(peer).ip()).collect();
         own.retain(|_| self.random.one_in(4));
         let nets: Vec<String> = own.iter().map(|ip| IpNet::from(*ip).to_string()).collect();
         let relays = "45.0.0.1 2a0a::1";
-        assert_eq!(self.server.on_machine(&nets.join(" "), relays), 0, "no relay address has gone");
+        assert_eq!(self.server.on_machine(&nets.join(" "), relays), 0, "no relay address is lost");
         let ended = self.model.becomes_own(own, self.server.now.mono);
         self.reached.extend((ended > 0).then_some(Outcome::Closed));
     }
 
-    /// Someone leaves, and comes back as somebody else. The shards hear of it sooner or later.
+    /// A member may leave and return under a new name. The shards may learn of earlier departures.
     fn leave(&mut self) {
         if self.random.one_in(4) {
             let who = self.random.below(3);
@@ -199,7 +200,7 @@ impl Simulation {
         }
     }
 
-    /// A request by `n`, whose credential is mostly renewed where that is possible.
+    /// Sends a request by `n`. Usually renews its credential first if it has no allocation.
     fn ask(&mut self, n: usize, request: &Request) -> Response {
         let now = self.server.now.mono;
         self.model.sweep_one(n, now);
@@ -359,12 +360,12 @@ impl Simulation {
                 assert_eq!((*to, data.peer(), data.data()), expected);
                 Outcome::InData
             }
-            (seen, foretold) => panic!("{seen:?}, but {foretold:?} was foretold"),
+            (seen, foretold) => panic!("{seen:?}, but the model predicted {foretold:?}"),
         };
         self.reached.insert(outcome);
     }
 
-    /// Some seconds pass; the timer may be late.
+    /// Advances time by some seconds; the timer may be late.
     fn pass_time(&mut self) {
         let by = [1, 10, 60, 150, 300][self.random.below(5)];
         let from = self.server.now.mono;
@@ -376,7 +377,7 @@ impl Simulation {
         }
     }
 
-    /// What holds after every step.
+    /// Checks the invariants after every step.
     fn check(&self) {
         assert_eq!(self.server.allocations(), self.model.len());
         let mut sockets = self.server.sockets();
@@ -384,12 +385,15 @@ impl Simulation {
         let mut relayed: Vec<SocketAddr> = self.model.relayed().collect();
         relayed.sort_unstable();
         assert_eq!(sockets, relayed, "one open socket for each relayed transport address");
-        assert!(self.model.reserved().eq(self.server.reserved()), "and one for each port in reserve");
+        assert!(self.model.reserved().eq(self.server.reserved()), "one open socket for each reserved port");
         let has_none = self.model.len() == 0 && self.server.reserved().is_empty();
-        assert!(has_none || self.server.next_deadline().is_some(), "whatever lives has a deadline");
+        assert!(
+            has_none || self.server.next_deadline().is_some(),
+            "every allocation and reservation has a deadline"
+        );
     }
 
-    /// Everything ends, and then every port and every place in the quota can be had again.
+    /// Ends everything, then checks that each port and each place in the quota is available again.
     fn wind_down(&mut self) {
         self.server.advance(seconds(2 * 3600));
         assert_eq!((self.server.allocations(), self.server.announced_channels()), (0, 0));

@@ -1,5 +1,5 @@
-//! What a relay ought to do, written down a second time and as simply as can be: lists, whole
-//! seconds, no indices.
+//! A second, deliberately simple implementation of a relay, with lists and whole seconds and
+//! without indices.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -12,18 +12,18 @@ pub(super) const PORTS: RangeInclusive<u16> = 50_000..=50_007;
 const REST: Duration = Duration::from_secs(120);
 const FOREVER: Duration = Duration::MAX;
 
-/// Which port an Allocate request asks for.
+/// Port that an Allocate request asks for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Port {
     Any,
     Even {
         reserve: bool,
     },
-    /// This one, reserved at that time.
+    /// This port, reserved at that time.
     Reserved(SocketAddr, Duration),
 }
 
-/// Of which families an Allocate request asks for addresses.
+/// Families for which an Allocate request asks for addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Families {
     V4,
@@ -41,33 +41,33 @@ impl Families {
     }
 }
 
-/// Where a payload goes.
+/// Destination of a payload.
 #[derive(Debug)]
 pub(super) enum Delivery {
     /// From this relay socket to this peer.
     Peer(SocketAddr, SocketAddr),
-    /// To this client, on this channel if there is one, as from this peer.
+    /// To this client, on this channel if it is bound, from this peer.
     Client(usize, Option<u16>, SocketAddr),
 }
 
 #[derive(Default)]
 pub(super) struct Model {
-    /// A credential that has expired is no good for a living allocation either.
+    /// Whether an expired credential is also rejected for a living allocation.
     strict: bool,
-    /// Names, and until when they are good, by client.
+    /// Name and expiry of each client's credential.
     credentials: BTreeMap<usize, (String, Duration)>,
     gone: BTreeSet<String>,
-    /// The machine's own addresses, beside the relay's.
+    /// The machine's own addresses, without the relay's.
     own: BTreeSet<IpAddr>,
     allocations: BTreeMap<usize, Allocation>,
-    /// Ports that are not free, until when.
+    /// Ports that are in use or resting, with the end of that time.
     busy: BTreeMap<SocketAddr, Duration>,
     reservations: BTreeMap<SocketAddr, Reservation>,
-    /// A port was to be given that had not rested its time.
+    /// Whether a port had to be given that had not rested its time.
     pub(super) gave_unrested: bool,
 }
 
-/// A port in reserve.
+/// A reserved port.
 struct Reservation {
     until: Duration,
     name: String,
@@ -75,7 +75,7 @@ struct Reservation {
 
 struct Allocation {
     name: String,
-    /// One or two addresses, each until its own time.
+    /// One or two addresses, each with its own expiry.
     relayed: Vec<(SocketAddr, Duration)>,
     began: Duration,
     permissions: BTreeMap<IpAddr, Duration>,
@@ -106,17 +106,17 @@ impl Model {
         Self { strict, ..Self::default() }
     }
 
-    /// A client has a new credential.
+    /// Records a new credential of a client.
     pub(super) fn issued(&mut self, n: usize, name: &str, until: Duration) {
         self.credentials.insert(n, (name.to_owned(), until));
     }
 
-    /// A name is good no longer.
+    /// Records that a name has left, which makes it invalid.
     pub(super) fn left(&mut self, name: &str) {
         self.gone.insert(name.to_owned());
     }
 
-    /// The machine's own addresses are these by now; how many permissions and channels that ended.
+    /// Changes the machine's own addresses; returns how many permissions and channels that ended.
     pub(super) fn becomes_own(&mut self, own: Vec<IpAddr>, now: Duration) -> usize {
         self.own = own.into_iter().collect();
         self.allocations.keys().copied().collect::<Vec<_>>().iter().for_each(|n| self.sweep_one(*n, now));
@@ -135,7 +135,8 @@ impl Model {
         ended
     }
 
-    /// The shards have been told to end a name; how many allocations it had.
+    /// Ends all allocations and reservations of a name, as the shards do; returns the number of
+    /// allocations.
     pub(super) fn end_all_of(&mut self, name: &str, now: Duration) -> usize {
         let has = |(n, allocation): (&usize, &Allocation)| (allocation.name == name).then_some(*n);
         let ended: Vec<usize> = self.allocations.iter().filter_map(has).collect();
@@ -144,7 +145,7 @@ impl Model {
         ended.len()
     }
 
-    /// Whether a request of a client is 401, but for one that gives a living allocation back.
+    /// Whether a client's request gets a 401. A Refresh that deletes a living allocation is exempt.
     fn is_refused(&self, n: usize, now: Duration) -> bool {
         let (name, until) = &self.credentials[&n];
         self.gone.contains(name) || (now >= *until && (self.strict || !self.is_live(n, now)))
@@ -160,7 +161,7 @@ impl Model {
             .flat_map(|allocation| allocation.relayed.iter().map(|(address, _)| *address))
     }
 
-    /// The ports in reserve.
+    /// Returns the reserved ports.
     pub(super) fn reserved(&self) -> impl Iterator<Item = SocketAddr> {
         self.reservations.keys().copied()
     }
@@ -173,7 +174,7 @@ impl Model {
         self.allocations.get(&n).filter(|allocation| allocation.relayed.iter().any(|(_, until)| now < *until))
     }
 
-    /// The timer has run from one time to another.
+    /// Runs the timer from one time to another.
     pub(super) fn sweep(&mut self, from: Duration, to: Duration) {
         let all: Vec<usize> = self.allocations.keys().copied().collect();
         for n in all {
@@ -182,7 +183,7 @@ impl Model {
         self.end_reservations(|Reservation { until, .. }| (*until <= to).then_some(from.max(*until)));
     }
 
-    /// Ends reservations at some time. Their ports rest.
+    /// Ends reservations at the time that `when` returns. Their ports rest.
     fn end_reservations(&mut self, when: impl Fn(&Reservation) -> Option<Duration>) {
         let ends = |(address, reservation): (&SocketAddr, &Reservation)| Some((*address, when(reservation)?));
         let ended: Vec<_> = self.reservations.iter().filter_map(ends).collect();
@@ -192,12 +193,12 @@ impl Model {
         }
     }
 
-    /// A request finds its own allocation over, or a half of it.
+    /// Ends the addresses of `n` that have expired, as a request does that finds them.
     pub(super) fn sweep_one(&mut self, n: usize, now: Duration) {
         self.end(n, |until| (until <= now).then_some(now));
     }
 
-    /// Ends the addresses of `n` that end at some time.
+    /// Ends the addresses of `n` at the time that `when` returns.
     fn end(&mut self, n: usize, when: impl Fn(Duration) -> Option<Duration>) {
         self.end_some(n, |_, until| when(until));
     }
@@ -217,8 +218,8 @@ impl Model {
         }
     }
 
-    /// The answer to Allocate, given which addresses were tried on the way, and the family that is
-    /// lacking if one is.
+    /// Predicts the response to Allocate from the addresses that were tried. `Ok` contains the
+    /// missing family, if any.
     pub(super) fn allocate(
         &mut self,
         n: usize,
@@ -255,7 +256,7 @@ impl Model {
         let mut places = 8_usize.saturating_sub(self.relayed().count() + self.reservations.len());
         self.busy.retain(|_, until| now < *until);
         if let Port::Reserved(address, _) = port {
-            // It has its place already.
+            // The reserved port has its place in the quota already.
             places = usize::from(claimed.is_some());
             if claimed.is_some() {
                 self.reservations.remove(&address);
@@ -294,8 +295,8 @@ impl Model {
         Ok(lacking)
     }
 
-    /// The ports that may be given: any that has rested; where there is none, the one that has
-    /// rested longest.
+    /// Returns the ports that may be given: all that have rested, or else the one that has rested
+    /// longest.
     fn candidates(&mut self, ip: &str, port: Port) -> Vec<SocketAddr> {
         if let Port::Reserved(reserved, _) = port {
             return vec![reserved];
@@ -324,8 +325,8 @@ impl Model {
         best.into_iter().map(|(_, address)| *address).collect()
     }
 
-    /// One socket, or one and that of the port above: the first bind may fail, and the next one
-    /// works.
+    /// Binds one socket, or also the socket of the next higher port. The first bind may fail, and
+    /// the next one works.
     fn bind(
         &mut self,
         now: Duration,
@@ -335,7 +336,7 @@ impl Model {
         tried: &[SocketAddr],
     ) -> Option<SocketAddr> {
         let first = tried[0];
-        assert!(self.candidates(ip, port).contains(&first), "{first} is none of those to be given");
+        assert!(self.candidates(ip, port).contains(&first), "{first} is not among the ports to give");
         if !fails {
             assert_eq!(tried.len(), 1);
             return Some(first);
@@ -354,7 +355,7 @@ impl Model {
         substitute
     }
 
-    /// An allocation has begun.
+    /// Records a new allocation.
     pub(super) fn granted(&mut self, n: usize, relayed: &[SocketAddr], now: Duration, lifetime: u32) {
         assert!((600..=3600).contains(&lifetime));
         self.busy.extend(relayed.iter().map(|address| (*address, FOREVER)));
@@ -365,8 +366,8 @@ impl Model {
         }
     }
 
-    /// The answer to Refresh: the lifetime, or the error. `v6` is the family it names, if it names
-    /// one.
+    /// Predicts the response to Refresh: the lifetime or the error. `v6` is the family in the
+    /// request, if any.
     pub(super) fn refresh(
         &mut self,
         n: usize,
@@ -472,7 +473,7 @@ impl Model {
         self.inward(self.owner(peer)?, now, from)
     }
 
-    /// Nothing reaches a client but from an address that it permits.
+    /// Delivers to a client only from addresses that it permits.
     fn inward(&self, n: usize, now: Duration, source: SocketAddr) -> Option<Delivery> {
         let allocation = self.live(n, now)?;
         let permitted = allocation.permits(now, source.ip());
@@ -495,7 +496,7 @@ fn is_closed(ip: IpAddr) -> bool {
     ip == at("10.0.0.1:0").ip() || ip == at("[fe80::1]:0").ip()
 }
 
-/// The next higher port of the same address.
+/// Returns the next higher port of the same address.
 pub(super) fn next_port(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip(), address.port() + 1)
 }
