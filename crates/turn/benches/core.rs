@@ -1,8 +1,8 @@
-//! Times of codec and core: `cargo bench --bench core`, and behind `--` a part of a name.
+//! Times of codec and core: `cargo bench --bench core`, followed by `--` and part of a name.
 //!
-//! Media is measured with tables of three sizes, each packet of another allocation than the one
-//! before: what grows with the table shows.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot be set up has nothing to say")]
+//! Media is measured with tables of three sizes. Each packet belongs to another allocation than the
+//! packet before, so that costs that grow with the table show.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed set-up ends the bench")]
 
 mod paths;
 
@@ -42,8 +42,8 @@ fn main() {
     let mut measure = |name: &str, prepare: &dyn Fn() -> Packet| {
         let mut group = criterion.benchmark_group("core");
         group.throughput(Throughput::Elements(1));
-        // Prepared once, and not at all where the name is not asked for: the closure is run again
-        // and again.
+        // Prepared once, and only if the name is selected, because Criterion runs the closure
+        // repeatedly.
         let mut packet = None;
         group.bench_function(name, |bencher| bencher.iter(packet.get_or_insert_with(prepare)));
         group.finish();

@@ -1,22 +1,31 @@
-//! Instructions that codec and core take for a packet, held to a record: a change that costs more
-//! than 3 % fails.
+//! Instructions per packet in codec and core, compared with a record. An increase of more than 3 %
+//! fails.
 //!
-//! Callgrind counts them, by gungraun, and what is counted is the packet alone: its table of a
-//! thousand allocations is there by then. `tests/run instructions` sees to the tools; by hand it is
+//! Callgrind counts them, by gungraun. Only the packets are counted: the table of a thousand
+//! allocations exists before. `tests/run instructions` provides the tools. By hand:
 //!
 //! ```text
-//! cargo bench -p byway-turn --profile instructions --bench instructions               counts, compares with benches/instructions.txt
-//! cargo bench -p byway-turn --profile instructions --bench instructions -- --record   writes that file anew: commit it with its cause
-//! cargo bench -p byway-turn --profile instructions --bench instructions -- PATTERN    counts some: '*::peer_to_*'
-//! callgrind_annotate target/gungraun/byway-turn/instructions/counted/packets_group/packets.NAME/callgrind.*.out
+//! cargo bench -p byway-turn --profile instructions --bench instructions
 //! ```
 //!
-//! The profile is that of a release, but for optimisation across crates at link time, which takes
-//! minutes and is worth some per cent. Seeds and time are handed in, so that two runs differ by
-//! nothing. Two compilers do: where it is another one than that of the record, only a quarter more
-//! fails. Callgrind knows no SHA instructions, so that the cycle of an allocation, which is HMAC
-//! above all, counts those of software.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot be set up has nothing to say")]
+//! counts, and compares with `benches/instructions.txt`. After `--`, there are two options:
+//!
+//! - `--record` writes that file again. Commit it with the reason for the change.
+//! - A pattern such as `'*::peer_to_*'` counts some of the benches.
+//!
+//! `callgrind_annotate` shows where a bench spends its instructions:
+//!
+//! ```text
+//! cd target/gungraun/byway-turn/instructions/counted/packets_group
+//! callgrind_annotate packets.NAME/callgrind.*.out
+//! ```
+//!
+//! The profile is that of a release, without optimisation across crates at link time, which takes
+//! minutes and saves some per cent. Seeds and time are inputs, so two runs are identical. Two
+//! compilers differ: with another compiler than the record's, only an increase of more than a
+//! quarter fails. Callgrind does not know SHA instructions. The cycle of an allocation, which is
+//! mostly HMAC, therefore counts the software implementation.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed set-up ends the bench")]
 
 mod paths;
 
@@ -26,30 +35,28 @@ use std::{env, fs};
 
 use paths::{Crowd, Packet};
 
-/// How many packets are counted in one go, behind as many that warm up.
+/// Packets that are counted in one run, after as many for warm-up.
 const PACKETS: u32 = 1_000;
-/// What more than the record fails.
+/// Allowed increase over the record.
 const ALLOWANCE: f64 = 0.03;
-/// The same where another compiler made it.
+/// Allowed increase over a record by another compiler.
 const ALLOWANCE_OF_ANOTHER_COMPILER: f64 = 0.25;
 
-/// How it is to be built, and so the folder that cargo builds it in.
+/// Profile to build with, and so the name of cargo's folder for it.
 const PROFILE: &str = "instructions";
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
-/// Set where gungraun's own harness is to run.
+/// Environment variable that starts gungraun's own harness.
 const HARNESS: &str = "BYWAY_COUNTS_INSTRUCTIONS";
 
 fn main() -> ExitCode {
     let mut arguments: Vec<_> = env::args().skip(1).collect();
-    // Under valgrind it is run by gungraun's runner, which is run by gungraun's harness.
+    // Under valgrind, gungraun's runner starts this program; gungraun's harness starts the runner.
     if env::var_os(HARNESS).is_some() || arguments.iter().any(|argument| argument == "--gungraun-run") {
         counted::by_gungraun();
         return ExitCode::SUCCESS;
     }
     if !env::current_exe().unwrap().iter().any(|folder| folder == PROFILE) {
-        eprintln!(
-            "built in another profile than what was recorded: cargo bench --profile {PROFILE} --bench instructions"
-        );
+        eprintln!("wrong profile for this record: run cargo bench --profile {PROFILE} --bench instructions");
         return ExitCode::FAILURE;
     }
     let whole = arguments.len();
@@ -62,23 +69,23 @@ fn main() -> ExitCode {
         (false, _) => compare(&counts, everything),
         (true, true) => write_record(&counts),
         (true, false) => {
-            eprintln!("a record is of everything: leave the pattern out");
+            eprintln!("a record covers all benches: omit the pattern");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Instructions a packet, by name.
+/// Instructions per packet, by name.
 type Counts = BTreeMap<String, f64>;
 
-/// Runs gungraun's harness, which prints a line of JSON for each bench.
+/// Runs gungraun's harness, which prints a line of JSON per bench.
 fn count(arguments: &[String]) -> Option<Counts> {
     let mut harness = Command::new(env::current_exe().unwrap());
     harness.args(arguments).args(["--output-format=json", "--callgrind-args=cache-sim=no"]).env(HARNESS, "1");
     let output = harness.stderr(Stdio::inherit()).output().unwrap();
     let bench = |line: &[u8]| {
         let bench: serde_json::Value = serde_json::from_slice(line).ok()?;
-        // With the count of the run before beside it, if there was one.
+        // `both` also contains the count of the previous run, if there was one.
         let values = bench.pointer("/profiles/0/data/total/metrics/Ir/values")?;
         let instructions = values.get("new").or(values.pointer("/both/0"))?.as_f64()?;
         Some((bench.get("id")?.as_str()?.to_owned(), instructions / f64::from(PACKETS)))
@@ -86,15 +93,12 @@ fn count(arguments: &[String]) -> Option<Counts> {
     let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let counts: Option<Counts> = lines.map(bench).collect();
     if counts.is_none() {
-        eprintln!(
-            "gungraun's harness prints something else by now: {}",
-            String::from_utf8_lossy(&output.stdout)
-        );
+        eprintln!("unknown output of gungraun's harness: {}", String::from_utf8_lossy(&output.stdout));
     }
     counts.filter(|_| output.status.success())
 }
 
-/// Prints every count beside its record.
+/// Prints every count next to its record.
 fn compare(counts: &Counts, everything: bool) -> ExitCode {
     let (compiler, recorded) = read_record();
     let mut allowance = ALLOWANCE;
@@ -113,18 +117,18 @@ fn compare(counts: &Counts, everything: bool) -> ExitCode {
                 let more = count / record - 1.0;
                 let verdict = fails(more > allowance);
                 println!(
-                    "test {name:<26} ... {count:8.1} a packet, recorded {record:8.1}, {:+5.1} % ... {verdict}",
+                    "test {name:<26} ... {count:8.1} per packet, recorded {record:8.1}, {:+5.1} % ... {verdict}",
                     more * 100.0
                 );
                 if more < -allowance {
-                    println!("     fewer than that: record it anew, lest they come back unseen");
+                    println!("     fewer than recorded: record it again, so that an increase is noticed");
                 }
             }
-            None => println!("test {name:<26} ... {count:8.1} a packet, never recorded ... {}", fails(true)),
+            None => println!("test {name:<26} ... {count:8.1} per packet, not recorded ... {}", fails(true)),
         }
     }
     for name in recorded.keys().filter(|name| everything && !counts.contains_key(*name)) {
-        println!("test {name:<26} ... recorded, but there no longer ... {}", fails(true));
+        println!("test {name:<26} ... in the record, but not counted ... {}", fails(true));
     }
     let passed = counts.len().saturating_sub(failed);
     let result = if failed == 0 { "ok" } else { "FAILED" };
@@ -132,7 +136,7 @@ fn compare(counts: &Counts, everything: bool) -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The compiler and what was counted with it.
+/// Returns the compiler of the record and its counts.
 fn read_record() -> (String, Counts) {
     let text = fs::read_to_string(RECORD).unwrap_or_default();
     let mut lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -145,8 +149,9 @@ fn read_record() -> (String, Counts) {
 }
 
 fn write_record(counts: &Counts) -> ExitCode {
-    let mut text =
-        String::from("# Instructions a packet. benches/instructions.rs counts, compares and writes them.\n");
+    let mut text = String::from(
+        "# Instructions per packet. benches/instructions.rs counts, compares and writes them.\n",
+    );
     text += &this_compiler();
     text.push('\n');
     for (name, count) in counts {
@@ -162,7 +167,7 @@ fn this_compiler() -> String {
     String::from_utf8_lossy(&version.stdout).trim().to_owned()
 }
 
-/// What gungraun's macros make.
+/// Benches that gungraun's macros generate.
 mod counted {
     use gungraun::{library_benchmark, library_benchmark_group, main};
 
@@ -197,8 +202,7 @@ mod counted {
         main();
     }
 
-    /// What happens only once happens here: tables are in their final shape, and what is lazy has
-    /// been made.
+    /// Warms up, so that tables have their final size and lazy values exist.
     fn warm(packet: Packet) -> Packet {
         serve(packet)
     }

@@ -1,7 +1,6 @@
-//! The ways of a packet through the pure core, each prepared to the point where nothing but packets
-//! is left.
+//! Paths of a packet through the core, prepared so that only the packets remain to be measured.
 //!
-//! Time and seeds are handed in, so that a way is the same in every run.
+//! Time and seeds are inputs, so each run is identical.
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,14 +16,14 @@ use byway_turn::wire::{
 /// Serves one packet.
 pub(crate) type Packet = Box<dyn FnMut()>;
 
-/// A video packet's worth.
+/// Payload of the size of a video packet.
 const PAYLOAD: [u8; 1200] = [7; 1200];
-/// The peer that has a channel.
+/// Peer with a channel.
 const ON_CHANNEL: &str = "8.8.8.8:53";
-/// One that has a permission only.
+/// Peer with a permission only.
 const PERMITTED: &str = "8.8.4.4:53";
 
-/// Reads a ChannelData message.
+/// Parses a ChannelData message.
 pub(crate) fn parse_channel_data() -> Packet {
     let datagram = channel_data(0x4000, &PAYLOAD);
     Box::new(move || {
@@ -34,12 +33,12 @@ pub(crate) fn parse_channel_data() -> Packet {
     })
 }
 
-/// Reads a Send indication.
+/// Parses a Send indication.
 pub(crate) fn parse_send() -> Packet {
     parse(Request::send(at(ON_CHANNEL), &PAYLOAD).encode([3; 12], None))
 }
 
-/// Reads an Allocate request that is signed.
+/// Parses a signed Allocate request.
 pub(crate) fn parse_allocate() -> Packet {
     parse(sign(&Request::allocate(), b"obMatJos2gAAAabcdefg"))
 }
@@ -66,7 +65,7 @@ fn write(encapsulation: Encapsulation) -> Packet {
     Box::new(move || assert!(black_box(black_box(encapsulation).around(black_box(PAYLOAD.len()))).is_some()))
 }
 
-/// Writes a Binding response, as browsers get it: with FINGERPRINT.
+/// Writes a Binding response with FINGERPRINT, as browsers receive it.
 pub(crate) fn write_binding() -> Packet {
     let request = Request::binding().fingerprint().encode([3; 12], None);
     let head = Message::parse(&request).unwrap().head();
@@ -77,12 +76,12 @@ pub(crate) fn write_binding() -> Packet {
     })
 }
 
-/// ChannelData of a client goes to its peer.
+/// Relays ChannelData from a client to its peer.
 pub(crate) fn channel_to_peer(crowd: Crowd) -> Packet {
     from_client(crowd, channel_data(0x4000, &PAYLOAD))
 }
 
-/// A Send indication of a client goes to its peer.
+/// Relays a Send indication from a client to its peer.
 pub(crate) fn send_to_peer(crowd: Crowd) -> Packet {
     from_client(crowd, Request::send(at(ON_CHANNEL), &PAYLOAD).encode([3; 12], None))
 }
@@ -96,12 +95,12 @@ fn from_client(crowd: Crowd, datagram: Vec<u8>) -> Packet {
     })
 }
 
-/// A peer's datagram goes to the client on a channel.
+/// Relays a peer's datagram to the client on a channel.
 pub(crate) fn peer_to_channel(crowd: Crowd) -> Packet {
     from_peer(crowd, at(ON_CHANNEL))
 }
 
-/// A peer's datagram goes to the client in a Data indication.
+/// Relays a peer's datagram to the client in a Data indication.
 pub(crate) fn peer_to_data(crowd: Crowd) -> Packet {
     from_peer(crowd, at(PERMITTED))
 }
@@ -115,8 +114,8 @@ fn from_peer(crowd: Crowd, peer: SocketAddr) -> Packet {
     })
 }
 
-/// ChannelData of a client goes to a peer that is itself a client of this server, on a channel of
-/// that one.
+/// Relays ChannelData from a client to a peer that is a client of the same server, and on its
+/// channel.
 pub(crate) fn client_to_client(crowd: Crowd) -> Packet {
     let (mut bare, mut turns) = crowd.pair_up();
     let datagram = channel_data(0x4000, &PAYLOAD);
@@ -130,21 +129,21 @@ pub(crate) fn client_to_client(crowd: Crowd) -> Packet {
     })
 }
 
-/// A Binding request is answered.
+/// Answers a Binding request.
 pub(crate) fn binding() -> Packet {
     let mut bare = Bare::new();
     let datagram = Request::binding().fingerprint().encode([3; 12], None);
     let (client, mut now) = (nth_client(0), NOW);
     Box::new(move || {
-        // As long as its budget takes to fill again.
+        // The time in which the rate limit regains one response.
         now.mono += Duration::from_millis(5);
         let action = bare.shards[0].client_datagram(now, client, black_box(&datagram), &mut bare.reply);
         assert!(matches!(black_box(action), Action::Reply { answer: Answer::Binding, .. }));
     })
 }
 
-/// A whole allocation: 401, Allocate, CreatePermission and Refresh with a lifetime of zero, of
-/// which all but the first are signed.
+/// Serves a whole allocation: 401, Allocate, CreatePermission and Refresh with a lifetime of zero.
+/// All requests but the first are signed.
 pub(crate) fn allocation_cycle() -> Packet {
     let mut bare = Bare::new();
     let cycle = |n| {
@@ -159,8 +158,8 @@ pub(crate) fn allocation_cycle() -> Packet {
     let cycles: Vec<_> = (0..1000).map(cycle).collect();
     let (mut now, mut next) = (NOW, 0);
     Box::new(move || {
-        // Ports come back from their rest, and budgets fill; nonces and credentials, on the other
-        // clock, stay fresh.
+        // Ports finish their rest and rate limits recover. Nonces and credentials use the other
+        // clock and stay valid.
         now.mono += Duration::from_millis(10);
         let (client, messages) = &cycles[next];
         next = (next + 1) % cycles.len();
@@ -177,7 +176,7 @@ pub(crate) fn allocation_cycle() -> Packet {
     })
 }
 
-/// Allocations, and how many datagrams in a row are of one of them.
+/// Number of allocations, and number of consecutive datagrams of one allocation.
 #[derive(Clone, Copy)]
 pub(crate) struct Crowd {
     pub(crate) allocations: u32,
@@ -185,7 +184,7 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// Each has both peers, one of them on channel 0x4000.
+    /// Creates allocations that each permit both peers, one of them on channel 0x4000.
     fn gather(self) -> (Bare, Turns) {
         let mut bare = Bare::new();
         let clients: Vec<_> = (0..self.allocations).map(nth_client).collect();
@@ -196,7 +195,7 @@ impl Crowd {
         (bare, turns)
     }
 
-    /// Every two have each other on channel 0x4000.
+    /// Creates pairs of allocations, each bound to the other on channel 0x4000.
     fn pair_up(self) -> (Bare, Turns) {
         let mut bare = Bare::new();
         let clients: Vec<_> = (0..self.allocations).map(nth_client).collect();
@@ -209,7 +208,7 @@ impl Crowd {
         (bare, turns)
     }
 
-    /// A prime number of places further each time: not in the order in which they lie in memory.
+    /// Steps by a prime number of clients, so that the order differs from the order in memory.
     fn turns(self, clients: &[FiveTuple], relays: &[RelayId]) -> Turns {
         let order = (0..clients.len()).map(|turn| turn * 7919 % clients.len());
         let order = order.map(|place| (clients[place], relays[place])).collect();
@@ -217,7 +216,7 @@ impl Crowd {
     }
 }
 
-/// Whose datagram is next.
+/// Order of the clients that send.
 struct Turns {
     order: Vec<(FiveTuple, RelayId)>,
     at: usize,
