@@ -1,9 +1,9 @@
-//! The floor: what the sockets of a relay cost without a relay. A forwarder on `byway_udp` that
-//! grants everything to everyone and looks up one table for each batch: no credentials, no
-//! permissions, no lifetimes, no channels but one.
+//! The floor: the cost of a relay's sockets without a relay. It is a forwarder on `byway_udp` that
+//! grants every request and looks up one table per batch. It has no credentials, permissions or
+//! lifetimes, and one channel.
 //!
-//! Its relay sockets are not connected, as a TURN server's cannot be, whose peers are many; it
-//! joins and segments (GRO, GSO) as far as the kernel does.
+//! Its relay sockets are not connected, because a TURN server's have many peers. It joins and
+//! segments (GRO, GSO) as far as the kernel does.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,16 +18,16 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use stun::message::{METHOD_ALLOCATE, METHOD_BINDING, METHOD_CHANNEL_BIND, METHOD_REFRESH};
 
-/// What makes the bench the floor; behind it the address to listen on.
+/// Argument that starts the bench as the floor; the address to listen on follows.
 pub(crate) const ARGUMENT: &str = "--floor";
 
-/// Batches of one round, and of one socket in it.
+/// Maximum batches of a round, and of one socket in it.
 const BATCHES: usize = 64;
 /// Bytes of a ChannelData header.
 const HEADER: usize = 4;
 const BUFFER: usize = 4 << 20;
 
-/// The listener's place; behind it are those of the relays.
+/// Index of the listener; those of the relays follow.
 const LISTENER: usize = 0;
 
 struct Floor {
@@ -115,7 +115,7 @@ pub(crate) fn run(address: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// The one that `byway load` binds.
+/// Channel that `byway load` binds.
 const CHANNEL: ChannelNumber = ChannelNumber::new(0x4000).expect("it is in range");
 
 impl Floor {
@@ -126,7 +126,7 @@ impl Floor {
         }
     }
 
-    /// From which socket, and whither, a client's payloads go.
+    /// Returns the socket and the destination for a client's payloads.
     fn to_peer(&self, client: SocketAddr) -> Option<(usize, SocketAddr)> {
         let place = *self.by_client.get(&client)?;
         Some((place, self.relays[place - 1].peer?))
@@ -158,7 +158,7 @@ impl Floor {
                 Response::success(head)
             }
             (METHOD_REFRESH, Some(_)) => {
-                // The socket stays until the end, which is near.
+                // The socket stays open until the process ends soon.
                 self.by_client.remove(&client);
                 Response::success(head)
             }
@@ -186,10 +186,10 @@ fn socket(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;
     let options = socket2::SockRef::from(&socket);
-    // As large as the kernel allows.
+    // The kernel limits both sizes.
     let _ = options.set_recv_buffer_size(BUFFER);
     let _ = options.set_send_buffer_size(BUFFER);
-    // An old kernel joins nothing.
+    // An old kernel does not support it.
     let _ = join_received(&socket);
     Ok(socket)
 }

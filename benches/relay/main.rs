@@ -1,17 +1,17 @@
-//! Byway, Debian's coturn and a mere forwarder side by side, under `byway load`:
+//! Byway, Debian's coturn and a plain forwarder side by side, under `byway load`:
 //!
 //! ```sh
 //! cargo bench --bench relay                       # every row, three rounds: a quarter of an hour
-//! cargo bench --bench relay -- c2p pair           # the rows with these in their names
+//! cargo bench --bench relay -- c2p pair           # rows whose names contain one of these
 //! cargo bench --bench relay -- --rounds 1 --list  # the names
 //! ```
 //!
-//! One server runs at a time, pinned to the first core, and the generator to the second; servers
+//! One server runs at a time, pinned to the first core, and the generator to the second. Servers
 //! take turns, and figures are medians of the rounds. CPU is the run time of all threads of the
-//! server (`/proc/PID/task/*/schedstat`) while traffic flows, set-up and warm-up aside, by what was
-//! delivered. It takes Linux, two cores, `taskset`, and a machine that does nothing else. Ten
-//! thousand allocations need as many file descriptors: `ulimit -Hn`, or root.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "whoever runs a bench reads its panics")]
+//! server (`/proc/PID/task/*/schedstat`) while traffic flows, divided by the deliveries. Set-up and
+//! warm-up are excluded. The bench needs Linux, two cores, `taskset`, and an otherwise idle
+//! machine. Ten thousand allocations need as many file descriptors: `ulimit -Hn`, or root.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a bench reports a failure")]
 
 mod floor;
 mod rows;
@@ -24,7 +24,7 @@ use rows::{ROWS, Row};
 use serde_json::Value;
 use server::{Kind, Server};
 
-/// Files that the largest row needs, of one process.
+/// File descriptors that the largest row needs in one process.
 const FILES: u64 = 100_000;
 
 fn main() {
@@ -33,7 +33,7 @@ fn main() {
     if let [first, address] = &arguments[..]
         && first == floor::ARGUMENT
     {
-        return floor::run(address.parse().expect("an address")).expect("the floor holds");
+        return floor::run(address.parse().expect("an address")).expect("the floor runs");
     }
     let mut rounds = 3;
     if let Some(at) = arguments.iter().position(|argument| argument == "--rounds") {
@@ -51,7 +51,8 @@ fn main() {
         return;
     }
 
-    // The hard limit, too, which takes root; else as much as there is.
+    // Raises the hard limit, too, which needs root; otherwise raises the soft limit as far as
+    // possible.
     if rlimit::setrlimit(rlimit::Resource::NOFILE, FILES, FILES).is_err() {
         let _ = rlimit::increase_nofile_limit(FILES);
     }
@@ -71,7 +72,7 @@ fn main() {
     print!("{}", measured.table(&rows));
 }
 
-/// Loads a fresh server; the report of `byway load`, or why there is none.
+/// Loads a new server; returns the report of `byway load`, or its error.
 fn measure(row: &Row, kind: Kind) -> Result<Value, String> {
     let server = Server::start(kind, row)?;
     let output = Command::new("taskset")

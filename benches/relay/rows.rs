@@ -1,4 +1,4 @@
-//! What is measured: one row for each kind of work, and what Byway is to reach in it.
+//! Rows of the bench: one for each kind of work, with Byway's targets.
 
 use serde_json::Value;
 
@@ -9,18 +9,18 @@ use crate::server::Kind;
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
-    /// Of `byway load`: mode, and more arguments.
+    /// Mode and further arguments of `byway load`.
     pub(crate) mode: &'static str,
     pub(crate) load: &'static [&'static str],
     pub(crate) over: Over,
     pub(crate) servers: &'static [Kind],
-    /// More under `[relay]` of Byway's configuration, and the cores that it runs on.
+    /// Further keys under `[relay]` of Byway's configuration, and the cores that Byway runs on.
     pub(crate) config: &'static str,
     pub(crate) cores: &'static str,
     pub(crate) figures: &'static [Figure],
 }
 
-/// What carries a client's messages.
+/// Transport between client and server.
 #[derive(Clone, Copy)]
 pub(crate) enum Over {
     Udp,
@@ -32,19 +32,19 @@ pub(crate) enum Over {
 pub(crate) struct Figure {
     pub(crate) unit: &'static str,
     pub(crate) read: fn(&Value) -> Option<f64>,
-    /// What is wanted of Byway.
+    /// Targets of Byway.
     pub(crate) wanted: &'static [Wanted],
 }
 
-/// A bound. It is an upper one, but for a [`Wanted::AtLeastRow`].
+/// A target. All are upper bounds, except [`Wanted::AtLeastRow`].
 pub(crate) enum Wanted {
-    /// So many times the figure of another server in the same row.
+    /// A multiple of another server's figure in the same row.
     Of(Kind, f64),
-    /// So many times Byway's own figure in another row.
+    /// A multiple of Byway's own figure in another row.
     OfRow(&'static str, f64),
-    /// The same, from below.
+    /// A multiple of Byway's own figure in another row, as a lower bound.
     AtLeastRow(&'static str, f64),
-    /// So much.
+    /// A fixed value.
     AtMost(f64),
 }
 
@@ -84,14 +84,14 @@ fn p99_us(report: &Value) -> Option<f64> {
 
 const DELIVERED: Figure = Figure { unit: "k/s delivered", read: delivered, wanted: &[] };
 
-/// Clients, rate and length of what is to be more than a server can do.
+/// Clients and rate beyond the capacity of any server, plus further arguments.
 macro_rules! saturated {
     ($($more:literal),*) => {
         &["--clients", "100", "--rate", "600000", "--seconds", "1.2" $(, $more)*]
     };
 }
 
-/// So many clients at a rate that no number of them makes too high.
+/// A number of clients at a rate that a server sustains with any number of clients.
 macro_rules! growth {
     ($clients:literal) => {
         &["--clients", $clients, "--rate", "200000", "--train", "8", "--seconds", "2"]
@@ -139,7 +139,7 @@ const fn with(row: Row, figures: &'static [Figure]) -> Row {
     Row { figures, ..row }
 }
 
-/// Every row. In names, c2p is from clients to peers, p2c from peers to clients.
+/// All rows. In names, c2p is from clients to peers, and p2c from peers to clients.
 pub(crate) const ROWS: &[Row] = &[
     trains("c2p-160", "160 B in trains of 8, saturated", "to-peer", saturated!("--train", "8")),
     trains("p2c-160", "160 B in trains of 8, saturated", "to-client", saturated!("--train", "8")),
@@ -156,13 +156,18 @@ pub(crate) const ROWS: &[Row] = &[
         saturated!("--train", "8", "--size", "1200"),
     ),
     with(
-        udp("c2p-160-ind", "the same in indications", "to-peer", saturated!("--train", "8", "--indications")),
+        udp(
+            "c2p-160-ind",
+            "the same with indications",
+            "to-peer",
+            saturated!("--train", "8", "--indications"),
+        ),
         &[Figure { unit: CPU, read: cpu, wanted: &[Wanted::OfRow("c2p-160", 1.5)] }, DELIVERED],
     ),
     with(
         udp(
             "p2c-160-ind",
-            "the same in indications",
+            "the same with indications",
             "to-client",
             saturated!("--train", "8", "--indications"),
         ),
@@ -171,7 +176,7 @@ pub(crate) const ROWS: &[Row] = &[
     with(
         udp(
             "c2p-1200-ind",
-            "the same in indications",
+            "the same with indications",
             "to-peer",
             saturated!("--train", "8", "--size", "1200", "--indications"),
         ),
@@ -180,7 +185,7 @@ pub(crate) const ROWS: &[Row] = &[
     with(
         udp(
             "p2c-1200-ind",
-            "the same in indications",
+            "the same with indications",
             "to-client",
             saturated!("--train", "8", "--size", "1200", "--indications"),
         ),

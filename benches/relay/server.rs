@@ -1,5 +1,4 @@
-//! The servers that are held against each other, each started afresh for every measurement and gone
-//! when dropped.
+//! The compared servers, each newly started for every measurement and stopped on drop.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -12,15 +11,15 @@ use tempfile::TempDir;
 use crate::floor;
 use crate::rows::{Over, Row};
 
-/// Of the profile that the bench itself is built with.
+/// Binary of the bench's own profile.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_byway");
 pub(crate) const SECRET: &str = "a-secret-of-the-bench";
-/// As Debian's package installs it.
+/// Path in Debian's package.
 const COTURN: &str = "/usr/bin/turnserver";
-/// How long a server may take until it answers: coturn a second, to set up its ports.
+/// Maximum time until a server answers; coturn needs a second to set up its ports.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A server.
+/// Kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Byway,
@@ -39,17 +38,17 @@ impl Kind {
         }
     }
 
-    /// Whether it can be started; if not, that is said once.
+    /// Whether it can be started. If not, prints why.
     pub(crate) fn is_there(self) -> bool {
         let is_there = self != Self::Coturn || Path::new(COTURN).exists();
         if !is_there {
-            eprintln!("skipped: {COTURN}, which Debian's package coturn installs");
+            eprintln!("skipped: {COTURN} is missing. Install Debian's package coturn");
         }
         is_there
     }
 }
 
-/// One that runs.
+/// A running server.
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
@@ -85,7 +84,7 @@ impl Server {
         if answers(address) { Ok(server) } else { Err("it does not answer".to_owned()) }
     }
 
-    /// `taskset` has become the server.
+    /// Process ID: `taskset` becomes the server by `exec`.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -98,7 +97,7 @@ impl Server {
         }
     }
 
-    /// The arguments by which `byway load` trusts its certificate.
+    /// Returns the arguments that make `byway load` trust its certificate.
     pub(crate) fn trust(&self) -> [PathBuf; 2] {
         [PathBuf::from("--ca"), self.folder.path().join("cert.pem")]
     }
@@ -111,8 +110,8 @@ impl Drop for Server {
     }
 }
 
-/// No quota is in the way of one machine that is all clients at once, and what differs by default
-/// (the rest of ports) is as with coturn.
+/// Returns Byway's configuration. Quotas are off, because one machine plays all clients. The rest
+/// of ports is off, too, as in coturn.
 fn byway(row: &Row, address: SocketAddr, tls: SocketAddr) -> String {
     format!(
         "realm = \"bench\"\n[listen]\nudp = [\"{address}\"]\ntcp = [\"{address}\"]\ntls = [\"{tls}\"]\nhttp = []\nadmin = []\n\
@@ -127,7 +126,7 @@ fn byway(row: &Row, address: SocketAddr, tls: SocketAddr) -> String {
 fn coturn(address: SocketAddr, tls: SocketAddr) -> Vec<String> {
     let ports =
         [format!("--listening-port={}", address.port()), format!("--tls-listening-port={}", tls.port())];
-    // One thread for the media, as there is one core.
+    // One thread for media, because there is one core.
     let fixed = [
         "-n",
         "-m",
@@ -164,7 +163,7 @@ fn write_certificate(folder: &Path) {
     std::fs::write(folder.join("key.pem"), key.serialize_pem()).expect("room on the disk");
 }
 
-/// A port of loopback that was free just now, below those that the kernel and relays hand out.
+/// Returns a free port of loopback, below those of the kernel and of relays.
 fn free() -> SocketAddr {
     let start = 10_000 + u16::try_from(std::process::id() % 10_000).expect("it is below");
     static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
@@ -177,7 +176,7 @@ fn free() -> SocketAddr {
     }
 }
 
-/// Waits until a Binding request is answered.
+/// Waits until the server answers a Binding request.
 fn answers(address: SocketAddr) -> bool {
     let clock = byway::clock::Clock::start();
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
@@ -188,7 +187,7 @@ fn answers(address: SocketAddr) -> bool {
         if socket.recv(&mut [0; 256]).is_ok() {
             return true;
         }
-        // Refused at once, as long as nobody listens.
+        // Without a listener, the request is refused at once.
         std::thread::sleep(Duration::from_millis(10));
     }
     false

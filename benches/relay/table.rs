@@ -1,4 +1,4 @@
-//! Medians and ratios, in a table for people.
+//! Medians and ratios in a readable table.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ impl Measured {
         self.0.push((row.name, kind, report));
     }
 
-    /// One line for each figure of each row.
+    /// Returns the table, with one line for each figure of each row.
     pub(crate) fn table(&self, rows: &[&Row]) -> String {
         let mut table = format!(
             "{:<13} {:<14} {:>8} {:>8} {:>8} {:>8} {:>8}  {:<28} what\n",
@@ -57,7 +57,7 @@ impl Measured {
         values.get(values.len() / 2).copied()
     }
 
-    /// A bound, and whether it is kept.
+    /// Returns a target, and whether it is met.
     fn judged(&self, row: &Row, figure: &Figure, wanted: &Wanted) -> String {
         let own = self.median(row.name, Kind::Byway, figure);
         let (text, bound, is_lower) = match *wanted {
@@ -84,7 +84,7 @@ impl Measured {
         }
     }
 
-    /// Whether the generator was the limit, and with which servers.
+    /// Names the servers with which the generator was the limit.
     fn limited(&self, row: &str) -> String {
         let is_limited = |kind: &Kind| {
             let of_row = self.0.iter().filter(|(name, of, _)| (*name, of) == (row, kind));

@@ -1,9 +1,7 @@
-//! The load: many clients in one thread, who do what they do when it is due, whatever the server
-//! does.
+//! The load: many clients in one thread, which act on schedule, regardless of the server.
 //!
-//! Everything is measured from the moment when it was due, so that a server which makes its clients
-//! wait is not spared what they would have asked meanwhile. The thread never sleeps: it has a core
-//! of its own.
+//! Times count from the scheduled moment. So a server that delays its clients is also charged for
+//! the requests that they would have sent meanwhile. The thread never sleeps: it has its own core.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,19 +16,18 @@ use crate::dialect::{CANDIDATE, Dialect, Word, description};
 use crate::stalled::Stall;
 use crate::websocket::{Heard, WebSocket};
 
-/// Who connect at one time while the idle gather.
+/// Number of idle clients that connect at the same time.
 const GATHERING: usize = 64;
-/// How long a guest stays once it is in.
+/// Time that a guest stays after joining.
 const STAY: Duration = Duration::from_millis(500);
-/// Guests that are there, come or go at one time, in a server that does not keep up. They are file
-/// descriptors.
+/// Maximum number of guests at a time if the server does not keep up. Each is a file descriptor.
 const MAX_GUESTS: usize = 6_000;
-/// How long may pass until all are there.
+/// Maximum time until all clients have joined.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long what was sent last may take.
+/// Time that the last signals may take.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Something that is done again and again.
+/// A repeated action.
 pub(crate) struct Schedule {
     pub(crate) every: Duration,
     pub(crate) next: Duration,
@@ -41,7 +38,7 @@ impl Schedule {
         Self { every: Duration::from_secs(1) / per_second, next: start }
     }
 
-    /// When it was due, if it was.
+    /// Returns the scheduled time if it has come.
     pub(crate) fn due(&mut self, now: Duration) -> Option<Duration> {
         let due = (self.next <= now).then_some(self.next)?;
         self.next += self.every;
@@ -49,31 +46,31 @@ impl Schedule {
     }
 }
 
-/// Who a client is.
+/// Role of a client.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Stays, and is signalled to.
+    /// Stays and receives signals.
     Idle,
-    /// Comes and goes.
+    /// Joins and leaves.
     Guest,
-    /// Talks to the member that does not read.
+    /// Sends to the member that does not read.
     Sender,
-    /// That member.
+    /// The member that does not read.
     Staller,
 }
 
 pub(crate) struct Client {
     pub(crate) socket: WebSocket,
     pub(crate) role: Role,
-    /// Which of its role.
+    /// Number within its role.
     number: usize,
     pub(crate) peer: Option<String>,
     has_joined: bool,
-    /// Reads nothing.
+    /// Whether it reads nothing.
     pub(crate) is_deaf: bool,
 }
 
-/// How long each took, from when it was due; none if it has not happened.
+/// Scheduled times and durations; no duration if it has not happened.
 type Taken = Vec<(Duration, Option<Duration>)>;
 
 pub(crate) struct Crowd {
@@ -83,21 +80,21 @@ pub(crate) struct Crowd {
     poll: Poll,
     pub(crate) clients: Slab<Client>,
     idle: Vec<usize>,
-    /// Of the idle, those that know whom to talk to.
+    /// Number of idle clients that know their peer.
     paired: usize,
     guests: usize,
-    /// When which guest goes: its key, and its number.
+    /// Departures of guests: time, key and number.
     going: VecDeque<(Duration, usize, usize)>,
     joins: Taken,
     signals: Taken,
-    /// What the next signal says.
+    /// Content of the next signal.
     what: String,
-    /// When a signal was due, and how late this program was with it.
+    /// Scheduled time of each signal, and how late this program sent it.
     late: Vec<(Duration, Duration)>,
     buffer: Vec<u8>,
 }
 
-/// What guests and the idle do during a [`Crowd::run`].
+/// Actions of guests and idle clients during a [`Crowd::run`].
 #[derive(Default)]
 pub(crate) struct Plan {
     pub(crate) joins: Option<Schedule>,
@@ -105,17 +102,16 @@ pub(crate) struct Plan {
     pub(crate) stall: Option<Stall>,
 }
 
-/// What came of a load.
+/// Result of a load.
 pub(crate) struct Outcome {
-    /// Done meanwhile.
+    /// Joins that completed meanwhile.
     pub(crate) joins: usize,
-    /// From the moment a join was due, connecting included, to `joined`. These and the next in
-    /// order of length.
+    /// Sorted times from the scheduled join to `joined`, with the connect.
     pub(crate) join_times: Vec<Duration>,
     pub(crate) signal_times: Vec<Duration>,
     /// Signals that did not arrive.
     pub(crate) lost: usize,
-    /// By how much this program itself was late with a signal.
+    /// Sorted delays by which this program itself was late with a signal.
     pub(crate) late: Vec<Duration>,
 }
 
@@ -143,7 +139,7 @@ impl Crowd {
         self.clock.now().mono
     }
 
-    /// Lets so many come, in rooms of two, and waits until all know their peers.
+    /// Opens `count` idle clients in rooms of two, and waits until all know their peers.
     pub(crate) fn gather(&mut self, count: usize) -> Result<(), String> {
         let until = self.now() + PATIENCE;
         while self.paired < count {
@@ -162,11 +158,12 @@ impl Crowd {
         Ok(())
     }
 
-    /// Goes on for so long, with what is planned.
+    /// Runs the plan for this time.
     pub(crate) fn run(&mut self, time: Duration, plan: &mut Plan) {
         let until = self.now() + time;
         let mut hearts = self.dialect.heartbeat().map(|(text, every)| {
-            let of_all = every / u32::try_from(self.idle.len().max(1)).expect("a crowd is smaller");
+            let of_all =
+                every / u32::try_from(self.idle.len().max(1)).expect("the number of clients fits 32 bits");
             (text, Schedule { every: of_all, next: self.now() })
         });
         let mut next_heart = 0;
@@ -181,7 +178,7 @@ impl Crowd {
         }
     }
 
-    /// All who wait have begun a call: each has sent its peer a description.
+    /// Starts a call of every idle client: each sends its peer a description.
     pub(crate) fn describe(&mut self) {
         const PER_SECOND: u32 = 5_000;
         self.what = description();
@@ -194,8 +191,7 @@ impl Crowd {
         self.what = CANDIDATE.to_owned();
     }
 
-    /// So many joins and signals a second for so long, and before that for a while so that the
-    /// server finds its pace.
+    /// Runs these joins and signals per second for `time`, after a warm-up.
     pub(crate) fn load(&mut self, joins: u32, signals: u32, warm_up: Duration, time: Duration) -> Outcome {
         let start = self.now();
         let mut plan = Plan {
@@ -207,11 +203,11 @@ impl Crowd {
         let from = self.now();
         self.run(time, &mut plan);
         let until = self.now();
-        // The load stays while the last of those that count are waited for.
+        // The load continues while the last measured signals arrive.
         self.run(GRACE, &mut plan);
         let joined = self.joins.iter().filter_map(|(due, taken)| Some(*due + (*taken)?));
         let outcome = Outcome {
-            // One counts when it is done, whenever it was due.
+            // A join counts when it completes, regardless of its schedule.
             joins: joined.filter(|at| (from..until).contains(at)).count(),
             join_times: self.times(&self.joins, from, until),
             signal_times: self.signal_times(from, until),
@@ -222,8 +218,8 @@ impl Crowd {
         outcome
     }
 
-    /// In order of length, how long the signals took that were due then; of one that has not
-    /// arrived, how long it has not.
+    /// Returns the sorted times of the signals scheduled in this period. A signal that has not
+    /// arrived counts with its waiting time so far.
     pub(crate) fn signal_times(&self, from: Duration, until: Duration) -> Vec<Duration> {
         self.times(&self.signals, from, until)
     }
@@ -233,7 +229,7 @@ impl Crowd {
         sorted(due_within(of, from, until).map(|(due, taken)| taken.unwrap_or(now - *due)))
     }
 
-    /// Waits until the last guest is gone.
+    /// Waits until the last guest has left.
     fn leave(&mut self) {
         let until = self.now() + PATIENCE / 10;
         while self.guests > 0 && self.now() < until {
@@ -241,14 +237,14 @@ impl Crowd {
         }
     }
 
-    /// Does what is due, and hears what there is.
+    /// Does everything that is due, and reads what has arrived.
     fn turn(&mut self, plan: &mut Plan) {
         let now = self.now();
         if let Some(schedule) = &mut plan.joins {
             while let Some(due) = schedule.due(now) {
                 let number = self.joins.len();
                 self.joins.push((due, None));
-                // One that cannot even begin is one that was not managed.
+                // A guest that cannot even connect counts as not joined.
                 if self.guests < MAX_GUESTS && self.open(Role::Guest, number).is_ok() {
                     self.guests += 1;
                 }
@@ -258,8 +254,8 @@ impl Crowd {
             while let Some(due) = schedule.due(now) {
                 let number = self.signals.len();
                 self.signals.push((due, None));
-                // A prime number of clients further each time: not in the order in which they lie
-                // in memory.
+                // Steps by a prime number of clients, so that the order differs from the order in
+                // memory.
                 let from = self.idle[number * 7919 % self.idle.len()];
                 let client = &mut self.clients[from];
                 if let Some(peer) = &client.peer {
@@ -282,7 +278,7 @@ impl Crowd {
                 self.read(key, true, plan);
             }
         }
-        // Few at a time, so that what is due meanwhile is not late.
+        // Few events at a time, so that scheduled actions are not late.
         let mut events = Events::with_capacity(32);
         if self.poll.poll(&mut events, Some(Duration::ZERO)).is_err() {
             return;
@@ -298,7 +294,7 @@ impl Crowd {
         }
     }
 
-    /// Begins to connect a client.
+    /// Starts to connect a client.
     pub(crate) fn open(&mut self, role: Role, number: usize) -> io::Result<usize> {
         let mut socket = WebSocket::connect(self.server, number)?;
         let entry = self.clients.vacant_entry();
@@ -310,7 +306,7 @@ impl Crowd {
         Ok(key)
     }
 
-    /// Hears what a client is told.
+    /// Reads a client's messages.
     pub(crate) fn read(&mut self, key: usize, is_closed: bool, plan: &mut Plan) {
         let Some(client) = self.clients.get_mut(key).filter(|client| !client.is_deaf) else { return };
         let Client { role, number, .. } = *client;
@@ -322,7 +318,7 @@ impl Crowd {
                 has_met = true;
             }
             Heard::Text(text) => words.push((clock.now().mono, dialect.hear(crowd(role), number, text))),
-            // The end follows.
+            // `End` follows.
             Heard::Close => {}
             Heard::End => has_ended = true,
         });
@@ -367,7 +363,7 @@ impl Crowd {
                     *taken = Some(now.saturating_sub(*due));
                 }
             }
-            // Nothing is measured where a client is not let in.
+            // Without access, there is nothing to measure.
             Word::Bye(why) | Word::Error(why) => panic!("the server says: {why}"),
             Word::Joined { .. } | Word::Other => {}
         }
@@ -401,7 +397,7 @@ fn due_within(
     of.iter().filter(move |(due, _)| (from..until).contains(due))
 }
 
-/// What the rooms of a role are called.
+/// Returns the name of a role's rooms.
 fn crowd(role: Role) -> &'static str {
     match role {
         Role::Idle => "idle",

@@ -1,52 +1,52 @@
-//! What clients of each server say, and hear.
+//! Messages of each server and its clients.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-/// A protocol that lets two clients exchange what a call needs to begin.
+/// A protocol by which two clients exchange what they need to start a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// `byway.v1`: rooms.
     Byway,
-    /// PeerJS: identifiers, which a client chooses, and nothing else to join.
+    /// PeerJS: the client chooses an identifier, and does not join anything else.
     Peerjs,
-    /// The floor's: a room's name, and from then on anything.
+    /// The floor: the name of a room, followed by any messages.
     Floor,
 }
 
-/// What a server said, as far as it matters.
+/// Message from a server, as far as it matters.
 pub(crate) enum Word {
-    /// The client is in, under this identifier, and may meet this one there.
+    /// The client has joined, under this identifier. `peer` is the member that it finds there.
     Joined {
         id: String,
         peer: Option<String>,
         resume: Option<String>,
     },
-    /// Somebody came.
+    /// Another member joined.
     Peer(String),
-    /// The signal of this number.
+    /// Signal with this number.
     Signal(usize),
-    /// Said before the server closes the connection, and why.
+    /// Reason, sent before the server closes the connection.
     Bye(String),
     Error(String),
     Other,
 }
 
-/// What a browser sends a few dozen times when a call begins.
+/// Candidate, which a browser sends a few dozen times when a call starts.
 pub(crate) const CANDIDATE: &str = r#""candidate":"candidate:842163049 1 udp 1677729535 203.0.113.7 46154 typ srflx raddr 0.0.0.0 rport 0 generation 0 ufrag EEtu network-cost 999","sdpMid":"0","sdpMLineIndex":0"#;
 
-/// What it sends once, with sound and pictures: in length that is, nobody here reads it.
+/// Returns a description as long as a browser's for audio and video. Its content does not matter.
 pub(crate) fn description() -> String {
     format!(r#""type":"offer","sdp":"{}""#, "a=rtpmap:111 opus/48000/2\\r\\n".repeat(180))
 }
 
-/// Before the number of a signal.
+/// Text before the number of a signal.
 const NUMBER: &[u8] = br#""n":""#;
 const DIGITS: usize = 8;
 
 impl Dialect {
-    /// The request by which a browser opens the WebSocket of client `number` in `crowd`.
+    /// Returns the request with which a browser opens the WebSocket of client `number` in `crowd`.
     pub(crate) fn request(self, crowd: &str, number: usize) -> String {
         let (path, protocol) = match self {
             Self::Byway => ("/ws".to_owned(), "Sec-WebSocket-Protocol: byway.v1\r\n"),
@@ -65,7 +65,7 @@ impl Dialect {
         )
     }
 
-    /// The first message of client `number`, of whom two make a room.
+    /// Returns the first message of client `number`. Two clients share a room.
     pub(crate) fn join(self, crowd: &str, number: usize) -> Option<String> {
         let room = number / 2;
         match self {
@@ -75,16 +75,16 @@ impl Dialect {
         }
     }
 
-    /// What a client says all the time, and how often.
+    /// Returns the heartbeat that a client sends, and its interval.
     pub(crate) fn heartbeat(self) -> Option<(&'static [u8], Duration)> {
         match self {
-            // Browsers answer the server's pings, which it sends itself.
+            // Browsers answer the server's pings on their own.
             Self::Byway | Self::Floor => None,
             Self::Peerjs => Some((br#"{"type":"HEARTBEAT"}"#, Duration::from_secs(5))),
         }
     }
 
-    /// `what` for `peer`.
+    /// Returns `what` as a signal to `peer`.
     pub(crate) fn signal(self, peer: &str, number: usize, what: &str) -> String {
         let data = format!(r#"{{"n":"{number:0DIGITS$}",{what}}}"#);
         match self {
@@ -94,7 +94,7 @@ impl Dialect {
         }
     }
 
-    /// What the server said to client `number` in `crowd`.
+    /// Parses a message from the server to client `number` in `crowd`.
     pub(crate) fn hear(self, crowd: &str, number: usize, text: &[u8]) -> Word {
         if let Some(at) = text.windows(NUMBER.len()).position(|window| window == NUMBER) {
             let digits = text.get(at + NUMBER.len()..).and_then(|rest| rest.get(..DIGITS));

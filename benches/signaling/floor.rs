@@ -1,6 +1,6 @@
-//! The floor: what connections, and the generator, cost without a signaling server. Whoever names a
-//! room is in it, and what one of two says there is copied to the other. One thread, nothing is
-//! parsed or checked but frames.
+//! The floor: the cost of connections and of the generator without a signaling server. A client
+//! that names a room is in it, and its messages are copied to the other client there. It has one
+//! thread, and parses and checks frames only.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,11 +12,11 @@ use slab::Slab;
 
 use crate::websocket::{Heard, Side, WebSocket};
 
-/// What makes the bench the floor; behind it the address to listen on.
+/// Argument that starts the bench as the floor; the address to listen on follows.
 pub(crate) const ARGUMENT: &str = "--floor";
 
 const LISTENER: Token = Token(usize::MAX - 1);
-/// RFC 6455 section 1.3: for the key of its example, which is what everybody here sends.
+/// Response to the example key of RFC 6455 section 1.3, which all clients of this bench send.
 pub(crate) const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                       Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
@@ -92,7 +92,7 @@ pub(crate) fn run(address: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// As many may wait to be let in as the kernel allows.
+/// Listens with the longest accept queue that the kernel allows.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM.nonblocking(), None)?;
     socket.set_reuse_address(true)?;

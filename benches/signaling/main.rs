@@ -1,19 +1,20 @@
-//! The signaling of Byway and of `peerjs-server` side by side, under the load of many who wait and
-//! many who come and go:
+//! The signaling of Byway and of `peerjs-server` side by side, with many idle clients and many that
+//! join and leave:
 //!
 //! ```sh
-//! cargo bench --bench signaling                          # all servers, three rounds: eight minutes
-//! cargo bench --bench signaling -- --rounds 1 byway      # one of them: byway, peerjs, floor, thread, threads
-//! cargo bench --bench signaling -- --idle 2000           # fewer who wait
+//! cargo bench --bench signaling                      # all servers, three rounds: eight minutes
+//! cargo bench --bench signaling -- --rounds 1 byway  # byway, peerjs, floor, thread or threads
+//! cargo bench --bench signaling -- --idle 2000       # fewer idle clients
 //! ```
 //!
-//! One server runs at a time, on the first core, and the load on the second; servers take turns,
-//! and figures are medians of the rounds. The floor is a server that copies what one of two says to
-//! the other: what it shows is the kernel's and the generator's. "thread" and "threads" are the
-//! same as tasks of a runtime with one worker and with two, which share the core as Byway's do. It
-//! takes Linux, two cores, `taskset`, node and npm for `peerjs-server`, 16,000 file descriptors for
-//! the generator and 20,000 for a server, and a machine that does nothing else.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "whoever runs a bench reads its panics")]
+//! One server runs at a time, on the first core, and the load on the second. Servers take turns,
+//! and figures are medians of the rounds. The floor is a server that copies messages between two
+//! clients: it shows the cost of the kernel and of the generator. "thread" and "threads" do the
+//! same as tasks of a runtime with one worker or two, which share the core as Byway's do.
+//!
+//! The bench needs Linux, two cores, `taskset`, node and npm for `peerjs-server`, and an otherwise
+//! idle machine. The generator needs 16,000 file descriptors and a server 20,000.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a bench reports a failure")]
 
 mod crowd;
 mod dialect;
@@ -32,37 +33,36 @@ use nix::unistd::Pid;
 use server::{Kind, Server};
 use table::{Measured, Report};
 
-/// Joins and signals a second, and how long they are measured, after how long without.
+/// Joins and signals per second, the warm-up, and the time of measurement.
 const JOINS: u32 = 2_000;
 const SIGNALS: u32 = 1_000;
 const WARM_UP: Duration = Duration::from_secs(2);
 const MEASURED: Duration = Duration::from_secs(8);
-/// How long those who wait have done so before the memory is read: garbage is collected meanwhile,
-/// and heartbeats have come.
+/// Idle time before memory is read, in which garbage is collected and heartbeats arrive.
 const SETTLED: Duration = Duration::from_secs(6);
 
 fn main() {
     let mut arguments: Vec<String> =
         std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    // As much as there is.
+    // As many file descriptors as possible.
     let files = rlimit::increase_nofile_limit(u64::MAX).expect("a limit");
     if let [first, address] = &arguments[..]
         && first == floor::ARGUMENT
     {
-        return floor::run(address.parse().expect("an address")).expect("the floor holds");
+        return floor::run(address.parse().expect("an address")).expect("the floor runs");
     }
     if let [first, address, workers] = &arguments[..]
         && first == threads::ARGUMENT
     {
         let (address, workers) = (address.parse().expect("an address"), workers.parse().expect("a number"));
-        return threads::run(address, workers).expect("the floor holds");
+        return threads::run(address, workers).expect("the floor runs");
     }
     let rounds = number(&mut arguments, "--rounds").unwrap_or(3);
     let idle = number(&mut arguments, "--idle").unwrap_or(10_000);
     let is_wanted = |kind: &Kind| arguments.is_empty() || arguments.iter().any(|name| name == kind.name());
     let servers: Vec<Kind> =
         Kind::ALL.into_iter().filter(|kind| is_wanted(kind) && kind.is_there()).collect();
-    eprintln!("{idle} idle, {JOINS} joins and {SIGNALS} signals a second; {files} file descriptors each");
+    eprintln!("{idle} idle, {JOINS} joins and {SIGNALS} signals per second; {files} file descriptors each");
 
     let mut measured = Measured::default();
     for round in 1..=rounds {
@@ -77,7 +77,7 @@ fn main() {
     print!("{}", measured.table());
 }
 
-/// Loads a fresh server.
+/// Loads a new server.
 fn measure(kind: Kind, idle: usize) -> Result<Report, String> {
     let server = Server::start(kind)?;
     second_core();
@@ -105,7 +105,7 @@ fn measure(kind: Kind, idle: usize) -> Result<Report, String> {
     report.set("lost", outcome.lost as f64 * 100.0 / outcome.signal_times.len() as f64);
     report.set("busy", busy * 100.0);
     report.set_times("late", &outcome.late);
-    // Of others there are no rooms with more than two.
+    // The other servers have no rooms with more than two members.
     if kind == Kind::Byway {
         let found = stalled::measure(&mut crowd);
         let median = |p99: &[Duration]| p99[p99.len() / 2].as_secs_f64() * 1e3;
@@ -116,7 +116,7 @@ fn measure(kind: Kind, idle: usize) -> Result<Report, String> {
     Ok(report)
 }
 
-/// The number behind `name`, which then are no arguments any more.
+/// Removes the option `name` and its number from the arguments; returns the number.
 fn number(arguments: &mut Vec<String>, name: &str) -> Option<usize> {
     let at = arguments.iter().position(|argument| argument == name)?;
     let number = arguments.get(at + 1).and_then(|number| number.parse().ok());
@@ -124,12 +124,11 @@ fn number(arguments: &mut Vec<String>, name: &str) -> Option<usize> {
     Some(number.unwrap_or_else(|| panic!("{name} NUMBER")))
 }
 
-/// The generator does not take the server's core. Servers that are started later say themselves
-/// where they run.
+/// Pins the generator to the second core. Servers that start later choose their core by `taskset`.
 fn second_core() {
     let mut cores = CpuSet::new();
     cores.set(1).expect("a core");
     if let Err(error) = sched_setaffinity(Pid::from_raw(0), &cores) {
-        eprintln!("there is no second core, so that nothing below counts: {error}");
+        eprintln!("no second core, so the figures are not valid: {error}");
     }
 }

@@ -1,5 +1,4 @@
-//! The servers that are held against each other, each started afresh for every round and gone when
-//! dropped.
+//! The compared servers, each newly started for every round and stopped on drop.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -11,23 +10,23 @@ use tempfile::TempDir;
 use crate::dialect::Dialect;
 use crate::{floor, threads};
 
-/// Of the profile that the bench itself is built with.
+/// Binary of the bench's own profile.
 const BINARY: &str = env!("CARGO_BIN_EXE_byway");
-/// What npm installs, and where: cargo's folder for such things.
+/// Packages that npm installs, and their destination, which is cargo's folder for temporary files.
 const PEERJS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/signaling/peerjs");
 const INSTALLED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/peerjs");
-/// How long a server may take until it listens.
+/// Maximum time until a server listens.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A server.
+/// Kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Byway,
     Peerjs,
     Floor,
-    /// The same as tasks of a runtime with one worker.
+    /// The floor as tasks of a runtime with one worker.
     Thread,
-    /// With two workers, which share the core.
+    /// The floor with two workers, which share the core.
     Threads,
 }
 
@@ -52,7 +51,7 @@ impl Kind {
         }
     }
 
-    /// Whether it can be started; if not, that is said once.
+    /// Whether it can be started. If not, prints why.
     pub(crate) fn is_there(self) -> bool {
         let installed = if self == Self::Peerjs { install() } else { Ok(()) };
         if let Err(why) = &installed {
@@ -62,7 +61,7 @@ impl Kind {
     }
 }
 
-/// One that runs, on the first core.
+/// A running server, on the first core.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -102,14 +101,14 @@ impl Server {
         if listens(address) { Ok(server) } else { Err("it does not listen".to_owned()) }
     }
 
-    /// Bytes of memory that are its own, shared ones by its share of them.
+    /// Returns its own memory in bytes, with its share of shared pages.
     pub(crate) fn memory(&self) -> f64 {
         let rollup = std::fs::read_to_string(self.of_process("smaps_rollup")).unwrap_or_default();
         let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB"));
         pss.and_then(|kib| kib.trim().parse().ok()).map_or(f64::NAN, |kib: f64| kib * 1024.0)
     }
 
-    /// How long its threads have run.
+    /// Returns the run time of its threads.
     pub(crate) fn cpu(&self) -> Duration {
         let tasks = std::fs::read_dir(self.of_process("task")).into_iter().flatten().flatten();
         let stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok());
@@ -117,7 +116,7 @@ impl Server {
         Duration::from_nanos(nanos.sum())
     }
 
-    /// `taskset` has become the server.
+    /// `taskset` becomes the server by `exec`.
     fn of_process(&self, file: &str) -> PathBuf {
         Path::new("/proc").join(self.child.id().to_string()).join(file)
     }
@@ -130,8 +129,8 @@ impl Drop for Server {
     }
 }
 
-/// No cap is in the way of one machine that is all clients at once. What is not measured gets few
-/// file descriptors.
+/// Returns Byway's configuration. Limits on joins are off, because one machine plays all clients.
+/// Parts that are not measured get few file descriptors.
 fn byway(address: SocketAddr) -> String {
     format!(
         "realm = \"bench\"\n[listen]\nudp = [\"127.0.0.1:0\"]\ntcp = []\ntls = []\nhttp = [\"{address}\"]\nadmin = []\n\
@@ -141,7 +140,7 @@ fn byway(address: SocketAddr) -> String {
     )
 }
 
-/// Installs the version that is pinned, unless it is there.
+/// Installs the pinned version, unless it is installed.
 fn install() -> Result<(), String> {
     let failed = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
     let [lock, made_for] =
@@ -162,11 +161,11 @@ fn install() -> Result<(), String> {
     if !npm.map_err(failed("npm"))?.success() {
         return Err("npm could not install it".to_owned());
     }
-    // Last, so that half of it is not taken for all.
-    std::fs::write(made_for, wanted).map_err(failed("its note"))
+    // Written last, so that a partial installation does not count as complete.
+    std::fs::write(made_for, wanted).map_err(failed("made-for"))
 }
 
-/// A port of loopback that was free just now.
+/// Returns a free port of loopback.
 fn free() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("it is bound")

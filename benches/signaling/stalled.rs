@@ -1,33 +1,32 @@
-//! One member that does not read, while the others of its room go on talking to it: what do other
-//! rooms see of that?
+//! Measures the effect on other rooms of one member that does not read while its room sends to it.
 
 use std::time::Duration;
 
 use crate::crowd::{Client, Crowd, Plan, Role, Schedule, sorted};
 use crate::dialect::Word;
 
-/// As many as a room has beside the one.
+/// Number of senders: a full room without the stalled member.
 const SENDERS: usize = 7;
-/// Signals a second of them all: below what a server takes for a flood.
+/// Signals per second of all senders, below the server's flood limit.
 const PER_SECOND: u32 = 40 * 7;
-/// Bytes of one, just below the largest message.
+/// Bytes of a signal, just below the longest message.
 const LENGTH: usize = 60_000;
-/// How long the member reads nothing. Then it hears why it was closed, and comes again.
+/// Time that the member does not read. Then it reads why it was closed, and rejoins.
 const STALLED: Duration = Duration::from_millis(400);
-/// Signals a second in the other rooms, and how long they are measured with and without, in turns.
+/// Signals per second in the other rooms, and the alternating segments with and without the member.
 const OTHERS: u32 = 1_000;
 const SEGMENT: Duration = Duration::from_millis(1_000);
 const SEGMENTS: u32 = 20;
-/// At the beginning of a segment, how long what was under way in the one before may last.
+/// Time at the start of a segment for the signals of the segment before.
 const SETTLED: Duration = Duration::from_millis(300);
 
-/// The room of the member that does not read.
+/// Room of the member that does not read.
 pub(crate) struct Stall {
     is_on: bool,
     senders: Vec<usize>,
     joined: usize,
     staller: Option<usize>,
-    /// It has been told, or has said, that this connection ends.
+    /// Whether either side has closed this connection.
     is_going: bool,
     target: Option<String>,
     resume: Option<String>,
@@ -35,21 +34,21 @@ pub(crate) struct Stall {
     sends: Schedule,
     turn: usize,
     data: String,
-    /// How often the server has closed it as too slow.
+    /// Number of times that the server closed it as too slow.
     closed: usize,
 }
 
-/// What was found.
+/// Result of the measurement.
 pub(crate) struct Found {
-    /// The 99th percentile of signals in other rooms, by segment, in order: a machine that halts
-    /// for a moment spoils one of them, which the median leaves out.
+    /// Sorted 99th percentiles of signals in other rooms, one per segment. A short halt of the
+    /// machine spoils one segment, which the median leaves out.
     pub(crate) with: Vec<Duration>,
     pub(crate) without: Vec<Duration>,
-    /// How often the member was closed.
+    /// Number of times that the member was closed.
     pub(crate) closed: usize,
 }
 
-/// Measures the other rooms of `crowd` with and without, in turns.
+/// Measures the other rooms of `crowd`, alternately with and without the member.
 pub(crate) fn measure(crowd: &mut Crowd) -> Found {
     let now = crowd.now();
     let stall = Stall {
@@ -77,7 +76,7 @@ pub(crate) fn measure(crowd: &mut Crowd) -> Found {
         crowd.run(SETTLED, &mut plan);
         let from = crowd.now();
         crowd.run(SEGMENT, &mut plan);
-        // Those that are under way are long due when all is read.
+        // Signals under way have long arrived when the times are read.
         (if is_on { &mut with } else { &mut without }).push((from, crowd.now()));
     }
     crowd.run(SETTLED, &mut plan);
@@ -90,7 +89,7 @@ pub(crate) fn measure(crowd: &mut Crowd) -> Found {
 }
 
 impl Stall {
-    /// Does what is due. Returns who reads again.
+    /// Does everything that is due. Returns the client that reads again.
     pub(crate) fn turn(&mut self, crowd: &mut Crowd, now: Duration) -> Option<usize> {
         while self.senders.len() < SENDERS {
             let sender = crowd.open(Role::Sender, self.senders.len()).expect("a connection");
@@ -118,20 +117,20 @@ impl Stall {
             (self.target, self.is_going) = (None, true);
             client.socket.close();
         } else if was_heard && stalled >= STALLED * 2 {
-            // Nobody has closed it: once more.
+            // The server has not closed it: stall once more.
             (client.is_deaf, self.deaf_since) = (true, now);
         }
         None
     }
 
-    /// The first message of one of them.
+    /// Returns the first message of a client of this room.
     pub(crate) fn join(&self, role: Role) -> String {
         let resume = self.resume.as_ref().filter(|_| role == Role::Staller);
         let resume = resume.map(|resume| format!(r#","resume":"{resume}""#)).unwrap_or_default();
         format!(r#"{{"type":"join","room":"stalled"{resume}}}"#)
     }
 
-    /// What one of them hears.
+    /// Handles a message to a client of this room.
     pub(crate) fn take(&mut self, client: &mut Client, now: Duration, word: Word) {
         match word {
             Word::Joined { .. } if client.role == Role::Sender => self.joined += 1,
@@ -145,12 +144,12 @@ impl Stall {
                 (self.target, self.is_going) = (None, true);
                 client.socket.close();
             }
-            // Nobody is there just now.
+            // The member is absent at the moment.
             _ => {}
         }
     }
 
-    /// One of their connections has ended.
+    /// Records the end of a client's connection.
     pub(crate) fn ended(&mut self, role: Role) {
         assert!(role == Role::Staller, "the server closed a sender");
         (self.staller, self.target, self.is_going) = (None, None, false);

@@ -1,4 +1,4 @@
-//! Medians and ratios, in a table for people.
+//! Medians and ratios in a readable table.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::server::Kind;
 
-/// What one round found of one server.
+/// Figures of one server in one round.
 #[derive(Default)]
 pub(crate) struct Report(BTreeMap<String, f64>);
 
@@ -15,7 +15,7 @@ impl Report {
         self.0.insert(figure.to_owned(), value);
     }
 
-    /// Percentiles in milliseconds, of times in order of length.
+    /// Sets percentiles in milliseconds from sorted times.
     pub(crate) fn set_times(&mut self, figure: &str, times: &[Duration]) {
         for (name, share) in [("p50", 50), ("p99", 99)] {
             if let Some(time) = times.get(times.len() * share / 100) {
@@ -25,24 +25,24 @@ impl Report {
     }
 }
 
-/// A line: figure, unit, and what is wanted of Byway.
+/// A line: figure, unit, and Byway's target.
 type Line = (&'static str, &'static str, Option<Wanted>);
 
 #[derive(Clone, Copy)]
 enum Wanted {
     AtMost(f64),
     AtLeast(f64),
-    /// So many times the figure of `peerjs-server`.
+    /// A multiple of the figure of `peerjs-server`.
     OfPeerjs(f64),
-    /// No more above this figure than so much.
+    /// At most this amount above the named figure.
     Above(&'static str, f64),
 }
 
 const LINES: &[Line] = &[
-    ("idle", "KiB for each that waits", Some(Wanted::AtMost(12.0))),
-    ("calling", "KiB once each has sent a description of 5 kB", None),
-    ("gathered", "a second joined, who then wait", None),
-    ("joins", "joins a second, of 2,000 due", Some(Wanted::AtLeast(1_990.0))),
+    ("idle", "KiB per idle client", Some(Wanted::AtMost(12.0))),
+    ("calling", "KiB after each sent a description of 5 kB", None),
+    ("gathered", "idle clients joined per second", None),
+    ("joins", "joins per second, of 2,000 due", Some(Wanted::AtLeast(1_990.0))),
     ("join p50", "ms from due to joined", None),
     ("join p99", "ms", None),
     ("signal p50", "ms from due to received", None),
@@ -51,12 +51,12 @@ const LINES: &[Line] = &[
     ("busy", "% of a core under this load", None),
     ("late p50", "ms by which the generator is late", None),
     ("late p99", "ms", None),
-    ("quiet p99", "ms of a signal without joins", None),
-    ("stalled p99", "ms of the same, beside a member that stalls", Some(Wanted::Above("quiet p99", 1.0))),
-    ("closed", "times it was closed as too slow", Some(Wanted::AtLeast(5.0))),
+    ("quiet p99", "ms per signal without joins", None),
+    ("stalled p99", "ms per signal next to a stalled member", Some(Wanted::Above("quiet p99", 1.0))),
+    ("closed", "times the member was closed as too slow", Some(Wanted::AtLeast(5.0))),
 ];
 
-/// Milliseconds at the 99th percentile by which a generator with a core of its own is not late.
+/// Maximum delay in milliseconds, at the 99th percentile, of a generator with its own core.
 const DISTURBED: f64 = 1.0;
 
 /// All reports so far.
@@ -90,7 +90,7 @@ impl Measured {
                 let name = kind.name();
                 let _ = writeln!(
                     table,
-                    "the machine did something else while {name} was measured: {late:.1} ms late at p99"
+                    "the machine was busy while {name} was measured: {late:.1} ms late at p99"
                 );
             }
         }
@@ -104,7 +104,7 @@ impl Measured {
         values.get(values.len() / 2).copied()
     }
 
-    /// A bound, and whether it is kept.
+    /// Returns a target, and whether it is met.
     fn judged(&self, figure: &str, wanted: Wanted) -> String {
         let own = self.median(Kind::Byway, figure);
         let (text, bound) = match wanted {

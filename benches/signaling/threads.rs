@@ -1,6 +1,6 @@
-//! The floor on threads like Byway's: the same copying, by tasks of a runtime with one worker, or
-//! with two, which share the core as Byway's do. It tells what the runtime and its threads cost
-//! from what the signaling does on them.
+//! The floor on threads like Byway's: the same copying by tasks of a runtime with one worker, or
+//! with two that share the core. It separates the cost of the runtime and its threads from that of
+//! the signaling.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,18 +16,18 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use crate::floor::{ANSWER, listen};
 use crate::websocket::{Heard, Side, WebSocket};
 
-/// Argument that makes the bench this floor; behind it stand the address to listen on and the
-/// number of workers.
+/// Argument that starts the bench as this floor. The address to listen on and the number of workers
+/// follow.
 pub(crate) const ARGUMENT: &str = "--floor-of-threads";
 
-/// Those who wait for a second one, by room.
+/// Clients that wait for a second one, by room.
 type Waiting = Arc<Mutex<HashMap<String, (usize, UnboundedSender<News>)>>>;
 
 /// Message from one task to another.
 enum News {
-    /// The other one in the room.
+    /// Channel to the other client in the room.
     Peer(UnboundedSender<News>),
-    /// Channel for the other's messages.
+    /// Message from the other client.
     Text(Vec<u8>),
 }
 
@@ -50,12 +50,12 @@ pub(crate) fn run(address: SocketAddr, workers: usize) -> io::Result<()> {
             let socket = WebSocket::new(TcpStream::from_std(stream.into_std()?), Side::Server);
             #[expect(
                 deprecated,
-                reason = "its successor is unsafe, which is for crates/udp; this owns its descriptor"
+                reason = "its successor is unsafe, which only crates/udp may use; this owns its descriptor"
             )]
             let socket = AsyncFd::new(Polled(socket))?;
             let waiting = waiting.clone();
             tokio::spawn(async move {
-                // A connection that breaks is over.
+                // A broken connection simply ends.
                 let _ = serve(socket, number, waiting).await;
             });
         }
@@ -77,7 +77,7 @@ async fn serve(mut socket: AsyncFd<Polled>, number: usize, waiting: Waiting) -> 
             },
             ready = socket.readable_mut() => {
                 let mut ready = ready?;
-                // To the end, after which the kernel says when there is more.
+                // Reads until the socket is empty; then the kernel reports new data.
                 ready.get_inner_mut().0.read(&mut [0; 8 * 1024], true, |heard| match heard {
                     Heard::Head(_) => has_met = true,
                     Heard::Text(text) => texts.push(text.to_vec()),

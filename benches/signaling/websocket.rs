@@ -1,5 +1,5 @@
-//! As much of a WebSocket (RFC 6455) as a load of small messages needs, without a thread or a task
-//! for each.
+//! The part of WebSocket (RFC 6455) that a load of small messages needs, without a thread or task
+//! per connection.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -8,22 +8,22 @@ use std::ops::Range;
 use mio::net::TcpStream;
 use socket2::{Domain, Socket, Type};
 
-/// Where an HTTP head ends.
+/// End of an HTTP head.
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
-/// With it a frame is masked, by the four bytes that follow the length. A key of zeros changes
+/// Bit of a masked frame, whose key is the four bytes after the length. A key of zeros changes
 /// nothing.
 const MASKED: u8 = 0x80;
 
-/// One end, which only the masks and the first words tell from the other.
+/// One end of a connection. Only masks and the HTTP head distinguish the sides.
 pub(crate) struct WebSocket {
     pub(crate) stream: TcpStream,
     side: Side,
     has_met: bool,
-    /// The beginning of a frame, or of a head.
+    /// Incomplete frame or head.
     unread: Vec<u8>,
     unsent: Vec<u8>,
 }
@@ -34,19 +34,19 @@ pub(crate) enum Side {
     Server,
 }
 
-/// What was read. A connection that breaks ends, whatever broke it.
+/// Received data. A connection that breaks for any reason ends.
 pub(crate) enum Heard<'a> {
-    /// The other side's HTTP head.
+    /// HTTP head of the other side.
     Head(&'a str),
     Text(&'a [u8]),
-    /// Goodbye, which the other side may be saying in answer to ours.
+    /// Close frame, possibly in answer to ours.
     Close,
     End,
 }
 
 impl WebSocket {
-    /// Begins to connect, from an address of loopback that the many of a bench take in turn: one
-    /// has 28,000 ports.
+    /// Starts to connect. Clients take loopback addresses in turn, because each address has 28,000
+    /// ports.
     pub(crate) fn connect(server: SocketAddr, turn: usize) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None)?;
         let [.., last] = (2 + turn % 8).to_be_bytes();
@@ -59,13 +59,13 @@ impl WebSocket {
     }
 
     pub(crate) fn new(stream: TcpStream, side: Side) -> Self {
-        // A socket without it is slower.
+        // Without this option, the socket works but is slower.
         let _ = stream.set_nodelay(true);
         Self { stream, side, has_met: false, unread: Vec::new(), unsent: Vec::new() }
     }
 
-    /// Reads all there is, and answers pings. With the poll's word that the other side has closed,
-    /// that is all until then.
+    /// Reads everything that has arrived, and answers pings. `is_closed` means that the poll
+    /// reported the end of the other side, so it reads until that end.
     pub(crate) fn read(&mut self, buffer: &mut [u8], is_closed: bool, mut hear: impl FnMut(Heard<'_>)) {
         loop {
             let length = match self.stream.read(buffer) {
@@ -86,14 +86,14 @@ impl WebSocket {
             if taken < bytes.len() {
                 self.unread = bytes[taken..].to_vec();
             }
-            // What comes later is a new event of the poll.
+            // Later data causes another event of the poll.
             if length < buffer.len() && !is_closed {
                 return;
             }
         }
     }
 
-    /// Whole frames of `bytes`; how many bytes those were.
+    /// Handles the whole frames of `bytes`; returns their length in bytes.
     fn take(&mut self, bytes: &[u8], hear: &mut impl FnMut(Heard<'_>)) -> usize {
         let mut at = 0;
         if !self.has_met {
@@ -123,7 +123,7 @@ impl WebSocket {
         self.send(TEXT, text);
     }
 
-    /// Says goodbye, as a page does that is left (1001).
+    /// Sends a close frame like a page that the user leaves (1001).
     pub(crate) fn close(&mut self) {
         self.send(CLOSE, &1001u16.to_be_bytes());
     }
@@ -136,7 +136,7 @@ impl WebSocket {
             length @ ..126 => frame.push(mask.0 | u8::try_from(length).expect("below 126")),
             length => {
                 frame.push(mask.0 | 126);
-                frame.extend(u16::try_from(length).expect("a bench says nothing longer").to_be_bytes());
+                frame.extend(u16::try_from(length).expect("messages of the bench are shorter").to_be_bytes());
             }
         }
         frame.extend(mask.1);
@@ -149,7 +149,7 @@ impl WebSocket {
         self.flush();
     }
 
-    /// Writes what could not be written before. A connection that broke says so when it is read.
+    /// Writes pending bytes. A later read reports a broken connection.
     pub(crate) fn flush(&mut self) {
         let mut sent = 0;
         while sent < self.unsent.len() {
@@ -167,7 +167,7 @@ impl WebSocket {
     }
 }
 
-/// Code of the first frame and where its payload is, if all of it is there.
+/// Returns code and payload range of the first frame, if it is complete.
 fn frame(bytes: &[u8]) -> Option<(u8, Range<usize>)> {
     let (&first, &second) = (bytes.first()?, bytes.get(1)?);
     let (length, mut at) = match second & !MASKED {
