@@ -67,7 +67,7 @@ impl Batch {
 }
 
 /// Buffers for received batches, filled one after the other until they are [cleared](Self::clear).
-/// An inbox stays on its thread.
+/// An inbox is not `Send`.
 pub struct Inbox {
     /// Scratch bytes of the owner, followed by the buffers.
     bytes: Box<[u8]>,

@@ -1,4 +1,4 @@
-//! Socket options that neither std nor socket2 offers. `bound_to` selects the address family.
+//! Socket options that neither std nor socket2 offers.
 
 use std::io;
 use std::net::IpAddr;
@@ -8,6 +8,8 @@ use libc::c_int;
 
 /// Makes the kernel report the DSCP and ECN of each received datagram (`IP_RECVTOS`,
 /// `IPV6_RECVTCLASS`).
+///
+/// `bound_to` is the socket's own address, which selects the family.
 pub fn tell_traffic_class(socket: &impl AsFd, bound_to: IpAddr) -> io::Result<()> {
     let (v4, v6) = (libc::IP_RECVTOS, libc::IPV6_RECVTCLASS);
     set(socket, bound_to, (v4, 1), (v6, 1))
@@ -15,12 +17,16 @@ pub fn tell_traffic_class(socket: &impl AsFd, bound_to: IpAddr) -> io::Result<()
 
 /// Makes the kernel report the destination of each received datagram (`IP_PKTINFO`,
 /// `IPV6_RECVPKTINFO`).
+///
+/// `bound_to` is the socket's own address, which selects the family.
 pub fn tell_destination(socket: &impl AsFd, bound_to: IpAddr) -> io::Result<()> {
     let (v4, v6) = (libc::IP_PKTINFO, libc::IPV6_RECVPKTINFO);
     set(socket, bound_to, (v4, 1), (v6, 1))
 }
 
 /// Makes the kernel queue the ICMP errors about sent datagrams (`IP_RECVERR`, `IPV6_RECVERR`).
+///
+/// `bound_to` is the socket's own address, which selects the family.
 pub fn keep_errors(socket: &impl AsFd, bound_to: IpAddr) -> io::Result<()> {
     let (v4, v6) = (libc::IP_RECVERR, libc::IPV6_RECVERR);
     set(socket, bound_to, (v4, 1), (v6, 1))
@@ -31,6 +37,8 @@ pub fn keep_errors(socket: &impl AsFd, bound_to: IpAddr) -> io::Result<()> {
 /// IPv4 uses `OMIT` instead of `DONT`: without DF the path MTU must not matter, so forged ICMP
 /// cannot force media into small fragments. `OMIT` also keeps "fragmentation needed" in the error
 /// queue for clients that ask for DF. IPv6 routers do not fragment, so there the path MTU counts.
+///
+/// `bound_to` is the socket's own address, which selects the family.
 pub fn allow_fragments(socket: &impl AsFd, bound_to: IpAddr) -> io::Result<()> {
     let v4 = (libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT);
     let v6 = (libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT);

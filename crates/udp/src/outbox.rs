@@ -63,7 +63,7 @@ pub struct Transmit<'a, S, T> {
 }
 
 /// Queue of datagrams to send. `S` names a socket, and `T` tags a datagram for its
-/// [`Outcome`](super::Outcome). An outbox stays on its thread.
+/// [`Outcome`](super::Outcome). An outbox is not `Send`.
 pub struct Outbox<S, T> {
     /// Headers of all datagrams, one after the other.
     pub(super) headers: Vec<u8>,
