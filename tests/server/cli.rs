@@ -310,7 +310,7 @@ fn arguments_out_of_bounds_are_exit_2() {
         ),
         (&["credential", "--user", "a", "--ttl", "8days"], "a credential is good for 1 second to 7 days"),
         (&["probe", "example.org"], "a STUN or TURN URL begins with stun:, stuns:, turn: or turns:"),
-        (&["probe", "turns:example.org?transport=udp"], "the client speaks no DTLS"),
+        (&["probe", "turns:example.org?transport=udp"], "the client does not support DTLS"),
         (&["probe", "--username", "a"], "--password <P>"),
     ];
     for (arguments, reason) in cases {

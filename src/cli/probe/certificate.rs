@@ -1,4 +1,4 @@
-//! What can be wrong with the certificate that a server shows, and what to do about it.
+//! Faults of a server's certificate, each with its remedy.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use rustls::pki_types::UnixTime;
 
 use crate::ice::rfc3339;
 
-/// Why a certificate does not prove that the server is who the URL says.
+/// Reason for which a certificate does not prove that the server is the one in the URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Fault {
     Expired {
@@ -22,7 +22,7 @@ pub(in crate::cli) enum Fault {
         presented: Vec<String>,
     },
     UnknownIssuer,
-    /// The kind that `openssl req -x509` makes: one that may sign others.
+    /// A CA certificate, as `openssl req -x509` makes it.
     IssuersOwn,
     Other(String),
 }
@@ -39,7 +39,7 @@ impl From<&CertificateError> for Fault {
                 presented: presented.iter().map(|name| bare(name)).collect(),
             },
             CertificateError::UnknownIssuer => Self::UnknownIssuer,
-            // rustls hands on this one of webpki's without a name of its own.
+            // rustls passes on this error of webpki without a variant of its own.
             CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
                 Self::IssuersOwn
             }
@@ -49,23 +49,25 @@ impl From<&CertificateError> for Fault {
 }
 
 impl Fault {
-    /// What to do about it.
+    /// Remedy for the operator or the caller.
     pub(in crate::cli) fn remedy(&self) -> &'static str {
         match self {
             Self::Expired { .. } => {
-                "renew it and see why that did not happen by itself; if it is fresh, compare this machine's clock"
+                "renew it, and find out why it was not renewed automatically; if it is new, correct this machine's clock"
             }
             Self::NotYetValid { .. } => "compare the clocks of this machine and of the certificate's issuer",
             Self::OtherName { wanted, .. } if wanted.parse::<IpAddr>().is_ok() => {
-                "name the server as its certificate does, by a name, or get a certificate for this address"
+                "use a name of the certificate in the URL, or get a certificate for this address"
             }
-            Self::OtherName { .. } => "name the server as its certificate does, or get one for this name",
+            Self::OtherName { .. } => {
+                "use a name of the certificate in the URL, or get a certificate for this name"
+            }
             Self::UnknownIssuer => {
-                "have the server send its whole chain (fullchain.pem), or get a certificate that browsers trust; for \
-                 an issuer of your own, --ca FILE"
+                "let the server send its whole chain (fullchain.pem), or get a certificate that browsers trust; for \
+                 an issuer of your own, give --ca FILE"
             }
             Self::IssuersOwn | Self::Other(_) => {
-                "get a certificate that browsers trust, or let an issuer of your own sign one, and give --ca FILE"
+                "get a certificate that browsers trust, or sign one with an issuer of your own and give --ca FILE"
             }
         }
     }
@@ -79,22 +81,23 @@ impl fmt::Display for Fault {
                 write!(f, "the certificate is not valid before {}", rfc3339(until.as_secs()))
             }
             Self::OtherName { wanted, presented } => match presented.as_slice() {
-                [] => write!(f, "the certificate is for no name, and so not for {wanted}"),
+                [] => write!(f, "the certificate has no name, so it is not valid for {wanted}"),
                 names => write!(f, "the certificate is for {}, not for {wanted}", names.join(", ")),
             },
             Self::UnknownIssuer => {
-                f.write_str("the certificate is by an issuer that this machine does not know")
+                f.write_str("the certificate is from an issuer that this machine does not trust")
             }
-            Self::IssuersOwn => {
-                f.write_str("the certificate is an issuer's own, which may sign others and not serve")
-            }
+            Self::IssuersOwn => f.write_str(
+                "the certificate is a CA certificate, which may sign others but not identify a server",
+            ),
             Self::Other(error) => write!(f, "the certificate is not acceptable: {error}"),
         }
     }
 }
 
-/// webpki writes the names of a certificate as `DnsName("example.org")` and `IpAddress(192.0.2.1)`,
-/// and what is no name as it stands there: such as what a terminal would obey.
+/// Strips webpki's notation off a name: `DnsName("example.org")` or `IpAddress(192.0.2.1)`. Escapes
+/// control characters, because webpki passes a malformed name on unchanged and a terminal could
+/// obey it.
 fn bare(name: &str) -> String {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
     inner.trim_matches('"').escape_debug().to_string()

@@ -1,10 +1,10 @@
-//! The client: STUN binding, two allocations, and data through them.
+//! Client of the probe: STUN binding, two allocations, and data through them.
 //!
-//! `turn::client` 0.17 waits up to a minute, reports a transaction without an answer as one with an
-//! empty answer, and ends its read loop at the first odd datagram. So every step here has a bound
-//! that is shorter than its retries, and a stream that ends, or a port where nobody listens, says
-//! so by itself ([`Ended`]). It panics on a reason phrase that is no text, and so gets none
-//! ([`super::reason`]).
+//! `turn::client` 0.17 waits up to a minute. It reports a transaction without a response as one
+//! with an empty response, and its read loop ends at the first unexpected datagram. Each step here
+//! therefore has a deadline shorter than those retries. A closed stream, or a port where nothing
+//! listens, is reported at once by [`Ended`]. The crate also panics on a reason phrase that is not
+//! text, so [`super::reason`] cleans it first.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,26 +23,26 @@ use super::server_path::{Over, ServerPath};
 use super::stream::Ended;
 use super::{PATIENCE, Turns};
 
-/// First retransmission; doubled each time, so that a step has five tries and ends by its own
-/// bound.
+/// First retransmission interval, doubled each time. A step thus has five tries and ends by its own
+/// deadline.
 const RETRANSMIT_MS: u16 = 100;
-/// RFC 8489 section 6.2.2: what goes over a stream is not retransmitted. Longer than any step;
-/// `turn::client` doubles it in 16 bits for what was given up meanwhile.
+/// Retransmission interval on a stream, longer than any step: RFC 8489 section 6.2.2 forbids
+/// retransmission there. `turn::client` doubles it in 16 bits for a transaction that was given up.
 const NEVER_MS: u16 = u16::MAX / 2;
 
-/// How far a client got at one address.
+/// Results of a client at one address.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// The address that the server sees us from, and the time it took.
+    /// Address at which the server sees the client, and the time the request took.
     pub(super) binding: Option<(SocketAddr, Duration)>,
-    /// The relayed address of the first allocation.
+    /// Relayed address of the first allocation.
     pub(super) relayed: Option<SocketAddr>,
-    /// The shortest way from one allocation through the other and back.
+    /// Shortest round trip from one allocation through the other and back.
     pub(super) round_trip: Option<Duration>,
-    /// The way from a socket of this machine into the allocation, by its relay port; or why it was
-    /// not gone.
+    /// Time from a socket of this machine through the relay port into the allocation; or the reason
+    /// why it was not checked.
     pub(super) from_peer: Option<Result<Duration, &'static str>>,
-    /// What stopped it.
+    /// Error that stopped the client.
     pub(super) trouble: Option<ProbeError>,
 }
 
@@ -52,7 +52,7 @@ impl From<ProbeError> for Findings {
     }
 }
 
-/// Goes as far as it gets on `road`: without a login, that is a binding.
+/// Runs all steps on `road` until one fails. Without a login, the only step is a Binding request.
 pub(super) async fn probe(
     road: &ServerPath,
     login: Option<&Result<Login, ProbeError>>,
@@ -88,7 +88,7 @@ async fn steps(
             trouble = caller.ended.trouble() => Err(trouble),
             trouble = callee.ended.trouble() => Err(trouble),
         };
-        // Best effort, as for the other: an allocation that is not given back lasts ten minutes.
+        // Best effort, as for the other allocation: one that is not deleted lasts ten minutes.
         let _ = timeout(PATIENCE, there.close()).await;
         findings.round_trip = Some(bounced?);
         let heard = tokio::select! {
@@ -107,7 +107,7 @@ async fn steps(
     outcome
 }
 
-/// `turn::client` on a road of its own.
+/// `turn::client` on its own connection.
 struct Client {
     turn: turn::client::Client,
     over: Over,
@@ -135,7 +135,7 @@ impl Client {
         Ok(Self { turn, over, ended })
     }
 
-    /// The address that the server sees this client at.
+    /// Returns the address at which the server sees this client.
     async fn bind(&self) -> Result<SocketAddr, ProbeError> {
         self.within(Step::Binding, self.turn.send_binding_request()).await
     }
@@ -145,10 +145,10 @@ impl Client {
         Ok(Box::new(allocation))
     }
 
-    /// What a datagram that was lost on its way to an allocation tells: that the server hands out
-    /// an address of its own network, if that is what it is; that the relay's port is closed, if
-    /// the server was reached by UDP at the same address and the client still hears it. Else
-    /// nothing.
+    /// Explains the loss of a datagram on its way to an allocation. If the relayed address is
+    /// private, the server advertises an address of its own network. If the server was reached by
+    /// UDP at the relayed address and still answers, the relay port is blocked. Otherwise the cause
+    /// is unknown.
     async fn why_lost(
         &self,
         road: &ServerPath,
@@ -156,21 +156,19 @@ impl Client {
         relayed: SocketAddr,
     ) -> Result<&'static str, ProbeError> {
         if mapped.ip() == relayed.ip() {
-            // It permits its own relayed address, so that two of its clients meet, and no other
-            // socket there.
+            // The server permits its own relayed address so that two of its clients can connect,
+            // and accepts no other socket there.
             Ok(
-                "this machine has the relayed address itself, from which the server hears its own relays alone",
+                "the relayed address belongs to this machine, and from it the server accepts only its own relays",
             )
         } else if is_special_purpose(relayed.ip()) && !is_special_purpose(road.server.ip()) {
             Err(ProbeError::Private { relayed })
         } else if self.over != Over::Udp {
-            Ok(
-                "what was sent to the relayed address is lost, and whether this network lets out UDP is not known",
-            )
+            Ok("data to the relayed address was lost, but this network may block UDP")
         } else if relayed.ip() != road.server.ip() {
-            Ok("what was sent to the relayed address is lost, which is not the one that answered")
+            Ok("data to the relayed address was lost, and that is not the address that answered")
         } else if self.bind().await.is_err() {
-            Ok("the client no longer hears the server")
+            Ok("the server no longer answers this client")
         } else {
             Err(ProbeError::Blocked { relayed })
         }

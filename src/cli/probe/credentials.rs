@@ -1,4 +1,4 @@
-//! Where a TURN username and password come from when nobody gave one.
+//! Source of a TURN username and password if the user gave none.
 
 use std::time::Duration;
 
@@ -19,25 +19,26 @@ use super::server_path::ServerPath;
 use super::stream::Stream;
 use super::trust_roots::Trust;
 
-/// The bound of asking `/ice`.
+/// Deadline of a request to `/ice`.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Longer than any answer of `/ice`.
+/// Bound of a response of `/ice`, in bytes.
 const LONGEST: usize = 64 << 10;
-/// What to do where the server hands out no login.
-const OTHERWISE: &str = "give --username and --password, as byway credential --user NAME prints them on the server; \
-                         if this machine is the server, start it (byway serve)";
-/// Long enough for a probe.
+/// Remedy if the server issues no login.
+const OTHERWISE: &str = "give --username and --password from `byway credential --user NAME` on the server; if this \
+                         machine is the server, start it (`byway serve`)";
+/// Lifetime of a credential that is signed here: long enough for a probe.
 const TTL: Duration = Duration::from_secs(60);
 
-/// A TURN username and its password; empty for a client that only binds.
+/// TURN username and password; empty for a client that sends Binding requests only.
 #[derive(Clone, Debug, Default)]
 pub(in crate::cli) struct Login {
     pub(in crate::cli) username: String,
     pub(in crate::cli) password: Secret,
 }
 
-/// A login at the server of this configuration: signed with its secret, or, where it draws one that
-/// only the running process knows, as its `/ice` hands one out.
+/// Returns a login at the server of this configuration. It is signed with the configured secret.
+/// Without one, the running server's `/ice` issues the login, because only that process knows its
+/// secret.
 pub(in crate::cli) async fn of_this_server(config: &Config, trust: &Trust) -> Result<Login, ProbeError> {
     if let Some(secrets) = Secrets::new(&config.credentials.secrets) {
         let credential = secrets.issue(Clock::start().now(), "probe", TTL);
@@ -49,7 +50,7 @@ pub(in crate::cli) async fn of_this_server(config: &Config, trust: &Trust) -> Re
         match timeout(PATIENCE, asked).await {
             Ok(Ok(login)) => return Ok(login),
             Ok(Err(trouble)) => {
-                // On a machine that is no server, the remedy for a silent one would mislead.
+                // Without a server on this machine, a remedy about a silent one would mislead.
                 let is_none = matches!(trouble, ProbeError::NothingListens { .. });
                 let remedy = if is_none { OTHERWISE } else { trouble.remedy() };
                 failures.push((format!("{url}: {trouble}"), remedy));
@@ -64,7 +65,7 @@ pub(in crate::cli) async fn of_this_server(config: &Config, trust: &Trust) -> Re
     Err(ProbeError::NoLogin { asked, remedy })
 }
 
-/// The part of the `/ice` answer that a TURN client needs.
+/// Part of the `/ice` response that a TURN client needs.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct IceAnswer {
@@ -79,12 +80,12 @@ struct IceServer {
 
 async fn ask(url: &str, road: ServerPath) -> Result<Login, ProbeError> {
     let (stream, _) = road.stream().await?;
-    get(url, stream).await.map_err(|error| ProbeError::Odd { step: "the answer", error })
+    get(url, stream).await.map_err(|error| ProbeError::Odd { step: "unusable answer", error })
 }
 
 async fn get(url: &str, stream: Box<dyn Stream>) -> Result<Login, String> {
     let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(display)?;
-    // Ends with the client, or with the server, of which the client then tells.
+    // Ends with the client, or with the server; the client reports the latter.
     tokio::spawn(connection);
     let uri: Uri = url.parse().map_err(display)?;
     let host = uri.authority().map_or("", |authority| authority.as_str());

@@ -1,10 +1,9 @@
-//! Data through the relay: from one allocation to another and back, and from a plain socket into
-//! one.
+//! Data through the relay: between two allocations, and from a plain socket into one.
 //!
-//! Two allocations need no peer: a server that refuses loopback and private peers still lets its
-//! own relayed addresses reach each other, because that is how two browsers behind it meet. A
-//! server may do so in its memory, though, so that relay ports which a firewall closes go
-//! unnoticed; what a plain socket sends must come by them.
+//! Two allocations need no peer. A server that rejects loopback and private peers still lets its
+//! own relayed addresses reach each other, because two browsers behind it connect that way. A
+//! server may do so in memory, though, and then a firewall that closes the relay ports goes
+//! unnoticed. Data from a plain socket must arrive through those ports.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,23 +17,25 @@ use super::PATIENCE;
 use super::error::ProbeError;
 use super::server_path::socket_for;
 
-/// When a payload is sent again: media may be dropped anywhere.
+/// Time after which a payload is sent again, because media may be dropped anywhere.
 const RESEND: Duration = Duration::from_millis(300);
 /// Round trips. The first goes by Send and Data indications while channels are being bound, the
 /// rest by ChannelData.
 const ROUNDS: u8 = 5;
-/// When no further round trip is made: by satellite each takes over a second.
+/// Time after which no further round trip is started: over a satellite link each takes over a
+/// second.
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
-/// Bytes of a payload: about as large as a video packet, so that a path that only small datagrams
-/// survive is found.
+/// Bytes of a payload, about as large as a video packet: this finds paths on which only small
+/// datagrams survive.
 const PAYLOAD: usize = 1200;
 
-/// The relayed transport address of an allocation, which `turn::client` calls its local address.
+/// Returns the relayed transport address of an allocation, which `turn::client` calls its local
+/// address.
 pub(super) fn relayed(allocation: &dyn Conn) -> Result<SocketAddr, ProbeError> {
     allocation.local_addr().map_err(|error| ProbeError::relay(&error))
 }
 
-/// Sends payloads from `here` through `there` and back; the shortest time it took.
+/// Sends payloads from `here` through `there` and back, and returns the shortest round-trip time.
 pub(super) async fn bounce(
     here: &(dyn Conn + Send + Sync),
     there: &(dyn Conn + Send + Sync),
@@ -42,7 +43,7 @@ pub(super) async fn bounce(
 ) -> Result<Duration, ProbeError> {
     let (at_here, at_there) = (relayed(here)?, relayed(there)?);
     let lost = |_| ProbeError::Lost { from: at_here, to: at_there };
-    // Installs the permission for what comes; the payload itself may be dropped.
+    // Installs the permission for the payloads to come; this one may be dropped.
     let permitted = timeout(PATIENCE, there.send_to(b"byway probe", at_here)).await.map_err(lost)?;
     permitted.map_err(|error| ProbeError::relay(&error))?;
     let begun = clock.now().mono;
@@ -64,18 +65,19 @@ pub(super) async fn bounce(
     Ok(shortest)
 }
 
-/// What became of data that a plain socket sent to a relayed address.
+/// Fate of data that a plain socket sent to a relayed address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FromPeer {
-    /// It came, in this time.
+    /// It arrived in this time.
     Heard(Duration),
-    /// It did not, wherever it was lost.
+    /// It did not arrive; where it was lost is unknown.
     Lost,
     /// It could not be sent, for this reason.
     NotChecked(&'static str),
 }
 
-/// Sends from a plain socket of this machine, which the server sees at `mapped`, to an allocation.
+/// Sends data from a plain socket of this machine, which the server sees at `mapped`, to an
+/// allocation.
 pub(super) async fn from_peer(
     allocation: &(dyn Conn + Send + Sync),
     mapped: SocketAddr,
@@ -83,17 +85,17 @@ pub(super) async fn from_peer(
 ) -> Result<FromPeer, ProbeError> {
     let relayed = relayed(allocation)?;
     if mapped.is_ipv4() != relayed.is_ipv4() {
-        return Ok(FromPeer::NotChecked("the relayed address is of another version of IP"));
+        return Ok(FromPeer::NotChecked("the relayed address is of another IP version"));
     }
     let (Ok(peer), Ok(decoy)) = (socket_for(relayed).await, socket_for(relayed).await) else {
-        return Ok(FromPeer::NotChecked("this machine has no socket for it"));
+        return Ok(FromPeer::NotChecked("this machine cannot open a socket for it"));
     };
-    // A permission is for an address and any port (RFC 8656 section 9), and `turn::client` asks for
-    // one only to send. What it sends goes to another port than the peer's, else it would open a
-    // firewall for the peer; and there it is expected, for an ICMP error would come back as a Data
-    // indication without data, on which `turn::client` ends.
+    // A permission covers an address and any port (RFC 8656 section 9), and `turn::client` requests
+    // one only when it sends. It sends to another port than the peer's, because its datagram would
+    // otherwise open a firewall for the peer. A socket is bound to that port: an ICMP error would
+    // come back as a Data indication without data, which ends `turn::client`.
     let Ok(decoy_at) = decoy.local_addr() else {
-        return Ok(FromPeer::NotChecked("this machine has no socket for it"));
+        return Ok(FromPeer::NotChecked("this machine cannot open a socket for it"));
     };
     let _ = decoy.send_to(b"byway probe", relayed).await;
     let permitted =
@@ -104,7 +106,7 @@ pub(super) async fn from_peer(
             return Ok(FromPeer::NotChecked("the server refuses to relay to this machine's address"));
         }
         Ok(Err(_)) | Err(_) => {
-            return Ok(FromPeer::NotChecked("the server gives no permission for this machine's address"));
+            return Ok(FromPeer::NotChecked("the server grants no permission for this machine's address"));
         }
     }
     let payload = payload(0, mapped, relayed);
@@ -138,8 +140,8 @@ async fn send_until_heard(
     }
 }
 
-/// Waits for `payload`, whole and unchanged. Its sender needs no look: the server lets in who has a
-/// permission only.
+/// Waits for `payload`, complete and unchanged. The sender needs no check: the server relays only
+/// from peers with a permission.
 async fn hear(receiver: &(dyn Conn + Send + Sync), payload: &[u8]) -> Result<(), ProbeError> {
     let mut buffer = vec![0; 2 * PAYLOAD];
     loop {
@@ -150,7 +152,8 @@ async fn hear(receiver: &(dyn Conn + Send + Sync), payload: &[u8]) -> Result<(),
     }
 }
 
-/// Differs by round and by allocations, so that no late or foreign datagram passes for it.
+/// Builds a payload that differs by round and allocations, so that no late or foreign datagram
+/// matches.
 fn payload(round: u8, here: SocketAddr, there: SocketAddr) -> Vec<u8> {
     let mut payload = format!("byway probe, round {round}, from {here} to {there}").into_bytes();
     payload.extend((0_u8..=u8::MAX).cycle().take(PAYLOAD - payload.len()));

@@ -1,8 +1,8 @@
-//! Datagrams for `turn::client` over a socket that is connected, and so learns when ICMP says that
-//! nobody listens there.
+//! Datagrams for `turn::client` over a connected socket, which receives ICMP errors such as "port
+//! unreachable".
 //!
-//! `turn::client` would only fall silent. To ask after its silence would be too late: the other
-//! machine says it to the first few datagrams, and then once a second.
+//! `turn::client` itself would only time out. A check after its timeout would come too late: the
+//! other machine sends ICMP errors for the first few datagrams, and then one per second.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use super::stream::Ended;
 
 type Result<T> = std::result::Result<T, webrtc_util::Error>;
 
-/// A socket that sends to a server, and hears it alone.
+/// Socket that sends to one server and receives from it only.
 pub(super) struct ConnectedConn {
     socket: UdpSocket,
     server: SocketAddr,
@@ -65,7 +65,7 @@ impl Conn for ConnectedConn {
     }
 
     async fn send(&self, message: &[u8]) -> Result<usize> {
-        // Mostly what ICMP said of an earlier one. This one is lost, as any may be.
+        // The error usually stems from an earlier datagram. This one is lost too, as any may be.
         if let Err(error) = self.socket.send(message).await
             && !is_size(&error)
         {
@@ -95,8 +95,8 @@ impl Conn for ConnectedConn {
     }
 }
 
-/// Whether a datagram was larger than the way to the server lets through, as ICMP says of a tunnel:
-/// that one is lost, and the system sends the next in fragments.
+/// Whether a datagram exceeded the path MTU, as ICMP reports of a tunnel. That datagram is lost,
+/// and the system fragments the next one.
 fn is_size(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EMSGSIZE)
 }

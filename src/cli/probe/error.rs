@@ -1,4 +1,4 @@
-//! What can go wrong between a client and a server, in plain words, and what to do about it.
+//! Errors between a client and a server, each with its remedy.
 
 use std::fmt;
 use std::io;
@@ -7,20 +7,20 @@ use std::net::SocketAddr;
 use super::certificate::Fault;
 use super::server_path::Over;
 
-/// What the client was doing.
+/// Step of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Step {
     /// Connecting to the port.
     Connection,
-    /// Agreeing on TLS.
+    /// Performing the TLS handshake.
     Handshake,
-    /// Asking for its own address.
+    /// Sending a Binding request.
     Binding,
-    /// Asking for a relay.
+    /// Sending an Allocate request.
     Allocation,
 }
 
-/// What a server speaks where STUN was expected.
+/// Protocol of a server where STUN was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Speaks {
     Http,
@@ -28,50 +28,50 @@ pub(in crate::cli) enum Speaks {
     Other,
 }
 
-/// Reason for which a probe stopped. `Display` is the reason, [`ProbeError::remedy`] what to do.
+/// Reason for which a probe stopped. `Display` gives the reason, [`ProbeError::remedy`] the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum ProbeError {
-    /// The name has no address.
+    /// The name does not resolve to an address.
     UnknownHost { host: String, error: String },
-    /// This machine has no way there.
+    /// This machine has no route to the server.
     Unreachable { server: SocketAddr, error: String },
-    /// Something on the way there says that it lets nothing through, or that the machine is off.
+    /// An ICMP error says that the path is administratively blocked or the machine is off.
     TurnedAway { over: Over, server: SocketAddr },
-    /// The machine is there, the server is not.
+    /// The machine answers, but no server listens on the port.
     NothingListens { over: Over, server: SocketAddr },
-    /// No answer within the bound.
+    /// No answer before the deadline.
     Silent { step: Step, over: Over },
-    /// A stream that the server ended.
+    /// The server closed the stream.
     Closed { step: Option<Step> },
-    /// Another server has the port.
+    /// Another service uses the port.
     Foreign(Speaks),
-    /// The answer to the first words of TLS was none of TLS.
+    /// The answer to the TLS ClientHello is not TLS.
     NoTls,
-    /// A TLS connection that one of both did not want.
+    /// One side rejected the TLS handshake.
     Tls { error: String },
-    /// Nobody to verify a certificate by.
+    /// No trusted roots to verify a certificate with.
     NoRoots,
-    /// A certificate that does not prove who the server is.
+    /// The certificate does not prove the server's identity.
     Certificate(Fault),
-    /// A certificate of this machine's configuration that tells no name to verify by.
+    /// The certificate in this machine's configuration gives no name to verify with.
     OwnCertificate { file: String, reason: String },
-    /// An error response, by its code (RFC 8489 section 14.8, RFC 8656 section 19).
+    /// Error response with its code (RFC 8489 section 14.8, RFC 8656 section 19).
     Code { step: &'static str, code: u16 },
-    /// An answer that this client cannot use.
+    /// Response that this client cannot use.
     Odd { step: &'static str, error: String },
-    /// What went into one allocation did not come out of the other.
+    /// Data sent into one allocation did not arrive at the other.
     Lost { from: SocketAddr, to: SocketAddr },
-    /// What this machine sent to a relayed address did not come out of the allocation.
+    /// Data sent from this machine to a relayed address did not arrive at the allocation.
     Blocked { relayed: SocketAddr },
-    /// A relayed address of a network of the server's own, lost on the way there, though the server
-    /// itself was reached by one of the internet's.
+    /// Data to a relayed address was lost, and that address is private to the server's network. The
+    /// server itself was reached at a public address.
     Private { relayed: SocketAddr },
-    /// No username and password, and none to be had.
+    /// No username and password were given, and none could be obtained.
     NoLogin { asked: String, remedy: &'static str },
 }
 
 impl ProbeError {
-    /// A step that `turn::client` ended with an error.
+    /// Converts an error with which `turn::client` ended a step.
     pub(in crate::cli) fn refused(step: Step, error: &turn::Error) -> Self {
         let name = match step {
             Step::Connection => "connection",
@@ -80,26 +80,26 @@ impl ProbeError {
             Step::Allocation => "allocation",
         };
         if matches!(error, turn::Error::Stun(_)) && step == Step::Allocation {
-            // The client wants to be asked for credentials first and found no NONCE in the answer.
-            return Self::Odd { step: name, error: "the answer does not ask for credentials".to_owned() };
+            // `turn::client` expects a challenge first and found no NONCE in the response.
+            return Self::Odd { step: name, error: "the server does not request credentials".to_owned() };
         }
         Self::from_text(name, error.to_string())
     }
 
-    /// Data through the relay that `turn::client` ended with an error.
+    /// Converts an error with which `turn::client` ended a relayed round trip.
     pub(in crate::cli) fn relay(error: &webrtc_util::Error) -> Self {
         Self::from_text("relayed round trip", error.to_string())
     }
 
-    /// A socket that cannot be made for `server`.
+    /// Converts an error of opening or connecting a socket for `server`.
     pub(in crate::cli) fn unreachable(server: SocketAddr, error: &io::Error) -> Self {
         Self::Unreachable { server, error: error.to_string() }
     }
 
-    /// A socket that cannot reach `server`: because nothing listens there, or something on the way
-    /// refuses, if not for a reason of this machine. Firewalls that refuse say so by
-    /// "administratively prohibited" (firewalld) or "port unreachable", which is what a machine
-    /// without a server says, too.
+    /// Converts an error of a socket that cannot reach `server`. Either nothing listens there, or a
+    /// firewall on the path rejects, or the cause is on this machine. A rejecting firewall sends
+    /// "administratively prohibited" (firewalld) or "port unreachable". A machine without a server
+    /// also sends the latter.
     pub(in crate::cli) fn unreached(over: Over, server: SocketAddr, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::NothingListens { over, server },
@@ -110,7 +110,7 @@ impl ProbeError {
         }
     }
 
-    /// A stream that failed, or never became one of TLS.
+    /// Converts an error of a stream, or of its TLS handshake.
     pub(in crate::cli) fn broken(error: &io::Error) -> Self {
         use rustls::Error::{InvalidCertificate, InvalidMessage};
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
@@ -121,7 +121,7 @@ impl ProbeError {
         }
     }
 
-    /// `turn::client` hands on an error response as a text, `... (error 401: Unauthorized)`.
+    /// Parses the error code out of the text of `turn::client`: `... (error 401: Unauthorized)`.
     fn from_text(step: &'static str, error: String) -> Self {
         let code = error.split_once("(error ").and_then(|(_, rest)| rest.split_once(':'));
         match code.and_then(|(code, _)| code.parse().ok()) {
@@ -130,79 +130,77 @@ impl ProbeError {
         }
     }
 
-    /// What to do about it.
+    /// Remedy for the operator or the caller.
     pub(in crate::cli) fn remedy(&self) -> &'static str {
         match self {
             Self::UnknownHost { .. } => {
-                "correct the name, or add an A or AAAA record to its DNS zone; if no other name has an address here \
-                 either, this machine is offline or has no name server"
+                "correct the name, or add an A or AAAA record to its DNS zone; if no other name resolves here either, \
+                 connect this machine to the network or set its name server"
             }
             Self::Unreachable { .. } => {
-                "connect this machine to that network, or probe an address it can reach"
+                "connect this machine to that network, or probe an address that it can reach"
             }
             Self::TurnedAway { .. } => {
-                "let it through to this port on the server's firewall and at its provider, or start the machine; if \
-                 nothing else is reached from here, ask whoever runs this network"
+                "allow this port in the server's firewall and at its provider, or start the machine; if nothing else \
+                 can be reached from here, ask the operator of this network"
             }
-            Self::NothingListens { .. } => "start the server (byway serve), or correct the port",
+            Self::NothingListens { .. } => "start the server (`byway serve`), or correct the port",
             Self::Silent { step: Step::Binding, over: Over::Udp } => {
-                "let UDP through to this port on the server's firewall and at its provider, or correct the host"
+                "allow UDP to this port in the server's firewall and at its provider, or correct the host"
             }
             Self::Silent { step: Step::Connection, .. } => {
-                "let TCP through to this port on the server's firewall and at its provider, or correct the host"
+                "allow TCP to this port in the server's firewall and at its provider, or correct the host"
             }
             Self::Silent { step: Step::Handshake, .. } => {
-                "correct the port if it speaks no TLS (turn:HOST:PORT?transport=tcp); else see what keeps the server busy"
+                "if the port does not use TLS, probe turn:HOST:PORT?transport=tcp; else find out what keeps the server busy"
             }
             Self::Silent { step: Step::Binding, .. }
             | Self::Foreign(Speaks::Http | Speaks::Other)
             | Self::Closed { step: None } => {
-                "correct the port if another server has it; a Byway that is full turns connections away, see its /metrics"
+                "correct the port if another service uses it; if it is a Byway at its connection limit, see its /metrics"
             }
-            Self::Silent { step: Step::Allocation, .. } => {
-                "turn on TURN at this server: it answers STUN only"
-            }
-            Self::Foreign(Speaks::Tls) => "probe this port by turns:HOST:PORT, or correct the port",
+            Self::Silent { step: Step::Allocation, .. } => "enable TURN on this server: it answers STUN only",
+            Self::Foreign(Speaks::Tls) => "probe this port as turns:HOST:PORT, or correct the port",
             Self::NoTls | Self::Closed { step: Some(_) } => {
-                "probe this port by turn:HOST:PORT?transport=tcp, or correct the port"
+                "probe this port as turn:HOST:PORT?transport=tcp, or correct the port"
             }
             Self::Tls { .. } => {
-                "let the server offer TLS 1.2 or 1.3 with today's cipher suites, and ask for no client certificate"
+                "let the server offer TLS 1.2 or 1.3 with current cipher suites and request no client certificate"
             }
             Self::NoRoots => "install the package ca-certificates, or give --ca FILE",
             Self::Certificate(fault) => fault.remedy(),
             Self::OwnCertificate { .. } => {
-                "mend it by what byway check says; probe as a user who may read it (sudo), or name a URL"
+                "fix what `byway check` reports; probe as a user who may read the file (sudo), or give a URL"
             }
             Self::Code { code: 401 | 438, .. } => {
-                "take a fresh credential made with this server's secret (byway credential --user NAME); compare clocks"
+                "get a new credential from this server's secret (`byway credential --user NAME`); compare the machines' clocks"
             }
             Self::Code { code: 403, .. } => {
-                "let the server relay to its own relayed addresses: its peer rules refuse them, so two relayed \
-                 callers cannot meet"
+                "allow the server's own relayed addresses in its peer rules, which reject them, so two relayed \
+                 callers cannot connect"
             }
             Self::Code { code: 440, .. } => {
-                "give the server's machine such an address, and name it, or a wildcard, in relay.addresses; the server's \
-                 /healthz and its log say which one is missing"
+                "give the server's machine such an address and list it, or a wildcard, in relay.addresses; see the \
+                 server's /healthz and log for the missing one"
             }
             Self::Code { code: 486, .. } => {
                 "wait until older allocations end, or raise quota.allocations_per_user"
             }
             Self::Code { code: 508, .. } => "wait until relay ports are free, or widen relay.ports",
             Self::Code { .. } | Self::Odd { .. } => {
-                "see byway_turn_errors at the server's /metrics; RUST_LOG=debug shows this client's side"
+                "see byway_turn_errors_total at the server's /metrics; set RUST_LOG=debug to see this client's side"
             }
             Self::Lost { .. } => {
-                "let UDP through to the relay ports (relay.ports) on the server's firewall and at its provider; \
-                 behind a 1:1 NAT set relay.public_addresses"
+                "allow UDP to the relay ports (relay.ports) in the server's firewall and at its provider; \
+                 behind a 1:1 NAT, set relay.public_addresses"
             }
             Self::Blocked { .. } => {
-                "let UDP through to the relay ports (relay.ports) on the server's firewall and at its provider; where \
-                 this machine's own network lets out UDP to few ports only, probe from another"
+                "allow UDP to the relay ports (relay.ports) in the server's firewall and at its provider; if this \
+                 machine's network allows UDP to few ports only, probe from another network"
             }
             Self::Private { .. } => {
-                "set relay.public_addresses to the address that the internet reaches the server by, and have the NAT before \
-                 it forward the relay ports (relay.ports)"
+                "set relay.public_addresses to the server's public address, and let its NAT forward the relay ports \
+                 (relay.ports)"
             }
             Self::NoLogin { remedy, .. } => remedy,
         }
@@ -215,7 +213,7 @@ impl fmt::Display for ProbeError {
             Self::UnknownHost { host, error } => write!(f, "{host} has no address: {error}"),
             Self::Unreachable { server, error } => write!(f, "{server} cannot be reached: {error}"),
             Self::TurnedAway { over, server } => {
-                write!(f, "{over} to {server} is refused on the way, or that machine is off")
+                write!(f, "a firewall or router rejects {over} to {server}, or that machine is off")
             }
             Self::NothingListens { over, server } => write!(f, "nothing listens on {over} {server}"),
             Self::Silent { step: Step::Connection, .. } => f.write_str("no answer to a TCP connection"),
@@ -223,15 +221,15 @@ impl fmt::Display for ProbeError {
             Self::Silent { step: Step::Binding, .. } => f.write_str("no answer to STUN binding requests"),
             Self::Silent { step: Step::Allocation, .. } => f.write_str("no answer to Allocate requests"),
             Self::Closed { step: Some(Step::Handshake) } => {
-                f.write_str("the server closed the connection in the TLS handshake")
+                f.write_str("the server closed the connection during the TLS handshake")
             }
             Self::Closed { .. } => f.write_str("the server closed the connection"),
-            Self::Foreign(Speaks::Http) => f.write_str("a web server answers there: HTTP and not STUN"),
+            Self::Foreign(Speaks::Http) => f.write_str("a web server answers there: HTTP instead of STUN"),
             Self::Foreign(Speaks::Tls) => f.write_str("the server speaks TLS there"),
-            Self::Foreign(Speaks::Other) => f.write_str("what answers there speaks no STUN"),
-            Self::NoTls => f.write_str("the server speaks no TLS there"),
-            Self::Tls { error } => write!(f, "no agreement on TLS: {error}"),
-            Self::NoRoots => f.write_str("this machine knows no issuer of certificates"),
+            Self::Foreign(Speaks::Other) => f.write_str("the service there does not speak STUN"),
+            Self::NoTls => f.write_str("the server does not speak TLS there"),
+            Self::Tls { error } => write!(f, "the TLS handshake failed: {error}"),
+            Self::NoRoots => f.write_str("this machine has no trusted certificate issuers"),
             Self::Certificate(fault) => fault.fmt(f),
             Self::OwnCertificate { file, reason } => write!(f, "{file}: {reason}"),
             Self::Code { step, code } => {
@@ -241,7 +239,7 @@ impl fmt::Display for ProbeError {
                     403 => " (forbidden)",
                     437 => " (allocation mismatch)",
                     438 => " (stale nonce)",
-                    440 => " (the server has no address of this version of IP to relay from, or not now)",
+                    440 => " (the server has no relay address of this IP version, or not at present)",
                     486 => " (the user's quota is used up)",
                     508 => " (the server has no capacity left)",
                     _ => "",
@@ -256,7 +254,7 @@ impl fmt::Display for ProbeError {
                 write!(f, "data from this machine to the relayed address {relayed} is lost")
             }
             Self::Private { relayed } => {
-                write!(f, "the relayed address {relayed} is one that the internet does not reach")
+                write!(f, "the relayed address {relayed} cannot be reached from the internet")
             }
             Self::NoLogin { asked, .. } => write!(f, "no credential: {asked}"),
         }

@@ -1,4 +1,4 @@
-//! This machine's own configuration as something to probe.
+//! Targets of a probe from this machine's configuration.
 
 use std::net::{Ipv6Addr, SocketAddr};
 
@@ -13,10 +13,11 @@ use super::error::ProbeError;
 use super::server_path::ServerPath;
 use super::trust_roots::Trust;
 
-/// Every listener of STUN and TURN that has a fixed port, as this machine reaches it.
+/// Returns every STUN and TURN listener with a fixed port, at an address that this machine can
+/// reach.
 pub(in crate::cli) async fn targets(config: &Config) -> Vec<ProbeTarget> {
     let no_ipv6 = config.optional_ipv6 && UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).await.is_err();
-    // The system chose port 0's port when the server started; only its log knows.
+    // The system chose the port of a listener on port 0 at the server's start; only the log has it.
     let fixed = |listener: &&SocketAddr| listener.port() != 0 && !(listener.is_ipv6() && no_ipv6);
     let listen = &config.listen;
     let plain = |transport| {
@@ -44,7 +45,7 @@ pub(in crate::cli) async fn targets(config: &Config) -> Vec<ProbeTarget> {
     udp.chain(tcp).chain(tls).collect()
 }
 
-/// Where this configuration's `/ice` is, and how to get there.
+/// Returns the URLs of this configuration's `/ice`, each with the path to it.
 pub(in crate::cli) fn ice(config: &Config, trust: &Trust) -> Vec<(String, Result<ServerPath, ProbeError>)> {
     let http = config.listen.http.iter().map(|&listener| {
         let at = interfaces::reachable(listener);
@@ -64,8 +65,8 @@ pub(in crate::cli) fn ice(config: &Config, trust: &Trust) -> Vec<(String, Result
     http.chain(https).collect()
 }
 
-/// What the certificate calls this server: clients come by that name, so a listener of ours is
-/// verified by it, wherever the name leads. A wildcard stands for any name below it.
+/// Returns the server's name in the certificate. Clients use that name, so a listener is verified
+/// by it, wherever the name resolves to. A wildcard is replaced with a name below it.
 fn name(config: &Config) -> Result<String, ProbeError> {
     let Some(Tls { files, .. }) = &config.tls else { return Ok(String::new()) };
     let unusable = |reason| ProbeError::OwnCertificate { file: files.cert.display().to_string(), reason };

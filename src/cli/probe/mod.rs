@@ -1,8 +1,6 @@
-//! `byway probe`: an independent client that says what a browser would meet, and what to do about
-//! it.
+//! `byway probe`: an independent client that reports how a browser would fare, with remedies.
 //!
-//! The client is `turn::client`, which shares no code with the server; of ours it has the framing
-//! in a stream alone.
+//! The client is `turn::client`. It shares only the framing in a stream with the server.
 
 mod certificate;
 mod client;
@@ -37,65 +35,65 @@ use error::ProbeError;
 use server_path::ServerPath;
 use trust_roots::Trust;
 
-/// The bound of each step. A dead server is reported after the first one.
+/// Deadline of each step. A dead server is reported after the first one.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How many have allocations at one time, two each: half of what Byway grants one user by default,
-/// so that a probe of many URLs is not refused for being one.
+/// Maximum number of rows with allocations at one time, two each. That is half of Byway's default
+/// quota of one user, so that a probe of many URLs is not rejected.
 const AT_ONCE: usize = 4;
 
-/// Whose turn it is to have allocations.
+/// Semaphore that limits rows with allocations.
 type Turns = Semaphore;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ProbeArguments {
-    /// What to probe, such as turn:example.org:3478?transport=tcp, turns:example.org:443 or
+    /// URLs to probe, such as turn:example.org:3478?transport=tcp, turns:example.org:443 or
     /// stun:192.0.2.1 [default: the configuration's listeners]
     #[arg(value_name = "URL", value_parser = url)]
     urls: Vec<IceUrl>,
-    /// Username for TURN [default: signed with the configuration's secret, else asked of the
-    /// running server's /ice]
+    /// TURN username [default: signed with the configuration's secret, else issued by the running
+    /// server's /ice]
     #[arg(long, value_name = "U", requires = "password")]
     username: Option<String>,
-    /// Password for TURN
+    /// TURN password
     #[arg(long, value_name = "P", requires = "username")]
     password: Option<Secret>,
-    /// Certificates in PEM of issuers to trust, besides those that this system trusts
+    /// PEM file with certificates of issuers to trust, in addition to those that this system trusts
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Print an array of objects instead of a table
+    /// Print a JSON array of objects instead of a table
     #[arg(long)]
     json: bool,
 }
 
 impl ProbeArguments {
-    /// Whether the configuration of this machine has nothing to add.
+    /// Whether the probe needs nothing from this machine's configuration.
     pub(super) fn is_self_contained(&self) -> bool {
         let asks_for_a_login = self.urls.iter().any(|url| url.scheme.relays());
         !self.urls.is_empty() && (self.username.is_some() || !asks_for_a_login)
     }
 }
 
-/// What is probed.
+/// Target of a probe.
 pub(super) struct ProbeTarget {
     pub(super) url: IceUrl,
-    /// Where that is, if not where its host leads.
+    /// Address to use instead of the host's own addresses.
     pub(super) at: Option<Result<SocketAddr, ProbeError>>,
 }
 
-/// What every row is asked with.
+/// Context that all rows share.
 struct Asking {
     login: Option<Result<Login, ProbeError>>,
     trust: Trust,
     turns: Turns,
 }
 
-/// One row of the report: a URL at one of its addresses.
+/// Row of the report: a URL at one of its addresses.
 struct Row {
     url: IceUrl,
-    /// `None` if none is known.
+    /// Address that was probed; `None` if none is known.
     address: Option<SocketAddr>,
-    /// Another one of the host's, of the version of IP that this machine lacks.
+    /// Address of the host that was skipped because this machine lacks that IP version.
     passed_over: Option<SocketAddr>,
     findings: Findings,
 }
@@ -119,7 +117,7 @@ pub(super) fn run(
     Ok(if sound { CommandOutcome::Done } else { CommandOutcome::FaultFound })
 }
 
-/// Probes every URL at an address of each family, all at once.
+/// Probes every URL at one address per family, all concurrently.
 async fn probe(arguments: ProbeArguments, config: &Config, file: String) -> Result<Vec<Row>, CliError> {
     let trust = Trust::load(arguments.ca.as_deref())?;
     let targets = match arguments.urls {
@@ -162,8 +160,9 @@ async fn row(url: &IceUrl, address: SocketAddr, passed_over: Option<SocketAddr>,
     Row { url: url.clone(), address: Some(address), passed_over, findings }
 }
 
-/// The host's first address of each family, for each may have a firewall of its own; and of two the
-/// one that is passed over, as browsers do, where this machine has a route to the other alone.
+/// Returns the host's first address of each family, since each may have its own firewall. If this
+/// machine has a route to one of the two only, the other is returned as skipped; browsers skip it
+/// as well.
 pub(super) async fn addresses(url: &IceUrl) -> Result<(Vec<SocketAddr>, Option<SocketAddr>), ProbeError> {
     let unknown =
         |error: io::Error| ProbeError::UnknownHost { host: url.host.clone(), error: error.to_string() };
@@ -179,11 +178,11 @@ pub(super) async fn addresses(url: &IceUrl) -> Result<(Vec<SocketAddr>, Option<S
     })
 }
 
-/// A URL that a client of ours can follow.
+/// Parses a URL that this client supports.
 pub(super) fn url(text: &str) -> Result<IceUrl, String> {
     let url: IceUrl = text.parse().map_err(|error: crate::config::IceUrlError| error.to_string())?;
     if url.scheme.encrypts() && url.transport == Transport::Udp {
-        return Err("the client speaks no DTLS: turns:HOST:PORT goes over TLS".to_owned());
+        return Err("the client does not support DTLS: give turns:HOST:PORT, which uses TLS".to_owned());
     }
     Ok(url)
 }

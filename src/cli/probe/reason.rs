@@ -1,21 +1,20 @@
-//! The reason phrase of an error response, for `turn::client`, which panics on one that is no
-//! UTF-8.
+//! Cleans the reason phrase of an error response for `turn::client`, which panics on one that is
+//! not UTF-8.
 //!
-//! It formats the phrase with the code, by a `Display` that fails there; and a `format!` whose
-//! argument fails panics. We show the code alone, so that what becomes of the phrase does not
-//! matter.
+//! That client formats the phrase by a `Display` that fails, and `format!` panics if its argument
+//! fails. The probe shows only the code, so the phrase may be altered.
 
 use byway_turn::wire::{Kind, classify};
 
 /// Bytes of a STUN header (RFC 8489 section 5).
 const HEADER: usize = 20;
-/// RFC 8489 section 14.8.
+/// Type of the ERROR-CODE attribute (RFC 8489 section 14.8).
 const ERROR_CODE: [u8; 2] = [0x00, 0x09];
 /// Bytes of an ERROR-CODE before its reason phrase.
 const CODE: usize = 4;
 
-/// Replaces what is not printable ASCII in every reason phrase of `message`; what is no STUN
-/// message stays as it is.
+/// Replaces non-printable and non-ASCII bytes in every reason phrase of `message`; leaves anything
+/// but a STUN message unchanged.
 pub(super) fn make_legible(message: &mut [u8]) {
     if classify(message) != Kind::Stun {
         return;

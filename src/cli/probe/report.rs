@@ -1,4 +1,4 @@
-//! The findings as a table for people or as JSON for programs.
+//! Findings as a table for people or as JSON for programs.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Row;
 
-/// A row for programs. These names are stable; what was not reached is `null`.
+/// Row of the JSON report. These names are stable; a step that was not reached is `null`.
 #[derive(Serialize)]
 struct Record {
     url: String,
@@ -24,7 +24,7 @@ struct Record {
     remedy: Option<&'static str>,
 }
 
-/// An array of [`Record`]s.
+/// Returns the rows as a JSON array of [`Record`]s.
 pub(super) fn json(rows: &[Row]) -> serde_json::Result<String> {
     let records: Vec<_> = rows
         .iter()
@@ -45,8 +45,8 @@ pub(super) fn json(rows: &[Row]) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&records)? + "\n")
 }
 
-/// Columns as wide as their contents, and under a row what is to be said of it: why something was
-/// not checked, what to do where it failed.
+/// Formats the rows with columns as wide as their contents. Lines below a row say why a step was
+/// not checked, or give the remedy of a failure.
 pub(super) fn table(rows: &[Row]) -> String {
     const HEAD: [&str; 7] =
         ["URL", "ADDRESS", "BINDING", "ALLOCATION", "ROUND TRIP", "FROM A PEER", "VERDICT"];

@@ -1,4 +1,4 @@
-//! The way to a server: an address there, and what carries messages to it.
+//! Path to a server: its address and the transport.
 
 use std::fmt;
 use std::io;
@@ -18,10 +18,11 @@ use super::error::{ProbeError, Step};
 use super::stream::{Ended, FramedConn, Stream};
 use super::trust_roots::Trust;
 
-/// How many tenths of [`PATIENCE`] each attempt at a TCP connection has; all of it together.
+/// Timeouts of successive TCP connection attempts, in tenths of [`PATIENCE`]; together they make it
+/// up.
 const ATTEMPTS: [u32; 4] = [1, 2, 3, 4];
 
-/// A way to a server.
+/// Path to a server.
 #[derive(Debug)]
 pub(in crate::cli) struct ServerPath {
     pub(in crate::cli) server: SocketAddr,
@@ -35,7 +36,7 @@ enum Carrier {
     Tls(Trust, ServerName<'static>),
 }
 
-/// What carries messages, for those who read about it.
+/// Transport, as shown to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Over {
     Udp,
@@ -54,7 +55,7 @@ impl fmt::Display for Over {
 }
 
 impl ServerPath {
-    /// The way that `url` asks for, to one of its host's addresses.
+    /// Returns the path that `url` asks for, to one of its host's addresses.
     pub(in crate::cli) fn of(url: &IceUrl, server: SocketAddr, trust: &Trust) -> Result<Self, ProbeError> {
         match (url.scheme.encrypts(), url.transport) {
             (true, _) => Self::tls(server, &url.host, trust),
@@ -67,8 +68,8 @@ impl ServerPath {
         Self { server, carrier: Carrier::Tcp }
     }
 
-    /// TLS to a server that shows a certificate for `host`: a name, which it is told (SNI), or an
-    /// address, which it is not (RFC 6066 section 3).
+    /// Returns a TLS path to a server that must present a certificate for `host`. A name is sent as
+    /// SNI, an address is not (RFC 6066 section 3).
     pub(in crate::cli) fn tls(server: SocketAddr, host: &str, trust: &Trust) -> Result<Self, ProbeError> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| ProbeError::UnknownHost { host: host.to_owned(), error: error.to_string() })?;
@@ -83,7 +84,7 @@ impl ServerPath {
         }
     }
 
-    /// What `turn::client` talks over, and how one hears that it has ended.
+    /// Opens a connection for `turn::client`, and returns a handle that reports its end.
     pub(in crate::cli) async fn open(&self) -> Result<(Arc<dyn Conn + Send + Sync>, Ended), ProbeError> {
         if self.over() == Over::Udp {
             let conn = ConnectedConn::to(self.server).await;
@@ -95,7 +96,7 @@ impl ServerPath {
         Ok((Arc::new(conn), ended))
     }
 
-    /// A byte stream, and its address here.
+    /// Opens a byte stream, and returns it with its local address.
     pub(in crate::cli) async fn stream(&self) -> Result<(Box<dyn Stream>, SocketAddr), ProbeError> {
         let stream = self.connect().await?;
         let local = stream.local_addr().map_err(|error| ProbeError::unreachable(self.server, &error))?;
@@ -106,9 +107,9 @@ impl ServerPath {
         }
     }
 
-    /// A TCP connection. The kernel repeats a first packet that is lost after a second only, and
-    /// where packets are lost two of them are at times: so several attempts follow each other, each
-    /// longer than the one before, for those far away.
+    /// Opens a TCP connection in several attempts. The kernel retransmits a lost SYN only after a
+    /// second, and a lossy path may drop two in a row. Each attempt has a longer timeout than the
+    /// one before, for distant servers.
     async fn connect(&self) -> Result<TcpStream, ProbeError> {
         let refused = |error: io::Error| match error.kind() {
             io::ErrorKind::TimedOut => ProbeError::Silent { step: Step::Connection, over: self.over() },
@@ -119,8 +120,8 @@ impl ServerPath {
                 continue;
             };
             let stream = connected.map_err(refused)?;
-            // A client of media does not wait for more to send. A socket that refuses is merely
-            // slower.
+            // Media must not wait for more data to send (Nagle). A socket that rejects the option
+            // is merely slower.
             let _ = stream.set_nodelay(true);
             return Ok(stream);
         }
@@ -128,14 +129,15 @@ impl ServerPath {
     }
 }
 
-/// A UDP socket that is connected: there is a route to the server, though nothing was sent yet.
+/// Opens a connected UDP socket: success means that a route to the server exists; nothing has been
+/// sent.
 pub(in crate::cli) async fn connected(server: SocketAddr) -> io::Result<UdpSocket> {
     let socket = socket_for(server).await?;
     socket.connect(server).await?;
     Ok(socket)
 }
 
-/// A UDP socket of the server's family.
+/// Opens a UDP socket of the server's address family.
 pub(in crate::cli) async fn socket_for(server: SocketAddr) -> io::Result<UdpSocket> {
     let any: IpAddr =
         if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };

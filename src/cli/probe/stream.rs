@@ -1,8 +1,8 @@
 //! Datagrams for `turn::client` over a byte stream: TCP, or TLS over it.
 //!
-//! `turn::client` knows datagrams only. In a stream each message says how long it is
-//! (`wire::frame_length`); what ends a stream is kept apart, because `turn::client` would only fall
-//! silent.
+//! `turn::client` supports datagrams only. In a stream each message states its length
+//! (`wire::frame_length`). The end of a stream is reported separately, because `turn::client` would
+//! only time out.
 
 use std::future::pending;
 use std::io;
@@ -18,7 +18,7 @@ use byway_turn::wire::{NotTurn, frame_length, frame_padding};
 use super::error::{ProbeError, Speaks};
 use super::reason::make_legible;
 
-/// A byte stream: TCP, or TLS over it.
+/// Byte stream: TCP, or TLS over it.
 pub(in crate::cli) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
@@ -34,24 +34,24 @@ pub(in crate::cli) struct FramedConn {
     ended: watch::Sender<Option<ProbeError>>,
 }
 
-/// Tells that no more is heard, and why.
+/// Handle that reports the end of a connection and its cause.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct Ended(watch::Receiver<Option<ProbeError>>);
 
 impl Ended {
-    /// And who is to say so.
+    /// Creates the handle, and the sender that reports to it.
     pub(in crate::cli) fn new() -> (watch::Sender<Option<ProbeError>>, Self) {
         let (ended, hears) = watch::channel(None);
         (ended, Self(hears))
     }
 
-    /// Why it has ended, once it has.
+    /// Waits for the end of the connection, and returns its cause.
     pub(in crate::cli) async fn trouble(&self) -> ProbeError {
         let mut ended = self.0.clone();
         let trouble = ended.wait_for(Option::is_some).await.ok().and_then(|trouble| trouble.clone());
         match trouble {
             Some(trouble) => trouble,
-            // Nobody reads any more.
+            // The connection was dropped without a cause.
             None => pending().await,
         }
     }
@@ -118,14 +118,14 @@ impl Conn for FramedConn {
     }
 }
 
-/// What has come and was not yet asked for.
+/// Bytes received and not yet consumed.
 struct Incoming {
     stream: ReadHalf<Box<dyn Stream>>,
     buffer: Vec<u8>,
 }
 
 impl Incoming {
-    /// The next message, its padding included. A wait that is given up loses nothing.
+    /// Returns the length of the next message, padding included. Cancelling the wait loses no data.
     async fn next(&mut self, message: &mut [u8]) -> std::result::Result<usize, ProbeError> {
         loop {
             if let Some(length) = message_at_front(&self.buffer)? {
@@ -143,21 +143,20 @@ impl Incoming {
     }
 }
 
-/// How long the message at the front is, if it is all there.
+/// Returns the length of the first message if it is complete.
 fn message_at_front(stream: &[u8]) -> std::result::Result<Option<usize>, ProbeError> {
-    // `H` could begin ChannelData, of a channel that nobody bound here; and what it then seems to
-    // say is a long wait.
+    // `H` could begin ChannelData of a channel that this client did not bind. Its length field
+    // would then mean a long wait.
     if stream.starts_with(b"HTTP/") {
         return Err(ProbeError::Foreign(Speaks::Http));
     }
-    // RFC 8446 section 5.1: an alert or a handshake record, and the version of old that every
-    // record says.
+    // RFC 8446 section 5.1: an alert or a handshake record, each with the legacy version.
     if stream.starts_with(b"\x15\x03") || stream.starts_with(b"\x16\x03") {
         return Err(ProbeError::Foreign(Speaks::Tls));
     }
     match frame_length(stream) {
         Ok(length) => Ok(length.filter(|length| *length <= stream.len())),
-        // A record may come in pieces; one byte of it is not yet told from others.
+        // A record may arrive in pieces; its first byte alone does not identify it.
         Err(NotTurn) if matches!(stream, b"\x15" | b"\x16") => Ok(None),
         Err(NotTurn) => Err(ProbeError::Foreign(Speaks::Other)),
     }
@@ -218,7 +217,7 @@ mod tests {
             let hear = async {
                 let heard = conn.recv(&mut [0; 64]).await;
                 let why = ended.trouble().await;
-                drop(conn); // what was said and not heard has nobody to wait for
+                drop(conn); // unread data needs no receiver
                 (heard, why)
             };
             let (_, (heard, why)) = tokio::join!(speak, hear);

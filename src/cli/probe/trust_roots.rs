@@ -1,8 +1,8 @@
-//! Whom the probe takes for the server: TLS with a certificate that the system's roots, or `--ca`,
-//! vouch for.
+//! Server authentication of the probe: TLS with a certificate that the system's roots or `--ca`
+//! verify.
 //!
-//! The system's own list is what its other clients go by; it is kept fresh without a new binary,
-//! and a company's own root that was installed on this machine is in it.
+//! The system's other clients use its root list too. It is updated without a new binary, and
+//! includes a company root that was installed on this machine.
 
 use std::io;
 use std::path::Path;
@@ -22,24 +22,25 @@ use crate::tls::{Unusable, pem_kinds};
 
 use super::error::{ProbeError, Step};
 
-/// What a certificate is verified by.
+/// TLS configuration with the roots that verify certificates, or the error if there are none.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct Trust(Result<Arc<ClientConfig>, ProbeError>);
 
 impl Trust {
-    /// The system's roots, and those in a file of the user's.
+    /// Loads the system's roots, and those in a file of the user's.
     ///
     /// # Errors
-    /// [`Unusable`], if that file is. A system without roots fails whoever needs them.
+    /// [`Unusable`] if the file cannot be used. A system without roots is an error only for a TLS
+    /// connection.
     pub(in crate::cli) fn load(ca: Option<&Path>) -> Result<Self, Unusable> {
         let mut roots = RootCertStore::empty();
-        // A root that cannot be read or parsed vouches for nobody; the others do.
+        // A root that cannot be read or parsed is skipped; the others remain in use.
         roots.add_parsable_certificates(load_native_certs().certs);
         if let Some(file) = ca {
             add(file, &mut roots).map_err(|reason| Unusable {
                 file: file.to_owned(),
                 reason,
-                remedy: "name a file with the issuer's certificate in PEM",
+                remedy: "give a file with the issuer's certificate in PEM",
                 is_shortage: false,
             })?;
         }
@@ -54,8 +55,8 @@ impl Trust {
         Ok(Self(Ok(Arc::new(config))))
     }
 
-    /// The same for a client that asks for a protocol by ALPN (RFC 7301). For TURN nobody does:
-    /// browsers do not, either.
+    /// Returns the same trust for a client that requests a protocol by ALPN (RFC 7301). TURN
+    /// clients, browsers included, request none.
     pub(in crate::cli) fn speaking(&self, protocol: &[u8]) -> Self {
         Self(self.0.clone().map(|config| {
             let mut config = ClientConfig::clone(&config);
@@ -64,12 +65,12 @@ impl Trust {
         }))
     }
 
-    /// The same for those who shake hands themselves.
+    /// Returns the TLS configuration for a caller that performs the handshake itself.
     pub(in crate::cli) fn config(&self) -> Result<Arc<ClientConfig>, ProbeError> {
         self.0.clone()
     }
 
-    /// A TLS connection with a server that proved to be `name`.
+    /// Performs a TLS handshake, and verifies that the server is `name`.
     pub(in crate::cli) async fn handshake(
         &self,
         stream: TcpStream,
@@ -85,7 +86,7 @@ impl Trust {
     }
 }
 
-/// Adds every certificate in a file, of which there must be one.
+/// Adds every certificate in a file; the file must have at least one.
 fn add(file: &Path, roots: &mut RootCertStore) -> Result<(), String> {
     let pem = operator_file::read(file, operator_file::LARGE).map_err(|error| error.to_string())?;
     pem_kinds(&pem)?;

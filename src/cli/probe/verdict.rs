@@ -1,4 +1,4 @@
-//! What all rows come to: how calls from here would go, for whoever reads no further.
+//! Verdict on all rows: how calls from here would connect.
 
 use std::fmt;
 
@@ -7,47 +7,50 @@ use super::error::{ProbeError, Step};
 use super::server_path::Over;
 use crate::config::Transport;
 
-/// How far a call gets from here, by the best of its ways.
+/// Result for a call from here, by the best of the probed paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
-    /// Over UDP; `all`: and by every other way that was asked after.
+    /// Over UDP. `all`: every other probed path works too.
     Udp { all: bool },
-    /// Over UDP, if what was sent to the relay's ports was lost in this network only.
+    /// Over UDP, if only this network blocks the relay ports.
     PortsClosed,
-    /// With both callers at the relay alone: it hands out addresses of a network of its own.
+    /// Only if both callers use the relay, which advertises addresses of a private network.
     Private,
-    /// Over a stream alone.
+    /// Over a stream only.
     Stream { over: Over, udp: Udp },
-    /// Without a relay alone: there is none, for this reason; or none was asked for.
+    /// Only without a relay: it failed with this error, or none was probed.
     NoRelay(Option<ProbeError>),
-    /// Not at all.
+    /// No path works.
     Nowhere(ProbeError),
 }
 
-/// What became of UDP where a stream got through.
+/// Result over UDP if a stream works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Udp {
     NotAsked,
-    /// It reached the relay's ports and not the server's.
+    /// Datagrams reached the relay's ports but not the server's.
     Leaves,
-    /// Nothing came back.
+    /// No response.
     Silent,
-    /// The machine said that the port is not.
+    /// ICMP reported that nothing listens on the port.
     Refused,
-    /// Its row says why.
+    /// The row of UDP gives the reason.
     Failed,
 }
 
-/// The verdict, and what nobody asked; `own`: the server's own machine asked.
+/// Returns the verdict, and notes on what was not probed. `own`: the probe ran on the server
+/// itself.
 pub(super) fn sentences(rows: &[Row], own: bool) -> String {
     let mut sentences = format!("{}\n", Verdict::of(rows));
     for (v4, name) in [(true, "IPv4"), (false, "IPv6")] {
         if rows.iter().filter_map(|row| row.passed_over).any(|address| address.is_ipv4() == v4) {
-            sentences += &format!("Nothing was asked over {name}: this machine has no route there.\n");
+            sentences += &format!(
+                "{name} was not probed: this machine has no route there. If callers use it, probe from a machine that has one.\n"
+            );
         }
     }
     if own {
-        sentences += "This machine asked itself, past every firewall: byway probe turn:HOST elsewhere says how others fare.\n";
+        sentences += "This probe ran on the server and bypassed its firewalls. Run `byway probe turn:HOST` from another network.\n";
     }
     sentences
 }
@@ -79,7 +82,7 @@ impl Udp {
         let of_udp = rows.iter().filter(|row| row.over() == Over::Udp);
         match furthest(of_udp.filter_map(|row| row.findings.trouble.as_ref())) {
             None => Self::NotAsked,
-            // A peer sends to the relay's port by UDP, whatever the client speaks.
+            // A peer sends to the relay port by UDP, whatever transport the client uses.
             Some(trouble) if is_silence(&trouble) && rows.iter().any(heard) => Self::Leaves,
             Some(trouble) if is_silence(&trouble) => Self::Silent,
             Some(ProbeError::NothingListens { .. }) => Self::Refused,
@@ -102,7 +105,8 @@ impl Row {
     }
 }
 
-/// Whether not even a first packet was answered; unlike a connection on which nothing is said.
+/// Whether not even the first packet was answered. A connection without data after it does not
+/// count.
 fn is_silence(trouble: &ProbeError) -> bool {
     matches!(
         trouble,
@@ -111,7 +115,7 @@ fn is_silence(trouble: &ProbeError) -> bool {
     )
 }
 
-/// The trouble of whoever got furthest: it tells most.
+/// Returns the error of the row that got furthest, because it tells most.
 fn furthest<'a>(troubles: impl Iterator<Item = &'a ProbeError>) -> Option<ProbeError> {
     let distance = |trouble: &&ProbeError| match trouble {
         ProbeError::UnknownHost { .. } => 0,
@@ -127,67 +131,70 @@ fn furthest<'a>(troubles: impl Iterator<Item = &'a ProbeError>) -> Option<ProbeE
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Udp { all: true } => f.write_str("Calls from here go over UDP, as well as can be."),
+            Self::Udp { all: true } => f.write_str("Calls from here go over UDP, the best path."),
             Self::Udp { all: false } => f.write_str(
-                "Calls from here go over UDP, as well as can be. What failed is a way that callers elsewhere may need.",
+                "Calls from here go over UDP, the best path. Callers elsewhere may need the path that failed: follow its remedy.",
             ),
             Self::PortsClosed => f.write_str(
-                "The server answers over UDP, but its relay ports cannot be reached from here: callers meet only if both \
-                 use the relay. If it is so from another network too, the server's firewall is in the way.",
+                "The server answers over UDP, but its relay ports cannot be reached from here: callers connect only if \
+                 both use the relay. Probe from another network: if the ports are blocked there too, open them in the \
+                 server's firewall.",
             ),
             Self::Private => f.write_str(
-                "The server answers, but hands out relayed addresses that the internet does not reach: callers meet only if \
-                 both use the relay. Set [relay] public_addresses.",
+                "The server answers, but its relayed addresses cannot be reached from the internet: callers connect only if \
+                 both use the relay. Set relay.public_addresses.",
             ),
             Self::Stream { over, udp } => {
                 let and_so = format!(
-                    "calls from here go over {over}, where every lost packet holds up those behind it"
+                    "calls from here go over {over}, where every lost packet delays those behind it"
                 );
                 match udp {
                     Udp::NotAsked => write!(
                         f,
-                        "Calls from here can go over {over}. byway probe turn:HOST says whether UDP, which is better, gets through."
+                        "Calls from here can go over {over}. UDP, which is better, was not probed: run `byway probe turn:HOST`."
                     ),
                     Udp::Leaves => write!(
                         f,
-                        "UDP gets out of this network, and to the relay's ports, but not to the server's own: {and_so}. If it is \
-                         so from another network too, let it through on the server's firewall and at its provider."
+                        "UDP from here reaches the relay's ports, but not the server's own port: {and_so}. Probe from \
+                         another network: if the port is blocked there too, open it in the server's firewall and at its \
+                         provider."
                     ),
                     Udp::Silent => write!(
                         f,
-                        "No UDP gets from here to the server and back: {and_so}. If it is so from another network too, the \
-                         server's firewall is in the way; else ask whoever runs this one to let UDP out to the server's port."
+                        "UDP does not get through between here and the server: {and_so}. Probe from another network: if UDP is blocked \
+                         there too, open the server's firewall; else ask the operator of this network to allow UDP to the \
+                         server's port."
                     ),
                     Udp::Refused => write!(
                         f,
-                        "The server has no UDP at that port: {and_so}. Have it listen there ([listen] udp), or correct the port."
+                        "The server does not listen for UDP on that port: {and_so}. Add it to listen.udp, or correct the port."
                     ),
-                    Udp::Failed => write!(f, "UDP failed for the reason above: {and_so}."),
+                    Udp::Failed => write!(f, "UDP failed for the reason above: {and_so}. Follow the remedy of that row."),
                 }
             }
             Self::NoRelay(None) => f.write_str(
-                "The server tells callers their address. No relay was asked for, without which some do not connect.",
+                "The server tells callers their address. No relay was probed, and some callers need one: run `byway probe turn:HOST`.",
             ),
             Self::NoRelay(Some(trouble)) => write!(
                 f,
                 "The server answers, but relays nothing: {trouble}. Calls from here connect only where they need no relay."
             ),
             Self::Nowhere(ProbeError::UnknownHost { .. }) => f.write_str(
-                "No server was found: its name has no address here. No call from here gets its help.",
+                "No server was found: its name does not resolve here. Correct the name or its DNS records.",
             ),
             Self::Nowhere(ProbeError::Unreachable { .. }) => f.write_str(
-                "This machine has no route to the server: it is offline, or lacks the server's version of IP.",
+                "This machine has no route to the server: it is offline, or lacks the server's IP version. Probe from another machine.",
             ),
             Self::Nowhere(trouble) if is_silence(trouble) => f.write_str(
-                "Nothing answers. If it is so from another network too, the server is off, or its firewall lets nothing \
-                 through; else this network is offline, or lets nothing out to it.",
+                "Nothing answers. Probe from another network: if nothing answers there either, start the server or open \
+                 its firewall; else this network is offline or blocks the server.",
             ),
             Self::Nowhere(ProbeError::TurnedAway { .. }) => f.write_str(
-                "The way to the server is refused. If it is so from another network too, the server's firewall is in the \
-                 way, or its machine is off; else this network lets nothing out to it.",
+                "A firewall or router rejects the path to the server. Probe from another network: if it is rejected there \
+                 too, open the server's firewall or start its machine; else this network blocks the server.",
             ),
             Self::Nowhere(ProbeError::NothingListens { .. }) => {
-                f.write_str("The machine is there, but no server runs at these ports: start it, or correct them.")
+                f.write_str("The machine answers, but no server runs at these ports: start the server, or correct the ports.")
             }
             Self::Nowhere(trouble) => write!(f, "Nothing gets through from here: {trouble}."),
         }
@@ -229,7 +236,7 @@ mod tests {
         row
     }
 
-    /// One that got as far as a binding.
+    /// Row that failed after its Binding response.
     fn refused(url: &str, trouble: ProbeError) -> Row {
         let mut row = sound(url);
         row.findings.trouble = Some(trouble);
@@ -247,7 +254,7 @@ mod tests {
         let refused_on_the_way = |over| ProbeError::TurnedAway { over, server: server() };
         let no_route = || ProbeError::Unreachable { server: server(), error: String::new() };
         let blocked = || ProbeError::Blocked { relayed: server() };
-        let lost = Err("what was sent to the relayed address is lost");
+        let lost = Err("data to the relayed address was lost");
         for (what, rows, verdict) in [
             (
                 "all is well",
@@ -346,8 +353,8 @@ mod tests {
         let said = sentences(&rows, false);
         assert_eq!(
             said,
-            "Calls from here go over UDP, as well as can be.\n\
-             Nothing was asked over IPv6: this machine has no route there.\n"
+            "Calls from here go over UDP, the best path.\n\
+             IPv6 was not probed: this machine has no route there. If callers use it, probe from a machine that has one.\n"
         );
     }
 
@@ -355,7 +362,9 @@ mod tests {
     fn the_server_s_own_machine_cannot_tell_of_firewalls() {
         let said = sentences(&[sound(UDP)], true);
         assert!(
-            said.lines().last().is_some_and(|line| line.contains("byway probe turn:HOST elsewhere")),
+            said.lines()
+                .last()
+                .is_some_and(|line| line.contains("`byway probe turn:HOST` from another network")),
             "{said}"
         );
     }

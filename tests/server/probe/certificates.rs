@@ -87,7 +87,7 @@ async fn what_is_wrong_with_a_certificate_is_said_in_plain_words() {
     let ca = ["--ca", ca.as_str()];
 
     let sound = authority.server("127.0.0.1", |_| {}).await;
-    assert_eq!(asked(sound, &[]).await, "the certificate is by an issuer that this machine does not know");
+    assert_eq!(asked(sound, &[]).await, "the certificate is from an issuer that this machine does not trust");
     assert_eq!(asked(sound, &ca).await, "the server closed the connection", "TLS is agreed on");
 
     let expired = authority.server("127.0.0.1", |p| p.not_after = date_time_ymd(2020, 12, 31)).await;
@@ -104,7 +104,7 @@ async fn what_is_wrong_with_a_certificate_is_said_in_plain_words() {
     assert_eq!(asked(other, &ca).await, "the certificate is for turn.example.org, not for 127.0.0.1");
 
     let own = authority.server("127.0.0.1", |p| p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)).await;
-    let reason = "the certificate is an issuer's own, which may sign others and not serve";
+    let reason = "the certificate is a CA certificate, which may sign others but not identify a server";
     assert_eq!(asked(own, &ca).await, reason);
 }
 
@@ -112,9 +112,9 @@ async fn what_is_wrong_with_a_certificate_is_said_in_plain_words() {
 async fn a_port_without_tls_is_told_from_one_with_a_bad_certificate() {
     let server = Server::start();
     let reason = asked(server.bound.tcp_v4(), &[]).await;
-    assert_eq!(reason, "the server closed the connection in the TLS handshake");
+    assert_eq!(reason, "the server closed the connection during the TLS handshake");
     let reason = asked(server.bound.http[0], &[]).await;
-    assert_eq!(reason, "the server speaks no TLS there");
+    assert_eq!(reason, "the server does not speak TLS there");
     let silent = TcpListener::bind((LOOPBACK, 0)).await.unwrap();
     let reason = asked(silent.local_addr().unwrap(), &[]).await;
     assert_eq!(reason, "no answer to the TLS handshake");
@@ -171,7 +171,7 @@ async fn a_configuration_s_own_listeners_are_probed_over_udp_tcp_and_tls() {
 
     let output = probe(&config, &["--json"]).await;
     let found = rows(&output);
-    let unknown = "the certificate is by an issuer that this machine does not know";
+    let unknown = "the certificate is from an issuer that this machine does not trust";
     assert_eq!(found[2]["trouble"], unknown);
     let login = format!("no credential: https://turn.example.org:{port}/ice: {unknown}");
     assert_eq!(found[0]["trouble"], login.as_str());

@@ -84,7 +84,7 @@ async fn a_sound_server_is_bound_to_allocated_on_and_relayed_through() {
     let table = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{table}");
     assert!(table.lines().nth(1).is_some_and(|row| row.ends_with("  ok")), "{table}");
-    assert!(table.contains("\n\nCalls from here go over UDP, as well as can be.\n"), "{table}");
+    assert!(table.contains("\n\nCalls from here go over UDP, the best path.\n"), "{table}");
 }
 
 #[tokio::test]
@@ -150,8 +150,8 @@ async fn what_fails_is_said_with_its_reason_and_remedy() {
     let table = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{table}");
     assert!(table.contains(&format!("FAILED: nothing listens on UDP {gone}")), "{table}");
-    assert!(table.contains("\n  remedy: start the server (byway serve), or correct the port\n"), "{table}");
-    assert!(table.contains("\n\nThe machine is there, but no server runs at these ports"), "{table}");
+    assert!(table.contains("\n  remedy: start the server (`byway serve`), or correct the port\n"), "{table}");
+    assert!(table.contains("\n\nThe machine answers, but no server runs at these ports"), "{table}");
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ async fn relay_ports_that_are_closed_are_found_though_two_allocations_meet() {
 #[tokio::test]
 async fn a_loss_on_another_way_than_the_server_s_own_is_no_failure() {
     let output = asked(SERVER, "127.0.0.2", "127.0.0.3", EVERY_LOOPBACK).await;
-    let reason = "what was sent to the relayed address is lost, which is not the one that answered";
+    let reason = "data to the relayed address was lost, and that is not the address that answered";
     assert_eq!(not_checked(&output), reason);
 }
 
@@ -70,6 +70,6 @@ async fn a_server_that_does_not_relay_to_this_machine_is_no_failure() {
 async fn a_probe_at_the_relayed_address_itself_is_no_failure() {
     let output = asked("127.0.0.1", "127.0.0.1", "127.0.0.1", "[]").await;
     let reason =
-        "this machine has the relayed address itself, from which the server hears its own relays alone";
+        "the relayed address belongs to this machine, and from it the server accepts only its own relays";
     assert_eq!(not_checked(&output), reason);
 }

@@ -63,9 +63,9 @@ async fn a_machine_that_answers_no_connection_is_given_up() {
 async fn another_server_s_port_is_known_by_what_it_says() {
     for (says, reason) in [
         (&b""[..], "the server closed the connection"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "a web server answers there: HTTP and not STUN"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "a web server answers there: HTTP instead of STUN"),
         (b"\x15\x03\x01\x00\x02\x02\x32", "the server speaks TLS there"),
-        (b"220 mail.example.org ESMTP\r\n", "what answers there speaks no STUN"),
+        (b"220 mail.example.org ESMTP\r\n", "the service there does not speak STUN"),
     ] {
         let address = server_that_says(says).await;
         assert_eq!(asked(address).await, reason);

@@ -17,8 +17,8 @@ import { CALL, SECRET, urlsOf } from "../lab.mjs";
 /** What is said of a row: how far one without trouble got, or the trouble. */
 const BOUND = "ok: it learned its address";
 const HEARD = "ok: it allocated, relayed, and was heard by its peer at the relay's port";
-const NO_UDP = "ok, but what was sent to the relayed address is lost, and whether this network lets out UDP is not known";
-const OTHER_IP = "ok, but the relayed address is of another version of IP";
+const NO_UDP = "ok, but data to the relayed address was lost, but this network may block UDP";
+const OTHER_IP = "ok, but the relayed address is of another IP version";
 const SILENT = "no answer to STUN binding requests";
 const UNCONNECTED = "no answer to a TCP connection";
 const CLOSED = "data from this machine to the relayed address RELAYED is lost";
@@ -28,20 +28,20 @@ const UNREACHABLE = (port) => [`203.0.113.10:${port}`, `[2001:db8::10]:${port}`]
 const NOTHING = (over, port) => `nothing listens on ${over} 203.0.113.10:${port}`;
 
 /** What is said of all rows together. */
-const BY_UDP = "Calls from here go over UDP, as well as can be.";
-const BUT = `${BY_UDP} What failed is a way that callers elsewhere may need.`;
-const BY = (over) => `calls from here go over ${over}, where every lost packet holds up those behind it`;
-const ONLY = (over) => `No UDP gets from here to the server and back: ${BY(over)}. If it is so from another network too, the server's firewall is in the way; else ask whoever runs this one to let UDP out to the server's port.`;
-const UDP_LEAVES = `UDP gets out of this network, and to the relay's ports, but not to the server's own: ${BY("TCP")}. If it is so from another network too, let it through on the server's firewall and at its provider.`;
-const PORTS_CLOSED = "The server answers over UDP, but its relay ports cannot be reached from here: callers meet only if both use the relay. If it is so from another network too, the server's firewall is in the way.";
-const NOBODY = "Nothing answers. If it is so from another network too, the server is off, or its firewall lets nothing through; else this network is offline, or lets nothing out to it.";
-const NO_ROUTE = "This machine has no route to the server: it is offline, or lacks the server's version of IP.";
-const NOT_RUNNING = "The machine is there, but no server runs at these ports: start it, or correct them.";
+const BY_UDP = "Calls from here go over UDP, the best path.";
+const BUT = `${BY_UDP} Callers elsewhere may need the path that failed: follow its remedy.`;
+const BY = (over) => `calls from here go over ${over}, where every lost packet delays those behind it`;
+const ONLY = (over) => `UDP does not get through between here and the server: ${BY(over)}. Probe from another network: if UDP is blocked there too, open the server's firewall; else ask the operator of this network to allow UDP to the server's port.`;
+const UDP_LEAVES = `UDP from here reaches the relay's ports, but not the server's own port: ${BY("TCP")}. Probe from another network: if the port is blocked there too, open it in the server's firewall and at its provider.`;
+const PORTS_CLOSED = "The server answers over UDP, but its relay ports cannot be reached from here: callers connect only if both use the relay. Probe from another network: if the ports are blocked there too, open them in the server's firewall.";
+const NOBODY = "Nothing answers. Probe from another network: if nothing answers there either, start the server or open its firewall; else this network is offline or blocks the server.";
+const NO_ROUTE = "This machine has no route to the server: it is offline, or lacks the server's IP version. Probe from another machine.";
+const NOT_RUNNING = "The machine answers, but no server runs at these ports: start the server, or correct the ports.";
 const NO_RELAY = `The server answers, but relays nothing: ${UNAUTHORIZED}. Calls from here connect only where they need no relay.`;
-const NO_SERVER = "No server was found: its name has no address here. No call from here gets its help.";
+const NO_SERVER = "No server was found: its name does not resolve here. Correct the name or its DNS records.";
 
 /** What is said besides, on machines of one version of IP. */
-const PASSED_OVER = { v4: "Nothing was asked over IPv6: this machine has no route there.", v6: "Nothing was asked over IPv4: this machine has no route there." };
+const PASSED_OVER = { v4: "IPv6 was not probed: this machine has no route there. If callers use it, probe from a machine that has one.", v6: "IPv4 was not probed: this machine has no route there. If callers use it, probe from a machine that has one." };
 
 /**
  * Where the probe is, and what it says of `stun:`, of `turn:` over UDP and over TCP, and of
@@ -80,7 +80,7 @@ export const NETWORKS = [
   { name: "a server whose UDP port is blocked", firewall: "udp dport 3478", says: [SILENT, SILENT, HEARD, HEARD], verdict: UDP_LEAVES },
   { name: "a server that does not run", server: "none", says: [NOTHING("UDP", 3478), NOTHING("UDP", 3478), NOTHING("TCP", 3478), NOTHING("TCP", 443)], verdict: NOT_RUNNING },
   { name: "a server with another secret", secret: "another", says: [BOUND, UNAUTHORIZED, UNAUTHORIZED, UNAUTHORIZED], verdict: NO_RELAY },
-  { name: "a certificate that nobody here trusts", distrust: true, says: [BOUND, HEARD, HEARD, "the certificate is by an issuer that this machine does not know"], verdict: BUT },
+  { name: "a certificate that nobody here trusts", distrust: true, says: [BOUND, HEARD, HEARD, "the certificate is from an issuer that this machine does not trust"], verdict: BUT },
   { name: "a certificate that has expired", server: { days: 0 }, says: [BOUND, HEARD, HEARD, "the certificate expired at THEN"], verdict: BUT },
   { name: "a certificate for another name", server: { name: "elsewhere.test" }, says: [BOUND, HEARD, HEARD, `the certificate is for elsewhere.test, not for ${CALL}`], verdict: BUT },
   { name: "a name that does not resolve", server: "none", host: "nobody.byway.test", says: [UNKNOWN_NAME, UNKNOWN_NAME, UNKNOWN_NAME, UNKNOWN_NAME], verdict: NO_SERVER },
