@@ -1,5 +1,4 @@
-//! `byway check`: says that a configuration is valid, what it listens on, and what in it may
-//! surprise.
+//! `byway check`: validates a configuration, and prints its listeners and hints on likely mistakes.
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -14,8 +13,8 @@ use crate::server::relay_addresses::RelayAddresses;
 use crate::server::{self, allowed_hosts};
 use crate::tls::Certificate;
 
-/// Reports on a configuration; that it is valid is known by now, else there would be none. The
-/// certificate is what it names and does not hold, so that is looked at here.
+/// Prints a report on a valid configuration. The certificate is loaded here, because the
+/// configuration holds only its path.
 pub(super) fn run(config: &Config, name: &str) -> Result<(), CliError> {
     let certificate = config.tls.as_ref().map(|tls| Certificate::load(&tls.files)).transpose()?;
     let mut out = format!("{name}: ok\n");
@@ -42,12 +41,13 @@ pub(super) fn run(config: &Config, name: &str) -> Result<(), CliError> {
     Ok(super::print(&out)?)
 }
 
-/// What is valid and yet seldom meant.
+/// Returns a hint for each setting that is valid but seldom intended.
 fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
     let mut hints = Vec::new();
     if config.credentials.secrets.is_empty() {
         hints.push(
-            "no secrets: the server draws one at each start, and nothing else can sign credentials"
+            "no secrets: the server generates one at each start, and no other program can sign credentials; set `secrets` \
+             under [credentials] if one must"
                 .to_owned(),
         );
     }
@@ -58,7 +58,8 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
         && config.ice.api_keys.is_empty()
     {
         hints.push(
-            "ice.access is \"token\", and no secret, `jwks_file` or API key is there to make one with: nobody gets in"
+            "ice.access is \"token\", but no secret, `jwks_file` or API key can issue a token: nobody can join; set \
+             `secrets` under [tokens]"
                 .to_owned(),
         );
     }
@@ -68,14 +69,16 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
     let mut told = config.relay.public_addresses.iter().chain(&config.relay.addresses);
     if let Some((listener, _)) = open.filter(|_| told.all(IpAddr::is_loopback)) {
         hints.push(format!(
-            "other machines reach the `{listener}` listeners, but relay.addresses is loopback: no peer is reached"
+            "other machines reach the `{listener}` listeners, but relay.addresses is loopback: no peer can be reached; \
+             set it to [\"0.0.0.0\"]"
         ));
     }
     if turn.iter().all(|(_, addresses)| addresses.is_empty()) {
         hints.push("no `udp`, `tcp` or `tls` listener: STUN and TURN are off".to_owned());
     } else if listen.udp.is_empty() {
         hints.push(
-            "no `udp` listener: media goes over TCP or TLS, where every lost packet holds up others"
+            "no `udp` listener: media goes over TCP or TLS, where every lost packet delays others; add one as `udp` \
+             under [listen]"
                 .to_owned(),
         );
     }
@@ -83,15 +86,15 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
         |(listener, addresses)| {
             let address = without_ipv4(addresses)?;
             Some(format!(
-                "listen.{listener} has {address}, which is IPv6 alone: add \"0.0.0.0:{}\" if IPv4 is to be served, too",
+                "listen.{listener} has {address}, which is IPv6 only: add \"0.0.0.0:{}\" to serve IPv4 too",
                 address.port()
             ))
         },
     ));
     if config.relay.addresses.iter().all(IpAddr::is_ipv6) {
         hints.push(
-            "relay.addresses has no IPv4 address: clients that ask for none by name, as browsers do, are refused with 440; \
-             add \"0.0.0.0\" if they are to be served"
+            "relay.addresses has no IPv4 address: clients that request no address family, as browsers do, are rejected with \
+             440; add \"0.0.0.0\" to serve them"
                 .to_owned(),
         );
     }
@@ -108,7 +111,8 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
     }
     if !config.relay.tuning.offload {
         hints.push(
-            "relay.offload is off, which serves to find faults: every datagram makes its own trip through the kernel"
+            "relay.offload is off, which is for debugging: every datagram passes through the kernel on its own; remove it \
+             to batch them"
                 .to_owned(),
         );
     }
@@ -118,36 +122,40 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
     let is_named = certificate.is_some_and(|certificate| !certificate.names().is_empty());
     if (is_public || is_asked) && !is_named && allowed_hosts::configured(config).is_empty() {
         hints.push(
-            "no certificate, `[ice] urls` or `[http] hosts` names this server: HTTP answers under its addresses alone; \
-             list the names that a reverse proxy or Prometheus asks for in `hosts` under [http]"
+            "no certificate, `[ice] urls` or `[http] hosts` names this server: HTTP is served under its addresses only; \
+             list the names that a reverse proxy or Prometheus requests in `hosts` under [http]"
                 .to_owned(),
         );
     }
     if listen.trusted_proxies.trust_everyone() {
         hints.push(
-            "listen.trusted_proxies has every address: any client can claim another's and escape the limits; list the \
-             proxies alone"
+            "listen.trusted_proxies has every address: any client can claim another's and bypass the limits; list only the \
+             proxies"
                 .to_owned(),
         );
     }
     let Some(certificate) = certificate else { return hints };
     if listen.tls.is_empty() {
-        hints.push("a certificate and no `tls` listener: nothing is served with it".to_owned());
+        hints.push(
+            "a certificate but no `tls` listener: it is not used; add one as `tls` under [listen]".to_owned(),
+        );
     }
     if certificate.names().is_empty() {
         hints.push(
-            "the certificate has no subject alternative name: browsers, and clients of TURN over TLS, refuse it"
+            "the certificate has no subject alternative name: browsers, and clients of TURN over TLS, reject it; have it \
+             issued for the server's name"
                 .to_owned(),
         );
     }
     hints.extend(certificate.remarks().iter().cloned());
     if certificate.expires() < Clock::start().now().unix {
-        hints.push("the certificate is expired: browsers refuse it until it is renewed".to_owned());
+        hints.push("the certificate has expired: browsers reject it; renew it".to_owned());
     }
     hints
 }
 
-/// An IPv6 wildcard whose port no IPv4 address has: the sockets of each family are its own.
+/// Returns an IPv6 wildcard whose port has no IPv4 address, because an IPv6 socket here does not
+/// serve IPv4.
 fn without_ipv4(addresses: &[SocketAddr]) -> Option<SocketAddr> {
     let has_ipv4 = |port| addresses.iter().any(|address| address.is_ipv4() && address.port() == port);
     let mut wildcards = addresses.iter().filter(|address| address.is_ipv6() && address.ip().is_unspecified());

@@ -17,10 +17,10 @@ use super::CliError;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CredentialArguments {
-    /// Who it is for; quotas count by this name
+    /// Name of the client; quotas count by this name
     #[arg(long, value_name = "NAME", value_parser = name)]
     user: String,
-    /// How long it is good for, at most 7 days [default: the configuration's]
+    /// Lifetime of the credential, at most 7 days [default: the configuration's]
     #[arg(long, value_parser = ttl)]
     ttl: Option<Duration>,
 }
@@ -29,14 +29,14 @@ pub(super) struct CredentialArguments {
 /// (draft-uberti-behave-turn-rest-00).
 pub(super) fn run(arguments: &CredentialArguments, config: &Config, file: String) -> Result<(), CliError> {
     let secrets = Secrets::new(&config.credentials.secrets).ok_or(CliError::NoSecret { file })?;
-    // The system chose port 0's port when the server started; only its log knows.
+    // The system chose the port of a listener on port 0 at the server's start; only the log has it.
     let known = |listeners: &[SocketAddr]| listeners.iter().copied().filter(|l| l.port() != 0).collect();
     let endpoints = Endpoints {
         udp: known(&config.listen.udp),
         tcp: known(&config.listen.tcp),
         tls: known(&config.listen.tls),
         public: config.relay.public_addresses.clone(),
-        // Whether the certificate can be served with is not asked here.
+        // An unusable certificate is not an error here.
         names: config
             .tls
             .as_ref()
@@ -51,8 +51,8 @@ pub(super) fn run(arguments: &CredentialArguments, config: &Config, file: String
         arguments.ttl.unwrap_or(config.credentials.ttl),
         config.ice.transport_policy,
     );
-    // A wildcard listener has no address of its own and nobody called us here, but relay sockets
-    // have one.
+    // A wildcard listener has no address to give clients, and no request names the host here. Relay
+    // sockets have an address.
     let lasting = Interfaces::read()?.lasting;
     let relays = RelayAddresses::find(&config.relay, &lasting, &interfaces::sources(), &[], |_| true);
     let host = relays.addresses.first().map(|address| Host::Ip(address.public));
@@ -73,6 +73,6 @@ fn name(text: &str) -> Result<String, String> {
 fn ttl(text: &str) -> Result<Duration, String> {
     match super::duration(text)? {
         ttl if (Duration::from_secs(1)..=MAX_TTL).contains(&ttl) => Ok(ttl),
-        _ => Err("a credential is good for 1 second to 7 days".to_owned()),
+        _ => Err("give a lifetime from 1 second to 7 days".to_owned()),
     }
 }

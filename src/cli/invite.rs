@@ -1,4 +1,4 @@
-//! `byway invite`: signs a join token, and prints the link that brings it to a browser.
+//! `byway invite`: signs a join token, and prints the link that carries it to a browser.
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -18,22 +18,22 @@ use super::CliError;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct InviteArguments {
-    /// The room it is for, and no other
+    /// Room that the token is valid for
     #[arg(long, value_name = "NAME")]
     room: String,
-    /// How long it is good for, at most 30 days [default: 1h]
+    /// Lifetime of the token, at most 30 days [default: 1h]
     #[arg(long, value_parser = ttl)]
     ttl: Option<Duration>,
-    /// What the others are shown; without it, whoever comes says a name
+    /// Name shown to the other members [default: the name that the guest enters]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Whoever comes with it finds the room full with so many there
+    /// Number of members at which the room is full for the holder of the token
     #[arg(long, value_name = "N")]
     max_members: Option<usize>,
-    /// Where the call page is [default: the certificate's name, else the `http` listener]
+    /// Address of the call page [default: the certificate's name, else the `http` listener]
     #[arg(long, value_parser = page)]
     url: Option<String>,
-    /// Print the token, the link and its end as JSON
+    /// Print the token, the link and the expiry as JSON
     #[arg(long)]
     json: bool,
 }
@@ -54,10 +54,10 @@ pub(super) fn run(arguments: InviteArguments, config: &Config, file: String) -> 
     let grant = Grant::new(room.clone(), name, max_members).map_err(CliError::Usage)?;
     let page = url.or_else(|| configured_page(config)).ok_or(CliError::NoPage { file })?;
     if is_of_this_machine(&page) {
-        // A lost line is lost: the link is what counts.
+        // The warning may be lost: the link is the result.
         let _ = writeln!(
             io::stderr(),
-            "this link is for this machine alone: name the address of the page, as in --url https://call.example.org"
+            "this link works on this machine only: give the address of the page, such as --url https://call.example.org"
         );
     }
     let (token, end) = tokens.issue(Clock::start().now(), grant, ttl.unwrap_or(DEFAULT_TTL));
@@ -72,27 +72,28 @@ pub(super) fn run(arguments: InviteArguments, config: &Config, file: String) -> 
     Ok(super::print(&line)?)
 }
 
-/// What the server says at its start. Port 0's port only its log knows.
+/// Returns the page's address, as in the server's log at start. The port of a listener on port 0 is
+/// in that log only.
 fn configured_page(config: &Config) -> Option<String> {
     let known = |listeners: &[SocketAddr]| -> Vec<SocketAddr> {
         listeners.iter().copied().filter(|listener| listener.port() != 0).collect()
     };
-    // Whether the certificate can be served with is not asked here.
+    // An unusable certificate is not an error here.
     let certificate = config.tls.as_ref().and_then(|tls| Certificate::load(&tls.files).ok());
     page_url::page(certificate.as_ref(), &known(&config.listen.tls), &known(&config.listen.http))
 }
 
-/// Whether nobody else reaches the page there.
+/// Whether only this machine can reach the page there.
 fn is_of_this_machine(page: &str) -> bool {
     ["http://127.", "http://[::1]", "http://localhost"].iter().any(|start| page.starts_with(start))
 }
 
-/// An address to which a room can be added.
+/// Parses an address to which a room can be appended.
 fn page(text: &str) -> Result<String, String> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '"' | '<' | '>');
     if !matches!(scheme, "https" | "http") || rest.is_empty() || !rest.chars().all(plain) {
-        return Err("where the call page is, such as https://call.example.org".to_owned());
+        return Err("give the address of the call page, such as https://call.example.org".to_owned());
     }
     Ok(if text.ends_with('/') { text.to_owned() } else { format!("{text}/") })
 }
@@ -100,6 +101,6 @@ fn page(text: &str) -> Result<String, String> {
 fn ttl(text: &str) -> Result<Duration, String> {
     match super::duration(text)? {
         ttl if (Duration::from_secs(1)..=MAX_TTL).contains(&ttl) => Ok(ttl),
-        _ => Err("an invitation is good for 1 second to 30 days".to_owned()),
+        _ => Err("give a lifetime from 1 second to 30 days".to_owned()),
     }
 }

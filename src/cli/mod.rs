@@ -1,4 +1,4 @@
-//! The command line: what it takes, and which command does it.
+//! Command line: arguments and commands.
 
 mod check;
 mod credential;
@@ -18,12 +18,12 @@ use crate::operator_file::is_shortage;
 use crate::server;
 use crate::tls;
 
-/// STUN, TURN, signaling and ICE configuration in one process, so that browser calls connect.
+/// STUN, TURN, signaling and ICE configuration for browser calls, in one process
 #[derive(Debug, Parser)]
 #[command(name = "byway", version, max_term_width = 100)]
 pub struct Arguments {
-    /// Configuration file [default: /etc/byway/turnserver.toml if it is there, else the embedded
-    /// one, which serves this machine alone]
+    /// Configuration file [default: /etc/byway/turnserver.toml if it exists, else the embedded
+    /// default, which serves this machine only]
     #[arg(long, global = true, value_name = "FILE", env = "BYWAY_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -32,93 +32,93 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server; the default
+    /// Run the server (default command)
     Serve,
-    /// Validate a configuration: exit 0, or exit 2 with file, line, caret and reason
+    /// Validate the configuration: exit 0 if valid, else exit 2 with file, line, caret and reason
     Check,
     /// Print a credential for a TURN client as JSON
     Credential(credential::CredentialArguments),
     /// Print a link to a room, with a signed join token behind its `#`
     Invite(invite::InviteArguments),
-    /// Be a client over UDP, TCP or TLS: STUN binding, allocation and relayed data per URL; exit 1
-    /// if any fails
+    /// Test a server as a client over UDP, TCP or TLS: STUN binding, allocation and relayed data
+    /// for each URL; exit 1 if any fails
     Probe(probe::ProbeArguments),
-    /// Be many clients at once, to see what a server carries: allocations, datagrams per second,
-    /// loss, latency; exit 1 if nothing gets through
+    /// Measure a server with many clients at once: allocations, datagrams per second, loss,
+    /// latency; exit 1 if nothing gets through
     ///
-    /// This loads somebody's server, which others may be using: ask whoever runs it. What is sent
-    /// comes from this machine, goes to that server and to nobody else, and ends by itself;
-    /// allocations are given back.
+    /// This loads a server that others may be using: ask its operator first. The traffic comes from
+    /// this machine and goes to that server only. The run ends by itself and deletes its
+    /// allocations.
     Load(Box<load::LoadArguments>),
 }
 
-/// How a command ended that could do its work.
+/// Result of a command that completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandOutcome {
-    /// All is well.
+    /// No fault was found.
     Done,
-    /// `probe` found that a client would not get through, or nothing that `load` sent did.
+    /// `probe` found that a client would not get through, or `load` delivered nothing.
     FaultFound,
 }
 
-/// Why a command could not do its work. Its `Display` is meant for the person at the terminal.
+/// Error of a command that did not complete. Its `Display` is for the user at the terminal.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// The configuration is wrong or cannot be read.
+    /// The configuration is invalid or cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The certificate that the configuration names cannot be used.
+    /// The configured certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] tls::Unusable),
     /// The server cannot start, or failed.
     #[error(transparent)]
     Server(#[from] server::ServerError),
-    /// `credential` and `invite` need a secret that other processes know too.
+    /// `credential` or `invite` has no secret that the server shares.
     #[error(
-        "{file}: no secret to sign with; a running server draws one that no other process knows\n  \
+        "{file}: no secret to sign with; the server generates its own at each start and shares it with nobody\n  \
          remedy: set `secrets` or `secret_files` under [credentials] and restart the server"
     )]
     NoSecret {
-        /// What the configuration is called.
+        /// Name of the configuration.
         file: String,
     },
-    /// `invite` does not know where the call page is.
+    /// `invite` has no address of the call page.
     #[error(
-        "{file}: no `tls` or `http` listener with a fixed port that a link could lead to\n  \
-         remedy: say where the call page is: --url https://call.example.org"
+        "{file}: no `tls` or `http` listener with a fixed port for the link\n  \
+         remedy: give the address of the call page: --url https://call.example.org"
     )]
     NoPage {
-        /// What the configuration is called.
+        /// Name of the configuration.
         file: String,
     },
-    /// `probe` or `load` was given nothing to turn to.
+    /// `probe` or `load` has no server to connect to.
     #[error(
-        "{file}: no listener of STUN and TURN with a fixed port to probe\n  \
-         remedy: name a URL: byway probe turn:HOST:PORT"
+        "{file}: no STUN or TURN listener with a fixed port\n  \
+         remedy: give a URL, such as turn:HOST:PORT"
     )]
     NothingToProbe {
-        /// What the configuration is called.
+        /// Name of the configuration.
         file: String,
     },
-    /// `load` or `invite` was asked for what makes no sense.
+    /// The arguments of `load` or `invite` contradict each other or are out of bounds.
     #[error("{0}")]
     Usage(&'static str),
-    /// `load` did not come to load anything.
+    /// `load` failed before it measured anything.
     #[error("{reason}\n  remedy: {remedy}")]
     NoLoad {
-        /// Why.
+        /// Cause.
         reason: String,
-        /// What to do about it.
+        /// Remedy.
         remedy: String,
     },
-    /// The system lacks what a command needs: a runtime, an output.
+    /// The system lacks a resource of the command, such as a runtime or an output.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
 
 impl CliError {
-    /// The exit code: 2 for what trying again cannot mend, 1 for a server that failed where it may
-    /// do better next time. The systemd unit restarts it after the one and not after the other.
+    /// Returns the exit code: 2 if a retry cannot help, 1 if the server failed and a restart may
+    /// help. The systemd unit restarts the server after 1 only.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -146,7 +146,7 @@ impl CliError {
 }
 
 impl Arguments {
-    /// The log level unless `RUST_LOG` says otherwise: the server reports, the other commands
+    /// Returns the log level unless `RUST_LOG` sets another. The server logs; the other commands
     /// answer on stdout.
     #[must_use]
     pub fn log_level(&self) -> &'static str {
@@ -157,13 +157,13 @@ impl Arguments {
     }
 }
 
-/// Does what the arguments say. `log` has been started at their level.
+/// Runs the command of the arguments. `log` has been started at their level.
 ///
 /// # Errors
 /// [`CliError`].
 pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> {
     let file = match &arguments.command {
-        // A user who probes another server need not be allowed to read this one's secrets.
+        // A user who probes another server may lack permission to read this server's secrets.
         Some(Command::Load(load)) if arguments.config.is_none() && load.is_self_contained() => None,
         Some(Command::Probe(probe)) if arguments.config.is_none() && probe.is_self_contained() => None,
         _ => Config::locate(arguments.config)?,
@@ -191,15 +191,15 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> 
     })
 }
 
-/// Names the configuration's key in an error of a certificate's file.
+/// Adds the configuration's key to an error of a certificate's file.
 fn named(unusable: tls::Unusable, configured: Option<&Tls>) -> CliError {
     let tls::Unusable { file, reason, remedy, is_shortage } = &unusable;
     let mistake = configured.filter(|_| !is_shortage).and_then(|tls| tls.mistake(file, reason, remedy));
     mistake.map_or_else(|| CliError::Certificate(unusable), CliError::Config)
 }
 
-/// Prints the answer of a command. A reader that leaves early, such as `head`, has read enough of
-/// it, which changes nothing about how the command ends.
+/// Prints the answer of a command. A reader that closes the pipe early, such as `head`, does not
+/// change the command's exit code.
 fn print(answer: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(answer.as_bytes()).and_then(|()| out.flush()) {
@@ -208,10 +208,10 @@ fn print(answer: &str) -> io::Result<()> {
     }
 }
 
-/// A duration as people write it.
+/// Parses a duration such as "1h 30m".
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
-        .map_err(|_| "a duration is written \"90s\", \"10m\" or \"1h 30m\"".to_owned())
+        .map_err(|_| "write a duration such as \"90s\", \"10m\" or \"1h 30m\"".to_owned())
 }
 
 #[cfg(test)]

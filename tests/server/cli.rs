@@ -38,10 +38,12 @@ fn check_says_ok_and_what_is_served() {
         format!(
             "{}: ok\n  udp   0.0.0.0:3478\n  tcp   127.0.0.1:3478, [::1]:3478\n  tls   off\n  http  127.0.0.1:8080, [::1]:8080\n  admin off\n  \
              relay 127.0.0.1, ::1, ports 49152-65535\n  \
-             hint: no secrets: the server draws one at each start, and nothing else can sign credentials\n  \
-             hint: other machines reach the `udp` listeners, but relay.addresses is loopback: no peer is reached\n  \
-             hint: no certificate, `[ice] urls` or `[http] hosts` names this server: HTTP answers under its addresses alone; \
-             list the names that a reverse proxy or Prometheus asks for in `hosts` under [http]\n",
+             hint: no secrets: the server generates one at each start, and no other program can sign credentials; \
+             set `secrets` under [credentials] if one must\n  \
+             hint: other machines reach the `udp` listeners, but relay.addresses is loopback: no peer can be reached; \
+             set it to [\"0.0.0.0\"]\n  \
+             hint: no certificate, `[ice] urls` or `[http] hosts` names this server: HTTP is served under its addresses only; \
+             list the names that a reverse proxy or Prometheus requests in `hosts` under [http]\n",
             file.path().display()
         )
     );
@@ -71,16 +73,16 @@ http = ["[::1]:8080"]
     let file = Configuration::new(&format!("relay.addresses = [\"::\"]\n[listen]\n{listen}"));
     let told = stdout(&file.run(&["check"])).to_owned();
     for hint in [
-        "hint: listen.udp has [::]:3478, which is IPv6 alone: add \"0.0.0.0:3478\" if IPv4 is to be served, too\n",
-        "hint: listen.tcp has [::]:3478, which is IPv6 alone",
+        "hint: listen.udp has [::]:3478, which is IPv6 only: add \"0.0.0.0:3478\" to serve IPv4 too\n",
+        "hint: listen.tcp has [::]:3478, which is IPv6 only",
         "hint: relay.addresses has no IPv4 address",
     ] {
         assert!(told.contains(hint), "{hint} in {told}");
     }
-    assert_eq!(told.matches("IPv6 alone").count(), 2, "an address by name is meant: {told}");
+    assert_eq!(told.matches("IPv6 only").count(), 2, "an address by name is meant: {told}");
     let both = "[listen]\nudp = [\"0.0.0.0:3478\", \"[::]:3478\"]\n";
     let told = stdout(&Configuration::new(both).run(&["check"])).to_owned();
-    assert!(!told.contains("IPv6 alone") && !told.contains("440"), "{told}");
+    assert!(!told.contains("IPv6 only") && !told.contains("440"), "{told}");
 }
 
 /// Whether there is anything to say is this machine's matter; tests of the sentence stand beside
@@ -108,7 +110,7 @@ fn check_knows_what_serves_to_find_faults() {
 
 #[test]
 fn check_knows_a_door_without_a_key() {
-    let nobody = "ice.access is \"token\", and no secret";
+    let nobody = "ice.access is \"token\", but no secret";
     for (text, warned) in [
         ("ice.access = \"token\"", true),
         ("ice.access = \"token\"\ncredentials.secrets = [\"north-north\"]", false),
@@ -123,7 +125,7 @@ fn check_knows_a_door_without_a_key() {
 
 #[test]
 fn threat_33_check_knows_a_server_without_a_name() {
-    let unnamed = "list the names that a reverse proxy or Prometheus asks for in `hosts` under [http]";
+    let unnamed = "list the names that a reverse proxy or Prometheus requests in `hosts` under [http]";
     for (text, warned) in [
         ("", false),
         ("listen.udp = [\"0.0.0.0:3478\"]", true),
@@ -289,7 +291,7 @@ fn without_a_secret_there_is_no_credential() {
     assert_eq!(
         stderr(&output),
         format!(
-            "{}: no secret to sign with; a running server draws one that no other process knows\n  \
+            "{}: no secret to sign with; the server generates its own at each start and shares it with nobody\n  \
              remedy: set `secrets` or `secret_files` under [credentials] and restart the server\n",
             file.path().display()
         )
@@ -306,9 +308,9 @@ fn arguments_out_of_bounds_are_exit_2() {
         (&["credential", "--user", "a\nb"], "a name has 1 to 256 bytes and no control characters"),
         (
             &["credential", "--user", "a", "--ttl", "600"],
-            "a duration is written \"90s\", \"10m\" or \"1h 30m\"",
+            "write a duration such as \"90s\", \"10m\" or \"1h 30m\"",
         ),
-        (&["credential", "--user", "a", "--ttl", "8days"], "a credential is good for 1 second to 7 days"),
+        (&["credential", "--user", "a", "--ttl", "8days"], "give a lifetime from 1 second to 7 days"),
         (&["probe", "example.org"], "a STUN or TURN URL begins with stun:, stuns:, turn: or turns:"),
         (&["probe", "turns:example.org?transport=udp"], "the client does not support DTLS"),
         (&["probe", "--username", "a"], "--password <P>"),
@@ -328,8 +330,8 @@ fn a_port_that_the_system_chose_cannot_be_probed_by_guessing() {
     assert_eq!(
         stderr(&output),
         format!(
-            "{}: no listener of STUN and TURN with a fixed port to probe\n  \
-             remedy: name a URL: byway probe turn:HOST:PORT\n",
+            "{}: no STUN or TURN listener with a fixed port\n  \
+             remedy: give a URL, such as turn:HOST:PORT\n",
             file.path().display()
         )
     );

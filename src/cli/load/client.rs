@@ -1,5 +1,5 @@
-//! One TURN client's requests: what it asks, and what it makes of the answers (RFC 8489 section
-//! 9.2, RFC 8656). No socket.
+//! Requests of one TURN client and its handling of responses (RFC 8489 section 9.2, RFC 8656),
+//! without a socket.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -19,23 +19,23 @@ use turn::proto::{PROTO_UDP, channum};
 
 use crate::cli::probe::credentials::Login;
 
-/// The channel that each client binds.
+/// Channel that each client binds.
 pub(super) const CHANNEL: ChannelNumber = match ChannelNumber::new(channum::MIN_CHANNEL_NUMBER) {
     Some(number) => number,
     None => unreachable!(),
 };
 
-/// What a client asks for.
+/// Request of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A Binding request, which says whether there is a server.
+    /// Binding request, which checks that the server answers.
     Ask,
     Allocate,
-    /// CreatePermission for its peer.
+    /// CreatePermission for the client's peer.
     Permit,
-    /// ChannelBind for its peer.
+    /// ChannelBind for the client's peer.
     Bind,
-    /// Refresh with a lifetime of zero: gives the allocation back.
+    /// Refresh with a lifetime of zero, which deletes the allocation.
     Delete,
 }
 
@@ -61,49 +61,49 @@ impl Step {
     }
 }
 
-/// A client.
+/// TURN client.
 pub(super) struct Client {
     login: Rc<Login>,
     challenge: Option<Challenge>,
-    /// Whom it exchanges media with.
+    /// Peer with which it exchanges media.
     pub(super) peer: Option<SocketAddr>,
     /// Its relayed transport address.
     pub(super) relayed: Option<SocketAddr>,
     /// Its address as the server sees it.
     pub(super) mapped: Option<SocketAddr>,
     pub(super) pending: Option<Pending>,
-    /// Its last answer was that its nonce is stale.
+    /// Whether the last response was 438 (Stale Nonce).
     was_stale: bool,
 }
 
-/// What the server wants requests to be signed with.
+/// Realm, nonce and key to sign requests with.
 struct Challenge {
     realm: Vec<u8>,
     nonce: Vec<u8>,
     key: IntegrityKey,
 }
 
-/// A request without an answer.
+/// Request without a response.
 pub(super) struct Pending {
     transaction: TransactionId,
     pub(super) step: Step,
     pub(super) message: Vec<u8>,
-    /// When it was sent last, and how often so far.
+    /// Time of the last transmission, and number of transmissions.
     pub(super) sent: Duration,
     pub(super) tries: u32,
 }
 
-/// What an answer means.
+/// Meaning of a message for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// Nothing to this client.
+    /// Not a response to the pending request.
     Nothing,
-    /// The same is to be asked again, as the server wants it.
+    /// The request must be sent again with the realm and nonce of the challenge.
     Again(Step),
     Done,
     /// An error response.
     Refused(Step, u16),
-    /// A success that lacks what it is to say.
+    /// Success response that lacks a required attribute.
     Odd(Step),
 }
 
@@ -112,12 +112,12 @@ impl Client {
         Self { login, challenge: None, peer, relayed: None, mapped: None, pending: None, was_stale: false }
     }
 
-    /// The same user as a client that has not asked for anything yet.
+    /// Returns a fresh client of the same user.
     pub(super) fn anew(&self) -> Self {
         Self::new(Rc::clone(&self.login), self.peer)
     }
 
-    /// Makes a request, which is then pending.
+    /// Builds a request and stores it as pending.
     pub(super) fn ask(&mut self, step: Step, transaction: TransactionId, now: Duration) {
         let mut message = Builder::new();
         message.transaction_id.0 = transaction;
@@ -145,7 +145,7 @@ impl Client {
         self.pending = Some(Pending { transaction, step, message: message.raw, sent: now, tries: 1 });
     }
 
-    /// Takes in a message of the server's.
+    /// Handles a message from the server.
     pub(super) fn hear(&mut self, message: &[u8]) -> Heard {
         let Some(pending) = &self.pending else { return Heard::Nothing };
         let answer = Message::parse(message);
@@ -168,7 +168,7 @@ impl Client {
             CLASS_ERROR_RESPONSE => {
                 self.pending = None;
                 let code = attributes.error_code().ok().flatten().unwrap_or_default();
-                // A nonce is not stale twice in a row, or this would go on for ever.
+                // A second stale nonce in a row is an error, since retries would not end.
                 let is_stale = code == 438 && !std::mem::replace(&mut self.was_stale, code == 438);
                 let is_challenge = is_stale || (code == 401 && self.challenge.is_none());
                 match attributes.realm().zip(attributes.nonce()).filter(|_| is_challenge) {
@@ -186,7 +186,7 @@ impl Client {
     fn take_up(&mut self, realm: &[u8], nonce: &[u8]) {
         let nonce = nonce.to_vec();
         match &mut self.challenge {
-            // A stale nonce: the key is as good as before.
+            // A stale nonce leaves the key valid.
             Some(challenge) if challenge.realm == realm => challenge.nonce = nonce,
             challenge => {
                 let Login { username, password } = &*self.login;
@@ -198,8 +198,8 @@ impl Client {
     }
 }
 
-/// What goes in front of a payload in a Send indication (RFC 8656 section 11.1), and how many bytes
-/// of padding behind it.
+/// Returns the bytes in front of a payload in a Send indication (RFC 8656 section 11.1), and the
+/// number of padding bytes behind it.
 pub(super) fn send_head(peer: SocketAddr, payload: usize) -> (Vec<u8>, usize) {
     use stun::attributes::ATTR_DATA;
     use stun::message::{CLASS_INDICATION, METHOD_SEND};
@@ -252,7 +252,7 @@ mod tests {
         let key = PasswordAlgorithm::Md5.key("user", "realm", "pass");
         assert!(request.integrity().unwrap().verify(&IntegrityKey::sha1(&key)));
         assert_eq!(request.attributes().nonce(), Some(&b"nonce"[..]));
-        // Asked for credentials again after those were given, it has the wrong ones.
+        // A second challenge means that the credentials are wrong.
         assert_eq!(client.hear(&reply(challenge())), Heard::Refused(Step::Allocate, 401));
     }
 

@@ -1,4 +1,4 @@
-//! Why a load could not be put on a server, and what to do about it.
+//! Errors that prevent a load, each with its remedy.
 
 use std::fmt;
 use std::io;
@@ -8,18 +8,18 @@ use super::link::{Carrier, Way};
 use crate::cli::probe::error::ProbeError;
 use crate::cli::probe::server_path::Over;
 
-/// Why nothing was measured.
+/// Reason for which nothing was measured.
 #[derive(Debug)]
 pub(super) enum LoadError {
-    /// What the server did, or did not, when so many clients were through.
+    /// The server rejected a request, or did not answer, after `done` clients had succeeded.
     Probe { trouble: ProbeError, done: u64 },
-    /// This machine stands behind a NAT, so that the relay cannot reach a peer on it.
+    /// This machine is behind a NAT, so the relay cannot reach a peer on it.
     BehindNat { local: IpAddr, seen: SocketAddr },
-    /// The server relays from another address than its own, and the load would go there.
+    /// The server relays from an address other than its own, and the load would go there.
     Elsewhere { server: SocketAddr, relayed: SocketAddr },
-    /// The server's process does not tell what it takes.
+    /// The CPU time or memory of the server's process cannot be read.
     Process { pid: u32, error: io::Error },
-    /// The system lacks something.
+    /// The system lacks a resource.
     Io(io::Error),
 }
 
@@ -36,26 +36,26 @@ impl From<io::Error> for LoadError {
 }
 
 impl LoadError {
-    /// What to do about it.
+    /// Remedy for the user.
     pub(super) fn remedy(&self) -> &'static str {
         match self {
             Self::Probe { trouble: ProbeError::Code { code: 403, .. }, .. } => {
-                "have the server let this machine be a peer ([peers] allow, on a server for tests), or load it by `pair`"
+                "let the server relay to this machine ([peers] allow, on a test server), or use mode `pair`"
             }
             Self::Probe { trouble: ProbeError::Code { code: 486, .. }, .. } => {
                 "raise quota.allocations_per_user or, if the credentials are signed here, allocations_per_address; or \
-                 ask for fewer --clients"
+                 lower --clients"
             }
             Self::Probe { trouble, .. } => trouble.remedy(),
-            Self::BehindNat { .. } => "load it by `pair`, or from a machine with a public address",
+            Self::BehindNat { .. } => "use mode `pair`, or run from a machine with a public address",
             Self::Elsewhere { .. } => {
-                "name the server by that address, if it is its own, or load it by `to-peer` or `pair`"
+                "if that address is the server's own, use it in the URL; else use mode `to-peer` or `pair`"
             }
-            Self::Process { .. } => "correct the number, or run this as the same user or as root",
+            Self::Process { .. } => "correct --pid, or run as the same user or as root",
             Self::Io(error) if error.raw_os_error() == Some(libc::EMFILE) => {
-                "ask for fewer --clients, or raise this shell's limit (ulimit -n)"
+                "lower --clients, or raise this shell's limit (ulimit -n)"
             }
-            Self::Io(_) => "ask for fewer --clients",
+            Self::Io(_) => "lower --clients",
         }
     }
 }
@@ -64,19 +64,24 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Probe { trouble, done: 0 } => write!(f, "{trouble}"),
-            Self::Probe { trouble, done } => write!(f, "{trouble}, after {done} clients got through"),
+            Self::Probe { trouble, done } => write!(f, "{trouble}, after {done} clients succeeded"),
             Self::BehindNat { local, seen } => {
-                write!(f, "this machine is {local}, and the server sees {seen}: a peer here is not reached")
+                write!(
+                    f,
+                    "this machine is {local}, but the server sees {seen}: the relay cannot reach a peer behind this NAT"
+                )
             }
             Self::Elsewhere { server, relayed } => {
                 write!(
                     f,
-                    "the server is {}, and relays from {}: no load is sent there",
+                    "the server is {}, but relays from {}: no load is sent to another host",
                     server.ip(),
                     relayed.ip()
                 )
             }
-            Self::Process { pid, error } => write!(f, "cannot read what process {pid} takes: {error}"),
+            Self::Process { pid, error } => {
+                write!(f, "cannot read the CPU time and memory of process {pid}: {error}")
+            }
             Self::Io(error) => write!(f, "{error}"),
         }
     }
@@ -91,7 +96,7 @@ impl Way {
         }
     }
 
-    /// What an error of a link says of the server.
+    /// Converts an error of a link into an error of the server.
     pub(super) fn trouble(&self, error: &io::Error) -> ProbeError {
         match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {

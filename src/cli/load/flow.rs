@@ -1,4 +1,4 @@
-//! Flows: who sends to whom, in which wrapping, and what a payload says of itself.
+//! Flows: sender, receiver, encapsulation, and the stamp in each payload.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,37 +8,37 @@ use stun::message::{BINDING_REQUEST, BINDING_SUCCESS, CLASS_INDICATION, MAGIC_CO
 
 use super::client::{CHANNEL, send_head};
 
-/// Bytes of a [`Stamp`], and so of the smallest payload.
+/// Bytes of a [`Stamp`], which is the minimum size of a payload.
 pub(super) const STAMP: usize = 24;
 
-/// Datagrams of one sender to one receiver.
+/// Datagrams from one sender to one receiver.
 pub(super) struct Flow {
-    /// The place of the sender.
+    /// Index of the sender.
     pub(super) from: usize,
     pub(super) to: SocketAddr,
-    /// What goes in front of each payload.
+    /// Bytes in front of each payload.
     head: Vec<u8>,
-    /// How many zero bytes go behind.
+    /// Number of zero bytes behind each payload.
     pub(super) padding: usize,
-    /// Its payloads are Binding requests.
+    /// Whether its datagrams are Binding requests.
     asks: bool,
 }
 
-/// What is at the beginning of each payload.
+/// Header at the beginning of each payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    /// Tells this measurement from others.
+    /// Identifier of the measurement.
     pub(super) run: u32,
-    /// The place of the flow.
+    /// Index of the flow.
     pub(super) flow: u32,
-    /// Which of its datagrams it is, from 1.
+    /// Sequence number within the flow, from 1.
     pub(super) number: u64,
-    /// When it was sent.
+    /// Time of transmission.
     pub(super) sent: Duration,
 }
 
 impl Flow {
-    /// From a client through its allocation to `peer`.
+    /// Creates a flow from a client through its allocation to `peer`.
     pub(super) fn relayed(
         from: usize,
         server: SocketAddr,
@@ -55,24 +55,24 @@ impl Flow {
         Self { from, to: server, head, padding, asks: false }
     }
 
-    /// From a peer to a relayed address.
+    /// Creates a flow from a peer to a relayed address.
     pub(super) fn bare(from: usize, to: SocketAddr) -> Self {
         Self { from, to, head: Vec::new(), padding: 0, asks: false }
     }
 
-    /// Binding requests to the server.
+    /// Creates a flow of Binding requests to the server.
     pub(super) fn of_questions(from: usize, server: SocketAddr) -> Self {
         Self { from, to: server, head: Vec::new(), padding: 0, asks: true }
     }
 
-    /// Writes what goes in front of the rest of a payload; of a Binding request there is no rest.
+    /// Writes the bytes up to and including the stamp. A Binding request has nothing after them.
     pub(super) fn write_head(&self, stamp: Stamp, out: &mut Vec<u8>) {
         out.clear();
         if self.asks {
             out.extend_from_slice(&BINDING_REQUEST.value().to_be_bytes());
             out.extend_from_slice(&[0, 0]);
             out.extend_from_slice(&MAGIC_COOKIE.to_be_bytes());
-            // The transaction, which comes back.
+            // The transaction ID, which the response repeats.
             out.extend_from_slice(&stamp.run.to_be_bytes());
             out.extend_from_slice(&nanoseconds(stamp.sent).to_be_bytes());
         } else {
@@ -84,14 +84,14 @@ impl Flow {
         }
     }
 
-    /// Bytes of a payload behind its stamp.
+    /// Returns the bytes of a payload behind its stamp.
     pub(super) fn rest(&self, size: usize) -> usize {
         if self.asks { 0 } else { size - STAMP }
     }
 }
 
 impl Stamp {
-    /// Reads the beginning of a payload.
+    /// Reads the stamp at the beginning of a payload.
     pub(super) fn read(payload: &[u8]) -> Option<Self> {
         let (&run, rest) = payload.split_first_chunk()?;
         let (&flow, rest) = rest.split_first_chunk()?;
@@ -105,8 +105,8 @@ impl Stamp {
         })
     }
 
-    /// What a message from the server carries to a client: a payload, or the transaction of a
-    /// Binding response, which says nothing of its flow.
+    /// Reads the stamp in a message from the server: in a relayed payload or in the transaction ID
+    /// of a Binding response. The latter does not identify the flow.
     pub(super) fn of_message(message: &[u8]) -> Option<Self> {
         match classify(message) {
             Kind::ChannelData => Self::read(&message[ChannelData::parse(message)?.payload.range()]),

@@ -1,15 +1,15 @@
-//! Times by how often they came, to within one part in 64: any number of them in the same few
-//! kilobytes.
+//! Histogram of times with a resolution of one part in 64, in a few kilobytes for any number of
+//! samples.
 
 use std::time::Duration;
 
-/// Buckets of each power of two.
+/// Buckets per power of two.
 const FINE: usize = 64;
-/// Powers of two: from 64 ns, below which every nanosecond has a bucket of its own, to over a
+/// Number of powers of two: from 64 ns, below which every nanosecond has its own bucket, to over a
 /// minute.
 const POWERS: usize = 32;
 
-/// How often which time came.
+/// Histogram of times.
 #[derive(Clone)]
 pub(super) struct Histogram {
     buckets: Vec<u64>,
@@ -28,7 +28,8 @@ impl Histogram {
         self.count += 1;
     }
 
-    /// The time that `share` of all, 0 to 1, do not exceed; `None` if there is none.
+    /// Returns the time that a `share` of the samples, 0 to 1, does not exceed; `None` without
+    /// samples.
     pub(super) fn quantile(&self, share: f64) -> Option<Duration> {
         #[expect(
             clippy::cast_precision_loss,
@@ -46,7 +47,7 @@ impl Histogram {
     }
 }
 
-/// The bucket of a time: its power of two, then its next six bits.
+/// Returns the bucket of a time: its power of two, then its next six bits.
 fn place(nanoseconds: usize) -> usize {
     let power = (nanoseconds / FINE).checked_ilog2().map_or(0, |power| power as usize + 1);
     match power {
@@ -55,7 +56,7 @@ fn place(nanoseconds: usize) -> usize {
     }
 }
 
-/// The shortest time of a bucket.
+/// Returns the shortest time of a bucket.
 fn lowest(bucket: usize) -> usize {
     match bucket / FINE {
         0 => bucket,

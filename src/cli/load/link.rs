@@ -1,5 +1,4 @@
-//! What carries messages between a client and the server: datagrams, or frames in a byte stream
-//! with TLS or without.
+//! Link between a client and the server: datagrams, or frames in a byte stream with or without TLS.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
@@ -14,27 +13,28 @@ use socket2::{Domain, Socket, Type};
 
 use crate::cli::probe::error::Step;
 
-/// Bytes of each buffer of a UDP socket; the kernel may grant less. Room for what comes while this
-/// program sends.
+/// Bytes of each buffer of a UDP socket; the kernel may grant less. The buffer holds datagrams that
+/// arrive while this program sends.
 const BUFFER: usize = 4 << 20;
-/// Bytes that may wait for a server that takes in too little; what does not fit is not sent.
+/// Bytes that may be queued for a server that reads too slowly. A message that does not fit is not
+/// sent.
 const OUTGOING_MAX: usize = 128 * 1024;
-/// Bytes that are read from a stream at a time.
+/// Bytes per read from a stream.
 const READ: usize = 64 * 1024;
-/// Where clients have their sockets if the server is on loopback: not at its own address, whose
-/// ports it needs for relays.
+/// Address of clients' sockets if the server is on loopback. Sockets on the server's own address
+/// would take ports that it needs for relays.
 const LOOPBACK: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 1);
 
-/// Where the server is and how one gets there.
+/// Address of the server, and the transport to it.
 #[derive(Clone)]
 pub(super) struct Way {
     pub(super) server: SocketAddr,
     pub(super) carrier: Carrier,
-    /// The kernel may join datagrams as they come.
+    /// Whether the kernel may coalesce received datagrams (GRO).
     pub(super) join: bool,
 }
 
-/// What carries messages.
+/// Transport.
 #[derive(Clone)]
 pub(super) enum Carrier {
     Udp,
@@ -42,25 +42,25 @@ pub(super) enum Carrier {
     Tls(Arc<ClientConfig>, ServerName<'static>),
 }
 
-/// A client's end.
+/// Client's end of a link.
 pub(super) enum Link {
     Udp(UdpSocket),
     Stream(Box<LinkStream>),
 }
 
-/// A connection, which may still be on its way to be one.
+/// Connection, possibly not yet established.
 pub(super) struct LinkStream {
     socket: TcpStream,
     tls: Option<ClientConnection>,
-    /// What has come; messages in front of `read` are done with.
+    /// Bytes received; those before `read` are consumed.
     incoming: Vec<u8>,
     read: usize,
-    /// What has yet to be given to TLS or the kernel.
+    /// Bytes not yet passed to TLS or the kernel.
     outgoing: Vec<u8>,
 }
 
 impl Link {
-    /// Opens an end of its own; a connection may take time yet.
+    /// Opens a link; a connection may still be in progress.
     pub(super) fn open(way: &Way) -> io::Result<Self> {
         let Way { server, ref carrier, join } = *way;
         if let Carrier::Udp = carrier {
@@ -100,7 +100,7 @@ impl Link {
         }
     }
 
-    /// What a connection has yet to get through before messages do, if any.
+    /// Returns the step that a connection must complete before it carries messages, if any.
     pub(super) fn waits_for(&self) -> Option<Step> {
         let Self::Stream(stream) = self else { return None };
         if stream.socket.peer_addr().is_err() {
@@ -109,7 +109,7 @@ impl Link {
         stream.tls.as_ref().filter(|tls| tls.is_handshaking()).map(|_| Step::Handshake)
     }
 
-    /// Sends a message. One that the kernel has no room for is lost, as in any network.
+    /// Sends a message. If the kernel has no room for it, it is lost, as in any network.
     pub(super) fn send(&mut self, message: &[u8]) -> io::Result<()> {
         match self {
             Self::Udp(socket) => match socket.send(message) {
@@ -123,8 +123,8 @@ impl Link {
         }
     }
 
-    /// The next message, in `room`; `None` once there is no more. What a stream has yet to send
-    /// goes on its way, too.
+    /// Receives the next message into `room`; returns `None` if none is left. Also sends what a
+    /// stream has queued.
     pub(super) fn receive(&mut self, room: &mut [u8]) -> io::Result<Option<usize>> {
         match self {
             Self::Udp(socket) => match socket.recv(room) {
@@ -147,7 +147,7 @@ impl Link {
 }
 
 impl LinkStream {
-    /// Puts a message in, and says whether there was room.
+    /// Queues a message, and returns whether there was room.
     pub(super) fn put(&mut self, parts: [&[u8]; 2]) -> bool {
         let length = parts[0].len() + parts[1].len();
         if self.outgoing.len() + length > OUTGOING_MAX {
@@ -159,7 +159,7 @@ impl LinkStream {
         true
     }
 
-    /// Gives the kernel what it takes.
+    /// Writes as much of the queue as the kernel accepts.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let done = |sent: io::Result<usize>| match sent {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => Ok(0),
@@ -174,7 +174,7 @@ impl LinkStream {
             return Ok(());
         };
         loop {
-            // Before the handshake is over it waits here.
+            // Data stays queued until the handshake is complete.
             if !tls.is_handshaking() && !self.outgoing.is_empty() {
                 let taken = tls.writer().write(&self.outgoing)?;
                 self.outgoing.drain(..taken);
@@ -185,9 +185,9 @@ impl LinkStream {
         }
     }
 
-    /// Takes in some of what has come; `false` once there is no more.
+    /// Reads some of the available bytes; returns `false` once none are left.
     pub(super) fn fill(&mut self) -> io::Result<bool> {
-        // What is left of a message moves to the front.
+        // The rest of an incomplete message moves to the front.
         self.incoming.drain(..self.read);
         self.read = 0;
         let end = self.incoming.len();
@@ -209,12 +209,12 @@ impl LinkStream {
         let there = state.plaintext_bytes_to_read();
         self.incoming.resize(end + there, 0);
         tls.reader().read_exact(&mut self.incoming[end..])?;
-        // A handshake has answers of its own.
+        // The handshake needs responses of its own.
         self.flush()?;
         Ok(!is_dry)
     }
 
-    /// The next whole message that has come, its padding included.
+    /// Returns the next complete message, padding included.
     pub(super) fn next(&mut self) -> io::Result<Option<&[u8]>> {
         let rest = self.incoming.get(self.read..).unwrap_or_default();
         let length = frame_length(rest).map_err(|_| io::Error::from(ErrorKind::InvalidData))?;
@@ -224,12 +224,12 @@ impl LinkStream {
     }
 }
 
-/// A UDP socket on a port that the system chooses.
+/// Opens a UDP socket on a port that the system chooses.
 pub(super) fn datagram_socket(ip: IpAddr, join: bool) -> io::Result<UdpSocket> {
     let address = SocketAddr::new(ip, 0);
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
     socket.set_nonblocking(true)?;
-    // A refusal costs only headroom.
+    // A smaller buffer costs only headroom.
     let _ = socket.set_recv_buffer_size(BUFFER);
     let _ = socket.set_send_buffer_size(BUFFER);
     socket.bind(&address.into())?;

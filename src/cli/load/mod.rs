@@ -1,8 +1,8 @@
-//! `byway load`: many TURN clients and their peers at once, to see what a server carries.
+//! `byway load`: many TURN clients and their peers at once, to measure a server's capacity.
 //!
-//! It talks to nobody but the server that it is told and sockets of its own, and ends by itself.
-//! Setting up is one loop ([`setup`]), the load another ([`traffic`]); neither knows tokio, which
-//! only finds the server and asks for a login.
+//! Traffic goes only between the given server and sockets of this process, and each run ends by
+//! itself. Setup is one loop ([`setup`]), the load another ([`traffic`]). Neither uses tokio, which
+//! only resolves the server and fetches a login.
 
 mod client;
 mod error;
@@ -42,97 +42,96 @@ use report::{Report, Usage, Work};
 use setup::{Again, ClientPool, Member};
 use traffic::{Traffic, TrafficOutcome};
 
-/// How long a credential that is signed here is good for: longer than any run.
+/// Lifetime of a credential that is signed here: longer than any run.
 const TTL: Duration = Duration::from_secs(20 * 60);
-/// Runs end before permissions do, which last five minutes (RFC 8656 section 9): nothing here is
-/// refreshed.
+/// Maximum length of a run. It is shorter than the five minutes of a permission (RFC 8656 section
+/// 9), so nothing is refreshed.
 const LONGEST: Duration = Duration::from_secs(240);
-/// How long traffic flows before it is measured: caches fill, and the server finds its pace.
+/// Length of the warm-up before a measurement, in which caches fill and the server's load settles.
 const WARM_UP: Duration = Duration::from_millis(300);
-/// Peers that have sockets of their own; more clients share them.
+/// Maximum number of peers with their own sockets; additional clients share them.
 const PEERS_MAX: usize = 1000;
-/// The highest rate is found to within so much.
+/// Relative precision of the search for the highest rate.
 const CLOSE_ENOUGH: f64 = 1.05;
-/// Datagrams per second below which no lower rate is tried.
+/// Rate in datagrams per second below which the search tries no lower one.
 const FIND_MIN: f64 = 10.0;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct LoadArguments {
-    /// What the clients do
+    /// Kind of load
     #[arg(value_enum)]
     mode: Mode,
-    /// The server, such as turn:192.0.2.1:3478, turn:example.org?transport=tcp or
+    /// URL of the server, such as turn:192.0.2.1:3478, turn:example.org?transport=tcp or
     /// turns:example.org:443 [default: the configuration's first listener]
     #[arg(value_name = "URL", value_parser = probe::url)]
     url: Option<IceUrl>,
-    /// How many clients, each with an allocation of its own; an even number for `pair`
+    /// Number of clients, each with its own allocation; must be even for `pair`
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     clients: u32,
-    /// Datagrams, or cycles of `allocate`, per second, all clients together
+    /// Datagrams per second, or cycles per second for `allocate`; total of all clients
     #[arg(long, value_name = "PER-SECOND", default_value_t = 1000.0, value_parser = positive)]
     rate: f64,
-    /// How long, in seconds, at most 240
+    /// Length of the run in seconds, at most 240
     #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
     seconds: Duration,
-    /// Bytes of payload in each datagram: about 160 in audio, 1200 in video
+    /// Bytes of payload in each datagram: about 160 for audio, 1200 for video
     #[arg(long, value_name = "BYTES", default_value_t = 160, value_parser = clap::value_parser!(u16).range(24..=1400))]
     size: u16,
-    /// Datagrams that a client sends back to back, as those of a video picture are: 1 to 64
+    /// Datagrams that a client sends back to back, like those of a video frame: 1 to 64
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     train: u16,
-    /// Use Send and Data indications, as Firefox does, rather than channels
+    /// Use Send and Data indications, as Firefox does, instead of channels
     #[arg(long)]
     indications: bool,
-    /// Find the highest rate at which less than so many percent of the datagrams are lost, from
-    /// --rate on, in runs of --seconds
+    /// Find the highest rate that loses less than this percentage of the datagrams, starting at
+    /// --rate, in runs of --seconds
     #[arg(long, value_name = "PERCENT", value_parser = positive)]
     find_max: Option<f64>,
-    /// Requests on their way at one time while allocations are set up
+    /// Requests in flight at once while allocations are set up
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     window: u32,
-    /// Username for TURN, for all clients: see the server's quota of one user [default: one for
-    /// each client, signed with the secret]
+    /// TURN username for all clients, which then share the server's quota of one user [default: one
+    /// for each client, signed with the secret]
     #[arg(long, value_name = "U", requires = "password")]
     username: Option<String>,
-    /// Password for TURN
+    /// TURN password
     #[arg(long, value_name = "P", requires = "username")]
     password: Option<Secret>,
-    /// The secret that the server shares with those who issue credentials; of no account with
-    /// --username [default: the configuration's, else one credential is asked of the running
-    /// server's /ice]
+    /// Secret that the server shares with issuers of credentials; ignored with --username [default:
+    /// the configuration's secret, else one credential from the running server's /ice]
     #[arg(long, value_name = "SECRET", env = "BYWAY_LOAD_SECRET", hide_env_values = true)]
     secret: Option<Secret>,
-    /// Certificates in PEM of issuers to trust, besides those that this system trusts
+    /// PEM file with certificates of issuers to trust, in addition to those that this system trusts
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Let the kernel join datagrams as they come in, which saves work here. Over loopback it also
-    /// saves the server work that no network does
+    /// Let the kernel coalesce received datagrams (GRO), which saves work here. Over loopback it
+    /// also saves the server work that it has on a real network
     #[arg(long)]
     join: bool,
-    /// The server's process, if it runs on this machine: its CPU time and memory are measured, too
+    /// Process ID of the server, if it runs on this machine: measure its CPU time and memory too
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
-    /// Print one object in one line instead of a report
+    /// Print one JSON object on one line instead of a report
     #[arg(long)]
     json: bool,
 }
 
-/// What the clients do.
+/// Kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Mode {
     /// Clients send to peers on this machine
     ToPeer,
     /// Peers on this machine send to clients
     ToClient,
-    /// Both at once, half of the rate each
+    /// Clients and peers send to each other, at half of the rate each
     Both,
-    /// Clients send to each other's relayed addresses: a call between two who both need the relay
+    /// Clients send to each other's relayed addresses: a call in which both sides need the relay
     Pair,
-    /// Clients allocate, permit a peer and delete, over and over, each as a new client
+    /// Clients allocate, permit a peer and delete in a loop, each time as a new client
     Allocate,
-    /// Clients ask for their address, without allocations or a login
+    /// Clients send STUN Binding requests, without allocations or a login
     Binding,
-    /// Clients hold allocations and do nothing
+    /// Clients hold allocations without traffic
     Idle,
 }
 
@@ -163,22 +162,22 @@ impl Mode {
 }
 
 impl LoadArguments {
-    /// Whether the configuration of this machine has nothing to add.
+    /// Whether the load needs nothing from this machine's configuration.
     pub(super) fn is_self_contained(&self) -> bool {
         let has_login = self.username.is_some() || self.secret.is_some() || self.mode == Mode::Binding;
         self.url.is_some() && has_login
     }
 }
 
-/// Where credentials come from.
+/// Source of credentials.
 enum Logins {
-    /// One for each client.
+    /// A separate credential for each client.
     Signed(Box<Secrets>),
-    /// The same for all.
+    /// One credential for all clients.
     One(Rc<Login>),
 }
 
-/// Loads and reports.
+/// Runs a load and reports.
 pub(super) fn run(
     arguments: &LoadArguments,
     config: &Config,
@@ -186,13 +185,13 @@ pub(super) fn run(
 ) -> Result<CommandOutcome, CliError> {
     if arguments.mode == Mode::Pair && !arguments.clients.is_multiple_of(2) {
         return Err(CliError::Usage(
-            "in `pair` clients talk to each other: --clients is to be an even number",
+            "`pair` lets clients talk to each other: give an even number of --clients",
         ));
     }
     if arguments.url.as_ref().is_some_and(|url| !url.scheme.relays()) && arguments.mode != Mode::Binding {
-        return Err(CliError::Usage("a stun: URL asks for no relay: name the server by turn: or turns:"));
+        return Err(CliError::Usage("a stun: URL has no relay: give a turn: or turns: URL"));
     }
-    // Every client and peer is a file descriptor.
+    // Every client and peer takes a file descriptor.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let trust = Trust::load(arguments.ca.as_deref())?;
@@ -214,7 +213,8 @@ pub(super) fn run(
     Ok(if report.is_good() { CommandOutcome::Done } else { CommandOutcome::FaultFound })
 }
 
-/// Where the server is; `None` if none is named and the configuration listens nowhere.
+/// Returns the server's URL and address; `None` if none is given and the configuration has no
+/// listener.
 async fn target(
     arguments: &LoadArguments,
     config: &Config,
@@ -264,7 +264,7 @@ async fn logins(arguments: &LoadArguments, config: &Config, trust: &Trust) -> Re
     }
 }
 
-/// Sets up, loads, and gives everything back, however it went.
+/// Sets up, runs the load, and deletes every allocation, whatever the result.
 fn load<'a>(arguments: &'a LoadArguments, way: &Way, logins: &Logins) -> Result<Report<'a>, LoadError> {
     let clock = Clock::start();
     let conductor = ClientPool { way, clock, window: arguments.window as usize };
@@ -273,7 +273,7 @@ fn load<'a>(arguments: &'a LoadArguments, way: &Way, logins: &Logins) -> Result<
         members.push(Member::new(Client::new(logins.of(number, clock), None), way)?);
     }
     let report = load_with(arguments, &conductor, &mut members);
-    // Best effort: an allocation that is not given back lasts ten minutes.
+    // Best effort: an allocation that is not deleted lasts ten minutes.
     members.retain(|member| member.client.relayed.is_some());
     let _ = conductor.conduct(&mut members, &[Step::Delete], None);
     report
@@ -289,7 +289,7 @@ fn load_with<'a>(
     let unknown = |error| LoadError::Process { pid: arguments.pid.unwrap_or_default(), error };
     let before = process.map(Process::memory).transpose().map_err(unknown)?;
 
-    // Whether there is a server is asked once.
+    // One client checks that the server answers.
     conductor.conduct(&mut members[..1], &[Step::Ask], None)?;
     let (mut setup, mut peers) = (None, Vec::new());
     if !matches!(arguments.mode, Mode::Binding | Mode::Allocate) {
@@ -360,7 +360,7 @@ impl Logins {
     }
 }
 
-/// Tells every client whom it has to do with; the sockets of peers that are on this machine.
+/// Gives every client its peer, and returns the peers' sockets on this machine.
 fn meet(
     mode: Mode,
     server: SocketAddr,
@@ -378,7 +378,7 @@ fn meet(
     if mode == Mode::Idle {
         return Ok(Vec::new());
     }
-    // Peers that send do so to whatever the server names: never to somebody else.
+    // Peers send to the address that the server gives. It must not be another host's.
     let is_others = |relayed: &&SocketAddr| {
         let (relayed, server) = (relayed.ip().to_canonical(), server.ip().to_canonical());
         relayed != server && !(relayed.is_loopback() && server.is_loopback())
@@ -400,7 +400,7 @@ fn meet(
     Ok(peers)
 }
 
-/// The address that this machine sends from to get there.
+/// Returns the local address from which this machine sends to `there`.
 fn source_towards(there: SocketAddr) -> io::Result<IpAddr> {
     let any: SocketAddr = if there.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
     let socket = UdpSocket::bind(any)?;
@@ -438,8 +438,8 @@ fn measure(
     Ok((traffic.run(rate, length)?, watch.end()?))
 }
 
-/// What came of the highest rate that loses less than `bound`: faster while all goes well, then
-/// between what did and what did not. Where none does, of the lowest that was tried.
+/// Returns the result at the highest rate that loses less than `bound`. The rate rises until a run
+/// fails, then the search bisects. If every run fails, the result is that of the lowest rate tried.
 fn find_max(
     traffic: &mut Traffic<'_>,
     arguments: &LoadArguments,
@@ -476,7 +476,7 @@ fn find_max(
     }
 }
 
-/// Looks at the server's process and at our own sockets from the beginning of a measurement on.
+/// Counters of the server's process and of this program's sockets since the start of a measurement.
 struct Watch {
     process: Option<Process>,
     sockets: HashSet<SocketAddr>,
@@ -484,11 +484,11 @@ struct Watch {
     dropped: u64,
 }
 
-/// What a watch has seen.
+/// Change of the counters during a measurement.
 struct Seen {
     /// CPU time of the process.
     cpu: Duration,
-    /// Datagrams that our sockets dropped.
+    /// Datagrams that this program's sockets dropped.
     dropped: u64,
 }
 
@@ -499,7 +499,7 @@ impl Watch {
         Ok(())
     }
 
-    /// What has come since the beginning.
+    /// Returns the change since `begin`.
     fn end(&self) -> io::Result<Seen> {
         let Seen { cpu, dropped } = self.read()?;
         Ok(Seen { cpu: cpu.saturating_sub(self.cpu), dropped: dropped.saturating_sub(self.dropped) })
@@ -511,15 +511,15 @@ impl Watch {
     }
 }
 
-/// A number above zero.
+/// Parses a number above zero.
 fn positive(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
-    number.ok_or_else(|| "a number above 0 is wanted".to_owned())
+    number.ok_or_else(|| "give a number above 0".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let length = positive(text).ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     length
         .filter(|length| *length <= LONGEST)
-        .ok_or_else(|| "a number of seconds above 0 and up to 240 is wanted".to_owned())
+        .ok_or_else(|| "give a number of seconds above 0 and at most 240".to_owned())
 }

@@ -1,22 +1,22 @@
-//! When datagrams are due: evenly, or in trains, and never all that was missed at once.
+//! Pacing of datagrams: evenly or in trains, without a burst after a delay.
 
 use std::time::Duration;
 
-/// How much of what was missed, because this program was held up, is made up for: more would be a
-/// burst that nobody asked for.
+/// Time for which missed datagrams are sent late after this program was delayed. More would be an
+/// unintended burst.
 const CATCH_UP: Duration = Duration::from_micros(500);
-/// The same in datagrams, at least.
+/// Minimum of that in datagrams.
 const CATCH_UP_MIN: u64 = 64;
 
-/// Says how many are due.
+/// Scheduler of datagrams.
 pub(super) struct Pace {
-    /// Per second.
+    /// Datagrams per second.
     rate: f64,
-    /// How many go at a time.
+    /// Datagrams sent back to back.
     train: u64,
-    /// How many were due so far, sent or not.
+    /// Datagrams that were due so far, sent or not.
     passed: u64,
-    /// How many of them were not sent, because it was too late.
+    /// Datagrams that were due but not sent because it was too late.
     pub(super) missed: u64,
 }
 
@@ -25,7 +25,8 @@ impl Pace {
         Self { rate, train, passed: 0, missed: 0 }
     }
 
-    /// How many are to be sent at `elapsed` since the start: whole trains, at most so many.
+    /// Returns the number of datagrams to send at `elapsed` since the start. They are complete
+    /// trains, at most `most` datagrams, but at least one train once it is due.
     pub(super) fn due(&mut self, elapsed: Duration, most: u64) -> u64 {
         let due = whole(self.rate * elapsed.as_secs_f64()).saturating_sub(self.passed);
         let cap = whole(self.rate * CATCH_UP.as_secs_f64()).max(CATCH_UP_MIN).max(2 * self.train);
@@ -37,7 +38,7 @@ impl Pace {
         now
     }
 
-    /// When the next are due, since the start.
+    /// Returns the time at which the next train is due, since the start.
     pub(super) fn next(&self) -> Duration {
         #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
         let seconds = (self.passed + self.train) as f64 / self.rate;
@@ -77,7 +78,7 @@ mod tests {
         assert_eq!(pace.due(milliseconds(7), 64), 0);
         assert_eq!(pace.next(), milliseconds(8));
         assert_eq!(pace.due(milliseconds(25), 64), 24);
-        assert_eq!(pace.due(milliseconds(40), 4), 8, "not even one that is longer than a batch is cut");
+        assert_eq!(pace.due(milliseconds(40), 4), 8, "a train longer than a batch is not cut");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What the kernel tells of a process on this machine: the server's CPU time and memory, and what
-//! our own sockets dropped.
+//! Kernel statistics on this machine: CPU time and memory of the server's process, and datagrams
+//! that this program's sockets dropped.
 
 use std::collections::HashSet;
 use std::fs;
@@ -8,25 +8,25 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A process.
+/// Process ID.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Process(pub(super) u32);
 
-/// Memory, in bytes (proc(5), smaps_rollup).
+/// Memory in bytes (proc(5), smaps_rollup).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Memory {
-    /// What is shared with other processes counts by their number.
+    /// Proportional set size: a page shared with other processes counts by its share.
     pub(super) proportional: u64,
-    /// What of it is no file's: the program itself, which `byway load` may share, is not in it.
+    /// Anonymous part of it. It excludes the program file, which `byway load` may share.
     pub(super) anonymous: u64,
 }
 
 impl Process {
-    /// How long its threads have run so far. Those that ended meanwhile are not among them.
+    /// Returns the CPU time of its running threads. It excludes threads that have ended.
     pub(super) fn cpu(self) -> io::Result<Duration> {
         let mut sum = Duration::ZERO;
         for thread in fs::read_dir(self.folder().join("task"))? {
-            // One that has just ended is none.
+            // A thread may end between listing and reading.
             let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
             let nanoseconds = text.split(' ').next().and_then(|first| first.parse().ok());
             sum += Duration::from_nanos(nanoseconds.unwrap_or_default());
@@ -49,18 +49,18 @@ impl Process {
     }
 }
 
-/// Datagrams that the UDP sockets bound to these addresses have dropped because nobody read them in
-/// time.
+/// Returns the datagrams that the UDP sockets bound to these addresses dropped because they were
+/// not read in time.
 pub(super) fn dropped(sockets: &HashSet<SocketAddr>) -> u64 {
-    // Without IPv6 there is no table of its sockets.
+    // Without IPv6 the table of its sockets does not exist.
     let tables = ["/proc/self/net/udp", "/proc/self/net/udp6"]
         .map(|file| fs::read_to_string(file).unwrap_or_default());
     let rows = tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(row);
     rows.filter(|(address, _)| sockets.contains(address)).map(|(_, drops)| drops).sum()
 }
 
-/// The second word is `ADDRESS:PORT` in hexadecimal, the address as words of the machine's byte
-/// order; the last one is the count.
+/// Parses a row. The second word is `ADDRESS:PORT` in hexadecimal, with the address as words in the
+/// machine's byte order. The last word is the number of drops.
 fn row(line: &str) -> Option<(SocketAddr, u64)> {
     let (address, port) = line.split_whitespace().nth(1)?.split_once(':')?;
     let word = |at: usize| Some(u32::from_str_radix(address.get(at..at + 8)?, 16).ok()?.to_ne_bytes());

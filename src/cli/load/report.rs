@@ -1,4 +1,4 @@
-//! What was measured, as a few lines for people or an object for programs.
+//! Results of a load, as a few lines for people or an object for programs.
 
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
@@ -12,32 +12,32 @@ use super::traffic::{TrafficOutcome, per_second, share};
 use super::{LoadArguments, Mode};
 use crate::cli::probe::server_path::Over;
 
-/// What was measured.
+/// Results of a load.
 pub(super) struct Report<'a> {
     pub(super) arguments: &'a LoadArguments,
     pub(super) server: SocketAddr,
     pub(super) over: Over,
-    /// How the allocations came to be.
+    /// Setup of the allocations.
     pub(super) setup: Option<Effort>,
     pub(super) work: Work,
-    /// Datagrams that this program's own sockets had no room for.
+    /// Datagrams that this program's own sockets dropped.
     pub(super) dropped_here: u64,
     pub(super) process: Option<Usage>,
 }
 
-/// What was done after that.
+/// Work after the setup.
 pub(super) enum Work {
     Traffic(TrafficOutcome),
     Cycles(Effort),
     Nothing,
 }
 
-/// What the server took of its machine.
+/// CPU time and memory of the server.
 #[derive(Clone, Copy)]
 pub(super) struct Usage {
-    /// While it was under load.
+    /// CPU time under load.
     pub(super) cpu: Duration,
-    /// Without any allocation of ours, and at the end.
+    /// Memory before the first allocation of this run, and at the end.
     pub(super) before: Memory,
     pub(super) after: Memory,
 }
@@ -52,22 +52,26 @@ impl Report<'_> {
         }
     }
 
-    /// What the generator itself could not do, so that the figures say less of the server.
+    /// Returns the limit of the load generator, if it was one: the results then say less about the
+    /// server.
     fn limit(&self) -> Option<String> {
         let Work::Traffic(outcome) = &self.work else { return None };
         if self.dropped_here > 0 {
-            Some(format!("{} datagrams arrived here and were not read in time", self.dropped_here))
+            Some(format!(
+                "{} datagrams were dropped here because they were not read in time",
+                self.dropped_here
+            ))
         } else if outcome.is_late() {
             let missed = 100.0 * share(outcome.missed, outcome.sent + outcome.missed);
             Some(format!("{missed:.0} % of the rate could not be sent in time from here"))
         } else if outcome.is_bounded_here {
-            Some("a higher rate could not be sent, or read in time, from here".to_owned())
+            Some("a higher rate could not be sent or read in time from here".to_owned())
         } else {
             None
         }
     }
 
-    /// What the server's CPU time is divided by.
+    /// Returns the number of datagrams or cycles by which the server's CPU time is divided.
     fn pieces(&self) -> u64 {
         match &self.work {
             Work::Traffic(outcome) => outcome.delivered,
@@ -76,7 +80,8 @@ impl Report<'_> {
         }
     }
 
-    /// One line for programs. These names are stable; what was not measured is `null`.
+    /// Returns the results as one line for programs. These names are stable; a value that was not
+    /// measured is `null`.
     pub(super) fn json(&self) -> serde_json::Result<String> {
         let Self { arguments, server, over, .. } = *self;
         let record = Record {
@@ -135,7 +140,7 @@ impl fmt::Display for Report<'_> {
                 line(f, "reordered", &outcome.reordered.to_string())?;
                 line(f, "latency", &latency(outcome))?;
                 if outcome.refused > 0 {
-                    let why = "this machine's kernel, or a connection that is full, did not take them";
+                    let why = "this machine's kernel, or a full connection, did not accept them";
                     line(f, "not sent", &format!("{}: {why}", outcome.refused))?;
                 }
                 if outcome.ended > 0 {
@@ -164,7 +169,7 @@ fn line(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
     writeln!(f, "  {name:<10} {text}")
 }
 
-/// In how long, how fast, and how long each took.
+/// Formats duration, rate, and the latency of each piece of work.
 fn pace(effort: &Effort) -> String {
     let rate = per_second(effort.done, effort.took);
     let mut text = format!("in {:.3} s, {rate:.0} a second", effort.took.as_secs_f64());
@@ -188,7 +193,7 @@ fn latency(outcome: &TrafficOutcome) -> String {
     let mut text = format!("{} ms (p50), {} ms (p99), {} ms (p99.9)", shown(0.5), shown(0.99), shown(0.999));
     if outcome.unknown > 0 {
         let percent = 100.0 * share(outcome.unknown, outcome.delivered);
-        let _ = write!(text, "; not known of {percent:.1} %, which this program was too busy to see come");
+        let _ = write!(text, "; unknown for {percent:.1} %, which this program was too busy to time");
     }
     text
 }
@@ -280,10 +285,10 @@ impl TrafficRecord {
 struct UsageRecord {
     pid: u32,
     cpu_seconds: f64,
-    /// Of CPU time for each datagram delivered, or each cycle.
+    /// Microseconds of CPU time for each datagram delivered, or each cycle.
     cpu_us_each: Option<f64>,
     memory_bytes: u64,
-    /// What the allocations have added; of few of them it says nothing.
+    /// Memory that each allocation added; not measured with few of them.
     bytes_per_allocation: Option<f64>,
 }
 

@@ -1,5 +1,4 @@
-//! Takes many clients through requests, a bounded number of them at a time, each until it is
-//! answered.
+//! Runs many clients through a series of requests, with a bounded number in flight.
 
 use std::io;
 use std::time::Duration;
@@ -15,53 +14,53 @@ use super::link::{Link, Way};
 use crate::cli::probe::error::{self as probe, ProbeError};
 use crate::clock::Clock;
 
-/// First retransmission, doubled each time; and how often a request is sent. It is given up after
-/// six seconds.
+/// First retransmission interval, doubled each time, and number of transmissions. A request fails
+/// after six seconds.
 const RETRANSMIT: Duration = Duration::from_millis(200);
 const TRIES: u32 = 5;
-/// How often those without an answer are looked for.
+/// Interval between checks for requests without a response.
 const ROUND: Duration = Duration::from_millis(20);
-/// Messages that are heard of one member at a time.
+/// Messages that are read from one member at a time.
 const MESSAGES: usize = 64;
-/// Longer than any response.
+/// Bytes of the receive buffer: more than any response.
 const LONGEST: usize = 4096;
 
-/// A client and its way to the server.
+/// Client and its link to the server.
 pub(super) struct Member {
     pub(super) client: Client,
     pub(super) link: Link,
-    /// How far it is in its requests, and when it began with them.
+    /// Index of the current request, and the time when the first was sent.
     step: usize,
     began: Duration,
 }
 
-/// What it took.
+/// Result of running the clients through their requests.
 pub(super) struct Effort {
-    /// Clients that got through all their requests.
+    /// Clients whose requests all succeeded.
     pub(super) done: u64,
-    /// Those that did not, where that is not the end.
+    /// Clients that failed, if the run went on.
     pub(super) failed: u64,
     pub(super) took: Duration,
-    /// Requests that were sent more than once.
+    /// Number of retransmissions.
     pub(super) resent: u64,
-    /// Of each client that got through.
+    /// Time of each client that succeeded.
     pub(super) times: Histogram,
 }
 
-/// Whether clients that are through begin anew, as fresh ones.
+/// Repetition: each client that is done starts over as a fresh one.
 #[derive(Clone, Copy)]
 pub(super) struct Again {
-    /// How long that goes on.
+    /// Length of the run.
     pub(super) length: Duration,
-    /// At most so many begin each second.
+    /// Maximum number of starts per second.
     pub(super) rate: f64,
 }
 
-/// Whoever takes them through.
+/// Driver of the clients.
 pub(super) struct ClientPool<'a> {
     pub(super) way: &'a Way,
     pub(super) clock: Clock,
-    /// Clients with a request on its way at one time.
+    /// Maximum number of clients with a request in flight.
     pub(super) window: usize,
 }
 
@@ -72,8 +71,8 @@ impl Member {
 }
 
 impl ClientPool<'_> {
-    /// Takes every member through `steps`. Unless it goes on `again`, whoever is refused or not
-    /// answered ends it.
+    /// Runs every member through `steps`. Without `again`, the first rejection or timeout ends the
+    /// run.
     pub(super) fn conduct(
         &self,
         members: &mut [Member],
@@ -85,7 +84,8 @@ impl ClientPool<'_> {
         let start = self.clock.now().mono;
         let mut effort =
             Effort { done: 0, failed: 0, took: Duration::ZERO, resent: 0, times: Histogram::new() };
-        // Who begins next, then those who begin anew; and how many have begun and are on their way.
+        // Members that are still to start, in order, then those that start over. Below: the number
+        // of starts, and of members in progress.
         let mut waiting: Vec<usize> = (0..members.len()).rev().collect();
         let (mut begun, mut open) = (0_u32, 0);
         let mut looked = start;
@@ -147,19 +147,20 @@ impl ClientPool<'_> {
         }
     }
 
-    /// Hears what there is for a member. Once it is through, or refused: how long it took, or why.
+    /// Handles the messages for a member. Returns the time taken once it is done, or the error.
     fn advance(
         &self,
         member: &mut Member,
         steps: &[Step],
     ) -> Result<Option<Result<Duration, ProbeError>>, LoadError> {
         let mut room = [0; LONGEST];
-        // Who sends faster than this is read is named ready again by the next message.
+        // If the server sends faster than this loop reads, the next message makes the link ready
+        // again.
         for _ in 0..MESSAGES {
             let length = match member.link.receive(&mut room) {
                 Ok(Some(length)) => length,
                 Ok(None) => return Ok(None),
-                // Nothing is awaited of it, and what there was to be had has been had.
+                // No response is pending, and all received messages have been read.
                 Err(_) if member.client.pending.is_none() => return Ok(None),
                 Err(error) => {
                     member.client.pending = None;
@@ -181,7 +182,7 @@ impl ClientPool<'_> {
                     return Ok(Some(Err(ProbeError::Code { step: step.name(), code })));
                 }
                 Heard::Odd(step) => {
-                    let error = "the answer lacks what it is to say".to_owned();
+                    let error = "the response lacks a required attribute".to_owned();
                     return Ok(Some(Err(ProbeError::Odd { step: step.name(), error })));
                 }
             }
@@ -194,7 +195,8 @@ impl ClientPool<'_> {
         send(member).map_err(|error| LoadError::from(self.way.trouble(&error)))
     }
 
-    /// Sends again what has been without an answer for too long: how many, and who is given up.
+    /// Retransmits requests without a response. Returns the number of retransmissions, and the
+    /// members that timed out.
     fn repeat(
         &self,
         members: &mut [Member],
@@ -213,7 +215,7 @@ impl ClientPool<'_> {
                 continue;
             }
             (pending.sent, pending.tries) = (now, pending.tries + 1);
-            // RFC 8489 section 6.2.2: a stream delivers what it was given, or ends.
+            // RFC 8489 section 6.2.2: a stream is reliable, so nothing is retransmitted on it.
             if matches!(member.link, Link::Udp(_)) {
                 resent += 1;
                 send(member).map_err(|error| self.way.trouble(&error))?;
@@ -222,7 +224,7 @@ impl ClientPool<'_> {
         Ok((resent, silent))
     }
 
-    /// What it means that a request got no answer.
+    /// Returns the error for a request without a response.
     fn silence(&self, link: &Link, asked: Step) -> ProbeError {
         let over = self.way.over();
         let step = match (link.waits_for(), asked) {
@@ -246,18 +248,18 @@ fn send(member: &mut Member) -> io::Result<()> {
     }
 }
 
-/// How many may have begun by now.
+/// Returns the maximum number of starts so far.
 fn started(rate: f64, after: Duration) -> u32 {
     #[expect(
         clippy::cast_sign_loss,
         clippy::cast_possible_truncation,
-        reason = "what is beyond all bounds is no bound"
+        reason = "a saturated number acts as no limit"
     )]
     let started = (rate * after.as_secs_f64()) as u32;
     started.saturating_add(1)
 }
 
-/// Has `poll` tell of a link.
+/// Registers a link with `poll`.
 pub(super) fn register(poll: &Poll, link: &Link, place: usize) -> io::Result<()> {
     let interest = match link {
         Link::Udp(_) => Interest::READABLE,

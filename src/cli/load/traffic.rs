@@ -1,5 +1,5 @@
-//! Datagrams through allocations at a steady rate, and what becomes of them. One thread, which
-//! never waits while there is something to do.
+//! Datagrams through allocations at a steady rate, and their delivery. It runs on one thread, which
+//! never sleeps while work is pending.
 
 use std::io::{self, ErrorKind};
 use std::net::UdpSocket;
@@ -17,80 +17,82 @@ use super::pace::Pace;
 use super::setup::{Member, register};
 use crate::clock::Clock;
 
-/// Datagrams that are sent before this program looks for what has come.
+/// Datagrams to send before looking for received ones.
 const BATCH: u64 = 64;
-/// Batches that are received from one socket before it is the next one's turn.
+/// Batches to receive from one socket before the next socket's turn.
 const BATCHES: usize = 32;
-/// How long what is on its way is waited for: until so long nothing has come, and never longer than
-/// the other.
+/// Time to wait for datagrams in flight after the run: `QUIET` since the last one arrived, and at
+/// most `LINGER` in all.
 const QUIET: Duration = Duration::from_millis(300);
 const LINGER: Duration = Duration::from_secs(2);
-/// If it has not been looked for what has come for so long, because other programs had the core,
-/// how long it took to come is not known.
+/// Interval between two looks at the sockets beyond which latency is unknown, because other
+/// programs had the core.
 const HELD_UP: Duration = Duration::from_millis(1);
-/// The kernel waits by the millisecond: what is due sooner is waited for without it.
+/// Shortest time worth a wait in the kernel, which waits in milliseconds. For a shorter one this
+/// thread spins.
 const WORTH_WAITING: Duration = Duration::from_millis(2);
 
-/// What became of a run.
+/// Result of a run.
 pub(super) struct TrafficOutcome {
-    /// Datagrams per second that were asked for.
+    /// Requested rate in datagrams per second.
     pub(super) rate: f64,
-    /// How long they were sent.
+    /// Time of sending.
     pub(super) length: Duration,
     pub(super) sent: u64,
-    /// How many arrived, and how many of them while others were still being sent: what was queued
-    /// is no sign of speed.
+    /// Datagrams that arrived, and those of them that arrived during sending. Queued datagrams say
+    /// nothing about speed.
     pub(super) delivered: u64,
     in_time: u64,
-    /// How many arrived behind a later one of their flow.
+    /// Datagrams that arrived after a later one of their flow.
     pub(super) reordered: u64,
     pub(super) latency: Histogram,
-    /// How many arrived that have none, because this program was held up.
+    /// Datagrams that arrived with unknown latency because this program was delayed.
     pub(super) unknown: u64,
-    /// How many were not sent because this program was held up.
+    /// Datagrams that were not sent because this program was delayed.
     pub(super) missed: u64,
-    /// How many the kernel did not take, or a connection that the server reads too slowly.
+    /// Datagrams that the kernel did not accept, or a connection that the server reads too slowly.
     pub(super) refused: u64,
     /// Connections that ended.
     pub(super) ended: u64,
-    /// This program is why no higher rate was found.
+    /// Whether this program was the reason why no higher rate was found.
     pub(super) is_bounded_here: bool,
 }
 
-/// Everything that it takes to send and receive.
+/// Generator of traffic: sockets, buffers and flows.
 pub(super) struct Traffic<'a> {
     clock: Clock,
     members: &'a mut [Member],
-    /// Their places are behind those of the members.
+    /// Peers' sockets; their indices follow those of the members.
     peers: &'a [UdpSocket],
     flows: Vec<Flow>,
-    /// By flow: the number of the latest that was sent, and of the latest that arrived.
+    /// Per flow: the numbers of the latest datagram sent and the latest one received.
     numbers: Vec<(u64, u64)>,
     size: usize,
     train: u64,
-    /// The flow whose turn it is.
+    /// Index of the next flow to send.
     turn: usize,
     run: u32,
     poll: Poll,
     events: Events,
-    /// Sockets that may have something, and by place, whether they are among these; and connections
-    /// that have ended.
+    /// Sockets that may have data; a flag for each index in that list; a flag for each connection
+    /// that has ended.
     ready: Vec<usize>,
     is_ready: Vec<bool>,
     has_ended: Vec<bool>,
-    /// When it was last looked for what has come, and the time before that.
+    /// Times of the last two looks at the sockets, the latest first.
     looked: [Duration; 2],
     inbox: Inbox,
     outbox: Outbox<usize, ()>,
-    /// Connections that have something to send.
+    /// Connections with data to send.
     unsent: Vec<usize>,
-    /// What payloads are made of behind their stamps.
+    /// Content of payloads behind their stamps.
     filler: Vec<u8>,
     head: Vec<u8>,
 }
 
 impl<'a> Traffic<'a> {
-    /// Every datagram has `size` bytes of payload, and `train` of a flow go back to back.
+    /// Creates a generator. Every datagram has `size` bytes of payload, and `train` of a flow go
+    /// back to back.
     pub(super) fn new(
         clock: Clock,
         members: &'a mut [Member],
@@ -109,11 +111,11 @@ impl<'a> Traffic<'a> {
         Ok(Self {
             numbers: vec![(0, 0); flows.len()],
             turn: 0,
-            // Datagrams of another program's run are not ours.
+            // The process ID distinguishes datagrams of another program's run.
             run: std::process::id() << 8,
             poll,
             events: Events::with_capacity(1024),
-            // What came meanwhile is nothing to wait for.
+            // Sockets may have received data before they were registered, so all count as ready.
             ready: (0..places).collect(),
             is_ready: vec![true; places],
             has_ended: vec![false; members.len()],
@@ -132,8 +134,8 @@ impl<'a> Traffic<'a> {
         })
     }
 
-    /// Sends `rate` datagrams per second for `length`, in turns of all flows, and waits for those
-    /// still on their way.
+    /// Sends `rate` datagrams per second for `length`, round robin over all flows, then waits for
+    /// those in flight.
     pub(super) fn run(&mut self, rate: f64, length: Duration) -> io::Result<TrafficOutcome> {
         self.run = self.run.wrapping_add(1);
         self.numbers.fill((0, 0));
@@ -186,7 +188,7 @@ impl<'a> Traffic<'a> {
             let rest = 0..flow.rest(self.size);
             match self.members.get_mut(flow.from).map(|member| &mut member.link) {
                 Some(Link::Stream(stream)) => {
-                    // Its padding is the stream's own.
+                    // The stream adds its own padding.
                     if !self.has_ended[flow.from] && stream.put([&self.head, &self.filler[rest]]) {
                         outcome.sent += 1;
                         self.unsent.push(flow.from);
@@ -237,7 +239,7 @@ impl<'a> Traffic<'a> {
         }
     }
 
-    /// Takes in a round of what has come; waits so long for something if there is nothing.
+    /// Receives one round of datagrams. Waits up to `idle` if no socket has data.
     fn receive(&mut self, idle: Duration, outcome: &mut TrafficOutcome) -> io::Result<()> {
         let wait = if self.ready.is_empty() && idle >= WORTH_WAITING {
             idle - WORTH_WAITING / 2
@@ -256,7 +258,7 @@ impl<'a> Traffic<'a> {
                 self.ready.push(place);
             }
         }
-        // Those that have more are at the end of the next round.
+        // Sockets with more data stay in the list for the next round.
         for i in 0..self.ready.len() {
             let place = self.ready[i];
             self.is_ready[place] = self.receive_from(place, outcome);
@@ -266,7 +268,7 @@ impl<'a> Traffic<'a> {
         Ok(())
     }
 
-    /// Takes in some of what has come to one place, and says whether there may be more.
+    /// Receives some datagrams from one socket, and returns whether there may be more.
     fn receive_from(&mut self, place: usize, outcome: &mut TrafficOutcome) -> bool {
         let Self { inbox, members, peers, clock, run, numbers, has_ended, .. } = self;
         let looked = self.looked[1];
@@ -292,7 +294,7 @@ impl<'a> Traffic<'a> {
             None => &peers[place - members.len()],
         };
         inbox.clear();
-        // An error is an ICMP message about an earlier datagram, which is then among the lost.
+        // An error is an ICMP message about an earlier datagram, which counts as lost.
         let Ok(places) = inbox.receive(socket, BATCHES) else { return true };
         let (now, more) = (clock.now().mono, places.len() == BATCHES);
         for batch in places.filter_map(|place| inbox.batch(place)) {
@@ -325,22 +327,22 @@ impl TrafficOutcome {
         }
     }
 
-    /// The share of what was sent that did not arrive, 0 to 1.
+    /// Returns the share of sent datagrams that did not arrive, 0 to 1.
     pub(super) fn loss(&self) -> f64 {
         share(self.sent.saturating_sub(self.delivered), self.sent)
     }
 
-    /// Datagrams per second that were sent.
+    /// Returns the rate of sent datagrams per second.
     pub(super) fn sent_per_second(&self) -> f64 {
         per_second(self.sent, self.length)
     }
 
-    /// Datagrams per second that arrived while others were being sent.
+    /// Returns the rate of datagrams per second that arrived during sending.
     pub(super) fn delivered_per_second(&self) -> f64 {
         per_second(self.in_time, self.length)
     }
 
-    /// Whether this program could not send as much as it was to.
+    /// Whether this program could not send at the requested rate.
     pub(super) fn is_late(&self) -> bool {
         share(self.missed, self.sent + self.missed) > 0.02
     }
@@ -359,7 +361,7 @@ impl TrafficOutcome {
         } else {
             self.latency.add(now.saturating_sub(stamp.sent));
         }
-        // A Binding response is of no flow.
+        // A Binding response does not identify its flow.
         if let Some((_, latest)) = usize::try_from(stamp.flow).ok().and_then(|flow| numbers.get_mut(flow)) {
             self.reordered += u64::from(stamp.number < *latest);
             *latest = stamp.number.max(*latest);
@@ -367,13 +369,13 @@ impl TrafficOutcome {
     }
 }
 
-/// A part of a whole, 0 where there is none.
+/// Returns a part of a whole, 0 if the whole is 0.
 pub(super) fn share(part: u64, whole: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// How many that are per second.
+/// Returns a count per second.
 pub(super) fn per_second(count: u64, time: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     if time.is_zero() { 0.0 } else { count as f64 / time.as_secs_f64() }
