@@ -1,6 +1,6 @@
-//! The one place that reads a clock.
+//! The only code that reads a clock.
 //!
-//! Everything else is handed a [`Now`], so that the protocol can be tested in virtual time.
+//! All other code takes a [`Now`], so that tests run the protocol in virtual time.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,19 +13,19 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock whose monotonic time begins now.
+    /// Returns a clock whose monotonic time begins now.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn start() -> Self {
         Self { start: Instant::now() }
     }
 
-    /// The present moment.
+    /// Returns the current time.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn now(&self) -> Now {
-        // A system clock before 1970 reads as 0: every credential then looks valid for too long and
-        // is refused.
+        // A system clock before 1970 reads as 0. Every credential then seems valid for too long and
+        // is rejected.
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Now { mono: self.start.elapsed(), unix }
     }

@@ -1,10 +1,10 @@
-//! The log: lines on standard error, any of which may be lost.
+//! Log: lines on standard error, any of which may be lost.
 //!
-//! Nobody may read them: the reader of a pipe is gone or stopped, a terminal is closed, a disk is
-//! full. Neither may end a call or delay one. So lines go through a bounded queue to a thread of
-//! their own, the only one that ever waits for standard error. A line that finds the queue full, or
-//! that standard error does not take, is counted and gone. `tracing-appender` has such a queue; it
-//! panics where there is no thread to be had, and counts no failed write.
+//! Standard error may not accept lines: the reader of a pipe has gone or stopped, a terminal is
+//! closed, a disk is full. That must neither end nor delay a call. Lines therefore go through a
+//! bounded queue to a separate thread, the only one that waits for standard error. A line that
+//! finds the queue full, or that standard error rejects, is dropped and counted. `tracing-appender`
+//! has such a queue, but it panics if it cannot spawn a thread, and does not count failed writes.
 
 mod format;
 mod panics;
@@ -27,7 +27,7 @@ use crate::metrics::ProcessCounters;
 use format::{WithPriority, with_priority};
 use queue::Queue;
 
-/// The log of this process. Dropped, it gives the lines that still wait a moment to be written.
+/// Log of this process. On drop it waits a moment for queued lines to be written.
 #[derive(Debug)]
 pub struct Log {
     counters: Arc<ProcessCounters>,
@@ -36,14 +36,14 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts the log at `level`, which `RUST_LOG` overrides. From then on a panic is a line of it,
-    /// too; where the level is `off`, it is said on standard error.
+    /// Starts the log at `level`, which `RUST_LOG` overrides. From then on each panic is a line of
+    /// the log; at level `off` it goes to standard error.
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// The thread cannot be spawned.
     pub fn start(level: &str) -> io::Result<Self> {
         let counters = Arc::<ProcessCounters>::default();
-        // The library that embeds the page would announce each file.
+        // Without this filter, the library that embeds the page logs each file.
         let filter = EnvFilter::try_from_default_env()
             .unwrap_or_else(|_| EnvFilter::new(format!("{level},memory_serve=warn")));
         let queue = Queue::start(io::stderr(), counters.clone())?;
@@ -71,7 +71,7 @@ impl Log {
         Ok(Self { counters, queue: Some(queue), is_journal })
     }
 
-    /// No log, where there is no thread for one.
+    /// Returns a disabled log, for a process that cannot spawn the thread.
     #[must_use]
     pub fn off() -> Self {
         let counters = Arc::<ProcessCounters>::default();
@@ -79,14 +79,14 @@ impl Log {
         Self { counters, queue: None, is_journal: stderr_is_the_journal() }
     }
 
-    /// Counters of what the log lost, and of panics.
+    /// Returns the counters of lost lines and of panics.
     #[must_use]
     pub fn counters(&self) -> Arc<ProcessCounters> {
         self.counters.clone()
     }
 
-    /// Says on standard error why the process ends, behind the lines that still wait, and whatever
-    /// the level.
+    /// Writes the reason for the end of the process to standard error, after the queued lines and
+    /// at any level.
     pub fn last_words(&self, words: &str) {
         let mut text = if self.is_journal { with_priority(Level::ERROR, words) } else { words.to_owned() };
         text.push('\n');
@@ -95,7 +95,7 @@ impl Log {
                 queue.put(text.as_bytes());
                 queue.drain();
             }
-            // Nobody is left to be told that nobody listens.
+            // A failed write cannot be reported anywhere.
             None => {
                 let _ = io::stderr().write_all(text.as_bytes());
             }
@@ -111,16 +111,16 @@ impl Drop for Log {
     }
 }
 
-/// The library of the WebSockets tells every frame, and so credentials, the names of rooms and what
-/// is said in them. No level may show those. That of HTTP/2 warns of what a stranger sends, frame
-/// by frame: whoever likes could fill the disk with it.
+/// Whether an event may be logged. The WebSocket library logs every frame below `info`, and so
+/// credentials, room names and messages, which no level may show. The HTTP/2 library warns of
+/// malformed frames one by one, so unauthenticated clients could fill the disk.
 fn may_be_told(event: &Metadata<'_>) -> bool {
     let is_of = |library| event.target().starts_with(library);
     !is_of("h2::") && (!is_of("tungstenite") || *event.level() <= Level::INFO)
 }
 
-/// Whether stderr goes to the systemd journal, which stamps every line itself: then
-/// `JOURNAL_STREAM` holds its device and inode (systemd.exec(5)).
+/// Whether stderr goes to the systemd journal, which adds a timestamp to every line itself.
+/// `JOURNAL_STREAM` then holds the device and inode (systemd.exec(5)).
 fn stderr_is_the_journal() -> bool {
     let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
     let stderr = io::stderr().as_fd().try_clone_to_owned().and_then(|stderr| File::from(stderr).metadata());

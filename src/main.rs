@@ -6,9 +6,9 @@ use byway::cli::{self, Arguments, CommandOutcome};
 use byway::log::Log;
 use clap::Parser as _;
 
-/// Exit codes: 0 = done; 1 = `probe` found a fault, or the server failed where another try may go
-/// better, as for want of descriptors; 2 = wrong usage or configuration, or a port that another
-/// program has.
+/// Runs `byway`. Exit code 0: done. 1: `probe` or `load` found a fault, or the server failed in a
+/// way that a restart may fix, such as a lack of descriptors. 2: wrong usage or configuration, or
+/// another program has the port.
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let log = match Log::start(arguments.log_level()) {

@@ -1,32 +1,32 @@
-//! Files that the operator names: the configuration, secrets, keys, certificates.
+//! Files named by the operator: configuration, secrets, keys, certificates.
 //!
-//! A path may lead to a pipe that nobody writes to, to `/dev/zero` or to a disk image. So what is
-//! read is a regular file, and no more of it than its kind can need.
+//! A path may lead to a pipe without a writer, to `/dev/zero` or to a disk image. Only regular
+//! files are read, up to the size limit of their kind.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// Most bytes of a certificate with its chain, a key, or a list of roots.
+/// Maximum bytes of a certificate with its chain, a key, or a list of roots.
 pub const LARGE: u64 = 1 << 20;
 
-/// Most bytes of a configuration.
+/// Maximum bytes of a configuration.
 pub const CONFIGURATION: u64 = 256 << 10;
 
-/// Most bytes of a secret or a set of public keys.
+/// Maximum bytes of a secret or a set of public keys.
 pub const SMALL: u64 = 64 << 10;
 
-/// Content of the regular file at `path`, through whatever symbolic links, if it has at most
-/// `longest` bytes.
+/// Reads the regular file at `path`, which may have at most `longest` bytes. Follows symbolic
+/// links.
 ///
 /// # Errors
-/// The system's error; or that it is not a regular file, or larger.
+/// The system's error, or an error if the file is not regular or too large.
 pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
-    // Before it is opened, because opening a device may do something; and after, because it may be
-    // another one by then.
+    // Checked before the file is opened, because opening a device may have an effect, and again
+    // afterwards, because the path may have changed.
     is_regular(&fs::metadata(path)?)?;
-    // Opening a pipe would wait for its writer.
+    // Without O_NONBLOCK, opening a pipe would wait for its writer.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
     is_regular(&file.metadata()?)?;
     let mut content = Vec::new();
@@ -37,17 +37,17 @@ pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// The same as a text.
+/// Reads the file as text.
 ///
 /// # Errors
-/// Those of [`read`], and that it is not UTF-8.
+/// The errors of [`read`], or an error if the content is not UTF-8.
 pub fn read_text(path: &Path, longest: u64) -> io::Result<String> {
     let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "not text in UTF-8");
     String::from_utf8(read(path, longest)?).map_err(not_text)
 }
 
-/// Whether an error is about what the system lacks at the moment: descriptors, memory, threads. No
-/// other configuration mends that, and another start may.
+/// Whether an error reports a temporary lack of descriptors, memory or threads. Another
+/// configuration does not fix it, but another start may.
 #[must_use]
 pub fn is_shortage(error: &io::Error) -> bool {
     use libc::{EAGAIN, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM};
@@ -55,7 +55,7 @@ pub fn is_shortage(error: &io::Error) -> bool {
 }
 
 /// Remedy for a [shortage](is_shortage).
-pub const SHORTAGE: &str = "the machine is short of file descriptors or memory: end what holds them, or raise `LimitNOFILE=`, and start again";
+pub const SHORTAGE: &str = "the machine is short of file descriptors or memory: stop the processes that hold them, or raise `LimitNOFILE=`, then start again";
 
 fn is_regular(file: &fs::Metadata) -> io::Result<()> {
     if file.is_file() { Ok(()) } else { Err(io::Error::other("not a regular file")) }
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(read(&path, 1 << 10).unwrap().len(), 1 << 10);
         fs::write(&path, "x".repeat((1 << 10) + 1)).unwrap();
         assert_eq!(read(&path, 1 << 10).unwrap_err().to_string(), "longer than 1 KiB");
-        // Some 8 EiB that are nowhere.
+        // A sparse file of 1 TiB.
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         assert_eq!(read(&path, 1 << 10).unwrap_err().to_string(), "longer than 1 KiB");
         for other in ["/dev/zero", "/dev/null", "/"] {

@@ -1,5 +1,5 @@
-//! Priorities as the journal reads them: `<3>` before a line (sd-daemon(3)). Without, every line
-//! has priority 6, and `journalctl -p warning` shows none.
+//! Priority prefixes for the journal: `<3>` before a line (sd-daemon(3)). Without one, every line
+//! has priority 6, and `journalctl -p warning` shows nothing.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// A format of events, each line behind its priority.
+/// Event format that puts the priority before each line.
 pub(super) struct WithPriority<F>(pub(super) F);
 
 impl<S, N, F> FormatEvent<S, N> for WithPriority<F>
@@ -29,7 +29,7 @@ where
     }
 }
 
-/// Priority of a level (syslog(3)): error, warning, informational, debug.
+/// Returns the priority of a level (syslog(3)): error, warning, informational, debug.
 fn priority(level: Level) -> u8 {
     match level {
         Level::ERROR => 3,
@@ -39,7 +39,7 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// The text with its priority before each line: the journal makes an entry of each.
+/// Returns the text with its priority before each line, because the journal makes an entry of each.
 pub(super) fn with_priority(level: Level, text: &str) -> String {
     let priority = priority(level);
     let lines: Vec<_> = text.lines().map(|line| format!("<{priority}>{line}")).collect();

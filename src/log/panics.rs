@@ -1,8 +1,8 @@
-//! Panics as lines of the log, without what the panicking code was working on.
+//! Panics as lines of the log, without the data that the panicking code processed.
 //!
-//! A message that was formatted may hold a client's address, a name or a secret. Only one that
-//! stands in the source as it is can be shown; the place says the rest. `RUST_BACKTRACE=1` adds the
-//! names of functions.
+//! A formatted message may hold a client's address, a name or a secret. Only a message that is a
+//! literal in the source is shown; otherwise the source location must suffice. `RUST_BACKTRACE=1`
+//! adds the names of functions.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write as _};
@@ -12,7 +12,7 @@ use std::thread;
 
 use crate::metrics::ProcessCounters;
 
-/// Has panics counted and logged.
+/// Installs a hook that counts panics and logs them.
 pub(super) fn log(counters: Arc<ProcessCounters>) {
     panic::set_hook(Box::new(move |panic| {
         counters.panicked(thread::current().name());
@@ -20,7 +20,7 @@ pub(super) fn log(counters: Arc<ProcessCounters>) {
     }));
 }
 
-/// Has panics counted and said on standard error, if it takes them.
+/// Installs a hook that counts panics and writes them to standard error; write errors are ignored.
 pub(super) fn say(counters: Arc<ProcessCounters>) {
     panic::set_hook(Box::new(move |panic| {
         counters.panicked(thread::current().name());

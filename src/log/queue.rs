@@ -1,4 +1,4 @@
-//! The queue before standard error, and the thread behind it.
+//! Queue before standard error, and the thread that drains it.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use std::time::Duration;
 
 use crate::metrics::ProcessCounters;
 
-/// Bytes of lines that may wait: some thousand lines.
+/// Maximum bytes of queued lines: some thousand lines.
 const CAPACITY: usize = 1 << 20;
 
-/// Time that the end of the process gives to lines that still wait.
+/// Time that the process waits at its end for queued lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Item of the queue.
 enum Entry {
     Line(Box<[u8]>),
-    /// All before it has been written, or lost.
+    /// Marker: every earlier line has been written or lost.
     Flushed(SyncSender<()>),
 }
 
-/// Sending end of the queue, for any thread; none ever waits here.
+/// Sending end of the queue, for any thread; sending never blocks.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     entries: Sender<Entry>,
@@ -34,7 +34,7 @@ impl Queue {
     /// Starts the thread that writes to `out`.
     ///
     /// # Errors
-    /// There is none to be had.
+    /// The thread cannot be spawned.
     pub(super) fn start(
         out: impl Write + Send + 'static,
         counters: Arc<ProcessCounters>,
@@ -48,7 +48,7 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Waits a moment for the lines that were put in so far.
+    /// Waits up to a second for the lines that were queued so far.
     pub(super) fn drain(&self) {
         let (flushed, wait) = sync_channel(1);
         if self.entries.send(Entry::Flushed(flushed)).is_ok() {
@@ -56,7 +56,7 @@ impl Queue {
         }
     }
 
-    /// Puts a line in, if there is room.
+    /// Queues a line if there is room; counts it as lost otherwise.
     pub(super) fn put(&self, line: &[u8]) {
         let has_room = |waiting: usize| Some(waiting + line.len()).filter(|waiting| *waiting <= CAPACITY);
         let taken = self.waiting.fetch_update(Relaxed, Relaxed, has_room).is_ok()
@@ -67,8 +67,8 @@ impl Queue {
     }
 }
 
-/// One call is one line. It never fails: `tracing-subscriber` would tell of that on standard error,
-/// and panic there.
+/// Each call writes one line and never fails: on a failure `tracing-subscriber` would write to
+/// standard error, and panic there.
 impl Write for Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.put(line);
@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes a line for each token, and none without.
+    /// Writer that accepts one line per token and blocks without one.
     struct Gate(mpsc::Receiver<()>, mpsc::Sender<Vec<u8>>);
 
     impl Write for Gate {
