@@ -45,12 +45,14 @@ pub(super) fn sentences(rows: &[Row], own: bool) -> String {
     for (v4, name) in [(true, "IPv4"), (false, "IPv6")] {
         if rows.iter().filter_map(|row| row.passed_over).any(|address| address.is_ipv4() == v4) {
             sentences += &format!(
-                "{name} was not probed: this machine has no route there. If callers use it, probe from a machine that has one.\n"
+                "{name} was not probed: this machine has no route there. If callers use it, probe from a machine that \
+                 has one.\n"
             );
         }
     }
     if own {
-        sentences += "This probe ran on the server and bypassed its firewalls. Run `byway probe turn:HOST` from another network.\n";
+        sentences += "This probe ran on the server and bypassed its firewalls. Run `byway probe turn:HOST` from \
+                      another network.\n";
     }
     sentences
 }
@@ -133,7 +135,8 @@ impl fmt::Display for Verdict {
         match self {
             Self::Udp { all: true } => f.write_str("Calls from here go over UDP, the best path."),
             Self::Udp { all: false } => f.write_str(
-                "Calls from here go over UDP, the best path. Callers elsewhere may need the path that failed: follow its remedy.",
+                "Calls from here go over UDP, the best path. Callers elsewhere may need the path that failed: \
+                 follow its remedy.",
             ),
             Self::PortsClosed => f.write_str(
                 "The server answers over UDP, but its relay ports cannot be reached from here: callers connect only if \
@@ -161,9 +164,9 @@ impl fmt::Display for Verdict {
                     ),
                     Udp::Silent => write!(
                         f,
-                        "UDP does not get through between here and the server: {and_so}. Probe from another network: if UDP is blocked \
-                         there too, open the server's firewall; else ask the operator of this network to allow UDP to the \
-                         server's port."
+                        "UDP does not get through between here and the server: {and_so}. Probe from another network: if \
+                         UDP is blocked there too, open the server's firewall; else ask the operator of this network to \
+                         allow UDP to the server's port."
                     ),
                     Udp::Refused => write!(
                         f,
@@ -173,7 +176,8 @@ impl fmt::Display for Verdict {
                 }
             }
             Self::NoRelay(None) => f.write_str(
-                "The server tells callers their address. No relay was probed, and some callers need one: run `byway probe turn:HOST`.",
+                "The server tells callers their address. No relay was probed, and some callers need one: run \
+                 `byway probe turn:HOST`.",
             ),
             Self::NoRelay(Some(trouble)) => write!(
                 f,
@@ -183,7 +187,8 @@ impl fmt::Display for Verdict {
                 "No server was found: its name does not resolve here. Correct the name or its DNS records.",
             ),
             Self::Nowhere(ProbeError::Unreachable { .. }) => f.write_str(
-                "This machine has no route to the server: it is offline, or lacks the server's IP version. Probe from another machine.",
+                "This machine has no route to the server: it is offline, or lacks the server's IP version. Probe \
+                 from another machine.",
             ),
             Self::Nowhere(trouble) if is_silence(trouble) => f.write_str(
                 "Nothing answers. Probe from another network: if nothing answers there either, start the server or open \
