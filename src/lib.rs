@@ -1,28 +1,50 @@
-//! Byway: STUN, a TURN relay, signaling and ICE configuration in one process, so that browser calls
-//! connect.
+//! Byway: a STUN server, a TURN relay, signaling and ICE configuration in one process, for calls
+//! between browsers.
 //!
 //! # Architecture
 //!
-//! Three rings; each knows only the ones within.
+//! The code has three rings. Each ring knows only the rings within it.
 //!
-//! | ring | rooms | may know |
+//! 1. **Protocol, pure.** May know bytes, values and a `Now` that the caller hands in: no socket,
+//!    no tokio, no clock, no global randomness.
+//!    - The package `byway-turn`: the relay's core, without I/O.
+//!    - The package `byway-udp`: batched sockets, which know no protocol.
+//!    - [`access`]: policy, join tokens, API keys, names and the rate limit.
+//!    - [`ice`]
+//!    - [`tls::CertificateNames`]
+//!    - [`origin`]
+//!    - `signaling`, of which `protocol`, `codes`, `schema`, `room`, `membership`, `ticket`,
+//!      `flood_guard`, `peerjs::*` and `y_webrtc::*`.
+//! 2. **Drivers.** May know sockets, threads and tokio.
+//!    - [`shard`]
+//!    - `signaling::{connection, session, hub, send_queue, peerjs, y_webrtc}`
+//!    - [`http`]
+//!    - [`tls`]
+//!    - [`net`]
+//! 3. **Composition.** May know everything.
+//!    - [`server`]
+//!    - [`config`]
+//!    - [`cli`]
+//!    - `main.rs`
+//!
+//! These rooms stand beside the rings:
+//!
+//! - [`clock`]: the only room that reads a clock.
+//! - [`phase`]: the one signal for shutdown.
+//! - [`metrics`]: the page that shows the counters. Each room owns its own.
+//! - [`log`](mod@log): the log. It drops lines rather than delay a caller.
+//! - [`operator_file`]: reads the files that an operator names.
+//!
+//! [`config`] parses into settings that the rooms own. No room of the inner rings imports it.
+//! `MAY_IMPORT` in `tests/tidy/main.rs` lists the imports that each room may have.
+//!
+//! | package | holds | guarantee of its manifest |
 //! |---|---|---|
-//! | protocol, pure | the packages `byway-turn` (the relay's core, without I/O) and `byway-udp` (batched sockets, which know no protocol); [`access`] (policy, join tokens, API keys, names, the rate limit), [`ice`], [`tls::CertificateNames`], [`origin`], `signaling::{protocol, codes, schema, room, membership, ticket, flood_guard, peerjs::*, y_webrtc::*}` | bytes, values, and a `Now` that is handed in: no socket, no tokio, no clock, no global randomness |
-//! | drivers | [`shard`], `signaling::{connection, session, hub, send_queue, peerjs, y_webrtc}`, [`http`], [`tls`], [`net`] | sockets, threads, tokio |
-//! | composition | [`server`], [`config`], [`cli`], `main.rs` | everything |
+//! | `crates/turn` | core: wire, auth, server, rate limits | no socket, runtime or unsafe code |
+//! | `crates/udp` | batches: GRO, GSO, `recvmmsg`, `sendmmsg` | the only unsafe code |
+//! | `tests/support` | helpers of tests and benches | not part of the product |
 //!
-//! Beside them stand [`clock`], the one place that reads a clock, [`phase`], the one signal of the
-//! end, [`metrics`], counts that each room owns and one page shows, [`log`](mod@log), whose lines
-//! may be lost and delay nobody, and [`operator_file`], which reads the files that an operator
-//! names. [`config`] parses into settings that the rooms own, and no room knows it.
-//!
-//! | package | holds | held by its manifest |
-//! |---|---|---|
-//! | `crates/turn` | the relay's core: wire, auth, server, rate limits | no socket, no runtime, no unsafe code |
-//! | `crates/udp` | batches of datagrams by GRO, GSO, `recvmmsg` and `sendmmsg` | the only unsafe code |
-//! | `tests/support` | helpers of tests and benches | no part of the product |
-//!
-//! ## How a datagram goes
+//! ## Path of a datagram
 //!
 //! ```text
 //!           ┌───────────── a shard: one thread, one Relay, no lock ─────────────┐
@@ -31,117 +53,137 @@
 //!           └───────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! [`shard`] lists the steps, each with its function. Datagrams travel in batches: the kernel joins
-//! those of one flow on receipt (GRO), the core looks at each, and those that go the same way leave
-//! as one message, which the kernel takes apart (GSO), or a device does. A trip through the network
-//! stack, not a byte or a system call, is what a relay pays for. Nothing is copied: a payload is a
-//! span of the inbox until the outbox is flushed, and its new header stands beside it. Datagrams go
-//! one by one where the kernel or a device can do neither; `byway_offload` and its neighbours in
-//! the metrics say so. `docs/performance.md` has the figures.
+//! [`shard`] lists the steps, each with its function.
 //!
-//! In each round listeners have their turn first, then some of the other sockets, each for a
-//! bounded number of batches: one greedy flow delays the others by so much, and cannot starve them.
-//! What a full socket does not take is dropped and counted.
+//! Datagrams travel in batches. On receipt the kernel joins those of one flow (GRO), and the core
+//! inspects each. Those with the same destination leave as one message, which the kernel or a
+//! device segments (GSO). The cost of a relay is trips through the network stack, not bytes or
+//! system calls. Where neither the kernel nor a device supports this, datagrams go one by one, and
+//! `byway_offload` and related metrics report it. `docs/performance.md` has the figures.
+//!
+//! No payload is copied: it stays a span of the inbox until the outbox is flushed, and its new
+//! header stands beside it.
+//!
+//! In each round a shard serves its listeners first, then some of the other sockets. Each gets a
+//! bounded number of batches, so a greedy flow delays the others by a bounded time and cannot
+//! starve them. If a socket's send buffer is full, the datagram is dropped and counted.
 //!
 //! The kernel pins a client's 4-tuple to one shard by `SO_REUSEPORT`. When the peer is itself a
-//! relay port of this server, perhaps on another shard, its [route](byway_turn::server) is looked
-//! up in memory and the payload goes straight from one listener to the other client: two clients
-//! that both force the relay cost one trip through the kernel, not two.
+//! relay port of this server, perhaps on another shard, the shard looks its
+//! [route](byway_turn::server) up in memory. The payload then goes straight from one listener to
+//! the other client. Two clients that both force the relay thus cost one trip through the kernel,
+//! not two.
 //!
 //! A client's TCP connection lives on one shard, polled beside its datagram sockets and served by
-//! the same core. Messages to it gather for the length of a round and leave together; what another
-//! shard has for it goes by that shard's mailbox.
+//! the same core. Messages to the client gather during a round and leave together. Messages from
+//! another shard arrive through the mailbox of the connection's shard.
 //!
-//! Behind the TLS port are HTTPS, WSS and TURN. [`tls`] shakes hands on a thread of its own, finds
-//! out which of them a client speaks, and gives TURN to a shard, which goes on with what has been
+//! The TLS port serves HTTPS, WSS and TURN. [`tls`] performs the handshakes on a thread of its own
+//! and detects the protocol. It hands TURN connections to a shard, with the bytes that are
 //! decrypted by then.
 //!
-//! The DSCP and ECN of a datagram go with its payload beside the core, which never sees them; what
-//! ICMP says of a peer goes through it, and reaches the client as a Data indication.
+//! The DSCP and ECN of a datagram go with its payload beside the core, which never sees them. ICMP
+//! errors about a peer go through the core and reach the client as a Data indication.
 //!
-//! ## How a call begins
+//! ## Start of a call
 //!
-//! The page opens `/ws` and `join`s a room: with a join token, where [`access`] requires one, and
-//! within the [rate limit](byway_turn::rate_limit) of its address. It gets an
-//! [`ice::IceConfiguration`] with a fresh credential under the name `room.member`, and the peers
-//! there are; offers, answers and candidates travel as `signal`, which the server never looks into;
-//! media then goes directly, or over the relay. Before the credential ends the page is sent another
-//! one, to which it moves its relayed paths.
+//! 1. The page opens `/ws` and `join`s a room. It presents a join token where [`access`] requires
+//!    one, and stays within the [rate limit](byway_turn::rate_limit) of its address.
+//! 2. It gets an [`ice::IceConfiguration`] with a fresh credential under the name `room.member`,
+//!    and the peers in the room.
+//! 3. Offers, answers and candidates travel as `signal`, whose contents the server never inspects.
+//! 4. Media goes directly or over the relay.
+//! 5. Before the credential expires the server sends the page a new one. The page moves its relayed
+//!    paths to it.
 //!
-//! A connection that is lost takes nothing with it: the member stays in its room for a while, what
-//! others say to it is kept, and whoever comes back with the membership's ticket gets it, once and
-//! in order. `docs/signaling.md` is the protocol, `docs/client.md` the browser's module.
+//! A lost connection does not end the membership. The member stays in its room for a while, and the
+//! server keeps the signals for it. A client that returns with the membership's ticket gets each of
+//! them once and in order. `docs/signaling.md` specifies the protocol, `docs/client.md` documents
+//! the browser's module.
 //!
-//! Beside that stand two protocols of others, PeerJS and y-webrtc (`docs/adapters.md`), and
-//! [`http`] hands out credentials in the shapes of other services (`docs/ice.md`); all of them ask
-//! the one [`access`] who may enter.
+//! The server also speaks two protocols of other projects, PeerJS and y-webrtc
+//! (`docs/adapters.md`). [`http`] issues credentials in the formats of other services
+//! (`docs/ice.md`). All of them ask [`access`] for permission.
 //!
-//! ## How one ends
+//! ## End of a call
 //!
-//! A member that leaves, is removed or was lost for too long is no longer
-//! [here](byway_turn::auth::Revocations): from then on the relay refuses its credentials, and what
-//! they have begun ends on every shard, which a message to each tells it. A server that is told to
-//! stop sends members away without that, lets nobody new in, and waits for the allocations there
-//! are.
+//! When a member leaves, is removed or was lost for too long, the server
+//! [revokes](byway_turn::auth::Revocations) its name. From then on the relay refuses its
+//! credentials, and a message to each shard ends the allocations made with them.
 //!
-//! ## How it follows the machine
+//! On shutdown the server sends members away without revoking their names, refuses new clients, and
+//! waits for the existing allocations to end.
 //!
-//! The machine's addresses come and go. [`server`] looks at them four times a second
-//! ([`net::interfaces`]) and tells the relay ([`byway_turn::server::Shared::set_host_addresses`]),
-//! every shard, `/ice`, `/healthz` and the log. A shard then ends what is no longer allowed
-//! ([`byway_turn::server::Relay::enforce`]): a rule is asked when a channel is bound, and again
-//! when its grounds change.
+//! ## Changes of the machine's addresses
+//!
+//! The machine's addresses can change at any time. [`server`] reads them four times a second
+//! ([`net::interfaces`]). It passes changes to the relay
+//! ([`byway_turn::server::Shared::set_host_addresses`]), every shard, `/ice`, `/healthz` and the
+//! log. A shard then ends what the rules forbid now ([`byway_turn::server::Relay::enforce`]). A
+//! rule is evaluated when a channel is bound, and again when the addresses behind it change.
 //!
 //! # Invariants
 //!
-//! 1. Only [`clock`] reads a clock, and a tick is read once per round of datagrams.
-//! 2. Only [`server`] draws randomness from the system; everything else is handed a seed, so that
-//!    simulations replay. TLS has its own: its library's.
-//! 3. There is one parser of STUN input ([`byway_turn::wire::Message`]), one of configuration
-//!    ([`config`]), one policy for peers ([`byway_turn::server::PeerPolicy`]), one timer for expiry
-//!    (a wheel) and one source of ICE configurations ([`ice`]).
-//! 4. A stranger leaves no state: before MESSAGE-INTEGRITY has passed, nothing is stored and
-//!    nothing allocated per source.
-//! 5. Between receiving a datagram and sending it on as one there is no lock, no heap allocation,
-//!    no copy of a payload and no hop to another thread; a shard knows no `.await` at all.
-//! 6. A late timer extends nothing: every look-up checks expiry for itself.
-//! 7. One peer's send error ends neither its allocation nor its shard.
-//! 8. Secrets, passwords and tokens reach no log and no `Debug`; client addresses none above debug.
-//!    Labels of metrics come from closed sets.
-//! 9. Unsafe code lives in `byway-udp` only, with its reason.
-//! 10. `http` and `signaling` never import `byway_turn::server` or `shard`; `server::tls_listener`
-//!     alone knows both sides. `tests/tidy/main.rs` holds these rules.
+//! 1. Only [`clock`] reads a clock. A shard reads it once per round of datagrams.
+//! 2. Only [`server`] draws randomness from the system. All other code is handed a seed, so that
+//!    simulations replay. TLS is the exception: it uses its library's.
+//! 3. There is one of each:
+//!    - parser of STUN input ([`byway_turn::wire::Message`]),
+//!    - parser of configuration ([`config`]),
+//!    - policy for peers ([`byway_turn::server::PeerPolicy`]),
+//!    - timer for expiry (a wheel),
+//!    - source of ICE configurations ([`ice`]).
+//! 4. An unauthenticated client leaves no state. Before MESSAGE-INTEGRITY has passed, nothing is
+//!    stored and nothing is allocated per source.
+//! 5. Between receiving and sending a datagram a shard takes no lock, allocates no heap memory,
+//!    copies no payload and crosses to no other thread. A shard has no `.await` at all.
+//! 6. A late timer extends nothing: every look-up checks expiry itself.
+//! 7. A send error for one peer ends neither its allocation nor its shard.
+//! 8. Secrets, passwords and tokens never appear in a log or `Debug` output. Client addresses are
+//!    never logged above debug. Labels of metrics come from closed sets.
+//! 9. Unsafe code exists only in `byway-udp`, and each block states its reason.
+//! 10. `http` and `signaling` never import `byway_turn::server` or `shard`. Only
+//!     `server::tls_listener` knows both sides. `tests/tidy/main.rs` enforces these rules.
 //!
-//! # What shows it
+//! # Tests
 //!
-//! | tests | against | show |
-//! |---|---|---|
-//! | `crates/turn/tests/core`, `crates/turn/tests/wire` | the core in virtual time, with an independent model beside it | what a datagram does, to the byte |
-//! | `tests/server` | the binary, on loopback | what a stranger can do |
-//! | `tests/rooms.rs` | the pure rooms, by seeds | that no signal crosses a room, comes twice or is lost, whatever breaks |
-//! | `tests/server/{revocation,shutdown}` | the binary | that who is gone relays no more, and that calls may end before the server does |
-//! | `tests/server/ice`, `tests/e2e/clients` | the binary; twilio, Janus and others | who gets credentials, and that other services' clients get theirs in the shape they know |
-//! | `tests/server/trains`, `tests/no_heap` | the binary, and a data plane under a counting allocator | that trains change no datagram, no order and nobody's turn, and that a packet takes nothing of the heap |
-//! | `tests/privileged` | coturn's clients; other machines, as namespaces | that others understand it |
-//! | `tests/e2e/browser` | Chromium and Firefox | that a person can call |
-//! | `crates/turn/benches/instructions.rs` | callgrind | that a packet costs no more instructions than recorded; `crates/turn/benches/core.rs` times them |
-//! | `benches/{relay,signaling}` | coturn and `peerjs-server` beside it | what a packet costs, and what a room and a WebSocket that waits |
-//! | `tests/e2e/lab` | both, and other clients, behind NATs and firewalls of every kind | the promise itself: `docs/nat-results.md` |
+//! - `crates/turn/tests/core`, `crates/turn/tests/wire`: the core in virtual time, beside an
+//!   independent model. They show the effect of each datagram, to the byte.
+//! - `tests/server`: the binary, on loopback. They show what an unauthenticated client can do.
+//! - `tests/rooms.rs`: the pure rooms, by seeds. It shows that no signal crosses a room, arrives
+//!   twice or is lost, whatever breaks.
+//! - `tests/server/{revocation,shutdown}`: the binary. They show that a revoked member relays no
+//!   more, and that calls may end before the server does.
+//! - `tests/server/ice`, `tests/e2e/clients`: the binary, with clients of twilio, Janus and others.
+//!   They show which clients get credentials, and that each gets them in the format it knows.
+//! - `tests/server/trains`, `tests/no_heap`: the binary, and a data plane under a counting
+//!   allocator. They show that batching changes no datagram, order or turn, and that a packet
+//!   allocates nothing on the heap.
+//! - `tests/privileged`: coturn's clients, and other machines as namespaces. They show
+//!   interoperability.
+//! - `tests/e2e/browser`: Chromium and Firefox. They show that a person can make a call.
+//! - `crates/turn/benches/instructions.rs`: callgrind. It shows that a packet costs no more
+//!   instructions than recorded. `crates/turn/benches/core.rs` times them.
+//! - `benches/{relay,signaling}`: beside coturn and `peerjs-server`. They measure the cost of a
+//!   packet, a room and an idle WebSocket.
+//! - `tests/e2e/lab`: browsers and other clients behind NATs and firewalls of every kind, with
+//!   Byway and with coturn. They show the result for users: `docs/nat-results.md`.
 //!
-//! Helpers of the Rust ones are in `tests/support`, a package of its own.
+//! The Rust tests share the helpers in `tests/support`, a package of its own.
 //!
 //! # What is absent
 //!
-//! Relaying inside the kernel (XDP), for which `ChannelBound` and `ChannelUnbound` of
-//! [`byway_turn::server::Effect`] are the seam. RFC 6062 (TCP allocations), RFC 7635 (OAuth) and
-//! DTLS are not spoken; of RFC 5780, PADDING and RESPONSE-PORT are refused, because strangers would
-//! flood others with them. `docs/protocol-coverage.md` has all of it by section, each with its
-//! test.
-//!
-//! Nothing is written to disk and nothing shared between servers: rooms, memberships and what was
-//! revoked live in one process and end with it. Servers of one realm with the same secrets take
-//! each other's credentials and join tokens, and that is all they share. A join token cannot be
-//! taken back, but by another secret.
+//! - Relaying inside the kernel (XDP). `ChannelBound` and `ChannelUnbound` of
+//!   [`byway_turn::server::Effect`] are the seam for it.
+//! - RFC 6062 (TCP allocations), RFC 7635 (OAuth) and DTLS.
+//! - PADDING and RESPONSE-PORT of RFC 5780. The server refuses them, because unauthenticated
+//!   clients would flood third parties with them. `docs/protocol-coverage.md` covers every section,
+//!   each with its test.
+//! - Files on disk. The server writes nothing: rooms, memberships and revocations live in one
+//!   process and end with it.
+//! - State shared between servers. Servers of one realm with the same secrets accept each other's
+//!   credentials and join tokens, and share nothing else.
+//! - Revocation of a single join token: only a new secret invalidates one.
 
 pub mod access;
 pub mod cli;
