@@ -1,4 +1,4 @@
-//! Accepting: connections of the TCP listeners, and those that other threads have accepted.
+//! Accept loop: connections of the TCP listeners, and those that other threads have accepted.
 
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
@@ -14,28 +14,28 @@ use super::poll_loop::{Buffers, Shard};
 use super::poll_token::PollToken;
 use super::schedule::Served;
 
-/// Connections that one listener may accept before it is the next socket's turn.
+/// Maximum number of connections that one listener accepts per turn.
 pub(super) const ACCEPTS: usize = 32;
 
-/// Time that a listener waits for a descriptor, or memory, that another connection gives back.
+/// Delay until a listener retries after running out of descriptors or memory.
 const RESUME_AFTER: Duration = Duration::from_millis(50);
 
 /// TCP listeners of a shard.
 #[derive(Default)]
 pub(super) struct TcpListeners {
     listeners: Vec<Listening>,
-    /// Time at which to accept again, after there was no room.
+    /// Time at which to accept again, after descriptors or memory ran out.
     resume_at: Option<Duration>,
 }
 
 struct Listening {
     listener: TcpListener,
-    /// Whether it is in the queue of ready sockets.
+    /// Whether the listener is in the queue of ready sockets.
     ready: bool,
 }
 
 impl TcpListeners {
-    /// Adds a listener, which is named ready by the poll of `registry`.
+    /// Adds a listener and registers it with the poll of `registry`.
     pub(super) fn add(&mut self, listener: TcpListener, registry: &Registry) -> io::Result<()> {
         let token = PollToken::TcpListener(self.listeners.len()).into();
         registry.register(&mut SourceFd(&listener.as_raw_fd()), token, Interest::READABLE)?;
@@ -43,7 +43,7 @@ impl TcpListeners {
         Ok(())
     }
 
-    /// Returns the mark of a listener that it is in the queue of ready sockets.
+    /// Returns the flag that marks a listener as queued.
     pub(super) fn ready(&mut self, place: usize) -> Option<&mut bool> {
         self.listeners.get_mut(place).map(|listening| &mut listening.ready)
     }
@@ -54,7 +54,7 @@ impl TcpListeners {
 }
 
 impl Shard {
-    /// Accepts the connections that wait at a listener, up to [`ACCEPTS`].
+    /// Accepts pending connections of a listener, up to [`ACCEPTS`].
     pub(super) fn serve_tcp_listener(&mut self, now: Now, buffers: &mut Buffers, place: usize) -> Served {
         for _ in 0..ACCEPTS {
             let Some(Listening { listener, .. }) = self.tcp_listeners.listeners.get(place) else {
@@ -69,38 +69,38 @@ impl Shard {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Served::DRY,
                 Err(error) if is_out_of_room(&error) => {
-                    // With none to evict, the connection waits until another one ends.
+                    // Without a connection to evict, the pending one waits until another ends.
                     if !self.evict_unauthenticated(now, buffers) {
                         self.tcp_listeners.resume_at = Some(now.mono + RESUME_AFTER);
                         return Served::DRY;
                     }
                 }
-                // A connection that ended while it waited.
+                // The connection ended while it was pending.
                 Err(error) => tracing::trace!(%error, "accepting"),
             }
         }
         Served { batches: 0, is_dry: false }
     }
 
-    /// Adds a connection if the limits permit it; returns its place.
+    /// Adds a connection if the limits permit it, and returns its place.
     pub(super) fn admit(
         &mut self,
         now: Now,
         buffers: &mut Buffers,
         connection: TurnConnection,
     ) -> Option<usize> {
-        // The client of a new connection may be honest; that of the oldest one without an
-        // allocation is likely not.
+        // The client of a new connection may be honest. The client of the oldest one without an
+        // allocation is probably not.
         let limiter = self.connections.limiter.clone();
         let client = connection.client.ip();
         let permit = limiter.admit_or(client, || self.evict_unauthenticated(now, buffers))?;
         let admitted = self.connections.insert(now, connection, permit, self.poll.registry());
         self.limit_unauthenticated(now, buffers);
         self.counters.connections.set(self.connections.count() as u64);
-        admitted.inspect_err(|error| tracing::debug!(%error, "no place for a connection")).ok()
+        admitted.inspect_err(|error| tracing::debug!(%error, "a connection cannot be registered")).ok()
     }
 
-    /// Tries all listeners again, once it is time for that.
+    /// Makes all listeners ready again once the retry delay has passed.
     pub(super) fn resume_accepting(&mut self, now: Now) {
         if self.tcp_listeners.resume_at.is_some_and(|at| at <= now.mono) {
             self.tcp_listeners.resume_at = None;
@@ -110,7 +110,7 @@ impl Shard {
     }
 }
 
-/// Whether descriptors or memory are lacking, which connections give back.
+/// Whether the error means that descriptors or memory ran out. Closing connections frees both.
 fn is_out_of_room(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }

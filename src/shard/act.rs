@@ -1,4 +1,4 @@
-//! Acting: what the relay's [`Action`] asks for, done with datagrams and messages.
+//! Execution of the relay's [`Action`]s on datagrams and messages.
 
 use std::ops::Range;
 
@@ -11,25 +11,25 @@ use super::counters::Direction;
 use super::flush::{SocketId, TrafficKind};
 use super::poll_loop::{Buffers, Shard};
 
-/// Datagram or message in the inbox that an action concerns.
+/// Datagram or message in the inbox that an action refers to.
 #[derive(Clone, Copy)]
 pub(super) struct Received {
-    /// Place of its first byte in the inbox.
+    /// Offset of its first byte in the inbox.
     pub(super) start: usize,
-    /// DSCP and ECN, which go on with its payload (RFC 8656 section 14).
+    /// DSCP and ECN, which are relayed with its payload (RFC 8656 section 14).
     pub(super) traffic_class: u8,
-    /// Direction that delivery to a client counts as.
+    /// Direction under which delivery to a client is counted.
     pub(super) to_client: Direction,
 }
 
 impl Received {
-    /// Nothing was received: the relay answers what happened on this machine.
+    /// Placeholder for an action without a datagram: the relay answers an event of this machine.
     pub(super) const NOTHING: Self =
         Self { start: 0, traffic_class: UNMARKED, to_client: Direction::ToClient };
 }
 
 impl Shard {
-    /// Does what the relay asks for with what was `received`.
+    /// Executes an action of the relay on what was `received`.
     pub(super) fn act(&mut self, buffers: &mut Buffers, action: Action, received: Received) {
         let Received { start, traffic_class, .. } = received;
         let in_inbox = |span: Span| start + span.start..start + span.end;
@@ -120,7 +120,7 @@ impl Shard {
                     socket: SocketId::Listener(id),
                     tag: TrafficKind::Response(answer),
                     destination,
-                    // The next request overwrites it, so the outbox keeps a copy.
+                    // The next request overwrites the reply, so the outbox keeps a copy.
                     header: buffers.reply.as_bytes(),
                     payload: 0..0,
                     padding: 0,
@@ -134,7 +134,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Makes room in the outbox for one more datagram with so many bytes of header.
+    /// Flushes the outbox unless it has room for one more datagram with `header` bytes of header.
     fn make_room_for_header(&self, buffers: &mut Buffers, header: usize) {
         if !buffers.outbox.has_room(header) {
             self.flush(buffers);

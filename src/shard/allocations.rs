@@ -1,4 +1,4 @@
-//! Allocations of all shards together, for the rooms that decide who may have them.
+//! Allocations of all shards, for the rooms that decide which clients may have them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use byway_turn::server::Shared;
 
 use super::mailbox::MailboxSender;
 
-/// Counts the allocations of all shards by their names, and ends them. A name is the part of a
-/// username beside its expiry.
+/// Handle that counts and ends the allocations of all shards by their names. A name is the part of
+/// a username beside its expiry.
 #[derive(Clone)]
 pub struct Allocations {
     pub(super) shared: Arc<Shared>,
@@ -16,25 +16,24 @@ pub struct Allocations {
 }
 
 impl Allocations {
-    /// Has every shard end the allocations of `name`, and its reserved ports; they are gone within
-    /// a round of the shards. The name must have been
-    /// [revoked](byway_turn::server::Settings::revocations) before, else others begin.
+    /// Ends the allocations of `name` and its reserved ports on every shard, within one round of
+    /// the shards. The caller must have [revoked](byway_turn::server::Settings::revocations) the
+    /// name before, or new allocations can begin.
     pub fn end(&self, name: &str) {
-        // A name without allocations is not sent, so that there are no more messages than
-        // allocations.
+        // Send only names with allocations, so that messages never outnumber allocations.
         if self.shared.has_any(name) {
             let name: Arc<str> = name.into();
             self.mailboxes.iter().for_each(|mailbox| mailbox.end_allocations(name.clone()));
         }
     }
 
-    /// Number of allocations of `name`.
+    /// Returns the number of allocations of `name`.
     #[must_use]
     pub fn of(&self, name: &str) -> u32 {
         self.shared.allocations_of(name)
     }
 
-    /// Number of all allocations.
+    /// Returns the number of all allocations.
     #[must_use]
     pub fn live(&self) -> usize {
         self.shared.allocations()

@@ -1,5 +1,4 @@
-//! One connection of a client: bytes in, bytes out, TLS between them or not. It never blocks and
-//! never grows.
+//! One TCP or TLS connection of a client. It never blocks, and its buffers are bounded.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,65 +9,65 @@ use byway_turn::wire::{frame_length, frame_padding};
 use super::mailbox::TurnConnection;
 use crate::net::connection_limit::ConnectionPermit;
 
-/// Bytes that may wait for a client that reads too slowly; beyond them its media is dropped. A
-/// quarter of a second of a video call: what is older than that is of no use to it.
+/// Bytes that may wait for a client that reads too slowly. Beyond that its media is dropped. This
+/// is a quarter of a second of a video call, and older media is useless to the client.
 const OUTBOX_MAX: usize = 64 * 1024;
 
-/// Room beyond [`OUTBOX_MAX`] for responses, so that a client whose media has filled it still hears
-/// of its requests.
+/// Room beyond [`OUTBOX_MAX`] for responses, so that a client still gets them when media fills the
+/// outbox.
 const OUTBOX_RESERVE: usize = 8 * 1024;
 
-/// Bytes that the kernel takes beyond what is on its way (TCP_NOTSENT_LOWAT): media that waits
-/// there is late, too.
+/// Limit of unsent bytes that the kernel buffers (TCP_NOTSENT_LOWAT). Media that waits there is
+/// late, too.
 const MAX_UNSENT: u32 = 32 * 1024;
 
-/// Bytes that are given to TLS before they are sent: a record's worth, or as many records as that.
+/// Bytes that are passed to TLS before they are sent: one full record, or several shorter ones.
 const RECORD: usize = 16 * 1024;
 
-/// Times that TLS may take in what has come without a byte for us, as a flood of empty records
-/// would have it, before it is the next connection's turn.
+/// TLS reads per turn that may yield no plaintext. A flood of empty records thus delays other
+/// connections by a bounded time.
 const RECORDS: usize = 8;
 
-/// Bytes that TLS may take in of a client without an allocation before there is a byte for us: the
-/// longest record (RFC 8446 section 5.2: 2^14 + 256 bytes; RFC 5246 section 6.2.3: 2^14 + 2048) and
-/// a few changes of keys. Without, the library would join a handshake message of 64 KiB.
+/// Bytes that TLS may read from a client without an allocation before it yields plaintext. They
+/// hold the longest record (RFC 8446 section 5.2: 2^14 + 256 bytes; RFC 5246 section 6.2.3: 2^14 +
+/// 2048) and a few key updates. Without this limit the library would join a handshake message of 64
+/// KiB.
 const UNAUTHENTICATED_TLS_MAX: usize = 20 * 1024;
 
-/// Bytes of buffer that a connection keeps when it is idle.
+/// Bytes of buffer that an idle connection keeps.
 const KEPT: usize = 2 * 1024;
 
-/// Bytes that a connection without an allocation holds at most: a message and a chunk of 4 KiB
-/// behind it, and the answers of a turn.
+/// Maximum bytes that a connection without an allocation holds: a message, a chunk of 4 KiB behind
+/// it, and the responses of one turn.
 const UNAUTHENTICATED_HOLDS: usize = 16 * 1024;
 
-/// Bytes that it holds at most with TLS: its session, a record that is to be served, and the
-/// beginning of another or of a handshake message.
+/// Maximum bytes that such a connection holds with TLS: its session, a pending record, and the
+/// beginning of another record or a handshake message.
 const UNAUTHENTICATED_TLS_HOLDS: usize = 64 * 1024;
 
-/// A connection.
+/// Connection of a client.
 pub(super) struct Connection {
     pub(super) five_tuple: FiveTuple,
     socket: TcpStream,
     tls: Option<Box<rustls::ServerConnection>>,
-    /// Bytes that TLS has taken in since it last yielded a byte of the client's.
+    /// Bytes that TLS has read since it last yielded plaintext.
     tls_overhead: usize,
-    /// The beginning of a message whose rest is still to come; where it `is_behind`, also messages
-    /// in front of it.
+    /// Beginning of a message whose rest has not arrived. If the connection `is_behind`, whole
+    /// messages precede it.
     pub(super) inbox: Vec<u8>,
-    /// Whole messages may wait in the inbox for its next turn.
+    /// Whether whole messages may wait in the inbox for the next turn.
     pub(super) is_behind: bool,
-    /// Messages on their way to the client; the first may have begun to leave.
+    /// Messages to the client. The first may be partly sent.
     outbox: Vec<u8>,
-    /// It is in the queue of ready sockets.
+    /// Whether the connection is in the queue of ready sockets.
     pub(super) ready: bool,
-    /// It is in the list of those with something to send.
+    /// Whether it is in the list of connections with data to send.
     pub(super) unsent: bool,
-    /// The socket took less than all at the last write: the kernel will say when there is room for
-    /// more.
+    /// Whether the last write was partial. The kernel reports when there is room for more.
     pub(super) is_blocked: bool,
-    /// Its client has an allocation, so its buffers keep their size.
+    /// Whether its client has an allocation. Its buffers then keep their size.
     pub(super) has_allocation: bool,
-    /// Its client had an allocation at the last check.
+    /// Whether its client had an allocation at the last check.
     pub(super) had_allocation: bool,
     _permit: ConnectionPermit,
 }
@@ -76,9 +75,9 @@ pub(super) struct Connection {
 /// Result of reading a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Read {
-    /// Number of bytes; there may be more.
+    /// Number of bytes. More may be available.
     Bytes(usize),
-    /// Nothing, until the kernel says that there is something.
+    /// Nothing until the kernel reports the socket readable.
     WouldBlock,
 }
 
@@ -107,7 +106,7 @@ impl Connection {
     pub(super) fn new(connection: TurnConnection, five_tuple: FiveTuple, permit: ConnectionPermit) -> Self {
         let TurnConnection { socket, tls, .. } = connection;
         let options = socket2::SockRef::from(&socket);
-        // A socket that refuses them is merely slower.
+        // A socket that refuses these options is merely slower.
         let _ = options.set_tcp_nodelay(true);
         let _ = options.set_tcp_notsent_lowat(MAX_UNSENT);
         Self {
@@ -131,15 +130,15 @@ impl Connection {
         &self.socket
     }
 
-    /// Bytes that it holds at most while its client has no allocation.
+    /// Returns the maximum bytes that it holds while its client has no allocation.
     pub(super) fn may_hold(&self) -> usize {
         if self.tls.is_some() { UNAUTHENTICATED_TLS_HOLDS } else { UNAUTHENTICATED_HOLDS }
     }
 
-    /// Reads some of what has come into `room`.
+    /// Reads available bytes into `room`.
     ///
     /// # Errors
-    /// The connection is over.
+    /// The connection has ended.
     pub(super) fn read(&mut self, room: &mut [u8]) -> io::Result<Read> {
         let Some(tls) = &mut self.tls else { return Read::of(self.socket.read(room)) };
         for _ in 0..RECORDS {
@@ -147,7 +146,8 @@ impl Connection {
                 Read::WouldBlock => {}
                 read => return Ok(read),
             }
-            // The end of the connection is no error here: the reader then says which kind of end.
+            // The end of the connection is not an error here. The reader then tells a clean end
+            // from a truncated one.
             let taken = match tls.read_tls(&mut self.socket) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::WouldBlock),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -157,7 +157,7 @@ impl Connection {
                 Ok(state) if state.plaintext_bytes_to_read() > 0 => self.tls_overhead = 0,
                 Ok(_) => self.tls_overhead += taken,
                 Err(error) => {
-                    // The alert that says what was wrong.
+                    // Send the alert with the cause.
                     let _ = tls.write_tls(&mut self.socket);
                     return Err(io::Error::other(error));
                 }
@@ -169,20 +169,19 @@ impl Connection {
         Ok(Read::Bytes(0))
     }
 
-    /// Puts a message into the outbox: a header, then a payload.
+    /// Appends a message to the outbox: a header, then a payload.
     ///
     /// # Errors
-    /// [`DropReason::SendFull`]: the client reads too slowly.
+    /// Returns [`DropReason::SendFull`] if the client reads too slowly.
     pub(super) fn put(&mut self, [head, payload]: [&[u8]; 2], urgency: Urgency) -> Result<(), DropReason> {
         let room = match urgency {
             Urgency::Media => OUTBOX_MAX,
             Urgency::Response => OUTBOX_MAX + OUTBOX_RESERVE,
         };
         let length = head.len() + payload.len();
-        // That of a Data indication, which is inside of it, is as long as the stream's own would
-        // be.
+        // A Data indication is padded inside, by the same length as the stream's own padding.
         let padding = frame_padding(length);
-        // A message may be longer than the whole outbox: an empty one takes any.
+        // A message may exceed the limit, so an empty outbox accepts any.
         if !self.outbox.is_empty() && self.outbox.len() + length + padding.len() > room {
             return Err(DropReason::SendFull);
         }
@@ -192,11 +191,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends as much of the outbox as goes without waiting. The kernel says when there is room for
-    /// more.
+    /// Sends as much of the outbox as possible without blocking. The kernel reports when there is
+    /// room for more.
     ///
     /// # Errors
-    /// The connection has broken; reading says so, too.
+    /// The connection is broken. Reading reports that, too.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let mut sent = 0;
         self.is_blocked = false;
@@ -224,13 +223,13 @@ impl Connection {
         flushed
     }
 
-    /// Gives memory back that nothing is in.
+    /// Frees unused buffer memory.
     pub(super) fn give_back(&mut self) {
         self.inbox.shrink_to_fit();
         self.outbox.shrink_to(KEPT);
     }
 
-    /// Says goodbye in TLS, as far as that goes without waiting. The socket closes when `self` is
+    /// Sends the TLS close_notify alert if that does not block. The socket closes when `self` is
     /// dropped.
     pub(super) fn close(mut self) {
         let _ = self.flush();
@@ -241,14 +240,14 @@ impl Connection {
     }
 }
 
-/// Gives the first messages of an outbox to TLS, each in a record of its own: coturn's clients take
-/// what a record holds for one message.
+/// Passes the first messages of an outbox to TLS, each in its own record. coturn's clients treat
+/// each record as one message.
 fn write_records(tls: &mut rustls::ServerConnection, outbox: &[u8]) -> io::Result<usize> {
     let mut written = 0;
     while written < outbox.len().min(RECORD) {
         let rest = &outbox[written..];
-        // Of a message that has begun to leave, this finds no end or a wrong one, and then only the
-        // records are longer or more than they need be.
+        // For a partly sent message this finds a wrong end or none. Records are then merely longer,
+        // or more of them, than necessary.
         let end = frame_length(rest).ok().flatten().map_or(rest.len(), |length| length.min(rest.len()));
         let taken = tls.writer().write(&rest[..end])?;
         written += taken;
@@ -256,8 +255,8 @@ fn write_records(tls: &mut rustls::ServerConnection, outbox: &[u8]) -> io::Resul
             break;
         }
     }
-    // TLS takes nothing more, as at the end of a key (RFC 8446 section 5.5): its client has been
-    // told.
+    // TLS accepts nothing more, as at the end of a key's lifetime (RFC 8446 section 5.5). The
+    // client has been informed.
     if written == 0 { Err(ErrorKind::WriteZero.into()) } else { Ok(written) }
 }
 
@@ -289,7 +288,7 @@ mod tests {
         for _ in 0..8 {
             connection.put([&[0; REPLY_MAX], &[]], Urgency::Response).unwrap();
         }
-        // One more byte than there is room for makes a vector twice as large.
+        // One byte beyond the capacity doubles the vector.
         connection.put([&[0; 4], &[]], Urgency::Response).unwrap();
         connection.flush().unwrap();
         assert!(connection.is_blocked);

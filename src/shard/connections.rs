@@ -19,7 +19,7 @@ use super::poll_token::PollToken;
 use super::unauthenticated::{UNAUTHENTICATED_BYTES, UNAUTHENTICATED_WITHIN};
 use crate::net::connection_limit::{ConnectionLimiter, ConnectionPermit};
 
-/// Connections of a shard.
+/// Connection table of a shard.
 pub(super) struct Connections {
     shard: u16,
     generation: u32,
@@ -27,17 +27,17 @@ pub(super) struct Connections {
     pub(super) limiter: Arc<ConnectionLimiter>,
     /// Mailboxes of all shards.
     mailboxes: Arc<[MailboxSender]>,
-    /// Connections with something to send.
+    /// Connections with data to send.
     unsent: Vec<StreamId>,
     /// Bytes that unauthenticated connections may hold.
     pub(super) unauthenticated_bytes: usize,
     /// Limit of `unauthenticated_bytes`.
     pub(super) unauthenticated_bytes_max: usize,
-    /// Time of the first check of each connection, and the order in which connections are evicted:
-    /// the oldest first. Closed ones stay until then.
+    /// Time of the first check of each connection. It is also the eviction order: the oldest first.
+    /// Closed connections stay until their check.
     pub(super) first_checks: VecDeque<(Duration, StreamId)>,
-    /// Time of the next check of each of the others. Every check is as far ahead, so this is in
-    /// order, too.
+    /// Time of the next check of every other connection. The interval is constant, so this queue is
+    /// ordered, too.
     pub(super) later_checks: VecDeque<(Duration, StreamId)>,
 }
 
@@ -57,12 +57,12 @@ impl Connections {
         }
     }
 
-    /// Number of open connections.
+    /// Returns the number of open connections.
     pub(super) fn count(&self) -> usize {
         self.slab.len()
     }
 
-    /// Returns the mark of a connection that it is in the queue of ready sockets.
+    /// Returns the flag that marks a connection as queued.
     pub(super) fn ready(&mut self, place: usize) -> Option<&mut bool> {
         self.slab.get_mut(place).map(|(_, connection)| &mut connection.ready)
     }
@@ -73,7 +73,7 @@ impl Connections {
         checks.map(|(at, _)| *at).min()
     }
 
-    /// Sends a message to the client behind a connection, by way of its shard.
+    /// Sends a message to the client of a connection, through its shard.
     pub(super) fn send(
         &mut self,
         to: StreamId,
@@ -87,7 +87,7 @@ impl Connections {
         }
         let connection = self.get_mut(to).ok_or(DropReason::NoAllocation)?;
         if connection.put(message, urgency).is_err() {
-            // A round may bring more than the outbox holds to a client that reads as fast.
+            // One round may exceed the outbox even if the client reads fast enough.
             if !connection.is_blocked {
                 let _ = connection.flush();
             }
@@ -99,12 +99,12 @@ impl Connections {
         Ok(())
     }
 
-    /// Sends what has gathered: all messages of a round in as few segments as they fit.
+    /// Sends all gathered messages of a round, in as few segments as possible.
     pub(super) fn flush(&mut self) {
         while let Some(id) = self.unsent.pop() {
             if let Some(connection) = self.get_mut(id) {
                 connection.unsent = false;
-                // A connection that has broken is readable, and ends there.
+                // A broken connection is readable, and reading closes it.
                 let _ = connection.flush();
             }
         }
@@ -120,7 +120,7 @@ impl Connections {
         self.slab.get_mut(place).map(|(id, connection)| (*id, connection))
     }
 
-    /// Adds a connection; returns its place.
+    /// Adds a connection, and returns its place.
     pub(super) fn insert(
         &mut self,
         now: Now,
@@ -147,7 +147,7 @@ impl Connections {
         Ok(place)
     }
 
-    /// Removes a connection, if it is there.
+    /// Removes a connection if it exists.
     pub(super) fn remove(&mut self, id: StreamId) -> Option<Connection> {
         self.get_mut(id)?;
         let (_, connection) = self.slab.remove(id.slot as usize);

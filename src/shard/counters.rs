@@ -1,5 +1,4 @@
-//! Counters of one shard. Its thread is the only one that writes, so that counting costs it no
-//! locked instruction.
+//! Counters of one shard. Only its thread writes them, so counting needs no locked instruction.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use byway_turn::wire::ErrorCode as TurnError;
 use crate::metrics::{Count, Counters, Family, Page};
 use crate::net::connection_limit::ConnectionCounters;
 
-/// Counters of one shard of the data plane. Aligned, so that two shards never share a cache line.
+/// Counters of one shard. Their alignment keeps two shards from sharing a cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct ShardCounters {
@@ -19,52 +18,52 @@ pub struct ShardCounters {
     pub allocations: Count,
     /// Bound channels.
     pub channels: Count,
-    /// Allocations ever granted.
+    /// Allocations granted.
     pub allocations_granted: Count,
-    /// Allocations ended because their name was revoked: its member has left, or was sent away.
+    /// Allocations ended because their name was revoked: the member left its room or was removed.
     pub allocations_revoked: Count,
-    /// Allocate requests refused because the server is about to end.
+    /// Allocate requests refused because the server is shutting down.
     pub draining_refusals: Count,
-    /// Relay sockets held in reserve; of one shard it may be negative, for another may be given the
-    /// token.
+    /// Relay sockets held in reserve. The count of one shard may be negative, because another shard
+    /// may receive the token.
     pub reserved_ports: Count,
-    /// Relay ports that another program had.
+    /// Relay ports that another program used.
     pub port_collisions: Count,
-    /// Relay ports that were given before they had rested.
+    /// Relay ports reused before their rest time had passed.
     pub unrested_ports: Count,
-    /// Allocate requests refused because the machine lacks the address to relay from.
+    /// Allocate requests refused because the machine lacks the relay address.
     pub address_refusals: Count,
-    /// Relayed transport addresses that ended because the machine lost the address.
+    /// Relayed transport addresses ended because the machine lost the address.
     pub addresses_lost: Count,
     /// Binding responses sent.
     pub bindings: Count,
     /// TURN success responses sent.
     pub successes: Count,
-    /// Responses sent that ask for credentials or a fresh nonce.
+    /// Challenges sent: responses that ask for credentials or a fresh nonce.
     pub challenges: Count,
-    /// ICMP errors that clients were told of.
+    /// ICMP errors reported to clients.
     pub icmp_errors: Count,
     /// Open connections.
     pub connections: Count,
-    /// UDP datagrams that the kernel handed over joined with others of their flow (GRO).
+    /// UDP datagrams received joined with others of their flow (GRO).
     pub received_joined: Count,
-    /// UDP datagrams that came one at a time.
+    /// UDP datagrams received one at a time.
     pub received_alone: Count,
-    /// System calls that asked for UDP datagrams.
+    /// System calls that received UDP datagrams.
     pub receive_calls: Count,
-    /// UDP datagrams that left as segments of a joined message (GSO).
+    /// UDP datagrams sent as segments of a joined message (GSO).
     pub sent_segmented: Count,
-    /// UDP datagrams that left one at a time.
+    /// UDP datagrams sent one at a time.
     pub sent_alone: Count,
     /// System calls that sent UDP datagrams.
     pub send_calls: Count,
-    /// Joined messages that a device refused to segment, and that were then sent one by one.
+    /// Joined messages that a device refused to segment. Their datagrams were sent one by one.
     pub segmentation_refused: Count,
-    /// Waits in which datagrams were left to gather.
+    /// Sleeps during which datagrams gathered.
     pub naps: Count,
-    /// 1 while the kernel may hand over joined datagrams, else 0.
+    /// 1 while receive offload (GRO) is on, else 0.
     pub receive_offload: Count,
-    /// 1 while the kernel is given joined datagrams to segment, else 0.
+    /// 1 while send offload (GSO) is on, else 0.
     pub send_offload: Count,
     connections_ended: Family<ConnectionEnd, Count>,
     errors: Family<TurnError, Count>,
@@ -74,18 +73,18 @@ pub struct ShardCounters {
 }
 
 impl ShardCounters {
-    /// Counts so many relayed payloads of `bytes` bytes together.
+    /// Counts relayed payloads with `bytes` bytes in total.
     pub fn relayed(&self, direction: Direction, payloads: u64, bytes: u64) {
         self.packets[direction].add(payloads);
         self.bytes[direction].add(bytes);
     }
 
-    /// Counts so many dropped datagrams.
+    /// Counts dropped datagrams.
     pub fn dropped(&self, reason: DropReason, datagrams: u64) {
         self.drops[reason].add(datagrams);
     }
 
-    /// Counts one response, or indication, that was sent.
+    /// Counts one sent response or indication.
     pub(super) fn answered(&self, answer: Answer) {
         match answer {
             Answer::Binding => self.bindings.add(1),
@@ -104,12 +103,12 @@ impl ShardCounters {
         }
     }
 
-    /// Counts one connection that ended.
+    /// Counts one ended connection.
     pub fn connection_ended(&self, end: ConnectionEnd) {
         self.connections_ended[end].add(1);
     }
 
-    /// Connections that ended for one reason.
+    /// Returns the number of connections ended for one reason.
     #[must_use]
     pub fn connections_ended_so_far(&self, end: ConnectionEnd) -> u64 {
         self.connections_ended[end].get()
@@ -120,19 +119,19 @@ impl ShardCounters {
         self.errors[code].add(1);
     }
 
-    /// Payloads and their bytes relayed in one direction.
+    /// Returns the payloads relayed in one direction, and their bytes.
     #[must_use]
     pub fn relayed_so_far(&self, direction: Direction) -> (u64, u64) {
         (self.packets[direction].get(), self.bytes[direction].get())
     }
 
-    /// Error responses sent with one code.
+    /// Returns the number of error responses sent with one code.
     #[must_use]
     pub fn refused_so_far(&self, code: TurnError) -> u64 {
         self.errors[code].get()
     }
 
-    /// Datagrams dropped for one reason.
+    /// Returns the number of datagrams dropped for one reason.
     #[must_use]
     pub fn dropped_so_far(&self, reason: DropReason) -> u64 {
         self.drops[reason].get()
@@ -142,16 +141,16 @@ impl ShardCounters {
 closed_set! {
     /// Reason for the end of a connection to TURN.
     pub enum ConnectionEnd {
-        /// Its client closed it.
+        /// The client closed it.
         Client = "client",
-        /// It broke, or TLS did.
+        /// The connection or TLS failed.
         Broken = "broken",
-        /// A byte that no message has there.
+        /// The client sent a byte that no message can have at its position.
         Garbage = "garbage",
-        /// Too long without an allocation.
+        /// The client had no allocation for too long.
         Idle = "idle",
-        /// It made room for another, as the oldest without an allocation when there was no permit
-        /// left, or no memory for unauthenticated connections.
+        /// It was evicted as the oldest connection without an allocation. No permit was left, or
+        /// unauthenticated connections held too much memory.
         Shed = "shed",
     }
 }
@@ -171,7 +170,7 @@ closed_set! {
 /// Counters of all shards and their connections.
 #[derive(Debug)]
 pub struct RelayCounters {
-    /// One of each shard; summed at scrape time.
+    /// Counters of each shard, summed at scrape time.
     pub shards: Vec<Arc<ShardCounters>>,
     /// TCP and TLS connections to TURN.
     pub connections: Arc<ConnectionCounters>,
@@ -197,38 +196,38 @@ impl Counters for RelayCounters {
             sum(&|s| s.allocations_granted.get()),
         )?;
         page.counter(
-        "allocations_revoked",
-        "TURN allocations ended because their name was revoked: a member that left its room or was removed.",
-        sum(&|s| s.allocations_revoked.get()),
-    )?;
+            "allocations_revoked",
+            "TURN allocations ended because their name was revoked: the member left its room or was removed.",
+            sum(&|s| s.allocations_revoked.get()),
+        )?;
         page.counter(
         "draining_refusals",
-        "Allocate requests refused because the server is told to stop; each is a 508 among turn_errors, too.",
+        "Allocate requests refused because the server is shutting down. Each is also a 508 in turn_errors.",
         sum(&|s| s.draining_refusals.get()),
     )?;
         page.gauge(
             "relay_ports_reserved",
-            "Relay ports held in reserve for whoever has the token (EVEN-PORT, RESERVATION-TOKEN).",
+            "Relay ports held in reserve for the client with the token (EVEN-PORT, RESERVATION-TOKEN).",
             sum(&|s| s.reserved_ports.get()),
         )?;
         page.counter(
             "relay_port_collisions",
-            "Relay ports that another program had, so that another one was tried.",
+            "Relay ports that another program used. The server tried another port each time.",
             sum(&|s| s.port_collisions.get()),
         )?;
         page.counter(
             "relay_ports_unrested",
-            "Relay ports given before they had rested for relay.port_rest, because no other was left.",
+            "Relay ports reused before relay.port_rest had passed, because no rested port was left.",
             sum(&|s| s.unrested_ports.get()),
         )?;
         page.counter(
         "address_refusals",
-        "Allocate requests refused because the machine lacks the address to relay from; each is a 440 among turn_errors, too.",
+        "Allocate requests refused because the machine lacks the relay address. Each is also a 440 in turn_errors.",
         sum(&|s| s.address_refusals.get()),
     )?;
         page.counter(
             "relayed_addresses_lost",
-            "Relayed transport addresses that ended because the machine lost the address beneath them.",
+            "Relayed transport addresses ended because the machine lost their address.",
             sum(&|s| s.addresses_lost.get()),
         )?;
         page.family("relayed_packets", "Payloads relayed, by direction.", "direction", |direction| {
@@ -236,7 +235,7 @@ impl Counters for RelayCounters {
         })?;
         page.family(
             "relayed_bytes",
-            "Bytes of payload relayed, without headers, by direction.",
+            "Bytes of relayed payloads without headers, by direction.",
             "direction",
             |direction| sum(&|s| s.relayed_so_far(direction).1),
         )?;
@@ -247,58 +246,58 @@ impl Counters for RelayCounters {
         page.counter("turn_successes", "TURN success responses sent.", sum(&|s| s.successes.get()))?;
         page.counter(
             "turn_challenges",
-            "Responses that ask for credentials or a fresh nonce, as to every client's first request.",
+            "Challenges sent for credentials or a fresh nonce. Every client's first TURN request gets one.",
             sum(&|s| s.challenges.get()),
         )?;
         page.family(
             "turn_errors",
-            "Error responses sent, by code. 401: wrong or expired credentials; 403: a peer that is refused; \
-         486: quota; 508: no port, socket or room for another allocation.",
+            "Error responses sent, by code. 401: wrong or expired credentials; 403: refused peer; \
+         486: quota reached; 508: no port, socket or capacity for another allocation.",
             "code",
             |code| sum(&|s| s.refused_so_far(code)),
         )?;
         page.counter(
             "icmp_errors",
-            "ICMP errors from the way to a peer that clients were told of.",
+            "ICMP errors on the path to a peer that were reported to clients.",
             sum(&|s| s.icmp_errors.get()),
         )?;
         page.counters(
         "datagrams_received",
-        "UDP datagrams received, by how the kernel handed them over. joined: with others of their flow, as one (GRO).",
+        "UDP datagrams received, by path. joined: together with others of their flow (GRO); alone: one at a time.",
         "path",
         [("joined", sum(&|s| s.received_joined.get())), ("alone", sum(&|s| s.received_alone.get()))],
     )?;
         page.counters(
         "datagrams_sent",
-        "UDP datagrams sent, by how the kernel was given them. segmented: with others of their flow, as one (GSO).",
+        "UDP datagrams sent, by path. segmented: together with others of their flow (GSO); alone: one at a time.",
         "path",
         [("segmented", sum(&|s| s.sent_segmented.get())), ("alone", sum(&|s| s.sent_alone.get()))],
     )?;
         page.counter(
             "receive_calls",
-            "System calls that asked for UDP datagrams.",
+            "System calls that received UDP datagrams.",
             sum(&|s| s.receive_calls.get()),
         )?;
         page.counter("send_calls", "System calls that sent UDP datagrams.", sum(&|s| s.send_calls.get()))?;
         page.counter(
             "segmentation_refused",
-            "Joined datagrams that a device did not take as one, so that they were sent one by one.",
+            "Joined messages that a device refused to segment. Their datagrams were sent one by one.",
             sum(&|s| s.segmentation_refused.get()),
         )?;
         page.counter(
             "naps",
-            "Times that a shard let datagrams gather before it looked again.",
+            "Sleeps during which a shard let datagrams gather (relay.nap).",
             sum(&|s| s.naps.get()),
         )?;
         page.gauges(
             "offload",
-            "Shards on which the kernel joins what is received (GRO), or segments what is sent (GSO).",
+            "Shards with receive offload (GRO) or send offload (GSO).",
             "kind",
             [("receive", sum(&|s| s.receive_offload.get())), ("send", sum(&|s| s.send_offload.get()))],
         )?;
         page.counters(
             "turn_streams_refused",
-            "TCP and TLS connections to TURN refused, by the limit reached.",
+            "TCP and TLS connections to TURN refused, by limit reached.",
             "limit",
             self.connections.refused(),
         )

@@ -1,4 +1,4 @@
-//! Sending: what waits in the outbox leaves by its sockets, and its outcome is counted.
+//! Sending of the outbox, and counting of the outcomes.
 
 use std::io;
 use std::net::UdpSocket;
@@ -9,7 +9,7 @@ use byway_udp::{Flushed, Outcome, SendStats};
 use super::counters::Direction;
 use super::poll_loop::{Buffers, Shard};
 
-/// Socket that a datagram leaves by.
+/// Socket to send a datagram from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SocketId {
     Listener(ListenerId),
@@ -24,8 +24,8 @@ pub(super) enum TrafficKind {
 }
 
 impl Shard {
-    /// Sends everything in the outbox, and counts the outcomes. A send that fails concerns its
-    /// datagrams alone: one peer that cannot be reached ends neither its allocation nor its shard.
+    /// Sends everything in the outbox, and counts the outcomes. A failed send affects only its own
+    /// datagrams: an unreachable peer ends neither its allocation nor its shard.
     pub(super) fn flush(&self, buffers: &mut Buffers) {
         let Buffers { inbox, outbox, .. } = buffers;
         if outbox.is_empty() {
@@ -36,8 +36,7 @@ impl Shard {
         self.count_sends(stats);
     }
 
-    /// Sends everything in the outbox, and discards what was received, all of which has been
-    /// served.
+    /// Sends everything in the outbox, and clears the inbox, whose datagrams have all been served.
     pub(super) fn flush_and_clear(&self, buffers: &mut Buffers) {
         self.flush(buffers);
         buffers.inbox.clear();
@@ -69,9 +68,9 @@ impl Shard {
     }
 }
 
-/// Returns the reason that a failed send is counted under.
+/// Returns the reason under which a failed send is counted.
 fn drop_reason(error: &io::Error) -> DropReason {
-    // ENOBUFS, a full queue of the device, has no kind of its own.
+    // `ErrorKind` has no kind for ENOBUFS, which means a full device queue.
     if error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS) {
         return DropReason::SendFull;
     }

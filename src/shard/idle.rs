@@ -1,15 +1,15 @@
-//! Waiting between two rounds: none, until the kernel wakes the shard, or a nap that gathers more
-//! datagrams.
+//! Waiting between two rounds: poll again at once, sleep until the kernel wakes the shard, or nap
+//! to gather datagrams.
 
 use std::time::Duration;
 
 use byway_turn::time::Now;
 
-/// Time over which arrivals are counted for their rate.
+/// Window over which the arrival rate is measured.
 const WINDOW: Duration = Duration::from_millis(2);
 
-/// Arrivals that a nap must be expected to gather. Each would wake the shard by itself; with fewer,
-/// the nap adds more latency than it is worth.
+/// Minimum arrivals that a nap is expected to gather. Without the nap each would wake the shard.
+/// With fewer, the saved wake-ups do not justify the latency.
 const WORTH: u32 = 6;
 
 /// Decides after each round whether a shard sleeps, naps or polls again.
@@ -25,19 +25,19 @@ pub(super) struct IdleStrategy {
 }
 
 impl IdleStrategy {
-    /// Zero switches either off.
+    /// Creates a strategy. A zero duration disables its feature.
     pub(super) fn new(nap: Duration, busy_poll: Duration) -> Self {
         let zero = Duration::ZERO;
         Self { nap, busy_poll, since: zero, arrivals: 0, is_dense: false, last: zero }
     }
 
-    /// Whether to keep asking the kernel instead of sleeping.
+    /// Whether to keep polling instead of sleeping.
     pub(super) fn is_busy_polling(&self, now: Now) -> bool {
         now.mono < self.last + self.busy_poll
     }
 
-    /// Takes in the number of batches that a round has served; returns the nap to take before the
-    /// next one.
+    /// Records the number of batches that a round has served. Returns the nap to take before the
+    /// next round.
     pub(super) fn after_round(&mut self, now: Now, batches: usize) -> Option<Duration> {
         if batches > 0 {
             self.last = now.mono;
@@ -68,12 +68,12 @@ mod tests {
     #[test]
     fn naps_begin_where_each_gathers_enough_and_end_where_it_does_not() {
         let mut idle = IdleStrategy::new(NAP, Duration::ZERO);
-        // One every 50 microseconds: four in a nap.
+        // One arrival every 50 microseconds: four in a nap.
         assert!((0..200).all(|i| idle.after_round(at(50 * i), 1).is_none()));
-        // One every 20: ten in a nap.
+        // One arrival every 20 microseconds: ten in a nap.
         let naps = (0..1000).filter(|i| idle.after_round(at(10_000 + 20 * i), 1) == Some(NAP)).count();
         assert!((800..950).contains(&naps), "{naps}");
-        // While it naps, they come in batches.
+        // While the shard naps, arrivals come in batches.
         assert!((0..100).all(|i| idle.after_round(at(30_000 + 200 * i), 10) == Some(NAP)));
         assert!((50..100).all(|i| idle.after_round(at(50_000 + 200 * i), 2).is_none() || i < 62));
     }

@@ -1,4 +1,4 @@
-//! UDP listeners of a shard: those that it starts with, and those whose address comes later.
+//! UDP listeners of a shard: the initial ones, and those whose address is added later.
 
 use std::io;
 use std::net::{IpAddr, UdpSocket};
@@ -20,12 +20,12 @@ use super::tuning::Tuning;
 pub(super) struct UdpListener {
     pub(super) socket: UdpSocket,
     pub(super) address: IpAddr,
-    /// Whether it is in the queue of ready listeners.
+    /// Whether the listener is in the queue of ready listeners.
     pub(super) ready: bool,
 }
 
 impl UdpListener {
-    /// Creates a listener that is named ready by the poll of `registry`.
+    /// Creates a listener and registers it with the poll of `registry`.
     pub(super) fn new(socket: UdpSocket, place: usize, registry: &mio::Registry) -> io::Result<Self> {
         let token = PollToken::UdpListener(place).into();
         registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
@@ -33,21 +33,21 @@ impl UdpListener {
         Ok(Self { socket, address, ready: false })
     }
 
-    /// Has the kernel prefer it for datagrams that come in on a core (SO_INCOMING_CPU).
+    /// Makes the kernel prefer this listener for datagrams that arrive on `core` (SO_INCOMING_CPU).
     pub(super) fn prefer(&self, core: usize) -> io::Result<()> {
         SockRef::from(&self.socket).set_cpu_affinity(core)
     }
 
-    /// Destination of a datagram to the client of a 5-tuple, with the address that the client has
-    /// sent to as its source (RFC 8656 section 12.7, RFC 8489 section 6.3): a wildcard has many.
+    /// Returns the destination of a datagram to the client of a 5-tuple. Its source is the address
+    /// that the client has sent to (RFC 8656 section 12.7, RFC 8489 section 6.3). A wildcard
+    /// listener must state it, because it has many addresses.
     pub(super) fn destination(&self, five_tuple: FiveTuple, traffic_class: u8) -> Destination {
         let source = self.address.is_unspecified().then_some(five_tuple.server);
         Destination { address: five_tuple.client, source, traffic_class, dont_fragment: false }
     }
 }
 
-/// Offloads of the kernel that a shard uses. One kernel serves all sockets: what it does for one,
-/// it does for all.
+/// Kernel offloads that a shard uses. They are the same for all of its sockets.
 #[derive(Clone, Copy)]
 pub(super) struct Offload {
     /// Whether sockets join what they receive (GRO).
@@ -57,7 +57,7 @@ pub(super) struct Offload {
 }
 
 impl Offload {
-    /// Has the listeners join what they receive, as far as `tuning` and the kernel allow.
+    /// Enables GRO on the listeners, as far as `tuning` and the kernel allow.
     pub(super) fn enable(listeners: &[Option<UdpListener>], tuning: &Tuning) -> Self {
         let sockets = || listeners.iter().flatten().map(|listener| &listener.socket);
         Self {
@@ -68,7 +68,7 @@ impl Offload {
 }
 
 impl Shard {
-    /// Returns the listener with an ID, if the machine has its address.
+    /// Returns the listener with this ID if the machine has its address.
     pub(super) fn listener(&self, ListenerId(place): ListenerId) -> Result<&UdpListener, DropReason> {
         self.listeners.get(usize::from(place)).and_then(Option::as_ref).ok_or(DropReason::NoAllocation)
     }
@@ -86,7 +86,7 @@ impl Shard {
             AddressUpdate::TcpListener(listener) => self.tcp_listeners.add(listener, self.poll.registry()),
         };
         if let Err(error) = listening {
-            tracing::error!(%error, "a listener is not served by one of the shards");
+            tracing::error!(%error, "a shard cannot serve a listener");
         }
     }
 
@@ -94,7 +94,7 @@ impl Shard {
         let place = usize::from(place);
         let listener = UdpListener::new(socket, place, self.poll.registry())?;
         if self.offload.receive {
-            // Without, datagrams come one by one.
+            // On failure datagrams arrive one by one.
             let _ = join_received(&listener.socket);
         }
         if let Some(core) = self.cpu {

@@ -1,9 +1,13 @@
-//! Mailbox of a shard: messages from other threads, such as connections, messages for the clients
-//! behind connections, names whose allocations are to end, health checks, and changes of the
-//! machine's addresses.
+//! Mailbox of a shard: messages from other threads. They are:
 //!
-//! UDP needs neither of the first two: every shard can send from every listener. A connection lives
-//! on one shard alone.
+//! - connections,
+//! - messages for the clients of connections,
+//! - names whose allocations must end,
+//! - health checks,
+//! - changes of the machine's addresses.
+//!
+//! UDP does not need the first two, because every shard can send from every listener. A connection
+//! lives on one shard only.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -22,51 +26,52 @@ use super::connection::Urgency;
 use super::poll_loop::{Buffers, Shard};
 use super::poll_token::PollToken;
 
-/// Connections, and messages to clients, that may wait for a shard. Beyond that they are closed and
-/// dropped. Each kind has room of its own, so media that fills one keeps no connection out.
+/// Maximum number of queued connections, and of queued messages to clients, for a shard. Beyond
+/// that connections are closed and messages are dropped. Each kind has its own queue, so a flood of
+/// media does not block connections.
 const CAPACITY: usize = 1024;
 
-/// Bytes of messages that may wait for a shard, which are datagrams of up to 64 KiB: of those of a
-/// video call, a thousand.
+/// Maximum bytes of queued messages for a shard. A message is a datagram of up to 64 KiB. This is a
+/// thousand datagrams of a video call.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 
-/// A connection on which a client speaks TURN.
+/// Connection on which a client speaks TURN.
 pub struct TurnConnection {
-    /// Socket of the connection, not blocking.
+    /// Non-blocking socket of the connection.
     pub socket: TcpStream,
-    /// TLS over it, its handshake done. What has been decrypted already waits in its reader.
+    /// TLS session after its handshake. Its reader holds the bytes decrypted so far.
     pub tls: Option<Box<rustls::ServerConnection>>,
-    /// The client's transport address.
+    /// Transport address of the client.
     pub client: SocketAddr,
-    /// The server's.
+    /// Transport address of the server.
     pub server: SocketAddr,
 }
 
-/// A message to a shard.
+/// Message to a shard.
 pub(super) enum Message {
-    /// A connection that is the shard's from now on.
+    /// A connection that the shard now owns.
     Connection(TurnConnection),
-    /// A message for the client behind one of its connections.
+    /// A message for the client of one of the shard's connections.
     ToClient {
         /// Connection to send it on.
         connection: StreamId,
         message: Box<[u8]>,
     },
-    /// A name whose allocations are to end.
+    /// A name whose allocations must end.
     EndAllocations(Arc<str>),
-    /// A health check, which is answered if clients are.
+    /// A health check. It is answered if the shard answers clients.
     Ping(oneshot::Sender<()>),
     /// The machine's addresses have changed.
     AddressUpdate(AddressUpdate),
 }
 
-/// A change of the machine's addresses.
+/// Change of the machine's addresses.
 pub(super) enum AddressUpdate {
-    /// The relay has new addresses: what they no longer allow is to end.
+    /// The relay has new addresses. The shard must end what they forbid.
     Changed,
-    /// A UDP listener whose address has come.
+    /// A UDP listener whose address was added.
     UdpListener(ListenerId, UdpSocket),
-    /// A TCP listener whose address has come.
+    /// A TCP listener whose address was added.
     TcpListener(TcpListener),
 }
 
@@ -77,13 +82,13 @@ pub(super) struct Mailbox {
     pings: Receiver<oneshot::Sender<()>>,
     connections: Receiver<TurnConnection>,
     to_clients: Receiver<(StreamId, Box<[u8]>)>,
-    /// Bytes of `to_clients`.
+    /// Total bytes in `to_clients`.
     bytes: Arc<AtomicUsize>,
 }
 
 impl Mailbox {
-    /// Returns the next message, if there is one. Addresses and names come first and then
-    /// connections, for they are few.
+    /// Returns the next message, if any. Address updates and names come first, then health checks
+    /// and connections, because they are few.
     pub(super) fn next(&self) -> Option<Message> {
         let update = self.address_updates.try_recv().map(Message::AddressUpdate);
         let next = update.or_else(|_| self.names.try_recv().map(Message::EndAllocations));
@@ -112,11 +117,11 @@ pub(super) struct MailboxSender {
 }
 
 impl MailboxSender {
-    /// Creates a mailbox whose messages make `poll` name `token`.
+    /// Creates a mailbox whose messages wake `poll` with `token`.
     pub(super) fn new(poll: &Poll, token: Token) -> io::Result<(Self, Mailbox)> {
         let (address_updates, received_updates) = channel();
         let (names, received_names) = channel();
-        // While a shard is silent, health checks do not gather.
+        // Health checks do not accumulate while a shard does not respond.
         let (pings, received_pings) = sync_channel(1);
         let (connections, received_connections) = sync_channel(CAPACITY);
         let (to_clients, received_to_clients) = sync_channel(CAPACITY);
@@ -133,22 +138,22 @@ impl MailboxSender {
         Ok((Self { address_updates, names, pings, connections, to_clients, bytes, waker }, mailbox))
     }
 
-    /// Wakes the shard, so that it looks at its mailbox and whether it is to stop.
+    /// Wakes the shard, so that it checks its mailbox and the stop flag.
     pub(super) fn wake(&self) {
-        // One that cannot be woken is awake, or has ended.
+        // On failure the shard is already awake, or has ended.
         let _ = self.waker.wake();
     }
 
-    /// Has the shard end the allocations of a name. There is always room: a message that is lost
-    /// would leave a member on the relay that was removed.
+    /// Asks the shard to end the allocations of a name. This queue is unbounded: a lost message
+    /// would leave a removed member on the relay.
     pub(super) fn end_allocations(&self, name: Arc<str>) {
-        // A shard that has ended has ended its allocations.
+        // A send fails only if the shard, and with it its allocations, has ended.
         let _ = self.names.send(name);
         self.wake();
     }
 
-    /// Asks the shard whether it answers clients. The receiver fails where the shard is busy with
-    /// the last check, or ends.
+    /// Asks the shard whether it answers clients. The receiver fails if the previous check is still
+    /// queued, or if the shard ends.
     pub(super) fn ping(&self) -> oneshot::Receiver<()> {
         let (ping, answer) = oneshot::channel();
         let _ = self.pings.try_send(ping);
@@ -156,29 +161,30 @@ impl MailboxSender {
         answer
     }
 
-    /// Tells the shard of the machine's addresses. There is always room, for such updates are few.
+    /// Tells the shard about changed addresses. This queue is unbounded, because such updates are
+    /// few.
     fn update_addresses(&self, update: AddressUpdate) {
-        // A shard that has ended has neither listeners nor allocations.
+        // A send fails only if the shard, with its listeners and allocations, has ended.
         let _ = self.address_updates.send(update);
         self.wake();
     }
 
-    /// Sends a message to the client behind a connection of the shard, if there is room; returns
-    /// whether there was.
+    /// Queues a message to the client of one of the shard's connections. Returns false if the queue
+    /// is full.
     pub(super) fn send_to_client(&self, connection: StreamId, message: Box<[u8]>) -> bool {
         let length = message.len();
-        // Counted before it is sent: its shard may have read it before this goes on.
+        // Count before sending, because the shard may read the message at once.
         let fits = self.bytes.fetch_add(length, Relaxed) + length <= MAX_BYTES;
         if !(fits && self.to_clients.try_send((connection, message)).is_ok()) {
             self.bytes.fetch_sub(length, Relaxed);
             return false;
         }
-        // A poll that cannot be woken has its eventfd full of wakes, or its shard has ended.
+        // A wake fails if the eventfd is full of wakes, or the shard has ended.
         self.waker.wake().is_ok()
     }
 }
 
-/// Hands connections over to the shards, one after the other.
+/// Round-robin sender of connections to the shards.
 #[derive(Clone)]
 pub struct ConnectionSender {
     mailboxes: Arc<[MailboxSender]>,
@@ -190,8 +196,8 @@ impl ConnectionSender {
         Self { mailboxes, next: Arc::default() }
     }
 
-    /// Gives a connection to a shard that has room for it; returns whether there was one. Without,
-    /// it is closed.
+    /// Passes a connection to a shard whose queue has room. If every queue is full, closes the
+    /// connection and returns false.
     pub fn hand_over(&self, mut connection: TurnConnection) -> bool {
         let first = self.next.fetch_add(1, Relaxed) % self.mailboxes.len().max(1);
         for mailbox in self.mailboxes.iter().cycle().skip(first).take(self.mailboxes.len()) {
@@ -204,7 +210,7 @@ impl ConnectionSender {
     }
 }
 
-/// Tells all shards of addresses that come and go.
+/// Sender of address changes to all shards.
 #[derive(Clone)]
 pub struct AddressUpdates {
     mailboxes: Arc<[MailboxSender]>,
@@ -215,27 +221,27 @@ impl AddressUpdates {
         Self { mailboxes }
     }
 
-    /// Has every shard end what [`byway_turn::server::Shared::set_host_addresses`] no longer
-    /// allows; it is gone within a round of the shards.
+    /// Makes every shard end, within one round, whatever
+    /// [`byway_turn::server::Shared::set_host_addresses`] forbids now.
     pub fn changed(&self) {
         self.mailboxes.iter().for_each(|mailbox| mailbox.update_addresses(AddressUpdate::Changed));
     }
 
-    /// Gives each shard its socket of a UDP listener whose address has come.
+    /// Passes each shard its socket of a UDP listener whose address was added.
     pub fn listen_udp(&self, listener: ListenerId, sockets: Vec<UdpSocket>) {
         for (mailbox, socket) in self.mailboxes.iter().zip(sockets) {
             mailbox.update_addresses(AddressUpdate::UdpListener(listener, socket));
         }
     }
 
-    /// Gives each shard its socket of a TCP listener whose address has come.
+    /// Passes each shard its socket of a TCP listener whose address was added.
     pub fn listen_tcp(&self, sockets: Vec<TcpListener>) {
         for (mailbox, socket) in self.mailboxes.iter().zip(sockets) {
             mailbox.update_addresses(AddressUpdate::TcpListener(socket));
         }
     }
 
-    /// Number of shards, each of which needs a socket.
+    /// Returns the number of shards, each of which needs a socket.
     #[must_use]
     pub fn shards(&self) -> usize {
         self.mailboxes.len()
@@ -243,12 +249,12 @@ impl AddressUpdates {
 }
 
 impl Shard {
-    /// Serves the messages of other threads, up to [`ACCEPTS`]; returns true when nothing is left.
+    /// Serves up to [`ACCEPTS`] messages of other threads. Returns true once the mailbox is empty.
     pub(super) fn serve_mailbox(&mut self, now: Now, buffers: &mut Buffers) -> bool {
         for _ in 0..ACCEPTS {
             match self.mailbox.next() {
                 Some(Message::Connection(connection)) => {
-                    // The poll does not tell of what has been decrypted already.
+                    // The poll does not report bytes that are already decrypted.
                     if let Some(place) = self.admit(now, buffers, connection) {
                         self.make_ready(PollToken::Connection(place));
                     }
@@ -264,7 +270,7 @@ impl Shard {
                     self.counters.allocations_revoked.add(ended as u64);
                     self.take_effects(now, buffers);
                 }
-                // The health check may have given up.
+                // The send fails if the health check has timed out.
                 Some(Message::Ping(ping)) if self.answers_a_binding(now, buffers) => {
                     let _ = ping.send(());
                 }
@@ -299,7 +305,7 @@ mod tests {
             matches!(mailbox.next(), Some(Message::Connection(connection)) if connection.client == client)
         );
         assert!(matches!(mailbox.next(), Some(Message::ToClient { .. })));
-        assert!(put(), "one has been read");
+        assert!(put(), "one message was read");
     }
 
     #[test]
@@ -309,7 +315,7 @@ mod tests {
         let put = || sender.send_to_client(to, vec![0; 64 * 1024].into());
         assert_eq!((0..CAPACITY).filter(|_| put()).count(), MAX_BYTES / (64 * 1024));
         assert!(matches!(mailbox.next(), Some(Message::ToClient { .. })));
-        assert_eq!([put(), put()], [true, false], "one has been read");
+        assert_eq!([put(), put()], [true, false], "one message was read");
         while mailbox.next().is_some() {}
         assert_eq!(sender.bytes.load(Relaxed), 0);
     }

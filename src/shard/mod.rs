@@ -1,35 +1,41 @@
 //! Shards: the relay core on real sockets, one thread for each shard.
 //!
-//! A shard owns one [`byway_turn::server::Relay`] with `&mut`, one listening socket for each
-//! configured address, the connections that it has accepted and every relay socket of its
-//! allocations. The kernel pins a client's 4-tuple to one shard (`SO_REUSEPORT`), so both
-//! directions of a call run on one thread: between receiving a datagram and sending it on as one
-//! there is no lock, no channel to another thread and no `.await`. The sockets of ports in reserve
-//! are the one thing that moves from shard to shard, behind a lock that no datagram meets.
+//! A shard owns with `&mut`:
+//!
+//! - one [`byway_turn::server::Relay`],
+//! - one listening socket for each configured address,
+//! - the connections that it has accepted,
+//! - every relay socket of its allocations.
+//!
+//! The kernel pins a client's 4-tuple to one shard (`SO_REUSEPORT`), so both directions of a call
+//! run on one thread. Between receiving and sending a datagram the shard takes no lock, uses no
+//! channel to another thread and has no `.await`. Only the sockets of reserved ports move between
+//! shards. They are behind a lock that no datagram waits for.
 //!
 //! # Path of a datagram
 //!
-//! | step | function | file |
-//! |---|---|---|
-//! | wait for sockets that are ready | `Shard::run`, `take_events` | `poll_loop.rs` |
-//! | give each its turn | `serve_round`, `serve` | `schedule.rs` |
-//! | receive batches (`recvmmsg`) | `serve_udp_listener`, `serve_relay_socket`; `Inbox::receive` | `receive.rs`; `byway-udp` |
-//! | have the relay decide | `Relay::client_datagram`, `Relay::peer_datagram` | `byway-turn` |
-//! | do what its `Action` says | `act`, `send_to_peer`, `send_to_client`, `send_reply` | `act.rs` |
-//! | open and close relay sockets | `take_effects` | `relay_sockets.rs` |
-//! | send (`sendmmsg`) and count | `flush`, `count_outcome`; `Outbox::flush` | `flush.rs`; `byway-udp` |
+//! 1. Wait for ready sockets: `Shard::run`, `take_events` (`poll_loop.rs`).
+//! 2. Schedule them: `serve_round`, `serve` (`schedule.rs`).
+//! 3. Receive batches by `recvmmsg`: `serve_udp_listener`, `serve_relay_socket` (`receive.rs`);
+//!    `Inbox::receive` (`byway-udp`).
+//! 4. Ask the relay to decide: `Relay::client_datagram`, `Relay::peer_datagram` (`byway-turn`).
+//! 5. Carry out its `Action`: `act`, `send_to_peer`, `send_to_client`, `send_reply` (`act.rs`).
+//! 6. Open and close relay sockets: `take_effects` (`relay_sockets.rs`).
+//! 7. Send by `sendmmsg`, and count: `flush`, `count_outcome` (`flush.rs`); `Outbox::flush`
+//!    (`byway-udp`).
 //!
 //! # Path of a message on a connection
 //!
-//! | step | function | file |
-//! |---|---|---|
-//! | accept | `serve_tcp_listener`, `admit` | `accept.rs` |
-//! | read, frame, have the relay decide | `serve_connection`, `read_chunk`, `serve_messages` | `receive_stream.rs` |
-//! | do what its `Action` says | `act` | `act.rs` |
-//! | send to a client | `Connections::send`, `Connections::flush` | `connections.rs`, `connection.rs` |
-//! | close when it is of no use | `check_connections`, `evict_unauthenticated` | `unauthenticated.rs` |
+//! 1. Accept: `serve_tcp_listener`, `admit` (`accept.rs`).
+//! 2. Read, frame, and ask the relay to decide: `serve_connection`, `read_chunk`, `serve_messages`
+//!    (`receive_stream.rs`).
+//! 3. Carry out its `Action`: `act` (`act.rs`).
+//! 4. Send to a client: `Connections::send`, `Connections::flush` (`connections.rs`,
+//!    `connection.rs`).
+//! 5. Close idle and evicted connections: `check_connections`, `evict_unauthenticated`
+//!    (`unauthenticated.rs`).
 //!
-//! Other threads reach a shard by its mailbox: `serve_mailbox` in `mailbox.rs`.
+//! Other threads reach a shard through its mailbox: `serve_mailbox` in `mailbox.rs`.
 
 mod accept;
 mod act;
@@ -81,7 +87,7 @@ pub use sockets::{
 };
 pub use tuning::Tuning;
 
-/// The data plane at work: all shards.
+/// Running data plane: all shards.
 pub struct DataPlane {
     threads: Vec<Worker>,
     mailboxes: Arc<[MailboxSender]>,
@@ -95,13 +101,13 @@ struct Worker {
 }
 
 impl DataPlane {
-    /// Starts one shard for each of `shards`. Datagrams that came since their sockets were bound
-    /// are served first.
+    /// Starts one thread for each of `shards`. They serve first the datagrams that arrived since
+    /// the sockets were bound.
     ///
     /// # Errors
-    /// The kernel had no thread or no poll to give.
+    /// The kernel refused a thread or a poll.
     pub fn start(shards: Vec<ShardConfig>, tuning: Tuning, clock: Clock) -> io::Result<Self> {
-        // Every shard can reach every other's mailbox, so these come first.
+        // Every shard can reach the mailboxes of all others, so create these first.
         let (mut mailboxes, mut receiving) = (Vec::new(), Vec::new());
         for _ in &shards {
             let poll = Poll::new()?;
@@ -123,26 +129,26 @@ impl DataPlane {
         Ok(Self { threads, mailboxes, stop, ended })
     }
 
-    /// Returns the handle that gives the shards connections which other threads have accepted.
+    /// Returns the handle that passes connections accepted by other threads to the shards.
     #[must_use]
     pub fn connection_sender(&self) -> ConnectionSender {
         ConnectionSender::new(self.mailboxes.clone())
     }
 
-    /// Returns the handle that asks whether every shard answers.
+    /// Returns the handle that checks whether every shard answers.
     #[must_use]
     pub fn pulse(&self) -> Pulse {
         Pulse { mailboxes: self.mailboxes.clone() }
     }
 
-    /// Returns the handle that tells the shards of addresses that come and go.
+    /// Returns the handle that tells the shards about added and removed addresses.
     #[must_use]
     pub fn address_updates(&self) -> AddressUpdates {
         AddressUpdates::new(self.mailboxes.clone())
     }
 
-    /// Returns the allocations of all shards, by their names. `shared` is what the relays of the
-    /// shards share.
+    /// Returns the handle to the allocations of all shards, by their names. `shared` is the state
+    /// that the shards' relays share.
     #[must_use]
     pub fn allocations(&self, shared: Arc<Shared>) -> Allocations {
         Allocations { shared, mailboxes: self.mailboxes.clone() }
@@ -158,29 +164,29 @@ impl DataPlane {
         }
     }
 
-    /// Waits until one shard has ended, which happens only when it was told to stop or has failed.
+    /// Waits until one shard has ended: it was stopped or has failed.
     pub async fn ended(&mut self) {
         self.ended.recv().await;
     }
 
-    /// Ends the threads, and waits for that.
+    /// Stops the threads and joins them.
     pub fn stop(self) {
         self.stop.store(true, Relaxed);
         self.mailboxes.iter().for_each(MailboxSender::wake);
         for worker in self.threads {
-            // A shard that panicked has said so on standard error.
+            // A shard that panicked has already reported it on standard error.
             let _ = worker.thread.join();
         }
     }
 }
 
 impl Worker {
-    /// Moves a shard to a thread of its own, and runs it there.
+    /// Runs a shard on a thread of its own.
     fn start(index: u16, shard: Shard, stop: Arc<AtomicBool>, report: mpsc::Sender<()>) -> io::Result<Self> {
         let alive = Arc::new(AtomicBool::new(true));
         let life = Life { alive: alive.clone(), report };
         let thread = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-            // Dropped however the thread ends, by a panic, too.
+            // Dropped at the end of the thread, also by a panic.
             let _life = life;
             if let Err(error) = shard.run(&stop) {
                 tracing::error!(%error, shard = index, "a shard of the data plane ended");
@@ -190,7 +196,7 @@ impl Worker {
     }
 }
 
-/// Reports that its thread has ended when it is dropped.
+/// Guard that reports the end of its thread when it is dropped.
 struct Life {
     alive: Arc<AtomicBool>,
     report: mpsc::Sender<()>,
@@ -199,7 +205,7 @@ struct Life {
 impl Drop for Life {
     fn drop(&mut self) {
         self.alive.store(false, Relaxed);
-        // Full: another shard has reported already.
+        // A full channel means that another shard has already reported.
         let _ = self.report.try_send(());
     }
 }

@@ -1,16 +1,15 @@
-//! Pinning: a shard for each core, whose thread stays there and whose listeners get what comes in
-//! there.
+//! CPU pinning: each shard's thread stays on one core, and its listeners get the datagrams that
+//! arrive there.
 
 use std::io;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// Pins the calling thread to one of the cores that it may use, its own by `index`; returns that
-/// core.
+/// Pins the calling thread to one of its allowed cores, chosen by `index`. Returns that core.
 ///
 /// # Errors
-/// The kernel, or a filter of system calls, does not allow it.
+/// The kernel or a system call filter forbids it.
 pub(super) fn pin(index: u16) -> io::Result<usize> {
     let this_thread = Pid::from_raw(0);
     let allowed = sched_getaffinity(this_thread)?;

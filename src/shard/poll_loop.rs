@@ -1,4 +1,4 @@
-//! One shard: its thread, its poll, and the loop that serves one round after the other.
+//! Event loop of one shard: its thread, its poll and its rounds.
 
 use std::io;
 use std::sync::Arc;
@@ -30,64 +30,64 @@ use super::tuning::Tuning;
 use crate::clock::Clock;
 use crate::net::connection_limit::ConnectionLimiter;
 
-/// Sockets that the kernel names ready at a time.
+/// Maximum number of events that one poll returns.
 const EVENTS: usize = 1024;
 
 /// Configuration of one shard.
 pub struct ShardConfig {
-    /// Sockets that it listens on.
+    /// Sockets that the shard listens on.
     pub listeners: ShardListeners,
-    /// Relay that decides on everything it receives.
+    /// Relay that decides on everything the shard receives.
     pub relay: Relay,
-    /// Counters that its thread writes.
+    /// Counters that the shard's thread writes.
     pub counters: Arc<ShardCounters>,
-    /// Limits its connections. Each shard has its own, because it can evict only connections of its
-    /// own.
+    /// Limiter of the shard's connections. Each shard has its own, because it can evict only its
+    /// own connections.
     pub limiter: Arc<ConnectionLimiter>,
 }
 
 /// Parts that all shards share.
 #[derive(Clone)]
 pub(super) struct Common {
-    /// By the numbers of the shards.
+    /// Mailboxes by shard index.
     pub(super) mailboxes: Arc<[MailboxSender]>,
     pub(super) reserved: ReservedSockets,
     pub(super) tuning: Tuning,
     pub(super) clock: Clock,
 }
 
-/// A shard: one relay, and every socket that it serves.
+/// A shard: one relay, and every socket that the shard serves.
 pub(super) struct Shard {
     index: u16,
     clock: Clock,
     pub(super) tuning: Tuning,
     pub(super) offload: Offload,
-    /// Core that this shard's thread is pinned to, if it is.
+    /// Core that the shard's thread is pinned to, if any.
     pub(super) cpu: Option<usize>,
     pub(super) poll: Poll,
     pub(super) relay: Relay,
     pub(super) counters: Arc<ShardCounters>,
-    /// By [`ListenerId`](byway_turn::server::ListenerId); `None` where the machine does not have
-    /// the address yet.
+    /// UDP listeners by [`ListenerId`](byway_turn::server::ListenerId). `None` if the machine does
+    /// not have the address yet.
     pub(super) listeners: Vec<Option<UdpListener>>,
     pub(super) tcp_listeners: TcpListeners,
-    /// By the slots of their allocations, IPv4 and IPv6 beside each other.
+    /// Relay sockets by allocation slot, IPv4 and IPv6 side by side.
     pub(super) relay_sockets: Vec<Option<RelaySocket>>,
-    /// Sockets in reserve of all shards.
+    /// Reserved sockets of all shards.
     pub(super) reserved: ReservedSockets,
     pub(super) connections: Connections,
     pub(super) mailbox: Mailbox,
     pub(super) ready: ReadyQueues,
 }
 
-/// Memory of a round. It is passed along beside the shard because it is made on the shard's thread
-/// and does not leave it.
+/// Memory of a round. It is separate from the shard because it is allocated on the shard's thread
+/// and never leaves it.
 pub(super) struct Buffers {
-    /// Batches that are being served. Connections are read into its scratch bytes.
+    /// Batches being served. Connections are read into its scratch bytes.
     pub(super) inbox: Inbox,
-    /// Datagrams that wait to be sent. Their payloads are in the inbox.
+    /// Datagrams to send. Their payloads are in the inbox.
     pub(super) outbox: Outbox<SocketId, TrafficKind>,
-    /// Response that the relay has written last.
+    /// Latest response of the relay.
     pub(super) reply: Reply,
 }
 
@@ -102,7 +102,7 @@ impl Buffers {
 }
 
 impl Shard {
-    /// Creates a shard whose listeners are named ready by its poll.
+    /// Creates a shard and registers its listeners with its poll.
     pub(super) fn new(
         index: u16,
         poll: Poll,
@@ -143,7 +143,7 @@ impl Shard {
         })
     }
 
-    /// Runs until told to stop, which it hears when its mailbox is woken.
+    /// Runs until `stop` is set. The caller must then wake the mailbox.
     ///
     /// # Errors
     /// The kernel refuses to poll.
@@ -152,8 +152,7 @@ impl Shard {
         let mut events = Events::with_capacity(EVENTS);
         let mut idle = IdleStrategy::new(self.tuning.nap, self.tuning.busy_poll);
         let mut timer = Timer::new(self.poll.registry())?;
-        // Buffers for the kernel stay on the thread that they are made on: memory is local to the
-        // core that first touches it.
+        // Allocate the buffers on this thread: memory is local to the core that first touches it.
         let mut buffers = Buffers::new(self.offload);
         let mut now = self.clock.now();
         while !stop.load(Relaxed) {
@@ -161,7 +160,7 @@ impl Shard {
             timer.set(now, self.next_deadline())?;
             self.poll.poll(&mut events, polls_again.then_some(Duration::ZERO)).or_else(ignore_interrupt)?;
             self.take_events(&events);
-            // One clock read for the whole round.
+            // Read the clock once per round.
             now = self.clock.now();
             let batches = self.serve_round(now, &mut buffers);
             self.expire(now, &mut buffers);
@@ -173,7 +172,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Queues every socket that the kernel names ready.
+    /// Queues every socket that the kernel reports ready.
     fn take_events(&mut self, events: &Events) {
         for event in events {
             let token = event.token().into();
@@ -184,7 +183,7 @@ impl Shard {
         }
     }
 
-    /// Ends what has expired.
+    /// Expires allocations, connections and delays.
     fn expire(&mut self, now: Now, buffers: &mut Buffers) {
         self.relay.expire(now);
         self.take_effects(now, buffers);
@@ -194,15 +193,15 @@ impl Shard {
         self.connections.flush();
     }
 
-    /// Returns the time at which something expires next.
+    /// Returns the next deadline.
     fn next_deadline(&self) -> Option<Duration> {
         let deadlines =
             [self.relay.next_deadline(), self.connections.next_check(), self.tcp_listeners.resume_at()];
         deadlines.into_iter().flatten().min()
     }
 
-    /// Pins this thread to a core, and has the listeners prefer what comes in there; returns that
-    /// core.
+    /// Pins this thread to a core, and makes the listeners prefer datagrams that arrive there.
+    /// Returns that core.
     fn keep_to_a_core(&self) -> Option<usize> {
         let listeners = || self.listeners.iter().flatten();
         let pinned = pin(self.index).and_then(|core| {

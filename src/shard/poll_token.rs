@@ -2,7 +2,7 @@
 
 use mio::Token;
 
-/// Something that the kernel names ready, by its place among its like.
+/// Event source of the poll: its kind, and its index among sources of that kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PollToken {
     /// A UDP listener.
@@ -13,13 +13,13 @@ pub(super) enum PollToken {
     RelaySocket(usize),
     /// A client's connection.
     Connection(usize),
-    /// Messages from other threads.
+    /// The mailbox, with messages from other threads.
     Mailbox,
     /// The timer.
     Timer,
 }
 
-/// Number of kinds.
+/// Number of kinds of sources.
 const KINDS: usize = 6;
 
 impl From<PollToken> for Token {

@@ -1,10 +1,13 @@
-//! Whether every shard answers: a STUN Binding request to each, by its mailbox.
+//! Health check of the shards: a STUN Binding request to each, through its mailbox.
 //!
-//! A request from a socket would reach the one shard that the kernel picks for its 4-tuple, by a
-//! hash that nobody can aim; and it would fail where a firewall keeps this machine from itself, or
-//! the rate limit of its address is reached, for which no server is to be restarted. The mailbox
-//! reaches a shard's own thread between its rounds, and what is asked there goes the way of every
-//! request: through the relay, which has to make the answer.
+//! A request from a socket is unsuitable for two reasons:
+//!
+//! - It would reach only the shard that the kernel picks by a hash of its 4-tuple.
+//! - It would fail if a firewall blocks traffic of this machine to itself, or if the rate limit of
+//!   its address is reached. Neither is a reason to restart a server.
+//!
+//! The mailbox reaches each shard's own thread between its rounds. The request there takes the path
+//! of every request: the relay must answer it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,20 +22,20 @@ use tokio::time::timeout;
 use super::mailbox::MailboxSender;
 use super::poll_loop::{Buffers, Shard};
 
-/// A Binding request (RFC 8489 section 5), its transaction ID of no account.
+/// Binding request (RFC 8489 section 5) with an arbitrary transaction ID.
 const REQUEST: [u8; 20] = *b"\x00\x01\x00\x00\x21\x12\xa4\x42watchdog....";
 
-/// The beginning of its success response.
+/// First bytes of its success response.
 const SUCCESS: [u8; 2] = [0x01, 0x01];
 
-/// Asks the shards of a data plane.
+/// Health check of the shards of a data plane.
 #[derive(Clone)]
 pub struct Pulse {
     pub(super) mailboxes: Arc<[MailboxSender]>,
 }
 
 impl Pulse {
-    /// The numbers of the shards that have not answered `within` this time.
+    /// Returns the indices of the shards that do not answer `within` this time.
     pub async fn silent(&self, within: Duration) -> Vec<usize> {
         let answers = join_all(self.mailboxes.iter().map(|mailbox| timeout(within, mailbox.ping()))).await;
         let is_silent = |answer: &Result<Result<(), _>, _>| !matches!(answer, Ok(Ok(())));
@@ -48,7 +51,8 @@ impl fmt::Debug for Pulse {
 }
 
 impl Shard {
-    /// Whether the relay answers a Binding request. It is charged to an address that no client has.
+    /// Whether the relay answers a Binding request. The request is charged to an address that no
+    /// client can have.
     pub(super) fn answers_a_binding(&mut self, now: Now, buffers: &mut Buffers) -> bool {
         let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let transport = Transport::Udp(ListenerId(0));

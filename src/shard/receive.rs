@@ -1,5 +1,4 @@
-//! Receiving datagrams: batches of clients and of peers, each datagram given to the relay, and ICMP
-//! errors.
+//! Receiving: batches of datagrams from clients and peers, and ICMP errors.
 
 use std::net::IpAddr;
 
@@ -14,17 +13,17 @@ use super::poll_loop::{Buffers, Shard};
 use super::relay_sockets::RelaySocket;
 use super::schedule::Served;
 
-/// Batches of one listener that are served in a turn, from as many clients perhaps.
+/// Maximum number of batches of one listener per turn. Each may come from another client.
 const LISTENER_BATCHES: usize = 8;
 
-/// Batches of one relay socket that are served before it is the next one's turn: one greedy peer
-/// delays the others by so many, however much it sends.
+/// Maximum number of batches of one relay socket per turn. It bounds the delay that a greedy peer
+/// causes to others.
 const RELAY_BATCHES: usize = 4;
 
-/// Attempts to read a relay socket that reports errors, each of which is cleared by being reported.
+/// Attempts to read a relay socket that reports errors. Each read clears one error.
 const ATTEMPTS: usize = 8;
 
-/// ICMP errors of one relay socket that clients are told of in one turn.
+/// Maximum number of ICMP errors of one relay socket reported per turn.
 const ERRORS: usize = 32;
 
 impl Shard {
@@ -51,7 +50,7 @@ impl Shard {
         }
     }
 
-    /// Gives the datagrams of one client to the relay, and does what it says.
+    /// Passes the datagrams of one client to the relay, and executes its actions.
     fn serve_client_batch(
         &mut self,
         now: Now,
@@ -62,8 +61,8 @@ impl Shard {
     ) {
         let listener =
             ListenerId(u16::try_from(listener).expect("the configuration holds fewer than 2^16 listeners"));
-        // Two link-local clients with one address on two links are two clients: the scope is part
-        // of theirs.
+        // The scope is part of a link-local client's address: the same address on two links means
+        // two clients.
         let server = batch.destination.unwrap_or(server);
         let five_tuple = FiveTuple { client: batch.source, server, transport: Transport::Udp(listener) };
         self.count_batch(batch);
@@ -78,7 +77,8 @@ impl Shard {
         }
     }
 
-    /// Serves up to [`RELAY_BATCHES`] batches of an allocation's peers, and some ICMP errors.
+    /// Serves up to [`RELAY_BATCHES`] batches of an allocation's peers, and up to [`ERRORS`] ICMP
+    /// errors.
     pub(super) fn serve_relay_socket(&mut self, now: Now, buffers: &mut Buffers, place: usize) -> Served {
         let has_errors = !self.serve_icmp_errors(now, buffers, place);
         self.make_room_for_batches(buffers, RELAY_BATCHES);
@@ -88,7 +88,7 @@ impl Shard {
         let id = *id;
         let mut received = buffers.inbox.receive(socket, RELAY_BATCHES);
         let mut calls = 1;
-        // Forged ICMP errors must not keep what else has come from being read.
+        // Forged ICMP errors must not prevent the shard from reading datagrams.
         while received.is_err() && calls < ATTEMPTS {
             received = buffers.inbox.receive(socket, RELAY_BATCHES);
             calls += 1;
@@ -111,7 +111,7 @@ impl Shard {
         }
     }
 
-    /// Gives the datagrams of one peer to the relay, and does what it says.
+    /// Passes the datagrams of one peer to the relay, and executes its actions.
     fn serve_peer_batch(&mut self, now: Now, buffers: &mut Buffers, id: RelayId, batch: Batch) {
         self.count_batch(batch);
         for span in batch.datagrams() {
@@ -128,8 +128,8 @@ impl Shard {
         received.add(batch.count() as u64);
     }
 
-    /// Tells the client of some ICMP errors; returns true when there are no more. Left where they
-    /// are, they would take the room of datagrams.
+    /// Reports up to [`ERRORS`] ICMP errors to the client. Returns true once none remain. Unread
+    /// errors would occupy the receive buffer of datagrams.
     fn serve_icmp_errors(&mut self, now: Now, buffers: &mut Buffers, place: usize) -> bool {
         for _ in 0..ERRORS {
             let Some(Some(relay)) = self.relay_sockets.get_mut(place) else { return true };
@@ -150,7 +150,7 @@ impl Shard {
         false
     }
 
-    /// Makes room in the inbox for so many batches.
+    /// Makes room in the inbox for `batches` batches.
     fn make_room_for_batches(&self, buffers: &mut Buffers, batches: usize) {
         if buffers.inbox.room() < batches {
             self.flush_and_clear(buffers);

@@ -1,5 +1,5 @@
-//! Receiving on a connection: a chunk of bytes is read, its messages are given to the relay, and
-//! the rest is kept.
+//! Receiving on a connection: the shard reads a chunk, passes its messages to the relay, and keeps
+//! the rest.
 
 use std::io::ErrorKind;
 
@@ -14,38 +14,40 @@ use super::counters::{ConnectionEnd, Direction};
 use super::poll_loop::{Buffers, Shard};
 use super::schedule::Served;
 
-/// Messages of one connection that are served before it is the next one's turn: one greedy flow
-/// delays the others by so many, however much it sends.
+/// Maximum number of messages of one connection per turn. It bounds the delay that a greedy flow
+/// causes to others.
 const BURST: usize = 32;
 
-/// Bytes that are read from a connection at a time: what a record of TLS holds.
+/// Bytes that one read of a connection takes at most: the contents of one TLS record.
 const CHUNK: usize = 16 * 1024;
 
-/// Messages of one turn where there is no allocation: as many answers of up to
-/// [`REPLY_MAX`](byway_turn::wire::REPLY_MAX) wait where the client does not read.
+/// Maximum number of messages per turn of a connection without an allocation. It bounds the
+/// responses, of up to [`REPLY_MAX`](byway_turn::wire::REPLY_MAX) bytes, that wait for a client
+/// that does not read.
 const UNAUTHENTICATED_BURST: usize = 8;
 
-/// Bytes of a chunk where there is no allocation.
+/// Bytes of a chunk of a connection without an allocation.
 const UNAUTHENTICATED_CHUNK: usize = 4 * 1024;
 
-/// Bytes of the longest message from a client without an allocation: an Allocate request with every
-/// attribute that there is, and the longest username.
+/// Maximum bytes of a message from a client without an allocation: an Allocate request with every
+/// attribute and the longest username.
 const UNAUTHENTICATED_FRAME_MAX: usize = 2048;
 
-/// Scratch bytes of the inbox: a chunk behind the beginning of a message that has come before.
+/// Scratch bytes of the inbox: the beginning of a message from the previous read, and a chunk
+/// behind it.
 pub(super) const CONNECTION_ROOM: usize = FRAME_MAX + CHUNK;
 
-/// Bytes of a connection that lie at the beginning of the inbox.
+/// Bytes of a connection at the beginning of the inbox.
 struct Chunk {
     connection: StreamId,
     five_tuple: FiveTuple,
     /// Number of bytes.
     length: usize,
-    /// Messages of it that are served in this turn at most.
+    /// Maximum number of its messages to serve in this turn.
     burst: usize,
 }
 
-/// A whole message at the beginning of some bytes.
+/// Complete message at the beginning of some bytes.
 struct Frame {
     length: usize,
     is_channel_data: bool,
@@ -53,23 +55,24 @@ struct Frame {
 
 /// Result of serving a chunk.
 struct Progress {
-    /// Number of bytes whose messages have been served.
+    /// Number of bytes of the served messages.
     served: usize,
-    /// Whether whole messages are left, because the burst was over.
+    /// Whether complete messages may remain because the burst limit was reached.
     is_behind: bool,
 }
 
 impl Shard {
-    /// Serves one chunk of a connection, and up to [`BURST`] of the messages that are whole with
-    /// it. A chunk can hold thousands: those that are left are served before the next one is read.
+    /// Reads one chunk of a connection, and serves up to [`BURST`] of its complete messages. A
+    /// chunk can hold thousands, so the remaining ones are served before the next read.
     ///
-    /// A client without an allocation reads its answers before it is served again.
+    /// A client without an allocation must read its responses before it is served again.
     pub(super) fn serve_connection(&mut self, now: Now, buffers: &mut Buffers, place: usize) -> Served {
         let Some(chunk) = self.read_chunk(now, buffers, place) else {
             return Served { batches: 1, is_dry: true };
         };
         let served = self.serve_messages(now, buffers, &chunk);
-        // Payloads that leave as datagrams lie where the next connection is read to.
+        // Payloads to send as datagrams lie in the scratch bytes that the next connection
+        // overwrites.
         self.flush(buffers);
         let is_dry = served.is_err();
         match served {
@@ -79,11 +82,11 @@ impl Shard {
         Served { batches: 1, is_dry }
     }
 
-    /// Reads a chunk behind the bytes that are left of the last one. `None`: nothing more has come,
-    /// the client is to read first, or the connection has ended and is closed.
+    /// Reads a chunk behind the bytes that are left of the last one. Returns `None` if nothing has
+    /// arrived, the client must read first, or the connection has ended and is closed.
     fn read_chunk(&mut self, now: Now, buffers: &mut Buffers, place: usize) -> Option<Chunk> {
         let (id, connection) = self.connections.at(place)?;
-        // The kernel may have room again for what waits.
+        // The kernel may have room again for the outbox.
         let _ = connection.flush();
         let has_allocation = connection.has_allocation;
         if connection.is_blocked && !has_allocation {
@@ -127,7 +130,7 @@ impl Shard {
             };
             let message = &rest[..length];
             let action = self.relay.client_datagram(now, five_tuple, message, &mut buffers.reply);
-            // Media is looked up once: the relay has just done it.
+            // Use the relay's own look-up, so that media is looked up only once.
             if is_channel_data && action == Action::Drop(DropReason::NoAllocation) {
                 return Err(ConnectionEnd::Garbage);
             }
@@ -139,7 +142,7 @@ impl Shard {
         Ok(Progress { served, is_behind: true })
     }
 
-    /// Returns the message that `bytes` begin with; `None` if it is not whole yet.
+    /// Returns the message at the start of `bytes`, or `None` if it is incomplete.
     fn next_frame(
         &self,
         now: Now,
@@ -148,7 +151,7 @@ impl Shard {
     ) -> Result<Option<Frame>, ConnectionEnd> {
         let Some(length) = frame_length(bytes).map_err(|_| ConnectionEnd::Garbage)? else { return Ok(None) };
         let is_whole = length <= bytes.len();
-        // Without an allocation there is no channel, and nothing that takes so many bytes to say.
+        // A client without an allocation has no channel, and needs no message of this length.
         let is_channel_data = classify(bytes) == Kind::ChannelData;
         let is_odd = length > UNAUTHENTICATED_FRAME_MAX || (is_channel_data && !is_whole);
         if is_odd && !self.relay.serves(now, five_tuple) {
@@ -157,7 +160,7 @@ impl Shard {
         Ok(is_whole.then_some(Frame { length, is_channel_data }))
     }
 
-    /// Keeps the bytes of a chunk that have not been served.
+    /// Keeps the unserved bytes of a chunk.
     fn keep_rest(&mut self, now: Now, buffers: &mut Buffers, chunk: &Chunk, progress: &Progress) {
         let has_allocation = self.relay.serves(now, chunk.five_tuple);
         let rest = &buffers.inbox.bytes()[progress.served..chunk.length];

@@ -1,4 +1,4 @@
-//! Relay sockets: opened, held in reserve and closed as the relay's [`Effect`]s say.
+//! Relay sockets: the shard opens, reserves and closes them as the relay's [`Effect`]s demand.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -20,21 +20,21 @@ use super::sockets::bind_relay;
 pub(super) struct RelaySocket {
     pub(super) socket: UdpSocket,
     pub(super) id: RelayId,
-    /// Whether it is in the queue of ready sockets.
+    /// Whether the socket is in the queue of ready sockets.
     pub(super) ready: bool,
-    /// Whether ICMP errors may be waiting.
+    /// Whether ICMP errors may be pending.
     pub(super) has_errors: bool,
 }
 
-/// Sockets of a relayed transport address that is being opened.
+/// Sockets of a new relayed transport address.
 struct Bound {
     socket: UdpSocket,
-    /// Socket of the next port, to be held in reserve at its address.
+    /// Socket of the next port, to hold in reserve, and its address.
     next: Option<(SocketAddr, UdpSocket)>,
 }
 
 impl Shard {
-    /// Carries out the effects of what the relay was told.
+    /// Carries out the relay's pending effects.
     pub(super) fn take_effects(&mut self, now: Now, buffers: &mut Buffers) {
         while let Some(effect) = self.relay.next_effect() {
             match effect {
@@ -44,7 +44,7 @@ impl Shard {
                     self.answer_bound(now, buffers, relay, bound);
                 }
                 Effect::CloseRelay { relay } => {
-                    // What came before the end still leaves.
+                    // Datagrams received before the end are still sent.
                     self.flush(buffers);
                     self.close_relay_socket(relay);
                 }
@@ -59,12 +59,12 @@ impl Shard {
         }
     }
 
-    /// Returns a relay socket, unless it was never opened or its slot is another's by now.
+    /// Returns a relay socket, unless it was never opened or another allocation has its slot now.
     pub(super) fn relay_socket(&self, id: RelayId) -> Option<&RelaySocket> {
         self.relay_sockets.get(place(id))?.as_ref().filter(|relay| relay.id == id)
     }
 
-    /// Tells the relay whether its socket is open, and answers the client that has asked for it.
+    /// Reports to the relay whether its socket is open, and answers the client that requested it.
     fn answer_bound(&mut self, now: Now, buffers: &mut Buffers, id: RelayId, bound: Result<(), BindError>) {
         self.counters.port_collisions.add((bound == Err(BindError::PortInUse)).into());
         let action = self.relay.relay_bound(now, id, bound, &mut buffers.reply);
@@ -83,7 +83,7 @@ impl Shard {
         let place = place(id);
         let opened = self.bind_relay_sockets(address, pairing).and_then(|bound| self.register(place, bound));
         let socket = opened.map_err(|error| {
-            tracing::debug!(%error, port = address.port(), "no relay socket");
+            tracing::debug!(%error, port = address.port(), "a relay socket cannot be opened");
             match error.kind() {
                 io::ErrorKind::AddrInUse => BindError::PortInUse,
                 io::ErrorKind::AddrNotAvailable => BindError::AddressGone,
@@ -97,7 +97,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Binds a relay socket, and with it one to be held in reserve, or takes over one that is held.
+    /// Binds a relay socket, and with it one to reserve, or takes a reserved one.
     fn bind_relay_sockets(&self, address: SocketAddr, pairing: Pairing) -> io::Result<Bound> {
         let bind = |address| bind_relay(address, &self.tuning);
         match pairing {
@@ -114,10 +114,10 @@ impl Shard {
         }
     }
 
-    /// Has the poll name a relay socket ready, and holds the one beside it in reserve.
+    /// Registers a relay socket with the poll, and reserves the one of the next port.
     fn register(&self, place: usize, Bound { socket, next }: Bound) -> io::Result<UdpSocket> {
         if self.offload.receive {
-            // Without, datagrams come one by one.
+            // On failure datagrams arrive one by one.
             let _ = join_received(&socket);
         }
         let token = PollToken::RelaySocket(place).into();
@@ -129,8 +129,8 @@ impl Shard {
         Ok(socket)
     }
 
-    /// Closes a relay socket, which takes it off the poll, too. One that was never opened, or whose
-    /// slot is another's by now, is left alone.
+    /// Closes a relay socket, which also removes it from the poll. Does nothing if it was never
+    /// opened or another allocation has its slot now.
     fn close_relay_socket(&mut self, id: RelayId) {
         if let Some(relay) = self.relay_sockets.get_mut(place(id))
             && relay.as_ref().is_some_and(|relay| relay.id == id)
@@ -140,7 +140,7 @@ impl Shard {
     }
 }
 
-/// Returns the place of a relay socket among those of its shard.
+/// Returns the index of a relay socket in its shard.
 fn place(id: RelayId) -> usize {
     2 * id.allocation.slot as usize + usize::from(id.family == AddressFamily::V6)
 }

@@ -1,4 +1,4 @@
-//! Relay sockets held in reserve, for the shard that is given their token.
+//! Relay sockets held in reserve for the shard that receives their token.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use byway_turn::lock::lock;
 
-/// Datagrams that came before the token was used and are discarded then, at most. The permissions
-/// of the allocation meet the rest.
+/// Maximum number of early datagrams that are discarded when the token is used. The permissions of
+/// the allocation filter the rest.
 const DISCARDED: usize = 1024;
 
-/// The sockets in reserve of all shards, by their addresses.
+/// Reserved sockets of all shards, by their addresses.
 ///
-/// The one lock of the shards: it is taken when EVEN-PORT reserves a port, and when that ends. No
-/// datagram waits for it but such an Allocate request.
+/// This is the only lock of the shards. It is taken when EVEN-PORT reserves a port, and when the
+/// reservation ends. Only such Allocate requests wait for it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReservedSockets(Arc<Mutex<BTreeMap<SocketAddr, UdpSocket>>>);
 
@@ -23,10 +23,11 @@ impl ReservedSockets {
         self.lock().insert(address, socket);
     }
 
-    /// Lets go of a socket, if it is there. What it has received belongs to nobody.
+    /// Removes and returns a socket if it exists. Discards the datagrams that it has received,
+    /// because they belong to no allocation.
     pub(super) fn take(&self, address: SocketAddr) -> Option<UdpSocket> {
         let socket = self.lock().remove(&address)?;
-        // It does not block: an error ends it, too.
+        // The socket does not block. Any error ends the loop, too.
         (0..DISCARDED).take_while(|_| socket.recv(&mut []).is_ok()).for_each(drop);
         Some(socket)
     }
@@ -37,7 +38,8 @@ impl ReservedSockets {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, UdpSocket>> {
-        // The map is whole between any two statements: what panicked elsewhere does not concern it.
+        // The map is consistent between any two statements, so a panic of another thread does not
+        // matter.
         lock(&self.0)
     }
 }
@@ -63,7 +65,7 @@ mod tests {
         assert_eq!(socket.recv(&mut [0; 16]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         peer.send_to(b"late", address).unwrap();
         assert_eq!(socket.recv(&mut [0; 16]).unwrap(), 4);
-        assert!(reserved.take(address).is_none(), "it is there once");
+        assert!(reserved.take(address).is_none(), "a socket can be taken once");
     }
 
     #[test]

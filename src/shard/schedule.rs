@@ -1,4 +1,4 @@
-//! Schedule: bounded work for each ready socket in turn, so that no flood starves the others.
+//! Scheduling: bounded work for each ready socket in turn, so that no flood starves the others.
 
 use std::collections::VecDeque;
 
@@ -7,56 +7,57 @@ use byway_turn::time::Now;
 use super::poll_loop::{Buffers, Shard};
 use super::poll_token::PollToken;
 
-/// Batches that the inbox holds: what relay sockets bring gathers there for the listeners, so that
-/// one call sends it to many clients.
+/// Batches that the inbox holds. Datagrams from relay sockets gather there, so that one call on a
+/// listener sends them to many clients.
 pub(super) const BATCHES: usize = 16;
 
-/// Bytes that are sent although more might gather: what the fastest cache holds. Beyond that, a
-/// payload has left it by the time that the kernel copies it.
+/// Bytes in the outbox that trigger a flush: the size of the fastest cache. Beyond that, a payload
+/// has left the cache by the time the kernel copies it.
 const WARM: usize = 32 * 1024;
 
-/// Bytes from others that are sent before it is the listeners' turn again: a fraction of a
-/// millisecond's work, in which a listener's buffer does not run over.
+/// Bytes from other sockets that are sent before the listeners are served again. They take a
+/// fraction of a millisecond, in which a listener's buffer does not overflow.
 const ROUND: usize = 256 * 1024;
 
-/// Relay sockets, connections and the like that have a turn before it is the listeners' again.
+/// Maximum number of other sockets, such as relay sockets and connections, served before the
+/// listeners are served again.
 const TURNS: usize = 16;
 
-/// Sockets that may have something waiting, each once. Readiness is told once (edge-triggered), so
-/// a socket stays queued until it has been read dry.
+/// Queues of sockets with pending input, each socket once. Readiness is edge-triggered, so a socket
+/// stays queued until a read finds it empty.
 #[derive(Default)]
 pub(super) struct ReadyQueues {
-    /// UDP listeners. They have a queue of their own, for they are few and serve every client.
+    /// UDP listeners. They have their own queue, because they are few and serve every client.
     listeners: VecDeque<PollToken>,
     others: VecDeque<PollToken>,
-    /// Whether messages may be waiting in the mailbox.
+    /// Whether the mailbox may hold messages.
     has_mail: bool,
 }
 
 /// Result of one turn.
 pub(super) struct Served {
-    /// Number of batches that were served.
+    /// Number of served batches.
     pub(super) batches: usize,
-    /// Whether nothing more waits until the kernel names the socket ready again.
+    /// Whether the socket is empty until the kernel reports it ready again.
     pub(super) is_dry: bool,
 }
 
 impl Served {
-    /// Nothing is left, or the socket is gone.
+    /// The socket is empty or gone.
     pub(super) const DRY: Self = Self { batches: 0, is_dry: true };
 }
 
 impl Shard {
-    /// Whether something is known to wait.
+    /// Whether any queue or the mailbox has pending work.
     pub(super) fn has_work(&self) -> bool {
         !self.ready.listeners.is_empty() || !self.ready.others.is_empty() || self.ready.has_mail
     }
 
-    /// Puts a socket into its queue, if it is there and not in the queue yet.
+    /// Queues a socket if it exists and is not queued yet.
     pub(super) fn make_ready(&mut self, token: PollToken) {
         match token {
             PollToken::Mailbox => return self.ready.has_mail = true,
-            // Whatever has expired is ended in each round.
+            // Every round handles expiry.
             PollToken::Timer => return,
             _ => {}
         }
@@ -69,7 +70,7 @@ impl Shard {
         }
     }
 
-    /// Notes that a socket has errors waiting. Only relay sockets keep any.
+    /// Marks a socket as having pending errors. Only relay sockets keep errors.
     pub(super) fn note_error(&mut self, token: PollToken) {
         if let PollToken::RelaySocket(place) = token
             && let Some(Some(relay)) = self.relay_sockets.get_mut(place)
@@ -78,7 +79,7 @@ impl Shard {
         }
     }
 
-    /// Returns the mark of a socket that it is in its queue.
+    /// Returns the flag that marks a socket as queued.
     fn is_queued(&mut self, token: PollToken) -> Option<&mut bool> {
         match token {
             PollToken::UdpListener(place) => {
@@ -93,8 +94,8 @@ impl Shard {
         }
     }
 
-    /// Gives each ready listener one turn, then some of the other sockets; returns the number of
-    /// batches that were served.
+    /// Serves each ready listener once, then some of the other sockets. Returns the number of
+    /// served batches.
     pub(super) fn serve_round(&mut self, now: Now, buffers: &mut Buffers) -> usize {
         let mut batches = self.serve_listeners(now, buffers);
         batches += self.serve_others(now, buffers);
@@ -111,8 +112,8 @@ impl Shard {
         for _ in 0..self.ready.listeners.len() {
             let Some(token) = self.ready.listeners.pop_front() else { break };
             batches += self.serve(now, buffers, token);
-            // Each of these goes to a socket of its own, or is an answer: nothing is won by letting
-            // it wait for more.
+            // Each of these datagrams leaves by a different socket or is a response, so gathering
+            // more gains nothing.
             self.flush_and_clear(buffers);
         }
         batches
@@ -134,7 +135,7 @@ impl Shard {
         batches
     }
 
-    /// Gives a socket its turn; returns the number of batches that were served.
+    /// Serves a socket for one turn. Returns the number of served batches.
     fn serve(&mut self, now: Now, buffers: &mut Buffers, token: PollToken) -> usize {
         let Served { batches, is_dry } = match token {
             PollToken::UdpListener(place) => self.serve_udp_listener(now, buffers, place),
@@ -143,7 +144,7 @@ impl Shard {
             PollToken::Connection(place) => self.serve_connection(now, buffers, place),
             PollToken::Mailbox | PollToken::Timer => Served::DRY,
         };
-        // It may have been closed by what it received.
+        // The input may have closed the socket.
         if let Some(queued) = self.is_queued(token) {
             *queued = false;
         }

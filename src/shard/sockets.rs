@@ -1,4 +1,4 @@
-//! Sockets of the shards: opened, bound, and their options set.
+//! Opening, binding and options of the shards' sockets.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -8,21 +8,21 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::tuning::Tuning;
 
-/// Connections that may wait to be accepted, which the kernel cuts at `net.core.somaxconn`.
+/// Accept backlog. The kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
 
-/// The listening sockets of one shard.
+/// Listening sockets of one shard.
 #[derive(Debug, Default)]
 pub struct ShardListeners {
-    /// By [`byway_turn::server::ListenerId`]; `None` where the machine does not have the address
-    /// yet.
+    /// UDP sockets by [`byway_turn::server::ListenerId`]. `None` if the machine does not have the
+    /// address yet.
     pub(super) udp: Vec<Option<UdpSocket>>,
     pub(super) tcp: Vec<TcpListener>,
 }
 
 impl ShardListeners {
-    /// Says, if the kernel has given the UDP sockets smaller buffers than they were to have, how
-    /// much smaller, and the remedy. It does the same for all sockets, so one speaks for them.
+    /// Returns a warning with its remedy if the kernel gave the UDP sockets smaller buffers than
+    /// requested. The limits are the same for all sockets, so one is checked.
     #[must_use]
     pub fn cut_buffers(&self, tuning: &Tuning) -> Option<String> {
         let socket = SockRef::from(self.udp.iter().flatten().next()?);
@@ -31,7 +31,7 @@ impl ShardListeners {
             ("receive_buffer", tuning.receive_buffer, socket.recv_buffer_size(), "rmem_max"),
             ("send_buffer", tuning.send_buffer, socket.send_buffer_size(), "wmem_max"),
         ] {
-            // The kernel sets aside, and tells, twice what was asked for: the rest is for its
+            // The kernel allocates and reports twice the requested size. The extra half is for its
             // bookkeeping.
             let granted = granted.ok()? / 2;
             if granted < asked {
@@ -40,24 +40,25 @@ impl ShardListeners {
             }
         }
         let (cut, remedy) = (cut.join(" and "), remedy.join(" "));
-        (!cut.is_empty())
-            .then(|| format!("the kernel gives each UDP listener {cut}; `sysctl -w {remedy}` before the next start gives it all"))
+        (!cut.is_empty()).then(|| {
+            format!("the kernel gives each UDP listener {cut}; run `sysctl -w {remedy}` and restart")
+        })
     }
 }
 
-/// Addresses that every shard listens on, with the ports that the system has chosen for port 0.
+/// Addresses that every shard listens on, with the ports that the kernel chose for port 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
     /// STUN and TURN over UDP.
     pub udp: Vec<SocketAddr>,
     /// STUN and TURN over TCP.
     pub tcp: Vec<SocketAddr>,
-    /// Those of either that the machine does not have yet. [`super::AddressUpdates`] takes their
-    /// sockets later.
+    /// UDP and TCP addresses that the machine does not have yet. Their sockets follow through
+    /// [`super::AddressUpdates`].
     pub missing: Vec<SocketAddr>,
 }
 
-/// An address that cannot be listened on.
+/// Failure to listen on an address.
 #[derive(Debug)]
 pub struct BindFailed {
     /// `udp` or `tcp`.
@@ -68,11 +69,11 @@ pub struct BindFailed {
     pub error: io::Error,
 }
 
-/// Binds every address for every shard, all before any is served. An address that the machine does
-/// not have is left for later.
+/// Binds every address for every shard before any is served. Addresses that the machine lacks are
+/// deferred.
 ///
 /// # Errors
-/// [`BindFailed`]
+/// Returns [`BindFailed`] with the error of the kernel.
 pub fn bind_listeners(
     wanted: &Addresses,
     shards: usize,
@@ -113,14 +114,13 @@ pub fn bind_listeners(
     Ok((by_shard, bound))
 }
 
-/// Whether an address cannot be bound because the machine does not have it: not yet, or not any
-/// more.
+/// Whether binding failed because the machine does not have the address (yet, or any more).
 #[must_use]
 pub fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
-/// Binds a UDP listener of every shard; returns its address, too, for the kernel may have chosen
+/// Binds a UDP listener for every shard. Also returns its address, because the kernel may choose
 /// the port.
 ///
 /// # Errors
@@ -134,7 +134,7 @@ pub fn bind_udp_listeners(
     Ok((sockets.into_iter().map(UdpSocket::from).collect(), address))
 }
 
-/// Binds a TCP listener of every shard; returns its address, too.
+/// Binds a TCP listener for every shard. Also returns its address.
 ///
 /// # Errors
 /// The error of the kernel.
@@ -146,8 +146,8 @@ pub fn bind_tcp_listeners(address: SocketAddr, shards: usize) -> io::Result<(Vec
     Ok((sockets.into_iter().map(TcpListener::from).collect(), address))
 }
 
-/// Binds one address `count` times. The first socket binds alone and only then agrees to share, so
-/// that another program on the port, or a second server, is an error rather than a silent thief of
+/// Binds one address `count` times. The first socket sets SO_REUSEPORT only after it has bound. If
+/// another program or a second server uses the port, binding thus fails rather than silently losing
 /// half the clients.
 fn bind_shared(
     address: SocketAddr,
@@ -173,7 +173,7 @@ fn udp_listener(address: SocketAddr, tuning: &Tuning) -> io::Result<Socket> {
     if address.ip().is_unspecified() {
         tell_destination(&socket, address.ip())?;
     }
-    // A refusal costs only headroom at bursts.
+    // A refusal costs only headroom for bursts.
     let _ = socket.set_recv_buffer_size(tuning.receive_buffer);
     let _ = socket.set_send_buffer_size(tuning.send_buffer);
     Ok(socket)
@@ -181,13 +181,13 @@ fn udp_listener(address: SocketAddr, tuning: &Tuning) -> io::Result<Socket> {
 
 fn tcp_listener(address: SocketAddr) -> io::Result<Socket> {
     let socket = new_socket(address, Type::STREAM, Protocol::TCP)?;
-    // A restart must not wait for the connections of the last run to time out. On Linux this shares
-    // no live port.
+    // A restart must not wait until old connections time out. On Linux this option shares no live
+    // port.
     socket.set_reuse_address(true)?;
     Ok(socket)
 }
 
-/// Binds a TCP listener that one runtime has for itself.
+/// Binds a TCP listener for exclusive use by one runtime.
 ///
 /// # Errors
 /// The error of the kernel.
@@ -205,7 +205,7 @@ pub(super) fn bind_relay(address: SocketAddr, tuning: &Tuning) -> io::Result<Udp
         let _ = socket.set_recv_buffer_size(tuning.relay_buffer);
         let _ = socket.set_send_buffer_size(tuning.relay_buffer);
     }
-    // A client without news of its peers does without.
+    // On failure clients get no ICMP errors of their peers.
     let _ = keep_errors(&socket, address.ip());
     socket.bind(&address.into())?;
     Ok(socket.into())
@@ -213,8 +213,8 @@ pub(super) fn bind_relay(address: SocketAddr, tuning: &Tuning) -> io::Result<Udp
 
 fn udp_socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = new_socket(address, Type::DGRAM, Protocol::UDP)?;
-    // A kernel that knows neither relays all the same. Where a client asks for DF, a failure is its
-    // datagram's.
+    // Relaying works on kernels without these options. If a client requests DF, only its datagram
+    // fails.
     let _ = tell_traffic_class(&socket, address.ip());
     let _ = allow_fragments(&socket, address.ip());
     Ok(socket)
@@ -224,8 +224,8 @@ fn new_socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     socket.set_nonblocking(true)?;
     if address.is_ipv6() {
-        // Each family has its own listener; mapped addresses would be a second spelling of IPv4
-        // ones.
+        // Each family has its own listener. Mapped addresses would be a second form of IPv4
+        // addresses.
         socket.set_only_v6(true)?;
     }
     Ok(socket)
@@ -285,14 +285,14 @@ mod tests {
         let (listeners, bound) = bind_listeners(&wanted, 2, &asking_for(1 << 16)).unwrap();
         assert_eq!((bound.udp[0], bound.tcp[1], &*bound.missing), (absent, absent, &[absent; 2][..]));
         for ShardListeners { udp, tcp } in listeners {
-            // The places are the same on every shard.
+            // The indices are the same on every shard.
             assert_eq!((udp[0].is_none(), udp[1].is_some(), tcp.len()), (true, true, 1));
         }
     }
 
     #[test]
     fn a_buffer_that_the_kernel_has_cut_is_told_with_its_remedy() {
-        // More than any machine grants: the kernel adds up to twice that in an int.
+        // Larger than any machine grants. The kernel doubles the size in an int.
         const TOO_MUCH: usize = 1 << 30;
         let limit = |name| fs::read_to_string(format!("/proc/sys/net/core/{name}")).unwrap();
         let (receive, send) = (limit("rmem_max"), limit("wmem_max"));
@@ -302,7 +302,7 @@ mod tests {
             format!(
                 "the kernel gives each UDP listener {} bytes of the {TOO_MUCH} that relay.receive_buffer asks for and \
                  {} bytes of the {TOO_MUCH} that relay.send_buffer asks for; \
-                 `sysctl -w net.core.rmem_max={TOO_MUCH} net.core.wmem_max={TOO_MUCH}` before the next start gives it all",
+                 run `sysctl -w net.core.rmem_max={TOO_MUCH} net.core.wmem_max={TOO_MUCH}` and restart",
                 receive.trim(),
                 send.trim()
             )

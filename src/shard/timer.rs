@@ -11,11 +11,11 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use super::poll_token::PollToken;
 
-/// Wakes a poll at a deadline. A timeout of the poll would do as well, but the kernel programs its
-/// clock for each, which is expensive where a shard waits for every single datagram.
+/// Wakes a poll at a deadline. A poll timeout would work, too, but makes the kernel program its
+/// clock for every poll. That is expensive if a shard waits for each datagram.
 pub(super) struct Timer {
     timer: TimerFd,
-    /// Time at which it expires.
+    /// Time at which the timer expires.
     at: Option<Duration>,
 }
 
@@ -28,7 +28,7 @@ impl Timer {
         Ok(Self { timer, at: None })
     }
 
-    /// Sets it for `deadline`, unless it expires before that anyway.
+    /// Sets the timer to `deadline`, unless it expires earlier anyway.
     ///
     /// # Errors
     /// The kernel refuses to set the timer.
@@ -37,7 +37,7 @@ impl Timer {
         if self.at.is_some_and(|at| now.mono < at && at <= deadline) {
             return Ok(());
         }
-        // Zero would switch it off.
+        // Zero would disarm the timer.
         let wait = deadline.saturating_sub(now.mono).max(Duration::from_nanos(1));
         self.timer.set(Expiration::OneShot(wait.into()), TimerSetTimeFlags::empty())?;
         self.at = Some(now.mono + wait);

@@ -1,4 +1,4 @@
-//! Unauthenticated connections: those whose client has no allocation are limited in time and
+//! Unauthenticated connections: those whose client has no allocation. They are limited in time and
 //! memory, and evicted first.
 
 use std::time::Duration;
@@ -9,17 +9,17 @@ use byway_turn::time::Now;
 use super::counters::ConnectionEnd;
 use super::poll_loop::{Buffers, Shard};
 
-/// Time that a connection may be without an allocation: a few round trips over a bad network, and
-/// no more than that for clients that open connections to hold them.
+/// Time that a connection may exist without an allocation. It allows a few round trips over a bad
+/// network, and limits clients that only hold connections open.
 pub(super) const UNAUTHENTICATED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Bytes that all connections without an allocation may hold together, on all shards; then the
-/// oldest of them end. This counts what each may hold, so nothing is counted as messages come and
-/// go.
+/// Maximum bytes that all connections without an allocation may hold, on all shards together.
+/// Beyond that the oldest are evicted. Each connection is charged its maximum, so messages change
+/// no count.
 pub(super) const UNAUTHENTICATED_BYTES: usize = 64 * 1024 * 1024;
 
 impl Shard {
-    /// Closes the connections that have had no allocation since their last check.
+    /// Closes the connections without an allocation since their last check.
     pub(super) fn check_connections(&mut self, now: Now, buffers: &mut Buffers) {
         let is_due = |(at, _): &mut (Duration, StreamId)| *at <= now.mono;
         while let Some((_, id)) = self.connections.first_checks.pop_front_if(is_due) {
@@ -33,9 +33,9 @@ impl Shard {
     fn check_connection(&mut self, now: Now, buffers: &mut Buffers, id: StreamId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let has_allocation = self.relay.serves(now, connection.five_tuple);
-        // Its buffers may have been empty since.
+        // The buffers may have emptied since the last check.
         connection.give_back();
-        // One whose allocation has just ended has as long again for another.
+        // A client whose allocation has ended gets the same time again for a new one.
         if std::mem::replace(&mut connection.had_allocation, has_allocation) || has_allocation {
             self.connections.later_checks.push_back((now.mono + UNAUTHENTICATED_WITHIN, id));
             self.set_has_allocation(now, buffers, id, has_allocation);
@@ -44,8 +44,8 @@ impl Shard {
         }
     }
 
-    /// Closes the oldest connection without an allocation that has not been checked yet; returns
-    /// whether there was one. Each is passed by once.
+    /// Closes the oldest connection without an allocation among those before their first check.
+    /// Returns whether there was one. Each connection is visited once.
     pub(super) fn evict_unauthenticated(&mut self, now: Now, buffers: &mut Buffers) -> bool {
         while let Some((_, id)) = self.connections.first_checks.pop_front() {
             let Some(connection) = self.connections.get_mut(id) else { continue };
@@ -59,8 +59,8 @@ impl Shard {
         false
     }
 
-    /// Notes whether the client of a connection has an allocation. Without, it counts as
-    /// unauthenticated (again).
+    /// Records whether the client of a connection has an allocation. Without one the connection
+    /// counts as unauthenticated (again).
     pub(super) fn set_has_allocation(
         &mut self,
         now: Now,
@@ -78,14 +78,15 @@ impl Shard {
             return;
         }
         self.connections.unauthenticated_bytes += may_hold;
-        // Those that had an allocation have been checked, and may be all that there is.
+        // Connections that had an allocation are past their first check, so there may be none to
+        // evict.
         if !self.limit_unauthenticated(now, buffers) {
             self.close(now, buffers, id, ConnectionEnd::Shed);
         }
     }
 
-    /// Evicts connections until those without an allocation hold no more than they may; returns
-    /// whether they do then.
+    /// Evicts connections until those without an allocation are within their memory limit. Returns
+    /// whether they are.
     pub(super) fn limit_unauthenticated(&mut self, now: Now, buffers: &mut Buffers) -> bool {
         while self.connections.unauthenticated_bytes > self.connections.unauthenticated_bytes_max {
             if !self.evict_unauthenticated(now, buffers) {
@@ -99,7 +100,7 @@ impl Shard {
     pub(super) fn close(&mut self, now: Now, buffers: &mut Buffers, id: StreamId, end: ConnectionEnd) {
         let Some(connection) = self.connections.remove(id) else { return };
         let five_tuple = connection.five_tuple;
-        // Counted before its client can see the end.
+        // Count before the client can notice the end.
         self.counters.connection_ended(end);
         self.counters.connections.set(self.connections.count() as u64);
         connection.close();
