@@ -1,4 +1,4 @@
-//! Single counts, and families of them with one for each value of a label.
+//! Single counts, and families with one count for each value of a label.
 
 use std::fmt::Debug;
 use std::ops::Index;
@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use byway_turn::closed_set::ClosedSet;
 
-/// A count that one thread writes and others read: a load and a store, no locked instruction.
+/// Count that one thread writes and others read. An update is a load and a store, without a locked
+/// instruction.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
 
@@ -16,7 +17,7 @@ impl Count {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
-    /// Takes `n` off. Only the owning thread may call this.
+    /// Subtracts `n`. Only the owning thread may call this.
     pub fn subtract(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
     }
@@ -26,14 +27,14 @@ impl Count {
         self.0.store(n, Relaxed);
     }
 
-    /// The count, as another thread sees it.
+    /// Returns the count, as another thread sees it.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// A count that any thread writes.
+/// Count that any thread writes.
 #[derive(Debug, Default)]
 pub struct SharedCount(AtomicU64);
 
@@ -43,7 +44,7 @@ impl SharedCount {
         self.0.fetch_add(n, Relaxed);
     }
 
-    /// Takes `n` away.
+    /// Subtracts `n`.
     pub fn subtract(&self, n: u64) {
         self.0.fetch_sub(n, Relaxed);
     }
@@ -53,14 +54,14 @@ impl SharedCount {
         self.0.store(n, Relaxed);
     }
 
-    /// The count.
+    /// Returns the count.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// One count for each value of a closed set, which labels it.
+/// One count for each value of a closed set. The value is the count's label.
 #[derive(Debug)]
 pub struct Family<S: ClosedSet, C: Debug + Default>(S::Table<C>);
 

@@ -1,16 +1,16 @@
-//! The formats of `/metrics`.
+//! Formats of `/metrics`.
 
-/// A format in which metrics are written out.
+/// Format of the metrics page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exposition {
-    /// Prometheus text format 0.0.4, which every scraper reads.
+    /// Prometheus text format 0.0.4, which every scraper supports.
     Text,
     /// OpenMetrics text format 1.0.0, which Prometheus prefers.
     OpenMetrics,
 }
 
 impl Exposition {
-    /// Its media type, for `Content-Type`.
+    /// Returns the media type for `Content-Type`.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
@@ -20,18 +20,18 @@ impl Exposition {
     }
 }
 
-/// Rewrites an OpenMetrics page in the text format 0.0.4.
+/// Converts an OpenMetrics page to the text format 0.0.4.
 ///
-/// Samples read the same in both. In 0.0.4 a family is called as its samples are: `_total` of a
-/// counter and `_info` of an info are part of the name. There are no infos, state sets or units,
-/// and the page ends without a mark.
+/// Samples are the same in both formats. In 0.0.4 a family has the name of its samples: `_total` of
+/// a counter and `_info` of an info are part of the name. The format has no infos, state sets,
+/// units or end marker.
 pub(super) fn to_text(openmetrics: &str) -> String {
     let mut out = String::with_capacity(openmetrics.len());
     let mut line = |parts: &[&str]| {
         parts.iter().for_each(|part| out.push_str(part));
         out.push('\n');
     };
-    // `# HELP` stands before the `# TYPE` that tells the suffix.
+    // `# HELP` precedes the `# TYPE` that determines the suffix.
     let mut help = None;
     for text in openmetrics.lines() {
         if let Some(rest) = text.strip_prefix("# HELP ") {
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn threat_43_the_text_format_names_families_as_their_samples() {
         let openmetrics = "\
-# HELP byway_build The version that runs.
+# HELP byway_build Version of the running program.
 # TYPE byway_build info
 byway_build_info{version=\"0.1.0\"} 1
 # HELP byway_allocations Live TURN allocations.
@@ -79,7 +79,7 @@ byway_other 1
 # EOF
 ";
         let text = "\
-# HELP byway_build_info The version that runs.
+# HELP byway_build_info Version of the running program.
 # TYPE byway_build_info gauge
 byway_build_info{version=\"0.1.0\"} 1
 # HELP byway_allocations Live TURN allocations.

@@ -1,8 +1,8 @@
-//! Counters, written where things happen and read at scrape time.
+//! Counters, written by the rooms and read at scrape time.
 //!
-//! Every label comes from a closed set: nothing that a client sends can make a series. Each room
-//! owns its counters and writes them to a [`Page`]; this one knows none of them. A [`Count`] is
-//! written by one thread alone, a [`SharedCount`] by any.
+//! Every label comes from a closed set, so no client can create a series. Each room owns its
+//! counters and writes them to a [`Page`]. This room knows none of them. Only one thread writes a
+//! [`Count`], any thread may write a [`SharedCount`].
 
 mod count;
 mod exposition;
@@ -22,27 +22,27 @@ pub use process::{ProcessCounters, TaskCount};
 
 use byway_turn::closed_set::ClosedSet;
 
-/// The counters of one room.
+/// Counters of one room.
 pub trait Counters: Debug + Send + Sync + 'static {
-    /// Writes all of them.
+    /// Writes all counters.
     ///
     /// # Errors
-    /// Those of the page.
+    /// The errors of the page.
     fn encode(&self, page: &mut Page<'_>) -> fmt::Result;
 }
 
-/// Every counter of the process, and how they are written out.
+/// All counters of the process.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics(Vec<Arc<dyn Counters>>);
 
 impl Metrics {
-    /// The counters of these rooms, which stand on the page in this order.
+    /// Collects the counters of these rooms. The page lists them in this order.
     #[must_use]
     pub fn new(rooms: Vec<Arc<dyn Counters>>) -> Self {
         Self(rooms)
     }
 
-    /// Everything in a format.
+    /// Renders all counters in a format.
     #[must_use]
     pub fn render(&self, exposition: Exposition) -> String {
         let mut registry = Registry::with_prefix("byway");
@@ -59,27 +59,27 @@ impl Metrics {
 impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page(encoder);
-        page.info("build", "The version that runs.", "version", env!("CARGO_PKG_VERSION"))?;
+        page.info("build", "Version of the running program.", "version", env!("CARGO_PKG_VERSION"))?;
         self.0.iter().try_for_each(|room| room.encode(&mut page))
     }
 }
 
-/// Writes metric families.
+/// Writer of metric families.
 pub struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
-    /// Writes a value that goes up and down.
+    /// Writes a gauge: a value that goes up and down.
     ///
     /// # Errors
-    /// As the encoder says; writing to a `String` has none.
+    /// The errors of the encoder. Writing to a `String` never fails.
     pub fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
     }
 
-    /// Writes such a value for each of several labels.
+    /// Writes a gauge for each of several label values.
     ///
     /// # Errors
-    /// As the encoder says; writing to a `String` has none.
+    /// The errors of the encoder. Writing to a `String` never fails.
     pub fn gauges<const N: usize>(
         &mut self,
         name: &str,
@@ -94,19 +94,19 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// Writes a value that only grows.
+    /// Writes a counter: a value that only grows.
     ///
     /// # Errors
-    /// As the encoder says; writing to a `String` has none.
+    /// The errors of the encoder. Writing to a `String` never fails.
     pub fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         metric.encode_counter::<[(&str, &str); 0], u64, u64>(&value, None)
     }
 
-    /// Writes such a value for each of several labels.
+    /// Writes a counter for each of several label values.
     ///
     /// # Errors
-    /// As the encoder says; writing to a `String` has none.
+    /// The errors of the encoder. Writing to a `String` never fails.
     pub fn counters<'l>(
         &mut self,
         name: &str,
@@ -123,10 +123,10 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// Writes the counts of a closed set, by their label.
+    /// Writes the counts of a closed set, by label.
     ///
     /// # Errors
-    /// As the encoder says; writing to a `String` has none.
+    /// The errors of the encoder. Writing to a `String` never fails.
     pub fn family<S: ClosedSet>(
         &mut self,
         name: &str,

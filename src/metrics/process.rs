@@ -1,5 +1,4 @@
-//! Counts of the process itself: lost lines of its log, panics, and background tasks that ended
-//! unasked.
+//! Counts of the process itself: lost log lines, panics, and unexpected ends of background tasks.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -8,34 +7,35 @@ use byway_turn::lock::lock;
 
 use super::{Counters, Page, SharedCount};
 
-/// The threads that panics are counted by. Names of shards have a number behind.
+/// Kinds of threads by which panics are counted. The names of shard threads end with a number.
 const THREADS: [&str; 5] = ["main", "http", "handshakes", "shard", "other"];
 
-/// Count of one background task, by the name that the code gives it.
+/// Count of the ends of one background task. The code names the task.
 pub type TaskCount = Arc<SharedCount>;
 
 /// Counts of the process itself.
 #[derive(Debug, Default)]
 pub struct ProcessCounters {
-    /// Lines of the log that standard error did not take.
+    /// Log lines that standard error did not accept.
     pub log_lines_lost: SharedCount,
     panics: [SharedCount; THREADS.len()],
-    // Written once for each task at the start, and read at scrape time.
+    // Written once per task at startup, and read at scrape time.
     tasks: Mutex<Vec<(&'static str, TaskCount)>>,
 }
 
 impl ProcessCounters {
-    /// Counts a panic on the thread of this name.
+    /// Counts a panic of the thread with this name.
     pub fn panicked(&self, thread: Option<&str>) {
         let is_of = |name: &&str| thread.is_some_and(|thread| thread.starts_with(name));
         let place = THREADS.iter().position(is_of).unwrap_or(THREADS.len() - 1);
         self.panics[place].add(1);
     }
 
-    /// Count of the ends of the task `name`. The names stand in the code, so they are a closed set.
+    /// Returns the count of the ends of the task `name`. The code fixes the names, so they are a
+    /// closed set.
     #[must_use]
     pub fn task(&self, name: &'static str) -> TaskCount {
-        // A panic leaves nothing half done here.
+        // A panic elsewhere leaves this list consistent.
         let mut tasks = lock(&self.tasks);
         if let Some((_, count)) = tasks.iter().find(|(other, _)| *other == name) {
             return count.clone();
@@ -50,19 +50,19 @@ impl Counters for ProcessCounters {
     fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
         page.counter(
             "log_lines_lost",
-            "Lines of the log that standard error did not take.",
+            "Log lines lost because standard error did not accept them.",
             self.log_lines_lost.get(),
         )?;
         page.counters(
             "panics",
-            "Panics, by the kind of thread. Each is a fault of this program.",
+            "Panics, by kind of thread. Each is a bug in this program: report it.",
             "thread",
             std::array::from_fn::<_, { THREADS.len() }, _>(|i| (THREADS[i], self.panics[i].get())),
         )?;
         let tasks = lock(&self.tasks);
         page.counters(
             "tasks_ended",
-            "Background tasks that ended unasked, by task. They are started again.",
+            "Unexpected ends of background tasks, by task. The server restarts them.",
             "task",
             tasks.iter().map(|(name, count)| (*name, count.get())),
         )
