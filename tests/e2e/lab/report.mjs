@@ -35,23 +35,27 @@ const placeOf = (table) => (ORDER.includes(table) ? ORDER.indexOf(table) : ORDER
 /** @param {About} about */
 const introduction = ({ versions, cores }) => `# What gets through
 
-Calls between browsers behind NATs and firewalls, each in a network namespace of one machine. \`tests/e2e/lab/all\` makes them and
-writes this page. Every call is looked at from three sides: the path that the browsers say they use, the pictures and messages
-that come through, and what the server has counted.
+This page records calls between browsers behind NATs and firewalls, each in a network namespace of one machine. \`tests/e2e/lab/all\`
+makes the calls and writes this page. Every call is checked in three ways:
 
-Where there are columns of coturn's, the same calls are made with coturn as the relay, in turn with ours, so that what slows the
-machine down slows down both. The page, its signaling and its credentials are Byway's then, too. coturn runs with the options
-that its own documentation recommends, and the defaults for the rest.
+- the path that the browsers report,
+- the pictures and messages that arrive,
+- the counters of the server.
+
+The columns with "coturn" show the same calls with coturn as the relay. Rounds of the two servers alternate, so a slow
+machine slows both. The page, its signaling and its credentials are Byway's there, too. coturn runs with the options
+that its own documentation recommends, and with its defaults otherwise.
 
 ## How to read it
 
-- **Path**: direct, or relayed, and how the ends that use the relay reach it.
-- **Time to connect**: from the making of the connection until it was up, at the end that took longer; the median of the rounds.
-- **Longest gap**: for how long no media came from the other side, at the end where it was longer; the median of the rounds. In
-  an undisturbed call it is the time between two packets, as the browser hands them on.
-- A number in parentheses says how many rounds had such a time, where not all had. A dash is what was not measured.
+- **Path**: direct or relayed. For a relayed path also the transport by which each end reaches the relay.
+- **Time to connect**: from the creation of the connection until it was connected, at the slower end. The table has the median
+  of the rounds.
+- **Longest gap**: the longest time without media from the other side, at the end where it was longer. The table has the median
+  of the rounds. In an undisturbed call it is the time between two packets, as the browser delivers them.
+- A number in parentheses is the number of rounds with a time, if not all had one. A dash means that nothing was measured.
 
-Browsers, routers and servers shared ${cores === 1 ? "one core" : `${cores} cores`}. The times are there to be compared with each other.
+Browsers, routers and servers shared ${cores === 1 ? "one core" : `${cores} cores`}. Use the times only for comparison with each other.
 
 | program | version |
 |---|---|
@@ -164,8 +168,8 @@ function comparison(scenarios) {
 function ratios(compared) {
   const relayed = compared.filter(({ byway }) => byway.paths.every((path) => path.startsWith("relayed")));
   const ratio = (some) => median(some.map(({ byway, coturn }) => median(byway.connectMs) / median(coturn.connectMs))).toFixed(2);
-  const ofRelayed = relayed.length ? `, **${ratio(relayed)}** of those that are relayed (${relayed.length})` : "";
-  return `Time to connect with Byway, divided by that with coturn: **${ratio(compared)}** at the median of all scenarios that connected with `
+  const ofRelayed = relayed.length ? `, **${ratio(relayed)}** over the relayed ones (${relayed.length})` : "";
+  return `Median ratio of the time to connect, Byway to coturn: **${ratio(compared)}** over all scenarios that connected with `
     + `both (${compared.length})${ofRelayed}.`;
 }
 
@@ -173,13 +177,13 @@ function ratios(compared) {
 function noise(compared) {
   const rounds = ({ byway, coturn }) => Math.min(byway.connectMs.length, coturn.connectMs.length);
   const told = compared.filter((scenario) => rounds(scenario) >= ENOUGH_ROUNDS);
-  if (!told.length) return "So few rounds do not tell noise from anything else.";
+  if (!told.length) return "There are too few rounds to tell a difference from noise.";
   const slower = told.filter(({ byway, coturn }) => isLonger(byway.connectMs, coturn.connectMs));
   const faster = told.filter(({ byway, coturn }) => isLonger(coturn.connectMs, byway.connectMs));
   return [
     `Slower than with coturn beyond noise: ${slower.length} of ${told.length}${slower.length ? `\n\n${list(slower, slowness)}` : "."}`,
-    `Faster beyond noise: ${faster.length}. Beyond noise is where the median of each lies outside all rounds of the other: with 5 rounds, chance`
-      + " alone lets either of two equally fast ones be the slower one in 2 of 100 scenarios.",
+    `Faster beyond noise: ${faster.length}. A difference is beyond noise if the median of each server lies outside all rounds of the other.`
+      + " With 5 rounds and equally fast servers, chance alone makes each of them the slower one in 2 of 100 scenarios.",
   ].join("\n\n");
 }
 

@@ -35,9 +35,9 @@ test("rounds are summed up by their medians, ours beside coturn's", () => {
 
 ## Beside coturn
 
-Time to connect with Byway, divided by that with coturn: **0.96** at the median of all scenarios that connected with both (1), **0.96** of those that are relayed (1).
+Median ratio of the time to connect, Byway to coturn: **0.96** over all scenarios that connected with both (1), **0.96** over the relayed ones (1).
 
-So few rounds do not tell noise from anything else.
+There are too few rounds to tell a difference from noise.
 `,
   );
 });
@@ -93,13 +93,13 @@ test("where we are slower beyond noise, the scenario is named", () => {
   ];
   assert.equal(
     tablesOf(results).split("## Beside coturn\n\n")[1],
-    `Time to connect with Byway, divided by that with coturn: **1.04** at the median of all scenarios that connected with both (3), **1.15** of those that are relayed (2).
+    `Median ratio of the time to connect, Byway to coturn: **1.04** over all scenarios that connected with both (3), **1.15** over the relayed ones (2).
 
 Slower than with coturn beyond noise: 1 of 3
 
 - NAT by NAT: symmetric × symmetric, 520 ms instead of 410 ms
 
-Faster beyond noise: 1. Beyond noise is where the median of each lies outside all rounds of the other: with 5 rounds, chance alone lets either of two equally fast ones be the slower one in 2 of 100 scenarios.
+Faster beyond noise: 1. A difference is beyond noise if the median of each server lies outside all rounds of the other. With 5 rounds and equally fast servers, chance alone makes each of them the slower one in 2 of 100 scenarios.
 `,
   );
 });
