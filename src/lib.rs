@@ -10,28 +10,28 @@
 //!    - The package `byway-turn`: the relay's core, without I/O.
 //!    - The package `byway-udp`: batched sockets, which know no protocol.
 //!    - [`access`]: policy, join tokens, API keys, names and the rate limit.
-//!    - [`ice`]
-//!    - [`tls::CertificateNames`]
-//!    - [`origin`]
+//!    - [`ice`]: STUN and TURN URLs and credentials for clients.
+//!    - [`tls::CertificateNames`]: names of a certificate.
+//!    - [`origin`]: hosts, authorities and origins as values.
 //!    - `signaling`, of which `protocol`, `codes`, `schema`, `room`, `membership`, `ticket`,
 //!      `flood_guard`, `peerjs::*` and `y_webrtc::*`.
 //! 2. **Drivers.** May know sockets, threads and tokio.
-//!    - [`shard`]
+//!    - [`shard`]: threads that relay over UDP, TCP and TLS.
 //!    - `signaling::{connection, session, hub, send_queue, peerjs, y_webrtc}`
-//!    - [`http`]
-//!    - [`tls`]
-//!    - [`net`]
+//!    - [`http`]: routes for pages, credentials and health checks.
+//!    - [`tls`]: certificates and handshakes.
+//!    - [`net`]: accept loops, connection limits, addresses of the machine.
 //! 3. **Composition.** May know everything.
-//!    - [`server`]
-//!    - [`config`]
-//!    - [`cli`]
+//!    - [`server`]: composition root.
+//!    - [`config`]: parser of `turnserver.toml`.
+//!    - [`cli`]: commands.
 //!    - `main.rs`
 //!
 //! These rooms stand beside the rings:
 //!
 //! - [`clock`]: the only room that reads a clock.
 //! - [`phase`]: the one signal for shutdown.
-//! - [`metrics`]: the page that shows the counters. Each room owns its own.
+//! - [`metrics`]: the page that shows the counters. Each room owns its counters.
 //! - [`log`](mod@log): the log. It drops lines rather than delay a caller.
 //! - [`operator_file`]: reads the files that an operator names.
 //!
@@ -177,13 +177,14 @@
 //!   [`byway_turn::server::Effect`] are the seam for it.
 //! - RFC 6062 (TCP allocations), RFC 7635 (OAuth) and DTLS.
 //! - PADDING and RESPONSE-PORT of RFC 5780. The server refuses them, because unauthenticated
-//!   clients would flood third parties with them. `docs/protocol-coverage.md` covers every section,
-//!   each with its test.
+//!   clients would flood third parties with them.
 //! - Files on disk. The server writes nothing: rooms, memberships and revocations live in one
 //!   process and end with it.
 //! - State shared between servers. Servers of one realm with the same secrets accept each other's
 //!   credentials and join tokens, and share nothing else.
 //! - Revocation of a single join token: only a new secret invalidates one.
+//!
+//! `docs/protocol-coverage.md` lists the state of every RFC section, each with its test.
 
 pub mod access;
 pub mod cli;
