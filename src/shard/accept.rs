@@ -76,7 +76,7 @@ impl Shard {
                     }
                 }
                 // The connection ended while it was pending.
-                Err(error) => tracing::trace!(%error, "accepting"),
+                Err(error) => tracing::trace!(%error, "accepting failed"),
             }
         }
         Served { batches: 0, is_dry: false }

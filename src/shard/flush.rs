@@ -74,6 +74,6 @@ fn drop_reason(error: &io::Error) -> DropReason {
     if error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS) {
         return DropReason::SendFull;
     }
-    tracing::trace!(%error, "sending");
+    tracing::trace!(%error, "sending failed");
     DropReason::SendFailed
 }

@@ -44,7 +44,7 @@ impl Shard {
                 Served { batches, is_dry: batches < LISTENER_BATCHES }
             }
             Err(error) => {
-                tracing::trace!(%error, "receiving");
+                tracing::trace!(%error, "receiving failed");
                 Served { batches: 0, is_dry: false }
             }
         }
@@ -105,7 +105,7 @@ impl Shard {
                 Served { batches, is_dry: batches < RELAY_BATCHES && !has_errors }
             }
             Err(error) => {
-                tracing::trace!(%error, "receiving");
+                tracing::trace!(%error, "receiving failed");
                 Served { batches: 0, is_dry: false }
             }
         }
