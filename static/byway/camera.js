@@ -113,8 +113,8 @@ const BOTH = DEVICES.map(({ name }) => name);
 
 /** @type {Record<Problem, string>} Of one device alone the errors' own sentences speak. */
 const OF_BOTH = {
-  denied: "The browser was not allowed to use camera and microphone.",
-  missing: "No camera or microphone was found.",
-  busy: "Camera and microphone are in use by another program, or do not work.",
-  failed: "Camera and microphone could not be opened.",
+  denied: "The browser was not allowed to use camera and microphone. Allow them in the browser's settings.",
+  missing: "No camera or microphone was found. Connect one, then try again.",
+  busy: "Camera and microphone are in use by another program, or do not work. Close that program.",
+  failed: "Camera and microphone could not be opened. Restart the browser, then try again.",
 };

@@ -7,7 +7,7 @@ export class BywayError extends Error {
    * @param {string} [message] Defaults to the sentence this module knows for the code.
    * @param {ErrorOptions} [options]
    */
-  constructor(code, message = SENTENCES[code] ?? `Something failed (${code}).`, options) {
+  constructor(code, message = SENTENCES[code] ?? `An error occurred (${code}).`, options) {
     super(message, options);
     this.name = "BywayError";
     this.code = code;
@@ -51,7 +51,7 @@ export function connectionError(code, { name, connection, iceErrors }, asked) {
     else if (silent && asked.includes(url)) (saying["did not answer"] ??= []).push(url);
   }
   const reasons = Object.entries(saying).map(([said, urls]) => `The relay at ${urls.join(", ")} ${said}.`);
-  if (!relays.length) reasons.push("The call server offers no relay to go around what blocks the way.");
+  if (!relays.length) reasons.push("The call server offers no relay to get around the blocked path.");
   // A function: in a name, `$&` is no pattern.
   const sentence = SENTENCES[code].replace("{name}", () => name || "the other person");
   return new BywayError(code, [sentence, ...reasons].join(" "));
@@ -74,40 +74,40 @@ const NO_ANSWER = 701;
 const REFUSED = {
   401: "the credentials",
   486: "another connection of this user",
-  508: "because it has no place left",
+  508: "because its capacity is used up",
 };
 
 /** @type {Record<string, string>} */
 const SENTENCES = {
-  "insecure-page": "Browsers give camera and microphone only to pages opened over https:// or on localhost.",
-  "camera-denied": "The browser was not allowed to use the camera.",
-  "no-camera": "No camera was found.",
-  "camera-busy": "The camera is in use by another program, or does not work.",
-  "camera-failed": "The camera could not be opened.",
-  "microphone-denied": "The browser was not allowed to use the microphone.",
-  "no-microphone": "No microphone was found.",
-  "microphone-busy": "The microphone is in use by another program, or does not work.",
-  "microphone-failed": "The microphone could not be opened.",
-  "server-unreachable": "The call server cannot be reached.",
-  "bad-room": "This cannot be the name of a room: it has to be 1 to 128 characters long.",
-  "bad-name": "This cannot be shown as a name: use up to 64 ordinary characters.",
-  "room-full": "This room is full.",
-  "too-many-rooms": "The call server has no place for another room right now.",
-  "rate-limited": "Too much was sent at once; the call server left some of it out.",
-  "joined-too-often": "Too many have joined from this network at once: wait a moment and try again.",
-  "token-required": "This call server lets in who was invited: open the whole link that you were sent.",
+  "insecure-page": "Browsers give camera and microphone only to pages opened over https:// or on localhost. Open this page over https://.",
+  "camera-denied": "The browser was not allowed to use the camera. Allow it in the browser's settings.",
+  "no-camera": "No camera was found. Connect one, then turn it on.",
+  "camera-busy": "The camera is in use by another program, or does not work. Close that program.",
+  "camera-failed": "The camera could not be opened. Restart the browser, then try again.",
+  "microphone-denied": "The browser was not allowed to use the microphone. Allow it in the browser's settings.",
+  "no-microphone": "No microphone was found. Connect one, then turn it on.",
+  "microphone-busy": "The microphone is in use by another program, or does not work. Close that program.",
+  "microphone-failed": "The microphone could not be opened. Restart the browser, then try again.",
+  "server-unreachable": "The call server cannot be reached. Check your network, then try again.",
+  "bad-room": "This room name is not valid: use 1 to 128 ordinary characters.",
+  "bad-name": "This name is not valid: use 1 to 64 ordinary characters, or leave it empty.",
+  "room-full": "This room is full: try again when someone has left.",
+  "too-many-rooms": "The call server has no capacity for another room: try again later.",
+  "rate-limited": "Too many messages were sent at once, and the call server dropped some of them: wait a moment.",
+  "joined-too-often": "Too many people joined from this network at once: wait a moment, then try again.",
+  "token-required": "This call server requires an invitation: open the whole link that you received.",
   "bad-token": "The invitation in this link is not valid here: ask for a new link.",
   "token-expired": "The invitation in this link has expired: ask for a new link.",
   "token-not-yet-valid": "The invitation in this link is not valid yet: try again later.",
   "token-too-far-ahead": "The invitation in this link is not valid here: ask for a new link.",
-  "wrong-room": "The invitation in this link is for another room: open the link as you were sent it.",
-  replaced: "This call goes on elsewhere, in your place.",
+  "wrong-room": "The invitation in this link is for another room: open the link exactly as you received it.",
+  replaced: "Another connection took over this call: close this page, or join again.",
   removed: "You were removed from this room.",
-  left: "The room was left before it was joined.",
+  left: "The call was left before the server answered: join again.",
   bye: "The call server ended this call.",
-  "no-echo": "The other side did not echo in time.",
+  "no-echo": "The other person's browser did not answer in time: try again.",
   "connection-failed": "The connection to {name} failed; trying again.",
   "connection-lost":
-    "No path to {name} works. Leave and join again; if it stays like this, one of you has to try another network.",
+    "No path to {name} works. Leave and join again. If that does not help, one of you has to try another network.",
   "relay-unreachable": "No relay can be used, so {name} cannot be reached through one.",
 };
