@@ -1,28 +1,31 @@
 /**
- * Types of byway.js, made from what its modules say of themselves:
- * tests/e2e/browser/declarations.mjs. docs/client.md tells how to use them.
+ * Types of byway.js, generated from the JSDoc of its modules by
+ * tests/e2e/browser/declarations.mjs. docs/client.md explains how to use them.
  *
  * @module byway
  */
 
-/** A failure: `message` is for the person, `code` for the program. */
+/** Error with a `code` for the program and a `message` for the person. */
 declare class BywayError extends Error {
-    /** @param [message] Defaults to the sentence this module knows for the code. */
+    /** @param [message] Defaults to this module's sentence for the code. */
     constructor(code: string, message?: string, options?: ErrorOptions);
     code: string;
 }
 
 /**
- * Being in a room. Made by {@link join}.
+ * Membership of a room. Created by {@link join}.
  *
- * Events: `peer` and `peerleft` ({@link PeerEvent}) · `error` ({@link FailureEvent}) · `signaling`
- * (the connection to the server was lost or is back, see {@link Call.signaling}) · `ice` (fresh
- * credentials came) · `closed` (over, by `leave()` or by the server).
+ * Events:
+ * - `peer` and `peerleft` ({@link PeerEvent});
+ * - `error` ({@link FailureEvent});
+ * - `signaling`: the connection to the server was lost or restored, see {@link Call.signaling};
+ * - `ice`: fresh credentials arrived;
+ * - `closed`: the call ended, by `leave()` or by the server.
  *
- * Where the connection to the server drops, what flows between the browsers is left alone and
- * another one is opened, with growing pauses. The server keeps our place for a while and the others
- * notice nothing; who comes back later, or to a server that has started anew, joins again, and
- * every peer is replaced by a new one.
+ * When the connection to the server is lost, media between the browsers continues. The module
+ * reconnects with growing pauses. The server keeps the membership for a while, and the peers notice
+ * nothing. After that time, or after a restart of the server, the module joins again, and new peers
+ * replace the old ones.
  */
 declare class Call extends Emitter<{
     peer: PeerEvent;
@@ -33,56 +36,57 @@ declare class Call extends Emitter<{
     closed: Event;
 }> {
     constructor(options: JoinOptions);
-    /** Our id in the room, while joined. */
+    /** Id of this member in the room, while joined. */
     id: string | null;
-    /** Whether the server can be reached: other peers come and go only while it is `open`. */
+    /** State of the connection to the server. Peers join and leave only while it is `open`. */
     signaling: SignalingState;
-    /** Resolves once joined, rejects where that fails at first. */
+    /** Resolves once joined. Rejects if the first attempt fails. */
     ready: Promise<void>;
-    /** Everyone else in the room. */
+    /** All other members of the room. */
     get peers(): Peer[];
     /**
-     * Whether only the relay is used: because we asked for it, or because the server asks it of
+     * Whether only the relay is used, because this page asked for it or the server requires it of
      * everyone.
      */
     get relayOnly(): boolean;
     /**
-     * Moves the running call onto the relay, or allows direct paths again. Every connection is made
-     * anew, which takes a moment: an ICE restart is not enough, since Chromium goes on using the
-     * direct path it already has.
+     * Moves the running call onto the relay, or allows direct paths again. New connections replace
+     * all existing ones, which takes a moment. An ICE restart is not enough, because Chromium
+     * continues to use its existing direct path.
      */
     setRelayOnly(relayOnly: boolean): void;
     /**
-     * Replaces what is sent: the first audio and first video track, to everyone; null sends
-     * nothing.
+     * Replaces the tracks sent to all peers by the stream's first audio and first video track. Null
+     * sends nothing.
      */
     setStream(stream: MediaStream | null): Promise<void>;
-    /** Leaves the room. The stream stays open: it is the page's. To come back, `join` again. */
+    /** Leaves the room. The stream stays open: the page owns it. To come back, `join` again. */
     leave(): void;
     #private;
 }
 
-/** The devices that could be opened, as a stream, and an error for each that could not. */
+/** Stream of the devices that could be opened, and an error for each that could not. */
 type Devices = {
     stream: MediaStream | null;
     errors: BywayError[];
 };
 
-/** An EventTarget that knows its events by name. */
+/** EventTarget with typed events. */
 declare class Emitter<Events extends Record<string, Event>> extends EventTarget {
     constructor();
     addEventListener<Type extends keyof Events & string>(type: Type, listener: ((event: Events[Type]) => void) | EventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
     removeEventListener<Type extends keyof Events & string>(type: Type, listener: ((event: Events[Type]) => void) | EventListenerObject | null, options?: boolean | EventListenerOptions): void;
 }
 
-/** `error` of a Call: something failed, and the call goes on as far as it can. */
+/** Event `error` of a {@link Call}: something failed, and the call continues if it can. */
 declare class FailureEvent extends Event {
     constructor(error: BywayError, peer: Peer | null);
     error: BywayError;
-    /** The peer it concerns, or null where it concerns the room. */
+    /** Peer whose connection failed, or null for a failure of the room. */
     peer: Peer | null;
 }
 
+/** STUN or TURN server that failed, with the code and text of `icecandidateerror`. */
 type IceError = {
     url: string;
     code: number;
@@ -90,28 +94,37 @@ type IceError = {
 };
 
 type JoinOptions = {
-    /** The room's name. Whoever knows it can join, so make it hard to guess. */
+    /** Name of the room. Anyone who knows it can join, so make it hard to guess. */
     room: string;
-    /** What to send: its first audio and first video track. None: receive only. */
+    /**
+     * Stream to send: its first audio and first video track.
+     * Without one the call only receives.
+     */
     stream?: MediaStream | null | undefined;
-    /** How the others see you. */
+    /** Name that the peers see. */
     name?: string | undefined;
-    /** `https://...` of the Byway server, and its path; the one this module came from if absent. */
+    /**
+     * `https://...` URL of the Byway server, with its path. The default is
+     * the server that this module was loaded from. Required with npm or a bundler.
+     */
     server?: string | undefined;
-    /** Send and receive through the relay even where a direct path exists. */
+    /** Whether to use only the relay, even where a direct path exists. */
     relayOnly?: boolean | undefined;
-    /** A join token, for servers that ask for one. */
+    /** Join token, for servers that require one. */
     token?: string | undefined;
 };
 
 type Path = "direct" | "relayed" | "connecting";
 
 /**
- * Someone else in the room.
+ * Another member of the room.
  *
- * Events: `message` (what the other side sent, `event.data`) · `open` (messages can be sent) ·
- * `connection` (it was replaced by a new one, because of `setRelayOnly` at either end or to
- * recover) · `left`.
+ * Events:
+ * - `message`: the peer sent `event.data`;
+ * - `open`: messages can be sent;
+ * - `connection`: a new connection replaced the old one, because of `setRelayOnly` at either end or
+ *   to recover;
+ * - `left`: the peer left the room.
  */
 declare class Peer extends Emitter<{
     message: MessageEvent;
@@ -120,49 +133,47 @@ declare class Peer extends Emitter<{
     left: Event;
 }> {
     constructor(id: string, name: string);
-    /**
-     * What comes from the peer. One stream from the start; tracks are added to it as they arrive.
-     */
+    /** Media of the peer. The stream exists from the start, and tracks are added as they arrive. */
     stream: MediaStream;
     /** STUN and TURN servers that could not be used. */
     iceErrors: IceError[];
     /**
-     * For what this module does not wrap; negotiation runs by itself. Another one after a
-     * `connection` event.
+     * Underlying connection, for features that this module does not wrap. It negotiates by itself.
+     * A `connection` event announces a new one.
      */
     connection: RTCPeerConnection;
     id: string;
-    /** As the other side gave it: show it as text, never as HTML. */
+    /** Name as the peer chose it. Show it as text, never as HTML. */
     name: string;
-    /** Sends to this peer, reliably and in order. Throws before `open`. */
+    /** Sends a message to this peer, reliably and in order. Throws before `open`. */
     send(data: string | ArrayBuffer): void;
     /**
-     * Sends a message that the other side's module echoes, and measures how long that takes.
+     * Measures the round-trip time of a message that the peer's module echoes.
      *
-     * @returns Milliseconds there and back.
+     * @returns Round-trip time in milliseconds.
      */
     ping(timeoutMs?: number): Promise<number>;
     /**
-     * How this connection runs. Bitrates are over the time since the report before, so ask about
-     * once a second.
+     * Returns the state of the connection. Bitrates are averages since the previous report, so call
+     * this about once a second.
      */
     report(): Promise<Report>;
     #private;
 }
 
-/** `peer` and `peerleft` of a Call. */
+/** Event `peer` or `peerleft` of a {@link Call}. */
 declare class PeerEvent extends Event {
     constructor(type: string, peer: Peer);
     peer: Peer;
 }
 
-/** How much went. */
+/** Traffic of a connection. */
 type Rates = {
-    /** Bits per second since the report before this one. */
+    /** Bits per second since the last report. Null in the first. */
     receivingBps: number | null;
-    /** Bits per second since the report before this one. */
+    /** Bits per second since the last report. Null in the first. */
     sendingBps: number | null;
-    /** Video frames of the peer decoded here, in total. */
+    /** Video frames of the peer that were decoded, in total. */
     framesDecoded: number;
     /** Video frames sent to the peer, in total. */
     framesSent: number;
@@ -172,44 +183,53 @@ type Report = Route & Rates & {
     iceErrors: IceError[];
 };
 
-/** Where the packets go. */
+/** Path of the packets between the two browsers. */
 type Route = {
-    /** Relayed means: a relay stands at one end at least. */
+    /** `relayed` if at least one end uses a relay. */
     path: Path;
-    /** Between this browser and what it talks to: the relay, or the peer. */
+    /**
+     * Transport protocol between this browser and the
+     * relay, or the peer on a direct path.
+     */
     protocol: "udp" | "tcp" | "tls" | null;
-    /** Of the latest connectivity check. */
+    /** Round-trip time of the latest connectivity check. */
     roundTripMs: number | null;
-    /** Type of the selected candidate: host, srflx, prflx or relay. */
+    /**
+     * Type of the selected candidate: host, srflx, prflx or
+     * relay.
+     */
     localCandidate: string | null;
+    /** Type of the peer's selected candidate. */
     remoteCandidate: string | null;
 };
 
 type SignalingState = "open" | "lost" | "closed";
 
 /**
- * Joins a room. Resolves once the server has let us in, rejects with a {@link BywayError} whose
- * message can be shown.
+ * Joins a room. Resolves when the server has admitted this member. Rejects with a
+ * {@link BywayError} whose message can be shown.
  *
- * Those already in the room are announced by `peer` events after this resolves, so listeners added
- * right after `await join(...)` miss nobody.
+ * `peer` events announce the members that were already in the room, after this resolves. Listeners
+ * that are added right after `await join(...)` receive all of them.
  */
 declare function join(options: JoinOptions): Promise<Call>;
 
 /**
- * `getUserMedia` that fails with a sentence a person can act on.
+ * Opens camera and microphone like `getUserMedia`, with errors that tell people what to do.
  *
- * If only one of the two devices can be opened, the stream has the track of that one alone:
- * {@link openDevices} tells why the other is missing. Rejects where none can.
+ * If only one of the two devices can be opened, the stream has only its track. {@link openDevices}
+ * also reports why the other is missing. Rejects if no device can be opened.
  */
 declare function openCamera(constraints?: MediaStreamConstraints): Promise<MediaStream>;
 
 /**
- * Opens camera and microphone, by one question to the person where possible. Where that fails, each
- * is opened by itself, so that a busy or refused camera does not take the microphone along.
+ * Opens camera and microphone, with one permission prompt if possible. If that fails, opens each by
+ * itself, so that the microphone works even if the camera is busy or denied.
  *
- * @param [constraints] Both kinds by default; one kind to open a device later.
- * @returns Never rejects: an error is a `camera-...` or a `microphone-...`, or `insecure-page`.
+ * @param [constraints] Both kinds by default. One kind opens a single
+ *   device later.
+ * @returns Never rejects. The codes of errors are `camera-...`,
+ *   `microphone-...`, `no-camera`, `no-microphone` or `insecure-page`.
  */
 declare function openDevices(constraints?: MediaStreamConstraints): Promise<Devices>;
 

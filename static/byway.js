@@ -1,5 +1,5 @@
 /**
- * Byway in the browser: join a room and get a connection to everyone in it.
+ * Byway's client for browsers: joins a room and connects to every peer in it.
  *
  *     import { join, openCamera } from "https://call.example.org/byway.js";
  *
@@ -12,22 +12,22 @@
  *       peer.addEventListener("left", () => video.remove());
  *     });
  *
- * Plain ES modules without dependencies or a build step. Pages import this one; docs/client.md is
- * its manual. The others, from the page to the network:
+ * Plain ES modules without dependencies or a build step. Pages import only this one, and
+ * docs/client.md is its manual. The other modules, from the page to the network:
  *
- *     byway/call.js                membership of a room, and a connection to each peer
- *     byway/peer.js                a peer: its stream, messages and statistics
- *     byway/camera.js              getUserMedia with readable errors, each device by itself
- *     byway/peer-connection.js     one connection to a peer, built from the next five
- *     byway/negotiation.js         perfect negotiation
- *     byway/ice-restart.js         ICE restarts, and the report of relays that do not answer
- *     byway/stall.js               detection of connections over which nothing arrives
- *     byway/credential-refresh.js  ICE restarts before credentials expire
- *     byway/report.js              route and traffic, read from the statistics
- *     byway/signaling.js           the WebSocket to the server: reconnect, resume, resend
- *     byway/connectivity.js        moments at which connections may have broken unnoticed
- *     byway/events.js              event targets with typed events
- *     byway/errors.js              failures in plain language
+ * - `byway/call.js`: membership of a room, and a connection to each peer;
+ * - `byway/peer.js`: one peer, with its stream, messages and statistics;
+ * - `byway/camera.js`: getUserMedia with readable errors, each device by itself;
+ * - `byway/peer-connection.js`: one connection to a peer, built from the next five;
+ * - `byway/negotiation.js`: perfect negotiation;
+ * - `byway/ice-restart.js`: ICE restarts, and errors about relays that do not answer;
+ * - `byway/stall.js`: detection of connections on which nothing arrives;
+ * - `byway/credential-refresh.js`: ICE restarts before credentials expire;
+ * - `byway/report.js`: path and traffic, read from the statistics;
+ * - `byway/signaling.js`: the WebSocket to the server, with reconnect, resume and resend;
+ * - `byway/connectivity.js`: moments at which connections may have broken unnoticed;
+ * - `byway/events.js`: event targets with typed events;
+ * - `byway/errors.js`: errors with a code and a readable message.
  *
  * @module byway
  */

@@ -1,7 +1,7 @@
-/** Being in a room: who is there, and a connection to each. */
+/** Membership of a room: its peers, and a connection to each of them. */
 
 import { onConnectivityChange } from "./connectivity.js";
-import { BywayError, farewell, refusal } from "./errors.js";
+import { BywayError, byeError, serverError } from "./errors.js";
 import { Emitter, FailureEvent, PeerEvent } from "./events.js";
 import { sendStream } from "./negotiation.js";
 import { PeerConnection } from "./peer-connection.js";
@@ -9,49 +9,48 @@ import { Peer } from "./peer.js";
 import { Signaling } from "./signaling.js";
 
 /**
- * The server this file was loaded from, which is also the one to call unless a page says otherwise:
- * the folder above ours.
+ * Default server: the one that this file was loaded from, at the folder above. A bundle or an npm
+ * package was loaded from elsewhere, so there the page has to set `server`.
  */
-const HOME = new URL("..", import.meta.url).href;
+const DEFAULT_SERVER = new URL("..", import.meta.url).href;
 
 /** @typedef {"open" | "lost" | "closed"} SignalingState */
 
 /**
  * @typedef {object} JoinOptions
- * @property {string} room The room's name. Whoever knows it can join, so make it hard to guess.
- * @property {MediaStream | null} [stream] What to send: its first audio and first video track.
- *   None: receive only.
- * @property {string} [name] How the others see you.
- * @property {string} [server] `https://...` of the Byway server, and its path; the one this module
- *   came from if absent.
- * @property {boolean} [relayOnly] Send and receive through the relay even where a direct path
- *   exists.
- * @property {string} [token] A join token, for servers that ask for one.
+ * @property {string} room Name of the room. Anyone who knows it can join, so make it hard to guess.
+ * @property {MediaStream | null} [stream] Stream to send: its first audio and first video track.
+ *   Without one the call only receives.
+ * @property {string} [name] Name that the peers see.
+ * @property {string} [server] `https://...` URL of the Byway server, with its path. The default is
+ *   the server that this module was loaded from. Required with npm or a bundler.
+ * @property {boolean} [relayOnly] Whether to use only the relay, even where a direct path exists.
+ * @property {string} [token] Join token, for servers that require one.
  */
 
 /**
- * What the server tells of someone. @typedef {{ id: string, name?: string | null, polite: boolean
- * }} Presence
+ * Entry of another member in a message of the server.
+ * @typedef {{ id: string, name?: string | null, polite: boolean }} Presence
  */
 /**
- * Servers for a connection, and for how many seconds they take it. @typedef {RTCConfiguration & {
- * ttl?: number }} Ice
+ * ICE servers, and the seconds until their credentials expire.
+ * @typedef {RTCConfiguration & { ttl?: number }} Ice
  */
 /** @typedef {import("./negotiation.js").Signal} Signal */
 
 /**
- * A peer and the connection to it. `heard`: number of the peer's last signal. `outage`: shared by
- * its connections.
- * @typedef {{ peer: Peer, polite: boolean, heard: number, outage: import("./ice-restart.js").Outage,
- *   connection: PeerConnection }} Member
+ * A peer and the connection to it. `lastSequence`: number of the peer's last signal. `outage`:
+ * shared by all connections to this peer.
+ * @typedef {{ peer: Peer, polite: boolean, lastSequence: number,
+ *   outage: import("./ice-restart.js").Outage, connection: PeerConnection }} Member
  */
 
 /**
- * Joins a room. Resolves once the server has let us in, rejects with a {@link BywayError} whose
- * message can be shown.
+ * Joins a room. Resolves when the server has admitted this member. Rejects with a
+ * {@link BywayError} whose message can be shown.
  *
- * Those already in the room are announced by `peer` events after this resolves, so listeners added
- * right after `await join(...)` miss nobody.
+ * `peer` events announce the members that were already in the room, after this resolves. Listeners
+ * that are added right after `await join(...)` receive all of them.
  *
  * @param {JoinOptions} options
  * @returns {Promise<Call>}
@@ -63,42 +62,45 @@ export async function join(options) {
 }
 
 /**
- * Being in a room. Made by {@link join}.
+ * Membership of a room. Created by {@link join}.
  *
- * Events: `peer` and `peerleft` ({@link PeerEvent}) · `error` ({@link FailureEvent}) · `signaling`
- * (the connection to the server was lost or is back, see {@link Call.signaling}) · `ice` (fresh
- * credentials came) · `closed` (over, by `leave()` or by the server).
+ * Events:
+ * - `peer` and `peerleft` ({@link PeerEvent});
+ * - `error` ({@link FailureEvent});
+ * - `signaling`: the connection to the server was lost or restored, see {@link Call.signaling};
+ * - `ice`: fresh credentials arrived;
+ * - `closed`: the call ended, by `leave()` or by the server.
  *
- * Where the connection to the server drops, what flows between the browsers is left alone and
- * another one is opened, with growing pauses. The server keeps our place for a while and the others
- * notice nothing; who comes back later, or to a server that has started anew, joins again, and
- * every peer is replaced by a new one.
+ * When the connection to the server is lost, media between the browsers continues. The module
+ * reconnects with growing pauses. The server keeps the membership for a while, and the peers notice
+ * nothing. After that time, or after a restart of the server, the module joins again, and new peers
+ * replace the old ones.
  *
  * @extends {Emitter<{peer: PeerEvent, peerleft: PeerEvent, error: FailureEvent, signaling: Event,
  *   ice: Event, closed: Event}>}
  */
 export class Call extends Emitter {
-  /** Our id in the room, while joined. @type {string | null} */
+  /** Id of this member in the room, while joined. @type {string | null} */
   id = null;
   /**
-   * Whether the server can be reached: other peers come and go only while it is `open`.
+   * State of the connection to the server. Peers join and leave only while it is `open`.
    * @type {SignalingState}
    */
   signaling = "lost";
-  /** Resolves once joined, rejects where that fails at first. @type {Promise<void>} */
+  /** Resolves once joined. Rejects if the first attempt fails. @type {Promise<void>} */
   ready;
 
   /** @type {JoinOptions} */ #options;
   /** @type {Ice} */ #ice = {};
-  /** When the credentials in it do, as `Date.now()`. */
+  /** Expiry of the credentials in `#ice`, as `Date.now()`. */
   #expires = Infinity;
   /** @type {Map<string, Member>} */ #members = new Map();
   /** @type {Signaling} */ #server;
-  /** How many signals we ever sent. */
-  #said = 0;
-  #over = new AbortController();
+  /** Number of signals sent so far, to all peers. */
+  #sentCount = 0;
+  #closed = new AbortController();
   /**
-   * Until `ready` is settled.
+   * Settles `ready`. Null once it is settled.
    * @type {{ resolve: () => void, reject: (error: BywayError) => void } | null}
    */
   #joining = null;
@@ -108,35 +110,35 @@ export class Call extends Emitter {
     super();
     this.#options = { ...options };
     this.ready = new Promise((resolve, reject) => (this.#joining = { resolve, reject }));
-    this.ready.catch(() => {}); // who does not await it hears `closed`
+    this.ready.catch(() => {}); // a page that does not await it gets `closed`
     // A reverse proxy may publish the server below a path.
-    const url = new URL(options.server ?? HOME);
+    const url = new URL(options.server ?? DEFAULT_SERVER);
     url.pathname = url.pathname.replace(/\/?$/, "/ws");
     url.search = url.hash = "";
     url.protocol = url.protocol.replace("http", "ws");
     this.#server = new Signaling(url, {
-      join: () => {
+      joinFields: () => {
         const { room, token, name } = this.#options;
         return { room, token, name };
       },
-      heard: (message, resumed) => this.#hear(message, resumed),
-      lost: () => {
+      onMessage: (message, { resumed }) => this.#onMessage(message, { resumed }),
+      onLost: () => {
         if (this.#joining) this.#close(new BywayError("server-unreachable"));
-        else this.#lost();
+        else this.#onServerLost();
       },
     });
-    // The server would keep our place for who is never to come back.
-    addEventListener("pagehide", () => this.leave(), this.#over);
-    onConnectivityChange(() => this.#check(), this.#over);
+    // Otherwise the server would keep the membership of a page that does not return.
+    addEventListener("pagehide", () => this.leave(), this.#closed);
+    onConnectivityChange(() => this.#checkConnectivity(), this.#closed);
   }
 
-  /** Everyone else in the room. */
+  /** All other members of the room. */
   get peers() {
     return [...this.#members.values()].map(({ peer }) => peer);
   }
 
   /**
-   * Whether only the relay is used: because we asked for it, or because the server asks it of
+   * Whether only the relay is used, because this page asked for it or the server requires it of
    * everyone.
    */
   get relayOnly() {
@@ -144,20 +146,21 @@ export class Call extends Emitter {
   }
 
   /**
-   * Moves the running call onto the relay, or allows direct paths again. Every connection is made
-   * anew, which takes a moment: an ICE restart is not enough, since Chromium goes on using the
-   * direct path it already has.
+   * Moves the running call onto the relay, or allows direct paths again. New connections replace
+   * all existing ones, which takes a moment. An ICE restart is not enough, because Chromium
+   * continues to use its existing direct path.
    * @param {boolean} relayOnly
    */
   setRelayOnly(relayOnly) {
     this.#options.relayOnly = relayOnly;
-    // While the server is away nobody could be told, and to close what works would leave nothing:
-    // done when it is back.
+    // Without the server no new connection can be negotiated, so keep the working ones until it is
+    // back.
     if (this.signaling === "open") this.#applyPolicy();
   }
 
   /**
-   * Replaces what is sent: the first audio and first video track, to everyone; null sends nothing.
+   * Replaces the tracks sent to all peers by the stream's first audio and first video track. Null
+   * sends nothing.
    * @param {MediaStream | null} stream
    */
   async setStream(stream) {
@@ -165,15 +168,15 @@ export class Call extends Emitter {
     await Promise.all(this.peers.map(({ connection }) => sendStream(connection, stream)));
   }
 
-  /** Checks at once whether the server and the peers are still there. */
-  #check() {
-    // Until we are in, a first answer may take its time: to give up on it would fail the joining.
+  /** Checks at once whether the server and the peers still answer. */
+  #checkConnectivity() {
+    // The first answer may take its time: to give up on it would fail the join.
     if (this.#joining) return;
     this.#server.check();
     for (const { connection } of this.#members.values()) connection.checkStall();
   }
 
-  /** Leaves the room. The stream stays open: it is the page's. To come back, `join` again. */
+  /** Leaves the room. The stream stays open: the page owns it. To come back, `join` again. */
   leave() {
     this.#server.leave();
     this.#close();
@@ -181,46 +184,46 @@ export class Call extends Emitter {
 
   /**
    * @param {any} message Unknown types are for newer clients.
-   * @param {boolean} resumed
+   * @param {{ resumed: boolean }} context
    */
-  #hear(message, resumed) {
+  #onMessage(message, { resumed }) {
     switch (message.type) {
       case "joined":
-        return this.#joined(message, resumed);
+        return this.#onJoined(message, { resumed });
       case "peer-joined":
-        return this.dispatchEvent(new PeerEvent("peer", this.#meet(message, false)));
+        return this.dispatchEvent(new PeerEvent("peer", this.#addPeer(message, { offering: false })));
       case "peer-left":
-        return this.#part(message.id);
+        return this.#removePeer(message.id);
       case "signal":
-        return this.#signaled(message.from, message.data ?? {});
+        return this.#onSignal(message.from, message.data ?? {});
       case "ice":
-        return this.#refresh(message);
+        return this.#refreshIce(message);
       case "error":
-        // We were still talking to someone who has just left: nothing failed.
-        if (message.code !== "no-such-peer") this.#refused(refusal(message), message.retry_ms);
+        // The receiver of a signal has just left: nothing failed.
+        if (message.code !== "no-such-peer") this.#onServerError(serverError(message), message.retry_ms);
         return;
       case "bye":
-        // Without a time to come back, coming back unchanged would not help.
-        if (message.retry_ms === undefined) this.#close(farewell(message.code));
-        else this.#server.reopen(message.retry_ms);
+        // Without `retry_ms`, to reconnect unchanged would not help.
+        if (message.retry_ms === undefined) this.#close(byeError(message.code));
+        else this.#server.reconnect(message.retry_ms);
     }
   }
 
   /**
    * @param {{ id: string, peers: Presence[], ice: Ice }} message
-   * @param {boolean} resumed The others saw us all the time, and those we know have their
-   *   connections. Else all is begun anew.
+   * @param {{ resumed: boolean }} context `resumed`: the membership continued, so known peers keep
+   *   their connections. Otherwise all peers are new.
    */
-  #joined({ id, peers, ice }, resumed) {
+  #onJoined({ id, peers, ice }, { resumed }) {
     for (const { peer } of this.#members.values()) {
-      if (!resumed || !peers.some((present) => present.id === peer.id)) this.#part(peer.id);
+      if (!resumed || !peers.some((present) => present.id === peer.id)) this.#removePeer(peer.id);
     }
-    if (this.signaling === "closed") return; // by a listener, just now
+    if (this.signaling === "closed") return; // a `peerleft` listener has just left the room
     this.id = id;
-    this.#refresh(ice);
-    // Whoever comes makes the offers, so that two browsers do not both begin.
+    this.#refreshIce(ice);
+    // The newcomer makes the offers, so that two browsers do not both offer.
     const newcomers = peers.filter((present) => !this.#members.has(present.id));
-    const met = newcomers.map((present) => this.#meet(present, !resumed));
+    const added = newcomers.map((present) => this.#addPeer(present, { offering: !resumed }));
     this.#setSignaling("open");
     if (resumed) {
       for (const { connection } of this.#members.values()) connection.serverBack();
@@ -228,9 +231,9 @@ export class Call extends Emitter {
     }
     this.#joining?.resolve();
     this.#joining = null;
-    // A task later: the page that awaits join() has added its listeners by then.
+    // A task later, when the page that awaits join() has added its listeners.
     setTimeout(() => {
-      for (const peer of met) {
+      for (const peer of added) {
         if (this.#members.get(peer.id)?.peer === peer) this.dispatchEvent(new PeerEvent("peer", peer));
       }
     });
@@ -238,33 +241,32 @@ export class Call extends Emitter {
 
   /**
    * @param {Presence} presence
-   * @param {boolean} offering Whether the first offer is ours to make.
+   * @param {{ offering: boolean }} role `offering`: whether this end makes the first offer.
    */
-  #meet({ id, name, polite }, offering) {
+  #addPeer({ id, name, polite }, { offering }) {
     const peer = new Peer(id, name ?? "");
-    const unconnected = { peer, polite, heard: 0, outage: { attempts: 0, told: false } };
-    this.#members.set(id, { ...unconnected, connection: this.#connect(unconnected, offering, 0) });
+    const unconnected = { peer, polite, lastSequence: 0, outage: { attempts: 0, reported: false } };
+    this.#members.set(id, { ...unconnected, connection: this.#connect(unconnected, { offering, epoch: 0 }) });
     return peer;
   }
 
   /**
    * @param {Omit<Member, "connection">} member
-   * @param {boolean} offering
-   * @param {number} epoch
+   * @param {{ offering: boolean, epoch: number }} options
    */
-  #connect({ peer, polite, outage }, offering, epoch) {
+  #connect({ peer, polite, outage }, { offering, epoch }) {
     const stream = this.#options.stream ?? null;
     const options = { polite, offering, epoch, outage, configuration: this.#configuration(), expires: this.#expires, stream };
     const isConnected = (/** @type {Peer} */ { connection }) => connection.connectionState === "connected";
     return new PeerConnection(peer, options, {
       send: (data) => {
-        this.#said += 1;
-        this.#server.signal({ to: peer.id, data: { n: this.#said, ...data } });
+        this.#sentCount += 1;
+        this.#server.signal({ to: peer.id, data: { n: this.#sentCount, ...data } });
       },
-      replace: () => this.#replace(peer.id, true, epoch + 1),
-      cede: (data) => {
-        this.#replace(peer.id, false, epoch);
-        this.#hand(peer.id, epoch, data);
+      replace: () => this.#replace(peer.id, { offering: true, epoch: epoch + 1 }),
+      yieldTo: (offer) => {
+        this.#replace(peer.id, { offering: false, epoch });
+        this.#deliver(peer.id, epoch, offer);
       },
       fail: (error) => this.dispatchEvent(new FailureEvent(error, peer)),
       canSignal: () => this.signaling === "open",
@@ -274,87 +276,84 @@ export class Call extends Emitter {
   }
 
   /**
-   * Puts another connection in the place of a member's.
+   * Replaces a member's connection by a new one.
    * @param {string} id
-   * @param {boolean} offering
-   * @param {number} epoch
+   * @param {{ offering: boolean, epoch: number }} options
    */
-  #replace(id, offering, epoch) {
+  #replace(id, { offering, epoch }) {
     const member = this.#members.get(id);
     if (!member) return;
     member.connection.close();
-    member.connection = this.#connect(member, offering, epoch);
+    member.connection = this.#connect(member, { offering, epoch });
     member.peer.dispatchEvent(new Event("connection"));
   }
 
   /**
-   * Hands a signal to the connection of this number, unless a listener has just wanted another one
-   * or left.
+   * Delivers a signal to the connection of this epoch. Drops it if a `connection` listener has just
+   * replaced that connection or left the room.
    * @param {string} id
    * @param {number} epoch
    * @param {Signal} data
    */
-  #hand(id, epoch, data) {
+  #deliver(id, epoch, data) {
     const connection = this.#members.get(id)?.connection;
     if (connection?.epoch === epoch) connection.receive(data);
   }
 
-  /** Gives every connection whose paths are not those that are now wanted a successor. */
+  /** Replaces every connection whose transport policy is not the current one. */
   #applyPolicy() {
     const { iceTransportPolicy } = this.#configuration();
     for (const { peer, connection } of this.#members.values()) {
-      if (connection.policy !== iceTransportPolicy) this.#replace(peer.id, true, connection.epoch + 1);
+      if (connection.policy === iceTransportPolicy) continue;
+      this.#replace(peer.id, { offering: true, epoch: connection.epoch + 1 });
     }
   }
 
   /**
-   * Both ends number their connections alike: a higher number tells that the other end has begun a
-   * new one, a lower one concerns a connection that is gone. And each numbers what it says: what
-   * was told already is said again where the connection to the server was lost before it was
-   * confirmed.
+   * Handles a signal of a peer. Both ends number their connections alike. A higher epoch announces
+   * a new connection of the peer, and a signal of a lower one is for a connection that is gone.
+   *
+   * `n` detects duplicates: signals that were not acknowledged before the connection to the server
+   * was lost are sent again.
    * @param {string} from
    * @param {Signal} data
    */
-  #signaled(from, { epoch = 0, n, ...data }) {
+  #onSignal(from, { epoch = 0, n, ...data }) {
     const member = this.#members.get(from);
     if (!member || !Number.isSafeInteger(epoch) || epoch < member.connection.epoch) return;
-    // Nobody honest is so far ahead, and after the last safe integer there would be no next one.
-    if (epoch > member.connection.epoch + FURTHEST_AHEAD) return;
+    // No honest peer is that far ahead, and the last safe integer would have no successor.
+    if (epoch > member.connection.epoch + MAX_EPOCHS_AHEAD) return;
     if (n !== undefined) {
-      if (!(n > member.heard)) return;
-      member.heard = n;
+      if (!(n > member.lastSequence)) return;
+      member.lastSequence = n;
     }
-    if (epoch > member.connection.epoch) this.#replace(from, false, epoch);
-    this.#hand(from, epoch, data);
+    if (epoch > member.connection.epoch) this.#replace(from, { offering: false, epoch });
+    this.#deliver(from, epoch, data);
   }
 
   /**
-   * Fresh credentials: for whoever comes next, and soon for every path that uses a relay of ours.
+   * Takes fresh credentials: for new connections at once, and soon for every path that uses a relay
+   * of this end.
    * @param {Ice} ice
    */
-  #refresh(ice) {
-    this.#take(ice);
+  #refreshIce(ice) {
+    this.#ice = ice;
+    // By this machine's clock, which may differ from the server's.
+    this.#expires = Date.now() + (ice.ttl ?? Infinity) * 1000;
     for (const { connection } of this.#members.values()) connection.refresh(this.#configuration(), this.#expires);
     this.dispatchEvent(new Event("ice"));
-  }
-
-  /** @param {Ice} ice */
-  #take(ice) {
-    this.#ice = ice;
-    // By our own clock, which need not agree with the server's.
-    this.#expires = Date.now() + (ice.ttl ?? Infinity) * 1000;
   }
 
   /** @returns {RTCConfiguration} */
   #configuration() {
     const { iceServers } = this.#ice;
-    // One transport for everything: a third of the relay allocations, and the same in every
-    // setConfiguration().
+    // One transport for all media needs a third of the relay allocations. setConfiguration() must
+    // not change `bundlePolicy`.
     return { iceServers, iceTransportPolicy: this.relayOnly ? "relay" : "all", bundlePolicy: "max-bundle" };
   }
 
   /** @param {string} id */
-  #part(id) {
+  #removePeer(id) {
     const member = this.#members.get(id);
     if (!member) return;
     this.#members.delete(id);
@@ -367,27 +366,27 @@ export class Call extends Emitter {
    * @param {BywayError} error
    * @param {number} [retryMs]
    */
-  #refused(error, retryMs) {
-    // Asking again with the same token would be as vain as the first time.
-    if (this.#joining || (this.signaling === "lost" && TOKEN_REFUSED.has(error.code))) return this.#close(error);
+  #onServerError(error, retryMs) {
+    // The server would reject the same token again.
+    if (this.#joining || (this.signaling === "lost" && TOKEN_REJECTED.has(error.code))) return this.#close(error);
     this.dispatchEvent(new FailureEvent(error, null));
-    if (this.signaling === "lost") this.#server.reopen(retryMs);
+    if (this.signaling === "lost") this.#server.reconnect(retryMs);
   }
 
-  /** @param {BywayError} [error] Why, unless the page itself leaves. */
+  /** @param {BywayError} [error] The reason, unless the page itself leaves. */
   #close(error) {
     if (this.signaling === "closed") return;
-    this.signaling = "closed"; // first: a listener may leave, too
-    this.#over.abort();
+    this.signaling = "closed"; // first: a listener may call leave(), too
+    this.#closed.abort();
     this.#server.close();
-    for (const { peer } of this.#members.values()) this.#part(peer.id);
+    for (const { peer } of this.#members.values()) this.#removePeer(peer.id);
     if (this.#joining) this.#joining.reject(error ?? new BywayError("left"));
     else if (error) this.dispatchEvent(new FailureEvent(error, null));
     this.dispatchEvent(new Event("signaling"));
     this.dispatchEvent(new Event("closed"));
   }
 
-  #lost() {
+  #onServerLost() {
     if (this.signaling === "open") for (const { connection } of this.#members.values()) connection.serverLost();
     this.#setSignaling("lost");
   }
@@ -400,10 +399,11 @@ export class Call extends Emitter {
   }
 }
 
-/** How many connections to one peer may have come and gone unheard. */
-const FURTHEST_AHEAD = 100;
+/** Largest jump of the epoch that is accepted: connections whose signals were all missed. */
+const MAX_EPOCHS_AHEAD = 100;
 
-const TOKEN_REFUSED = new Set([
+/** Codes for a rejected join token. A lost call does not join again with it. */
+const TOKEN_REJECTED = new Set([
   "token-required",
   "bad-token",
   "token-expired",

@@ -1,19 +1,19 @@
-/** Camera and microphone: each by itself where they cannot be had together. */
+/** Camera and microphone. Each is opened by itself if both cannot be opened together. */
 
 import { BywayError } from "./errors.js";
 
 /** @typedef {"camera" | "microphone"} Device */
 
 /**
- * The devices that could be opened, as a stream, and an error for each that could not.
+ * Stream of the devices that could be opened, and an error for each that could not.
  * @typedef {{ stream: MediaStream | null, errors: BywayError[] }} Devices
  */
 
 /**
- * `getUserMedia` that fails with a sentence a person can act on.
+ * Opens camera and microphone like `getUserMedia`, with errors that tell people what to do.
  *
- * If only one of the two devices can be opened, the stream has the track of that one alone:
- * {@link openDevices} tells why the other is missing. Rejects where none can.
+ * If only one of the two devices can be opened, the stream has only its track. {@link openDevices}
+ * also reports why the other is missing. Rejects if no device can be opened.
  *
  * @param {MediaStreamConstraints} [constraints]
  * @returns {Promise<MediaStream>}
@@ -26,13 +26,13 @@ export async function openCamera(constraints) {
 }
 
 /**
- * Opens camera and microphone, by one question to the person where possible. Where that fails, each
- * is opened by itself, so that a busy or refused camera does not take the microphone along.
+ * Opens camera and microphone, with one permission prompt if possible. If that fails, opens each by
+ * itself, so that the microphone works even if the camera is busy or denied.
  *
- * @param {MediaStreamConstraints} [constraints] Both kinds by default; one kind to open a device
- *   later.
- * @returns {Promise<Devices>} Never rejects: an error is a `camera-...` or a `microphone-...`, or
- *   `insecure-page`.
+ * @param {MediaStreamConstraints} [constraints] Both kinds by default. One kind opens a single
+ *   device later.
+ * @returns {Promise<Devices>} Never rejects. The codes of errors are `camera-...`,
+ *   `microphone-...`, `no-camera`, `no-microphone` or `insecure-page`.
  */
 export async function openDevices(constraints = { audio: true, video: true }) {
   if (!navigator.mediaDevices) return { stream: null, errors: [new BywayError("insecure-page")] };
@@ -47,19 +47,21 @@ export async function openDevices(constraints = { audio: true, video: true }) {
 
 /**
  * @param {MediaStreamConstraints} constraints
- * @param {unknown} refusal Why both could not be opened together.
+ * @param {unknown} firstCause Error of the attempt to open both together.
  * @returns {Promise<Devices>}
  */
-async function openEach(constraints, refusal) {
-  const allowed = await Promise.all(DEVICES.map(({ name }) => permissionOf(name)));
-  // Neither is blocked nor allowed: the person has just closed the question, and is not to be asked
-  // twice more.
-  if (problemOf(refusal) === "denied" && allowed.every((state) => state === "prompt")) return { stream: null, errors: [errorOf(BOTH, refusal)] };
+async function openEach(constraints, firstCause) {
+  const states = await Promise.all(DEVICES.map(({ name }) => permissionOf(name)));
+  // Neither device is blocked or allowed: the person has just closed the prompt. Do not show two
+  // more.
+  if (problemOf(firstCause) === "denied" && states.every((state) => state === "prompt")) {
+    return { stream: null, errors: [errorOf(BOTH, firstCause)] };
+  }
 
   const stream = new MediaStream();
   /** @type {{ name: Device, cause: unknown }[]} */
   const failures = [];
-  // One after the other: two questions at once hide each other.
+  // One after the other: two prompts at once hide each other.
   for (const { name, kind } of DEVICES) {
     try {
       const opened = await navigator.mediaDevices.getUserMedia({ [kind]: constraints[kind] });
@@ -76,7 +78,7 @@ async function openEach(constraints, refusal) {
 
 /**
  * @param {Device} name
- * @returns {Promise<PermissionState | undefined>} Undefined where the browser does not tell.
+ * @returns {Promise<PermissionState | undefined>} Undefined if the browser does not report it.
  */
 async function permissionOf(name) {
   try {
@@ -90,7 +92,7 @@ async function permissionOf(name) {
 function errorOf(devices, cause) {
   const problem = problemOf(cause);
   const code = problem === "missing" ? `no-${devices[0]}` : `${devices[0]}-${problem}`;
-  return new BywayError(code, devices.length > 1 ? OF_BOTH[problem] : undefined, { cause });
+  return new BywayError(code, devices.length > 1 ? BOTH_MESSAGES[problem] : undefined, { cause });
 }
 
 /** @param {unknown} cause @returns {Problem} */
@@ -98,7 +100,7 @@ const problemOf = (cause) => PROBLEMS[/** @type {Error} */ (cause).name] ?? "fai
 
 /** @typedef {"denied" | "missing" | "busy" | "failed"} Problem */
 
-/** @type {Record<string, Problem>} By the error names of getUserMedia. */
+/** Problems by the error names of getUserMedia. @type {Record<string, Problem>} */
 const PROBLEMS = {
   NotAllowedError: "denied",
   SecurityError: "denied",
@@ -111,8 +113,11 @@ const PROBLEMS = {
 const DEVICES = [{ name: "camera", kind: "video" }, { name: "microphone", kind: "audio" }];
 const BOTH = DEVICES.map(({ name }) => name);
 
-/** @type {Record<Problem, string>} Of one device alone the errors' own sentences speak. */
-const OF_BOTH = {
+/**
+ * Messages for both devices. errors.js has those for a single one.
+ * @type {Record<Problem, string>}
+ */
+const BOTH_MESSAGES = {
   denied: "The browser was not allowed to use camera and microphone. Allow them in the browser's settings.",
   missing: "No camera or microphone was found. Connect one, then try again.",
   busy: "Camera and microphone are in use by another program, or do not work. Close that program.",

@@ -16,7 +16,7 @@ import { usesOwnRelay } from "./report.js";
  * @param {object} context
  * @param {boolean} context.polite
  * @param {() => boolean} context.canSignal
- * @param {() => void} context.requestRestart Asks the other end for a restart.
+ * @param {() => void} context.requestRestart Requests a restart from the other end.
  * @param {number} context.expires When the credentials in the connection's configuration expire, as
  *   `Date.now()`.
  * @param {AbortSignal} context.signal Aborted when the connection is closed.
@@ -26,11 +26,15 @@ import { usesOwnRelay } from "./report.js";
 export function refreshCredentials(connection, { polite, canSignal, requestRestart, expires: newest, signal }) {
   /** When the credentials of the candidates in use expire. */
   let inUse = newest;
-  /** ICE username fragment of the candidates in use: each restart changes it. @type {string | undefined} */ let fragment;
+  /**
+   * ICE username fragment of the candidates in use. Each restart changes it.
+   * @type {string | undefined}
+   */
+  let fragment;
   let due = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
 
-  const settle = () => {
+  const cancel = () => {
     clearTimeout(timer);
     timer = undefined;
     due = false;
@@ -64,14 +68,14 @@ export function refreshCredentials(connection, { polite, canSignal, requestResta
     if (now === undefined || now === fragment) return;
     fragment = now;
     inUse = newest;
-    settle();
+    cancel();
   }, { signal });
   // A direct path needs no restart; the path that follows it may.
   connection.addEventListener("connectionstatechange", act, { signal });
   connection.addEventListener("signalingstatechange", () => {
     connection.sctp?.transport?.iceTransport?.addEventListener("selectedcandidatepairchange", act, { signal });
   }, { signal });
-  signal.addEventListener("abort", settle);
+  signal.addEventListener("abort", cancel);
 
   return {
     refreshed,

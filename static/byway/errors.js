@@ -1,13 +1,13 @@
-/** What can fail, in plain language. */
+/** Errors, each with a code for the program and a message for the person. */
 
-/** A failure: `message` is for the person, `code` for the program. */
+/** Error with a `code` for the program and a `message` for the person. */
 export class BywayError extends Error {
   /**
    * @param {string} code
-   * @param {string} [message] Defaults to the sentence this module knows for the code.
+   * @param {string} [message] Defaults to this module's sentence for the code.
    * @param {ErrorOptions} [options]
    */
-  constructor(code, message = SENTENCES[code] ?? `An error occurred (${code}).`, options) {
+  constructor(code, message = MESSAGES[code] ?? `An error occurred (${code}).`, options) {
     super(message, options);
     this.name = "BywayError";
     this.code = code;
@@ -15,46 +15,47 @@ export class BywayError extends Error {
 }
 
 /**
- * What the server refused, in our words where we have some, else in its own.
+ * Error for an `error` message of the server. Uses this module's sentence for the code, or else the
+ * server's.
  * @param {{ code: string, message?: string, retry_ms?: number }} answer
  */
-export const refusal = ({ code, message, retry_ms }) =>
-  // One code for too much of anything; only who comes too often is told when to come again.
-  new BywayError(code, (retry_ms === undefined ? SENTENCES[code] : SENTENCES["joined-too-often"]) ?? message);
+export const serverError = ({ code, message, retry_ms }) =>
+  // `rate-limited` covers messages and joins. Only a rejected join has `retry_ms`.
+  new BywayError(code, (retry_ms === undefined ? MESSAGES[code] : MESSAGES["joined-too-often"]) ?? message);
 
 /**
- * The server's `bye`.
+ * Error for a `bye` message of the server.
  * @param {string} code
  */
-export const farewell = (code) => new BywayError(code, SENTENCES[code] ?? SENTENCES.bye);
+export const byeError = (code) => new BywayError(code, MESSAGES[code] ?? MESSAGES.bye);
 
 /**
- * A failed connection, with what is known of each relay. Of one that does not answer browsers often
- * report nothing at all, so that silence of one that was asked counts as no answer where no relay
- * was had.
+ * Error for a failed connection, with the failure of each relay. Browsers often report nothing
+ * about a relay that does not answer. So without any relay candidate, an asked relay without an
+ * error counts as one that did not answer.
  *
  * @param {string} code
  * @param {import("./peer.js").Peer} peer
- * @param {string[]} asked URLs of the relays that the connection has asked for candidates.
+ * @param {string[]} asked URLs of the relays that the connection asked for candidates.
  */
 export function connectionError(code, { name, connection, iceErrors }, asked) {
   const relays = relaysOf(connection);
-  const silent = !/ typ relay/.test(connection.localDescription?.sdp ?? "");
+  const hasNoRelayCandidate = !/ typ relay/.test(connection.localDescription?.sdp ?? "");
   /**
-   * One server has a URL for each transport, and mostly the same to say at all of them.
+   * URLs by failure. A server has one URL for each transport, and mostly fails alike at all.
    * @type {Record<string, string[]>}
    */
-  const saying = {};
+  const urlsByFailure = {};
   for (const url of relays) {
-    const refused = iceErrors.find((known) => known.url === url && known.code !== NO_ANSWER);
-    if (refused) (saying[`refused ${REFUSED[refused.code] ?? "to serve"} (${refused.code})`] ??= []).push(url);
-    else if (silent && asked.includes(url)) (saying["did not answer"] ??= []).push(url);
+    const rejection = iceErrors.find((known) => known.url === url && known.code !== UNREACHABLE);
+    if (rejection) (urlsByFailure[`refused ${REFUSED[rejection.code] ?? "to serve"} (${rejection.code})`] ??= []).push(url);
+    else if (hasNoRelayCandidate && asked.includes(url)) (urlsByFailure["did not answer"] ??= []).push(url);
   }
-  const reasons = Object.entries(saying).map(([said, urls]) => `The relay at ${urls.join(", ")} ${said}.`);
+  const reasons = Object.entries(urlsByFailure).map(([failure, urls]) => `The relay at ${urls.join(", ")} ${failure}.`);
   if (!relays.length) reasons.push("The call server offers no relay to get around the blocked path.");
-  // A function: in a name, `$&` is no pattern.
-  const sentence = SENTENCES[code].replace("{name}", () => name || "the other person");
-  return new BywayError(code, [sentence, ...reasons].join(" "));
+  // A function, because `$&` in a replacement string would be a pattern.
+  const message = MESSAGES[code].replace("{name}", () => name || "the other person");
+  return new BywayError(code, [message, ...reasons].join(" "));
 }
 
 /**
@@ -64,11 +65,11 @@ export function connectionError(code, { name, connection, iceErrors }, asked) {
 export const relaysOf = (connection) =>
   (connection.getConfiguration().iceServers ?? []).flatMap(({ urls }) => urls).filter((url) => /^turns?:/.test(url));
 
-/** What `icecandidateerror` calls a server that could not be reached. */
-const NO_ANSWER = 701;
+/** Code in `icecandidateerror` for a server that could not be reached. */
+const UNREACHABLE = 701;
 
 /**
- * What a relay refused, by its code: the text that browsers add says no more than that it did.
+ * Refusals of a relay by STUN error code. The text that browsers add has no more detail.
  * @type {Record<number, string>}
  */
 const REFUSED = {
@@ -78,7 +79,7 @@ const REFUSED = {
 };
 
 /** @type {Record<string, string>} */
-const SENTENCES = {
+const MESSAGES = {
   "insecure-page": "Browsers give camera and microphone only to pages opened over https:// or on localhost. Open this page over https://.",
   "camera-denied": "The browser was not allowed to use the camera. Allow it in the browser's settings.",
   "no-camera": "No camera was found. Connect one, then turn it on.",

@@ -1,6 +1,6 @@
 /** Event targets with typed events. */
 
-/** `peer` and `peerleft` of a Call. */
+/** Event `peer` or `peerleft` of a {@link Call}. */
 export class PeerEvent extends Event {
   /** @param {string} type @param {import("./peer.js").Peer} peer */
   constructor(type, peer) {
@@ -9,7 +9,7 @@ export class PeerEvent extends Event {
   }
 }
 
-/** `error` of a Call: something failed, and the call goes on as far as it can. */
+/** Event `error` of a {@link Call}: something failed, and the call continues if it can. */
 export class FailureEvent extends Event {
   /**
    * @param {import("./errors.js").BywayError} error
@@ -18,13 +18,13 @@ export class FailureEvent extends Event {
   constructor(error, peer) {
     super("error");
     this.error = error;
-    /** The peer it concerns, or null where it concerns the room. */
+    /** Peer whose connection failed, or null for a failure of the room. */
     this.peer = peer;
   }
 }
 
 /**
- * An EventTarget that knows its events by name.
+ * EventTarget with typed events.
  * @template {Record<string, Event>} Events
  */
 export class Emitter extends EventTarget {

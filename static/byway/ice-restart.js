@@ -1,6 +1,6 @@
 /** ICE restarts, and the report of relays that do not answer. */
 
-import { countHeard } from "./report.js";
+import { countReceived } from "./report.js";
 
 /**
  * @typedef {object} Context
@@ -9,9 +9,19 @@ import { countHeard } from "./report.js";
  */
 
 /**
+ * @typedef {object} RestartContext
+ * @property {boolean} polite The role in perfect negotiation.
+ * @property {Outage} outage Shared by all connections to this peer.
+ * @property {RTCDataChannel} channel A data channel that is open while the connection works.
+ * @property {() => boolean} canSignal Whether the server can be reached.
+ * @property {() => void} pathLost Called when the path breaks.
+ * @property {() => void} replace Replaces the connection by a new one.
+ */
+
+/**
  * Attempts to restore the path to a peer since it was last connected. Shared by all connections to
  * that peer.
- * @typedef {{ attempts: number, told: boolean }} Outage
+ * @typedef {{ attempts: number, reported: boolean }} Outage
  */
 
 /**
@@ -25,16 +35,14 @@ import { countHeard } from "./report.js";
  * (w3c/webrtc-pc issue 3139).
  *
  * @param {RTCPeerConnection} connection
- * @param {Context & { polite: boolean, outage: Outage, channel: RTCDataChannel, canSignal: () =>
- *   boolean, pathLost: () => void, replace: () => void }} context `channel`: a data channel that is
- *   open while the connection works.
+ * @param {Context & RestartContext} context
  * @returns {{ serverLost: () => void, serverBack: () => void }} To be called when that happens.
  */
 export function restartWhenBroken(connection, { polite, outage, channel, canSignal, pathLost, replace, fail, signal }) {
   let established = false;
   let gathered = false;
   let opened = false;
-  /** Start of the exchange of descriptions that is not over yet, as `performance.now()`. */
+  /** Time of the latest local offer, as `performance.now()`. */
   let offeredAt = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
 
@@ -47,25 +55,25 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
     const pause = outage.attempts && 1000 * 2 ** outage.attempts;
     actIn(ms + pause + (polite ? POLITE_WAIT_MS : 0));
   };
-  // A peer without data channels never opens it.
-  const isSpent = () => opened && channel.readyState === "closed";
+  // A peer without data channels never opens the channel.
+  const lostChannel = () => opened && channel.readyState === "closed";
   const act = () => {
     if (outage.attempts === MAX_RESTARTS) return fail("connection-lost");
-    tellOnce();
+    reportOnce();
     const pending = connection.signalingState !== "stable";
     // A pending offer restarts ICE once it is answered: a peer whose machine sleeps answers when it
     // wakes. Neither this wait nor one for the server counts as an attempt.
-    const waiting = pending && !isSpent() && performance.now() - offeredAt < UNANSWERED_MS;
-    if (signal.aborted || waiting || !canSignal()) return actIn(HEALING_MS);
+    const waiting = pending && !lostChannel() && performance.now() - offeredAt < UNANSWERED_MS;
+    if (signal.aborted || waiting || !canSignal()) return actIn(RESTART_TIMEOUT_MS);
     outage.attempts += 1;
-    if (pending || !gathered || isSpent()) return replace();
+    if (pending || !gathered || lostChannel()) return replace();
     connection.restartIce();
-    restartIn(HEALING_MS);
+    restartIn(RESTART_TIMEOUT_MS);
   };
   const isBroken = () => ["disconnected", "failed"].includes(connection.connectionState);
-  const tellOnce = () => {
-    if (!outage.told) fail("connection-failed");
-    outage.told = true;
+  const reportOnce = () => {
+    if (!outage.reported) fail("connection-failed");
+    outage.reported = true;
   };
 
   connection.addEventListener("connectionstatechange", () => {
@@ -74,16 +82,16 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
         return restartIn(CONNECTING_MS);
       case "disconnected":
         pathLost();
-        return restartIn(LAST_CHANCE_MS);
+        return restartIn(DISCONNECTED_MS);
       case "failed":
         pathLost();
-        tellOnce();
+        reportOnce();
         return restartIn(0);
       case "connected":
-        if (isSpent()) return actIn(0);
+        if (lostChannel()) return actIn(0);
         established = true;
         outage.attempts = 0;
-        outage.told = false;
+        outage.reported = false;
         return stop();
     }
   }, { signal });
@@ -92,13 +100,13 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
     if (!isBroken() || connection.signalingState !== "have-remote-offer") return;
     // The other end restarts ICE: wait for the result.
     outage.attempts = Math.min(MAX_RESTARTS, outage.attempts + 1);
-    restartIn(HEALING_MS);
+    restartIn(RESTART_TIMEOUT_MS);
   }, { signal });
   channel.addEventListener("open", () => (opened = true), { signal });
   channel.addEventListener("close", () => {
     // A peer that leaves or replaces the connection closes the channel, too. Its signal arrives
     // meanwhile.
-    if (opened) actIn(isBroken() ? (polite ? POLITE_WAIT_MS : 0) : HEALING_MS);
+    if (opened) actIn(isBroken() ? (polite ? POLITE_WAIT_MS : 0) : RESTART_TIMEOUT_MS);
   }, { signal });
   const gathers = () => (gathered ||= connection.iceGatheringState === "complete");
   connection.addEventListener("icegatheringstatechange", gathers, { signal });
@@ -108,25 +116,25 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
   restartIn(CONNECTING_MS);
 
   /**
-   * Count of what had arrived from the peer when the server was lost.
+   * Counter of arrivals from the peer at the time when the server was lost.
    * @type {Promise<number> | undefined}
    */
-  let heard;
-  const count = async () => countHeard([...(await connection.getStats()).values()]);
+  let countWhenLost;
+  const count = async () => countReceived([...(await connection.getStats()).values()]);
   return {
-    serverLost: () => (heard = count()),
+    serverLost: () => (countWhenLost = count()),
     // A change of network cuts off the server and the peers alike, and browsers take seconds to
     // notice. So restart at once if nothing has arrived since.
     serverBack: async () => {
-      if (!established || (await count()) > ((await heard) ?? 0)) return;
+      if (!established || (await count()) > ((await countWhenLost) ?? 0)) return;
       if (connection.signalingState === "stable") connection.restartIce();
     },
   };
 }
 
 /**
- * Reports, once per gathering, that no relay answered under the relay policy. No connection can
- * follow then.
+ * Reports, once per gathering, that no relay answered although only the relay may be used. No
+ * connection is possible then.
  *
  * @param {RTCPeerConnection} connection
  * @param {Context} context
@@ -151,15 +159,15 @@ export function reportMissingRelay(connection, { fail, signal }) {
 }
 
 const MAX_RESTARTS = 6;
-/** Browsers give up a first path after about 15 s. */
+/** Browsers give up on a first path after about 15 s. */
 const CONNECTING_MS = 20_000;
 /**
  * The browser has waited about 5 s by itself. A restart does no harm to a path that recovers
  * meanwhile.
  */
-const LAST_CHANCE_MS = 500;
+const DISCONNECTED_MS = 500;
 /** Long enough for a restart to succeed. */
-const HEALING_MS = 4_000;
+const RESTART_TIMEOUT_MS = 4_000;
 /** The impolite end may notice one check later, and its offer takes time to arrive. */
 const POLITE_WAIT_MS = 1_000;
 /** Signals arrive or are sent again. After this time the peer sleeps, or a signal was lost. */

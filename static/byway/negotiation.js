@@ -1,30 +1,31 @@
-/** Perfect negotiation, and what a connection sends. */
+/** Perfect negotiation, and the tracks that a connection sends. */
 
 /**
- * What two browsers tell each other. `epoch` numbers the connections they had with each other, `n`
- * what one of them ever said; `restart` asks for an ICE restart.
- * @typedef {{ epoch?: number, n?: number, description?: RTCSessionDescription | null, candidate?: RTCIceCandidate | null,
- *   restart?: boolean }} Signal
+ * Signal between two browsers. `epoch` numbers the connections between the two, and `n` the signals
+ * of one sender. `restart` requests an ICE restart.
+ * @typedef {{ epoch?: number, n?: number, description?: RTCSessionDescription | null,
+ *   candidate?: RTCIceCandidate | null, restart?: boolean }} Signal
  */
 
 /**
- * Perfect negotiation, as the example of that name in the WebRTC recommendation (section 10.7) has
- * it: either side may change anything at any time, and where two offers meet, the polite side takes
- * its own back.
+ * Starts perfect negotiation, after the example of that name in the WebRTC recommendation (section
+ * 10.7). Either side may change the session at any time. If two offers collide, the polite side
+ * rolls its own back.
  *
- * There are two additions. `offering`: the side that was in the room first lets the other make the
- * first offer. `cede`: where both first offers meet, the polite side does not roll back but lets a
- * fresh connection answer. Chromium, told to roll back a first offer within milliseconds of setting
- * it, gathers no candidate on that connection, not even after an ICE restart.
+ * There are two additions:
+ * - `offering`: the side that was in the room first lets the other make the first offer.
+ * - `yieldTo`: if both first offers collide, the polite side does not roll back. A new connection
+ *   answers instead. Chromium, told to roll back a first offer within milliseconds of setting it,
+ *   gathers no candidate on that connection, not even after an ICE restart.
  *
  * @param {RTCPeerConnection} connection
- * @param {{ polite: boolean, offering: boolean, send: (data: Signal) => void, cede: (data: Signal)
- *   => void }} role `cede`: hands the other side's offer to a connection that takes this one's
- *   place.
- * @returns {(data: Signal) => Promise<void>} To be called with what the other side told, in its
- *   order.
+ * @param {{ polite: boolean, offering: boolean, send: (data: Signal) => void,
+ *   yieldTo: (offer: Signal) => void }} role `yieldTo` replaces this connection by one that answers
+ *   the offer.
+ * @returns {(data: Signal) => Promise<void>} Handles a signal of the peer. To be called with each,
+ *   in the order of the peer.
  */
-export function negotiate(connection, { polite, offering, send, cede }) {
+export function negotiate(connection, { polite, offering, send, yieldTo }) {
   let makingOffer = false;
   let ignoreOffer = false;
   let isSettingRemoteAnswerPending = false;
@@ -32,30 +33,30 @@ export function negotiate(connection, { polite, offering, send, cede }) {
   connection.onicecandidate = ({ candidate }) => candidate && send({ candidate });
 
   connection.onnegotiationneeded = async () => {
-    if (!offering) return; // fired again once their offer is answered, if it left anything open
+    if (!offering) return; // fires again after the answer to the peer's offer, if still needed
     try {
       makingOffer = true;
       await connection.setLocalDescription();
       send({ description: connection.localDescription });
     } catch (error) {
-      complain(error);
+      logError(error);
     } finally {
       makingOffer = false;
     }
   };
 
   /** @param {RTCSessionDescription} description */
-  const hearDescription = async (description) => {
+  const handleDescription = async (description) => {
     offering = true;
-    // While an answer is being set we will be stable by the time the offer is processed.
+    // While an answer is being set, the state will be stable by the time the offer is processed.
     const readyForOffer = !makingOffer && (connection.signalingState === "stable" || isSettingRemoteAnswerPending);
     const collides = description.type === "offer" && !readyForOffer;
     ignoreOffer = !polite && collides;
     if (ignoreOffer) return;
-    if (collides && !connection.currentLocalDescription) return cede({ description });
+    if (collides && !connection.currentLocalDescription) return yieldTo({ description });
     isSettingRemoteAnswerPending = description.type === "answer";
     try {
-      await connection.setRemoteDescription(description); // takes our own offer back where needed
+      await connection.setRemoteDescription(description); // rolls back this end's offer if needed
     } finally {
       isSettingRemoteAnswerPending = false;
     }
@@ -66,35 +67,35 @@ export function negotiate(connection, { polite, offering, send, cede }) {
   };
 
   /** @param {RTCIceCandidate} candidate */
-  const hearCandidate = async (candidate) => {
+  const handleCandidate = async (candidate) => {
     try {
       await connection.addIceCandidate(candidate);
     } catch (error) {
-      if (!ignoreOffer) throw error; // the candidates of an ignored offer have no place
+      if (!ignoreOffer) throw error; // candidates of an ignored offer cannot be added
     }
   };
 
   /**
-   * What the other side told and we cannot use is its fault, and never ends the room.
+   * Logs an error. A signal that cannot be used is the peer's fault and must not end the call.
    * @param {unknown} error
    */
-  const complain = (error) => {
+  const logError = (error) => {
     if (connection.signalingState !== "closed") console.error(error);
   };
 
   return async ({ description, candidate }) => {
     try {
-      if (description) await hearDescription(description);
-      else if (candidate) await hearCandidate(candidate);
+      if (description) await handleDescription(description);
+      else if (candidate) await handleCandidate(candidate);
     } catch (error) {
-      complain(error);
+      logError(error);
     }
   };
 }
 
 /**
- * Makes `stream` what the connection sends; renegotiates only where something new has to be
- * announced.
+ * Makes the connection send the tracks of `stream`. Renegotiates only if a track of a new kind has
+ * to be announced.
  *
  * @param {RTCPeerConnection} connection
  * @param {MediaStream | null} stream

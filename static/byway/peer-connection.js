@@ -16,7 +16,7 @@ import { watchForStalls } from "./stall.js";
  * @typedef {object} ConnectionOptions
  * @property {boolean} polite The role in perfect negotiation.
  * @property {boolean} offering Whether this end makes the first offer.
- * @property {number} epoch The connection's number among those to this peer. Both ends count alike.
+ * @property {number} epoch Number of this connection among those to the peer, alike at both ends.
  * @property {import("./ice-restart.js").Outage} outage Shared by all connections to this peer.
  * @property {RTCConfiguration} configuration
  * @property {number} expires When the credentials in the configuration expire, as `Date.now()`.
@@ -24,18 +24,19 @@ import { watchForStalls } from "./stall.js";
  */
 
 /**
- * The call's part in a connection.
+ * Callbacks of a connection into its call.
  *
  * @typedef {object} ConnectionCallbacks
  * @property {(data: Signal) => void} send Sends a signal to the peer.
  * @property {() => void} replace Replaces this connection by a new one, which offers.
- * @property {(data: Signal) => void} cede Replaces this connection by a new one, which answers this
- *   offer.
- * @property {(error: import("./errors.js").BywayError) => void} fail
+ * @property {(offer: Signal) => void} yieldTo Replaces this connection by a new one, which answers
+ *   this offer.
+ * @property {(error: import("./errors.js").BywayError) => void} fail Reports a failure to the page.
  * @property {() => boolean} canSignal Whether the server can be reached.
  * @property {() => void} pathLost Called when the path breaks.
  */
 
+/** A connection to a peer. {@link Call} replaces it by a new one when it cannot be restored. */
 export class PeerConnection {
   /** @type {RTCPeerConnection} */ #connection;
   /** @type {ReturnType<typeof negotiate>} */ #negotiation;
@@ -45,7 +46,7 @@ export class PeerConnection {
   #closed = new AbortController();
 
   /**
-   * Gives a peer a connection, in place of the one before.
+   * Opens a connection to a peer and attaches it, in place of the previous one.
    *
    * @param {import("./peer.js").Peer} peer
    * @param {ConnectionOptions} options
@@ -53,17 +54,17 @@ export class PeerConnection {
    */
   constructor(peer, options, callbacks) {
     const { polite, offering, epoch, outage, configuration, expires, stream } = options;
-    const { canSignal, pathLost, replace, cede } = callbacks;
+    const { canSignal, pathLost, replace, yieldTo } = callbacks;
     const { signal } = this.#closed;
     const connection = new RTCPeerConnection(configuration);
     signal.addEventListener("abort", () => connection.close());
     /** @readonly */ this.epoch = epoch;
     /** @readonly */ this.policy = configuration.iceTransportPolicy;
 
-    // A closed connection stays silent: the next one may have its number.
+    // A closed connection sends nothing: its successor may have the same epoch.
     const send = (/** @type {Signal} */ data) => signal.aborted || callbacks.send({ epoch, ...data });
     /**
-     * Relays asked for the current candidates; the configuration may name others by now.
+     * Relays asked for the current candidates. The configuration may have changed since.
      * @type {string[]}
      */
     let relaysAsked = [];
@@ -73,12 +74,12 @@ export class PeerConnection {
     const fail = (/** @type {string} */ code) => callbacks.fail(connectionError(code, peer, relaysAsked));
 
     this.#connection = connection;
-    this.#negotiation = negotiate(connection, { polite, offering, send, cede });
+    this.#negotiation = negotiate(connection, { polite, offering, send, yieldTo });
     const requestRestart = () => send({ restart: true });
     this.#credentials = refreshCredentials(connection, { polite, canSignal, requestRestart, expires, signal });
     const channel = attach(peer, connection);
     this.#restarts = restartWhenBroken(connection, { polite, outage, channel, canSignal, pathLost, replace, fail, signal });
-    this.#checkStall = watchForStalls(connection, { peer, canSignal, stalled: replace, signal });
+    this.#checkStall = watchForStalls(connection, { peer, canSignal, onStall: replace, signal });
     reportMissingRelay(connection, { fail, signal });
     sendStream(connection, stream);
   }
@@ -105,19 +106,21 @@ export class PeerConnection {
     this.#checkStall();
   }
 
+  /** Records what has arrived so far, for {@link serverBack}. */
   serverLost() {
     this.#restarts.serverLost();
   }
 
   /**
-   * Checks the path after the server came back: the network that cut off one may have cut off the
-   * other.
+   * Checks the path after the server came back: a network change that cut off the server may have
+   * cut off the peer, too.
    */
   serverBack() {
     this.#restarts.serverBack();
     this.#checkStall(RESTARTING_MS);
   }
 
+  /** Closes the connection and stops all its timers and listeners. */
   close() {
     this.#closed.abort();
   }

@@ -1,34 +1,40 @@
-/** Someone else in the room: what comes from them, what is sent to them. */
+/** A peer: its media stream, messages, and connection reports. */
 
 import { BywayError } from "./errors.js";
 import { Emitter } from "./events.js";
 import { NO_ROUTE, compareTraffic, findRoute, measureTraffic } from "./report.js";
 
-/** @typedef {{ url: string, code: number, text: string }} IceError */
+/**
+ * STUN or TURN server that failed, with the code and text of `icecandidateerror`.
+ * @typedef {{ url: string, code: number, text: string }} IceError
+ */
 
 /**
- * Hands a Peer its connection, and returns the channel of its messages.
+ * Attaches a connection to a peer, and returns the data channel of its messages.
  * @type {(peer: Peer, connection: RTCPeerConnection) => RTCDataChannel}
  */
 export let attach;
 
 /**
- * Someone else in the room.
+ * Another member of the room.
  *
- * Events: `message` (what the other side sent, `event.data`) · `open` (messages can be sent) ·
- * `connection` (it was replaced by a new one, because of `setRelayOnly` at either end or to
- * recover) · `left`.
+ * Events:
+ * - `message`: the peer sent `event.data`;
+ * - `open`: messages can be sent;
+ * - `connection`: a new connection replaced the old one, because of `setRelayOnly` at either end or
+ *   to recover;
+ * - `left`: the peer left the room.
  *
  * @extends {Emitter<{message: MessageEvent, open: Event, connection: Event, left: Event}>}
  */
 export class Peer extends Emitter {
-  /** What comes from the peer. One stream from the start; tracks are added to it as they arrive. */
+  /** Media of the peer. The stream exists from the start, and tracks are added as they arrive. */
   stream = new MediaStream();
   /** STUN and TURN servers that could not be used. @type {IceError[]} */
   iceErrors = [];
   /**
-   * For what this module does not wrap; negotiation runs by itself. Another one after a
-   * `connection` event.
+   * Underlying connection, for features that this module does not wrap. It negotiates by itself.
+   * A `connection` event announces a new one.
    */
   connection = /** @type {RTCPeerConnection} */ (/** @type {unknown} */ (null));
 
@@ -44,12 +50,12 @@ export class Peer extends Emitter {
   constructor(id, name) {
     super();
     this.id = id;
-    /** As the other side gave it: show it as text, never as HTML. */
+    /** Name as the peer chose it. Show it as text, never as HTML. */
     this.name = name;
   }
 
   /**
-   * Sends to this peer, reliably and in order. Throws before `open`.
+   * Sends a message to this peer, reliably and in order. Throws before `open`.
    * @param {string | ArrayBuffer} data
    */
   send(data) {
@@ -57,9 +63,9 @@ export class Peer extends Emitter {
   }
 
   /**
-   * Sends a message that the other side's module echoes, and measures how long that takes.
+   * Measures the round-trip time of a message that the peer's module echoes.
    * @param {number} [timeoutMs]
-   * @returns {Promise<number>} Milliseconds there and back.
+   * @returns {Promise<number>} Round-trip time in milliseconds.
    */
   async ping(timeoutMs = 5000) {
     const nonce = crypto.getRandomValues(new Uint32Array(1))[0].toString(36);
@@ -72,7 +78,7 @@ export class Peer extends Emitter {
         this.#echo?.send(`ping ${nonce}`);
       });
     } catch (cause) {
-      throw new BywayError("no-echo", undefined, { cause }); // too late, or not open
+      throw new BywayError("no-echo", undefined, { cause }); // timed out, or not open
     } finally {
       clearTimeout(timer);
       this.#pings.delete(nonce);
@@ -81,8 +87,8 @@ export class Peer extends Emitter {
   }
 
   /**
-   * How this connection runs. Bitrates are over the time since the report before, so ask about once
-   * a second.
+   * Returns the state of the connection. Bitrates are averages since the previous report, so call
+   * this about once a second.
    * @returns {Promise<import("./report.js").Report>}
    */
   async report() {
@@ -91,7 +97,7 @@ export class Peer extends Emitter {
     const connected = connection.connectionState === "connected";
     const traffic = measureTraffic(stats, performance.now());
     const rates = compareTraffic(this.#traffic, traffic);
-    // Asked while the connection was being replaced, these figures are the old one's.
+    // If the connection was replaced meanwhile, these figures are those of the old one.
     if (connection === this.connection) this.#traffic = traffic;
     return { ...(connected ? findRoute(stats) : NO_ROUTE), ...rates, iceErrors: [...this.iceErrors] };
   }
@@ -112,14 +118,14 @@ export class Peer extends Emitter {
 
     connection.addEventListener("track", ({ track }) => this.stream.addTrack(track));
     connection.addEventListener("icecandidateerror", ({ url, errorCode: code, errorText: text }) => {
-      // Browsers tell the same of every network interface.
+      // Browsers report the same error for every network interface.
       if (!this.iceErrors.some((known) => known.url === url && known.code === code)) {
         this.iceErrors.push({ url, code, text });
       }
     });
 
-    // Numbered by agreement instead of announced in-band: both ends have them from the first
-    // moment.
+    // Negotiated channels with fixed ids instead of in-band announcements: both ends have them from
+    // the start.
     const messages = connection.createDataChannel("byway", { negotiated: true, id: 0 });
     messages.binaryType = "arraybuffer";
     messages.onopen = () => this.dispatchEvent(new Event("open"));

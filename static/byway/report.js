@@ -1,25 +1,25 @@
-/** How a connection runs, read from its statistics. Pure: statistics in, values out. */
+/** Path and traffic of a connection, read from its statistics. Pure: statistics in, values out. */
 
 /** @typedef {"direct" | "relayed" | "connecting"} Path */
 
 /**
- * Where the packets go.
+ * Path of the packets between the two browsers.
  * @typedef {object} Route
- * @property {Path} path Relayed means: a relay stands at one end at least.
- * @property {"udp" | "tcp" | "tls" | null} protocol Between this browser and what it talks to: the
- *   relay, or the peer.
- * @property {number | null} roundTripMs Of the latest connectivity check.
+ * @property {Path} path `relayed` if at least one end uses a relay.
+ * @property {"udp" | "tcp" | "tls" | null} protocol Transport protocol between this browser and the
+ *   relay, or the peer on a direct path.
+ * @property {number | null} roundTripMs Round-trip time of the latest connectivity check.
  * @property {string | null} localCandidate Type of the selected candidate: host, srflx, prflx or
  *   relay.
- * @property {string | null} remoteCandidate
+ * @property {string | null} remoteCandidate Type of the peer's selected candidate.
  */
 
 /**
- * How much went.
+ * Traffic of a connection.
  * @typedef {object} Rates
- * @property {number | null} receivingBps Bits per second since the report before this one.
- * @property {number | null} sendingBps Bits per second since the report before this one.
- * @property {number} framesDecoded Video frames of the peer decoded here, in total.
+ * @property {number | null} receivingBps Bits per second since the last report. Null in the first.
+ * @property {number | null} sendingBps Bits per second since the last report. Null in the first.
+ * @property {number} framesDecoded Video frames of the peer that were decoded, in total.
  * @property {number} framesSent Video frames sent to the peer, in total.
  */
 
@@ -52,7 +52,7 @@ export function findRoute(stats) {
 }
 
 /**
- * Whether what this end sends goes through a relay allocation of its own.
+ * Whether this end sends through a relay allocation of its own.
  * @param {any[]} stats The values of an RTCStatsReport.
  */
 export function usesOwnRelay(stats) {
@@ -61,11 +61,11 @@ export function usesOwnRelay(stats) {
 }
 
 /**
- * A number that grows with whatever comes from the other end: what it sends, and its answers to our
+ * Counter that grows with everything that arrives from the peer: received bytes, and answers to
  * connectivity checks.
  * @param {any[]} stats The values of an RTCStatsReport.
  */
-export function countHeard(stats) {
+export function countReceived(stats) {
   const pairs = stats.filter(({ type }) => type === "candidate-pair");
   return pairs.reduce((sum, pair) => sum + (pair.bytesReceived ?? 0) + (pair.responsesReceived ?? 0), 0);
 }
@@ -74,21 +74,21 @@ export function countHeard(stats) {
 function findPair(stats) {
   const byId = (/** @type {string} */ id) => stats.find((entry) => entry.id === id);
   const transport = stats.find((entry) => entry.type === "transport" && entry.selectedCandidatePairId);
-  // Firefox had no transport statistics for long, but marks the pair.
+  // Older versions of Firefox have no transport statistics, but mark the pair.
   const pair = transport ? byId(transport.selectedCandidatePairId) : stats.find((entry) => entry.selected);
   return { pair, local: pair && byId(pair.localCandidateId), remote: pair && byId(pair.remoteCandidateId) };
 }
 
 /**
- * A relay candidate whose mapped address came out differently is a local `prflx`; its relay
- * protocol gives it away.
+ * Whether a local candidate is relayed. A relay candidate whose mapped address differs becomes
+ * `prflx`, but keeps its relay protocol.
  * @param {any} local
  */
 const isOwnRelay = (local) => local.candidateType === "relay" || Boolean(local.relayProtocol);
 
 /**
- * A check that comes before the candidate was told makes a remote `prflx`, which Firefox keeps.
- * Then the candidate of the same address tells what it is.
+ * Whether a remote candidate is relayed. A check that arrives before the peer's candidate creates a
+ * `prflx`, which Firefox keeps. The candidate of the same address then has the type.
  *
  * @param {any} remote
  * @param {any[]} stats
@@ -102,12 +102,14 @@ function isRelay(remote, stats) {
 }
 
 /**
- * @typedef {{ at: number, received: number, sent: number, framesDecoded: number, framesSent: number }} Traffic
+ * Totals of bytes and video frames at a point in time, in milliseconds.
+ * @typedef {{ at: number, received: number, sent: number, framesDecoded: number,
+ *   framesSent: number }} Traffic
  */
 
 /**
  * @param {any[]} stats
- * @param {number} at When they were taken, in milliseconds.
+ * @param {number} at Time of the statistics, in milliseconds.
  * @returns {Traffic}
  */
 export function measureTraffic(stats, at) {

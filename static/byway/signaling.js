@@ -1,164 +1,181 @@
-/** What is said to the server and heard from it, over one WebSocket after the other. */
+/** Signaling client: messages to and from the server, over one WebSocket after another. */
 
 /**
- * What becomes of it.
+ * Owner of a {@link Signaling}.
  * @typedef {object} Listener
- * @property {() => object} join The fields of the `join` that lets us in, or in again.
- * @property {(message: any, resumed: boolean) => void} heard As the signaling protocol defines,
- *   each signal once and in order. `resumed` goes with `joined`: we never left.
- * @property {() => void} lost The connection is opened again, unless `close` is called.
+ * @property {() => object} joinFields Returns the fields of each `join` message.
+ * @property {(message: any, context: { resumed: boolean }) => void} onMessage Takes a message of
+ *   the signaling protocol; each signal is delivered once and in order. `resumed` is for `joined`:
+ *   the membership continued.
+ * @property {() => void} onLost The connection was lost. It is reopened unless `close` is called.
  */
 
 /**
- * A place in a room that outlives its connections. What was said and may not have arrived is said
- * again when the server still holds the place; where it does not, nothing of before counts any
- * more.
+ * A membership of a room that outlives its WebSockets. After a reconnect, signals that the server
+ * has not acknowledged are sent again if the server still holds the membership. Otherwise they are
+ * discarded.
  */
 export class Signaling {
   /** @type {URL} */ #url;
   /** @type {Listener} */ #listener;
   /** @type {WebSocket | null} */ #socket = null;
-  /** Who we are in the room. @type {string | null} */ #id = null;
-  /** By which the server knows us on another connection. @type {string | null} */ #resume = null;
-  /** Of the last signal heard. */ #seq = 0;
+  /** Id of this member in the room. @type {string | null} */ #id = null;
+  /**
+   * Secret that resumes the membership over another connection.
+   * @type {string | null}
+   */
+  #resume = null;
+  /** `seq` of the last signal received. */ #lastSequence = 0;
 
-  /** Signals that the server may not have, oldest first. @type {object[]} */ #kept = [];
-  /** How many were ever taken from the front of those. */ #forgotten = 0;
-  /** What each unanswered ping vouches for: how many signals had ever been sent. @type {number[]} */ #pings = [];
+  /**
+   * Signals that the server may not have received, oldest first.
+   * @type {object[]}
+   */
+  #unacknowledged = [];
+  /** Number of signals removed from the front of `#unacknowledged` so far. */ #discardedCount = 0;
+  /**
+   * For each unanswered ping, the number of signals sent before it. Its pong acknowledges them.
+   * @type {number[]}
+   */
+  #pings = [];
 
-  /** Since when this connection is in the room, as `performance.now()`; 0: not yet. */ #joinedAt = 0;
-  /** Connections that came to nothing since one lasted. */ #attempts = 0;
+  /** Time of `joined` on this connection, as `performance.now()`. 0 before it. */ #joinedAt = 0;
+  /** Failed connections since the last stable one. */ #attempts = 0;
   /** @type {ReturnType<typeof setInterval> | undefined} */ #heartbeat;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */ #acknowledging;
-  /** While something is awaited. @type {ReturnType<typeof setTimeout> | undefined} */ #patience;
-  /** Until when it is. */ #deadline = 0;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */ #retry;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #acknowledgeTimer;
+  /**
+   * Set while a response is awaited.
+   * @type {ReturnType<typeof setTimeout> | undefined}
+   */
+  #responseTimer;
+  /** Time of `#responseTimer`, as `performance.now()`. */ #responseDeadline = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #reconnectTimer;
 
   /** @param {URL} url @param {Listener} listener */
   constructor(url, listener) {
     this.#url = url;
     this.#listener = listener;
-    this.#open();
+    this.#connect();
   }
 
   /**
-   * Says something to another member: now, and if that was in vain, again.
+   * Sends a signal to another member, and sends it again if it was lost.
    * @param {{ to: string, data: object }} signal
    */
   signal({ to, data }) {
     const message = { type: "signal", to, data };
-    this.#kept.push(message);
-    // The newest matter most, and a burst has to stay below what the server takes at once.
-    if (this.#kept.length > MOST_KEPT) this.#forget(1);
+    this.#unacknowledged.push(message);
+    // The newest matter most, and a resent burst has to stay below the server's limit.
+    if (this.#unacknowledged.length > MAX_UNACKNOWLEDGED) this.#discard(1);
     if (!this.#joinedAt) return;
     this.#send(message);
     this.#acknowledgeSoon();
   }
 
-  /** Gives our place up, where the server can still be told. */
+  /** Gives up the membership, if the server can still be told. */
   leave() {
     this.#send({ type: "leave" });
     this.#resume = null;
   }
 
   /**
-   * The network may be another one than before, or is back, or somebody looks again: finds out soon
-   * whether the server is still at the other end, and opens another connection where it is not.
+   * Checks soon whether the server still answers, and reconnects if it does not. For a network that
+   * has changed or is back, and for a page that becomes visible.
    */
   check() {
-    this.#attempts = 0; // what failed in another network, or is about to, tells nothing of this one
+    this.#attempts = 0; // failures in another network say nothing about this one
     if (!this.#socket) {
-      this.reopen(0);
+      this.reconnect(0);
     } else if (this.#joinedAt) {
-      this.#ask(CHECK_MS);
+      this.#ping(CHECK_MS);
     } else {
-      this.#expect(CHECK_MS);
+      this.#expectResponse(CHECK_MS);
     }
   }
 
   /**
-   * Gives this connection up, to open another after a pause: ever longer ones, or the one the
-   * server asked for.
+   * Closes this connection and opens another one after a pause. The pause grows with each failure,
+   * unless the server asked for a certain one.
    * @param {number} [pauseMs]
    */
-  reopen(pauseMs) {
-    const lasted = this.#joinedAt && performance.now() - this.#joinedAt > LASTING_MS;
-    if (lasted) this.#attempts = 0;
-    const pause = pauseMs ?? Math.min(LONGEST_PAUSE_MS, SHORTEST_PAUSE_MS * 2 ** this.#attempts);
-    this.#drop(BACK_SOON);
+  reconnect(pauseMs) {
+    const wasStable = this.#joinedAt && performance.now() - this.#joinedAt > STABLE_MS;
+    if (wasStable) this.#attempts = 0;
+    const pause = pauseMs ?? Math.min(MAX_PAUSE_MS, MIN_PAUSE_MS * 2 ** this.#attempts);
+    this.#disconnect(BACK_SOON);
     this.#attempts += 1;
-    // Jitter, so that a room does not come back all at once after a server restart.
-    this.#retry = setTimeout(() => this.#open(), pause * (1 + Math.random()));
-    this.#listener.lost();
+    // Jitter, so that the members of a room do not all return at once after a server restart.
+    this.#reconnectTimer = setTimeout(() => this.#connect(), pause * (1 + Math.random()));
+    this.#listener.onLost();
   }
 
-  /** For good. */
+  /** Closes the connection for good. */
   close() {
-    this.#drop();
-    this.#kept = [];
+    this.#disconnect();
+    this.#unacknowledged = [];
   }
 
-  /** @param {number} [code] Why, if not because it is over. */
-  #drop(code) {
+  /** @param {number} [code] WebSocket close code, if the membership continues. */
+  #disconnect(code) {
     clearInterval(this.#heartbeat);
-    clearTimeout(this.#acknowledging);
-    clearTimeout(this.#retry);
-    this.#stopWaiting();
-    this.#acknowledging = undefined;
+    clearTimeout(this.#acknowledgeTimer);
+    clearTimeout(this.#reconnectTimer);
+    this.#clearResponseTimer();
+    this.#acknowledgeTimer = undefined;
     this.#joinedAt = 0;
     this.#pings = [];
     const socket = this.#socket;
-    this.#socket = null; // first: what the old one still has to say concerns nobody
+    this.#socket = null; // first: later events of the old socket are ignored
     socket?.close(code);
   }
 
-  #open() {
+  #connect() {
     const socket = new WebSocket(this.#url, "byway.v1");
-    const current = () => socket === this.#socket;
+    const isCurrent = () => socket === this.#socket;
     this.#socket = socket;
-    this.#expect(OPENING_MS);
+    this.#expectResponse(OPENING_MS);
     socket.onopen = () => {
-      if (!current()) return;
-      this.#stopWaiting();
-      this.#expect(OPENING_MS);
-      const returning = this.#resume === null ? {} : { resume: this.#resume, seq: this.#seq };
-      this.#send({ type: "join", ...this.#listener.join(), ...returning });
+      if (!isCurrent()) return;
+      this.#clearResponseTimer();
+      this.#expectResponse(OPENING_MS);
+      const resumption = this.#resume === null ? {} : { resume: this.#resume, seq: this.#lastSequence };
+      this.#send({ type: "join", ...this.#listener.joinFields(), ...resumption });
     };
     socket.onmessage = ({ data }) => {
-      if (!current()) return;
-      this.#stopWaiting();
-      this.#hear(JSON.parse(data));
+      if (!isCurrent()) return;
+      this.#clearResponseTimer();
+      this.#onMessage(JSON.parse(data));
     };
-    // Where a content security policy forbids the server, Chromium tells only of the error.
-    socket.onerror = socket.onclose = () => current() && this.reopen();
+    // If a content security policy forbids the server, Chromium fires `error` but not `close`.
+    socket.onerror = socket.onclose = () => isCurrent() && this.reconnect();
   }
 
   /** @param {any} message */
-  #hear(message) {
-    if (message.type === "joined") return this.#joined(message);
-    if (message.type === "pong") return this.#forget((this.#pings.shift() ?? 0) - this.#forgotten);
+  #onMessage(message) {
+    if (message.type === "joined") return this.#onJoined(message);
+    if (message.type === "pong") return this.#discard((this.#pings.shift() ?? 0) - this.#discardedCount);
     if (message.type === "signal") {
-      if (message.seq <= this.#seq) return; // told again, for we had not said that we have it
-      this.#seq = message.seq;
+      if (message.seq <= this.#lastSequence) return; // sent again, because it was not acknowledged
+      this.#lastSequence = message.seq;
       this.#acknowledgeSoon();
     }
-    this.#listener.heard(message, false);
+    this.#listener.onMessage(message, { resumed: false });
   }
 
   /** @param {{ id: string, resume?: string | null }} message */
-  #joined(message) {
+  #onJoined(message) {
     const resumed = message.id === this.#id;
     this.#id = message.id;
     this.#resume = message.resume ?? null;
     this.#joinedAt = performance.now();
-    this.#heartbeat = setInterval(() => this.#ask(ANSWER_MS), HEARTBEAT_MS);
+    this.#heartbeat = setInterval(() => this.#ping(PONG_MS), HEARTBEAT_MS);
     if (!resumed) {
-      this.#seq = 0;
-      this.#forget(this.#kept.length); // it was said to people who are now met anew
+      this.#lastSequence = 0;
+      this.#discard(this.#unacknowledged.length); // new peers replace the receivers of these signals
     }
-    if (this.#kept.length) this.#acknowledgeSoon();
-    for (const kept of this.#kept) this.#send(kept);
-    this.#listener.heard(message, resumed);
+    if (this.#unacknowledged.length) this.#acknowledgeSoon();
+    for (const signal of this.#unacknowledged) this.#send(signal);
+    this.#listener.onMessage(message, { resumed });
   }
 
   /** @param {object} message */
@@ -166,65 +183,68 @@ export class Signaling {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
-  /** The server has so many of what we keep. @param {number} count */
-  #forget(count) {
-    if (count > 0) this.#forgotten += this.#kept.splice(0, count).length;
+  /** Discards the oldest unacknowledged signals. @param {number} count */
+  #discard(count) {
+    if (count > 0) this.#discardedCount += this.#unacknowledged.splice(0, count).length;
   }
 
-  /** Has both sides know soon what the other has got, so that neither has to keep it. */
+  /**
+   * Sends a ping soon. It acknowledges the signals received, and its pong the signals sent, so that
+   * neither side has to keep them.
+   */
   #acknowledgeSoon() {
-    this.#acknowledging ??= setTimeout(() => {
-      this.#acknowledging = undefined;
-      this.#ask(ANSWER_MS);
+    this.#acknowledgeTimer ??= setTimeout(() => {
+      this.#acknowledgeTimer = undefined;
+      this.#ping(PONG_MS);
     }, ACKNOWLEDGE_MS);
   }
 
   /**
-   * A browser learns of a dead network path only by sending: without any answer in this time, it is
-   * lost.
-   * @param {number} ms
+   * Sends a ping. Without any message in this time the connection counts as lost: a browser detects
+   * a dead network path only by sending.
+   * @param {number} timeoutMs
    */
-  #ask(ms) {
+  #ping(timeoutMs) {
     if (!this.#joinedAt) return;
-    this.#pings.push(this.#forgotten + this.#kept.length);
-    this.#send({ type: "ping", seq: this.#seq });
-    this.#expect(ms);
+    this.#pings.push(this.#discardedCount + this.#unacknowledged.length);
+    this.#send({ type: "ping", seq: this.#lastSequence });
+    this.#expectResponse(timeoutMs);
   }
 
-  /** @param {number} ms */
-  #expect(ms) {
-    const deadline = performance.now() + ms;
-    if (this.#patience && this.#deadline <= deadline) return; // it is to come sooner already
-    this.#stopWaiting();
-    this.#deadline = deadline;
-    this.#patience = setTimeout(() => this.reopen(), ms);
+  /** @param {number} timeoutMs */
+  #expectResponse(timeoutMs) {
+    const deadline = performance.now() + timeoutMs;
+    if (this.#responseTimer && this.#responseDeadline <= deadline) return; // an earlier deadline is set
+    this.#clearResponseTimer();
+    this.#responseDeadline = deadline;
+    this.#responseTimer = setTimeout(() => this.reconnect(), timeoutMs);
   }
 
-  #stopWaiting() {
-    clearTimeout(this.#patience);
-    this.#patience = undefined;
+  #clearResponseTimer() {
+    clearTimeout(this.#responseTimer);
+    this.#responseTimer = undefined;
   }
 }
 
-/** Below the shortest idle time-out common among reverse proxies (60 s), with a beat to spare. */
+/** Below 60 s, the shortest common idle timeout of reverse proxies, with a heartbeat to spare. */
 const HEARTBEAT_MS = 20_000;
-/** After something was said or heard: a burst of candidates is over by then. */
+/** Delay of the ping after a signal: a burst of candidates is over by then. */
 const ACKNOWLEDGE_MS = 1_000;
-/** For a `pong`. To have been too impatient costs no more than another connection. */
-const ANSWER_MS = 5_000;
+/** Timeout of a `pong`. Too short a wait costs one more connection. */
+const PONG_MS = 5_000;
 /** Several round trips of a slow mobile network that has just come back. */
 const CHECK_MS = 2_000;
-/** For a connection, and then for being let in: time for two lost packets on the way. */
+/** For the WebSocket to open, and then for `joined`: time for two lost packets. */
 const OPENING_MS = 10_000;
 /**
- * A connection that is lost before that was none: a server that lets us in and fails is not to be
- * asked without end.
+ * Minimum age of a stable connection. A server that admits members and then fails must not be asked
+ * without growing pauses.
  */
-const LASTING_MS = 10_000;
-const SHORTEST_PAUSE_MS = 250;
-/** The server keeps our place for half a minute or so: several attempts have to fall into that. */
-const LONGEST_PAUSE_MS = 5_000;
-/** Below the 200 messages that the server takes at once. */
-const MOST_KEPT = 150;
-/** The WebSocket code that has the server keep our place (docs/signaling.md). */
+const STABLE_MS = 10_000;
+const MIN_PAUSE_MS = 250;
+/** The server keeps a membership for about half a minute: room for several attempts. */
+const MAX_PAUSE_MS = 5_000;
+/** Below the 200 messages that the server accepts at once. */
+const MAX_UNACKNOWLEDGED = 150;
+/** WebSocket close code that makes the server keep the membership (docs/signaling.md). */
 const BACK_SOON = 4000;

@@ -1,52 +1,51 @@
-/** Stall detection: a connection is called connected, but nothing arrives from the peer. */
+/** Stall detection: the browser reports `connected`, but nothing arrives from the peer. */
 
-import { countHeard } from "./report.js";
+import { countReceived } from "./report.js";
 
 /**
- * Watches an open connection, and calls back when nothing arrives from the peer. A browser notices
- * a silent path after about five seconds by itself, but not if it was suspended meanwhile, as on a
- * machine that sleeps.
+ * Watches an open connection for a stall. A browser detects a silent path by itself after about
+ * five seconds, but not if it was suspended meanwhile, as on a machine that sleeps.
  *
  * @param {RTCPeerConnection} connection
  * @param {object} context
  * @param {import("./peer.js").Peer} context.peer
  * @param {() => boolean} context.canSignal
- * @param {() => void} context.stalled
+ * @param {() => void} context.onStall Called when nothing arrives from the peer.
  * @param {AbortSignal} context.signal Aborted when the connection is closed.
- * @returns {(patienceMs?: number) => Promise<void>} Checks at once, for when the peer may be lost.
+ * @returns {(timeoutMs?: number) => Promise<void>} Checks at once, for when the peer may be lost.
  */
-export function watchForStalls(connection, { peer, canSignal, stalled, signal }) {
+export function watchForStalls(connection, { peer, canSignal, onStall, signal }) {
   let opened = false;
   /**
    * Number of checks. A later check supersedes an earlier one, which may have begun before a sleep.
    */
   let checks = 0;
-  let heard = 0;
+  let lastCount = 0;
 
-  const count = async () => countHeard([...(await connection.getStats()).values()]);
+  const count = async () => countReceived([...(await connection.getStats()).values()]);
   const isConnected = () => connection.connectionState === "connected";
-  /** Whether nothing arrives for this long. */
-  const isSilent = async (/** @type {number} */ patienceMs) => {
+  /** Whether nothing arrives within the timeout. */
+  const isSilent = async (/** @type {number} */ timeoutMs) => {
     const mine = ++checks;
     const isOver = () => mine !== checks || signal.aborted;
     if (!opened) return false;
     await pause(SETTLING_MS);
     if (isOver()) return false;
     const before = await count();
-    peer.ping(patienceMs).catch(() => {}); // the peer's browser acknowledges it, even if its page is busy
-    await pause(patienceMs);
+    peer.ping(timeoutMs).catch(() => {}); // the peer's browser acknowledges it, even if its page is busy
+    await pause(timeoutMs);
     return !isOver() && (await count()) === before && !isOver();
   };
-  const check = async (patienceMs = ANSWER_MS) => {
-    if ((await isSilent(patienceMs)) && canSignal()) stalled();
+  const check = async (timeoutMs = ANSWER_MS) => {
+    if ((await isSilent(timeoutMs)) && canSignal()) onStall();
   };
   const watch = async () => {
     if (!opened || !isConnected()) return;
     const now = await count();
-    const isSuspect = now === heard && !signal.aborted;
-    heard = now;
+    const isSuspect = now === lastCount && !signal.aborted;
+    lastCount = now;
     // Once the browser reports the loss, an ICE restart is tried first.
-    if (isSuspect && (await isSilent(ANSWER_MS)) && isConnected() && canSignal()) stalled();
+    if (isSuspect && (await isSilent(ANSWER_MS)) && isConnected() && canSignal()) onStall();
   };
 
   peer.addEventListener("open", () => (opened = true), { signal });
@@ -61,8 +60,8 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 /** Media arrives continuously, and consent checks every few seconds (RFC 7675). */
 const WATCH_MS = 5_000;
 /**
- * Packets that waited in a socket during a sleep are read by then. They say nothing about the path
- * now.
+ * Time to read the packets that waited in a socket during a sleep. They say nothing about the
+ * current path.
  */
 const SETTLING_MS = 300;
 /** A few round trips of a slow mobile network. Too short a wait costs one new connection. */

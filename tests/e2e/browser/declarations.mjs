@@ -34,8 +34,8 @@ export function complaints(files, more = {}) {
 }
 
 const HEAD = `/**
- * Types of byway.js, made from what its modules say of themselves:
- * tests/e2e/browser/declarations.mjs. docs/client.md tells how to use them.
+ * Types of byway.js, generated from the JSDoc of its modules by
+ * tests/e2e/browser/declarations.mjs. docs/client.md explains how to use them.
  *
  * @module byway
  */
