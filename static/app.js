@@ -1,12 +1,12 @@
 /**
- * The call page: the first user of byway.js, and an example of how to use it.
+ * The call page: the first user of byway.js, and an example of its use.
  *
- * The address says what to do: `/?room=NAME` names the room, `&relay=1` forces the relay, and a
- * join token travels in the fragment (`#token=...`), which browsers keep to themselves.
+ * The URL has the parameters: `/?room=NAME` names the room, and `&relay=1` forces the relay. A join
+ * token is in the fragment (`#token=...`), which browsers do not send to the server.
  *
- * What other programs may rely on in the page:
- *   #join #hangup #relay #room-link #status     by id
- *   video#self, .peer video                     what is seen
+ * Stable hooks for other programs:
+ *   #join #hangup #relay #room-link #status     controls, by id
+ *   video#self, .peer video                     the own and the peers' videos
  *   .peer [data-path][data-protocol]            direct | relayed | connecting, and udp | tcp | tls
  *   #call[data-state]                           lobby | joining | joined
  *   document.querySelector("#call").call        the running Call of byway.js, or null
@@ -22,25 +22,24 @@ import { join, openDevices } from "./byway.js";
 const element = (id) => document.getElementById(id);
 const page = element("call");
 const tiles = element("tiles");
-const self = element("self");
+const selfVideo = element("self");
 const relay = element("relay");
 
-/** What our camera and microphone give. @type {MediaStream | null} */
+/** Stream of the local camera and microphone. @type {MediaStream | null} */
 let stream = null;
-/** Why they give nothing. */
-let trouble = "";
+/** Messages of the devices that could not be opened, or empty. */
+let deviceErrors = "";
 /** @type {Call | null} */
 page.call = null;
 
-// ---- Where we are
-// -----------------------------------------------------------------------------------------------
+// --- Address and room ---
 
 const address = () => new URL(location.href);
 const relayWanted = () => address().searchParams.get("relay") === "1";
 const room = () => address().searchParams.get("room");
 
-/** Shows what the address asks for. */
-function show() {
+/** Shows the page for the current address: the landing page, or a room's lobby. */
+function showAddress() {
   const name = room();
   element("landing").hidden = Boolean(name);
   element("invite").hidden = page.hidden = !name;
@@ -48,12 +47,12 @@ function show() {
   if (!name) return;
   relay.checked = relayWanted();
   element("room-link").value = linkTo(name);
-  say("");
+  setStatus("");
   previewIfAllowed();
 }
 
 /**
- * The link to send: the room and the token, without what is our own choice (the relay).
+ * Returns the link to share: the room and the token, without this person's relay setting.
  * @param {string} name
  */
 function linkTo(name) {
@@ -62,45 +61,44 @@ function linkTo(name) {
   return link.href;
 }
 
-/** @param {string} name */
-function go(name) {
+/** Opens a room's lobby. @param {string} name */
+function openRoom(name) {
   history.pushState(null, "", linkTo(name));
-  show();
+  showAddress();
   element("join").focus();
 }
 
-/** 100 random bits in 32 letters that are hard to mistake for each other. */
-function unguessableName() {
+/** Returns 100 random bits, in 32 characters that are hard to confuse with each other. */
+function randomRoomName() {
   const letters = "abcdefghijkmnpqrstuvwxyz23456789";
   const random = [...crypto.getRandomValues(new Uint8Array(20))].map((byte) => letters[byte % 32]);
   return random.join("").replace(/(.{5})(?=.)/g, "$1-");
 }
 
-element("new-call").addEventListener("click", () => go(unguessableName()));
+element("new-call").addEventListener("click", () => openRoom(randomRoomName()));
 element("open-room").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
-  go(element("room-name").value.trim());
+  openRoom(element("room-name").value.trim());
 });
 element("copy").addEventListener("click", async () => {
   const link = element("room-link");
   try {
     await navigator.clipboard.writeText(link.value);
-    say("Link copied.");
+    setStatus("Link copied.");
   } catch {
     link.select();
-    say("Copy the selected link.");
+    setStatus("Copy the selected link.");
   }
 });
 addEventListener("popstate", () => {
-  abandon();
-  show();
+  leaveRoom();
+  showAddress();
 });
 
-// ---- Our camera and microphone
-// ----------------------------------------------------------------------------------
+// --- Local camera and microphone ---
 
 /**
- * Being opened: whoever asks meanwhile waits for the same.
+ * Pending request for the devices. Further requests wait for the same one.
  * @type {Promise<import("./byway.js").Devices> | null}
  */
 let opening = null;
@@ -109,23 +107,22 @@ async function turnOnDevices() {
   if (!stream) {
     const devices = await (opening ??= openDevices().finally(() => (opening = null)));
     stream = devices.stream;
-    trouble = inSentences(devices);
+    deviceErrors = messagesOf(devices);
     stream?.getTracks().forEach(watchDevice);
   }
   drawSelf();
 }
 
 /**
- * Opens one device during a call or before it: it was refused, busy or not there, or has been
- * unplugged.
+ * Opens one device, before or during a call, that was denied, busy, missing or unplugged.
  * @param {string} kind
  */
 async function turnOnDevice(kind) {
   const before = stream;
   const devices = await openDevices({ [kind]: true });
-  trouble = inSentences(devices);
-  if (trouble) say(trouble);
-  // Meanwhile the call was left, or somebody has clicked twice.
+  deviceErrors = messagesOf(devices);
+  if (deviceErrors) setStatus(deviceErrors);
+  // Meanwhile the person has left the call or clicked twice.
   if (stream !== before || !room() || track(kind)) return devices.stream?.getTracks().forEach((each) => each.stop());
   if (devices.stream) {
     stream = new MediaStream([...(before?.getTracks() ?? []).filter((each) => each.kind !== kind), ...devices.stream.getTracks()]);
@@ -139,24 +136,24 @@ async function turnOnDevice(kind) {
 const watchDevice = (device) => device.addEventListener("ended", drawSelf); // unplugged
 
 /** @param {import("./byway.js").Devices} devices */
-const inSentences = ({ errors }) => errors.map(({ message }) => message).join(" ");
+const messagesOf = ({ errors }) => errors.map(({ message }) => message).join(" ");
 
 async function turnOffDevices() {
-  const late = opening; // answered when nobody waits for it any more
+  const late = opening; // may deliver a stream after the person has gone back
   stream?.getTracks().forEach((track) => track.stop());
   stream = null;
-  trouble = "";
+  deviceErrors = "";
   drawSelf();
   if (late && (await late).stream && !room()) turnOffDevices();
 }
 
 async function preview() {
   await turnOnDevices();
-  if (stream && trouble) say(trouble);
-  else if (trouble) say("You can still join, to see and hear the others.");
+  if (stream && deviceErrors) setStatus(deviceErrors);
+  else if (deviceErrors) setStatus("You can still join, to see and hear the others.");
 }
 
-/** The preview starts by itself only where that asks nobody anything. */
+/** Starts the preview only if that shows no permission prompt. */
 async function previewIfAllowed() {
   const names = /** @type {PermissionName[]} */ (["camera", "microphone"]);
   const states = await Promise.all(
@@ -169,22 +166,22 @@ async function previewIfAllowed() {
 /** @param {string} kind */
 const track = (kind) => stream?.getTracks().find((candidate) => candidate.kind === kind && candidate.readyState === "live");
 const cameraOn = () => Boolean(track("video")?.enabled);
-/** What the others cannot. */
+/** Verbs for the media that is not sent: "see", "hear" or both. */
 const unsent = () => [track("video") ? "" : "see", track("audio") ? "" : "hear"].filter(Boolean).join(" or ");
 
 function drawSelf() {
-  if (self.srcObject !== stream) self.srcObject = stream;
+  if (selfVideo.srcObject !== stream) selfVideo.srcObject = stream;
   const joined = page.dataset.state === "joined";
   const off = joined || stream ? "Your camera is off" : "Ready when you are";
-  element("self-note").textContent = cameraOn() ? "" : trouble || off;
+  element("self-note").textContent = cameraOn() ? "" : deviceErrors || off;
   element("preview").hidden = Boolean(stream);
   for (const [id, kind] of [["microphone", "audio"], ["camera", "video"]]) {
-    // One that is missing can be turned on later.
+    // A missing device can be turned on later.
     element(id).hidden = !joined && !stream;
-    element(id).title = track(kind) ? "" : trouble;
+    element(id).title = track(kind) ? "" : deviceErrors;
     element(id).setAttribute("aria-pressed", String(Boolean(track(kind)?.enabled)));
   }
-  page.call?.peers.forEach(tellCamera);
+  page.call?.peers.forEach(sendCameraState);
 }
 
 for (const [id, kind] of [["microphone", "audio"], ["camera", "video"]]) {
@@ -197,76 +194,75 @@ for (const [id, kind] of [["microphone", "audio"], ["camera", "video"]]) {
 }
 element("preview").addEventListener("click", preview);
 
-// ---- The call
-// ---------------------------------------------------------------------------------------------------
+// --- The call ---
 
-/** Counts the ways into a room: one that was left meanwhile leads nowhere. */
-let attempt = 0;
+/** Number of join attempts. A later attempt, or leaving, cancels an earlier one. */
+let joinAttempts = 0;
 
 element("lobby").addEventListener("submit", async (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
   const name = room();
   if (page.dataset.state !== "lobby" || !name) return;
-  attempt += 1;
-  const mine = attempt;
+  joinAttempts += 1;
+  const mine = joinAttempts;
   setState("joining");
-  say("Joining …");
+  setStatus("Joining …");
   await turnOnDevices();
-  if (mine !== attempt) return;
+  if (mine !== joinAttempts) return;
   const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? undefined;
   try {
     const call = await join({ room: name, name: element("name").value.trim(), stream, relayOnly: relay.checked, token });
-    if (mine === attempt) run(call);
+    if (mine === joinAttempts) startCall(call);
     else call.leave();
   } catch (error) {
-    if (mine !== attempt) return;
+    if (mine !== joinAttempts) return;
     setState("lobby");
-    say(/** @type {BywayError} */ (error).message);
+    setStatus(/** @type {BywayError} */ (error).message);
   }
 });
 
 /** @param {Call} call */
-function run(call) {
+function startCall(call) {
   page.call = call;
   setState("joined");
-  if (trouble) say(`${trouble} You see and hear the others; they do not ${unsent()} you.`);
-  else if (call.peers.length === 0) say("You are in. Nobody else is here yet: send them the link.");
-  // Where the server relays every call, there is nothing to choose.
+  if (deviceErrors) setStatus(`${deviceErrors} You can see and hear the others, but they cannot ${unsent()} you.`);
+  else if (call.peers.length === 0) setStatus("You joined the call. Nobody else is here yet: send them the link.");
+  // If the server requires the relay, the switch cannot turn it off.
   relay.disabled = call.relayOnly && !relay.checked;
   relay.checked = call.relayOnly;
 
   call.addEventListener("peer", ({ peer }) => {
     addTile(peer);
-    say(`${nameOf(peer)} is here.`);
+    setStatus(`${nameOf(peer)} is here.`);
   });
-  call.addEventListener("peerleft", ({ peer }) => say(`${nameOf(peer)} left.`));
+  call.addEventListener("peerleft", ({ peer }) => setStatus(`${nameOf(peer)} left.`));
   call.addEventListener("error", ({ error, peer }) => {
-    const ourChoice = error.code === "relay-unreachable" && !relay.disabled;
-    const sentence = ourChoice ? `${error.message} Switch “Force relay” off to allow a direct path.` : error.message;
-    say(sentence);
-    const tile = peer && shown.get(peer);
+    const isOwnChoice = error.code === "relay-unreachable" && !relay.disabled;
+    const message = isOwnChoice ? `${error.message} Switch “Force relay” off to allow a direct path.` : error.message;
+    setStatus(message);
+    const tile = peer && tileOf.get(peer);
     if (!tile) return;
-    tile.dataset.trouble = sentence;
+    tile.dataset.error = message;
     drawTile(peer, tile);
   });
   call.addEventListener("signaling", () => {
-    const alone = call.peers.length === 0;
-    if (call.signaling === "lost") say(`The call server is out of reach; ${alone ? "" : "the call goes on, and this page is "}trying again.`);
-    if (call.signaling === "open") say("The call server is back.");
+    const continues = call.peers.length > 0 ? "The call continues. " : "";
+    if (call.signaling === "lost") setStatus(`The call server is out of reach. ${continues}Reconnecting …`);
+    if (call.signaling === "open") setStatus("The call server is back.");
   });
-  call.addEventListener("closed", leaveStage);
+  call.addEventListener("closed", showLobby);
   element("hangup").focus();
 }
 
-/** Ends the call, or the way into one, and lets go of the camera. */
-function abandon() {
-  attempt += 1;
+/** Leaves the call, or cancels a pending join, and releases the camera. */
+function leaveRoom() {
+  joinAttempts += 1;
   if (page.call) page.call.leave();
-  else leaveStage();
+  else showLobby();
 }
 
-/** The call is over, whoever ended it: back to where one can join again. */
-function leaveStage() {
+/** Shows the lobby, where the person can join again. */
+function showLobby() {
   page.call = null;
   relay.disabled = false;
   relay.checked = relayWanted();
@@ -276,8 +272,8 @@ function leaveStage() {
 }
 
 element("hangup").addEventListener("click", () => {
-  abandon();
-  say("You left the call.");
+  leaveRoom();
+  setStatus("You left the call.");
 });
 relay.addEventListener("change", () => {
   const here = address();
@@ -286,15 +282,14 @@ relay.addEventListener("change", () => {
   history.replaceState(null, "", here);
   page.call?.setRelayOnly(relay.checked);
 });
-addEventListener("pagehide", abandon);
+addEventListener("pagehide", leaveRoom);
 
-// ---- The others
-// -------------------------------------------------------------------------------------------------
+// --- Peers ---
 
 /** @type {Map<Peer, HTMLElement>} */
-const shown = new Map();
+const tileOf = new Map();
 
-/** As it fits a sentence. @param {Peer} peer */
+/** Returns the name of a peer, shortened to fit a sentence. @param {Peer} peer */
 const nameOf = ({ name }) => (name.length > 32 ? `${[...name].slice(0, 30).join("")}…` : name || "Guest");
 
 /** @param {Peer} peer */
@@ -305,12 +300,12 @@ function addTile(peer) {
   video.srcObject = peer.stream;
   video.addEventListener("playing", () => drawTile(peer, tile));
   tiles.append(tile);
-  shown.set(peer, tile);
+  tileOf.set(peer, tile);
   countTiles();
-  peer.addEventListener("open", () => tellCamera(peer));
-  peer.addEventListener("message", ({ data }) => hearCamera(tile, data));
+  peer.addEventListener("open", () => sendCameraState(peer));
+  peer.addEventListener("message", ({ data }) => applyCameraState(tile, data));
   peer.addEventListener("left", () => {
-    shown.delete(peer);
+    tileOf.delete(peer);
     tile.remove();
     countTiles();
   });
@@ -318,23 +313,23 @@ function addTile(peer) {
 }
 
 /**
- * A switched-off camera sends black; the others are told, so that they see a sentence instead.
+ * Sends whether the camera is on. A camera that is off sends black, so the peer shows a note.
  * @param {Peer} peer
  */
-function tellCamera(peer) {
+function sendCameraState(peer) {
   try {
     peer.send(JSON.stringify({ camera: cameraOn() }));
   } catch {
-    // Not open yet: told when it is.
+    // Not open yet: the `open` event sends it.
   }
 }
 
 /** @param {HTMLElement} tile @param {any} data */
-function hearCamera(tile, data) {
+function applyCameraState(tile, data) {
   try {
     tile.classList.toggle("camera-off", JSON.parse(data).camera === false);
   } catch {
-    // Another page may send what it likes over this channel.
+    // Another page may send messages of its own over this channel.
   }
 }
 
@@ -345,32 +340,32 @@ function countTiles() {
 /** @param {Peer} peer @param {HTMLElement} tile */
 async function drawTile(peer, tile) {
   const report = await peer.report().catch(() => null); // the connection was closed meanwhile
-  if (!report || !shown.has(peer)) return;
+  if (!report || !tileOf.has(peer)) return;
   const how = /** @type {HTMLElement} */ (tile.querySelector(".how"));
   const before = how.dataset.path;
   how.dataset.path = report.path;
   how.dataset.protocol = report.protocol ?? "";
-  tile.querySelector(".words")?.replaceChildren(...inWords(report));
+  tile.querySelector(".words")?.replaceChildren(...describeReport(report));
 
   const connecting = report.path === "connecting";
-  if (!connecting) delete tile.dataset.trouble;
+  if (!connecting) delete tile.dataset.error;
   const sees = peer.stream.getVideoTracks().some((candidate) => !candidate.muted) && !tile.classList.contains("camera-off");
   const note = /** @type {HTMLElement} */ (tile.querySelector(".note"));
-  note.textContent = connecting ? (tile.dataset.trouble ?? "Connecting …") : sees ? "" : "No camera";
-  // The line itself changes every second; said aloud is only a change of path.
-  if (!connecting && before !== report.path) say(`${nameOf(peer)} is connected: ${pathInWords(report)}.`);
+  note.textContent = connecting ? (tile.dataset.error ?? "Connecting …") : sees ? "" : "No camera";
+  // The line changes every second, so the live region announces only a change of the path.
+  if (!connecting && before !== report.path) setStatus(`${nameOf(peer)} is connected: ${describePath(report)}.`);
 }
 
 /**
- * For example "Relayed over UDP · 3 ms · 1.2 Mbit/s", each part on one line.
+ * Returns for example "Relayed over UDP · 3 ms · 1.2 Mbit/s", where no part breaks across lines.
  * @param {Report} report
  */
-function inWords(report) {
+function describeReport(report) {
   const { path, roundTripMs, receivingBps } = report;
   if (path === "connecting") return ["Connecting"];
-  const parts = [pathInWords(report)];
+  const parts = [describePath(report)];
   if (roundTripMs !== null) parts.push(`${Math.max(1, Math.round(roundTripMs))} ms`);
-  if (receivingBps !== null) parts.push(inBits(receivingBps));
+  if (receivingBps !== null) parts.push(formatBitrate(receivingBps));
   return parts.flatMap((part, index) => {
     const span = document.createElement("span");
     span.textContent = part;
@@ -379,16 +374,15 @@ function inWords(report) {
 }
 
 /** @param {Report} report */
-const pathInWords = ({ path, protocol }) =>
+const describePath = ({ path, protocol }) =>
   `${path === "relayed" ? "Relayed" : "Direct"}${protocol ? ` over ${protocol.toUpperCase()}` : ""}`;
 
 /** @param {number} bps */
-const inBits = (bps) => (bps < 1e6 ? `${Math.round(bps / 1e3)} kbit/s` : `${(bps / 1e6).toFixed(1)} Mbit/s`);
+const formatBitrate = (bps) => (bps < 1e6 ? `${Math.round(bps / 1e3)} kbit/s` : `${(bps / 1e6).toFixed(1)} Mbit/s`);
 
-setInterval(() => shown.forEach((tile, peer) => drawTile(peer, tile)), 1000);
+setInterval(() => tileOf.forEach((tile, peer) => drawTile(peer, tile)), 1000);
 
-// ---- What is said
-// -----------------------------------------------------------------------------------------------
+// --- State and status ---
 
 /** @param {"lobby" | "joining" | "joined"} state */
 function setState(state) {
@@ -397,9 +391,9 @@ function setState(state) {
   drawSelf();
 }
 
-/** @param {string} sentence */
-function say(sentence) {
-  element("status").textContent = sentence;
+/** Shows a sentence in the live region. @param {string} message */
+function setStatus(message) {
+  element("status").textContent = message;
 }
 
-show();
+showAddress();
