@@ -801,3 +801,21 @@ fn lines_with(source: &Source, parts: &[&str]) -> Vec<String> {
 fn none(offences: &[String], remedy: &str) {
     assert!(offences.is_empty(), "{remedy}\n  {}\n", offences.join("\n  "));
 }
+
+#[test]
+fn the_clients_map_names_every_module() {
+    let entry = file("static/byway.js");
+    let (map, _) = entry.text.split_once("*/").expect("static/byway.js opens with a comment");
+    let modules: BTreeSet<String> = under("static/byway", &["js"])
+        .into_iter()
+        .map(|source| source.path.trim_start_matches("static/").to_owned())
+        .collect();
+    let named: BTreeSet<String> = map
+        .split(|c: char| c == '`' || c.is_whitespace())
+        .filter(|word| word.starts_with("byway/") && word.ends_with(".js"))
+        .map(str::to_owned)
+        .collect();
+    let offences: Vec<_> =
+        modules.symmetric_difference(&named).map(|module| format!("static/byway.js:1: {module}")).collect();
+    none(&offences, "a module that the head of byway.js does not list, or one that is gone");
+}
