@@ -9,10 +9,16 @@ import { Peer } from "./peer.js";
 import { Signaling } from "./signaling.js";
 
 /**
- * Default server: the one that this file was loaded from, at the folder above. A bundle or an npm
- * package was loaded from elsewhere, so there the page has to set `server`.
+ * Returns the default server: the one that this file was loaded from, at the folder above. A bundle
+ * or an npm package was loaded from elsewhere, so there the page has to set `server`.
+ *
+ * Bundlers take `new URL("..", import.meta.url)` for a file to include, and some leave the URL
+ * undefined. So it is read apart, and only if needed.
  */
-const DEFAULT_SERVER = new URL("..", import.meta.url).href;
+function defaultServer() {
+  const moduleUrl = import.meta.url;
+  return new URL("..", moduleUrl).href;
+}
 
 /** @typedef {"open" | "lost" | "closed"} SignalingState */
 
@@ -112,7 +118,7 @@ export class Call extends Emitter {
     this.ready = new Promise((resolve, reject) => (this.#joining = { resolve, reject }));
     this.ready.catch(() => {}); // a page that does not await it gets `closed`
     // A reverse proxy may publish the server below a path.
-    const url = new URL(options.server ?? DEFAULT_SERVER);
+    const url = new URL(options.server ?? defaultServer());
     url.pathname = url.pathname.replace(/\/?$/, "/ws");
     url.search = url.hash = "";
     url.protocol = url.protocol.replace("http", "ws");

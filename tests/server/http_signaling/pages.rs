@@ -254,3 +254,11 @@ async fn threat_43_responses_are_dated_once() {
     let malformed = super::in_process::send(server.http, "GET\r\n\r\n").await;
     assert_eq!((malformed.status, malformed.headers("date").count()), (400, 1));
 }
+
+#[tokio::test]
+async fn files_of_the_npm_package_alone_are_not_served() {
+    let server = Server::start().await;
+    for path in ["/package.json", "/README.md"] {
+        assert_eq!(get(server.http, path, &[]).await.status, 404, "{path}");
+    }
+}
