@@ -1,8 +1,8 @@
 /**
  * The call page: the first user of byway.js, and an example of its use.
  *
- * The URL has the parameters: `/?room=NAME` names the room, and `&relay=1` forces the relay. A join
- * token is in the fragment (`#token=...`), which browsers do not send to the server.
+ * In the page's URL, `/?room=NAME` names the room, and `&relay=1` forces the relay. A join token is
+ * in the fragment (`#token=...`), which browsers do not send to the server.
  *
  * Stable hooks for other programs:
  *   #join #hangup #relay #room-link #status     controls, by id
@@ -226,7 +226,7 @@ function startCall(call) {
   page.call = call;
   setState("joined");
   if (deviceErrors) setStatus(`${deviceErrors} You can see and hear the others, but they cannot ${unsent()} you.`);
-  else if (call.peers.length === 0) setStatus("You joined the call. Nobody else is here yet: send them the link.");
+  else if (call.peers.length === 0) setStatus("You joined the call. Nobody else is here yet: send someone the link.");
   // If the server requires the relay, the switch cannot turn it off.
   relay.disabled = call.relayOnly && !relay.checked;
   relay.checked = call.relayOnly;

@@ -46,11 +46,11 @@ export function refreshCredentials(connection, { polite, canSignal, requestResta
     timer = setTimeout(() => {
       timer = undefined;
       due = true;
-      act();
+      restartIfDue();
     }, Math.min(wait, LONGEST_WAIT_MS));
   };
   /** Restarts ICE if that is due and possible. Otherwise a later event tries again. */
-  const act = async () => {
+  const restartIfDue = async () => {
     if (!due || !canSignal() || connection.connectionState !== "connected") return;
     const relayed = usesOwnRelay([...(await connection.getStats()).values()]);
     if (!due || !relayed || signal.aborted) return;
@@ -71,9 +71,9 @@ export function refreshCredentials(connection, { polite, canSignal, requestResta
     cancel();
   }, { signal });
   // A direct path needs no restart; the path that follows it may.
-  connection.addEventListener("connectionstatechange", act, { signal });
+  connection.addEventListener("connectionstatechange", restartIfDue, { signal });
   connection.addEventListener("signalingstatechange", () => {
-    connection.sctp?.transport?.iceTransport?.addEventListener("selectedcandidatepairchange", act, { signal });
+    connection.sctp?.transport?.iceTransport?.addEventListener("selectedcandidatepairchange", restartIfDue, { signal });
   }, { signal });
   signal.addEventListener("abort", cancel);
 

@@ -47,24 +47,24 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
   /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
 
   const stop = () => clearTimeout(timer);
-  const actIn = (/** @type {number} */ ms) => {
+  const attemptIn = (/** @type {number} */ ms) => {
     stop();
-    if (!signal.aborted) timer = setTimeout(act, ms); // a listener to the failure may have closed the connection
+    if (!signal.aborted) timer = setTimeout(attempt, ms); // a listener to the failure may have closed the connection
   };
   const restartIn = (/** @type {number} */ ms) => {
     const pause = outage.attempts && 1000 * 2 ** outage.attempts;
-    actIn(ms + pause + (polite ? POLITE_WAIT_MS : 0));
+    attemptIn(ms + pause + (polite ? POLITE_WAIT_MS : 0));
   };
   // A peer without data channels never opens the channel.
   const lostChannel = () => opened && channel.readyState === "closed";
-  const act = () => {
+  const attempt = () => {
     if (outage.attempts === MAX_RESTARTS) return fail("connection-lost");
     reportOnce();
     const pending = connection.signalingState !== "stable";
     // A pending offer restarts ICE once it is answered: a peer whose machine sleeps answers when it
     // wakes. Neither this wait nor one for the server counts as an attempt.
     const waiting = pending && !lostChannel() && performance.now() - offeredAt < UNANSWERED_MS;
-    if (signal.aborted || waiting || !canSignal()) return actIn(RESTART_TIMEOUT_MS);
+    if (signal.aborted || waiting || !canSignal()) return attemptIn(RESTART_TIMEOUT_MS);
     outage.attempts += 1;
     if (pending || !gathered || lostChannel()) return replace();
     connection.restartIce();
@@ -88,7 +88,7 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
         reportOnce();
         return restartIn(0);
       case "connected":
-        if (lostChannel()) return actIn(0);
+        if (lostChannel()) return attemptIn(0);
         established = true;
         outage.attempts = 0;
         outage.reported = false;
@@ -106,7 +106,7 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
   channel.addEventListener("close", () => {
     // A peer that leaves or replaces the connection closes the channel, too. Its signal arrives
     // meanwhile.
-    if (opened) actIn(isBroken() ? (polite ? POLITE_WAIT_MS : 0) : RESTART_TIMEOUT_MS);
+    if (opened) attemptIn(isBroken() ? (polite ? POLITE_WAIT_MS : 0) : RESTART_TIMEOUT_MS);
   }, { signal });
   const gathers = () => (gathered ||= connection.iceGatheringState === "complete");
   connection.addEventListener("icegatheringstatechange", gathers, { signal });
