@@ -51,7 +51,7 @@ fn check_says_what_nobody_would_see_of_a_certificate() {
         String::from_utf8(output.stdout).expect("the report is text")
     };
     let config = folder.config();
-    assert!(hints(&config).contains("hint: the certificate is expired"));
+    assert!(hints(&config).contains("hint: the certificate has expired"));
     assert!(!hints(&config).contains("no `tls` listener"));
     let off: String =
         config.lines().filter(|line| !line.starts_with("tls = ")).map(|line| format!("{line}\n")).collect();
