@@ -143,7 +143,10 @@ export function reportMissingRelay(connection, { fail, signal }) {
   let waiting = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
   const missing = () => {
-    if (waiting && connection.getConfiguration().iceTransportPolicy === "relay") fail("relay-unreachable");
+    const isRelayOnly = connection.getConfiguration().iceTransportPolicy === "relay";
+    // A change of network makes the browser gather again, and a candidate that it has is not
+    // reported again.
+    if (waiting && isRelayOnly && connection.connectionState !== "connected") fail("relay-unreachable");
     waiting = false;
   };
   connection.addEventListener("icecandidate", ({ candidate }) => {

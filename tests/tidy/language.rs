@@ -4,8 +4,7 @@ use super::{Source, none, under};
 
 /// First words that hide the thing a doc comment is about.
 const OPENERS: &[&str] = &[
-    "What", "Whatever", "Who", "Whoever", "Whom", "Whose", "Which", "How", "Where", "Wherever", "When",
-    "Whenever", "Why", "So",
+    "What", "Whatever", "Who", "Whoever", "Whom", "Whose", "Which", "How", "Where", "Wherever", "Why", "So",
 ];
 
 /// Words and phrases that name no actor, or that a reader has to translate.

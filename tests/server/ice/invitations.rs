@@ -61,7 +61,10 @@ fn the_command_says_what_it_lacks() {
     let told = run("", &["--room", "tea"]);
     assert!(told.contains("no secret to sign with") && told.contains("remedy: set `secrets`"), "{told}");
     let told = run(CONFIG, &["--room", "tea"]);
-    assert!(told.contains("no `tls` or `http` listener") && told.contains("remedy: give the address"), "{told}");
+    assert!(
+        told.contains("no `tls` or `http` listener") && told.contains("remedy: give the address"),
+        "{told}"
+    );
     for (arguments, says) in [
         (&["--room", ""][..], "A room is 1 to 128 characters"),
         (&["--room", "a\nb"], "A room is 1 to 128 characters"),
