@@ -55,7 +55,7 @@ fn check_says_what_nobody_would_see_of_a_certificate() {
     assert!(!hints(&config).contains("no `tls` listener"));
     let off: String =
         config.lines().filter(|line| !line.starts_with("tls = ")).map(|line| format!("{line}\n")).collect();
-    assert!(hints(&off).contains("hint: a certificate and no `tls` listener"));
+    assert!(hints(&off).contains("hint: a certificate but no `tls` listener"));
 }
 
 #[test]
