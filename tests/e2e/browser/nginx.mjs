@@ -1,5 +1,5 @@
 /**
- * A real nginx before a server, under the very lines that README.md tells its operator.
+ * A real nginx before a server, with the configuration that docs/install.md gives.
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -18,10 +18,10 @@ const NGINX = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"].fin
 /** Why scenarios with nginx are left out, or false. */
 export const withoutNginx = !NGINX && "nginx is not installed";
 
-const README = new URL("../../../README.md", import.meta.url);
+const MANUAL = new URL("../../../docs/install.md", import.meta.url);
 
 /**
- * Starts nginx with README.md's block for a path, for as long as the scenario.
+ * Starts nginx with the block of docs/install.md for a path, for as long as the scenario.
  *
  * @param {import("node:test").TestContext} scenario
  * @param {string} path Where the page is to be: "/" or "/call/".
@@ -29,9 +29,9 @@ const README = new URL("../../../README.md", import.meta.url);
  * @returns {Promise<string>} The URL of the page.
  */
 export async function nginxFor(scenario, path, server) {
-  const blocks = (await readFile(README, "utf8")).split("```nginx\n").slice(1).map((rest) => rest.split("```")[0]);
+  const blocks = (await readFile(MANUAL, "utf8")).split("```nginx\n").slice(1).map((rest) => rest.split("```")[0]);
   const block = blocks.find((candidate) => candidate.startsWith(`location ${path} {`));
-  if (!block) throw new Error(`README.md has no nginx block for ${path}`);
+  if (!block) throw new Error(`docs/install.md has no nginx block for ${path}`);
 
   const folder = await mkdtemp(join(tmpdir(), "byway-nginx-"));
   afterwards(scenario, () => rm(folder, { recursive: true }));
