@@ -32,7 +32,7 @@ fn simulation() {
     }
 }
 
-/// What happened in a run: one in which nothing much does proves nothing.
+/// Events of a run. A run without many of them proves little.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     Joined,
@@ -122,11 +122,11 @@ struct Client {
     written: u64,
 }
 
-/// What a client knows of itself.
+/// A client's own state.
 struct Membership {
     id: MemberId,
     room: String,
-    /// Whom it knows, and its role towards them.
+    /// Peers that it knows, and its role towards each.
     peers: BTreeMap<String, bool>,
     heard: u64,
 }
@@ -179,8 +179,8 @@ impl World {
                 assert_eq!(peers.iter().map(|peer| peer.id).collect::<Vec<_>>(), there);
                 self.truth.push((id, room.clone()));
                 self.said.insert(id, Vec::new());
-                // One who was lost and forgets about it begins anew; the old member is missed
-                // sooner or later.
+                // A lost client without its ticket joins again; the server removes the old
+                // member later.
                 if let Some(former) = former {
                     self.miss(former, self.clients[n].written);
                 }
@@ -348,7 +348,7 @@ impl World {
         self.deliver(told);
     }
 
-    /// Time passes, and whoever is absent for too long is given up.
+    /// Lets time pass, until members that are absent for too long are removed.
     fn wait(&mut self) {
         self.now += Duration::from_secs(self.random.below(20) as u64);
         while let Some(id) = self.rooms.overdue(self.now) {

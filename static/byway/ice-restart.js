@@ -49,7 +49,8 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
   const stop = () => clearTimeout(timer);
   const attemptIn = (/** @type {number} */ ms) => {
     stop();
-    if (!signal.aborted) timer = setTimeout(attempt, ms); // a listener to the failure may have closed the connection
+    // A listener to the failure may have closed the connection.
+    if (!signal.aborted) timer = setTimeout(attempt, ms);
   };
   const restartIn = (/** @type {number} */ ms) => {
     const pause = outage.attempts && 1000 * 2 ** outage.attempts;

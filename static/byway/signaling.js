@@ -171,7 +171,8 @@ export class Signaling {
     this.#heartbeat = setInterval(() => this.#ping(PONG_MS), HEARTBEAT_MS);
     if (!resumed) {
       this.#lastSequence = 0;
-      this.#discard(this.#unacknowledged.length); // new peers replace the receivers of these signals
+      // New peers replace the receivers of these signals.
+      this.#discard(this.#unacknowledged.length);
     }
     if (this.#unacknowledged.length) this.#acknowledgeSoon();
     for (const signal of this.#unacknowledged) this.#send(signal);
@@ -214,7 +215,8 @@ export class Signaling {
   /** @param {number} timeoutMs */
   #expectResponse(timeoutMs) {
     const deadline = performance.now() + timeoutMs;
-    if (this.#responseTimer && this.#responseDeadline <= deadline) return; // an earlier deadline is set
+    // An earlier deadline is set.
+    if (this.#responseTimer && this.#responseDeadline <= deadline) return;
     this.#clearResponseTimer();
     this.#responseDeadline = deadline;
     this.#responseTimer = setTimeout(() => this.reconnect(), timeoutMs);

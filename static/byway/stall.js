@@ -32,7 +32,8 @@ export function watchForStalls(connection, { peer, canSignal, onStall, signal })
     await pause(SETTLING_MS);
     if (isOver()) return false;
     const before = await count();
-    peer.ping(timeoutMs).catch(() => {}); // the peer's browser acknowledges it, even if its page is busy
+    // The peer's browser acknowledges the ping, even if its page is busy.
+    peer.ping(timeoutMs).catch(() => {});
     await pause(timeoutMs);
     return !isOver() && (await count()) === before && !isOver();
   };

@@ -19,7 +19,7 @@ use byway_turn::server::{Relay, RelayAddress, Shared};
 
 use crate::{WATCHED, WATCHED_CALLS};
 
-/// How long a datagram may take before the test says that it failed.
+/// Time that a datagram may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Datagrams of a train.
@@ -176,7 +176,7 @@ impl Client {
     }
 }
 
-/// What a client talks to the server over.
+/// Transport between a client and the server.
 enum Link {
     Udp(UdpSocket),
     Tcp(TcpStream),

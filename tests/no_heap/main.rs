@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
 
 use nix::unistd::gettid;
 
-/// Counts what is asked of the system's allocator: by each test's thread for itself, and by one
-/// other thread for whoever watches it.
+/// Counts calls of the system's allocator: by each test's thread for itself, and by one
+/// other thread for the test that watches it.
 struct Counting;
 
 thread_local! {

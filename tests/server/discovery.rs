@@ -34,7 +34,7 @@ fn a_client_hears_from_the_listener_that_it_asks_to_answer() {
         assert_eq!(answered_from(asked, flags), from, "{asked} with flags {flags}");
     }
     assert!(server.log().contains("NAT behaviour discovery"), "{}", server.log());
-    // A page is told of the listeners that were asked for, and of none that stands by.
+    // A page gets the configured listeners, without those that only discovery uses.
     let answer = http::get(server.bound.http[0], "/ice").expect_ok();
     let names = |port: u16| answer.text().contains(&format!("127.0.0.1:{port}"));
     assert!(names(port) && !names(port + 1), "{}", answer.text());

@@ -13,7 +13,7 @@ use byway_test_support::process::{CONFIG, SECRET, Server, byway, free_port, http
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// Credentials are for those they are issued to, and whoever knows a room can enter it.
+/// Credentials are secrets of their clients, and everyone who knows a room's name can enter it.
 #[test]
 fn the_most_talkative_log_holds_no_credential_and_no_word_of_a_room() {
     let server = Server::start_with(CONFIG, |command| {
@@ -70,7 +70,7 @@ fn threat_30_a_log_on_a_full_disk_keeps_nothing_from_starting() {
     running.goes_on("byway_log_lines_lost_total");
 }
 
-/// A reader that has stopped, as a terminal does at Ctrl-S: whoever writes to it waits for ever.
+/// A reader that has stopped, as a terminal does at Ctrl-S: a writer to it waits for ever.
 #[test]
 fn threat_30_a_log_whose_reader_stopped_holds_nothing_up() {
     let (reader, mut log) = UnixStream::pair().expect("two ends");
@@ -91,7 +91,7 @@ fn threat_30_a_log_whose_reader_stopped_holds_nothing_up() {
 fn threat_30_a_start_without_threads_is_one_error_and_exit_1() {
     let folder = TempDir::new().expect("a folder");
     let (command, _) = Running::command(&folder);
-    // Root is held to none: it becomes somebody else, and whoever else it is has this many.
+    // Root has no limit: the test changes to another user, and other users have this limit.
     let limits: &[u32] = if is_root(&folder) { &[1, 2, 3, 5] } else { &[1] };
     for &limit in limits {
         let output = limited(&folder, 0, &command, limit).output().expect("`prlimit` starts");
@@ -151,14 +151,14 @@ fn as_somebody(number: u32) -> Command {
     command
 }
 
-/// The same command for a process that may have so many threads: as a user of its own, if root runs
+/// The same command for a process with this limit of threads: as a user of its own, if root runs
 /// the test.
 fn limited(folder: &TempDir, user: u32, command: &Command, threads: u32) -> Command {
     let mut limited = if is_root(folder) { as_somebody(user) } else { Command::new("env") };
     limited.arg("prlimit").arg(format!("--nproc={threads}:100"));
     let program = folder.path().join("byway");
     if is_root(folder) {
-        // Whom root's folders are closed to.
+        // This user cannot enter root's folders.
         std::fs::copy(command.get_program(), &program).expect("a copy");
         let open = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(folder.path(), open).expect("others may enter");

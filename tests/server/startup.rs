@@ -8,7 +8,7 @@ use byway_test_support::process::interrupts::uninterrupted;
 use byway_test_support::process::{Bound, CONFIG, Configuration, Server, http, stun};
 use nix::sys::ptrace;
 
-/// `Type=notify`: whoever starts after READY=1 finds every socket answering.
+/// `Type=notify`: services that start after READY=1 find every socket answering.
 #[test]
 fn ready_is_announced_once_every_socket_answers() {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -63,8 +63,8 @@ fn threat_30_the_watchdog_is_fed_while_every_shard_answers() {
     assert!(next_is_food().expect("the watchdog is fed again"));
 }
 
-/// A thread that stands still until this is dropped. Without that, the end of its process would be
-/// waited for in vain.
+/// A thread that is stopped until this is dropped. Otherwise a wait for the end of its process
+/// would never return.
 struct Stopped(nix::unistd::Pid);
 
 impl Stopped {

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use byway_test_support::sources::{LocalPath, Source, file, root, under};
 
-/// Which local modules each room may name, itself aside. The first row that fits a file counts.
+/// Local modules that each room may import besides itself. The first row that matches a file
+/// counts.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("crates/turn/src/wire/", &[]),
     (
@@ -168,7 +169,7 @@ const PURE: &[&str] = &[
     "src/signaling/y_webrtc/",
 ];
 
-/// What would tie the pure ring to a system, a clock or a generator of its own, tests included.
+/// Names that would tie the pure ring to a system, a clock or a generator, tests included.
 const IMPURE: &[&str] = &[
     "tokio",
     "socket2",
@@ -192,9 +193,9 @@ const IMPURE: &[&str] = &[
     "sleep",
 ];
 
-/// What has brought servers of this kind down, or others through them. Each has a test, or more,
-/// that is named after its number and fails when the defence is taken out. A test in browsers bears
-/// the number in its title.
+/// Attacks and faults that have brought servers of this kind down, or others through them. Each has
+/// a test, or more, that is named after its number and fails when the defence is taken out. A test
+/// in browsers bears the number in its title.
 const THREATS: &[(u8, &str)] = &[
     (1, "one message kills the server, or a length wraps"),
     (2, "of two peer addresses one is checked and the other is used"),
@@ -644,7 +645,7 @@ fn links_between_files_lead_somewhere_within_the_project() {
 
 #[test]
 fn every_source_file_that_the_documents_name_exists() {
-    let sources: Vec<_> = rust().into_iter().chain(tests()).chain(benches()).collect();
+    let sources = under(".", &["rs"]);
     let exists = |named: &str| {
         sources.iter().any(|source| source.path == named || source.path.ends_with(&format!("/{named}")))
     };

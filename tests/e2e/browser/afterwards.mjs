@@ -1,6 +1,5 @@
 /**
- * What a scenario has set up is taken down in the opposite order: pages before the server that they
- * would miss.
+ * Cleanup after a scenario, in the reverse order of its set-up: pages end before their server.
  */
 
 /** @type {WeakMap<import("node:test").TestContext, (() => unknown)[]>} */

@@ -8,7 +8,7 @@ import { chromium, firefox } from "playwright-core";
 
 import { Authority } from "./certificates.mjs";
 
-/** Whom the browsers trust, for servers that speak TLS. */
+/** Authority that the browsers trust, for servers with TLS. */
 export const authority = new Authority();
 
 /**
@@ -20,7 +20,7 @@ export const CHROMIUM = installed(process.env.CHROMIUM, "/usr/lib/chromium/chrom
 /** Not /usr/bin/firefox, which on Ubuntu only offers to install one. */
 export const FIREFOX = installed(process.env.FIREFOX, "/usr/lib/firefox-esr/firefox-esr", "/usr/lib/firefox/firefox");
 
-/** Why scenarios with Firefox are left out, or false. */
+/** Reason to skip scenarios with Firefox, or false. */
 export const withoutFirefox = !FIREFOX && "Firefox is not installed";
 
 const FLAGS = [
@@ -56,13 +56,13 @@ const PREFERENCES = {
 const LOOPBACK = { flag: "--allow-loopback-in-peer-connection", preference: { "media.peerconnection.ice.loopback": true } };
 
 /**
- * Where a browser looks for whom it trusts, and leaves what it writes.
+ * Folder with the trusted authorities of a browser, to which it also writes.
  * @param {Authority} trusted
  */
 const homeOf = (trusted) => ({ ...process.env, HOME: trusted.home(), TMPDIR: trusted.home() });
 
 /**
- * Where a browser runs and whom it trusts.
+ * Node of a browser, and the authority that it trusts.
  *
  * @typedef {object} Where
  * @property {string[]} [on] What to put before its command, so that it runs on another node of a

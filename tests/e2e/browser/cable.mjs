@@ -13,7 +13,7 @@ import { afterwards } from "./afterwards.mjs";
  */
 export async function layCable(scenario, server) {
   const [host, port] = server.split(":");
-  /** What is connected now, both ends of each. @type {Set<import("node:net").Socket>} */
+  /** Present connections, both ends of each. @type {Set<import("node:net").Socket>} */
   const ends = new Set();
   let state = /** @type {"whole" | "cut" | "dead"} */ ("whole");
   let [refused, swallowed] = [0, 0];
@@ -55,15 +55,15 @@ export async function layCable(scenario, server) {
     die() {
       state = "dead";
     },
-    /** What was cut off or swallowed is not brought back. */
+    /** Restores the cable. Lost connections and bytes stay lost. */
     mend() {
       state = "whole";
     },
-    /** How many have tried to connect while it was cut. */
+    /** Number of attempts to connect while it was cut. */
     get refused() {
       return refused;
     },
-    /** How many have connected while it was dead. */
+    /** Number of connections while it was dead. */
     get swallowed() {
       return swallowed;
     },

@@ -14,7 +14,7 @@ const PREFIX = "byway-authority-";
 
 export class Authority {
   #folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
-  /** What is made in the folder more than once is numbered. */
+  /** Number of the next file that the folder gets more than once. */
   #count = 0;
 
   constructor() {
@@ -73,13 +73,14 @@ export class Authority {
     return path;
   }
 
-  /** The path of its own certificate, for programs that are told whom to trust. */
+  /** The path of its own certificate, for programs that take a list of trusted authorities. */
   get file() {
     return join(this.#folder, "ca.pem");
   }
 
   forget() {
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10 }); // browsers take a while to let go of it
+    // Browsers keep files in it open for a while.
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10 });
   }
 
   /** @param {string} database Both browsers keep whom they trust in one of NSS. */

@@ -1,5 +1,5 @@
 /**
- * What the browser itself says of a call, read past the page and its module.
+ * State of a call as the browser reports it, read without the page and its module.
  */
 import assert from "node:assert/strict";
 

@@ -1,7 +1,7 @@
 /**
- * What TypeScript is told of byway.js: one file, made from the JSDoc of the modules behind it.
+ * Declarations of byway.js for TypeScript: one file, made from the JSDoc of its modules.
  *
- *     npm run declarations     writes static/byway.d.ts anew
+ *     npm run declarations     writes static/byway.d.ts again
  */
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -41,7 +41,7 @@ const HEAD = `/**
  */
 `;
 
-/** What static/byway.d.ts has to be. */
+/** Required contents of static/byway.d.ts. */
 export function declarations() {
   const modules = emit();
   const known = new Map(modules.flatMap((module) => [...declaredIn(module)]));
@@ -81,7 +81,7 @@ function* declaredIn({ fileName, statements }) {
   }
 }
 
-/** What the door lets out: by its own name each. */
+/** Names that the entry module exports. */
 function exportedBy({ statements }) {
   return statements.flatMap((statement) =>
     ts.isExportDeclaration(statement) ? statement.exportClause.elements.map(({ name }) => name.text) : [statement.name.text],

@@ -2,9 +2,9 @@
  * Starts Firefox on another node of a network, where who drives it cannot reach the port that it
  * waits at: that is on the node's own loopback. The same port of ours leads there.
  *
- *     node door.mjs '["ip", "netns", "exec", "NAME"]' FIREFOX --remote-debugging-port=0 PARAMETER...
+ *     node door.mjs '["ip", "netns", "exec", "NAME"]' FIREFOX --remote-debugging-port=0 ...
  *
- * It has to be the same, because Firefox refuses whoever asks for another.
+ * It has to be the same, because Firefox rejects clients that request another.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";

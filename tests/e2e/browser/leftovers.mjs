@@ -1,4 +1,4 @@
-/** What is in the name of a process that is no more: a crash has left it behind. */
+/** Files and networks named after an ended process, which a crash has left behind. */
 
 /**
  * Whether a name, such as `byway-lab-123-...` for the prefix `byway-lab-`, is that of a process

@@ -15,7 +15,7 @@ import { eventually } from "./eventually.mjs";
 /** Not on everybody's path. */
 const NGINX = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"].find(existsSync);
 
-/** Why scenarios with nginx are left out, or false. */
+/** Reason to skip scenarios with nginx, or false. */
 export const withoutNginx = !NGINX && "nginx is not installed";
 
 const MANUAL = new URL("../../../docs/install.md", import.meta.url);
@@ -35,7 +35,7 @@ export async function nginxFor(scenario, path, server) {
 
   const folder = await mkdtemp(join(tmpdir(), "byway-nginx-"));
   afterwards(scenario, () => rm(folder, { recursive: true }));
-  // Between asking for a free port and nginx having it, somebody else may take it.
+  // Another process may take the free port before nginx does.
   for (let attempt = 0; attempt < 5; attempt += 1) {
     const port = await freePort();
     const file = join(folder, "nginx.conf");

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { echoes, statistics, videoFlows } from "./connections.mjs";
 import { eventually } from "./eventually.mjs";
 
-/** Where a room's page is. */
+/** Address of a room's page. */
 export const addressOf = (origin, room, { relay = false } = {}) =>
   `${origin}/?${new URLSearchParams({ room, ...(relay && { relay: "1" }) })}`;
 
@@ -19,7 +19,7 @@ export async function enter(page, name = "") {
 
 export const joined = (page) => page.locator("#call[data-state=joined]").waitFor();
 
-/** Waits until so many others are shown. */
+/** Waits until this number of other members is shown. */
 export const peers = (page, count) =>
   eventually(`${count} others shown`, async () => (await page.locator(".peer").count()) === count || null);
 

@@ -30,7 +30,7 @@ export const TCP_ALONE = { udp: null, tcp: FREE };
 export const tlsAlone = (certificate) => ({ udp: null, http: null, tls: FREE, certificate });
 
 /**
- * What a scenario asks of its server; the rest is as `cargo run` gives it, but on loopback alone
+ * Options of a scenario for its server; the rest is as `cargo run` gives it, but on loopback alone
  * and on free ports.
  *
  * @typedef {object} Options
@@ -131,9 +131,9 @@ export async function start(configuration, on = []) {
   };
 
   return {
-    /** Where the page is. */
+    /** Origin of the page. */
     origin: bound.http ? `http://${bound.http[0]}` : bound.tls[0].replace(/^.*:/, "https://localhost:"),
-    /** Where it listens, for another one to take its place. */
+    /** Its listeners, for a server that replaces it. */
     listen: { udp: bound.udp?.[0], tcp: bound.tcp?.[0], http: bound.http?.[0] },
     log,
     /** One series of /metrics by its full name. */
@@ -157,7 +157,7 @@ export async function start(configuration, on = []) {
   };
 }
 
-/** What stands at a URL, as seen from the node where the server runs. */
+/** Reads a URL from the node where the server runs. */
 async function read(url, on) {
   if (!on.length) return (await fetch(url)).text();
   const [program, ...parameters] = [...on, process.execPath, "--eval", "fetch(process.argv[1]).then((it) => it.text()).then(console.log)", url];

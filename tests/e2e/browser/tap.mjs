@@ -1,6 +1,6 @@
 /**
- * What a browser and the TURN server say to each other over TCP, overheard in between: no browser
- * tells its page.
+ * Tap between a browser and the TURN server over TCP: browsers do not show these messages to a
+ * page.
  */
 import { once } from "node:events";
 import { connect, createServer } from "node:net";

@@ -1,6 +1,5 @@
 /**
- * What TypeScript makes of the client: its modules, and its declarations in a web developer's
- * program.
+ * Type checks of the client: its modules, and its declarations in a web developer's program.
  */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";

@@ -57,7 +57,7 @@ after(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** What every client is to end up with. */
+/** Asserts the credential that every client must get. */
 function assertCredential({ username, credential, ttl = 600 }) {
   const [expiry, name] = username.split(":");
   const left = Number(expiry) - Date.now() / 1000;

@@ -9,7 +9,7 @@ import { join } from "node:path";
 
 import { eventually } from "../browser/eventually.mjs";
 
-/** What a browser would offer: one audio track, and no candidate. */
+/** Offer as of a browser: one audio track, and no candidate. */
 const OFFER = [
   "v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE 0",
   "m=audio 9 UDP/TLS/RTP/SAVPF 111", "c=IN IP4 0.0.0.0", "a=mid:0", "a=sendrecv", "a=rtcp-mux", "a=setup:actpass",
@@ -17,7 +17,7 @@ const OFFER = [
   `a=fingerprint:sha-256 ${Array(32).fill("AA").join(":")}`, "a=rtpmap:111 opus/48000/2", "",
 ].join("\r\n");
 
-/** Why Janus cannot be asked here, or false. */
+/** Reason to skip Janus, or false. */
 export function lackOfJanus() {
   if (spawnSync("janus", ["--version"]).error) return "there is no janus";
   const outside = Object.values(networkInterfaces()).flat().some(({ internal }) => !internal);
@@ -73,7 +73,7 @@ admin: { admin_http = false admin_https = false }
   return { sdp: jsep.sdp, log };
 }
 
-/** Where its modules are: the distribution has them beside its libraries. */
+/** Folder of its modules: the distribution has them beside its libraries. */
 async function library() {
   const [machine] = (await readdir("/usr/lib")).filter((name) => name.endsWith("-linux-gnu"));
   return `/usr/lib/${machine}/janus`;

@@ -64,7 +64,7 @@ async function pathOf(pages, { path, protocols, force }) {
   return words && asExpected ? `relayed over ${words}, at ${used.includes(null) ? "one end" : "both ends"}` : null;
 }
 
-/** How long a page's connection took to come up. */
+/** Milliseconds until a page's connection was up. */
 export const connectMs = (page) => page.evaluate(() => Math.round(window.connections[0].upAt - window.connections[0].madeAt));
 
 const DIRECTIONS = ["to_peer", "to_client", "between_clients"].map((direction) => `byway_relayed_bytes_total{direction="${direction}"}`);

@@ -59,7 +59,7 @@ export const CLIENTS = {
   },
 };
 
-/** Why scenarios with a client are left out, or false. @param {string} kind */
+/** Reason to skip scenarios with a client, or false. @param {string} kind */
 export const without = (kind) =>
   !existsSync(CLIENTS[kind].needs) && `${kind} is not installed: tests/e2e/lab/clients/prepare does that`;
 

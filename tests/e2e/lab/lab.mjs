@@ -15,7 +15,7 @@ import { ADDRESSES, Network } from "./network.mjs";
 /** @typedef {import("./network.mjs").Kind} Kind */
 
 /**
- * Where a person is.
+ * Position of a person.
  * @typedef {object} Place
  * @property {Kind} [nat] Of the router; a port-restricted cone if not said.
  * @property {import("./network.mjs").Families} [families]
@@ -25,7 +25,7 @@ import { ADDRESSES, Network } from "./network.mjs";
  */
 
 /**
- * What pages are told of a relay: every transport if not said otherwise. @typedef {"stun" | "udp" |
+ * URLs of a relay that pages get: every transport by default. @typedef {"stun" | "udp" |
  * "tcp" | "tls"} Offer
  */
 
@@ -37,7 +37,7 @@ const NAMES = {
   [COTURN]: ADDRESSES.other.filter((address) => /31$/.test(address)),
 };
 
-/** What coturn and Byway both sign with. */
+/** Secret of both coturn and Byway. */
 export const SECRET = "a-secret-of-the-lab";
 
 export class Lab {
@@ -55,7 +55,7 @@ export class Lab {
     if (!this.#browsers.has(key)) {
       const launching = launch({ on: this.network.on(`client-${side}`) });
       this.#browsers.set(key, launching);
-      // One that crashed is of no use to whoever comes next.
+      // One that crashed is of no use to the next scenario.
       const forget = () => this.#browsers.delete(key);
       launching.then((browser) => browser.once("disconnected", forget), forget);
     }

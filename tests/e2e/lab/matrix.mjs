@@ -5,7 +5,7 @@
 /** @typedef {"udp" | "tcp" | "tls"} Protocol */
 
 /**
- * A call between two people, the first of whom was there first.
+ * A call between two people, in the order of their arrival.
  *
  * @typedef {object} Call
  * @property {string} table The heading under which its result stands.

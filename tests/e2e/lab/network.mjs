@@ -5,7 +5,7 @@
  *        |                       |
  *     ---+------ internet: 203.0.113.0/24, 2001:db8::/64 ------+---
  *           |                            |
- *        router-a  .21                router-b  .22      a NAT of some kind each, by the rules in nat/
+ *        router-a  .21                router-b  .22      a NAT each, by the rules in nat/
  *           | 192.168.1.0/24             | 192.168.2.0/24
  *        client-a  .2                 client-b  .2       on IPv4, on IPv6 or on both
  *
@@ -22,20 +22,21 @@ import { createInterface } from "node:readline";
 import { isLeftover } from "../browser/leftovers.mjs";
 
 /**
- * @typedef {"full" | "addr" | "port" | "sym" | "udpblock" | "tls443" | "offline"} Kind Of router: nat/ says what each does.
+ * Kind of router; nat/ has the rules of each.
+ * @typedef {"full" | "addr" | "port" | "sym" | "udpblock" | "tls443" | "offline"} Kind
  */
 /** @typedef {"a" | "b"} Side */
 /** @typedef {"v4" | "v6" | "dual"} Families */
 
 /**
- * How bad a cable is, each way.
+ * Quality of a cable, each way.
  * @typedef {object} Quality
  * @property {number} [delayMs]
  * @property {number} [lossPercent]
  * @property {number} [kbps] Kilobits per second.
  */
 
-/** Where the servers are. */
+/** Addresses of the servers. */
 export const ADDRESSES = {
   server: ["203.0.113.10", "2001:db8::10"],
   other: ["203.0.113.30", "203.0.113.31", "2001:db8::30", "2001:db8::31"],
@@ -57,7 +58,7 @@ const OWN_HARDWARE_ADDRESS = "02:00:00:00:00:01";
 const PREFIX = "byway-lab-";
 const NAMESPACES = "/run/netns";
 /**
- * What is here in a namespace's name stands in place of /etc for those who enter it by
+ * Folder of a namespace, which replaces files of /etc for processes that enter it by
  * `ip netns exec`.
  */
 const ETC = "/etc/netns";
@@ -67,8 +68,10 @@ let count = 0;
 
 export class Network {
   #prefix = `${PREFIX}${process.pid}-${(count += 1)}-`;
-  /** What `lay` has laid, and nothing has changed since. @type {Map<Side, string>} */ #laid = new Map();
-  /** What ends a bad cable. @type {Map<Side, { end: () => Promise<unknown> | false }>} */ #carriers = new Map();
+  /** Networks that `lay` built and nothing has changed since. @type {Map<Side, string>} */
+  #laid = new Map();
+  /** Ends of bad cables. @type {Map<Side, { end: () => Promise<unknown> | false }>} */
+  #carriers = new Map();
 
   /**
    * Both routers are port-restricted cones at first, and both clients on IPv4.
@@ -86,7 +89,7 @@ export class Network {
   }
 
   /**
-   * What to put before a command, so that it runs on a node such as `client-a`.
+   * Words before a command that make it run on a node such as `client-a`.
    * @param {string} node
    */
   on(node) {
@@ -129,7 +132,7 @@ export class Network {
   }
 
   /**
-   * As a router does that was restarted: it translates everything anew.
+   * As a router does that was restarted: it translates everything again.
    * @param {Side} side
    * @param {"udp"} [protocol] Only its own.
    */
@@ -249,9 +252,9 @@ export class Network {
   }
 
   /**
-   * What has no place in this internet disappears there, as it does in the real one. Without a
-   * route at all, sending to it would fail at the sender, which no server sees of another's private
-   * addresses.
+   * Datagrams to unknown addresses of this internet disappear there, as it does in the real one.
+   * Without a route at all, sending to it would fail at the sender, which no server sees of
+   * another's private addresses.
    */
   #buildInternet() {
     this.#set("internet", { "ipv6/conf/all/forwarding": 1 });
@@ -326,7 +329,7 @@ export class Network {
 /** @param {string} address */
 const withLength = (address) => `${address}/${address.includes(":") ? 64 : 24}`;
 
-/** What networks of processes that are no more have left. */
+/** Removes what networks of ended processes have left. */
 function removeLeftovers() {
   removeNamespaces((name) => isLeftover(name, PREFIX));
 }

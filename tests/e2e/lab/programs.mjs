@@ -1,4 +1,4 @@
-/** Which programs the laboratory runs, as they say themselves. */
+/** Versions of the programs that the laboratory runs, as they report them. */
 import { execFileSync } from "node:child_process";
 
 import { CHROMIUM, FIREFOX } from "../browser/browsers.mjs";
@@ -7,7 +7,7 @@ import { BINARY } from "../browser/server.mjs";
 const clients = new URL("clients/", import.meta.url).pathname;
 const packageOf = (name) => `${clients}${name}/node_modules/${name}/package.json`;
 
-/** How each is asked. */
+/** Command that prints the version of each. */
 const QUESTIONS = {
   Byway: [BINARY, "--version"],
   Chromium: [CHROMIUM, "--version"],

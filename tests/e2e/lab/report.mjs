@@ -1,11 +1,11 @@
 /**
- * What stands in docs/nat-results.md, as a function of what the scenarios have seen.
+ * Contents of docs/nat-results.md, as a function of the results of the scenarios.
  */
 
 /** @typedef {import("./results.mjs").Result} Result */
 
 /**
- * What it was seen with.
+ * Programs of the run.
  *
  * @typedef {object} About
  * @property {[string, string][]} versions Of each program.
@@ -24,8 +24,8 @@ export function report(results, about) {
 }
 
 /**
- * What runs beside the others, or is known before, has its place among them. The rest comes as it
- * came.
+ * Order of the parts. Scenarios that run beside others, or are known before, have fixed places. The
+ * rest follows in the order of its arrival.
  */
 const ORDER = ["NAT by NAT", "One home", "Relay forced", "Firewalls", "Bad cable", "IPv6", "Other clients, relay forced", "In the middle of a call"];
 

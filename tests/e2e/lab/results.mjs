@@ -1,5 +1,5 @@
 /**
- * What scenarios have seen, collected for docs/nat-results.md.
+ * Results of scenarios, collected for docs/nat-results.md.
  */
 import { chownSync, statSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -24,7 +24,7 @@ const PAGE = new URL("../../../docs/nat-results.md", import.meta.url);
  * @property {string} [failure] What went wrong.
  */
 
-/** Who relayed, or would have. @typedef {"byway" | "coturn"} Relay */
+/** Relay that was used, or would have been. @typedef {"byway" | "coturn"} Relay */
 
 /** @type {Result[]} */
 const results = [];
@@ -34,7 +34,7 @@ export function record(result) {
   results.push(result);
 }
 
-/** Writes the page, for whom its folder belongs to: networks take root, the page does not. */
+/** Writes the page with the owner of its folder: networks need root, the page does not. */
 export function publish() {
   writeFileSync(PAGE, report(results, { versions: versions(), cores: cpus().length }));
   const { uid, gid } = statSync(new URL(".", PAGE));

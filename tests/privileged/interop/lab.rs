@@ -30,8 +30,8 @@ impl Lab {
         // Each server relays from an IPv4 address of its own, as it would on a machine of its own.
         // They share ::1, where a port that another one has is passed over.
         static LABS: AtomicU8 = AtomicU8::new(1);
-        /// Of so many servers that start together on a busy machine, none is there as soon as a
-        /// test waits for one.
+        /// Many servers start together on a busy machine, so none is ready as soon as a test waits
+        /// for it.
         static STARTING: Mutex<()> = Mutex::new(());
         let number = LABS.fetch_add(1, Ordering::Relaxed);
         let certificate = Folder::with(&Pair::new());

@@ -5,7 +5,7 @@ use byway_test_support::process::{SECRET, Server};
 use super::lab::{Lab, Transport, all_at_once};
 use super::uclient::{Load, Peer, Uclient};
 
-/// Flags, and with whom the clients talk. Without `-s` they use channels, two or more on an
+/// Flags, and the peers of the clients. Without `-s` they use channels, two or more on an
 /// allocation: to a peer outside, `turnutils_uclient` binds one to the port above it, too, and each
 /// of them twice.
 const CASES: &[(&str, Peer)] = &[

@@ -7,7 +7,7 @@ use byway_test_support::process::Server;
 
 use super::lab::{Echo, Lab, Transport};
 
-/// With whom the clients talk.
+/// Peers of the clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
     /// A host outside, by IPv4 or IPv6, that echoes.
@@ -93,7 +93,7 @@ impl Uclient {
         self.args(&flags)
     }
 
-    /// Ends it after so many seconds, where it would wait for ever.
+    /// Ends it after this number of seconds, as it would wait for ever.
     pub(crate) fn for_at_most(self, seconds: u64) -> Self {
         Self { seconds, ..self }
     }

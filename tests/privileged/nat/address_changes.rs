@@ -281,7 +281,7 @@ fn threat_35_a_machine_with_nothing_but_loopback_is_waited_for() {
         machine.ip("address add 45.0.0.1/24 dev eth0");
         server.logged("relay=45.0.0.1 ");
         client(&server).granted(&Request::allocate());
-        // A machine without IPv6 is none that lacks something.
+        // A machine without IPv6 is healthy.
         until("healthy", || health().0 == 200);
     });
 }

@@ -66,7 +66,7 @@ fn one_peers_send_error_loses_no_datagram_of_anothers_and_ends_no_allocation_and
 }
 
 /// A machine with an address of each family on one network card, for which a bridge stands in, and
-/// a neighbour on its network whom nothing is ever sent to.
+/// a neighbour on its network to which nothing is ever sent.
 fn machine() -> Namespace {
     let namespace = Namespace::new("errors");
     namespace.ip("link add eth0 type bridge");

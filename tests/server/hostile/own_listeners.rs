@@ -1,5 +1,5 @@
-//! Threat 13: the server's own listeners, reached through its relay. Whoever gets there speaks from
-//! within.
+//! Threat 13: the server's own listeners, reached through its relay. Such a client would speak from
+//! inside the network.
 
 use std::net::SocketAddr;
 

@@ -1,5 +1,4 @@
-//! Threat 27: whoever has no credential can have no say in how long the log gets, or the list of
-//! metrics.
+//! Threat 27: a client without a credential cannot make the log or the list of metrics grow.
 
 use byway_test_support::process::sockets::{LOOPBACK, receive, socket};
 use byway_test_support::process::{Server, http};

@@ -128,8 +128,8 @@ async fn no_request_is_read_behind_one_with_transfer_encoding() {
     }
 }
 
-/// A load balancer reuses connections, and a request that meets the end of one is a 502 to
-/// somebody.
+/// A load balancer reuses connections, and a request on a connection that ends becomes a 502 for
+/// its client.
 #[tokio::test]
 async fn a_connection_whose_request_was_fine_is_kept_and_that_of_a_stranger_is_not() {
     let (head_within, keep_alive) = (Duration::from_millis(300), Duration::from_secs(3));

@@ -104,8 +104,8 @@ pub(crate) struct Server {
     pub(crate) access: Arc<Access>,
     /// The users that the relay was told to end.
     pub(crate) ended: Arc<Mutex<Vec<String>>>,
-    /// Phase of access and health alone, so that a test can look at members while nobody new is let
-    /// in.
+    /// Phase of access and health alone, so that a test can inspect members while the server
+    /// rejects new ones.
     pub(crate) access_phase: PhaseSender,
     /// Phase of the public pages and of signaling.
     phase: PhaseSender,

@@ -1,5 +1,4 @@
-//! PeerJS, as its client speaks it: who is let in, who hears what, and what a stranger can do with
-//! it.
+//! PeerJS, as its client speaks it: admission, delivery, and what an attacker can do with it.
 
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ fn url(id: &str, token: &str) -> String {
     format!("/peerjs?key=peerjs&id={id}&token={token}&version=1.5.5")
 }
 
-/// Somebody who has the id.
+/// A client that has the id.
 async fn arrive(server: &Server, id: &str) -> Client {
     let mut client = Client::at(server, &url(id, id)).await;
     assert_eq!(client.hear().await, json!({"type": "OPEN"}));

@@ -37,7 +37,7 @@ async fn tell(from: &mut Client, to: &Ticket, data: Value) {
     from.say(&json!({"type": "signal", "to": to.id, "data": data}).to_string()).await;
 }
 
-/// Waits until the server knows of so many losses.
+/// Waits until the server counts this number of absent members.
 async fn until_absent(server: &Server, members: u32) {
     server.until(&format!("byway_members_absent {members}")).await;
 }
@@ -257,13 +257,13 @@ async fn what_a_pong_confirms_is_kept_no_longer() {
     tell(&mut ann, &bob_ticket, json!(1)).await;
     bob.hear_type("signal").await;
     assert!(server.metric("byway_signals_kept_bytes").await > 0);
-    // Whoever reads answers pings.
+    // A client that reads answers pings.
     tokio::select! {
         () = within(async { while server.metric("byway_signals_kept_bytes").await > 0 {} }) => {}
         other = bob.hear() => panic!("{other}"),
     }
     drop(bob);
-    // What is not kept cannot be had again: such a client begins anew, rather than with a gap.
+    // Discarded signals cannot be repeated: such a client joins again, rather than with a gap.
     let (_, joined) = come_back(&server, &bob_ticket, 0).await;
     assert_ne!(joined["id"], bob_ticket.id.as_str());
 }

@@ -111,7 +111,7 @@ fn the_name_in_a_credential_says_who_it_is_for() {
         assert_eq!((room, random.len()), ("tea", 16), "{name}");
         let name = turn_name(asked(&open, "GET /turn?username=alice", &[&guest], ""));
         let (room, random) = name.split_once('.').expect("ROOM.RANDOM");
-        // Where whoever knows a room can enter it, its name travels nowhere.
+        // If knowing a room is enough to enter it, its name is not sent anywhere.
         assert_eq!((room.len(), random.len(), room == "tea"), (16, 16, false), "{name}");
         let name = turn_name(asked(&open, "GET /turn?username=alice", &[], ""));
         assert!(name != "alice" && name.len() == 22, "{name}");

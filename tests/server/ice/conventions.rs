@@ -1,6 +1,6 @@
 //! Every convention has its answer on file, to the byte but for what differs from one to the next.
 //!
-//! `BLESS=1 cargo test --test server ice` writes the files anew; the difference is then for a
+//! `BLESS=1 cargo test --test server ice` writes the files again; the difference is then for a
 //! person to look at.
 
 use std::path::Path;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{KEY, asked, bearer, now, refusal, server};
 
-/// The claims of a token, whoever signed it.
+/// The claims of a token, without a check of its signature.
 fn claims(token: &str) -> Value {
     use base64::Engine as _;
     let body = token.split('.').nth(1).expect("three parts");

@@ -164,7 +164,7 @@ async fn a_server_without_login_is_named_with_where_it_was_looked_for() {
     assert_eq!(output.status.code(), Some(1), "{rows:#?}");
     let trouble = rows[0]["trouble"].as_str().expect("a reason");
     assert_eq!(trouble, format!("no credential: http://{http}/ice: nothing listens on TCP {http}"));
-    // Whoever probes another machine's server has none here to start.
+    // A probe of another machine's server cannot start a server here.
     let remedy = rows[0]["remedy"].as_str().expect("a remedy");
     assert!(remedy.starts_with("give --username and --password"), "{remedy}");
 }

@@ -84,8 +84,8 @@ impl Client {
         answer
     }
 
-    /// The next message with its padding. Written anew here: the framing of the server is not its
-    /// own witness.
+    /// The next message with its padding. Written separately here: the framing of the server is not
+    /// its own witness.
     pub(crate) fn message(&mut self) -> Vec<u8> {
         self.fill(4);
         let length = usize::from(u16::from_be_bytes([self.inbox[2], self.inbox[3]]));

@@ -1,4 +1,4 @@
-//! Threat 19: whoever is slow, and whoever comes in numbers.
+//! Threat 19: slow clients, and many clients.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -33,8 +33,8 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// The head of a request with so many more fields, each with a name of one letter and no value.
-/// `more` goes with the flags: [`END_STREAM`], if there is no body.
+/// The head of a request with this number of additional fields, each with a name of one letter and
+/// no value. `more` goes with the flags: [`END_STREAM`], if there is no body.
 pub(crate) fn head(stream: u32, method: &str, path: &str, fields: usize, more: u8) -> Vec<u8> {
     // HPACK (RFC 7541 appendix A and section 6.2.2): literals without indexing, for what the static
     // table lacks.

@@ -18,7 +18,7 @@ const IN_ALL: u64 = 64 * MIB * 4 / 3;
 /// Memory that a flood may leave behind.
 const LEFT: u64 = 30 * MIB;
 
-/// A flood of so many connections, while which others are served, and which leaves nothing behind.
+/// A flood of this many connections. Others are served meanwhile, and it leaves nothing behind.
 fn flood<T>(server: &Server, pair: &Pair, connections: usize, mut connection: impl FnMut() -> io::Result<T>) {
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let honest = trusting(pair, &["http/1.1"]);

@@ -1,4 +1,4 @@
-//! Threat 28: who gets through, and to whom.
+//! Threat 28: protocols that reach a service, and the service they reach.
 
 use std::io::{Read as _, Write as _};
 

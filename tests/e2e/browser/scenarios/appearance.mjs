@@ -45,7 +45,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
   }
 }
 
-/** What is read, and what tells where one can write. */
+/** Elements with text to read, and those that show where to write. */
 const READ = ["h1", ".lead", "#new-call", "#open-room label", "#room-name", "#join", "#copy", ".switch", ".note", ".name"];
 const EDGES = ["#room-name", "#name"];
 
@@ -101,7 +101,7 @@ const crowd = (page, count) =>
     tiles.dataset.count = String(wanted);
   }, count);
 
-/** What a person must be able to press is not below the fold. */
+/** Whether a control is visible without scrolling. */
 async function isInView(page, selector) {
   const { y, height } = await page.locator(selector).boundingBox();
   const given = page.viewportSize().height;

@@ -13,7 +13,7 @@ import { open, room } from "../stage.mjs";
 const TIMES = Number(process.env.TIMES ?? 10);
 
 /**
- * Rounds after which pages are loaded anew: Chromium has no more than 500 connections, ended ones
+ * Rounds after which pages are reloaded: Chromium has no more than 500 connections, ended ones
  * among them.
  */
 const A_PAGE_BEARS = 10;
@@ -84,7 +84,7 @@ async function rounds(scenario, { relayOnly }, begin) {
   const took = [];
   for (let round = 0; round < TIMES; round += 1) {
     if (round > 0 && round % A_PAGE_BEARS === 0) await Promise.all(pages.map(reload));
-    // Whoever comes second is polite.
+    // The second to join is polite.
     for (const page of pages) await page.evaluate(join, { room: `${room(scenario)}-${round}`, relayOnly: !relayOnly });
     await Promise.all(pages.map((page) => path(page, from)));
     const since = await begin(pages);

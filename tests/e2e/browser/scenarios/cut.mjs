@@ -8,7 +8,7 @@ import { open, room, server } from "../stage.mjs";
 /** The relays' own port of the server, of which a page's address says nothing. */
 const SERVER = new URL(server.origin).host;
 
-/** What browsers say of a connection that breaks or is refused. */
+/** Messages of browsers about a connection that breaks or is refused. */
 const BROKEN = /WebSocket connection to .* failed|ERR_CONNECTION_RE|WebSocket is closed before/;
 
 /** Below it nobody notices; a path that is lost and found again takes seconds. */
@@ -55,7 +55,7 @@ test("who comes and goes meanwhile is known afterwards", async (scenario) => {
   assert.equal(await near.evaluate(() => window.call.peers.length), 1);
 });
 
-/** Who is cut off while a call is being set up, and how. */
+/** Ways to cut off a member while a call is being set up. */
 const SETTING_UP = {
   "who offers is cut off": { offering: true, how: "cut" },
   "who answers is cut off": { offering: false, how: "cut" },
@@ -76,8 +76,8 @@ for (const [what, { offering, how }] of Object.entries(SETTING_UP)) {
     const cutOff = offering ? coming : there;
     if (how === "cut") await signaling(cutOff, "lost");
     await coming.evaluate(() => window.letOffersGo());
-    // Said in vain, it is missed because nobody says that it came; who is told in vain has to have
-    // a reason to look.
+    // A lost outgoing signal is noticed by its missing confirmation. A lost incoming one needs an
+    // occasion to check.
     if (how === "die" && !offering) await cutOff.evaluate(() => dispatchEvent(new Event("online")));
     await signaling(cutOff, "lost");
     if (how === "cut") await eventually("vain attempts", () => cable.refused >= 3 || null);
@@ -90,7 +90,7 @@ for (const [what, { offering, how }] of Object.entries(SETTING_UP)) {
   });
 }
 
-/** What makes a page look at once. */
+/** Events that make a page check its connections at once. */
 const OCCASIONS = {
   "the network is back": () => dispatchEvent(new Event("online")),
   "somebody looks at it again": () => document.dispatchEvent(new Event("visibilitychange")),

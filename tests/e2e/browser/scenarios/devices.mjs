@@ -8,7 +8,7 @@ import { eventually } from "../eventually.mjs";
 import { joined, peers } from "../page.mjs";
 import { join, open, room, server } from "../stage.mjs";
 
-/** How getUserMedia fails where Chromium's own make-believe camera is not wanted. */
+/** Failures of getUserMedia, in place of Chromium's simulated camera. */
 const TROUBLES = {
   "a camera that is not allowed": { error: "NotAllowedError", sentence: /not allowed to use camera/ },
   "no camera at all": { error: "NotFoundError", sentence: /No camera or microphone was found/ },

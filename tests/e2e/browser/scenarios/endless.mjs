@@ -31,12 +31,12 @@ const BROKEN_MS = 2_000;
 const ROTATIONS = RUNNING_MS / (TTL_S * 1000 / 2);
 
 /**
- * Which of a page's connections comes first: that of the module, or the other one through the same
- * relay, of a credential that lasts.
+ * Order of a page's connections: that of the module, and another one through the same relay whose
+ * credential lasts.
  */
 const [ROTATING, LASTING] = [0, 1];
 
-/** Begun by whoever comes first, for the scenario that ends it may come alone. */
+/** Started by the first caller, because the scenario that ends it may run alone. */
 let running = null;
 const begin = () => (running ??= start());
 

@@ -8,7 +8,7 @@ import { call, join, open, room } from "../stage.mjs";
 
 const MARKUP = `<img src=x onerror="window.pwned=1">`;
 
-/** What people might call themselves. */
+/** Names that people might choose. */
 const NAMES = {
   "an image with a handler": MARKUP,
   "a script": `</bdi><script>pwned=1</script>`,

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { eventually } from "../eventually.mjs";
 import { open, room, server } from "../stage.mjs";
 
-/** What `byway.js` does for a page that is not ours, by the manual: docs/client.md. */
+/** Opens a page that is not ours, which uses `byway.js` as docs/client.md describes. */
 const openWith = async (scenario, options) => {
   const page = await open(scenario, "/", options);
   await page.evaluate(async () => (window.byway = { ...(await import("/byway.js")) }));
@@ -26,7 +26,8 @@ const join = (page, room, options = {}) =>
 const heard = (page, message) => eventually(message, () => page.evaluate((wanted) => window.heard.includes(wanted) || null, message));
 
 test("who cannot join is told by a code and a sentence", async (scenario) => {
-  const page = await openWith(scenario, { tolerated: /127\.0\.0\.1:1\/ws/ }); // the policy forbids it
+  // The policy forbids this address.
+  const page = await openWith(scenario, { tolerated: /127\.0\.0\.1:1\/ws/ });
   const failures = await page.evaluate(async () => {
     const { BywayError, Call, join } = window.byway;
     const left = new Call({ room: "left" });

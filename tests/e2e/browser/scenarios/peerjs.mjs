@@ -23,7 +23,7 @@ async function prepare(scenario) {
 }
 
 /**
- * A page of somebody with this id, or one of the server's choice, as docs/adapters.md has it. The
+ * A page with this id, or one of the server's choice, as docs/adapters.md has it. The
  * events are kept.
  */
 async function arrive({ server, openPage }, { id, path = "/", policy = "all", ...options } = {}) {

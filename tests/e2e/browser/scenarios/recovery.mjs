@@ -17,14 +17,15 @@ const LOSING_MS = 30_000;
 const SHORT_OF_A_HEARTBEAT_MS = 10_000;
 
 /**
- * What a browser says of a server that is away: within a scenario, or because it ends before the
- * page does.
+ * Messages of a browser about an unreachable server: within a scenario, or because the server ends
+ * before the page.
  */
 const UNREACHABLE = /WebSocket connection to .* failed|ERR_CONNECTION_REFUSED/;
 
 test("a call outlives its server, and everyone is back when that is", async (scenario) => {
   const first = await startServer();
-  afterwards(scenario, () => first.stop().catch(() => {})); // stopped already, unless something failed before
+  // It has stopped already, unless the scenario failed before.
+  afterwards(scenario, () => first.stop().catch(() => {}));
   const pages = await callOn(scenario, first);
   await videoFlows(...pages);
 

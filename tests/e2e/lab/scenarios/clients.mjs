@@ -19,7 +19,7 @@ import { measured } from "./measured.mjs";
 const TABLE = "Other clients, relay forced";
 const ROOM = "lab";
 
-/** What the table says of each client besides. */
+/** Further remarks on each client in the table. */
 const ABILITIES = {
   relayAlone: "trying nothing but the relay",
   media: "pictures of its own",

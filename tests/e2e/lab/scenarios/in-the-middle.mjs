@@ -1,6 +1,5 @@
 /**
- * What happens to calls in the middle. Each part is there by itself, too, for a run that makes a
- * few.
+ * Disturbances of running calls. Each part can also run alone.
  */
 import { moving } from "./in-the-middle/moving.mjs";
 import { rebinding } from "./in-the-middle/rebinding.mjs";

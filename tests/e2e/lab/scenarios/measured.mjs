@@ -5,7 +5,7 @@ import { record } from "../results.mjs";
 
 /** @typedef {import("../results.mjs").Relay} Relay */
 /**
- * What came of it. @typedef {Pick<import("../results.mjs").Result, "path" | "connectMs" | "gapMs">
+ * Outcome. @typedef {Pick<import("../results.mjs").Result, "path" | "connectMs" | "gapMs">
  * & { scenario?: string }} Outcome
  */
 

@@ -14,7 +14,7 @@ import { eventually } from "../../browser/eventually.mjs";
 import { BINARY } from "../../browser/server.mjs";
 import { CALL, SECRET, urlsOf } from "../lab.mjs";
 
-/** What is said of a row: how far one without trouble got, or the trouble. */
+/** Texts of a row: how far the probe got, or its error. */
 const BOUND = "ok: it learned its address";
 const HEARD = "ok: it allocated, relayed, and was heard by its peer at the relay's port";
 const NO_UDP = "ok, but data to the relayed address was lost, but this network may block UDP";
@@ -27,7 +27,7 @@ const UNKNOWN_NAME = "nobody.byway.test has no address";
 const UNREACHABLE = (port) => [`203.0.113.10:${port}`, `[2001:db8::10]:${port}`].map((server) => `${server} cannot be reached: Network is unreachable (os error 101)`);
 const NOTHING = (over, port) => `nothing listens on ${over} 203.0.113.10:${port}`;
 
-/** What is said of all rows together. */
+/** Verdicts on all rows together. */
 const BY_UDP = "Calls from here go over UDP, the best path.";
 const BUT = `${BY_UDP} Callers elsewhere may need the path that failed: follow its remedy.`;
 const BY = (over) => `calls from here go over ${over}, where every lost packet delays those behind it`;
@@ -40,11 +40,11 @@ const NOT_RUNNING = "The machine answers, but no server runs at these ports: sta
 const NO_RELAY = `The server answers, but relays nothing: ${UNAUTHORIZED}. Calls from here connect only where they need no relay.`;
 const NO_SERVER = "No server was found: its name does not resolve here. Correct the name or its DNS records.";
 
-/** What is said besides, on machines of one version of IP. */
+/** Remarks on machines with one IP version. */
 const PASSED_OVER = { v4: "IPv6 was not probed: this machine has no route there. If callers use it, probe from a machine that has one.", v6: "IPv4 was not probed: this machine has no route there. If callers use it, probe from a machine that has one." };
 
 /**
- * Where the probe is, and what it says of `stun:`, of `turn:` over UDP and over TCP, and of
+ * Position of the probe, and its results for `stun:`, of `turn:` over UDP and over TCP, and of
  * `turns:`. Two of one URL: by IPv4 and by IPv6.
  *
  * @typedef {object} Network
@@ -142,7 +142,7 @@ async function probe(lab, { host = CALL, secret = SECRET, distrust }, user, ...o
   return { status, verdict: printed.split("\n\n")[1].trim().split("\n") };
 }
 
-/** What is said of each URL, in the order in which they were asked for. */
+/** Results of each URL, in the order of the command. */
 function byUrl(rows) {
   const urls = [...new Set(rows.map(({ url }) => url))];
   return urls.map((url) => {

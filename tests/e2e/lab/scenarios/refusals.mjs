@@ -1,4 +1,4 @@
-/** What cannot work does not, and the page says why. */
+/** Calls that cannot connect, and the reasons that the page gives. */
 import assert from "node:assert/strict";
 
 import { statistics } from "../../browser/connections.mjs";

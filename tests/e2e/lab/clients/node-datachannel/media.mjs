@@ -1,11 +1,11 @@
 /**
- * What peer.mjs does with what it is shown. libdatachannel has neither camera nor codecs: packets
+ * Media of peer.mjs. libdatachannel has neither camera nor codecs: packets
  * are all there is.
  */
 
 /**
  * Sends back every packet as it came, RTCP too: what the page has to say to its mirror concerns its
- * own stream, so its own retransmissions and key frames mend what is lost on the way. Tells of
+ * own stream, so its own retransmissions and key frames repair losses on the path. Tells of
  * every 30 frames.
  *
  * @param {import("node-datachannel").Track} track

@@ -1,8 +1,8 @@
 /**
- * Joins a room of a Byway server and takes the call of whoever comes next, by node-datachannel
+ * Joins a room of a Byway server and takes the call of the next member, by node-datachannel
  * (libdatachannel).
  *
- * Whoever comes makes the offers (docs/signaling.md), so this end only answers. It is a mirror:
+ * A newcomer makes the offers (docs/signaling.md), so this end only answers. It is a mirror:
  * what it is shown it shows again, and what the call page's module and the tests send over data
  * channels it sends back. It ends when the other leaves.
  */
@@ -35,14 +35,15 @@ if (!options.url || !options.room || !TRANSPORTS[options.transport]) {
   process.exit(2);
 }
 process.on("SIGTERM", () => end());
-process.on("uncaughtException", ({ message }) => fail(message)); // libdatachannel refuses by throwing
+// libdatachannel reports a refusal by throwing.
+process.on("uncaughtException", ({ message }) => fail(message));
 
-/** What libdatachannel said last that it cannot do. */
+/** Last warning of libdatachannel about something that it does not support. */
 let warning = "";
 initLogger("Warning", (_, message) => (warning = message));
 
 // ---- Signaling
-// --------------------------------------------------------------------------------------------------
+// ----------------------------------------------------------------------------------------------
 
 const server = new WebSocket(options.url, "byway.v1", options.ca ? { ca: readFileSync(options.ca) } : {});
 const send = (message) => server.send(JSON.stringify(message));
@@ -138,7 +139,7 @@ function connect(signal) {
   return connection;
 }
 
-/** What `joined` says, but of TURN only the transport that was asked for. */
+/** Configuration from `joined`, with only the requested transport of TURN. */
 function configuration() {
   const { scheme, query, relayType } = TRANSPORTS[options.transport];
   const iceServers = ice.iceServers.flatMap(({ urls, username, credential: password }) =>

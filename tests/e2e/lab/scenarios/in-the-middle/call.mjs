@@ -15,7 +15,7 @@ import { measured } from "../measured.mjs";
 
 export const TABLE = "In the middle of a call";
 
-/** What browsers say of a server that is out of reach. */
+/** Messages of browsers about an unreachable server. */
 export const UNREACHABLE = /WebSocket connection to .* failed|net::ERR_/;
 
 /**
@@ -25,7 +25,7 @@ export const UNREACHABLE = /WebSocket connection to .* failed|net::ERR_/;
 const HEALING_MS = 60_000;
 
 /**
- * What relaying may go over, besides finding out one's own address.
+ * Transports that the relay may use, besides STUN.
  * @type {Record<Way, import("../../lab.mjs").Offer[]>}
  */
 const OFFERS = { direct: ["stun"], udp: ["udp"], tcp: ["tcp"], tls: ["tls"] };
@@ -109,7 +109,7 @@ export async function goesOn(pages) {
 }
 
 /**
- * Who joined again is beside the one they were before until the server has missed that one.
+ * A member that joined again stands beside its former self until the server has removed that one.
  * @param {Page} page
  */
 async function lineOf(page) {
@@ -118,7 +118,7 @@ async function lineOf(page) {
   return path && `${path.toLowerCase()} over ${protocol}`;
 }
 
-/** What tells one path from another. @param {Page} page */
+/** Properties that identify a path. @param {Page} page */
 async function look(page) {
   const found = await statistics(page);
   const fragment = () => /a=ice-ufrag:(\S+)/.exec(window.connections.findLast((one) => one.localDescription)?.localDescription.sdp)?.[1];

@@ -19,11 +19,11 @@ import { launchMortal } from "./killing.mjs";
 const LIFETIME_MS = 10 * 60_000;
 const PATIENCE_MS = LIFETIME_MS + 90_000;
 const PAUSE_MS = 5_000;
-/** Where others run beside it. */
+/** For a run beside other calls. */
 const CONNECTING_MS = 60_000;
 
 /**
- * What each end asks for again in that time. Chromium's are its channels every 4 minutes, which
+ * Requests that each end repeats in that time. Chromium's are its channels every 4 minutes, which
  * prolongs the permission with them, and its allocation a minute before it expires.
  */
 const REFRESHES = 3;

@@ -1,5 +1,5 @@
 /**
- * A router translates anew: the mapping changes under the call (RFC 4787 section 4.3, RFC 8445
+ * A router rebinds: the mapping changes under the call (RFC 4787 section 4.3, RFC 8445
  * section 11).
  */
 import { disturbed, heals, inWords } from "./call.mjs";

@@ -16,7 +16,7 @@ const CRASH_MS = 5_000;
 /** The server pings every 30 s, and has given up after three. */
 const SILENCE_MS = 120_000;
 /**
- * What comes between two pictures of an undisturbed call on a busy machine. No restart of anything
+ * Time between two pictures of an undisturbed call on a busy machine. No restart of anything
  * is as short.
  */
 const UNDISTURBED_MS = 1_000;
