@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: the file, the line, a caret, the reason, the remedy.
+//! Diagnostics of a configuration: the file, the line, a caret, the reason, the remedy.
 
 use std::fmt;
 use std::io;
@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use super::shown::Shown;
 use crate::operator_file::{SHORTAGE, is_shortage};
 
-/// Mistakes that are told of one file. Beyond, it is another kind of file.
+/// Mistakes that are reported of one file. A file with more is of another kind.
 const MOST: usize = 20;
 
-/// Why there is no configuration. Its `Display` is meant for the person who wrote the file.
+/// Reason for which the configuration cannot be used. Its `Display` addresses the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -19,13 +19,13 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// The file can be read and is wrong: what is wrong with it, in its order.
+    /// The file can be read but is invalid. Its mistakes are in file order.
     #[error("{}{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"), and_more(*more))]
     Invalid {
-        /// The first of them.
+        /// The first mistakes.
         problems: Vec<ConfigProblem>,
         /// Number of the others.
         more: usize,
@@ -36,39 +36,39 @@ fn and_more(more: usize) -> String {
     if more == 0 { String::new() } else { format!("\n\nand {more} more") }
 }
 
-/// What to do about a file that cannot be read.
+/// Remedy for a file that cannot be read.
 fn readable(error: &io::Error) -> &'static str {
     match error.kind() {
         _ if is_shortage(error) => SHORTAGE,
         io::ErrorKind::InvalidData => "save it as text in UTF-8",
-        io::ErrorKind::PermissionDenied => "let this user read it, or run the command as one who can: sudo",
+        io::ErrorKind::PermissionDenied => "let this user read it, or run the command with sudo",
         _ => "name a configuration file: --config FILE, or BYWAY_CONFIG in the environment",
     }
 }
 
-/// One thing that is wrong with a file, as its author sees it.
+/// One mistake in a file, as reported to the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
-    /// What the file is called.
+    /// Name of the file.
     pub file: String,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// What is wrong.
+    /// The cause.
     pub reason: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
-    /// The line; `None` where it cannot be told what in it is secret. Errors end up in logs.
+    /// The line; `None` if its secret parts cannot be determined. Errors end up in logs.
     pub source: Option<Excerpt>,
 }
 
-/// A line of a file as it may be shown.
+/// A line of a file, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt {
-    /// The line, with an ellipsis for each value that is secret, or may be.
+    /// The line, with an ellipsis for each value that is or may be secret.
     pub line: String,
-    /// Characters before the part that is meant.
+    /// Characters before the faulty part.
     pub lead: usize,
     /// Characters of that part.
     pub width: usize,
@@ -79,8 +79,7 @@ impl fmt::Display for ConfigProblem {
         let Self { file, line, column, reason, remedy, .. } = self;
         writeln!(f, "{file}:{line}:{column}: {reason}")?;
         if let Some(Excerpt { line: source, lead, width }) = &self.source {
-            // Tabs stay tabs, so that the caret stands under its character whatever a tab's width
-            // is.
+            // Tabs stay tabs, so that the caret is below its character for every tab width.
             let lead: String =
                 source.chars().take(*lead).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             let gutter = line.to_string().len();
@@ -91,13 +90,13 @@ impl fmt::Display for ConfigProblem {
     }
 }
 
-/// One thing that is wrong, by its bytes in the text.
+/// One mistake, by its bytes in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Diagnostic {
     pub(super) span: Range<usize>,
     pub(super) reason: String,
     pub(super) remedy: String,
-    /// The machine, and not the file, is at fault.
+    /// Set if the cause is the machine, not the file.
     pub(super) shortage: Option<Shortage>,
 }
 
@@ -109,7 +108,7 @@ pub(super) struct Shortage {
     pub(super) code: i32,
 }
 
-/// All that is wrong with a file, and what of it may be shown.
+/// All mistakes in a file, and the parts of it that errors may show.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) mistakes: Vec<Diagnostic>,
@@ -117,10 +116,10 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// The same for the author of `text`, who calls it `file`.
+    /// The error for the operator, with excerpts of `text` under the name `file`.
     pub(super) fn error(&self, file: &str, text: &str) -> ConfigError {
         let Self { mistakes, shown } = self;
-        // What else is wrong may come of it.
+        // The other mistakes may be consequences of the shortage.
         if let Some(Shortage { path, code }) = mistakes.iter().find_map(|mistake| mistake.shortage.clone()) {
             return ConfigError::Unreadable { path, error: io::Error::from_raw_os_error(code) };
         }
@@ -132,9 +131,9 @@ impl Refusal {
 }
 
 impl Diagnostic {
-    /// The mistake with its place in `text` looked up.
+    /// The mistake with its position in `text`.
     pub(super) fn problem(&self, file: &str, text: &str, shown: &Shown) -> ConfigProblem {
-        // A parser's span may end anywhere.
+        // A parser's span may end within a character.
         let start = text.floor_char_boundary(self.span.start);
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);

@@ -10,13 +10,13 @@ use byway_turn::closed_set::ClosedSet as _;
 /// A STUN or TURN URL, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IceUrl {
-    /// What is asked of the server, and whether over TLS.
+    /// Service that the client requests, and whether over TLS.
     pub scheme: IceScheme,
     /// A name or an address; an IPv6 address without its brackets.
     pub host: String,
-    /// The port; the scheme's own where the URL names none.
+    /// The port; the scheme's default if the URL names none.
     pub port: u16,
-    /// What carries TURN messages; the scheme's own where the URL names none.
+    /// Transport of TURN messages; the scheme's default if the URL names none.
     pub transport: Transport,
 }
 
@@ -43,20 +43,22 @@ pub enum Transport {
     Tcp,
 }
 
-/// Why a text is no STUN or TURN URL.
+/// Reason for which a string is not a STUN or TURN URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IceUrlError {
     /// Another scheme, or none.
     #[error("a STUN or TURN URL begins with stun:, stuns:, turn: or turns:")]
     Scheme,
-    /// No host, or one with characters that no host has.
-    #[error("behind the scheme stands a host name or an address, an IPv6 address in brackets")]
+    /// No host, or one with characters that hosts cannot contain.
+    #[error(
+        "after the scheme, a STUN or TURN URL has a host name or an address, an IPv6 address in brackets"
+    )]
     Host,
     /// Not a port.
     #[error("a port is a number from 1 to 65535")]
     Port,
     /// A query that is not `transport`, or on a STUN URL, which has none (RFC 7064 section 3.1).
-    #[error("behind ? a TURN URL may say transport=udp or transport=tcp; a STUN URL has no ?")]
+    #[error("after ? a TURN URL may have transport=udp or transport=tcp; a STUN URL has no ?")]
     Query,
 }
 
@@ -67,7 +69,7 @@ impl IceScheme {
         matches!(self, Self::Turn | Self::Turns)
     }
 
-    /// Whether the way to the server is encrypted.
+    /// Whether the connection to the server is encrypted.
     #[must_use]
     pub fn encrypts(self) -> bool {
         matches!(self, Self::Stuns | Self::Turns)
@@ -110,7 +112,7 @@ fn host_and_port(authority: &str) -> Result<(&str, Option<&str>), IceUrlError> {
         };
     }
     let (host, port) = authority.split_once(':').map_or((authority, None), |(h, port)| (h, Some(port)));
-    // reg-name of RFC 3986 without the percent and sub-delims forms, which no host name has.
+    // reg-name of RFC 3986 without the percent and sub-delims forms, which host names do not use.
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if host.is_empty() || !host.chars().all(plain) {
         return Err(IceUrlError::Host);

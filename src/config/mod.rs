@@ -1,9 +1,13 @@
 //! `turnserver.toml` as typed values. An invalid value cannot be built.
 //!
-//! Defaults exist once, in the embedded `turnserver.toml`: a key that a file leaves out has the
-//! value it has there. `schema` lists the keys, `values` says what each kind of value may be
-//! (`ice_url` for URLs), `reader` looks keys up and finds the unknown ones, `mistake` shows what is
-//! wrong by file, line and caret, and `shown` what of a line may be shown.
+//! Defaults exist once, in the embedded `turnserver.toml`. A key that a file leaves out has its
+//! value from there.
+//!
+//! - `schema` lists the keys.
+//! - `values` parses each kind of value, `ice_url` the URLs.
+//! - `reader` looks keys up and finds the unknown ones.
+//! - `diagnostic` reports mistakes by file, line and caret.
+//! - `shown` decides which part of a line an error may show.
 
 mod diagnostic;
 mod ice_url;
@@ -39,54 +43,54 @@ pub use ice_url::{IceScheme, IceUrl, IceUrlError, Transport};
 /// The default configuration, which is also the reference of every key.
 pub const EMBEDDED: &str = include_str!("../../turnserver.toml");
 
-/// Where a configuration is looked for when none is named.
+/// Path of the configuration if none is named.
 pub const SYSTEM_FILE: &str = "/etc/byway/turnserver.toml";
 
-/// Everything the server is told. Built by parsing; see `turnserver.toml` for each key's default
-/// and reason.
+/// All settings of the server, built by parsing. `turnserver.toml` has each key's default and
+/// reason.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The realm of the long-term credentials (RFC 8489 section 9.2), at most 127 characters.
     pub realm: String,
-    /// Where the server listens.
+    /// Addresses of the listeners.
     pub listen: Listen,
     /// The certificate of the TLS listeners.
     pub tls: Option<Tls>,
     /// The relay's addresses, ports and threads.
     pub relay: Relay,
-    /// How credentials are signed.
+    /// Secrets and lifetime of credentials.
     pub credentials: Credentials,
-    /// Which peers may be relayed to.
+    /// Peer addresses that the relay allows or refuses.
     pub peers: Peers,
-    /// What one client, one address and all together may use.
+    /// Limits of one client, one address and all together.
     pub quota: Quota,
-    /// Who signs join tokens.
+    /// Keys that verify join tokens.
     pub tokens: tokens::Settings,
-    /// Who may use this server, and what `/ice` tells a browser.
+    /// Access policy, and the answers of `/ice`.
     pub ice: Ice,
-    /// Hosts that HTTP requests may be for.
+    /// Hosts that HTTP requests may name.
     pub http: Http,
     /// Limits of the signaling.
     pub signaling: Signaling,
-    /// Every IPv6 address among the listeners and relay addresses is the embedded default's `::1`,
-    /// wished for by nobody: a machine without IPv6 does without it (`EADDRNOTAVAIL`,
-    /// `EAFNOSUPPORT`). One that a file names is waited for.
+    /// Whether every IPv6 address among the listeners and relay addresses is the embedded default's
+    /// `::1`. A machine without IPv6 then drops it (`EADDRNOTAVAIL`, `EAFNOSUPPORT`). The server
+    /// waits for an address that a file names.
     pub optional_ipv6: bool,
 }
 
 impl Config {
-    /// The default: all that a machine offers, for itself alone.
+    /// The default, which serves this machine alone.
     #[must_use]
     pub fn embedded() -> Self {
         Self::parse("", "the embedded default", None).expect("an empty file is valid: a test parses one")
     }
 
-    /// The file to use: the named one, else [`SYSTEM_FILE`] if it is there, else none, which means
+    /// The file to use: the named one, else [`SYSTEM_FILE`] if it exists. `None` means
     /// [`EMBEDDED`].
     ///
     /// # Errors
-    /// [`ConfigError::Unreadable`] if it cannot be told whether [`SYSTEM_FILE`] is there: falling
-    /// back to another configuration than the administrator's would be worse than not starting.
+    /// [`ConfigError::Unreadable`] if the server cannot determine whether [`SYSTEM_FILE`] exists.
+    /// Not starting is better than using another configuration than the operator's.
     pub fn locate(named: Option<PathBuf>) -> Result<Option<PathBuf>, ConfigError> {
         if named.is_some() {
             return Ok(named);
@@ -109,19 +113,18 @@ impl Config {
         }
     }
 
-    /// Parses `text`. `name` is what errors call the file; `dir` is what relative paths in it start
-    /// from.
+    /// Parses `text`. Errors call the file `name`; relative paths in it start from `dir`.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`] with everything that is wrong with the text, in its order.
+    /// [`ConfigError::Invalid`] with all mistakes in the text, in file order.
     pub fn parse(text: &str, name: &str, dir: Option<&Path>) -> Result<Self, ConfigError> {
         schema::read(text, name, dir).map_err(|refusal| refusal.error(name, text))
     }
 
-    /// The sections in which `other` differs, as they stand in the file.
+    /// The sections in which `other` differs, in file order.
     #[must_use]
     pub fn changed(&self, other: &Self) -> Vec<&'static str> {
-        // A section that is added is missing here, which the compiler says.
+        // Destructured so that the compiler reports a section that is missing here.
         let Self {
             realm,
             listen,
@@ -154,8 +157,8 @@ impl Config {
 }
 
 impl Config {
-    /// The addresses that this machine has to have, and the keys that name them. Of wildcards those
-    /// of `relay.addresses`.
+    /// The addresses that this machine needs, and the keys that name them. Wildcards are included
+    /// only from `relay.addresses`.
     #[must_use]
     pub fn addresses(&self) -> BTreeMap<IpAddr, BTreeSet<&'static str>> {
         let mut named = BTreeMap::<IpAddr, BTreeSet<&'static str>>::new();
@@ -178,7 +181,7 @@ impl Config {
     }
 }
 
-/// Socket addresses by listener; an empty list turns a listener off.
+/// Socket addresses by listener; an empty list disables a listener.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listen {
     /// STUN and TURN over UDP.
@@ -198,8 +201,8 @@ pub struct Listen {
 /// HTTP requests, on the public and the admin listeners.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Http {
-    /// Hosts that a request may be for, beside the names of the certificate and of [`Ice::urls`]
-    /// and this machine's addresses.
+    /// Hosts that requests may name, beside the names of the certificate and of [`Ice::urls`] and
+    /// this machine's addresses.
     pub hosts: Vec<HostPattern>,
 }
 
@@ -208,12 +211,12 @@ pub struct Http {
 pub struct Tls {
     /// Its files.
     pub files: CertificateFiles,
-    /// Places of the two keys in the configuration.
+    /// Positions of the two keys in the configuration.
     pub(crate) places: Places,
 }
 
-/// Places of a configuration's keys, for what is found out about their values later. Two
-/// configurations do not differ by them.
+/// Positions of a configuration's keys, for errors that are found later. They are ignored when
+/// configurations are compared.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places(Vec<ConfigProblem>);
 
@@ -226,14 +229,14 @@ impl PartialEq for Places {
 impl Eq for Places {}
 
 impl Tls {
-    /// An error of one of the files, as a mistake at the key that names it. `None` if no key does.
+    /// An error of one of the files, reported at the key that names it. `None` if no key names it.
     #[must_use]
     pub fn mistake(&self, file: &Path, reason: &str, remedy: &str) -> Option<ConfigError> {
         let index = [&self.files.cert, &self.files.key].iter().position(|named| *named == file)?;
         let place = self.places.0.get(index)?.clone();
-        // The key itself may stand where its file should be named.
+        // The operator may have put the key itself in place of its file's name.
         let is_shown = file.exists() || file.to_str().is_some_and(shown::names_a_file);
-        let name = if is_shown { file.display().to_string() } else { "the file of this name".to_owned() };
+        let name = if is_shown { file.display().to_string() } else { "the file with this name".to_owned() };
         let reason = format!("{}: {name}: {reason}", place.reason);
         Some(ConfigError::Invalid {
             problems: vec![ConfigProblem { reason, remedy: remedy.to_owned(), ..place }],
@@ -242,53 +245,53 @@ impl Tls {
     }
 }
 
-/// The relay's addresses, ports and threads, and how hard these drive the kernel.
+/// The relay's addresses, ports and threads, and their tuning.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Relay {
-    /// Where relay sockets bind: one address per family, at least one.
+    /// Addresses that relay sockets bind: one per family, at least one.
     pub addresses: Vec<IpAddr>,
-    /// What clients are told instead, by family, where a 1:1 NAT stands before the server.
+    /// Addresses that clients receive instead, one per family, if the server is behind a 1:1 NAT.
     pub public_addresses: Vec<IpAddr>,
     /// The relay ports.
     pub ports: RangeInclusive<u16>,
-    /// How long a closed relay port stays unused.
+    /// Time that a closed relay port stays unused.
     pub port_rest: Duration,
     /// Threads of the data plane; 0 = one per core.
     pub shards: usize,
-    /// Trade-offs of its threads between CPU, memory and latency.
+    /// Trade-offs of the shards between CPU, memory and latency.
     pub tuning: Tuning,
-    /// How long allocations may go on after SIGTERM.
+    /// Time that allocations may continue after SIGTERM.
     pub drain: Duration,
 }
 
-/// How credentials are signed.
+/// Secrets and lifetime of credentials.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Credentials {
-    /// The first signs, all verify. Empty: the composition root draws one that lives as long as the
-    /// process.
+    /// Secrets. The first signs and all verify. If empty, the composition root draws one that lasts
+    /// as long as the process.
     pub secrets: Vec<Secret>,
     /// Lifetime of a credential.
     pub ttl: Duration,
-    /// Whether an expired credential prolongs nothing, rather than what was made with it for up to
-    /// a day.
+    /// Whether an expired credential refreshes nothing. Otherwise its allocations may continue for
+    /// up to a day.
     pub strict_expiry: bool,
 }
 
-/// Which peers may be relayed to, beside the default deny list.
+/// Peer addresses to allow or refuse, beside the default deny list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peers {
-    /// Opens ranges that are denied by default.
+    /// Allowed ranges that are denied by default.
     pub allow: Vec<IpNet>,
-    /// Closes ranges, whatever `allow` says.
+    /// Denied ranges, even if `allow` contains them.
     pub deny: Vec<IpNet>,
 }
 
-/// Who may use this server, and what `/ice` tells a browser.
+/// Access policy, and the answers of `/ice`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ice {
-    /// Who may join rooms and gets credentials.
+    /// Policy for joining rooms and getting credentials.
     pub access: Policy,
-    /// What programs prove themselves with.
+    /// API keys that authenticate programs.
     pub api_keys: Vec<Secret>,
     /// `iceTransportPolicy` of the answer.
     pub transport_policy: TransportPolicy,
@@ -301,7 +304,7 @@ pub struct Ice {
 pub struct Signaling {
     /// Limits of rooms and messages.
     pub settings: SignalingSettings,
-    /// Joins and credentials a second per client address (v6: per /64); 0 = no limit.
+    /// Joins and credentials per second and client address (v6: per /64); 0 = no limit.
     pub joins_per_second: u32,
     /// Origins whose pages may use `/ws` and `/ice`; empty = the server's own only.
     pub allowed_origins: Vec<Origin>,

@@ -1,5 +1,4 @@
-//! Looks keys up by section, in the file and then in the embedded default, and finds what nobody
-//! looked up.
+//! Looks keys up by section, in the file and then in the embedded default, and finds unknown keys.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -11,13 +10,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Diagnostic;
 
-/// The keys that were looked up, with their sections, by whether what is wrong with the file may
-/// show their values. A key that nobody looks up is in neither: it may be a misspelt secret.
+/// Keys that were looked up, with their sections, by whether diagnostics may show their values. An
+/// unknown key is in none of the sets: it may be a misspelt secret.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     pub(super) open: BTreeSet<String>,
     pub(super) secret: BTreeSet<String>,
-    /// Keys that name files. A secret may stand there by mistake.
+    /// Keys that name files. An operator may put a secret there by mistake.
     pub(super) files: BTreeSet<String>,
 }
 
@@ -33,9 +32,9 @@ impl Names {
     }
 }
 
-/// Whether an error may show a key that there is not. In a section with secrets it must resemble
-/// one that there is, for else a secret may stand in the place of a key. Elsewhere it must be
-/// written as keys are: the header of the section with the secret may have been lost.
+/// Whether an error may show an unknown key. In a section with secrets it must resemble a known
+/// key, because a secret may be in the place of a key. Elsewhere it must have the form of a key,
+/// because the header of a section with secrets may be missing.
 pub(super) fn shows_key<'a>(key: &str, has_secrets: bool, mut known: impl Iterator<Item = &'a str>) -> bool {
     const TYPING_ERROR: usize = 2;
     let resembles = |known: &str| strsim::damerau_levenshtein(known, &key.to_lowercase()) <= TYPING_ERROR;
@@ -43,7 +42,7 @@ pub(super) fn shows_key<'a>(key: &str, has_secrets: bool, mut known: impl Iterat
     (!has_secrets && key.bytes().all(is_plain)) || (key.len() <= LONGEST_KEY && known.any(resembles))
 }
 
-/// Bytes of the longest key that others are likened to.
+/// Bytes of the longest key that is compared with known keys.
 const LONGEST_KEY: usize = 64;
 
 /// One table of the file, on top of the same table of the embedded default.
@@ -73,7 +72,7 @@ impl<'d> Section<'d> {
         }
     }
 
-    /// Every key that is looked up in the file, whichever section does it.
+    /// Every key that any section looks up in the file.
     pub(super) fn names(&self) -> Rc<RefCell<Names>> {
         self.names.clone()
     }
@@ -87,7 +86,7 @@ impl<'d> Section<'d> {
             self.mistakes.push(Diagnostic {
                 span: value.span(),
                 reason: format!("`{key}` is a section, not {}", kind(value.get_ref())),
-                remedy: format!("a line [{key}] with its keys below"),
+                remedy: format!("write a line [{key}] with its keys below"),
                 shortage: None,
             });
         }
@@ -102,7 +101,8 @@ impl<'d> Section<'d> {
         }
     }
 
-    /// The value of `key`: the file's, or, if it has none or a wrong one, the embedded default's.
+    /// The value of `key`: the file's, or the embedded default's if the file has none or an invalid
+    /// one.
     pub(super) fn get<T>(
         &mut self,
         key: &'static str,
@@ -112,7 +112,7 @@ impl<'d> Section<'d> {
         self.look_up(key, false, read)
     }
 
-    /// The same for a key that names a file or several.
+    /// As [`Section::get`], for a key that names one or several files.
     pub(super) fn get_file<T>(
         &mut self,
         key: &'static str,
@@ -122,7 +122,7 @@ impl<'d> Section<'d> {
         self.look_up(key, false, read)
     }
 
-    /// The same for a key whose value no error may show.
+    /// As [`Section::get`], for a key whose value errors must not show.
     pub(super) fn get_secret<T>(
         &mut self,
         key: &'static str,
@@ -154,7 +154,7 @@ impl<'d> Section<'d> {
         self.own.is_some_and(|own| own.contains_key(key))
     }
 
-    /// All that was wrong here; keys that nobody asked for are.
+    /// All mistakes of this section, including its unknown keys.
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
         for (key, value) in self.own.into_iter().flatten() {
             if self.known.contains(&&**key.get_ref()) {
@@ -168,7 +168,7 @@ impl<'d> Section<'d> {
                 .filter(|_| name.len() <= LONGEST_KEY)
                 .map(|known| (strsim::damerau_levenshtein(known, &name.to_lowercase()), known))
                 .min()
-                // Further apart than half of the word is a guess, not a typing error.
+                // A distance of more than half of the word is a guess, not a typing error.
                 .filter(|(distance, known)| *distance <= known.len().div_ceil(2));
             let has_secrets = self.names.borrow().has_secrets(self.path);
             let is_shown = shows_key(name, has_secrets, keys_of(self.whole));
@@ -177,15 +177,15 @@ impl<'d> Section<'d> {
                 span: key.span(),
                 reason: match is_shown {
                     true => format!("`{}` is not a key", self.dotted(&shortened).escape_debug()),
-                    false if self.path.is_empty() => "a key that is none of the top".to_owned(),
-                    false => format!("a key that [{}] does not have", self.path),
+                    false if self.path.is_empty() => "an unknown key at the top of the file".to_owned(),
+                    false => format!("an unknown key in [{}]", self.path),
                 },
-                // A key of another section is no typing error: to obey a guess would change what is
-                // meant.
+                // A key of another section is not a typing error. An operator who follows a guess
+                // would change another setting.
                 remedy: self.home(name, value.get_ref()).unwrap_or_else(|| match nearest {
                     Some((_, known)) => format!("did you mean `{known}`?"),
-                    None if is_shown => format!("no section has such a key; known here: {known_here}"),
-                    None => format!("a secret stands behind its key, in quotes; known here: {known_here}"),
+                    None if is_shown => format!("use one of the keys known here: {known_here}"),
+                    None => format!("write a secret after its key, in quotes; keys known here: {known_here}"),
                 }),
                 shortage: None,
             });
@@ -193,14 +193,14 @@ impl<'d> Section<'d> {
         self.mistakes
     }
 
-    /// The place where a key of exactly this name belongs, if there is one elsewhere.
+    /// The section to which a key of exactly this name belongs, if another section has one.
     fn home(&self, key: &str, value: &DeValue<'_>) -> Option<String> {
         let has_it = |section: &DeValue<'_>| section.as_table().is_some_and(|table| table.contains_key(key));
         let of_its_own = self.whole.get(key).map(Spanned::get_ref);
         if let Some(section) = of_its_own.filter(|of_its_own| of_its_own.is_table() == value.is_table()) {
             return Some(match section.is_table() {
-                true => format!("it is a section of its own: [{key}]"),
-                false => "it belongs at the top, above the first [section]".to_owned(),
+                true => format!("write it as its own section: [{key}]"),
+                false => "move it to the top, above the first [section]".to_owned(),
             });
         }
         let sections: Vec<_> = self
@@ -209,7 +209,7 @@ impl<'d> Section<'d> {
             .filter(|(_, section)| has_it(section.get_ref()))
             .map(|(section, _)| format!("[{}]", section.get_ref()))
             .collect();
-        (!sections.is_empty()).then(|| format!("it belongs under {}", sections.join(" or ")))
+        (!sections.is_empty()).then(|| format!("move it under {}", sections.join(" or ")))
     }
 
     fn own(&mut self, key: &'static str, is_secret: bool) -> Option<Value<'d>> {
@@ -233,7 +233,7 @@ fn keys_of<'d>(whole: &'d DeTable<'d>) -> impl Iterator<Item = &'d str> {
     keys.map(|key| &**key.get_ref())
 }
 
-/// A value with its place and the name of its key.
+/// A value with its position and the name of its key.
 #[derive(Clone)]
 pub(super) struct Value<'d> {
     path: String,
@@ -242,12 +242,12 @@ pub(super) struct Value<'d> {
 }
 
 impl<'d> Value<'d> {
-    /// The text of a string.
+    /// The content of a string.
     pub(super) fn text(&self) -> Result<&'d str, Diagnostic> {
-        self.value.get_ref().as_str().ok_or_else(|| self.not("a text in quotes"))
+        self.value.get_ref().as_str().ok_or_else(|| self.not("a string in quotes"))
     }
 
-    /// The text of a quantity, with its unit as in `such_as`.
+    /// The content of a quantity, with its unit as in `such_as`.
     pub(super) fn quantity(&self, what: &str, such_as: &str) -> Result<&'d str, Diagnostic> {
         self.value.get_ref().as_str().ok_or_else(|| {
             self.wrong(
@@ -257,7 +257,7 @@ impl<'d> Value<'d> {
         })
     }
 
-    /// The text of a secret.
+    /// The content of a secret.
     pub(super) fn secret(&self) -> Result<&'d str, Diagnostic> {
         debug_assert!(self.is_secret, "`{}` is to be read by `Section::get_secret`", self.path);
         self.text()
@@ -278,12 +278,12 @@ impl<'d> Value<'d> {
             .ok_or_else(|| {
                 self.wrong(
                     format!("{integer} is out of bounds"),
-                    format!("a whole number from {} to {}", bounds.start(), bounds.end()),
+                    format!("use a whole number from {} to {}", bounds.start(), bounds.end()),
                 )
             })
     }
 
-    /// The items of a list; each goes by the name of the list.
+    /// The items of a list. Each has the path of the list.
     pub(super) fn items(&self) -> Result<Vec<Self>, Diagnostic> {
         let list = self.value.get_ref().as_array().ok_or_else(|| self.not("a list in brackets"))?;
         let item = |value| Self { path: self.path.clone(), value, is_secret: self.is_secret };
@@ -293,7 +293,7 @@ impl<'d> Value<'d> {
     /// A mistake at this value.
     pub(super) fn wrong(&self, reason: impl std::fmt::Display, remedy: impl Into<String>) -> Diagnostic {
         let mut reason = reason.to_string();
-        // A password stands in front of an @. The excerpt hides such a text, too.
+        // A password may precede an @. The excerpt hides such a string, too.
         if let DeValue::String(text) = self.value.get_ref()
             && text.contains('@')
         {
@@ -315,7 +315,7 @@ impl<'d> Value<'d> {
 /// A value's type with its article.
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
-        DeValue::String(_) => "a text",
+        DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a number with a point",
         DeValue::Boolean(_) => "a true or false",

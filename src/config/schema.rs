@@ -20,11 +20,11 @@ use crate::shard::Tuning;
 use crate::signaling::SignalingSettings;
 use crate::tls::CertificateFiles;
 
-/// Reads a file on top of the embedded default; else all that is wrong with it, in its order.
+/// Reads a file on top of the embedded default. Returns all mistakes otherwise, in file order.
 pub(super) fn read(text: &str, name: &str, dir: Option<&Path>) -> Result<Config, Refusal> {
     let (own, errors) = DeTable::parse_recoverable(text);
     let default = DeTable::parse(EMBEDDED).expect("a test parses the embedded default");
-    // The parser goes on behind an error, and what it then finds are mostly echoes of the first.
+    // The parser continues after an error, and its further errors mostly follow from the first.
     if let Some(first) = errors.first() {
         let nothing = DeTable::new();
         let (_, _, names) = assemble(&nothing, default.get_ref(), None);
@@ -41,8 +41,8 @@ pub(super) fn read(text: &str, name: &str, dir: Option<&Path>) -> Result<Config,
     Err(Refusal { mistakes, shown: Shown::of_parsed(own.get_ref(), &names) })
 }
 
-/// The configuration that a file on top of the default makes, all that is wrong with it, and the
-/// keys there are.
+/// Builds the configuration from a file on top of the default. Returns it with all mistakes and all
+/// known keys.
 fn assemble<'d>(
     own: &'d DeTable<'d>,
     default: &'d DeTable<'d>,
@@ -86,10 +86,10 @@ fn assemble<'d>(
     (config, mistakes, names.take())
 }
 
-/// What the rest of the file says about listeners.
+/// Settings outside of [listen] that its keys depend on.
 #[derive(Clone, Copy)]
 struct ListenRules {
-    /// Whether `/ice` may be where everyone reaches it.
+    /// Whether `/ice` may be reachable by everyone.
     for_everyone: bool,
     has_certificate: bool,
 }
@@ -107,8 +107,8 @@ fn listen(mut section: Section<'_>, rules: ListenRules, mistakes: &mut Vec<Diagn
             let mut taken = over_tcp.borrow_mut();
             if let Some((other, _)) = taken.iter().find(|(other, taken)| *other != key && *taken == address) {
                 return Err(value.wrong(
-                    format!("`listen.{other}` has {address} already"),
-                    "another port for one of the two; a `tls` listener serves TURN over TLS and the page on one",
+                    format!("{address} is already in `listen.{other}`"),
+                    "configure another port for one of the two; a `tls` listener serves TURN over TLS and the page on one port",
                 ));
             }
             taken.push((key, address));
@@ -118,17 +118,16 @@ fn listen(mut section: Section<'_>, rules: ListenRules, mistakes: &mut Vec<Diagn
         names_v6 |= section.has(key) && addresses.iter().any(SocketAddr::is_ipv6);
         addresses
     };
-    // Here /ice is served. The contract: open access on a public listener must be said twice.
+    // These listeners serve /ice. Open access on a public listener needs a second confirmation.
     let serves_ice = |value: &Value<'_>| {
         let address = values::socket_address(value)?;
         if rules.for_everyone || address.ip().to_canonical().is_loopback() {
             return Ok(address);
         }
         Err(value.wrong(
-            format!("whoever reaches {address} gets relay credentials, because ice.access is \"open\""),
+            format!("everyone who reaches {address} gets relay credentials, because ice.access is \"open\""),
             format!(
-                "`access = \"token\"` under [ice] asks for invitations; or say it twice with `open_to_everyone = true`, \
-                 or listen on \"127.0.0.1:{}\"",
+                "set `access = \"token\"` under [ice], confirm open access with `open_to_everyone = true`, or listen on \"127.0.0.1:{}\"",
                 address.port()
             ),
         ))
@@ -167,7 +166,7 @@ fn tls(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<Diagnost
             _ => Ok(key),
         }
     });
-    // Asked again for the sake of the place that the mistake is shown at.
+    // Read a second time so that the mistake points at `cert`.
     section.get_file("cert", |value| match (values::path(&value, dir)?, &key) {
         (Some(_), None) => Err(value.wrong("a certificate without its key", "name the key in `key`")),
         _ => Ok(()),
@@ -199,12 +198,13 @@ fn relay(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> (Relay, bo
     (relay, names_v6)
 }
 fn tuning(section: &mut Section<'_>) -> Tuning {
-    // A longer one saves next to nothing more and fills the buffers.
+    // A longer pause saves hardly any more CPU and fills the buffers.
     const LONGEST_NAP: Duration = Duration::from_millis(1);
-    // A talker sends every 20 ms: twice that, and a single call would keep its core awake for good.
+    // A client with audio sends every 20 ms. At twice that, a single call would keep its core awake
+    // for good.
     const LONGEST_POLL: Duration = Duration::from_millis(10);
-    // One datagram of the longest kind fits, and twice the most is still an int, in which the
-    // kernel counts.
+    // The minimum holds one datagram of the largest size. Twice the maximum still fits an int, the
+    // kernel's type.
     let listener_buffer = 64 << 10..=512 << 20;
     let relay_buffer = 64 << 10..=64 << 20;
     let nap = section.get("nap", |value| values::duration(&value, &(Duration::ZERO..=LONGEST_NAP)));
@@ -214,8 +214,8 @@ fn tuning(section: &mut Section<'_>) -> Tuning {
             return Ok(busy_poll);
         }
         Err(value.wrong(
-            "a shard that naps does not keep asking",
-            "\"0s\" for this or for `nap`: one spends CPU to save latency, the other the reverse",
+            "it excludes `nap`: one spends CPU to save latency, the other the reverse",
+            "set this or `nap` to \"0s\"",
         ))
     });
     Tuning {
@@ -287,7 +287,7 @@ fn quota(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> Quota {
     quota
 }
 
-/// Who may use this server and what `/ice` tells, and whether open access is said a second time.
+/// Reads access and the answers of `/ice`, and whether the file confirms open access.
 fn ice(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> (Ice, bool) {
     let open_to_everyone = section.get("open_to_everyone", |value| value.boolean());
     let ice = Ice {
@@ -323,7 +323,7 @@ fn signaling(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> Signal
     signaling
 }
 
-/// Places at which a file names its certificate and its key.
+/// Positions of the certificate's and the key's path in a file.
 fn places(own: &DeTable<'_>, names: &Names, name: &str, text: &str) -> Places {
     let shown = Shown::of_parsed(own, names);
     let Some(section) = own.get("tls").and_then(|tls| tls.get_ref().as_table()) else {
@@ -343,7 +343,7 @@ fn syntax(error: &toml::de::Error, text: &str) -> Diagnostic {
     let reason = error.message().replace('\n', ", ");
     let remedy = match reason.as_str() {
         "duplicate key" => "keep one of the two",
-        _ => "TOML is written: key = \"text\", key = 5, key = [\"a\", \"b\"], [section]",
+        _ => "write TOML: key = \"text\", key = 5, key = [\"a\", \"b\"], [section]",
     };
     Diagnostic {
         span: error.span().unwrap_or(text.len()..text.len()),

@@ -1,10 +1,9 @@
-//! The part of a file's line that an error may show: keys, and the values of keys that are known
-//! not to be secret.
+//! The part of a line that an error may show: keys, and the values of keys that are not secret.
 //!
-//! Everything else is hidden, the values of unknown keys too: a misspelt `secrets` is one. So is a
-//! text with an `@`, in front of which URLs have a password. Where a file parses, the spans of its
-//! values say what is what. Where it does not, a line is shown if it is one known key with its
-//! value and nothing else.
+//! Everything else is hidden, including the values of unknown keys: `secrets` may be misspelt. A
+//! string with an `@` is hidden, because in URLs a password precedes it. If a file parses, the
+//! spans of its values tell its parts apart. If it does not, a line is shown only if it is one
+//! known key with its value and nothing else.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -18,24 +17,24 @@ use super::reader::{Names, shows_key};
 /// Bytes of the longest line that is shown.
 const LONGEST: usize = 400;
 
-/// The part that may be shown.
+/// The parts of a file that may be shown.
 #[derive(Debug)]
 pub(super) enum Shown {
-    /// Of a file that parses: the open spans, and the punctuation around them.
+    /// For a file that parses: the open spans, and the punctuation around them.
     Parsed { open: Vec<Range<usize>>, hidden: Vec<Range<usize>> },
-    /// Of another: lines of these keys and sections.
+    /// For any other file: lines with these keys and sections.
     Broken { keys: BTreeSet<String>, sections: BTreeSet<String> },
 }
 
 impl Shown {
-    /// Of a file that parses, with the keys there are.
+    /// For a file that parses, with the known keys.
     pub(super) fn of_parsed(file: &DeTable<'_>, names: &Names) -> Self {
         let mut spans = Spans { names, open: Vec::new(), hidden: Vec::new() };
         spans.table(file, "");
         Self::Parsed { open: spans.open, hidden: spans.hidden }
     }
 
-    /// Of a file that does not, with the keys there are.
+    /// For a file that does not parse, with the known keys.
     pub(super) fn of_broken(names: &Names) -> Self {
         let leaf = |path: &String| path.rsplit('.').next().unwrap_or_default().to_owned();
         let secret: BTreeSet<_> = names.secret.iter().map(leaf).collect();
@@ -43,14 +42,13 @@ impl Shown {
         Self::Broken { keys, sections: sections(names).map(str::to_owned).collect() }
     }
 
-    /// All of a text, for tests of how it is shown.
+    /// The whole text, for tests of excerpts.
     #[cfg(test)]
     pub(super) fn all_of(text: &str) -> Self {
         Self::Parsed { open: std::iter::once(0..text.len()).collect(), hidden: Vec::new() }
     }
 
-    /// The line at `line` in `text`, as far as it may be shown, and where in that the part is that
-    /// is `meant`.
+    /// Excerpt of the line at `line` in `text`, with the position of the faulty part `meant`.
     pub(super) fn excerpt(&self, text: &str, line: Range<usize>, meant: Range<usize>) -> Option<Excerpt> {
         let source = &text[line.clone()];
         if source.len() > LONGEST {
@@ -59,10 +57,10 @@ impl Shown {
         match self {
             Self::Parsed { open, hidden } => Some(masked(source, &line, &meant, open, hidden)),
             Self::Broken { keys, sections } => {
-                // A line within a text of several lines is part of whatever that is.
+                // A line within a multi-line string belongs to an unknown value.
                 let above = &text[..line.start];
-                // In front of an @ may stand a password, and a private key in the place of its
-                // file.
+                // A password may precede an @, and a private key may be in the place of its file's
+                // name.
                 if source.contains("-----BEGIN")
                     || above.contains("\"\"\"")
                     || above.contains("'''")
@@ -85,9 +83,9 @@ impl Shown {
     }
 }
 
-/// Bytes of a line of a file that does not parse that may be shown: a header of a section that
-/// there is, or one key with its value; of a list, what stands before the mistake `at` its byte.
-/// `None`, if it is another line.
+/// Length of the part that may be shown, for a line of a file that does not parse. That is the
+/// header of a known section, or one known key with its value. A list is shown up to the mistake at
+/// byte `at`. `None` for any other line.
 fn open_part(line: &str, at: usize, keys: &BTreeSet<String>, sections: &BTreeSet<String>) -> Option<usize> {
     let trimmed = line.trim();
     if trimmed.is_empty() || (trimmed.starts_with('[') && sections.contains(trimmed.trim_matches(['[', ']'])))
@@ -108,7 +106,7 @@ fn open_part(line: &str, at: usize, keys: &BTreeSet<String>, sections: &BTreeSet
     Some(start + length)
 }
 
-/// A line with an ellipsis for each run that is not open, and without its comment.
+/// A line with an ellipsis for each hidden run, and without its comment.
 fn masked(
     source: &str,
     line: &Range<usize>,
@@ -130,7 +128,7 @@ fn masked(
             break;
         }
         if at >= meant.start && lead.is_none() {
-            // Within a run, it is the ellipsis that is meant.
+            // Within a hidden run, the caret points at the ellipsis.
             lead = Some(shown.chars().count() - usize::from(in_run && !shows));
         }
         if shows {
@@ -147,13 +145,13 @@ fn masked(
     Excerpt { line: shown.trim_end().to_owned(), lead, width: end.saturating_sub(lead).max(1) }
 }
 
-/// The sections that keys are known of.
+/// The sections with known keys.
 fn sections(names: &Names) -> impl Iterator<Item = &str> {
     names.all().filter_map(|path| Some(path.rsplit_once('.')?.0))
 }
 
-/// Whether a text in the place of a file's name looks like one, and like no secret: those have
-/// capital letters, or lack a folder or an ending.
+/// Whether a string in the place of a file's name looks like one. Secrets have capital letters, or
+/// lack a folder or an extension.
 pub(super) fn names_a_file(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     let is_lower = !text.contains(|c: char| c.is_ascii_uppercase());
@@ -171,7 +169,7 @@ struct Spans<'n> {
 
 impl Spans<'_> {
     fn table(&mut self, table: &DeTable<'_>, path: &str) {
-        // What stands as a key in the place of a value may be a value.
+        // A key in the place of a value may be a secret value.
         let is_section = path.is_empty() || sections(self.names).any(|section| section == path);
         for (key, value) in table {
             let name = key.get_ref();
@@ -187,8 +185,8 @@ impl Spans<'_> {
         match value.get_ref() {
             DeValue::Table(table) => self.table(table, path),
             DeValue::Array(items) => items.iter().for_each(|item| self.value(item, path)),
-            // A URL with a password, in a place that has none.
-            // Or a private key in the place of its file.
+            // This may be a misplaced URL with a password, or a private key in the place of its
+            // file's name.
             DeValue::String(text) if text.contains('@') || text.contains(char::is_control) => {
                 self.hidden.push(value.span());
             }
@@ -205,7 +203,7 @@ impl Spans<'_> {
 mod tests {
     use super::*;
 
-    /// The line with `marked` in it, as it is shown where the file is otherwise right.
+    /// Excerpt of the line with `marked`, in a file that is otherwise valid.
     fn shown(text: &str, marked: &str) -> String {
         let names = Names {
             open: ["realm", "listen.udp"].map(str::to_owned).into(),

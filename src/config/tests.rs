@@ -1,4 +1,4 @@
-//! Configurations that are accepted, and what people are told about those that are not.
+//! Accepted configurations, and the diagnostics of rejected ones.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ fn refused(text: &str) -> String {
     Config::parse(text, "f.toml", None).expect_err(text).to_string()
 }
 
-/// Everything but `optional_ipv6`, which depends on who wrote an address and not on the address.
+/// All settings but `optional_ipv6`, which depends on the origin of an address, not on the address.
 fn values(config: &Config) -> String {
     format!("{:?}", Config { optional_ipv6: true, ..config.clone() })
 }
@@ -156,7 +156,7 @@ fn the_certificate_s_files_start_from_the_configuration_s_folder() {
     let files = CertificateFiles { cert: "/etc/byway/full.pem".into(), key: "/etc/key.pem".into() };
     assert_eq!(config.tls, Some(Tls { files, places: Places::default() }));
     assert_eq!(config.listen.tls, ["127.0.0.1:443".parse().unwrap()]);
-    // Without a listener it does no harm.
+    // A certificate without a listener is accepted.
     assert!(parsed("[tls]\ncert = \"a\"\nkey = \"b\"").tls.is_some());
 }
 
@@ -164,8 +164,8 @@ fn the_certificate_s_files_start_from_the_configuration_s_folder() {
 fn a_public_tls_listener_must_be_confirmed_as_a_plain_one_must() {
     let tls = "listen.tls = [\"[::]:443\"]\ntls = { cert = \"a\", key = \"b\" }";
     let error = refused(tls);
-    assert!(error.contains("`listen.tls`: whoever reaches [::]:443 gets relay credentials"), "{error}");
-    assert!(error.contains("or say it twice with `open_to_everyone = true`"), "{error}");
+    assert!(error.contains("`listen.tls`: everyone who reaches [::]:443 gets relay credentials"), "{error}");
+    assert!(error.contains("confirm open access with `open_to_everyone = true`"), "{error}");
     parsed(&format!("{tls}\nice.open_to_everyone = true"));
 }
 
@@ -199,23 +199,23 @@ fn a_file_that_cannot_be_read_is_named() {
     );
 }
 
-/// One mistake each: the text, and all that is shown.
+/// Texts with one mistake each, and the whole diagnostic.
 const MISTAKES: &[(&str, &str)] = &[
     (
         "realm = 5",
         r#"
-f.toml:1:9: `realm`: a whole number is not a text in quotes
+f.toml:1:9: `realm`: a whole number is not a string in quotes
   1 | realm = 5
     |         ^
-  remedy: write a text in quotes"#,
+  remedy: write a string in quotes"#,
     ),
     (
         "realm = \"the \\\"best\\\"\"",
         r#"
-f.toml:1:9: `realm`: '"' cannot stand in a realm
+f.toml:1:9: `realm`: '"' is not allowed in a realm
   1 | realm = "the \"best\""
     |         ^^^^^^^^^^^^^^
-  remedy: no quotes, backslashes or control characters, such as a domain name"#,
+  remedy: use no quotes, backslashes or control characters; a domain name is a good choice"#,
     ),
     (
         "# comment\nrelm = \"x\"",
@@ -239,7 +239,7 @@ f.toml:1:2: `Listen` is not a key
 f.toml:2:1: `tls.fullchain` is not a key
   2 | fullchain = …
     | ^^^^^^^^^
-  remedy: no section has such a key; known here: cert, key"#,
+  remedy: use one of the keys known here: cert, key"#,
     ),
     (
         "[signaling]\nclowns = 3",
@@ -247,7 +247,7 @@ f.toml:2:1: `tls.fullchain` is not a key
 f.toml:2:1: `signaling.clowns` is not a key
   2 | clowns = …
     | ^^^^^^
-  remedy: no section has such a key; known here: max_rooms, max_members, max_message, resume_window, joins_per_second, allowed_origins"#,
+  remedy: use one of the keys known here: max_rooms, max_members, max_message, resume_window, joins_per_second, allowed_origins"#,
     ),
     (
         "listen = 3",
@@ -255,7 +255,7 @@ f.toml:2:1: `signaling.clowns` is not a key
 f.toml:1:10: `listen` is a section, not a whole number
   1 | listen = …
     |          ^
-  remedy: a line [listen] with its keys below"#,
+  remedy: write a line [listen] with its keys below"#,
     ),
     (
         "realm = \"a",
@@ -263,7 +263,7 @@ f.toml:1:10: `listen` is a section, not a whole number
 f.toml:1:11: invalid basic string, expected `"`
   1 | realm = "a
     |           ^
-  remedy: TOML is written: key = "text", key = 5, key = ["a", "b"], [section]"#,
+  remedy: write TOML: key = "text", key = 5, key = ["a", "b"], [section]"#,
     ),
     (
         "[listen]\nudp = [\"[::]:3478\"\nhttp = 3\n",
@@ -271,7 +271,7 @@ f.toml:1:11: invalid basic string, expected `"`
 f.toml:3:1: missing comma between array elements, expected `,`
   3 | http = 3
     | ^
-  remedy: TOML is written: key = "text", key = 5, key = ["a", "b"], [section]"#,
+  remedy: write TOML: key = "text", key = 5, key = ["a", "b"], [section]"#,
     ),
     (
         "realm = \"a\"\nrealm = \"b\"",
@@ -287,7 +287,7 @@ f.toml:2:1: duplicate key
 f.toml:2:21: `listen.udp`: "1.2.3.4" is not a socket address
   2 | udp = ["[::]:3478", "1.2.3.4"]
     |                     ^^^^^^^^^
-  remedy: the port is missing: "1.2.3.4:3478""#,
+  remedy: add the port: "1.2.3.4:3478""#,
     ),
     (
         "[listen]\nudp = [\"fd00::1:3478\"]",
@@ -295,15 +295,15 @@ f.toml:2:21: `listen.udp`: "1.2.3.4" is not a socket address
 f.toml:2:8: `listen.udp`: "fd00::1:3478" is not a socket address
   2 | udp = ["fd00::1:3478"]
     |        ^^^^^^^^^^^^^^
-  remedy: brackets around the address: "[fd00::1]:3478""#,
+  remedy: put brackets around the address: "[fd00::1]:3478""#,
     ),
     (
         "[listen]\nudp = [\"127.0.0.1:80\"]\ntcp = [\"127.0.0.1:80\"]\nadmin = [\"127.0.0.1:80\"]",
         r#"
-f.toml:4:10: `listen.admin`: `listen.tcp` has 127.0.0.1:80 already
+f.toml:4:10: `listen.admin`: 127.0.0.1:80 is already in `listen.tcp`
   4 | admin = ["127.0.0.1:80"]
     |          ^^^^^^^^^^^^^^
-  remedy: another port for one of the two; a `tls` listener serves TURN over TLS and the page on one"#,
+  remedy: configure another port for one of the two; a `tls` listener serves TURN over TLS and the page on one port"#,
     ),
     (
         "[listen]\nudp = [\"[::]:3478\", \"[0::0]:3478\"]",
@@ -316,10 +316,10 @@ f.toml:2:21: `listen.udp`: this is in the list twice
     (
         "[listen]\nhttp = [\"0.0.0.0:80\"]",
         r#"
-f.toml:2:9: `listen.http`: whoever reaches 0.0.0.0:80 gets relay credentials, because ice.access is "open"
+f.toml:2:9: `listen.http`: everyone who reaches 0.0.0.0:80 gets relay credentials, because ice.access is "open"
   2 | http = ["0.0.0.0:80"]
     |         ^^^^^^^^^^^^
-  remedy: `access = "token"` under [ice] asks for invitations; or say it twice with `open_to_everyone = true`, or listen on "127.0.0.1:80""#,
+  remedy: set `access = "token"` under [ice], confirm open access with `open_to_everyone = true`, or listen on "127.0.0.1:80""#,
     ),
     (
         "[listen]\ntls = [\"0.0.0.0:443\"]",
@@ -359,7 +359,7 @@ f.toml:2:13: `relay.addresses`: no IPv6 address to go with the public address 20
 f.toml:2:9: `relay.ports`: "70000" is not a port
   2 | ports = "49152-70000"
     |         ^^^^^^^^^^^^^
-  remedy: two ports between 1024 and 65535, low-high, as in "49152-65535""#,
+  remedy: use two ports between 1024 and 65535, low-high, as in "49152-65535""#,
     ),
     (
         "[relay]\nrelay_buffer = \"4KiB\"",
@@ -367,7 +367,7 @@ f.toml:2:9: `relay.ports`: "70000" is not a port
 f.toml:2:16: `relay.relay_buffer`: "4KiB" is out of bounds
   2 | relay_buffer = "4KiB"
     |                ^^^^^^
-  remedy: a size from "64.0 KiB" to "64.0 MiB", or "0" for the system's default"#,
+  remedy: use a size from "64.0 KiB" to "64.0 MiB", or "0" for the system's default"#,
     ),
     (
         "[relay]\nnap = \"2ms\"",
@@ -375,15 +375,15 @@ f.toml:2:16: `relay.relay_buffer`: "4KiB" is out of bounds
 f.toml:2:7: `relay.nap`: "2ms" is out of bounds
   2 | nap = "2ms"
     |       ^^^^^
-  remedy: a duration from "0s" to "1ms", such as "200us""#,
+  remedy: use a duration from "0s" to "1ms", such as "200us""#,
     ),
     (
         "[relay]\nbusy_poll = \"50us\"\nnap = \"200us\"",
         r#"
-f.toml:2:13: `relay.busy_poll`: a shard that naps does not keep asking
+f.toml:2:13: `relay.busy_poll`: it excludes `nap`: one spends CPU to save latency, the other the reverse
   2 | busy_poll = "50us"
     |             ^^^^^^
-  remedy: "0s" for this or for `nap`: one spends CPU to save latency, the other the reverse"#,
+  remedy: set this or `nap` to "0s""#,
     ),
     (
         "[credentials]\nttl = \"2s\"",
@@ -391,15 +391,15 @@ f.toml:2:13: `relay.busy_poll`: a shard that naps does not keep asking
 f.toml:2:7: `credentials.ttl`: "2s" is out of bounds
   2 | ttl = "2s"
     |       ^^^^
-  remedy: a duration from "10s" to "7days", such as "90s", "10m" or "1h 30m""#,
+  remedy: use a duration from "10s" to "7days", such as "90s", "10m" or "1h 30m""#,
     ),
     (
         "[credentials]\nsecrets = [\"geheim\"]",
         r#"
-f.toml:2:12: `credentials.secrets`: a secret of 6 characters can be guessed, and whoever has it relays without limit
+f.toml:2:12: `credentials.secrets`: a secret of 6 characters can be guessed, and its holder relays without limit
   2 | secrets = […]
     |            ^
-  remedy: at least 8 characters, better 32 random ones: openssl rand -base64 24"#,
+  remedy: use at least 8 characters, better 32 random ones: openssl rand -base64 24"#,
     ),
     (
         "[credentials]\nsecret_files = [\"/nowhere\"]",
@@ -407,7 +407,7 @@ f.toml:2:12: `credentials.secrets`: a secret of 6 characters can be guessed, and
 f.toml:2:17: `credentials.secret_files`: /nowhere: No such file or directory (os error 2)
   2 | secret_files = ["/nowhere"]
     |                 ^^^^^^^^^^
-  remedy: a file with the secret alone that this user can read"#,
+  remedy: use a file that contains only the secret, readable by this user"#,
     ),
     (
         "[peers]\nallow = [\"10.0.0.0/33\"]",
@@ -415,15 +415,15 @@ f.toml:2:17: `credentials.secret_files`: /nowhere: No such file or directory (os
 f.toml:2:10: `peers.allow`: "33" is not the length of an IPv4 range
   2 | allow = ["10.0.0.0/33"]
     |          ^^^^^^^^^^^^^
-  remedy: a length from 0 to 32 behind the slash, such as "10.0.0.0/32""#,
+  remedy: use a length from 0 to 32 after the slash, such as "10.0.0.0/32""#,
     ),
     (
         "[peers]\ndeny = [\"10.1.2.3/8\"]",
         r#"
-f.toml:2:9: `peers.deny`: 10.1.2.3/8 has address bits behind its length of 8
+f.toml:2:9: `peers.deny`: 10.1.2.3/8 has address bits after its length of 8
   2 | deny = ["10.1.2.3/8"]
     |         ^^^^^^^^^^^^
-  remedy: "10.0.0.0/8" for the whole range, "10.1.2.3" for the one address"#,
+  remedy: write "10.0.0.0/8" for the whole range or "10.1.2.3" for the one address"#,
     ),
     (
         "[quota]\nbandwidth_per_allocation = \"1kB\"",
@@ -431,7 +431,7 @@ f.toml:2:9: `peers.deny`: 10.1.2.3/8 has address bits behind its length of 8
 f.toml:2:28: `quota.bandwidth_per_allocation`: "1kB" is out of bounds
   2 | bandwidth_per_allocation = "1kB"
     |                            ^^^^^
-  remedy: a size from "64.0 KiB" to "1.0 TiB", or "0" for no cap"#,
+  remedy: use a size from "64.0 KiB" to "1.0 TiB", or "0" for no cap"#,
     ),
     (
         "[signaling]\nmax_message = \"64 apples\"\nmax_rooms = -1",
@@ -439,12 +439,12 @@ f.toml:2:28: `quota.bandwidth_per_allocation`: "1kB" is out of bounds
 f.toml:2:15: `signaling.max_message`: "64 apples" is not a size
   2 | max_message = "64 apples"
     |               ^^^^^^^^^^^
-  remedy: a size from "4.0 KiB" to "1.0 MiB"
+  remedy: use a size from "4.0 KiB" to "1.0 MiB"
 
 f.toml:3:13: `signaling.max_rooms`: -1 is out of bounds
   3 | max_rooms = -1
     |             ^^
-  remedy: a whole number from 1 to 1000000"#,
+  remedy: use a whole number from 1 to 1000000"#,
     ),
 ];
 
@@ -534,7 +534,7 @@ fn values_that_are_close_to_good_ones_are_refused() {
     }
 }
 
-/// A file of another kind, named by mistake: what is said of it stays as short as it is useful.
+/// The diagnostics of a file of another kind, named by mistake, stay short.
 #[test]
 fn threat_41_of_many_mistakes_the_first_are_told_and_the_others_counted() {
     let text: String = (0..20_000).map(|number| format!("k{number}=1\n")).collect();
@@ -551,7 +551,7 @@ fn the_sections_that_differ_are_named() {
     assert!(changed("credentials = { secrets = [\"north-north\"] } # the same").is_empty());
     assert_eq!(
         changed("realm = \"a\"\nquota.allocations = 7\ncredentials.secrets = [\"south-south\"]"),
-        // The realm is the audience of tokens, too.
+        // The realm is also the audience of tokens.
         ["realm", "[credentials]", "[tokens]", "[quota]"]
     );
 }
@@ -562,7 +562,7 @@ proptest! {
         let _ = Config::parse(&text, "f.toml", None).map_err(|error| error.to_string());
     }
 
-    /// Texts that get past the TOML parser: a key of ours with any string, or any value.
+    /// Texts that the TOML parser accepts: a known key with any string or any value.
     #[test]
     fn any_value_is_accepted_or_shown_with_its_place(
         key in prop::sample::select(EMBEDDED.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(" = ")).map(|(key, _)| key).filter(|key| *key != "secret_files").collect::<Vec<_>>()),

@@ -1,5 +1,5 @@
-//! What each kind of value may be. Each function turns one value of the file into its type, or says
-//! what is wrong.
+//! Parsers for each kind of value. Each function turns one value of the file into its type or
+//! returns a [`Diagnostic`].
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -21,7 +21,7 @@ use crate::origin::{HostPattern, Origin, OriginError};
 
 type Read<T> = Result<T, Diagnostic>;
 
-/// A list of `read`, without duplicates.
+/// A list whose items `read` parses, without duplicates.
 pub(super) fn list<T: PartialEq>(value: &Value<'_>, read: impl Fn(&Value<'_>) -> Read<T>) -> Read<Vec<T>> {
     let mut list = Vec::new();
     for item in value.items()? {
@@ -37,50 +37,51 @@ pub(super) fn list<T: PartialEq>(value: &Value<'_>, read: impl Fn(&Value<'_>) ->
 /// A number within `bounds`.
 pub(super) fn number<T: TryFrom<u64>>(value: &Value<'_>, bounds: &RangeInclusive<u64>) -> Read<T> {
     let number = value.integer(bounds)?;
-    T::try_from(number).map_err(|_| value.wrong(format!("{number} is out of bounds"), "a smaller number"))
+    T::try_from(number).map_err(|_| value.wrong(format!("{number} is out of bounds"), "use a smaller number"))
 }
 
-/// A realm: what fits in the REALM attribute (RFC 8489 section 14.9: fewer than 128 characters) and
+/// A realm. It fits in the REALM attribute (RFC 8489 section 14.9: fewer than 128 characters) and
 /// in a quoted string of any client.
 pub(super) fn realm(value: &Value<'_>) -> Read<String> {
     let realm = value.text()?;
     let length = realm.chars().count();
     if !(1..=127).contains(&length) {
-        return Err(value.wrong(format!("{length} characters"), "1 to 127 characters, such as a domain name"));
+        return Err(value
+            .wrong(format!("it has {length} characters"), "use 1 to 127 characters, such as a domain name"));
     }
     match realm.chars().find(|c| c.is_control() || matches!(c, '"' | '\\')) {
         Some(c) => Err(value.wrong(
-            format!("{c:?} cannot stand in a realm"),
-            "no quotes, backslashes or control characters, such as a domain name",
+            format!("{c:?} is not allowed in a realm"),
+            "use no quotes, backslashes or control characters; a domain name is a good choice",
         )),
         None => Ok(realm.to_owned()),
     }
 }
 
-/// Where to listen. Port 0 is the system's choice.
+/// Address of a listener. With port 0 the system chooses the port.
 pub(super) fn socket_address(value: &Value<'_>) -> Read<SocketAddr> {
     let text = value.text()?;
     text.parse().map_err(|_| {
         let remedy = match text.parse::<IpAddr>() {
-            Ok(IpAddr::V4(_)) => format!("the port is missing: \"{text}:3478\""),
-            // "::1:3478" is an address, too, and not the one that was meant.
+            Ok(IpAddr::V4(_)) => format!("add the port: \"{text}:3478\""),
+            // "::1:3478" is itself an IPv6 address, but not the intended one.
             Ok(IpAddr::V6(_)) => match text.rsplit_once(':') {
                 Some((ip, port)) if port.len() > 2 && ip.parse::<Ipv6Addr>().is_ok() => {
-                    format!("brackets around the address: \"[{ip}]:{port}\"")
+                    format!("put brackets around the address: \"[{ip}]:{port}\"")
                 }
-                _ => format!("brackets and a port: \"[{text}]:3478\""),
+                _ => format!("add brackets and a port: \"[{text}]:3478\""),
             },
-            Err(_) => "an IP address and a port, such as \"0.0.0.0:3478\" or \"[::]:3478\"".to_owned(),
+            Err(_) => "use an IP address and a port, such as \"0.0.0.0:3478\" or \"[::]:3478\"".to_owned(),
         };
         value.wrong(format!("{text:?} is not a socket address"), remedy)
     })
 }
 
-/// A file; a relative path starts from `dir`. An empty text is none.
+/// A file; a relative path starts from `dir`. An empty string means no file.
 pub(super) fn path(value: &Value<'_>, dir: Option<&Path>) -> Read<Option<PathBuf>> {
     let text = value.text()?;
     if text.contains(char::is_control) {
-        return Err(value.wrong("this is what a file holds, and not its name", "name the file"));
+        return Err(value.wrong("this is the content of a file, not its name", "name the file"));
     }
     Ok((!text.is_empty()).then(|| dir.unwrap_or(Path::new("")).join(text)))
 }
@@ -104,10 +105,10 @@ pub(super) fn one_per_family(
     Ok(addresses)
 }
 
-/// An address that a socket can have.
+/// A unicast address, to which a socket can be bound.
 pub(super) fn unicast(value: &Value<'_>) -> Read<IpAddr> {
     let text = value.text()?;
-    let remedy = "an address without a port, such as \"203.0.113.10\" or \"2001:db8::10\"";
+    let remedy = "use an address without a port, such as \"203.0.113.10\" or \"2001:db8::10\"";
     let address: IpAddr =
         text.parse().map_err(|_| value.wrong(format!("{text:?} is not an IP address"), remedy))?;
     let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
@@ -117,25 +118,25 @@ pub(super) fn unicast(value: &Value<'_>) -> Read<IpAddr> {
     Ok(address)
 }
 
-/// An address that clients are told.
+/// A relay address for clients.
 pub(super) fn public_address(value: &Value<'_>) -> Read<IpAddr> {
     let address = unicast(value)?;
     if address.is_unspecified() {
         return Err(value.wrong(
             format!("clients cannot send to {address}"),
-            "the address under which the internet sees this server",
+            "set the address under which the internet reaches this server",
         ));
     }
     Ok(address)
 }
 
-/// Where relay sockets bind: at least one address, and one for each public address. A wildcard
-/// stands for what the machine has.
+/// Addresses that relay sockets bind: at least one, and one for each public address. A wildcard is
+/// resolved to an address of the machine.
 pub(super) fn relay_addresses(value: &Value<'_>, public: &[IpAddr]) -> Read<Vec<IpAddr>> {
     let same_family = |a: &IpAddr, b: &IpAddr| a.is_ipv4() == b.is_ipv4();
     let addresses = one_per_family(value, unicast)?;
     if addresses.is_empty() {
-        return Err(value.wrong("no address to relay from", "one address of this machine per family"));
+        return Err(value.wrong("no address to relay from", "name one address of this machine per family"));
     }
     match public.iter().find(|public| !addresses.iter().any(|address| same_family(public, address))) {
         Some(public) => Err(value.wrong(
@@ -153,7 +154,7 @@ fn family(address: IpAddr) -> &'static str {
 
 /// `"low-high"`, above the ports of system services.
 pub(super) fn ports(value: &Value<'_>) -> Read<RangeInclusive<u16>> {
-    let remedy = "two ports between 1024 and 65535, low-high, as in \"49152-65535\"";
+    let remedy = "use two ports between 1024 and 65535, low-high, as in \"49152-65535\"";
     let text = value.text()?;
     let Some((low, high)) = text.split_once('-') else {
         return Err(value.wrong(format!("{text:?} is not a range"), remedy));
@@ -164,7 +165,7 @@ pub(super) fn ports(value: &Value<'_>) -> Read<RangeInclusive<u16>> {
     };
     let (low, high) = (port(low)?, port(high)?);
     if low < 1024 {
-        return Err(value.wrong(format!("{low} is below 1024, where system services listen"), remedy));
+        return Err(value.wrong(format!("{low} is below 1024; system services use these ports"), remedy));
     }
     if low > high {
         return Err(value.wrong(format!("{low} is above {high}"), remedy));
@@ -180,7 +181,7 @@ pub(super) fn duration(value: &Value<'_>, bounds: &RangeInclusive<Duration>) -> 
     let (low, high) =
         (humantime::format_duration(*bounds.start()), humantime::format_duration(*bounds.end()));
     let such_as = if is_short { "\"200us\"" } else { "\"90s\", \"10m\" or \"1h 30m\"" };
-    let remedy = format!("a duration from \"{low}\" to \"{high}\", such as {such_as}");
+    let remedy = format!("use a duration from \"{low}\" to \"{high}\", such as {such_as}");
     match humantime::parse_duration(text) {
         Ok(duration) if bounds.contains(&duration) => Ok(duration),
         Ok(_) => Err(value.wrong(format!("{text:?} is out of bounds"), remedy)),
@@ -188,13 +189,13 @@ pub(super) fn duration(value: &Value<'_>, bounds: &RangeInclusive<Duration>) -> 
     }
 }
 
-/// Bytes per second; "0" is no cap.
+/// Bytes per second; "0" means no cap.
 pub(super) fn bandwidth(value: &Value<'_>) -> Read<u64> {
-    // Below, not even one large datagram a second would pass.
+    // Below this minimum, not even one large datagram per second would pass.
     size_or_zero(value, &(64 * 1024..=1 << 40), "for no cap").map(|bytes| bytes as u64)
 }
 
-/// A size in bytes within `bounds`, or "0" for what `zero` says.
+/// A size in bytes within `bounds`, or "0", whose meaning `zero` names.
 pub(super) fn size_or_zero(value: &Value<'_>, bounds: &RangeInclusive<u64>, zero: &str) -> Read<usize> {
     if value.text().is_ok_and(|text| text == "0") {
         return Ok(0);
@@ -210,26 +211,26 @@ pub(super) fn size_or_zero(value: &Value<'_>, bounds: &RangeInclusive<u64>, zero
 pub(super) fn size(value: &Value<'_>, bounds: &RangeInclusive<u64>) -> Read<usize> {
     let text = value.quantity("a size", "\"64KiB\" or \"1MiB\"")?;
     let show = |bytes| bytesize::ByteSize(bytes).display().iec().to_string();
-    let remedy = format!("a size from \"{}\" to \"{}\"", show(*bounds.start()), show(*bounds.end()));
+    let remedy = format!("use a size from \"{}\" to \"{}\"", show(*bounds.start()), show(*bounds.end()));
     match text.parse::<bytesize::ByteSize>() {
         Ok(size) if bounds.contains(&size.as_u64()) => usize::try_from(size.as_u64())
-            .map_err(|_| value.wrong("this machine's memory is smaller", remedy)),
+            .map_err(|_| value.wrong("this machine cannot address that much memory", remedy)),
         Ok(_) => Err(value.wrong(format!("{text:?} is out of bounds"), remedy)),
         Err(_) => Err(value.wrong(format!("{text:?} is not a size"), remedy)),
     }
 }
 
-/// Who may join rooms and gets credentials.
+/// Access policy of rooms and credentials.
 pub(super) fn access(value: &Value<'_>) -> Read<Policy> {
     match value.text()? {
         "open" => Ok(Policy::Open),
         "token" => Ok(Policy::Token),
-        text => Err(value.wrong(format!("{text:?} is no kind of access"), "\"open\" or \"token\"")),
+        text => Err(value.wrong(format!("{text:?} is not an access policy"), "use \"open\" or \"token\"")),
     }
 }
 
-/// Shorter than this, a secret can be guessed from one captured message, and whoever has it relays
-/// without limit.
+/// Characters of the shortest secret. A shorter one can be guessed from one captured message, and
+/// its holder relays without limit.
 const SHORTEST_SECRET: usize = 8;
 
 /// A secret in the file itself. Errors never show it.
@@ -237,58 +238,58 @@ pub(super) fn secret(value: &Value<'_>) -> Read<Secret> {
     strong(value, value.secret()?)
 }
 
-/// A secret in a file of its own, which is its one line. Errors never show it.
+/// A secret in a file of its own, on its only line. Errors never show it.
 ///
-/// Another reader of the file may count what surrounds the line, and then sign with another secret:
-/// nothing is left out but the ends of lines.
+/// Only line endings are removed. Another program that reads the file may keep surrounding
+/// characters and then sign with a different secret.
 pub(super) fn secret_file(value: &Value<'_>, dir: Option<&Path>) -> Read<Secret> {
     let path = dir.unwrap_or(Path::new("")).join(value.text()?);
-    let text = read(value, &path, "a file with the secret alone")?;
+    let text = read(value, &path, "use a file that contains only the secret")?;
     let secret = text.trim_end_matches(['\r', '\n']);
     let surplus = if text.starts_with('\u{feff}') {
         Some("it begins with a byte order mark, which would be part of the secret")
     } else if secret.contains(['\r', '\n']) {
-        Some("it has more than one line, and a secret is one")
+        Some("it has more than one line")
     } else if secret != secret.trim() {
-        Some("there is a space before or behind the secret")
+        Some("there is a space before or after the secret")
     } else if secret.contains(char::is_control) {
-        Some("it has a control character")
+        Some("it contains a control character")
     } else {
         None
     };
     match surplus {
         Some(surplus) => Err(value.wrong(
             format!("{}: {surplus}", path.display()),
-            format!("a file with the secret alone: printf '%s' \"$SECRET\" >{}", path.display()),
+            format!("write only the secret into the file: printf '%s' \"$SECRET\" >{}", path.display()),
         )),
         None => strong(value, secret),
     }
 }
 
-/// A key for programs. Whoever has it can do more than relay, and guesses are answered: longer than
-/// a secret.
+/// An API key for programs. It is longer than a secret, because it grants more than relaying and
+/// guesses get an answer.
 pub(super) fn api_key(value: &Value<'_>) -> Read<Secret> {
     let key = value.secret()?;
-    let remedy = "16 or more letters, digits and signs without spaces: openssl rand -base64 24";
+    let remedy = "use 16 or more letters, digits and signs without spaces: openssl rand -base64 24";
     match key.len() {
         length if length < 16 => {
             Err(value.wrong(format!("a key of {length} characters can be guessed"), remedy))
         }
-        // It travels in a header, and as a password behind a colon.
+        // Clients send it in a header, and as a password after a colon.
         _ if !key.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            Err(value.wrong("a key has a character that cannot stand in a header", remedy))
+            Err(value.wrong("the key has a character that is not allowed in a header", remedy))
         }
         _ => Ok(Secret::new(key)),
     }
 }
 
-/// A JSON Web Key Set with public keys that join tokens may be signed with. An empty text is none.
+/// A JSON Web Key Set with public keys that verify join tokens. An empty string means no file.
 pub(super) fn public_keys(value: &Value<'_>, dir: Option<&Path>) -> Read<Option<JwkSet>> {
     let Some(path) = path(value, dir)? else { return Ok(None) };
-    let remedy = "a JSON Web Key Set: {\"keys\": [...]} with Ed25519 or P-256 public keys";
-    let text = read(value, &path, "a JSON Web Key Set")?;
+    let remedy = "use a JSON Web Key Set: {\"keys\": [...]} with Ed25519 or P-256 public keys";
+    let text = read(value, &path, "use a JSON Web Key Set")?;
     let wrong = |reason: String| value.wrong(format!("{}: {reason}", path.display()), remedy);
-    // What the parser says might quote the file.
+    // The parser's message might quote the file.
     let place = |error: serde_json::Error| match error.line() {
         0 => wrong("not a JSON Web Key Set".to_owned()),
         line => wrong(format!("not a JSON Web Key Set at line {line}, column {}", error.column())),
@@ -300,11 +301,11 @@ pub(super) fn public_keys(value: &Value<'_>, dir: Option<&Path>) -> Read<Option<
     }
     for (number, (key, members)) in (1..).zip(set.keys.iter().zip(&leftovers.keys)) {
         let reason = if members.contains_key("d") || members.contains_key("k") {
-            "is private, and would be known to whoever reads this file"
+            "is private: everyone who can read this file would have it"
         } else if tokens::verifier(key).is_none() {
-            "is none that can be used"
+            "is of an unsupported kind"
         } else if !is_for_signatures(members) {
-            "is for something else than to verify signatures (`use`, `key_ops`)"
+            "is not for verifying signatures (`use`, `key_ops`)"
         } else {
             continue;
         };
@@ -314,7 +315,7 @@ pub(super) fn public_keys(value: &Value<'_>, dir: Option<&Path>) -> Read<Option<
     Ok(Some(set))
 }
 
-/// The members of each key (RFC 7517 section 4), also those that [`JwkSet`] passes over.
+/// Members of each key (RFC 7517 section 4), including those that [`JwkSet`] ignores.
 #[derive(serde::Deserialize)]
 struct KeyMembers {
     keys: Vec<serde_json::Map<String, serde_json::Value>>,
@@ -331,7 +332,7 @@ fn is_for_signatures(members: &serde_json::Map<String, serde_json::Value>) -> bo
     is_used && members.get("key_ops").is_none_or(verifies)
 }
 
-/// The text of a file that should be `what`.
+/// Reads the text of a file. `what` is the remedy for a wrong one.
 fn read(value: &Value<'_>, path: &Path, what: &str) -> Read<String> {
     operator_file::read_text(path, operator_file::SMALL).map_err(|error| {
         if let Some(code) = error.raw_os_error().filter(|_| is_shortage(&error)) {
@@ -340,15 +341,16 @@ fn read(value: &Value<'_>, path: &Path, what: &str) -> Read<String> {
         }
         let remedy = match error.kind() {
             io::ErrorKind::Other | io::ErrorKind::InvalidData => what.to_owned(),
-            _ => format!("{what} that this user can read"),
+            _ => format!("{what}, readable by this user"),
         };
         let is_there = error.kind() == io::ErrorKind::PermissionDenied || path.exists();
-        // Errors end up in logs, and a secret may stand where its file should be named.
+        // Errors end up in logs, and the operator may have put a secret in place of its file's
+        // name.
         match is_there || value.text().is_ok_and(names_a_file) {
             true => value.wrong(format!("{}: {error}", path.display()), remedy),
             false => value.wrong(
-                format!("the file of this name cannot be read: {error}"),
-                "this key names files, relative to the folder of this one; a secret goes into `secrets`",
+                format!("the file with this name cannot be read: {error}"),
+                "name a file, relative to the folder of this one; put a secret into `secrets`",
             ),
         }
     })
@@ -357,16 +359,16 @@ fn read(value: &Value<'_>, path: &Path, what: &str) -> Read<String> {
 fn strong(value: &Value<'_>, secret: &str) -> Read<Secret> {
     match secret.chars().count() {
         length if length < SHORTEST_SECRET => Err(value.wrong(
+            format!("a secret of {length} characters can be guessed, and its holder relays without limit"),
             format!(
-                "a secret of {length} characters can be guessed, and whoever has it relays without limit"
+                "use at least {SHORTEST_SECRET} characters, better 32 random ones: openssl rand -base64 24"
             ),
-            format!("at least {SHORTEST_SECRET} characters, better 32 random ones: openssl rand -base64 24"),
         )),
         _ => Ok(Secret::new(secret)),
     }
 }
 
-/// A range of addresses; an address alone is a range of one.
+/// A range of addresses; a single address is a range of one.
 pub(super) fn network(value: &Value<'_>) -> Read<IpNet> {
     let text = value.text()?;
     if let Ok(address) = text.parse::<IpAddr>() {
@@ -379,22 +381,21 @@ pub(super) fn network(value: &Value<'_>) -> Read<IpNet> {
                 let longest = if address.is_ipv4() { 32 } else { 128 };
                 value.wrong(
                     format!("{length:?} is not the length of an {} range", family(address)),
-                    format!("a length from 0 to {longest} behind the slash, such as \"{address}/{longest}\""),
+                    format!("use a length from 0 to {longest} after the slash, such as \"{address}/{longest}\""),
                 )
             }
             Err(_) => value.wrong(
                 format!("{text:?} is not a range of addresses"),
-                "an address such as \"172.18.0.2\", or a range such as \"172.18.0.0/16\"; no port, no name",
+                "use an address such as \"172.18.0.2\" or a range such as \"172.18.0.0/16\", without a port or a name",
             ),
         }
     })?;
     if network != network.trunc() {
-        // Whoever wrote it may have meant the address or the whole range: an access list must not
-        // guess.
+        // The operator may mean the address or the whole range. An access list must not guess.
         return Err(value.wrong(
-            format!("{network} has address bits behind its length of {}", network.prefix_len()),
+            format!("{network} has address bits after its length of {}", network.prefix_len()),
             format!(
-                "\"{}\" for the whole range, \"{}\" for the one address",
+                "write \"{}\" for the whole range or \"{}\" for the one address",
                 network.trunc(),
                 network.addr()
             ),
@@ -403,24 +404,24 @@ pub(super) fn network(value: &Value<'_>) -> Read<IpNet> {
     Ok(network)
 }
 
-/// What pages are told.
+/// ICE transport policy for pages.
 pub(super) fn transport_policy(value: &Value<'_>) -> Read<TransportPolicy> {
     match value.text()? {
         "all" => Ok(TransportPolicy::All),
         "relay" => Ok(TransportPolicy::Relay),
-        text => Err(value.wrong(format!("{text:?} is not a policy"), "\"all\" or \"relay\"")),
+        text => Err(value.wrong(format!("{text:?} is not a policy"), "use \"all\" or \"relay\"")),
     }
 }
 
 /// A STUN or TURN URL.
 pub(super) fn ice_url(value: &Value<'_>) -> Read<String> {
     let text = value.text()?;
-    let such_as = "such as \"turn:turn.example.org:3478?transport=udp\"";
-    // `shown` hides it: what stands in front may be a password.
+    let such_as = "write a URL such as \"turn:turn.example.org:3478?transport=udp\"";
+    // `shown` hides this text, because a password may precede the @.
     if text.contains('@') {
         return Err(value.wrong(
-            "a TURN URL has no user or password: /ice adds credentials by itself",
-            format!("remove what stands before the @, {such_as}"),
+            "a TURN URL has no user or password: /ice adds credentials itself",
+            format!("remove everything up to the @; {such_as}"),
         ));
     }
     match text.parse::<IceUrl>() {
@@ -429,18 +430,18 @@ pub(super) fn ice_url(value: &Value<'_>) -> Read<String> {
     }
 }
 
-/// An origin of web pages. Two texts that stand for the same one are equal.
+/// An origin of web pages. Two notations of the same origin are equal.
 pub(super) fn origin(value: &Value<'_>) -> Read<Origin> {
     let text = value.text()?;
     if !text.is_ascii() {
         return Err(value.wrong(ASCII_ONLY, ASCII_FORM));
     }
     text.parse().map_err(|error: OriginError| {
-        value.wrong(error, "as the browser's Origin header has it, such as \"https://example.org\"")
+        value.wrong(error, "write it like the browser's Origin header, such as \"https://example.org\"")
     })
 }
 
-/// A host that a request may be for.
+/// A host that requests may name.
 pub(super) fn host(value: &Value<'_>) -> Read<HostPattern> {
     let text = value.text()?;
     if !text.is_ascii() {
@@ -448,16 +449,16 @@ pub(super) fn host(value: &Value<'_>) -> Read<HostPattern> {
     }
     HostPattern::parse(text).ok_or_else(|| {
         let reason = match text {
-            "*" => "every host is none: a page of any name could then read what is ours".to_owned(),
+            "*" => "a wildcard for every host would disable the protection against DNS rebinding".to_owned(),
             _ => format!("{text:?} is not a host"),
         };
         value.wrong(
             reason,
-            "a name or an address without scheme, port or path, such as \"call.example.org\", \"*.example.org\" or \
+            "use a name or an address without scheme, port or path, such as \"call.example.org\", \"*.example.org\" or \
              \"203.0.113.10\"",
         )
     })
 }
 
-const ASCII_ONLY: &str = "browsers send names in ASCII alone";
+const ASCII_ONLY: &str = "browsers send names in ASCII only";
 const ASCII_FORM: &str = "write its ASCII form, which begins with xn--";

@@ -162,7 +162,7 @@ fn a_mistake_is_exit_2_with_file_line_caret_reason_and_remedy() {
             r#":3:10: `peers.allow`: "33" is not the length of an IPv4 range
   3 | allow = ["10.0.0.0/33"]
     |          ^^^^^^^^^^^^^
-  remedy: a length from 0 to 32 behind the slash, such as "10.0.0.0/32"
+  remedy: use a length from 0 to 32 after the slash, such as "10.0.0.0/32"
 "#,
         ),
         (
@@ -178,7 +178,7 @@ fn a_mistake_is_exit_2_with_file_line_caret_reason_and_remedy() {
             r#":2:13: `relay.busy_poll`: "1s" is out of bounds
   2 | busy_poll = "1s"
     |             ^^^^
-  remedy: a duration from "0s" to "10ms", such as "200us"
+  remedy: use a duration from "0s" to "10ms", such as "200us"
 "#,
         ),
         (
@@ -186,7 +186,7 @@ fn a_mistake_is_exit_2_with_file_line_caret_reason_and_remedy() {
             r#":2:17: `credentials.secret_files`: /nowhere/secret: No such file or directory (os error 2)
   2 | secret_files = ["/nowhere/secret"]
     |                 ^^^^^^^^^^^^^^^^^
-  remedy: a file with the secret alone that this user can read
+  remedy: use a file that contains only the secret, readable by this user
 "#,
         ),
     ];

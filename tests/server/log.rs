@@ -329,7 +329,7 @@ fn a_reload_names_what_takes_a_restart_and_no_value() {
         .expect("it is written");
     server.signal("HUP");
     server.logged("the settings are kept, and a restart would fail: ");
-    server.logged("remedy: TOML is written");
+    server.logged("remedy: write TOML");
     for secret in ["a-test-secret", "a-fresh-secret", "a-key-of", "torn-apart"] {
         assert!(!server.log().contains(secret), "{}", server.log());
     }

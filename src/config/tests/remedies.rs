@@ -1,8 +1,8 @@
-//! Remedies that lead to what was meant.
+//! Remedies that match the operator's intention.
 
 use super::*;
 
-/// Texts, and the end of what is shown of each.
+/// Checks the remedy of each text.
 fn are_told(cases: &[(&str, &str)]) {
     for (text, remedy) in cases {
         let error = refused(text);
@@ -10,17 +10,17 @@ fn are_told(cases: &[(&str, &str)]) {
     }
 }
 
-/// A guess that is obeyed changes what is meant: `access = "token"` as a secret switches access
-/// control off.
+/// A wrong guess that the operator follows changes another setting: `access = "token"` as a secret
+/// disables access control.
 #[test]
 fn a_key_of_another_section_is_told_where_it_belongs() {
     are_told(&[
-        ("[signaling]\ntrusted_proxies = []", "it belongs under [listen]"),
-        ("[relay]\nsecrets = [\"north-north\"]", "it belongs under [credentials] or [tokens]"),
-        ("[tokens]\naccess = \"token\"", "it belongs under [ice]"),
-        ("hosts = [\"call.example.org\"]", "it belongs under [http]"),
-        ("[listen]\nrealm = \"example.org\"", "it belongs at the top, above the first [section]"),
-        ("[relay.tls]\ncert = \"a\"", "it is a section of its own: [tls]"),
+        ("[signaling]\ntrusted_proxies = []", "move it under [listen]"),
+        ("[relay]\nsecrets = [\"north-north\"]", "move it under [credentials] or [tokens]"),
+        ("[tokens]\naccess = \"token\"", "move it under [ice]"),
+        ("hosts = [\"call.example.org\"]", "move it under [http]"),
+        ("[listen]\nrealm = \"example.org\"", "move it to the top, above the first [section]"),
+        ("[relay.tls]\ncert = \"a\"", "write it as its own section: [tls]"),
         ("[http]\nhost = [\"call.example.org\"]", "did you mean `hosts`?"),
     ]);
     assert!(!refused("[relay]\nsecrets = [\"north-north\"]").contains("north"));
@@ -28,7 +28,7 @@ fn a_key_of_another_section_is_told_where_it_belongs() {
 
 #[test]
 fn a_remedy_is_an_example_of_what_was_meant() {
-    let range = "an address such as \"172.18.0.2\", or a range such as \"172.18.0.0/16\"; no port, no name";
+    let range = "use an address such as \"172.18.0.2\" or a range such as \"172.18.0.0/16\", without a port or a name";
     let ascii = "write its ASCII form, which begins with xn--";
     are_told(&[
         ("listen.trusted_proxies = [\"proxy\"]", range),
@@ -47,7 +47,7 @@ fn a_remedy_is_an_example_of_what_was_meant() {
     fs::write(dir.path().join("long"), "x".repeat(65_537)).unwrap();
     let text = "credentials.secret_files = [\"long\"]";
     let error = Config::parse(text, "f.toml", Some(dir.path())).unwrap_err().to_string();
-    assert!(error.ends_with("\n  remedy: a file with the secret alone"), "{error}");
+    assert!(error.ends_with("\n  remedy: use a file that contains only the secret"), "{error}");
 }
 
 #[test]
@@ -56,10 +56,10 @@ fn threat_40_the_password_in_a_url_is_hidden() {
     let error = refused(&format!("ice.urls = [\"stun:example.org\", \"{url}\"]"));
     assert_eq!(
         error,
-        "f.toml:1:33: `ice.urls`: a TURN URL has no user or password: /ice adds credentials by itself\n  \
+        "f.toml:1:33: `ice.urls`: a TURN URL has no user or password: /ice adds credentials itself\n  \
          1 | ice.urls = [\"stun:example.org\", …]\n    \
          |                                 ^\n  \
-         remedy: remove what stands before the @, such as \"turn:turn.example.org:3478?transport=udp\""
+         remedy: remove everything up to the @; write a URL such as \"turn:turn.example.org:3478?transport=udp\""
     );
     // In a file that does not parse, or for another reason.
     for text in

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Lines of a file that end in a newline are one line, whoever wrote it.
+/// A line with any line ending is one line.
 #[test]
 fn threat_38_a_secret_file_holds_the_secret_and_the_end_of_its_line_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
@@ -18,8 +18,8 @@ fn threat_38_a_secret_file_holds_the_secret_and_the_end_of_its_line_and_nothing_
         ("\u{feff}north-north\n", "begins with a byte order mark"),
         ("north-north\nsouth-south\n", "more than one line"),
         ("\nnorth-north\n", "more than one line"),
-        ("north-north \n", "a space before or behind"),
-        ("\tnorth-north\n", "a space before or behind"),
+        ("north-north \n", "a space before or after"),
+        ("\tnorth-north\n", "a space before or after"),
         ("north\0north\n", "a control character"),
     ] {
         let error = read(content).unwrap_err().to_string();
@@ -43,8 +43,8 @@ fn threat_38_a_set_of_keys_is_read_whole() {
     }
     for (content, reason) in [
         (set(&key(r#","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A""#)), "key 1, \"\", is private"),
-        (set(&key(r#","use":"enc""#)), "is for something else"),
-        (set(&key(r#","key_ops":["sign"]"#)), "is for something else"),
+        (set(&key(r#","use":"enc""#)), "is not for verifying signatures"),
+        (set(&key(r#","key_ops":["sign"]"#)), "is not for verifying signatures"),
         (set(&format!("{},{}", key(""), key(r#","d":"geheim""#))), "key 2, \"\", is private"),
         (set(r#"{"kty":"oct","k":"geheim"}"#), "key 1, \"\", is private"),
         (set(&key("")) + "{}", "not a JSON Web Key Set at line 1, column"),
@@ -59,17 +59,17 @@ fn threat_38_a_set_of_keys_is_read_whole() {
 fn threat_40_a_secret_in_the_place_of_a_file_or_a_key_is_not_shown() {
     let dir = tempfile::tempdir().unwrap();
     for (text, remedy) in [
-        ("[credentials]\nsecret_files = [\"geheim-geheim\"]", "a secret goes into `secrets`"),
-        ("[tokens]\nsecret_files = [\"Geheim/geheim+9=\"]", "a secret goes into `secrets`"),
-        ("tokens.jwks_file = \"geheim-geheim\"", "a secret goes into `secrets`"),
-        ("[credentials]\n\"geheim-geheim\" = 1", "a secret stands behind its key"),
-        ("[tokens]\ngeheim-geheim = \"\"", "a secret stands behind its key"),
-        ("[ice]\n\"geheim-geheim\" = \"\"", "a secret stands behind its key"),
-        // The header of its section was lost.
-        ("#[tokens]\n\"Geheim/geheim+9=\" = 1", "a secret stands behind its key"),
-        ("[relay]\n\"geheim geheim\" = 1", "a secret stands behind its key"),
+        ("[credentials]\nsecret_files = [\"geheim-geheim\"]", "put a secret into `secrets`"),
+        ("[tokens]\nsecret_files = [\"Geheim/geheim+9=\"]", "put a secret into `secrets`"),
+        ("tokens.jwks_file = \"geheim-geheim\"", "put a secret into `secrets`"),
+        ("[credentials]\n\"geheim-geheim\" = 1", "write a secret after its key"),
+        ("[tokens]\ngeheim-geheim = \"\"", "write a secret after its key"),
+        ("[ice]\n\"geheim-geheim\" = \"\"", "write a secret after its key"),
+        // The header of its section is missing.
+        ("#[tokens]\n\"Geheim/geheim+9=\" = 1", "write a secret after its key"),
+        ("[relay]\n\"geheim geheim\" = 1", "write a secret after its key"),
         ("tls = { key = \"-----BEGIN PRIVATE KEY-----\\ngeheim\" }", "name the file"),
-        ("tls.key = \"-----BEGIN PRIVATE KEY-----geheim\" 5", "TOML is written"),
+        ("tls.key = \"-----BEGIN PRIVATE KEY-----geheim\" 5", "write TOML"),
         ("tls.key = \"\"\"\ngeheim\n\"\"\"", "name the file"),
         ("tls.key = \"MIGHAgEAgeheim\"", "name the certificate in `cert`"),
         ("http.hosts = [\"user:geheim@example.org\"]", "host"),
@@ -79,7 +79,7 @@ fn threat_40_a_secret_in_the_place_of_a_file_or_a_key_is_not_shown() {
         let error = Config::parse(text, "f.toml", Some(dir.path())).unwrap_err().to_string();
         assert!(!error.to_lowercase().contains("geheim") && error.contains(remedy), "{text}\n{error}");
     }
-    // Nor does a key write to the terminal.
+    // A key cannot write control characters to the terminal.
     let error = Config::parse("\"\\u001b[31mudp\\n\" = 1", "f.toml", None).unwrap_err().to_string();
     assert!(!error.contains('\u{1b}'), "{error}");
     let text = "[credentials]\nsecret_files = [\"turn.secret\"]";
@@ -87,7 +87,7 @@ fn threat_40_a_secret_in_the_place_of_a_file_or_a_key_is_not_shown() {
     assert!(error.contains("/turn.secret: No such file"), "{error}");
 }
 
-/// Places of a secret in a file, as `SECRET` and `OTHER` in one that is otherwise right.
+/// Positions of secrets in a file that is otherwise valid, as `SECRET` and `OTHER`.
 const PLACES: &[&str] = &[
     "[credentials]\nsecrets = [\"OTHER\", \"SECRET\"]\n",
     "[credentials]\nsecrets = [\n  \"OTHER\", # of May\n  \"SECRET\",\n]\n",
@@ -97,7 +97,7 @@ const PLACES: &[&str] = &[
     "[tokens]\n\"secrets\" = [\n\"\"\"\nSECRET\"\"\",\n'''OTHER''']\n",
     "[ice]\napi_keys = [\"SECRET\", \"OTHER\"]\n",
     "ice.api_keys = [\n\"SECRET\",\n\"OTHER\",\n]\n",
-    // Keys that there are not, or not yet.
+    // Unknown keys.
     "[credentials]\nsecret = \"SECRET\"\n[ice]\napi_key = [\"OTHER\"]\n",
     "[credentials]\nsecret_files = [\"SECRET\", \"OTHER\"]\nttl = 5\n",
     "tokens = { secret_files = [\"SECRET\"], jwks_file = \"OTHER\", audience = 5 }\n",
@@ -113,8 +113,8 @@ fn in_its_place(place: &str, secret: &str, other: &str) -> String {
 }
 
 proptest! {
-    /// Whatever is wrong, and wherever: a character too many, one too few, another one, half of the
-    /// file, a line twice, a value of another type, something wrong elsewhere on the line.
+    /// Applies one random mistake: an extra, missing or different character, half of the file, a
+    /// repeated line, a value of another type, or a mistake elsewhere on the line.
     #[test]
     fn threat_40_no_mistake_shows_a_secret(
         place in prop::sample::select(PLACES),
@@ -138,7 +138,7 @@ proptest! {
             8 => right.replacen('\n', " realm = 7\n", 1 + at % 3),
             _ => format!("realm = 5\n{right}\n[listen]\nudp = 3"),
         };
-        // A slip within a secret makes two of it, and each is half as long as what is looked for.
+        // A mistake within a secret splits it, so the test looks for its halves.
         let halves: Vec<&str> = [&*secret, &*other]
             .into_iter()
             .filter(|secret| secret.len() >= 16)
