@@ -1,5 +1,5 @@
-//! The composition root: a [`Config`] becomes sockets, threads and tasks, and one place waits for
-//! the end.
+//! The composition root. It turns a [`Config`] into sockets, threads and tasks, and waits for the
+//! shutdown.
 
 mod address_presence;
 mod all_counters;
@@ -40,59 +40,60 @@ use crate::tls;
 pub(crate) use host_addresses::nobody_has;
 use startup::Plan;
 
-/// Threads for HTTP and signaling. They wait for most of their lives; the cores are for the shards.
+/// Threads for HTTP and signaling. They are mostly idle; the cores are for the shards.
 const HTTP_THREADS: usize = 2;
 
-/// Why the server did not start, or stopped unasked.
+/// Reason for which the server did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// A configured address cannot be had.
+    /// A configured address cannot be bound.
     #[error("cannot listen on {address} (listen.{listener}): {error}\n  remedy: {}", remedy(error))]
     Listen {
         /// The key under `[listen]`.
         listener: &'static str,
         /// The address.
         address: SocketAddr,
-        /// What the kernel says.
+        /// The kernel's error.
         error: io::Error,
     },
-    /// There is no certificate to serve with.
+    /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] tls::Unusable),
-    /// The machine refuses what every server needs.
+    /// The system refuses a resource that every server needs.
     #[error("cannot {what}: {error}")]
     System {
-        /// What was tried.
+        /// The failed operation.
         what: &'static str,
-        /// What the kernel says.
+        /// The kernel's error.
         error: io::Error,
     },
-    /// A listener of HTTP or TLS is served no more.
-    #[error("the listeners `{0}` are served no more; the lines above say why")]
+    /// The accept loop of an HTTP or TLS listener has ended.
+    #[error("the `{0}` listeners ended unexpectedly; see the log lines above for the cause")]
     ListenersEnded(&'static str),
-    /// A thread of the data plane ended by itself.
-    #[error("{} of the data plane ended unasked; the lines above say why", .0.join(", "))]
+    /// A thread of the data plane ended unexpectedly.
+    #[error("{} of the data plane ended unexpectedly; see the log lines above for the cause", .0.join(", "))]
     ShardEnded(Vec<String>),
 }
 
-/// Runs the server until SIGINT, or until SIGTERM and what it then waits for.
+/// Runs the server until SIGINT, or until SIGTERM and the drain that follows.
 ///
-/// `file` is where `config` was read from, and `counters` are those of the process.
+/// `file` is the path of `config`, and `counters` are those of the process.
 ///
 /// # Errors
-/// [`ServerError`]; whatever it had bound is closed again.
+/// [`ServerError`]; all sockets are closed.
 pub fn run(config: Config, file: Option<PathBuf>, counters: Arc<ProcessCounters>) -> Result<(), ServerError> {
     let runtime = runtime("http", HTTP_THREADS).map_err(system("start the threads of HTTP"))?;
-    // Every relay socket is a file descriptor. What cannot be raised is met by 508 later.
+    // Every relay socket is a file descriptor. If the limit cannot be raised, later requests get
+    // 508.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let outcome = runtime.block_on(async { Plan::new(config, file, counters)?.bind()?.start()?.run().await });
-    // A file system that hangs under a look at the certificate keeps nobody from the end.
+    // A file system that hangs while the certificate is checked must not delay the shutdown.
     runtime.shutdown_background();
     outcome
 }
 
-/// A runtime of so many threads. tokio panics where no thread is to be had: so that is found out
-/// before, and caught if it changes meanwhile.
+/// Builds a runtime with `threads` threads. tokio panics if the system grants no thread, so that is
+/// checked first, and a panic after the check is caught.
 fn runtime(name: &'static str, threads: usize) -> io::Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(threads).thread_name(name).enable_all();
@@ -101,13 +102,13 @@ fn runtime(name: &'static str, threads: usize) -> io::Result<Runtime> {
     built.unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
 }
 
-/// Whether the system has so many threads for this process.
+/// Checks that the system grants `count` threads to this process.
 fn threads_to_be_had(count: usize) -> io::Result<()> {
     let (release, wait) = mpsc::sync_channel::<()>(0);
     let wait = Arc::new(Mutex::new(wait));
     let parked = |_| {
         let wait = wait.clone();
-        // Ends with the sender.
+        // The thread ends when the sender is dropped.
         thread::Builder::new().spawn(move || drop(wait.lock().map(|wait| wait.recv())))
     };
     let threads = (0..count).map(parked).collect::<Vec<_>>();
@@ -115,15 +116,15 @@ fn threads_to_be_had(count: usize) -> io::Result<()> {
     threads.into_iter().try_for_each(|thread| thread.map(|thread| drop(thread.join())))
 }
 
-/// 32 bytes that nobody else knows.
-#[expect(clippy::disallowed_methods, reason = "this is where seeds come from")]
+/// Draws 32 secret random bytes.
+#[expect(clippy::disallowed_methods, reason = "this function is the source of seeds")]
 fn seed() -> Result<[u8; 32], ServerError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::from).map_err(system("draw random bytes"))?;
     Ok(seed)
 }
 
-/// Tells systemd, if it asked.
+/// Notifies systemd, if it started the server.
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!(%error, "cannot notify the service manager");
@@ -133,7 +134,7 @@ fn notify(state: &[NotifyState<'_>]) {
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "stop the program that has this port (`ss -lntup` names it), or configure another port"
+            "stop the program that uses this port (`ss -lntup` names it), or configure another port"
         }
         io::ErrorKind::PermissionDenied => {
             "a port below 1024 needs the capability CAP_NET_BIND_SERVICE; the systemd unit grants it"

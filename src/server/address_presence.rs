@@ -1,4 +1,4 @@
-//! Whether an address is there, with patience for one that goes and comes back.
+//! Presence of addresses, with a grace period for an address that disappears briefly.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use byway_turn::time::Now;
 
-/// Time for which an address that has gone counts as there. Network managers take addresses away
-/// and give them back within a moment, as they renew a lease or restart. Sockets that are bound
-/// outlast that, and so should calls.
+/// Grace period in which a removed address still counts as present. Network managers remove and
+/// restore addresses within a moment when they renew a lease or restart. Bound sockets survive
+/// that, and so should calls.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// When each address was there last.
+/// The time at which each address was last present.
 #[derive(Debug, Default)]
 pub(super) struct AddressPresence(BTreeMap<IpAddr, Duration>);
 
 impl AddressPresence {
-    /// Takes in the addresses that are there at this moment; yields those that count as there, in
-    /// the order of `present`, and those in their patience behind them.
+    /// Records the present addresses. Returns those that count as present: first `present` in its
+    /// order, then those in their grace period.
     pub(super) fn observe(&mut self, now: Now, present: &[IpAddr]) -> Vec<IpAddr> {
         self.0.extend(present.iter().map(|ip| (*ip, now.mono)));
         self.0.retain(|_, seen| now.mono < *seen + PATIENCE);
@@ -43,7 +43,7 @@ mod tests {
         assert_eq!(presence.observe(at(500), &[a]), [a, b]);
         assert_eq!(presence.observe(at(3_249), &[a]), [a, b]);
         assert_eq!(presence.observe(at(3_250), &[a]), [a], "three seconds after it was seen last");
-        // One that comes back begins again.
+        // The grace period of a returning address starts over.
         assert_eq!(presence.observe(at(6_000), &[b]), [b, a]);
         assert_eq!(presence.observe(at(6_250), &[a, b]), [a, b]);
         assert_eq!(presence.observe(at(9_249), &[]), [a, b]);

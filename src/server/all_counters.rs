@@ -14,12 +14,12 @@ pub(super) struct AllCounters {
     pub(super) signaling: Arc<SignalingCounters>,
     pub(super) http: Arc<HttpCounters>,
     pub(super) process: Arc<ProcessCounters>,
-    /// Those of the TLS port, if there is one.
+    /// The counters of the TLS port, if there is one.
     pub(super) tls: Option<Arc<TlsCounters>>,
 }
 
 impl AllCounters {
-    /// All of them as one page.
+    /// All counters as one page of metrics.
     pub(super) fn metrics(&self) -> Metrics {
         let mut rooms: Vec<Arc<dyn Counters>> =
             vec![self.relay.clone(), self.signaling.clone(), self.http.clone(), self.process.clone()];

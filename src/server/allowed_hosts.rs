@@ -1,4 +1,4 @@
-//! The hosts that HTTP requests may be for, put together from what each part knows of its own.
+//! The hosts that HTTP requests may name, collected from the parts of the server.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::http::own_hosts::OwnHosts;
 use crate::origin::HostPattern;
 use crate::tls::Certificate;
 
-/// Names that the configuration gives this server: `[http] hosts`, and the hosts of `[ice] urls`.
+/// Names of this server in the configuration: `[http] hosts`, and the hosts of `[ice] urls`.
 pub fn configured(config: &Config) -> Vec<HostPattern> {
     let urls = config.ice.urls.iter().filter_map(|url| url.parse::<IceUrl>().ok());
     let urls = urls.filter_map(|url| HostPattern::parse(&url.host));
     config.http.hosts.iter().cloned().chain(urls).collect()
 }
 
-/// The own hosts of a server. Its addresses are those that the relay takes for its own at the time
+/// The own hosts of a server. Its addresses are those that the relay treats as its own at the time
 /// of a request.
 pub(super) fn own(
     config: &Config,

@@ -11,7 +11,7 @@ use crate::ice::{IceServers, rfc3339};
 use crate::tls::renewal::Renewal;
 use crate::tls::{Certificate, TlsCounters};
 
-/// The certificate, and those who follow its names.
+/// The certificate, and the parts that use its names.
 pub(super) struct CertificateParts {
     pub(super) renewal: Renewal,
     pub(super) hangups: Hangups,
@@ -21,8 +21,8 @@ pub(super) struct CertificateParts {
     pub(super) hosts: Arc<OwnHosts>,
 }
 
-/// Loads the certificate at SIGHUP and when its files have changed, and tells its names to browsers
-/// and to the check of hosts; for ever.
+/// Reloads the certificate on SIGHUP and when its files have changed. Passes its names to the ICE
+/// configuration and to the host check. Runs until the server ends.
 pub(super) fn keep(parts: CertificateParts, supervisor: &Supervisor) {
     let CertificateParts { renewal, mut hangups, clock, counters, ice, hosts } = parts;
     let first = renewal.identity().certificate();
@@ -46,12 +46,12 @@ pub(super) fn keep(parts: CertificateParts, supervisor: &Supervisor) {
     });
 }
 
-/// What a certificate is good for, and until when.
+/// Describes a certificate by its names and its expiry.
 fn described(certificate: &Certificate) -> String {
-    format!("for {}, good until {}", list(certificate.names().as_slice()), rfc3339(certificate.expires()))
+    format!("for {}, valid until {}", list(certificate.names().as_slice()), rfc3339(certificate.expires()))
 }
 
-/// Says what clients may hold against a certificate.
+/// Logs the reasons for which clients may refuse a certificate.
 fn warn_of(certificate: &Certificate) {
     for remark in certificate.remarks() {
         tracing::warn!("{remark}");

@@ -1,4 +1,4 @@
-//! The heap after connections have ended: its free pages go back to the kernel.
+//! Return of free heap pages to the kernel after connections have ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,23 +10,24 @@ use tokio::time::sleep;
 use crate::clock::Clock;
 use crate::net::connection_limit::ConnectionCounters;
 
-/// Time between two looks at the number of ended connections.
+/// Interval between checks of the number of ended connections.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Ended connections that are worth the time at once: they held some 10 MiB.
+/// Ended connections after which pages are returned at once: they held some 10 MiB.
 const FLOOD: u64 = 256;
 
-/// Ended connections that are worth the time once it is quiet: fewer held a MiB at most.
+/// Ended connections after which pages are returned once it is quiet. Fewer held a MiB at most.
 const SOME: u64 = 16;
 
-/// Looks in a row without an end that make it quiet. What an ended connection still holds is given
-/// up after 5 s, the longest deadline of what it leaves behind.
+/// Consecutive checks without an ended connection after which it is quiet. What an ended connection
+/// still holds is freed after 5 s, the longest deadline of its leftovers.
 const QUIET: u32 = 6;
 
-/// Times as long as it took is waited until the next one, so that it takes a twentieth of one core.
+/// Factor of the pause to the duration of the last return. With it, returns take a twentieth of one
+/// core.
 const PAUSE: u32 = 20;
 
-/// The longest such wait. On a busy machine it takes long because it waits itself.
+/// Longest pause. On a busy machine a return takes long because its thread waits for a core.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Returns free pages during and after each flood of connections.
@@ -38,7 +39,7 @@ pub(super) async fn return_after_floods(connections: [Arc<ConnectionCounters>; 3
         pause = EVERY;
         if floods.look(connections.iter().map(|connections| connections.ended.get()).sum()) {
             let began = clock.now().mono;
-            // A panic there is none; an end of the runtime ends this, too.
+            // The task does not panic; if the runtime ends, this task ends, too.
             let _ = spawn_blocking(return_free_pages).await;
             let took = clock.now().mono - began;
             tracing::debug!(?took, "returned free pages of the heap");
@@ -47,21 +48,21 @@ pub(super) async fn return_after_floods(connections: [Arc<ConnectionCounters>; 3
     }
 }
 
-/// Decides when free pages are worth returning.
+/// Decides when to return free pages.
 #[derive(Debug, Default)]
 struct Floods {
-    /// Connections that had ended at the last look.
+    /// Connections that had ended at the last check.
     ended: u64,
-    /// Those of them that ended since pages were returned.
+    /// Connections that have ended since pages were last returned.
     since: u64,
-    /// A flood has been seen, whose last connections may have given up their memory since.
+    /// Set after a flood, because its last connections may free their memory later.
     is_late: bool,
-    /// Looks in a row without an end.
+    /// Consecutive checks without an ended connection.
     quiet: u32,
 }
 
 impl Floods {
-    /// Takes in that `ended` connections have ended so far; yields whether to return free pages
+    /// Records that `ended` connections have ended so far. Returns whether to return free pages
     /// now.
     fn look(&mut self, ended: u64) -> bool {
         let more = ended - self.ended;
@@ -80,7 +81,7 @@ impl Floods {
 mod tests {
     use super::*;
 
-    /// The count of ended connections at each look, and the looks at which pages are returned.
+    /// The checks at which pages are returned, for the count of ended connections at each check.
     fn returned(ended: impl IntoIterator<Item = u64>) -> Vec<usize> {
         let mut floods = Floods::default();
         ended.into_iter().enumerate().filter_map(|(at, ended)| floods.look(ended).then_some(at)).collect()

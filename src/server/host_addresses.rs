@@ -1,9 +1,9 @@
-//! The addresses of the machine, which come and go while the server runs: what follows from them,
-//! and who is told.
+//! The addresses of the machine, which change while the server runs: their consequences for each
+//! part of the server.
 //!
-//! [`HostWatch`] decides and [`Follower`] acts. The machine is looked at every quarter of a second,
-//! by reading `/proc` and trying sockets: news by netlink would take AF_NETLINK, which the systemd
-//! unit forbids.
+//! [`HostWatch`] decides and [`Follower`] acts. The server checks the addresses every quarter of a
+//! second, by reading `/proc` and binding sockets. Notifications by netlink would need AF_NETLINK,
+//! which the systemd unit forbids.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -30,35 +30,34 @@ use crate::net::interfaces::{self, Interfaces};
 use crate::server::relay_addresses::RelayAddresses;
 use crate::shard::{AddressUpdates, Tuning, bind_tcp_listeners, bind_udp_listeners, is_missing};
 
-/// Time between two looks at the machine. An address that becomes its own is closed to clients of
-/// the relay within a second.
+/// Interval between checks of the machine. The relay refuses a new own address as a peer within a
+/// second.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Bytes of `/proc` that are read in this time: a tenth of a core's. A router with many routes is
-/// looked at less often.
+/// Bytes of `/proc` that may be read per interval, which takes a tenth of a core. A router with
+/// many routes is checked less often.
 const BYTES: usize = 256 * 1024;
 
-/// Findings of a look at the machine.
+/// Result of one check of the machine.
 #[derive(Clone, Debug, Default)]
 struct Observation {
     interfaces: Interfaces,
-    /// The addresses that it sends from towards the internet.
+    /// Source addresses of the machine for traffic to the internet.
     sources: Vec<IpAddr>,
-    /// Those of the configured addresses that can be bound.
+    /// Configured addresses that can be bound.
     bindable: Vec<IpAddr>,
 }
 
-/// Consequences of a look and of those before.
+/// Consequences of this check and of earlier ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HostState {
     own: AddressSet,
     relays: RelayAddresses,
     /// Configured addresses that the machine has.
     there: BTreeSet<IpAddr>,
-    /// A line for each thing that the configuration asks for and that cannot be served at present,
-    /// with its remedy.
+    /// One line, with its remedy, for each setting that the server currently cannot fulfil.
     troubles: Vec<String>,
-    /// Lines about what may be meant.
+    /// Lines about settings that may be intended.
     remarks: Vec<String>,
 }
 
@@ -76,7 +75,7 @@ impl HostState {
         self.troubles.clone()
     }
 
-    /// The machine's addresses as the relay has to know them.
+    /// The machine's addresses in the form that the relay needs.
     pub(super) fn for_relay(&self, listening: &Listening) -> HostAddresses {
         let relays = self.relays();
         let public_of = |ip: IpAddr| {
@@ -96,7 +95,7 @@ impl HostState {
     }
 }
 
-/// Decides what follows from the machine's addresses.
+/// Derives the state of the server from the machine's addresses.
 #[derive(Debug)]
 pub(super) struct HostWatch {
     config: config::Relay,
@@ -104,7 +103,7 @@ pub(super) struct HostWatch {
     named: BTreeMap<IpAddr, BTreeSet<&'static str>>,
     lasting: AddressPresence,
     bindable: AddressPresence,
-    /// Wildcards of families that this machine has had an address of.
+    /// Wildcards of families of which this machine has had an address.
     had: BTreeSet<IpAddr>,
     /// Addresses of the relay so far.
     relays: Vec<RelayAddress>,
@@ -122,10 +121,10 @@ impl HostWatch {
         }
     }
 
-    /// Looks at the machine for the first time.
+    /// Checks the machine for the first time.
     ///
     /// # Errors
-    /// Its addresses cannot be read.
+    /// [`ServerError::System`], if the addresses cannot be read.
     pub(super) fn find(&mut self, now: Now) -> Result<HostState, ServerError> {
         let found = observe(&self.names()).map_err(system("list the addresses of the interfaces"))?;
         Ok(self.take_in(now, found))
@@ -155,11 +154,11 @@ impl HostWatch {
         for wildcard in relays.missing.iter().filter(|ip| ip.is_unspecified()) {
             let family = if wildcard.is_ipv4() { "IPv4" } else { "IPv6" };
             let line = format!(
-                "no relaying by {family}, because no interface has an address to go with {wildcard} (relay.addresses): it \
-                 begins when one has; remove {wildcard} if none will"
+                "no relaying by {family}, because no interface has a usable {family} address (relay.addresses): \
+                                  assign one to an interface, and relaying begins; or remove {wildcard}"
             );
-            // A machine may lack a family for good. One that has had it, or has neither, is in
-            // trouble.
+            // A machine may permanently lack a family. If it has had the family, or has neither,
+            // that is an error.
             match self.had.contains(wildcard) || relays.addresses.is_empty() {
                 true => troubles.push(line),
                 false => remarks.push(line),
@@ -170,17 +169,19 @@ impl HostWatch {
     }
 }
 
-/// Says that the machine lacks an address that the configuration names under these keys.
+/// The error line for an address that the configuration names under these keys and no interface
+/// has.
 pub(crate) fn nobody_has(ip: IpAddr, keys: &BTreeSet<&'static str>) -> String {
     let named: Vec<&str> = keys.iter().copied().collect();
-    // In most clouds the machine does not have the address by which the world knows it.
+    // In most clouds no interface has the public address.
     let behind_nat = if keys.contains("relay.addresses") || !is_special_purpose(ip) {
         format!("; behind a 1:1 NAT, listen and relay on \"0.0.0.0\" and name {ip} in relay.public_addresses")
     } else {
         String::new()
     };
     format!(
-        "no interface has {ip} ({}): give it to one (`ip address` lists them), or correct the configuration{behind_nat}",
+        "no interface has {ip} ({}): assign it to an interface (`ip address` lists them), or correct the \
+         configuration{behind_nat}",
         named.join(", ")
     )
 }
@@ -193,7 +194,7 @@ fn observe(named: &[IpAddr]) -> io::Result<Observation> {
     })
 }
 
-/// Says once what the configuration asks for in vain, and what of that has come.
+/// Logs each new trouble and remark once, and each trouble that is over.
 pub(super) fn tell(before: Option<&HostState>, now: &HostState) {
     let (old, old_remarks) =
         before.map_or((&[][..], &[][..]), |before| (&before.troubles[..], &before.remarks[..]));
@@ -209,7 +210,7 @@ pub(super) fn tell(before: Option<&HostState>, now: &HostState) {
     }
 }
 
-/// Acts on what the machine's addresses have become.
+/// Applies changes of the machine's addresses.
 pub(super) struct Follower {
     pub(super) host: HostWatch,
     pub(super) state: HostState,
@@ -222,24 +223,25 @@ pub(super) struct Follower {
     pub(super) accept_queues: AcceptQueues,
     pub(super) ice: Arc<IceServers>,
     pub(super) degraded: watch::Sender<Vec<String>>,
-    /// Listeners whose address has come and that could not be bound all the same, which was said.
+    /// Listeners whose address is present but could not be bound, and whose error was logged.
     pub(super) refused: BTreeSet<SocketAddr>,
 }
 
-/// Queues to the accept loops, for listeners whose address has come.
+/// Queues to the accept loops, for listeners whose address has appeared.
 pub(super) struct AcceptQueues {
     pub(super) tls: mpsc::UnboundedSender<TcpListener>,
     pub(super) http: mpsc::UnboundedSender<TcpListener>,
     pub(super) admin: mpsc::UnboundedSender<TcpListener>,
 }
 
-/// Follows the machine for ever. It may be dropped at any time and begun again.
+/// Follows the machine's addresses until the server ends. The future may be dropped and restarted
+/// at any time.
 pub(super) async fn follow(follower: Arc<Mutex<Follower>>) {
     let mut follower = follower.lock().await;
     follower.publish();
     loop {
         let names = follower.host.names();
-        // Neither `/proc` nor a bind waits for anything, but a long list of routes takes its time.
+        // Neither `/proc` nor a bind blocks, but reading a long list of routes takes time.
         let looked = tokio::task::spawn_blocking(move || observe(&names)).await;
         let mut times = 1;
         match looked {
@@ -248,7 +250,7 @@ pub(super) async fn follow(follower: Arc<Mutex<Follower>>) {
                 let now = follower.clock.now();
                 follower.take_in(now, found);
             }
-            // What was known stays so.
+            // The last known state is kept.
             Ok(Err(error)) => tracing::debug!(%error, "cannot list the addresses of the interfaces"),
             Err(error) => tracing::debug!(%error, "cannot look at the addresses of the interfaces"),
         }
@@ -275,12 +277,12 @@ impl Follower {
         }
     }
 
-    /// Tells everybody.
+    /// Publishes the state to all parts of the server.
     pub(super) fn publish(&mut self) {
         let Self { state, listening, .. } = self;
         self.shared.set_host_addresses(state.for_relay(listening));
         self.shards.changed();
-        // A page needs none of the listeners that stand by for NAT behaviour discovery alone.
+        // Pages need no listener that exists only for NAT behaviour discovery.
         let served = |kind| {
             let named = listening.0.iter().filter(|listener| listener.kind == kind && !listener.is_stand_by);
             Listening(named.cloned().collect()).served(kind, |ip| state.has(ip))
@@ -289,7 +291,7 @@ impl Follower {
         self.degraded.send_replace(state.troubles());
     }
 
-    /// Binds the listeners whose address has come; whether there were any.
+    /// Binds the listeners whose address has appeared. Returns whether there were any.
     fn listen_at_last(&mut self) -> bool {
         let mut has_come = false;
         for place in 0..self.listening.0.len() {
@@ -314,8 +316,8 @@ impl Follower {
         has_come
     }
 
-    /// Binds a listener, and gives it to those who serve it. UDP listeners stand first, so that a
-    /// place among all is a [`ListenerId`], too.
+    /// Binds a listener and hands it to the shards or to an accept loop. UDP listeners come first,
+    /// so an index in the list is also a [`ListenerId`].
     fn listen(&self, place: usize, listener: &Listener) -> io::Result<SocketAddr> {
         let shards = self.shards.shards();
         let queue = match listener.kind {
@@ -335,7 +337,7 @@ impl Follower {
             Kind::Admin => &self.accept_queues.admin,
         };
         let (socket, address) = bind_accepting(listener.address)?;
-        // Closed: the server is about to end.
+        // The queue is closed if the server is about to end.
         let _ = queue.send(socket);
         Ok(address)
     }
@@ -353,7 +355,7 @@ mod tests {
         Now { mono: Duration::from_millis(millis), unix: 0 }
     }
 
-    /// A machine with these addresses, all there to stay.
+    /// A machine with these addresses, all of them permanent.
     fn with(addresses: &str) -> Observation {
         let addresses = ips(addresses);
         let own = addresses.iter().copied().collect();
@@ -385,7 +387,7 @@ mod tests {
         let both = host.take_in(at(500), with("45.0.0.1 2a00::1"));
         assert_eq!((relays(&both), both.troubles.len(), both.remarks.len()), (ips("45.0.0.1 2a00::1"), 0, 0));
         let moving = host.take_in(at(750), with("45.0.0.1 2a00::2"));
-        assert_eq!(relays(&moving), ips("45.0.0.1 2a00::1"), "it may come back");
+        assert_eq!(relays(&moving), ips("45.0.0.1 2a00::1"), "it may return");
         let moved = host.take_in(at(3_500), with("45.0.0.1 2a00::2"));
         assert_eq!(relays(&moved), ips("45.0.0.1 2a00::2"));
         host.take_in(at(3_750), with("45.0.0.1"));
@@ -399,10 +401,9 @@ mod tests {
         let state = host.take_in(at(0), with("127.0.0.1 2a00::1"));
         assert_eq!(
             state.troubles,
-            [
-                "no interface has 45.0.0.1 (listen.tcp, listen.udp, relay.addresses): give it to one (`ip address` lists \
-              them), or correct the configuration; behind a 1:1 NAT, listen and relay on \"0.0.0.0\" and name 45.0.0.1 in relay.public_addresses"
-            ]
+            ["no interface has 45.0.0.1 (listen.tcp, listen.udp, relay.addresses): assign it to an \
+                 interface (`ip address` lists them), or correct the configuration; behind a 1:1 NAT, \
+                 listen and relay on \"0.0.0.0\" and name 45.0.0.1 in relay.public_addresses"]
         );
         assert!(!state.has(ips("45.0.0.1")[0]) && state.has(ips("2a00::1")[0]));
         let state = host.take_in(at(250), with("45.0.0.1 2a00::1"));

@@ -1,18 +1,19 @@
-//! Where the call page is.
+//! URL of the call page.
 
 use std::net::SocketAddr;
 
 use crate::net::interfaces;
 use crate::tls::{Certificate, Name};
 
-/// The page's address: on the TLS listener under a name of its certificate, else on the plain one.
+/// URL of the page: on the TLS listener under a name of its certificate, else on the plain HTTP
+/// listener.
 #[must_use]
 pub fn page(certificate: Option<&Certificate>, tls: &[SocketAddr], http: &[SocketAddr]) -> Option<String> {
     let plain = || http.first().map(|listener| format!("http://{}/", interfaces::reachable(*listener)));
     secure_page(certificate, tls).or_else(plain)
 }
 
-/// The same on the TLS listener alone, under a name that browsers find in the certificate.
+/// URL of the page on the TLS listener only, under a name that browsers find in the certificate.
 #[must_use]
 pub fn secure_page(certificate: Option<&Certificate>, tls: &[SocketAddr]) -> Option<String> {
     let (certificate, listener) = (certificate?, *tls.first()?);

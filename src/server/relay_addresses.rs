@@ -1,10 +1,9 @@
-//! Which addresses of this machine relayed traffic goes by: where relay sockets bind, and what
-//! clients are told.
+//! Addresses for relayed traffic: those that relay sockets bind, and those that clients receive.
 //!
-//! What the configuration names is taken as it is. A wildcard is resolved here, by family, to the
-//! one address that peers most likely reach, and sockets bind to that very address: on a machine
-//! with several, a wildcard would leave the source of what they send to the routing table, and a
-//! peer would hear from another address than it was told.
+//! Configured addresses are used as they are. A wildcard is resolved here, by family, to the one
+//! address that peers most likely reach, and sockets bind to exactly that address. With several
+//! addresses and a bound wildcard, the routing table would choose the source address. A peer would
+//! then receive datagrams from another address than it was told.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,24 +11,24 @@ use byway_turn::server::{RelayAddress, is_special_purpose};
 
 use crate::config;
 
-/// The relay's addresses, and what its operator should know of them.
+/// The relay's addresses, with remarks for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayAddresses {
-    /// One for each family that has one.
+    /// One address for each available family.
     pub addresses: Vec<RelayAddress>,
-    /// What clients are told although the internet does not reach it, and nobody said that this is
-    /// meant.
+    /// Addresses for clients that the internet does not reach and that the configuration does not
+    /// confirm.
     private: Vec<IpAddr>,
-    /// Those of the configuration that this machine does not have; of a wildcard, an address of its
-    /// family.
+    /// Configured addresses that this machine does not have. A wildcard is missing if its family
+    /// has no address.
     pub missing: Vec<IpAddr>,
 }
 
 impl RelayAddresses {
-    /// Resolves the configured addresses by the `interfaces` of this machine, less those that come
-    /// and go, and by the `sources` from which it sends to the internet, one for each family that
-    /// reaches it. Of addresses that are alike it stays with those of `before`. `is_there` tells
-    /// whether a socket can be bound to an address.
+    /// Resolves the configured addresses. `interfaces` are the permanent addresses of this machine.
+    /// `sources` are its source addresses for the internet, one for each family that reaches it.
+    /// Among equivalent addresses it keeps those of `before`. `is_there` tells whether a socket can
+    /// be bound to an address.
     #[must_use]
     pub fn find(
         relay: &config::Relay,
@@ -62,14 +61,14 @@ impl RelayAddresses {
         relays
     }
 
-    /// A line for each address that clients are told although the internet does not reach it, with
-    /// its remedy.
+    /// One line, with its remedy, for each address for clients that the internet does not reach.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
         let private = self.private.iter().map(|ip| {
             format!(
-                "clients are told to relay from {ip}, which the internet does not reach: set relay.public_addresses to the \
-                 address under which it reaches this machine, or to {ip} if only this network is meant"
+                "clients get the relay address {ip}, which the internet cannot reach: set \
+                 relay.public_addresses to the address under which the internet reaches this machine, or \
+                 to {ip} if only this network uses the relay"
             )
         });
         private.collect()
@@ -83,8 +82,8 @@ impl RelayAddresses {
     }
 }
 
-/// A public address before a private one, and of several the one that the kernel sends from: its
-/// route leads out.
+/// Prefers a public address to a private one, and among several the kernel's source address, whose
+/// route leads to the internet.
 fn best<'a>(
     interfaces: impl Iterator<Item = &'a IpAddr>,
     sources: &[IpAddr],
@@ -98,7 +97,7 @@ fn best<'a>(
     leads_out.or_else(|| choice.iter().find(is_known)).or(choice.first()).copied()
 }
 
-/// Whether another machine could send there at all.
+/// Whether another machine could send to the address.
 fn can_be_told(ip: IpAddr) -> bool {
     let link_local = match ip {
         IpAddr::V4(ip) => Ipv4Addr::is_link_local(&ip),
@@ -115,8 +114,8 @@ mod tests {
         list.split_whitespace().map(|ip| ip.parse().unwrap()).collect()
     }
 
-    /// For these relay and public addresses, on a machine with these interfaces that sends from
-    /// these sources.
+    /// The result for these relay and public addresses, on a machine with these interfaces and
+    /// sources.
     fn found(relay: &str, public: &str, interfaces: &str, sources: &str) -> RelayAddresses {
         let relay = config::Relay {
             addresses: ips(relay),
@@ -126,7 +125,7 @@ mod tests {
         RelayAddresses::find(&relay, &ips(interfaces), &ips(sources), &[], |_| true)
     }
 
-    /// What clients are told and sockets bind to, where that is one and the same.
+    /// The addresses for clients, which must equal the bound ones.
     fn told(relays: &RelayAddresses) -> Vec<IpAddr> {
         let one = |address: &RelayAddress| {
             assert_eq!(address.bind, address.public);
@@ -194,14 +193,14 @@ mod tests {
 
     #[test]
     fn a_private_address_is_told_and_remarked_on() {
-        let remark = "clients are told to relay from 10.0.0.5, which the internet does not reach: set \
-                      relay.public_addresses to the address under which it reaches this machine, or to 10.0.0.5 if only \
-                      this network is meant";
+        let remark = "clients get the relay address 10.0.0.5, which the internet cannot reach: set \
+            relay.public_addresses to the address under which the internet reaches this machine, or to \
+            10.0.0.5 if only this network uses the relay";
         for relay in ["0.0.0.0", "10.0.0.5"] {
             let relays = found(relay, "", "127.0.0.1 10.0.0.5", "");
             assert_eq!(told(&relays), ips("10.0.0.5"));
             assert_eq!(relays.remarks(), [remark]);
-            // As the remark says.
+            // The remedy of the remark silences it.
             assert_eq!(found(relay, "10.0.0.5", "10.0.0.5", "").remarks(), [""; 0]);
         }
         for ip in ["192.168.1.1", "100.64.0.1", "fd00::1", "2001:db8::1"] {

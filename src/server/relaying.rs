@@ -1,4 +1,4 @@
-//! The relays and the data plane that they are served by.
+//! The relays, and the data plane that serves them.
 
 use std::sync::Arc;
 
@@ -16,11 +16,10 @@ use crate::net::local_ports;
 use crate::shard::{Allocations, DataPlane, RelayCounters, ShardConfig};
 use crate::signaling::{CountUser, EndUser};
 
-/// TCP and TLS connections to TURN at one time. Each may cost 200 kB where clients do all they can
-/// to that end.
+/// Simultaneous TCP and TLS connections to TURN. Each may hold 200 kB if clients do their utmost.
 const MAX_STREAMS: usize = 16_384;
 
-/// The relays at work.
+/// The running relays.
 pub(super) struct Relaying {
     pub(super) data_plane: DataPlane,
     pub(super) shared: Arc<Shared>,
@@ -28,7 +27,7 @@ pub(super) struct Relaying {
 }
 
 impl Relaying {
-    /// Starts a shard on each of the listeners, which are its own from now on.
+    /// Starts a shard for each set of listeners and moves the listeners into it.
     pub(super) fn start(
         config: &Config,
         sockets: &mut Sockets,
@@ -65,18 +64,18 @@ impl Relaying {
         Ok(Self { data_plane, shared, counters })
     }
 
-    /// A shard has ended.
+    /// The error for a shard that has ended.
     pub(super) fn lost(&self) -> ServerError {
         ServerError::ShardEnded(self.data_plane.down()())
     }
 
-    /// Ends what a name has on every shard.
+    /// Ends the allocations of a name on every shard.
     pub(super) fn end_user(&self) -> EndUser {
         let allocations = self.allocations();
         Box::new(move |name| allocations.end(name))
     }
 
-    /// Counts what a name has on all shards.
+    /// Counts the allocations of a name on all shards.
     pub(super) fn count_user(&self) -> CountUser {
         let allocations = self.allocations();
         Box::new(move |name| allocations.of(name))
@@ -88,14 +87,14 @@ impl Relaying {
     }
 }
 
-/// What the relays of all shards share.
+/// State that the relays of all shards share.
 fn shared(
     config: &Config,
     sockets: &Sockets,
     host: &HostState,
     secrets: &ServerSecrets,
 ) -> Result<Arc<Shared>, ServerError> {
-    // A listener's address is the server's own even while the machine lacks it.
+    // A listener's address is the server's own even while no interface has it.
     let own: AddressSet = sockets.listening.0.iter().map(|listener| listener.address.ip()).collect();
     let told: AddressSet = config.relay.public_addresses.iter().copied().collect();
     let peer_policy = PeerPolicy {

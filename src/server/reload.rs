@@ -1,4 +1,4 @@
-//! The answer to SIGHUP: what was not read again, and needs a restart.
+//! Log lines on SIGHUP about changed settings that need a restart.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use super::supervise::Supervisor;
 use super::{ServerError, system};
 use crate::config::{Config, ConfigError};
 
-/// SIGHUP for a task that may be started again: it is listened for from before the start on, so
-/// that none is missed.
+/// SIGHUP for a task that may be restarted. Listening begins before the task starts, so that no
+/// signal is missed.
 pub(super) struct Hangups(Option<Signal>);
 
 impl Hangups {
@@ -20,16 +20,16 @@ impl Hangups {
         Ok(Self(Some(signal(SignalKind::hangup()).map_err(system("listen for SIGHUP"))?)))
     }
 
-    /// The listener, or another one where the first went with the task.
+    /// The listener, or a new one if the first ended with its task.
     pub(super) fn again(&mut self) -> io::Result<Signal> {
         self.0.take().map_or_else(|| signal(SignalKind::hangup()), Ok)
     }
 }
 
-/// Looks at the configuration file when a reload is asked for.
+/// Checks the configuration file on SIGHUP.
 pub(super) struct Reload {
     file: Option<PathBuf>,
-    /// The configuration as it was read at the start.
+    /// The configuration that was read at the start.
     running: Arc<Config>,
     hangups: Hangups,
 }
@@ -39,7 +39,7 @@ impl Reload {
         Self { file, running: Arc::new(running), hangups }
     }
 
-    /// Answers each SIGHUP, for ever.
+    /// Answers each SIGHUP until the server ends.
     pub(super) fn keep(self, has_certificate: bool, supervisor: &Supervisor) {
         let Self { file, running, mut hangups } = self;
         supervisor.keep("reload", move || {
@@ -102,7 +102,7 @@ fn answer(
     }
 }
 
-/// Whether systemd has put the file where it is (`LoadCredential=`).
+/// Whether the file is systemd's copy (`LoadCredential=`).
 fn is_credential(file: &Path) -> bool {
     env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|folder| file.starts_with(folder))
 }

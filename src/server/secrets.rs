@@ -1,4 +1,4 @@
-//! By what the server knows whom it may serve.
+//! Secrets, revocations and the access policy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use byway_turn::auth::Secrets;
 use byway_turn::prng::Prng;
 use byway_turn::rate_limit::KeyedRateLimiter;
 
-/// What an address may join at once is what it may in this time.
+/// Burst of joins per address, as the time in which the rate allows as many.
 const JOINS_AT_ONCE: Duration = Duration::from_secs(10);
 
-/// Shared by the relay, the rooms and the pages.
+/// State that the relay, the rooms and the pages share.
 pub(super) struct ServerSecrets {
-    /// They sign credentials.
+    /// Secrets that sign credentials.
     pub(super) secrets: Secrets,
-    /// Whose credentials are good.
+    /// Revoked credentials.
     pub(super) revocations: Arc<Revocations>,
-    /// Gatekeeper of rooms and pages.
+    /// Access checks of rooms and pages.
     pub(super) access: Arc<Access>,
 }
 
@@ -49,7 +49,7 @@ impl ServerSecrets {
     }
 }
 
-/// The configured secrets, or one that lives as long as this process.
+/// The configured secrets, or a random one that lasts as long as this process.
 fn secrets(config: &Config) -> Result<Secrets, ServerError> {
     if let Some(secrets) = Secrets::new(&config.credentials.secrets) {
         return Ok(secrets);
@@ -58,8 +58,8 @@ fn secrets(config: &Config) -> Result<Secrets, ServerError> {
     Ok(Secrets::new(&[seed()?]).expect("one secret is not none"))
 }
 
-/// Who signs join tokens: configured secrets, those of the credentials, or one that lives as long
-/// as this process.
+/// Secrets of join tokens: the configured ones, those of the credentials, or a random one that
+/// lasts as long as this process.
 fn tokens(config: &Config) -> Result<Tokens, ServerError> {
     if let Some(tokens) = Tokens::new(&config.tokens, &config.credentials.secrets) {
         return Ok(tokens);

@@ -1,4 +1,4 @@
-//! The end of the server: at once, or once the calls that are on are over.
+//! Shutdown of the server, with or without a drain of the relayed calls.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::{ServerError, notify, system};
 use crate::phase::{Phase, PhaseSender};
 use crate::shard::Allocations;
 
-/// How often it is looked whether there still are allocations.
+/// Interval between checks for remaining allocations.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What the end takes beyond the wait for calls: closing handshakes and the last responses.
+/// Time for the shutdown after the drain: closing handshakes and the last responses.
 const FAREWELL: Duration = Duration::from_secs(15);
 
 /// The signals that end the server.
@@ -24,12 +24,12 @@ pub(super) struct Signals {
     terminate: Signal,
 }
 
-/// What a signal asks for.
+/// Kind of shutdown that a signal requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
     /// SIGINT: end now.
     Now,
-    /// SIGTERM: end when the calls are over.
+    /// SIGTERM: end after a drain.
     Gently,
 }
 
@@ -48,9 +48,9 @@ impl Signals {
     }
 }
 
-/// Waits until a signal tells the server to end, and then for the allocations that there are: for
-/// `drain` at most, or until another signal. Meanwhile nobody new is let in, and those who have
-/// come for signaling are sent away.
+/// Waits for a signal to end, then drains: waits until all allocations have ended, for `drain` at
+/// most or until another signal. During the drain the server refuses new clients and closes
+/// signaling connections.
 ///
 /// # Errors
 /// [`Error::ShardEnded`], [`Error::ListenersEnded`]
@@ -79,17 +79,18 @@ pub(super) async fn wait(
         return Ok(());
     }
     tracing::info!(
-        "draining: {drain:?} at most until calls have ended, allocations={live}; another signal ends them"
+        "draining: waiting up to {drain:?} for calls to end, allocations={live}; send another signal to \
+         end them now"
     );
     let longest = u32::try_from((drain + FAREWELL).as_micros()).unwrap_or(u32::MAX);
     notify(&[
         NotifyState::ExtendTimeoutUsec(longest),
-        NotifyState::Status(&format!("Draining; allocations when told to stop: {live}")),
+        NotifyState::Status(&format!("Draining; allocations at SIGTERM: {live}")),
     ]);
     tokio::select! {
         () = none_left(&allocations) => {}
-        () = sleep(drain) => tracing::info!("no more time for calls, allocations={}", allocations.live()),
-        _ = signals.next() => tracing::info!("another signal, allocations={}", allocations.live()),
+        () = sleep(drain) => tracing::info!("drain timeout reached, allocations={}", allocations.live()),
+        _ = signals.next() => tracing::info!("second signal received, allocations={}", allocations.live()),
         () = relaying.data_plane.ended() => return Err(relaying.lost()),
     }
     Ok(())

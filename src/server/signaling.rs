@@ -1,4 +1,4 @@
-//! The rooms, and what browsers in them are told.
+//! The rooms, and the ICE configuration for browsers in them.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::phase::PhaseWatch;
 use crate::signaling::{ConnectionLimits, Hub, HubParts, SignalingConnections, SignalingCounters};
 use crate::tls::Certificate;
 
-/// ICE servers for browsers, without the listeners, which come and go with their addresses.
+/// ICE servers for browsers, without the listeners, which follow the machine's addresses.
 pub(super) fn ice(
     config: &Config,
     certificate: Option<&Certificate>,
@@ -33,7 +33,7 @@ pub(super) fn ice(
     ))
 }
 
-/// Parts that the rooms are made from.
+/// Parts of the rooms.
 pub(super) struct RoomParts<'a> {
     pub(super) config: &'a Config,
     pub(super) ice: Arc<IceServers>,
@@ -44,7 +44,7 @@ pub(super) struct RoomParts<'a> {
     pub(super) phase: PhaseWatch,
 }
 
-/// The rooms, whose members lose what they have on the relay when they leave.
+/// Builds the rooms. When a member leaves, its allocations on the relay end.
 pub(super) fn rooms(parts: RoomParts<'_>) -> Result<Arc<Hub>, ServerError> {
     let RoomParts { config, ice, secrets, relaying, clock, counters, phase } = parts;
     let hub = Arc::new(Hub::new(HubParts {
@@ -64,8 +64,8 @@ pub(super) fn rooms(parts: RoomParts<'_>) -> Result<Arc<Hub>, ServerError> {
     Ok(hub)
 }
 
-/// Keeps what the rooms do by themselves: members lost for too long are given up, and a clock that
-/// was set is noticed.
+/// Starts the background tasks of the rooms. One removes members whose resume window has expired;
+/// the other detects that the clock was set.
 pub(super) fn keep(hub: &Arc<Hub>, supervisor: &Supervisor) {
     let absent = hub.clone();
     supervisor.keep("absent-members", move || {
@@ -79,7 +79,7 @@ pub(super) fn keep(hub: &Arc<Hub>, supervisor: &Supervisor) {
     });
 }
 
-/// Runs a task that returns only because the server ends.
+/// Runs a task that returns only when the server ends.
 async fn until_the_end(task: impl Future<Output = ()>) {
     task.await;
     std::future::pending().await

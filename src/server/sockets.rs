@@ -1,5 +1,5 @@
-//! Everything that is bound before anything is served, and the share of file descriptors that each
-//! part has.
+//! All sockets, which are bound before the server serves any, and the file descriptors of each
+//! part.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,25 +14,24 @@ use crate::config::Config;
 use crate::net::accept;
 use crate::shard::{Addresses, BindFailed, ShardListeners, Tuning, bind_listeners, bind_tcp, is_missing};
 
-/// Everything that is bound before anything is served.
+/// All sockets, which are bound before the server serves any.
 pub(super) struct Sockets {
-    /// Of each shard.
+    /// Listeners of each shard.
     pub(super) turn: Vec<ShardListeners>,
     pub(super) tls: AcceptQueue,
     pub(super) http: AcceptQueue,
     pub(super) admin: AcceptQueue,
-    /// All listeners, those of a kind in the order of the configuration.
+    /// All listeners; those of one kind are in the order of the configuration.
     pub(super) listening: Listening,
 }
 
-/// Listeners of one kind on their way to the accept loops, those whose address comes late among
-/// them.
+/// Queue of listeners of one kind to the accept loops, including those whose address appears later.
 pub(super) struct AcceptQueue {
     pub(super) sender: mpsc::UnboundedSender<TcpListener>,
     pub(super) listeners: accept::ListenerQueue,
 }
 
-/// The listeners, and which of them are bound.
+/// The listeners, with their state.
 #[derive(Clone, Debug)]
 pub(super) struct Listening(pub(super) Vec<Listener>);
 
@@ -40,10 +39,11 @@ pub(super) struct Listening(pub(super) Vec<Listener>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listener {
     pub(super) kind: Kind,
-    /// As configured; once it is bound, with the port that the system has chosen for port 0.
+    /// The configured address. Once bound, it has the port that the system chose for port 0.
     pub(super) address: SocketAddr,
     pub(super) is_bound: bool,
-    /// Stands by for NAT behaviour discovery: named by nobody, so that nobody misses it.
+    /// Whether it exists only for NAT behaviour discovery. The configuration does not name it, so
+    /// its absence is not an error.
     pub(super) is_stand_by: bool,
 }
 
@@ -70,21 +70,21 @@ impl Kind {
 }
 
 impl Listening {
-    /// The addresses of a kind at which there is a listener. `has` tells whether the machine has an
-    /// address.
+    /// The served addresses of a kind. `has` tells whether the machine has an address.
     pub(super) fn served(&self, kind: Kind, has: impl Fn(IpAddr) -> bool) -> Vec<SocketAddr> {
         let served = self.of(kind).filter(|listener| listener.is_bound && has(listener.address.ip()));
         served.map(|listener| listener.address).collect()
     }
 
-    /// The addresses of a kind, whether the machine has them or not.
+    /// All addresses of a kind, including those that the machine lacks.
     pub(super) fn all(&self, kind: Kind) -> Vec<SocketAddr> {
         self.of(kind).map(|listener| listener.address).collect()
     }
 
-    /// The UDP listeners that help clients to learn about their NAT.
+    /// The UDP listeners for NAT behaviour discovery.
     pub(super) fn discovery(&self, has: impl Fn(IpAddr) -> bool) -> Discovery {
-        // A place that is not served takes no part: a wildcard never does.
+        // A listener that is not served takes no part. A wildcard stands for it, because wildcards
+        // never take part.
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let place = |listener: &Listener| match listener.is_bound && has(listener.address.ip()) {
             true => listener.address,
@@ -123,8 +123,8 @@ impl Sockets {
     }
 }
 
-/// Binds the listeners of STUN and TURN; and where two addresses make NAT behaviour discovery
-/// possible (RFC 5780), those that it takes beside them.
+/// Binds the listeners of STUN and TURN. If two addresses enable NAT behaviour discovery (RFC
+/// 5780), it also binds the additional ones.
 fn bind_turn(
     config: &Config,
     shards: usize,
@@ -132,19 +132,20 @@ fn bind_turn(
 ) -> Result<(Vec<ShardListeners>, Addresses), BindFailed> {
     let wanted =
         Addresses { udp: config.listen.udp.clone(), tcp: config.listen.tcp.clone(), ..Addresses::default() };
-    // Behind a 1:1 NAT the addresses that its responses tell would lead nowhere.
+    // Behind a 1:1 NAT, clients could not reach the addresses in its responses.
     if !config.relay.public_addresses.is_empty() {
         return bind_listeners(&wanted, shards, tuning);
     }
     let stand_by = Discovery::lacking(&wanted.udp);
     let with_stand_by = Addresses { udp: [&wanted.udp[..], &stand_by].concat(), ..wanted.clone() };
     bind_listeners(&with_stand_by, shards, tuning).or_else(|failed| {
-        // What nobody has asked for by name does not keep a server from starting.
+        // A listener that the configuration does not name must not prevent the start.
         if failed.listener != "udp" || !stand_by.contains(&failed.address) {
             return Err(failed);
         }
         let BindFailed { address, error, .. } = failed;
-        tracing::warn!(%error, "no NAT behaviour discovery (RFC 5780): it takes {address}, too");
+        tracing::warn!(%error, "no NAT behaviour discovery (RFC 5780): it also needs {address}, which \
+            cannot be bound");
         bind_listeners(&wanted, shards, tuning)
     })
 }
@@ -156,7 +157,7 @@ impl AcceptQueue {
             let failed = |error| ServerError::Listen { listener: kind.name(), address, error };
             let (address, is_bound) = match bind_accepting(address) {
                 Ok((listener, address)) => {
-                    // Its receiver is still here.
+                    // The receiver still exists.
                     let _ = sender.send(listener);
                     (address, true)
                 }
@@ -169,16 +170,15 @@ impl AcceptQueue {
     }
 }
 
-/// Binds a listener for the accept loops; returns its address, too.
+/// Binds a listener for the accept loops. Returns it with its address.
 pub(super) fn bind_accepting(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let listener = bind_tcp(address).and_then(TcpListener::from_std)?;
     let address = listener.local_addr()?;
     Ok((listener, address))
 }
 
-/// How many file descriptors each part may hold. What one of them takes, the others would miss: a
-/// flood of connections would end in calls without a relay, and a flood of allocations in a server
-/// that cannot even say that it lives.
+/// File descriptors that each part may hold. Without these shares, a flood of connections would
+/// leave none for relayed calls, and a flood of allocations none for `/healthz`.
 pub(super) struct Files {
     pub(super) streams: usize,
     pub(super) http: usize,
@@ -186,30 +186,32 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// From the limit of this process, with `sockets` bound. Of the configured allocations no more
-    /// stay configured than there are files for.
+    /// Divides the limit of this process, with `sockets` bound. Reduces the configured allocations
+    /// to the number of available descriptors.
     pub(super) fn shared_out(sockets: &Sockets, config: &mut Config) -> Self {
-        // On every address, whether the machine has it yet or not.
+        // On every address, including those that the machine does not have yet.
         let relay_ports = config.relay.ports.len().saturating_mul(config.relay.addresses.len());
         let allocations = relay_ports.min(config.quota.allocations as usize);
-        // Where it cannot be read, it is what every system has at least.
+        // If the limit cannot be read, the minimum of every system is assumed.
         let limit = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        // Most are for what the server is there for; a page or a WebSocket needs one for as long as
-        // its call, too.
+        // Most descriptors are for allocations. A page or a WebSocket also needs one for the
+        // duration of its call.
         let (streams, mut http, admin) = (limit / 8, limit / 16 * 3, limit / 16);
-        // A shard has its listeners, and two polls with what wakes them.
+        // A shard has its listeners, and two polls with their wakers.
         let listeners = [Kind::Udp, Kind::Tcp].map(|kind| sockets.listening.all(kind).len());
         let shards = sockets.turn.len() * (listeners.iter().sum::<usize>() + 10);
         let relays = limit - streams - http - admin;
         let mut relays = relays.saturating_sub(shards + 32);
-        // A server that is for signaling more than for relaying says so by its quota.
+        // A low quota indicates a server that is more for signaling than for relaying.
         if let Some(unused) = relays.checked_sub(allocations) {
             relays -= unused;
             http += unused;
         }
         if relays < allocations {
-            tracing::info!("file descriptors for {relays} allocations at most; `ulimit -n` raises that");
+            tracing::info!(
+                "the file descriptor limit allows {relays} allocations at most; raise it with `ulimit -n`"
+            );
         }
         let relays = u32::try_from(relays).unwrap_or(u32::MAX);
         config.quota.allocations = config.quota.allocations.min(relays);

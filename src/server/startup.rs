@@ -1,4 +1,5 @@
-//! The start in four phases: plan, bind, start, run. Nothing is served before everything is bound.
+//! The start in four phases: plan, bind, start, run. The server serves nothing before every socket
+//! is bound.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -33,7 +34,7 @@ use crate::signaling::Hub;
 use crate::tls::renewal::Renewal;
 use crate::tls::{Certificate, Identity};
 
-/// Phase one: what is known before any socket.
+/// Phase one: everything that needs no socket.
 pub(super) struct Plan {
     config: Config,
     clock: Clock,
@@ -75,7 +76,7 @@ impl Plan {
         self.identity().map(|identity| identity.certificate())
     }
 
-    /// Binds every socket, and finds the machine's addresses.
+    /// Binds every socket, and determines the machine's addresses.
     pub(super) fn bind(mut self) -> Result<Bound, ServerError> {
         let sockets = Sockets::bind(&self.config, &self.config.relay.tuning)?;
         let mut host = HostWatch::new(&self.config);
@@ -96,8 +97,7 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    /// Starts the shards, the rooms, the pages, and the tasks beside them; then tells where the
-    /// server listens.
+    /// Starts the shards, the rooms, the pages and the background tasks, then logs the addresses.
     pub(super) fn start(self) -> Result<Running, ServerError> {
         let Self { plan, mut sockets, host, state, files } = self;
         let (identity, certificate) = (plan.identity(), plan.certificate());
@@ -213,18 +213,18 @@ pub(super) struct Running {
     hub: Arc<Hub>,
     signals: Signals,
     phase: PhaseSender,
-    /// Longest time that calls may go on after SIGTERM.
+    /// Longest time that calls may continue after SIGTERM.
     drain: Duration,
 }
 
 impl Running {
-    /// Phase four: waits for the end, and ends everything.
+    /// Phase four: waits for the shutdown, then ends everything.
     pub(super) async fn run(mut self) -> Result<(), ServerError> {
         let outcome =
             shutdown::wait(self.signals, &mut self.relaying, &mut self.web, &self.phase, self.drain).await;
         tracing::info!("stopping");
         self.phase.enter(Phase::Stopping);
-        // Together: clients that come back again and again would always leave one more to wait for.
+        // Concurrently: otherwise clients that reconnect repeatedly would prolong the wait.
         tokio::join!(self.hub.connections().ended(), self.web.close());
         self.relaying.data_plane.stop();
         outcome
@@ -232,7 +232,7 @@ impl Running {
 }
 
 fn forget_ipv6(config: &mut Config) {
-    tracing::info!("this machine has no IPv6: doing without ::1");
+    tracing::info!("this machine has no IPv6: ::1 is not used");
     let listen = &mut config.listen;
     for listeners in [&mut listen.udp, &mut listen.tcp, &mut listen.tls, &mut listen.http, &mut listen.admin]
     {

@@ -1,4 +1,4 @@
-//! Where the server can be found, said once it is there.
+//! Log lines after the start: the addresses of the server and of its page.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use super::sockets::{Kind, Listening, Sockets, list};
 use crate::access::Policy;
 use crate::tls::Certificate;
 
-/// What is said.
+/// The content of the log lines.
 pub(super) struct StartupLog {
     listening: String,
     discovery: Vec<SocketAddr>,
@@ -41,13 +41,13 @@ impl StartupLog {
         tracing::info!("{}", self.listening);
         match (self.page, self.access) {
             (Some(page), Policy::Open) => tracing::info!("open {page} in two tabs, and call"),
-            (Some(_), Policy::Token) => tracing::info!("`byway invite --room NAME` prints a link to call by"),
+            (Some(_), Policy::Token) => tracing::info!("`byway invite --room NAME` prints a link to a call"),
             (None, _) => {}
         }
     }
 }
 
-/// The one line that names every address at which the server is at present.
+/// The line that names every address that the server currently serves.
 pub(super) fn listening_line(
     listening: &Listening,
     host: &HostState,

@@ -1,8 +1,7 @@
-//! Background tasks that are not to end while the server runs.
+//! Supervision of background tasks, which must not end while the server runs.
 //!
-//! A task that panics, or returns, tells nobody: its work is just no longer done. Each is therefore
-//! run by a [`Supervisor`], which logs and counts such an end and starts the task again, later and
-//! later while that does not help.
+//! A task that panics or returns would stop its work silently. A [`Supervisor`] therefore runs each
+//! task. It logs and counts such an end and restarts the task with increasing pauses.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -14,8 +13,8 @@ use tokio::time::sleep;
 use crate::clock::Clock;
 use crate::metrics::ProcessCounters;
 
-/// Pause before a task is started again, doubled each time up to the longest. A task that has run
-/// for the longest begins with the shortest.
+/// Shortest and longest pause before a restart. It is doubled each time up to the longest. It is
+/// reset if the task has run for the longest pause.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Runs background tasks.
@@ -31,8 +30,8 @@ impl Supervisor {
         Self { counters, clock, pauses: PAUSES }
     }
 
-    /// Runs the futures that `make` makes, one after the other, until the runtime ends. `name`
-    /// stands in the log and labels `byway_tasks_ended_total`.
+    /// Runs the futures that `make` returns, one after the other, until the runtime ends. `name`
+    /// appears in the log and labels `byway_tasks_ended_total`.
     pub(super) fn keep<F>(&self, name: &'static str, mut make: impl FnMut() -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -42,8 +41,8 @@ impl Supervisor {
             let mut pause = shortest;
             loop {
                 let begun = clock.now().mono;
-                // Whatever it shared with others is behind locks, which say themselves that a
-                // holder panicked.
+                // All shared state is behind locks, which report by themselves that a holder
+                // panicked.
                 let run = AssertUnwindSafe(async { make().await }).catch_unwind().await;
                 ended.add(1);
                 if clock.now().mono - begun >= longest {
@@ -62,7 +61,7 @@ impl Supervisor {
 mod tests {
     use super::*;
 
-    /// A supervisor whose tests take no time.
+    /// A supervisor with pauses of milliseconds.
     fn supervisor() -> (Supervisor, Arc<ProcessCounters>) {
         let counters = Arc::<ProcessCounters>::default();
         let pauses = (Duration::from_millis(1), Duration::from_millis(2));

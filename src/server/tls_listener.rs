@@ -1,4 +1,4 @@
-//! TLS listeners: each connection completes its handshake, and goes on to HTTP or to a shard.
+//! TLS listeners. Each connection completes its handshake and continues at HTTP or at a shard.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::shard::TurnConnection;
 use crate::tls::pending::{self, Application, Failure, PENDING, PendingLimits, TlsConnection};
 use crate::tls::{TlsCounters, TlsOutcome};
 
-/// Bytes that wait encrypted for a client of HTTP that does not read; 64 KiB is the library's own
-/// limit, which TURN keeps.
+/// Encrypted bytes that are buffered for an HTTP client that does not read. TURN keeps the
+/// library's limit of 64 KiB.
 const UNREAD: usize = 16 * 1024;
 
 /// Services behind the TLS listeners.
@@ -26,14 +26,15 @@ const UNREAD: usize = 16 * 1024;
 pub(super) struct TlsListener<H> {
     /// Certificate and protocols of this server.
     pub(super) config: Arc<ServerConfig>,
-    /// Service of HTTP.
+    /// HTTP service.
     pub(super) pages: Pages,
-    /// Limit of HTTP connections, shared with the plain listeners. A client that takes them all
-    /// keeps nobody from TURN.
+    /// Limit of HTTP connections, shared with the plain listeners. A client that exhausts it does
+    /// not affect TURN.
     pub(super) http_limiter: Arc<ConnectionLimiter>,
     /// Hands TURN connections over to the shards.
     pub(super) hand_over: H,
-    /// Threads of handshakes. Among signals each would delay dozens of them.
+    /// Runtime for handshakes. On the signaling threads, each handshake would delay dozens of
+    /// signals.
     pub(super) handshakes: Handle,
     /// Counts pending connections.
     pub(super) pending: Arc<ConnectionCounters>,
@@ -42,13 +43,13 @@ pub(super) struct TlsListener<H> {
 }
 
 /// Serves all `listeners` until the server stops, then lets open HTTP requests finish. TURN
-/// connections are the shards' by then.
+/// connections belong to the shards.
 pub(super) async fn serve<H>(listeners: ListenerQueue, listener: TlsListener<H>, phase: PhaseWatch)
 where
     H: Fn(TurnConnection) + Send + Sync + 'static,
 {
     let memory = MemoryBudget::new(listener.limits.connections * PENDING);
-    // Pending connections make room for each other before this many are there.
+    // Pending connections evict each other before this limit is reached.
     let limiter =
         ConnectionLimiter::new(2 * listener.limits.connections, PER_ADDRESS, listener.pending.clone());
     let listener = Arc::new(listener);
@@ -63,7 +64,7 @@ impl<H: Fn(TurnConnection)> TlsListener<H> {
     async fn serve(&self, memory: &Arc<MemoryBudget>, accepted: Accepted) {
         let Accepted { stream, client, permit, mut stopping } = accepted;
         let (reservation, evicted) = memory.reserve(client.ip(), PENDING);
-        // A set ends its task when it is dropped.
+        // Dropping the set aborts its task.
         let mut handshake = JoinSet::new();
         handshake.spawn_on(
             pending::complete(self.config.clone(), self.counters.clone(), self.limits, stream),
@@ -72,7 +73,7 @@ impl<H: Fn(TurnConnection)> TlsListener<H> {
         let completed = tokio::select! {
             completed = handshake.join_next() => match completed {
                 Some(Ok(completed)) => completed,
-                // A panic, which has been logged.
+                // The task panicked, which is logged.
                 Some(Err(_)) | None => return,
             },
             _ = evicted => Err(Failure(TlsOutcome::Shed, std::io::ErrorKind::ConnectionAborted.into())),
@@ -98,7 +99,7 @@ impl<H: Fn(TurnConnection)> TlsListener<H> {
         }
     }
 
-    /// Hands a connection over to a shard, with the bytes that have been decrypted already.
+    /// Hands a connection over to a shard, with the bytes that are already decrypted.
     fn hand_over(&self, stream: TlsConnection, client: SocketAddr) {
         let (socket, tls) = stream.into_inner();
         let socket = socket.into_inner();

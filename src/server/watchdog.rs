@@ -1,5 +1,4 @@
-//! The watchdog of systemd (`WatchdogSec=`), which restarts a server that lives and does not
-//! answer.
+//! The watchdog of systemd (`WatchdogSec=`), which restarts a server that runs but does not answer.
 
 use std::time::Duration;
 
@@ -10,10 +9,10 @@ use super::notify;
 use super::supervise::Supervisor;
 use crate::shard::Pulse;
 
-/// Feeds the watchdog, if there is one, while every shard answers.
+/// Notifies the watchdog, if it is enabled, while every shard answers.
 pub(super) fn keep(pulse: Pulse, supervisor: &Supervisor) {
-    // Half of the time for an answer and the pause behind it: the watchdog expects two signs within
-    // all of it.
+    // A quarter of the watchdog's time for an answer and a quarter for the pause after it. Two
+    // notifications thus fit into its time.
     if let Some(every) = sd_notify::watchdog_enabled().map(|longest| longest / 4) {
         supervisor.keep("watchdog", move || feed(pulse.clone(), every));
     }

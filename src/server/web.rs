@@ -1,4 +1,4 @@
-//! The pages, on every listener that speaks HTTP.
+//! The HTTP service on all of its listeners.
 
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ use crate::phase::PhaseWatch;
 use crate::tls::pending::PendingLimits;
 use crate::tls::{self, Identity, TlsCounters};
 
-/// HTTP connections at one time, WebSockets and those to the TLS port that are not yet a shard's
-/// among them: an upper bound of their memory. One that waits takes 6 KiB, or 25 once it has sent
-/// and received a description. Where a client does all it can, one takes a message of the largest
-/// size and four that wait to be read, which is 320 KiB by default, and as much again in the
-/// kernel; of one address there are [`PER_ADDRESS`].
+/// Simultaneous HTTP connections, including WebSockets and connections to the TLS port that no
+/// shard has yet. This bounds their memory. An idle one takes 6 KiB, or 25 KiB once it has sent and
+/// received a description. At worst, one holds a message of the largest size and four that wait to
+/// be read. That is 320 KiB by default, and as much again in the kernel. One address may have
+/// [`PER_ADDRESS`].
 const MAX_HTTP: usize = 16_384;
 
 /// The listeners, by the key under `[listen]`.
@@ -34,27 +34,27 @@ pub(super) struct WebListeners {
     pub(super) admin: accept::ListenerQueue,
 }
 
-/// Threads for handshakes with TLS. A flood of them takes one core at most, and signals wait behind
-/// none of them (`docs/performance-log.md`, section 10).
+/// Threads for TLS handshakes. A flood of handshakes takes one core at most, and does not delay
+/// signals (`docs/performance-log.md`, section 10).
 const HANDSHAKE_THREADS: usize = 1;
 
-/// Parts that the pages are made from.
+/// Parts of the HTTP service.
 pub(super) struct WebParts {
     pub(super) listeners: WebListeners,
     pub(super) files: Files,
     pub(super) site: Site,
     pub(super) admin: Admin,
-    /// Identity to TLS clients, if there is a certificate.
+    /// Identity for TLS clients, if there is a certificate.
     pub(super) tls: Option<(Arc<Identity>, Arc<TlsCounters>)>,
     pub(super) proxies: Arc<TrustedProxies>,
     pub(super) phase: PhaseWatch,
 }
 
-/// The pages, as they are served.
+/// The running HTTP service.
 pub(super) struct Web {
     handshakes: Handshakes,
     served: JoinSet<&'static str>,
-    /// Counts of all connections, TURN's among them.
+    /// Counts of all connections, including those to TURN.
     pub(super) connections: [Arc<ConnectionCounters>; 3],
 }
 
@@ -102,7 +102,7 @@ impl Web {
         Ok(Self { handshakes, served, connections })
     }
 
-    /// Waits until listeners are served no more although nobody has asked for that; yields which.
+    /// Waits until the accept loop of some listeners ends unexpectedly. Returns their name.
     pub(super) async fn ended(&mut self) -> &'static str {
         match self.served.join_next().await {
             Some(ended) => ended.unwrap_or("of HTTP"),
@@ -110,15 +110,15 @@ impl Web {
         }
     }
 
-    /// Lets what is under way finish, once the server stops.
+    /// Lets open connections finish once the server stops.
     pub(super) async fn close(mut self) {
-        // A task that panicked has said so; there is nothing left to do for it.
+        // A panic of a task is already logged.
         while self.served.join_next().await.is_some() {}
         drop(self.handshakes);
     }
 }
 
-/// The threads of handshakes.
+/// The runtime for handshakes.
 struct Handshakes(Option<Runtime>);
 
 impl Handshakes {
@@ -134,14 +134,14 @@ impl Handshakes {
 
 impl Drop for Handshakes {
     fn drop(&mut self) {
-        // Waiting for its threads is not for a task to do.
+        // A task must not wait for the runtime's threads.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-/// A future that yields a name when it has ended.
+/// Runs a future and returns `name`.
 async fn named(name: &'static str, future: impl Future<Output = ()>) -> &'static str {
     future.await;
     name

@@ -135,7 +135,8 @@ fn threat_35_an_address_that_no_interface_has_is_told_and_does_not_keep_the_serv
         .replace(r#"tcp = ["127.0.0.1:0""#, r#"tcp = ["192.0.2.77:3478", "127.0.0.1:0""#);
     let server = Server::start_with(&config, |_| {});
     every_socket_answers_but_healthz(&server.bound);
-    let missing = "no interface has 192.0.2.77 (listen.tcp, listen.udp): give it to one (`ip address` lists them), or \
+    let missing = "no interface has 192.0.2.77 (listen.tcp, listen.udp): assign it to an interface (`ip \
+        address` lists them), or \
                    correct the configuration";
     let health = http::get(server.bound.admin[0], "/healthz");
     assert_eq!((health.status, health.text()), (503, &*format!("degraded: {missing}\n")));

@@ -68,7 +68,8 @@ impl Machine {
 fn a_machine_with_a_private_address_only_says_so_and_what_to_set() {
     let machine = Machine::start("private", WILDCARDS, &["10.0.0.5/24"], "10.0.0.1");
     let log = machine.server.log();
-    let line = "clients are told to relay from 10.0.0.5, which the internet does not reach: set relay.public_addresses";
+    let line =
+        "clients get the relay address 10.0.0.5, which the internet cannot reach: set relay.public_addresses";
     assert_eq!(log.matches(line).count(), 1, "{log}");
     assert_eq!(log.matches("no relaying by IPv6").count(), 1, "{log}");
     assert_eq!(machine.relay(), "10.0.0.5");

@@ -61,7 +61,7 @@ fn a_call_goes_on_and_the_end_comes_with_its_own() {
     let mut server = server("1h");
     let mut call = Call::new(&server);
     server.signal("TERM");
-    server.logged("draining: 3600s at most until calls have ended, allocations=1;");
+    server.logged("draining: waiting up to 3600s for calls to end, allocations=1;");
     call.goes_on();
     call.client.granted(&Request::refresh(600));
     call.client.granted(&Request::permission("127.0.0.1:9".parse().unwrap()));
@@ -138,7 +138,7 @@ fn a_second_signal_ends_it() {
         server.signal(second);
         let status = server.ended();
         assert!(status.success(), "{status}");
-        assert_eq!(server.logged("another signal, allocations=1"), 1);
+        assert_eq!(server.logged("second signal received, allocations=1"), 1);
     }
 }
 
@@ -153,7 +153,7 @@ fn it_waits_no_longer_than_it_was_told_to() {
     let status = server.ended();
     assert!(status.success(), "{status}");
     assert!(clock.now().mono >= Duration::from_secs(1), "it has waited");
-    assert_eq!(server.logged("no more time for calls, allocations=1"), 1);
+    assert_eq!(server.logged("drain timeout reached, allocations=1"), 1);
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn the_service_manager_is_told_how_long_it_may_take() {
     let longest = draining.lines().find_map(|line| line.strip_prefix("EXTEND_TIMEOUT_USEC=")).unwrap();
     let longest = Duration::from_micros(longest.parse().unwrap());
     assert!(longest > Duration::from_secs(3600) && longest < Duration::from_secs(3660), "{longest:?}");
-    assert!(draining.contains("STATUS=Draining; allocations when told to stop: 1"), "{draining}");
+    assert!(draining.contains("STATUS=Draining; allocations at SIGTERM: 1"), "{draining}");
     call.client.granted(&Request::refresh(0));
     assert!(server.ended().success());
 }
