@@ -1,4 +1,4 @@
-//! Accept loops of TCP listeners: each connection within the limits gets a task of its own.
+//! Accept loops of TCP listeners. Each connection within the limits gets its own task.
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::net::connection_limit::{ConnectionLimiter, ConnectionPermit};
 use crate::phase::{Phase, PhaseWatch};
 
-/// Bytes that the kernel takes for a connection beyond what is on its way (TCP_NOTSENT_LOWAT).
+/// Unsent bytes that the kernel buffers for a connection (TCP_NOTSENT_LOWAT).
 const MAX_UNSENT: u32 = 128 * 1_024;
 
 /// Connection within the limits.
@@ -25,13 +25,14 @@ pub struct Accepted {
     pub stream: TcpStream,
     /// Its client's address.
     pub client: SocketAddr,
-    /// Its permit, which counts it among the open ones.
+    /// Its permit, which counts it as open.
     pub permit: ConnectionPermit,
-    /// Tells when to end. As long as it is held, the server waits.
+    /// Signal to end. The server waits until it is dropped.
     pub stopping: Stopping,
 }
 
-/// Tells the task of a connection when to end, and the accept loops when it has.
+/// Signal between a connection's task and the accept loops. It tells the task when to end, and the
+/// accept loops when it has ended.
 #[derive(Clone, Debug)]
 pub struct Stopping {
     phase: PhaseWatch,
@@ -39,8 +40,8 @@ pub struct Stopping {
 }
 
 impl Stopping {
-    /// For a connection of a server in `phase`; `open` is [closed](watch::Sender::closed) when the
-    /// last one is dropped.
+    /// For a connection of a server in `phase`. `open` is [closed](watch::Sender::closed) when the
+    /// last signal is dropped.
     #[must_use]
     pub fn new(phase: PhaseWatch, open: &watch::Sender<()>) -> Self {
         Self { phase, _open: open.subscribe() }
@@ -52,7 +53,7 @@ impl Stopping {
     }
 }
 
-/// Listeners of one kind. One whose address comes late is sent when it is there.
+/// Queue of listeners of one kind. A listener whose address appears late is sent then.
 pub type ListenerQueue = mpsc::UnboundedReceiver<TcpListener>;
 
 /// Accepts connections at all `listeners` until the server stops, then waits until every
@@ -78,12 +79,12 @@ pub async fn accept_all<S, T>(
         }
     }
     drop(stopping);
-    // The accept loops hold one, too.
+    // The accept loops also hold one.
     open.closed().await;
 }
 
-/// Accepts until the server stops, also after a panic, of which the log tells: without this loop, a
-/// listener would look alive to clients and never answer.
+/// Accepts until the server stops, even after a panic, which is logged. Without this loop, clients
+/// could connect to the listener but would get no answer.
 async fn keep_accepting<S, T>(
     listener: TcpListener,
     limiter: Arc<ConnectionLimiter>,
@@ -119,15 +120,15 @@ async fn accept<S, T>(
         match accepted {
             Ok((stream, client)) => {
                 let Some(permit) = limiter.admit(client.ip()) else { continue };
-                // Signals are small and urgent; and for a client that does not read, the kernel
-                // would hold megabytes beyond the queues that we bound ourselves. A socket that
-                // refuses the options is merely slower or dearer.
+                // Signals are small and urgent. For a client that does not read, the kernel would
+                // buffer megabytes beyond the server's bounded queues. A socket that refuses the
+                // options is only slower or takes more memory.
                 let _ = stream.set_nodelay(true);
                 let _ = SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT);
                 tokio::spawn(serve(Accepted { stream, client, permit, stopping: stopping.clone() }));
             }
-            // Most likely out of file descriptors. The connection stays in the backlog, so without
-            // a pause this loop would spin until another one closes.
+            // The process is probably out of file descriptors. The connection stays in the backlog,
+            // so without a pause this loop would spin until another connection closes.
             Err(error) => {
                 tracing::debug!(%error, "cannot accept a connection");
                 sleep(Duration::from_millis(50)).await;
@@ -160,7 +161,7 @@ mod tests {
             for _ in 0..2 {
                 let mut client = std::net::TcpStream::connect(address).unwrap();
                 client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-                // It is closed: by the fault, or by the task that serves it.
+                // The connection is closed, by the panic or by its task.
                 assert_eq!(client.read(&mut [0]).unwrap(), 0);
             }
         });

@@ -13,39 +13,38 @@ use crate::net::trusted_proxies::TrustedProxies;
 
 pub use counters::ConnectionCounters;
 
-/// Connections of one address (v6: of one /64) at one time, where nothing else is said. High enough
-/// for a carrier's address with thousands of honest clients behind it, most of whom are between two
-/// requests.
+/// Default of simultaneous connections of one address (v6: of one /64). It suffices for a carrier's
+/// address with thousands of honest clients, most of which are between two requests.
 pub const PER_ADDRESS: usize = 1_024;
 
-/// Counts connections, and admits as many as the limits allow.
+/// Counts connections and admits them within the limits.
 #[derive(Debug)]
 pub struct ConnectionLimiter {
     proxies: Arc<TrustedProxies>,
     counters: Arc<ConnectionCounters>,
-    /// A `std` mutex: held for a look-up, never across an await.
+    /// A `std` mutex: held for a lookup, never across an await.
     open: Mutex<Shares>,
 }
 
-/// Permit of one connection, given back when it is dropped.
+/// Permit of one connection, returned on drop.
 #[derive(Debug)]
 pub struct ConnectionPermit {
     limiter: Arc<ConnectionLimiter>,
-    /// The network whose share it counts in. Locked inside of the counts.
+    /// The network to whose share it counts. Its lock is taken while the counts are locked.
     network: Mutex<ClientNetwork>,
 }
 
 impl ConnectionLimiter {
-    /// Admits `total` connections, and `per_address` of one address; the last tenth of them is for
-    /// addresses that hold little. Loopback may have them all: that is a reverse proxy, which has
-    /// limits of its own.
+    /// Admits `total` connections, and `per_address` of one address. The last tenth is reserved for
+    /// addresses that hold few. Loopback is exempt: it is a reverse proxy, which has its own
+    /// limits.
     #[must_use]
     pub fn new(total: usize, per_address: usize, counters: Arc<ConnectionCounters>) -> Arc<Self> {
         Self::behind(Arc::default(), total, per_address, counters)
     }
 
-    /// The same behind `proxies`, which may have them all, too. Their clients are counted by
-    /// [`ConnectionPermit::speaks_for`].
+    /// As [`ConnectionLimiter::new`], with `proxies` also exempt. [`ConnectionPermit::speaks_for`]
+    /// counts their clients.
     #[must_use]
     pub fn behind(
         proxies: Arc<TrustedProxies>,
@@ -56,12 +55,13 @@ impl ConnectionLimiter {
         Arc::new(Self { proxies, counters, open: Mutex::new(Shares::with_share(total, per_address)) })
     }
 
-    /// Permit for a connection from `ip`, unless a limit is reached.
+    /// Returns a permit for a connection from `ip`, unless a limit is reached.
     pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<ConnectionPermit> {
         self.admit_or(ip, || false)
     }
 
-    /// The same; at the limit, `make_room` may end another connection, and says whether it has.
+    /// As [`ConnectionLimiter::admit`]. At the limit, `make_room` may end another connection and
+    /// returns whether it did.
     pub fn admit_or(
         self: &Arc<Self>,
         ip: IpAddr,
@@ -77,7 +77,7 @@ impl ConnectionLimiter {
                         network: Mutex::new(ClientNetwork::of(ip)),
                     });
                 }
-                // Again, for another thread may have taken it.
+                // Checked again, because another thread may have taken the permit.
                 Err(Refused::Cap) if make_room() => {}
                 Err(refused) => {
                     self.refused(refused);
@@ -100,14 +100,14 @@ impl ConnectionLimiter {
     }
 
     fn lock(&self) -> MutexGuard<'_, Shares> {
-        // The counts are whole between any two statements.
+        // The counts are consistent after every statement, so a poisoned lock is usable.
         lock(&self.open)
     }
 }
 
 impl ConnectionPermit {
-    /// Counts a trusted proxy's connection in the share of `ip`, the client that its request is
-    /// from, until a request of another. Says whether that share had room.
+    /// Counts a trusted proxy's connection to the share of `ip`, the client of its request, until a
+    /// request of another client. Returns whether that share had room.
     pub fn speaks_for(&self, ip: IpAddr) -> bool {
         let mut open = self.limiter.lock();
         let mut network = lock(&self.network);
@@ -190,7 +190,7 @@ mod tests {
         let limiter = ConnectionLimiter::new(1_000, 60, Arc::default());
         let all = |n| (0..60).map(move |_| [192, 0, 2, n]);
         let permits: Vec<_> = (0..20).flat_map(all).filter_map(|ip| limiter.admit(ip.into())).collect();
-        // Fifteen have all that they may, and the others as much as is little.
+        // Fifteen addresses hold their whole share, and the others as much as counts as few.
         assert_eq!(permits.len(), 900 + 5 * 4);
         assert!(admit(&limiter, "198.51.100.1").is_some());
     }

@@ -1,8 +1,8 @@
-//! The addresses of this machine: of its interfaces and local routes, towards the internet, and
-//! towards its own listeners.
+//! The addresses of this machine: those of its interfaces and local routes, its sources for the
+//! internet, and those of its own listeners.
 //!
-//! Read from `/proc/self/net` rather than asked by netlink: no unsafe code, and the service needs
-//! no AF_NETLINK socket.
+//! They are read from `/proc/self/net` rather than by netlink. This needs no unsafe code, and the
+//! service needs no AF_NETLINK socket.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -16,20 +16,20 @@ use byway_turn::address_set::AddressSet;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interfaces {
     /// Every address whose packets the kernel delivers to this machine: those of its interfaces,
-    /// and the ranges of local routes (AnyIP). A default route, which makes all of the internet
-    /// local for a transparent proxy, is none.
+    /// and the ranges of local routes (AnyIP). A default local route is excluded: it makes the
+    /// whole internet local for a transparent proxy.
     pub own: AddressSet,
-    /// Those that are there to stay, by which others may be told to find this machine.
+    /// Permanent addresses, which clients may be told.
     pub lasting: Vec<IpAddr>,
-    /// Bytes that had to be read, which is what reading costs: there is a line for every route.
+    /// Bytes that were read, which is the cost of reading: there is one line per route.
     pub bytes: usize,
 }
 
 impl Interfaces {
-    /// Reads them. A machine without IPv6 has no list of its addresses.
+    /// Reads the addresses. A machine without IPv6 has no list of IPv6 addresses.
     ///
     /// # Errors
-    /// Fails as reading `fib_trie`, `if_inet6` or `ipv6_route` in `/proc/self/net` does.
+    /// The error of reading `fib_trie`, `if_inet6` or `ipv6_route` in `/proc/self/net`.
     pub fn read() -> io::Result<Self> {
         let net = Path::new("/proc/self/net");
         let v4 = std::fs::read_to_string(net.join("fib_trie"))?;
@@ -55,11 +55,11 @@ impl Interfaces {
     }
 }
 
-/// The addresses that this machine sends from towards the internet: one for each family that has a
-/// route there. Connecting a UDP socket looks up the route, and sends nothing.
+/// The source addresses of this machine for the internet: one for each family that has a route
+/// there. Connecting a UDP socket looks up the route and sends nothing.
 #[must_use]
 pub fn sources() -> Vec<IpAddr> {
-    // Any address of the internet will do; these are a root name server's, and will not move.
+    // Any address of the internet works. These belong to a root name server and will not change.
     const OUT_THERE: [(IpAddr, IpAddr); 2] = [
         (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::new(198, 41, 0, 4))),
         (
@@ -75,8 +75,9 @@ pub fn sources() -> Vec<IpAddr> {
     OUT_THERE.into_iter().filter_map(|family| source(family).ok()).map(|address| address.ip()).collect()
 }
 
-/// Whether this machine has an address, which is whether a socket can be bound to it. Where that
-/// cannot be found out, for want of descriptors, say, it has. A wildcard is there if its family is.
+/// Whether this machine has an address, that is, whether a socket can be bound to it. If another
+/// error prevents the check, such as a lack of descriptors, the result is true. A wildcard is
+/// present if its family is.
 #[must_use]
 pub fn has(ip: IpAddr) -> bool {
     let is_missing = |error: io::Error| {
@@ -86,8 +87,8 @@ pub fn has(ip: IpAddr) -> bool {
     !UdpSocket::bind((ip, 0)).is_err_and(is_missing)
 }
 
-/// The address under which this machine reaches a listener of its own: a wildcard is no
-/// destination, loopback is.
+/// The address under which this machine reaches its own listener. Loopback replaces a wildcard,
+/// which cannot be a destination.
 #[must_use]
 pub fn reachable(listener: SocketAddr) -> SocketAddr {
     let ip = match listener.ip() {
@@ -98,8 +99,8 @@ pub fn reachable(listener: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listener.port())
 }
 
-/// The leaves of the kernel's routing trie that are local to the host, whatever their scope. A leaf
-/// may have several prefixes, and stand in several tables.
+/// Parses the leaves of the kernel's routing trie that are local to the host, in every scope. A
+/// leaf may have several prefixes, and may be in several tables.
 ///
 /// ```text
 ///      |-- 192.0.2.2
@@ -122,9 +123,9 @@ fn v4_local(trie: &str) -> Vec<Ipv4Net> {
     local
 }
 
-/// One route per line: destination and its prefix length, source and its own, next hop, metric, two
-/// counters, flags and interface, all but the last in hexadecimal. The routes whose packets are
-/// delivered to this machine.
+/// Parses the routes whose packets are delivered to this machine, one per line. Each line has
+/// destination and prefix length, source and prefix length, next hop, metric, two counters, flags
+/// and interface. All but the last are hexadecimal.
 fn v6_local(routes: &str) -> impl Iterator<Item = Ipv6Net> {
     // linux/ipv6_route.h: RTF_LOCAL and RTF_ANYCAST.
     const DELIVERED: u32 = 0x8000_0000 | 0x0010_0000;
@@ -138,8 +139,8 @@ fn v6_local(routes: &str) -> impl Iterator<Item = Ipv6Net> {
     })
 }
 
-/// One line per address: 32 hexadecimal digits, then interface, prefix, scope and flags; and
-/// whether it is there to stay.
+/// Parses one address per line: 32 hexadecimal digits, then interface, prefix, scope and flags.
+/// Also returns whether it is permanent.
 fn v6_addresses(lines: &str) -> impl Iterator<Item = (Ipv6Addr, bool)> {
     // linux/if_addr.h: IFA_F_TEMPORARY (RFC 8981), _DADFAILED, _DEPRECATED and _TENTATIVE (RFC 4862
     // section 5.4).
@@ -185,7 +186,7 @@ Local:
         assert_eq!(Interfaces::parse(TRIE, "", "").lasting, addresses);
     }
 
-    /// `ip route add local 198.51.100.0/24 dev lo`, and two that serve a transparent proxy.
+    /// The route of `ip route add local 198.51.100.0/24 dev lo`, and two for a transparent proxy.
     #[test]
     fn local_routes_are_own_ranges_and_default_routes_are_none() {
         let trie = "\
@@ -255,7 +256,7 @@ Local:
     #[test]
     fn this_machine_has_loopback() {
         assert!(has(Ipv4Addr::LOCALHOST.into()) && has(Ipv4Addr::UNSPECIFIED.into()));
-        assert!(!has(Ipv4Addr::new(192, 0, 2, 77).into()), "TEST-NET-1 is nobody's");
+        assert!(!has(Ipv4Addr::new(192, 0, 2, 77).into()), "no machine has an address of TEST-NET-1");
         let Interfaces { own, lasting, .. } = Interfaces::read().unwrap();
         assert!(lasting.contains(&Ipv4Addr::LOCALHOST.into()));
         assert!(own.contains(Ipv4Addr::new(127, 255, 0, 1).into()));

@@ -1,9 +1,7 @@
-//! The ports that the kernel gives to any program that asks for none by number, which relay ports
-//! had better not be.
+//! The kernel's ephemeral ports, which should not overlap with the relay ports.
 //!
-//! Linux picks ephemeral ports from `net.ipv4.ip_local_port_range`, for IPv6 as well, but for those
-//! in `net.ipv4.ip_local_reserved_ports`. A program that binds one by number may have it all the
-//! same.
+//! Linux picks ephemeral ports from `net.ipv4.ip_local_port_range`, also for IPv6, except those in
+//! `net.ipv4.ip_local_reserved_ports`. A program may still bind a reserved port by number.
 
 use std::io;
 use std::net::IpAddr;
@@ -14,13 +12,13 @@ use std::path::Path;
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct LocalPorts {
     range: RangeInclusive<u16>,
-    /// `ip_local_reserved_ports` as it stands there.
+    /// The content of `ip_local_reserved_ports`.
     reserved: String,
 }
 
-/// Tells which of the relay's `ports` any program may be given by the kernel, with the remedy.
-/// Relays on loopback serve this machine alone, and are not worth a change of the whole system.
-/// Nothing is told where `/proc/sys` is out of sight, as it is under byway.service.
+/// Reports the relay's `ports` that the kernel may assign to any program, with the remedy. Relays
+/// on loopback serve this machine alone and do not justify a change of the whole system. Returns
+/// `None` if `/proc/sys` is not visible, as under byway.service.
 #[must_use]
 pub fn remark(addresses: &[IpAddr], ports: &RangeInclusive<u16>) -> Option<String> {
     if addresses.iter().all(IpAddr::is_loopback) {
@@ -36,7 +34,7 @@ impl LocalPorts {
         Self::parse(&range, &reserved).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
-    /// Takes in `32768\t60999` and a list such as `8080,49152-65535`, empty where nothing is
+    /// Parses `32768\t60999` and a list such as `8080,49152-65535`, which is empty if nothing is
     /// reserved.
     fn parse(range: &str, reserved: &str) -> Option<Self> {
         let mut bounds = range.split_whitespace().map(str::parse);
@@ -60,8 +58,8 @@ impl LocalPorts {
         let relay = format!("{}-{}", ports.start(), ports.end());
         let list = if self.reserved.is_empty() { relay } else { format!("{},{relay}", self.reserved) };
         Some(format!(
-            "the kernel gives ports {first}-{last} of relay.ports to any program that asks for a free one, and relays have to \
-             do without those: `sysctl -w net.ipv4.ip_local_reserved_ports={list}` keeps them for relays"
+            "the kernel assigns ports {first}-{last} of relay.ports to any program that asks for a free one, \
+             so relays cannot use those: reserve them with `sysctl -w net.ipv4.ip_local_reserved_ports={list}`"
         ))
     }
 }
@@ -78,11 +76,11 @@ mod tests {
     fn threat_49_relay_ports_that_the_kernel_gives_away_are_told_with_the_remedy() {
         assert_eq!(
             remark_of("32768\t60999\n", "\n", 49_152..=65_535).unwrap(),
-            "the kernel gives ports 49152-60999 of relay.ports to any program that asks for a free one, and relays have to \
-             do without those: `sysctl -w net.ipv4.ip_local_reserved_ports=49152-65535` keeps them for relays"
+            "the kernel assigns ports 49152-60999 of relay.ports to any program that asks for a free one, \
+             so relays cannot use those: reserve them with `sysctl -w net.ipv4.ip_local_reserved_ports=49152-65535`"
         );
         let told = |range, reserved, ports| remark_of(range, reserved, ports).unwrap_or_default();
-        // What is reserved for others stays so.
+        // Ports that are reserved for others stay reserved.
         assert!(
             told("1024 65535", "8080,9000-9010\n", 50_000..=50_099)
                 .contains("ports=8080,9000-9010,50000-50099`")

@@ -1,9 +1,9 @@
-//! Memory that the connections of strangers may hold together, and the eviction of the oldest when
-//! it runs out.
+//! Memory budget of unauthenticated connections, with eviction of the oldest when it is exhausted.
 //!
-//! An honest client is done after a few round trips. A flood of silent ones would keep all memory
-//! until its deadline if newcomers had to wait. So the oldest reservation ends, of those from the
-//! network that holds the most: a flood from one network evicts itself, however fast it comes.
+//! An honest client needs a few round trips. If new connections had to wait, a flood of silent
+//! clients would hold all memory until its deadline. The budget therefore evicts the oldest
+//! reservation of the network that holds the most. A flood from one network evicts itself at any
+//! rate.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,11 +18,11 @@ use tokio::sync::oneshot;
 
 use byway_turn::client_network::ClientNetwork;
 
-/// Bytes that may be reserved at one time.
+/// A budget of bytes that may be reserved simultaneously.
 #[derive(Debug)]
 pub struct MemoryBudget {
     limit: usize,
-    /// A `std` mutex: held for a look-up, never across an await.
+    /// A `std` mutex: held for a lookup, never across an await.
     reserved: Mutex<Reserved>,
 }
 
@@ -40,7 +40,7 @@ struct Entry {
     network: ClientNetwork,
     age: u64,
     bytes: usize,
-    /// Tells its connection to end.
+    /// Signal for its connection to end.
     end: oneshot::Sender<()>,
 }
 
@@ -51,7 +51,7 @@ struct Network {
     ages: BTreeSet<(u64, u64)>,
 }
 
-/// A connection's bytes; returned to the budget on drop.
+/// Reserved bytes of a connection, returned to the budget on drop.
 #[derive(Debug)]
 pub struct Reservation {
     budget: Arc<MemoryBudget>,
@@ -59,11 +59,11 @@ pub struct Reservation {
     is_released: AtomicBool,
 }
 
-/// Resolves when the reservation is evicted, and stays so: its connection has to end. One that is
-/// returned or released never resolves.
+/// Future that resolves when the reservation is evicted, and stays resolved. Its connection must
+/// then end. It never resolves for a reservation that is returned or released.
 #[derive(Debug)]
 pub struct Eviction {
-    /// Until one or the other is known.
+    /// The signal, until the outcome is known.
     told: Option<oneshot::Receiver<()>>,
     is_evicted: bool,
 }
@@ -81,13 +81,13 @@ impl Future for Eviction {
 }
 
 impl MemoryBudget {
-    /// A budget of `limit` bytes.
+    /// Creates a budget of `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, reserved: Mutex::default() })
     }
 
-    /// Reserves `bytes` for a connection of `client`, and evicts others where there are too few.
+    /// Reserves `bytes` for a connection of `client`, and evicts others if too few are free.
     pub fn reserve(self: &Arc<Self>, client: IpAddr, bytes: usize) -> (Reservation, Eviction) {
         let (end, told) = oneshot::channel();
         let mut reserved = self.lock();
@@ -100,7 +100,7 @@ impl MemoryBudget {
         (reservation, Eviction { told: Some(told), is_evicted: false })
     }
 
-    /// Bytes that are reserved.
+    /// Returns the number of reserved bytes.
     #[must_use]
     pub fn reserved(&self) -> usize {
         self.lock().bytes
@@ -122,8 +122,8 @@ impl Reservation {
         }
     }
 
-    /// Counts the reservation for another client's network, whom a reverse proxy has named. Its age
-    /// stays.
+    /// Counts the reservation to the network of another client, which a reverse proxy has named.
+    /// Its age does not change.
     pub fn move_to(&self, client: IpAddr) {
         let mut reserved = self.budget.lock();
         if let Some(mut entry) = reserved.remove(self.number) {
@@ -142,14 +142,13 @@ impl Reservation {
         }
     }
 
-    /// Returns the bytes for good: from here on, something else bounds the connection.
+    /// Permanently returns the bytes. From here on, another limit bounds the connection.
     pub fn release(&self) {
         self.is_released.store(true, Relaxed);
         self.budget.lock().remove(self.number);
     }
 
-    /// Whether the bytes were returned for good. An eviction that was on its way meanwhile means
-    /// nothing any more.
+    /// Whether the bytes were permanently returned. A concurrent eviction then has no effect.
     #[must_use]
     pub fn is_released(&self) -> bool {
         self.is_released.load(Relaxed)
@@ -163,19 +162,20 @@ impl Drop for Reservation {
 }
 
 impl Reserved {
-    /// Evicts until `bytes` more are within `limit`, or nobody is left.
+    /// Evicts until `bytes` more fit within `limit`, or no reservation is left.
     fn evict_for(&mut self, bytes: usize, limit: usize) {
         while self.bytes + bytes > limit
             && let Some(number) = self.to_evict()
         {
             if let Some(entry) = self.remove(number) {
-                // A connection that is ending already need not be told.
+                // A connection that is already ending needs no signal.
                 let _ = entry.end.send(());
             }
         }
     }
 
-    /// The oldest of the network that holds the most; of several such networks, the oldest of all.
+    /// The oldest reservation of the network that holds the most. Among several such networks, the
+    /// oldest of all.
     fn to_evict(&self) -> Option<u64> {
         let busiest =
             self.by_network.values().max_by_key(|network| (network.bytes, Reverse(network.ages.first())));
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(budget.reserved(), 20, "a reservation that was evicted is not returned twice");
     }
 
-    /// Threat 19: the limit of connections allows one address as many as may be pending.
+    /// Threat 19: the connection limit allows one address as many connections as may be pending.
     #[test]
     fn a_flood_from_one_network_evicts_itself() {
         let budget = MemoryBudget::new(10);
@@ -274,10 +274,10 @@ mod tests {
         third.resize(20);
         assert!(is_evicted(&mut second_evicted), "the oldest by now");
         assert!(!is_evicted(&mut first_evicted));
-        // More than there is at all.
+        // A request for more than the whole budget.
         first.resize(31);
         assert!(is_evicted(&mut first_evicted) && is_evicted(&mut third_evicted));
-        // Evicted, none of them counts again.
+        // Evicted reservations no longer count.
         second.resize(5);
         first.renew();
         assert_eq!(budget.reserved(), 0);

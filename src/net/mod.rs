@@ -1,4 +1,4 @@
-//! Connections accepted and bounded, and addresses of the machine.
+//! Accept loops, limits of connections, and addresses of the machine.
 
 pub mod accept;
 pub mod connection_limit;

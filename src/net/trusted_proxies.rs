@@ -4,45 +4,44 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The reverse proxies that speak for their clients: those on this machine, and the configured
-/// networks.
+/// The reverse proxies that may name their client's address: those on this machine, and the
+/// configured networks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Trusts these networks beside loopback.
+    /// Trusts these networks in addition to loopback.
     #[must_use]
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
 
-    /// Whether a connection from `ip` is a trusted proxy's.
+    /// Whether a connection from `ip` is from a trusted proxy.
     #[must_use]
     pub fn trust(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         ip.is_loopback() || self.0.iter().any(|network| network.contains(&ip))
     }
 
-    /// Whether a connection from `ip` may be that of a reverse proxy which is missing here, if it
-    /// says whom it speaks for.
+    /// Whether a connection from `ip` that names a client may be from a reverse proxy that the
+    /// configuration lacks.
     ///
-    /// Of a public address anybody can say so, and the advice to trust it would be an attacker's.
-    /// Of a private one, only who is in the same network can: a container beside this one, another
-    /// machine of the operator's.
+    /// Any client with a public address can name another client, so advice to trust it would serve
+    /// an attacker. A private address is in the same network: another container, or another machine
+    /// of the operator.
     #[must_use]
     pub fn may_lack(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         let is_private = match ip {
-            // Also the space between a network and its carrier (RFC 6598), which overlay networks
-            // use.
+            // Also the shared address space of carriers (RFC 6598), which overlay networks use.
             IpAddr::V4(v4) => v4.is_private() || (v4.octets()[0] == 100 && v4.octets()[1] & 0xC0 == 0x40),
             IpAddr::V6(v6) => v6.is_unique_local(),
         };
         is_private && !self.trust(ip)
     }
 
-    /// Whether one of the networks is a whole address family, so that every client of it is
-    /// believed.
+    /// Whether one of the networks is a whole address family, so that the server trusts every
+    /// client in it.
     #[must_use]
     pub fn trust_everyone(&self) -> bool {
         self.0.iter().any(|network| network.prefix_len() == 0)

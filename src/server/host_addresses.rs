@@ -155,7 +155,7 @@ impl HostWatch {
             let family = if wildcard.is_ipv4() { "IPv4" } else { "IPv6" };
             let line = format!(
                 "no relaying by {family}, because no interface has a usable {family} address (relay.addresses): \
-                                  assign one to an interface, and relaying begins; or remove {wildcard}"
+                 assign one to an interface, and relaying begins; or remove {wildcard}"
             );
             // A machine may permanently lack a family. If it has had the family, or has neither,
             // that is an error.

@@ -1,4 +1,4 @@
-//! A certificate with its key: read from files, and checked before anything is served with it.
+//! A certificate with its key, read from files and checked before use.
 
 use std::io;
 use std::net::IpAddr;
@@ -37,25 +37,24 @@ pub struct Certificate {
     remarks: Vec<String>,
 }
 
-/// From when to when, in seconds since 1970, both included.
+/// Validity period in seconds since 1970, inclusive.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Validity {
     pub(super) not_before: u64,
     pub(super) not_after: u64,
 }
 
-/// Why nothing can be served with what the files hold. Its `Display` is meant for the person who
-/// put them there.
+/// Reason for which the files cannot be used. Its `Display` addresses the operator.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {reason}\n  remedy: {remedy}", file.display())]
 pub struct Unusable {
-    /// Which of the files.
+    /// The file.
     pub file: PathBuf,
-    /// What is wrong.
+    /// The cause.
     pub reason: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: &'static str,
-    /// Whether the machine, and not a file, is at fault.
+    /// Whether the cause is the machine, not a file.
     pub is_shortage: bool,
 }
 
@@ -73,7 +72,7 @@ impl Certificate {
     /// key in PEM.
     ///
     /// # Errors
-    /// [`Unusable`], if anything in them is not as it should be.
+    /// [`Unusable`], if any part of the files is invalid.
     pub fn load(files: &CertificateFiles) -> Result<Self, Unusable> {
         let CertificateFiles { cert, key } = files;
         let chain = chain(&read(cert)?).map_err(|problem| problem.of(cert))?;
@@ -87,19 +86,19 @@ impl Certificate {
         Ok(Self { certified_key: Arc::new(certified_key), names, validity, remarks })
     }
 
-    /// Names that it is for.
+    /// Names of the certificate.
     #[must_use]
     pub fn names(&self) -> &CertificateNames {
         &self.names
     }
 
-    /// The second since 1970 from which on it is good for nothing.
+    /// Expiry in seconds since 1970.
     #[must_use]
     pub fn expires(&self) -> u64 {
         self.validity.not_after
     }
 
-    /// Reasons for clients to refuse it, each with its remedy.
+    /// Reasons for which clients may refuse it, each with its remedy.
     #[must_use]
     pub fn remarks(&self) -> &[String] {
         &self.remarks
@@ -114,7 +113,7 @@ impl Certificate {
     }
 }
 
-/// What is wrong with a file, and what to do about it.
+/// Cause and remedy of a problem with a file.
 struct Problem(String, &'static str);
 
 impl Problem {
@@ -124,15 +123,15 @@ impl Problem {
     }
 }
 
-/// The server's own certificate and those between it and a root: two or three. Every handshake
-/// carries them all.
+/// Longest chain. Usual chains have two or three certificates: the server's own and those between
+/// it and a root. Every handshake carries them all.
 const MAX_CHAIN: usize = 10;
 
 const WHOLE_FILE: &str = "let your ACME client write it again; it is PEM, from -----BEGIN to -----END";
 const CHAIN: &str = "name the file with the whole chain; certbot calls it fullchain.pem";
 const JOIN: &str =
     "join the files with a line break between them: (cat cert.pem; echo; cat chain.pem) > fullchain.pem";
-const ORDER: &str = "put that one first, its issuers behind it";
+const ORDER: &str = "put that one first, followed by its issuers";
 const KEY: &str = "name the key that the certificate was made with; certbot calls it privkey.pem";
 
 fn read(file: &Path) -> Result<Vec<u8>, Unusable> {
@@ -154,7 +153,7 @@ fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
     let is_known =
         |kind: &str| kind == CERTIFICATE || PRIVATE_KEYS.contains(&kind) || PARAMETERS.contains(&kind);
     if let Some(other) = kinds.iter().find(|kind| !is_known(kind)) {
-        return Err(Problem(format!("a block {other:?}, which is not read"), CHAIN));
+        return Err(Problem(format!("a block {other:?}, which is not supported here"), CHAIN));
     }
     let chain: Vec<_> =
         CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| broken(&error))?;
@@ -162,7 +161,10 @@ fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
         return Err(Problem("no certificate in this file".to_owned(), CHAIN));
     }
     if chain.len() > MAX_CHAIN {
-        return Err(Problem(format!("{} certificates, which is no chain of one", chain.len()), CHAIN));
+        return Err(Problem(
+            format!("{} certificates, but a chain has at most {MAX_CHAIN}", chain.len()),
+            CHAIN,
+        ));
     }
     Ok(chain)
 }
@@ -172,19 +174,19 @@ fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
     let keys = kinds.iter().filter(|kind| PRIVATE_KEYS.contains(&kind.as_str())).count();
     if keys > 1 {
         return Err(Problem(
-            format!("{keys} private keys, of which one is meant"),
-            "keep the certificate's own",
+            format!("{keys} private keys instead of one"),
+            "keep only the certificate's key",
         ));
     }
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
-        // PKCS #8 says so in its label, openssl's older format in a header (RFC 1421) that is not
-        // base64.
+        // PKCS #8 marks encryption in its label, openssl's older format in a header (RFC 1421),
+        // which is not base64.
         pem::Error::NoItemsFound | pem::Error::Base64Decode(_)
             if pem.windows(9).any(|word| word == b"ENCRYPTED") =>
         {
             Problem(
-                "the key is encrypted, and nobody is there to ask for its password".to_owned(),
-                "write it without one, readable by the server alone: openssl pkey -in this -out that",
+                "the key is encrypted, and the server cannot ask for its password".to_owned(),
+                "decrypt it into a file that only the server can read: openssl pkey -in this -out that",
             )
         }
         pem::Error::NoItemsFound => Problem("no private key in this file".to_owned(), KEY),
@@ -192,7 +194,7 @@ fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
     })
 }
 
-/// A file of certificates of which a reader would pass over a part.
+/// Problem of a file of certificates of which a reader would skip a part.
 fn unfit(reason: String) -> Problem {
     let remedy = if reason.ends_with(blocks::JOINED) { JOIN } else { WHOLE_FILE };
     Problem(reason, remedy)
@@ -214,14 +216,14 @@ struct Described {
     remarks: Vec<String>,
 }
 
-/// The names and the validity of the first certificate, and remarks on all; the others must be
-/// certificates, too.
+/// Returns the names and the validity of the first certificate, and remarks on all. The others must
+/// also be certificates.
 fn describe(chain: &[CertificateDer<'_>]) -> Result<Described, Problem> {
     let mut parsed = Vec::new();
     for der in chain {
         match X509Certificate::from_der(der) {
             Ok(([], certificate)) => parsed.push(certificate),
-            _ => return Err(Problem("what is in it is no certificate".to_owned(), WHOLE_FILE)),
+            _ => return Err(Problem("its content is not a certificate".to_owned(), WHOLE_FILE)),
         }
     }
     let own = &parsed[0];
@@ -242,17 +244,17 @@ fn names(certificate: &X509Certificate<'_>) -> CertificateNames {
 }
 
 fn validity(certificate: &X509Certificate<'_>) -> Validity {
-    // What lies before 1970 is long ago, whenever it was.
+    // A date before 1970 counts as 1970.
     let unix = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
     let validity = certificate.validity();
     Validity { not_before: unix(validity.not_before), not_after: unix(validity.not_after) }
 }
 
-/// The chain with its key, which must be the key of the first certificate.
+/// Pairs the chain with its key, which must be the key of the first certificate.
 fn pair(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'_>) -> Result<CertifiedKey, Problem> {
     const KINDS: &str = "use ECDSA on P-256, or RSA of 2048 bits or more";
     let key = any_supported_type(key)
-        .map_err(|_| Problem("a private key of a kind that TLS does not use here".to_owned(), KINDS))?;
+        .map_err(|_| Problem("a private key of an unsupported kind".to_owned(), KINDS))?;
     let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
         Ok(()) => Ok(pair),
@@ -268,7 +270,7 @@ fn pair(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'_>) -> Result<
     }
 }
 
-/// The number, in its file, of the certificate behind the first that the key belongs to.
+/// Number, within the file, of the later certificate that the key belongs to.
 fn matching(pair: &CertifiedKey) -> Option<usize> {
     let is_its_own = |certificate: &CertificateDer<'static>| {
         CertifiedKey::new(vec![certificate.clone()], pair.key.clone()).keys_match().is_ok()

@@ -10,7 +10,7 @@ use crate::metrics::{Counters, Family, Page, SharedCount};
 pub struct TlsCounters {
     /// Sessions resumed.
     pub resumed: SharedCount,
-    /// The end of the certificate in use, in seconds since 1970.
+    /// Expiry of the certificate in use, in seconds since 1970.
     pub expires: SharedCount,
     outcomes: Family<TlsOutcome, SharedCount>,
     loaded: SharedCount,
@@ -18,12 +18,12 @@ pub struct TlsCounters {
 }
 
 impl TlsCounters {
-    /// Counts what has become of a connection.
+    /// Counts a connection by its outcome.
     pub fn became(&self, outcome: TlsOutcome) {
         self.outcomes[outcome].add(1);
     }
 
-    /// Counts that the certificate was loaded again, or could not be.
+    /// Counts a reload of the certificate, successful or not.
     pub fn loaded(&self, is_good: bool) {
         if is_good { &self.loaded } else { &self.not_loaded }.add(1);
     }
@@ -33,14 +33,14 @@ impl Counters for TlsCounters {
     fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
         page.family(
             "tls_connections",
-            "Connections to the TLS port, by what they speak or why that was never known.",
+            "Connections to the TLS port, by their protocol or the reason for their early end.",
             "outcome",
             |outcome| self.outcomes[outcome].get(),
         )?;
         page.counter("tls_resumptions", "TLS sessions resumed by a ticket.", self.resumed.get())?;
         page.counters(
             "certificate_loads",
-            "Times that the certificate was loaded again, by outcome. failed: the last good one is kept.",
+            "Reloads of the certificate, by outcome. failed: the last good one is kept.",
             "outcome",
             [("loaded", self.loaded.get()), ("failed", self.not_loaded.get())],
         )?;

@@ -1,4 +1,4 @@
-//! The stream beneath a handshake: ends it when the client sends more than any handshake takes.
+//! Stream of a handshake. It fails if the client sends more bytes than any handshake needs.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -6,26 +6,26 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that a client may send until its handshake is complete. The library joins a message of 64
-/// KiB from records of any size; a ClientHello with a key share of ML-KEM, a ticket and every
-/// extension takes 3 KiB.
+/// Bytes that a client may send until its handshake is complete. The library would join a message
+/// of up to 64 KiB from records of any size. A ClientHello with a key share of ML-KEM, a ticket and
+/// every extension takes 3 KiB.
 const LONGEST: usize = 16 * 1024;
 
-/// A stream that a handshake is read from.
+/// A stream with a byte limit during the handshake.
 #[derive(Debug)]
 pub struct Bounded<S> {
     stream: S,
-    /// Bytes that may still come, if they are counted.
+    /// Remaining bytes, while they are counted.
     left: Option<usize>,
 }
 
 impl<S> Bounded<S> {
-    /// Counts from here on.
+    /// Wraps a stream and begins to count.
     pub(super) fn new(stream: S) -> Self {
         Self { stream, left: Some(LONGEST) }
     }
 
-    /// Counts no longer: the handshake is complete.
+    /// Stops counting, because the handshake is complete.
     pub(super) fn release(&mut self) {
         self.left = None;
     }

@@ -1,4 +1,4 @@
-//! Who we are to TLS clients: a certificate that can be exchanged under live connections.
+//! Identity for TLS clients: a certificate that can be replaced while connections are open.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use rustls::sign::CertifiedKey;
 
 use super::{Certificate, CertificateFiles, Unusable};
 
-/// The certificate at present, and the files that it comes from.
+/// The current certificate and its files.
 pub struct Identity {
     files: CertificateFiles,
     certificate: ArcSwap<Certificate>,
@@ -19,30 +19,30 @@ impl Identity {
     /// Loads the first certificate.
     ///
     /// # Errors
-    /// [`Unusable`] says which file, why, and what to do.
+    /// [`Unusable`] with the file, the cause and the remedy.
     pub fn load(files: CertificateFiles) -> Result<Self, Unusable> {
         let certificate = ArcSwap::from_pointee(Certificate::load(&files)?);
         Ok(Self { files, certificate })
     }
 
-    /// Loads the files again. What they hold is taken only if all of it is good; handshakes that
-    /// are under way, and connections, go on with what they began with.
+    /// Reloads the files. Their content is used only if all of it is valid. Running handshakes and
+    /// open connections keep the earlier certificate.
     ///
     /// # Errors
-    /// [`Unusable`]; the certificate so far is kept.
+    /// [`Unusable`]; the current certificate is kept.
     pub fn reload(&self) -> Result<(), Unusable> {
         let certificate = Certificate::load(&self.files)?;
         self.certificate.store(Arc::new(certificate));
         Ok(())
     }
 
-    /// The certificate at present.
+    /// The current certificate.
     #[must_use]
     pub fn certificate(&self) -> Arc<Certificate> {
         self.certificate.load_full()
     }
 
-    /// Where it comes from.
+    /// Its files.
     #[must_use]
     pub fn files(&self) -> &CertificateFiles {
         &self.files
@@ -50,8 +50,8 @@ impl Identity {
 }
 
 impl ResolvesServerCert for Identity {
-    /// The same for every name that a client asks for: a client that does not find its name in it
-    /// says so.
+    /// Returns the same certificate for every requested name. A client that does not find its name
+    /// in it refuses it.
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.certificate.load().certified_key())
     }

@@ -7,10 +7,9 @@
 //!                                                                 └─ any other ───► http
 //! ```
 //!
-//! Handshakes have a thread of their own ([`pending`]), so that a flood of them stands neither
-//! before media nor before signals. A [`Certificate`] is parsed and matched with its key before
-//! anything is served with it; [`Identity`] swaps it under live connections, and [`renewal`] says
-//! when.
+//! Handshakes have their own thread ([`pending`]), so that a flood of them delays neither media nor
+//! signals. A [`Certificate`] is parsed and matched with its key before use. [`Identity`] replaces
+//! it while connections are open, and [`renewal`] decides when.
 
 mod certificate;
 mod counters;
@@ -37,19 +36,20 @@ pub use names::{CertificateNames, Name};
 pub use outcome::TlsOutcome;
 pub use pem::kinds as pem_kinds;
 
-/// The protocols that a client may ask for by ALPN (RFC 7301). A client that asks for others alone
-/// is refused with `no_application_protocol`: what it says next would be taken for something else.
-/// The first of these that it names counts: no browser asks for TURN when it wants a page, but
-/// coturn's clients ask for `http/1.1` beside it.
+/// The protocols that a client may offer by ALPN (RFC 7301). A client that offers only others is
+/// refused with `no_application_protocol`, because the server would misread its next bytes. The
+/// first protocol of this list that the client offers is chosen. No browser offers TURN for a page,
+/// but coturn's clients offer `http/1.1` beside TURN.
 const PROTOCOLS: [&[u8]; 3] = [STUN_TURN, H2, b"http/1.1"];
 const H2: &[u8] = b"h2";
 /// RFC 7443 section 4.
 const STUN_TURN: &[u8] = b"stun.turn";
 
-/// TLS 1.2 and 1.3 as `identity`, with session tickets that leave nothing to remember here.
+/// Builds the configuration for TLS 1.2 and 1.3 as `identity`, with session tickets, which need no
+/// state on the server.
 ///
 /// # Panics
-/// Never on a machine that has randomness, which [`crate::server`] has drawn before.
+/// Only without a source of randomness, which [`crate::server`] checks before.
 #[must_use]
 pub fn server_config(identity: Arc<Identity>) -> Arc<ServerConfig> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

@@ -1,4 +1,4 @@
-//! Names that a certificate is for (RFC 5280 section 4.2.1.6). Pure.
+//! Names of a certificate (RFC 5280 section 4.2.1.6). Pure.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -48,7 +48,7 @@ impl fmt::Display for Name {
 
 /// All names of a certificate, in its own order.
 ///
-/// The common name of old is none of them: browsers look at the subject alternative names alone.
+/// The common name is not included, because browsers check the subject alternative names only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertificateNames(Vec<Name>);
 
@@ -59,13 +59,13 @@ impl CertificateNames {
         &self.0
     }
 
-    /// Whether the certificate is for nobody.
+    /// Whether the certificate has no names.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The name to call the server by: the first that is no wildcard and, if it is an address, of
+    /// The preferred name of the server: the first that is not a wildcard. An address must be of
     /// `family`.
     #[must_use]
     pub fn preferred(&self, family: Option<AddressFamily>) -> Option<&Name> {
@@ -75,13 +75,13 @@ impl CertificateNames {
         })
     }
 
-    /// Whether a client that calls the server `host` accepts the certificate.
+    /// Whether a client accepts the certificate for `host`.
     #[must_use]
     pub fn cover(&self, host: &Host) -> bool {
         self.patterns().any(|pattern| pattern.matches(host))
     }
 
-    /// Hosts that the names stand for. One that is no host is left out.
+    /// Host patterns of the names, without names that are not valid hosts.
     pub fn patterns(&self) -> impl Iterator<Item = HostPattern> {
         self.0.iter().filter_map(|name| HostPattern::parse(&name.to_string()))
     }

@@ -1,4 +1,4 @@
-//! What becomes of connections to the TLS port, as a closed set.
+//! Outcomes of connections to the TLS port, as a closed set.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use rustls::Error;
 use byway_turn::closed_set;
 
 closed_set! {
-    /// Protocol that a connection speaks, or the reason for its end before that was known.
+    /// Protocol of a connection, or the reason for its end before its protocol was known.
     pub enum TlsOutcome {
         /// HTTP/1.1.
         Http1 = "http1",
@@ -15,25 +15,26 @@ closed_set! {
         Http2 = "http2",
         /// STUN and TURN.
         Turn = "turn",
-        /// Too slow with the handshake, or with a first byte that tells what it speaks.
+        /// Too slow with the handshake, or with the first byte, which tells its protocol.
         Timeout = "timeout",
-        /// Too many had not told, and this was the oldest from where most came.
+        /// Evicted because too many connections were pending: the oldest of the network with the
+        /// most.
         Shed = "shed",
         /// Closed or broken by its client.
         Closed = "closed",
-        /// ALPN named none of our protocols.
+        /// ALPN offered no supported protocol.
         NoProtocol = "no_protocol",
         /// No version, cipher suite or group in common.
         Incompatible = "incompatible",
-        /// Its client refused us: mostly our certificate.
+        /// Refused by its client, mostly because of the certificate.
         Alert = "alert",
-        /// Not TLS, or wrong TLS.
+        /// Not TLS, or invalid TLS.
         Invalid = "invalid",
     }
 }
 
 impl TlsOutcome {
-    /// Of an error of TLS, or of the connection below it.
+    /// The outcome for an error of TLS or of the connection below it.
     pub(super) fn of(error: &io::Error) -> Self {
         match error.get_ref().and_then(|source| source.downcast_ref()) {
             None => Self::Closed,

@@ -1,31 +1,31 @@
-//! The blocks of a PEM file (RFC 7468), none of which is passed over in silence.
+//! The blocks of a PEM file (RFC 7468). No block is skipped silently.
 //!
-//! Readers of PEM skip what is no block. Two files joined without a line break between make one
-//! boundary line of two, and the certificate behind it is skipped, too: a chain cut short, without
-//! a word.
+//! PEM readers skip text outside of blocks. Two files joined without a line break merge two
+//! boundary lines, and a reader then skips the following certificate. The chain would be incomplete
+//! without an error.
 
-/// Kind of a file's block, as its boundaries say it.
+/// Kind of a certificate's block, as named by its boundaries.
 pub(super) const CERTIFICATE: &str = "CERTIFICATE";
 
 /// Kinds of private keys.
 pub(super) const PRIVATE_KEYS: [&str; 4] =
     ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY"];
 
-/// Kinds that stand beside the others and say nothing that they do not.
+/// Kinds of blocks that are redundant beside the others.
 pub(super) const PARAMETERS: [&str; 2] = ["EC PARAMETERS", "DH PARAMETERS"];
 
-/// Reason for which the blocks of two files that were joined are not told apart.
+/// Error for two files that were joined without a line break.
 pub(super) const JOINED: &str = "a line break is missing between two blocks";
 
-/// The kinds of the blocks in a file, in order. Text outside of blocks is explanation (RFC 7468
-/// section 2).
+/// Returns the kinds of the blocks in a file, in order. Text outside of blocks is explanatory (RFC
+/// 7468 section 2).
 ///
 /// # Errors
-/// Reason for which part of the file would be passed over.
+/// The reason for which a reader would skip part of the file.
 pub fn kinds(pem: &[u8]) -> Result<Vec<String>, String> {
     const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
     if pem.starts_with(BYTE_ORDER_MARK) {
-        return Err("it begins with a byte order mark, before which no block is found".to_owned());
+        return Err("it begins with a byte order mark, so its first block is not found".to_owned());
     }
     let text = String::from_utf8_lossy(pem);
     let (mut kinds, mut open) = (Vec::new(), None);
@@ -41,7 +41,7 @@ pub fn kinds(pem: &[u8]) -> Result<Vec<String>, String> {
             _ if line.matches("-----BEGIN").count() + line.matches("-----END").count() > 1 => {
                 return Err(format!("line {number}: {JOINED}"));
             }
-            _ => return Err(format!("line {number}: {line:?} begins or ends no block here")),
+            _ => return Err(format!("line {number}: {line:?} does not begin or end a block here")),
         }
     }
     match open {
@@ -50,7 +50,7 @@ pub fn kinds(pem: &[u8]) -> Result<Vec<String>, String> {
     }
 }
 
-/// Lines as the parser of PEM takes them apart, except that it counts `\r\n` as two.
+/// Splits lines like the PEM parser, except that the parser counts `\r\n` as two line ends.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }

@@ -1,5 +1,4 @@
-//! Pending connections: those of which it is not known yet what they speak. Time and bytes of each
-//! are bounded.
+//! Pending connections, whose protocol is not known yet. Time and bytes of each are bounded.
 
 use std::io;
 use std::sync::Arc;
@@ -16,24 +15,25 @@ use tokio_rustls::server::TlsStream;
 use super::handshake::Bounded;
 use super::{H2, STUN_TURN, TlsCounters, TlsOutcome};
 
-/// Bytes that a pending connection takes: what its client may send until its protocol is known, and
-/// the library's state beside it.
+/// Bytes of a pending connection: those that its client may send until its protocol is known, and
+/// the library's state.
 pub const PENDING: usize = 32 * 1024;
 
 /// Limits of pending connections.
 #[derive(Clone, Copy, Debug)]
 pub struct PendingLimits {
-    /// Pending connections at one time; one more ends the oldest of the network that has the most.
+    /// Simultaneous pending connections. A further one evicts the oldest of the network that has
+    /// the most.
     pub connections: usize,
-    /// Longest time that a handshake may take.
+    /// Longest duration of a handshake.
     pub handshake_within: Duration,
-    /// Longest time that a client which offered no ALPN may then take over its first byte.
+    /// Longest wait for the first byte of a client that offered no ALPN.
     pub first_byte_within: Duration,
 }
 
 impl PendingLimits {
-    /// The limits where `connections` are admitted. Half of them are for those whose protocol is
-    /// known, so that silent ones give way before anybody is turned away.
+    /// The limits for `connections` admitted ones. Half of them are reserved for connections whose
+    /// protocol is known, so that pending ones are evicted before any client is refused.
     #[must_use]
     pub fn within(connections: usize) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl PendingLimits {
     }
 }
 
-/// Protocol that a client speaks inside of TLS.
+/// Protocol of a client inside TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Application {
     /// HTTP/1.1.
@@ -55,14 +55,14 @@ pub enum Application {
     Turn,
 }
 
-/// Connection whose handshake is complete.
+/// Connection with a completed handshake.
 pub type TlsConnection = TlsStream<Bounded<TcpStream>>;
 
 /// Failure of a pending connection.
 #[derive(Debug)]
 pub struct Failure(pub TlsOutcome, pub io::Error);
 
-/// Completes the handshake, and finds out what the client speaks.
+/// Completes the handshake and detects the client's protocol.
 ///
 /// # Errors
 /// [`Failure`]: the client was too slow, sent too much, or broke the protocol.
@@ -83,9 +83,9 @@ pub async fn complete(
         Some(STUN_TURN) => Application::Turn,
         Some(H2) => Application::Http2,
         Some(_) => Application::Http1,
-        // Browsers offer no ALPN for TURN. Its first message is always STUN: ChannelData needs a
-        // channel, which needs an allocation, which a new connection does not have. Nothing of HTTP
-        // begins like it.
+        // Browsers offer no ALPN for TURN. A TURN client's first message is always STUN:
+        // ChannelData needs an allocation, which a new connection does not have. HTTP never begins
+        // with these bytes.
         None => match classify(&[within(limits.first_byte_within, first_byte(&mut stream)).await?]) {
             Kind::Stun => Application::Turn,
             Kind::ChannelData | Kind::Other => Application::Http1,
@@ -94,7 +94,7 @@ pub async fn complete(
     Ok((application, stream))
 }
 
-/// First byte that the client sends, which stays to be read.
+/// Peeks at the first byte that the client sends.
 async fn first_byte(stream: &mut TlsConnection) -> io::Result<u8> {
     stream.fill_buf().await?.first().copied().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }

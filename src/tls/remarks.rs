@@ -1,4 +1,4 @@
-//! Reasons for clients to refuse a certificate that can be served. Our library takes more than
+//! Reasons for which clients may refuse a usable certificate. The library accepts more than
 //! browsers do.
 
 use x509_parser::certificate::X509Certificate;
@@ -6,7 +6,7 @@ use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION, Oid,
 };
 
-/// Remedy: the keys to use instead.
+/// Remedy that names the keys to use instead.
 const KINDS: &str = "use ECDSA on P-256, or RSA of 2048 bits or more";
 
 /// Signatures of RSA and ECDSA with SHA-1 (RFC 8017, RFC 5758).
@@ -57,26 +57,26 @@ pub(super) fn on(chain: &[X509Certificate<'_>]) -> Vec<String> {
     remarks
 }
 
-/// Whether each certificate is followed by its issuer's. Where that is missing, a client that
-/// happens to know the issuer connects, and others do not.
+/// Checks that each certificate is followed by its issuer's. If one is missing, only clients that
+/// already know the issuer can connect.
 fn on_order(chain: &[X509Certificate<'_>]) -> Option<String> {
     let [own, rest @ ..] = chain else { return None };
     if rest.is_empty() && own.issuer() != own.subject() {
         return Some(format!(
-            "the certificate is alone in its file, without that of its issuer ({}); clients that do not know the issuer \
-             refuse it: name the file with the whole chain (certbot calls it fullchain.pem)",
+            "the certificate is alone in its file, without that of its issuer ({}), so clients that do not \
+             know the issuer refuse it: name the file with the whole chain (certbot calls it fullchain.pem)",
             own.issuer()
         ));
     }
     let stray = chain.windows(2).position(|pair| pair[0].issuer() != pair[1].subject())?;
     Some(format!(
-        "certificate {} in the file is not that of the issuer of the one before it; clients may refuse the chain: put the \
-         server's certificate first, and behind each one its issuer's",
+        "certificate {} in the file is not that of the issuer of the one before it; clients may refuse the \
+         chain: put the server's certificate first, and after each one its issuer's",
         stray + 2
     ))
 }
 
-/// The kind of a certificate's key, if no browser takes it.
+/// The kind of a certificate's key, if no browser accepts it.
 fn on_key(certificate: &X509Certificate<'_>) -> Option<String> {
     let key = &certificate.public_key().algorithm;
     if key.algorithm == OID_PKCS1_RSAENCRYPTION {

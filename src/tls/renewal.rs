@@ -1,9 +1,9 @@
-//! When a certificate is loaded again: on SIGHUP, and when its files have changed.
+//! Reload of the certificate on SIGHUP and when its files have changed.
 //!
-//! The files are looked at every few seconds rather than watched by inotify. ACME clients replace
-//! symbolic links, folders are mounted, renamed and made anew, and a container may see another
-//! kernel's file system: a watch then sits on what is no longer there, and nobody notices for 90
-//! days. Following the path anew each time costs two calls.
+//! The files are checked every few seconds rather than watched by inotify. ACME clients replace
+//! symbolic links, folders are mounted, renamed and recreated, and a container may see another
+//! kernel's file system. A watch would then follow a file that no longer exists, unnoticed for 90
+//! days. Resolving the paths each time costs two calls.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -21,14 +21,14 @@ use super::certificate::Validity;
 use super::{Certificate, CertificateFiles, Identity, Unusable};
 use crate::clock::Clock;
 
-/// How often the files are looked at.
+/// Interval between checks of the files.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Let's Encrypt's clients renew 30 days before the end, so at this many seconds something is wrong
-/// with that.
+/// Remaining seconds at which renewal is overdue. Let's Encrypt's clients renew 30 days before the
+/// expiry.
 const ENDS_SOON: u64 = 14 * 24 * 3_600;
 
-/// Keeps an [`Identity`] as fresh as its files are.
+/// Keeps an [`Identity`] up to date with its files.
 #[derive(Clone, Debug)]
 pub struct Renewal {
     identity: Arc<Identity>,
@@ -39,21 +39,21 @@ impl Renewal {
     /// Loads the first certificate.
     ///
     /// # Errors
-    /// [`Unusable`] says which file, why, and what to do.
+    /// [`Unusable`] with the file, the cause and the remedy.
     pub fn begin(files: CertificateFiles) -> Result<Self, Unusable> {
-        // Looked at before it is read: what changes in between is read once more.
+        // Stamped before it is read, so that a change in between causes another reload.
         let watch = Watch::new(Stamp::of_both(&files));
         Ok(Self { identity: Arc::new(Identity::load(files)?), watch })
     }
 
-    /// What is kept fresh.
+    /// The identity that is kept up to date.
     #[must_use]
     pub fn identity(&self) -> Arc<Identity> {
         self.identity.clone()
     }
 
-    /// Loads the files whenever `hangup` comes and whenever they have changed, for ever. `tell`
-    /// hears of each new certificate.
+    /// Reloads the files on each `hangup` and each change, until the server ends. Calls `tell` with
+    /// each new certificate.
     pub async fn run(
         mut self,
         mut hangup: Signal,
@@ -73,8 +73,8 @@ impl Renewal {
                 _ = looks.tick() => false,
             };
             let of = self.identity.clone();
-            // A file system may take its time, and HTTP has few threads. A panic in there has said
-            // so.
+            // A file system may be slow, and HTTP has few threads. A panic in there is already
+            // logged.
             let Ok(stamps) = spawn_blocking(move || Stamp::of_both(of.files())).await else { continue };
             if self.watch.look(stamps, is_asked) {
                 let of = self.identity.clone();
@@ -94,8 +94,8 @@ impl Renewal {
     }
 }
 
-/// Notices that files have changed, once they have stopped changing: a certificate and its key are
-/// written one after the other, and half of a pair is no pair.
+/// Detects that files have changed, once they have stopped changing. A certificate and its key are
+/// written one after the other and must be read as a pair.
 #[derive(Clone, Debug)]
 struct Watch {
     loaded: [Stamp; 2],
@@ -107,8 +107,8 @@ impl Watch {
         Self { loaded, seen: loaded }
     }
 
-    /// Whether to load what is there now: if that `is_asked`, else once for each state of the
-    /// files, good or bad.
+    /// Whether to load the files now: if `is_asked`, else once for each state of the files, valid
+    /// or not.
     fn look(&mut self, now: [Stamp; 2], is_asked: bool) -> bool {
         let is_settled = now == self.seen;
         self.seen = now;
@@ -120,8 +120,8 @@ impl Watch {
     }
 }
 
-/// What changes when a file does, by whatever way: its device and inode, its size, when its content
-/// and when its owner, mode or name were last changed. `None` if it cannot be looked at.
+/// Properties that change with a file: device, inode, size, and two times. They are the last change
+/// of its content, and of its owner, mode or name. `None` if they cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp(Option<(u64, u64, u64, [i64; 4])>);
 
@@ -130,14 +130,14 @@ impl Stamp {
         [Self::of(&files.cert), Self::of(&files.key)]
     }
 
-    /// Of the file that `path` leads to by now, through whatever symbolic links.
+    /// The stamp of the file to which `path` currently resolves, through symbolic links.
     fn of(path: &Path) -> Self {
         let times = |m: &fs::Metadata| [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()];
         Self(fs::metadata(path).ok().map(|m| (m.dev(), m.ino(), m.size(), times(&m))))
     }
 }
 
-/// Where in its life a certificate is.
+/// Phase in the life of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     NotYet,
@@ -159,7 +159,7 @@ impl Phase {
     }
 }
 
-/// Says what is wrong when it begins to be: `told` holds what was said last.
+/// Logs a warning when the phase changes. `told` is the last logged phase.
 fn tell_once(told: &mut Option<Phase>, phase: Phase, identity: &Identity) {
     if told.replace(phase) == Some(phase) {
         return;
@@ -167,13 +167,13 @@ fn tell_once(told: &mut Option<Phase>, phase: Phase, identity: &Identity) {
     let file = identity.files().cert.display();
     match phase {
         Phase::Good => {}
-        Phase::NotYet => tracing::warn!("{file}: not valid yet: see whether this machine's clock is right"),
+        Phase::NotYet => tracing::warn!("{file}: not valid yet: check this machine's clock"),
         Phase::EndsSoon { days } => {
             tracing::warn!(
-                "{file}: expires in {days} days and was not renewed: see what your ACME client says"
+                "{file}: expires in {days} days and was not renewed: check the log of your ACME client"
             );
         }
-        Phase::Ended => tracing::warn!("{file}: expired: browsers refuse it until it is renewed"),
+        Phase::Ended => tracing::warn!("{file}: expired: renew it, because browsers refuse it"),
     }
 }
 
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn whoever_asks_is_not_kept_waiting_and_not_served_twice() {
         let mut watch = Watch::new(stamps(1, 1));
-        assert!(watch.look(stamps(1, 1), true), "for the log's answer");
+        assert!(watch.look(stamps(1, 1), true), "so that the log answers each SIGHUP");
         assert!(watch.look(stamps(2, 2), true));
         assert!(!watch.look(stamps(2, 2), false));
     }

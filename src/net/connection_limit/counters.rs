@@ -2,12 +2,12 @@
 
 use crate::metrics::SharedCount;
 
-/// Connections as they are admitted.
+/// Counters of admitted and refused connections.
 #[derive(Debug, Default)]
 pub struct ConnectionCounters {
-    /// Open now.
+    /// Currently open.
     pub open: SharedCount,
-    /// Ended for whatever reason.
+    /// Ended for any reason.
     pub ended: SharedCount,
     /// Refused because there were too many.
     pub refused_total: SharedCount,
@@ -15,9 +15,9 @@ pub struct ConnectionCounters {
     pub refused_address: SharedCount,
     /// Ended for more frames than the rate limit allows.
     pub ended_flood: SharedCount,
-    /// Ended to give their memory to others.
+    /// Evicted to give their memory to others.
     pub ended_memory: SharedCount,
-    /// Ended for a request, a message or the reading of a response that took too long.
+    /// Ended because a request, a message or the reading of a response took too long.
     pub ended_slow: SharedCount,
 }
 
@@ -28,7 +28,7 @@ impl ConnectionCounters {
         [("total", self.refused_total.get()), ("address", self.refused_address.get())]
     }
 
-    /// Connections that a limit has ended, by reason.
+    /// Connections that a limit ended, by reason.
     #[must_use]
     pub fn ended_by(&self) -> [(&'static str, u64); 3] {
         let Self { ended_flood, ended_memory, ended_slow, .. } = self;

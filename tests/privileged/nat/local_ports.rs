@@ -19,13 +19,13 @@ fn threat_49_ports_that_the_kernel_gives_away_are_told_until_they_are_reserved()
     let namespace = Namespace::new("ports");
     namespace.ip("address add 45.0.0.1/32 dev lo");
     for told in told(&namespace) {
-        let remark = "the kernel gives ports 49152-60999 of relay.ports to any program";
+        let remark = "the kernel assigns ports 49152-60999 of relay.ports to any program";
         assert!(told.contains(remark) && told.contains("ip_local_reserved_ports=49152-65535`"), "{told}");
     }
     // As the remark says.
     let reserve = "echo 49152-65535 > /proc/sys/net/ipv4/ip_local_reserved_ports";
     run(namespace.command("sh").args(["-c", reserve]));
     for told in told(&namespace) {
-        assert!(!told.contains("the kernel gives"), "{told}");
+        assert!(!told.contains("the kernel assigns"), "{told}");
     }
 }

@@ -17,7 +17,7 @@ fn a_certificate_that_cannot_be_served_is_exit_2() {
         ("cert.pem", pair.key.as_str(), "no certificate in this file"),
         ("cert.pem", &chain_end, "cut off before its -----END line"),
         ("cert.pem", &pair.cert.replace("MII", "M!I"), "damaged: not base64"),
-        ("cert.pem", garbage, "what is in it is no certificate"),
+        ("cert.pem", garbage, "its content is not a certificate"),
         ("cert.pem", &other.cert, "the key does not match the certificate"),
         ("key.pem", &other.key, "the key does not match the certificate"),
         ("key.pem", &pair.cert, "no private key in this file"),
@@ -86,7 +86,7 @@ fn threat_38_a_file_that_would_be_read_in_part_is_exit_2() {
         ("cert.pem", format!("\u{feff}{}", pair.cert), "it begins with a byte order mark".to_owned()),
         ("cert.pem", pair.cert.replace("CERTIFICATE", "TRUSTED CERTIFICATE"), "a block \"TRUSTED".to_owned()),
         ("cert.pem", format!("{}-----END CERTIFICATE-----\n", pair.cert), "line".to_owned()),
-        ("key.pem", format!("{}{}", pair.key, other.key), "2 private keys, of which one is meant".to_owned()),
+        ("key.pem", format!("{}{}", pair.key, other.key), "2 private keys instead of one".to_owned()),
         (
             "key.pem",
             format!("{}{}", pair.key.trim_end(), other.key),
@@ -132,7 +132,8 @@ fn a_chain_in_the_wrong_order_is_told_by_the_certificate_that_the_key_matches() 
     let folder = Folder::with(&Pair::new());
     folder.write("key.pem", &chain.key);
     folder.write("cert.pem", &format!("{}{}", chain.issuer, chain.leaf));
-    let reason = "the key matches certificate 2 in the file, not the first\n  remedy: put that one first, its issuers behind it";
+    let reason = "the key matches certificate 2 in the file, not the first\n  remedy: put that one first, \
+        followed by its issuers";
     exits_with(&folder, "cert.pem", reason);
 }
 
