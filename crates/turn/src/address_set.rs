@@ -1,18 +1,18 @@
-//! The addresses that are this machine's own, as a set of ranges.
+//! Set of IP addresses, stored as ranges. The server keeps the machine's own addresses in one.
 //!
-//! Pure: a driver reads what the machine has, and hands it to the relay.
+//! Pure: the driver reads the machine's addresses and passes them to the relay.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// A set of IP addresses: single ones and whole ranges, as a route of the kernel's local table
-/// covers them.
+/// Set of IP addresses: single ones and whole ranges, such as a route of the kernel's local table
+/// covers.
 ///
-/// A look-up is a binary search, because every datagram that goes by a permission makes one.
+/// A look-up is a binary search, because every datagram that is relayed by permission makes one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressSet {
-    /// Closed intervals, ascending and disjoint.
+    /// Closed intervals in host byte order, ascending and disjoint.
     v4: Vec<(u32, u32)>,
     v6: Vec<(u128, u128)>,
 }
@@ -27,7 +27,7 @@ impl AddressSet {
         }
     }
 
-    /// The addresses of either set.
+    /// Returns the addresses that are in either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         let mut union = self.clone();
@@ -68,7 +68,7 @@ fn within<Bits: Ord + Copy>(intervals: &[(Bits, Bits)], bits: Bits) -> bool {
     after.checked_sub(1).is_some_and(|at| bits <= intervals[at].1)
 }
 
-/// Sorts intervals, and joins those that overlap or touch. `next` is the successor of an end.
+/// Sorts intervals and joins those that overlap or touch. `next` returns the successor of an end.
 fn merge<Bits: Ord + Copy>(intervals: &mut Vec<(Bits, Bits)>, next: impl Fn(Bits) -> Option<Bits>) {
     intervals.sort_unstable();
     intervals.dedup_by(|later, earlier| {

@@ -1,9 +1,9 @@
-//! Client networks, for limits that count by address.
+//! Client networks: the key of limits per client.
 
 use std::net::IpAddr;
 
-/// A client network: an IPv4 address, or an IPv6 /64, of which one client owns every address. A
-/// mapped IPv4 address is an IPv4 address.
+/// Client network: an IPv4 address, or an IPv6 /64, because one client owns every address of a /64.
+/// An IPv4-mapped IPv6 address counts as its IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientNetwork(IpAddr);
 
@@ -12,13 +12,13 @@ impl ClientNetwork {
     #[must_use]
     pub fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {
-            // ::1 is as much this machine as 127.0.0.1 is.
+            // ::1 is not masked to a /64: it is this machine, as 127.0.0.1 is.
             IpAddr::V6(v6) if !v6.is_loopback() => Self(IpAddr::V6((v6.to_bits() >> 64 << 64).into())),
             other => Self(other),
         }
     }
 
-    /// Whether it is this machine: a reverse proxy, say, that speaks for many.
+    /// Whether it is this machine, for example a reverse proxy that serves many clients.
     #[must_use]
     pub fn is_loopback(self) -> bool {
         self.0.is_loopback()

@@ -1,29 +1,32 @@
 //! Enums with a label for each value: error codes, drop reasons, outcomes. They label metrics, so
-//! nothing that a client sends can make a series.
+//! client input cannot create a time series.
 
 use std::fmt::Debug;
 
-/// An enum with a label for each value, declared by `closed_set!`.
+/// Enum with a label for each value, declared by `closed_set!`.
 pub trait ClosedSet: Copy + 'static {
-    /// One `T` for each value.
+    /// Array with one `T` for each value, indexed by [`index`](Self::index).
     type Table<T: Debug + Default>: AsRef<[T]> + Debug + Default;
 
-    /// Every value, in the order of [`index`](Self::index).
+    /// All values, in the order of [`index`](Self::index).
     const ALL: &'static [Self];
 
-    /// The value's name in metrics and on the wire.
+    /// Name of the value in metrics and on the wire.
     fn label(self) -> &'static str;
 
-    /// The value's position in [`ALL`](Self::ALL).
+    /// Position of the value in [`ALL`](Self::ALL).
     fn index(self) -> usize;
 
-    /// Reads a label in any letter case.
+    /// Returns the value whose label is `text`, in any letter case.
     fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|value| value.label().eq_ignore_ascii_case(text))
     }
 }
 
-/// Declares an enum with a label for each value, and its [`ClosedSet`].
+/// Declares an enum with a label for each value and implements [`ClosedSet`] for it.
+///
+/// With `Value = "label": "Sentence."` the sentence becomes the value's documentation and the
+/// result of its `sentence` method.
 #[macro_export]
 macro_rules! closed_set {
     (
@@ -52,7 +55,7 @@ macro_rules! closed_set {
             }
         }
     };
-    // With a sentence for each value, which is its documentation, too.
+    // With a sentence for each value, which is also its documentation.
     (
         $(#[$of_type:meta])*
         $visibility:vis enum $name:ident { $($value:ident = $label:literal: $sentence:literal),+ $(,)? }
@@ -63,7 +66,7 @@ macro_rules! closed_set {
         }
 
         impl $name {
-            /// One sentence for the developer who meets this value.
+            /// One sentence for a developer who meets this value.
             #[must_use]
             $visibility fn sentence(self) -> &'static str {
                 match self {

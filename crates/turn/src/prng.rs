@@ -1,4 +1,5 @@
-//! Randomness from a seed that is handed in: unguessable to others, replayable in tests. Pure.
+//! Randomness from a seed that the caller passes in: unpredictable to others, replayable in tests.
+//! Pure.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -7,15 +8,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 
-/// HMAC-SHA1 over a counter: without the seed no value tells anything about another.
+/// Generator that computes HMAC-SHA1 over a counter. Without the seed no value reveals another.
 pub struct Prng {
     key: Hmac<Sha1>,
     next: AtomicU64,
 }
 
 impl Prng {
-    /// A stream of its own for each `purpose` of a seed, which must be secret and differ at each
-    /// start.
+    /// Creates the stream of `seed` for one `purpose`; other purposes give independent streams.
+    ///
+    /// The seed must be secret and differ at each start.
     #[must_use]
     pub fn new(seed: &[u8; 32], purpose: &str) -> Self {
         let mut key: Hmac<Sha1> = Hmac::new_from_slice(seed).expect("HMAC takes a key of any length");
@@ -23,8 +25,8 @@ impl Prng {
         Self { key, next: AtomicU64::new(0) }
     }
 
-    /// The next bytes, at most the 20 of a digest. With 16 of them, none come twice and none are
-    /// guessed.
+    /// Returns the next `N` bytes, at most the 20 of a digest. With 16 bytes, values neither repeat
+    /// nor can be guessed.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         const { assert!(N <= 20) };
         let mut mac = self.key.clone();
@@ -33,22 +35,22 @@ impl Prng {
         std::array::from_fn(|i| digest[i])
     }
 
-    /// The next token of 128 bits that nobody can guess, as 22 URL-safe characters.
+    /// Returns the next token of 128 unpredictable bits, as 22 URL-safe characters.
     pub fn token128(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.bytes::<16>())
     }
 
-    /// The next token of 96 bits, as 16 URL-safe characters.
+    /// Returns the next token of 96 unpredictable bits, as 16 URL-safe characters.
     pub fn token96(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.bytes::<12>())
     }
 
-    /// The next number.
+    /// Returns the next 64 bits.
     pub fn number(&self) -> u64 {
         u64::from_be_bytes(self.bytes())
     }
 
-    /// An index below `length`, which is not zero.
+    /// Returns an index below `length`, which must not be zero.
     pub fn below(&self, length: usize) -> usize {
         // The bias is below 2^-47 for a port range.
         usize::try_from(self.number() % length as u64).unwrap_or(0)
@@ -56,7 +58,7 @@ impl Prng {
 }
 
 impl std::fmt::Debug for Prng {
-    /// The seed never reaches a log.
+    /// Redacts the seed, so that it never reaches a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Prng(seed redacted)")
     }

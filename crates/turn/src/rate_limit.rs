@@ -1,5 +1,5 @@
-//! Rate limits by the generic cell rate algorithm: for one sender, and for each client network in
-//! memory that never grows.
+//! Rate limits by the generic cell rate algorithm (GCRA): for one sender, or per client network in
+//! a fixed amount of memory.
 
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
@@ -11,25 +11,26 @@ use foldhash::quality::SeedableRandomState;
 
 use crate::client_network::ClientNetwork;
 
-/// Addresses share this many buckets. A flood of a million forged sources can at worst use up all
-/// of them, which costs honest strangers another try, and never costs a client that has
-/// authenticated.
+/// Number of buckets that all addresses share. A flood of a million forged sources can at worst
+/// exhaust all of them. Honest unauthenticated clients must then retry; authenticated clients are
+/// not affected.
 const BUCKETS: usize = 1 << 16;
 
-/// Rate limiter for each client network, found by hash. Threads share it without a lock.
+/// Rate limiter per client network, whose bucket is found by hash. Threads share it without a lock.
 #[derive(Debug)]
 pub struct KeyedRateLimiter {
     /// Time that one unit costs; `None` = no limit.
     cost: Option<Duration>,
-    /// Time in which an empty bucket is full again.
+    /// Time in which an empty bucket refills.
     depth: Duration,
     buckets: Box<[Gcra]>,
     hasher: SeedableRandomState,
 }
 
 impl KeyedRateLimiter {
-    /// `per_second` for each IPv4 address and IPv6 /64, what comes in `depth` at once; 0 = no
-    /// limit.
+    /// Creates a limiter of `per_second` units for each IPv4 address and IPv6 /64; 0 = no limit.
+    ///
+    /// The burst is the number of units that accrue in `depth`. `seed` must be secret.
     #[must_use]
     pub fn new(per_second: u32, depth: Duration, seed: u64) -> Self {
         let cost = (per_second > 0).then(|| Duration::from_secs(1) / per_second);
@@ -38,13 +39,13 @@ impl KeyedRateLimiter {
             cost,
             depth,
             buckets: (0..buckets).map(|_| Gcra::default()).collect(),
-            // The addresses are the attacker's to choose: unseeded, they could all be aimed at one
-            // victim's bucket.
+            // Attackers choose the addresses: with an unseeded hash they could aim all of them at
+            // one victim's bucket.
             hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
         }
     }
 
-    /// Charges one unit to the network of `client`.
+    /// Charges one unit to the network of `client`. `now` is monotonic time.
     ///
     /// # Errors
     /// Time until a unit is available; nothing is charged.
@@ -56,16 +57,17 @@ impl KeyedRateLimiter {
     }
 }
 
-/// A token bucket as a GCRA ("leaky bucket as a meter"): the nanosecond at which it will be full
+/// Token bucket as a GCRA ("leaky bucket as a meter"): the nanosecond at which it will be full
 /// again.
 #[derive(Debug, Default)]
 pub struct Gcra(AtomicU64);
 
 impl Gcra {
-    /// Charges `cost` to a bucket that holds `depth`; both are the times in which they fill again.
+    /// Charges `cost` to a bucket that holds `depth`. Both are given as the time in which that
+    /// amount refills; `now` is monotonic time.
     ///
     /// # Errors
-    /// Time until as much is available; nothing is charged.
+    /// Time until `cost` is available; nothing is charged.
     pub fn take(&self, now: Duration, cost: Duration, depth: Duration) -> Result<(), Duration> {
         let (now, cost, depth) = (nanoseconds(now), nanoseconds(cost), nanoseconds(depth));
         let after = |full_at: u64| full_at.max(now).saturating_add(cost);
@@ -77,16 +79,16 @@ impl Gcra {
         }
     }
 
-    /// Whether nothing is charged any more.
+    /// Whether the bucket is full: every charge has refilled.
     #[must_use]
     pub fn is_full(&self, now: Duration) -> bool {
         self.0.load(Relaxed) <= nanoseconds(now)
     }
 
-    /// Returns what fills in `cost`. The bucket never holds more than its depth.
+    /// Refunds an amount that refills in `cost`. The bucket never holds more than its depth.
     pub fn give_back(&self, cost: Duration) {
         let cost = nanoseconds(cost);
-        // The update is never refused.
+        // The closure always returns `Some`, so the update succeeds.
         let _ = self.0.fetch_update(Relaxed, Relaxed, |full_at| Some(full_at.saturating_sub(cost)));
     }
 }

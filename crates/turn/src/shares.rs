@@ -1,82 +1,83 @@
-//! Shares of a bounded resource: so much for one client network, and the last tenth for networks
-//! that hold little. Pure.
+//! Shares of a bounded resource: a cap per client network, and a reserve for networks that hold
+//! little. Pure.
 //!
-//! A cap alone lets one client take everything, and a share alone lets a few networks do it
-//! together. The last tenth of a cap goes only to networks that hold little, so that a newcomer
-//! finds room whatever others hold.
+//! A total cap alone lets one client take everything. A share per network alone lets a few networks
+//! do so together. The last tenth of a cap is therefore reserved for networks that hold little, so
+//! a new client finds room whatever others hold.
 //!
-//! Loopback is exempt from both: a reverse proxy on this machine speaks for many, and has limits of
-//! its own. Where it says for whom, that network is charged.
+//! Loopback is exempt from both, because a reverse proxy on this machine serves many clients and
+//! has limits of its own. If the proxy names its client, that client's network is charged.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use crate::client_network::ClientNetwork;
 
-/// The part of a cap that one network may hold, where nothing else is said: an eighth.
+/// Divisor of the default share: one network may hold an eighth of the cap.
 const SHARE: usize = 8;
 
-/// Units that are not divided: a cap of no more has neither shares nor a reserve. An office behind
-/// one address is one network.
+/// Largest cap, in units, that has neither shares nor a reserve. An office behind one address
+/// counts as one network.
 const UNDIVIDED: usize = 64;
 
-/// The part of a cap that is kept for networks that hold little: a tenth.
+/// Divisor of the reserve: a tenth of the cap is for networks that hold little.
 const RESERVE: usize = 10;
 
-/// The part of a cap that is little.
+/// Divisor of the cap that gives the units which count as little.
 const LITTLE: usize = 1_024;
 
-/// Units that are always little.
+/// Units that count as little whatever the cap.
 const LEAST_LITTLE: usize = 4;
 
-/// Units of a resource, by the network that holds them.
+/// Units of a resource, counted by the network that holds them.
 #[derive(Debug)]
 pub struct Shares {
     cap: usize,
     share: usize,
     held: usize,
-    /// Holds no zeros.
+    /// Contains no zero counts.
     by_network: BTreeMap<ClientNetwork, usize>,
 }
 
-/// The limit that a request would exceed.
+/// Limit that a request would exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The share of the network.
+    /// Share of the network.
     Share,
-    /// The cap, or what it leaves for networks that hold more than little.
+    /// Total cap, or the part of it that is open to networks that hold more than little.
     Cap,
 }
 
 impl Shares {
-    /// A resource of `cap` units, of which one network may hold the usual share.
+    /// Creates a resource of `cap` units, of which one network may hold the default share: an
+    /// eighth, and at least 64.
     #[must_use]
     pub fn of(cap: usize) -> Self {
         Self::with_share(cap, (cap / SHARE).max(UNDIVIDED))
     }
 
-    /// A resource of `cap` units, of which one network may hold `share`.
+    /// Creates a resource of `cap` units, of which one network may hold `share`.
     #[must_use]
     pub fn with_share(cap: usize, share: usize) -> Self {
         Self { cap, share, held: 0, by_network: BTreeMap::new() }
     }
 
-    /// Units that are held.
+    /// Units held by all networks together.
     #[must_use]
     pub fn held(&self) -> usize {
         self.held
     }
 
-    /// Units that `network` holds.
+    /// Units held by `network`.
     #[must_use]
     pub fn held_by(&self, network: ClientNetwork) -> usize {
         self.by_network.get(&network).copied().unwrap_or(0)
     }
 
-    /// Whether `network` may hold `units` more.
+    /// Checks that `network` may hold `units` more. Loopback is bound by the cap alone.
     ///
     /// # Errors
-    /// [`Refused`].
+    /// [`Refused`] names the limit that would be exceeded.
     pub fn check(&self, network: ClientNetwork, units: usize) -> Result<(), Refused> {
         let after = self.held.saturating_add(units);
         let own = self.held_by(network).saturating_add(units);
@@ -89,18 +90,18 @@ impl Shares {
         if after > open { Err(Refused::Cap) } else { Ok(()) }
     }
 
-    /// Takes `units` for `network`.
+    /// Takes `units` for `network`, after [`Self::check`].
     ///
     /// # Errors
-    /// [`Refused`]; nothing is taken.
+    /// [`Refused`] names the limit that would be exceeded; nothing is taken.
     pub fn take(&mut self, network: ClientNetwork, units: usize) -> Result<(), Refused> {
         self.check(network, units)?;
         self.charge(network, units);
         Ok(())
     }
 
-    /// Takes `units` for a network that speaks for many, such as a reverse proxy: the cap alone
-    /// bounds it.
+    /// Takes `units` for a network that stands for many clients, such as a reverse proxy. Only the
+    /// cap applies.
     ///
     /// # Errors
     /// [`Refused::Cap`]; nothing is taken.
@@ -112,8 +113,7 @@ impl Shares {
         Ok(())
     }
 
-    /// Takes `units` for `network` whatever the limits say: a holder that is there already is not
-    /// turned out.
+    /// Charges `units` to `network` without a check, because an existing holder is never evicted.
     pub fn charge(&mut self, network: ClientNetwork, units: usize) {
         if units > 0 {
             self.held += units;
@@ -121,7 +121,7 @@ impl Shares {
         }
     }
 
-    /// Takes back `units` that `network` holds.
+    /// Returns `units` that `network` holds.
     pub fn give_back(&mut self, network: ClientNetwork, units: usize) {
         self.held -= units;
         if let Some(held) = self.by_network.get_mut(&network) {
@@ -132,16 +132,17 @@ impl Shares {
         }
     }
 
-    /// Charges `units` of `from` to another network, whatever the limits say.
+    /// Moves `units` from one network to another without a check.
     pub fn hand_over(&mut self, from: ClientNetwork, to: ClientNetwork, units: usize) {
         self.give_back(from, units);
         self.charge(to, units);
     }
 }
 
-/// Picks holders that have to give `units` back: of the network that holds most its biggest holder,
-/// then the next one, with the sums as they are by then. `holders` are their networks, the units of
-/// each, and what names them.
+/// Picks holders to evict until they free at least `units`, if there are enough.
+///
+/// Each pick takes the biggest holder of the network that holds most at that point. `holders` are
+/// (network, units held, name of the holder).
 pub fn biggest<T>(holders: impl IntoIterator<Item = (ClientNetwork, usize, T)>, units: usize) -> Vec<T> {
     let mut by_network: BTreeMap<ClientNetwork, Vec<(usize, T)>> = BTreeMap::new();
     for (network, held, holder) in holders {
@@ -176,7 +177,7 @@ mod tests {
         ClientNetwork::of([192, 0, 2, n].into())
     }
 
-    /// Units that `network` gets one by one.
+    /// Takes units one by one until refused; returns the number taken.
     fn all(shares: &mut Shares, network: ClientNetwork) -> usize {
         (0..=shares.cap).take_while(|_| shares.take(network, 1).is_ok()).count()
     }

@@ -1,9 +1,9 @@
-//! Moments that are handed in: nothing in this crate reads a clock, so that all of it can be tested
-//! in virtual time.
+//! Time that the caller passes in. Nothing in this crate reads a clock, so tests run in virtual
+//! time.
 
 use std::time::Duration;
 
-/// A moment, as the protocol sees it.
+/// Current time on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     /// Monotonic time since an arbitrary start, for lifetimes and deadlines.
@@ -13,35 +13,36 @@ pub struct Now {
 }
 
 impl Now {
-    /// The same moment, `by` later. Whole seconds advance both clocks alike.
+    /// Returns the time `by` later. Only whole seconds of `by` advance the wall clock.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
         Self { mono: self.mono + by, unix: self.unix + by.as_secs() }
     }
 }
 
-/// Finds out when the wall clock was set: by hand, by NTP at boot, or since the machine slept.
+/// Detects steps of the wall clock: set by hand, by NTP at boot, or after the machine slept.
 ///
-/// Both clocks are slewed alike, so they part by steps only. Whatever was promised until a time of
-/// day is then due at another moment than was meant.
+/// Slewing affects both clocks alike, so only a step changes their difference. After a step, every
+/// promise that ends at a time of day is due at another moment than intended.
 #[derive(Clone, Copy, Debug)]
 pub struct StepDetector {
-    /// Wall clock less monotonic clock, in seconds.
+    /// Wall clock minus monotonic clock, in seconds.
     offset: i64,
 }
 
 impl StepDetector {
-    /// Steps of fewer seconds go unnoticed: credentials outlast them.
+    /// Smallest step, in seconds, that is reported. Credentials outlast smaller ones.
     const TOLERANCE: u64 = 5;
 
-    /// A detector of steps after this moment.
+    /// Creates a detector of steps after `now`.
     #[must_use]
     pub fn new(now: Now) -> Self {
         Self { offset: Self::offset(now) }
     }
 
-    /// Seconds by which the wall clock has been set forward, or back if negative, since the last
-    /// step that was told.
+    /// Returns the seconds by which the wall clock was set forward since the last reported step.
+    ///
+    /// Negative values mean back; `None` means a step of less than 5 seconds.
     pub fn step(&mut self, now: Now) -> Option<i64> {
         let step = Self::offset(now).saturating_sub(self.offset);
         (step.unsigned_abs() >= Self::TOLERANCE).then(|| {
@@ -65,7 +66,7 @@ mod tests {
         let start = Now { mono: Duration::from_millis(7900), unix: 1_763_640_000 };
         let set = |now: Now, by: i64| Now { unix: now.unix.checked_add_signed(by).unwrap(), ..now };
         let mut detector = StepDetector::new(start);
-        // A second that one clock has begun and the other has not is no step.
+        // A second that one clock has begun and the other has not is not a step.
         let later = Now { mono: Duration::from_millis(1_007_950), unix: start.unix + 999 };
         for by in [0, 1, -1, 3, -3] {
             assert_eq!(detector.step(set(later, by)), None, "{by}");

@@ -1,9 +1,11 @@
 //! Time-limited credentials, compatible with coturn's `use-auth-secret`.
 //!
-//! A username is `expiry:name`, its password `base64(HMAC-SHA1(secret, username))`: whoever holds
-//! the secret can issue and verify without a database. coturn also takes an expiry alone, and
-//! `name:expiry`; so does this server, though it issues neither. The first secret signs and all
-//! verify, so that a secret can be replaced while credentials under the old one are still about.
+//! A username is `expiry:name`, its password `base64(HMAC-SHA1(secret, username))`. Every holder of
+//! the secret can issue and verify credentials without a database. coturn also accepts an expiry
+//! alone, and `name:expiry`. This server accepts both too, but issues neither.
+//!
+//! The first secret signs and all verify. An operator can therefore replace a secret while
+//! credentials under the old one are still in use.
 
 use std::time::Duration;
 
@@ -14,15 +16,15 @@ use sha1::Sha1;
 
 use crate::time::Now;
 
-/// How far ahead an expiry may lie. A credential that says more was not issued by us or by a sane
-/// backend, and would never be over.
+/// Longest time that an expiry may lie ahead. A credential with a later expiry was not issued by
+/// this server or a sane backend, and would never end.
 pub const MAX_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Why a username is not one of ours. Strangers see one and the same 401 for each (RFC 8489 section
-/// 9.2.4).
+/// Reason why a username is not valid here. Unauthenticated clients get the same 401 for each (RFC
+/// 8489 section 9.2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsernameError {
-    /// Neither `expiry:name`, nor `name:expiry`, nor an expiry alone, which has 1 to 19 decimal
+    /// Neither `expiry:name`, nor `name:expiry`, nor an expiry alone. An expiry has 1 to 19 decimal
     /// digits.
     #[error("not of the form expiry:name")]
     Malformed,
@@ -34,21 +36,23 @@ pub enum UsernameError {
     TooFarAhead,
 }
 
-/// A username taken apart: `expiry:name`, `name:expiry` or an expiry alone.
+/// Parsed username: `expiry:name`, `name:expiry` or an expiry alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Username<'a> {
-    /// Seconds since 1970-01-01 UTC.
+    /// Expiry, in seconds since 1970-01-01 UTC.
     pub expiry: u64,
-    /// The part that is not the expiry. Quotas count by it, so that a fresh expiry buys nothing.
-    /// Where it would be empty it is the whole username: else all who come without a name would
+    /// Part that is not the expiry. Quotas count by it, so a fresh expiry does not raise a quota.
+    ///
+    /// If it would be empty it is the whole username. Otherwise all clients without a name would
     /// share one quota.
     pub name: &'a str,
 }
 
 impl<'a> Username<'a> {
-    /// Takes a username apart at its first colon, as coturn does. The expiry is the left side if
-    /// that has digits only, and else the right one. Only plain digits make an expiry: no sign, no
-    /// space, no overflow.
+    /// Splits a username at its first colon, as coturn does.
+    ///
+    /// The expiry is the left side if that consists of digits, else the right side. Only plain
+    /// digits count: no sign, no space, no overflow of `u64`.
     ///
     /// # Errors
     /// [`UsernameError::Malformed`].
@@ -60,7 +64,7 @@ impl<'a> Username<'a> {
         Ok(Self { expiry, name: if name.is_empty() { username } else { name } })
     }
 
-    /// Holds the expiry against the time.
+    /// Checks the expiry against the wall clock.
     ///
     /// # Errors
     /// [`UsernameError::Expired`] or [`UsernameError::TooFarAhead`].
@@ -79,21 +83,22 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether a credential may be issued for `name`: it fits behind `expiry:` in the USERNAME
-/// attribute (RFC 8489 section 14.3: fewer than 509 bytes), with room for more, and logs and tables
-/// show it on one line.
+/// Whether a credential may be issued for `name`: 1 to 256 bytes without control characters.
+///
+/// Such a name fits behind `expiry:` in the USERNAME attribute (RFC 8489 section 14.3: fewer than
+/// 509 bytes), with room to spare. Logs and tables show it on one line.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     (1..=256).contains(&name.len()) && !name.contains(char::is_control)
 }
 
-/// A shared secret, key or password as an operator configures it. No way of printing it exists: its
-/// `Debug` shows nothing of it, and it has no `Display`.
+/// Shared secret, key or password as an operator configures it. It cannot be printed by accident:
+/// `Debug` redacts it, and it has no `Display`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The secret that `text` is.
+    /// Wraps `text` as a secret.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
@@ -107,7 +112,7 @@ impl From<String> for Secret {
 }
 
 impl AsRef<str> for Secret {
-    /// The secret in the clear, for those who have to send it or compute with it.
+    /// Returns the secret in the clear, to send it or to compute with it.
     fn as_ref(&self) -> &str {
         &self.0
     }
@@ -120,25 +125,25 @@ impl AsRef<[u8]> for Secret {
 }
 
 impl std::fmt::Debug for Secret {
-    /// Secrets never reach a log.
+    /// Redacts the secret, so that it never reaches a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[redacted]")
     }
 }
 
-/// A credential as a browser gets it.
+/// Credential as a browser receives it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// `expiry:name`.
+    /// Username: `expiry:name`.
     pub username: String,
-    /// base64(HMAC-SHA1(secret, username)).
+    /// Password: `base64(HMAC-SHA1(secret, username))`.
     pub password: String,
-    /// Seconds since 1970-01-01 UTC.
+    /// Expiry, in seconds since 1970-01-01 UTC.
     pub expires_at: u64,
 }
 
 impl std::fmt::Debug for Credential {
-    /// Passwords never reach a log.
+    /// Omits the password, so that it never reaches a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { username, password: _, expires_at } = self;
         f.debug_struct("Credential")
@@ -148,16 +153,16 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// The shared secrets, as HMAC states that are cloned for each use.
+/// Shared secrets, as HMAC states that are cloned for each use.
 #[derive(Clone)]
 pub struct Secrets {
     signing: Hmac<Sha1>,
-    /// Those that verify beside it.
+    /// Secrets that only verify.
     others: Vec<Hmac<Sha1>>,
 }
 
 impl Secrets {
-    /// The secrets, the signing one first; `None` if there is none.
+    /// Takes the secrets, the signing one first; `None` if `secrets` is empty.
     #[must_use]
     pub fn new<S: AsRef<[u8]>>(secrets: &[S]) -> Option<Self> {
         let mut keys = secrets
@@ -166,7 +171,7 @@ impl Secrets {
         Some(Self { signing: keys.next()?, others: keys.collect() })
     }
 
-    /// Issues a credential for `name` that ends `ttl` from now, at most [`MAX_TTL`].
+    /// Issues a credential for `name` that expires `ttl` from now, at most [`MAX_TTL`].
     #[must_use]
     pub fn issue(&self, now: Now, name: &str, ttl: Duration) -> Credential {
         let expires_at = now.unix.saturating_add(ttl.min(MAX_TTL).as_secs());
@@ -175,19 +180,20 @@ impl Secrets {
         Credential { username, password, expires_at }
     }
 
-    /// 16 URL-safe characters that stand for `text`, and that only who has the secrets can compute.
+    /// Returns 16 URL-safe characters that stand for `text`. Only a holder of the signing secret
+    /// can compute them.
     #[must_use]
     pub fn tag(&self, text: &str) -> String {
         let mut mac = self.signing.clone();
-        // Without digits in front this is no username, so that a tag says nothing about any
-        // password.
+        // The prefix has no digits, so the input is not a username and the tag reveals nothing
+        // about any password.
         mac.update(b"tag:");
         mac.update(text.as_bytes());
         let digest = mac.finalize().into_bytes();
         URL_SAFE_NO_PAD.encode(&digest[..12])
     }
 
-    /// The password that `username` has under each secret, in order.
+    /// Returns the password of `username` under each secret, the signing one first.
     pub fn passwords<'a>(&'a self, username: &'a str) -> impl Iterator<Item = String> + 'a {
         std::iter::once(&self.signing).chain(&self.others).map(move |secret| password(secret, username))
     }
@@ -200,7 +206,7 @@ fn password(secret: &Hmac<Sha1>, username: &str) -> String {
 }
 
 impl std::fmt::Debug for Secrets {
-    /// Secrets never reach a log.
+    /// Redacts the secrets, so that they never reach a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Secrets({} redacted)", 1 + self.others.len())
     }
@@ -251,10 +257,10 @@ mod tests {
             ("17:a:b", 17, "a:b"),
             ("a:17", 17, "a"),
             ("+1:17", 17, "+1"),
-            // Names of digits alone stand behind the expiry.
+            // A name of digits alone stands behind the expiry.
             ("17:18", 17, "18"),
             ("9999999999999999999:17", 9_999_999_999_999_999_999, "17"),
-            // Without a name each is a user of its own.
+            // Without a name, each username is a user of its own.
             ("17", 17, "17"),
             ("17:", 17, "17:"),
             (":17", 17, ":17"),

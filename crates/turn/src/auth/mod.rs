@@ -1,4 +1,4 @@
-//! Time-limited credentials, and their revocation before their time.
+//! Time-limited credentials and their revocation before they expire.
 
 mod credentials;
 mod revocation;

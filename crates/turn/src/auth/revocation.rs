@@ -1,11 +1,13 @@
-//! Revocation of credentials that have not expired. Pure; read by the relay, written by the
-//! signaling.
+//! Revocation of credentials that have not expired. Pure; the relay reads it, the signaling writes
+//! it.
 //!
-//! A member of a room has credentials under a name that ends in its [`MemberId`]. They are good
-//! while the member is here, and not a moment longer. So it is those who are here that are kept,
-//! not those who have left: memory is bounded by the rooms. A member carries a seal by which this
-//! process knows its own from names that somebody else has made up, or that another server with the
-//! same secret has: for those a credential is good until it expires.
+//! A room member has credentials under a name that ends in its [`MemberId`]. They are valid exactly
+//! as long as the member is present. The server stores the members that are present, not those that
+//! have left, so the rooms bound its memory.
+//!
+//! Each ID carries a seal, by which this process recognises the IDs that it issued. Other names
+//! were made up by another party, or come from another server with the same secret. A credential
+//! under such a name is valid until it expires, unless the name is revoked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,19 +23,19 @@ use crate::lock::lock;
 use crate::prng::Prng;
 use crate::time::Now;
 
-/// Names revoked by hand that are kept at one time.
+/// Maximum number of names that are revoked by hand at one time.
 const MAX_REVOKED: usize = 100_000;
-/// Bytes of a [`MemberId`] that are its seal: one in four billion foreign names is taken for ours,
-/// and then refused.
+/// Bytes of the seal of a [`MemberId`]. One in four billion foreign names matches it by chance, and
+/// is then refused.
 const SEAL: usize = 4;
 
-/// Names one membership of one room: drawn when it begins, never used again. 96 bits nobody can
-/// guess, and the seal.
+/// Identity of one membership of one room, drawn when it begins and never reused. It consists of 96
+/// unpredictable bits and the seal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MemberId(pub [u8; 16]);
 
 impl MemberId {
-    /// Reads what [`fmt::Display`] writes, and nothing else.
+    /// Parses the form that [`fmt::Display`] writes, and no other: 22 URL-safe characters.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut id = [0; 16];
@@ -41,7 +43,7 @@ impl MemberId {
         (length == id.len()).then_some(Self(id))
     }
 
-    /// The member that a credential's name ends in: `room.member`.
+    /// Returns the member in which a credential's name ends: `room.member`.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         Self::parse(name.rsplit_once('.')?.1)
@@ -66,12 +68,12 @@ impl fmt::Debug for MemberId {
     }
 }
 
-/// As many names are revoked as can be remembered.
+/// Error: the table of revoked names is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many names are revoked at one time")]
 pub struct TooManyRevoked;
 
-/// Who is here, and who was sent away.
+/// Members that are present, and names that were revoked.
 pub struct Revocations {
     random: Prng,
     seal: Hmac<Sha1>,
@@ -82,15 +84,15 @@ pub struct Revocations {
 #[derive(Default)]
 struct State {
     here: BTreeSet<MemberId>,
-    /// Until when, in seconds since 1970-01-01 UTC: by then every credential under the name has
-    /// expired.
+    /// End of each revocation, in seconds since 1970-01-01 UTC. By then every credential under the
+    /// name has expired.
     revoked: BTreeMap<Box<str>, u64>,
-    /// The same by time.
+    /// The same revocations, ordered by their end.
     ends: BTreeSet<(u64, Box<str>)>,
 }
 
 impl Revocations {
-    /// Nobody is here. `seed` is secret and differs at each start.
+    /// Creates a registry without members. `seed` must be secret and differ at each start.
     ///
     /// # Panics
     /// Never: HMAC takes a key of any length.
@@ -101,7 +103,7 @@ impl Revocations {
         Self { random: Prng::new(seed, "members"), seal, state: Mutex::default() }
     }
 
-    /// Someone comes, under a new name.
+    /// Adds a member and returns its new ID. Credentials under that ID are valid from now on.
     pub fn enter(&self) -> MemberId {
         let mut id: [u8; 16] = self.random.bytes();
         let seal = self.seal_of(&id);
@@ -111,16 +113,19 @@ impl Revocations {
         member
     }
 
-    /// Someone leaves: their credentials are good no longer.
+    /// Removes a member. Credentials under its ID are invalid from now on.
     pub fn leave(&self, member: MemberId) {
         self.lock().here.remove(&member);
     }
 
-    /// Revokes every credential under `name` until `until`, in seconds since 1970-01-01 UTC, when
-    /// the last one that there is has expired. A name that is revoked for longer stays so.
+    /// Revokes every credential under `name` until `until`, in seconds since 1970-01-01 UTC. A
+    /// revocation that already lasts longer stays.
+    ///
+    /// By `until` the last credential under the name must have expired: the revocation is then
+    /// forgotten.
     ///
     /// # Errors
-    /// [`TooManyRevoked`]: the name is not revoked.
+    /// [`TooManyRevoked`]: 100,000 names are revoked, and this one is not.
     pub fn revoke(&self, now: Now, name: &str, until: u64) -> Result<(), TooManyRevoked> {
         let mut state = self.lock();
         state.forget(now.unix);
@@ -135,7 +140,7 @@ impl Revocations {
         Ok(())
     }
 
-    /// Whether credentials under `name` are good until they expire.
+    /// Whether an unexpired credential under `name` is valid.
     #[must_use]
     pub fn is_good(&self, now: Now, name: &str) -> bool {
         let ours = MemberId::of(name).filter(|member| member.0[16 - SEAL..] == self.seal_of(&member.0));
@@ -152,8 +157,7 @@ impl Revocations {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is whole between any two statements: what panicked elsewhere does not concern
-        // it.
+        // Every statement leaves the state consistent, so a panic elsewhere does not affect it.
         lock(&self.state)
     }
 }
@@ -222,8 +226,8 @@ mod tests {
         assert_eq!(state.ends.len(), 2);
     }
 
-    /// Else a name that is used again, such as a person's, would be shut out until somebody revokes
-    /// another one.
+    /// Otherwise a name that is used again, such as a person's, would stay refused until the
+    /// operator revokes another one.
     #[test]
     fn a_name_is_good_again_when_what_was_revoked_has_expired() {
         let revocations = Revocations::new(&[1; 32]);
