@@ -113,7 +113,7 @@ impl Shares {
         Ok(())
     }
 
-    /// Charges `units` to `network` without a check, because an existing holder is never evicted.
+    /// Charges `units` to `network` without a check, so that an existing holder is not rejected.
     pub fn charge(&mut self, network: ClientNetwork, units: usize) {
         if units > 0 {
             self.held += units;

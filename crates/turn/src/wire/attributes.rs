@@ -1,4 +1,4 @@
-//! The attributes that the relay reads, typed (RFC 8489 section 14, RFC 8656 section 18).
+//! Typed access to the attributes that the server reads (RFC 8489 section 14, RFC 8656 section 18).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -21,12 +21,12 @@ use super::{Span, padded};
 /// `stun` crate lacks.
 const ATTR_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
 pub(super) const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
-/// ADDITIONAL-ADDRESS-FAMILY as coturn's clients number it, which is how the drafts of dual
-/// allocations did. IANA has given this number to nothing else.
+/// ADDITIONAL-ADDRESS-FAMILY under the number of the drafts of dual allocations, which coturn's
+/// clients send. IANA has assigned this number to no other attribute.
 const ATTR_ADDITIONAL_ADDRESS_FAMILY_DRAFT: AttrType = AttrType(0x8032);
 
-/// The comprehension-required attributes that this server comprehends. Those of responses are among
-/// them: known but unexpected ones are ignored (RFC 8489 section 6.3).
+/// Comprehension-required attributes that this server understands. Attributes of responses are
+/// included: known but unexpected ones are ignored (RFC 8489 section 6.3).
 pub const KNOWN_ATTRIBUTES: [AttrType; 21] = [
     ATTR_MAPPED_ADDRESS,
     ATTR_USERNAME,
@@ -51,7 +51,7 @@ pub const KNOWN_ATTRIBUTES: [AttrType; 21] = [
     ATTR_DONT_FRAGMENT,
 ];
 
-/// The same as a set: bit n stands for type n. A walk over the list would cost every Send
+/// [`KNOWN_ATTRIBUTES`] as a set: bit n stands for type n. A linear search would cost every Send
 /// indication a hundred steps.
 const KNOWN_SET: u64 = {
     let (mut set, mut n) = (0, 0);
@@ -66,25 +66,25 @@ fn is_known(kind: AttrType) -> bool {
     u32::from(kind.0) < u64::BITS && KNOWN_SET >> kind.0 & 1 == 1
 }
 
-/// An attribute is there, but not as its section says.
+/// Error: the attribute of this type is present, but its value is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("attribute {0:#06x} is malformed")]
 pub struct AttributeError(pub u16);
 
-/// An address family as attributes spell it.
+/// Address family, as attributes encode it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AddressFamily {
-    /// 0x01
+    /// IPv4, 0x01.
     V4,
-    /// 0x02
+    /// IPv6, 0x02.
     V6,
 }
 
 impl AddressFamily {
-    /// Both.
+    /// Both families, IPv4 first.
     pub const ALL: [Self; 2] = [Self::V4, Self::V6];
 
-    /// The family of an address.
+    /// Family of an address.
     #[must_use]
     pub fn of(ip: IpAddr) -> Self {
         if ip.is_ipv4() { Self::V4 } else { Self::V6 }
@@ -102,21 +102,23 @@ impl AddressFamily {
     }
 }
 
-/// What CHANGE-REQUEST asks to be different about where the answer comes from (RFC 5780 section
+/// Flags of CHANGE-REQUEST: the source of the response that the client asks for (RFC 5780 section
 /// 7.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChangeRequest {
-    /// Its address.
+    /// Respond from the server's other IP address.
     pub ip: bool,
-    /// Its port.
+    /// Respond from the server's other port.
     pub port: bool,
 }
 
-/// The attributes of a message that count. Of several of one type the first counts (RFC 8489
-/// section 14); only XOR-PEER-ADDRESS in CreatePermission is read in the plural.
+/// Attributes of a message, except those behind the integrity attribute, which are ignored.
+///
+/// Of several attributes of one type the first counts (RFC 8489 section 14). Only XOR-PEER-ADDRESS
+/// in CreatePermission may occur more than once.
 #[derive(Clone, Copy, Debug)]
 pub struct Attributes<'a> {
-    /// The message up to where its attributes cease to count.
+    /// Message up to the end of the attributes that count.
     message: &'a [u8],
     transaction: TransactionId,
 }
@@ -126,7 +128,7 @@ impl<'a> Attributes<'a> {
         Self { message, transaction }
     }
 
-    /// All of them, in order.
+    /// Iterates over all attributes, in order.
     pub fn iter(&self) -> impl Iterator<Item = Attribute<'a>> + use<'a> {
         let mut rest = self.message.get(HEADER..).unwrap_or_default();
         std::iter::from_fn(move || {
@@ -136,47 +138,48 @@ impl<'a> Attributes<'a> {
         })
     }
 
-    /// The comprehension-required attributes (0x0000 to 0x7FFF) that are not [`KNOWN_ATTRIBUTES`].
+    /// Iterates over the comprehension-required types (0x0000 to 0x7FFF) that are not in
+    /// [`KNOWN_ATTRIBUTES`].
     pub fn unknown_required(&self) -> impl Iterator<Item = AttrType> + use<'a> {
         self.iter().map(|attribute| attribute.kind).filter(|kind| kind.0 < 0x8000 && !is_known(*kind))
     }
 
-    /// USERNAME, at most 763 bytes of UTF-8: those of RFC 5389 must be parsed, too (RFC 8489
-    /// section 14.3).
+    /// USERNAME, at most 763 bytes of UTF-8. RFC 5389 allowed that length, so it must be parsed
+    /// (RFC 8489 section 14.3).
     ///
     /// # Errors
-    /// [`AttributeError`], as for all of these.
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn username(&self) -> Result<Option<&'a str>, AttributeError> {
         self.typed(ATTR_USERNAME, |value| (value.len() <= 763).then(|| std::str::from_utf8(value).ok())?)
     }
 
-    /// REALM (section 14.9).
+    /// REALM (RFC 8489 section 14.9).
     pub fn realm(&self) -> Option<&'a [u8]> {
         self.first(ATTR_REALM)
     }
 
-    /// NONCE (section 14.10).
+    /// NONCE (RFC 8489 section 14.10).
     pub fn nonce(&self) -> Option<&'a [u8]> {
         self.first(ATTR_NONCE)
     }
 
-    /// USERHASH (section 14.4): [`super::userhash`] of the sender's username.
+    /// USERHASH (RFC 8489 section 14.4): [`super::userhash`] of the client's username.
     ///
     /// # Errors
-    /// [`AttributeError`]
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn userhash(&self) -> Result<Option<[u8; 32]>, AttributeError> {
         self.typed(ATTR_USER_HASH, |value| value.try_into().ok())
     }
 
-    /// PASSWORD-ALGORITHMS, as a client sends back what it was offered (section 14.11).
+    /// PASSWORD-ALGORITHMS, the server's offer echoed by the client (RFC 8489 section 14.11).
     pub fn password_algorithms(&self) -> Option<&'a [u8]> {
         self.first(ATTR_PASSWORD_ALGORITHMS)
     }
 
-    /// PASSWORD-ALGORITHM (section 14.12); one that is not spoken here is malformed, too.
+    /// PASSWORD-ALGORITHM (RFC 8489 section 14.12). An unsupported algorithm counts as malformed.
     ///
     /// # Errors
-    /// [`AttributeError`]
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn password_algorithm(&self) -> Result<Option<PasswordAlgorithm>, AttributeError> {
         self.typed(ATTR_PASSWORD_ALGORITHM, PasswordAlgorithm::parse)
     }
@@ -184,17 +187,17 @@ impl<'a> Attributes<'a> {
     /// LIFETIME, in whole seconds (RFC 8656 section 18.2).
     ///
     /// # Errors
-    /// [`AttributeError`]
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn lifetime(&self) -> Result<Option<Duration>, AttributeError> {
         self.typed(ATTR_LIFETIME, |value| {
             Some(Duration::from_secs(u64::from(u32::from_be_bytes(value.try_into().ok()?))))
         })
     }
 
-    /// REQUESTED-TRANSPORT: a protocol number, 17 for UDP (section 18.8).
+    /// REQUESTED-TRANSPORT: a protocol number, 17 for UDP (RFC 8656 section 18.8).
     ///
     /// # Errors
-    /// [`AttributeError`]
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn requested_transport(&self) -> Result<Option<u8>, AttributeError> {
         self.typed(ATTR_REQUESTED_TRANSPORT, |value| match value {
             &[protocol, _, _, _] => Some(protocol),
@@ -202,19 +205,20 @@ impl<'a> Attributes<'a> {
         })
     }
 
-    /// REQUESTED-ADDRESS-FAMILY (section 18.6): the inner `None` is a family that does not exist.
+    /// REQUESTED-ADDRESS-FAMILY (RFC 8656 section 18.6). An inner `None` is an unknown family.
     ///
     /// # Errors
-    /// [`AttributeError`]
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn requested_address_family(&self) -> Result<Option<Option<AddressFamily>>, AttributeError> {
         self.typed(ATTR_REQUESTED_ADDRESS_FAMILY, address_family)
     }
 
-    /// ADDITIONAL-ADDRESS-FAMILY (section 18.11), of the same form; the number of the RFC wins over
-    /// that of the drafts.
+    /// ADDITIONAL-ADDRESS-FAMILY (RFC 8656 section 18.11). An inner `None` is an unknown family.
+    ///
+    /// The number of the RFC takes precedence over that of the drafts.
     ///
     /// # Errors
-    /// [`AttributeError`]
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn additional_address_family(&self) -> Result<Option<Option<AddressFamily>>, AttributeError> {
         match self.typed(ATTR_ADDITIONAL_ADDRESS_FAMILY, address_family)? {
             None => self.typed(ATTR_ADDITIONAL_ADDRESS_FAMILY_DRAFT, address_family),
@@ -222,10 +226,10 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// EVEN-PORT (section 18.7): whether the next higher port is to be held in reserve, too.
+    /// EVEN-PORT (RFC 8656 section 18.7): whether to reserve the next higher port as well.
     ///
     /// # Errors
-    /// [`AttributeError`]
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn even_port(&self) -> Result<Option<bool>, AttributeError> {
         self.typed(ATTR_EVEN_PORT, |value| match value {
             &[flags] => Some(flags & 0x80 != 0),
@@ -233,19 +237,19 @@ impl<'a> Attributes<'a> {
         })
     }
 
-    /// RESERVATION-TOKEN (section 18.10).
+    /// RESERVATION-TOKEN (RFC 8656 section 18.10).
     ///
     /// # Errors
-    /// [`AttributeError`]
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn reservation_token(&self) -> Result<Option<[u8; 8]>, AttributeError> {
         self.typed(ATTR_RESERVATION_TOKEN, |value| value.try_into().ok())
     }
 
-    /// CHANGE-REQUEST (RFC 5780 section 7.2), which only some Binding requests may have: it is not
-    /// among the [`KNOWN_ATTRIBUTES`].
+    /// CHANGE-REQUEST (RFC 5780 section 7.2). It is not in [`KNOWN_ATTRIBUTES`], because only some
+    /// Binding requests may carry it.
     ///
     /// # Errors
-    /// [`AttributeError`]
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn change_request(&self) -> Result<Option<ChangeRequest>, AttributeError> {
         self.typed(ATTR_CHANGE_REQUEST, |value| match value {
             &[_, _, _, flags] => Some(ChangeRequest { ip: flags & 4 != 0, port: flags & 2 != 0 }),
@@ -253,10 +257,10 @@ impl<'a> Attributes<'a> {
         })
     }
 
-    /// CHANNEL-NUMBER (section 18.1); a number out of range is malformed, too.
+    /// CHANNEL-NUMBER (RFC 8656 section 18.1). A number out of range counts as malformed.
     ///
     /// # Errors
-    /// [`AttributeError`]
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn channel_number(&self) -> Result<Option<ChannelNumber>, AttributeError> {
         self.typed(ATTR_CHANNEL_NUMBER, |value| match value {
             &[n0, n1, _, _] => ChannelNumber::new(u16::from_be_bytes([n0, n1])),
@@ -264,15 +268,15 @@ impl<'a> Attributes<'a> {
         })
     }
 
-    /// DONT-FRAGMENT (section 18.9): whether it is there. It has no value.
+    /// DONT-FRAGMENT (RFC 8656 section 18.9): whether it is present. It has no value.
     ///
     /// # Errors
-    /// [`AttributeError`]
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn dont_fragment(&self) -> Result<bool, AttributeError> {
         self.typed(ATTR_DONT_FRAGMENT, |value| value.is_empty().then_some(())).map(|there| there.is_some())
     }
 
-    /// DATA: where in the datagram the payload of an indication lies (section 18.4).
+    /// DATA (RFC 8656 section 18.4): position of the payload in the datagram.
     pub fn data(&self) -> Option<Span> {
         let mut end = HEADER;
         self.iter().find_map(|attribute| {
@@ -282,15 +286,15 @@ impl<'a> Attributes<'a> {
         })
     }
 
-    /// The first XOR-PEER-ADDRESS (section 18.3).
+    /// First XOR-PEER-ADDRESS (RFC 8656 section 18.3).
     ///
     /// # Errors
-    /// [`AttributeError`]
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn peer_address(&self) -> Result<Option<SocketAddr>, AttributeError> {
         self.peer_addresses().next().transpose()
     }
 
-    /// Every XOR-PEER-ADDRESS.
+    /// Iterates over every XOR-PEER-ADDRESS. A malformed one yields an [`AttributeError`].
     pub fn peer_addresses(&self) -> impl Iterator<Item = Result<SocketAddr, AttributeError>> + use<'a> {
         let transaction = self.transaction;
         self.iter().filter(|attribute| attribute.kind == ATTR_XOR_PEER_ADDRESS).map(move |attribute| {
@@ -301,7 +305,7 @@ impl<'a> Attributes<'a> {
     /// XOR-MAPPED-ADDRESS of a response (RFC 8489 section 14.2).
     ///
     /// # Errors
-    /// [`AttributeError`]
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn mapped_address(&self) -> Result<Option<SocketAddr>, AttributeError> {
         self.typed(ATTR_XORMAPPED_ADDRESS, |value| xor_address(value, self.transaction))
     }
@@ -309,7 +313,7 @@ impl<'a> Attributes<'a> {
     /// XOR-RELAYED-ADDRESS of a response (RFC 8656 section 18.5).
     ///
     /// # Errors
-    /// [`AttributeError`]
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn relayed_address(&self) -> Result<Option<SocketAddr>, AttributeError> {
         self.typed(ATTR_XOR_RELAYED_ADDRESS, |value| xor_address(value, self.transaction))
     }
@@ -317,7 +321,7 @@ impl<'a> Attributes<'a> {
     /// ERROR-CODE of a response, 300 to 699 (RFC 8489 section 14.8).
     ///
     /// # Errors
-    /// [`AttributeError`]
+    /// [`AttributeError`] if the attribute is malformed.
     pub fn error_code(&self) -> Result<Option<u16>, AttributeError> {
         self.typed(ATTR_ERROR_CODE, |value| match value {
             &[_, _, class, number, ..] => match (class & 0b111, number) {
@@ -341,7 +345,8 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// Reads a REQUESTED-ADDRESS-FAMILY or its like: the inner `None` is a family that does not exist.
+/// Decodes the value of REQUESTED-ADDRESS-FAMILY or ADDITIONAL-ADDRESS-FAMILY. An inner `None` is
+/// an unknown family.
 #[expect(clippy::option_option, reason = "the outer one is the form, the inner one the value")]
 fn address_family(value: &[u8]) -> Option<Option<AddressFamily>> {
     match value {
@@ -350,7 +355,7 @@ fn address_family(value: &[u8]) -> Option<Option<AddressFamily>> {
     }
 }
 
-/// Reads a XOR-MAPPED-ADDRESS, XOR-PEER-ADDRESS or XOR-RELAYED-ADDRESS (RFC 8489 section 14.2).
+/// Decodes XOR-MAPPED-ADDRESS, XOR-PEER-ADDRESS or XOR-RELAYED-ADDRESS (RFC 8489 section 14.2).
 fn xor_address(value: &[u8], transaction: TransactionId) -> Option<SocketAddr> {
     let (&[_, family, p0, p1], ip) = value.split_first_chunk::<4>()?;
     let port = u16::from_be_bytes([p0, p1]) ^ COOKIE_TOP;
@@ -363,14 +368,16 @@ fn xor_address(value: &[u8], transaction: TransactionId) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// Bytes of the longest that [`write_head`] writes: a header and an IPv6 address.
+/// Maximum number of bytes that [`write_head`] writes: a header and an IPv6 address.
 pub(super) const HEAD_MAX: usize = HEADER + ADDRESS_MAX;
 
-/// Bytes of the longest attribute that is an address.
+/// Bytes of the longest address attribute.
 pub(super) const ADDRESS_MAX: usize = ATTRIBUTE_HEADER + 20;
 
-/// Writes a header and, as the first attribute, an address into at least [`HEAD_MAX`] bytes;
-/// returns where they end. The length field is left as it is: only the caller knows what follows.
+/// Writes a header and, as the first attribute, an address into at least [`HEAD_MAX`] bytes.
+/// Returns the offset of their end.
+///
+/// The length field is left unset, because only the caller knows what follows.
 pub(super) fn write_head(
     out: &mut [u8],
     kind: MessageType,
@@ -388,8 +395,8 @@ pub(super) fn write_head(
     24 + length
 }
 
-/// Writes an attribute with an address as MAPPED-ADDRESS spells it (RFC 8489 section 14.1) into at
-/// least [`ADDRESS_MAX`] bytes; returns how many it took.
+/// Writes an address attribute in the format of MAPPED-ADDRESS (RFC 8489 section 14.1) into at
+/// least [`ADDRESS_MAX`] bytes. Returns the number of bytes written.
 pub(super) fn write_address(out: &mut [u8], (attribute, address): (AttrType, SocketAddr)) -> usize {
     out[..2].copy_from_slice(&attribute.0.to_be_bytes());
     let [p0, p1] = address.port().to_be_bytes();
@@ -408,13 +415,12 @@ pub(super) fn write_address(out: &mut [u8], (attribute, address): (AttrType, Soc
     ATTRIBUTE_HEADER + length
 }
 
-/// A length as messages and attributes spell it.
+/// Encodes a length in network byte order.
 pub(super) fn length_field(bytes: usize) -> [u8; 2] {
     u16::try_from(bytes).unwrap_or(u16::MAX).to_be_bytes()
 }
 
-/// Writes the value of a XOR-MAPPED-ADDRESS or its like; returns its length, 8 for IPv4 and 20 for
-/// IPv6.
+/// Writes the value of an XOR address attribute. Returns its length: 8 bytes for IPv4, 20 for IPv6.
 fn write_xor_address(out: &mut [u8; 20], address: SocketAddr, transaction: TransactionId) -> usize {
     let [p0, p1] = (address.port() ^ COOKIE_TOP).to_be_bytes();
     match address.ip() {
@@ -433,7 +439,7 @@ fn write_xor_address(out: &mut [u8; 20], address: SocketAddr, transaction: Trans
 
 const COOKIE_TOP: u16 = 0x2112;
 
-/// The cookie with the transaction behind it, which IPv6 addresses are XORed with.
+/// Mask that IPv6 addresses are XORed with: the magic cookie, then the transaction ID.
 fn v6_mask(transaction: TransactionId) -> u128 {
     let mut mask = [0; 16];
     mask[..4].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());

@@ -1,5 +1,5 @@
-//! The Binding success response, written in place: the one answer that strangers get in bulk (RFC
-//! 8489 section 12).
+//! Binding success responses, written in place: the one reply that unauthenticated clients get in
+//! bulk (RFC 8489 section 12).
 
 use std::net::SocketAddr;
 
@@ -17,17 +17,19 @@ use super::{Head, Reply};
 /// FINGERPRINT.
 pub const BINDING_RESPONSE_MAX: usize = HEAD_MAX + FINGERPRINT;
 
-/// Bytes of the longest one with what NAT behaviour discovery adds.
+/// Bytes of the longest Binding response with the attributes of NAT behaviour discovery.
 const DISCOVERY_RESPONSE_MAX: usize = BINDING_RESPONSE_MAX + 3 * ADDRESS_MAX;
 
-/// Answers a Binding request: XOR-MAPPED-ADDRESS and nothing else, but FINGERPRINT where the
+/// Writes a Binding success response into `reply`: XOR-MAPPED-ADDRESS, and FINGERPRINT if the
 /// request had one.
 pub fn write_binding_response(request: Head, mapped: SocketAddr, reply: &mut Reply) {
     write(request, mapped, &[], reply);
 }
 
-/// The same with MAPPED-ADDRESS, RESPONSE-ORIGIN and OTHER-ADDRESS, all of which RFC 5780 section
-/// 6.1 wants in every response.
+/// Writes a Binding success response that also has MAPPED-ADDRESS, RESPONSE-ORIGIN and
+/// OTHER-ADDRESS.
+///
+/// RFC 5780 section 6.1 requires all three in every response.
 pub fn write_discovery_response(
     request: Head,
     mapped: SocketAddr,

@@ -5,40 +5,43 @@ use super::Span;
 /// Bytes of a ChannelData header.
 pub(super) const CHANNEL_HEADER: usize = 4;
 
-/// A channel number, 0x4000 to 0x7FFF.
+/// Channel number, 0x4000 to 0x7FFF.
 ///
-/// RFC 8656 section 12 leaves new clients 0x4000 to 0x4FFF, to keep other first bytes free where
-/// protocols share a port (RFC 7983). Clients of RFC 5766, coturn's among them, pick from the whole
-/// of its range; nothing else claims those first bytes on a TURN server's port, so they are served.
+/// RFC 8656 section 12 limits new clients to 0x4000 to 0x4FFF. That keeps other first bytes free
+/// where protocols share a port (RFC 7983). Clients of RFC 5766, including coturn's, pick from its
+/// whole range. They are served, because no other protocol uses those first bytes on a TURN
+/// server's port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelNumber(u16);
 
 impl ChannelNumber {
-    /// `None` outside of 0x4000 to 0x7FFF.
+    /// Checks a number; `None` outside 0x4000 to 0x7FFF.
     #[must_use]
     pub const fn new(number: u16) -> Option<Self> {
         if 0x4000 <= number && number <= 0x7FFF { Some(Self(number)) } else { None }
     }
 
-    /// The number.
+    /// Number as an integer.
     #[must_use]
     pub const fn get(self) -> u16 {
         self.0
     }
 }
 
-/// A ChannelData message, checked.
+/// Parsed ChannelData message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelData {
-    /// Its channel.
+    /// Channel number.
     pub number: ChannelNumber,
-    /// Its payload, within the datagram.
+    /// Payload, as a span of the datagram.
     pub payload: Span,
 }
 
 impl ChannelData {
-    /// Parses a datagram. Up to three bytes of padding may follow the payload (section 12.5); more
-    /// is not ChannelData. `None`: truncated, over-long, or not a channel number.
+    /// Parses a datagram. `None` if it is truncated, over-long, or its channel number is out of
+    /// range.
+    ///
+    /// Up to three bytes of padding may follow the payload (RFC 8656 section 12.5).
     #[must_use]
     pub fn parse(datagram: &[u8]) -> Option<Self> {
         let (&[n0, n1, l0, l1], body) = datagram.split_first_chunk::<CHANNEL_HEADER>()?;

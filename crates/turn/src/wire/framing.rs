@@ -1,7 +1,7 @@
-//! Messages in a byte stream (RFC 8489 section 6.2.2, RFC 8656 section 12.5).
+//! Framing of messages in a byte stream (RFC 8489 section 6.2.2, RFC 8656 section 12.5).
 //!
-//! Over TCP and TLS nothing stands between two messages: each says how long it is. ChannelData is
-//! padded to a multiple of four there, which its length field does not count.
+//! Over TCP and TLS no delimiter stands between messages; each states its own length. ChannelData
+//! is padded there to a multiple of four bytes, which its length field does not count.
 
 use stun::message::MAGIC_COOKIE;
 
@@ -9,20 +9,22 @@ use super::channel_data::CHANNEL_HEADER;
 use super::message::HEADER;
 use super::{Kind, classify, padded};
 
-/// Bytes of the longest message in a stream: a STUN header and the most that its length field can
-/// say.
+/// Bytes of the longest message in a stream: a STUN header and the largest value of its length
+/// field.
 pub const FRAME_MAX: usize = HEADER + 0xFFFC;
 
-/// The stream holds a byte that no message has there. What follows cannot be told apart any more.
+/// Error: the stream has a byte that no message may have there. The rest cannot be framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("neither STUN nor ChannelData")]
 pub struct NotTurn;
 
-/// How many bytes the message at the front of `stream` takes, its padding included: at most
-/// [`FRAME_MAX`]. `None` as long as its header is not all there.
+/// Returns the length in bytes of the first message in `stream`, including padding. It is at most
+/// [`FRAME_MAX`].
+///
+/// `None` while the header is incomplete.
 ///
 /// # Errors
-/// [`NotTurn`], at the first byte that is impossible.
+/// [`NotTurn`] at the first impossible byte.
 pub fn frame_length(stream: &[u8]) -> Result<Option<usize>, NotTurn> {
     let length_field =
         |at| stream.get(at..at + 2).map(|field| usize::from(field[0]) << 8 | usize::from(field[1]));
@@ -40,7 +42,7 @@ pub fn frame_length(stream: &[u8]) -> Result<Option<usize>, NotTurn> {
     }
 }
 
-/// The zeros that follow a message of `length` bytes in a stream.
+/// Zero bytes that follow a message of `length` bytes in a stream.
 #[must_use]
 pub fn frame_padding(length: usize) -> &'static [u8] {
     &[0; 3][..padded(length) - length]
@@ -77,7 +79,7 @@ mod tests {
         }
     }
 
-    /// Bad input: a garbage stream is found out at its first impossible byte.
+    /// Bad input: a garbage stream is rejected at its first impossible byte.
     #[test]
     fn garbage_is_found_out_at_its_first_impossible_byte() {
         for garbage in [
@@ -89,8 +91,8 @@ mod tests {
             b"\x00\x01\x00\x01",
             b"\x00\x01\x00\x02",
         ] {
-            // `G` (0x47) is a possible first byte of ChannelData; what it says is for the caller to
-            // doubt.
+            // `G` (0x47) is a possible first byte of ChannelData; the caller must check the
+            // content.
             let expected = if garbage[0] == b'G' { Ok(Some(4 + padded(0x5420))) } else { Err(NotTurn) };
             assert_eq!(frame_length(garbage), expected, "{garbage:02x?}");
         }

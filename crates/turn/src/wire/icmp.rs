@@ -1,5 +1,5 @@
-//! ICMP errors on their way to a client: a Data indication with ICMP instead of DATA (RFC 8656
-//! section 11.5).
+//! ICMP errors forwarded to a client: a Data indication with ICMP instead of DATA (RFC 8656 section
+//! 11.5).
 
 use std::net::SocketAddr;
 
@@ -10,25 +10,26 @@ use super::attributes::{HEAD_MAX, length_field, write_head};
 use super::message::{ATTRIBUTE_HEADER, HEADER};
 use super::{Reply, TransactionId};
 
-/// ICMP (RFC 8656 section 18.13), for which the `stun` crate has no name.
+/// ICMP (RFC 8656 section 18.13), which the `stun` crate lacks.
 const ATTR_ICMP: AttrType = AttrType(0x8004);
 
 /// Bytes of the value of ICMP.
 const ICMP: usize = 8;
 
-/// What ICMP says of a datagram that did not arrive. What its numbers mean depends on the family of
-/// the peer's address.
+/// ICMP error about a datagram that did not arrive (RFC 8656 section 18.13).
+///
+/// The address family of the peer decides between the numbers of ICMPv4 and ICMPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Icmp {
-    /// The type, of which 7 bits are sent.
+    /// ICMP type, of which 7 bits are sent.
     pub kind: u8,
-    /// The code.
+    /// ICMP code.
     pub code: u8,
-    /// The error data: the MTU of the next hop where that is what was too small, else zero.
+    /// Error data: the next hop's MTU in bytes for "packet too big", else zero.
     pub data: u32,
 }
 
-/// Writes a Data indication that tells of an ICMP error met by a datagram to `peer`.
+/// Writes a Data indication into `reply` that reports an ICMP error about a datagram to `peer`.
 pub fn write_icmp_indication(transaction: TransactionId, peer: SocketAddr, icmp: Icmp, reply: &mut Reply) {
     let mut out = [0; HEAD_MAX + ATTRIBUTE_HEADER + ICMP];
     let kind = MessageType::new(METHOD_DATA, CLASS_INDICATION);

@@ -1,5 +1,5 @@
-//! What a payload is wrapped in on its way to a client: ChannelData or a Data indication (RFC 8656
-//! sections 11.3, 12.7).
+//! Encapsulation of payloads sent to a client: ChannelData or a Data indication (RFC 8656 sections
+//! 11.3 and 12.7).
 
 use std::net::SocketAddr;
 
@@ -11,37 +11,37 @@ use super::channel_data::CHANNEL_HEADER;
 use super::message::{ATTRIBUTE_HEADER, HEADER};
 use super::{ChannelNumber, TransactionId, padded};
 
-/// Bytes of the longest [`Header`]: a STUN header, XOR-PEER-ADDRESS with an IPv6 address and the
+/// Bytes of the longest [`Header`]: a STUN header, XOR-PEER-ADDRESS with an IPv6 address, and the
 /// header of DATA.
 const LONGEST: usize = HEAD_MAX + ATTRIBUTE_HEADER;
 
-/// How a payload reaches a client.
+/// Encapsulation of a payload sent to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encapsulation {
-    /// On a bound channel, under a header of four bytes.
+    /// ChannelData on a bound channel, with a header of four bytes.
     Channel(ChannelNumber),
-    /// In a Data indication, which names its peer.
+    /// Data indication, which names the peer.
     Data {
-        /// Whom it came from.
+        /// Transport address of the peer that sent the payload.
         peer: SocketAddr,
-        /// Different for each.
+        /// Transaction ID, different for each indication.
         transaction: TransactionId,
     },
 }
 
 impl Encapsulation {
-    /// Whether a payload of this many bytes still fits into one message.
+    /// Whether a payload of this many bytes fits into one message.
     #[must_use]
     pub fn fits(&self, payload: usize) -> bool {
         match self {
             Self::Channel(_) => payload <= usize::from(u16::MAX),
-            // The length field of the indication counts attributes and padding, and is a multiple
-            // of four.
+            // The indication's length field counts attributes and padding, and is a multiple of
+            // four.
             Self::Data { .. } => payload <= usize::from(u16::MAX) - LONGEST,
         }
     }
 
-    /// What goes in front of a payload of so many bytes, and behind it. `None` if it does not fit.
+    /// Returns the header and padding for a payload of this many bytes. `None` if it does not fit.
     #[must_use]
     pub fn around(&self, payload: usize) -> Option<Header> {
         // From here on every length fits its field.
@@ -69,8 +69,10 @@ impl Encapsulation {
     }
 }
 
-/// What goes in front of a payload, and the padding behind it. The payload stays where it is: in a
-/// train of datagrams there is no room around it, and the kernel gathers a message from its parts.
+/// Bytes in front of a payload, and the amount of padding behind it.
+///
+/// The payload is not moved. A batch of datagrams has no room around each one, so the kernel
+/// gathers the message from its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     bytes: [u8; LONGEST],
@@ -79,20 +81,21 @@ pub struct Header {
 }
 
 impl Header {
-    /// What goes in front.
+    /// Bytes in front of the payload.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 
-    /// How many zero bytes go behind, three at most: the padding of DATA. That of ChannelData over
-    /// a stream is the stream's, [`super::frame_padding`].
+    /// Number of zero bytes behind the payload, at most three: the padding of DATA.
+    ///
+    /// ChannelData has padding over streams only, which [`super::frame_padding`] returns.
     #[must_use]
     pub fn padding(&self) -> usize {
         self.padding
     }
 
-    /// The whole message.
+    /// Returns the whole message as one buffer.
     #[must_use]
     pub fn with(&self, payload: &[u8]) -> Vec<u8> {
         [self.as_bytes(), payload, &[0; 3][..self.padding]].concat()

@@ -11,12 +11,12 @@ use super::message::{ATTRIBUTE_HEADER, HEADER};
 
 /// Bytes of a MESSAGE-INTEGRITY value.
 const SHA1: usize = 20;
-/// Bytes of a MESSAGE-INTEGRITY-SHA256 value that is not truncated, as we write it.
+/// Bytes of an untruncated MESSAGE-INTEGRITY-SHA256 value, as this server writes it.
 const SHA256: usize = 32;
-/// Bytes of the shortest one that counts: 128 bits cannot be guessed either.
+/// Bytes of the shortest truncated value that is accepted: 128 bits cannot be guessed either.
 const SHA256_MIN: usize = 16;
 
-/// Which of the two attributes.
+/// Integrity attribute, named by its hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Algorithm {
     Sha1,
@@ -24,7 +24,7 @@ pub(super) enum Algorithm {
 }
 
 impl Algorithm {
-    /// The one that an attribute of this type carries.
+    /// Returns the algorithm of an integrity attribute; `None` for any other type.
     pub(super) fn of(kind: AttrType) -> Option<Self> {
         match kind {
             ATTR_MESSAGE_INTEGRITY => Some(Self::Sha1),
@@ -33,7 +33,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether a value may have so many bytes: 20, or from 16 to 32 in steps of 4.
+    /// Whether a value may have this many bytes: 20, or from 16 to 32 in steps of 4.
     pub(super) fn allows(self, length: usize) -> bool {
         match self {
             Self::Sha1 => length == SHA1,
@@ -42,8 +42,8 @@ impl Algorithm {
     }
 }
 
-/// A key for one of the two attributes, hashed already: cloning it is all that a message costs
-/// beside its own bytes.
+/// HMAC key for one of the two attributes. The key is already hashed, so a message costs one clone
+/// and its own bytes.
 #[derive(Clone)]
 pub struct IntegrityKey(Keyed);
 
@@ -54,19 +54,19 @@ enum Keyed {
 }
 
 impl IntegrityKey {
-    /// For MESSAGE-INTEGRITY, from the bytes of a key.
+    /// Creates a key for MESSAGE-INTEGRITY from key bytes.
     #[must_use]
     pub fn sha1(key: &[u8]) -> Self {
         Self(Keyed::Sha1(Hmac::new_from_slice(key).expect("HMAC takes a key of any length")))
     }
 
-    /// For MESSAGE-INTEGRITY-SHA256, from the bytes of a key.
+    /// Creates a key for MESSAGE-INTEGRITY-SHA256 from key bytes.
     #[must_use]
     pub fn sha256(key: &[u8]) -> Self {
         Self(Keyed::Sha256(Hmac::new_from_slice(key).expect("HMAC takes a key of any length")))
     }
 
-    /// Signs a message as it is so far, with the attribute that this key is for.
+    /// Signs a message as built so far: appends the integrity attribute of this key.
     pub fn sign(&self, message: &mut Builder) {
         match &self.0 {
             Keyed::Sha1(key) => {
@@ -82,23 +82,23 @@ impl IntegrityKey {
 }
 
 impl std::fmt::Debug for IntegrityKey {
-    /// Keys never reach a log.
+    /// Redacts the key, so that it never reaches a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("IntegrityKey(redacted)")
     }
 }
 
-/// A signature that has yet to be verified.
+/// Integrity attribute of a received message, not yet verified.
 #[derive(Clone, Copy, Debug)]
 pub struct Integrity<'a> {
     pub(super) algorithm: Algorithm,
-    /// The message in front of the attribute.
+    /// Message up to the attribute.
     pub(super) covered: &'a [u8],
     pub(super) stated: &'a [u8],
 }
 
 impl Integrity<'_> {
-    /// A key for the attribute that this message is signed with, from the bytes of a key.
+    /// Creates a key for the attribute that this message carries, from key bytes.
     #[must_use]
     pub fn key(&self, key: &[u8]) -> IntegrityKey {
         match self.algorithm {
@@ -107,8 +107,9 @@ impl Integrity<'_> {
         }
     }
 
-    /// Whether the message was signed with `key`; takes the same time for every wrong one that is
-    /// for this attribute. One that is for the other has signed nothing here.
+    /// Whether the message was signed with `key`. A key for the other attribute never matches.
+    ///
+    /// Takes the same time for every wrong key of this attribute.
     #[must_use]
     pub fn verify(&self, key: &IntegrityKey) -> bool {
         let length = self.stated.len();
@@ -116,8 +117,7 @@ impl Integrity<'_> {
             (Keyed::Sha1(key), Algorithm::Sha1) => {
                 over(key, self.covered, length).verify_slice(self.stated).is_ok()
             }
-            // Section 14.6: the value may be an initial portion of the HMAC; the parser has seen to
-            // its length.
+            // Section 14.6: the value may be truncated; the parser has checked its length.
             (Keyed::Sha256(key), Algorithm::Sha256) => {
                 over(key, self.covered, length).verify_truncated_left(self.stated).is_ok()
             }
@@ -126,8 +126,8 @@ impl Integrity<'_> {
     }
 }
 
-/// Hashes a message up to its signature, with the length it has when that attribute, with a value
-/// of so many bytes, ends it.
+/// Hashes a message up to its integrity attribute. The length field is replaced by the length that
+/// the message has when that attribute, with a value of `value` bytes, ends it.
 fn over<M: Mac + Clone>(key: &M, covered: &[u8], value: usize) -> M {
     let length = covered.len().saturating_sub(HEADER) + ATTRIBUTE_HEADER + value;
     let mut mac = key.clone();

@@ -1,23 +1,23 @@
-//! What the long-term credential mechanism hashes: passwords to keys, usernames to USERHASH (RFC
-//! 8489 section 9.2).
+//! Hashes of the long-term credential mechanism: password to key, username to USERHASH (RFC 8489
+//! section 9.2).
 
 use sha2::{Digest as _, Sha256};
 
-/// How a key is made of a password (section 18.5.1).
+/// Algorithm that derives a key from a password (RFC 8489 section 18.5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordAlgorithm {
-    /// 0x0001: what RFC 5389 knows, and what a client means that names none.
+    /// MD5, 0x0001: the algorithm of RFC 5389, and of a client that names none.
     Md5,
-    /// 0x0002
+    /// SHA-256, 0x0002.
     Sha256,
 }
 
 impl PasswordAlgorithm {
-    /// The value of PASSWORD-ALGORITHMS (section 14.11): both, the one to be preferred first,
-    /// neither with parameters.
+    /// Value of PASSWORD-ALGORITHMS (RFC 8489 section 14.11): SHA-256, then MD5, in order of
+    /// preference and without parameters.
     pub const OFFERED: [u8; 8] = [0, 2, 0, 0, 0, 1, 0, 0];
 
-    /// Reads a PASSWORD-ALGORITHM (section 14.12).
+    /// Decodes PASSWORD-ALGORITHM (section 14.12).
     pub(super) fn parse(value: &[u8]) -> Option<Self> {
         match value {
             [0, 1, 0, 0] => Some(Self::Md5),
@@ -26,8 +26,10 @@ impl PasswordAlgorithm {
         }
     }
 
-    /// The key of a credential (section 9.2.2). Its parts are taken as they are: time-limited
-    /// usernames and their passwords are as OpaqueString would leave them.
+    /// Derives the key of a credential: 16 bytes for MD5, 32 for SHA-256 (RFC 8489 section 9.2.2).
+    ///
+    /// The parts are not normalised: OpaqueString would not change time-limited usernames and their
+    /// passwords.
     #[must_use]
     pub fn key(self, username: &str, realm: &str, password: &str) -> Vec<u8> {
         match self {
@@ -37,7 +39,7 @@ impl PasswordAlgorithm {
     }
 }
 
-/// The USERHASH of a username (section 14.4).
+/// USERHASH of a username (RFC 8489 section 14.4).
 #[must_use]
 pub fn userhash(username: &str, realm: &str) -> [u8; 32] {
     Sha256::digest(format!("{username}:{realm}")).into()

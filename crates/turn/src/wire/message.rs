@@ -1,4 +1,4 @@
-//! The one parser of STUN input (RFC 8489 section 5): borrowed, checked once.
+//! Parser of STUN messages (RFC 8489 section 5). It borrows the datagram and checks it once.
 
 use stun::attributes::{ATTR_FINGERPRINT, AttrType};
 use stun::message::{MAGIC_COOKIE, MessageClass, MessageType, Method};
@@ -11,66 +11,67 @@ use super::padded;
 pub(super) const HEADER: usize = 20;
 /// Bytes of an attribute's type and length.
 pub(super) const ATTRIBUTE_HEADER: usize = 4;
-/// Bytes of a whole FINGERPRINT.
+/// Bytes of a FINGERPRINT attribute with its header.
 pub(super) const FINGERPRINT: usize = ATTRIBUTE_HEADER + 4;
-/// FINGERPRINT is the CRC-32 of the message with this over it (RFC 8489 section 14.7).
+/// Value that the CRC-32 of a message is XORed with to give FINGERPRINT (RFC 8489 section 14.7).
 const FINGERPRINT_XOR: u32 = 0x5354_554e;
 
-/// Identifies a transaction (RFC 8489 section 5).
+/// Transaction ID (RFC 8489 section 5).
 pub type TransactionId = [u8; 12];
 
-/// Why a datagram is not a STUN message.
+/// Reason why a datagram is not a valid STUN message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
-    /// Shorter than a header, or than an attribute's length says.
+    /// Shorter than a header, or than an attribute's length claims.
     #[error("truncated")]
     Truncated,
-    /// The two top bits are set.
+    /// At least one of the two top bits is set.
     #[error("not a STUN message type")]
     Type,
-    /// No magic cookie: RFC 3489 is not spoken here.
+    /// No magic cookie. RFC 3489 is not supported.
     #[error("no magic cookie")]
     Cookie,
-    /// The length field is no multiple of four, or not that of the datagram.
-    #[error("the length field does not fit")]
+    /// The length field is not a multiple of four, or does not match the datagram.
+    #[error("the length field does not match the datagram")]
     Length,
-    /// Either MESSAGE-INTEGRITY or FINGERPRINT of a wrong size, or an attribute behind FINGERPRINT.
+    /// MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 or FINGERPRINT of a wrong size, or an attribute
+    /// behind FINGERPRINT.
     #[error("MESSAGE-INTEGRITY or FINGERPRINT malformed or misplaced")]
     Trailer,
-    /// FINGERPRINT does not fit the message.
+    /// FINGERPRINT does not match the message.
     #[error("FINGERPRINT does not match")]
     Fingerprint,
 }
 
-/// What a response takes over from its request.
+/// Parts of a request that its response repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The method.
+    /// Method of the request.
     pub method: Method,
-    /// The transaction.
+    /// Transaction ID of the request.
     pub transaction: TransactionId,
-    /// Whether there is a FINGERPRINT; the response then carries one, too (RFC 8489 section 7).
+    /// Whether the request has a FINGERPRINT; then the response has one too (RFC 8489 section 7).
     pub fingerprint: bool,
 }
 
-/// One attribute, its padding cut off.
+/// One attribute, without its padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attribute<'a> {
-    /// Its type.
+    /// Attribute type.
     pub kind: AttrType,
-    /// Its value.
+    /// Attribute value.
     pub value: &'a [u8],
 }
 
-/// A STUN message whose every length has been checked.
+/// STUN message all of whose lengths have been checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     bytes: &'a [u8],
     kind: MessageType,
     transaction: TransactionId,
-    /// Where the attributes end that count: at either MESSAGE-INTEGRITY, FINGERPRINT or the end.
+    /// End of the attributes that count: the first integrity attribute, FINGERPRINT or the end.
     attributes_end: usize,
-    /// Where the signature begins that counts, and which attribute it is.
+    /// Offset and algorithm of the integrity attribute that counts.
     integrity_at: Option<(usize, Algorithm)>,
     has_fingerprint: bool,
 }
@@ -108,7 +109,7 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
-    /// Walks all attributes once, so that no later walk can meet a length that does not fit.
+    /// Checks all attributes once, so that no later iteration meets an invalid length.
     fn check_attributes(&mut self, body: &[u8]) -> Result<(), ParseError> {
         let mut rest = body;
         while !rest.is_empty() {
@@ -137,9 +138,10 @@ impl<'a> Message<'a> {
         Ok(())
     }
 
-    /// Whether an integrity attribute counts that stands behind what has been walked so far.
-    /// Section 9: behind MESSAGE-INTEGRITY everything is ignored but MESSAGE-INTEGRITY-SHA256,
-    /// behind that one everything; and section 9.2.4: where there are both,
+    /// Whether a further integrity attribute counts, behind those seen so far.
+    ///
+    /// RFC 8489 section 9: behind MESSAGE-INTEGRITY everything but MESSAGE-INTEGRITY-SHA256 is
+    /// ignored; behind the latter, everything. Section 9.2.4: if both are present,
     /// MESSAGE-INTEGRITY-SHA256 is the one to verify.
     fn counts(&self, algorithm: Algorithm) -> bool {
         match self.integrity_at {
@@ -148,44 +150,44 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// How many bytes it has, its header included.
+    /// Number of bytes, including the header.
     #[must_use]
     pub fn size(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The method.
+    /// Method (RFC 8489 section 5).
     #[must_use]
     pub fn method(&self) -> Method {
         self.kind.method
     }
 
-    /// The class.
+    /// Class (RFC 8489 section 5).
     #[must_use]
     pub fn class(&self) -> MessageClass {
         self.kind.class
     }
 
-    /// The transaction.
+    /// Transaction ID.
     #[must_use]
     pub fn transaction(&self) -> TransactionId {
         self.transaction
     }
 
-    /// What the response to it takes over.
+    /// Parts that the response repeats.
     #[must_use]
     pub fn head(&self) -> Head {
         Head { method: self.kind.method, transaction: self.transaction, fingerprint: self.has_fingerprint }
     }
 
-    /// The attributes that count, typed.
+    /// Attributes that count, with typed access.
     #[must_use]
     pub fn attributes(&self) -> Attributes<'a> {
         Attributes::new(self.bytes.get(..self.attributes_end).unwrap_or_default(), self.transaction)
     }
 
-    /// Its signature, if there is one: MESSAGE-INTEGRITY-SHA256, else MESSAGE-INTEGRITY (section
-    /// 9.2.4).
+    /// Integrity attribute, if present: MESSAGE-INTEGRITY-SHA256, else MESSAGE-INTEGRITY (RFC 8489
+    /// section 9.2.4).
     #[must_use]
     pub fn integrity(&self) -> Option<Integrity<'a>> {
         let (at, algorithm) = self.integrity_at?;
@@ -195,7 +197,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The attribute in front of `bytes`, and what is behind it.
+/// Splits `bytes` into its first attribute and the rest.
 pub(super) fn split_attribute(bytes: &[u8]) -> Option<(Attribute<'_>, &[u8])> {
     let (&[k0, k1, l0, l1], body) = bytes.split_first_chunk::<ATTRIBUTE_HEADER>()?;
     let length = usize::from(u16::from_be_bytes([l0, l1]));
@@ -203,7 +205,7 @@ pub(super) fn split_attribute(bytes: &[u8]) -> Option<(Attribute<'_>, &[u8])> {
     Some((Attribute { kind: AttrType(u16::from_be_bytes([k0, k1])), value: value.get(..length)? }, behind))
 }
 
-/// The FINGERPRINT of a message that ends in front of it. Its length field must already count the
+/// FINGERPRINT of the message bytes before it. The length field in `covered` must already count the
 /// attribute.
 pub(super) fn fingerprint(covered: &[u8]) -> u32 {
     crc32fast::hash(covered) ^ FINGERPRINT_XOR

@@ -1,9 +1,10 @@
-//! Bytes to values and back, without state: STUN (RFC 8489), TURN's attributes and ChannelData (RFC
-//! 8656).
+//! Stateless parsers and writers: STUN (RFC 8489), TURN's attributes and ChannelData (RFC 8656).
 //!
-//! Input is parsed once, into views that borrow it; nothing behind a parsed view can fail or panic.
-//! Media is never copied: a payload is named by a [`Span`] of the datagram it came in, and its new
-//! [`Header`] goes beside it.
+//! Input is parsed once, into views that borrow it. Access to a parsed view cannot fail or panic,
+//! except for attributes whose value is malformed.
+//!
+//! Payloads are never copied. A [`Span`] locates the payload in the datagram that it came in, and
+//! its new [`Header`] is sent beside it.
 
 mod attributes;
 mod binding;
@@ -27,47 +28,47 @@ pub use long_term::{PasswordAlgorithm, userhash};
 pub use message::{Attribute, Head, Message, ParseError, TransactionId};
 pub use response::{ErrorCode, REPLY_MAX, Reply, Response};
 
-/// A range of bytes in a datagram. Unlike `std::ops::Range` it is `Copy`.
+/// Range of bytes in a datagram. Unlike `std::ops::Range` it is `Copy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// The first byte.
+    /// Offset of the first byte.
     pub start: usize,
-    /// One past the last byte.
+    /// Offset one past the last byte.
     pub end: usize,
 }
 
 impl Span {
-    /// How many bytes it covers.
+    /// Number of bytes.
     #[must_use]
     pub fn len(self) -> usize {
         self.end - self.start
     }
 
-    /// Whether it covers none.
+    /// Whether the range is empty.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.end == self.start
     }
 
-    /// The bytes it covers, for indexing.
+    /// Returns the range for indexing.
     #[must_use]
     pub fn range(self) -> std::ops::Range<usize> {
         self.start..self.end
     }
 }
 
-/// What a datagram is by its first byte (RFC 7983, and [`ChannelNumber`]).
+/// Protocol of a datagram by its first byte (RFC 7983; for ChannelData see [`ChannelNumber`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// 0 to 3: a STUN message.
+    /// STUN message: 0 to 3.
     Stun,
-    /// 64 to 127: a ChannelData message.
+    /// ChannelData message: 64 to 127.
     ChannelData,
-    /// Anything else, DTLS (20 to 63) included, and the empty datagram.
+    /// Any other protocol, such as DTLS (20 to 63), or an empty datagram.
     Other,
 }
 
-/// Tells what a datagram is.
+/// Demuxes a datagram by its first byte.
 #[must_use]
 pub fn classify(datagram: &[u8]) -> Kind {
     match datagram.first() {
@@ -77,14 +78,14 @@ pub fn classify(datagram: &[u8]) -> Kind {
     }
 }
 
-/// Bytes of an attribute with a value of `length` bytes, header and padding included.
+/// Bytes of an attribute with a value of `length` bytes, including header and padding.
 #[must_use]
 pub const fn attribute_size(length: usize) -> usize {
     message::ATTRIBUTE_HEADER + padded(length)
 }
 
-/// `length` rounded up to the multiple of four that STUN attributes and ChannelData over streams
-/// are padded to.
+/// `length` rounded up to a multiple of four, to which STUN attributes and ChannelData over streams
+/// are padded.
 const fn padded(length: usize) -> usize {
     length.next_multiple_of(4)
 }

@@ -1,4 +1,4 @@
-//! Control responses, built with the `stun` and `turn` crates' setters. They are rare; HMAC
+//! Control responses, built with the `stun` and `turn` crates' setters. They are rare, and HMAC
 //! dominates their cost.
 
 use std::net::SocketAddr;
@@ -20,17 +20,15 @@ use super::message::{FINGERPRINT, HEADER, fingerprint};
 use super::{Head, IntegrityKey, PasswordAlgorithm};
 use crate::closed_set;
 
-/// Bytes of the longest reply: a challenge with the longest realm that a configuration may hold, or
-/// an error that names unknown attributes, of which sixteen are named at most.
+/// Capacity of a [`Reply`] in bytes. It fits a challenge with the longest realm that a
+/// configuration may hold, and an error that names sixteen unknown attributes.
 pub const REPLY_MAX: usize = 1024;
 
-/// At most so many attributes are named in UNKNOWN-ATTRIBUTES: enough to debug with, and no
-/// amplifier.
+/// Maximum number of types in UNKNOWN-ATTRIBUTES: enough to debug with, too few for amplification.
 const UNKNOWN_MAX: usize = 16;
 
 closed_set! {
-    /// The error codes of RFC 8489 section 14.8 and RFC 8656 section 19 that this server answers
-    /// with.
+    /// Error code that this server sends (RFC 8489 section 14.8, RFC 8656 section 19).
     pub enum ErrorCode {
         /// 400 Bad Request
         BadRequest = "400",
@@ -60,7 +58,7 @@ closed_set! {
 }
 
 impl ErrorCode {
-    /// The number.
+    /// Number of the error code, such as 401.
     #[must_use]
     pub const fn code(self) -> u16 {
         match self {
@@ -80,7 +78,7 @@ impl ErrorCode {
     }
 }
 
-/// A reply on its way out, in memory that the driver owns and uses again.
+/// Buffer for one outgoing reply, which the driver owns and reuses.
 #[derive(Debug)]
 pub struct Reply {
     bytes: [u8; REPLY_MAX],
@@ -88,19 +86,19 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// An empty reply.
+    /// Creates an empty reply.
     #[must_use]
     pub const fn new() -> Self {
         Self { bytes: [0; REPLY_MAX], length: 0 }
     }
 
-    /// The message to send.
+    /// Message to send.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
-    /// Puts a message in; one that is too long leaves the reply empty, which sends nothing.
+    /// Stores a message. A message that is too long leaves the reply empty, so nothing is sent.
     pub(super) fn set(&mut self, message: &[u8]) {
         self.length = 0;
         if let Some(room) = self.bytes.get_mut(..message.len()) {
@@ -116,21 +114,22 @@ impl Default for Reply {
     }
 }
 
-/// A response in the making.
+/// Response under construction.
 pub struct Response {
     message: Builder,
     fingerprint: bool,
 }
 
 impl Response {
-    /// A success response to `request`.
+    /// Starts a success response to `request`.
     #[must_use]
     pub fn success(request: Head) -> Self {
         Self::new(request, CLASS_SUCCESS_RESPONSE)
     }
 
-    /// An error response to `request`, without a reason phrase: strangers get no byte that they can
-    /// do without.
+    /// Starts an error response to `request`.
+    ///
+    /// It has no reason phrase: a reply to an unauthenticated client carries no unnecessary byte.
     #[must_use]
     pub fn error(request: Head, error: ErrorCode) -> Self {
         let code = ErrorCodeAttribute { code: stun::error_code::ErrorCode(error.code()), reason: Vec::new() };
@@ -145,58 +144,59 @@ impl Response {
         Self { message, fingerprint: request.fingerprint }
     }
 
-    /// Adds UNKNOWN-ATTRIBUTES (RFC 8489 section 14.13), as many as are useful.
+    /// Adds UNKNOWN-ATTRIBUTES (RFC 8489 section 14.13) with the first sixteen of `kinds`.
     #[must_use]
     pub fn unknown_attributes(self, kinds: impl Iterator<Item = AttrType>) -> Self {
         self.with(&UnknownAttributes(kinds.take(UNKNOWN_MAX).collect()))
     }
 
-    /// Adds REALM.
+    /// Adds REALM (RFC 8489 section 14.9).
     #[must_use]
     pub fn realm(mut self, realm: &str) -> Self {
         self.message.add(ATTR_REALM, realm.as_bytes());
         self
     }
 
-    /// Adds NONCE.
+    /// Adds NONCE (RFC 8489 section 14.10).
     #[must_use]
     pub fn nonce(mut self, nonce: &[u8]) -> Self {
         self.message.add(ATTR_NONCE, nonce);
         self
     }
 
-    /// Adds PASSWORD-ALGORITHMS: all that are spoken here.
+    /// Adds PASSWORD-ALGORITHMS with all supported algorithms (RFC 8489 section 14.11).
     #[must_use]
     pub fn password_algorithms(mut self) -> Self {
         self.message.add(ATTR_PASSWORD_ALGORITHMS, &PasswordAlgorithm::OFFERED);
         self
     }
 
-    /// Adds XOR-MAPPED-ADDRESS.
+    /// Adds XOR-MAPPED-ADDRESS (RFC 8489 section 14.2).
     #[must_use]
     pub fn mapped_address(self, address: SocketAddr) -> Self {
         self.with(&XorMappedAddress { ip: address.ip(), port: address.port() })
     }
 
-    /// Adds XOR-RELAYED-ADDRESS.
+    /// Adds XOR-RELAYED-ADDRESS (RFC 8656 section 18.5).
     #[must_use]
     pub fn relayed_address(self, address: SocketAddr) -> Self {
         self.with(&RelayedAddress { ip: address.ip(), port: address.port() })
     }
 
-    /// Adds LIFETIME, in whole seconds.
+    /// Adds LIFETIME, in whole seconds (RFC 8656 section 18.2).
     #[must_use]
     pub fn lifetime(self, lifetime: Duration) -> Self {
         self.with(&Lifetime(lifetime))
     }
 
-    /// Adds RESERVATION-TOKEN.
+    /// Adds RESERVATION-TOKEN (RFC 8656 section 18.10).
     #[must_use]
     pub fn reservation_token(self, token: [u8; 8]) -> Self {
         self.with(&ReservationToken(token.to_vec()))
     }
 
-    /// Adds ADDRESS-ERROR-CODE (RFC 8656 section 18.12): why a dual allocation lacks this family.
+    /// Adds ADDRESS-ERROR-CODE (RFC 8656 section 18.12): the reason why a dual allocation lacks
+    /// `family`.
     #[must_use]
     pub fn address_error(mut self, family: AddressFamily, error: ErrorCode) -> Self {
         let [class, number] = [error.code() / 100, error.code() % 100].map(|part| part.to_be_bytes()[1]);
@@ -211,20 +211,21 @@ impl Response {
         self
     }
 
-    /// How many bytes it will have if it is finished as it is now, unsigned.
+    /// Bytes of the message if it is finished now, unsigned.
     #[must_use]
     pub fn size(&self) -> usize {
         self.message.raw.len() + if self.fingerprint { FINGERPRINT } else { 0 }
     }
 
-    /// Signs with `key` if there is one, ends with FINGERPRINT where the request had one, and
-    /// writes the whole to `reply`.
+    /// Finishes the message and writes it to `reply`.
+    ///
+    /// Signs it with `key`, if given. Appends FINGERPRINT if the request had one.
     pub fn finish(mut self, key: Option<&IntegrityKey>, reply: &mut Reply) {
         if let Some(key) = key {
             key.sign(&mut self.message);
         }
         if self.fingerprint {
-            // The length that is hashed counts the attribute (RFC 8489 section 14.7).
+            // The hashed length field counts the FINGERPRINT attribute (RFC 8489 section 14.7).
             let whole = self.message.raw.len() - HEADER + FINGERPRINT;
             self.message.raw[2..4].copy_from_slice(&length_field(whole));
             let sum = fingerprint(&self.message.raw);
