@@ -1,14 +1,13 @@
-//! The long-term credential mechanism over time-limited credentials (RFC 8489 section 9.2, RFC 8656
+//! Long-term credential mechanism with time-limited credentials (RFC 8489 section 9.2, RFC 8656
 //! section 5).
 //!
 //! A client of RFC 8489 signs with MESSAGE-INTEGRITY-SHA256, under a key that PASSWORD-ALGORITHM
-//! names; one of RFC 5389 with MESSAGE-INTEGRITY, under an MD5 key. Either may follow the other on
-//! one allocation: a client learns of the better one whenever it is given a new nonce.
+//! names. A client of RFC 5389 signs with MESSAGE-INTEGRITY, under an MD5 key. One allocation may
+//! see both, because every new nonce offers the client the better one.
 //!
-//! "Username anonymity" (section 9.2.1) is not offered. Nobody's name is stored here, so there is
-//! nothing to look up a USERHASH in: a first Allocate must say who asks. Of a client with an
-//! allocation the name is known, and USERHASH is as good as USERNAME; that costs one hash, and no
-//! search.
+//! "Username anonymity" (section 9.2.1) is not offered. The server stores no names, so it cannot
+//! look up a USERHASH: a first Allocate must carry USERNAME. The name behind an existing allocation
+//! is known, so there USERHASH works as well as USERNAME. Checking it costs one hash and no search.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -25,21 +24,21 @@ use crate::wire::{
     AttributeError, Attributes, ErrorCode, Integrity, IntegrityKey, Message, PasswordAlgorithm, userhash,
 };
 
-/// Who sent a request, proven.
+/// Authenticated sender of a request.
 pub(super) struct Client<'m> {
     pub(super) username: Cow<'m, str>,
-    /// What it signed with; the response is signed alike.
+    /// Key that the request was signed with; the response is signed with the same.
     pub(super) key: IntegrityKey,
 }
 
-/// Why a request is not authenticated. Nothing has been stored for it.
+/// Reason for which a request is not authenticated. Nothing has been stored for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// 400.
     BadRequest,
-    /// 401 with a fresh nonce: none were sent, as in every client's first request.
+    /// 401 with a fresh nonce: the request had no credentials, as every client's first request.
     NoCredentials,
-    /// The same 401: they are wrong, in whichever way.
+    /// 401 with a fresh nonce: the credentials are wrong. The answer does not say in which way.
     WrongCredentials,
     /// 438 with a fresh nonce.
     StaleNonce,
@@ -63,13 +62,16 @@ impl From<AttributeError> for Refusal {
 
 /// Authenticates a request, in the order of RFC 8489 section 9.2.4.
 ///
-/// A credential must not have expired and its name be good:
-/// [`Revocations`](crate::auth::Revocations) knows whose is no longer. That holds for every
-/// request, but the one that gives a living allocation back harms nobody. A browser cannot change
-/// the credential of an allocation: its page restarts ICE with a fresh one in time. For pages that
-/// never do, [`super::Settings::strict_expiry`] can be off: then a living allocation goes on with
-/// the credential that it was made with past that one's expiry, as long as it is refreshed and
-/// until [`super::MAX_ALLOCATION_AGE`].
+/// A credential must be unexpired, and [`Revocations`](crate::auth::Revocations) must not list its
+/// name. This holds for every request except a Refresh that ends a live allocation, which harms
+/// nobody.
+///
+/// A browser cannot change the credential of an allocation, so its page restarts ICE with a fresh
+/// one in time. For pages that never do, turn [`super::Settings::strict_expiry`] off. A live
+/// allocation then outlives the credential that it was made with, as long as it is refreshed, up to
+/// [`super::MAX_ALLOCATION_AGE`].
+///
+/// # Errors [`Refusal`], which names the error code of the response.
 pub(super) fn authenticate<'m>(
     shared: &Shared,
     now: Now,
@@ -82,18 +84,18 @@ pub(super) fn authenticate<'m>(
     let username = match (attributes.username()?, attributes.userhash()?) {
         (Some(username), None) => Cow::Borrowed(username),
         (None, Some(hash)) => Cow::Owned(username_behind(hash, shared, allocation)),
-        // Section 14.4: USERHASH replaces USERNAME. Who sends both has not said who it is.
+        // Section 14.4: USERHASH replaces USERNAME. A request with both is ambiguous.
         (None, None) | (Some(_), Some(_)) => return Err(Refusal::BadRequest),
     };
     attributes.realm().ok_or(Refusal::BadRequest)?;
     let nonce = attributes.nonce().ok_or(Refusal::BadRequest)?;
     let own = allocation.filter(|allocation| *allocation.username == *username);
-    // Asked of whoever asks, so that what was wrong does not show in the time it takes.
+    // Checked for every request, so that the response time does not reveal what was wrong.
     let is_good = is_good(shared, now, &username, own.is_some());
     let is_good = is_good || (own.is_some() && gives_back(message));
     let algorithm = password_algorithm(&attributes, nonce, own.is_some())?;
 
-    // The key of its allocation proves its owner, whichever algorithm is named.
+    // The allocation's key proves its owner, whichever algorithm the request names.
     let key = match own.filter(|allocation| integrity.verify(&allocation.key)) {
         Some(allocation) => Some(allocation.key.clone()),
         None => derived_key(shared, &username, algorithm, &integrity),
@@ -105,7 +107,7 @@ pub(super) fn authenticate<'m>(
     Ok(Client { username, key })
 }
 
-/// Whether requests with this username are served, if they are signed with its password.
+/// Whether requests with this username are served if they are signed with its password.
 fn is_good(shared: &Shared, now: Now, username: &str, has_allocation: bool) -> bool {
     Username::parse(username).is_ok_and(|username| {
         let outlives = has_allocation && !shared.strict_expiry;
@@ -113,20 +115,20 @@ fn is_good(shared: &Shared, now: Now, username: &str, has_allocation: bool) -> b
     })
 }
 
-/// Whether a request ends the allocation that it is about.
+/// Whether a request ends its own allocation: a Refresh with LIFETIME 0.
 fn gives_back(message: &Message<'_>) -> bool {
     message.method() == METHOD_REFRESH && message.attributes().lifetime() == Ok(Some(Duration::ZERO))
 }
 
-/// The username that a USERHASH stands for: that of the client's own allocation or, which nobody
-/// has, the empty one.
+/// Returns the username behind a USERHASH: that of the client's own allocation. Otherwise returns
+/// the empty username, which no client has.
 fn username_behind(hash: [u8; 32], shared: &Shared, allocation: Option<&Allocation>) -> String {
     let own = allocation.filter(|allocation| userhash(&allocation.username, &shared.realm) == hash);
     own.map_or_else(String::new, |allocation| allocation.username.to_string())
 }
 
-/// The algorithm of a request's key, if it is one that nobody in between can have chosen (sections
-/// 9.2.1 and 9.2.4).
+/// Returns the key algorithm of a request. Rejects one that an attacker in the path could have
+/// chosen (sections 9.2.1 and 9.2.4).
 fn password_algorithm(
     attributes: &Attributes<'_>,
     nonce: &[u8],
@@ -134,18 +136,18 @@ fn password_algorithm(
 ) -> Result<PasswordAlgorithm, Refusal> {
     match (attributes.password_algorithms(), attributes.password_algorithm()?) {
         (None, None) => Ok(PasswordAlgorithm::Md5),
-        // It is the same to everybody, so what was sent with this nonce needs no looking up.
+        // The offered list is the same for every client, so the one sent with this nonce needs no
+        // look-up.
         (Some(offered), Some(algorithm)) if *offered == PasswordAlgorithm::OFFERED => Ok(algorithm),
-        // Where nothing was offered there is nothing to compare; and section 9.2.3.2 asks for
-        // PASSWORD-ALGORITHM alone in a subsequent request: its client has passed this check with
-        // its first one.
+        // Without an offer there is nothing to compare. Section 9.2.3.2 requires PASSWORD-ALGORITHM
+        // alone in a subsequent request, whose client passed this check with its first request.
         (None, Some(algorithm)) if is_subsequent || !says_password_algorithms(nonce) => Ok(algorithm),
         _ => Err(Refusal::BadRequest),
     }
 }
 
-/// The key that a request was signed with, if one of the secrets made its password. Every secret is
-/// tried for every username, so that what was wrong does not show in the time it takes.
+/// Returns the key that a request was signed with, if one of the secrets made its password. Every
+/// secret is tried for every username, so that the response time does not reveal what was wrong.
 fn derived_key(
     shared: &Shared,
     username: &str,

@@ -1,45 +1,48 @@
-//! What a client is asked with by a 401 or a 438 (RFC 8489 sections 9.2.1 and 9.2.4): as much as
-//! its request has paid for.
+//! Challenge in a 401 or 438 (RFC 8489 sections 9.2.1 and 9.2.4). Its size is bounded by that of
+//! the request, so that the server amplifies little.
 //!
 //! RFC 8489 makes a challenge longer: the nonce cookie has 13 characters, PASSWORD-ALGORITHMS 12
-//! bytes. To a first Allocate of 28 bytes, which is what browsers send, that would be an answer of
-//! 1.86 times the bytes on an IPv4 wire, in the realm `byway`; whoever forges the source address is
-//! lent that much. So an unsigned request is answered with the most of these that is at most 1.75
-//! times as long as it is itself, IP and UDP headers included:
+//! bytes. Browsers send a first Allocate of 28 bytes. In the realm `byway` the full answer to it
+//! has 1.86 times its bytes on an IPv4 wire. An attacker who forges the source address would get
+//! that amplification.
 //!
-//! | | in the realm `byway` | in `example.org` | fits unsigned requests, there |
+//! The server therefore answers an unsigned request with the highest level whose answer is at most
+//! 1.75 times as long as the request. Both lengths include IP and UDP headers. The last column is in
+//! bytes; where it has two figures, they are for the two realms:
+//!
+//! | | realm `byway` | `example.org` | smallest unsigned request |
 //! |---|---|---|---|
-//! | [`ChallengeLevel::PasswordAlgorithms`] | 76 bytes | 80 bytes | from 32 and 36 bytes on, over IPv6 from 24 and 28 |
-//! | [`ChallengeLevel::NoFeature`] | 64 bytes | 68 bytes | from 28 bytes on, over IPv6 from 20 |
-//! | [`ChallengeLevel::Rfc5389`] | 52 bytes | 56 bytes | of any length |
+//! | [`ChallengeLevel::PasswordAlgorithms`] | 76 bytes | 80 bytes | 32 / 36, IPv6: 24 / 28 |
+//! | [`ChallengeLevel::NoFeature`] | 64 bytes | 68 bytes | 28, IPv6: 20 |
+//! | [`ChallengeLevel::Rfc5389`] | 52 bytes | 56 bytes | any length |
 //!
-//! A signed request is long enough for anything, and a connection's address is its own: both get
-//! all of it. Clients of RFC 5389 do not see the difference.
+//! A signed request is long enough for every level, and the client of a connection cannot forge its
+//! address. Both get the full challenge. Clients of RFC 5389 do not see the difference.
 //!
-//! What that costs: somebody in the path can shorten a first request, which nothing protects yet,
-//! so that its client is offered less. The client then signs as every client of RFC 5389 does, with
-//! a password of 160 random bits, and with the next 438 it is offered all. What has been offered
-//! cannot be taken back: the nonce says it, and its MAC covers that.
+//! The cost: an attacker in the path can shorten a first request, which nothing protects yet, so
+//! that its client is offered less. The client then signs as every client of RFC 5389 does, with a
+//! password of 160 random bits. The next 438 offers it everything. An attacker cannot withdraw an
+//! offer, because the nonce states it under its MAC.
 
 use super::nonce::{NONCE_COOKIE, TIME_AND_MAC};
 use super::{FiveTuple, Transport};
 use crate::wire::{Message, PasswordAlgorithm, attribute_size};
 
-/// What a nonce says of this server, the most first.
+/// Features that a challenge offers, from most to least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChallengeLevel {
-    /// PASSWORD-ALGORITHMS stands beside the nonce, and the feature in its cookie says so (section
+    /// PASSWORD-ALGORITHMS comes with the nonce, and the nonce cookie sets its feature bit (section
     /// 9.2.1).
     PasswordAlgorithms,
-    /// RFC 8489 is spoken here: a cookie without features.
+    /// A nonce cookie without features: the server speaks RFC 8489.
     NoFeature,
-    /// Nothing.
+    /// No nonce cookie.
     Rfc5389,
 }
 
 impl ChallengeLevel {
-    /// The most that may be said where `spent` bytes of the answer, headers not counted, are other
-    /// attributes.
+    /// Returns the highest level that fits the size of `request`. `spent` is the size of the
+    /// answer's other attributes in bytes, headers excluded.
     pub(super) fn within_means_of(five_tuple: FiveTuple, request: &Message<'_>, spent: usize) -> Self {
         let Transport::Udp(_) = five_tuple.transport else { return Self::PasswordAlgorithms };
         if request.integrity().is_some() {
@@ -50,8 +53,8 @@ impl ChallengeLevel {
         [Self::PasswordAlgorithms, Self::NoFeature].into_iter().find(fits).unwrap_or(Self::Rfc5389)
     }
 
-    /// The security features of the cookie, 24 bits from the left (section 18.1). "Username
-    /// anonymity", the second, is never among them: see [`super::auth`].
+    /// Returns the security features of the cookie, 24 bits from the left (section 18.1). "Username
+    /// anonymity", the second bit, is never set: see [`super::auth`].
     pub(super) fn features(self) -> Option<[u8; 3]> {
         match self {
             Self::PasswordAlgorithms => Some([0x80, 0, 0]),
@@ -60,7 +63,7 @@ impl ChallengeLevel {
         }
     }
 
-    /// Bytes of its NONCE and PASSWORD-ALGORITHMS.
+    /// Returns the size of the NONCE and PASSWORD-ALGORITHMS attributes in bytes.
     fn size(self) -> usize {
         let nonce = match self {
             Self::PasswordAlgorithms | Self::NoFeature => NONCE_COOKIE + TIME_AND_MAC,

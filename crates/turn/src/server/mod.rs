@@ -1,8 +1,9 @@
 //! The sans-IO TURN core (RFC 8656): datagrams in, [`Action`]s and [`Effect`]s out, time and
 //! randomness handed in.
 //!
-//! One [`Relay`] belongs to one shard and is owned with `&mut`. What the shards of a server hold in
-//! common is in [`Shared`]; its locks are taken only when an allocation begins or ends.
+//! One [`Relay`] belongs to one shard, which owns it and calls it with `&mut`. State that all
+//! shards of a server share is in [`Shared`]. Its locks are taken only when an allocation begins or
+//! ends.
 //!
 //! ```text
 //! client_datagram ──┬─► Action::ToPeer     send the span from the relay socket
@@ -69,204 +70,208 @@ use reserve::Reserved;
 use shared::CachedView;
 use table::Table;
 
-/// Which of the server's UDP listeners, by its place in the configuration; the same on every shard.
+/// Identifies a UDP listener of the server by its position in the configuration. It is the same on
+/// every shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(pub u16);
 
-/// Names a connection of one shard; never used again for another.
+/// Identifies a connection of one shard. An identifier is never reused for another connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamId {
-    /// The shard it lives on.
+    /// Shard that owns the connection.
     pub shard: u16,
-    /// Its place there; places are used again.
+    /// Slot in that shard; slots are reused.
     pub slot: u32,
-    /// How often the shard has taken in a connection.
+    /// Running number of the connection in its shard.
     pub generation: u32,
 }
 
-/// What a client and the server talk over (RFC 8656 section 2.1).
+/// Transport between client and server (RFC 8656 section 2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
-    /// Datagrams, from and to this listener.
+    /// UDP, through this listener.
     Udp(ListenerId),
-    /// A TCP or TLS connection. Its allocation ends with it.
+    /// A TCP or TLS connection. The allocation ends with the connection.
     Stream(StreamId),
 }
 
-/// Client address, server address and transport: what an allocation is known by (RFC 8656 section
+/// Client address, server address and transport, which identify an allocation (RFC 8656 section
 /// 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FiveTuple {
-    /// The client's transport address, as the server sees it; a transport-local one with its scope.
+    /// Client's transport address as the server sees it. A link-local address carries its scope.
     pub client: SocketAddr,
-    /// The server's address that the client sent to. Its port is the listener's.
+    /// Server address that the client sent to. The port is the listener's.
     pub server: IpAddr,
-    /// What is between them.
+    /// Transport between the two.
     pub transport: Transport,
 }
 
-/// Names an allocation of one shard; never used again for another.
+/// Identifies an allocation of one shard. An identifier is never reused for another allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AllocationId {
-    /// Its place; places are used again.
+    /// Slot in the shard's table; slots are reused.
     pub slot: u32,
-    /// How often the shard has begun an allocation.
+    /// Running number of the allocation in its shard; it wraps.
     pub generation: u32,
 }
 
-/// Names the relay socket of an allocation; a dual allocation has two.
+/// Identifies a relay socket of an allocation. A dual allocation has two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RelayId {
-    /// Whose.
+    /// Allocation that owns the socket.
     pub allocation: AllocationId,
-    /// The address family that it relays to and from.
+    /// Address family of the socket and of its peers.
     pub family: AddressFamily,
 }
 
-/// What to do with a datagram, now. Small and `Copy`; a payload is a span of the datagram handed
-/// in.
+/// Action to take on a datagram at once. It is small and `Copy`; a payload is a span of the
+/// datagram that was passed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send the payload to the peer from the relay socket.
     ToPeer {
-        /// This one.
+        /// Relay socket to send from.
         relay: RelayId,
-        /// Whither.
+        /// Destination.
         peer: Peer,
-        /// What.
+        /// Payload, as a span of the client's datagram.
         payload: Span,
-        /// Whether the client asks for an IPv4 header with DF, or for no Fragment header.
+        /// Whether the client asks for an IPv4 header with DF set, or an IPv6 packet without a
+        /// Fragment header.
         dont_fragment: bool,
     },
     /// Wrap the payload and send it over the client's [`Transport`].
     ToClient {
-        /// Whither; after [`Relay::client_datagram`] it is another client of this server, whose
-        /// peer this one is.
+        /// Client to send to. After [`Relay::client_datagram`] this is another client of this
+        /// server, whose relay port is the sender's peer.
         five_tuple: FiveTuple,
-        /// In what.
+        /// Message to wrap the payload in: ChannelData or a Data indication.
         encapsulation: Encapsulation,
-        /// What.
+        /// Payload, as a span of the datagram that was passed in.
         payload: Span,
     },
     /// Send the [`Reply`] over the client's [`Transport`].
     Reply {
-        /// Whither.
+        /// Client to send to.
         five_tuple: FiveTuple,
-        /// What it says, for counting.
+        /// Kind of the reply, for metrics.
         answer: Answer,
     },
-    /// Nothing yet: take the effects.
+    /// Send nothing yet: an [`Effect`] follows.
     Wait,
-    /// Nothing at all.
+    /// Drop the datagram.
     Drop(DropReason),
 }
 
-/// What a reply says.
+/// Kind of a reply, by which metrics count it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// A Binding success response.
     Binding,
     /// A TURN success response.
     Success,
-    /// A 401 to a request without credentials, or a 438: asks for them, as every client's first
-    /// request is answered.
+    /// A challenge: 401 to a request without credentials, or 438. Every client's first request gets
+    /// one.
     Challenge,
-    /// No response: a Data indication that tells of an ICMP error.
+    /// A Data indication that reports an ICMP error; it is not a response.
     Icmp,
-    /// An error response; 401 here means credentials that are wrong, expired or revoked.
+    /// An error response. 401 here means that the credentials are wrong, expired or revoked.
     Error(ErrorCode),
-    /// A 508 to an Allocate request, because the server is about to end.
+    /// 508 to an Allocate request, because the server is draining.
     Draining,
-    /// A 440 to an Allocate request, because the machine lacks an address that the configuration
+    /// 440 to an Allocate request, because the machine lacks an address that the configuration
     /// relays from.
     AddressMissing,
 }
 
-/// Rare work that leaves the core; see [`Relay::next_effect`].
+/// Infrequent work that the core leaves to its driver; see [`Relay::next_effect`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Bind a relay socket, then call [`Relay::relay_bound`].
     BindRelay {
-        /// This one.
+        /// Relay socket to bind.
         relay: RelayId,
-        /// Here.
+        /// Local address to bind it to.
         address: SocketAddr,
-        /// Whether a port in reserve is concerned.
+        /// Relation to a port in reserve.
         pairing: Pairing,
-        /// The port had not rested its time: no other was left.
+        /// Whether the port is reused before its rest time is over, because no other port was left.
         unrested: bool,
     },
-    /// Close a relay socket, whose allocation or half of a dual allocation has ended.
+    /// Close a relay socket. Its allocation, or its half of a dual allocation, has ended.
     CloseRelay {
-        /// This one.
+        /// Relay socket to close.
         relay: RelayId,
     },
-    /// Close a socket that was held in reserve: nobody has used its token.
+    /// Close a socket that was held in reserve: its reservation ended before its token was used.
     CloseReserved {
-        /// Its address.
+        /// Local address of the socket.
         address: SocketAddr,
     },
-    /// A channel is bound: a data path below this one may take it over.
+    /// A channel was bound. A data path below the core may take it over.
     ChannelBound {
-        /// Of this allocation.
+        /// Allocation that bound the channel.
         allocation: AllocationId,
-        /// Its number.
+        /// Channel number.
         number: ChannelNumber,
-        /// Its peer.
+        /// Peer that the channel is bound to.
         peer: Peer,
     },
-    /// A channel is bound no longer.
+    /// A channel binding ended.
     ChannelUnbound {
-        /// Of this allocation.
+        /// Allocation that had bound the channel.
         allocation: AllocationId,
-        /// Its number.
+        /// Channel number.
         number: ChannelNumber,
     },
 }
 
-/// Relation of a relay socket to a port in reserve (EVEN-PORT and RESERVATION-TOKEN).
+/// Relation of a relay socket to a port in reserve (EVEN-PORT and RESERVATION-TOKEN, RFC 8656
+/// section 7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pairing {
-    /// No relation: bind the socket alone.
+    /// No relation: bind this socket alone.
     Alone,
-    /// Bind the next higher port, too, and hold that socket for 30 seconds, for whichever shard is
-    /// given its token. Both are bound or neither.
+    /// Bind the next higher port, too, and hold its socket for 30 seconds for the shard that
+    /// redeems its token. Bind both sockets or neither.
     WithNext,
-    /// The socket is held, perhaps since another shard bound it: take it over.
+    /// The socket is held already, perhaps bound by another shard: take it over.
     Held,
 }
 
-/// Why a relay socket could not be bound.
+/// Reason for which a relay socket could not be bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
-    /// Another program has the port: another will do.
+    /// Another program uses the port. Another port can work.
     #[error("the port is in use")]
     PortInUse,
-    /// No port will do: out of file descriptors or memory.
-    #[error("no socket to be had")]
+    /// The kernel refuses for another reason, such as a lack of file descriptors or memory. No port
+    /// can work.
+    #[error("no socket can be opened")]
     Exhausted,
-    /// No port will do: the machine does not have the address, or not any more.
+    /// The machine does not have the address, or has lost it. No port can work.
     #[error("no interface has the address")]
     AddressGone,
 }
 
-/// The TURN server of one shard.
+/// TURN server of one shard.
 pub struct Relay {
     shared: Arc<Shared>,
-    /// For datagrams; what is rare asks `shared`.
+    /// Address view for datagrams. Requests and other infrequent work read `shared`.
     view: CachedView,
     table: Table,
     wheel: Wheel,
     effects: VecDeque<Effect>,
-    /// The reservations that this shard has made, those whose token was used among them, in the
-    /// order of their ends.
+    /// Reservations that this shard made, in the order in which they end. Reservations whose token
+    /// was used stay until then.
     reserved: VecDeque<Reserved>,
-    /// Transaction IDs of Data indications count up from a random start.
+    /// Counter for the transaction IDs of Data indications; its start is random.
     indications: u128,
 }
 
 impl Relay {
-    /// A relay without allocations. `seed` differs from shard to shard.
+    /// Creates a relay without allocations. `seed` must differ from shard to shard.
     #[must_use]
     pub fn new(shared: Arc<Shared>, seed: &[u8; 32]) -> Self {
         let random = Prng::new(seed, "relay");
@@ -277,7 +282,8 @@ impl Relay {
         Self { shared, view, table, wheel: Wheel::new(), effects, reserved, indications }
     }
 
-    /// Takes in a datagram from a client. Effects may follow, whatever the action.
+    /// Handles a datagram from a client: ChannelData, a request or an indication. Effects may
+    /// follow, whatever the action.
     pub fn client_datagram(
         &mut self,
         now: Now,
@@ -310,24 +316,24 @@ impl Relay {
             (CLASS_REQUEST, METHOD_BINDING) => self.binding(now, five_tuple, message, reply),
             (CLASS_REQUEST, _) => self.request(now, five_tuple, message, reply),
             (CLASS_INDICATION, METHOD_SEND) => self.send_indication(now, five_tuple, message),
-            // Responses and other indications are never answered: no loop can begin here.
+            // Never answer responses and other indications, so that no loop can begin here.
             _ => Action::Drop(DropReason::Unexpected),
         }
     }
 
-    /// The next piece of rare work, in order.
+    /// Returns the next effect, in order. Take all of them after every call that takes `now`.
     pub fn next_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
 
-    /// When to call [`Relay::expire`] next. Look-ups check for themselves, so a late call extends
-    /// nothing.
+    /// Returns the time at which to call [`Relay::expire`] next, on the clock of `Now::mono`.
+    /// Look-ups check expiry themselves, so a late call extends no lifetime.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         self.wheel.next().into_iter().chain(self.next_reservation_end()).min()
     }
 
-    /// Ends what is over. Effects follow.
+    /// Ends allocations, permissions, channels and reservations that have expired. Effects follow.
     pub fn expire(&mut self, now: Now) {
         while let Some(slot) = self.wheel.pop(now.mono) {
             if let Some(id) = self.table.id_at(slot) {
@@ -337,16 +343,18 @@ impl Relay {
         self.expire_reservations(now);
     }
 
-    /// Ends the allocation of a connection that is no more (RFC 8656 section 3.1). Effects follow.
+    /// Ends the allocation of a connection that was closed (RFC 8656 section 3.1). Effects follow.
     pub fn client_gone(&mut self, now: Now, five_tuple: FiveTuple) {
         if let Some((allocation, _)) = self.table.find(&five_tuple) {
             self.end_whole(now, allocation);
         }
     }
 
-    /// Ends the allocations of a name, the part of a username beside its expiry, those that are
-    /// about to be, and what it has in reserve; yields how many allocations. Effects follow. Others
-    /// begin unless [`Settings::revocations`] knows by now that the name is not good.
+    /// Ends the allocations of a name, those still being bound included, and its reservations on
+    /// this shard. The name is the username without its expiry. Returns the number of allocations
+    /// ended. Effects follow.
+    ///
+    /// The name can begin other allocations unless [`Settings::revocations`] already rejects it.
     pub fn end_all_of(&mut self, now: Now, name: &str) -> usize {
         let named = self.table.named(name);
         named.iter().for_each(|allocation| self.end_whole(now, *allocation));
@@ -354,13 +362,13 @@ impl Relay {
         named.len()
     }
 
-    /// Ends what the machine's addresses no longer allow: relayed transport addresses that it does
-    /// not have any more, and permissions and channels whose peer has become its own. Yields how
-    /// many of the former. Effects follow.
+    /// Enforces a change of the machine's addresses. Ends relayed transport addresses that the
+    /// machine no longer has, and permissions and channels whose peer is now the machine's own.
+    /// Returns the number of relayed transport addresses ended. Effects follow.
     ///
-    /// To be called on every shard after [`Shared::set_host_addresses`]. Requests ask the peer
-    /// policy for themselves; a channel does not for each datagram, so without this one would go on
-    /// for ten minutes.
+    /// Call it on every shard after [`Shared::set_host_addresses`]. Requests check the peer policy
+    /// themselves. A channel does not for each datagram, so without this call it would go on for
+    /// ten minutes.
     pub fn enforce(&mut self, now: Now) -> usize {
         let shared = self.shared.clone();
         let view = shared.view();
@@ -380,7 +388,7 @@ impl Relay {
             {
                 self.prune(now, id);
             }
-            // What it permits may have become a relay address since.
+            // A permitted address may have become a relay address since.
             if is_live {
                 self.publish(id);
             }
@@ -388,13 +396,13 @@ impl Relay {
         ended
     }
 
-    /// Whether a client has an allocation, or is about to.
+    /// Whether a client has an allocation, or one that is being bound.
     #[must_use]
     pub fn serves(&self, now: Now, five_tuple: FiveTuple) -> bool {
         self.table.find(&five_tuple).is_some_and(|(_, allocation)| !allocation.has_expired(now.mono))
     }
 
-    /// How many allocations there are.
+    /// Returns the number of allocations on this shard.
     #[must_use]
     pub fn allocations(&self) -> usize {
         self.table.len()
@@ -406,8 +414,8 @@ impl Relay {
         }
     }
 
-    /// Ends a relayed transport address, and with the last one its allocation. Its port is left to
-    /// rest.
+    /// Ends a relayed transport address, and its allocation if this was the last one. The port is
+    /// left to rest.
     fn end(&mut self, now: Now, relay: RelayId) {
         let client = self.table.get(relay.allocation).map(|allocation| allocation.five_tuple.client.ip());
         if let Some(client) = client
@@ -417,8 +425,8 @@ impl Relay {
         }
     }
 
-    /// Takes a relayed transport address out of everything that is this shard's own, and all that
-    /// goes with it: nothing of the other family (RFC 8656 section 8.1).
+    /// Removes a relayed transport address from this shard, with the permissions and channels of
+    /// its family. Those of the other family stay (RFC 8656 section 8.1).
     fn take_down(&mut self, relay: RelayId) -> Option<Relayed> {
         let RelayId { allocation: id, family } = relay;
         let allocation = self.table.get_mut(id)?;
@@ -438,7 +446,7 @@ impl Relay {
         Some(relayed)
     }
 
-    /// Ends and forgets what of an allocation is over, and sets its next deadline.
+    /// Ends and removes the expired parts of an allocation, and sets its next deadline.
     fn prune(&mut self, now: Now, id: AllocationId) {
         for family in AddressFamily::ALL {
             let relayed = self.table.get(id).and_then(|allocation| allocation.relayed.get(family));
@@ -453,7 +461,7 @@ impl Relay {
         self.wheel.set(id.slot as usize, now.mono, allocation.next_deadline());
     }
 
-    /// Publishes what the relay ports of this server may deliver to an allocation's client.
+    /// Publishes the route by which relay ports of this server deliver to an allocation's client.
     fn publish(&self, id: AllocationId) {
         if let Some(allocation) = self.table.get(id) {
             self.shared.publish(allocation);

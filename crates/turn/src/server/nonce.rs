@@ -1,22 +1,23 @@
-//! Nonces without memory: a time, and a MAC over that time, the client's address and what was
-//! offered with it.
+//! Stateless nonces: a time, and a MAC over that time, the client's address and the offered
+//! features.
 //!
 //! ```text
 //! obMatJos2 gAAA tttttttt ttmmmmmmm…mmmmmmm
 //! │         │    └ 10 bits of time, 32 of MAC: 7 characters
 //! │         └ the security features that were offered (section 18.1)
-//! └ the nonce cookie of RFC 8489; it and the features are left out where they do not fit (see challenge.rs)
+//! └ the nonce cookie of RFC 8489; left out, with the features, if it does not fit (challenge.rs)
 //! ```
 //!
-//! Every character weighs on the 401 that strangers get, so there are as few as will do.
+//! Every character adds to the 401 that unauthenticated clients get, so the nonce is as short as it
+//! can be.
 //!
-//! - The time is the second of its issue modulo 1024. That is exact: only one second of the last
-//!   1024 fits, the MAC is over the whole of it, and 600 s is less than 1024.
-//! - The MAC has 32 bits. A nonce is no secret and opens nothing by itself; whoever has a password
-//!   gets one by asking. What a forged one would do is to let a signed request be repeated from an
-//!   address that it did not come from, by somebody who has seen it on the wire and within 600 s.
-//!   Each address and port is another guess at one in four thousand million, and whoever sits on
-//!   that wire can send from the client's own address without any.
+//! - The time is the second of issue modulo 1024. It is unambiguous: only one second of the last
+//!   1024 matches, the MAC covers the full time, and 600 s is less than 1024 s.
+//! - The MAC has 32 bits. A nonce is not secret and grants nothing by itself; a client with a
+//!   password gets one by asking. An attacker who forges a nonce can replay a signed request from
+//!   another address, after capturing it on the wire at most 600 s before. Each guess, for one
+//!   address and port, succeeds once in four thousand million. An attacker on that wire can send
+//!   from the client's own address without guessing.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -28,24 +29,26 @@ use sha1::Sha1;
 use super::challenge::ChallengeLevel;
 use crate::time::Now;
 
-/// Seconds that a nonce is good for; afterwards the client gets 438 with a fresh one (RFC 8489
+/// Lifetime of a nonce in seconds. Afterwards the client gets 438 with a fresh one (RFC 8489
 /// section 9.2.4).
 pub(super) const NONCE_LIFETIME: u64 = 600;
 
-/// The time is told modulo so many seconds: more than the lifetime.
+/// Bits of the time in a nonce. The time is stated modulo 2^10 = 1024 seconds, which is more than
+/// the lifetime.
 const TIME_BITS: u32 = 10;
 const MAC_BYTES: usize = 4;
 
-/// How the nonce begins of a server that speaks RFC 8489 (section 9.2).
+/// Start of a nonce from a server that speaks RFC 8489 (section 9.2).
 const COOKIE: [u8; 9] = *b"obMatJos2";
-/// Characters of the 24 security features behind it.
+/// Characters of the 24 security feature bits that follow.
 const FEATURES: usize = 4;
-/// Characters of the nonce cookie: both together.
+/// Characters of the nonce cookie: both parts together.
 pub(super) const NONCE_COOKIE: usize = COOKIE.len() + FEATURES;
-/// Characters of time and MAC behind it.
+/// Characters of the time and MAC after the cookie.
 pub(super) const TIME_AND_MAC: usize = 7;
 
-/// Makes nonces and knows them again. No state: a flood of strangers leaves nothing behind.
+/// Issues and checks nonces. It keeps no state, so a flood of unauthenticated requests uses no
+/// memory.
 #[derive(Clone)]
 pub(super) struct Nonces {
     key: Hmac<Sha1>,
@@ -58,7 +61,7 @@ impl Nonces {
         Self { key }
     }
 
-    /// A nonce for `client`, from now on, that says what is offered with it.
+    /// Issues a nonce for `client` at `now` that states the offered `level`.
     pub(super) fn issue(&self, now: Now, client: SocketAddr, level: ChallengeLevel) -> Nonce {
         let mut nonce = Nonce { characters: [0; NONCE_COOKIE + TIME_AND_MAC], start: 0 };
         let (cookie, behind) = nonce.characters.split_at_mut(NONCE_COOKIE);
@@ -84,14 +87,15 @@ impl Nonces {
     /// the future.
     pub(super) fn check(&self, now: Now, client: SocketAddr, nonce: &[u8]) -> bool {
         let Some((cookie, behind)) = nonce.split_last_chunk::<TIME_AND_MAC>() else { return false };
-        // Any other length could make up for an address that is shorter.
+        // Any other length could make up for a shorter address.
         if ![0, NONCE_COOKIE].contains(&cookie.len()) {
             return false;
         }
         let Some((low, stated)) = read_time_and_mac(*behind) else { return false };
         let age = now.unix.wrapping_sub(low) % (1 << TIME_BITS);
         let Some(issued) = now.unix.checked_sub(age) else { return false };
-        // In constant time: how much of a forged one was right does not show.
+        // Compared in constant time, so that timing does not reveal how much of a forged nonce was
+        // right.
         let ours = self.mac(issued, client, cookie).verify_truncated_left(&stated).is_ok();
         age <= NONCE_LIFETIME && ours
     }
@@ -104,17 +108,17 @@ impl Nonces {
             IpAddr::V6(ip) => mac.update(&ip.octets()),
         }
         mac.update(&client.port().to_be_bytes());
-        // Of one of two lengths, whose difference is not that of two addresses: no two inputs run
-        // together.
+        // The cookie has one of two lengths, whose difference is not that of the two address
+        // lengths. Distinct inputs therefore never concatenate to the same bytes.
         mac.update(cookie);
         mac
     }
 }
 
-/// A nonce as it is sent.
+/// Nonce as sent on the wire.
 pub(super) struct Nonce {
     characters: [u8; NONCE_COOKIE + TIME_AND_MAC],
-    /// Where it begins: without a cookie, behind the room for one.
+    /// Start of the nonce in `characters`: 0, or after the room for the cookie if there is none.
     start: usize,
 }
 
@@ -133,7 +137,8 @@ pub(super) fn says_password_algorithms(nonce: &[u8]) -> bool {
     features == Some(Ok(decoded.len())) && decoded[0] & 0x80 != 0
 }
 
-/// 42 bits are 7 characters; the 8th of 48 would always be `A`, and is left to be understood.
+/// Writes the 42 bits of time and MAC as 7 characters. The 8th character of 48 bits would always be
+/// `A`, so it is left out.
 fn write_time_and_mac(unix: u64, mac: [u8; MAC_BYTES], out: &mut [u8]) {
     let low = unix % (1 << TIME_BITS);
     let bits = (low << 32 | u64::from(u32::from_be_bytes(mac))) << 6;
@@ -175,7 +180,7 @@ mod tests {
         for (level, size) in SIZES {
             let nonce = nonces.issue(NOW, client, level);
             assert_eq!(nonce.as_bytes().len(), size);
-            // Ages beyond 1024 look like lesser ones, and must not pass for them.
+            // Ages beyond 1024 s look like smaller ones, and must not be accepted.
             for age in 0..5000 {
                 let good = nonces.check(at(NOW.unix + age), client, nonce.as_bytes());
                 assert_eq!(good, age <= NONCE_LIFETIME, "{level:?} after {age} s");
@@ -195,8 +200,8 @@ mod tests {
         }
     }
 
-    /// 2001:db8:0:1::5 and port 4000 begin like 32.1.13.184 and port 0 do, and a cookie could be
-    /// the rest.
+    /// 2001:db8:0:1::5 with port 4000 begins with the bytes of 32.1.13.184 with port 0. Without the
+    /// length check, its remaining bytes could pass for a cookie.
     #[test]
     fn a_nonce_of_an_ipv6_client_is_none_of_an_ipv4_client_whose_address_begins_like_it() {
         let nonces = Nonces::new(&[1; 32]);
@@ -222,11 +227,12 @@ mod tests {
         for bad in [&b""[..], b"AAAAAA", b"AAAAAAA", b"AAAAAAAA", &[b'A'; 20], &[0xFF; 7], &[0xFF; 20]] {
             assert!(!nonces.check(NOW, client, bad), "{bad:02x?}");
         }
-        // Before the beginning of time.
+        // The nonce's time would be before the Unix epoch.
         assert!(!nonces.check(at(0), client, b"AAB____"));
     }
 
-    /// What was offered cannot be taken back by who is in between: cut off, the rest is no nonce.
+    /// An attacker in the path cannot withdraw an offer: a nonce with its cookie removed is
+    /// invalid.
     #[test]
     fn a_nonce_cannot_be_turned_into_one_that_offers_less() {
         let (nonces, client) = (Nonces::new(&[1; 32]), "192.0.2.1:4000".parse().unwrap());
@@ -246,7 +252,7 @@ mod tests {
         assert!(says_password_algorithms(nonce(ChallengeLevel::PasswordAlgorithms).as_bytes()));
         assert!(!says_password_algorithms(nonce(ChallengeLevel::NoFeature).as_bytes()));
         assert!(!says_password_algorithms(nonce(ChallengeLevel::Rfc5389).as_bytes()));
-        // Any server's: both features, the second alone, and no features at all.
+        // Nonces of any server: both features, the second alone, and no features at all.
         assert!(says_password_algorithms(b"obMatJos2wAAAf//499k954d6OL34oL9FSTvy64sA"));
         for other in [&b"obMatJos2QAAAf//4"[..], b"obMatJos2g", b"obMatJos2", b"obMatJos2=AAA", b"", b"gAAA"]
         {

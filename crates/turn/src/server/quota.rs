@@ -1,5 +1,4 @@
-//! How many allocations one name may have, and how many relay ports one client address and all
-//! together.
+//! Quotas: allocations of each name, and relay ports of each client address and in total.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -10,29 +9,29 @@ use crate::lock::lock;
 use crate::shares::Shares;
 use crate::wire::ErrorCode;
 
-/// Limits of use.
+/// Limits on allocations, relay ports, bandwidth and unauthenticated requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// Allocations of one name, whatever the expiry in front of it; 0 = no limit.
+    /// Allocations of one name, whatever the expiry before it in the username; 0 = no limit.
     pub allocations_per_user: u32,
-    /// Relay ports of one client address (IPv6: /64), those at rest and in reserve included; 0 = no
-    /// limit.
+    /// Relay ports of one client address (IPv6: /64), including those at rest and in reserve; 0 =
+    /// no limit.
     pub allocations_per_address: u32,
-    /// Relay ports in total. An allocation has one, a dual one two.
+    /// Relay ports in total. An allocation uses one, a dual allocation two.
     pub allocations: u32,
-    /// Bytes of payload a second that an allocation may relay each way, a second's worth at once; 0
-    /// = no cap.
+    /// Bytes of payload per second that an allocation may relay in each direction, with a burst of
+    /// one second; 0 = no cap.
     pub bandwidth_per_allocation: u64,
-    /// Answers a second to unauthenticated clients, for each address (IPv6: /64); 0 = no limit.
+    /// Answers per second to unauthenticated clients, for each address (IPv6: /64); 0 = no limit.
     pub unauthenticated_per_second: u32,
 }
 
-/// Counts allocations and their ports across shards. A `std` mutex, since it is held for a few
-/// look-ups and only when an allocation begins or ends.
+/// Counts allocations and their ports across shards. The lock is a `std` mutex, because it is held
+/// for a few look-ups, and only when an allocation begins or ends.
 ///
-/// A dual allocation is one allocation of its name, which has one 5-tuple more to talk on, and two
-/// ports of its address and in total, which is what runs out: ports, and the file descriptors
-/// behind them. A port held in reserve is one of each: of the name and the address that have
+/// A dual allocation counts as one allocation of its name, because it serves one 5-tuple. It counts
+/// as two ports of its client address and of the total, because ports and their file descriptors
+/// run out. A port in reserve counts as one allocation and one port, for the name and address that
 /// reserved it, until its token is used.
 pub(super) struct QuotaUse {
     per_user: u32,
@@ -45,18 +44,18 @@ struct Held {
     allocations: usize,
     allocations_by_name: BTreeMap<Box<str>, u32>,
     reserved_by_name: BTreeMap<Box<str>, u32>,
-    /// Ports in use and in reserve, of which the last tenth is for addresses that hold few. How
-    /// many one address may have is counted next.
+    /// Ports in use and in reserve. The last tenth is kept for addresses that hold few.
+    /// `ports_by_address` has the count for the limit of one address.
     ports: Shares,
-    /// Ports at rest are counted here, too: otherwise one client that allocates and deletes would
-    /// put all ports to rest, and nobody could allocate.
+    /// Ports of each address. Ports at rest count, too: otherwise one client that allocates and
+    /// deletes could put all ports to rest, and nobody could allocate.
     ports_by_address: BTreeMap<ClientNetwork, u32>,
-    /// Until when an address is still counted for a port that it no longer uses, in order.
+    /// Time until which a closed port still counts for its address, in order.
     resting: VecDeque<(Duration, ClientNetwork)>,
 }
 
 impl QuotaUse {
-    /// Nothing used yet of `quota`, where a closed port counts for `rest` more.
+    /// Creates empty counts for `quota`. A closed port counts for `rest` longer.
     pub(super) fn new(quota: Quota, rest: Duration) -> Self {
         Self {
             per_user: quota.allocations_per_user,
@@ -66,11 +65,11 @@ impl QuotaUse {
         }
     }
 
-    /// Counts one allocation of `name`, the part of the username that is not its expiry. `spare`
-    /// places of the name's own are about to become this one's.
+    /// Counts one allocation of `name`, the username without its expiry. `spare` reserved ports of
+    /// the same name are about to become part of this allocation, so they do not count against it.
     ///
     /// # Errors
-    /// 486 where the name has all it may have.
+    /// 486 if the name has reached its limit.
     pub(super) fn take(&self, name: &str, spare: u32) -> Result<(), ErrorCode> {
         let mut held = self.lock();
         if is_reached(held.of_name(name).saturating_sub(spare), 1, self.per_user) {
@@ -81,17 +80,17 @@ impl QuotaUse {
         Ok(())
     }
 
-    /// Gives an allocation of `name` back.
+    /// Returns one allocation of `name`.
     pub(super) fn give_back(&self, name: &str) {
         let mut held = self.lock();
         held.allocations = held.allocations.saturating_sub(1);
         decrement(&mut held.allocations_by_name, name);
     }
 
-    /// Counts one port in reserve of `name`.
+    /// Counts one port in reserve for `name`.
     ///
     /// # Errors
-    /// 486 where the name has all it may have.
+    /// 486 if the name has reached its limit.
     pub(super) fn reserve(&self, name: &str) -> Result<(), ErrorCode> {
         let mut held = self.lock();
         if is_reached(held.of_name(name), 1, self.per_user) {
@@ -101,17 +100,17 @@ impl QuotaUse {
         Ok(())
     }
 
-    /// Gives a port in reserve of `name` back.
+    /// Returns one port in reserve of `name`.
     pub(super) fn release(&self, name: &str) {
         decrement(&mut self.lock().reserved_by_name, name);
     }
 
-    /// How many allocations there are.
+    /// Returns the number of allocations on all shards.
     pub(super) fn allocations(&self) -> usize {
         self.lock().allocations
     }
 
-    /// How many of them `name` has.
+    /// Returns the number of allocations of `name`.
     pub(super) fn allocations_of(&self, name: &str) -> u32 {
         self.lock().allocations_by_name.get(name).copied().unwrap_or_default()
     }
@@ -121,11 +120,11 @@ impl QuotaUse {
         self.lock().of_name(name) > 0
     }
 
-    /// Counts so many ports of `address`.
+    /// Counts `count` ports for `address`.
     ///
     /// # Errors
-    /// 486 where the address has all it may have, 508 where the server has, or all but what it
-    /// leaves for others.
+    /// 486 if the address has reached its limit. 508 if the server has reached its limit, or only
+    /// the part kept for other addresses is left.
     pub(super) fn take_ports(
         &self,
         now: Duration,
@@ -142,10 +141,10 @@ impl QuotaUse {
         Ok(())
     }
 
-    /// Counts a port of one address as another's from now on.
+    /// Moves one port from one address to another.
     ///
     /// # Errors
-    /// 486 where the other has all it may have.
+    /// 486 if the other address has reached its limit.
     pub(super) fn move_port(
         &self,
         now: Duration,
@@ -163,7 +162,7 @@ impl QuotaUse {
         Ok(())
     }
 
-    /// Gives a port back; the address is counted until it has rested.
+    /// Returns a port. It counts for `address` until it has rested.
     pub(super) fn give_port_back(&self, now: Duration, address: ClientNetwork) {
         let mut held = self.lock();
         held.ports.give_back(address, 1);
@@ -171,7 +170,7 @@ impl QuotaUse {
         held.wake(now);
     }
 
-    /// Gives one back that was not to be had, or never bound.
+    /// Returns a port that could not be taken, or that was never bound.
     pub(super) fn give_port_back_unused(&self, address: ClientNetwork) {
         let mut held = self.lock();
         held.ports.give_back(address, 1);
@@ -179,8 +178,7 @@ impl QuotaUse {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
-        // Counts are whole between any two statements: what panicked elsewhere does not concern
-        // them.
+        // Counts are consistent between any two statements, so a panic elsewhere leaves them valid.
         lock(&self.held)
     }
 }
@@ -197,7 +195,7 @@ impl Held {
         }
     }
 
-    /// Allocations and ports in reserve of a name.
+    /// Returns the allocations and ports in reserve of a name.
     fn of_name(&self, name: &str) -> u32 {
         let of = |counts: &BTreeMap<Box<str>, u32>| counts.get(name).copied().unwrap_or_default();
         of(&self.allocations_by_name).saturating_add(of(&self.reserved_by_name))
@@ -214,12 +212,12 @@ impl Held {
     }
 }
 
-/// Whether so many more are too many. 0 is no limit.
+/// Whether `more` would exceed `limit`. 0 means no limit.
 fn is_reached(held: u32, more: u32, limit: u32) -> bool {
     limit > 0 && held.saturating_add(more) > limit
 }
 
-/// One less, and nothing left behind of what holds none.
+/// Decrements a count, and removes the entry at zero.
 fn decrement<K: Ord + std::borrow::Borrow<Q>, Q: Ord + ?Sized>(counts: &mut BTreeMap<K, u32>, key: &Q) {
     match counts.get_mut(key) {
         Some(count) if *count > 1 => *count -= 1,
@@ -260,7 +258,7 @@ mod tests {
         assert_eq!([take(1), take(2)], [Ok(()); 2]);
         assert_eq!(take(3), Err(ErrorCode::InsufficientCapacity));
         quota.give_port_back(START, address(1));
-        assert_eq!(take(3), Ok(()), "a port at rest is its pool's concern");
+        assert_eq!(take(3), Ok(()), "the pool, not the quota, handles ports at rest");
     }
 
     #[test]
@@ -272,7 +270,7 @@ mod tests {
         assert_eq!([all(3), all(4), all(5), all(6)], [4, 4, 2, 0]);
     }
 
-    /// Threat 10: a fresh name does not escape it.
+    /// Threat 10: a fresh name does not reset the count.
     #[test]
     fn threat_10_an_address_is_counted_until_its_ports_have_rested() {
         let quota = quota(0, 2, 100);
@@ -298,14 +296,15 @@ mod tests {
         assert_eq!(quota.take_ports(START, address(2), 2), Err(ErrorCode::InsufficientCapacity));
         assert_eq!((quota.allocations_of("a"), quota.has_any("a"), quota.has_any("b")), (1, true, false));
 
-        // Its token makes it an allocation's, of the same name and address: nothing more is taken.
+        // The token turns it into an allocation of the same name and address: nothing more is
+        // taken.
         quota.take("a", 1).unwrap();
         quota.move_port(START, address(1), address(1)).unwrap();
         quota.release("a");
         assert_eq!((quota.take("a", 0), quota.take_ports(START, address(1), 1)), (full, full));
     }
 
-    /// Threat 10: a token that is passed on is paid for by whoever uses it.
+    /// Threat 10: a token that is passed on counts for the client that uses it.
     #[test]
     fn threat_10_a_port_that_changes_its_address_is_counted_there() {
         let quota = quota(0, 2, 10);
