@@ -1,4 +1,4 @@
-//! An allocation with its permissions and channels (RFC 8656 sections 2.2 to 2.5).
+//! Allocation with its permissions and channels (RFC 8656 sections 2.2 to 2.5).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -14,27 +14,27 @@ use crate::auth::Username;
 use crate::rate_limit::Gcra;
 use crate::wire::{AddressFamily, ChannelNumber, ErrorCode, Head, IntegrityKey};
 
-/// Lifetime of an allocation whose client asks for none (RFC 8656 section 3.2).
+/// Lifetime of an allocation whose client requests none: 10 minutes (RFC 8656 section 3.2).
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
-/// The longest that a client gets by asking (section 7.2 recommends an hour).
+/// Longest lifetime that a client can request; section 7.2 recommends one hour.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(3600);
-/// No refresh carries an allocation beyond this age. Where its credential is not looked at once it
-/// has begun ([`super::Settings::strict_expiry`]), this bounds how long one that has leaked can
-/// hold a relay.
+/// Greatest age of an allocation; a refresh cannot extend it further. If
+/// [`super::Settings::strict_expiry`] is off, an allocation outlives its credential. This age then
+/// bounds how long a leaked credential can hold a relay.
 pub const MAX_ALLOCATION_AGE: Duration = Duration::from_secs(24 * 3600);
-/// Lifetime of a permission (section 9).
+/// Lifetime of a permission: 5 minutes (section 9).
 pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
-/// Lifetime of a channel (section 12).
+/// Lifetime of a channel: 10 minutes (section 12).
 pub const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
-/// How long a channel number and its peer stay with each other after the channel has expired
-/// (section 12): late datagrams on it must not reach another peer.
+/// Time after expiry during which a channel number and its peer can only be bound to each other: 5
+/// minutes (section 12). Late datagrams on the channel must not reach another peer.
 pub const CHANNEL_REST: Duration = Duration::from_secs(300);
-/// Permissions of one allocation. Few enough that a walk over them is a look-up.
+/// Greatest number of permissions of one allocation, few enough for a linear search.
 pub const MAX_PERMISSIONS: usize = 64;
-/// Channels of one allocation, resting ones included.
+/// Greatest number of channels of one allocation, including those at rest.
 pub const MAX_CHANNELS: usize = 32;
 
-/// An allocation.
+/// State of one allocation.
 ///
 /// ```text
 ///            Allocate                     relay_bound(Ok)
@@ -44,71 +44,71 @@ pub const MAX_CHANNELS: usize = 32;
 ///                                Refresh(0) or expiry
 /// ```
 ///
-/// A dual allocation (section 7.2) has two relayed transport addresses: it binds two sockets, is
-/// live with the one that could be bound if the other could not, and ends with the later of the
-/// two. Permissions and channels go with the address of their peer's family.
+/// A dual allocation (section 7.2) has two relayed transport addresses and binds two sockets. If
+/// one socket cannot be bound, the allocation is live with the other. It ends with the later of the
+/// two. Permissions and channels belong to the address of their peer's family.
 pub(super) struct Allocation {
     pub(super) five_tuple: FiveTuple,
-    /// The username it was made with: every later request must be made with the same (RFC 8656
-    /// section 5).
+    /// Username that it was made with. Every later request must use the same one (RFC 8656 section
+    /// 5).
     pub(super) username: Box<str>,
     pub(super) key: IntegrityKey,
-    /// At least one.
+    /// Relayed transport addresses, at least one.
     pub(super) relayed: ByFamily<Relayed>,
-    /// The Allocate request that made it, so that a retransmitted one is answered alike.
+    /// Allocate request that made it, so that a retransmitted request gets the same answer.
     pub(super) made_by: MadeBy,
-    /// Its sockets are bound.
+    /// Whether its sockets are bound.
     pub(super) live: bool,
     pub(super) began: Duration,
     pub(super) permissions: Vec<Permission>,
     pub(super) channels: Vec<ChannelBinding>,
-    /// Its cap, if there is one; shared with its route, since other shards deliver to its client,
-    /// too.
+    /// Bandwidth cap, if there is one. The route shares it, because other shards deliver to this
+    /// client, too.
     pub(super) bandwidth: Option<Arc<Bandwidth>>,
-    /// How many ICMP errors its client is told.
+    /// Rate limiter of the ICMP errors that are reported to the client.
     pub(super) icmp: Gcra,
 }
 
-/// What of an Allocate request its answer depends on.
+/// Parts of an Allocate request on which its answer depends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MadeBy {
     pub(super) head: Head,
     pub(super) lifetime: Duration,
     pub(super) port: PortRequest,
-    /// The token for the port above, where EVEN-PORT asked for it; once that is bound.
+    /// Token for the next higher port, if EVEN-PORT asked for it; set once that port is bound.
     pub(super) reserved: Option<ReservationToken>,
-    /// The family that a dual allocation has to do without, and why.
+    /// Family that a dual allocation has to do without, and the reason.
     pub(super) lacking: Option<(AddressFamily, ErrorCode)>,
 }
 
-/// Lets datagrams through from and to one address (section 2.3).
+/// Permission for datagrams to and from one IP address (section 2.3).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Permission {
     ip: IpAddr,
     until: Duration,
 }
 
-/// A channel and its peer (section 2.5).
+/// Binding of a channel to its peer (section 2.5).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ChannelBinding {
     pub(super) number: ChannelNumber,
     pub(super) peer: Peer,
     pub(super) until: Duration,
-    /// `ChannelBound` was said of it, and `ChannelUnbound` not yet.
+    /// Whether `ChannelBound` was announced for it and `ChannelUnbound` was not yet.
     pub(super) announced: bool,
 }
 
-/// Why a channel cannot be bound.
+/// Reason for which a channel cannot be bound.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum BindRefused {
-    /// Its number or its peer belongs to another one: 400.
+    /// Its number or its peer belongs to another channel: 400.
     Taken,
-    /// There is no room for another one: 508.
+    /// The allocation has [`MAX_CHANNELS`] channels: 508.
     Full,
 }
 
 impl Allocation {
-    /// The name beside the expiry, which quotas count by.
+    /// Returns the name by which quotas count: the username without its expiry.
     pub(super) fn name(&self) -> &str {
         Username::parse(&self.username).map_or("", |username| username.name)
     }
@@ -117,12 +117,13 @@ impl Allocation {
         self.relayed.iter().all(|relayed| relayed.has_expired(now))
     }
 
-    /// Whether it can have peers at `ip`: those of another family are 443.
+    /// Whether it has a relayed transport address of the family of `ip`. Peers of another family
+    /// are rejected with 443.
     pub(super) fn has_family_of(&self, ip: IpAddr) -> bool {
         self.relayed.get(AddressFamily::of(ip)).is_some()
     }
 
-    /// The relayed transport address that peers at `ip` are sent from.
+    /// Returns the relayed transport address from which datagrams go to peers at `ip`.
     pub(super) fn relayed_towards(&self, now: Duration, ip: IpAddr) -> Option<SocketAddr> {
         let relayed = self.relayed.get(AddressFamily::of(ip))?;
         (!relayed.has_expired(now)).then_some(relayed.address)
@@ -133,7 +134,7 @@ impl Allocation {
         self.permissions.iter().any(|permission| permission.ip == ip && now < permission.until)
     }
 
-    /// Whether so many more addresses can be permitted, of which some may be already.
+    /// Whether permissions for all of `ips` fit. Some may exist already.
     pub(super) fn has_room_for(&self, ips: &[IpAddr]) -> bool {
         let is_new = |ip: &IpAddr| !self.permissions.iter().any(|permission| permission.ip == *ip);
         let mut new: Vec<IpAddr> = ips.iter().copied().filter(is_new).collect();
@@ -142,7 +143,7 @@ impl Allocation {
         self.permissions.len() + new.len() <= MAX_PERMISSIONS
     }
 
-    /// Begins or refreshes a permission, for which [`Allocation::has_room_for`] has been asked.
+    /// Installs or refreshes a permission. The caller has checked [`Allocation::has_room_for`].
     pub(super) fn permit(&mut self, now: Duration, ip: IpAddr) {
         let until = now + PERMISSION_LIFETIME;
         match self.permissions.iter_mut().find(|permission| permission.ip == ip) {
@@ -151,28 +152,30 @@ impl Allocation {
         }
     }
 
-    /// Whether its client may send so many bytes more.
+    /// Charges `bytes` to the bandwidth cap; false if the client may not send them.
     pub(super) fn may_send(&self, now: Duration, bytes: usize) -> bool {
         self.bandwidth.as_deref().is_none_or(|cap| cap.to_peers(now, bytes))
     }
 
-    /// Whether its client may be sent so many bytes more.
+    /// Charges `bytes` to the bandwidth cap; false if the client may not receive them.
     pub(super) fn may_receive(&self, now: Duration, bytes: usize) -> bool {
         self.bandwidth.as_deref().is_none_or(|cap| cap.to_client(now, bytes))
     }
 
-    /// The channel with this number, while it is bound.
+    /// Returns the channel with this number, if it is bound.
     pub(super) fn channel(&self, now: Duration, number: ChannelNumber) -> Option<&ChannelBinding> {
         self.channels.iter().find(|channel| channel.number == number && now < channel.until)
     }
 
-    /// The channel to this peer, while it is bound.
+    /// Returns the channel to this peer, if it is bound.
     pub(super) fn channel_to(&self, now: Duration, peer: SocketAddr) -> Option<&ChannelBinding> {
         self.channels.iter().find(|channel| channel.peer.address() == peer && now < channel.until)
     }
 
-    /// Binds or refreshes a channel; true if it was not bound before. A resting number or peer goes
-    /// with its old partner only.
+    /// Binds or refreshes a channel; true if it was not bound before. A number or peer at rest can
+    /// only be bound to its former partner.
+    ///
+    /// # Errors [`BindRefused`].
     pub(super) fn bind(
         &mut self,
         now: Duration,
@@ -184,7 +187,8 @@ impl Allocation {
             let same = channel.number == number || channel.peer.address() == peer.address();
             same && now < channel.until + CHANNEL_REST
         };
-        // Of two that are concerned, one has the number and the other the peer: either is refused.
+        // If two channels match, one has the number and the other the peer: either one is a reason
+        // to reject.
         if let Some(channel) = self.channels.iter_mut().find(is_concerned) {
             if channel.number != number || channel.peer.address() != peer.address() {
                 return Err(BindRefused::Taken);
@@ -200,13 +204,13 @@ impl Allocation {
         Ok(true)
     }
 
-    /// Forgets permissions that are over, to make room.
+    /// Removes expired permissions, to make room.
     pub(super) fn prune_permissions(&mut self, now: Duration) {
         self.permissions.retain(|permission| now < permission.until);
     }
 
-    /// Forgets permissions and channels that are over; yields the channels that are bound no
-    /// longer.
+    /// Removes expired permissions and channels. Returns the channels that have
+    /// expired.
     pub(super) fn prune(&mut self, now: Duration) -> Vec<ChannelNumber> {
         self.prune_permissions(now);
         let is_over = |channel: &&mut ChannelBinding| channel.announced && now >= channel.until;
@@ -217,12 +221,12 @@ impl Allocation {
                 channel.number
             })
             .collect();
-        // Only then: a timer that is later than the rest must not swallow an announcement.
+        // Done last: a timer later than the rest must not swallow an announcement.
         self.channels.retain(|channel| now < channel.until + CHANNEL_REST);
         unbound
     }
 
-    /// Ends permissions and channels that are no longer allowed; whether there were any. Such a
+    /// Ends permissions and channels that the policy now denies; true if there were any. Such a
     /// channel rests like an expired one, so that late datagrams on its number reach no other peer.
     pub(super) fn restrict(
         &mut self,
@@ -242,7 +246,8 @@ impl Allocation {
         has_ended
     }
 
-    /// Forgets the permissions and channels of a family; yields the channels that were still bound.
+    /// Removes the permissions and channels of a family. Returns the channels that were still
+    /// bound.
     pub(super) fn forget(&mut self, family: AddressFamily) -> Vec<ChannelNumber> {
         self.permissions.retain(|permission| AddressFamily::of(permission.ip) != family);
         let is_of = |channel: &mut ChannelBinding| AddressFamily::of(channel.peer.address().ip()) == family;
@@ -250,7 +255,7 @@ impl Allocation {
         forgotten.filter(|channel| channel.announced).map(|channel| channel.number).collect()
     }
 
-    /// The earliest moment at which something of it ends.
+    /// Returns the earliest time at which any part of it expires.
     pub(super) fn next_deadline(&self) -> Duration {
         let relayed = self.relayed.iter().map(|relayed| relayed.expires);
         let permissions = self.permissions.iter().map(|permission| permission.until);
@@ -261,12 +266,12 @@ impl Allocation {
         relayed.chain(permissions).chain(channels).min().unwrap_or_default()
     }
 
-    /// Route for the relay ports of this server, to deliver to its client through one of its own.
-    /// `is_relay` tells whether an address is the relay's.
+    /// Returns the route by which relay ports of this server deliver to its client through
+    /// `relayed`. `is_relay` tells whether an address is one of the relay's.
     pub(super) fn route(&self, relayed: &Relayed, is_relay: impl Fn(IpAddr) -> bool) -> Route {
         let permitted = self.permissions.iter().filter(|permission| is_relay(permission.ip));
-        // By address, not by what lived there when the channel was bound: an allocation may have
-        // begun since.
+        // Filtered by address, not by what was at the port when the channel was bound: an
+        // allocation may have begun there since.
         let channels = self.channels.iter().filter(|channel| is_relay(channel.peer.address().ip()));
         Route {
             five_tuple: self.five_tuple,

@@ -7,8 +7,8 @@
 //! that amplification.
 //!
 //! The server therefore answers an unsigned request with the highest level whose answer is at most
-//! 1.75 times as long as the request. Both lengths include IP and UDP headers. The last column is in
-//! bytes; where it has two figures, they are for the two realms:
+//! 1.75 times as long as the request. Both lengths include IP and UDP headers. The last column
+//! is in bytes; where it has two figures, they are for the two realms:
 //!
 //! | | realm `byway` | `example.org` | smallest unsigned request |
 //! |---|---|---|---|

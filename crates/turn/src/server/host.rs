@@ -1,8 +1,8 @@
-//! The machine's addresses as the relay knows them: its own, which no peer may have, and those that
-//! it relays from.
+//! Addresses of the machine as the relay knows them: its own, which no peer may have, and those
+//! that it relays from.
 //!
-//! They change while the server runs. A [`View`] is one consistent state of them; datagrams read it
-//! without a lock.
+//! The addresses change while the server runs. A [`View`] is one consistent state of them, which
+//! datagrams read without a lock.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -25,62 +25,63 @@ use crate::shares::Shares;
 use crate::time::Now;
 use crate::wire::AddressFamily;
 
-/// Pools without a user that are kept for addresses that the relay has left. Should one come back,
-/// its ports still rest.
+/// Number of unused pools to keep for addresses that the relay no longer uses. If one of these
+/// addresses comes back, its ports are still at rest.
 const MAX_IDLE: usize = 4;
 
-/// An address of the relay.
+/// Address that the relay sends from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayAddress {
-    /// Local address of the sockets.
+    /// Local address of the relay sockets.
     pub bind: IpAddr,
-    /// Address in clients' candidates; another one where a 1:1 NAT stands before the server.
+    /// Address in the clients' candidates. It differs from `bind` behind a 1:1 NAT.
     pub public: IpAddr,
 }
 
-/// The machine's addresses, as a driver finds them at the start and whenever they change.
+/// Addresses of the machine, as a driver finds them at the start and after each change.
 #[derive(Clone, Debug, Default)]
 pub struct HostAddresses {
-    /// Those of the machine's interfaces and local routes.
+    /// Addresses of the machine's interfaces and local routes.
     pub own: AddressSet,
-    /// Those that new allocations relay from, at most one for each family.
+    /// Addresses that new allocations relay from, at most one of each family.
     pub relays: Vec<RelayAddress>,
-    /// The server's listeners.
+    /// Transport addresses of the server's listeners.
     pub listeners: Vec<SocketAddr>,
-    /// Whether a family that the configuration relays by has no address at present.
+    /// Whether the configuration relays by an address family that has no address at present.
     pub lacks_relay: bool,
-    /// The listeners that help clients to learn about their NAT.
+    /// Listeners that take part in NAT behaviour discovery (RFC 5780).
     pub discovery: Discovery,
 }
 
-/// One state of the machine's addresses.
+/// One consistent state of the machine's addresses.
 pub(super) struct View {
     peer_policy: PeerPolicy,
-    /// As [`HostAddresses::own`], without what is the server's own for other reasons.
+    /// Addresses of [`HostAddresses::own`] alone, without those that are the server's own for other
+    /// reasons.
     machine: AddressSet,
     pools: Vec<Pool>,
     pub(super) lacks_relay: bool,
     pub(super) discovery: Discovery,
 }
 
-/// An address of the relay, with its ports and what lives on them.
+/// Relay address, with its ports and their routes.
 #[derive(Clone)]
 struct Pool {
     address: RelayAddress,
-    /// New allocations get ports here. An address that was left for another keeps those that it
-    /// has.
+    /// Whether new allocations get ports here. An address that the relay has left keeps the ports
+    /// in use.
     is_current: bool,
     ports: Arc<Ports>,
 }
 
-/// The ports of one public address; the same whatever it is bound to.
+/// Ports of one public address, whatever local address it is bound to.
 struct Ports {
     pool: Mutex<PortPool>,
-    /// Ports in use and in reserve, of which the last tenth is for addresses that hold few. Locked
-    /// before the pool where both are.
+    /// Ports in use and in reserve, by client network. The last tenth is kept for addresses that
+    /// hold few. Where both are locked, this lock comes before `pool`.
     shares: Mutex<Shares>,
     routes: Routes,
-    /// Their number, for those who take no lock.
+    /// Number of ports in use and in reserve, read without a lock.
     users: AtomicU32,
 }
 
@@ -89,8 +90,8 @@ impl View {
         Self { peer_policy, machine: AddressSet::default(), pools: Vec::new(), lacks_relay: false, discovery }
     }
 
-    /// The state after this one. `own` are addresses that are the server's own whatever the machine
-    /// has; `ports` makes a pool for an address that the relay has not had before.
+    /// Returns the state after this one. `own` are addresses that are the server's own whatever the
+    /// machine has. `ports` makes a pool for an address that is new to the relay.
     pub(super) fn next(
         &self,
         host: HostAddresses,
@@ -99,7 +100,7 @@ impl View {
         range: &RangeInclusive<u16>,
     ) -> Self {
         let HostAddresses { own: machine, relays, listeners, lacks_relay, discovery } = host;
-        // What clients are told and what is bound are both the server's own, listed or not.
+        // The public address and the bound address are both the server's own, listed or not.
         let of_relays: AddressSet = relays.iter().flat_map(|relay| [relay.bind, relay.public]).collect();
         let own = own.union(&machine).union(&of_relays);
         let current = relays.iter().map(|address| {
@@ -133,19 +134,19 @@ impl View {
         }
     }
 
-    /// Asks the peer policy about a peer's transport address.
+    /// Checks a peer's transport address against the peer policy.
     pub(super) fn peer(&self, address: SocketAddr) -> Result<Peer, Denied> {
         let live = self.pool_of(address.ip()).is_some_and(|pool| pool.ports.routes.is_live(address.port()));
         self.peer_policy.peer(address, if live { OwnRelay::Live } else { OwnRelay::No })
     }
 
-    /// Asks the peer policy about an address alone.
+    /// Checks an IP address without a port against the peer policy.
     pub(super) fn permission(&self, ip: IpAddr) -> Result<(), Denied> {
         self.peer_policy.permission(ip, self.is_relay(ip))
     }
 
-    /// Whether a channel may go on to the peer that it was bound to. A relay port of this server
-    /// may have lost its allocation since, and get another.
+    /// Whether a channel may stay bound to its peer. If the peer is a relay port of this server,
+    /// its allocation may have ended since and another may use the port.
     pub(super) fn still_allows(&self, peer: Peer) -> bool {
         match peer.is_own_relay() {
             true => self.is_relay(peer.address().ip()) && self.permission(peer.address().ip()).is_ok(),
@@ -159,13 +160,13 @@ impl View {
         self.peer_policy.own.contains(ip)
     }
 
-    /// Whether the machine has the address of a relay socket.
+    /// Whether the machine has the local address of a relay socket.
     pub(super) fn has(&self, bind: IpAddr) -> bool {
         let is_bound_by_relay = || self.pools.iter().any(|pool| pool.is_current && pool.address.bind == bind);
         bind.is_unspecified() || self.machine.contains(bind) || is_bound_by_relay()
     }
 
-    /// The route behind a relay port of this server, if an allocation lives there.
+    /// Returns the route of a relay port of this server, if an allocation has that port.
     pub(super) fn route(&self, relayed: SocketAddr) -> Option<Guard<Option<Arc<Route>>>> {
         self.routes_of(relayed.ip())?.get(relayed.port())
     }
@@ -174,12 +175,12 @@ impl View {
         self.pool_of(ip).map(|pool| &pool.ports.routes)
     }
 
-    /// Whether new allocations can have relayed transport addresses of a family.
+    /// Whether new allocations can get relayed transport addresses of a family.
     pub(super) fn serves(&self, family: AddressFamily) -> bool {
         self.current().any(|pool| AddressFamily::of(pool.address.bind) == family)
     }
 
-    /// Takes a port for `client`; with the next one, where that is to be held in reserve.
+    /// Takes a port for `client`, together with the next one if that is to be held in reserve.
     pub(super) fn take(
         &self,
         now: Now,
@@ -195,8 +196,8 @@ impl View {
         Some(port)
     }
 
-    /// Takes another port in the place of one that another program has; that one rests meanwhile,
-    /// and so does the one above it where either may be the one in use.
+    /// Replaces a port that another program uses. The replaced port is left to rest. So is the port
+    /// above it, if either of the two may be in use.
     pub(super) fn take_another(&self, now: Now, relayed: &Relayed, asked: PortRequest) -> Option<Port> {
         let pool = self.pool_of(relayed.address.ip())?;
         let port = pool.take(now, asked)?;
@@ -204,7 +205,7 @@ impl View {
         Some(port)
     }
 
-    /// Takes back a port of `client`, to rest.
+    /// Returns a port of `client`, which is left to rest.
     pub(super) fn give_back(&self, now: Now, relayed: SocketAddr, client: ClientNetwork) {
         if let Some(Pool { ports, .. }) = self.pool_of(relayed.ip()) {
             ports.routes.publish(relayed.port(), None);
@@ -213,7 +214,7 @@ impl View {
         }
     }
 
-    /// Takes back a port of `client` that was never bound, and so need not rest.
+    /// Returns a port of `client` that was never bound, and so need not rest.
     pub(super) fn give_back_unused(&self, relayed: SocketAddr, client: ClientNetwork) {
         if let Some(Pool { ports, .. }) = self.pool_of(relayed.ip()) {
             ports.users.fetch_sub(1, Relaxed);
@@ -229,7 +230,7 @@ impl View {
         }
     }
 
-    /// Local address of the socket behind a relayed transport address.
+    /// Returns the local address of the socket behind a relayed transport address.
     pub(super) fn bind_of(&self, relayed: SocketAddr) -> SocketAddr {
         let bind = self.pool_of(relayed.ip()).map_or(relayed.ip(), |pool| pool.address.bind);
         SocketAddr::new(bind, relayed.port())
@@ -239,7 +240,7 @@ impl View {
         self.pools.iter().filter(|pool| pool.is_current)
     }
 
-    /// Whether an address is one of the relay's: clients are told it, or have relay ports at it.
+    /// Whether an address is a relay address: new allocations get it, or it has ports in use.
     pub(super) fn is_relay(&self, ip: IpAddr) -> bool {
         self.pool_of(ip).is_some_and(|pool| pool.is_current || pool.ports.is_in_use())
     }
@@ -270,12 +271,12 @@ impl Ports {
     }
 
     fn shares(&self) -> MutexGuard<'_, Shares> {
-        // Counts are whole between any two statements.
+        // Counts are consistent between any two statements.
         lock(&self.shares)
     }
 
     fn lock(&self) -> MutexGuard<'_, PortPool> {
-        // A pool is whole between any two statements: what panicked elsewhere does not concern it.
+        // A pool is consistent between any two statements, so a panic elsewhere leaves it valid.
         lock(&self.pool)
     }
 }

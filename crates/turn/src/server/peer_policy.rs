@@ -1,9 +1,11 @@
-//! The peer address policy: the one place that decides whom a client may reach through the relay.
+//! Peer address policy: the only code that decides which addresses a client may reach through the
+//! relay.
 //!
-//! Every method asks it, and so does every datagram that comes back. Relays are abused to reach
-//! what only the server can reach; so private, special and the server's own addresses are closed
-//! unless the configuration opens them, and IPv6 forms that embed an IPv4 address are refused
-//! rather than decoded, for two readings of one address are a hole.
+//! Every method asks it, and so does every datagram from a peer. Attackers abuse relays to reach
+//! addresses that only the server can reach. Private, special-purpose and the server's own
+//! addresses are therefore denied unless the configuration allows them. IPv6 forms that embed an
+//! IPv4 address are rejected rather than decoded, because two readings of one address would be a
+//! hole.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -11,7 +13,7 @@ use ipnet::IpNet;
 
 use crate::address_set::AddressSet;
 
-/// A peer's transport address, in its canonical form, that the peer policy has let through.
+/// Peer's transport address in canonical form, accepted by the peer policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
     address: SocketAddr,
@@ -19,46 +21,46 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Its address.
+    /// Returns the transport address.
     #[must_use]
     pub fn address(self) -> SocketAddr {
         self.address
     }
 
-    /// Whether it is a relay port of this very server.
+    /// Whether the address is a relay port of this server.
     #[must_use]
     pub fn is_own_relay(self) -> bool {
         self.own_relay
     }
 }
 
-/// The peer policy does not open to this peer.
+/// Error of a peer address that the peer policy denies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("peer address not allowed")]
 pub struct Denied;
 
-/// Whom a client may reach.
+/// Peer addresses that a client may reach.
 #[derive(Clone, Debug)]
 pub struct PeerPolicy {
-    /// Opens what is closed by default.
+    /// Networks to allow although they are denied by default.
     pub allow: Vec<IpNet>,
-    /// Closes, whatever `allow` says.
+    /// Networks to deny, whatever `allow` says.
     pub deny: Vec<IpNet>,
-    /// The server's own addresses: of its listeners and its configuration, and of the machine
+    /// The server's own addresses: those of its listeners, of its configuration and of the machine
     /// ([`super::HostAddresses::own`]).
     pub own: AddressSet,
-    /// Its listeners. They stay closed even within `allow`.
+    /// Transport addresses of the server's listeners. They stay denied even within `allow`.
     pub listeners: Vec<SocketAddr>,
 }
 
 impl PeerPolicy {
-    /// Decides on a peer's transport address. `relay` tells what the address is to the relay
-    /// itself.
+    /// Checks a peer's transport address. `relay` says whether the address is a live relay port of
+    /// this server.
     ///
     /// # Errors
-    /// [`Denied`], which is 403 to a request.
+    /// [`Denied`], which a request is answered with as 403.
     pub(super) fn peer(&self, address: SocketAddr, relay: OwnRelay) -> Result<Peer, Denied> {
-        // Flow label and scope are no part of an address that travels in XOR-PEER-ADDRESS.
+        // Flow label and scope are not part of an address in XOR-PEER-ADDRESS.
         let peer = |own_relay| Peer { address: SocketAddr::new(address.ip(), address.port()), own_relay };
         if address.port() == 0 || self.is_listener(address) {
             return Err(Denied);
@@ -69,12 +71,11 @@ impl PeerPolicy {
         }
     }
 
-    /// Decides on the address alone, for a permission. Every port of the relay's own address may be
-    /// a live relay port by the time of the first datagram, which is when [`PeerPolicy::peer`]
-    /// decides.
+    /// Checks an IP address without a port, for a permission. Any port of a relay address may be a
+    /// live relay port when the first datagram comes, so [`PeerPolicy::peer`] decides then.
     ///
     /// # Errors
-    /// [`Denied`], which is 403 to a request.
+    /// [`Denied`], which a request is answered with as 403.
     pub(super) fn permission(&self, ip: IpAddr, is_relay_address: bool) -> Result<(), Denied> {
         if is_relay_address && !self.is_closed(ip) { Ok(()) } else { self.outside(ip) }
     }
@@ -87,7 +88,7 @@ impl PeerPolicy {
         if allowed || !(self.own.contains(ip) || is_denied_by_default(ip)) { Ok(()) } else { Err(Denied) }
     }
 
-    /// What nothing opens.
+    /// Whether an address is denied whatever `allow` says.
     fn is_closed(&self, ip: IpAddr) -> bool {
         is_never_a_peer(ip) || self.deny.iter().any(|net| net.contains(&ip))
     }
@@ -101,23 +102,23 @@ impl PeerPolicy {
     }
 }
 
-/// What a transport address is to the relay itself.
+/// Relation of a transport address to this relay's ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OwnRelay {
-    /// A relay port with an allocation behind it.
+    /// Relay port with a live allocation.
     Live,
-    /// Anything else.
+    /// Any other address.
     No,
 }
 
-/// Whether an address is none of the public internet's: private, reserved, or of a form that stands
-/// for another.
+/// Whether an address is not on the public internet: private, reserved, or of a form that embeds
+/// another address.
 #[must_use]
 pub fn is_special_purpose(ip: IpAddr) -> bool {
     is_never_a_peer(ip) || is_denied_by_default(ip)
 }
 
-/// No address of a host: no configuration opens these.
+/// Whether an address cannot be that of a host. No configuration allows these.
 fn is_never_a_peer(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.is_multicast() || ip.is_broadcast(),
@@ -125,7 +126,8 @@ fn is_never_a_peer(ip: IpAddr) -> bool {
     }
 }
 
-/// IPv4-mapped, -compatible (but for ::1) and -translated, NAT64, 6to4, Teredo and ISATAP.
+/// Whether an address embeds an IPv4 address: IPv4-mapped, -compatible (except ::1) and
+/// -translated, NAT64, 6to4, Teredo and ISATAP.
 fn embeds_v4(ip: Ipv6Addr) -> bool {
     const FORMS: [Block<u128>; 7] = [
         v6([0, 0, 0, 0, 0, 0, 0, 0], 96),
@@ -148,8 +150,8 @@ fn is_denied_by_default(ip: IpAddr) -> bool {
     }
 }
 
-/// The special-purpose registry of RFC 6890 and its updates, multicast, and the address at which
-/// Azure's hosts answer their guests.
+/// IPv4 networks denied by default: the special-purpose registry of RFC 6890 and its updates,
+/// multicast, and the address at which Azure hosts answer their guests.
 const DENIED_V4: [Block<u32>; 19] = [
     v4([0, 0, 0, 0], 8),
     v4([10, 0, 0, 0], 8),
@@ -172,7 +174,8 @@ const DENIED_V4: [Block<u32>; 19] = [
     v4([168, 63, 129, 16], 32),
 ];
 
-/// The same for IPv6, less the forms of [`embeds_v4`], which [`is_never_a_peer`].
+/// IPv6 networks denied by default, without the forms of [`embeds_v4`], which [`is_never_a_peer`]
+/// denies.
 const DENIED_V6: [Block<u128>; 11] = [
     v6([0, 0, 0, 0, 0, 0, 0, 1], 128),
     v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64),
@@ -187,8 +190,8 @@ const DENIED_V6: [Block<u128>; 11] = [
     v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
 ];
 
-/// A network's address and mask, ready to be compared: every datagram that goes by a permission
-/// walks over a list of them.
+/// Network address and mask, precomputed because every datagram that needs only a permission walks
+/// a list of them.
 type Block<Bits> = (Bits, Bits);
 
 const fn v4(network: [u8; 4], prefix: u32) -> Block<u32> {

@@ -1,4 +1,4 @@
-//! The relay ports of one address: taken in random order, and left to rest after use.
+//! Relay ports of one address: taken in random order, and left to rest after use.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -7,59 +7,60 @@ use std::time::Duration;
 use super::reserve::ReservationToken;
 use crate::prng::Prng;
 
-/// What a client asks of a port.
+/// Port that a client asks for in an Allocate request (RFC 8656 section 7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PortRequest {
     /// Any port.
     Any,
-    /// An even one; with the next higher one held in reserve, or not (EVEN-PORT).
+    /// An even port (EVEN-PORT). `reserve` also holds the next higher port in reserve.
     Even { reserve: bool },
-    /// The one held in reserve under this token (RESERVATION-TOKEN).
+    /// The port held in reserve under this token (RESERVATION-TOKEN).
     Reserved(ReservationToken),
 }
 
 impl PortRequest {
-    /// Whether the next higher port is taken along.
+    /// Whether the next higher port is taken, too.
     pub(super) fn reserves(self) -> bool {
         self == Self::Even { reserve: true }
     }
 
-    /// Ports that are taken.
+    /// Returns the number of ports that the request takes.
     pub(super) fn ports(self) -> u32 {
         if self.reserves() { 2 } else { 1 }
     }
 }
 
-/// A port that was taken, with the next higher one where EVEN-PORT asked for it.
+/// Port that was taken. If EVEN-PORT asked for a reservation, the next higher port was taken, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TakenPort {
     pub(super) port: u16,
-    /// It, or the next one, was taken out of its rest.
+    /// Whether this port or the next one was taken before its rest was over.
     pub(super) unrested: bool,
 }
 
 /// State of one port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Free, at this place of the list.
+    /// Free, at this index of the free list.
     Free(usize),
-    /// At rest until then: what peers still send to the last owner must not reach the next one.
+    /// At rest until this time: datagrams that peers still send to the last owner must not reach
+    /// the next one.
     Resting(Duration),
-    /// An allocation's, or held in reserve.
+    /// Used by an allocation, or held in reserve.
     Taken,
 }
 
-/// Every port of the range is free, at rest or taken.
+/// Pool of ports. Every port of the range is free, at rest or taken.
 ///
-/// Ports that have rested are taken first, in random order. Where none is left, the one that has
-/// rested longest is taken rather than none at all: datagrams for its last owner then still meet
+/// Ports that have rested are taken first, in random order. If none is left, the pool takes the one
+/// that has rested longest instead of failing. Late datagrams for the last owner then still meet
 /// the permissions of the next one.
 pub(super) struct PortPool {
     low: u16,
     free: Vec<u16>,
-    /// By port - low.
+    /// States by port number minus `low`.
     states: Vec<State>,
-    /// Ports at rest, the longest-rested first.
+    /// Ports at rest, the longest-rested first, with the times at which their rests end.
     resting: BTreeSet<(Duration, u16)>,
     rest: Duration,
     random: Prng,
@@ -73,8 +74,8 @@ impl PortPool {
         Self { low, free, states, resting: BTreeSet::new(), rest, random }
     }
 
-    /// Takes a port as asked, if there is one, and the next higher one with it where that is to be
-    /// held in reserve. A token names a port that is taken already.
+    /// Takes a port as requested, if there is one, with the next higher one if that is to be held
+    /// in reserve. Returns `None` for a token, whose port is already taken.
     pub(super) fn take(&mut self, now: Duration, request: PortRequest) -> Option<TakenPort> {
         self.wake(now);
         let taken = match request {
@@ -112,20 +113,20 @@ impl PortPool {
         longest_rested.min().map(|(_, port)| TakenPort { port, unrested: true })
     }
 
-    /// Gives a port back, to rest before its next use.
+    /// Returns a port, which rests before its next use.
     pub(super) fn give_back(&mut self, now: Duration, port: u16) {
         let until = now + self.rest;
         self.set(port, State::Resting(until));
         self.resting.insert((until, port));
     }
 
-    /// Gives a port back whose owner was never told of it.
+    /// Returns a port that was never announced to a client, so that it need not rest.
     pub(super) fn give_back_unused(&mut self, port: u16) {
         self.set(port, State::Free(self.free.len()));
         self.free.push(port);
     }
 
-    /// Ends rests whose time has come.
+    /// Frees the ports whose rest is over.
     fn wake(&mut self, now: Duration) {
         while let Some(&(until, port)) = self.resting.first()
             && until <= now
@@ -143,7 +144,7 @@ impl PortPool {
         matches!(self.state(port), Some(State::Free(_)))
     }
 
-    /// When a port's rest is over, if nobody has it; zero where it is free.
+    /// Returns the time at which a port's rest ends: zero if it is free, `None` if it is taken.
     fn available_from(&self, port: u16) -> Option<Duration> {
         match self.state(port)? {
             State::Free(_) => Some(Duration::ZERO),
@@ -152,7 +153,7 @@ impl PortPool {
         }
     }
 
-    /// The state of a port, if it is in the range.
+    /// Returns the state of a port, if it is in the range.
     fn state(&self, port: u16) -> Option<State> {
         self.states.get(usize::from(port - self.low)).copied()
     }
@@ -190,7 +191,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// Every port that has rested.
+    /// Takes every port that has rested.
     fn take_all(pool: &mut PortPool, now: Duration) -> Vec<u16> {
         pool.wake(now);
         let rested = pool.free.len();
@@ -204,8 +205,8 @@ mod tests {
     fn threat_16_every_port_is_taken_once_and_in_random_order() {
         let mut pool = pool(50_000..=50_099);
         let mut ports = take_all(&mut pool, at(0));
-        // Of a hundred in random order about two are next to each other: neither up nor down the
-        // range is one.
+        // Of 100 ports in random order, about two neighbours follow each other. In ascending or
+        // descending order nearly all would.
         let neighbours = ports.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) == 1).count();
         assert!(neighbours < 10, "{ports:?}");
         ports.sort_unstable();
@@ -242,7 +243,7 @@ mod tests {
             pool.give_back(at(seconds), port);
         }
         let even = PortRequest::Even { reserve: true };
-        // A pair has rested as long as the later one of it; 50005 is taken.
+        // The later port of a pair decides how long it has rested; 50005 is taken.
         assert_eq!(pool.take(at(6), even), Some(TakenPort { port: 50_002, unrested: true }));
         assert_eq!(pool.take(at(6), even), Some(TakenPort { port: 50_000, unrested: true }));
         assert_eq!(pool.take(at(6), even), None);

@@ -1,4 +1,4 @@
-//! What the shards of one server hold in common.
+//! State shared by the shards of one server.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -29,37 +29,36 @@ use crate::rate_limit::KeyedRateLimiter;
 use crate::time::Now;
 use crate::wire::{AddressFamily, ErrorCode};
 
-/// What a relay is told.
+/// Settings of a relay.
 #[derive(Debug)]
 pub struct Settings {
-    /// The realm of the long-term credentials.
+    /// Realm of the long-term credentials (RFC 8489 section 9.2).
     pub realm: String,
-    /// The secrets that sign them.
+    /// Secrets that sign the credentials.
     pub secrets: Secrets,
-    /// Whose credentials are good no longer, though they have not expired.
+    /// Names whose credentials are revoked before they expire.
     pub revocations: Arc<Revocations>,
-    /// Whether a credential that has expired is of no use to the allocations that were made with it
-    /// either.
+    /// Whether an expired credential also stops working for the allocations that were made with it.
     pub strict_expiry: bool,
-    /// Where relay sockets bind, one address for each family.
+    /// Addresses of the relay sockets, at most one of each family.
     pub addresses: Vec<RelayAddress>,
-    /// The ports of each.
+    /// Ports of each address.
     pub ports: RangeInclusive<u16>,
-    /// How long a closed port stays unused.
+    /// Time for which a closed port stays unused.
     pub port_rest: Duration,
-    /// Whom clients may reach.
+    /// Policy for the peer addresses that clients may reach.
     pub peer_policy: PeerPolicy,
-    /// Limits of use.
+    /// Limits on allocations, relay ports, bandwidth and unauthenticated requests.
     pub quota: Quota,
-    /// Which listeners help clients to learn about their NAT.
+    /// Listeners that take part in NAT behaviour discovery (RFC 5780).
     pub discovery: Discovery,
 }
 
-/// A shard's own handle of the machine's addresses.
+/// Shard's own handle on the current [`View`].
 pub(super) type CachedView = Cache<Arc<ArcSwap<View>>, Arc<View>>;
 
-/// What the shards of one server hold in common. Datagrams read it; only the beginning and the end
-/// of an allocation take its locks, for a few instructions, which is why they are `std` mutexes.
+/// State shared by the shards of one server. Datagrams only read it. Its locks are `std` mutexes,
+/// because only the beginning and end of an allocation take them, for a few instructions.
 pub struct Shared {
     pub(super) realm: String,
     pub(super) secrets: Secrets,
@@ -67,22 +66,22 @@ pub struct Shared {
     pub(super) strict_expiry: bool,
     pub(super) nonces: Nonces,
     pub(super) unauthenticated: KeyedRateLimiter,
-    /// Exchanged when the machine's addresses change.
+    /// Replaced when the machine's addresses change.
     view: Arc<ArcSwap<View>>,
-    /// The addresses that are the server's own whatever the machine has.
+    /// Addresses that are the server's own whatever the machine has.
     own: AddressSet,
     ports: RangeInclusive<u16>,
     port_rest: Duration,
     seed: [u8; 32],
     quota: QuotaUse,
-    /// No allocation begins any more.
+    /// Whether the server is draining: no new allocation begins.
     draining: AtomicBool,
     bandwidth: u64,
     reservations: Mutex<Reservations>,
 }
 
 impl Shared {
-    /// Shared by all shards that are given this very value.
+    /// Creates the state for one server; give every shard a clone of the `Arc`.
     #[must_use]
     pub fn new(settings: Settings, seed: &[u8; 32]) -> Arc<Self> {
         let quota = settings.quota;
@@ -120,10 +119,12 @@ impl Shared {
         Arc::new(shared)
     }
 
-    /// Takes in what addresses the machine has by now. They are the server's own: without this, one
-    /// that came after the start would be a door to whatever listens there. One thread at a time
-    /// calls it, and has every shard's [`Relay::enforce`](super::Relay::enforce) called afterwards,
-    /// which ends what is no longer allowed.
+    /// Sets the machine's current addresses, which are the server's own. Without this call, an
+    /// address that came after the start would give clients access to every service listening
+    /// there.
+    ///
+    /// Call this from one thread at a time. Afterwards have every shard call
+    /// [`Relay::enforce`](super::Relay::enforce), which ends what is no longer allowed.
     pub fn set_host_addresses(&self, host: HostAddresses) {
         let ports = |address: &RelayAddress| {
             let name = if address.bind.is_ipv4() { "ports v4" } else { "ports v6" };
@@ -133,31 +134,31 @@ impl Shared {
         self.view.store(Arc::new(next));
     }
 
-    /// The machine's addresses for the datagrams of one shard: compares a pointer, where
-    /// [`Self::view`] has to announce that it reads. A change is seen by the next look.
+    /// Returns a cached view of the machine's addresses for the datagrams of one shard. Reading it
+    /// compares a pointer, while [`Self::view`] has to register a reader. The next read sees a
+    /// change.
     pub(super) fn cached_view(&self) -> CachedView {
         Cache::new(self.view.clone())
     }
 
-    /// The machine's addresses at this moment.
+    /// Returns the machine's current addresses.
     pub(super) fn view(&self) -> Guard<Arc<View>> {
         self.view.load()
     }
 
-    /// Whether a family that the configuration relays by has no address at present.
+    /// Whether the configuration relays by an address family that has no address at present.
     pub(super) fn lacks_relay(&self) -> bool {
         self.view().lacks_relay
     }
 
-    /// Whether an address is the server's own at this moment: of an interface, a listener or the
-    /// configuration.
+    /// Whether an address is the server's own at present: of an interface, a local route, a
+    /// listener or the configuration.
     #[must_use]
     pub fn owns(&self, ip: IpAddr) -> bool {
         self.view().owns(ip)
     }
 
-    /// Lets no allocation begin any more: from now on Allocate is answered with 508. Those there
-    /// are live on.
+    /// Starts to drain: from now on Allocate is answered with 508. Existing allocations go on.
     pub fn drain(&self) {
         self.draining.store(true, Relaxed);
     }
@@ -166,35 +167,35 @@ impl Shared {
         self.draining.load(Relaxed)
     }
 
-    /// How many allocations there are, on all shards together.
+    /// Returns the number of allocations on all shards.
     #[must_use]
     pub fn allocations(&self) -> usize {
         self.quota.allocations()
     }
 
-    /// Number of them that a name has, the part of a username beside its expiry.
+    /// Returns the number of allocations of a name, the username without its expiry.
     #[must_use]
     pub fn allocations_of(&self, name: &str) -> u32 {
         self.quota.allocations_of(name)
     }
 
-    /// Whether a name has allocations, or ports in reserve.
+    /// Whether a name has allocations or ports in reserve.
     #[must_use]
     pub fn has_any(&self, name: &str) -> bool {
         self.quota.has_any(name)
     }
 
-    /// Asks the peer policy about a peer's transport address.
+    /// Checks a peer's transport address against the peer policy.
     pub(super) fn peer(&self, address: SocketAddr) -> Result<Peer, Denied> {
         self.view().peer(address)
     }
 
-    /// Asks the peer policy about an address alone.
+    /// Checks an IP address without a port against the peer policy.
     pub(super) fn permission(&self, ip: IpAddr) -> Result<(), Denied> {
         self.view().permission(ip)
     }
 
-    /// Publishes what the relay ports of this server may deliver to an allocation's client.
+    /// Publishes the routes by which relay ports of this server deliver to an allocation's client.
     pub(super) fn publish(&self, allocation: &Allocation) {
         let view = self.view();
         for relayed in allocation.relayed.iter() {
@@ -205,15 +206,15 @@ impl Shared {
         }
     }
 
-    /// The cap of a new allocation.
+    /// Returns the bandwidth cap of a new allocation, if there is one.
     pub(super) fn bandwidth(&self) -> Option<Arc<Bandwidth>> {
         Bandwidth::new(self.bandwidth).map(Arc::new)
     }
 
-    /// Takes what an allocation of `name` and for this client needs, and counts it.
+    /// Takes the ports of a new allocation of `name` for this client, and counts the allocation.
     ///
     /// # Errors
-    /// 401 if the name was revoked since the request was authenticated; else what the answer says.
+    /// 401 if the name was revoked since the request was authenticated; 440, 486 or 508 otherwise.
     pub(super) fn take(
         &self,
         now: Now,
@@ -222,11 +223,11 @@ impl Shared {
         name: &str,
         client: IpAddr,
     ) -> Result<Taken, ErrorCode> {
-        // The place of a port that the name has in reserve becomes the allocation's.
+        // The quota place of a port that the name has in reserve becomes the allocation's.
         let is_own = matches!(request, PortRequest::Reserved(token) if self.is_reserved_by(now, token, name));
         self.quota.take(name, is_own.into())?;
-        // Only now: whoever sends a name away, or waits for the last allocation to end, has either
-        // seen to it by here, or finds this one counted.
+        // Checked only after counting. A thread that revokes a name or waits for the last
+        // allocation to end, has set its flag by here, or finds this allocation counted.
         let may_begin = if !self.revocations.is_good(now, name) {
             Err(ErrorCode::Unauthenticated)
         } else if self.is_draining() {
@@ -246,8 +247,8 @@ impl Shared {
         taken.inspect_err(|_| self.quota.give_back(name))
     }
 
-    /// Takes a port and counts it against the quota of `client`; with the next one, where that is
-    /// to be held in reserve.
+    /// Takes a port and counts it against the quota of `client`, together with the next one if that
+    /// is to be held in reserve.
     fn take_port(
         &self,
         now: Now,
@@ -277,44 +278,44 @@ impl Shared {
         })
     }
 
-    /// Takes another port in the place of one that another program has, just as was `asked` for;
-    /// that one rests meanwhile, and so does the one above it where either may be the one in use. A
-    /// reservation token names its port, so for it there is no other.
+    /// Replaces a port that another program uses, by the request `asked`. The replaced port is left
+    /// to rest. So is the port above it, if either of the two may be in use. Returns `None` for a
+    /// reservation token, because it names one port.
     pub(super) fn take_another(&self, now: Now, relayed: &Relayed, asked: PortRequest) -> Option<Port> {
         self.view().take_another(now, relayed, asked)
     }
 
-    /// Takes back a port of `client`, to rest, and its place in the quota.
+    /// Returns a port of `client`, which is left to rest, and its place in the quota.
     pub(super) fn give_port_back(&self, now: Now, relayed: SocketAddr, client: IpAddr) {
         self.view().give_back(now, relayed, ClientNetwork::of(client));
         self.quota.give_port_back(now.mono, ClientNetwork::of(client));
     }
 
-    /// Takes back a port that was never bound, and so need not rest.
+    /// Returns a port that was never bound, and so need not rest.
     pub(super) fn give_port_back_unused(&self, relayed: SocketAddr, client: IpAddr) {
         self.view().give_back_unused(relayed, ClientNetwork::of(client));
         self.quota.give_port_back_unused(ClientNetwork::of(client));
     }
 
-    /// Takes back the place of an allocation in the quota of its name; its ports have been given
-    /// back.
+    /// Returns the place of an allocation in the quota of its name. Its ports have been returned
+    /// before.
     pub(super) fn give_back(&self, allocation: &Allocation) {
         self.quota.give_back(allocation.name());
     }
 
-    /// Takes back the place in the quota of `name` of a port that was to be held in reserve.
+    /// Returns the place of a port that was to be held in reserve to the quota of `name`.
     pub(super) fn give_reserve_back(&self, name: &str) {
         self.quota.release(name);
     }
 
-    /// Local address of the socket behind a relayed transport address.
+    /// Returns the local address of the socket behind a relayed transport address.
     pub(super) fn bind_of(&self, relayed: SocketAddr) -> SocketAddr {
         self.view().bind_of(relayed)
     }
 
-    /// The ports in reserve. Callers hold no other lock.
+    /// Locks the ports in reserve. Callers must hold no other lock.
     pub(super) fn reservations(&self) -> MutexGuard<'_, Reservations> {
-        // They are whole between any two statements: what panicked elsewhere does not concern them.
+        // They are consistent between any two statements, so a panic elsewhere leaves them valid.
         lock(&self.reservations)
     }
 
@@ -322,7 +323,8 @@ impl Shared {
         self.reservations().get(now.mono, token).is_some_and(|reservation| *reservation.name == *name)
     }
 
-    /// Takes the port in reserve under `token` for a client, who pays for it from now on.
+    /// Takes the port in reserve under `token` for a client, whose quota it counts against from now
+    /// on.
     fn claim(&self, now: Now, token: ReservationToken, client: ClientNetwork) -> Result<Port, ErrorCode> {
         let mut reservations = self.reservations();
         let reservation = reservations.get(now.mono, token).ok_or(ErrorCode::InsufficientCapacity)?;
@@ -331,8 +333,8 @@ impl Shared {
         if !view.has(bind.ip()) {
             return Err(ErrorCode::InsufficientCapacity);
         }
-        // Under the lock, so that the reservation either has this owner or ends as the former
-        // one's.
+        // Done under the lock, so that the reservation either moves to this owner or ends with the
+        // former one.
         self.quota.move_port(now.mono, reservation.client, client)?;
         view.hand_over(relayed, reservation.client, client);
         self.quota.release(&reservation.name);
@@ -340,7 +342,7 @@ impl Shared {
         Ok(Port { bind, relayed, pairing: Pairing::Held, unrested: false })
     }
 
-    /// Ends a reservation whose token was not used; yields where its socket is bound.
+    /// Ends a reservation whose token was not used. Returns the local address of its socket.
     pub(super) fn end_reservation(&self, now: Now, token: ReservationToken) -> Option<SocketAddr> {
         let reservation = self.reservations().remove(token)?;
         self.view().give_back(now, reservation.relayed, reservation.client);
@@ -350,19 +352,19 @@ impl Shared {
     }
 }
 
-/// Of which address families a client asks for relayed transport addresses.
+/// Address families of the relayed transport addresses that a client asks for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Families {
-    /// This one.
+    /// One family.
     One(AddressFamily),
-    /// A dual allocation; one of the two will do.
+    /// Both families (a dual allocation). The allocation succeeds if one of the two is available.
     Both,
 }
 
-/// What was taken for an allocation: at least one port.
+/// Ports taken for an allocation: at least one.
 pub(super) struct Taken {
     pub(super) ports: ByFamily<Port>,
-    /// The family that a dual allocation has to do without, and why: 440 or 508.
+    /// Family that a dual allocation has to do without, and the reason: 440 or 508.
     pub(super) lacking: Option<(AddressFamily, ErrorCode)>,
 }
 
@@ -375,7 +377,7 @@ impl Taken {
     fn both(v4: Result<Port, ErrorCode>, v6: Result<Port, ErrorCode>) -> Result<Self, ErrorCode> {
         use ErrorCode::{AddressFamilyNotSupported as Unsupported, InsufficientCapacity};
         let lacking = match (v4, v6) {
-            // What can change is the better news.
+            // Report the error that can pass.
             (Err(Unsupported), Err(error)) | (Err(error), Err(_)) => return Err(error),
             (Err(error), Ok(_)) => Some((AddressFamily::V4, error)),
             (Ok(_), Err(error)) => Some((AddressFamily::V6, error)),
@@ -385,18 +387,19 @@ impl Taken {
             AddressFamily::V4 => v4.ok(),
             AddressFamily::V6 => v6.ok(),
         });
-        // RFC 8656 section 7.2 knows these two reasons; a quota that is used up is a capacity, too.
+        // RFC 8656 section 7.2 allows only these two reasons. A used-up quota counts as lack of
+        // capacity.
         let reason = |error| if error == Unsupported { Unsupported } else { InsufficientCapacity };
         Ok(Self { ports, lacking: lacking.map(|(family, error)| (family, reason(error))) })
     }
 }
 
-/// A port that was taken.
+/// Port that was taken.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Port {
     pub(super) bind: SocketAddr,
     pub(super) relayed: SocketAddr,
     pub(super) pairing: Pairing,
-    /// It had not rested its time.
+    /// Whether it was taken before its rest was over.
     pub(super) unrested: bool,
 }
