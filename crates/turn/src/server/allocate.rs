@@ -16,14 +16,16 @@ use crate::wire::{AddressFamily, Attributes, ErrorCode, Reply, Response};
 /// UDP, in REQUESTED-TRANSPORT.
 const UDP: u8 = 17;
 
-/// How many ports are tried where other programs have some of the range.
+/// Greatest number of ports to try if other programs use some of the range.
 const MAX_TRIES: u8 = 8;
 
 impl Relay {
-    /// Begins an allocation. The numbers are the steps of section 7.2.
+    /// Begins an allocation. The numbers are the steps of RFC 8656 section 7.2.
+    ///
+    /// # Errors 400, 401, 437, 440, 442, 486 or 508.
     pub(super) fn allocate(&mut self, request: &Request<'_, '_>) -> Outcome {
         let attributes = request.message.attributes();
-        // 2. A 5-tuple has one allocation; a retransmission is answered as the request was.
+        // 2. A 5-tuple has one allocation. A retransmission gets the answer of its first copy.
         if let Some(allocation) = request.allocation.and_then(|id| self.table.get(id)) {
             if allocation.made_by.head != request.message.head() {
                 return Err(ErrorCode::AllocationMismatch);
@@ -43,7 +45,8 @@ impl Relay {
         let (families, port) = wanted(&attributes)?;
         let lifetime = granted_lifetime(attributes.lifetime()?);
 
-        // 10. The quota counts by name, so that a fresh expiry in front of it buys nothing.
+        // 10. The quota counts by name, so a client gains nothing by changing the expiry in its
+        // username.
         let username = &*request.client.username;
         let name = Username::parse(username).map_or("", |username| username.name);
         let client = request.five_tuple.client.ip();
@@ -89,12 +92,12 @@ impl Relay {
         self.effects.push_back(Effect::BindRelay { relay, address: bind, pairing, unrested });
     }
 
-    /// Takes in how a bind went, with [`Pairing::WithNext`](super::Pairing) that of both sockets.
-    /// Once the last one of an allocation is in, the Allocate request behind it is answered.
+    /// Handles the result of binding a relay socket; with [`Pairing::WithNext`](super::Pairing), of
+    /// both sockets. After the last result of an allocation, answers its Allocate request.
     ///
     /// [`DropReason::NoAllocation`] means that the allocation has ended meanwhile. Its
     /// [`Effect::CloseRelay`] came before this answer, so a driver that binds in the background
-    /// closes the late socket by itself.
+    /// must close the late socket itself.
     pub fn relay_bound(
         &mut self,
         now: Now,
@@ -131,8 +134,8 @@ impl Relay {
             BindError::PortInUse | BindError::Exhausted => ErrorCode::InsufficientCapacity,
             BindError::AddressGone => ErrorCode::AddressFamilyNotSupported,
         };
-        // A dual allocation does without this family, if the other one can be had. Else a lack that
-        // passes is told first.
+        // A dual allocation does without this family if the other one is available. Otherwise
+        // report the error that can pass: 508 before 440.
         if let Some((_, before @ ErrorCode::InsufficientCapacity)) =
             allocation.made_by.lacking.replace((relay.family, code))
         {
@@ -142,8 +145,9 @@ impl Relay {
             (allocation.five_tuple, allocation.made_by.head, allocation.key.clone());
         match error {
             BindError::PortInUse => self.end(now, relay),
-            // No peer was ever told of the port. Left to rest, it would be missed when sockets can
-            // be had again, and clients that try again and again meanwhile would use up all ports.
+            // No peer was ever told of the port, so it need not rest. If it rested, it would be
+            // missing once sockets can be opened again. Clients that retry meanwhile would use up
+            // all ports.
             BindError::Exhausted | BindError::AddressGone => {
                 if let Some(relayed) = self.take_down(relay) {
                     let give_back = |address| self.shared.give_port_back_unused(address, client);
@@ -160,7 +164,7 @@ impl Relay {
         Action::Reply { five_tuple, answer }
     }
 
-    /// Answers the Allocate request behind an allocation, unless one of its sockets is still being
+    /// Answers the Allocate request of an allocation, unless one of its sockets is still being
     /// bound.
     fn answer_allocate(&mut self, now: Now, id: AllocationId, reply: &mut Reply) -> Action {
         let Some(allocation) = self.table.get_mut(id) else { return Action::Drop(DropReason::NoAllocation) };
@@ -176,8 +180,10 @@ impl Relay {
     }
 }
 
-/// What a request asks for: steps 5 to 9 of section 7.2, as far as they need nothing but the
-/// request.
+/// Returns the address families and port that a request asks for. These are the parts of steps 5 to
+/// 9 of section 7.2 that depend on the request alone.
+///
+/// # Errors 400 or 440.
 fn wanted(attributes: &Attributes<'_>) -> Result<(Families, PortRequest), ErrorCode> {
     let requested = attributes.requested_address_family()?;
     let additional = attributes.additional_address_family()?;
@@ -192,15 +198,15 @@ fn wanted(attributes: &Attributes<'_>) -> Result<(Families, PortRequest), ErrorC
     let families = match (requested, additional) {
         (None, None) => Families::One(AddressFamily::V4),
         (Some(family), None) => Families::One(family.ok_or(ErrorCode::AddressFamilyNotSupported)?),
-        // Section 18.11: IPv6 is the only one that can come in addition.
+        // Section 18.11: IPv6 is the only additional family.
         (None, Some(Some(AddressFamily::V6))) => Families::Both,
         (None, Some(_)) | (Some(_), Some(_)) => return Err(ErrorCode::BadRequest),
     };
     Ok((families, port))
 }
 
-/// The answer to the request that made `allocation`, the same however often it is asked while all
-/// of it lives.
+/// Returns the answer to the Allocate request that made `allocation`. It stays the same, however
+/// often the client retransmits, while all of the allocation lives.
 fn success(allocation: &Allocation) -> Response {
     let made_by = allocation.made_by;
     let mut response = Response::success(made_by.head);
@@ -217,8 +223,8 @@ fn success(allocation: &Allocation) -> Response {
     response
 }
 
-/// What a client gets that asks for `requested` (section 7.2): at least the default, at most
-/// [`MAX_LIFETIME`].
+/// Returns the lifetime that is granted for `requested` (section 7.2): at least
+/// [`DEFAULT_LIFETIME`], at most [`MAX_LIFETIME`].
 pub(super) fn granted_lifetime(requested: Option<Duration>) -> Duration {
     requested.map_or(DEFAULT_LIFETIME, |requested| requested.clamp(DEFAULT_LIFETIME, MAX_LIFETIME))
 }

@@ -209,8 +209,7 @@ impl Allocation {
         self.permissions.retain(|permission| now < permission.until);
     }
 
-    /// Removes expired permissions and channels. Returns the channels that have
-    /// expired.
+    /// Removes expired permissions and channels. Returns the channels that have expired.
     pub(super) fn prune(&mut self, now: Duration) -> Vec<ChannelNumber> {
         self.prune_permissions(now);
         let is_over = |channel: &&mut ChannelBinding| channel.announced && now >= channel.until;

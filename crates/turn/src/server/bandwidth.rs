@@ -1,13 +1,13 @@
-//! The bandwidth of an allocation.
+//! Bandwidth cap of an allocation.
 
 use std::time::Duration;
 
 use crate::rate_limit::Gcra;
 
-/// How much may go at once: a second's worth.
+/// Burst of the rate limiters: one second's worth.
 pub(super) const DEPTH: Duration = Duration::from_secs(1);
 
-/// The bandwidth of one allocation, each way.
+/// Bandwidth cap of one allocation, separate for each direction.
 #[derive(Debug)]
 pub(super) struct Bandwidth {
     bytes_per_second: u64,
@@ -16,7 +16,7 @@ pub(super) struct Bandwidth {
 }
 
 impl Bandwidth {
-    /// `None` is no cap.
+    /// Creates a cap in bytes of payload per second; `None` for 0, which means no cap.
     pub(super) fn new(bytes_per_second: u64) -> Option<Self> {
         (bytes_per_second > 0).then(|| Self {
             bytes_per_second,
@@ -25,12 +25,12 @@ impl Bandwidth {
         })
     }
 
-    /// Takes so many bytes towards peers.
+    /// Charges bytes towards peers; false if they exceed the cap.
     pub(super) fn to_peers(&self, now: Duration, bytes: usize) -> bool {
         self.to_peers.take(now, self.cost(bytes), DEPTH).is_ok()
     }
 
-    /// Takes so many bytes towards the client.
+    /// Charges bytes towards the client; false if they exceed the cap.
     pub(super) fn to_client(&self, now: Duration, bytes: usize) -> bool {
         self.to_client.take(now, self.cost(bytes), DEPTH).is_ok()
     }

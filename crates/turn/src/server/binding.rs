@@ -1,5 +1,5 @@
-//! Binding (RFC 8489 section 6.3.1), with what NAT behaviour discovery adds to it (RFC 5780 section
-//! 6.1).
+//! Binding (RFC 8489 section 6.3.1), with the additions of NAT behaviour discovery (RFC 5780
+//! section 6.1).
 
 use stun::attributes::ATTR_CHANGE_REQUEST;
 
@@ -11,7 +11,7 @@ use crate::wire::{
 };
 
 impl Relay {
-    /// Answers a Binding request: anyone may ask, within a budget.
+    /// Answers a Binding request. Authentication is not required; the address's rate limit applies.
     pub(super) fn binding(
         &mut self,
         now: Now,
@@ -27,7 +27,7 @@ impl Relay {
             Transport::Udp(listener) => view.discovery.at(listener),
             Transport::Stream(_) => None,
         };
-        // RFC 5780 section 6: without another address and another port CHANGE-REQUEST is not known.
+        // RFC 5780 section 6: CHANGE-REQUEST is unknown without another address and another port.
         let is_known = |kind| corner.is_some() && kind == ATTR_CHANGE_REQUEST;
         let unknown = || message.attributes().unknown_required().filter(|kind| !is_known(*kind));
         if unknown().next().is_some() {

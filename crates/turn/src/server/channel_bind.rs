@@ -6,8 +6,9 @@ use super::{Effect, Relay};
 use crate::wire::{ErrorCode, Response};
 
 impl Relay {
-    /// Binds or refreshes a channel, and the permission that goes with it. The checks are those of
-    /// section 12.2.
+    /// Binds or refreshes a channel and its permission, after the checks of section 12.2.
+    ///
+    /// # Errors 400, 403, 437, 443 or 508.
     pub(super) fn channel_bind(&mut self, request: &Request<'_, '_>) -> Outcome {
         let attributes = request.message.attributes();
         let id = request.allocation()?;

@@ -7,12 +7,14 @@ use super::{MAX_PERMISSIONS, Relay};
 use crate::wire::{AttributeError, ErrorCode, Response};
 
 impl Relay {
-    /// Begins or refreshes permissions for every XOR-PEER-ADDRESS, or, if one of them cannot be,
-    /// for none.
+    /// Installs or refreshes a permission for every XOR-PEER-ADDRESS, or for none if one of them is
+    /// rejected (section 10.2).
+    ///
+    /// # Errors 400, 403, 437, 443 or 508.
     pub(super) fn create_permission(&mut self, request: &Request<'_, '_>) -> Outcome {
         let id = request.allocation()?;
         let allocation = self.table.get_mut(id).ok_or(ErrorCode::AllocationMismatch)?;
-        // One more than there can be is enough to refuse them.
+        // One more than the limit is enough to reject them.
         let addresses = request.message.attributes().peer_addresses().take(MAX_PERMISSIONS + 1);
         let peers: Vec<IpAddr> = addresses
             .map(|address| address.map(|address| address.ip()))

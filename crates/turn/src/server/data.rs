@@ -1,4 +1,4 @@
-//! Media on its way: Send indications and ChannelData from clients, datagrams from peers (RFC 8656
+//! Media path: Send indications and ChannelData from clients, datagrams from peers (RFC 8656
 //! sections 11 and 12).
 //!
 //! Nothing here allocates, locks or copies a payload.
@@ -10,7 +10,7 @@ use crate::time::Now;
 use crate::wire::{AddressFamily, ChannelData, ChannelNumber, Encapsulation, Message, Span};
 
 impl Relay {
-    /// Section 12.6: ChannelData goes to the peer of its channel.
+    /// Sends ChannelData to the peer of its channel (section 12.6).
     pub(super) fn channel_data(&mut self, now: Now, five_tuple: FiveTuple, datagram: &[u8]) -> Action {
         let Some(message) = ChannelData::parse(datagram) else { return Action::Drop(DropReason::Malformed) };
         let Some((id, allocation)) = self.table.unexpired(now, &five_tuple) else {
@@ -29,7 +29,7 @@ impl Relay {
         self.send_on(now, id, from, peer, message.payload, false)
     }
 
-    /// Section 11.2: a Send indication goes to its peer, if that is permitted.
+    /// Sends the DATA of a Send indication to its peer, if a permission exists (section 11.2).
     pub(super) fn send_indication(
         &mut self,
         now: Now,
@@ -45,7 +45,7 @@ impl Relay {
         else {
             return Action::Drop(DropReason::Malformed);
         };
-        // RFC 8489 section 6.3.2.
+        // RFC 8489 section 6.3.2: discard it if a comprehension-required attribute is unknown.
         if attributes.unknown_required().next().is_some() {
             return Action::Drop(DropReason::Malformed);
         }
@@ -63,8 +63,8 @@ impl Relay {
         self.send_on(now, id, from, peer, payload, dont_fragment)
     }
 
-    /// Takes in a datagram of `length` bytes from a peer, at a relay socket. What is permitted goes
-    /// to the client, on a channel if one is bound (sections 11.3 and 12.7).
+    /// Handles a datagram of `length` bytes from a peer at a relay socket. If permitted, it goes to
+    /// the client, on a channel if one is bound (sections 11.3 and 12.7).
     pub fn peer_datagram(&mut self, now: Now, relay: RelayId, source: SocketAddr, length: usize) -> Action {
         let Some(allocation) = self.table.living(now, relay) else {
             return Action::Drop(DropReason::NoAllocation);
@@ -72,12 +72,12 @@ impl Relay {
         if !allocation.permits(now.mono, source.ip()) {
             return Action::Drop(DropReason::NoPermission);
         }
-        // Flow label and scope are no part of a transport address here.
+        // Flow label and scope are not part of a transport address here.
         let source = SocketAddr::new(source.ip(), source.port());
         let channel = allocation.channel_to(now.mono, source);
-        // The peer policy let a channel's peer through when it was bound; once it would not,
-        // `enforce` ends the channel. What comes from a relay port of this server comes in memory:
-        // through a socket it can only be forged.
+        // The peer policy accepted a channel's peer when the channel was bound; `enforce` ends the
+        // channel if the policy changes. Datagrams from a relay port of this server are delivered
+        // in memory, so one that comes through a socket can only be forged.
         let is_through = channel.is_some_and(|channel| !channel.peer.is_own_relay());
         if !is_through && self.view.load().peer(source).ok().is_none_or(Peer::is_own_relay) {
             return Action::Drop(DropReason::PeerDenied);
@@ -89,8 +89,8 @@ impl Relay {
         self.deliver(five_tuple, channel, source, Span { start: 0, end: length })
     }
 
-    /// Out through the relay socket; or, to a relay port of this server, straight on to the client
-    /// behind it.
+    /// Sends through the relay socket. A peer that is a relay port of this server is bypassed: the
+    /// payload goes straight to the client behind it.
     fn send_on(
         &mut self,
         now: Now,
@@ -141,9 +141,9 @@ impl Relay {
     }
 }
 
-/// Whether DONT-FRAGMENT means something between these two. It does from IPv4 to IPv4 (section 14)
-/// and from a stream to either family (section 15); where one of them is IPv6 and the other a
-/// datagram, it MUST be ignored (section 13).
+/// Whether DONT-FRAGMENT applies between this client and peer. It applies from IPv4 to IPv4
+/// (section 14) and from a stream to either family (section 15). It MUST be ignored where one side
+/// is IPv6 and the other a datagram (section 13).
 fn heeds_dont_fragment(five_tuple: FiveTuple, peer: SocketAddr) -> bool {
     match five_tuple.transport {
         Transport::Udp(_) => five_tuple.client.is_ipv4() && peer.is_ipv4(),

@@ -1,44 +1,44 @@
-//! NAT behaviour discovery (RFC 5780): which other listener answers a Binding request that asks for
-//! another one.
+//! NAT behaviour discovery (RFC 5780): the listener that answers a Binding request with
+//! CHANGE-REQUEST.
 //!
 //! It takes four listeners: two addresses of one family, and the same two ports on each (section
-//! 6). PADDING and RESPONSE-PORT stay unknown here, and are answered with 420: the one would let
-//! strangers have answers as large as an MTU, the other have them sent to a port that they do not
-//! own.
+//! 6). PADDING and RESPONSE-PORT stay unknown here and are answered with 420. PADDING would give
+//! unauthenticated clients answers as large as an MTU. RESPONSE-PORT would let them direct answers
+//! to a port that is not theirs.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::ListenerId;
 
-/// The listeners that stand in for each other.
+/// Listeners that answer for each other.
 #[derive(Clone, Debug, Default)]
 pub struct Discovery {
-    /// By [`ListenerId`].
+    /// Corners by [`ListenerId`].
     corners: Vec<Option<Corner>>,
 }
 
-/// One of four listeners, and where the others are: `[change port][change IP]`, as CHANGE-REQUEST
-/// asks.
+/// One of four listeners, with the listener for each CHANGE-REQUEST: `[change port][change IP]`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Corner {
     from: [[(ListenerId, SocketAddr); 2]; 2],
 }
 
 impl Corner {
-    /// Which listener answers, and its address (section 6.1, table 1).
+    /// Returns the listener that answers, and its address (section 6.1, table 1).
     pub(super) fn from(&self, change_ip: bool, change_port: bool) -> (ListenerId, SocketAddr) {
         self.from[usize::from(change_port)][usize::from(change_ip)]
     }
 
-    /// OTHER-ADDRESS: the one with both another address and another port.
+    /// Returns OTHER-ADDRESS: the listener with both another address and another port.
     pub(super) fn other(&self) -> SocketAddr {
         self.from(true, true).1
     }
 }
 
 impl Discovery {
-    /// What these listeners, in the order of their [`ListenerId`]s, are good for.
+    /// Finds the groups of four among these listeners, which are in the order of their
+    /// [`ListenerId`]s.
     #[must_use]
     pub fn among(listeners: &[SocketAddr]) -> Self {
         let id = |address: SocketAddr| {
@@ -57,8 +57,8 @@ impl Discovery {
             Some(Corner { from })
         };
         let corners: Vec<_> = listeners.iter().map(corner).collect();
-        // A third port at one address alone would make a listener that sees the others and is not
-        // seen by them.
+        // A third port at one address alone would make a listener that has the others as corners
+        // without being one of theirs.
         let is_mutual = |corner: &Corner| {
             let all = corner.from.as_flattened();
             all.iter().all(|(ListenerId(place), _)| corners[usize::from(*place)].is_some())
@@ -66,32 +66,33 @@ impl Discovery {
         Self { corners: corners.iter().map(|corner| corner.filter(is_mutual)).collect() }
     }
 
-    /// Listeners to be bound beside the configured ones, so that there are four: the next higher
-    /// port on both addresses, where two of one family listen on the same one.
+    /// Returns the listeners to bind beside the configured ones, so that there are four. They have
+    /// the next higher port on both addresses, if two addresses of one family listen on the same
+    /// port.
     #[must_use]
     pub fn lacking(listeners: &[SocketAddr]) -> Vec<SocketAddr> {
         let next = |own: &SocketAddr| {
             let others = || specific(listeners, own);
             pair(others().map(|listener| listener.ip()), own.ip())?;
-            // Port 0 is a different one at each address.
+            // Port 0 stands for a different port at each address.
             let same = own.port() != 0 && others().all(|listener| listener.port() == own.port());
             Some(SocketAddr::new(own.ip(), own.port().checked_add(1).filter(|_| same)?))
         };
         listeners.iter().filter_map(next).collect()
     }
 
-    /// The addresses that take part.
+    /// Returns the addresses of the listeners that take part.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.corners.iter().flatten().map(|corner| corner.from(false, false).1)
     }
 
-    /// The part of a listener, if it has one.
+    /// Returns the corner of a listener, if it takes part.
     pub(super) fn at(&self, ListenerId(place): ListenerId) -> Option<&Corner> {
         self.corners.get(usize::from(place))?.as_ref()
     }
 }
 
-/// The listeners of a family, if `own` is one of them, that name an address.
+/// Returns the listeners of the family of `own` that name an address; none if `own` names none.
 fn specific<'l>(listeners: &'l [SocketAddr], own: &SocketAddr) -> impl Iterator<Item = &'l SocketAddr> {
     let is_like = |listener: &&SocketAddr, own: SocketAddr| {
         listener.is_ipv4() == own.is_ipv4() && !listener.ip().is_unspecified() && !own.ip().is_unspecified()
@@ -100,7 +101,7 @@ fn specific<'l>(listeners: &'l [SocketAddr], own: &SocketAddr) -> impl Iterator<
     listeners.iter().filter(move |listener| is_like(listener, own))
 }
 
-/// The two different ones there are, `own` first; `None` if there are fewer or more.
+/// Returns the two distinct values, `own` first; `None` if there are fewer or more.
 fn pair<T: Ord + Copy>(all: impl Iterator<Item = T>, own: T) -> Option<[T; 2]> {
     let mut others: BTreeSet<T> = all.collect();
     others.remove(&own);

@@ -1,19 +1,19 @@
-//! Why datagrams are dropped.
+//! Reasons for which datagrams are dropped.
 
 use crate::closed_set;
 
 closed_set! {
-    /// Reason for which a datagram was dropped. It labels a metric.
+    /// Reason for which a datagram was dropped, as a metric label.
     pub enum DropReason {
-        /// Neither STUN nor ChannelData by its first byte.
+        /// Its first byte is that of neither STUN nor ChannelData.
         NotTurn = "not_turn",
-        /// A STUN or ChannelData message that does not parse: truncated, over-long, or forged.
+        /// A STUN or ChannelData message that does not parse: truncated, too long or forged.
         Malformed = "malformed",
-        /// A FINGERPRINT that does not fit its message.
+        /// A FINGERPRINT that does not match its message.
         BadFingerprint = "bad_fingerprint",
-        /// A response, or an indication that no client sends.
+        /// A response, an unsupported method, or an indication that no client sends.
         Unexpected = "unexpected",
-        /// From source port 0, which nothing honest uses and no answer reaches.
+        /// From source port 0, which no legitimate client uses and no answer reaches.
         PortZero = "port_zero",
         /// From a client without an allocation.
         NoAllocation = "no_allocation",
@@ -21,24 +21,24 @@ closed_set! {
         NoChannel = "no_channel",
         /// To or from a peer without a permission.
         NoPermission = "no_permission",
-        /// To a peer that the peer policy refuses.
+        /// To or from a peer that the peer policy denies.
         PeerDenied = "peer_denied",
-        /// To a relay address of this server whose allocation is gone.
+        /// To a relay address of this server whose allocation has ended.
         RelayGone = "relay_gone",
-        /// Beyond the bandwidth of its allocation.
+        /// Beyond the bandwidth cap of its allocation.
         Bandwidth = "bandwidth",
         /// A payload that does not fit into a message to the client.
         TooLong = "too_long",
-        /// From a stranger whose address has used up its answers of this second.
+        /// From an unauthenticated client whose address has reached its rate limit.
         StrangerBudget = "stranger_budget",
-        /// A repeated Allocate request whose first copy is still waiting for its relay socket.
+        /// A retransmitted Allocate request whose first copy is still waiting for its relay socket.
         Pending = "pending",
-        /// An ICMP error of a type that clients are not told, or beyond what one allocation is told
-        /// a second.
+        /// An ICMP error of a type that is not reported to clients, or beyond the rate limit of its
+        /// allocation.
         Icmp = "icmp",
-        /// The socket had no room; media is dropped rather than queued.
+        /// The socket buffer was full. Media is dropped rather than queued.
         SendFull = "send_full",
-        /// The kernel refused to send (unreachable network, a local firewall).
+        /// The kernel refused to send (unreachable network, local firewall).
         SendFailed = "send_failed",
     }
 }

@@ -1,22 +1,21 @@
-//! The one deadline wheel: each allocation has one entry, at the earliest thing of its own that
-//! ends.
+//! The only timer wheel: each allocation has one entry, at its earliest deadline.
 
 use std::time::Duration;
 
-/// One slot a second, further ahead than any lifetime reaches. What lies beyond is looked at again
-/// when the wheel has come round.
+/// Slots of one second each, which reach further than any lifetime. A later deadline is checked
+/// again when the wheel has come round.
 const SLOTS: u64 = 4096;
 
-/// A timer wheel over slab keys. Setting, moving and removing take constant time, and nothing is
-/// left behind by entries that were moved: a client that allocates and deletes all day costs no
-/// memory.
+/// Timer wheel over slab keys. Setting, moving and removing take constant time. A moved entry
+/// leaves nothing behind, so a client that allocates and deletes all day uses no memory.
 pub(super) struct Wheel {
     slots: Vec<Vec<usize>>,
-    /// By key: which slot, and where in it.
+    /// Slot and index in it, by key.
     places: Vec<Option<(usize, usize)>>,
-    /// Every slot up to this second has been emptied.
+    /// Second up to which every slot has been emptied.
     done: u64,
-    /// No entry is due before this second; it may lag behind a removal, which costs one look.
+    /// No entry is due before this second. After a removal it may be too early, which costs one
+    /// scan.
     earliest: Option<u64>,
 }
 
@@ -25,11 +24,11 @@ impl Wheel {
         Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), places: Vec::new(), done: 0, earliest: None }
     }
 
-    /// Puts `key` at `deadline`, wherever it was before.
+    /// Sets the deadline of `key`, and removes its former one.
     pub(super) fn set(&mut self, key: usize, now: Duration, deadline: Duration) {
         self.remove(key);
         self.advance(now);
-        // Rounded up, so that what is looked at when its second comes is over.
+        // Rounded up, so that an entry has expired when its second comes.
         let second = deadline.as_secs() + u64::from(deadline.subsec_nanos() > 0);
         let second = second.clamp(self.done + 1, self.done + SLOTS - 1);
         let slot = Self::slot(second);
@@ -41,7 +40,7 @@ impl Wheel {
         self.earliest = Some(self.earliest.map_or(second, |earliest| earliest.min(second)));
     }
 
-    /// Takes `key` off the wheel, if it is on it.
+    /// Removes `key`, if it has an entry.
     pub(super) fn remove(&mut self, key: usize) {
         let Some((slot, at)) = self.places.get_mut(key).and_then(Option::take) else { return };
         self.slots[slot].swap_remove(at);
@@ -50,13 +49,13 @@ impl Wheel {
         }
     }
 
-    /// When to call [`Wheel::pop`] next; never later than the earliest deadline, rounded up to its
-    /// second.
+    /// Returns the time at which to call [`Wheel::pop`] next. It is never later than the earliest
+    /// deadline, rounded up to its second.
     pub(super) fn next(&self) -> Option<Duration> {
         self.earliest.map(Duration::from_secs)
     }
 
-    /// Takes one key off whose second has come.
+    /// Removes and returns one key whose second has come.
     pub(super) fn pop(&mut self, now: Duration) -> Option<usize> {
         self.advance(now);
         if self.earliest? > now.as_secs() {
@@ -68,7 +67,7 @@ impl Wheel {
                 self.places[key] = None;
                 return Some(key);
             }
-            // After a long sleep one round has seen every slot.
+            // After a long sleep, one round has visited every slot.
             self.done = (self.done + 1).max(now.as_secs().saturating_sub(SLOTS));
         }
         let ahead = (1..SLOTS).find(|ahead| !self.slots[Self::slot(self.done + ahead)].is_empty());
@@ -76,7 +75,7 @@ impl Wheel {
         None
     }
 
-    /// Nothing is due before `earliest`: up to there the hand can move without a look.
+    /// Moves the hand forward without a scan, as nothing is due before `earliest`.
     fn advance(&mut self, now: Duration) {
         if self.earliest.is_none_or(|earliest| earliest > now.as_secs()) {
             self.done = self.done.max(now.as_secs());
@@ -116,7 +115,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain sorted map: nothing comes early, nothing is lost, nothing comes twice.
+        /// Compares with a sorted map: nothing comes early, nothing is lost, nothing comes twice.
         #[test]
         fn it_agrees_with_a_sorted_map(
             steps in proptest::collection::vec((0_usize..20, 0_u64..6000, 0_u64..700, any::<bool>()), 1..200)

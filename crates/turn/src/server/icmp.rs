@@ -1,4 +1,4 @@
-//! ICMP errors that come back from peers (RFC 8656 section 11.5).
+//! ICMP errors caused by datagrams to peers (RFC 8656 section 11.5).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,17 +8,18 @@ use super::{Action, Answer, DropReason, Relay, RelayId};
 use crate::time::Now;
 use crate::wire::{Icmp, Reply, write_icmp_indication};
 
-/// How often the client of one allocation is told, a second's worth at once. One is news, and a
-/// hundred are the same news; and whoever knows a relay port can forge them.
+/// ICMP errors per second that are reported to the client of one allocation, with a burst of one
+/// second. The limit loses little, because one error says as much as a hundred. It also bounds
+/// forged errors from anyone who knows a relay port.
 const PER_SECOND: u32 = 10;
 
-/// What ICMP error is told.
+/// Cost of one ICMP error to the rate limiter.
 const COST: Duration = Duration::from_nanos(1_000_000_000 / PER_SECOND as u64);
 
 impl Relay {
-    /// Takes in an ICMP error that a datagram from a relay socket to `peer` has met. What is
-    /// permitted goes to the client, in a Data indication without DATA. A peer whose port is not
-    /// known has port 0.
+    /// Handles an ICMP error caused by a datagram from a relay socket to `peer`. If permitted, it
+    /// goes to the client in a Data indication without DATA. `peer` has port 0 if its port is not
+    /// known.
     pub fn peer_unreachable(
         &mut self,
         now: Now,
@@ -31,7 +32,7 @@ impl Relay {
             return Action::Drop(DropReason::NoAllocation);
         };
         let Some(icmp) = told(peer, icmp) else { return Action::Drop(DropReason::Icmp) };
-        // Whoever reports it, the peer is whose permission counts.
+        // The permission of the peer decides, not that of the host that sent the error.
         if !allocation.permits(now.mono, peer.ip()) {
             return Action::Drop(DropReason::NoPermission);
         }
@@ -44,9 +45,9 @@ impl Relay {
     }
 }
 
-/// What the client is told of an error. Destination unreachable and time exceeded are told, and
-/// packet too big, which IPv4 counts among the first; the MTU goes with the latter alone (section
-/// 18.13).
+/// Returns the error to report to the client, if any. Destination unreachable, time exceeded and
+/// packet too big are reported; IPv4 counts the last among the first. Only packet too big carries
+/// its MTU (section 18.13).
 fn told(peer: SocketAddr, icmp: Icmp) -> Option<Icmp> {
     let is_too_big = match (peer.is_ipv4(), icmp.kind, icmp.code) {
         (true, 3, 4) | (false, 2, _) => true,

@@ -321,7 +321,7 @@ impl Relay {
         }
     }
 
-    /// Returns the next effect, in order. Take all of them after every call that takes `now`.
+    /// Returns the next effect, in order.
     pub fn next_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }

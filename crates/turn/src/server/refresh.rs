@@ -9,9 +9,11 @@ use super::{Relay, RelayId};
 use crate::wire::{AddressFamily, ErrorCode, Response};
 
 impl Relay {
-    /// Prolongs an allocation, or ends it at LIFETIME 0. Of a dual allocation
-    /// REQUESTED-ADDRESS-FAMILY means one relayed transport address, and its absence both (section
-    /// 8.1).
+    /// Extends an allocation, or ends it at LIFETIME 0. In a dual allocation
+    /// REQUESTED-ADDRESS-FAMILY selects one relayed transport address; without it the request is
+    /// about both (section 8.1).
+    ///
+    /// # Errors 400, 437 or 443.
     pub(super) fn refresh(&mut self, request: &Request<'_, '_>) -> Outcome {
         let attributes = request.message.attributes();
         let id = request.allocation()?;
@@ -19,7 +21,7 @@ impl Relay {
         let requested = attributes.requested_address_family()?;
         let is_meant = |family| requested.is_none_or(|requested| requested == Some(family));
         let meant = AddressFamily::ALL.into_iter().filter(|family| is_meant(*family));
-        // Section 8.2: a family that is not the allocation's is 443.
+        // Section 8.2: 443 if the allocation does not have the requested family.
         if meant.clone().all(|family| allocation.relayed.get(family).is_none()) {
             return Err(ErrorCode::PeerAddressFamilyMismatch);
         }

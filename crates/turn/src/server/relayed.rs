@@ -1,25 +1,25 @@
-//! The relayed transport addresses of an allocation: one, or one of each family (RFC 8656 sections
-//! 2.2 and 7.2).
+//! Relayed transport addresses of an allocation: one, or one of each family (RFC 8656 sections 2.2
+//! and 7.2).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::wire::AddressFamily;
 
-/// A relayed transport address, with the time-to-expiry that is its own: a client may refresh and
-/// delete those of a dual allocation apart (section 8.1).
+/// Relayed transport address with its own time-to-expiry: a client may refresh or delete each
+/// address of a dual allocation separately (section 8.1).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Relayed {
-    /// As clients are told.
+    /// Address as announced to clients.
     pub(super) address: SocketAddr,
     /// Local address of its socket.
     pub(super) bind: IpAddr,
     pub(super) expires: Duration,
-    /// Its socket is there.
+    /// Whether its socket is bound.
     pub(super) is_bound: bool,
-    /// How many ports have been tried.
+    /// Number of ports that have been tried.
     pub(super) tries: u8,
-    /// The next higher port was taken along and is being bound, too, to be held in reserve.
+    /// Whether the next higher port was taken, too, and is being bound to be held in reserve.
     pub(super) with_next: bool,
 }
 
@@ -28,19 +28,20 @@ impl Relayed {
         now >= self.expires
     }
 
-    /// Every address that goes with it when it ends.
+    /// Returns the addresses to give back when it ends: its own and, if `with_next`, the next
+    /// higher one.
     pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + use<> {
         std::iter::once(self.address).chain(self.with_next.then(|| next_higher(self.address)))
     }
 }
 
-/// The next higher port of the same address.
+/// Returns the next higher port of the same address.
 pub(super) fn next_higher(address: SocketAddr) -> SocketAddr {
     // An even port is never the last one.
     SocketAddr::new(address.ip(), address.port().saturating_add(1))
 }
 
-/// At most one thing of each address family.
+/// At most one value for each address family.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ByFamily<T>([Option<T>; 2]);
 
@@ -61,7 +62,7 @@ impl<T> ByFamily<T> {
         self.0[Self::place(family)].take()
     }
 
-    /// IPv4 first.
+    /// Iterates over the values, IPv4 first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().flatten()
     }

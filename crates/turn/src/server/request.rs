@@ -10,24 +10,25 @@ use super::{Action, AllocationId, Answer, DropReason, FiveTuple, Relay};
 use crate::time::Now;
 use crate::wire::{AttributeError, ErrorCode, Message, Reply, Response};
 
-/// Authenticated request.
+/// Authenticated request, as a method's handler gets it.
 pub(super) struct Request<'a, 'm> {
     pub(super) now: Now,
     pub(super) five_tuple: FiveTuple,
     pub(super) message: &'a Message<'m>,
     pub(super) client: Client<'m>,
-    /// The living allocation of its 5-tuple.
+    /// Live allocation of its 5-tuple.
     pub(super) allocation: Option<AllocationId>,
 }
 
-/// Answer of a method: a response, an error, or `None` for one that comes later.
+/// Result of a method: a response, an error, or `None` for a response that comes later.
 pub(super) type Outcome = Result<Option<Response>, ErrorCode>;
 
 /// Handler of one method.
 type Method = fn(&mut Relay, &Request<'_, '_>) -> Outcome;
 
 impl Relay {
-    /// Authenticates a TURN request, checks what every method requires, and hands it to its method.
+    /// Authenticates a TURN request, checks the common preconditions, and calls the handler of its
+    /// method.
     pub(super) fn request(
         &mut self,
         now: Now,
@@ -35,10 +36,10 @@ impl Relay {
         message: &Message<'_>,
         reply: &mut Reply,
     ) -> Action {
-        // RFC 8489 section 6.3: a method that is not spoken here is discarded.
+        // RFC 8489 section 6.3: discard a request whose method is not supported.
         let Some(method) = method(message) else { return Action::Drop(DropReason::Unexpected) };
-        // First, so that whatever is over is not there for the request, and is said to be: the
-        // timer may be late.
+        // Done first, because the timer may be late: the request must not see expired state, and
+        // the effects of its end come out.
         if let Some((id, _)) = self.table.find(&five_tuple) {
             self.prune(now, id);
         }
@@ -48,7 +49,7 @@ impl Relay {
             Ok(client) => client,
             Err(refusal) => return self.refuse(now, five_tuple, message, refusal, reply),
         };
-        // Its own request, repeated, is answered when the relay socket is bound.
+        // A retransmission of the same request is answered when the relay socket is bound.
         if allocation.is_some_and(|it| !it.live && it.made_by.head == message.head()) {
             return Action::Drop(DropReason::Pending);
         }
@@ -63,8 +64,7 @@ impl Relay {
         let (response, answer) = match outcome {
             Ok(None) => return Action::Wait,
             Ok(Some(response)) => (response, Answer::Success),
-            // It was good when the request was authenticated: whoever asks is told what all others
-            // are.
+            // The name was revoked after authentication: answer like any other wrong credential.
             Err(ErrorCode::Unauthenticated) => {
                 return self.refuse(now, five_tuple, message, Refusal::WrongCredentials, reply);
             }
@@ -74,7 +74,7 @@ impl Relay {
         Action::Reply { five_tuple, answer }
     }
 
-    /// Returns the answer that an error response counts as.
+    /// Returns the [`Answer`] that an error response is counted as.
     fn error_answer(&self, message: &Message<'_>, error: ErrorCode) -> Answer {
         let is_allocate = message.method() == METHOD_ALLOCATE;
         match error {
@@ -86,7 +86,7 @@ impl Relay {
         }
     }
 
-    /// Refuses an unauthenticated request, within the rate limit of its address; nothing is stored.
+    /// Rejects an unauthenticated request, within the rate limit of its address. Stores nothing.
     fn refuse(
         &self,
         now: Now,
@@ -118,10 +118,10 @@ impl Relay {
 }
 
 impl Request<'_, '_> {
-    /// The allocation that this request is about.
+    /// Returns the allocation that this request is about.
     ///
     /// # Errors
-    /// 437 where there is none (RFC 8656 sections 7.3, 10.2 and 12.2).
+    /// 437 if there is none (RFC 8656 sections 7.3, 10.2 and 12.2).
     pub(super) fn allocation(&self) -> Result<AllocationId, ErrorCode> {
         self.allocation.ok_or(ErrorCode::AllocationMismatch)
     }
@@ -138,12 +138,12 @@ fn method(message: &Message<'_>) -> Option<Method> {
     }
 }
 
-/// Checks what every method requires of an authenticated request.
+/// Checks the preconditions that every method has for an authenticated request.
 ///
-/// RFC 8656 section 5: an allocation is used with the username that made it. To another one's
-/// Allocate request it is but a 5-tuple in use (section 7.2, step 2): 437, at which clients try
-/// another port. That happens where a port was closed and goes to somebody else. While its relay
-/// socket is being bound, an allocation is not there to be used.
+/// RFC 8656 section 5: an allocation is used with the username that made it. An Allocate request
+/// with another username only finds its 5-tuple in use (section 7.2, step 2). It gets 437, at which
+/// clients try another port. That happens when a NAT gives a closed port to another client. An
+/// allocation cannot be used while its relay socket is being bound.
 ///
 /// # Errors
 /// 441, 437 or 420.
@@ -172,7 +172,7 @@ fn error_response(message: &Message<'_>, error: ErrorCode) -> Response {
     }
 }
 
-/// 420, with what is unknown.
+/// Returns 420 with the unknown attributes.
 pub(super) fn unknown_attributes(message: &Message<'_>, unknown: impl Iterator<Item = AttrType>) -> Response {
     Response::error(message.head(), ErrorCode::UnknownAttribute).unknown_attributes(unknown)
 }

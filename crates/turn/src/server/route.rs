@@ -1,5 +1,5 @@
-//! Relay-to-relay traffic: what a shard must know of an allocation, perhaps another shard's, to
-//! deliver to its client.
+//! Relay-to-relay traffic: the data that a shard needs to deliver to the client of an allocation,
+//! perhaps of another shard.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -12,22 +12,22 @@ use super::FiveTuple;
 use super::bandwidth::Bandwidth;
 use crate::wire::ChannelNumber;
 
-/// An allocation as seen from the relay ports of the same server. Published anew whenever it
-/// changes, read without a lock for every datagram.
+/// Allocation as seen from the relay ports of the same server. It is published again after every
+/// change, and read without a lock for every datagram.
 #[derive(Clone, Debug)]
 pub(super) struct Route {
-    /// Whose client.
+    /// 5-tuple of the allocation.
     pub(super) five_tuple: FiveTuple,
-    /// Until when this client permits peers at each of the server's relay addresses. Mostly that is
-    /// one; two while the relay moves from one to another.
+    /// Relay addresses of this server that the client permits as peers, and the end of each
+    /// permission. Mostly there is one, and two while the relay moves from one address to another.
     pub(super) permitted: Box<[(IpAddr, Duration)]>,
-    /// Its cap, if there is one.
+    /// Bandwidth cap, if there is one.
     pub(super) bandwidth: Option<Arc<Bandwidth>>,
-    /// The channels that it has bound to such peers.
+    /// Channels bound to relay ports of this server.
     pub(super) channels: Box<[RouteChannel]>,
 }
 
-/// A channel bound to a peer that is itself a relay port of this server.
+/// Channel bound to a peer that is itself a relay port of this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RouteChannel {
     pub(super) peer: SocketAddr,
@@ -36,17 +36,17 @@ pub(super) struct RouteChannel {
 }
 
 impl Route {
-    /// Whether the client takes datagrams from a relay port of this server at `ip`.
+    /// Whether the client permits datagrams from a relay port of this server at `ip`.
     pub(super) fn permits(&self, now: Duration, ip: IpAddr) -> bool {
         self.permitted.iter().any(|(permitted, until)| *permitted == ip && now < *until)
     }
 
-    /// Whether its client may be sent so many bytes more.
+    /// Charges `bytes` to the bandwidth cap; false if the client may not receive them.
     pub(super) fn may_receive(&self, now: Duration, bytes: usize) -> bool {
         self.bandwidth.as_deref().is_none_or(|cap| cap.to_client(now, bytes))
     }
 
-    /// The channel on which it takes them from `peer`, if it has bound one.
+    /// Returns the channel that the client has bound to `peer`, if there is one.
     pub(super) fn channel(&self, now: Duration, peer: SocketAddr) -> Option<ChannelNumber> {
         self.channels
             .iter()
@@ -55,7 +55,7 @@ impl Route {
     }
 }
 
-/// The routes of one relay address, by port.
+/// Routes of one relay address, by port.
 pub(super) struct Routes {
     low: u16,
     by_port: Box<[ArcSwapOption<Route>]>,
@@ -66,14 +66,15 @@ impl Routes {
         Self { low: *ports.start(), by_port: ports.map(|_| ArcSwapOption::empty()).collect() }
     }
 
-    /// Publishes the route of a port, or that it has none any more.
+    /// Publishes the route of a port; `None` removes it.
     pub(super) fn publish(&self, port: u16, route: Option<Route>) {
         if let Some(slot) = self.slot(port) {
             slot.store(route.map(Arc::new));
         }
     }
 
-    /// The route of a port; the inner `None` is a port without an allocation.
+    /// Returns the route of a port. The inner `None` means a port without an allocation, the outer
+    /// one a port out of range.
     pub(super) fn get(&self, port: u16) -> Option<Guard<Option<Arc<Route>>>> {
         self.slot(port).map(ArcSwapOption::load)
     }

@@ -124,7 +124,8 @@ impl Shared {
     /// there.
     ///
     /// Call this from one thread at a time. Afterwards have every shard call
-    /// [`Relay::enforce`](super::Relay::enforce), which ends what is no longer allowed.
+    /// [`Relay::enforce`](super::Relay::enforce), which ends the use of addresses that are now
+    /// denied.
     pub fn set_host_addresses(&self, host: HostAddresses) {
         let ports = |address: &RelayAddress| {
             let name = if address.bind.is_ipv4() { "ports v4" } else { "ports v6" };
@@ -227,7 +228,7 @@ impl Shared {
         let is_own = matches!(request, PortRequest::Reserved(token) if self.is_reserved_by(now, token, name));
         self.quota.take(name, is_own.into())?;
         // Checked only after counting. A thread that revokes a name or waits for the last
-        // allocation to end, has set its flag by here, or finds this allocation counted.
+        // allocation to end has set its flag by here or finds this allocation counted.
         let may_begin = if !self.revocations.is_good(now, name) {
             Err(ErrorCode::Unauthenticated)
         } else if self.is_draining() {

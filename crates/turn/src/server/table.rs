@@ -1,4 +1,4 @@
-//! The allocations of a shard, and every index into them.
+//! Allocations of a shard, with every index into them.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,7 +10,7 @@ use super::allocation::Allocation;
 use super::{AllocationId, FiveTuple, RelayId};
 use crate::time::Now;
 
-/// A slab of allocations, found by identity, by 5-tuple or by name.
+/// Slab of allocations, indexed by identifier, by 5-tuple and by name.
 pub(super) struct Table {
     slab: Slab<(u32, Allocation)>,
     by_five_tuple: HashMap<FiveTuple, AllocationId, SeedableRandomState>,
@@ -19,7 +19,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// `seed` keeps an attacker from choosing addresses that collide.
+    /// Creates an empty table. `seed` keeps an attacker from choosing addresses that collide.
     pub(super) fn new(seed: u64) -> Self {
         let hasher = SeedableRandomState::with_seed(seed, SharedSeed::global_fixed());
         Self {
@@ -34,7 +34,7 @@ impl Table {
         self.slab.len()
     }
 
-    /// Puts an allocation in; its 5-tuple has none yet.
+    /// Adds an allocation. Its 5-tuple must not have one yet.
     pub(super) fn insert(&mut self, allocation: Allocation) -> AllocationId {
         self.generation = self.generation.wrapping_add(1);
         let place = self.slab.vacant_entry();
@@ -64,34 +64,35 @@ impl Table {
         (*generation == id.generation).then_some(allocation)
     }
 
-    /// The allocation at a place of the slab.
+    /// Returns the identifier of the allocation in a slot of the slab.
     pub(super) fn id_at(&self, slot: usize) -> Option<AllocationId> {
         let (generation, _) = self.slab.get(slot)?;
         Some(AllocationId { slot: u32::try_from(slot).ok()?, generation: *generation })
     }
 
-    /// All allocations, unexpired or not.
+    /// Returns all allocations, expired or not.
     pub(super) fn ids(&self) -> Vec<AllocationId> {
         self.by_five_tuple.values().copied().collect()
     }
 
-    /// The allocations of a name, unexpired or not.
+    /// Returns the allocations of a name, expired or not.
     pub(super) fn named(&self, name: &str) -> Vec<AllocationId> {
         self.by_name.0.get(name).into_iter().flatten().copied().collect()
     }
 
-    /// The allocation of a 5-tuple, unexpired or not.
+    /// Returns the allocation of a 5-tuple, expired or not.
     pub(super) fn find(&self, five_tuple: &FiveTuple) -> Option<(AllocationId, &Allocation)> {
         let id = *self.by_five_tuple.get(five_tuple)?;
         Some((id, self.get(id)?))
     }
 
-    /// The allocation of a client, whatever the timer has not yet ended.
+    /// Returns the allocation of a 5-tuple unless it has expired, also if the timer is late.
     pub(super) fn unexpired(&self, now: Now, five_tuple: &FiveTuple) -> Option<(AllocationId, &Allocation)> {
         self.find(five_tuple).filter(|(_, allocation)| !allocation.has_expired(now.mono))
     }
 
-    /// The allocation behind a relay socket, whatever the timer has not yet ended.
+    /// Returns the live allocation behind a relay socket unless its address has expired, also if
+    /// the timer is late.
     pub(super) fn living(&self, now: Now, relay: RelayId) -> Option<&Allocation> {
         let allocation = self.get(relay.allocation).filter(|allocation| allocation.live)?;
         let relayed = allocation.relayed.get(relay.family)?;
@@ -99,7 +100,7 @@ impl Table {
     }
 }
 
-/// The allocations of each name. Sets, because one name may have them all.
+/// Allocations of each name. The values are sets, because one name may have all allocations.
 struct ByName(HashMap<Box<str>, BTreeSet<AllocationId>, SeedableRandomState>);
 
 impl ByName {
