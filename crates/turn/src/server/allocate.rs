@@ -22,7 +22,8 @@ const MAX_TRIES: u8 = 8;
 impl Relay {
     /// Begins an allocation. The numbers are the steps of RFC 8656 section 7.2.
     ///
-    /// # Errors 400, 401, 437, 440, 442, 486 or 508.
+    /// # Errors
+    /// 400, 401, 437, 440, 442, 486 or 508.
     pub(super) fn allocate(&mut self, request: &Request<'_, '_>) -> Outcome {
         let attributes = request.message.attributes();
         // 2. A 5-tuple has one allocation. A retransmission gets the answer of its first copy.
@@ -183,7 +184,8 @@ impl Relay {
 /// Returns the address families and port that a request asks for. These are the parts of steps 5 to
 /// 9 of section 7.2 that depend on the request alone.
 ///
-/// # Errors 400 or 440.
+/// # Errors
+/// 400 or 440.
 fn wanted(attributes: &Attributes<'_>) -> Result<(Families, PortRequest), ErrorCode> {
     let requested = attributes.requested_address_family()?;
     let additional = attributes.additional_address_family()?;

@@ -16,11 +16,11 @@ use crate::wire::{AddressFamily, ChannelNumber, ErrorCode, Head, IntegrityKey};
 
 /// Lifetime of an allocation whose client requests none: 10 minutes (RFC 8656 section 3.2).
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
-/// Longest lifetime that a client can request; section 7.2 recommends one hour.
+/// Longest lifetime granted to a client that requests one: 1 hour, as section 7.2 recommends.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(3600);
-/// Greatest age of an allocation; a refresh cannot extend it further. If
-/// [`super::Settings::strict_expiry`] is off, an allocation outlives its credential. This age then
-/// bounds how long a leaked credential can hold a relay.
+/// Greatest age of an allocation, 24 hours; a refresh cannot extend it further. If
+/// [`super::Settings::strict_expiry`] is off, an allocation can outlive its credential. This age
+/// then bounds how long a leaked credential can hold a relay.
 pub const MAX_ALLOCATION_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Lifetime of a permission: 5 minutes (section 9).
 pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
@@ -175,7 +175,8 @@ impl Allocation {
     /// Binds or refreshes a channel; true if it was not bound before. A number or peer at rest can
     /// only be bound to its former partner.
     ///
-    /// # Errors [`BindRefused`].
+    /// # Errors
+    /// [`BindRefused`].
     pub(super) fn bind(
         &mut self,
         now: Duration,

@@ -71,7 +71,8 @@ impl From<AttributeError> for Refusal {
 /// allocation then outlives the credential that it was made with, as long as it is refreshed, up to
 /// [`super::MAX_ALLOCATION_AGE`].
 ///
-/// # Errors [`Refusal`], which names the error code of the response.
+/// # Errors
+/// [`Refusal`], which names the error code of the response.
 pub(super) fn authenticate<'m>(
     shared: &Shared,
     now: Now,

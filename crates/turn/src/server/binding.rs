@@ -11,7 +11,8 @@ use crate::wire::{
 };
 
 impl Relay {
-    /// Answers a Binding request. Authentication is not required; the address's rate limit applies.
+    /// Answers a Binding request. It needs no credentials; the rate limit of the client's address
+    /// applies.
     pub(super) fn binding(
         &mut self,
         now: Now,

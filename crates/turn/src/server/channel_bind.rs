@@ -8,7 +8,8 @@ use crate::wire::{ErrorCode, Response};
 impl Relay {
     /// Binds or refreshes a channel and its permission, after the checks of section 12.2.
     ///
-    /// # Errors 400, 403, 437, 443 or 508.
+    /// # Errors
+    /// 400, 403, 437, 443 or 508.
     pub(super) fn channel_bind(&mut self, request: &Request<'_, '_>) -> Outcome {
         let attributes = request.message.attributes();
         let id = request.allocation()?;

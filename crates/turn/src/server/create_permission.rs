@@ -10,7 +10,8 @@ impl Relay {
     /// Installs or refreshes a permission for every XOR-PEER-ADDRESS, or for none if one of them is
     /// rejected (section 10.2).
     ///
-    /// # Errors 400, 403, 437, 443 or 508.
+    /// # Errors
+    /// 400, 403, 437, 443 or 508.
     pub(super) fn create_permission(&mut self, request: &Request<'_, '_>) -> Outcome {
         let id = request.allocation()?;
         let allocation = self.table.get_mut(id).ok_or(ErrorCode::AllocationMismatch)?;

@@ -89,8 +89,8 @@ impl Relay {
         self.deliver(five_tuple, channel, source, Span { start: 0, end: length })
     }
 
-    /// Sends through the relay socket. A peer that is a relay port of this server is bypassed: the
-    /// payload goes straight to the client behind it.
+    /// Sends through the relay socket. If the peer is a relay port of this server, hands the
+    /// payload straight to the client behind that port.
     fn send_on(
         &mut self,
         now: Now,

@@ -205,7 +205,7 @@ impl View {
         Some(port)
     }
 
-    /// Returns a port of `client`, which is left to rest.
+    /// Gives back a port of `client`, which is left to rest.
     pub(super) fn give_back(&self, now: Now, relayed: SocketAddr, client: ClientNetwork) {
         if let Some(Pool { ports, .. }) = self.pool_of(relayed.ip()) {
             ports.routes.publish(relayed.port(), None);
@@ -214,7 +214,7 @@ impl View {
         }
     }
 
-    /// Returns a port of `client` that was never bound, and so need not rest.
+    /// Gives back a port of `client` that was never bound, and so need not rest.
     pub(super) fn give_back_unused(&self, relayed: SocketAddr, client: ClientNetwork) {
         if let Some(Pool { ports, .. }) = self.pool_of(relayed.ip()) {
             ports.users.fetch_sub(1, Relaxed);

@@ -1,5 +1,5 @@
-//! The sans-IO TURN core (RFC 8656): datagrams in, [`Action`]s and [`Effect`]s out, time and
-//! randomness handed in.
+//! Sans-IO TURN core (RFC 8656): datagrams in, [`Action`]s and [`Effect`]s out. The caller passes
+//! the time and the random seeds.
 //!
 //! One [`Relay`] belongs to one shard, which owns it and calls it with `&mut`. State that all
 //! shards of a server share is in [`Shared`]. Its locks are taken only when an allocation begins or

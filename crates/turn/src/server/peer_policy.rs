@@ -1,11 +1,11 @@
 //! Peer address policy: the only code that decides which addresses a client may reach through the
 //! relay.
 //!
-//! Every method asks it, and so does every datagram from a peer. Attackers abuse relays to reach
-//! addresses that only the server can reach. Private, special-purpose and the server's own
-//! addresses are therefore denied unless the configuration allows them. IPv6 forms that embed an
-//! IPv4 address are rejected rather than decoded, because two readings of one address would be a
-//! hole.
+//! CreatePermission, ChannelBind and Send ask it, and so does every datagram from a peer without a
+//! channel. Attackers abuse relays to reach addresses that only the server can reach. Private,
+//! special-purpose and the server's own addresses are therefore denied unless the configuration
+//! allows them. IPv6 forms that embed an IPv4 address are rejected rather than decoded, because two
+//! readings of one address would be a hole.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -58,7 +58,7 @@ impl PeerPolicy {
     /// this server.
     ///
     /// # Errors
-    /// [`Denied`], which a request is answered with as 403.
+    /// [`Denied`]; a request then gets 403.
     pub(super) fn peer(&self, address: SocketAddr, relay: OwnRelay) -> Result<Peer, Denied> {
         // Flow label and scope are not part of an address in XOR-PEER-ADDRESS.
         let peer = |own_relay| Peer { address: SocketAddr::new(address.ip(), address.port()), own_relay };
@@ -75,7 +75,7 @@ impl PeerPolicy {
     /// live relay port when the first datagram comes, so [`PeerPolicy::peer`] decides then.
     ///
     /// # Errors
-    /// [`Denied`], which a request is answered with as 403.
+    /// [`Denied`]; a request then gets 403.
     pub(super) fn permission(&self, ip: IpAddr, is_relay_address: bool) -> Result<(), Denied> {
         if is_relay_address && !self.is_closed(ip) { Ok(()) } else { self.outside(ip) }
     }

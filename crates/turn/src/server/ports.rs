@@ -113,14 +113,14 @@ impl PortPool {
         longest_rested.min().map(|(_, port)| TakenPort { port, unrested: true })
     }
 
-    /// Returns a port, which rests before its next use.
+    /// Gives back a port, which rests before its next use.
     pub(super) fn give_back(&mut self, now: Duration, port: u16) {
         let until = now + self.rest;
         self.set(port, State::Resting(until));
         self.resting.insert((until, port));
     }
 
-    /// Returns a port that was never announced to a client, so that it need not rest.
+    /// Gives back a port that was never announced to a client, so it need not rest.
     pub(super) fn give_back_unused(&mut self, port: u16) {
         self.set(port, State::Free(self.free.len()));
         self.free.push(port);

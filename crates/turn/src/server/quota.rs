@@ -80,7 +80,7 @@ impl QuotaUse {
         Ok(())
     }
 
-    /// Returns one allocation of `name`.
+    /// Gives back one allocation of `name`.
     pub(super) fn give_back(&self, name: &str) {
         let mut held = self.lock();
         held.allocations = held.allocations.saturating_sub(1);
@@ -100,7 +100,7 @@ impl QuotaUse {
         Ok(())
     }
 
-    /// Returns one port in reserve of `name`.
+    /// Gives back one port in reserve of `name`.
     pub(super) fn release(&self, name: &str) {
         decrement(&mut self.lock().reserved_by_name, name);
     }
@@ -162,7 +162,7 @@ impl QuotaUse {
         Ok(())
     }
 
-    /// Returns a port. It counts for `address` until it has rested.
+    /// Gives back a port. It counts for `address` until it has rested.
     pub(super) fn give_port_back(&self, now: Duration, address: ClientNetwork) {
         let mut held = self.lock();
         held.ports.give_back(address, 1);
@@ -170,7 +170,7 @@ impl QuotaUse {
         held.wake(now);
     }
 
-    /// Returns a port that could not be taken, or that was never bound.
+    /// Gives back a port that could not be taken, or that was never bound.
     pub(super) fn give_port_back_unused(&self, address: ClientNetwork) {
         let mut held = self.lock();
         held.ports.give_back(address, 1);

@@ -13,7 +13,8 @@ impl Relay {
     /// REQUESTED-ADDRESS-FAMILY selects one relayed transport address; without it the request is
     /// about both (section 8.1).
     ///
-    /// # Errors 400, 437 or 443.
+    /// # Errors
+    /// 400, 437 or 443.
     pub(super) fn refresh(&mut self, request: &Request<'_, '_>) -> Outcome {
         let attributes = request.message.attributes();
         let id = request.allocation()?;

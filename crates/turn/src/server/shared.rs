@@ -286,25 +286,25 @@ impl Shared {
         self.view().take_another(now, relayed, asked)
     }
 
-    /// Returns a port of `client`, which is left to rest, and its place in the quota.
+    /// Gives back a port of `client`, which is left to rest, and its place in the quota.
     pub(super) fn give_port_back(&self, now: Now, relayed: SocketAddr, client: IpAddr) {
         self.view().give_back(now, relayed, ClientNetwork::of(client));
         self.quota.give_port_back(now.mono, ClientNetwork::of(client));
     }
 
-    /// Returns a port that was never bound, and so need not rest.
+    /// Gives back a port that was never bound, and so need not rest.
     pub(super) fn give_port_back_unused(&self, relayed: SocketAddr, client: IpAddr) {
         self.view().give_back_unused(relayed, ClientNetwork::of(client));
         self.quota.give_port_back_unused(ClientNetwork::of(client));
     }
 
-    /// Returns the place of an allocation in the quota of its name. Its ports have been returned
-    /// before.
+    /// Gives back the place of an allocation in the quota of its name. Its ports have been given
+    /// back before.
     pub(super) fn give_back(&self, allocation: &Allocation) {
         self.quota.give_back(allocation.name());
     }
 
-    /// Returns the place of a port that was to be held in reserve to the quota of `name`.
+    /// Gives back, in the quota of `name`, the place of a port that was to be held in reserve.
     pub(super) fn give_reserve_back(&self, name: &str) {
         self.quota.release(name);
     }
