@@ -22,13 +22,13 @@ closed_set! {
         BadHost = "bad-host": "A request names its host once and in good form (RFC 9112 section 3.2).",
         UnknownSubprotocol = "unknown-subprotocol": "This server speaks the subprotocol byway.v1 only.",
         TokenRequired = "token-required": "This server asks for a join token, as `Authorization: Bearer`.",
-        BadToken = "bad-token": "This is no join token for this server: its form, signature, algorithm, audience or another claim is wrong.",
+        BadToken = "bad-token": "The join token is not valid for this server: its form, signature, algorithm, audience or another claim is wrong.",
         TokenExpired = "token-expired": "The join token has expired; ask for another.",
         TokenNotYetValid = "token-not-yet-valid": "The join token is not valid yet: its `nbf` is more than 30 s ahead of the server's clock.",
         TokenTooFarAhead = "token-too-far-ahead": "The join token's `exp` or `nbf` is more than a year ahead: milliseconds? They are in seconds.",
         ApiKeyRequired = "api-key-required": "This path is for programs with an API key of this server.",
-        BadApiKey = "bad-api-key": "This is no API key of this server.",
-        NoPeerList = "no-peer-list": "This server tells nobody which clients of PeerJS there are.",
+        BadApiKey = "bad-api-key": "The API key is not one of this server.",
+        NoPeerList = "no-peer-list": "This server does not list the clients of PeerJS.",
         OriginRefused = "origin-refused": "Pages of this origin may not use this server. If it is this server's own page, the proxy in front must pass on the \
              Host that the browser asked for; another site's page its operator can list in signaling.allowed_origins.",
         NoPlaceForToken = "no-place-for-token": "This server asks for join tokens, which this protocol could carry in its URL only.",
@@ -42,7 +42,7 @@ closed_set! {
         RateLimited = "rate-limited": "Too many requests from this address; Retry-After says when there is room for the next.",
         HeadTooLarge = "head-too-large": "The head of the request has more than 16 KiB or 100 fields; send fewer or shorter ones, such as cookies.",
         TooManyRevoked = "too-many-revoked": "As many credentials are revoked as can be remembered; this one is not.",
-        ShuttingDown = "shutting-down": "This server is about to stop and lets nobody new in.",
+        ShuttingDown = "shutting-down": "This server is about to stop and rejects new clients.",
     }
 }
 
