@@ -1,4 +1,5 @@
-//! Compresses `static/` and embeds it, in debug builds too: what is tested is what is shipped.
+//! Compresses `static/` and embeds it, also in debug builds, so that tests run against the shipped
+//! files.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -15,15 +16,15 @@ fn main() {
         fs::remove_dir_all(&dir).expect("OUT_DIR is writable");
     }
     copy_served(Path::new("static"), &dir).expect("static/ is part of the sources, and OUT_DIR is writable");
-    // memory_serve::load_directory would report every file as a warning of each build; only a
-    // skipped one is.
+    // memory_serve::load_directory would report every file as a warning in each build. This reports
+    // skipped files only.
     let log = |message: &str| {
         if message.starts_with("skipping") {
             println!("cargo::warning={message}");
         }
     };
     let assets = memory_serve::assets_to_code(&dir.to_string_lossy(), &dir, &out, true, log);
-    // The name and the shape that `memory_serve::load!` includes.
+    // The file name and the format that `memory_serve::load!` includes.
     fs::write(out.join("memory_serve_assets.rs"), format!("&[(\"default\", {assets})]"))
         .expect("OUT_DIR is writable");
 }
