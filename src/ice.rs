@@ -1,6 +1,6 @@
-//! What a browser is told: STUN and TURN URLs, a credential, and how long they are good for.
+//! ICE configuration for browsers: STUN and TURN URLs, a credential, and its lifetime.
 //!
-//! Pure: `/ice`, `/turn` and the signaling all ask [`IceServers`], so that they cannot disagree.
+//! Pure. `/ice`, `/turn` and the signaling all use [`IceServers`], so that they cannot disagree.
 
 mod date;
 mod endpoints;
@@ -28,7 +28,7 @@ pub use crate::origin::Host;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TransportPolicy {
-    /// Direct where possible, relayed where not.
+    /// Direct if possible, else relayed.
     All,
     /// Relayed only.
     Relay,
@@ -61,7 +61,7 @@ pub struct IceServer {
     pub credential: Option<String>,
 }
 
-/// The answer of the REST draft (draft-uberti-behave-turn-rest-00 section 2.2).
+/// The response of the REST draft (draft-uberti-behave-turn-rest-00 section 2.2).
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct TurnCredential {
     /// `expiry:name`.
@@ -94,18 +94,18 @@ impl fmt::Debug for TurnCredential {
     }
 }
 
-/// What a client is told, before it takes the shape of a convention.
+/// ICE configuration for a client, independent of a convention's format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// `stun:` and `stuns:` URLs.
     pub stun: Vec<String>,
     /// `turn:` and `turns:` URLs.
     pub turn: Vec<String>,
-    /// What opens the latter.
+    /// Credential for the TURN URLs.
     pub credential: Credential,
     /// Seconds the credential is good for.
     pub ttl: u64,
-    /// Whether the client may also try direct roads.
+    /// Whether the client may also try direct paths.
     pub policy: TransportPolicy,
 }
 
@@ -118,17 +118,18 @@ pub struct IceServers {
     policy: TransportPolicy,
 }
 
-/// Where URLs come from.
+/// Source of the URLs.
 #[derive(Debug)]
 enum Urls {
     /// `[ice] urls`, as written.
     Configured(Vec<String>),
-    /// From the listeners, per request: a wildcard listener is called what the client called it.
+    /// Derived from the listeners, per request. The client's own name for the server stands for a
+    /// wildcard listener.
     Derived(ArcSwap<Endpoints>),
 }
 
 impl IceServers {
-    /// `configured` URLs win; without any they are derived from the endpoints.
+    /// Uses the `configured` URLs. Without any, URLs are derived from the endpoints.
     #[must_use]
     pub fn new(
         configured: Vec<String>,
@@ -141,18 +142,18 @@ impl IceServers {
             none if none.is_empty() => Urls::Derived(ArcSwap::from_pointee(endpoints)),
             urls => Urls::Configured(urls),
         };
-        // The credential is clamped to the same bound: what is promised is what is issued.
+        // The credential is clamped to the same bound, so the announced lifetime is the issued one.
         Self { urls, secrets, ttl: ttl.min(MAX_TTL), policy }
     }
 
-    /// Takes in what names the certificate of the TLS listeners is good for by now.
+    /// Updates the names of the TLS listeners' certificate.
     pub fn certified_for(&self, names: &CertificateNames) {
         if let Urls::Derived(endpoints) = &self.urls {
             endpoints.rcu(|before| Endpoints { names: names.clone(), ..Endpoints::clone(before) });
         }
     }
 
-    /// Takes in which listeners have their addresses by now.
+    /// Updates the listeners whose addresses are present.
     pub fn listening_at(&self, udp: &[SocketAddr], tcp: &[SocketAddr], tls: &[SocketAddr]) {
         if let Urls::Derived(endpoints) = &self.urls {
             endpoints.rcu(|before| Endpoints {
@@ -164,27 +165,27 @@ impl IceServers {
         }
     }
 
-    /// How long a configuration is good for.
+    /// Lifetime of a configuration.
     #[must_use]
     pub fn ttl(&self) -> Duration {
         self.ttl
     }
 
-    /// What stands for `room` in a username: the room's name, or a tag for it where its name lets
-    /// people in.
+    /// Label of `room` in a username: the room's name, or a tag if everyone who knows the name may
+    /// enter.
     #[must_use]
     pub fn label(&self, policy: Policy, room: &str) -> String {
         label::label(policy, room, &self.secrets)
     }
 
-    /// A fresh configuration for the user `name`, who reached us as `host`.
+    /// Issues a configuration for the user `name`, who reached the server as `host`.
     #[must_use]
     pub fn issue(&self, now: Now, host: Option<&Host>, name: &str) -> IceConfiguration {
         self.offer(now, host, name, None).into()
     }
 
-    /// A fresh credential for the user `name`, who reached us as `host`, for `ttl` up to
-    /// [`MAX_TTL`] or as long as is configured, with the URLs that it is good for.
+    /// Issues a credential, with its URLs, for the user `name`, who reached the server as `host`.
+    /// Its lifetime is `ttl`, at most [`MAX_TTL`], or the configured one.
     #[must_use]
     pub fn offer(&self, now: Now, host: Option<&Host>, name: &str, ttl: Option<Duration>) -> Offer {
         let ttl = ttl.map_or(self.ttl, |ttl| ttl.min(MAX_TTL));

@@ -1,7 +1,7 @@
 //! Hosts, authorities and origins as values (RFC 3986 section 3.2, RFC 6454). Pure.
 //!
-//! Each text is parsed once. From there on two of them are equal if they name the same thing,
-//! whatever their letter case, the notation of an address or a port that the scheme implies.
+//! Each string is parsed once. Two values are equal if they name the same thing, regardless of
+//! letter case, notation of an address, or a default port.
 
 mod host;
 
@@ -14,8 +14,8 @@ use byway_turn::closed_set::ClosedSet as _;
 pub use host::{Authority, Host, HostPattern};
 
 closed_set! {
-    /// Scheme of a page, or of the connection that it came over. It is read in any letter case (RFC
-    /// 3986 section 3.1).
+    /// Scheme of a page or of its connection. It is parsed in any letter case (RFC 3986 section
+    /// 3.1).
     pub enum Scheme {
         /// `http`
         Http = "http",
@@ -25,7 +25,7 @@ closed_set! {
 }
 
 impl Scheme {
-    /// The port of a URL that names none (RFC 9110 sections 4.2.1 and 4.2.2).
+    /// The default port of a URL (RFC 9110 sections 4.2.1 and 4.2.2).
     #[must_use]
     pub fn default_port(self) -> u16 {
         match self {
@@ -44,11 +44,11 @@ pub struct Origin {
     port: u16,
 }
 
-/// Reasons why a text is no origin of a web page.
+/// Reasons for which a string is not an origin of a web page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
     /// Another scheme, or none.
-    #[error("an origin begins with https:// or http://; there is no wildcard")]
+    #[error("an origin begins with https:// or http://; a wildcard is not allowed")]
     Scheme,
     /// More than a host and a port, or a host that is malformed.
     #[error("an origin is scheme, host and port only, without a path or a wildcard")]

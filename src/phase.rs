@@ -1,31 +1,31 @@
-//! Phases of the server's life: one signal that everything which is to end follows.
+//! Phases of the server: the single signal for its shutdown.
 
 use tokio::sync::watch;
 
-/// A phase. The server passes through them in this order, and may leave out
+/// A phase. The server passes through the phases in this order and may skip
 /// [`Draining`](Self::Draining).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Everyone is served.
+    /// All clients are served.
     Running,
-    /// Newcomers are refused, signaling ends, and calls go on over the relay.
+    /// New clients are refused, signaling ends, and relayed calls continue.
     Draining,
     /// Everything ends.
     Stopping,
 }
 
-/// The phase at present, as its one owner sets it.
+/// Sender of the current phase, with a single owner.
 #[derive(Debug)]
 pub struct PhaseSender(watch::Sender<Phase>);
 
 impl PhaseSender {
-    /// A server that runs.
+    /// Creates the sender of a running server.
     #[must_use]
     pub fn new() -> Self {
         Self(watch::Sender::new(Phase::Running))
     }
 
-    /// Enters a phase, unless it is over.
+    /// Enters a phase, unless the server is past it.
     pub fn enter(&self, phase: Phase) {
         self.0.send_if_modified(|present| {
             let is_later = phase > *present;
@@ -34,7 +34,7 @@ impl PhaseSender {
         });
     }
 
-    /// A view of the phase.
+    /// Returns a receiver of the phase.
     #[must_use]
     pub fn watch(&self) -> PhaseWatch {
         PhaseWatch(self.0.subscribe())
@@ -47,7 +47,7 @@ impl Default for PhaseSender {
     }
 }
 
-/// The phase at present, for those who follow it.
+/// Receiver of the current phase.
 #[derive(Clone, Debug)]
 pub struct PhaseWatch(watch::Receiver<Phase>);
 
@@ -58,9 +58,9 @@ impl PhaseWatch {
         *self.0.borrow() >= phase
     }
 
-    /// Waits until the server has reached a phase, or its owner is gone.
+    /// Waits until the server has reached a phase, or the sender is dropped.
     pub async fn reached(&mut self, phase: Phase) {
-        // An error is an owner that is gone, which is the end, too.
+        // An error means that the sender is dropped, which is also an end.
         let _ = self.0.wait_for(|present| *present >= phase).await;
     }
 }
@@ -78,7 +78,7 @@ mod tests {
         sender.enter(Phase::Draining);
         assert!(watch.has_reached(Phase::Stopping));
         watch.reached(Phase::Draining).await;
-        assert!(sender.watch().has_reached(Phase::Stopping), "late watchers see it, too");
+        assert!(sender.watch().has_reached(Phase::Stopping), "late receivers also see it");
         drop(sender);
         watch.reached(Phase::Stopping).await;
     }

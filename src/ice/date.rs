@@ -1,12 +1,12 @@
-//! Moments as the conventions write them. Pure.
+//! Date formats of the conventions. Pure.
 //!
-//! They have four digits for the year. A clock may be further ahead, by a mistake, and then the
-//! last second of 9999 is written.
+//! The formats have four digits for the year. If a wrong clock is beyond that, the last second of
+//! 9999 is written.
 
-/// The last second of the year 9999, which is also the last that a certificate can name.
+/// The last second of the year 9999, which is also the latest expiry of a certificate.
 pub const LATEST: u64 = 253_402_300_799;
 
-/// Seconds since 1970-01-01 UTC as RFC 3339 section 5.6 writes them, for instance
+/// Formats seconds since 1970-01-01 UTC by RFC 3339 section 5.6, for instance
 /// `2023-11-14T22:23:20Z`.
 #[must_use]
 pub fn rfc3339(unix: u64) -> String {
@@ -14,14 +14,15 @@ pub fn rfc3339(unix: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// The same as RFC 2822 section 3.3 does, for instance `Tue, 14 Nov 2023 22:23:20 +0000`.
+/// Formats seconds since 1970 by RFC 2822 section 3.3, for instance
+/// `Tue, 14 Nov 2023 22:23:20 +0000`.
 #[must_use]
 pub fn rfc2822(unix: u64) -> String {
     format!("{} +0000", Date::of(unix).in_words())
 }
 
-/// The same as HTTP does (IMF-fixdate of RFC 9110 section 5.6.7), for instance
-/// `Tue, 14 Nov 2023 22:23:20 GMT`. After 9999 there is none: a server without a reasonable clock
+/// Formats seconds since 1970 for HTTP (IMF-fixdate of RFC 9110 section 5.6.7), for instance
+/// `Tue, 14 Nov 2023 22:23:20 GMT`. Returns `None` after 9999: a server without a reasonable clock
 /// sends no `Date` (RFC 9110 section 6.6.1).
 #[must_use]
 pub fn imf_fixdate(unix: u64) -> Option<String> {
@@ -29,7 +30,7 @@ pub fn imf_fixdate(unix: u64) -> Option<String> {
 }
 
 struct Date {
-    /// Since Sunday.
+    /// Days since Sunday.
     weekday: u64,
     year: u64,
     month: u64,
@@ -56,9 +57,9 @@ impl Date {
     fn of(unix: u64) -> Self {
         let unix = unix.min(LATEST);
         let (days, second) = (unix / 86_400, unix % 86_400);
-        // Days to a date in the proleptic Gregorian calendar, with years that begin in March so
-        // that the leap day is the last of its year (Howard Hinnant, "chrono-Compatible Low-Level
-        // Date Algorithms", civil_from_days).
+        // Converts days to a date in the proleptic Gregorian calendar. Years begin in March, so the
+        // leap day is the last of its year. (Howard Hinnant, "chrono-Compatible Low-Level Date
+        // Algorithms", civil_from_days.)
         let shifted = days + 719_468; // days from 0000-03-01 to 1970-01-01
         let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
         let year_of_era =

@@ -1,4 +1,4 @@
-//! Where clients find the server, and the URLs that say so.
+//! Endpoints of the server, and their STUN and TURN URLs.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -8,7 +8,7 @@ use byway_turn::wire::AddressFamily;
 use super::Host;
 use crate::tls::CertificateNames;
 
-/// Where clients find the server.
+/// Endpoints of the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
     /// Listeners of STUN and TURN over UDP.
@@ -17,21 +17,21 @@ pub struct Endpoints {
     pub tcp: Vec<SocketAddr>,
     /// Listeners of TURN over TLS.
     pub tls: Vec<SocketAddr>,
-    /// The configured public addresses, where a 1:1 NAT stands before the listeners.
+    /// The configured public addresses, if the listeners are behind a 1:1 NAT.
     pub public: Vec<IpAddr>,
-    /// Names that the certificate of the TLS listeners is for.
+    /// Names of the TLS listeners' certificate.
     pub names: CertificateNames,
 }
 
-/// A host as it stands in a URL, and a port.
+/// A host in URL form, and a port.
 type Authority = (String, u16);
 
 impl Endpoints {
-    /// STUN URLs and TURN URLs: each once, ports always written out, and the transport that serves
-    /// media best first.
+    /// Returns STUN URLs and TURN URLs: each once, always with a port, and the best transport for
+    /// media first.
     ///
-    /// Browsers ask every URL they are given, once for each of their addresses, so a second STUN
-    /// URL of one host, which could only tell the same, is left out.
+    /// Browsers query every URL once for each of their addresses. A second STUN URL of one host
+    /// would give the same result and is left out.
     pub(super) fn urls(&self, host: Option<&Host>) -> (Vec<String>, Vec<String>) {
         let of = |listeners: &[SocketAddr]| each_once(listeners.iter().flat_map(|l| self.called(*l, host)));
         let (udp, tcp) = (of(&self.udp), of(&self.tcp));
@@ -49,12 +49,12 @@ impl Endpoints {
         (stun, turn.collect())
     }
 
-    /// What clients call a listener.
+    /// Returns the authorities under which clients reach a listener.
     ///
-    /// A loopback listener keeps its address; to clients of a server that others reach, too, it is
-    /// none. Any other is called by the public addresses of its family where there are some (a 1:1
-    /// NAT stands before us), else by its own address; a wildcard has none, so it is called what
-    /// the client called us, unless that is an address of the other family.
+    /// A loopback listener keeps its address. It is left out if the server also has listeners for
+    /// other machines. Any other listener gets the public addresses of its family if there are some
+    /// (behind a 1:1 NAT), else its own address. A wildcard listener gets the client's name for the
+    /// server, unless that is an address of the other family.
     fn called(&self, listener: SocketAddr, host: Option<&Host>) -> Vec<Authority> {
         let (ip, port) = (listener.ip(), listener.port());
         if ip.is_loopback() {
@@ -77,13 +77,13 @@ impl Endpoints {
         }
     }
 
-    /// What clients call a listener whose certificate they verify against the host of the URL (RFC
-    /// 8489 section 6.2.3).
+    /// Returns the authorities of a listener whose certificate clients verify against the host of
+    /// the URL (RFC 8489 section 6.2.3).
     ///
-    /// Of the names that the certificate is good for, that is the one the client called us, else an
-    /// address it would call a listener without a certificate, else the certificate's first name;
-    /// wildcards are no name to be called. Where it is good for none of these no choice would pass,
-    /// and the usual one lets the client say so.
+    /// Among the names of the certificate it prefers the client's name for the server. Then come
+    /// the authorities of a listener without a certificate, then the certificate's first name that
+    /// is not a wildcard. If the certificate covers none of these, the verification must fail, and
+    /// the usual authority lets the client report that.
     fn certified(&self, listener: SocketAddr, host: Option<&Host>) -> Vec<Authority> {
         let port = listener.port();
         if let Some(Host::Name(name)) = host.filter(|host| self.names.cover(host)) {
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_loopback_listener_is_for_a_server_of_this_machine_alone() {
         assert_eq!(uris(&["127.0.0.1:1"], &["203.0.113.10"], "a"), ["turn:127.0.0.1:1?transport=udp"]);
-        // As where the file names UDP listeners and leaves the others as they are.
+        // For instance, the file names UDP listeners and keeps the other defaults.
         let endpoints = Endpoints {
             udp: all(&["127.0.0.1:3478", "192.0.2.7:3478"]),
             tcp: all(&["127.0.0.1:3478", "[::1]:3478"]),
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(urls_of(&endpoints, "a"), ["stun:192.0.2.7:3478", "turn:192.0.2.7:3478?transport=udp"]);
     }
 
-    /// The URLs of a server with a listener of every kind, to a client that calls it `host`.
+    /// The URLs for a client that reached the server as `host`.
     fn urls_of(endpoints: &Endpoints, host: &str) -> Vec<String> {
         let (stun, turn) = endpoints.urls(Host::parse(host).as_ref());
         [stun, turn].concat()
@@ -192,8 +192,8 @@ mod tests {
         assert_eq!(urls_of(&tls, "a"), ["turns:192.0.2.7:443?transport=tcp"]);
     }
 
-    /// The host of `turns:` on `listener`, with a certificate for `names`, to a client that calls
-    /// the server `host`.
+    /// The hosts of `turns:` on `listener`, with a certificate for `names`, for a client that
+    /// reached the server as `host`.
     fn certified(listener: &str, public: &[&str], names: &[&str], host: &str) -> Vec<String> {
         let endpoints = Endpoints {
             tls: all(&[listener]),
@@ -210,24 +210,24 @@ mod tests {
     fn the_host_of_a_turns_url_is_one_that_the_certificate_is_good_for() {
         let any = "0.0.0.0:443";
         let named = ["example.org", "*.calls.example.org"];
-        // What the client called us, where that is certified,
+        // The client's name for the server, if the certificate covers it,
         assert_eq!(certified(any, &[], &named, "example.org"), ["example.org"]);
         assert_eq!(certified(any, &[], &named, "EU.calls.example.org"), ["eu.calls.example.org"]);
-        // even where listeners go by a public address or their own.
+        // even if listeners have a public address or their own.
         assert_eq!(certified(any, &["203.0.113.10"], &named, "example.org"), ["example.org"]);
         assert_eq!(certified("192.0.2.7:443", &[], &named, "example.org"), ["example.org"]);
-        // Else a certified address,
+        // Otherwise a certified address,
         let with_address = ["example.org", "203.0.113.10", "2001:db8::7"];
         assert_eq!(certified(any, &["203.0.113.10"], &with_address, "elsewhere.net"), ["203.0.113.10"]);
         assert_eq!(certified(any, &[], &with_address, "203.0.113.10"), ["203.0.113.10"]);
         assert_eq!(certified("[::]:443", &[], &with_address, "[2001:db8::7]"), ["[2001:db8::7]"]);
-        // else the first name that is one.
+        // otherwise the first name that is not a wildcard.
         assert_eq!(certified(any, &[], &named, "203.0.113.10"), ["example.org"]);
         assert_eq!(certified(any, &[], &["*.example.org", "b.org", "c.org"], "a.net"), ["b.org"]);
         assert_eq!(certified(any, &[], &["2001:db8::7", "192.0.2.7"], "a.net"), ["192.0.2.7"]);
         assert_eq!(certified(any, &[], &named, ""), ["example.org"]);
         assert_eq!(certified("[::]:443", &[], &with_address, "203.0.113.10"), ["example.org"]);
-        // A certificate for nothing that is known here: whoever verifies it says so.
+        // The certificate covers no known name; clients report that.
         assert_eq!(certified(any, &[], &["*.example.org"], "a.net"), ["a.net"]);
         assert_eq!(certified(any, &[], &[], "a.net"), ["a.net"]);
     }

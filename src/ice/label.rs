@@ -1,18 +1,18 @@
-//! What a room is called in a username.
+//! Label of a room in a username.
 
 use byway_turn::auth::Secrets;
 
 use crate::access::Policy;
 
-/// Bytes of a room's name that a username has room for.
+/// Bytes of the longest room name that a username contains.
 const LONGEST: usize = 64;
 
-/// What stands for `room` in `expiry:ROOM.MEMBER`, so that usage can be told by room.
+/// Returns the label of `room` in `expiry:ROOM.MEMBER`, which allows statistics per room.
 ///
-/// Its name, where a token is what lets in and the name is plain. A username travels in clear text,
-/// and where access is open whoever knows a room's name can enter it: there a keyed hash of 16
-/// characters stands for it, the same for all servers that share `secrets`, and nobody else's to
-/// compute.
+/// It is the room's name if access takes a token and the name is plain. A username travels in clear
+/// text, and with open access everyone who knows a room's name can enter. The label is then a keyed
+/// hash of 16 characters. All servers that share `secrets` compute the same hash, and no one else
+/// can.
 pub(super) fn label(policy: Policy, room: &str, secrets: &Secrets) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if policy == Policy::Token && (1..=LONGEST).contains(&room.len()) && room.bytes().all(plain) {

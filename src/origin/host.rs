@@ -1,9 +1,10 @@
-//! The part of a URL that names a server.
+//! Hosts and authorities: the part of a URL that names a server.
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// The name or address under which a client reached us: the host part of an HTTP `Host` header.
+/// The name or address under which a client reached the server: the host part of an HTTP `Host`
+/// header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
     /// A DNS name, in lower case.
@@ -13,9 +14,8 @@ pub enum Host {
 }
 
 impl Host {
-    /// Takes the host out of `host`, `host:port`, `[v6]` or `[v6]:port`. What a client writes here
-    /// comes back to it inside URLs, so anything but letters, digits, `-`, `_` and `.` makes no
-    /// name.
+    /// Parses the host of `host`, `host:port`, `[v6]` or `[v6]:port`. URLs for the client contain
+    /// its value, so a name has only letters, digits, `-`, `_` and `.`.
     #[must_use]
     pub fn parse(authority: &str) -> Option<Self> {
         Authority::parse(authority).map(|authority| authority.host)
@@ -30,7 +30,7 @@ impl Host {
 }
 
 impl fmt::Display for Host {
-    /// As it stands in a URL (RFC 3986 section 3.2.2).
+    /// Formats the host for a URL (RFC 3986 section 3.2.2).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => f.write_str(name),
@@ -50,8 +50,8 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads `host`, `host:port`, `[v6]` or `[v6]:port`. An empty port is none (RFC 3986 section
-    /// 3.2.3).
+    /// Parses `host`, `host:port`, `[v6]` or `[v6]:port`. An empty port counts as absent (RFC 3986
+    /// section 3.2.3).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (host, rest) = match text.strip_prefix('[') {
@@ -77,8 +77,8 @@ impl Authority {
     }
 }
 
-/// One host, or all hosts one label below a name, as certificates write them: `*.example.org` (RFC
-/// 9525 section 6.3).
+/// One host, or all hosts one label below a name, in the notation of certificates: `*.example.org`
+/// (RFC 9525 section 6.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
     /// This host.
@@ -88,8 +88,8 @@ pub enum HostPattern {
 }
 
 impl HostPattern {
-    /// Reads a name, `*.` and a name, or an IP address with or without its brackets. A port is none
-    /// of it.
+    /// Parses a name, `*.` and a name, or an IP address with or without brackets. A port is not
+    /// allowed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(parent) = text.strip_prefix("*.") {
@@ -105,7 +105,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether it stands for this host.
+    /// Whether the pattern matches this host.
     #[must_use]
     pub fn matches(&self, host: &Host) -> bool {
         match (self, host) {
