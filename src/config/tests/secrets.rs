@@ -114,7 +114,7 @@ fn in_its_place(place: &str, secret: &str, other: &str) -> String {
 
 proptest! {
     /// Applies one random mistake: an extra, missing or different character, half of the file, a
-    /// repeated line, a value of another type, or a mistake elsewhere on the line.
+    /// repeated line, a value of another type. It may also be elsewhere on the line.
     #[test]
     fn threat_40_no_mistake_shows_a_secret(
         place in prop::sample::select(PLACES),
