@@ -24,7 +24,7 @@
 //! 3. **Composition.** May know everything.
 //!    - [`server`]: composition root.
 //!    - [`config`]: parser of `turnserver.toml`.
-//!    - [`cli`]: commands.
+//!    - [`cli`] with the commands.
 //!    - `main.rs`
 //!
 //! These rooms stand beside the rings:

@@ -595,6 +595,24 @@ fn every_key_of_the_default_configuration_is_explained() {
     none(&offences, "a key without its unit and reason, beside it or right above");
 }
 
+/// `turnserver.toml` is the manual of the configuration. Reasons and measurements stand in `docs/`.
+#[test]
+fn keys_of_the_default_configuration_are_explained_in_four_lines() {
+    let mut offences = Vec::new();
+    let mut comment = 0;
+    for (number, line) in file("turnserver.toml").text.lines().enumerate() {
+        if line.starts_with('#') {
+            comment += 1;
+        } else {
+            if comment > 4 && line.contains(" = ") {
+                offences.push(format!("turnserver.toml:{}: {comment} lines above {line}", number + 1));
+            }
+            comment = 0;
+        }
+    }
+    none(&offences, "say what the key is, its unit and when to change it; the rest belongs into docs/");
+}
+
 #[test]
 fn lock_files_name_public_registries_alone() {
     let crates = file("Cargo.lock");
