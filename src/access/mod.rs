@@ -1,14 +1,17 @@
-//! Access: the one gatekeeper that HTTP and signaling ask. Pure: time, address and proof are handed
-//! in.
+//! Access: authorization for both HTTP and signaling. Pure: the caller hands in time, address and
+//! proof.
 //!
-//! All of them charge one rate limiter. The rest differs, on purpose:
+//! All kinds of clients share one rate limiter. The rest differs, on purpose:
 //!
-//! | asks | calls | while draining | needs |
-//! |---|---|---|---|
-//! | page or program that wants credentials | [`Access::charge_newcomer`], then [`Access::caller`] | refused, not charged | open access, a join token or an API key |
-//! | program that manages rooms and credentials | [`Access::program`] | admitted: calls that go on still have to be managed | an API key |
-//! | client of PeerJS or y-webrtc | [`Access::without_token`] | refused, not charged | open access, which is checked first |
-//! | member that joins a room | [`Access::join`] | not asked: signaling closes every connection | open access or a join token for that room |
+//! - A page or program that requests credentials: [`Access::charge_newcomer`], then
+//!   [`Access::caller`]. It needs open access, a join token or an API key. While the server drains
+//!   it is refused and not charged.
+//! - A program that manages rooms and credentials: [`Access::program`]. It needs an API key. It is
+//!   admitted while the server drains, because running calls still have to be managed.
+//! - A client of PeerJS or y-webrtc: [`Access::without_token`]. It needs open access, which is
+//!   checked first. While the server drains it is refused and not charged.
+//! - A member that joins a room: [`Access::join`]. It needs open access or a join token for that
+//!   room. While the server drains, signaling closes every connection before this is called.
 
 pub mod api_keys;
 pub mod names;

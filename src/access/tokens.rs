@@ -189,8 +189,7 @@ impl Tokens {
             return Err(TokenError::Bad);
         }
         let header = decode_header(token).map_err(|_| TokenError::Bad)?;
-        // Whoever signed it wants it refused by who does not know what these are (RFC 7515 section
-        // 4.1.11).
+        // A verifier must reject critical headers that it does not know (RFC 7515 section 4.1.11).
         if header.crit.is_some() {
             return Err(TokenError::Bad);
         }
@@ -435,7 +434,7 @@ mod tests {
             assert!(check(&with(&json!({"nbf": nbf}))).is_ok(), "{nbf}");
         }
         assert_eq!(check(&with(&json!({"nbf": at + 31}))), Err(TokenError::NotYetValid));
-        // There is no leeway for what has expired, and that is the news.
+        // Expiry has no leeway, and is reported first.
         assert_eq!(check(&with(&json!({"exp": at, "nbf": at + 31}))), Err(TokenError::Expired));
     }
 
@@ -548,7 +547,7 @@ mod tests {
             let token = signed(algorithm, None, &secret(key), &claims());
             assert_eq!(tokens().check(NOW, &token), Err(TokenError::Bad), "{algorithm:?} {key}");
         }
-        // Somebody's room under another's signature.
+        // One room under the signature for another.
         let (other, _) = tokens().issue(NOW, grant_for("other"), HOUR);
         let swapped = format!("{}.{signature}", other.rsplit_once('.').unwrap().0);
         assert_eq!(tokens().check(NOW, &swapped), Err(TokenError::Bad));

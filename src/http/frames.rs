@@ -244,7 +244,8 @@ mod tests {
     fn threat_32_every_frame_of_http2_is_counted_however_it_is_cut() {
         let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
         bytes.extend(b"\0\0\0\x04\0\0\0\0\0"); // SETTINGS
-        bytes.extend(b"\0\0\x08\x06\0\0\0\0\0\0\0\0\x04\x06\0\0\0"); // PING, whose payload looks like a frame
+        // A PING whose payload looks like a frame.
+        bytes.extend(b"\0\0\x08\x06\0\0\0\0\0\0\0\0\x04\x06\0\0\0");
         bytes.extend(b"\0\0\x02\x01\0\0\0\0\x01ab"); // HEADERS without END_HEADERS
         bytes.extend(b"\0\0\x01\x09\x04\0\0\0\x01c"); // CONTINUATION with it
         let mut all = (0, Http2::new(), 0);

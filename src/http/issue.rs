@@ -1,8 +1,8 @@
-//! Issue of credentials: under which name, and for how long.
+//! Issue of credentials: their name and lifetime.
 //!
 //! A caller that does not prove who it is gets a name of our choice. One that it chose could be
-//! another user's, and the relay's quotas count by name. A program with an API key knows whom it
-//! asks for, and may choose.
+//! another user's, and the relay's quotas count by name. A program with an API key knows its
+//! users, and may choose.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `/` and the files of `static/` | the call page (`assets`) |
 //! | `GET`, `POST`, `OPTIONS /ice` | an `RTCConfiguration` with fresh credentials (`ice_servers`) |
-//! | `/turn`, `/v1/turn/...`, `/_matrix/...` and others | the same in the shapes of other services (`vendors`) |
+//! | `/turn`, `/v1/turn/...`, `/_matrix/...` ... | the same in the shapes of others (`vendors`) |
 //! | `POST /invite` | a join token, for a program with an API key ([`invitations`]) |
 //! | `/rooms/{room}` | listing and removing members, for the same (`rooms`) |
 //! | `GET /ws` | the signaling (`upgrade`), whose schema is at `/schema/byway.v1.json` |
@@ -16,7 +16,7 @@
 //! `params` parses, `origin` checks origins, and `issue` makes the credentials. `cors` has the
 //! layers of routes that hand out secrets. Queries may hold keys, and no URL is ever logged.
 //!
-//! Each request is for a host of ours ([`own_hosts`]), or goes no further.
+//! A request for a host that is not the server's own is refused ([`own_hosts`]).
 //!
 //! Every error is a JSON problem object ([`problem`]), every response carries the headers of
 //! `headers`, and every connection the limits of [`serve`].

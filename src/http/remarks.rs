@@ -17,7 +17,7 @@ pub(super) struct Remarks<T> {
 }
 
 impl<T: Clone + PartialEq> Remarks<T> {
-    /// At most so many in a period.
+    /// Allows at most `most` remarks per period.
     pub(super) const fn new(most: usize, period: Duration) -> Self {
         Self { most, period, made: Mutex::new((Duration::ZERO, Vec::new())) }
     }

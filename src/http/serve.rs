@@ -141,8 +141,8 @@ impl Pages {
         permit: &Arc<ConnectionPermit>,
     ) -> impl Future<Output = Result<Response<Sending>, Infallible>> + Send + use<> {
         let under_way = state.begin();
-        // hyper may have taken away a Content-Length beside it (RFC 9112 section 6.1): whoever else
-        // reads this stream may take its end for elsewhere. HTTP/2 knows no such field.
+        // hyper may have taken away a Content-Length beside it (RFC 9112 section 6.1): another
+        // reader of this stream may see its end elsewhere. HTTP/2 does not have this field.
         let is_last = request.headers().contains_key(header::TRANSFER_ENCODING);
         let has_body = !request.body().is_end_stream();
         // Over HTTP/1.1, hyper has refused it already.

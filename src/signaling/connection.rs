@@ -54,13 +54,13 @@ pub(super) trait Conversation {
     /// The client is to be given what is newer than it has, where there is such a thing.
     fn renew(&mut self, _now: Now) {}
 
-    /// The connection is over. What is returned is said before it closes.
+    /// Ends the session. Returns a message to send before the connection closes.
     fn end(&mut self, now: Now, ending: Ending) -> Option<Text>;
 }
 
-/// A WebSocket, to be read and written at one time. Whoever waits has this rather than the socket
-/// itself: a future has room for its arguments as long as it lives, each that it is made of for its
-/// own, and a socket is large.
+/// WebSocket split in halves, to be read and written at the same time. Futures hold a reference to
+/// this instead of the socket: each nested future reserves space for its arguments, and a socket is
+/// large.
 pub(super) struct Halves {
     sink: SplitSink<WebSocket, Message>,
     stream: SplitStream<WebSocket>,
@@ -98,8 +98,8 @@ impl SignalingConnections {
         Self { settings, clock, counters, phase, open: watch::Sender::new(()), backlog }
     }
 
-    /// A queue for a connection from `client`, which has `memory` of strangers until it is in a
-    /// room.
+    /// A queue for a connection from `client`, which holds `memory` of unauthenticated clients
+    /// until it is in a room.
     pub(super) fn send_queue(&self, client: IpAddr, memory: Arc<Reservation>) -> Arc<SendQueue> {
         let ConnectionLimits { max_stranger_queue, max_queue, .. } = self.settings;
         self.backlog.queue(client, Some(memory), max_stranger_queue, max_queue)
@@ -111,14 +111,14 @@ impl SignalingConnections {
         self.open.closed().await;
     }
 
-    /// Whether they all end, so that nobody comes back to where they were.
+    /// Whether the server drains, so that no client can resume.
     pub(super) fn are_ending(&self) -> bool {
         self.phase.has_reached(Phase::Draining)
     }
 
-    /// Sets a WebSocket's limits. Its library is made for trusted peers: 128 KiB of buffer for
-    /// reading, messages of 64 MiB and a write buffer without end are what a stranger could make us
-    /// hold.
+    /// Sets the limits of a WebSocket. The defaults of its library suit trusted peers: any client
+    /// could make the server hold a read buffer of 128 KiB, messages of 64 MiB and an unbounded
+    /// write buffer.
     pub fn limit(&self, upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
         let settings = &self.settings;
         upgrade

@@ -83,8 +83,8 @@ impl ConnectionLimits {
             rooms: RoomLimits {
                 rooms: max_rooms,
                 members: max_members,
-                // Whoever was too slow for its queue finds all of that when it is back, and as much
-                // again.
+                // A client that was too slow for its queue gets all of it after resuming, and as
+                // much again.
                 kept: max_queue.saturating_mul(2),
                 kept_in_all: 256 << 20,
             },

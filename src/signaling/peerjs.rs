@@ -45,7 +45,7 @@ impl PeerJs {
         let limits = RegistryLimits {
             // PeerJS knows no rooms: as many as there may be in all of ours.
             peers: settings.rooms.rooms.saturating_mul(settings.rooms.members),
-            // Whoever arrives finds as much and has room for more, so that what waited for it
+            // A new client gets this much and still has room for more, so that waiting messages
             // cannot make it too slow.
             kept: settings.max_queue / 2,
             kept_in_all: KEPT_IN_ALL,
@@ -66,7 +66,7 @@ impl PeerJs {
         let queue = self.connections.send_queue(client, memory);
         match asked.and_then(|(id, token)| self.enter(id, token, &queue, ClientNetwork::of(client))) {
             Ok(lease) => {
-                // Whoever takes an id over has what it said before to see expire.
+                // A client that takes an id over inherits the expiry of its earlier messages.
                 let next = self.lock().next_deadline(&lease);
                 let mut session = Session { all: self, queue: queue.clone(), lease: Some(lease), next };
                 self.connections.run(socket, &queue, &mut session).await;

@@ -1,4 +1,4 @@
-//! The messages of the signaling, as `docs/signaling.md` specifies them. Pure: text in, values out.
+//! Messages of the signaling, as `docs/signaling.md` specifies them. Pure: text in, values out.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ pub use byway_turn::auth::MemberId;
 /// The WebSocket subprotocol (RFC 6455 section 1.9).
 pub const SUBPROTOCOL: &str = "byway.v1";
 
-/// Stands in the schema for [`MemberId`], whose crate knows no schemas.
+/// Replaces [`MemberId`] in the schema, because its crate does not depend on `schemars`.
 pub(super) struct MemberIdText;
 
-/// What a client says.
+/// Message from a client.
 #[derive(Debug, JsonSchema)]
 #[schemars(tag = "type", rename_all = "kebab-case")]
 pub enum ClientMessage {
     /// Enters a room.
     Join(Join),
-    /// Says something to one member of the same room.
+    /// Sends data to one member of the same room.
     Signal {
-        /// To whom.
+        /// Receiver.
         #[schemars(with = "MemberIdText")]
         to: MemberId,
-        /// Anything; never looked into.
+        /// Any JSON value. The server does not inspect it.
         #[schemars(with = "serde_json::Value")]
         data: Box<RawValue>,
     },
@@ -39,27 +39,27 @@ pub enum ClientMessage {
     Leave {},
     /// Asks for a `pong`.
     Ping {
-        /// The last signal that the client has: those up to it need not be kept.
+        /// Last signal that the client has. The server discards those up to it.
         seq: Option<u64>,
     },
 }
 
-/// What a client says to enter a room.
+/// Request to enter a room.
 #[derive(Debug, JsonSchema)]
 pub struct Join {
-    /// Which.
+    /// Name of the room.
     pub room: RoomName,
-    /// What the others are shown.
+    /// Name that other members see.
     pub name: Option<DisplayName>,
-    /// What lets it in where that takes a token.
+    /// Join token, for servers that require one.
     pub token: Option<Secret>,
-    /// The `resume` of the membership that it had, and wants back.
+    /// The `resume` of the membership to return to.
     pub resume: Option<Secret>,
-    /// The last signal that it received of that one.
+    /// Last signal that it received under that membership.
     pub seq: Option<u64>,
 }
 
-/// A text that proves who someone is; it reaches no log.
+/// Text that proves an identity. It is never logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
@@ -140,39 +140,39 @@ pub(super) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ErrorCo
     serde_json::from_str(text).map_err(|_| ErrorCode::BadMessage)
 }
 
-/// What the server says.
+/// Message from the server.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ServerMessage {
-    /// You are in.
+    /// The client is a member now.
     Joined {
-        /// Who you are, as long as you stay.
+        /// Your identity until you leave.
         #[schemars(with = "MemberIdText")]
         id: MemberId,
-        /// Who was there before you, in order of arrival.
+        /// The other members, in order of arrival.
         peers: Vec<Peer>,
-        /// What to `join` with to have this membership back after the connection was lost; `null`
-        /// where there is no coming back.
+        /// Ticket for `join` after a lost connection. `null` if the server does not keep lost
+        /// members.
         resume: Option<String>,
-        /// What `/ice` would answer.
+        /// The same object as `/ice` answers.
         ice: IceConfiguration,
     },
-    /// Someone said something to you.
+    /// Data from another member.
     Signal {
-        /// Who; stamped by the server.
+        /// Sender, set by the server.
         #[schemars(with = "MemberIdText")]
         from: MemberId,
         /// 1 for the first signal you get in this room, then one more for each.
         seq: u64,
-        /// As it was sent, byte for byte.
+        /// The data as sent, byte for byte.
         #[schemars(with = "serde_json::Value")]
         data: Box<RawValue>,
     },
-    /// Someone came.
+    /// A member joined.
     PeerJoined(Peer),
-    /// Someone went.
+    /// A member left.
     PeerLeft {
-        /// Who.
+        /// The member.
         #[schemars(with = "MemberIdText")]
         id: MemberId,
     },
@@ -180,22 +180,22 @@ pub enum ServerMessage {
     Pong {},
     /// A fresh configuration, in time before the last one ends.
     Ice(IceConfiguration),
-    /// Your frame was not accepted; the connection stays.
+    /// The frame was not accepted; the connection stays open.
     Error {
-        /// Why.
+        /// Reason.
         code: ErrorCode,
         /// One sentence for the developer.
         message: &'static str,
-        /// How long to wait before trying again, in milliseconds, where waiting helps.
+        /// Milliseconds to wait before a retry, if a retry can help.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_ms: Option<u64>,
     },
     /// The last message before the server closes.
     Bye {
-        /// Why.
+        /// Reason.
         code: ByeCode,
-        /// How long to wait before coming back, in milliseconds; without it, do not come back
-        /// unchanged.
+        /// Milliseconds to wait before connecting again. Without it, an unchanged retry will not
+        /// help.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_ms: Option<u64>,
         /// `true` where the membership waits for the client to resume it.
@@ -258,7 +258,7 @@ pub struct Text {
 pub enum Topic {
     /// A signal with this `seq`.
     Signal(u64),
-    /// Someone came.
+    /// A member joined.
     Came(MemberId),
     /// Someone left.
     Left(MemberId),
@@ -271,10 +271,10 @@ pub enum Topic {
 /// One member of a room, as another one sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Peer {
-    /// Who.
+    /// Identity in the room.
     #[schemars(with = "MemberIdText")]
     pub id: MemberId,
-    /// What they call themselves; `null` if they gave no name.
+    /// Name of their choice; `null` if they gave none.
     pub name: Option<DisplayName>,
     /// Your role towards them in perfect negotiation: of any two members, exactly one is polite.
     pub polite: bool,

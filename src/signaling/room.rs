@@ -1,8 +1,8 @@
-//! Rooms, presence, the polite role, and what is kept for members whose connection was lost. Pure:
-//! the time is handed in, and what is to be said leaves as [`Delivery`] values.
+//! Rooms, presence, the polite role, and signals kept for members whose connection was lost. Pure:
+//! the caller hands in the time, and messages leave as [`Delivery`] values.
 //!
-//! A room exists while it has members. The order of arrival decides the roles: whoever comes later
-//! is polite towards those already there, so that of any two members exactly one is polite.
+//! A room exists while it has members. The order of arrival decides the roles: a newcomer is
+//! polite towards the members that are already there, so of any two members exactly one is polite.
 //!
 //! ```text
 //!          join              lose                 expire, leave
@@ -11,17 +11,16 @@
 //!                    └──── resume ─────┘
 //! ```
 //!
-//! Of all that is said to a member only signals are kept: who is there is told anew to whoever
-//! resumes. They are kept until the client is known to have them, within a bound; a member of whom
-//! a signal was dropped unconfirmed cannot resume from before it, and so never takes a gap for the
-//! whole.
+//! Only signals are kept for a member: a client that resumes gets the present members. A signal is
+//! kept until the client has confirmed it, within a bound. If an unconfirmed signal was dropped,
+//! the member cannot resume from before it, so it never misses one unnoticed.
 //!
 //! Rooms and bytes kept are [shares](byway_turn::shares): a room is charged to the network of its
-//! eldest member, what is kept to that of its receiver. A member that is there is never turned out
-//! for either: only newcomers are refused.
+//! oldest member, and kept signals to that of their receiver. Present members are never removed for
+//! either limit; only newcomers are refused.
 //!
-//! The maps are ordered trees: their keys are the clients' choice, and a tree needs no seed against
-//! that.
+//! The maps are ordered trees: clients choose the keys, and a tree needs no seed against
+//! collisions.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -239,8 +238,8 @@ impl Rooms {
         Ok(Delivery { to, text })
     }
 
-    /// Forgets what is kept for those for whom most is, of the networks that hold most, until a
-    /// sixteenth is free.
+    /// Drops the signals of the members with the most kept bytes, in the networks with the most,
+    /// until a sixteenth of the limit is free.
     fn forget_the_biggest(&mut self) {
         let too_many = self.kept.held() - (self.limits.kept_in_all - self.limits.kept_in_all / 16);
         let members = self.rooms.values_mut().flatten().filter(|m| m.kept_bytes > 0);
@@ -249,15 +248,15 @@ impl Rooms {
         }
     }
 
-    /// The client of `id` has every signal up to `seq`: they need not be kept any longer.
+    /// Discards the signals of `id` up to `seq`, which the client has.
     pub fn confirm(&mut self, id: MemberId, seq: u64) {
         if let Some(member) = member(&self.places, &mut self.rooms, id) {
             self.kept.give_back(member.network, member.forget_up_to(seq));
         }
     }
 
-    /// The connection of `id` was lost, after the signal `written` had been written to it: it may
-    /// be back `until` then.
+    /// Marks `id` as absent: its connection was lost after the signal `written` was written. It may
+    /// resume `until` then.
     pub fn lose(&mut self, id: MemberId, until: Duration, written: u64) {
         let Some(member) = member(&self.places, &mut self.rooms, id) else { return };
         if member.absence.is_none() {
@@ -266,9 +265,9 @@ impl Rooms {
         }
     }
 
-    /// The client of the absent member `id` of `room` is back, from `network`, and has the signals
-    /// up to `seq`, or, where it says nothing, all that were written. `None` if there is no such
-    /// member, or not all that it missed was kept.
+    /// Resumes the absent member `id` of `room` from `network`. Its client has the signals up to
+    /// `seq`, or without a `seq` all that were written. Returns `None` if no such member exists, or
+    /// if a signal that it missed was dropped.
     pub fn resume(
         &mut self,
         now: Duration,
@@ -287,7 +286,7 @@ impl Rooms {
             return None;
         }
         self.kept.give_back(member.network, member.forget_up_to(seq));
-        // Whoever moves takes along what it holds.
+        // A client that changes its network takes its shares along.
         let former = std::mem::replace(&mut member.network, network);
         self.kept.hand_over(former, network, member.kept_bytes);
         if at == 0 {
@@ -296,14 +295,13 @@ impl Rooms {
         member.absence = None;
         self.absences.remove(&(until, id));
         let missed = member.kept.iter().cloned().collect();
-        // Whoever came before is polite towards nobody who came later.
+        // An earlier member is impolite towards later ones.
         let others = members.iter().enumerate().filter(|(place, _)| *place != at);
         let peers = others.map(|(place, m)| m.seen(place < at)).collect();
         Some(Resumed { peers, seq, missed })
     }
 
-    /// Takes `id` out of its room. Returns what the others are told; a member of no room is no
-    /// one's news.
+    /// Removes `id` from its room. Returns the notices to the others, none if it was in no room.
     pub fn leave(&mut self, id: MemberId) -> Vec<Delivery> {
         let Some(place) = self.places.remove(&id) else { return Vec::new() };
         let Some(members) = self.rooms.get_mut(&place) else { return Vec::new() };

@@ -53,7 +53,7 @@ pub(super) struct SendQueue {
 struct Inner {
     /// Its part of the sum.
     account: Account,
-    /// The connection's memory among those of strangers, until it is in a room.
+    /// The connection's share of the memory for unauthenticated clients, until it is in a room.
     memory: Option<Arc<Reservation>>,
     /// Frames that come before all else: they were bounded where they were kept, and count in the
     /// sum alone.
@@ -111,7 +111,7 @@ impl SendQueue {
         }
     }
 
-    /// The bytes that wait, and whether they wait for somebody in a room.
+    /// Returns the waiting bytes, and whether the receiver is in a room.
     pub(super) fn held(&self) -> (usize, bool) {
         let inner = self.lock();
         (inner.held(), inner.is_member)

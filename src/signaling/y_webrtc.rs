@@ -32,15 +32,15 @@ const SUBSCRIBERS: usize = 64;
 /// Topics of one connection. A page has one connection for all its documents.
 const SUBSCRIPTIONS: u32 = 64;
 
-/// Within which a page may replace all its documents by others: trying out topics is no faster than
-/// that.
+/// Time per further topic of a connection. A page may replace its documents, but cannot try out
+/// topics faster.
 const ANOTHER_TOPIC_EVERY: Duration = Duration::from_secs(1);
 
 /// Cost of a byte to one subscriber: a connection may cause a megabyte a second.
 const FAN_OUT: Duration = Duration::from_micros(1);
 
-/// And so many seconds' worth at once. To answer 35 others with a description and a dozen
-/// candidates each, of which all 63 hear, takes 13 MB.
+/// Burst of a connection. Answering 35 others with a description and a dozen candidates each, which
+/// all 63 subscribers receive, takes 13 MB.
 const FAN_OUT_AT_ONCE: Duration = Duration::from_secs(16);
 
 /// All topics of y-webrtc.

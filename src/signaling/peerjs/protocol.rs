@@ -89,9 +89,9 @@ pub enum PeerJsMessage {
 pub struct Passed {
     /// Kind of the message.
     pub kind: PeerJsKind,
-    /// For whom.
+    /// Receiver.
     pub to: PeerId,
-    /// Anything; never looked into.
+    /// Any JSON value. The server does not inspect it.
     pub payload: Option<Box<RawValue>>,
 }
 

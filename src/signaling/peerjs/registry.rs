@@ -55,7 +55,7 @@ pub struct PeerRegistry<C> {
 /// Lease of an id: the right to speak under it, until another arrival takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdLease {
-    /// As whom.
+    /// The leased id.
     pub id: PeerId,
     arrival: u64,
 }
@@ -69,7 +69,7 @@ pub struct Arrived<C> {
     pub replaced: Option<C>,
     /// Messages that have waited, in the order of each sender.
     pub missed: Vec<Text>,
-    /// For those of whom too much has waited.
+    /// Notices to senders whose waiting messages exceeded the limit.
     pub told: Vec<(C, Text)>,
 }
 
@@ -82,7 +82,7 @@ pub enum Said<C> {
     Waits,
     /// It does not; this is for the sender.
     Expired(Text),
-    /// There is nobody to tell, or nobody to believe.
+    /// The sender has lost its id, or the message needs no answer.
     Ignored,
 }
 
@@ -92,9 +92,10 @@ struct Peer<C> {
     connection: C,
     network: ClientNetwork,
     arrival: u64,
-    /// Bytes of what waits of it.
+    /// Bytes of its waiting messages.
     kept: usize,
-    /// For whom, and until when, in that order. An entry whose messages have left is passed over.
+    /// Deadlines and receivers of waiting messages, in order. An entry whose messages have left is
+    /// skipped.
     due: VecDeque<(Duration, PeerId)>,
 }
 
@@ -173,8 +174,7 @@ impl<C: Clone> PeerRegistry<C> {
         true
     }
 
-    /// Says something. What is said to somebody absent waits, and where it cannot it has expired at
-    /// once.
+    /// Sends a message. A message to an absent client waits, or expires at once if it cannot wait.
     pub fn say(&mut self, now: Duration, lease: &IdLease, message: &Passed) -> Said<C> {
         if !self.has(lease) {
             return Said::Ignored;

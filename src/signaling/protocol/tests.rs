@@ -87,8 +87,8 @@ fn what_is_not_the_protocol_has_a_code() {
 }
 
 proptest! {
-    /// Whatever a client writes is a message or has a code; text that is nearly a message gets
-    /// further in.
+    /// Any text of a client is a message or has an error code. Text that is nearly a message
+    /// reaches more of the parser.
     #[test]
     fn nothing_a_client_writes_is_a_panic(any in ".*", kind in "join|signal|ping|x", value in "[\\[\\]{}\",:\\\\0-9a-z ]*") {
         let _ = ClientMessage::parse(&any);
@@ -232,7 +232,7 @@ fn part(heading: &str) -> &'static str {
     part.split("\n## ").next().unwrap()
 }
 
-/// What is specified under the headings of the third level in a part.
+/// Sections under the third-level headings of a part.
 fn specified(part: &'static str) -> Vec<(&'static str, &'static str)> {
     part.split("\n### `").skip(1).map(|section| section.split_once("`\n").expect("a heading")).collect()
 }

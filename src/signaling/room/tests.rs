@@ -97,7 +97,7 @@ fn limits_hold_and_free_places_can_be_taken() {
     assert_eq!(join(&mut rooms, 2, "r").expect_err("twice"), ErrorCode::AlreadyJoined);
     assert_eq!(rooms.leave(id(1)).len(), 1);
     assert_eq!(rooms.leave(id(1)).len(), 0);
-    // Whoever is only absent has a place.
+    // An absent member keeps its place.
     rooms.lose(id(2), START + WINDOW, 0);
     assert_eq!(join(&mut rooms, 3, "s").expect_err("rooms"), ErrorCode::TooManyRooms);
     rooms.leave(id(2));
@@ -254,7 +254,7 @@ fn threat_31_one_network_takes_neither_all_rooms_nor_what_others_are_in() {
     assert_eq!(enter(&mut rooms, "more", network(1)), Err(ErrorCode::TooManyRooms));
     assert_eq!(rooms.shares.held_by(network(1)), 125, "an eighth");
     assert!((900..1_000).contains(&taken), "{taken}");
-    // Whoever holds little still finds a room, and everybody may enter one that is there.
+    // A network that holds little still gets a room, and everyone may enter an existing one.
     let ann = enter(&mut rooms, "tea", network(200)).unwrap();
     let eve = enter(&mut rooms, "tea", network(1)).unwrap();
     // The room goes on when its eldest leaves, at the charge of the next one, who is not turned out

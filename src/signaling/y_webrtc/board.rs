@@ -93,7 +93,7 @@ impl<C> Board<C> {
         self.topics.len()
     }
 
-    /// Somebody from `network` who has subscribed to nothing yet.
+    /// Returns a new subscriber from `network`, without topics.
     pub fn subscriber(&mut self, network: ClientNetwork) -> Subscriber {
         self.subscribers += 1;
         Subscriber { number: self.subscribers, network, topics: BTreeSet::new() }

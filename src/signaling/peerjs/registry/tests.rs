@@ -34,7 +34,7 @@ fn is_empty<C>(peers: &PeerRegistry<C>) -> bool {
     peers.waiting.is_empty() && peers.kept.held() == 0 && peers.peers.values().all(|peer| peer.kept == 0)
 }
 
-/// Somebody arrives over the connection `number`.
+/// A client arrives over the connection `number`.
 fn arrive(peers: &mut PeerRegistry<u32>, who: &str, number: u32) -> Arrived<u32> {
     peers.arrive(id(who), Token::new(who), number, network(number)).unwrap()
 }
@@ -155,7 +155,7 @@ fn nothing_is_lost_doubled_or_left_behind() {
         let random = Prng::new(&[seed; 32], "peerjs");
         let mut peers: PeerRegistry<u32> = PeerRegistry::new(LIMITS);
         let mut leases: Vec<IdLease> = Vec::new();
-        // What is under way, by its number: from whom and to whom.
+        // Waiting messages by number: sender and receiver.
         let mut waiting: BTreeMap<usize, (PeerId, PeerId)> = BTreeMap::new();
         let mut heard = BTreeSet::new();
         let number = |text: &Text| {
