@@ -8,6 +8,7 @@
 mod language;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use byway_test_support::sources::{LocalPath, Source, file, root, under};
 
@@ -646,19 +647,30 @@ fn links_between_files_lead_somewhere_within_the_project() {
     let root = root();
     let mut offences = Vec::new();
     for source in under(".", &["md"]) {
-        let folder = root.join(&source.path).parent().expect("a file has a folder").to_owned();
+        let page = root.join(&source.path);
         for (number, line) in source.text.lines().enumerate() {
             let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-            for target in targets.filter(|target| !target.starts_with('#') && !target.contains("://")) {
-                let target_file = target.split('#').next().unwrap_or_default();
-                let within = folder.join(target_file).canonicalize().is_ok_and(|path| path.starts_with(root));
-                if !within {
+            for target in targets.filter(|target| !target.contains("://")) {
+                let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+                let file = if file.is_empty() { page.clone() } else { page.with_file_name(file) };
+                let within = file.canonicalize().is_ok_and(|path| path.starts_with(root));
+                if !within || !anchor.is_empty() && !has_heading(&file, anchor) {
                     offences.push(format!("{}:{}: {target}", source.path, number + 1));
                 }
             }
         }
     }
-    none(&offences, "a link to a file that is not there, or not part of the project");
+    none(&offences, "a link to a file or heading that is not there, or not part of the project");
+}
+
+/// Whether a document has a heading with this anchor, by GitHub's rule.
+fn has_heading(document: &Path, anchor: &str) -> bool {
+    let text = std::fs::read_to_string(document).expect("the linked document is text");
+    text.lines().filter(|line| line.starts_with('#')).any(|line| {
+        let heading = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).eq(anchor.chars())
+    })
 }
 
 #[test]
