@@ -41,7 +41,7 @@ pub enum Policy {
 /// Tells whether the server drains; the composition root knows.
 pub type IsDraining = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// Policy, keys and limits that decide who may enter.
+/// Policy, keys and limits that decide on access.
 pub struct Access {
     /// Requirement for everyone without an API key.
     pub policy: Policy,
@@ -87,7 +87,7 @@ pub enum Refused {
     RateLimited(Duration),
     /// The server drains.
     Draining,
-    /// A join token is required, and there is none.
+    /// A join token is required but missing.
     TokenRequired,
     /// The join token is not valid.
     Token(TokenError),
@@ -96,7 +96,7 @@ pub enum Refused {
     /// A join token is required, and the protocol has no place for one but its URL, which proxies
     /// log.
     NoPlaceForToken,
-    /// An API key is required, and there is none.
+    /// An API key is required but missing.
     ApiKeyRequired,
     /// The API key is unknown.
     BadApiKey,

@@ -56,14 +56,14 @@ impl std::fmt::Debug for Settings {
 pub struct Grant {
     /// The one room that the bearer may enter.
     pub room: RoomName,
-    /// The one name that the bearer may have there, if the token says one.
+    /// Name that the bearer must use there, if the token has one.
     pub name: Option<DisplayName>,
     /// Members of the room, the bearer included; the server's own limit holds beside it.
     pub max_members: Option<usize>,
 }
 
 impl Grant {
-    /// Checks what a token says, or is to say. An empty name is none, as in a `join`.
+    /// Checks the claims of a token to read or to sign. An empty name counts as absent.
     ///
     /// # Errors
     /// One sentence.
@@ -137,8 +137,8 @@ struct Key {
 }
 
 impl Tokens {
-    /// By the configured keys. Where these are public ones alone, or none, the secrets are those of
-    /// the `credentials`: the first signs, all verify. `None` if there is none of these either.
+    /// Uses the configured keys. If there is no secret among them, it uses those of the
+    /// `credentials`: the first signs, all verify. Returns `None` without any key.
     #[must_use]
     pub fn new<S: AsRef<[u8]>>(settings: &Settings, credentials: &[S]) -> Option<Self> {
         let mut secrets: Vec<&[u8]> = settings.secrets.iter().map(AsRef::as_ref).collect();
@@ -183,7 +183,7 @@ impl Tokens {
     /// Reads a token.
     ///
     /// # Errors
-    /// [`TokenError`]; which of its parts is bad is not told.
+    /// [`TokenError`]. It does not reveal which part is wrong.
     pub fn check(&self, now: Now, token: &str) -> Result<Grant, TokenError> {
         if token.len() > LONGEST {
             return Err(TokenError::Bad);
@@ -220,7 +220,7 @@ impl Tokens {
     }
 }
 
-/// The claims, if `key` has signed them. Their times are held against ours by who asks: the library
+/// Returns the claims, if `key` has signed them. The caller checks their times, because the library
 /// would read a clock.
 fn read(token: &str, key: &Key) -> Option<Claims> {
     let mut validation = Validation::new(key.algorithm);
@@ -359,7 +359,7 @@ mod tests {
         tokens().check(NOW, &signed(Algorithm::HS256, None, &secret("north-north-north"), claims))
     }
 
-    /// A token whose header says what the library would not sign.
+    /// A token with a header that the library would not sign.
     fn forged(header: &Value, signature: &str) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         format!("{}.{}.{signature}", part(header), part(&claims()))

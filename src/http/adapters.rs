@@ -37,13 +37,12 @@ pub(super) fn router(site: &Arc<Site>) -> Router<Arc<Site>> {
         .layer(Extension(topics))
 }
 
-/// `GET .../id`: an id that nobody has, in the form of the original's: a random UUID (RFC 9562
-/// section 5.4).
+/// `GET .../id`: an unused id, a random UUID as in the original (RFC 9562 section 5.4).
 async fn id(State(site): State<Arc<Site>>, _: WithoutToken) -> String {
     uuid(site.random.bytes())
 }
 
-/// `GET .../peers`: the list that `peerjs-server` does not give out either, unless it is told to.
+/// `GET .../peers`: refused. `peerjs-server` returns this list only if configured to.
 async fn peers() -> Problem {
     Code::NoPeerList.into()
 }

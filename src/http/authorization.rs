@@ -1,5 +1,4 @@
-//! Proof of who asks, as a request presents it: `Authorization`, or the field that a convention has
-//! beside it.
+//! Credentials of a request: `Authorization`, or the field that a convention uses instead.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;

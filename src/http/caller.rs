@@ -1,5 +1,5 @@
-//! Extractors of who asks. Each charges the rate limiter before it checks any proof, as
-//! [`crate::access`] has it.
+//! Extractors of the caller. Each charges the rate limiter before it checks credentials, as
+//! [`crate::access`] requires.
 
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Most unlisted proxies that the log tells of.
 const MAX_UNLISTED: usize = 16;
 
-/// Reverse proxies that the configuration lacks, as far as the log has told of them.
+/// Reverse proxies that are not configured, as far as the log has reported them.
 #[derive(Debug)]
 pub(super) struct UnlistedProxies(Remarks<IpAddr>);
 

@@ -1,7 +1,7 @@
 //! Issue of credentials: their name and lifetime.
 //!
-//! A caller that does not prove who it is gets a name of our choice. One that it chose could be
-//! another user's, and the relay's quotas count by name. A program with an API key knows its
+//! An unauthenticated caller gets a name that the server chooses. Its own choice could be another
+//! user's name, and the relay's quotas count by name. A program with an API key knows its
 //! users, and may choose.
 
 use std::convert::Infallible;

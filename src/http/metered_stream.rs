@@ -16,8 +16,8 @@ use crate::clock::Clock;
 use crate::net::connection_limit::ConnectionCounters;
 use crate::net::memory_budget::{Eviction, MemoryBudget, Reservation};
 
-/// Bytes of an unfinished WebSocket message that are nobody's concern: most of the signaling's
-/// messages are shorter.
+/// Bytes of an unfinished WebSocket message that need no reservation. Most messages of the
+/// signaling are shorter.
 const SMALL_MESSAGE: usize = 4 * 1024;
 
 /// Steps in which an unfinished message is reserved.
@@ -66,7 +66,7 @@ enum Excess {
 
 impl From<Excess> for io::Error {
     fn from(excess: Excess) -> Self {
-        // The signaling tells by its kind what the client is to hear.
+        // Signaling chooses the message to the client by the kind of this error.
         let kind = match excess {
             Excess::Frames => ErrorKind::QuotaExceeded,
             Excess::Memory => ErrorKind::StorageFull,

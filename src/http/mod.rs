@@ -12,7 +12,7 @@
 //! | `/peerjs`, `/peerjs/id`, `/y-webrtc` | that of PeerJS and of y-webrtc (`adapters`) |
 //! | `/metrics`, `/healthz` | on the admin listener only ([`admin`]) |
 //!
-//! Handlers name what they need as extractors: `caller` asks [`crate::access`] who may enter,
+//! Handlers name what they need as extractors: `caller` asks [`crate::access`] for permission,
 //! `params` parses, `origin` checks origins, and `issue` makes the credentials. `cors` has the
 //! layers of routes that hand out secrets. Queries may hold keys, and no URL is ever logged.
 //!

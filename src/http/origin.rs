@@ -1,16 +1,16 @@
 //! Check of origins, against cross-site use of `/ws` and `/ice`.
 //!
-//! A browser names the origin of the page that asks. Neither WebSockets nor a simple `GET` are held
-//! back by the browser itself, so the server decides:
+//! A browser sends the origin of the page. It restricts neither WebSockets nor a simple `GET`
+//! itself, so the server decides:
 //!
 //! - No `Origin`: not a page of another site, or not a browser at all. Accepted, unless
-//!   `Sec-Fetch-Site` says that another site made the browser ask.
-//! - Our own: scheme, host and port are those of the [`Target`] that the browser asked for (RFC
-//!   6454 section 5). Where the target is not known to be `https`, because a proxy may end TLS and
-//!   not tell, both schemes are taken for ours.
+//!   `Sec-Fetch-Site` shows that another site caused the request.
+//! - The server's own: scheme, host and port equal those of the requested [`Target`] (RFC 6454
+//!   section 5). If the target is not known to be `https`, both schemes are accepted, because a
+//!   proxy may end TLS without saying so.
 //! - Listed in `allowed_origins`: the same origin, compared as a value.
-//! - All others are refused, `null` among them: sandboxed frames and files share it, so it names no
-//!   one. So is a list of several, which RFC 6454 section 7.1 has and no browser sends.
+//! - All others are refused. `null` is refused because all sandboxed frames and files share it. A
+//!   list of origins is refused, too: RFC 6454 section 7.1 allows it, but browsers do not send it.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ impl Origins {
         Self { allowed }
     }
 
-    /// Returns who asks, judged by origin.
+    /// Returns the kind of the requesting page, by its origin.
     ///
     /// # Errors
     /// 403 for a page of another origin.

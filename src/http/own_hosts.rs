@@ -1,13 +1,12 @@
-//! The hosts that this server answers for: the defence against DNS rebinding.
+//! Hosts that this server answers for: the defence against DNS rebinding.
 //!
-//! A page of `attacker.example` whose name is made to lead here is, to its browser, a page of ours:
-//! same origin, free to read every answer. Only the `Host` tells. So each request, on the public
-//! and on the admin listeners, must be for a host that is ours:
+//! An attacker can point the name of its page to this server. The browser then treats both as one
+//! origin, and the page can read every answer. Only the `Host` shows the difference. So each
+//! request, on the public and on the admin listeners, must name one of the server's own hosts:
 //!
-//! - a name of the certificate at present, of `[ice] urls` or of `[http] hosts`;
-//! - an IP address of ours: of an interface, a listener, the relay or the configuration, and
-//!   loopback;
-//! - `localhost` and the names below it, which nobody can own (RFC 6761 section 6.3).
+//! - a name of the present certificate, of `[ice] urls` or of `[http] hosts`;
+//! - an IP address of an interface, a listener, the relay or the configuration, or loopback;
+//! - `localhost` and the names below it, which cannot be registered (RFC 6761 section 6.3).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -73,7 +72,7 @@ impl OwnHosts {
         self.certified.store(Arc::new(names.patterns().collect()));
     }
 
-    /// Whether this host is ours.
+    /// Whether this host is one of the server's own.
     #[must_use]
     pub fn contain(&self, host: &Host) -> bool {
         let host = match host {
@@ -97,7 +96,7 @@ impl OwnHosts {
         self.configured.iter().chain(self.certified.load().iter()).any(|pattern| pattern.matches(&host))
     }
 
-    /// The target of a request, which must be ours.
+    /// Returns the target of a request, if the host is one of the server's own.
     fn judge(&self, request: &Request) -> Result<Target, Problem> {
         let target = Target::of(request.uri(), request.headers()).inspect_err(|_| {
             self.counters.host_refused(HostRefused::Invalid);

@@ -84,8 +84,8 @@ impl Params {
         Ok(params)
     }
 
-    /// Adds those of the body, where it is a form. A field may come in both places if it says the
-    /// same: Janus sends all of them twice.
+    /// Adds the fields of the body, if it is a form. A field may be in both places with one value:
+    /// Janus sends all of them twice.
     pub(super) async fn add_form(&mut self, head: &Parts, body: Body) -> Result<(), Problem> {
         if is_form(head) { self.take(&bounded(body).await?) } else { Ok(()) }
     }
@@ -135,8 +135,8 @@ pub(super) fn checked_name(name: &str) -> Result<String, Problem> {
     }
 }
 
-/// Checks a lifetime. One that is too long is cut when the credential is issued, and the answer
-/// says to what.
+/// Checks a lifetime. A longer one is limited when the credential is issued, and the answer has
+/// the actual one.
 pub(super) fn lifetime(seconds: u64) -> Result<Duration, Problem> {
     match seconds {
         0 => Err(bad("A ttl is at least one second.")),

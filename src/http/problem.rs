@@ -1,4 +1,4 @@
-//! Errors as JSON problem objects (RFC 9457), told apart by their code.
+//! Errors as JSON problem objects (RFC 9457), each with a code.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -111,7 +111,7 @@ impl Problem {
     pub(super) fn body(&self, prefix: &str) -> axum::Json<impl Serialize> {
         #[derive(Serialize)]
         struct Object {
-            /// Address of the [page](super::problem_pages) that says the same in words.
+            /// Address of the [page](super::problem_pages) that explains the error.
             r#type: String,
             title: &'static str,
             status: u16,
@@ -169,8 +169,8 @@ impl IntoResponse for Problem {
             headers
                 .insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
         }
-        // RFC 9110 section 15.5.2: a 401 says what would do; RFC 6750 section 3.1 how it failed. No
-        // `Basic`, at which a browser would ask the person in front of it for a password.
+        // RFC 9110 section 15.5.2: a 401 names the accepted scheme; RFC 6750 section 3.1 adds the
+        // error. `Basic` is absent because a browser would ask its user for a password.
         let challenge = match self.code {
             Code::TokenRequired | Code::ApiKeyRequired | Code::NoPeerList => Some("Bearer realm=\"byway\""),
             _ if status == StatusCode::UNAUTHORIZED => {

@@ -54,11 +54,10 @@ pub struct Pages {
     counters: Arc<HttpCounters>,
 }
 
-/// Serves `router` without TLS on all `listeners` until the server stops, then lets what is under
-/// way finish.
+/// Serves `router` without TLS on all `listeners` until the server stops, then waits for running
+/// requests.
 ///
-/// WebSockets have left HTTP by then: [`crate::signaling::SignalingConnections`] says goodbye to
-/// them.
+/// WebSockets are no longer part of HTTP: [`crate::signaling::SignalingConnections`] ends them.
 pub async fn serve(
     listeners: ListenerQueue,
     pages: Pages,
@@ -112,9 +111,8 @@ impl Pages {
             service_fn(move |request| pages.answer(request, client, protocol, &of_connection, &permit));
         let ends = Ends { limits, clock: self.clock, state, stopping, counters: self.counters.clone() };
         let stream = TokioIo::new(stream);
-        // What was agreed on is held to: hyper's own choice by the first bytes would let a client
-        // of HTTP/1.1 speak HTTP/2 and the other way round, where all that is said of the one here
-        // would be done to the other.
+        // The negotiated protocol is enforced. hyper's detection by the first bytes would let a
+        // client of HTTP/1.1 speak HTTP/2, and the reverse, past the limits of that protocol.
         match protocol {
             Protocol::Http | Protocol::Https => {
                 let connection = http1(&limits).serve_connection(stream, service).with_upgrades();
@@ -211,8 +209,8 @@ fn refusal(problem: Problem, counters: &HttpCounters) -> axum::response::Respons
     response
 }
 
-/// Lets a WebSocket begin if its frames can be told from what came before them, and no other
-/// request behind one that `is_last`.
+/// Allows a WebSocket only if its frames are separable from the bytes before them. Allows no other
+/// request after one that `is_last`.
 fn switched(
     mut response: axum::response::Response,
     has_body: bool,
@@ -271,7 +269,7 @@ async fn run<C: Future>(connection: C, graceful_shutdown: impl FnOnce(Pin<&mut C
             if has_ended {
                 return;
             }
-            // One that is known and merely idle is told so.
+            // A known and idle connection is closed in the regular way.
             if !(state.is_idle() && state.is_known()) {
                 counters.ended_slow.add(1);
                 return;

@@ -56,7 +56,7 @@ struct Inner {
     unfinished: usize,
     /// Requests whose response is not yet written.
     under_way: u32,
-    /// A request was answered well: no stranger any more.
+    /// Whether a request has succeeded on this connection.
     is_known: bool,
     /// Bytes of the requests whose body is still to come.
     held: usize,
@@ -315,7 +315,7 @@ fn bytes_of<B: HttpBody>(request: &Request<B>) -> usize {
     let fields = request.headers().iter();
     let head: usize = fields.map(|(name, value)| FIELD_OVERHEAD + name.as_str().len() + value.len()).sum();
     let uri = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    // A body that is longer is refused; one whose length is not told may get so far.
+    // A longer body is refused; a body without a declared length may reach this size.
     let longest = u64::from(super::params::LONGEST_BODY);
     let body = request.body().size_hint().exact().map_or(longest, |length| length.min(longest));
     size_of::<Request<()>>() + head + uri + usize::try_from(body).unwrap_or(usize::MAX)

@@ -43,8 +43,8 @@ pub(super) struct WithStreams<C> {
 
 impl<C> Drop for WithStreams<C> {
     fn drop(&mut self) {
-        // Each request has its connection's executor, which would otherwise keep those that have
-        // not begun for good.
+        // Each request holds its connection's executor, which would otherwise keep requests that
+        // have not begun for ever.
         drop(self.streams.take());
     }
 }

@@ -12,12 +12,11 @@ use byway_turn::closed_set::ClosedSet as _;
 use super::problem::{Code, Problem};
 use crate::origin::{Authority, Host, Origin, Scheme};
 
-/// Scheme that the client of a trusted proxy used. [`super::serve`] takes the field off every other
-/// request, and sets it where TLS ends here.
+/// Scheme that the client of a trusted proxy used. [`super::serve`] removes the field from every
+/// other request, and sets it if TLS ends here.
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Path below which a trusted proxy publishes this server, if it says so. It is taken off every
-/// other request, too.
+/// Path below which a trusted proxy publishes this server. From other clients the field is removed.
 pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 /// The server that a request was sent to.

@@ -23,7 +23,7 @@ use crate::signaling::{Visitor, schema, session};
 pub(super) struct ConnectionShare {
     /// The permit among the connections, which an upgrade holds as long as the WebSocket lives.
     pub(super) permit: Arc<ConnectionPermit>,
-    /// The memory of a stranger, which it holds until it is in a room.
+    /// Reservation for an unauthenticated client, held until it is in a room.
     pub(super) memory: Arc<Reservation>,
 }
 

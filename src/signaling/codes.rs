@@ -93,7 +93,7 @@ impl ByeCode {
 pub enum Ending {
     /// The client closed it.
     Client,
-    /// It broke, or the client says that it will be back.
+    /// It broke, or the client announced its return.
     Lost,
     /// The client broke the rules of WebSocket (RFC 6455 section 7.1.7).
     Violation,

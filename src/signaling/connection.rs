@@ -2,7 +2,7 @@
 //!
 //! A connection reads and writes in one task: `listen` ends for one of the reasons of [`Ending`],
 //! and meanwhile `write` empties the queue. Whatever the ending, the conversation ends first and
-//! the closing handshake comes after, so that nobody waits for a client that has stopped.
+//! the closing handshake follows, so that a stopped client delays nobody.
 
 use std::net::IpAddr;
 use std::pin::pin;
@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::net::memory_budget::Reservation;
 use crate::phase::{Phase, PhaseWatch};
 
-/// The close code with which a client says that it will be back over another connection (RFC 6455
+/// Close code of a client that will return over another connection (RFC 6455
 /// section 7.4.2 leaves 4000 to 4999 to applications).
 const BACK_SOON: u16 = 4000;
 
@@ -135,7 +135,7 @@ impl SignalingConnections {
             )
     }
 
-    /// Has `conversation` over `socket`, until it ends. What it has to say waits in `queue`.
+    /// Runs `conversation` over `socket` until it ends. Its outgoing messages wait in `queue`.
     pub(super) async fn run(
         &self,
         socket: impl Into<Halves>,
@@ -170,8 +170,8 @@ impl SignalingConnections {
                 std::future::pending::<()>().await;
             }
         };
-        // Who says that they will be back is answered, too. Memory that others need is not kept for
-        // a client that does not read: it is told what its socket takes at once.
+        // A client that announced its return gets an answer, too. Memory that others need is not
+        // kept for a client that does not read: it gets what its socket accepts at once.
         let patience = match ending {
             Ending::Bye(ByeCode::Crowded) => Duration::ZERO,
             _ => self.settings.close_within,
@@ -179,7 +179,7 @@ impl SignalingConnections {
         let _ = timeout(patience, handshake).await;
     }
 
-    /// Says `why` over `socket`, and closes it: nobody is to be heard there.
+    /// Sends `why` over `socket` and closes it without reading.
     pub(super) async fn turn_away(&self, mut socket: WebSocket, why: Text) {
         let handshake = async {
             let close = CloseFrame { code: 1008, reason: "refused".into() };
@@ -202,7 +202,7 @@ impl SignalingConnections {
     ) -> Ending {
         let ConnectionLimits { ping_every, rate, .. } = self.settings;
         let mut guard = FloodGuard::new(rate);
-        // Pings since the client was last heard.
+        // Pings since the client's last message.
         let mut unanswered = 0;
         let mut ping_at = self.clock.now().mono + ping_every;
         let mut wakes_at = Duration::ZERO;
@@ -255,7 +255,7 @@ impl SignalingConnections {
     ) -> Option<Ending> {
         let message = match frame {
             Some(Ok(Message::Close(frame))) => return Some(ending_by(frame.as_ref())),
-            // Without a close frame, nobody has decided to go.
+            // Without a close frame, the client has not decided to leave.
             None => return Some(Ending::Lost),
             Some(Ok(message)) => message,
             Some(Err(error)) => {

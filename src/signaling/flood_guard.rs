@@ -29,7 +29,7 @@ pub enum Verdict {
     Flood,
 }
 
-/// Rate limit of one connection, which tells an eager client from a flood.
+/// Rate limit of one connection, which distinguishes a busy client from a flood.
 #[derive(Debug)]
 pub struct FloodGuard {
     rate: Rate,

@@ -114,7 +114,7 @@ impl Hub {
             let next = self.lock().rooms.next_deadline();
             match next {
                 None => woken.await,
-                // The window is the same for all, so nobody who is lost meanwhile is due before.
+                // The window is the same for all, so a later loss is never due earlier.
                 Some(next) => {
                     sleep(next.saturating_sub(self.connections.clock.now().mono)).await;
                     if self.connections.are_ending() {
@@ -178,8 +178,8 @@ impl Hub {
         self.parts.ice.issue(now, host, user)
     }
 
-    /// Brings the connection behind `queue` into a room, or back into it: tells it who is there and
-    /// what it missed. Resuming is not charged.
+    /// Adds the connection behind `queue` to a room, or resumes its membership. Sends it the
+    /// members and the signals that it missed. Resuming is not charged.
     pub(super) fn enter(
         &self,
         now: Now,

@@ -1,4 +1,4 @@
-//! Membership in a room: who asks for one, what a connection holds of it, and why it is refused.
+//! Membership in a room: its request, the state that a connection holds, and reasons to refuse it.
 
 use std::net::IpAddr;
 use std::time::Duration;

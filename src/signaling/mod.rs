@@ -56,13 +56,13 @@ pub struct ConnectionLimits {
     pub max_message: usize,
     /// Bytes that may wait for one reader in a room.
     pub max_queue: usize,
-    /// Bytes that may wait for one reader in no room: answers to what it says.
+    /// Bytes that may wait for one reader in no room: answers to its messages.
     pub max_stranger_queue: usize,
     /// Bytes that may wait for all readers.
     pub max_queued: usize,
     /// Rate of messages of a client.
     pub rate: Rate,
-    /// Between two pings of the server. A client that lets two of them pass is gone.
+    /// Time between two pings of the server. A client that answers neither of two is disconnected.
     pub ping_every: Duration,
     /// Time that a connection may be in no room.
     pub idle_after: Duration,

@@ -43,7 +43,7 @@ impl PeerJs {
     pub fn new(connections: Arc<SignalingConnections>) -> Self {
         let settings = &connections.settings;
         let limits = RegistryLimits {
-            // PeerJS knows no rooms: as many as there may be in all of ours.
+            // PeerJS has no rooms: as many clients as all rooms may have members.
             peers: settings.rooms.rooms.saturating_mul(settings.rooms.members),
             // A new client gets this much and still has room for more, so that waiting messages
             // cannot make it too slow.
@@ -88,7 +88,7 @@ impl PeerJs {
             former.evict(ByeCode::Replaced);
         }
         queue.admit();
-        // Under the lock, so that nothing that is said from here on comes before.
+        // Under the lock, so that no later message comes first.
         queue.say(protocol::open());
         self.connections.counters.signals.add(missed.len() as u64);
         for text in missed {
@@ -122,7 +122,7 @@ struct Session<'a> {
     queue: Arc<SendQueue>,
     /// Until the client gives its id back.
     lease: Option<IdLease>,
-    /// With an id: when something that it said expires. Without: when it has been so for too long.
+    /// With an id: the next expiry of its messages. Without: the end of its time without one.
     next: Option<Duration>,
 }
 
@@ -198,7 +198,7 @@ impl Conversation for Session<'_> {
 }
 
 impl Drop for Session<'_> {
-    /// A conversation that was broken off, by a panic or with the runtime, leaves nobody behind.
+    /// Removes the client of a session that ends by a panic or with the runtime.
     fn drop(&mut self) {
         self.leave();
     }

@@ -49,7 +49,7 @@ pub struct RoomLimits {
 /// it than there is, the biggest holders lose theirs.
 pub const SHARE: usize = 32;
 
-/// Something to say to one member.
+/// Message to one member.
 #[derive(Debug)]
 pub struct Delivery {
     /// Receiver.
@@ -69,7 +69,7 @@ pub struct Resumed {
     pub missed: Vec<Text>,
 }
 
-/// All rooms and who is in them.
+/// All rooms and their members.
 #[derive(Debug)]
 pub struct Rooms {
     limits: RoomLimits,
@@ -91,7 +91,7 @@ struct Member {
     name: Option<DisplayName>,
     /// The network that it came from last.
     network: ClientNetwork,
-    /// Signals said to this member so far; the `seq` of the last one.
+    /// Number of signals to this member so far; the `seq` of the last one.
     said: u64,
     /// The last of them.
     kept: VecDeque<Text>,
@@ -160,8 +160,8 @@ impl Rooms {
         self.places.get(&id)
     }
 
-    /// Lets `id`, who comes from `network`, into `room`, if it has fewer than `max_members`.
-    /// Returns who is there already, and what they are told.
+    /// Adds `id` from `network` to `room`, if it has fewer than `max_members`. Returns the present
+    /// members, and the notices to them.
     ///
     /// # Errors
     /// [`ErrorCode::AlreadyJoined`], [`ErrorCode::RoomFull`] or [`ErrorCode::TooManyRooms`].
@@ -193,15 +193,16 @@ impl Rooms {
         Ok((peers, told))
     }
 
-    /// Passes `data` on from one member to another of the same room, stamped with its sender, and
-    /// keeps it. If the receiver `reads`, room is made by what it was told longest ago, which has
-    /// been written by then; of one that does not, nothing is given up, and it is the sender who
-    /// has to wait: else a member that speaks fast could end others' memberships.
+    /// Forwards `data` from one member to another of the same room, with its sender, and keeps it.
+    /// If the kept signals reach their limit and the receiver `reads`, its oldest ones are dropped,
+    /// which have been written by then. If it does not read, none is dropped and the sender has to
+    /// wait: otherwise a fast sender could end the memberships of others.
     ///
     /// # Errors
-    /// [`ErrorCode::RateLimited`] where too much waits for a receiver that does not read;
-    /// [`ErrorCode::NotJoined`]; or [`ErrorCode::NoSuchPeer`]: one answer for a member of another
-    /// room and for none at all, so that a room cannot be explored from outside.
+    /// [`ErrorCode::RateLimited`] if the signals for a receiver that does not read have reached
+    /// their limit; [`ErrorCode::NotJoined`]; or [`ErrorCode::NoSuchPeer`]. The latter is the same
+    /// for a member of another room and for an unknown one, so that a room cannot be explored from
+    /// outside.
     pub fn signal(
         &mut self,
         from: MemberId,

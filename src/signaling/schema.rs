@@ -51,7 +51,7 @@ macro_rules! text {
 
 text!(MemberIdText, "MemberId", { "type": "string", "pattern": "^[A-Za-z0-9_-]{22}$" });
 text!(RoomName, "RoomName", { "type": "string", "minLength": 1, "maxLength": RoomName::MAX_CHARS });
-// An empty name of a client is none.
+// A client's empty name counts as absent.
 text!(DisplayName, "DisplayName", { "type": "string", "maxLength": DisplayName::MAX_CHARS });
 text!(Secret, "Secret", { "type": "string" });
 text!(ErrorCode, "ErrorCode", { "type": "string", "enum": labels::<ErrorCode>() });

@@ -123,7 +123,7 @@ impl SendQueue {
         let mut inner = self.lock();
         match text.topic {
             Topic::Ice => inner.take_out(Topic::Ice),
-            // Who came and went before anybody heard of it was never there.
+            // A member that joined and left before the reader was notified is not reported.
             Topic::Left(id) if inner.take_out(Topic::Came(id)) => return self.settle(inner),
             _ => false,
         };
@@ -180,7 +180,7 @@ impl SendQueue {
         self.lock().shut
     }
 
-    /// Waits until the connection is told something from outside.
+    /// Waits until another task has a request for the connection.
     pub(super) async fn told(&self) -> Told {
         loop {
             let told = self.lock().told();
@@ -300,7 +300,7 @@ impl Inner {
         found.is_some()
     }
 
-    /// An end is told again and again, all else once.
+    /// Returns the next request for the connection. An end is returned each time, all else once.
     fn told(&mut self) -> Option<Told> {
         let renews = std::mem::take(&mut self.renews).then_some(Told::Renew);
         self.evicted.map(Told::End).or(renews)
@@ -309,7 +309,7 @@ impl Inner {
     fn evict(&mut self, code: ByeCode) {
         self.shut = true;
         self.evicted.get_or_insert(code);
-        // Memory goes back at once, not when the connection is gone.
+        // Memory is released at once, not when the connection ends.
         (self.replay, self.frames) = (VecDeque::new(), VecDeque::new());
         (self.replay_bytes, self.bytes) = (0, 0);
     }
@@ -386,7 +386,7 @@ mod tests {
         queue.renew();
         assert_eq!(queue.told().await, Told::Renew);
         let (told, ()) = tokio::join!(queue.told(), async {
-            // Not of the one that is told already.
+            // Not woken by a request that was returned already.
             tokio::task::yield_now().await;
             queue.renew();
             queue.evict(ByeCode::Removed);

@@ -139,7 +139,7 @@ impl Conversation for Session<'_> {
 }
 
 impl Drop for Session<'_> {
-    /// A conversation that was broken off, by a panic or with the runtime, leaves nobody behind.
+    /// Removes the member of a session that ends by a panic or with the runtime.
     fn drop(&mut self) {
         if let Some(membership) = self.membership.take() {
             self.hub.leave(membership.id, &self.queue);

@@ -1,8 +1,7 @@
-//! Topics: pages with the npm package `y-webrtc`, as it is, find the others who edit the same
-//! document.
+//! Topics: pages with the unchanged npm package `y-webrtc` find the other editors of a document.
 //!
-//! [`protocol`] and [`board`] are pure; here are their connections. To what that protocol says the
-//! server adds our own `error` and `bye`, which its client passes over and its developer can read.
+//! [`protocol`] and [`board`] are pure; this module has their connections. The server adds `error`
+//! and `bye` to that protocol. Its client ignores them, and a developer can read them.
 
 pub mod board;
 pub mod protocol;
@@ -194,7 +193,7 @@ impl Conversation for Session<'_> {
 }
 
 impl Drop for Session<'_> {
-    /// A conversation that was broken off, by a panic or with the runtime, leaves nobody behind.
+    /// Removes the subscriber of a session that ends by a panic or with the runtime.
     fn drop(&mut self) {
         self.leave();
     }

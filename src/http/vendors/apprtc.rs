@@ -1,5 +1,5 @@
-//! `lifetimeDuration`: what AppRTC's clients, and Google's own service behind them, call the
-//! lifetime of an ICE configuration. Beside what `/ice` says anyway, the rest of which they share.
+//! `lifetimeDuration`: AppRTC's name for the lifetime of an ICE configuration. Its clients and
+//! Google's service behind them use it. The other fields of `/ice` are the same.
 
 use serde::Serialize;
 

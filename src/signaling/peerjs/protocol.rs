@@ -37,8 +37,8 @@ impl PeerId {
     }
 }
 
-/// Token that a client shows again to have its id back: kept as a digest, so that neither its
-/// length nor its bytes can be found by measuring, and no memory tells it.
+/// Token by which a client takes its id back. Only its digest is stored, so that timing reveals
+/// neither its length nor its bytes, and memory does not contain it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token([u8; 32]);
 
@@ -107,7 +107,7 @@ pub enum PeerJsKind {
     Candidate,
     /// `LEAVE`: the receiver closes its connections to the sender.
     Leave,
-    /// `EXPIRE`: what was said to the sender has not reached it.
+    /// `EXPIRE`: a message to the sender has not been delivered.
     Expire,
 }
 
@@ -154,7 +154,7 @@ impl Passed {
     }
 }
 
-/// Tells `to` that what it said to `absent` has not reached it.
+/// Notifies `to` that its message to `absent` has expired.
 #[must_use]
 pub fn expire(absent: &PeerId, to: &PeerId) -> Text {
     passed(PeerJsKind::Expire, absent, to, None)

@@ -10,9 +10,9 @@
 //! ```
 //!
 //! A message to an absent client waits with its sender, for as long as [`RegistryLimits::patience`]
-//! and within [`RegistryLimits::kept`] bytes; it goes when the sender does, because nobody could
-//! answer it any more, and so needs no timer but the sender's own. Ids and bytes that wait are
-//! [shares](byway_turn::shares), charged to the network of the client that has the id.
+//! and within [`RegistryLimits::kept`] bytes; it is dropped when the sender leaves, because nobody
+//! could answer it any more, and so needs no timer but the sender's own. Ids and bytes that wait
+//! are [shares](byway_turn::shares), charged to the network of the client that has the id.
 //!
 //! The maps are ordered trees: their keys are the clients' choice, and a tree needs no seed against
 //! that.
@@ -183,7 +183,7 @@ impl<C: Clone> PeerRegistry<C> {
         if let Some(receiver) = self.peers.get(&message.to) {
             return Said::Passed(receiver.connection.clone(), text);
         }
-        // These are about connections that have ended: nobody who comes later has any.
+        // These deadlines belong to connections that have ended; later ones have their own.
         if matches!(message.kind, PeerJsKind::Leave | PeerJsKind::Expire) {
             return Said::Ignored;
         }
@@ -246,7 +246,7 @@ impl<C: Clone> PeerRegistry<C> {
         (missed, told)
     }
 
-    /// Takes out what `from` has said to `to`, if there is anything and it fits.
+    /// Removes the waiting messages of `from` to `to`, if there are any and `fits` accepts them.
     fn take_waiting(
         &mut self,
         to: &PeerId,

@@ -1,6 +1,6 @@
 //! Bytes in the send queues of all connections, bounded in sum.
 //!
-//! Each [`SendQueue`] is bounded by itself; thousands of them that nobody reads are not. When the
+//! Each [`SendQueue`] is bounded by itself; thousands of unread ones together are not. When the
 //! sum is reached, connections end whose clients do not read: first those that are in no room, then
 //! members; of either the biggest queues of the networks that hold most. A member that is ended so
 //! can resume.

@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(board.count(), 3);
     }
 
-    /// Any course of events: who hears is who has subscribed, and nothing is left behind.
+    /// In any course of events, exactly the subscribers receive, and nothing is left behind.
     #[test]
     fn who_hears_is_who_has_subscribed() {
         for seed in 0..64 {
@@ -289,7 +289,7 @@ mod tests {
         assert!((900..1_000).contains(&board.count()), "{}", board.count());
         let mut ann = board.subscriber(network(200));
         assert_eq!(board.subscribe(&mut ann, topic("tea"), 0), Ok(()));
-        // A topic that goes on after its first subscriber is charged to one of those who are left.
+        // A topic that outlives its first subscriber is charged to a remaining one.
         let mut bob = board.subscriber(network(201));
         board.subscribe(&mut bob, topic("tea"), 0).unwrap();
         board.depart(&mut ann);

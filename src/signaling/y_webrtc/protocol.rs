@@ -10,17 +10,17 @@ use crate::signaling::protocol::{ErrorCode, RoomName, Text, Topic, object};
 /// Message of a client.
 #[derive(Debug)]
 pub enum YWebrtcMessage {
-    /// It wants to hear what is published on these.
+    /// Subscribes to these topics.
     Subscribe(Vec<RoomName>),
     /// No longer.
     Unsubscribe(Vec<RoomName>),
-    /// Something for all who have subscribed.
+    /// Message to all subscribers.
     Publish(Publication),
     /// Asks for a `pong`.
     Ping,
 }
 
-/// Something for all who have subscribed.
+/// Message to all subscribers.
 #[derive(Debug)]
 pub struct Publication {
     /// To what.
