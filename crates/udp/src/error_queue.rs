@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd as _;
 use libc::{IPPROTO_IP, IPPROTO_IPV6, SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, SO_EE_ORIGIN_LOCAL};
 
 use super::control::{Control, ControlMessage};
-use super::inbox::empty_header;
+use super::inbox::{empty_header, from_length, to_length};
 use super::name::{self, Name};
 
 /// ICMP error about a datagram that was not delivered.
@@ -50,7 +50,7 @@ fn receive(socket: &UdpSocket, control: &mut Control) -> io::Result<SocketAddr> 
     header.msg_name = name.as_mut_ptr();
     header.msg_namelen = name::ROOM;
     header.msg_control = control.room().as_mut_ptr().cast();
-    header.msg_controllen = control.room().len();
+    header.msg_controllen = to_length(control.room().len());
     #[expect(unsafe_code, reason = "std does not read control messages")]
     // SAFETY: the descriptor is open while `socket` is borrowed. The name and the control messages
     // are written to memory that is borrowed mutably and has the length in the header. The header
@@ -59,7 +59,7 @@ fn receive(socket: &UdpSocket, control: &mut Control) -> io::Result<SocketAddr> 
     if received < 0 {
         return Err(io::Error::last_os_error());
     }
-    control.set_length(header.msg_controllen);
+    control.set_length(from_length(header.msg_controllen));
     // The kernel always gives an address; the caller discards an error without one.
     name.address().ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

@@ -143,7 +143,7 @@ impl Inbox {
         for (slot, header) in self.slots[first..].iter_mut().zip(&self.headers).take(received) {
             slot.length = header.msg_len as usize;
             slot.is_cut = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
-            slot.control.set_length(header.msg_hdr.msg_controllen);
+            slot.control.set_length(from_length(header.msg_hdr.msg_controllen));
         }
         self.used = first + received;
         Ok(first..self.used)
@@ -165,7 +165,7 @@ impl Inbox {
             header.msg_iov = part;
             header.msg_iovlen = 1;
             header.msg_control = slot.control.room().as_mut_ptr().cast();
-            header.msg_controllen = slot.control.room().len();
+            header.msg_controllen = to_length(slot.control.room().len());
             headers.push(libc::mmsghdr { msg_hdr: header, msg_len: 0 });
         }
     }
@@ -217,7 +217,8 @@ impl Inbox {
     }
 }
 
-/// Calls `recvmmsg` once, and returns the number of filled headers.
+/// Calls `recvmmsg` once, and returns the number of filled headers. Calls the kernel by number, as
+/// for `sendmmsg`.
 fn receive_messages(socket: &UdpSocket, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
     let count = c_uint::try_from(headers.len()).expect("an inbox has few places");
     #[expect(unsafe_code, reason = "std receives one datagram at a time")]
@@ -226,9 +227,27 @@ fn receive_messages(socket: &UdpSocket, headers: &mut [libc::mmsghdr]) -> io::Re
     // lengths. The inbox owns that memory and is borrowed mutably, so nothing else accesses it
     // during the call. The timeout is null.
     let received = unsafe {
-        libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count, libc::MSG_DONTWAIT, ptr::null_mut())
+        libc::syscall(
+            libc::SYS_recvmmsg,
+            socket.as_raw_fd(),
+            headers.as_mut_ptr(),
+            count,
+            libc::MSG_DONTWAIT,
+            ptr::null_mut::<libc::timespec>(),
+        )
     };
     usize::try_from(received).map_err(|_| io::Error::last_os_error())
+}
+
+/// Converts a length for a header. The kernel's type is `size_t`, and so is glibc's. musl has a
+/// shorter one with padding, which [`empty_header`] zeroed.
+pub(super) fn to_length<T: TryFrom<usize>>(bytes: usize) -> T {
+    T::try_from(bytes).ok().expect("lengths in a header are below 64 KiB")
+}
+
+/// Converts a length that the kernel wrote, with the types of [`to_length`].
+pub(super) fn from_length<T: TryInto<usize>>(bytes: T) -> usize {
+    bytes.try_into().ok().expect("the kernel writes no more than the room that it was given")
 }
 
 /// Returns a zeroed header.

@@ -6,7 +6,7 @@ use libc::{IPPROTO_IP, IPPROTO_IPV6, c_int};
 
 use super::UNMARKED;
 use super::control::{Control, ControlMessage};
-use super::inbox::empty_header;
+use super::inbox::{empty_header, to_length};
 use super::name::Name;
 use super::outbox::{Destination, Message, Part};
 
@@ -135,9 +135,9 @@ impl<T: Copy> Prepared<T> {
             header.msg_name = name.as_ptr().cast_mut();
             header.msg_namelen = *length;
             header.msg_iov = pieces.as_ptr().cast_mut();
-            header.msg_iovlen = pieces.len();
+            header.msg_iovlen = to_length(pieces.len());
             header.msg_control = control.as_ptr().cast_mut().cast();
-            header.msg_controllen = control.len();
+            header.msg_controllen = to_length(control.len());
             self.headers.push(libc::mmsghdr { msg_hdr: header, msg_len: 0 });
         }
     }

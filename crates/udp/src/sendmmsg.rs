@@ -91,14 +91,17 @@ impl<T: Copy> Prepared<T> {
 }
 
 /// Calls `sendmmsg` once, and returns the number of messages that were sent. The next call reports
-/// the error of the first unsent message.
+/// the error of the first unsent message. Calls the kernel by number: musl's function of that name
+/// sends the messages one by one.
 fn send_messages(socket: &UdpSocket, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
     let count = c_uint::try_from(headers.len()).expect("an outbox has few messages");
     #[expect(unsafe_code, reason = "std sends one datagram at a time, and without control messages")]
     // SAFETY: the descriptor is open while `socket` is borrowed. There are `count` headers. Each
     // points at a name, pieces and control messages of the stated lengths. `flush` has borrowed
     // them, and the kernel only reads them.
-    let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
+    let sent = unsafe {
+        libc::syscall(libc::SYS_sendmmsg, socket.as_raw_fd(), headers.as_mut_ptr(), count, libc::MSG_DONTWAIT)
+    };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
