@@ -53,6 +53,7 @@ fn settings(ip: IpAddr) -> Settings {
     Settings {
         realm: "example.org".to_owned(),
         secrets: Secrets::new(&["north"]).expect("the list has a secret"),
+        users: Vec::new(),
         revocations: Arc::new(Revocations::new(&[3; 32])),
         strict_expiry: false,
         addresses: vec![RelayAddress { bind: ip, public: ip }],

@@ -13,7 +13,7 @@
 //! - Allocations over IPv4 and IPv6, dual allocations, permissions, channels, and EVEN-PORT with
 //!   RESERVATION-TOKEN.
 //! - Time-limited credentials by HMAC, compatible with coturn's `use-auth-secret`. They can be
-//!   revoked before they expire.
+//!   revoked before they expire. Static users with a fixed password beside them.
 //! - MESSAGE-INTEGRITY-SHA256, PASSWORD-ALGORITHMS and USERHASH of RFC 8489, beside the MD5 keys of
 //!   RFC 5389.
 //! - Stateless nonces, and challenges whose size is bounded by that of the request.
@@ -43,6 +43,7 @@
 //! let settings = Settings {
 //!     realm: "example.org".to_owned(),
 //!     secrets: Secrets::new(&["north"]).unwrap(),
+//!     users: Vec::new(),
 //!     revocations: Arc::new(Revocations::new(&[3; 32])),
 //!     strict_expiry: false,
 //!     addresses: vec![RelayAddress { bind: server, public: server }],

@@ -62,6 +62,16 @@ impl Shares {
         Self { cap, share, held: 0, by_network: BTreeMap::new() }
     }
 
+    /// Replaces the cap and the share of one network. Units held beyond them stay held.
+    pub fn set_limits(&mut self, cap: usize, share: usize) {
+        (self.cap, self.share) = (cap, share);
+    }
+
+    /// Replaces the cap, of which one network may hold the default share.
+    pub fn set_cap(&mut self, cap: usize) {
+        self.set_limits(cap, (cap / SHARE).max(UNDIVIDED));
+    }
+
     /// Units held by all networks together.
     #[must_use]
     pub fn held(&self) -> usize {

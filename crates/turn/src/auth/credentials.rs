@@ -184,19 +184,28 @@ impl Secrets {
     /// can compute them.
     #[must_use]
     pub fn tag(&self, text: &str) -> String {
-        let mut mac = self.signing.clone();
-        // The prefix has no digits, so the input is not a username and the tag reveals nothing
-        // about any password.
-        mac.update(b"tag:");
-        mac.update(text.as_bytes());
-        let digest = mac.finalize().into_bytes();
-        URL_SAFE_NO_PAD.encode(&digest[..12])
+        tag(&self.signing, text)
+    }
+
+    /// Returns the [tag](Self::tag) of `text` under each secret, the signing one first.
+    pub fn tags<'a>(&'a self, text: &'a str) -> impl Iterator<Item = String> + 'a {
+        std::iter::once(&self.signing).chain(&self.others).map(move |secret| tag(secret, text))
     }
 
     /// Returns the password of `username` under each secret, the signing one first.
     pub fn passwords<'a>(&'a self, username: &'a str) -> impl Iterator<Item = String> + 'a {
         std::iter::once(&self.signing).chain(&self.others).map(move |secret| password(secret, username))
     }
+}
+
+fn tag(secret: &Hmac<Sha1>, text: &str) -> String {
+    let mut mac = secret.clone();
+    // The prefix has no digits, so the input is not a username and the tag reveals nothing about
+    // any password.
+    mac.update(b"tag:");
+    mac.update(text.as_bytes());
+    let digest = mac.finalize().into_bytes();
+    URL_SAFE_NO_PAD.encode(&digest[..12])
 }
 
 fn password(secret: &Hmac<Sha1>, username: &str) -> String {

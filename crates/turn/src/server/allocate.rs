@@ -8,7 +8,7 @@ use super::relayed::{ByFamily, Relayed, next_higher};
 use super::request::{Outcome, Request};
 use super::shared::{Families, Port};
 use super::{Action, AllocationId, Answer, BindError, DropReason, Effect, Relay, RelayId};
-use crate::auth::Username;
+use crate::auth::account;
 use crate::rate_limit::Gcra;
 use crate::time::Now;
 use crate::wire::{AddressFamily, Attributes, ErrorCode, Reply, Response};
@@ -49,9 +49,9 @@ impl Relay {
         // 10. The quota counts by name, so a client gains nothing by changing the expiry in its
         // username.
         let username = &*request.client.username;
-        let name = Username::parse(username).map_or("", |username| username.name);
+        let name = account(username);
         let client = request.five_tuple.client.ip();
-        let taken = self.shared.take(request.now, families, port, name, client)?;
+        let taken = self.shared.take(request.now, families, port, &name, client)?;
 
         let now = request.now.mono;
         let relayed = |taken: &Port| Relayed {
@@ -78,7 +78,7 @@ impl Relay {
             began: now,
             permissions: Vec::new(),
             channels: Vec::new(),
-            bandwidth: self.shared.bandwidth(),
+            bandwidth: self.shared.rules().bandwidth(),
             icmp: Gcra::default(),
         });
         for port in taken.ports.iter() {

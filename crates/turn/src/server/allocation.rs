@@ -1,5 +1,6 @@
 //! Allocation with its permissions and channels (RFC 8656 sections 2.2 to 2.5).
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::relayed::{ByFamily, Relayed};
 use super::reserve::ReservationToken;
 use super::route::{Route, RouteChannel};
 use super::{FiveTuple, Peer};
-use crate::auth::Username;
+use crate::auth::account;
 use crate::rate_limit::Gcra;
 use crate::wire::{AddressFamily, ChannelNumber, ErrorCode, Head, IntegrityKey};
 
@@ -108,9 +109,9 @@ pub(super) enum BindRefused {
 }
 
 impl Allocation {
-    /// Returns the name by which quotas count: the username without its expiry.
-    pub(super) fn name(&self) -> &str {
-        Username::parse(&self.username).map_or("", |username| username.name)
+    /// Returns the [account] by which quotas count.
+    pub(super) fn account(&self) -> Cow<'_, str> {
+        account(&self.username)
     }
 
     pub(super) fn has_expired(&self, now: Duration) -> bool {

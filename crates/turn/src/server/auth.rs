@@ -1,13 +1,14 @@
-//! Long-term credential mechanism with time-limited credentials (RFC 8489 section 9.2, RFC 8656
-//! section 5).
+//! Long-term credential mechanism with time-limited credentials and static users (RFC 8489 section
+//! 9.2, RFC 8656 section 5).
 //!
 //! A client of RFC 8489 signs with MESSAGE-INTEGRITY-SHA256, under a key that PASSWORD-ALGORITHM
 //! names. A client of RFC 5389 signs with MESSAGE-INTEGRITY, under an MD5 key. One allocation may
 //! see both, because every new nonce offers the client the better one.
 //!
-//! "Username anonymity" (section 9.2.1) is not offered. The server stores no names, so it cannot
-//! look up a USERHASH: a first Allocate must carry USERNAME. The name behind an existing allocation
-//! is known, so there USERHASH works as well as USERNAME. Checking it costs one hash and no search.
+//! "Username anonymity" (section 9.2.1) is not offered. The server stores no time-limited names, so
+//! it cannot look up a USERHASH: a first Allocate must carry USERNAME, also that of a static user.
+//! The name behind an existing allocation is known, so there USERHASH works as well as USERNAME.
+//! Checking it costs one hash and no search.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -17,8 +18,9 @@ use stun::message::METHOD_REFRESH;
 
 use super::allocation::Allocation;
 use super::nonce::says_password_algorithms;
+use super::rules::Current;
 use super::shared::Shared;
-use crate::auth::Username;
+use crate::auth::{Username, account};
 use crate::time::Now;
 use crate::wire::{
     AttributeError, Attributes, ErrorCode, Integrity, IntegrityKey, Message, PasswordAlgorithm, userhash,
@@ -62,9 +64,9 @@ impl From<AttributeError> for Refusal {
 
 /// Authenticates a request, in the order of RFC 8489 section 9.2.4.
 ///
-/// A credential must be unexpired, and [`Revocations`](crate::auth::Revocations) must not list its
-/// name. This holds for every request except a Refresh that ends a live allocation, which harms
-/// nobody.
+/// A time-limited credential must be unexpired; a static user's does not expire. In either case
+/// [`Revocations`](crate::auth::Revocations) must not list the [account]. This holds for every
+/// request except a Refresh that ends a live allocation, which harms nobody.
 ///
 /// A browser cannot change the credential of an allocation, so its page restarts ICE with a fresh
 /// one in time. For pages that never do, turn [`super::Settings::strict_expiry`] off. A live
@@ -80,11 +82,12 @@ pub(super) fn authenticate<'m>(
     message: &Message<'m>,
     allocation: Option<&Allocation>,
 ) -> Result<Client<'m>, Refusal> {
+    let rules = &shared.rules();
     let attributes = message.attributes();
     let integrity = message.integrity().ok_or(Refusal::NoCredentials)?;
     let username = match (attributes.username()?, attributes.userhash()?) {
         (Some(username), None) => Cow::Borrowed(username),
-        (None, Some(hash)) => Cow::Owned(username_behind(hash, shared, allocation)),
+        (None, Some(hash)) => Cow::Owned(username_behind(hash, rules, allocation)),
         // Section 14.4: USERHASH replaces USERNAME. A request with both is ambiguous.
         (None, None) | (Some(_), Some(_)) => return Err(Refusal::BadRequest),
     };
@@ -92,14 +95,14 @@ pub(super) fn authenticate<'m>(
     let nonce = attributes.nonce().ok_or(Refusal::BadRequest)?;
     let own = allocation.filter(|allocation| *allocation.username == *username);
     // Checked for every request, so that the response time does not reveal what was wrong.
-    let is_good = is_good(shared, now, &username, own.is_some());
+    let is_good = is_good(shared, rules, now, &username, own.is_some());
     let is_good = is_good || (own.is_some() && gives_back(message));
     let algorithm = password_algorithm(&attributes, nonce, own.is_some())?;
 
     // The allocation's key proves its owner, whichever algorithm the request names.
     let key = match own.filter(|allocation| integrity.verify(&allocation.key)) {
         Some(allocation) => Some(allocation.key.clone()),
-        None => derived_key(shared, &username, algorithm, &integrity),
+        None => derived_key(rules, &username, algorithm, &integrity),
     };
     let key = key.filter(|_| is_good).ok_or(Refusal::WrongCredentials)?;
     if !shared.nonces.check(now, client, nonce) {
@@ -109,11 +112,19 @@ pub(super) fn authenticate<'m>(
 }
 
 /// Whether requests with this username are served if they are signed with its password.
-fn is_good(shared: &Shared, now: Now, username: &str, has_allocation: bool) -> bool {
-    Username::parse(username).is_ok_and(|username| {
-        let outlives = has_allocation && !shared.strict_expiry;
-        shared.revocations.is_good(now, username.name) && (outlives || username.check(now).is_ok())
-    })
+fn is_good(shared: &Shared, rules: &Current, now: Now, username: &str, has_allocation: bool) -> bool {
+    match Username::parse(username) {
+        Ok(username) => {
+            let outlives = has_allocation && !rules.strict_expiry;
+            shared.revocations.is_good(now, username.name) && (outlives || username.check(now).is_ok())
+        }
+        // Its key tells whether there is such a static user. The allocation of one that was removed
+        // would keep its key.
+        Err(_) => {
+            let is_known = !rules.users.is_empty() && (!has_allocation || rules.users.contains(username));
+            is_known && shared.revocations.is_good(now, &account(username))
+        }
+    }
 }
 
 /// Whether a request ends its own allocation: a Refresh with LIFETIME 0.
@@ -123,8 +134,8 @@ fn gives_back(message: &Message<'_>) -> bool {
 
 /// Returns the username behind a USERHASH: that of the client's own allocation. Otherwise returns
 /// the empty username, which no client has.
-fn username_behind(hash: [u8; 32], shared: &Shared, allocation: Option<&Allocation>) -> String {
-    let own = allocation.filter(|allocation| userhash(&allocation.username, &shared.realm) == hash);
+fn username_behind(hash: [u8; 32], rules: &Current, allocation: Option<&Allocation>) -> String {
+    let own = allocation.filter(|allocation| userhash(&allocation.username, &rules.realm) == hash);
     own.map_or_else(String::new, |allocation| allocation.username.to_string())
 }
 
@@ -147,20 +158,43 @@ fn password_algorithm(
     }
 }
 
-/// Returns the key that a request was signed with, if one of the secrets made its password. Every
-/// secret is tried for every username, so that the response time does not reveal what was wrong.
+/// Returns the key that a request was signed with, if one of the secrets made the password of its
+/// time-limited username, or if it is a static user's. Everything is tried for every username, so
+/// that the response time does not reveal what was wrong.
 fn derived_key(
-    shared: &Shared,
+    rules: &Current,
     username: &str,
     algorithm: PasswordAlgorithm,
     integrity: &Integrity<'_>,
 ) -> Option<IntegrityKey> {
     let mut found = None;
-    for password in shared.secrets.passwords(username) {
-        let key = integrity.key(&algorithm.key(username, &shared.realm, &password));
+    for password in rules.secrets.passwords(username) {
+        let key = integrity.key(&algorithm.key(username, &rules.realm, &password));
         if integrity.verify(&key) {
             found = Some(key);
         }
     }
-    found
+    let static_key = static_key(rules, username, algorithm, integrity);
+    // A secret verifies no static name, and a password no time-limited one.
+    if Username::parse(username).is_ok() { found } else { static_key }
+}
+
+/// Returns the key that a request was signed with, if it is that of the static user.
+fn static_key(
+    rules: &Current,
+    username: &str,
+    algorithm: PasswordAlgorithm,
+    integrity: &Integrity<'_>,
+) -> Option<IntegrityKey> {
+    if rules.users.is_empty() {
+        return None;
+    }
+    let stored = rules.users.keys(username).and_then(|keys| match algorithm {
+        PasswordAlgorithm::Md5 => keys.md5.as_deref(),
+        PasswordAlgorithm::Sha256 => keys.sha256.as_deref(),
+    });
+    // A name that is not there takes as long as one that is.
+    let key = integrity.key(stored.unwrap_or_default());
+    let is_signed = integrity.verify(&key);
+    stored.filter(|_| is_signed).map(|_| key)
 }

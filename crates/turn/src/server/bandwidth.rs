@@ -25,6 +25,11 @@ impl Bandwidth {
         })
     }
 
+    /// Returns the cap.
+    pub(super) fn bytes_per_second(&self) -> u64 {
+        self.bytes_per_second
+    }
+
     /// Charges bytes towards peers; false if they exceed the cap.
     pub(super) fn to_peers(&self, now: Duration, bytes: usize) -> bool {
         self.to_peers.take(now, self.cost(bytes), DEPTH).is_ok()

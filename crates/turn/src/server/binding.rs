@@ -20,7 +20,7 @@ impl Relay {
         message: &Message<'_>,
         reply: &mut Reply,
     ) -> Action {
-        if self.shared.unauthenticated.take(now.mono, five_tuple.client.ip()).is_err() {
+        if self.rules.load().unauthenticated.take(now.mono, five_tuple.client.ip()).is_err() {
             return Action::Drop(DropReason::StrangerBudget);
         }
         let view = self.view.load();

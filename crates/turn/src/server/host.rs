@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use arc_swap::Guard;
 
@@ -90,19 +91,20 @@ impl View {
         Self { peer_policy, machine: AddressSet::default(), pools: Vec::new(), lacks_relay: false, discovery }
     }
 
-    /// Returns the state after this one. `own` are addresses that are the server's own whatever the
-    /// machine has. `ports` makes a pool for an address that is new to the relay.
+    /// Returns the state after this one. `policy` has the rules for peers, and the addresses that
+    /// are the server's own whatever the machine has. `ports` makes a pool for an address that is
+    /// new to the relay.
     pub(super) fn next(
         &self,
         host: HostAddresses,
-        own: &AddressSet,
+        policy: &PeerPolicy,
         ports: impl Fn(&RelayAddress) -> PortPool,
         range: &RangeInclusive<u16>,
     ) -> Self {
         let HostAddresses { own: machine, relays, listeners, lacks_relay, discovery } = host;
         // The public address and the bound address are both the server's own, listed or not.
         let of_relays: AddressSet = relays.iter().flat_map(|relay| [relay.bind, relay.public]).collect();
-        let own = own.union(&machine).union(&of_relays);
+        let own = policy.own.union(&machine).union(&of_relays);
         let current = relays.iter().map(|address| {
             let known = self.pools.iter().find(|pool| pool.address.public == address.public);
             let ports = known.map(|pool| pool.ports.clone()).unwrap_or_else(|| {
@@ -124,7 +126,7 @@ impl View {
                 pools.push(Pool { is_current: false, ..left.clone() });
             }
         }
-        let PeerPolicy { allow, deny, .. } = self.peer_policy.clone();
+        let PeerPolicy { allow, deny, .. } = policy.clone();
         Self {
             peer_policy: PeerPolicy { allow, deny, own, listeners },
             machine,
@@ -228,6 +230,11 @@ impl View {
         if let Some(pool) = self.pool_of(relayed.ip()) {
             pool.ports.shares().hand_over(from, to, 1);
         }
+    }
+
+    /// Sets the time for which ports that are closed from now on stay unused.
+    pub(super) fn set_port_rest(&self, rest: Duration) {
+        self.pools.iter().for_each(|pool| pool.ports.lock().set_rest(rest));
     }
 
     /// Returns the local address of the socket behind a relayed transport address.

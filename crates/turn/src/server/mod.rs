@@ -37,6 +37,7 @@ mod relayed;
 mod request;
 mod reserve;
 mod route;
+mod rules;
 mod shared;
 mod table;
 
@@ -62,12 +63,13 @@ pub use drop_reason::DropReason;
 pub use host::{HostAddresses, RelayAddress};
 pub use peer_policy::{Denied, Peer, PeerPolicy, is_special_purpose};
 pub use quota::Quota;
+pub use rules::Rules;
 pub use shared::{Settings, Shared};
 
 use expiry::Wheel;
 use relayed::Relayed;
 use reserve::Reserved;
-use shared::CachedView;
+use shared::{CachedRules, CachedView};
 use table::Table;
 
 /// Identifies a UDP listener of the server by its position in the configuration. It is the same on
@@ -260,6 +262,8 @@ pub struct Relay {
     shared: Arc<Shared>,
     /// Address view for datagrams. Requests and other infrequent work read `shared`.
     view: CachedView,
+    /// Rules for answers to clients without credentials, which are the frequent requests.
+    rules: CachedRules,
     table: Table,
     wheel: Wheel,
     effects: VecDeque<Effect>,
@@ -278,8 +282,8 @@ impl Relay {
         let table = Table::new(random.number());
         let indications = u128::from(random.number()) << 32;
         let (effects, reserved) = (VecDeque::new(), VecDeque::new());
-        let view = shared.cached_view();
-        Self { shared, view, table, wheel: Wheel::new(), effects, reserved, indications }
+        let (view, rules) = (shared.cached_view(), shared.cached_rules());
+        Self { shared, view, rules, table, wheel: Wheel::new(), effects, reserved, indications }
     }
 
     /// Handles a datagram from a client: ChannelData, a request or an indication. Effects may
@@ -362,16 +366,17 @@ impl Relay {
         named.len()
     }
 
-    /// Enforces a change of the machine's addresses. Ends relayed transport addresses that the
-    /// machine no longer has, and permissions and channels whose peer is now the machine's own.
-    /// Returns the number of relayed transport addresses ended. Effects follow.
+    /// Enforces a change of the machine's addresses or of the rules. Ends relayed transport
+    /// addresses that the machine no longer has, and permissions and channels whose peer is now
+    /// denied. Applies the bandwidth cap. Returns the number of relayed transport addresses ended.
+    /// Effects follow.
     ///
     /// Call it on every shard after [`Shared::set_host_addresses`]. Requests check the peer policy
     /// themselves. A channel does not for each datagram, so without this call it would go on for
     /// ten minutes.
     pub fn enforce(&mut self, now: Now) -> usize {
         let shared = self.shared.clone();
-        let view = shared.view();
+        let (view, rules) = (shared.view(), shared.rules());
         let mut ended = 0;
         for id in self.table.ids() {
             self.prune(now, id);
@@ -384,6 +389,10 @@ impl Relay {
             }
             let Some(allocation) = self.table.get_mut(id) else { continue };
             let is_live = allocation.live;
+            let cap = allocation.bandwidth.as_ref().map_or(0, |cap| cap.bytes_per_second());
+            if cap != rules.bytes_per_second() {
+                allocation.bandwidth = rules.bandwidth();
+            }
             if allocation.restrict(now.mono, |ip| view.permission(ip).is_ok(), |peer| view.still_allows(peer))
             {
                 self.prune(now, id);
@@ -394,6 +403,18 @@ impl Relay {
             }
         }
         ended
+    }
+
+    /// Ends the allocations whose clients use a UDP listener that is closed. Returns their number.
+    /// Effects follow.
+    pub fn listener_gone(&mut self, now: Now, listener: ListenerId) -> usize {
+        let uses = |id: &AllocationId| {
+            let allocation = self.table.get(*id);
+            allocation.is_some_and(|found| found.five_tuple.transport == Transport::Udp(listener))
+        };
+        let over_it: Vec<_> = self.table.ids().into_iter().filter(uses).collect();
+        over_it.iter().for_each(|allocation| self.end_whole(now, *allocation));
+        over_it.len()
     }
 
     /// Whether a client has an allocation, or one that is being bound.
@@ -436,7 +457,7 @@ impl Relay {
         }
         self.effects.push_back(Effect::CloseRelay { relay });
         if relayed.with_next {
-            self.shared.give_reserve_back(allocation.name());
+            self.shared.give_reserve_back(&allocation.account());
         }
         if allocation.relayed.iter().next().is_none() {
             self.shared.give_back(allocation);

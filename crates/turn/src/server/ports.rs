@@ -74,6 +74,11 @@ impl PortPool {
         Self { low, free, states, resting: BTreeSet::new(), rest, random }
     }
 
+    /// Sets the rest of ports that are given back from now on.
+    pub(super) fn set_rest(&mut self, rest: Duration) {
+        self.rest = rest;
+    }
+
     /// Takes a port as requested, if there is one, with the next higher one if that is to be held
     /// in reserve. Returns `None` for a token, whose port is already taken.
     pub(super) fn take(&mut self, now: Duration, request: PortRequest) -> Option<TakenPort> {

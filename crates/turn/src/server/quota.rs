@@ -34,13 +34,13 @@ pub struct Quota {
 /// run out. A port in reserve counts as one allocation and one port, for the name and address that
 /// reserved it, until its token is used.
 pub(super) struct QuotaUse {
-    per_user: u32,
-    ports_per_address: u32,
-    rest: Duration,
     held: Mutex<Held>,
 }
 
 struct Held {
+    per_user: u32,
+    ports_per_address: u32,
+    rest: Duration,
     allocations: usize,
     allocations_by_name: BTreeMap<Box<str>, u32>,
     reserved_by_name: BTreeMap<Box<str>, u32>,
@@ -57,12 +57,16 @@ struct Held {
 impl QuotaUse {
     /// Creates empty counts for `quota`. A closed port counts for `rest` longer.
     pub(super) fn new(quota: Quota, rest: Duration) -> Self {
-        Self {
-            per_user: quota.allocations_per_user,
-            ports_per_address: quota.allocations_per_address,
-            rest,
-            held: Mutex::new(Held::new(quota.allocations as usize)),
-        }
+        Self { held: Mutex::new(Held::new(quota, rest)) }
+    }
+
+    /// Replaces the limits. Allocations and ports beyond them stay until they end.
+    pub(super) fn set_limits(&self, quota: Quota, rest: Duration) {
+        let mut held = self.lock();
+        held.per_user = quota.allocations_per_user;
+        held.ports_per_address = quota.allocations_per_address;
+        held.rest = rest;
+        held.ports.set_limits(quota.allocations as usize, quota.allocations as usize);
     }
 
     /// Counts one allocation of `name`, the username without its expiry. `spare` reserved ports of
@@ -72,7 +76,7 @@ impl QuotaUse {
     /// 486 if the name has reached its limit.
     pub(super) fn take(&self, name: &str, spare: u32) -> Result<(), ErrorCode> {
         let mut held = self.lock();
-        if is_reached(held.of_name(name).saturating_sub(spare), 1, self.per_user) {
+        if is_reached(held.of_name(name).saturating_sub(spare), 1, held.per_user) {
             return Err(ErrorCode::AllocationQuotaReached);
         }
         held.allocations += 1;
@@ -93,7 +97,7 @@ impl QuotaUse {
     /// 486 if the name has reached its limit.
     pub(super) fn reserve(&self, name: &str) -> Result<(), ErrorCode> {
         let mut held = self.lock();
-        if is_reached(held.of_name(name), 1, self.per_user) {
+        if is_reached(held.of_name(name), 1, held.per_user) {
             return Err(ErrorCode::AllocationQuotaReached);
         }
         *held.reserved_by_name.entry(name.into()).or_default() += 1;
@@ -133,7 +137,7 @@ impl QuotaUse {
     ) -> Result<(), ErrorCode> {
         let mut held = self.lock();
         held.wake(now);
-        if is_reached(held.of_address(address), count, self.ports_per_address) {
+        if is_reached(held.of_address(address), count, held.ports_per_address) {
             return Err(ErrorCode::AllocationQuotaReached);
         }
         held.ports.take(address, count as usize).map_err(|_| ErrorCode::InsufficientCapacity)?;
@@ -153,7 +157,7 @@ impl QuotaUse {
     ) -> Result<(), ErrorCode> {
         let mut held = self.lock();
         held.wake(now);
-        if from != to && is_reached(held.of_address(to), 1, self.ports_per_address) {
+        if from != to && is_reached(held.of_address(to), 1, held.ports_per_address) {
             return Err(ErrorCode::AllocationQuotaReached);
         }
         held.ports.hand_over(from, to, 1);
@@ -166,7 +170,8 @@ impl QuotaUse {
     pub(super) fn give_port_back(&self, now: Duration, address: ClientNetwork) {
         let mut held = self.lock();
         held.ports.give_back(address, 1);
-        held.resting.push_back((now + self.rest, address));
+        let until = now + held.rest;
+        held.resting.push_back((until, address));
         held.wake(now);
     }
 
@@ -184,8 +189,12 @@ impl QuotaUse {
 }
 
 impl Held {
-    fn new(ports: usize) -> Self {
+    fn new(quota: Quota, rest: Duration) -> Self {
+        let ports = quota.allocations as usize;
         Self {
+            per_user: quota.allocations_per_user,
+            ports_per_address: quota.allocations_per_address,
+            rest,
             allocations: 0,
             allocations_by_name: BTreeMap::new(),
             reserved_by_name: BTreeMap::new(),
@@ -233,11 +242,38 @@ mod tests {
     const REST: Duration = Duration::from_secs(120);
 
     fn quota(per_user: u32, ports_per_address: u32, ports: u32) -> QuotaUse {
-        QuotaUse { per_user, ports_per_address, rest: REST, held: Mutex::new(Held::new(ports as usize)) }
+        QuotaUse::new(limits(per_user, ports_per_address, ports), REST)
+    }
+
+    fn limits(allocations_per_user: u32, allocations_per_address: u32, allocations: u32) -> Quota {
+        Quota {
+            allocations_per_user,
+            allocations_per_address,
+            allocations,
+            bandwidth_per_allocation: 0,
+            unauthenticated_per_second: 0,
+        }
     }
 
     fn address(n: u8) -> ClientNetwork {
         ClientNetwork::of([192, 0, 2, n].into())
+    }
+
+    #[test]
+    fn limits_that_change_end_nothing_and_hold_for_the_next() {
+        let quota = quota(2, 2, 4);
+        assert_eq!([quota.take("a", 0), quota.take("a", 0)], [Ok(()); 2]);
+        assert_eq!(quota.take_ports(START, address(1), 2), Ok(()));
+        quota.set_limits(limits(1, 1, 3), REST);
+        assert_eq!((quota.allocations_of("a"), quota.take("b", 0)), (2, Ok(())));
+        quota.give_back("a");
+        assert_eq!(quota.take("a", 0), Err(ErrorCode::AllocationQuotaReached));
+        assert_eq!(quota.take_ports(START, address(2), 1), Ok(()));
+        assert_eq!(quota.take_ports(START, address(2), 1), Err(ErrorCode::AllocationQuotaReached));
+        assert_eq!(quota.take_ports(START, address(3), 1), Err(ErrorCode::InsufficientCapacity));
+        quota.set_limits(limits(0, 0, 8), REST);
+        assert_eq!(quota.take("a", 0), Ok(()));
+        assert_eq!(quota.take_ports(START, address(2), 3), Ok(()));
     }
 
     #[test]

@@ -95,13 +95,14 @@ impl Relay {
         refusal: Refusal,
         reply: &mut Reply,
     ) -> Action {
-        if self.shared.unauthenticated.take(now.mono, five_tuple.client.ip()).is_err() {
+        let rules = self.shared.rules();
+        if rules.unauthenticated.take(now.mono, five_tuple.client.ip()).is_err() {
             return Action::Drop(DropReason::StrangerBudget);
         }
         let error = refusal.error();
         let mut response = Response::error(message.head(), error);
         if refusal != Refusal::BadRequest {
-            response = response.realm(&self.shared.realm);
+            response = response.realm(&rules.realm);
             let level = ChallengeLevel::within_means_of(five_tuple, message, response.size());
             response = response.nonce(self.shared.nonces.issue(now, five_tuple.client, level).as_bytes());
             if level == ChallengeLevel::PasswordAlgorithms {

@@ -73,7 +73,7 @@ impl Relay {
     /// Begins the reservation of `next`, whose socket was bound with that of an allocation.
     pub(super) fn reserve(&mut self, now: Now, id: AllocationId, next: SocketAddr) {
         let Some(allocation) = self.table.get_mut(id) else { return };
-        let name: Box<str> = allocation.name().into();
+        let name: Box<str> = allocation.account().into();
         let client = ClientNetwork::of(allocation.five_tuple.client.ip());
         let until = now.mono + RESERVATION_LIFETIME;
         let bind = self.shared.bind_of(next);

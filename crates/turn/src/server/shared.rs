@@ -10,7 +10,6 @@ use arc_swap::{ArcSwap, Cache, Guard};
 
 use super::Pairing;
 use super::allocation::Allocation;
-use super::bandwidth::Bandwidth;
 use super::discovery::Discovery;
 use super::host::{HostAddresses, RelayAddress, View};
 use super::nonce::Nonces;
@@ -19,13 +18,11 @@ use super::ports::{PortPool, PortRequest};
 use super::quota::{Quota, QuotaUse};
 use super::relayed::{ByFamily, Relayed};
 use super::reserve::{ReservationToken, Reservations};
-use crate::address_set::AddressSet;
-use crate::auth::Revocations;
-use crate::auth::Secrets;
+use super::rules::{Current, Rules};
+use crate::auth::{Revocations, Secrets, StaticUser};
 use crate::client_network::ClientNetwork;
 use crate::lock::lock;
 use crate::prng::Prng;
-use crate::rate_limit::KeyedRateLimiter;
 use crate::time::Now;
 use crate::wire::{AddressFamily, ErrorCode};
 
@@ -36,6 +33,8 @@ pub struct Settings {
     pub realm: String,
     /// Secrets that sign the credentials.
     pub secrets: Secrets,
+    /// Users with a password that does not expire.
+    pub users: Vec<StaticUser>,
     /// Names whose credentials are revoked before they expire.
     pub revocations: Arc<Revocations>,
     /// Whether an expired credential also stops working for the allocations that were made with it.
@@ -57,26 +56,23 @@ pub struct Settings {
 /// Shard's own handle on the current [`View`].
 pub(super) type CachedView = Cache<Arc<ArcSwap<View>>, Arc<View>>;
 
+/// Shard's own handle on the current [`Rules`], see [`Shared::cached_rules`].
+pub(super) type CachedRules = Cache<Arc<ArcSwap<Current>>, Arc<Current>>;
+
 /// State shared by the shards of one server. Datagrams only read it. Its locks are `std` mutexes,
 /// because only the beginning and end of an allocation take them, for a few instructions.
 pub struct Shared {
-    pub(super) realm: String,
-    pub(super) secrets: Secrets,
     pub(super) revocations: Arc<Revocations>,
-    pub(super) strict_expiry: bool,
     pub(super) nonces: Nonces,
-    pub(super) unauthenticated: KeyedRateLimiter,
+    /// Replaced when the configuration changes.
+    rules: Arc<ArcSwap<Current>>,
     /// Replaced when the machine's addresses change.
     view: Arc<ArcSwap<View>>,
-    /// Addresses that are the server's own whatever the machine has.
-    own: AddressSet,
     ports: RangeInclusive<u16>,
-    port_rest: Duration,
     seed: [u8; 32],
     quota: QuotaUse,
     /// Whether the server is draining: no new allocation begins.
     draining: AtomicBool,
-    bandwidth: u64,
     reservations: Mutex<Reservations>,
 }
 
@@ -84,30 +80,19 @@ impl Shared {
     /// Creates the state for one server; give every shard a clone of the `Arc`.
     #[must_use]
     pub fn new(settings: Settings, seed: &[u8; 32]) -> Arc<Self> {
-        let quota = settings.quota;
-        let Settings { realm, secrets, revocations, strict_expiry, .. } = settings;
-        let Settings { addresses, ports, port_rest, peer_policy, discovery, .. } = settings;
-        let (own, listeners) = (peer_policy.own.clone(), peer_policy.listeners.clone());
+        let rules = Rules::of(&settings);
+        let Settings { revocations, addresses, ports, peer_policy, discovery, .. } = settings;
+        let listeners = peer_policy.listeners.clone();
         let view = View::new(peer_policy, Discovery::default());
         let shared = Self {
-            realm,
-            secrets,
             revocations,
-            strict_expiry,
             nonces: Nonces::new(seed),
-            unauthenticated: KeyedRateLimiter::new(
-                quota.unauthenticated_per_second,
-                Duration::from_secs(1),
-                Prng::new(seed, "strangers").number(),
-            ),
             view: Arc::new(ArcSwap::from_pointee(view)),
-            own,
             ports,
-            port_rest,
             seed: *seed,
-            quota: QuotaUse::new(quota, port_rest),
+            quota: QuotaUse::new(rules.quota, rules.port_rest),
+            rules: Arc::new(ArcSwap::from_pointee(Current::new(rules, None, seed))),
             draining: AtomicBool::new(false),
-            bandwidth: quota.bandwidth_per_allocation,
             reservations: Mutex::new(Reservations::new(Prng::new(seed, "reservations"))),
         };
         shared.set_host_addresses(HostAddresses {
@@ -119,6 +104,32 @@ impl Shared {
         Arc::new(shared)
     }
 
+    /// Replaces the rules, at once for every request that begins later.
+    ///
+    /// Allocations outlive the secret that they were made with: their own key keeps verifying their
+    /// requests until their credential expires. Lower quotas end no allocation.
+    ///
+    /// Call [`Self::set_host_addresses`] next, which applies the rules for peers, and then have
+    /// every shard call [`Relay::enforce`](super::Relay::enforce). The latter also applies the
+    /// bandwidth cap to existing allocations. Call this from one thread at a time.
+    pub fn set_rules(&self, rules: Rules) {
+        self.quota.set_limits(rules.quota, rules.port_rest);
+        self.view().set_port_rest(rules.port_rest);
+        let next = Current::new(rules, Some(&self.rules.load()), &self.seed);
+        self.rules.store(Arc::new(next));
+    }
+
+    /// Returns the rules for one shard's answers to clients without credentials, cached like
+    /// [`Self::cached_view`].
+    pub(super) fn cached_rules(&self) -> CachedRules {
+        Cache::new(self.rules.clone())
+    }
+
+    /// Returns the current rules.
+    pub(super) fn rules(&self) -> Guard<Arc<Current>> {
+        self.rules.load()
+    }
+
     /// Sets the machine's current addresses, which are the server's own. Without this call, an
     /// address that came after the start would give clients access to every service listening
     /// there.
@@ -127,11 +138,12 @@ impl Shared {
     /// [`Relay::enforce`](super::Relay::enforce), which ends the use of addresses that are now
     /// denied.
     pub fn set_host_addresses(&self, host: HostAddresses) {
+        let rules = self.rules();
         let ports = |address: &RelayAddress| {
             let name = if address.bind.is_ipv4() { "ports v4" } else { "ports v6" };
-            PortPool::new(self.ports.clone(), self.port_rest, Prng::new(&self.seed, name))
+            PortPool::new(self.ports.clone(), rules.port_rest, Prng::new(&self.seed, name))
         };
-        let next = self.view.load().next(host, &self.own, ports, &self.ports);
+        let next = self.view.load().next(host, &rules.peers, ports, &self.ports);
         self.view.store(Arc::new(next));
     }
 
@@ -205,11 +217,6 @@ impl Shared {
                     .publish(relayed.address.port(), Some(allocation.route(relayed, |ip| view.is_relay(ip))));
             }
         }
-    }
-
-    /// Returns the bandwidth cap of a new allocation, if there is one.
-    pub(super) fn bandwidth(&self) -> Option<Arc<Bandwidth>> {
-        Bandwidth::new(self.bandwidth).map(Arc::new)
     }
 
     /// Takes the ports of a new allocation of `name` for this client, and counts the allocation.
@@ -301,7 +308,7 @@ impl Shared {
     /// Gives back the place of an allocation in the quota of its name. Its ports have been given
     /// back before.
     pub(super) fn give_back(&self, allocation: &Allocation) {
-        self.quota.give_back(allocation.name());
+        self.quota.give_back(&allocation.account());
     }
 
     /// Gives back, in the quota of `name`, the place of a port that was to be held in reserve.

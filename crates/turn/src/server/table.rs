@@ -41,7 +41,7 @@ impl Table {
         let slot = u32::try_from(place.key()).expect("fewer than 2^32 allocations fit into memory");
         let id = AllocationId { slot, generation: self.generation };
         self.by_five_tuple.insert(allocation.five_tuple, id);
-        self.by_name.insert(allocation.name(), id);
+        self.by_name.insert(&allocation.account(), id);
         place.insert((self.generation, allocation));
         id
     }
@@ -50,7 +50,7 @@ impl Table {
         self.get(id)?;
         let (_, allocation) = self.slab.try_remove(id.slot as usize)?;
         self.by_five_tuple.remove(&allocation.five_tuple);
-        self.by_name.remove(allocation.name(), id);
+        self.by_name.remove(&allocation.account(), id);
         Some(allocation)
     }
 
