@@ -5,26 +5,26 @@
 //! adds the names of functions.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::io::{self, Write as _};
 use std::panic::{self, PanicHookInfo};
 use std::sync::Arc;
 use std::thread;
 
+use tracing::Level;
+
+use super::LastWords;
 use crate::metrics::ProcessCounters;
 
-/// Installs a hook that counts panics and logs them.
-pub(super) fn log(counters: Arc<ProcessCounters>) {
+/// Installs a hook that counts panics and logs them. At level `off`, and within the log itself,
+/// they are lines without an event.
+pub(super) fn log(counters: Arc<ProcessCounters>, last_words: LastWords) {
     panic::set_hook(Box::new(move |panic| {
         counters.panicked(thread::current().name());
-        tracing::error!("{}", described(panic));
-    }));
-}
-
-/// Installs a hook that counts panics and writes them to standard error; write errors are ignored.
-pub(super) fn say(counters: Arc<ProcessCounters>) {
-    panic::set_hook(Box::new(move |panic| {
-        counters.panicked(thread::current().name());
-        let _ = writeln!(io::stderr(), "{}", described(panic));
+        let text = described(panic);
+        if tracing::enabled!(Level::ERROR) {
+            tracing::error!("{text}");
+        } else {
+            last_words.say(&text);
+        }
     }));
 }
 

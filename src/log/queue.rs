@@ -15,6 +15,9 @@ const CAPACITY: usize = 1 << 20;
 /// Time that the process waits at its end for queued lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
+/// Pause before the next write to a full pipe that does not block.
+const FULL_PIPE: Duration = Duration::from_millis(10);
+
 /// Item of the queue.
 enum Entry {
     Line(Box<[u8]>),
@@ -80,20 +83,15 @@ impl Write for Queue {
     }
 }
 
-fn write_all(
-    entries: Receiver<Entry>,
-    mut out: impl Write,
-    waiting: &AtomicUsize,
-    counters: &ProcessCounters,
-) {
+fn write_all(entries: Receiver<Entry>, out: impl Write, waiting: &AtomicUsize, counters: &ProcessCounters) {
+    let mut writer = LineWriter { out, is_torn: false };
     for entry in entries {
         match entry {
             Entry::Line(line) => {
-                let written = out.write_all(&line).and_then(|()| out.flush());
-                waiting.fetch_sub(line.len(), Relaxed);
-                if written.is_err() {
+                if !writer.write(&line) {
                     counters.log_lines_lost.add(1);
                 }
+                waiting.fetch_sub(line.len(), Relaxed);
             }
             Entry::Flushed(flushed) => {
                 let _ = flushed.send(());
@@ -102,8 +100,45 @@ fn write_all(
     }
 }
 
+/// Writer of whole lines.
+struct LineWriter<W> {
+    out: W,
+    /// Whether only a part of the last line was written, as on a disk that became full.
+    is_torn: bool,
+}
+
+impl<W: Write> LineWriter<W> {
+    /// Writes a line. Returns whether all of it was written. After a part of a line the next one
+    /// begins on a new line, so that a program can read it.
+    fn write(&mut self, line: &[u8]) -> bool {
+        if self.is_torn && self.put(b"\n").is_err() {
+            return false;
+        }
+        let written = self.put(line);
+        self.is_torn = written.is_err_and(|written| written > 0);
+        written.is_ok()
+    }
+
+    /// Writes all bytes. The error is the number of those that were written.
+    fn put(&mut self, bytes: &[u8]) -> Result<(), usize> {
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.out.write(&bytes[written..]) {
+                Ok(0) => return Err(written),
+                Ok(more) => written += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Another process that shares the pipe or terminal has set O_NONBLOCK.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(FULL_PIPE),
+                Err(_) => return Err(written),
+            }
+        }
+        self.out.flush().map_err(|_| 0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::sync::mpsc;
 
     use super::*;
@@ -140,5 +175,42 @@ mod tests {
         queue.write_all(b"lost").unwrap();
         queue.drain();
         assert_eq!(counters.log_lines_lost.get(), 5);
+    }
+
+    /// Writer that answers each call with the next result.
+    struct Script(VecDeque<io::Result<usize>>, Vec<u8>);
+
+    impl Write for Script {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = self.0.pop_front().unwrap_or(Ok(bytes.len()))?.min(bytes.len());
+            self.1.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn writer(results: impl IntoIterator<Item = io::Result<usize>>) -> LineWriter<Script> {
+        LineWriter { out: Script(results.into_iter().collect(), Vec::new()), is_torn: false }
+    }
+
+    #[test]
+    fn threat_30_a_line_cut_by_a_full_disk_spoils_no_other() {
+        let full = || Err(io::ErrorKind::StorageFull.into());
+        let mut writer = writer([Ok(2), full(), full(), Ok(100), full()]);
+        let written = [(); 4].map(|()| writer.write(b"line\n"));
+        assert_eq!(written, [false, false, false, true]);
+        assert_eq!(String::from_utf8_lossy(&writer.out.1), "li\nline\n");
+    }
+
+    #[test]
+    fn threat_30_a_full_pipe_that_does_not_block_loses_nothing() {
+        let busy = || Err(io::ErrorKind::WouldBlock.into());
+        let interrupted = Err(io::ErrorKind::Interrupted.into());
+        let mut writer = writer([busy(), Ok(3), interrupted, busy()]);
+        assert!(writer.write(b"line\n"));
+        assert_eq!(writer.out.1, b"line\n");
     }
 }
