@@ -3,12 +3,13 @@
 //! A path may lead to a pipe without a writer, to `/dev/zero` or to a disk image. Only regular
 //! files are read, up to the size limit of their kind.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Maximum bytes of a certificate with its chain, a key, or a list of roots.
+/// Maximum bytes of a certificate with its chain, a key, a list of roots, or a file of coturn.
 pub const LARGE: u64 = 1 << 20;
 
 /// Maximum bytes of a configuration.
@@ -44,6 +45,37 @@ pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
 pub fn read_text(path: &Path, longest: u64) -> io::Result<String> {
     let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "not text in UTF-8");
     String::from_utf8(read(path, longest)?).map_err(not_text)
+}
+
+/// Access to a file that holds secrets by more users than its owner and, for reading, its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    /// Others can change it.
+    OthersWrite,
+    /// Others can read it.
+    OthersRead,
+    /// Its group can change it.
+    GroupWrites,
+}
+
+impl fmt::Display for Exposure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OthersWrite => "every user of this machine can change it",
+            Self::OthersRead => "every user of this machine can read it",
+            Self::GroupWrites => "its group can change it",
+        })
+    }
+}
+
+/// Returns the worst exposure of the file at `path`, by its mode. A file that cannot be examined
+/// has none: the error of reading it says more.
+#[must_use]
+pub fn exposure(path: &Path) -> Option<Exposure> {
+    let mode = fs::metadata(path).ok()?.mode();
+    let exposures =
+        [(0o002, Exposure::OthersWrite), (0o004, Exposure::OthersRead), (0o020, Exposure::GroupWrites)];
+    exposures.into_iter().find(|(bit, _)| mode & bit != 0).map(|(_, exposure)| exposure)
 }
 
 /// Whether an error reports a temporary lack of descriptors, memory or threads. Another

@@ -3,16 +3,21 @@
 //! Defaults exist once, in the embedded `turnserver.toml`. A key that a file leaves out has its
 //! value from there.
 //!
-//! - `schema` lists the keys.
+//! - `schema` lists the keys, `acme` those of its section.
 //! - `values` parses each kind of value, `ice_url` the URLs.
+//! - `changes` compares two configurations key by key.
 //! - `reader` looks keys up and finds the unknown ones.
 //! - `diagnostic` reports mistakes by file, line and caret.
+//! - `secret_files` finds the files that hold secrets.
 //! - `shown` decides which part of a line an error may show.
 
+mod acme;
+mod changes;
 mod diagnostic;
 mod ice_url;
 mod reader;
 mod schema;
+mod secret_files;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -24,21 +29,26 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use byway_turn::auth::Secret;
+use byway_turn::auth::{Secret, StaticUser};
 use byway_turn::server::Quota;
 use ipnet::IpNet;
 
 use crate::access::{Policy, tokens};
 use crate::ice::TransportPolicy;
+use crate::log::LogSettings;
 use crate::net::trusted_proxies::TrustedProxies;
 use crate::operator_file;
 use crate::origin::{HostPattern, Origin};
 use crate::shard::Tuning;
 use crate::signaling::SignalingSettings;
 use crate::tls::CertificateFiles;
+use crate::tls::acme::AcmeSettings;
 
+pub use acme::{is_directory_url, is_host_name, is_mail_address};
+pub use changes::{Change, KEYS};
 pub use diagnostic::{ConfigError, ConfigProblem};
 pub use ice_url::{IceScheme, IceUrl, IceUrlError, Transport};
+pub use secret_files::SecretFiles;
 
 /// The default configuration, which is also the reference of every key.
 pub const EMBEDDED: &str = include_str!("../../turnserver.toml");
@@ -56,10 +66,15 @@ pub struct Config {
     pub listen: Listen,
     /// The certificate of the TLS listeners.
     pub tls: Option<Tls>,
+    /// The ACME client, which keeps a certificate for the TLS listeners. Never beside
+    /// [`Config::tls`].
+    pub acme: Option<AcmeSettings>,
     /// The relay's addresses, ports and threads.
     pub relay: Relay,
     /// Secrets and lifetime of credentials.
     pub credentials: Credentials,
+    /// Users with a fixed name and password.
+    pub users: Vec<StaticUser>,
     /// Peer addresses that the relay allows or refuses.
     pub peers: Peers,
     /// Limits of one client, one address and all together.
@@ -72,6 +87,10 @@ pub struct Config {
     pub http: Http,
     /// Limits of the signaling.
     pub signaling: Signaling,
+    /// Format and levels of the log, which a reload applies.
+    pub log: LogSettings,
+    /// Files that hold secrets.
+    pub secret_files: SecretFiles,
     /// Whether every IPv6 address among the listeners and relay addresses is the embedded default's
     /// `::1`. A machine without IPv6 then drops it (`EADDRNOTAVAIL`, `EAFNOSUPPORT`). The server
     /// waits for an address that a file names.
@@ -108,7 +127,11 @@ impl Config {
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = file else { return Ok(Self::embedded()) };
         match operator_file::read_text(path, operator_file::CONFIGURATION) {
-            Ok(text) => Self::parse(&text, &path.display().to_string(), path.parent()),
+            Ok(text) => {
+                let mut config = Self::parse(&text, &path.display().to_string(), path.parent())?;
+                config.secret_files.in_file(path);
+                Ok(config)
+            }
             Err(error) => Err(ConfigError::Unreadable { path: path.into(), error }),
         }
     }
@@ -120,40 +143,6 @@ impl Config {
     pub fn parse(text: &str, name: &str, dir: Option<&Path>) -> Result<Self, ConfigError> {
         schema::read(text, name, dir).map_err(|refusal| refusal.error(name, text))
     }
-
-    /// The sections in which `other` differs, in file order.
-    #[must_use]
-    pub fn changed(&self, other: &Self) -> Vec<&'static str> {
-        // Destructured so that the compiler reports a section that is missing here.
-        let Self {
-            realm,
-            listen,
-            tls,
-            relay,
-            credentials,
-            peers,
-            quota,
-            tokens,
-            ice,
-            http,
-            signaling,
-            optional_ipv6: _,
-        } = self;
-        let changes = [
-            ("realm", *realm != other.realm),
-            ("[listen]", *listen != other.listen),
-            ("[tls]", *tls != other.tls),
-            ("[relay]", *relay != other.relay),
-            ("[credentials]", *credentials != other.credentials),
-            ("[tokens]", *tokens != other.tokens),
-            ("[peers]", *peers != other.peers),
-            ("[quota]", *quota != other.quota),
-            ("[ice]", *ice != other.ice),
-            ("[http]", *http != other.http),
-            ("[signaling]", *signaling != other.signaling),
-        ];
-        changes.into_iter().filter_map(|(section, has_changed)| has_changed.then_some(section)).collect()
-    }
 }
 
 impl Config {
@@ -162,7 +151,8 @@ impl Config {
     #[must_use]
     pub fn addresses(&self) -> BTreeMap<IpAddr, BTreeSet<&'static str>> {
         let mut named = BTreeMap::<IpAddr, BTreeSet<&'static str>>::new();
-        let Listen { udp, tcp, tls, http, admin, trusted_proxies: _ } = &self.listen;
+        let Listen { udp, tcp, tls, http, admin, admin_sockets: _, trusted_proxies: _, proxy_protocol: _ } =
+            &self.listen;
         for (key, addresses) in [
             ("listen.udp", udp),
             ("listen.tcp", tcp),
@@ -188,14 +178,38 @@ pub struct Listen {
     pub udp: Vec<SocketAddr>,
     /// STUN and TURN over TCP.
     pub tcp: Vec<SocketAddr>,
-    /// HTTPS, secure WebSocket, and STUN and TURN over TLS; never without [`Config::tls`].
+    /// HTTPS, secure WebSocket, and STUN and TURN over TLS; never without [`Config::tls`] or
+    /// [`Config::acme`].
     pub tls: Vec<SocketAddr>,
     /// Plain HTTP and WebSocket: localhost, or behind a reverse proxy.
     pub http: Vec<SocketAddr>,
     /// `/metrics` and `/healthz`.
     pub admin: Vec<SocketAddr>,
-    /// Reverse proxies whose `X-Forwarded-*` fields count.
+    /// Unix sockets of the same, which also take requests to reload.
+    pub admin_sockets: Vec<PathBuf>,
+    /// Proxies whose `X-Forwarded-*` fields and PROXY headers count.
     pub trusted_proxies: TrustedProxies,
+    /// Listeners whose connections begin with a PROXY header.
+    pub proxy_protocol: Vec<ProxiedListener>,
+}
+
+impl Listen {
+    /// Whether connections to the TCP listeners of TURN begin with a PROXY header.
+    #[must_use]
+    pub fn is_tcp_proxied(&self) -> bool {
+        self.proxy_protocol.contains(&ProxiedListener::Tcp)
+    }
+}
+
+/// Listener that may be behind a proxy with PROXY protocol, by its key under `[listen]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxiedListener {
+    /// `tcp`.
+    Tcp,
+    /// `tls`.
+    Tls,
+    /// `http`.
+    Http,
 }
 
 /// HTTP requests, on the public and the admin listeners.

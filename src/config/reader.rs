@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::rc::Rc;
 
 use toml::Spanned;
@@ -55,6 +55,15 @@ pub(super) struct Section<'d> {
     known: Vec<&'static str>,
     mistakes: Vec<Diagnostic>,
     names: Rc<RefCell<Names>>,
+    /// Position in the file.
+    span: Range<usize>,
+}
+
+/// Keys of a section without defaults, by what diagnostics may show of their values.
+#[derive(Clone, Copy)]
+pub(super) struct Keys {
+    pub(super) secret: &'static [&'static str],
+    pub(super) files: &'static [&'static str],
 }
 
 impl<'d> Section<'d> {
@@ -69,6 +78,7 @@ impl<'d> Section<'d> {
             known: Vec::new(),
             mistakes: Vec::new(),
             names,
+            span: 0..0,
         }
     }
 
@@ -98,7 +108,68 @@ impl<'d> Section<'d> {
             known: Vec::new(),
             mistakes: Vec::new(),
             names: self.names.clone(),
+            span: own.map_or(0..0, Spanned::span),
         }
+    }
+
+    /// The tables `[[key]]`, whose keys have no default.
+    pub(super) fn sections(&mut self, key: &'static str, keys: Keys) -> Vec<Section<'d>> {
+        self.known.push(key);
+        let path = |leaf: &&str| format!("{key}.{leaf}");
+        self.names.borrow_mut().secret.extend(keys.secret.iter().map(path));
+        self.names.borrow_mut().files.extend(keys.files.iter().map(path));
+        let Some(value) = self.own.and_then(|own| own.get(key)) else { return Vec::new() };
+        let tables = value.get_ref().as_array().map(|items| items.iter().collect::<Vec<_>>());
+        let mut sections = Vec::new();
+        for item in tables.unwrap_or_else(|| vec![value]) {
+            match item.get_ref().as_table().filter(|_| value.get_ref().is_array()) {
+                Some(own) => sections.push(Section {
+                    path: key,
+                    own: Some(own),
+                    default: self.default,
+                    whole: self.whole,
+                    known: Vec::new(),
+                    mistakes: Vec::new(),
+                    names: self.names.clone(),
+                    span: item.span(),
+                }),
+                None => self.mistakes.push(Diagnostic {
+                    span: item.span(),
+                    reason: format!("`{key}` is a list of sections, and this is {}", kind(item.get_ref())),
+                    remedy: format!(
+                        "write a line [[{key}]], in double brackets, with the keys of each below"
+                    ),
+                    shortage: None,
+                }),
+            }
+        }
+        sections
+    }
+
+    /// The value of `key` if the file has a valid one, for a section without defaults.
+    pub(super) fn find<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(Value<'_>) -> Result<T, Diagnostic>,
+    ) -> Option<T> {
+        let is_secret = self.names.borrow().secret.contains(&self.dotted(key));
+        match read(self.own(key, is_secret)?) {
+            Ok(value) => Some(value),
+            Err(mistake) => {
+                self.mistakes.push(mistake);
+                None
+            }
+        }
+    }
+
+    /// Reports that the section lacks a key.
+    pub(super) fn lacks(&mut self, key: &str) {
+        self.mistakes.push(Diagnostic {
+            span: self.span.clone(),
+            reason: format!("one of the [[{}]] lacks {key}", self.path),
+            remedy: format!("write {key} below this line"),
+            shortage: None,
+        });
     }
 
     /// The value of `key`: the file's, or the embedded default's if the file has none or an invalid

@@ -5,16 +5,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use byway_turn::auth::MAX_TTL;
+use byway_turn::auth::{MAX_TTL, StaticUser};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::acme::{self, AcmeRules};
 use super::diagnostic::{Diagnostic, Refusal};
-use super::reader::{Names, Section, Value};
+use super::reader::{Keys, Names, Section, Value};
+use super::secret_files::SecretFiles;
 use super::shown::Shown;
-use super::values::{self, list};
+use super::values::{self, AdminAddress, list};
 use super::{Config, Credentials, EMBEDDED, Http, Ice, Listen, Peers, Places, Quota, Relay, Signaling, Tls};
 use crate::access::{Policy, tokens};
+use crate::log::LogSettings;
 use crate::net::trusted_proxies::TrustedProxies;
 use crate::shard::Tuning;
 use crate::signaling::SignalingSettings;
@@ -35,6 +38,7 @@ pub(super) fn read(text: &str, name: &str, dir: Option<&Path>) -> Result<Config,
         if let Some(tls) = &mut config.tls {
             tls.places = places(own.get_ref(), &names, name, text);
         }
+        config.secret_files = SecretFiles::find(own.get_ref(), &names, dir);
         return Ok(config);
     }
     mistakes.sort_by_key(|mistake| mistake.span.start);
@@ -54,18 +58,28 @@ fn assemble<'d>(
     let realm = root.get("realm", |value| values::realm(&value));
     let (ice, open_to_everyone) = ice(root.section("ice"), &mut mistakes);
     let tls = tls(root.section("tls"), dir, &mut mistakes);
+    let acme_section = root.section("acme");
     let rules = ListenRules {
         for_everyone: ice.access == Policy::Token || open_to_everyone,
-        has_certificate: tls.is_some(),
+        // A mistake under [acme] is no second one here.
+        has_certificate: tls.is_some() || acme_section.has("names"),
     };
-    let (listen, listens_v6) = listen(root.section("listen"), rules, &mut mistakes);
+    let (listen, listens_v6) = listen(root.section("listen"), dir, rules, &mut mistakes);
+    let acme_rules = AcmeRules {
+        has_files: tls.is_some(),
+        serves_tls: !listen.tls.is_empty(),
+        serves_http: !listen.http.is_empty(),
+    };
+    let acme = acme::read(acme_section, dir, acme_rules, &mut mistakes);
     let (relay, relays_v6) = relay(root.section("relay"), &mut mistakes);
     let credentials = credentials(root.section("credentials"), dir, &mut mistakes);
+    let users = users(root.sections("users", USER_KEYS), dir, &mut mistakes);
     let tokens = tokens(root.section("tokens"), dir, &realm, &mut mistakes);
     let peers = peers(root.section("peers"), &mut mistakes);
     let quota = quota(root.section("quota"), &mut mistakes);
     let http = http(root.section("http"), &mut mistakes);
     let signaling = signaling(root.section("signaling"), &mut mistakes);
+    let log = log(root.section("log"), &mut mistakes);
     mistakes.extend(root.finish());
 
     let optional_ipv6 = !(listens_v6 || relays_v6);
@@ -73,14 +87,18 @@ fn assemble<'d>(
         realm,
         listen,
         tls,
+        acme,
         relay,
         credentials,
+        users,
         tokens,
         peers,
         quota,
         ice,
         http,
         signaling,
+        log,
+        secret_files: SecretFiles::default(),
         optional_ipv6,
     };
     (config, mistakes, names.take())
@@ -95,26 +113,30 @@ struct ListenRules {
 }
 
 /// The listeners, and whether the file itself names an IPv6 one.
-fn listen(mut section: Section<'_>, rules: ListenRules, mistakes: &mut Vec<Diagnostic>) -> (Listen, bool) {
+fn listen(
+    mut section: Section<'_>,
+    dir: Option<&Path>,
+    rules: ListenRules,
+    mistakes: &mut Vec<Diagnostic>,
+) -> (Listen, bool) {
     let mut names_v6 = false;
     let over_tcp = RefCell::new(Vec::<(&str, SocketAddr)>::new());
+    let free = |key, value: &Value<'_>, address: SocketAddr| {
+        if key == "udp" || address.port() == 0 {
+            return Ok(address);
+        }
+        let mut taken = over_tcp.borrow_mut();
+        if let Some((other, _)) = taken.iter().find(|(other, taken)| *other != key && *taken == address) {
+            return Err(value.wrong(
+                format!("{address} is already in `listen.{other}`"),
+                "configure another port for one of the two; a `tls` listener serves TURN over TLS and the page on one port",
+            ));
+        }
+        taken.push((key, address));
+        Ok(address)
+    };
     let mut get = |key, read: &dyn Fn(&Value<'_>) -> Result<SocketAddr, Diagnostic>| {
-        let free = |value: &Value<'_>| {
-            let address = read(value)?;
-            if key == "udp" || address.port() == 0 {
-                return Ok(address);
-            }
-            let mut taken = over_tcp.borrow_mut();
-            if let Some((other, _)) = taken.iter().find(|(other, taken)| *other != key && *taken == address) {
-                return Err(value.wrong(
-                    format!("{address} is already in `listen.{other}`"),
-                    "configure another port for one of the two; a `tls` listener serves TURN over TLS and the page on one port",
-                ));
-            }
-            taken.push((key, address));
-            Ok(address)
-        };
-        let addresses = section.get(key, |value| list(&value, free));
+        let addresses = section.get(key, |value| list(&value, |item| free(key, item, read(item)?)));
         names_v6 |= section.has(key) && addresses.iter().any(SocketAddr::is_ipv6);
         addresses
     };
@@ -132,23 +154,44 @@ fn listen(mut section: Section<'_>, rules: ListenRules, mistakes: &mut Vec<Diagn
             ),
         ))
     };
+    let udp = get("udp", &values::socket_address);
+    let tcp = get("tcp", &values::socket_address);
+    let tls = get("tls", &|value| {
+        if rules.has_certificate {
+            return serves_ice(value);
+        }
+        Err(value.wrong(
+            "TLS needs a certificate",
+            "set `names` under [acme], or name its files: cert = \"/path/fullchain.pem\" and key = \"/path/privkey.pem\" \
+             under [tls]",
+        ))
+    });
+    let http = get("http", &serves_ice);
+    let both = section.get("admin", |value| {
+        list(&value, |item| match values::admin_address(item, dir)? {
+            AdminAddress::Tcp(address) => free("admin", item, address).map(AdminAddress::Tcp),
+            socket => Ok(socket),
+        })
+    });
+    let (mut admin, mut admin_sockets) = (Vec::new(), Vec::new());
+    for address in both {
+        match address {
+            AdminAddress::Tcp(address) => admin.push(address),
+            AdminAddress::Unix(path) => admin_sockets.push(path),
+        }
+    }
+    names_v6 |= section.has("admin") && admin.iter().any(SocketAddr::is_ipv6);
     let listen = Listen {
-        udp: get("udp", &values::socket_address),
-        tcp: get("tcp", &values::socket_address),
-        tls: get("tls", &|value| {
-            if rules.has_certificate {
-                return serves_ice(value);
-            }
-            Err(value.wrong(
-                "TLS needs a certificate",
-                "name its files: cert = \"/path/fullchain.pem\" and key = \"/path/privkey.pem\" under [tls]",
-            ))
-        }),
-        http: get("http", &serves_ice),
-        admin: get("admin", &values::socket_address),
+        udp,
+        tcp,
+        tls,
+        http,
+        admin,
+        admin_sockets,
         trusted_proxies: TrustedProxies::new(
             section.get("trusted_proxies", |value| list(&value, values::network)),
         ),
+        proxy_protocol: section.get("proxy_protocol", |value| list(&value, values::proxied_listener)),
     };
     mistakes.extend(section.finish());
     (listen, names_v6)
@@ -243,6 +286,43 @@ fn credentials(mut section: Section<'_>, dir: Option<&Path>, mistakes: &mut Vec<
     Credentials { secrets, ttl, strict_expiry }
 }
 
+/// Keys of one of the `[[users]]`, which has no default.
+const USER_KEYS: Keys = Keys { secret: &["name", "password"], files: &["password_file"] };
+
+/// The static users. Errors show neither a name nor a password: one may be in the other's place.
+fn users(sections: Vec<Section<'_>>, dir: Option<&Path>, mistakes: &mut Vec<Diagnostic>) -> Vec<StaticUser> {
+    let mut users = Vec::<StaticUser>::new();
+    for mut section in sections {
+        let is_taken = |name: &str| users.iter().any(|user| user.name() == name);
+        let name = section.find("name", |value| values::user_name(&value, is_taken));
+        let has_password = section.has("password");
+        // A wrong name is a mistake of its own. Any other serves to check the password.
+        let read = |value: &Value<'_>, password: &str| {
+            values::user(value, name.as_deref().unwrap_or("name"), password)
+        };
+        let inline = section.find("password", |value| read(&value, value.secret()?));
+        let of_file = section.find("password_file", |value| {
+            if has_password {
+                return Err(
+                    value.wrong("this user has a password and a password_file", "remove one of the two")
+                );
+            }
+            read(&value, &values::password_file(&value, dir)?)
+        });
+        for (is_there, key) in [
+            (section.has("name"), "a `name`"),
+            (has_password || section.has("password_file"), "a `password` or a `password_file`"),
+        ] {
+            if !is_there {
+                section.lacks(key);
+            }
+        }
+        users.extend(inline.or(of_file).filter(|_| name.is_some()));
+        mistakes.extend(section.finish());
+    }
+    users
+}
+
 fn tokens(
     mut section: Section<'_>,
     dir: Option<&Path>,
@@ -312,6 +392,7 @@ fn signaling(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> Signal
         settings: SignalingSettings {
             max_rooms: section.get("max_rooms", |value| values::number(&value, &(1..=1_000_000))),
             max_members: section.get("max_members", |value| values::number(&value, &(2..=64))),
+            max_viewers: section.get("max_viewers", |value| values::number(&value, &(0..=256))),
             max_message: section.get("max_message", |value| values::size(&value, &(4 << 10..=1 << 20))),
             resume_window: section
                 .get("resume_window", |value| values::duration(&value, &(Duration::ZERO..=LONGEST_ABSENCE))),
@@ -321,6 +402,15 @@ fn signaling(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> Signal
     };
     mistakes.extend(section.finish());
     signaling
+}
+
+fn log(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> LogSettings {
+    let log = LogSettings {
+        format: section.get("format", |value| values::log_format(&value)),
+        level: section.get("level", |value| values::log_level(&value)),
+    };
+    mistakes.extend(section.finish());
+    log
 }
 
 /// Positions of the certificate's and the key's path in a file.

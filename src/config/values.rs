@@ -7,15 +7,16 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use byway_turn::auth::Secret;
+use byway_turn::auth::{Secret, StaticUser, StaticUserError, check_name};
 use ipnet::IpNet;
 use jsonwebtoken::jwk::JwkSet;
 
 use super::diagnostic::{Diagnostic, Shortage};
 use super::reader::Value;
 use super::shown::names_a_file;
-use super::{IceUrl, TransportPolicy};
+use super::{IceUrl, ProxiedListener, TransportPolicy};
 use crate::access::{Policy, tokens};
+use crate::log::{LogFormat, LogLevel, LogLevelError};
 use crate::operator_file::{self, SHORTAGE, is_shortage};
 use crate::origin::{HostPattern, Origin, OriginError};
 
@@ -75,6 +76,34 @@ pub(super) fn socket_address(value: &Value<'_>) -> Read<SocketAddr> {
         };
         value.wrong(format!("{text:?} is not a socket address"), remedy)
     })
+}
+
+/// Address of an admin listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum AdminAddress {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// Bytes of the longest path of a Unix socket. The kernel allows 107, and the socket has a longer
+/// name until it is bound.
+const LONGEST_SOCKET: usize = 100;
+
+/// Address of an admin listener: `address:port`, or `unix:` and a path. A relative path starts from
+/// `dir`.
+pub(super) fn admin_address(value: &Value<'_>, dir: Option<&Path>) -> Read<AdminAddress> {
+    let Some(path) = value.text()?.strip_prefix("unix:") else {
+        return socket_address(value).map(AdminAddress::Tcp);
+    };
+    let whole = dir.unwrap_or(Path::new("")).join(path);
+    let remedy = "write unix: and a path of at most 100 bytes, such as \"unix:/run/byway/admin.sock\"";
+    if path.is_empty() || path.ends_with('/') || path.contains(char::is_control) {
+        return Err(value.wrong("no path of a socket follows `unix:`", remedy));
+    }
+    if whole.as_os_str().len() > LONGEST_SOCKET {
+        return Err(value.wrong("the path is too long for a socket", remedy));
+    }
+    Ok(AdminAddress::Unix(whole))
 }
 
 /// A file; a relative path starts from `dir`. An empty string means no file.
@@ -229,6 +258,20 @@ pub(super) fn access(value: &Value<'_>) -> Read<Policy> {
     }
 }
 
+/// Format of the log.
+pub(super) fn log_format(value: &Value<'_>) -> Read<LogFormat> {
+    match value.text()? {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        text => Err(value.wrong(format!("{text:?} is not a format of the log"), "use \"text\" or \"json\"")),
+    }
+}
+
+/// Levels of the log.
+pub(super) fn log_level(value: &Value<'_>) -> Read<LogLevel> {
+    value.text()?.parse().map_err(|error: LogLevelError| value.wrong(&error, error.remedy()))
+}
+
 /// Characters of the shortest secret. A shorter one can be guessed from one captured message, and
 /// its holder relays without limit.
 const SHORTEST_SECRET: usize = 8;
@@ -238,20 +281,36 @@ pub(super) fn secret(value: &Value<'_>) -> Read<Secret> {
     strong(value, value.secret()?)
 }
 
+/// Place of a secret that is not in a file of its own.
+const INTO_SECRETS: &str = "secret into `secrets`";
+
 /// A secret in a file of its own, on its only line. Errors never show it.
+pub(super) fn secret_file(value: &Value<'_>, dir: Option<&Path>) -> Read<Secret> {
+    strong(value, &only_line(value, dir, "secret", INTO_SECRETS)?)
+}
+
+/// A static user's password in a file of its own, on its only line. Errors never show it.
+pub(super) fn password_file(value: &Value<'_>, dir: Option<&Path>) -> Read<String> {
+    if value.text()?.is_empty() {
+        return Err(value.wrong("no file is named", "name a file that contains only the password"));
+    }
+    only_line(value, dir, "password", "password into `password`")
+}
+
+/// The only line of a file. `what` names its content.
 ///
 /// Only line endings are removed. Another program that reads the file may keep surrounding
 /// characters and then sign with a different secret.
-pub(super) fn secret_file(value: &Value<'_>, dir: Option<&Path>) -> Read<Secret> {
+fn only_line(value: &Value<'_>, dir: Option<&Path>, what: &str, inline: &str) -> Read<String> {
     let path = dir.unwrap_or(Path::new("")).join(value.text()?);
-    let text = read(value, &path, "use a file that contains only the secret")?;
+    let text = read(value, &path, &format!("use a file that contains only the {what}"), inline)?;
     let secret = text.trim_end_matches(['\r', '\n']);
     let surplus = if text.starts_with('\u{feff}') {
-        Some("it begins with a byte order mark, which would be part of the secret")
+        Some("it begins with a byte order mark, which would be part of the content")
     } else if secret.contains(['\r', '\n']) {
         Some("it has more than one line")
     } else if secret != secret.trim() {
-        Some("there is a space before or after the secret")
+        Some("there is a space before or after the content")
     } else if secret.contains(char::is_control) {
         Some("it contains a control character")
     } else {
@@ -260,9 +319,51 @@ pub(super) fn secret_file(value: &Value<'_>, dir: Option<&Path>) -> Read<Secret>
     match surplus {
         Some(surplus) => Err(value.wrong(
             format!("{}: {surplus}", path.display()),
-            format!("write only the secret into the file: printf '%s' \"$SECRET\" >{}", path.display()),
+            format!("write only the {what} into the file: printf '%s' \"$SECRET\" >{}", path.display()),
         )),
-        None => strong(value, secret),
+        None => Ok(secret.to_owned()),
+    }
+}
+
+/// The name of a static user. Errors never show it, because a password may be in its place.
+pub(super) fn user_name(value: &Value<'_>, is_taken: impl Fn(&str) -> bool) -> Read<String> {
+    let name = value.secret()?;
+    check_name(name).map_err(|error| value.wrong(error, remedy(error)))?;
+    if is_taken(name) {
+        return Err(value.wrong(
+            "an earlier one of the [[users]] has this name",
+            "use another name, or remove one of the two",
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+/// A static user with this password. Errors never show it.
+pub(super) fn user(value: &Value<'_>, name: &str, password: &str) -> Read<StaticUser> {
+    StaticUser::new(name, password).map_err(|error| value.wrong(error, remedy(error)))
+}
+
+/// Remedy for a wrong name or password.
+fn remedy(error: StaticUserError) -> &'static str {
+    match error {
+        StaticUserError::Name => "use a short name, such as \"camera\"",
+        StaticUserError::Colon => {
+            "use a name without a colon; a time-limited username needs no entry here, only a secret under [credentials]"
+        }
+        StaticUserError::Digits => {
+            "put a letter or a sign into the name, such as \"+4930123456\" or \"phone-4711\""
+        }
+        StaticUserError::UnpreparedName => {
+            "use ASCII, or the composed form of each character without invisible ones"
+        }
+        StaticUserError::NoPassword => "use a random one: openssl rand -base64 24",
+        StaticUserError::UnpreparedPassword => {
+            "use ASCII, or the composed form of each character without invisible ones: openssl rand -base64 24"
+        }
+        StaticUserError::Key => {
+            "write the whole key, as `turnadmin -k -u NAME -r REALM -p PASSWORD` prints it, or the password itself; a \
+             password cannot begin with 0x"
+        }
     }
 }
 
@@ -287,7 +388,7 @@ pub(super) fn api_key(value: &Value<'_>) -> Read<Secret> {
 pub(super) fn public_keys(value: &Value<'_>, dir: Option<&Path>) -> Read<Option<JwkSet>> {
     let Some(path) = path(value, dir)? else { return Ok(None) };
     let remedy = "use a JSON Web Key Set: {\"keys\": [...]} with Ed25519 or P-256 public keys";
-    let text = read(value, &path, "use a JSON Web Key Set")?;
+    let text = read(value, &path, "use a JSON Web Key Set", INTO_SECRETS)?;
     let wrong = |reason: String| value.wrong(format!("{}: {reason}", path.display()), remedy);
     // The parser's message might quote the file.
     let place = |error: serde_json::Error| match error.line() {
@@ -332,8 +433,9 @@ fn is_for_signatures(members: &serde_json::Map<String, serde_json::Value>) -> bo
     is_used && members.get("key_ops").is_none_or(verifies)
 }
 
-/// Reads the text of a file. `what` is the remedy for a wrong one.
-fn read(value: &Value<'_>, path: &Path, what: &str) -> Read<String> {
+/// Reads the text of a file. `what` is the remedy for a wrong one, `inline` says where a secret
+/// goes that is in the place of its file's name.
+fn read(value: &Value<'_>, path: &Path, what: &str, inline: &str) -> Read<String> {
     operator_file::read_text(path, operator_file::SMALL).map_err(|error| {
         if let Some(code) = error.raw_os_error().filter(|_| is_shortage(&error)) {
             let shortage = Shortage { path: path.to_owned(), code };
@@ -350,7 +452,7 @@ fn read(value: &Value<'_>, path: &Path, what: &str) -> Read<String> {
             true => value.wrong(format!("{}: {error}", path.display()), remedy),
             false => value.wrong(
                 format!("the file with this name cannot be read: {error}"),
-                "name a file, relative to the folder of this one; put a secret into `secrets`",
+                format!("name a file, relative to the folder of this one; put a {inline}"),
             ),
         }
     })
@@ -402,6 +504,20 @@ pub(super) fn network(value: &Value<'_>) -> Read<IpNet> {
         ));
     }
     Ok(network)
+}
+
+/// A listener behind a proxy with PROXY protocol.
+pub(super) fn proxied_listener(value: &Value<'_>) -> Read<ProxiedListener> {
+    let remedy = "use \"tcp\", \"tls\" and \"http\", the keys of the listeners behind the proxy";
+    match value.text()? {
+        "tcp" => Ok(ProxiedListener::Tcp),
+        "tls" => Ok(ProxiedListener::Tls),
+        "http" => Ok(ProxiedListener::Http),
+        text @ ("udp" | "admin") => {
+            Err(value.wrong(format!("a `{text}` listener takes no PROXY header"), remedy))
+        }
+        text => Err(value.wrong(format!("{text:?} is not a listener"), remedy)),
+    }
 }
 
 /// ICE transport policy for pages.

@@ -33,6 +33,10 @@ fn a_remedy_is_an_example_of_what_was_meant() {
     are_told(&[
         ("listen.trusted_proxies = [\"proxy\"]", range),
         ("peers.allow = [\"10.0.0.1:80\"]", range),
+        (
+            "listen.proxy_protocol = [\"udp\"]",
+            "use \"tcp\", \"tls\" and \"http\", the keys of the listeners behind the proxy",
+        ),
         ("credentials.ttl = 600", "write it in quotes and with its unit, such as \"600s\" or \"10m\""),
         ("relay.nap = 1", "write it in quotes and with its unit, such as \"200us\" or \"1ms\""),
         ("relay.send_buffer = 65536", "write it in quotes and with its unit, such as \"64KiB\" or \"1MiB\""),
