@@ -1,5 +1,6 @@
 //! Accept loops of TCP listeners. Each connection within the limits gets its own task.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -8,8 +9,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::net::connection_limit::{ConnectionLimiter, ConnectionPermit};
@@ -53,8 +54,25 @@ impl Stopping {
     }
 }
 
-/// Queue of listeners of one kind. A listener whose address appears late is sent then.
-pub type ListenerQueue = mpsc::UnboundedReceiver<TcpListener>;
+/// Change of the listeners of one kind.
+#[derive(Debug)]
+pub enum ListenerChange {
+    /// A listener to accept at.
+    Open(TcpListener),
+    /// The address of a listener to close. The sender is dropped once it is closed. Connections
+    /// that it has accepted go on.
+    Close(SocketAddr, oneshot::Sender<()>),
+}
+
+impl From<TcpListener> for ListenerChange {
+    fn from(listener: TcpListener) -> Self {
+        Self::Open(listener)
+    }
+}
+
+/// Queue of changes of the listeners of one kind. A listener whose address appears late is sent
+/// then.
+pub type ListenerQueue = mpsc::UnboundedReceiver<ListenerChange>;
 
 /// Accepts connections at all `listeners` until the server stops, then waits until every
 /// [`Accepted::stopping`] is dropped.
@@ -64,18 +82,32 @@ pub async fn accept_all<S, T>(
     serve: S,
     mut phase: PhaseWatch,
 ) where
-    S: Fn(Accepted) -> T + Clone + Send + 'static,
+    S: Fn(Accepted) -> T + Clone + Send + Sync + 'static,
     T: Future<Output = ()> + Send + 'static,
 {
     let open = watch::Sender::new(());
     let stopping = Stopping::new(phase.clone(), &open);
-    let mut loops = JoinSet::new();
+    let mut loops = BTreeMap::<SocketAddr, JoinHandle<()>>::new();
     loop {
-        tokio::select! {
-            Some(listener) = listeners.recv() => {
-                loops.spawn(keep_accepting(listener, limiter.clone(), serve.clone(), stopping.clone()));
-            }
+        let change = tokio::select! {
+            Some(change) = listeners.recv() => change,
             () = phase.reached(Phase::Stopping) => break,
+        };
+        match change {
+            ListenerChange::Open(listener) => {
+                // The kernel knows the address of every bound socket.
+                let Ok(address) = listener.local_addr() else { continue };
+                let accepting = keep_accepting(listener, limiter.clone(), serve.clone(), stopping.clone());
+                loops.insert(address, tokio::spawn(accepting));
+            }
+            ListenerChange::Close(address, closed) => {
+                if let Some(accepting) = loops.remove(&address) {
+                    accepting.abort();
+                    // An error says that it was aborted, and its listener dropped.
+                    let _ = accepting.await;
+                }
+                drop(closed);
+            }
         }
     }
     drop(stopping);
@@ -172,7 +204,7 @@ mod tests {
             sender.enter(Phase::Stopping);
         };
         let (listeners, later) = mpsc::unbounded_channel();
-        listeners.send(listener).unwrap();
+        listeners.send(listener.into()).unwrap();
         let accepting = accept_all(later, ConnectionLimiter::new(8, 8, Arc::default()), serve, phase);
         tokio::join!(accepting, end);
         assert!(panicked.load(Relaxed));

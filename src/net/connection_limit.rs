@@ -9,6 +9,7 @@ use byway_turn::client_network::ClientNetwork;
 use byway_turn::lock::lock;
 use byway_turn::shares::{Refused, Shares};
 
+use crate::live::Live;
 use crate::net::trusted_proxies::TrustedProxies;
 
 pub use counters::ConnectionCounters;
@@ -20,7 +21,7 @@ pub const PER_ADDRESS: usize = 1_024;
 /// Counts connections and admits them within the limits.
 #[derive(Debug)]
 pub struct ConnectionLimiter {
-    proxies: Arc<TrustedProxies>,
+    proxies: Live<TrustedProxies>,
     counters: Arc<ConnectionCounters>,
     /// A `std` mutex: held for a lookup, never across an await.
     open: Mutex<Shares>,
@@ -40,14 +41,14 @@ impl ConnectionLimiter {
     /// limits.
     #[must_use]
     pub fn new(total: usize, per_address: usize, counters: Arc<ConnectionCounters>) -> Arc<Self> {
-        Self::behind(Arc::default(), total, per_address, counters)
+        Self::behind(Live::default(), total, per_address, counters)
     }
 
     /// As [`ConnectionLimiter::new`], with `proxies` also exempt. [`ConnectionPermit::speaks_for`]
     /// counts their clients.
     #[must_use]
     pub fn behind(
-        proxies: Arc<TrustedProxies>,
+        proxies: Live<TrustedProxies>,
         total: usize,
         per_address: usize,
         counters: Arc<ConnectionCounters>,
@@ -96,7 +97,7 @@ impl ConnectionLimiter {
 
     fn take(&self, open: &mut Shares, ip: IpAddr) -> Result<(), Refused> {
         let network = ClientNetwork::of(ip);
-        if self.proxies.trust(ip) { open.take_of_cap(network, 1) } else { open.take(network, 1) }
+        if self.proxies.load().trust(ip) { open.take_of_cap(network, 1) } else { open.take(network, 1) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shares> {
@@ -198,7 +199,7 @@ mod tests {
     #[test]
     fn threat_34_a_proxys_connections_count_for_its_clients() {
         let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
-        let limiter = ConnectionLimiter::behind(Arc::new(proxies), 9, 2, Arc::default());
+        let limiter = ConnectionLimiter::behind(Live::new(proxies), 9, 2, Arc::default());
         let permits: Vec<_> = (0..4).map(|_| admit(&limiter, "172.18.0.2").unwrap()).collect();
         let speaks_for = |permit: usize, ip: &str| permits[permit].speaks_for(ip.parse().unwrap());
         assert!(speaks_for(0, "192.0.2.1") && speaks_for(1, "192.0.2.1"));

@@ -1,4 +1,4 @@
-//! Reverse proxies whose `X-Forwarded-*` fields count. Pure.
+//! Proxies whose `X-Forwarded-*` fields and PROXY headers count. Pure.
 
 use std::net::IpAddr;
 
@@ -19,8 +19,21 @@ impl TrustedProxies {
     /// Whether a connection from `ip` is from a trusted proxy.
     #[must_use]
     pub fn trust(&self, ip: IpAddr) -> bool {
+        ip.to_canonical().is_loopback() || self.lists(ip)
+    }
+
+    /// Whether a connection from `ip` is from a proxy of the configured networks. Loopback counts
+    /// only if it is among them.
+    #[must_use]
+    pub fn lists(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
-        ip.is_loopback() || self.0.iter().any(|network| network.contains(&ip))
+        self.0.iter().any(|network| network.contains(&ip))
+    }
+
+    /// Whether no network is configured.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether a connection from `ip` that names a client may be from a reverse proxy that the
@@ -67,7 +80,9 @@ mod tests {
             ("2001:db8::1", false),
             ("0.0.0.0", false),
         ] {
-            assert_eq!(proxies.trust(ip.parse().unwrap()), trusted, "{ip}");
+            let ip: IpAddr = ip.parse().unwrap();
+            assert_eq!(proxies.trust(ip), trusted, "{ip}");
+            assert_eq!(proxies.lists(ip), trusted && !ip.to_canonical().is_loopback(), "{ip}");
         }
         for (ip, may_lack) in [
             ("10.0.0.2", true),
