@@ -56,6 +56,8 @@ pub struct Unusable {
     pub remedy: &'static str,
     /// Whether the cause is the machine, not a file.
     pub is_shortage: bool,
+    /// Whether the file does not exist.
+    pub is_missing: bool,
 }
 
 impl Unusable {
@@ -63,7 +65,8 @@ impl Unusable {
     #[must_use]
     pub fn unreadable(file: &Path, error: &io::Error) -> Self {
         let unusable = Problem(error.to_string(), unreadable(error)).of(file);
-        Self { is_shortage: operator_file::is_shortage(error), ..unusable }
+        let is_missing = error.kind() == io::ErrorKind::NotFound;
+        Self { is_shortage: operator_file::is_shortage(error), is_missing, ..unusable }
     }
 }
 
@@ -84,6 +87,11 @@ impl Certificate {
                 problem.of(at_fault)
             })?;
         Ok(Self { certified_key: Arc::new(certified_key), names, validity, remarks })
+    }
+
+    /// Puts these of its names first, in this order.
+    pub(super) fn with_first(self, names: &[Name]) -> Self {
+        Self { names: self.names.with_first(names), ..self }
     }
 
     /// Names of the certificate.
@@ -119,7 +127,7 @@ struct Problem(String, &'static str);
 impl Problem {
     fn of(self, file: &Path) -> Unusable {
         let Self(reason, remedy) = self;
-        Unusable { file: file.to_owned(), reason, remedy, is_shortage: false }
+        Unusable { file: file.to_owned(), reason, remedy, is_shortage: false, is_missing: false }
     }
 }
 
@@ -142,7 +150,7 @@ fn unreadable(error: &io::Error) -> &'static str {
     match error.kind() {
         _ if operator_file::is_shortage(error) => operator_file::SHORTAGE,
         io::ErrorKind::PermissionDenied => {
-            "let the server's user read it and enter the folders above; systemd/byway.service says how"
+            "let the server's user read it and enter the folders above; `systemctl cat byway` says how"
         }
         _ => "name the files of the certificate under [tls]: cert and key",
     }

@@ -3,62 +3,55 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::{Certificate, CertificateFiles, Unusable};
+use super::acme::Challenges;
+use super::{ACME_TLS, Certificate};
 
-/// The current certificate and its files.
+/// The current certificate. Without one, every handshake fails.
+#[derive(Default)]
 pub struct Identity {
-    files: CertificateFiles,
-    certificate: ArcSwap<Certificate>,
+    certificate: ArcSwapOption<Certificate>,
+    challenges: Challenges,
 }
 
 impl Identity {
-    /// Loads the first certificate.
-    ///
-    /// # Errors
-    /// [`Unusable`] with the file, the cause and the remedy.
-    pub fn load(files: CertificateFiles) -> Result<Self, Unusable> {
-        let certificate = ArcSwap::from_pointee(Certificate::load(&files)?);
-        Ok(Self { files, certificate })
+    /// Replaces the certificate. Running handshakes and open connections keep the earlier one.
+    pub fn set(&self, certificate: Option<Arc<Certificate>>) {
+        self.certificate.store(certificate);
     }
 
-    /// Reloads the files. Their content is used only if all of it is valid. Running handshakes and
-    /// open connections keep the earlier certificate.
-    ///
-    /// # Errors
-    /// [`Unusable`]; the current certificate is kept.
-    pub fn reload(&self) -> Result<(), Unusable> {
-        let certificate = Certificate::load(&self.files)?;
-        self.certificate.store(Arc::new(certificate));
-        Ok(())
-    }
-
-    /// The current certificate.
+    /// The current certificate, if there is one.
     #[must_use]
-    pub fn certificate(&self) -> Arc<Certificate> {
+    pub fn certificate(&self) -> Option<Arc<Certificate>> {
         self.certificate.load_full()
     }
 
-    /// Its files.
+    /// Answers to an ACME authority.
     #[must_use]
-    pub fn files(&self) -> &CertificateFiles {
-        &self.files
+    pub fn challenges(&self) -> &Challenges {
+        &self.challenges
     }
 }
 
 impl ResolvesServerCert for Identity {
     /// Returns the same certificate for every requested name. A client that does not find its name
     /// in it refuses it.
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.certificate.load().certified_key())
+    ///
+    /// An ACME authority offers one protocol alone, and gets the challenge's certificate (RFC 8737
+    /// section 3).
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if self.challenges.expect_handshakes() && hello.alpn().is_some_and(|offered| offered.eq([ACME_TLS])) {
+            return self.challenges.certificate(hello.server_name()?);
+        }
+        self.certificate.load().as_ref().map(|certificate| certificate.certified_key())
     }
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("files", &self.files).finish_non_exhaustive()
+        write!(f, "Identity({})", if self.certificate.load().is_some() { "certified" } else { "none" })
     }
 }

@@ -59,6 +59,13 @@ impl CertificateNames {
         &self.0
     }
 
+    /// The same names, of which these come first and in this order.
+    pub(super) fn with_first(mut self, first: &[Name]) -> Self {
+        let position = |name: &Name| first.iter().position(|other| other == name);
+        self.0.sort_by_key(|name| position(name).unwrap_or(usize::MAX));
+        self
+    }
+
     /// Whether the certificate has no names.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -115,6 +122,13 @@ mod tests {
         assert_eq!(preferred("2001:db8::7", Some(V6)).as_deref(), Some("[2001:db8::7]"));
         assert_eq!(preferred("2001:db8::7", Some(V4)), None);
         assert_eq!(preferred("*.example.org", None), None);
+    }
+
+    #[test]
+    fn the_order_of_the_operator_comes_before_that_of_the_certificate() {
+        let first = names("call.example.org 192.0.2.7 absent.example.org");
+        let ordered = names("a.example.org 192.0.2.7 b.example.org call.example.org").with_first(&first.0);
+        assert_eq!(ordered, names("call.example.org 192.0.2.7 a.example.org b.example.org"));
     }
 
     #[test]

@@ -15,6 +15,10 @@ closed_set! {
         Http2 = "http2",
         /// STUN and TURN.
         Turn = "turn",
+        /// An ACME authority, which checked a challenge.
+        Challenge = "challenge",
+        /// Refused because the server has no certificate yet.
+        NoCertificate = "no_certificate",
         /// Too slow with the handshake, or with the first byte, which tells its protocol.
         Timeout = "timeout",
         /// Evicted because too many connections were pending: the oldest of the network with the

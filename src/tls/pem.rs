@@ -41,7 +41,8 @@ pub fn kinds(pem: &[u8]) -> Result<Vec<String>, String> {
             _ if line.matches("-----BEGIN").count() + line.matches("-----END").count() > 1 => {
                 return Err(format!("line {number}: {JOINED}"));
             }
-            _ => return Err(format!("line {number}: {line:?} does not begin or end a block here")),
+            // The line may hold a part of a private key.
+            _ => return Err(format!("line {number}: a boundary that does not begin or end a block here")),
         }
     }
     match open {
@@ -58,6 +59,18 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threat_40_no_mistake_quotes_a_line_of_a_key() {
+        for pem in [
+            "-----BEGIN PRIVATE KEY-----MIGHsecret\nMIGHsecret\n-----END PRIVATE KEY-----\n",
+            "-----BEGIN PRIVATE KEY-----\nMIGHsecret\nMIGHsecret-----END PRIVATE KEY-----\n",
+            "-----BEGIN PRIVATE KEY-----\nMIGHsecret\n-----END PRIVATE KEY-----MIGHsecret\n",
+        ] {
+            let reason = kinds(pem.as_bytes()).unwrap_err();
+            assert!(reason.starts_with("line ") && !reason.contains("secret"), "{reason}");
+        }
+    }
 
     fn block(kind: &str) -> String {
         format!("-----BEGIN {kind}-----\nMII=\n-----END {kind}-----\n")

@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::handshake::Bounded;
-use super::{H2, STUN_TURN, TlsCounters, TlsOutcome};
+use super::{ACME_TLS, H2, STUN_TURN, TlsCounters, TlsOutcome};
 
 /// Bytes of a pending connection: those that its client may send until its protocol is known, and
 /// the library's state.
@@ -53,6 +53,8 @@ pub enum Application {
     Http2,
     /// TURN (RFC 7443, RFC 8656).
     Turn,
+    /// Nothing more: an ACME authority has seen its certificate (RFC 8737 section 3).
+    Challenge,
 }
 
 /// Connection with a completed handshake.
@@ -82,6 +84,7 @@ pub async fn complete(
     let application = match tls.alpn_protocol() {
         Some(STUN_TURN) => Application::Turn,
         Some(H2) => Application::Http2,
+        Some(ACME_TLS) => Application::Challenge,
         Some(_) => Application::Http1,
         // Browsers offer no ALPN for TURN. A TURN client's first message is always STUN:
         // ChannelData needs an allocation, which a new connection does not have. HTTP never begins
