@@ -12,22 +12,30 @@
 //!   checked first. While the server drains it is refused and not charged.
 //! - A member that joins a room: [`Access::join`]. It needs open access or a join token for that
 //!   room. While the server drains, signaling closes every connection before this is called.
+//! - A program or an operator that invites others to any room: [`Access::inviter`]. It needs an API
+//!   key or an operator's token. While the server drains, the operator is refused.
+//! - A page that shows what its own token is for: [`Access::bearer`].
+//! - A host that invites others to its room: [`Access::invite`]. Signaling knows the hosts, and
+//!   asks only where a join token is required.
 
 pub mod api_keys;
+pub mod grant;
 pub mod names;
 pub mod tokens;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use byway_turn::rate_limit::KeyedRateLimiter;
 use byway_turn::time::Now;
 
 use self::api_keys::ApiKeys;
+use self::grant::{Grant, Rights, Role};
 use self::names::RoomName;
-use self::tokens::{Grant, TokenError, Tokens};
+use self::tokens::{DEFAULT_TTL, MAX_HOST_TTL, MAX_TTL, TokenError, Tokens};
 
 /// Requirement for joining rooms and for getting credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +47,9 @@ pub enum Policy {
 }
 
 /// Tells whether the server drains; the composition root knows.
-pub type IsDraining = Box<dyn Fn() -> bool + Send + Sync>;
+pub type IsDraining = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// Policy, keys and limits that decide on access.
+/// Policy, keys and limits that decide on access. A reload replaces all of them at once.
 pub struct Access {
     /// Requirement for everyone without an API key.
     pub policy: Policy,
@@ -50,7 +58,7 @@ pub struct Access {
     /// API keys of programs.
     pub api_keys: ApiKeys,
     /// Rate limit of requests and joins, by client address.
-    pub limiter: KeyedRateLimiter,
+    pub limiter: Arc<KeyedRateLimiter>,
     /// Phase of the server.
     pub is_draining: IsDraining,
 }
@@ -80,6 +88,15 @@ pub enum Caller {
     Program,
 }
 
+/// Caller that may invite others to any room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inviter {
+    /// Program with an API key.
+    Program,
+    /// Bearer of an operator's token, in a browser.
+    Operator,
+}
+
 /// Reason to refuse entry. HTTP maps it to problems, signaling to its error codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -100,6 +117,30 @@ pub enum Refused {
     ApiKeyRequired,
     /// The API key is unknown.
     BadApiKey,
+}
+
+/// Invitation that a host asks for.
+#[derive(Clone, Debug)]
+pub struct HostInvitation {
+    /// Room of the host.
+    pub room: RoomName,
+    /// Limit of the host's own token.
+    pub max_members: Option<usize>,
+    /// Whether the bearer may only receive.
+    pub viewer: bool,
+    /// Lifetime, limited to [`MAX_HOST_TTL`].
+    pub ttl: Option<Duration>,
+}
+
+impl Inviter {
+    /// Longest lifetime of its invitations.
+    #[must_use]
+    pub fn max_ttl(self) -> Duration {
+        match self {
+            Self::Program => MAX_TTL,
+            Self::Operator => MAX_HOST_TTL,
+        }
+    }
 }
 
 impl Access {
@@ -148,6 +189,41 @@ impl Access {
         }
     }
 
+    /// Charges the rate limiter and admits programs as [`Self::program`] does, and bearers of an
+    /// operator's token unless the server drains.
+    ///
+    /// # Errors
+    /// Those of [`Self::program`]. [`Refused::Token`] for a token that is not valid now,
+    /// [`Refused::Draining`] for an operator.
+    pub fn inviter(&self, now: Now, client: IpAddr, proof: &Proof<'_>) -> Result<Inviter, Refused> {
+        self.charge(now, client)?;
+        match proof {
+            Proof::None => Err(Refused::ApiKeyRequired),
+            _ if self.has_api_key(proof) => Ok(Inviter::Program),
+            Proof::Bearer(token) => match self.tokens.read(now, token) {
+                Ok((Rights::Operator, _)) if (self.is_draining)() => Err(Refused::Draining),
+                Ok((Rights::Operator, _)) => Ok(Inviter::Operator),
+                // What is no token was meant as a key.
+                Ok((Rights::Room(_), _)) | Err(TokenError::Bad) => Err(Refused::BadApiKey),
+                Err(error) => Err(Refused::Token(error)),
+            },
+            Proof::Password(_) | Proof::Field(_) => Err(Refused::BadApiKey),
+        }
+    }
+
+    /// Charges the rate limiter as [`Self::charge_newcomer`] does and reads a token of any kind.
+    /// Returns its rights and when it ends, in seconds since 1970-01-01 UTC.
+    ///
+    /// # Errors
+    /// Those of [`Self::charge_newcomer`], [`Refused::TokenRequired`], [`Refused::Token`]
+    pub fn bearer(&self, now: Now, client: IpAddr, proof: &Proof<'_>) -> Result<(Rights, u64), Refused> {
+        self.charge_newcomer(now, client)?;
+        match proof {
+            Proof::Bearer(token) => self.tokens.read(now, token).map_err(Refused::Token),
+            Proof::None | Proof::Password(_) | Proof::Field(_) => Err(Refused::TokenRequired),
+        }
+    }
+
     /// Admits a newcomer whose protocol has no place for a join token.
     ///
     /// # Errors
@@ -179,6 +255,25 @@ impl Access {
         let token = token.ok_or(Refused::TokenRequired)?;
         let grant = self.tokens.check(now, token).map_err(Refused::Token)?;
         if grant.room == *room { Ok(Some(grant)) } else { Err(Refused::WrongRoom) }
+    }
+
+    /// Charges the rate limiter and signs a join token for a guest of a host. The guest may enter
+    /// the host's room under the host's own limit, and is never a host. Returns the token and the
+    /// time of its expiry, in seconds since 1970-01-01 UTC.
+    ///
+    /// # Errors
+    /// [`Refused::RateLimited`]
+    pub fn invite(
+        &self,
+        now: Now,
+        client: IpAddr,
+        invitation: HostInvitation,
+    ) -> Result<(String, u64), Refused> {
+        self.charge(now, client)?;
+        let HostInvitation { room, max_members, viewer, ttl } = invitation;
+        let role = if viewer { Role::Viewer } else { Role::Member };
+        let grant = Grant { room, name: None, max_members, role };
+        Ok(self.tokens.issue(now, grant, ttl.unwrap_or(DEFAULT_TTL).min(MAX_HOST_TTL)))
     }
 
     fn charge(&self, now: Now, client: IpAddr) -> Result<(), Refused> {
