@@ -21,8 +21,12 @@ closed_set! {
         AlreadyJoined = "already-joined": "This connection is in a room; leave it first.",
         NotJoined = "not-joined": "This connection is in no room; join one first.",
         RoomFull = "room-full": "The room has as many members as this server allows.",
+        ViewersFull = "viewers-full": "The room has as many viewers as this server allows.",
+        RoomLocked = "room-locked": "The room is locked; ask a host to unlock it.",
         TooManyRooms = "too-many-rooms": "This server has as many rooms as it allows, or your network as many as one may have.",
         NoSuchPeer = "no-such-peer": "No other member of your room has this id.",
+        NotHost = "not-host": "Only a host of the room may do this.",
+        NoTokens = "no-tokens": "This server asks for no join tokens; the link to the room is enough.",
         TokenRequired = "token-required": "A join token is required.",
         BadToken = "bad-token": "The join token is not valid for this server.",
         TokenExpired = "token-expired": "The join token has expired; ask for another.",
@@ -57,7 +61,7 @@ closed_set! {
         ShuttingDown = "shutting-down",
         /// The membership was resumed over another connection.
         Replaced = "replaced",
-        /// Someone with an API key has removed the member.
+        /// A host, or a program with an API key, has removed the member.
         Removed = "removed",
     }
 }

@@ -23,6 +23,7 @@ use super::flood_guard::{FloodGuard, Verdict};
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
 use super::send_queue::{Backlog, Frame, SendQueue, Told};
 use crate::clock::Clock;
+use crate::live::Live;
 use crate::net::memory_budget::Reservation;
 use crate::phase::{Phase, PhaseWatch};
 
@@ -76,7 +77,7 @@ impl From<WebSocket> for Halves {
 /// Limits, counters and phase that all WebSockets share.
 #[derive(Debug)]
 pub struct SignalingConnections {
-    pub(super) settings: ConnectionLimits,
+    settings: Live<ConnectionLimits>,
     pub(super) clock: Clock,
     pub(super) counters: Arc<SignalingCounters>,
     phase: PhaseWatch,
@@ -95,13 +96,23 @@ impl SignalingConnections {
         phase: PhaseWatch,
     ) -> Self {
         let backlog = Backlog::new(settings.max_queued, counters.clone());
-        Self { settings, clock, counters, phase, open: watch::Sender::new(()), backlog }
+        Self { settings: Live::new(settings), clock, counters, phase, open: watch::Sender::new(()), backlog }
+    }
+
+    /// The limits at present.
+    pub(super) fn settings(&self) -> ConnectionLimits {
+        **self.settings.load()
+    }
+
+    /// Replaces the limits. Connections keep the sizes that they began with.
+    pub(super) fn set_limits(&self, settings: ConnectionLimits) {
+        self.settings.store(settings);
     }
 
     /// A queue for a connection from `client`, which holds `memory` of unauthenticated clients
     /// until it is in a room.
     pub(super) fn send_queue(&self, client: IpAddr, memory: Arc<Reservation>) -> Arc<SendQueue> {
-        let ConnectionLimits { max_stranger_queue, max_queue, .. } = self.settings;
+        let ConnectionLimits { max_stranger_queue, max_queue, .. } = self.settings();
         self.backlog.queue(client, Some(memory), max_stranger_queue, max_queue)
     }
 
@@ -120,7 +131,7 @@ impl SignalingConnections {
     /// could make the server hold a read buffer of 128 KiB, messages of 64 MiB and an unbounded
     /// write buffer.
     pub fn limit(&self, upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
-        let settings = &self.settings;
+        let settings = self.settings();
         upgrade
             .read_buffer_size(READ_BUFFER)
             .max_message_size(settings.max_message)
@@ -131,7 +142,7 @@ impl SignalingConnections {
             // One of our own messages: the largest signal and its envelope, or a `joined` with a
             // full room and many URLs.
             .max_write_buffer_size(
-                settings.max_message + settings.rooms.members.saturating_mul(1024) + 64 * 1024,
+                settings.max_message + settings.rooms.in_one().saturating_mul(1024) + 64 * 1024,
             )
     }
 
@@ -174,7 +185,7 @@ impl SignalingConnections {
         // kept for a client that does not read: it gets what its socket accepts at once.
         let patience = match ending {
             Ending::Bye(ByeCode::Crowded) => Duration::ZERO,
-            _ => self.settings.close_within,
+            _ => self.settings().close_within,
         };
         let _ = timeout(patience, handshake).await;
     }
@@ -190,7 +201,7 @@ impl SignalingConnections {
             }
             while let Some(Ok(_)) = socket.recv().await {}
         };
-        let _ = timeout(self.settings.close_within, handshake).await;
+        let _ = timeout(self.settings().close_within, handshake).await;
     }
 
     async fn listen(
@@ -200,7 +211,7 @@ impl SignalingConnections {
         queue: &SendQueue,
         conversation: &mut impl Conversation,
     ) -> Ending {
-        let ConnectionLimits { ping_every, rate, .. } = self.settings;
+        let ConnectionLimits { ping_every, rate, .. } = self.settings();
         let mut guard = FloodGuard::new(rate);
         // Pings since the client's last message.
         let mut unanswered = 0;

@@ -10,8 +10,12 @@ use crate::metrics::{Counters, Family, Page, SharedCount};
 pub struct SignalingCounters {
     /// Rooms; set under the hub's lock.
     pub rooms: SharedCount,
-    /// Members of all rooms; set under the hub's lock.
+    /// Rooms that are locked; set under the hub's lock.
+    pub locked: SharedCount,
+    /// Members of all rooms, viewers among them; set under the hub's lock.
     pub members: SharedCount,
+    /// Viewers of all rooms; set under the hub's lock.
+    pub viewers: SharedCount,
     /// Members without a connection; set under the hub's lock.
     pub absent: SharedCount,
     /// Bytes of signals kept until they have arrived; set under the hub's lock.
@@ -24,6 +28,10 @@ pub struct SignalingCounters {
     pub topics: SharedCount,
     /// Memberships that were resumed.
     pub resumed: SharedCount,
+    /// Members that a host has removed.
+    pub removed_by_hosts: SharedCount,
+    /// Join tokens that hosts have got for guests.
+    pub invitations: SharedCount,
     /// Open connections.
     pub connections: SharedCount,
     /// WebSocket messages received, of any kind.
@@ -49,7 +57,9 @@ impl SignalingCounters {
 impl Counters for SignalingCounters {
     fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
         page.gauge("rooms", "Rooms of the signaling.", self.rooms.get())?;
+        page.gauge("rooms_locked", "Rooms that a host has locked.", self.locked.get())?;
         page.gauge("members", "Members of all rooms.", self.members.get())?;
+        page.gauge("members_viewing", "Members that are viewers.", self.viewers.get())?;
         page.gauge("members_absent", "Members whose connection was lost.", self.absent.get())?;
         page.gauge("signals_kept_bytes", "Signals kept until they have arrived.", self.kept.get())?;
         page.gauge(
@@ -60,6 +70,8 @@ impl Counters for SignalingCounters {
         page.gauge("peerjs_peers", "Clients of PeerJS.", self.peerjs.get())?;
         page.gauge("topics", "Topics of y-webrtc.", self.topics.get())?;
         page.counter("members_resumed", "Memberships resumed over another connection.", self.resumed.get())?;
+        page.counter("members_removed_by_hosts", "Members removed by a host.", self.removed_by_hosts.get())?;
+        page.counter("host_invitations", "Join tokens issued to hosts.", self.invitations.get())?;
         page.gauge("websockets", "Open signaling connections.", self.connections.get())?;
         page.counter("messages_received", "WebSocket messages received.", self.received.get())?;
         page.counter("signals", "Messages passed on, one for each receiver.", self.signals.get())?;

@@ -1,5 +1,7 @@
 //! Hub of the sessions: the rooms, and a way to reach every member.
 
+mod hosts;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -12,16 +14,19 @@ use serde_json::value::RawValue;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::ConnectionLimits;
 use super::connection::SignalingConnections;
 use super::membership::{Membership, MessageRefusal, Visitor};
 use super::protocol::{
     ByeCode, DisplayName, Ending, ErrorCode, Join, MemberId, Peer, RoomName, Secret, ServerMessage, Text,
 };
-use super::room::{Delivery, Resumed, Rooms};
+use super::room::{Delivery, Entered, HostRule, Listed, Newcomer, Resumed, Rooms, Standing};
 use super::send_queue::SendQueue;
 use super::ticket::Tickets;
-use crate::access::Access;
+use crate::access::grant::Role;
+use crate::access::{Access, Policy};
 use crate::ice::{Host, IceConfiguration, IceServers};
+use crate::live::Live;
 
 /// Time between two comparisons of the clocks.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
@@ -41,7 +46,7 @@ pub struct HubParts {
     /// Members that are here, for the relay to check credentials by.
     pub revocations: Arc<Revocations>,
     /// Gatekeeper of joins.
-    pub access: Arc<Access>,
+    pub access: Live<Access>,
     /// Called for the user name of each member that has left.
     pub end_user: EndUser,
     /// Counts the allocations of a member.
@@ -66,13 +71,27 @@ struct HubState {
     rooms: Rooms,
     /// The queue of every member of `rooms` that is connected.
     queues: BTreeMap<MemberId, Arc<SendQueue>>,
+    /// The name in the credentials of every member of `rooms`. It is kept, because the secret and
+    /// the policy that it was made by may change.
+    users: BTreeMap<MemberId, Arc<str>>,
 }
 
 /// Rights of a newcomer in its room.
 struct Rights {
     name: Option<DisplayName>,
+    role: Role,
     /// Members of the room, the newcomer included.
-    max_members: usize,
+    max_members: Option<usize>,
+    passes_lock: bool,
+}
+
+/// A room, for a backend.
+#[derive(Debug, Serialize)]
+pub struct RoomState {
+    /// Whether newcomers are refused.
+    pub locked: bool,
+    /// Members in order of arrival, viewers among them.
+    pub members: Vec<Present>,
 }
 
 /// A member of a room, for a backend.
@@ -82,6 +101,10 @@ pub struct Present {
     pub id: MemberId,
     /// Name that the others are shown.
     pub name: Option<DisplayName>,
+    /// Whether it is a host of the room.
+    pub host: bool,
+    /// Whether it receives only.
+    pub viewer: bool,
     /// Whether there is a connection at this moment.
     pub connected: bool,
     /// The name in its credentials.
@@ -94,8 +117,9 @@ impl Hub {
     /// A hub without rooms.
     #[must_use]
     pub fn new(parts: HubParts) -> Self {
-        let limits = parts.connections.settings.rooms;
-        let state = Mutex::new(HubState { rooms: Rooms::new(limits), queues: BTreeMap::new() });
+        let limits = parts.connections.settings().rooms;
+        let rooms = Rooms::new(limits, host_rule(parts.access.load().policy));
+        let state = Mutex::new(HubState { rooms, queues: BTreeMap::new(), users: BTreeMap::new() });
         let tickets = Tickets::new(&parts.seed);
         Self { connections: parts.connections.clone(), state, tickets, absence: Notify::new(), parts }
     }
@@ -106,6 +130,17 @@ impl Hub {
         &self.connections
     }
 
+    /// Takes in new limits, and the access policy at present.
+    pub fn configure(&self, limits: ConnectionLimits) {
+        self.connections.set_limits(limits);
+        self.lock().rooms.configure(limits.rooms, host_rule(self.parts.access.load().policy));
+    }
+
+    /// Sends every connected member a fresh configuration. Absent members get one as they return.
+    pub fn renew_all(&self) {
+        self.lock().queues.values().for_each(|queue| queue.renew());
+    }
+
     /// Gives up members that have been absent for too long, until all connections end: from then on
     /// they cannot come back, and their calls go on as those of others do.
     pub async fn give_up_the_absent(&self) {
@@ -114,9 +149,12 @@ impl Hub {
             let next = self.lock().rooms.next_deadline();
             match next {
                 None => woken.await,
-                // The window is the same for all, so a later loss is never due earlier.
                 Some(next) => {
-                    sleep(next.saturating_sub(self.connections.clock.now().mono)).await;
+                    // The window may have become shorter, so a later loss may be due earlier.
+                    tokio::select! {
+                        () = sleep(next.saturating_sub(self.connections.clock.now().mono)) => {}
+                        () = woken => {}
+                    }
                     if self.connections.are_ending() {
                         return;
                     }
@@ -137,22 +175,30 @@ impl Hub {
             sleep(CLOCK_EVERY).await;
             if let Some(seconds) = detector.step(clock.now()) {
                 tracing::warn!(seconds, "the system clock was set: members are sent fresh credentials");
-                self.lock().queues.values().for_each(|queue| queue.renew());
+                self.renew_all();
             }
         }
     }
 
-    /// Members of `room`.
-    pub fn members(&self, room: &RoomName) -> Vec<Present> {
-        let present = |(id, name, connected): (_, Option<&DisplayName>, _)| {
-            let user = self.user(room, id);
-            Present { id, name: name.cloned(), connected, user, allocations: 0 }
+    /// State of `room`.
+    pub fn room(&self, room: &RoomName) -> RoomState {
+        let state = self.lock();
+        let present = |Listed { id, name, role, connected }: Listed<'_>| Present {
+            id,
+            name: name.cloned(),
+            host: role == Role::Host,
+            viewer: role == Role::Viewer,
+            connected,
+            user: state.users.get(&id).map(|user| user.to_string()).unwrap_or_default(),
+            allocations: 0,
         };
-        let mut members: Vec<Present> = self.lock().rooms.members_of(room).map(present).collect();
+        let locked = state.rooms.is_locked(room);
+        let mut members: Vec<Present> = state.rooms.members_of(room).map(present).collect();
+        drop(state);
         for member in &mut members {
             member.allocations = (self.parts.count_user)(&member.user);
         }
-        members
+        RoomState { locked, members }
     }
 
     /// Removes a member from `room`; whether it was there.
@@ -187,13 +233,16 @@ impl Hub {
         visitor: &Visitor,
         join: Join,
     ) -> Result<Membership, MessageRefusal> {
-        if let Some(id) = self.former(&join)
-            && let Some(membership) = self.resume(now, queue, visitor, &join, id)
-        {
-            return Ok(membership);
-        }
-        let rights = self.admit(now, visitor, &join)?;
-        let newcomer = self.membership(self.parts.revocations.enter(), &join.room);
+        let former = match self.former(&join) {
+            Some(id) => match self.resume(now, queue, visitor, &join, id) {
+                Ok(membership) => return Ok(membership),
+                Err(former) => former,
+            },
+            None => None,
+        };
+        let rights = self.admit(now, visitor, &join, former)?;
+        let id = self.parts.revocations.enter();
+        let newcomer = Membership { id, user: self.user(&join.room, id).into() };
         match self.join(now, queue, visitor, join.room, rights, &newcomer) {
             Ok(()) => Ok(newcomer),
             Err(code) => {
@@ -208,13 +257,27 @@ impl Hub {
         join.resume.as_ref().and_then(|Secret(ticket)| self.tickets.read(ticket))
     }
 
-    /// Asks the gatekeeper for the rights of a newcomer.
-    fn admit(&self, now: Now, visitor: &Visitor, join: &Join) -> Result<Rights, MessageRefusal> {
+    /// Asks the gatekeeper for the rights of a newcomer. A lock does not keep out a client that was
+    /// in the room in a `former` role until now, but it cannot be more than that.
+    fn admit(
+        &self,
+        now: Now,
+        visitor: &Visitor,
+        join: &Join,
+        former: Option<Role>,
+    ) -> Result<Rights, MessageRefusal> {
         let token = join.token.as_ref().map(|Secret(token)| token.as_str());
-        let grant = self.parts.access.join(now, visitor.address, &join.room, token)?;
-        let (granted, max_members) = grant.map_or((None, None), |grant| (grant.name, grant.max_members));
-        let name = granted.or_else(|| join.name.clone());
-        Ok(Rights { name, max_members: max_members.unwrap_or(usize::MAX) })
+        let grant = self.parts.access.load().join(now, visitor.address, &join.room, token)?;
+        let (granted, max_members, granted_role) =
+            grant.map_or((None, None, Role::Member), |grant| (grant.name, grant.max_members, grant.role));
+        let role = if join.viewer { Role::Viewer } else { granted_role };
+        let returns = former.is_some_and(|former| former != Role::Viewer || role == Role::Viewer);
+        Ok(Rights {
+            name: granted.or_else(|| join.name.clone()),
+            role,
+            max_members,
+            passes_lock: granted_role == Role::Host || returns,
+        })
     }
 
     /// Adds a newcomer to its room.
@@ -224,17 +287,19 @@ impl Hub {
         queue: &Arc<SendQueue>,
         visitor: &Visitor,
         room: RoomName,
-        Rights { name, max_members }: Rights,
-        newcomer: &Membership,
+        Rights { name, role, max_members, passes_lock }: Rights,
+        membership: &Membership,
     ) -> Result<(), ErrorCode> {
-        let id = newcomer.id;
-        let ice = self.configuration(now, visitor.host.as_ref(), &newcomer.user);
+        let id = membership.id;
+        let ice = self.configuration(now, visitor.host.as_ref(), &membership.user);
+        let newcomer = Newcomer { id, name, network: visitor.network(), role, max_members, passes_lock };
         // Locked to the end, so that nothing can reach the newcomer before its `joined`.
         let mut state = self.lock();
-        let (peers, told) = state.rooms.join(id, room, name, max_members, visitor.network())?;
+        let Entered { peers, standing, told } = state.rooms.join(room, newcomer)?;
         queue.begin(0);
-        queue.say(self.joined(id, peers, ice));
+        queue.say(self.joined(id, peers, standing, ice));
         state.queues.insert(id, queue.clone());
+        state.users.insert(id, membership.user.clone());
         state.deliver(told);
         self.count(&state);
         Ok(())
@@ -242,6 +307,9 @@ impl Hub {
 
     /// Gives the connection behind `queue` the membership `id`, if it can still be resumed.
     /// Otherwise the membership ends.
+    ///
+    /// # Errors
+    /// The role that the client had in the room until now, if it was there.
     fn resume(
         &self,
         now: Now,
@@ -249,22 +317,25 @@ impl Hub {
         visitor: &Visitor,
         join: &Join,
         id: MemberId,
-    ) -> Option<Membership> {
-        let membership = self.membership(id, &join.room);
-        let ice = self.configuration(now, visitor.host.as_ref(), &membership.user);
+    ) -> Result<Membership, Option<Role>> {
         let mut state = self.lock();
+        // A member that has left before cannot resume.
+        let Some(user) = state.users.get(&id).cloned() else { return Err(None) };
+        let membership = Membership { id, user };
+        let ice = self.configuration(now, visitor.host.as_ref(), &membership.user);
         self.replace(&mut state, now, id);
         let resumed = state.rooms.resume(now.mono, id, &join.room, join.seq, visitor.network());
-        let Some(Resumed { peers, seq, missed }) = resumed else {
+        let Some(Resumed { peers, standing, seq, missed }) = resumed else {
+            let former = state.rooms.role(&join.room, id);
             self.take_out(state, id);
-            return None;
+            return Err(former);
         };
         queue.begin(seq);
-        queue.replay(std::iter::once(self.joined(id, peers, ice)).chain(missed));
+        queue.replay(std::iter::once(self.joined(id, peers, standing, ice)).chain(missed));
         state.queues.insert(id, queue.clone());
         self.connections.counters.resumed.add(1);
         self.count(&state);
-        Some(membership)
+        Ok(membership)
     }
 
     /// Ends the former connection of `id`, if there is one: the client may know of its loss before
@@ -276,12 +347,10 @@ impl Hub {
         }
     }
 
-    fn membership(&self, id: MemberId, room: &RoomName) -> Membership {
-        Membership { id, user: self.user(room, id) }
-    }
-
-    fn joined(&self, id: MemberId, peers: Vec<Peer>, ice: IceConfiguration) -> Text {
-        ServerMessage::Joined { id, peers, resume: self.ticket(id), ice }.text()
+    fn joined(&self, id: MemberId, peers: Vec<Peer>, standing: Standing, ice: IceConfiguration) -> Text {
+        let Standing { role, locked } = standing;
+        let (host, viewer) = (role == Role::Host, role == Role::Viewer);
+        ServerMessage::Joined { id, peers, host, viewer, locked, resume: self.ticket(id), ice }.text()
     }
 
     pub(super) fn signal(&self, from: MemberId, to: MemberId, data: Box<RawValue>) -> Result<(), ErrorCode> {
@@ -335,7 +404,7 @@ impl Hub {
     /// Takes a member out of its room and its credentials from it: whatever they have begun ends
     /// with them.
     fn take_out(&self, mut state: MutexGuard<'_, HubState>, id: MemberId) {
-        let Some(room) = state.rooms.place(id).cloned() else { return };
+        let Some(user) = state.users.remove(&id) else { return };
         state.queues.remove(&id);
         let told = state.rooms.leave(id);
         state.deliver(told);
@@ -344,7 +413,7 @@ impl Hub {
         // In this order: what the relay allocates from here on, it refuses; what it allocated
         // before, it ends.
         self.parts.revocations.leave(id);
-        (self.parts.end_user)(&self.user(&room, id));
+        (self.parts.end_user)(&user);
     }
 
     /// Gives up a member that has been absent for too long; whether there was one.
@@ -355,9 +424,9 @@ impl Hub {
         overdue.map(|id| self.take_out(state, id)).is_some()
     }
 
-    /// The name in a member's credentials: `room.member`.
+    /// The name in a newcomer's credentials: `room.member`.
     fn user(&self, room: &RoomName, id: MemberId) -> String {
-        format!("{}.{id}", self.parts.ice.label(self.parts.access.policy, room.as_str()))
+        format!("{}.{id}", self.parts.ice.label(self.parts.access.load().policy, room.as_str()))
     }
 
     fn ticket(&self, id: MemberId) -> Option<String> {
@@ -365,13 +434,15 @@ impl Hub {
     }
 
     fn window(&self) -> Duration {
-        self.connections.settings.resume_window
+        self.connections.settings().resume_window
     }
 
     fn count(&self, state: &HubState) {
         let counters = &self.connections.counters;
         counters.rooms.set(state.rooms.rooms() as u64);
+        counters.locked.set(state.rooms.locked() as u64);
         counters.members.set(state.rooms.members() as u64);
+        counters.viewers.set(state.rooms.viewers() as u64);
         counters.absent.set(state.rooms.absent() as u64);
         counters.kept.set(state.rooms.kept() as u64);
     }
@@ -385,6 +456,14 @@ impl Hub {
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Hub({} rooms)", self.lock().rooms.rooms())
+    }
+}
+
+/// Hosts of a room under this policy.
+fn host_rule(policy: Policy) -> HostRule {
+    match policy {
+        Policy::Open => HostRule::Longest,
+        Policy::Token => HostRule::Named,
     }
 }
 

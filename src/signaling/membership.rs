@@ -1,6 +1,7 @@
 //! Membership in a room: its request, the state that a connection holds, and reasons to refuse it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use byway_turn::client_network::ClientNetwork;
@@ -24,7 +25,7 @@ pub struct Visitor {
 pub(super) struct Membership {
     pub(super) id: MemberId,
     /// The name in its credentials.
-    pub(super) user: String,
+    pub(super) user: Arc<str>,
 }
 
 /// Refusal of a message, and how long it lasts.
@@ -56,7 +57,7 @@ impl From<Refused> for MessageRefusal {
             Refused::Token(TokenError::Expired) => ErrorCode::TokenExpired,
             Refused::Token(TokenError::NotYetValid) => ErrorCode::TokenNotYetValid,
             Refused::Token(TokenError::TooFarAhead) => ErrorCode::TokenTooFarAhead,
-            Refused::WrongRoom => ErrorCode::WrongRoom,
+            Refused::WrongRoom | Refused::Token(TokenError::NoRoom) => ErrorCode::WrongRoom,
             // No answers to a join: an API key opens no room, and a server that drains closes all
             // connections instead.
             Refused::ApiKeyRequired | Refused::BadApiKey | Refused::NoPlaceForToken | Refused::Draining => {

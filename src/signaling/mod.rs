@@ -31,7 +31,7 @@ use self::room::RoomLimits;
 
 pub use connection::SignalingConnections;
 pub use counters::SignalingCounters;
-pub use hub::{CountUser, EndUser, Hub, HubParts, Present};
+pub use hub::{CountUser, EndUser, Hub, HubParts, Present, RoomState};
 pub use membership::Visitor;
 
 /// SignalingSettings of an operator.
@@ -39,8 +39,10 @@ pub use membership::Visitor;
 pub struct SignalingSettings {
     /// Rooms at one time.
     pub max_rooms: usize,
-    /// Members of one room.
+    /// Members of one room, without viewers.
     pub max_members: usize,
+    /// Viewers of one room.
+    pub max_viewers: usize,
     /// Bytes of one WebSocket message.
     pub max_message: usize,
     /// Time that a member stays whose connection was lost; zero = not at all.
@@ -76,13 +78,16 @@ impl ConnectionLimits {
     /// The limits that follow from the settings; the others are constants of this server.
     #[must_use]
     pub fn of(settings: SignalingSettings) -> Self {
-        let SignalingSettings { max_rooms, max_members, max_message, resume_window } = settings;
-        // Room for a few of the largest messages: a reader that is merely behind catches up.
-        let max_queue = max_message.saturating_mul(4);
+        let SignalingSettings { max_rooms, max_members, max_viewers, max_message, resume_window } = settings;
+        // Room for a few of the largest messages: a reader that is merely behind catches up. And
+        // for a `joined` with a full room.
+        let max_joined = max_members.saturating_add(max_viewers).saturating_mul(512) + 16 * 1_024;
+        let max_queue = max_message.saturating_mul(4).max(max_joined);
         Self {
             rooms: RoomLimits {
                 rooms: max_rooms,
                 members: max_members,
+                viewers: max_viewers,
                 // A client that was too slow for its queue gets all of it after resuming, and as
                 // much again.
                 kept: max_queue.saturating_mul(2),

@@ -17,6 +17,7 @@ use byway_turn::time::Now;
 
 use self::protocol::{PeerId, PeerJsMessage, PeerJsRefusal, Token};
 use self::registry::{Arrived, IdLease, PeerRegistry, RegistryLimits, Said};
+use super::ConnectionLimits;
 use super::connection::{Conversation, SignalingConnections};
 use super::protocol::{ByeCode, Ending, ErrorCode, Text};
 use super::send_queue::SendQueue;
@@ -28,6 +29,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes that wait for receivers in all: of the usual waiting message, an offer of some 4 KiB,
 /// thousands.
 const KEPT_IN_ALL: usize = 64 << 20;
+
+fn limits(settings: ConnectionLimits) -> RegistryLimits {
+    RegistryLimits {
+        // PeerJS has no rooms: as many clients as all rooms may have members.
+        peers: settings.rooms.rooms.saturating_mul(settings.rooms.members),
+        // A new client gets this much and still has room for more, so that waiting messages cannot
+        // make it too slow.
+        kept: settings.max_queue / 2,
+        kept_in_all: KEPT_IN_ALL,
+        patience: PATIENCE,
+    }
+}
 
 /// All clients of PeerJS.
 #[derive(Debug)]
@@ -41,16 +54,7 @@ impl PeerJs {
     /// Nobody.
     #[must_use]
     pub fn new(connections: Arc<SignalingConnections>) -> Self {
-        let settings = &connections.settings;
-        let limits = RegistryLimits {
-            // PeerJS has no rooms: as many clients as all rooms may have members.
-            peers: settings.rooms.rooms.saturating_mul(settings.rooms.members),
-            // A new client gets this much and still has room for more, so that waiting messages
-            // cannot make it too slow.
-            kept: settings.max_queue / 2,
-            kept_in_all: KEPT_IN_ALL,
-            patience: PATIENCE,
-        };
+        let limits = limits(connections.settings());
         Self { connections, peers: Mutex::new(PeerRegistry::new(limits)) }
     }
 
@@ -83,6 +87,7 @@ impl PeerJs {
         network: ClientNetwork,
     ) -> Result<IdLease, PeerJsRefusal> {
         let mut peers = self.lock();
+        peers.set_limits(limits(self.connections.settings()));
         let Arrived { lease, replaced, missed, told } = peers.arrive(id, token, queue.clone(), network)?;
         if let Some(former) = replaced {
             former.evict(ByeCode::Replaced);
@@ -132,7 +137,7 @@ impl Session<'_> {
             PeerJsMessage::Heartbeat => {}
             PeerJsMessage::Leave => {
                 self.leave();
-                self.next.get_or_insert(now.mono + self.all.connections.settings.idle_after);
+                self.next.get_or_insert(now.mono + self.all.connections.settings().idle_after);
             }
             PeerJsMessage::Pass(message) => {
                 let lease = self.lease.as_ref().ok_or(ErrorCode::NotJoined)?;

@@ -1,6 +1,7 @@
 //! Messages of the signaling, as `docs/signaling.md` specifies them. Pure: text in, values out.
 
 use std::borrow::Cow;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,25 @@ pub enum ClientMessage {
         /// Last signal that the client has. The server discards those up to it.
         seq: Option<u64>,
     },
+    /// Removes another member from the room. For hosts.
+    Remove {
+        /// The member.
+        #[schemars(with = "MemberIdText")]
+        id: MemberId,
+    },
+    /// Locks or unlocks the room. For hosts.
+    Lock {
+        /// Whether newcomers are refused.
+        locked: bool,
+    },
+    /// Asks for a join token for a guest. For hosts.
+    Invite {
+        /// Lifetime in seconds, an hour by default. It is limited to 7 days.
+        ttl: Option<NonZeroU64>,
+        /// `true` if the guest may only receive.
+        #[schemars(default)]
+        viewer: bool,
+    },
 }
 
 /// Request to enter a room.
@@ -57,6 +77,9 @@ pub struct Join {
     pub resume: Option<Secret>,
     /// Last signal that it received under that membership.
     pub seq: Option<u64>,
+    /// `true` to receive only: a viewer sees the members, and no other viewer.
+    #[schemars(default)]
+    pub viewer: bool,
 }
 
 /// Text that proves an identity. It is never logged.
@@ -94,6 +117,7 @@ impl ClientMessage {
             token: Option<String>,
             resume: Option<String>,
             seq: Option<u64>,
+            viewer: Option<bool>,
         }
         #[derive(Deserialize)]
         struct Signal<'a> {
@@ -107,15 +131,33 @@ impl ClientMessage {
             seq: Option<u64>,
         }
 
+        #[derive(Deserialize)]
+        struct Remove<'a> {
+            #[serde(borrow)]
+            id: Cow<'a, str>,
+        }
+
+        #[derive(Deserialize)]
+        struct Lock {
+            locked: bool,
+        }
+
+        #[derive(Deserialize)]
+        struct Invite {
+            ttl: Option<NonZeroU64>,
+            viewer: Option<bool>,
+        }
+
         match object::<Tag<'_>>(text)?.kind.as_ref() {
             "join" => {
-                let Fields { room, name, token, resume, seq } = object(text)?;
+                let Fields { room, name, token, resume, seq, viewer } = object(text)?;
                 let room = RoomName::new(room.into_owned()).ok_or(ErrorCode::BadRoom)?;
                 // A page passes on what its input field holds, and an empty field is no name.
                 let name = name.filter(|name| !name.is_empty());
                 let name = name.map(|name| DisplayName::new(name.into_owned()).ok_or(ErrorCode::BadName));
                 let (token, resume) = (token.map(Secret), resume.map(Secret));
-                Ok(Self::Join(Join { room, name: name.transpose()?, token, resume, seq }))
+                let viewer = viewer.unwrap_or(false);
+                Ok(Self::Join(Join { room, name: name.transpose()?, token, resume, seq, viewer }))
             }
             "signal" => {
                 let Signal { to, data } = object(text)?;
@@ -125,6 +167,18 @@ impl ClientMessage {
             "ping" => {
                 let Ping { seq } = object(text)?;
                 Ok(Self::Ping { seq })
+            }
+            "remove" => {
+                let Remove { id } = object(text)?;
+                Ok(Self::Remove { id: MemberId::parse(&id).ok_or(ErrorCode::NoSuchPeer)? })
+            }
+            "lock" => {
+                let Lock { locked } = object(text)?;
+                Ok(Self::Lock { locked })
+            }
+            "invite" => {
+                let Invite { ttl, viewer } = object(text)?;
+                Ok(Self::Invite { ttl, viewer: viewer.unwrap_or(false) })
             }
             _ => Err(ErrorCode::UnknownType),
         }
@@ -149,8 +203,14 @@ pub enum ServerMessage {
         /// Your identity until you leave.
         #[schemars(with = "MemberIdText")]
         id: MemberId,
-        /// The other members, in order of arrival.
+        /// The other members that you see, in order of arrival.
         peers: Vec<Peer>,
+        /// Whether you are a host of the room.
+        host: bool,
+        /// Whether you are a viewer.
+        viewer: bool,
+        /// Whether the room is locked.
+        locked: bool,
         /// Ticket for `join` after a lost connection. `null` if the server does not keep lost
         /// members.
         resume: Option<String>,
@@ -175,6 +235,25 @@ pub enum ServerMessage {
         /// The member.
         #[schemars(with = "MemberIdText")]
         id: MemberId,
+    },
+    /// A member, maybe you, is a host now.
+    Host {
+        /// The member.
+        #[schemars(with = "MemberIdText")]
+        id: MemberId,
+    },
+    /// The room was locked or unlocked.
+    Locked {
+        /// Whether newcomers are refused.
+        locked: bool,
+    },
+    /// The answer to `invite`.
+    #[serde(rename_all = "camelCase")]
+    Invitation {
+        /// Join token for this room.
+        token: String,
+        /// Time of its expiry (RFC 3339).
+        expires_at: String,
     },
     /// The answer to `ping`.
     Pong {},
@@ -232,6 +311,8 @@ impl ServerMessage {
             Self::PeerJoined(peer) => Topic::Came(peer.id),
             Self::PeerLeft { id } => Topic::Left(*id),
             Self::Ice(_) => Topic::Ice,
+            Self::Host { id } => Topic::Host(*id),
+            Self::Locked { .. } => Topic::Locked,
             _ => Topic::Other,
         };
         Text { json: self.to_json().into(), topic }
@@ -264,6 +345,10 @@ pub enum Topic {
     Left(MemberId),
     /// The configuration.
     Ice,
+    /// A member is a host now.
+    Host(MemberId),
+    /// Whether the room is locked.
+    Locked,
     /// Anything else.
     Other,
 }
@@ -278,6 +363,10 @@ pub struct Peer {
     pub name: Option<DisplayName>,
     /// Your role towards them in perfect negotiation: of any two members, exactly one is polite.
     pub polite: bool,
+    /// Whether they are a host of the room.
+    pub host: bool,
+    /// Whether they receive only.
+    pub viewer: bool,
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Rooms, presence, the polite role, and signals kept for members whose connection was lost. Pure:
-//! the caller hands in the time, and messages leave as [`Delivery`] values.
+//! Rooms, presence, roles, and signals kept for members whose connection was lost. Pure: the caller
+//! hands in the time, and messages leave as [`Delivery`] values.
 //!
 //! A room exists while it has members. The order of arrival decides the roles: a newcomer is
 //! polite towards the members that are already there, so of any two members exactly one is polite.
@@ -10,6 +10,9 @@
 //!                    ▲                 │
 //!                    └──── resume ─────┘
 //! ```
+//!
+//! Viewers receive only. They see the other members and are seen by them, but they neither learn of
+//! other viewers nor reach them. A room may have viewers alone, and is unlocked then.
 //!
 //! Only signals are kept for a member: a client that resumes gets the present members. A signal is
 //! kept until the client has confirmed it, within a bound. If an unconfirmed signal was dropped,
@@ -22,22 +25,29 @@
 //! The maps are ordered trees: clients choose the keys, and a tree needs no seed against
 //! collisions.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod hosts;
+mod member;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use byway_turn::client_network::ClientNetwork;
 use byway_turn::shares::{Shares, biggest};
 use serde_json::value::RawValue;
 
+use self::member::{Absence, Member, size_of_kept};
 use super::protocol::{DisplayName, ErrorCode, MemberId, Peer, RoomName, ServerMessage, Text};
+use crate::access::grant::Role;
 
 /// Limits of the rooms.
 #[derive(Clone, Copy, Debug)]
 pub struct RoomLimits {
     /// Rooms at one time.
     pub rooms: usize,
-    /// Members of one room, absent ones among them.
+    /// Members of one room other than viewers, absent ones among them.
     pub members: usize,
+    /// Viewers of one room, absent ones among them.
+    pub viewers: usize,
     /// Bytes of signals kept for one member.
     pub kept: usize,
     /// Bytes of signals kept for all members.
@@ -48,6 +58,52 @@ pub struct RoomLimits {
 /// limit: by default 16 KiB, an offer and its candidates. Where all members together have more of
 /// it than there is, the biggest holders lose theirs.
 pub const SHARE: usize = 32;
+
+/// Rule by which a room gets its hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostRule {
+    /// Newcomers bring [`Role::Host`] along.
+    Named,
+    /// The member that is there longest is the host, viewers aside.
+    Longest,
+}
+
+/// Client that wants to enter a room.
+#[derive(Debug)]
+pub struct Newcomer {
+    /// Its id, if it enters.
+    pub id: MemberId,
+    /// Name that others see.
+    pub name: Option<DisplayName>,
+    /// The network that it comes from.
+    pub network: ClientNetwork,
+    /// Part in the room.
+    pub role: Role,
+    /// Members of the room, viewers and the newcomer included, by its own limit.
+    pub max_members: Option<usize>,
+    /// Whether it may enter a locked room.
+    pub passes_lock: bool,
+}
+
+/// State of the room for a newcomer.
+#[derive(Debug)]
+pub struct Entered {
+    /// Present members that it sees, in order of arrival.
+    pub peers: Vec<Peer>,
+    /// Its own position.
+    pub standing: Standing,
+    /// Notices to the others.
+    pub told: Vec<Delivery>,
+}
+
+/// Position of a member in its room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Part in the room.
+    pub role: Role,
+    /// Whether the room is locked.
+    pub locked: bool,
+}
 
 /// Message to one member.
 #[derive(Debug)]
@@ -61,20 +117,35 @@ pub struct Delivery {
 /// State of the room for a client that is back.
 #[derive(Debug)]
 pub struct Resumed {
-    /// Other members by now, in order of arrival.
+    /// Other members that it sees by now, in order of arrival.
     pub peers: Vec<Peer>,
+    /// Its own position.
+    pub standing: Standing,
     /// The last signal that it has.
     pub seq: u64,
     /// The signals that it missed, in their order.
     pub missed: Vec<Text>,
 }
 
+/// Member of a room, for a list of them.
+#[derive(Debug)]
+pub struct Listed<'a> {
+    /// Id in the room.
+    pub id: MemberId,
+    /// Name that others see.
+    pub name: Option<&'a DisplayName>,
+    /// Part in the room.
+    pub role: Role,
+    /// Whether it has a connection.
+    pub connected: bool,
+}
+
 /// All rooms and their members.
 #[derive(Debug)]
 pub struct Rooms {
     limits: RoomLimits,
-    /// Members in order of arrival; never empty.
-    rooms: BTreeMap<RoomName, Vec<Member>>,
+    rule: HostRule,
+    rooms: BTreeMap<RoomName, Room>,
     /// Room of each member; holds exactly the members of `rooms`.
     places: BTreeMap<MemberId, RoomName>,
     /// Times at which absent members are given up, in order; holds exactly those.
@@ -83,42 +154,49 @@ pub struct Rooms {
     shares: Shares,
     /// Bytes kept, by the network of the receiver.
     kept: Shares,
+    /// Number of viewers in `rooms`.
+    viewers: usize,
+    /// Number of locked rooms in `rooms`.
+    locked: usize,
 }
 
-#[derive(Debug)]
-struct Member {
-    id: MemberId,
-    name: Option<DisplayName>,
-    /// The network that it came from last.
-    network: ClientNetwork,
-    /// Number of signals to this member so far; the `seq` of the last one.
-    said: u64,
-    /// The last of them.
-    kept: VecDeque<Text>,
-    kept_bytes: usize,
-    absence: Option<Absence>,
+#[derive(Debug, Default)]
+struct Room {
+    /// In order of arrival; never empty.
+    members: Vec<Member>,
+    locked: bool,
 }
 
-/// A member without a connection.
-#[derive(Clone, Copy, Debug)]
-struct Absence {
-    until: Duration,
-    /// The `seq` of the last signal written to the connection that was lost.
-    written: u64,
+impl RoomLimits {
+    /// Members of one room, viewers among them.
+    #[must_use]
+    pub fn in_one(&self) -> usize {
+        self.members.saturating_add(self.viewers)
+    }
 }
 
 impl Rooms {
     /// No rooms.
     #[must_use]
-    pub fn new(limits: RoomLimits) -> Self {
+    pub fn new(limits: RoomLimits, rule: HostRule) -> Self {
         Self {
             limits,
+            rule,
             rooms: BTreeMap::new(),
             places: BTreeMap::new(),
             absences: BTreeSet::new(),
             shares: Shares::of(limits.rooms),
             kept: Shares::of(limits.kept_in_all),
+            viewers: 0,
+            locked: 0,
         }
+    }
+
+    /// Replaces the limits and the rule. Rooms and members beyond the limits stay until they end.
+    pub fn configure(&mut self, limits: RoomLimits, rule: HostRule) {
+        (self.limits, self.rule) = (limits, rule);
+        self.shares.set_cap(limits.rooms);
+        self.kept.set_cap(limits.kept_in_all);
     }
 
     /// Rooms at this moment.
@@ -127,7 +205,19 @@ impl Rooms {
         self.rooms.len()
     }
 
-    /// Members of all rooms at this moment, absent ones among them.
+    /// Locked rooms at this moment.
+    #[must_use]
+    pub fn locked(&self) -> usize {
+        self.locked
+    }
+
+    /// Viewers of all rooms at this moment, absent ones among them.
+    #[must_use]
+    pub fn viewers(&self) -> usize {
+        self.viewers
+    }
+
+    /// Members of all rooms at this moment, absent ones and viewers among them.
     #[must_use]
     pub fn members(&self) -> usize {
         self.places.len()
@@ -145,13 +235,15 @@ impl Rooms {
         self.kept.held()
     }
 
-    /// Members of `room` in order of arrival, each with its name and whether it is connected.
-    pub fn members_of(
-        &self,
-        room: &RoomName,
-    ) -> impl Iterator<Item = (MemberId, Option<&DisplayName>, bool)> {
-        let members = self.rooms.get(room).map_or(&[][..], Vec::as_slice);
-        members.iter().map(|m| (m.id, m.name.as_ref(), m.absence.is_none()))
+    /// Members of `room` in order of arrival.
+    pub fn members_of(&self, room: &RoomName) -> impl Iterator<Item = Listed<'_>> {
+        let members = self.rooms.get(room).map_or(&[][..], |room| &room.members);
+        members.iter().map(|m| Listed {
+            id: m.id,
+            name: m.name.as_ref(),
+            role: m.role,
+            connected: m.absence.is_none(),
+        })
     }
 
     /// Room of `id`.
@@ -160,37 +252,34 @@ impl Rooms {
         self.places.get(&id)
     }
 
-    /// Adds `id` from `network` to `room`, if it has fewer than `max_members`. Returns the present
-    /// members, and the notices to them.
+    /// Adds a newcomer to `room`, if it is open to it and has a free place.
     ///
     /// # Errors
-    /// [`ErrorCode::AlreadyJoined`], [`ErrorCode::RoomFull`] or [`ErrorCode::TooManyRooms`].
-    pub fn join(
-        &mut self,
-        id: MemberId,
-        room: RoomName,
-        name: Option<DisplayName>,
-        max_members: usize,
-        network: ClientNetwork,
-    ) -> Result<(Vec<Peer>, Vec<Delivery>), ErrorCode> {
-        if self.places.contains_key(&id) {
+    /// [`ErrorCode::AlreadyJoined`], [`ErrorCode::RoomLocked`], [`ErrorCode::RoomFull`],
+    /// [`ErrorCode::ViewersFull`] or [`ErrorCode::TooManyRooms`].
+    pub fn join(&mut self, name: RoomName, mut newcomer: Newcomer) -> Result<Entered, ErrorCode> {
+        if self.places.contains_key(&newcomer.id) {
             return Err(ErrorCode::AlreadyJoined);
         }
-        let there = self.rooms.get(&room).map_or(&[][..], Vec::as_slice);
-        if there.len() >= self.limits.members.min(max_members) {
-            return Err(ErrorCode::RoomFull);
+        match self.rooms.get(&name) {
+            Some(room) => room.admit(&newcomer, &self.limits)?,
+            None => {
+                Room::default().admit(&newcomer, &self.limits)?;
+                self.shares.take(newcomer.network, 1).map_err(|_| ErrorCode::TooManyRooms)?;
+            }
         }
-        if there.is_empty() {
-            self.shares.take(network, 1).map_err(|_| ErrorCode::TooManyRooms)?;
+        let room = self.rooms.entry(name.clone()).or_default();
+        if self.rule == HostRule::Longest && newcomer.role == Role::Member && !room.has_members() {
+            newcomer.role = Role::Host;
         }
-        let peers = there.iter().map(|m| m.seen(true)).collect();
-        let newcomer =
-            Member { id, name, network, said: 0, kept: VecDeque::new(), kept_bytes: 0, absence: None };
-        let text = ServerMessage::PeerJoined(newcomer.seen(false)).text();
-        let told = there.iter().map(|m| Delivery { to: m.id, text: text.clone() }).collect();
-        self.places.insert(id, room.clone());
-        self.rooms.entry(room).or_default().push(newcomer);
-        Ok((peers, told))
+        let newcomer = Member::from(newcomer);
+        let peers = room.members.iter().filter(|m| m.sees(&newcomer)).map(|m| m.seen(true)).collect();
+        let told = room.tell_those_who_see(&newcomer, &ServerMessage::PeerJoined(newcomer.seen(false)));
+        let standing = Standing { role: newcomer.role, locked: room.locked };
+        self.viewers += usize::from(newcomer.is_viewer());
+        self.places.insert(newcomer.id, name);
+        room.members.push(newcomer);
+        Ok(Entered { peers, standing, told })
     }
 
     /// Forwards `data` from one member to another of the same room, with its sender, and keeps it.
@@ -201,8 +290,8 @@ impl Rooms {
     /// # Errors
     /// [`ErrorCode::RateLimited`] if the signals for a receiver that does not read have reached
     /// their limit; [`ErrorCode::NotJoined`]; or [`ErrorCode::NoSuchPeer`]. The latter is the same
-    /// for a member of another room and for an unknown one, so that a room cannot be explored from
-    /// outside.
+    /// for a member of another room, for an unknown one, and between viewers, so that a room cannot
+    /// be explored.
     pub fn signal(
         &mut self,
         from: MemberId,
@@ -211,10 +300,11 @@ impl Rooms {
         reads: bool,
     ) -> Result<Delivery, ErrorCode> {
         let place = self.places.get(&from).ok_or(ErrorCode::NotJoined)?;
-        let receiver = self
-            .rooms
-            .get_mut(place)
-            .and_then(|members| members.iter_mut().find(|m| m.id == to && m.id != from))
+        let members = &mut self.rooms.get_mut(place).ok_or(ErrorCode::NotJoined)?.members;
+        let from_viewer = members.iter().any(|m| m.id == from && m.is_viewer());
+        let receiver = members
+            .iter_mut()
+            .find(|m| m.id == to && m.id != from && !(from_viewer && m.is_viewer()))
             .ok_or(ErrorCode::NoSuchPeer)?;
         let text = ServerMessage::Signal { from, seq: receiver.said + 1, data }.text();
         let (limit, bytes, network) = (self.limits.kept, size_of_kept(&text), receiver.network);
@@ -243,7 +333,8 @@ impl Rooms {
     /// until a sixteenth of the limit is free.
     fn forget_the_biggest(&mut self) {
         let too_many = self.kept.held() - (self.limits.kept_in_all - self.limits.kept_in_all / 16);
-        let members = self.rooms.values_mut().flatten().filter(|m| m.kept_bytes > 0);
+        let members = self.rooms.values_mut().flat_map(|room| &mut room.members);
+        let members = members.filter(|m| m.kept_bytes > 0);
         for member in biggest(members.map(|m| (m.network, m.kept_bytes, m)), too_many) {
             self.kept.give_back(member.network, member.forget_up_to(member.said));
         }
@@ -277,7 +368,7 @@ impl Rooms {
         seq: Option<u64>,
         network: ClientNetwork,
     ) -> Option<Resumed> {
-        let members = self.rooms.get_mut(room)?;
+        let Room { members, locked } = self.rooms.get_mut(room)?;
         let at = members.iter().position(|m| m.id == id)?;
         let member = &mut members[at];
         let Absence { until, written } = member.absence.filter(|absence| absence.until > now)?;
@@ -296,32 +387,40 @@ impl Rooms {
         member.absence = None;
         self.absences.remove(&(until, id));
         let missed = member.kept.iter().cloned().collect();
+        let standing = Standing { role: member.role, locked: *locked };
+        let member = &members[at];
         // An earlier member is impolite towards later ones.
-        let others = members.iter().enumerate().filter(|(place, _)| *place != at);
+        let others = members.iter().enumerate().filter(|(place, m)| *place != at && m.sees(member));
         let peers = others.map(|(place, m)| m.seen(place < at)).collect();
-        Some(Resumed { peers, seq, missed })
+        Some(Resumed { peers, standing, seq, missed })
     }
 
     /// Removes `id` from its room. Returns the notices to the others, none if it was in no room.
     pub fn leave(&mut self, id: MemberId) -> Vec<Delivery> {
         let Some(place) = self.places.remove(&id) else { return Vec::new() };
-        let Some(members) = self.rooms.get_mut(&place) else { return Vec::new() };
-        let eldest = members.first().map(|m| m.network);
-        for gone in members.extract_if(.., |m| m.id == id) {
-            self.kept.give_back(gone.network, gone.kept_bytes);
-            if let Some(Absence { until, .. }) = gone.absence {
-                self.absences.remove(&(until, id));
+        let Some(room) = self.rooms.get_mut(&place) else { return Vec::new() };
+        let Some(at) = room.members.iter().position(|m| m.id == id) else { return Vec::new() };
+        let former = room.members[0].network;
+        let gone = room.members.remove(at);
+        self.viewers -= usize::from(gone.is_viewer());
+        self.kept.give_back(gone.network, gone.kept_bytes);
+        if let Some(Absence { until, .. }) = gone.absence {
+            self.absences.remove(&(until, id));
+        }
+        let mut told = room.tell_those_who_see(&gone, &ServerMessage::PeerLeft { id });
+        if self.rule == HostRule::Longest && gone.is_host() {
+            told.extend(room.succeed());
+        }
+        if room.locked && !room.has_members() {
+            self.locked -= 1;
+            told.extend(room.set_locked(false));
+        }
+        match room.members.first() {
+            Some(eldest) => self.shares.hand_over(former, eldest.network, 1),
+            None => {
+                self.shares.give_back(former, 1);
+                self.rooms.remove(&place);
             }
-        }
-        let text = ServerMessage::PeerLeft { id }.text();
-        let told = members.iter().map(|m| Delivery { to: m.id, text: text.clone() }).collect();
-        match (eldest, members.first().map(|m| m.network)) {
-            (Some(former), Some(eldest)) => self.shares.hand_over(former, eldest, 1),
-            (Some(former), None) => self.shares.give_back(former, 1),
-            (None, _) => {}
-        }
-        if members.is_empty() {
-            self.rooms.remove(&place);
         }
         told
     }
@@ -343,43 +442,48 @@ impl Rooms {
 /// it.
 fn member<'m>(
     places: &BTreeMap<MemberId, RoomName>,
-    rooms: &'m mut BTreeMap<RoomName, Vec<Member>>,
+    rooms: &'m mut BTreeMap<RoomName, Room>,
     id: MemberId,
 ) -> Option<&'m mut Member> {
-    rooms.get_mut(places.get(&id)?)?.iter_mut().find(|m| m.id == id)
+    rooms.get_mut(places.get(&id)?)?.members.iter_mut().find(|m| m.id == id)
 }
 
-impl Member {
-    /// As another member sees it, that is `polite` towards it.
-    fn seen(&self, polite: bool) -> Peer {
-        Peer { id: self.id, name: self.name.clone(), polite }
-    }
-
-    /// Forgets the oldest signal; how many bytes that frees.
-    fn forget_oldest(&mut self) -> usize {
-        let bytes = self.kept.pop_front().as_ref().map_or(0, size_of_kept);
-        self.kept_bytes -= bytes;
-        if self.kept.is_empty() {
-            // Most members are silent most of the time, and there are many.
-            self.kept = VecDeque::new();
+impl Room {
+    /// Checks whether a newcomer may enter.
+    fn admit(&self, newcomer: &Newcomer, limits: &RoomLimits) -> Result<(), ErrorCode> {
+        if self.locked && !newcomer.passes_lock {
+            return Err(ErrorCode::RoomLocked);
         }
-        bytes
-    }
-
-    /// Forgets the signals up to `seq`; how many bytes that frees.
-    fn forget_up_to(&mut self, seq: u64) -> usize {
-        let newer = self.said.saturating_sub(seq);
-        let mut freed = 0;
-        while self.kept.len() as u64 > newer {
-            freed += self.forget_oldest();
+        if newcomer.max_members.is_some_and(|max| self.members.len() >= max) {
+            return Err(ErrorCode::RoomFull);
         }
-        freed
+        let viewers = self.members.iter().filter(|m| m.is_viewer()).count();
+        match newcomer.role {
+            Role::Viewer if viewers >= limits.viewers => Err(ErrorCode::ViewersFull),
+            Role::Member | Role::Host if self.members.len() - viewers >= limits.members => {
+                Err(ErrorCode::RoomFull)
+            }
+            _ => Ok(()),
+        }
     }
-}
 
-/// Bytes of a signal that is kept: its text, and what holding it costs.
-fn size_of_kept(text: &Text) -> usize {
-    size_of::<Text>() + text.json.len()
+    /// Whether it has members other than viewers.
+    fn has_members(&self) -> bool {
+        self.members.iter().any(|m| !m.is_viewer())
+    }
+
+    /// Returns `message` to everyone that sees `subject`.
+    fn tell_those_who_see(&self, subject: &Member, message: &ServerMessage) -> Vec<Delivery> {
+        let text = message.text();
+        let seeing = self.members.iter().filter(|m| m.sees(subject));
+        seeing.map(|m| Delivery { to: m.id, text: text.clone() }).collect()
+    }
+
+    /// Returns `message` to everyone.
+    fn tell(&self, message: &ServerMessage) -> Vec<Delivery> {
+        let text = message.text();
+        self.members.iter().map(|m| Delivery { to: m.id, text: text.clone() }).collect()
+    }
 }
 
 #[cfg(test)]

@@ -122,9 +122,13 @@ impl SendQueue {
     pub(super) fn say(&self, text: Text) {
         let mut inner = self.lock();
         match text.topic {
-            Topic::Ice => inner.take_out(Topic::Ice),
+            Topic::Ice | Topic::Locked => inner.take_out(|waiting| waiting == text.topic),
+            Topic::Host(_) => inner.take_out(|waiting| matches!(waiting, Topic::Host(_))),
             // A member that joined and left before the reader was notified is not reported.
-            Topic::Left(id) if inner.take_out(Topic::Came(id)) => return self.settle(inner),
+            Topic::Left(id) if inner.take_out(|waiting| waiting == Topic::Came(id)) => {
+                inner.take_out(|waiting| waiting == Topic::Host(id));
+                return self.settle(inner);
+            }
             _ => false,
         };
         self.push(inner, Frame::Text(text));
@@ -292,9 +296,9 @@ impl Inner {
         Some(frame)
     }
 
-    /// Takes out what is about `topic`; whether there was anything.
-    fn take_out(&mut self, topic: Topic) -> bool {
-        let is_meant = |frame: &Frame| matches!(frame, Frame::Text(text) if text.topic == topic);
+    /// Takes out the first message on such a topic; whether there was one.
+    fn take_out(&mut self, is_superseded: impl Fn(Topic) -> bool) -> bool {
+        let is_meant = |frame: &Frame| matches!(frame, Frame::Text(text) if is_superseded(text.topic));
         let found = self.frames.iter().position(is_meant).and_then(|at| self.frames.remove(at));
         self.bytes -= found.as_ref().map_or(0, Frame::bytes);
         found.is_some()
@@ -439,7 +443,7 @@ mod tests {
     #[test]
     fn what_is_superseded_waits_no_longer() {
         let queue = queue(10_000);
-        let peer = |n| Peer { id: MemberId([n; 16]), name: None, polite: false };
+        let peer = |n| Peer { id: MemberId([n; 16]), name: None, polite: false, host: false, viewer: false };
         let came = |n| ServerMessage::PeerJoined(peer(n)).text();
         let left = |n| ServerMessage::PeerLeft { id: MemberId([n; 16]) }.text();
         let ice = |ttl| {
@@ -456,6 +460,16 @@ mod tests {
             queue.say(text);
         }
         assert_eq!(drain(&queue), [came(2), left(3), ice(2)].map(Frame::Text));
+        let host = |n| ServerMessage::Host { id: MemberId([n; 16]) }.text();
+        let locked = |locked| ServerMessage::Locked { locked }.text();
+        for text in [host(1), locked(true), came(2), host(2), locked(false), left(2), came(3)] {
+            queue.say(text);
+        }
+        assert_eq!(drain(&queue), [locked(false), came(3)].map(Frame::Text), "2 was never there");
+        for text in [host(1), left(1), host(2), left(4)] {
+            queue.say(text);
+        }
+        assert_eq!(drain(&queue), [left(1), host(2), left(4)].map(Frame::Text));
         assert_eq!(queue.lock().bytes, 0);
         // A flood of comings and goings takes no more room than one.
         for _ in 0..10_000 {

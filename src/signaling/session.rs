@@ -9,7 +9,7 @@ use byway_turn::time::Now;
 use super::connection::{Conversation, Halves};
 use super::hub::Hub;
 use super::membership::{Membership, MessageRefusal, Visitor};
-use super::protocol::{ByeCode, ClientMessage, Ending, ErrorCode, ServerMessage, Text};
+use super::protocol::{ByeCode, ClientMessage, Ending, ErrorCode, MemberId, ServerMessage, Text};
 use super::send_queue::SendQueue;
 use crate::net::memory_budget::Reservation;
 
@@ -53,8 +53,7 @@ impl Session<'_> {
                 self.wait_for_refresh(now);
             }
             ClientMessage::Signal { to, data } => {
-                let membership = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
-                self.hub.signal(membership.id, to, data)?;
+                self.hub.signal(self.member()?, to, data)?;
             }
             ClientMessage::Leave {} => {
                 let membership = self.membership.take().ok_or(ErrorCode::NotJoined)?;
@@ -67,12 +66,22 @@ impl Session<'_> {
                 }
                 self.queue.say(ServerMessage::Pong {}.text());
             }
+            ClientMessage::Remove { id } => self.hub.remove_by_host(self.member()?, id)?,
+            ClientMessage::Lock { locked } => self.hub.lock_room(self.member()?, locked)?,
+            ClientMessage::Invite { ttl, viewer } => {
+                let text = self.hub.invite(now, &self.visitor, self.member()?, ttl, viewer)?;
+                self.queue.say(text);
+            }
         }
         Ok(())
     }
 
+    fn member(&self) -> Result<MemberId, ErrorCode> {
+        self.membership.as_ref().map(|membership| membership.id).ok_or(ErrorCode::NotJoined)
+    }
+
     fn wait_for_join(&mut self, now: Now) {
-        self.next = now.mono + self.hub.connections.settings.idle_after;
+        self.next = now.mono + self.hub.connections.settings().idle_after;
     }
 
     /// Half of the lifetime, so that there is time to move to the fresh credential, and more than

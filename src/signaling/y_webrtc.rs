@@ -18,6 +18,7 @@ use byway_turn::time::Now;
 
 use self::board::{Board, BoardLimits, Subscriber};
 use self::protocol::{Publication, YWebrtcMessage};
+use super::ConnectionLimits;
 use super::connection::{Conversation, SignalingConnections};
 use super::flood_guard::{FloodGuard, Rate, Verdict};
 use super::protocol::{ByeCode, Ending, ErrorCode, RoomName, ServerMessage, Text};
@@ -42,6 +43,17 @@ const FAN_OUT: Duration = Duration::from_micros(1);
 /// all 63 subscribers receive, takes 13 MB.
 const FAN_OUT_AT_ONCE: Duration = Duration::from_secs(16);
 
+fn limits(settings: ConnectionLimits) -> BoardLimits {
+    let rooms = settings.rooms;
+    BoardLimits {
+        topics: rooms.rooms,
+        subscribers: SUBSCRIBERS,
+        subscriptions: SUBSCRIPTIONS as usize,
+        // As many as there may be members of all rooms.
+        subscriptions_in_all: rooms.rooms.saturating_mul(rooms.members),
+    }
+}
+
 /// All topics of y-webrtc.
 #[derive(Debug)]
 pub struct Topics {
@@ -54,23 +66,20 @@ impl Topics {
     /// No topics.
     #[must_use]
     pub fn new(connections: Arc<SignalingConnections>) -> Self {
-        let rooms = connections.settings.rooms;
-        let limits = BoardLimits {
-            topics: rooms.rooms,
-            subscribers: SUBSCRIBERS,
-            subscriptions: SUBSCRIPTIONS as usize,
-            // As many as there may be members of all rooms.
-            subscriptions_in_all: rooms.rooms.saturating_mul(rooms.members),
-        };
+        let limits = limits(connections.settings());
         Self { connections, board: Mutex::new(Board::new(limits)) }
     }
 
     /// Serves one connection from `client` until it ends. Its `memory` is released at the first
     /// topic.
     pub async fn run(&self, socket: WebSocket, client: IpAddr, memory: Arc<Reservation>) {
-        let settings = &self.connections.settings;
+        let settings = self.connections.settings();
         let queue = self.connections.send_queue(client, memory);
-        let subscriber = self.lock().subscriber(ClientNetwork::of(client));
+        let subscriber = {
+            let mut board = self.lock();
+            board.set_limits(limits(settings));
+            board.subscriber(ClientNetwork::of(client))
+        };
         let news = Rate { interval: ANOTHER_TOPIC_EVERY, burst: SUBSCRIPTIONS, patience: u32::MAX };
         let mut session = Session {
             all: self,
@@ -115,7 +124,7 @@ impl Session<'_> {
                 }
                 self.all.count(&board);
                 if !was_idle {
-                    self.idle_at = now.mono + self.all.connections.settings.idle_after;
+                    self.idle_at = now.mono + self.all.connections.settings().idle_after;
                 }
             }
             YWebrtcMessage::Publish(publication) => self.publish(now, &publication)?,

@@ -121,6 +121,13 @@ impl<C: Clone> PeerRegistry<C> {
         }
     }
 
+    /// Replaces the limits. Holders beyond them stay until they end.
+    pub fn set_limits(&mut self, limits: RegistryLimits) {
+        self.ids.set_cap(limits.peers);
+        self.kept.set_cap(limits.kept_in_all);
+        self.limits = limits;
+    }
+
     /// Clients at this moment.
     #[must_use]
     pub fn count(&self) -> usize {

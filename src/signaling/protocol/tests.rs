@@ -14,18 +14,21 @@ fn refused(text: &str) -> ErrorCode {
 
 #[test]
 fn every_client_message_is_read() {
-    let text = r#"{"name":"Al\u00e9","type":"join","room":"r","token":"t","resume":"u","seq":7,"new":[1]}"#;
+    let text = r#"{"name":"Al\u00e9","type":"join","room":"r","token":"t","resume":"u","seq":7,"viewer":true,"new":[1]}"#;
     let Ok(ClientMessage::Join(join)) = ClientMessage::parse(text) else { panic!("{text}") };
     assert_eq!((join.room.as_str(), join.name.unwrap().as_str()), ("r", "Alé"));
     assert_eq!(
-        (join.token.unwrap().0, join.resume.unwrap().0, join.seq),
-        ("t".to_owned(), "u".to_owned(), Some(7))
+        (join.token.unwrap().0, join.resume.unwrap().0, join.seq, join.viewer),
+        ("t".to_owned(), "u".to_owned(), Some(7), true)
     );
     for unnamed in [
-        r#" {"type":"join","room":"r","name":null,"resume":null}"#,
+        r#" {"type":"join","room":"r","name":null,"resume":null,"viewer":null}"#,
         r#"{"type":"join","room":"r","name":""}"#,
     ] {
-        assert!(matches!(ClientMessage::parse(unnamed), Ok(ClientMessage::Join(Join { name: None, .. }))));
+        assert!(matches!(
+            ClientMessage::parse(unnamed),
+            Ok(ClientMessage::Join(Join { name: None, viewer: false, .. }))
+        ));
     }
     assert!(matches!(ClientMessage::parse(r#"{"type":"leave"}"#), Ok(ClientMessage::Leave {})));
     assert!(matches!(ClientMessage::parse(r#"{"type":"ping"}"#), Ok(ClientMessage::Ping { seq: None })));
@@ -33,6 +36,20 @@ fn every_client_message_is_read() {
         ClientMessage::parse(r#"{"type":"ping","seq":3}"#),
         Ok(ClientMessage::Ping { seq: Some(3) })
     ));
+    let text = format!(r#"{{"type":"remove","id":"{ID_TEXT}"}}"#);
+    assert!(matches!(ClientMessage::parse(&text), Ok(ClientMessage::Remove { id: ID })));
+    assert!(matches!(
+        ClientMessage::parse(r#"{"type":"lock","locked":true}"#),
+        Ok(ClientMessage::Lock { locked: true })
+    ));
+    for (text, asked) in [
+        (r#"{"type":"invite"}"#, (None, false)),
+        (r#"{"type":"invite","ttl":null,"viewer":null}"#, (None, false)),
+        (r#"{"type":"invite","ttl":60,"viewer":true}"#, (NonZeroU64::new(60), true)),
+    ] {
+        let Ok(ClientMessage::Invite { ttl, viewer }) = ClientMessage::parse(text) else { panic!("{text}") };
+        assert_eq!((ttl, viewer), asked);
+    }
 }
 
 #[test]
@@ -71,6 +88,20 @@ fn what_is_not_the_protocol_has_a_code() {
         r#"{"type":"join","room":"r","token":1}"#,
         r#"{"type":"join","room":"r","seq":-1}"#,
         r#"{"type":"join","room":"r","seq":"1"}"#,
+        r#"{"type":"join","room":"r","viewer":"yes"}"#,
+        r#"{"type":"join","room":"r","viewer":1}"#,
+        r#"{"type":"remove"}"#,
+        r#"{"type":"remove","id":1}"#,
+        r#"{"type":"lock"}"#,
+        r#"{"type":"lock","locked":null}"#,
+        r#"{"type":"lock","locked":"true"}"#,
+        r#"{"type":"lock","locked":true,"locked":false}"#,
+        r#"{"type":"invite","ttl":0}"#,
+        r#"{"type":"invite","ttl":-1}"#,
+        r#"{"type":"invite","ttl":1.5}"#,
+        r#"{"type":"invite","ttl":"1h"}"#,
+        r#"{"type":"invite","ttl":18446744073709551616}"#,
+        r#"{"type":"invite","viewer":1}"#,
         r#"{"type":"signal","data":1}"#,
         r#"{"type":"join","room":"a","room":"b"}"#,
         r#"{"type":"signal","to":"x"}"#,
@@ -83,6 +114,7 @@ fn what_is_not_the_protocol_has_a_code() {
     }
     for to in ["", "x", "BwcHBwcHBwcHBwcHBwcHBx", "BwcHBwcHBwcHBwcHBwcHBw==", "BwcHBwcHBwcHBwcHBwcHBwAA"] {
         assert_eq!(refused(&format!(r#"{{"type":"signal","to":"{to}","data":1}}"#)), NoSuchPeer, "{to}");
+        assert_eq!(refused(&format!(r#"{{"type":"remove","id":"{to}"}}"#)), NoSuchPeer, "{to}");
     }
 }
 
@@ -90,9 +122,9 @@ proptest! {
     /// Any text of a client is a message or has an error code. Text that is nearly a message
     /// reaches more of the parser.
     #[test]
-    fn nothing_a_client_writes_is_a_panic(any in ".*", kind in "join|signal|ping|x", value in "[\\[\\]{}\",:\\\\0-9a-z ]*") {
+    fn nothing_a_client_writes_is_a_panic(any in ".*", kind in "join|signal|ping|remove|lock|invite|x", value in "[\\[\\]{}\",:\\\\0-9a-z ]*") {
         let _ = ClientMessage::parse(&any);
-        let _ = ClientMessage::parse(&format!(r#"{{"type":"{kind}","room":{value},"to":{value},"data":{value}}}"#));
+        let _ = ClientMessage::parse(&format!(r#"{{"type":"{kind}","room":{value},"to":{value},"id":{value},"data":{value},"locked":{value},"ttl":{value}}}"#));
     }
 
     /// An id is read back from what it is written as, and from nothing else.
@@ -145,7 +177,7 @@ fn server_messages_in_full() {
 
 /// One of each type at least, with what it is on the wire.
 fn server_messages() -> Vec<(ServerMessage, String)> {
-    let peer = |name| Peer { id: ID, name, polite: true };
+    let peer = |name| Peer { id: ID, name, polite: true, host: true, viewer: false };
     let ice = IceConfiguration {
         ice_servers: vec![],
         ice_transport_policy: crate::ice::TransportPolicy::Relay,
@@ -153,18 +185,21 @@ fn server_messages() -> Vec<(ServerMessage, String)> {
         expires_at: "e".to_owned(),
     };
     let ice_json = r#""iceServers":[],"iceTransportPolicy":"relay","ttl":1,"expiresAt":"e""#;
-    let peer_json = format!(r#"{{"id":"{ID_TEXT}","name":null,"polite":true}}"#);
+    let peer_json = format!(r#"{{"id":"{ID_TEXT}","name":null,"polite":true,"host":true,"viewer":false}}"#);
     let data = RawValue::from_string("[1]".to_owned()).unwrap();
     vec![
         (
             ServerMessage::Joined {
                 id: ID,
                 peers: vec![peer(None)],
+                host: false,
+                viewer: true,
+                locked: false,
                 resume: Some("r".to_owned()),
                 ice: ice.clone(),
             },
             format!(
-                r#"{{"type":"joined","id":"{ID_TEXT}","peers":[{peer_json}],"resume":"r","ice":{{{ice_json}}}}}"#
+                r#"{{"type":"joined","id":"{ID_TEXT}","peers":[{peer_json}],"host":false,"viewer":true,"locked":false,"resume":"r","ice":{{{ice_json}}}}}"#
             ),
         ),
         (
@@ -173,9 +208,15 @@ fn server_messages() -> Vec<(ServerMessage, String)> {
         ),
         (
             ServerMessage::PeerJoined(peer(DisplayName::new("\"".to_owned()))),
-            format!(r#"{{"type":"peer-joined","id":"{ID_TEXT}","name":"\"","polite":true}}"#),
+            format!(r#"{{"type":"peer-joined","id":"{ID_TEXT}","name":"\"","polite":true,"host":true,"viewer":false}}"#),
         ),
         (ServerMessage::PeerLeft { id: ID }, format!(r#"{{"type":"peer-left","id":"{ID_TEXT}"}}"#)),
+        (ServerMessage::Host { id: ID }, format!(r#"{{"type":"host","id":"{ID_TEXT}"}}"#)),
+        (ServerMessage::Locked { locked: true }, r#"{"type":"locked","locked":true}"#.to_owned()),
+        (
+            ServerMessage::Invitation { token: "t".to_owned(), expires_at: "e".to_owned() },
+            r#"{"type":"invitation","token":"t","expiresAt":"e"}"#.to_owned(),
+        ),
         (ServerMessage::Pong {}, r#"{"type":"pong"}"#.to_owned()),
         (ServerMessage::Ice(ice), format!(r#"{{"type":"ice",{ice_json}}}"#)),
         (
@@ -206,6 +247,9 @@ fn type_of_client(message: &ClientMessage) -> &'static str {
         ClientMessage::Signal { .. } => "signal",
         ClientMessage::Leave {} => "leave",
         ClientMessage::Ping { .. } => "ping",
+        ClientMessage::Remove { .. } => "remove",
+        ClientMessage::Lock { .. } => "lock",
+        ClientMessage::Invite { .. } => "invite",
     }
 }
 
@@ -216,6 +260,9 @@ fn type_of_server(message: &ServerMessage) -> &'static str {
         ServerMessage::Signal { .. } => "signal",
         ServerMessage::PeerJoined(_) => "peer-joined",
         ServerMessage::PeerLeft { .. } => "peer-left",
+        ServerMessage::Host { .. } => "host",
+        ServerMessage::Locked { .. } => "locked",
+        ServerMessage::Invitation { .. } => "invitation",
         ServerMessage::Pong {} => "pong",
         ServerMessage::Ice(_) => "ice",
         ServerMessage::Error { .. } => "error",
@@ -251,13 +298,15 @@ fn the_specification_has_every_client_message_and_no_other() {
     let mut read: Vec<_> = specified
         .iter()
         .map(|(name, _)| {
-            let text = format!(r#"{{"type":"{name}","room":"r","to":"{ID_TEXT}","data":1}}"#);
+            let text = format!(
+                r#"{{"type":"{name}","room":"r","to":"{ID_TEXT}","data":1,"id":"{ID_TEXT}","locked":true}}"#
+            );
             type_of_client(&ClientMessage::parse(&text).expect("what is specified is read"))
         })
         .collect();
     assert_eq!(read, specified.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     read.sort_unstable();
-    assert_eq!(read, ["join", "leave", "ping", "signal"]);
+    assert_eq!(read, ["invite", "join", "leave", "lock", "ping", "remove", "signal"]);
 }
 
 #[test]
@@ -367,6 +416,7 @@ fn what_is_said_has_the_fields_of_the_schema() {
 fn what_the_schema_asks_of_a_client_is_what_is_asked() {
     let whole = serde_json::json!({
         "room": "r", "name": "n", "token": "t", "resume": "u", "seq": 1, "to": ID_TEXT, "data": 1,
+        "id": ID_TEXT, "locked": true, "ttl": 1, "viewer": true,
     });
     for (kind, (all, always)) in schema_of("ClientMessage") {
         let mut message = serde_json::Map::new();

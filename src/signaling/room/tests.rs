@@ -1,3 +1,5 @@
+mod hosts;
+
 use super::*;
 
 const START: Duration = Duration::from_secs(1000);
@@ -21,7 +23,7 @@ fn network(n: u8) -> ClientNetwork {
 }
 
 fn limited(rooms: usize, members: usize, kept: usize, kept_in_all: usize) -> Rooms {
-    Rooms::new(RoomLimits { rooms, members, kept, kept_in_all })
+    Rooms::new(RoomLimits { rooms, members, viewers: 3, kept, kept_in_all }, HostRule::Named)
 }
 
 /// Room for anything.
@@ -29,8 +31,12 @@ fn rooms() -> Rooms {
     limited(9, 9, 1 << 20, 1 << 20)
 }
 
-fn join(rooms: &mut Rooms, n: u8, name: &str) -> Result<(Vec<Peer>, Vec<Delivery>), ErrorCode> {
-    rooms.join(id(n), room(name), None, usize::MAX, proxy())
+fn newcomer(id: MemberId, network: ClientNetwork) -> Newcomer {
+    Newcomer { id, name: None, network, role: Role::Member, max_members: None, passes_lock: false }
+}
+
+fn join(rooms: &mut Rooms, n: u8, name: &str) -> Result<Entered, ErrorCode> {
+    rooms.join(room(name), newcomer(id(n), proxy()))
 }
 
 fn data(json: &str) -> Box<RawValue> {
@@ -58,13 +64,15 @@ fn missed(resumed: Option<Resumed>) -> Option<Vec<u64>> {
 fn the_one_who_comes_later_is_polite() {
     let mut rooms = rooms();
     let ann = DisplayName::new("Ann".to_owned());
-    let (peers, told) = rooms.join(id(1), room("r"), ann.clone(), 9, proxy()).unwrap();
+    let newcomer = Newcomer { name: ann.clone(), ..newcomer(id(1), proxy()) };
+    let Entered { peers, told, .. } = rooms.join(room("r"), newcomer).unwrap();
     assert!(peers.is_empty() && told.is_empty());
-    let (peers, told) = join(&mut rooms, 2, "r").unwrap();
-    assert_eq!(peers, [Peer { id: id(1), name: ann, polite: true }]);
+    let Entered { peers, told, .. } = join(&mut rooms, 2, "r").unwrap();
+    assert_eq!(peers, [Peer { id: id(1), name: ann, polite: true, host: false, viewer: false }]);
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].to, id(1));
-    let came = ServerMessage::PeerJoined(Peer { id: id(2), name: None, polite: false });
+    let bob = Peer { id: id(2), name: None, polite: false, host: false, viewer: false };
+    let came = ServerMessage::PeerJoined(bob);
     assert_eq!(told[0].text, came.text());
 }
 
@@ -88,12 +96,10 @@ fn limits_hold_and_free_places_can_be_taken() {
     let mut rooms = limited(1, 2, 1 << 20, 1 << 20);
     join(&mut rooms, 1, "r").unwrap();
     assert_eq!(join(&mut rooms, 2, "s").expect_err("rooms"), ErrorCode::TooManyRooms);
-    assert_eq!(
-        rooms.join(id(2), room("r"), None, 1, proxy()).expect_err("its own limit"),
-        ErrorCode::RoomFull
-    );
+    let modest = Newcomer { max_members: Some(1), ..newcomer(id(2), proxy()) };
+    assert_eq!(rooms.join(room("r"), modest).expect_err("its own limit"), ErrorCode::RoomFull);
     join(&mut rooms, 2, "r").unwrap();
-    assert_eq!(rooms.join(id(3), room("r"), None, 9, proxy()).expect_err("members"), ErrorCode::RoomFull);
+    assert_eq!(join(&mut rooms, 3, "r").expect_err("members"), ErrorCode::RoomFull);
     assert_eq!(join(&mut rooms, 2, "r").expect_err("twice"), ErrorCode::AlreadyJoined);
     assert_eq!(rooms.leave(id(1)).len(), 1);
     assert_eq!(rooms.leave(id(1)).len(), 0);
@@ -244,7 +250,7 @@ fn threat_31_one_network_takes_neither_all_rooms_nor_what_others_are_in() {
     let mut enter = |rooms: &mut Rooms, name: &str, network| {
         next += 1;
         let id = MemberId(next.to_be_bytes());
-        rooms.join(id, room(name), None, 9, network).map(|_| id)
+        rooms.join(room(name), newcomer(id, network)).map(|_| id)
     };
     let mut taken = 0;
     for n in 1..=10 {
@@ -278,7 +284,7 @@ fn threat_31_what_strangers_have_kept_leaves_room_for_others() {
         let ids = [next + 1, next + 2].map(|n| MemberId(n.to_be_bytes()));
         next += 2;
         for id in ids {
-            rooms.join(id, room(&next.to_string()), None, 9, network).unwrap();
+            rooms.join(room(&next.to_string()), newcomer(id, network)).unwrap();
         }
         rooms.lose(ids[1], START + WINDOW, 0);
         ids
@@ -310,7 +316,7 @@ fn threat_29_what_is_kept_in_sum_is_bounded_and_the_biggest_holders_pay() {
     let mut rooms = limited(100, 99, SHARE * 4 * one, 100 * one);
     for n in 1..=90 {
         let of = if n <= 80 { network(1) } else { network(n) };
-        rooms.join(id(n), room("r"), None, 99, of).unwrap();
+        rooms.join(room("r"), newcomer(id(n), of)).unwrap();
         rooms.lose(id(n), START + WINDOW, 0);
     }
     for n in (81..=90).chain(2..=80) {

@@ -87,6 +87,13 @@ impl<C> Board<C> {
         }
     }
 
+    /// Replaces the limits. Holders beyond them stay until they end.
+    pub fn set_limits(&mut self, limits: BoardLimits) {
+        self.shares.set_cap(limits.topics);
+        self.subscriptions.set_cap(limits.subscriptions_in_all);
+        self.limits = limits;
+    }
+
     /// Topics at this moment.
     #[must_use]
     pub fn count(&self) -> usize {
