@@ -7,7 +7,8 @@ mod endpoints;
 mod label;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -112,70 +113,71 @@ pub struct Offer {
 /// Makes [`Offer`]s.
 #[derive(Debug)]
 pub struct IceServers {
-    urls: Urls,
-    secrets: Secrets,
-    ttl: Duration,
-    policy: TransportPolicy,
+    settings: ArcSwap<IceSettings>,
+    /// The listeners and names at present. Without configured URLs these are derived from here, per
+    /// request. The client's own name for the server stands for a wildcard listener.
+    endpoints: ArcSwap<Endpoints>,
 }
 
-/// Source of the URLs.
-#[derive(Debug)]
-enum Urls {
-    /// `[ice] urls`, as written.
-    Configured(Vec<String>),
-    /// Derived from the listeners, per request. The client's own name for the server stands for a
-    /// wildcard listener.
-    Derived(ArcSwap<Endpoints>),
+/// Settings of ICE servers, which a reload replaces at once.
+#[derive(Clone, Debug)]
+pub struct IceSettings {
+    /// `[ice] urls`, as written; empty = derived from the endpoints.
+    pub urls: Vec<String>,
+    /// Secrets of the credentials.
+    pub secrets: Secrets,
+    /// Lifetime of a credential.
+    pub ttl: Duration,
+    /// `iceTransportPolicy` of the answer.
+    pub policy: TransportPolicy,
 }
 
 impl IceServers {
-    /// Uses the `configured` URLs. Without any, URLs are derived from the endpoints.
+    /// Uses the configured URLs. Without any, URLs are derived from the endpoints.
     #[must_use]
-    pub fn new(
-        configured: Vec<String>,
-        endpoints: Endpoints,
-        secrets: Secrets,
-        ttl: Duration,
-        policy: TransportPolicy,
-    ) -> Self {
-        let urls = match configured {
-            none if none.is_empty() => Urls::Derived(ArcSwap::from_pointee(endpoints)),
-            urls => Urls::Configured(urls),
-        };
-        // The credential is clamped to the same bound, so the announced lifetime is the issued one.
-        Self { urls, secrets, ttl: ttl.min(MAX_TTL), policy }
+    pub fn new(settings: IceSettings, endpoints: Endpoints) -> Self {
+        Self {
+            settings: ArcSwap::from_pointee(settings.clamped()),
+            endpoints: ArcSwap::from_pointee(endpoints),
+        }
+    }
+
+    /// Replaces the settings.
+    pub fn configure(&self, settings: IceSettings) {
+        self.settings.store(Arc::new(settings.clamped()));
     }
 
     /// Updates the names of the TLS listeners' certificate.
     pub fn certified_for(&self, names: &CertificateNames) {
-        if let Urls::Derived(endpoints) = &self.urls {
-            endpoints.rcu(|before| Endpoints { names: names.clone(), ..Endpoints::clone(before) });
-        }
+        self.endpoints.rcu(|before| Endpoints { names: names.clone(), ..Endpoints::clone(before) });
+    }
+
+    /// Updates the public addresses behind a 1:1 NAT.
+    pub fn public_at(&self, public: &[IpAddr]) {
+        self.endpoints.rcu(|before| Endpoints { public: public.to_vec(), ..Endpoints::clone(before) });
     }
 
     /// Updates the listeners whose addresses are present.
     pub fn listening_at(&self, udp: &[SocketAddr], tcp: &[SocketAddr], tls: &[SocketAddr]) {
-        if let Urls::Derived(endpoints) = &self.urls {
-            endpoints.rcu(|before| Endpoints {
-                udp: udp.to_vec(),
-                tcp: tcp.to_vec(),
-                tls: tls.to_vec(),
-                ..Endpoints::clone(before)
-            });
-        }
+        self.endpoints.rcu(|before| Endpoints {
+            udp: udp.to_vec(),
+            tcp: tcp.to_vec(),
+            tls: tls.to_vec(),
+            ..Endpoints::clone(before)
+        });
     }
 
     /// Lifetime of a configuration.
     #[must_use]
     pub fn ttl(&self) -> Duration {
-        self.ttl
+        self.settings.load().ttl
     }
 
     /// Label of `room` in a username: the room's name, or a tag if everyone who knows the name may
     /// enter.
     #[must_use]
     pub fn label(&self, policy: Policy, room: &str) -> String {
-        label::label(policy, room, &self.secrets)
+        label::label(policy, room, &self.settings.load().secrets)
     }
 
     /// Issues a configuration for the user `name`, who reached the server as `host`.
@@ -188,10 +190,14 @@ impl IceServers {
     /// Its lifetime is `ttl`, at most [`MAX_TTL`], or the configured one.
     #[must_use]
     pub fn offer(&self, now: Now, host: Option<&Host>, name: &str, ttl: Option<Duration>) -> Offer {
-        let ttl = ttl.map_or(self.ttl, |ttl| ttl.min(MAX_TTL));
-        let (stun, turn) = self.urls.split(host);
-        let credential = self.secrets.issue(now, name, ttl);
-        Offer { stun, turn, credential, ttl: ttl.as_secs(), policy: self.policy }
+        let settings = self.settings.load();
+        let ttl = ttl.map_or(settings.ttl, |ttl| ttl.min(MAX_TTL));
+        let (stun, turn) = match &settings.urls[..] {
+            [] => self.endpoints.load().urls(host),
+            urls => urls.iter().cloned().partition(|url| url.starts_with("stun")),
+        };
+        let credential = settings.secrets.issue(now, name, ttl);
+        Offer { stun, turn, credential, ttl: ttl.as_secs(), policy: settings.policy }
     }
 }
 
@@ -221,13 +227,10 @@ impl From<Offer> for TurnCredential {
     }
 }
 
-impl Urls {
-    /// STUN URLs and TURN URLs.
-    fn split(&self, host: Option<&Host>) -> (Vec<String>, Vec<String>) {
-        match self {
-            Self::Configured(urls) => urls.iter().cloned().partition(|url| url.starts_with("stun")),
-            Self::Derived(endpoints) => endpoints.load().urls(host),
-        }
+impl IceSettings {
+    /// The credential is clamped to the same bound, so the announced lifetime is the issued one.
+    fn clamped(self) -> Self {
+        Self { ttl: self.ttl.min(MAX_TTL), ..self }
     }
 }
 
@@ -241,13 +244,12 @@ mod tests {
     fn servers(urls: &[&str], udp: &[&str]) -> IceServers {
         let endpoints =
             Endpoints { udp: udp.iter().map(|a| a.parse().unwrap()).collect(), ..Endpoints::default() };
-        IceServers::new(
-            urls.iter().map(ToString::to_string).collect(),
-            endpoints,
-            Secrets::new(&["north"]).unwrap(),
-            Duration::from_secs(600),
-            TransportPolicy::All,
-        )
+        IceServers::new(settings(urls, Duration::from_secs(600)), endpoints)
+    }
+
+    fn settings(urls: &[&str], ttl: Duration) -> IceSettings {
+        let urls = urls.iter().map(ToString::to_string).collect();
+        IceSettings { urls, secrets: Secrets::new(&["north"]).unwrap(), ttl, policy: TransportPolicy::All }
     }
 
     #[test]
@@ -292,8 +294,7 @@ mod tests {
 
     #[test]
     fn what_is_promised_is_what_is_issued() {
-        let secrets = Secrets::new(&["north"]).unwrap();
-        let long = IceServers::new(vec![], Endpoints::default(), secrets, MAX_TTL * 2, TransportPolicy::All);
+        let long = IceServers::new(settings(&[], MAX_TTL * 2), Endpoints::default());
         for ttl in [None, Some(MAX_TTL * 3)] {
             let turn = TurnCredential::from(long.offer(NOW, None, "a", ttl));
             assert_eq!((turn.ttl, turn.username), (604_800, "1700604800:a".to_owned()));

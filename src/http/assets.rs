@@ -1,29 +1,98 @@
 //! The call page and its files, embedded in the binary, compressed, with ETag.
+//!
+//! The page has to know whether a join token is required, before it shows a button. The build
+//! script makes a second document for that ([`BY_INVITATION`]), so that no browser has to ask.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
+use axum::http::uri::Uri;
 use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
-use memory_serve::CacheControl;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use memory_serve::{CacheControl, MemoryServe};
+use tokio::task::spawn_blocking;
+use tower::ServiceExt as _;
 
-/// The routes of all files; `/` is `index.html`.
-pub(super) fn router() -> Router {
-    // Compressing takes a while and the result is leaked: once per process.
-    static FILES: LazyLock<Router> = LazyLock::new(|| {
-        memory_serve::load!()
-            .index_file(Some("/index.html"))
-            .enable_gzip(true)
-            .enable_brotli(true)
-            // Always ask, usually get a 304: an upgraded server never runs an old module with a new
-            // page.
-            .html_cache_control(CacheControl::NoCache)
-            .cache_control(CacheControl::NoCache)
-            .into_router()
-    });
-    FILES.clone().layer(from_fn(share))
+use super::problem::{Code, Problem};
+use crate::access::{Access, Policy};
+use crate::live::Live;
+
+/// Path of the document where a join token is required. It is served as `/` only.
+const BY_INVITATION: &str = "/by-invitation.html";
+
+/// The page and its modules.
+static PAGE: Files = Files::new(|| {
+    always_asked_for(memory_serve::load!("page").index_file(Some("/index.html")).enable_gzip(true))
+});
+
+/// Third-party files, such as the model of the virtual background, which few calls need. They are
+/// larger than the page. They are not compressed by gzip as well, because browsers take brotli
+/// wherever it matters.
+static VENDOR: Files =
+    Files::new(|| always_asked_for(memory_serve::load!("vendor").index_file(None).enable_gzip(false)));
+
+/// Files that are unpacked for the first request, once per process, since the result is leaked. An
+/// idle server, or one that only relays, does without.
+struct Files {
+    unpacked: OnceLock<Router>,
+    unpack: fn() -> Router,
+}
+
+impl Files {
+    const fn new(unpack: fn() -> Router) -> Self {
+        Self { unpacked: OnceLock::new(), unpack }
+    }
+
+    async fn answer(&'static self, request: Request) -> Response {
+        if self.unpacked.get().is_none() {
+            // On a thread that may block. If there is none, it happens below.
+            let _ = spawn_blocking(|| self.router()).await;
+        }
+        match self.router().clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    fn router(&self) -> &Router {
+        self.unpacked.get_or_init(self.unpack)
+    }
+}
+
+/// Browsers always ask, and usually get a 304: an upgraded server never runs an old module with a
+/// new page.
+fn always_asked_for(files: MemoryServe) -> Router {
+    let no_cache = CacheControl::NoCache;
+    let files = files.enable_brotli(true).html_cache_control(no_cache).cache_control(no_cache);
+    files
+        .into_router()
+        .fallback(async || Problem::from(Code::NotFound))
+        .method_not_allowed_fallback(async || Problem::from(Code::MethodNotAllowed))
+}
+
+/// The files, at every path that has no route; `/` is the document that fits the policy of
+/// `access`.
+pub(super) fn router(access: Live<Access>) -> Router {
+    Router::new()
+        .route("/vendor/{*file}", any(|request| VENDOR.answer(request)))
+        .fallback(|request| PAGE.answer(request))
+        .layer(from_fn(share))
+        .layer(from_fn_with_state(access, choose_document))
+}
+
+/// Serves the document that fits the policy, which may change while the server runs.
+async fn choose_document(State(access): State<Live<Access>>, mut request: Request, next: Next) -> Response {
+    match request.uri().path() {
+        "/" | "/index.html" if access.load().policy == Policy::Token => {
+            *request.uri_mut() = Uri::from_static(BY_INVITATION);
+            PAGE.answer(request).await
+        }
+        BY_INVITATION => Problem::from(Code::NotFound).into_response(),
+        _ => next.run(request).await,
+    }
 }
 
 /// Lets pages of any origin load the client module, what it imports and its types, which hold no

@@ -25,6 +25,7 @@ pub(super) fn proof<'a>(headers: &'a HeaderMap, field: Option<&'a str>) -> Proof
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use byway_turn::rate_limit::KeyedRateLimiter;
@@ -32,7 +33,8 @@ mod tests {
 
     use super::*;
     use crate::access::api_keys::ApiKeys;
-    use crate::access::tokens::{Grant, Settings, Tokens};
+    use crate::access::grant::Grant;
+    use crate::access::tokens::{Settings, Tokens};
     use crate::access::{Access, Caller, Policy};
     use crate::http::problem::{Code, Problem};
 
@@ -45,8 +47,8 @@ mod tests {
             policy,
             tokens: Tokens::new(&settings, &["north-north-north"]).unwrap(),
             api_keys: ApiKeys::new(&["another-key-for-programs", KEY]),
-            limiter: KeyedRateLimiter::new(0, Duration::from_secs(10), 7),
-            is_draining: Box::new(|| false),
+            limiter: Arc::new(KeyedRateLimiter::new(0, Duration::from_secs(10), 7)),
+            is_draining: Arc::new(|| false),
         }
     }
 

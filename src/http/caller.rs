@@ -12,7 +12,8 @@ use super::client_ip::ClientIp;
 use super::origin::Asker;
 use super::params::Params;
 use super::problem::Problem;
-use crate::access::Caller;
+use crate::access::grant::Rights;
+use crate::access::{Caller, Inviter};
 
 /// Caller with an API key. No page of another origin is one: such a page has no business with the
 /// key.
@@ -21,16 +22,47 @@ pub(super) struct Program;
 /// Caller whose protocol has no place for a join token.
 pub(super) struct WithoutToken;
 
+/// Caller with a token of any kind.
+pub(super) struct Bearer {
+    pub(super) rights: Rights,
+    /// End of the token, in seconds since 1970-01-01 UTC.
+    pub(super) end: u64,
+}
+
+/// Caller that may invite. Pages of other origins are refused, as for `Program`.
+impl FromRequestParts<Arc<Site>> for Inviter {
+    type Rejection = Problem;
+
+    async fn from_request_parts(head: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
+        Asker::of(site, head)?;
+        let proof = proof(&head.headers, None);
+        Ok(site.access.load().inviter(site.clock.now(), ClientIp::in_head(head), &proof)?)
+    }
+}
+
+/// Pages of other origins are refused, as for `Program`.
+impl FromRequestParts<Arc<Site>> for Bearer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(head: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
+        Asker::of(site, head)?;
+        let proof = proof(&head.headers, None);
+        let (rights, end) = site.access.load().bearer(site.clock.now(), ClientIp::in_head(head), &proof)?;
+        Ok(Self { rights, end })
+    }
+}
+
 /// Caller that may have credentials. Behind the `cors` layer, which checks origins.
 impl FromRequestParts<Arc<Site>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(head: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
         let now = site.clock.now();
-        site.access.charge_newcomer(now, ClientIp::in_head(head))?;
+        let access = site.access.load();
+        access.charge_newcomer(now, ClientIp::in_head(head))?;
         // A query that contradicts itself is refused before any proof is checked.
         Params::of_query(head)?;
-        Ok(site.access.caller(now, &proof(&head.headers, None))?)
+        Ok(access.caller(now, &proof(&head.headers, None))?)
     }
 }
 
@@ -41,7 +73,7 @@ impl Program {
     /// 401, 403 or 429. Not 503: a backend has to be able to remove members while calls go on.
     pub(super) fn admit(site: &Site, head: &Parts, key: Option<&str>) -> Result<Self, Problem> {
         Asker::of(site, head)?;
-        site.access.program(site.clock.now(), ClientIp::in_head(head), &proof(&head.headers, key))?;
+        site.access.load().program(site.clock.now(), ClientIp::in_head(head), &proof(&head.headers, key))?;
         Ok(Self)
     }
 }
@@ -58,7 +90,7 @@ impl FromRequestParts<Arc<Site>> for WithoutToken {
     type Rejection = Problem;
 
     async fn from_request_parts(head: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
-        site.access.without_token(site.clock.now(), ClientIp::in_head(head))?;
+        site.access.load().without_token(site.clock.now(), ClientIp::in_head(head))?;
         Ok(Self)
     }
 }

@@ -39,7 +39,7 @@ impl Issuer {
         let (name, ttl) = match caller {
             Caller::Stranger => (site.random.token128(), None),
             Caller::Guest(grant) => {
-                let room = site.ice.label(site.access.policy, grant.room.as_str());
+                let room = site.ice.label(site.access.load().policy, grant.room.as_str());
                 (self.one_of(&room), None)
             }
             Caller::Program => (wish.name.unwrap_or_else(|| site.random.token128()), wish.ttl),

@@ -6,11 +6,14 @@
 //! | `/` and the files of `static/` | the call page (`assets`) |
 //! | `GET`, `POST`, `OPTIONS /ice` | an `RTCConfiguration` with fresh credentials (`ice_servers`) |
 //! | `/turn`, `/v1/turn/...`, `/_matrix/...` ... | the same in the shapes of others (`vendors`) |
-//! | `POST /invite` | a join token, for a program with an API key ([`invitations`]) |
-//! | `/rooms/{room}` | listing and removing members, for the same (`rooms`) |
+//! | `POST /invite` | a join token, for a program or an operator ([`invitations`]) |
+//! | `GET /invite` | the purpose of a token, for its bearer |
+//! | `/rooms/{room}` | listing and removing members, for a program with an API key (`rooms`) |
 //! | `GET /ws` | the signaling (`upgrade`), whose schema is at `/schema/byway.v1.json` |
 //! | `/peerjs`, `/peerjs/id`, `/y-webrtc` | that of PeerJS and of y-webrtc (`adapters`) |
+//! | `/.well-known/acme-challenge/...` | answers to an ACME authority ([`challenge_pages`]) |
 //! | `/metrics`, `/healthz` | on the admin listener only ([`admin`]) |
+//! | `POST /reload`, `POST /signing` | on its Unix sockets only |
 //!
 //! Handlers name what they need as extractors: `caller` asks [`crate::access`] for permission,
 //! `params` parses, `origin` checks origins, and `issue` makes the credentials. `cors` has the
@@ -27,6 +30,7 @@ pub mod admin;
 mod assets;
 mod authorization;
 mod caller;
+pub mod challenge_pages;
 pub mod client_ip;
 mod cors;
 mod counters;
@@ -51,6 +55,7 @@ pub mod target;
 mod upgrade;
 mod vendors;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -60,6 +65,7 @@ use axum::routing::{delete, get, post};
 use byway_turn::auth::Revocations;
 use byway_turn::prng::Prng;
 
+use self::challenge_pages::ChallengePages;
 use self::cors::for_programs;
 use self::origin::Origins;
 use self::own_hosts::OwnHosts;
@@ -67,6 +73,7 @@ use self::problem::{Code, Problem};
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::ice::IceServers;
+use crate::live::Live;
 use crate::signaling::{EndUser, Hub, schema};
 
 pub use counters::HttpCounters;
@@ -84,16 +91,20 @@ pub struct Site {
     /// Hosts that requests may be for.
     pub hosts: Arc<OwnHosts>,
     /// Origins of pages that may use this server.
-    pub origins: Origins,
+    pub origins: Live<Origins>,
     /// Gatekeeper of credentials, rooms and invitations.
-    pub access: Arc<Access>,
+    pub access: Live<Access>,
     /// Revoked credentials.
     pub revocations: Arc<Revocations>,
     /// Called for each name whose credential was revoked.
     pub end_user: EndUser,
+    /// Names of static users, which can be revoked too.
+    pub static_users: Live<BTreeSet<String>>,
     /// URL of the call page under the certificate's name. Without one, it is where a request asked
     /// for it.
-    pub page: Option<String>,
+    pub page: Live<Option<String>>,
+    /// Pages for an ACME authority.
+    pub challenges: ChallengePages,
     /// Counts of requests and connections.
     pub counters: Arc<HttpCounters>,
 }
@@ -101,25 +112,38 @@ pub struct Site {
 /// Everything that the public listeners serve.
 pub fn public_router(site: Site) -> Router {
     let site = Arc::new(site);
-    let (counters, hosts) = (site.counters.clone(), site.hosts.clone());
+    let (counters, hosts, access) = (site.counters.clone(), site.hosts.clone(), site.access.clone());
     let dynamic = Router::new()
         .route("/ice", ice_servers::methods(&site))
-        .route("/invite", for_programs(post(invitations::invite)))
+        .route("/invite", for_programs(post(invitations::invite).get(invitations::purpose)))
         .route("/rooms/{room}", for_programs(get(rooms::members)))
         .route("/rooms/{room}/members/{id}", for_programs(delete(rooms::remove)))
         .route("/ws", get(upgrade::open))
         .route(schema::PATH, get(upgrade::schema))
         .route("/problems/{code}", get(problem_pages::page))
+        .route(challenge_pages::PATH, get(challenge_pages::answer))
         .merge(vendors::router(&site))
         .merge(adapters::router(&site))
         .with_state(site);
-    finish(dynamic.merge(assets::router()), hosts, counters)
+    finish(dynamic.merge(assets::router(access)), hosts, counters)
 }
 
 /// Everything that the admin listeners serve.
 pub fn admin_router(admin: admin::Admin) -> Router {
     let (counters, hosts) = (admin.counters.clone(), admin.hosts.clone());
-    finish(admin::router(admin), hosts, counters)
+    finish(admin::router(admin).fallback(nothing), hosts, counters)
+}
+
+/// Everything that the Unix sockets of the admin listener serve.
+pub fn operator_router(admin: admin::Admin, requests: admin::OperatorRequests) -> Router {
+    let (counters, hosts) = (admin.counters.clone(), admin.hosts.clone());
+    let pages = admin::router(admin).merge(admin::operator_router(requests));
+    finish(pages.fallback(nothing), hosts, counters)
+}
+
+/// Answer where no route is.
+async fn nothing() -> Problem {
+    Problem::from(Code::NotFound)
 }
 
 /// Layers of all routes: the check of hosts, errors as problems, the headers, the count.
@@ -129,7 +153,6 @@ fn finish(router: Router, hosts: Arc<OwnHosts>, counters: Arc<HttpCounters>) -> 
         response
     };
     router
-        .fallback(async || Problem::from(Code::NotFound))
         .method_not_allowed_fallback(async || Problem::from(Code::MethodNotAllowed))
         .layer(from_fn_with_state(hosts, own_hosts::check))
         .layer(from_fn(problem_pages::below_prefix))

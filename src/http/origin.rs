@@ -43,7 +43,7 @@ pub enum Asker {
 impl Asker {
     /// Checks the origin of a request.
     pub(super) fn of(site: &Site, head: &Parts) -> Result<Self, Problem> {
-        site.origins.check(Target::in_head(head)?, &head.headers)
+        site.origins.load().check(Target::in_head(head)?, &head.headers)
     }
 }
 

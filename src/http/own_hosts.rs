@@ -13,7 +13,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
@@ -24,6 +23,7 @@ use super::problem::{Code, Problem};
 use super::remarks::Remarks;
 use super::target::{Target, single};
 use crate::clock::Clock;
+use crate::live::Live;
 use crate::origin::{Host, HostPattern, Origin};
 use crate::tls::CertificateNames;
 
@@ -35,8 +35,8 @@ const MAX_LOGGED: usize = 4;
 
 /// The hosts that requests may be for.
 pub struct OwnHosts {
-    configured: Vec<HostPattern>,
-    certified: ArcSwap<Vec<HostPattern>>,
+    configured: Live<Vec<HostPattern>>,
+    certified: Live<Vec<HostPattern>>,
     is_own_address: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     clock: Clock,
     counters: Arc<HttpCounters>,
@@ -56,8 +56,8 @@ impl OwnHosts {
         counters: Arc<HttpCounters>,
     ) -> Self {
         Self {
-            configured,
-            certified: ArcSwap::default(),
+            configured: Live::new(configured),
+            certified: Live::default(),
             is_own_address: Box::new(is_own_address),
             clock,
             counters,
@@ -69,7 +69,12 @@ impl OwnHosts {
 
     /// Takes in the names of the certificate at present, in place of those of the last one.
     pub fn certified_for(&self, names: &CertificateNames) {
-        self.certified.store(Arc::new(names.patterns().collect()));
+        self.certified.store(names.patterns().collect());
+    }
+
+    /// Takes in the configured names, in place of the former ones.
+    pub fn configure(&self, configured: Vec<HostPattern>) {
+        self.configured.store(configured);
     }
 
     /// Whether this host is one of the server's own.
@@ -93,7 +98,8 @@ impl OwnHosts {
                 Host::Name(name.to_owned())
             }
         };
-        self.configured.iter().chain(self.certified.load().iter()).any(|pattern| pattern.matches(&host))
+        let has = |names: &Live<Vec<HostPattern>>| names.load().iter().any(|name| name.matches(&host));
+        has(&self.configured) || has(&self.certified)
     }
 
     /// Returns the target of a request, if the host is one of the server's own.

@@ -143,6 +143,12 @@ impl From<Refused> for Problem {
             Refused::TokenRequired => Code::TokenRequired,
             // No request asks for one room alone.
             Refused::Token(TokenError::Bad) | Refused::WrongRoom => Code::BadToken,
+            Refused::Token(TokenError::NoRoom) => {
+                return Self::new(
+                    Code::BadToken,
+                    "An operator's token is for no room; ask `POST /invite` for one that is.",
+                );
+            }
             Refused::Token(TokenError::Expired) => Code::TokenExpired,
             Refused::Token(TokenError::NotYetValid) => Code::TokenNotYetValid,
             Refused::Token(TokenError::TooFarAhead) => Code::TokenTooFarAhead,

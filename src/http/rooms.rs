@@ -11,14 +11,15 @@ use super::Site;
 use super::caller::Program;
 use super::params::{Path, bad};
 use super::problem::{Code, Problem};
-use crate::signaling::Present;
+use crate::signaling::RoomState;
 use crate::signaling::protocol::{MemberId, RoomName};
 
 #[derive(Serialize)]
 struct Room {
     room: String,
-    /// In order of arrival; none, if there is no such room: the two are the same.
-    members: Vec<Present>,
+    /// Without members, if there is no such room: the two are the same.
+    #[serde(flatten)]
+    state: RoomState,
 }
 
 /// `GET /rooms/{room}`.
@@ -27,8 +28,8 @@ pub(super) async fn members(
     Path(room): Path<String>,
     _: Program,
 ) -> Result<impl IntoResponse, Problem> {
-    let members = site.hub.members(&named(room.clone())?);
-    Ok(axum::Json(Room { room, members }))
+    let state = site.hub.room(&named(room.clone())?);
+    Ok(axum::Json(Room { room, state }))
 }
 
 /// `DELETE /rooms/{room}/members/{id}`.

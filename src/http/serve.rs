@@ -33,9 +33,11 @@ use super::target::{X_FORWARDED_PREFIX, X_FORWARDED_PROTO};
 use super::upgrade::ConnectionShare;
 use crate::clock::Clock;
 use crate::ice::LATEST_DATE;
+use crate::live::Live;
 use crate::net::accept::{self, Accepted, ListenerQueue, Stopping};
 use crate::net::connection_limit::{ConnectionLimiter, ConnectionPermit};
 use crate::net::memory_budget::MemoryBudget;
+use crate::net::proxy_protocol::{self, ProxyProtocol};
 use crate::net::trusted_proxies::TrustedProxies;
 use crate::phase::PhaseWatch;
 
@@ -47,7 +49,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub struct Pages {
     router: Router,
     limits: HttpLimits,
-    proxies: Arc<TrustedProxies>,
+    proxies: Live<TrustedProxies>,
     unlisted: Arc<UnlistedProxies>,
     clock: Clock,
     memory: Arc<MemoryBudget>,
@@ -55,20 +57,21 @@ pub struct Pages {
 }
 
 /// Serves `router` without TLS on all `listeners` until the server stops, then waits for running
-/// requests.
+/// requests. Connections begin with a PROXY header if `proxied` reads it.
 ///
 /// WebSockets are no longer part of HTTP: [`crate::signaling::SignalingConnections`] ends them.
 pub async fn serve(
     listeners: ListenerQueue,
     pages: Pages,
     limiter: Arc<ConnectionLimiter>,
+    proxied: Option<Arc<ProxyProtocol>>,
     phase: PhaseWatch,
 ) {
     let serve = move |Accepted { stream, client, permit, stopping }: Accepted| {
         let pages = pages.clone();
         async move { pages.connection(stream, client, Protocol::Http, permit, stopping).await }
     };
-    accept::accept_all(listeners, limiter, serve, phase).await;
+    accept::accept_all(listeners, limiter, proxy_protocol::behind(proxied, serve), phase).await;
 }
 
 impl Pages {
@@ -79,7 +82,7 @@ impl Pages {
         Self {
             router,
             limits,
-            proxies: Arc::default(),
+            proxies: Live::default(),
             unlisted: Arc::default(),
             clock: Clock::start(),
             memory,
@@ -89,7 +92,7 @@ impl Pages {
 
     /// The same behind `proxies`, whose `X-Forwarded-*` fields count.
     #[must_use]
-    pub fn behind(self, proxies: Arc<TrustedProxies>) -> Self {
+    pub fn behind(self, proxies: Live<TrustedProxies>) -> Self {
         Self { proxies, ..self }
     }
 
@@ -149,16 +152,17 @@ impl Pages {
             false => Err(Problem::from(Code::HeadTooLarge)),
         };
         let admitted = admitted.and_then(|()| {
-            let by_proxy = self.proxies.trust(client.ip());
+            let proxies = self.proxies.load();
+            let by_proxy = proxies.trust(client.ip());
             normalise(&mut request, protocol, by_proxy);
-            let by = ClientIp::of(client.ip(), request.headers(), &self.proxies);
+            let by = ClientIp::of(client.ip(), request.headers(), &proxies);
             if by_proxy {
                 if !permit.speaks_for(by.0) {
                     return Err(Problem::for_now(Code::RateLimited, RETRY_AFTER));
                 }
                 state.speaks_for(by.0);
             } else {
-                self.unlisted.note(client.ip(), request.headers(), &self.proxies);
+                self.unlisted.note(client.ip(), request.headers(), &proxies);
             }
             request.extensions_mut().insert(by);
             request

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::post;
-use byway_turn::auth::{Username, UsernameError};
+use byway_turn::auth::{Username, UsernameError, account};
 use serde::{Deserialize, Serialize};
 
 use crate::access::Caller;
@@ -78,7 +78,8 @@ fn wish(issuer: &Issuer, Asked { ttl, custom_identifier }: Asked) -> Result<Wish
     })
 }
 
-/// Revokes a credential. An expired one is 204, too: it is as invalid as the backend wants it.
+/// Revokes a credential. An expired one is 204, too: it is as invalid as the backend wants it. A
+/// static user stays revoked until the server restarts.
 async fn revoke(
     State(site): State<Arc<Site>>,
     Path((_, username)): Path<(String, String)>,
@@ -89,6 +90,12 @@ async fn revoke(
     // What no request to the relay can hold (RFC 8489 section 14.3) need not be remembered.
     if username.len() >= 509 {
         return Err(bad(NO_USERNAME));
+    }
+    if site.static_users.load().contains(&username) {
+        let account = account(&username);
+        site.revocations.revoke(now, &account, u64::MAX).map_err(|_| Code::TooManyRevoked)?;
+        (site.end_user)(&account);
+        return Ok(StatusCode::NO_CONTENT);
     }
     let username = Username::parse(&username).map_err(|_| bad(NO_USERNAME))?;
     match username.check(now) {

@@ -47,11 +47,12 @@ impl FromRequest<Arc<Site>> for Keyed {
     async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Problem> {
         let (head, body) = request.into_parts();
         let now = site.clock.now();
-        site.access.charge_newcomer(now, ClientIp::in_head(&head))?;
+        let access = site.access.load();
+        access.charge_newcomer(now, ClientIp::in_head(&head))?;
         let mut params = Params::of_query(&head)?;
         let caller = |params: &Params| {
             let key = KEY_FIELDS.iter().find_map(|name| params.get(name));
-            site.access.caller(now, &proof(&head.headers, key))
+            access.caller(now, &proof(&head.headers, key))
         };
         // No body of a refused caller is read, unless its key may be there.
         match caller(&params) {
