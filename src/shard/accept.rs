@@ -1,7 +1,7 @@
 //! Accept loop: connections of the TCP listeners, and those that other threads have accepted.
 
 use std::io::{self, ErrorKind};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ const RESUME_AFTER: Duration = Duration::from_millis(50);
 /// TCP listeners of a shard.
 #[derive(Default)]
 pub(super) struct TcpListeners {
-    listeners: Vec<Listening>,
+    /// `None` in the place of a closed listener, which another one takes over.
+    listeners: Vec<Option<Listening>>,
     /// Time at which to accept again, after descriptors or memory ran out.
     resume_at: Option<Duration>,
 }
@@ -37,15 +38,27 @@ struct Listening {
 impl TcpListeners {
     /// Adds a listener and registers it with the poll of `registry`.
     pub(super) fn add(&mut self, listener: TcpListener, registry: &Registry) -> io::Result<()> {
-        let token = PollToken::TcpListener(self.listeners.len()).into();
+        let vacant = self.listeners.iter().position(Option::is_none);
+        let place = vacant.unwrap_or(self.listeners.len());
+        let token = PollToken::TcpListener(place).into();
         registry.register(&mut SourceFd(&listener.as_raw_fd()), token, Interest::READABLE)?;
-        self.listeners.push(Listening { listener, ready: false });
+        self.listeners.resize_with(self.listeners.len().max(place + 1), || None);
+        self.listeners[place] = Some(Listening { listener, ready: false });
         Ok(())
+    }
+
+    /// Closes the listener with this address. The kernel refuses the connections that nobody has
+    /// accepted.
+    pub(super) fn close(&mut self, address: SocketAddr) {
+        let is_it = |listening: &Listening| listening.listener.local_addr().is_ok_and(|own| own == address);
+        for place in &mut self.listeners {
+            *place = place.take().filter(|listening| !is_it(listening));
+        }
     }
 
     /// Returns the flag that marks a listener as queued.
     pub(super) fn ready(&mut self, place: usize) -> Option<&mut bool> {
-        self.listeners.get_mut(place).map(|listening| &mut listening.ready)
+        self.listeners.get_mut(place)?.as_mut().map(|listening| &mut listening.ready)
     }
 
     pub(super) fn resume_at(&self) -> Option<Duration> {
@@ -57,7 +70,7 @@ impl Shard {
     /// Accepts pending connections of a listener, up to [`ACCEPTS`].
     pub(super) fn serve_tcp_listener(&mut self, now: Now, buffers: &mut Buffers, place: usize) -> Served {
         for _ in 0..ACCEPTS {
-            let Some(Listening { listener, .. }) = self.tcp_listeners.listeners.get(place) else {
+            let Some(Some(Listening { listener, .. })) = self.tcp_listeners.listeners.get(place) else {
                 return Served::DRY;
             };
             match listener.accept() {

@@ -70,6 +70,7 @@ pub struct ShardCounters {
     packets: Family<Direction, Count>,
     bytes: Family<Direction, Count>,
     drops: Family<DropReason, Count>,
+    bind_failures: Family<BindFailure, Count>,
 }
 
 impl ShardCounters {
@@ -101,6 +102,11 @@ impl ShardCounters {
                 self.address_refusals.add(1);
             }
         }
+    }
+
+    /// Counts one relay socket that could not be bound.
+    pub fn bind_failed(&self, reason: BindFailure) {
+        self.bind_failures[reason].add(1);
     }
 
     /// Counts one ended connection.
@@ -156,6 +162,24 @@ closed_set! {
 }
 
 closed_set! {
+    /// Reason for which a relay socket could not be bound.
+    pub enum BindFailure {
+        /// Another program uses the port. The relay tries another one.
+        PortInUse = "port_in_use",
+        /// The machine does not have the address, or has lost it.
+        AddressMissing = "address_missing",
+        /// The file descriptors of the process or the machine are used up.
+        Descriptors = "descriptors",
+        /// The kernel has no memory for the socket.
+        Memory = "memory",
+        /// A security policy forbids it.
+        Denied = "denied",
+        /// The kernel gave another reason.
+        Other = "other",
+    }
+}
+
+closed_set! {
     /// Direction in which a payload was relayed.
     pub enum Direction {
         /// From a client out through its relay socket.
@@ -174,6 +198,14 @@ pub struct RelayCounters {
     pub shards: Vec<Arc<ShardCounters>>,
     /// TCP and TLS connections to TURN.
     pub connections: Arc<ConnectionCounters>,
+}
+
+impl RelayCounters {
+    /// Returns the relay sockets that could not be bound for one reason, on all shards.
+    #[must_use]
+    pub fn bind_failures(&self, reason: BindFailure) -> u64 {
+        self.shards.iter().map(|shard| shard.bind_failures[reason].get()).fold(0, u64::wrapping_add)
+    }
 }
 
 impl Counters for RelayCounters {
@@ -214,6 +246,13 @@ impl Counters for RelayCounters {
             "relay_port_collisions",
             "Relay ports that another program used. The server tried another port each time.",
             sum(&|s| s.port_collisions.get()),
+        )?;
+        page.family(
+            "relay_bind_failures",
+            "Relay sockets that could not be bound, by reason. port_in_use: another port was tried; \
+         address_missing: the client got 440; otherwise: the client got 508.",
+            "reason",
+            |reason| self.bind_failures(reason),
         )?;
         page.counter(
             "relay_ports_unrested",

@@ -11,7 +11,7 @@ use mio::Interest;
 use mio::unix::SourceFd;
 use socket2::SockRef;
 
-use super::mailbox::AddressUpdate;
+use super::mailbox::ShardUpdate;
 use super::poll_loop::{Buffers, Shard};
 use super::poll_token::PollToken;
 use super::tuning::Tuning;
@@ -73,17 +73,26 @@ impl Shard {
         self.listeners.get(usize::from(place)).and_then(Option::as_ref).ok_or(DropReason::NoAllocation)
     }
 
-    /// Applies a change of the machine's addresses.
-    pub(super) fn apply_address_update(&mut self, now: Now, buffers: &mut Buffers, update: AddressUpdate) {
+    /// Applies a change of the machine's addresses or of the configuration.
+    pub(super) fn apply_update(&mut self, now: Now, buffers: &mut Buffers, update: ShardUpdate) {
         let listening = match update {
-            AddressUpdate::Changed => {
+            ShardUpdate::Changed => {
                 let ended = self.relay.enforce(now);
                 self.counters.addresses_lost.add(ended as u64);
                 self.take_effects(now, buffers);
                 Ok(())
             }
-            AddressUpdate::UdpListener(id, socket) => self.listen_udp(id, socket),
-            AddressUpdate::TcpListener(listener) => self.tcp_listeners.add(listener, self.poll.registry()),
+            ShardUpdate::UdpListener(id, socket) => self.listen_udp(id, socket),
+            ShardUpdate::TcpListener(listener) => self.tcp_listeners.add(listener, self.poll.registry()),
+            ShardUpdate::CloseUdp(id, _closing) => {
+                self.close_udp(now, buffers, id);
+                Ok(())
+            }
+            ShardUpdate::Applied(_applied) => Ok(()),
+            ShardUpdate::CloseTcp(address, _closing) => {
+                self.tcp_listeners.close(address);
+                Ok(())
+            }
         };
         if let Err(error) = listening {
             tracing::error!(%error, "a shard cannot serve a listener");
@@ -100,9 +109,21 @@ impl Shard {
         if let Some(core) = self.cpu {
             let _ = listener.prefer(core);
         }
-        if let Some(vacant) = self.listeners.get_mut(place) {
-            *vacant = Some(listener);
-        }
+        let known = self.listeners.len().max(place + 1);
+        self.listeners.resize_with(known, || None);
+        self.listeners[place] = Some(listener);
         Ok(())
+    }
+
+    /// Closes a listener. Its clients' allocations end, because no other socket has the address
+    /// that these clients send to.
+    fn close_udp(&mut self, now: Now, buffers: &mut Buffers, id: ListenerId) {
+        // These datagrams were accepted before.
+        self.flush(buffers);
+        self.relay.listener_gone(now, id);
+        self.take_effects(now, buffers);
+        if let Some(listener) = self.listeners.get_mut(usize::from(id.0)) {
+            *listener = None;
+        }
     }
 }

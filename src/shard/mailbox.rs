@@ -4,7 +4,7 @@
 //! - messages for the clients of connections,
 //! - names whose allocations must end,
 //! - health checks,
-//! - changes of the machine's addresses.
+//! - changes of the machine's addresses and of the configuration.
 //!
 //! UDP does not need the first two, because every shard can send from every listener. A connection
 //! lives on one shard only.
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 
 use mio::{Poll, Token, Waker};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use byway_turn::server::{ListenerId, StreamId};
 use byway_turn::time::Now;
@@ -61,23 +61,32 @@ pub(super) enum Message {
     EndAllocations(Arc<str>),
     /// A health check. It is answered if the shard answers clients.
     Ping(oneshot::Sender<()>),
-    /// The machine's addresses have changed.
-    AddressUpdate(AddressUpdate),
+    /// The machine's addresses or the configuration have changed.
+    Update(ShardUpdate),
 }
 
-/// Change of the machine's addresses.
-pub(super) enum AddressUpdate {
-    /// The relay has new addresses. The shard must end what they forbid.
+/// Change of the machine's addresses or of the configuration.
+pub(super) enum ShardUpdate {
+    /// The relay has new addresses or rules. The shard must end what they forbid.
     Changed,
-    /// A UDP listener whose address was added.
+    /// A UDP listener that was added.
     UdpListener(ListenerId, UdpSocket),
-    /// A TCP listener whose address was added.
+    /// A TCP listener that was added.
     TcpListener(TcpListener),
+    /// A UDP listener to close, with the allocations of its clients.
+    CloseUdp(ListenerId, Closing),
+    /// The address of a TCP listener to close. Its connections go on.
+    CloseTcp(SocketAddr, Closing),
+    /// A question whether the updates before it are applied.
+    Applied(Closing),
 }
+
+/// Dropped by a shard once it has closed a listener, or applied all updates before.
+pub(super) type Closing = mpsc::Sender<()>;
 
 /// Receiving end of a shard's messages.
 pub(super) struct Mailbox {
-    address_updates: Receiver<AddressUpdate>,
+    updates: Receiver<ShardUpdate>,
     names: Receiver<Arc<str>>,
     pings: Receiver<oneshot::Sender<()>>,
     connections: Receiver<TurnConnection>,
@@ -87,10 +96,10 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    /// Returns the next message, if any. Address updates and names come first, then health checks
-    /// and connections, because they are few.
+    /// Returns the next message, if any. Updates and names come first, then health checks and
+    /// connections, because they are few.
     pub(super) fn next(&self) -> Option<Message> {
-        let update = self.address_updates.try_recv().map(Message::AddressUpdate);
+        let update = self.updates.try_recv().map(Message::Update);
         let next = update.or_else(|_| self.names.try_recv().map(Message::EndAllocations));
         let next = next.or_else(|_| self.pings.try_recv().map(Message::Ping));
         let next = next.or_else(|_| self.connections.try_recv().map(Message::Connection));
@@ -107,7 +116,7 @@ impl Mailbox {
 /// Sending end of a shard's messages.
 #[derive(Clone)]
 pub(super) struct MailboxSender {
-    address_updates: Sender<AddressUpdate>,
+    updates: Sender<ShardUpdate>,
     names: Sender<Arc<str>>,
     pings: SyncSender<oneshot::Sender<()>>,
     connections: SyncSender<TurnConnection>,
@@ -119,7 +128,7 @@ pub(super) struct MailboxSender {
 impl MailboxSender {
     /// Creates a mailbox whose messages wake `poll` with `token`.
     pub(super) fn new(poll: &Poll, token: Token) -> io::Result<(Self, Mailbox)> {
-        let (address_updates, received_updates) = channel();
+        let (updates, received_updates) = channel();
         let (names, received_names) = channel();
         // Health checks do not accumulate while a shard does not respond.
         let (pings, received_pings) = sync_channel(1);
@@ -128,14 +137,14 @@ impl MailboxSender {
         let waker = Arc::new(Waker::new(poll.registry(), token)?);
         let bytes = Arc::<AtomicUsize>::default();
         let mailbox = Mailbox {
-            address_updates: received_updates,
+            updates: received_updates,
             names: received_names,
             pings: received_pings,
             connections: received_connections,
             to_clients: received_to_clients,
             bytes: bytes.clone(),
         };
-        Ok((Self { address_updates, names, pings, connections, to_clients, bytes, waker }, mailbox))
+        Ok((Self { updates, names, pings, connections, to_clients, bytes, waker }, mailbox))
     }
 
     /// Wakes the shard, so that it checks its mailbox and the stop flag.
@@ -161,11 +170,10 @@ impl MailboxSender {
         answer
     }
 
-    /// Tells the shard about changed addresses. This queue is unbounded, because such updates are
-    /// few.
-    fn update_addresses(&self, update: AddressUpdate) {
+    /// Sends the shard an update. This queue is unbounded, because updates are few.
+    fn send_update(&self, update: ShardUpdate) {
         // A send fails only if the shard, with its listeners and allocations, has ended.
-        let _ = self.address_updates.send(update);
+        let _ = self.updates.send(update);
         self.wake();
     }
 
@@ -210,35 +218,61 @@ impl ConnectionSender {
     }
 }
 
-/// Sender of address changes to all shards.
+/// Sender of changes to all shards.
 #[derive(Clone)]
-pub struct AddressUpdates {
+pub struct ShardUpdates {
     mailboxes: Arc<[MailboxSender]>,
 }
 
-impl AddressUpdates {
+impl ShardUpdates {
     pub(super) fn new(mailboxes: Arc<[MailboxSender]>) -> Self {
         Self { mailboxes }
     }
 
     /// Makes every shard end, within one round, whatever
-    /// [`byway_turn::server::Shared::set_host_addresses`] forbids now.
+    /// [`byway_turn::server::Shared::set_host_addresses`] or the rules forbid now.
     pub fn changed(&self) {
-        self.mailboxes.iter().for_each(|mailbox| mailbox.update_addresses(AddressUpdate::Changed));
+        self.mailboxes.iter().for_each(|mailbox| mailbox.send_update(ShardUpdate::Changed));
     }
 
-    /// Passes each shard its socket of a UDP listener whose address was added.
+    /// Passes each shard its socket of a UDP listener that was added.
     pub fn listen_udp(&self, listener: ListenerId, sockets: Vec<UdpSocket>) {
         for (mailbox, socket) in self.mailboxes.iter().zip(sockets) {
-            mailbox.update_addresses(AddressUpdate::UdpListener(listener, socket));
+            mailbox.send_update(ShardUpdate::UdpListener(listener, socket));
         }
     }
 
-    /// Passes each shard its socket of a TCP listener whose address was added.
+    /// Passes each shard its socket of a TCP listener that was added.
     pub fn listen_tcp(&self, sockets: Vec<TcpListener>) {
         for (mailbox, socket) in self.mailboxes.iter().zip(sockets) {
-            mailbox.update_addresses(AddressUpdate::TcpListener(socket));
+            mailbox.send_update(ShardUpdate::TcpListener(socket));
         }
+    }
+
+    /// Makes every shard close a UDP listener and end the allocations of its clients. The receiver
+    /// ends once all have.
+    #[must_use]
+    pub fn close_udp(&self, listener: ListenerId) -> mpsc::Receiver<()> {
+        self.close(|closing| ShardUpdate::CloseUdp(listener, closing))
+    }
+
+    /// Makes every shard close a TCP listener. Its connections go on. The receiver ends once all
+    /// have.
+    #[must_use]
+    pub fn close_tcp(&self, listener: SocketAddr) -> mpsc::Receiver<()> {
+        self.close(|closing| ShardUpdate::CloseTcp(listener, closing))
+    }
+
+    /// Returns a receiver that ends once every shard has applied the updates before.
+    #[must_use]
+    pub fn applied(&self) -> mpsc::Receiver<()> {
+        self.close(ShardUpdate::Applied)
+    }
+
+    fn close(&self, update: impl Fn(Closing) -> ShardUpdate) -> mpsc::Receiver<()> {
+        let (closing, closed) = mpsc::channel(1);
+        self.mailboxes.iter().for_each(|mailbox| mailbox.send_update(update(closing.clone())));
+        closed
     }
 
     /// Returns the number of shards, each of which needs a socket.
@@ -264,7 +298,7 @@ impl Shard {
                         self.counters.dropped(reason, 1);
                     }
                 }
-                Some(Message::AddressUpdate(update)) => self.apply_address_update(now, buffers, update),
+                Some(Message::Update(update)) => self.apply_update(now, buffers, update),
                 Some(Message::EndAllocations(name)) => {
                     let ended = self.relay.end_all_of(now, &name);
                     self.counters.allocations_revoked.add(ended as u64);

@@ -73,9 +73,9 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 
 pub use allocations::Allocations;
-pub use counters::{Direction, RelayCounters, ShardCounters};
+pub use counters::{BindFailure, Direction, RelayCounters, ShardCounters};
 use mailbox::MailboxSender;
-pub use mailbox::{AddressUpdates, ConnectionSender, TurnConnection};
+pub use mailbox::{ConnectionSender, ShardUpdates, TurnConnection};
 pub use poll_loop::ShardConfig;
 use poll_loop::{Common, Shard};
 use poll_token::PollToken;
@@ -141,10 +141,10 @@ impl DataPlane {
         Pulse { mailboxes: self.mailboxes.clone() }
     }
 
-    /// Returns the handle that tells the shards about added and removed addresses.
+    /// Returns the handle that tells the shards about changed addresses, listeners and rules.
     #[must_use]
-    pub fn address_updates(&self) -> AddressUpdates {
-        AddressUpdates::new(self.mailboxes.clone())
+    pub fn updates(&self) -> ShardUpdates {
+        ShardUpdates::new(self.mailboxes.clone())
     }
 
     /// Returns the handle to the allocations of all shards, by their names. `shared` is the state

@@ -12,6 +12,7 @@ use mio::Interest;
 use mio::unix::SourceFd;
 
 use super::act::Received;
+use super::counters::BindFailure;
 use super::poll_loop::{Buffers, Shard};
 use super::poll_token::PollToken;
 use super::sockets::bind_relay;
@@ -84,11 +85,9 @@ impl Shard {
         let opened = self.bind_relay_sockets(address, pairing).and_then(|bound| self.register(place, bound));
         let socket = opened.map_err(|error| {
             tracing::debug!(%error, port = address.port(), "a relay socket cannot be opened");
-            match error.kind() {
-                io::ErrorKind::AddrInUse => BindError::PortInUse,
-                io::ErrorKind::AddrNotAvailable => BindError::AddressGone,
-                _ => BindError::Exhausted,
-            }
+            let failure = BindFailure::of(&error);
+            self.counters.bind_failed(failure);
+            failure.for_relay()
         })?;
         if self.relay_sockets.len() <= place {
             self.relay_sockets.resize_with(place + 1, || None);
@@ -140,7 +139,52 @@ impl Shard {
     }
 }
 
+impl BindFailure {
+    fn of(error: &io::Error) -> Self {
+        use libc::{EACCES, EADDRINUSE, EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM};
+        match error.raw_os_error() {
+            Some(EADDRINUSE) => Self::PortInUse,
+            Some(EADDRNOTAVAIL) => Self::AddressMissing,
+            Some(EMFILE | ENFILE) => Self::Descriptors,
+            Some(ENOBUFS | ENOMEM) => Self::Memory,
+            Some(EACCES | EPERM) => Self::Denied,
+            _ => Self::Other,
+        }
+    }
+
+    /// Returns the reason that the relay distinguishes. A lack of capacity is 508 (RFC 8656 section
+    /// 7.2). A missing address is 440, because capacity is not the cause.
+    fn for_relay(self) -> BindError {
+        match self {
+            Self::PortInUse => BindError::PortInUse,
+            Self::AddressMissing => BindError::AddressGone,
+            Self::Descriptors | Self::Memory | Self::Denied | Self::Other => BindError::Exhausted,
+        }
+    }
+}
+
 /// Returns the index of a relay socket in its shard.
 fn place(id: RelayId) -> usize {
     2 * id.allocation.slot as usize + usize::from(id.family == AddressFamily::V6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threat_35_each_refusal_of_the_kernel_has_its_reason_and_its_error() {
+        for (errno, failure, error) in [
+            (libc::EADDRINUSE, BindFailure::PortInUse, BindError::PortInUse),
+            (libc::EADDRNOTAVAIL, BindFailure::AddressMissing, BindError::AddressGone),
+            (libc::EMFILE, BindFailure::Descriptors, BindError::Exhausted),
+            (libc::ENFILE, BindFailure::Descriptors, BindError::Exhausted),
+            (libc::ENOBUFS, BindFailure::Memory, BindError::Exhausted),
+            (libc::EPERM, BindFailure::Denied, BindError::Exhausted),
+            (libc::EINVAL, BindFailure::Other, BindError::Exhausted),
+        ] {
+            let of_errno = BindFailure::of(&io::Error::from_raw_os_error(errno));
+            assert_eq!((of_errno, of_errno.for_relay()), (failure, error), "{errno}");
+        }
+    }
 }

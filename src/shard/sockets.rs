@@ -54,7 +54,7 @@ pub struct Addresses {
     /// STUN and TURN over TCP.
     pub tcp: Vec<SocketAddr>,
     /// UDP and TCP addresses that the machine does not have yet. Their sockets follow through
-    /// [`super::AddressUpdates`].
+    /// [`super::ShardUpdates`].
     pub missing: Vec<SocketAddr>,
 }
 
