@@ -2,22 +2,26 @@
 //! shutdown.
 
 mod address_presence;
+mod admin_socket;
 mod all_counters;
 pub mod allowed_hosts;
 mod certificate;
 mod heap;
 mod host_addresses;
+mod listener_changes;
 pub mod page_url;
 pub mod relay_addresses;
+mod relay_socket_watch;
 mod relaying;
 mod reload;
-mod secrets;
+pub mod secrets;
 mod shutdown;
 mod signaling;
 mod sockets;
 mod startup;
 mod startup_log;
 mod supervise;
+mod tcp_listener;
 mod tls_listener;
 mod watchdog;
 mod web;
@@ -29,11 +33,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::config::Config;
-use crate::metrics::ProcessCounters;
+use crate::log::LogControl;
 use crate::operator_file::{SHORTAGE, is_shortage};
 use crate::tls;
 
@@ -56,6 +62,16 @@ pub enum ServerError {
         /// The kernel's error.
         error: io::Error,
     },
+    /// A configured Unix socket cannot be bound.
+    #[error("cannot listen on unix:{} (listen.admin): {error}\n  remedy: {remedy}", path.display())]
+    AdminSocket {
+        /// The path.
+        path: PathBuf,
+        /// The kernel's error.
+        error: io::Error,
+        /// The remedy.
+        remedy: &'static str,
+    },
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] tls::Unusable),
@@ -77,16 +93,16 @@ pub enum ServerError {
 
 /// Runs the server until SIGINT, or until SIGTERM and the drain that follows.
 ///
-/// `file` is the path of `config`, and `counters` are those of the process.
+/// `file` is the path of `config`.
 ///
 /// # Errors
 /// [`ServerError`]; all sockets are closed.
-pub fn run(config: Config, file: Option<PathBuf>, counters: Arc<ProcessCounters>) -> Result<(), ServerError> {
+pub fn run(config: Config, file: Option<PathBuf>, log: LogControl) -> Result<(), ServerError> {
     let runtime = runtime("http", HTTP_THREADS).map_err(system("start the threads of HTTP"))?;
     // Every relay socket is a file descriptor. If the limit cannot be raised, later requests get
     // 508.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let outcome = runtime.block_on(async { Plan::new(config, file, counters)?.bind()?.start()?.run().await });
+    let outcome = runtime.block_on(async { Plan::new(config, file, log)?.bind()?.start()?.run().await });
     // A file system that hangs while the certificate is checked must not delay the shutdown.
     runtime.shutdown_background();
     outcome
@@ -122,6 +138,14 @@ fn seed() -> Result<[u8; 32], ServerError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::from).map_err(system("draw random bytes"))?;
     Ok(seed)
+}
+
+/// Draws a secret for a new configuration: 32 random bytes in Base64.
+///
+/// # Errors
+/// [`ServerError::System`].
+pub(crate) fn fresh_secret() -> Result<String, ServerError> {
+    Ok(STANDARD.encode(seed()?))
 }
 
 /// Notifies systemd, if it started the server.

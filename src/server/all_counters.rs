@@ -1,9 +1,12 @@
 //! The counters of all rooms, for `/metrics`.
 
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::http::HttpCounters;
-use crate::metrics::{Counters, Metrics, ProcessCounters};
+use crate::metrics::{Counters, Metrics, Page, ProcessCounters};
+use crate::net::proxy_protocol::ProxyCounters;
 use crate::shard::RelayCounters;
 use crate::signaling::SignalingCounters;
 use crate::tls::TlsCounters;
@@ -14,17 +17,60 @@ pub(super) struct AllCounters {
     pub(super) signaling: Arc<SignalingCounters>,
     pub(super) http: Arc<HttpCounters>,
     pub(super) process: Arc<ProcessCounters>,
-    /// The counters of the TLS port, if there is one.
-    pub(super) tls: Option<Arc<TlsCounters>>,
+    /// The counters of the TLS port, on the page if there is a certificate.
+    pub(super) tls: Shown<TlsCounters>,
+    /// The counters of the ACME client, on the page if it is on.
+    #[cfg(feature = "acme")]
+    pub(super) acme: Shown<crate::tls::acme::AcmeCounters>,
+    /// The counters of PROXY headers, on the page if a listener expects them.
+    pub(super) proxy: Shown<ProxyCounters>,
+}
+
+/// Counters that are on the page only while the configuration uses them.
+#[derive(Debug)]
+pub(super) struct Shown<C> {
+    pub(super) counters: Arc<C>,
+    is_shown: Arc<AtomicBool>,
+}
+
+impl<C: Default> Shown<C> {
+    pub(super) fn new(is_shown: bool) -> Self {
+        Self { counters: Arc::default(), is_shown: Arc::new(AtomicBool::new(is_shown)) }
+    }
+}
+
+impl<C> Shown<C> {
+    /// Shows or hides them from now on.
+    pub(super) fn show(&self, is_shown: bool) {
+        self.is_shown.store(is_shown, Relaxed);
+    }
+}
+
+impl<C> Clone for Shown<C> {
+    fn clone(&self) -> Self {
+        Self { counters: self.counters.clone(), is_shown: self.is_shown.clone() }
+    }
+}
+
+impl<C: Counters> Counters for Shown<C> {
+    fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
+        if self.is_shown.load(Relaxed) { self.counters.encode(page) } else { Ok(()) }
+    }
 }
 
 impl AllCounters {
     /// All counters as one page of metrics.
     pub(super) fn metrics(&self) -> Metrics {
-        let mut rooms: Vec<Arc<dyn Counters>> =
-            vec![self.relay.clone(), self.signaling.clone(), self.http.clone(), self.process.clone()];
-        rooms.extend(self.tls.clone().map(|tls| tls as Arc<dyn Counters>));
-        Metrics::new(rooms)
+        Metrics::new(vec![
+            self.relay.clone(),
+            self.signaling.clone(),
+            self.http.clone(),
+            self.process.clone(),
+            Arc::new(self.proxy.clone()),
+            Arc::new(self.tls.clone()),
+            #[cfg(feature = "acme")]
+            Arc::new(self.acme.clone()),
+        ])
     }
 }
 
@@ -45,7 +91,10 @@ mod tests {
             signaling: Arc::default(),
             http: Arc::default(),
             process: Arc::default(),
-            tls: None,
+            tls: Shown::new(false),
+            #[cfg(feature = "acme")]
+            acme: Shown::new(false),
+            proxy: Shown::new(false),
         };
         for shard in &counted.relay.shards {
             shard.allocations.set(2);

@@ -10,12 +10,15 @@ use crate::http::HttpCounters;
 use crate::http::own_hosts::OwnHosts;
 use crate::origin::HostPattern;
 use crate::tls::Certificate;
+use crate::tls::acme::AcmeSettings;
 
-/// Names of this server in the configuration: `[http] hosts`, and the hosts of `[ice] urls`.
+/// Names of this server in the configuration: `[http] hosts`, `[acme] names`, and the hosts of
+/// `[ice] urls`.
 pub fn configured(config: &Config) -> Vec<HostPattern> {
     let urls = config.ice.urls.iter().filter_map(|url| url.parse::<IceUrl>().ok());
     let urls = urls.filter_map(|url| HostPattern::parse(&url.host));
-    config.http.hosts.iter().cloned().chain(urls).collect()
+    let certified = config.acme.as_ref().map(AcmeSettings::certificate_names).unwrap_or_default();
+    config.http.hosts.iter().cloned().chain(certified.patterns()).chain(urls).collect()
 }
 
 /// The own hosts of a server. Its addresses are those that the relay treats as its own at the time
@@ -27,8 +30,8 @@ pub(super) fn own(
     clock: Clock,
     counters: Arc<HttpCounters>,
 ) -> Arc<OwnHosts> {
-    let public = config.relay.public_addresses.clone();
-    let is_own_address = move |ip| public.contains(&ip) || relay.owns(ip);
+    // The configured public addresses are among the relay's own.
+    let is_own_address = move |ip| relay.owns(ip);
     let own = OwnHosts::new(configured(config), is_own_address, clock, counters);
     if let Some(certificate) = certificate {
         own.certified_for(certificate.names());

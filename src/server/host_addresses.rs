@@ -13,22 +13,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use byway_turn::address_set::AddressSet;
-use byway_turn::server::{HostAddresses, ListenerId, RelayAddress, Shared, is_special_purpose};
+use byway_turn::server::{HostAddresses, RelayAddress, Shared, is_special_purpose};
 use byway_turn::time::Now;
-use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::sleep;
 
 use super::address_presence::AddressPresence;
-use super::sockets::{Kind, Listener, Listening, bind_accepting};
+use super::relay_socket_watch::RelaySocketWatch;
+use super::sockets::{Kind, Listener, Listening};
 use super::startup_log::listening_line;
-use super::{ServerError, system};
+use super::{ServerError, remedy, system};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::ice::IceServers;
+use crate::net::accept::ListenerChange;
 use crate::net::interfaces::{self, Interfaces};
 use crate::server::relay_addresses::RelayAddresses;
-use crate::shard::{AddressUpdates, Tuning, bind_tcp_listeners, bind_udp_listeners, is_missing};
+use crate::shard::{RelayCounters, ShardUpdates, Tuning};
 
 /// Interval between checks of the machine. The relay refuses a new own address as a peer within a
 /// second.
@@ -62,6 +63,10 @@ pub(super) struct HostState {
 }
 
 impl HostState {
+    pub(super) fn troubles(&self) -> Vec<String> {
+        self.troubles.clone()
+    }
+
     pub(super) fn relays(&self) -> &[RelayAddress] {
         &self.relays.addresses
     }
@@ -69,10 +74,6 @@ impl HostState {
     /// Whether the machine has the address of a listener.
     pub(super) fn has(&self, ip: IpAddr) -> bool {
         ip.is_unspecified() || self.there.contains(&ip)
-    }
-
-    pub(super) fn troubles(&self) -> Vec<String> {
-        self.troubles.clone()
     }
 
     /// The machine's addresses in the form that the relay needs.
@@ -128,6 +129,12 @@ impl HostWatch {
     pub(super) fn find(&mut self, now: Now) -> Result<HostState, ServerError> {
         let found = observe(&self.names()).map_err(system("list the addresses of the interfaces"))?;
         Ok(self.take_in(now, found))
+    }
+
+    /// Takes in new settings.
+    pub(super) fn configure(&mut self, config: &Config) {
+        self.config = config.relay.clone();
+        self.named = config.addresses();
     }
 
     fn names(&self) -> Vec<IpAddr> {
@@ -186,6 +193,12 @@ pub(crate) fn nobody_has(ip: IpAddr, keys: &BTreeSet<&'static str>) -> String {
     )
 }
 
+/// The error line for a listener that cannot be bound although the machine has its address.
+pub(super) fn cannot_listen(listener: &Listener, error: &io::Error) -> String {
+    let (address, kind) = (listener.address, listener.kind.name());
+    format!("cannot listen on {address} (listen.{kind}), because of {error}: {}", remedy(error))
+}
+
 fn observe(named: &[IpAddr]) -> io::Result<Observation> {
     Ok(Observation {
         interfaces: Interfaces::read()?,
@@ -194,17 +207,25 @@ fn observe(named: &[IpAddr]) -> io::Result<Observation> {
     })
 }
 
-/// Logs each new trouble and remark once, and each trouble that is over.
-pub(super) fn tell(before: Option<&HostState>, now: &HostState) {
-    let (old, old_remarks) =
-        before.map_or((&[][..], &[][..]), |before| (&before.troubles[..], &before.remarks[..]));
-    for trouble in now.troubles.iter().filter(|trouble| !old.contains(trouble)) {
-        tracing::error!("{trouble}");
-    }
-    for remark in now.remarks.iter().filter(|remark| !old_remarks.contains(remark)) {
+/// Logs the troubles and remarks at the start.
+pub(super) fn tell(state: &HostState) {
+    tell_troubles(&[], &state.troubles);
+    tell_remarks(&[], &state.remarks);
+}
+
+/// Logs each new remark once.
+fn tell_remarks(old: &[String], now: &[String]) {
+    for remark in now.iter().filter(|remark| !old.contains(remark)) {
         tracing::warn!("{remark}");
     }
-    for over in old.iter().filter(|trouble| !now.troubles.contains(trouble)) {
+}
+
+/// Logs each new trouble once, and each trouble that is over.
+fn tell_troubles(old: &[String], now: &[String]) {
+    for trouble in now.iter().filter(|trouble| !old.contains(trouble)) {
+        tracing::error!("{trouble}");
+    }
+    for over in old.iter().filter(|trouble| !now.contains(trouble)) {
         let cause = over.split_once(": ").map_or(&**over, |(cause, _)| cause);
         tracing::info!("no longer so: {cause}");
     }
@@ -219,56 +240,97 @@ pub(super) struct Follower {
     pub(super) tuning: Tuning,
     pub(super) clock: Clock,
     pub(super) shared: Arc<Shared>,
-    pub(super) shards: AddressUpdates,
+    pub(super) shards: ShardUpdates,
     pub(super) accept_queues: AcceptQueues,
     pub(super) ice: Arc<IceServers>,
     pub(super) degraded: watch::Sender<Vec<String>>,
-    /// Listeners whose address is present but could not be bound, and whose error was logged.
-    pub(super) refused: BTreeSet<SocketAddr>,
+    /// One line for each listener whose address is present but could not be bound.
+    pub(super) refused: BTreeMap<(&'static str, SocketAddr), String>,
+    /// Troubles that the log has.
+    pub(super) told: Vec<String>,
+    pub(super) counters: Arc<RelayCounters>,
+    pub(super) relay_sockets: RelaySocketWatch,
 }
 
-/// Queues to the accept loops, for listeners whose address has appeared.
+/// Queues to the accept loops, for listeners that come and go.
 pub(super) struct AcceptQueues {
-    pub(super) tls: mpsc::UnboundedSender<TcpListener>,
-    pub(super) http: mpsc::UnboundedSender<TcpListener>,
-    pub(super) admin: mpsc::UnboundedSender<TcpListener>,
+    /// For TCP listeners behind a proxy. The shards have the others.
+    pub(super) tcp: mpsc::UnboundedSender<ListenerChange>,
+    pub(super) tls: mpsc::UnboundedSender<ListenerChange>,
+    pub(super) http: mpsc::UnboundedSender<ListenerChange>,
+    pub(super) admin: mpsc::UnboundedSender<ListenerChange>,
 }
 
 /// Follows the machine's addresses until the server ends. The future may be dropped and restarted
 /// at any time.
 pub(super) async fn follow(follower: Arc<Mutex<Follower>>) {
-    let mut follower = follower.lock().await;
-    follower.publish();
+    follower.lock().await.publish();
     loop {
-        let names = follower.host.names();
+        let names = follower.lock().await.host.names();
         // Neither `/proc` nor a bind blocks, but reading a long list of routes takes time.
         let looked = tokio::task::spawn_blocking(move || observe(&names)).await;
         let mut times = 1;
-        match looked {
+        let found = match looked {
             Ok(Ok(found)) => {
                 times += found.interfaces.bytes / BYTES;
-                let now = follower.clock.now();
-                follower.take_in(now, found);
+                Some(found)
             }
             // The last known state is kept.
-            Ok(Err(error)) => tracing::debug!(%error, "cannot list the addresses of the interfaces"),
-            Err(error) => tracing::debug!(%error, "cannot look at the addresses of the interfaces"),
-        }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "cannot list the addresses of the interfaces");
+                None
+            }
+            // The panic is already logged.
+            Err(_) => {
+                tracing::debug!("cannot look at the addresses of the interfaces");
+                None
+            }
+        };
+        let mut locked = follower.lock().await;
+        let now = locked.clock.now();
+        locked.take_in(now, found);
+        drop(locked);
         sleep(EVERY.saturating_mul(u32::try_from(times).unwrap_or(u32::MAX))).await;
     }
 }
 
 impl Follower {
-    fn take_in(&mut self, now: Now, found: Observation) {
-        let state = self.host.take_in(now, found);
-        let has_come = self.listen_at_last();
-        if state == self.state && !has_come {
-            return;
+    /// Acts on a check of the machine. Without one, as where the file descriptors are used up, the
+    /// addresses stay as they are.
+    fn take_in(&mut self, now: Now, found: Option<Observation>) {
+        let state = match found {
+            Some(found) => self.host.take_in(now, found),
+            None => self.state.clone(),
+        };
+        let has_come = self.bind_missing();
+        self.relay_sockets.observe(now, |reason| self.counters.bind_failures(reason));
+        if state != self.state || has_come || self.troubles() != self.told {
+            self.adopt(state, has_come);
         }
+    }
+
+    /// Takes in the configured addresses of new settings, after the listeners have changed. Looks
+    /// at the machine again, because they may name other addresses.
+    ///
+    /// # Errors
+    /// The addresses of the machine cannot be read. What was known of it stays.
+    pub(super) fn configure(&mut self, config: &Config, has_changed: bool) -> io::Result<()> {
+        self.host.configure(config);
+        let found = observe(&self.host.names())?;
+        let state = self.host.take_in(self.clock.now(), found);
+        self.adopt(state, has_changed);
+        Ok(())
+    }
+
+    /// Publishes a state, and logs the differences.
+    fn adopt(&mut self, state: HostState, has_come: bool) {
         let is_elsewhere = state.relays != self.state.relays || state.there != self.state.there;
         let before = std::mem::replace(&mut self.state, state);
         self.publish();
-        tell(Some(&before), &self.state);
+        let troubles = self.troubles();
+        tell_troubles(&self.told, &troubles);
+        tell_remarks(&before.remarks, &self.state.remarks);
+        self.told = troubles;
         if has_come || is_elsewhere {
             tracing::info!(
                 "{}",
@@ -277,8 +339,15 @@ impl Follower {
         }
     }
 
+    /// One line, with its remedy, for each of the server's current troubles.
+    fn troubles(&self) -> Vec<String> {
+        let refused = self.refused.values().cloned();
+        self.state.troubles.iter().cloned().chain(refused).chain(self.relay_sockets.troubles()).collect()
+    }
+
     /// Publishes the state to all parts of the server.
     pub(super) fn publish(&mut self) {
+        let troubles = self.troubles();
         let Self { state, listening, .. } = self;
         self.shared.set_host_addresses(state.for_relay(listening));
         self.shards.changed();
@@ -288,58 +357,7 @@ impl Follower {
             Listening(named.cloned().collect()).served(kind, |ip| state.has(ip))
         };
         self.ice.listening_at(&served(Kind::Udp), &served(Kind::Tcp), &served(Kind::Tls));
-        self.degraded.send_replace(state.troubles());
-    }
-
-    /// Binds the listeners whose address has appeared. Returns whether there were any.
-    fn listen_at_last(&mut self) -> bool {
-        let mut has_come = false;
-        for place in 0..self.listening.0.len() {
-            let listener = self.listening.0[place].clone();
-            if listener.is_bound {
-                continue;
-            }
-            match self.listen(place, &listener) {
-                Ok(address) => {
-                    self.listening.0[place] = Listener { address, is_bound: true, ..listener };
-                    has_come = true;
-                }
-                Err(error) if is_missing(&error) => {}
-                Err(error) => {
-                    if self.refused.insert(listener.address) {
-                        let (address, listener) = (listener.address, listener.kind.name());
-                        tracing::error!("{}", ServerError::Listen { listener, address, error });
-                    }
-                }
-            }
-        }
-        has_come
-    }
-
-    /// Binds a listener and hands it to the shards or to an accept loop. UDP listeners come first,
-    /// so an index in the list is also a [`ListenerId`].
-    fn listen(&self, place: usize, listener: &Listener) -> io::Result<SocketAddr> {
-        let shards = self.shards.shards();
-        let queue = match listener.kind {
-            Kind::Udp => {
-                let (sockets, address) = bind_udp_listeners(listener.address, shards, &self.tuning)?;
-                let id = u16::try_from(place).expect("the configuration holds fewer than 2^16 listeners");
-                self.shards.listen_udp(ListenerId(id), sockets);
-                return Ok(address);
-            }
-            Kind::Tcp => {
-                let (sockets, address) = bind_tcp_listeners(listener.address, shards)?;
-                self.shards.listen_tcp(sockets);
-                return Ok(address);
-            }
-            Kind::Tls => &self.accept_queues.tls,
-            Kind::Http => &self.accept_queues.http,
-            Kind::Admin => &self.accept_queues.admin,
-        };
-        let (socket, address) = bind_accepting(listener.address)?;
-        // The queue is closed if the server is about to end.
-        let _ = queue.send(socket);
-        Ok(address)
+        self.degraded.send_replace(troubles);
     }
 }
 

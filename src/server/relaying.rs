@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use byway_turn::address_set::AddressSet;
-use byway_turn::server::{self, Discovery, PeerPolicy, Relay, Shared};
+use byway_turn::auth::Secrets;
+use byway_turn::server::{self, Discovery, PeerPolicy, Relay, Rules, Shared};
 
 use super::host_addresses::HostState;
 use super::secrets::ServerSecrets;
-use super::sockets::{Files, Sockets};
+use super::sockets::{Files, Listening, Sockets};
 use super::{ServerError, seed, system};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -36,7 +37,7 @@ impl Relaying {
         secrets: &ServerSecrets,
         clock: Clock,
     ) -> Result<Self, ServerError> {
-        let shared = shared(config, sockets, host, secrets)?;
+        let shared = shared(config, &sockets.listening, host, secrets)?;
         let tuning = config.relay.tuning;
         if let Some(cut) = sockets.turn.first().and_then(|listeners| listeners.cut_buffers(&tuning)) {
             tracing::info!("{cut}");
@@ -90,32 +91,44 @@ impl Relaying {
 /// State that the relays of all shards share.
 fn shared(
     config: &Config,
-    sockets: &Sockets,
+    listening: &Listening,
     host: &HostState,
     secrets: &ServerSecrets,
 ) -> Result<Arc<Shared>, ServerError> {
-    // A listener's address is the server's own even while no interface has it.
-    let own: AddressSet = sockets.listening.0.iter().map(|listener| listener.address.ip()).collect();
-    let told: AddressSet = config.relay.public_addresses.iter().copied().collect();
-    let peer_policy = PeerPolicy {
-        allow: config.peers.allow.clone(),
-        deny: config.peers.deny.clone(),
-        own: own.union(&told),
-        listeners: Vec::new(),
-    };
+    let Rules { realm, secrets: signing, users, strict_expiry, port_rest, allow, deny, own, quota } =
+        rules(config, listening, secrets.source().secrets(config));
     let settings = server::Settings {
-        realm: config.realm.clone(),
-        secrets: secrets.secrets.clone(),
+        realm,
+        secrets: signing,
+        users,
         revocations: secrets.revocations.clone(),
-        strict_expiry: config.credentials.strict_expiry,
+        strict_expiry,
         addresses: Vec::new(),
         ports: config.relay.ports.clone(),
-        port_rest: config.relay.port_rest,
-        peer_policy,
-        quota: config.quota,
+        port_rest,
+        peer_policy: PeerPolicy { allow, deny, own, listeners: Vec::new() },
+        quota,
         discovery: Discovery::default(),
     };
     let shared = Shared::new(settings, &seed()?);
-    shared.set_host_addresses(host.for_relay(&sockets.listening));
+    shared.set_host_addresses(host.for_relay(listening));
     Ok(shared)
+}
+
+/// The relay's rules by a configuration.
+pub(super) fn rules(config: &Config, listening: &Listening, secrets: Secrets) -> Rules {
+    // A listener's address is the server's own even while no interface has it.
+    let own: AddressSet = listening.0.iter().map(|listener| listener.address.ip()).collect();
+    let told: AddressSet = config.relay.public_addresses.iter().copied().collect();
+    Rules {
+        realm: config.realm.clone(),
+        secrets,
+        users: config.users.clone(),
+        strict_expiry: config.credentials.strict_expiry,
+        port_rest: config.relay.port_rest,
+        allow: config.peers.allow.clone(),
+        deny: config.peers.deny.clone(),
+        own: own.union(&told),
+        quota: config.quota,
+    }
 }

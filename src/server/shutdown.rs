@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use super::relaying::Relaying;
 use super::web::Web;
 use super::{ServerError, notify, system};
+use crate::live::Live;
 use crate::phase::{Phase, PhaseSender};
 use crate::shard::Allocations;
 
@@ -59,7 +60,7 @@ pub(super) async fn wait(
     relaying: &mut Relaying,
     web: &mut Web,
     phase: &PhaseSender,
-    drain: Duration,
+    drain: &Live<Duration>,
 ) -> Result<(), ServerError> {
     let told = tokio::select! {
         told = signals.next() => Ok(told),
@@ -67,6 +68,7 @@ pub(super) async fn wait(
         listeners = web.ended() => Err(ServerError::ListenersEnded(listeners)),
     };
     notify(&[NotifyState::Stopping]);
+    let drain = **drain.load();
     if told? == Told::Now || drain.is_zero() {
         return Ok(());
     }

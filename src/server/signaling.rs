@@ -2,35 +2,42 @@
 
 use std::sync::Arc;
 
+use byway_turn::auth::Secrets;
+
 use super::relaying::Relaying;
 use super::secrets::ServerSecrets;
 use super::supervise::Supervisor;
 use super::{ServerError, seed};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ice::{Endpoints, IceServers};
+use crate::ice::{Endpoints, IceServers, IceSettings};
 use crate::phase::PhaseWatch;
 use crate::signaling::{ConnectionLimits, Hub, HubParts, SignalingConnections, SignalingCounters};
-use crate::tls::Certificate;
+use crate::tls::CertificateNames;
 
 /// ICE servers for browsers, without the listeners, which follow the machine's addresses.
 pub(super) fn ice(
     config: &Config,
-    certificate: Option<&Certificate>,
+    names: Option<CertificateNames>,
     secrets: &ServerSecrets,
 ) -> Arc<IceServers> {
     let endpoints = Endpoints {
         public: config.relay.public_addresses.clone(),
-        names: certificate.map(|certificate| certificate.names().clone()).unwrap_or_default(),
+        names: names.unwrap_or_default(),
         ..Endpoints::default()
     };
-    Arc::new(IceServers::new(
-        config.ice.urls.clone(),
-        endpoints,
-        secrets.secrets.clone(),
-        config.credentials.ttl,
-        config.ice.transport_policy,
-    ))
+    let settings = ice_settings(config, secrets.source().secrets(config));
+    Arc::new(IceServers::new(settings, endpoints))
+}
+
+/// Settings of ICE servers by a configuration.
+pub(super) fn ice_settings(config: &Config, secrets: Secrets) -> IceSettings {
+    IceSettings {
+        urls: config.ice.urls.clone(),
+        secrets,
+        ttl: config.credentials.ttl,
+        policy: config.ice.transport_policy,
+    }
 }
 
 /// Parts of the rooms.

@@ -5,19 +5,21 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::thread::available_parallelism;
 
-use byway_turn::server::Discovery;
+use byway_turn::server::{Discovery, ListenerId};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::ServerError;
 use crate::config::Config;
-use crate::net::accept;
+use crate::net::accept::{self, ListenerChange};
 use crate::shard::{Addresses, BindFailed, ShardListeners, Tuning, bind_listeners, bind_tcp, is_missing};
 
 /// All sockets, which are bound before the server serves any.
 pub(super) struct Sockets {
     /// Listeners of each shard.
     pub(super) turn: Vec<ShardListeners>,
+    /// TCP listeners of TURN behind a proxy. The shards have the others.
+    pub(super) tcp: AcceptQueue,
     pub(super) tls: AcceptQueue,
     pub(super) http: AcceptQueue,
     pub(super) admin: AcceptQueue,
@@ -27,7 +29,7 @@ pub(super) struct Sockets {
 
 /// Queue of listeners of one kind to the accept loops, including those whose address appears later.
 pub(super) struct AcceptQueue {
-    pub(super) sender: mpsc::UnboundedSender<TcpListener>,
+    pub(super) sender: mpsc::UnboundedSender<ListenerChange>,
     pub(super) listeners: accept::ListenerQueue,
 }
 
@@ -39,9 +41,15 @@ pub(super) struct Listening(pub(super) Vec<Listener>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listener {
     pub(super) kind: Kind,
+    /// The ID of a UDP listener on the shards.
+    pub(super) id: ListenerId,
+    pub(super) configured: SocketAddr,
     /// The configured address. Once bound, it has the port that the system chose for port 0.
     pub(super) address: SocketAddr,
     pub(super) is_bound: bool,
+    /// Whether it is a TCP listener of TURN with an accept loop, because its connections begin with
+    /// a PROXY header. The shards have the others.
+    pub(super) is_proxied: bool,
     /// Whether it exists only for NAT behaviour discovery. The configuration does not name it, so
     /// its absence is not an error.
     pub(super) is_stand_by: bool,
@@ -86,11 +94,21 @@ impl Listening {
         // A listener that is not served takes no part. A wildcard stands for it, because wildcards
         // never take part.
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let place = |listener: &Listener| match listener.is_bound && has(listener.address.ip()) {
-            true => listener.address,
-            false => nowhere,
-        };
-        Discovery::among(&self.of(Kind::Udp).map(place).collect::<Vec<_>>())
+        let mut by_id = Vec::new();
+        for listener in self.of(Kind::Udp) {
+            let place = usize::from(listener.id.0);
+            by_id.resize(by_id.len().max(place + 1), nowhere);
+            if listener.is_bound && has(listener.address.ip()) {
+                by_id[place] = listener.address;
+            }
+        }
+        Discovery::among(&by_id)
+    }
+
+    /// The lowest ID that no UDP listener has.
+    pub(super) fn free_id(&self) -> ListenerId {
+        let is_free = |id: &u16| self.of(Kind::Udp).all(|listener| listener.id.0 != *id);
+        ListenerId((0..u16::MAX).find(is_free).expect("the configuration holds fewer than 2^16 listeners"))
     }
 
     fn of(&self, kind: Kind) -> impl Iterator<Item = &Listener> {
@@ -108,18 +126,29 @@ impl Sockets {
             bind_turn(config, shards, tuning).map_err(|BindFailed { listener, address, error }| {
                 ServerError::Listen { listener, address, error }
             })?;
-        let listener = |kind, address, is_stand_by| {
-            let is_bound = !missing.contains(&address);
-            Listener { kind, address, is_bound, is_stand_by }
+        let listener = |kind, id, configured: Option<&SocketAddr>, address| Listener {
+            kind,
+            id: ListenerId(id),
+            configured: *configured.unwrap_or(&address),
+            address,
+            is_bound: !missing.contains(&address),
+            is_proxied: false,
+            is_stand_by: configured.is_none(),
         };
-        let named = config.listen.udp.len();
-        let udp = udp.iter().zip(0..).map(|(address, place)| listener(Kind::Udp, *address, place >= named));
-        let tcp = tcp.iter().map(|address| listener(Kind::Tcp, *address, false));
+        let listen = &config.listen;
+        let udp = udp
+            .iter()
+            .zip(0..)
+            .map(|(address, id)| listener(Kind::Udp, id, listen.udp.get(usize::from(id)), *address));
+        let tcp = tcp.iter().zip(&listen.tcp);
+        let tcp = tcp.map(|(address, configured)| listener(Kind::Tcp, 0, Some(configured), *address));
         let mut listening = Listening(udp.chain(tcp).collect());
+        let proxied: &[SocketAddr] = if config.listen.is_tcp_proxied() { &config.listen.tcp } else { &[] };
+        let tcp = AcceptQueue::open(Kind::Tcp, proxied, &mut listening)?;
         let tls = AcceptQueue::open(Kind::Tls, &config.listen.tls, &mut listening)?;
         let http = AcceptQueue::open(Kind::Http, &config.listen.http, &mut listening)?;
         let admin = AcceptQueue::open(Kind::Admin, &config.listen.admin, &mut listening)?;
-        Ok(Self { turn, tls, http, admin, listening })
+        Ok(Self { turn, tcp, tls, http, admin, listening })
     }
 }
 
@@ -130,41 +159,56 @@ fn bind_turn(
     shards: usize,
     tuning: &Tuning,
 ) -> Result<(Vec<ShardListeners>, Addresses), BindFailed> {
-    let wanted =
-        Addresses { udp: config.listen.udp.clone(), tcp: config.listen.tcp.clone(), ..Addresses::default() };
-    // Behind a 1:1 NAT, clients could not reach the addresses in its responses.
-    if !config.relay.public_addresses.is_empty() {
-        return bind_listeners(&wanted, shards, tuning);
-    }
-    let stand_by = Discovery::lacking(&wanted.udp);
+    let tcp = if config.listen.is_tcp_proxied() { Vec::new() } else { config.listen.tcp.clone() };
+    let wanted = Addresses { udp: config.listen.udp.clone(), tcp, ..Addresses::default() };
+    let stand_by = stand_by(config);
     let with_stand_by = Addresses { udp: [&wanted.udp[..], &stand_by].concat(), ..wanted.clone() };
     bind_listeners(&with_stand_by, shards, tuning).or_else(|failed| {
         // A listener that the configuration does not name must not prevent the start.
         if failed.listener != "udp" || !stand_by.contains(&failed.address) {
             return Err(failed);
         }
-        let BindFailed { address, error, .. } = failed;
-        tracing::warn!(%error, "no NAT behaviour discovery (RFC 5780): it also needs {address}, which \
-            cannot be bound");
+        without_discovery(failed.address, &failed.error);
         bind_listeners(&wanted, shards, tuning)
     })
+}
+
+/// Addresses that NAT behaviour discovery needs beside the configured ones. Behind a 1:1 NAT there
+/// are none: clients could not reach the addresses in its responses.
+pub(super) fn stand_by(config: &Config) -> Vec<SocketAddr> {
+    let is_behind_nat = !config.relay.public_addresses.is_empty();
+    if is_behind_nat { Vec::new() } else { Discovery::lacking(&config.listen.udp) }
+}
+
+/// Warns that one of them cannot be bound.
+pub(super) fn without_discovery(address: SocketAddr, error: &io::Error) {
+    tracing::warn!(%error, "no NAT behaviour discovery (RFC 5780): it also needs {address}, which \
+        cannot be bound");
 }
 
 impl AcceptQueue {
     fn open(kind: Kind, configured: &[SocketAddr], listening: &mut Listening) -> Result<Self, ServerError> {
         let (sender, listeners) = mpsc::unbounded_channel();
-        for &address in configured {
-            let failed = |error| ServerError::Listen { listener: kind.name(), address, error };
-            let (address, is_bound) = match bind_accepting(address) {
+        for &configured in configured {
+            let failed = |error| ServerError::Listen { listener: kind.name(), address: configured, error };
+            let (address, is_bound) = match bind_accepting(configured) {
                 Ok((listener, address)) => {
                     // The receiver still exists.
-                    let _ = sender.send(listener);
+                    let _ = sender.send(listener.into());
                     (address, true)
                 }
-                Err(error) if is_missing(&error) => (address, false),
+                Err(error) if is_missing(&error) => (configured, false),
                 Err(error) => return Err(failed(error)),
             };
-            listening.0.push(Listener { kind, address, is_bound, is_stand_by: false });
+            listening.0.push(Listener {
+                kind,
+                id: ListenerId(0),
+                configured,
+                address,
+                is_bound,
+                is_proxied: kind == Kind::Tcp,
+                is_stand_by: false,
+            });
         }
         Ok(Self { sender, listeners })
     }
@@ -179,13 +223,23 @@ pub(super) fn bind_accepting(address: SocketAddr) -> io::Result<(TcpListener, So
 
 /// File descriptors that each part may hold. Without these shares, a flood of connections would
 /// leave none for relayed calls, and a flood of allocations none for `/healthz`.
+#[derive(Clone, Copy)]
 pub(super) struct Files {
     pub(super) streams: usize,
     pub(super) http: usize,
     pub(super) admin: usize,
+    /// Descriptors for allocations, before unused ones were given to pages.
+    pub(super) relays: u32,
 }
 
 impl Files {
+    /// Reduces the allocations of a later configuration to the number of ports and descriptors.
+    pub(super) fn limit(self, config: &mut Config) {
+        let ports = config.relay.ports.len().saturating_mul(config.relay.addresses.len());
+        let ports = u32::try_from(ports).unwrap_or(u32::MAX);
+        config.quota.allocations = config.quota.allocations.min(self.relays).min(ports);
+    }
+
     /// Divides the limit of this process, with `sockets` bound. Reduces the configured allocations
     /// to the number of available descriptors.
     pub(super) fn shared_out(sockets: &Sockets, config: &mut Config) -> Self {
@@ -203,6 +257,7 @@ impl Files {
         let shards = sockets.turn.len() * (listeners.iter().sum::<usize>() + 10);
         let relays = limit - streams - http - admin;
         let mut relays = relays.saturating_sub(shards + 32);
+        let all_relays = u32::try_from(relays).unwrap_or(u32::MAX);
         // A low quota indicates a server that is more for signaling than for relaying.
         if let Some(unused) = relays.checked_sub(allocations) {
             relays -= unused;
@@ -215,7 +270,7 @@ impl Files {
         }
         let relays = u32::try_from(relays).unwrap_or(u32::MAX);
         config.quota.allocations = config.quota.allocations.min(relays);
-        Self { streams, http, admin }
+        Self { streams, http, admin, relays: all_relays }
     }
 }
 

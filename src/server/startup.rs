@@ -1,7 +1,7 @@
 //! The start in four phases: plan, bind, start, run. The server serves nothing before every socket
 //! is bound.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,42 +9,46 @@ use std::time::Duration;
 
 use byway_turn::prng::Prng;
 use sd_notify::NotifyState;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
-use super::all_counters::AllCounters;
-use super::certificate::{self, CertificateParts};
+use super::admin_socket::AdminSockets;
+use super::all_counters::{AllCounters, Shown};
+use super::certificate::{self, Acme, CertificateParts};
 use super::host_addresses::{self, Follower, HostState, HostWatch};
+use super::relay_socket_watch::RelaySocketWatch;
 use super::relaying::Relaying;
-use super::reload::{Hangups, Reload};
-use super::secrets::ServerSecrets;
+use super::reload::{self, Hangups, ReloadParts, Step};
+use super::secrets::{ServerSecrets, signing_tags};
 use super::shutdown::{self, Signals};
 use super::sockets::{Files, Kind, Sockets};
 use super::startup_log::StartupLog;
 use super::supervise::Supervisor;
-use super::web::{self, Web, WebParts};
+use super::web::{self, Proxies, Web, WebParts};
 use super::{ServerError, allowed_hosts, heap, notify, page_url, seed, signaling, watchdog};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::Site;
-use crate::http::admin::{Admin, Health};
+use crate::http::admin::{Admin, Health, OperatorRequests};
+use crate::http::challenge_pages::ChallengePages;
 use crate::http::origin::Origins;
-use crate::metrics::ProcessCounters;
+use crate::live::Live;
+use crate::log::LogControl;
 use crate::phase::{Phase, PhaseSender};
-use crate::signaling::Hub;
-use crate::tls::renewal::Renewal;
-use crate::tls::{Certificate, Identity};
+use crate::signaling::{ConnectionLimits, Hub};
+use crate::tls::Certificate;
+use crate::tls::renewal::{CertificateSource, Loaded, Renewal};
 
 /// Phase one: everything that needs no socket.
 pub(super) struct Plan {
     config: Config,
+    /// The configuration before it was adapted to the machine, and its file.
+    started: (Config, Option<PathBuf>),
     clock: Clock,
     supervisor: Supervisor,
     signals: Signals,
-    reload: Reload,
-    /// SIGHUP for the certificate.
     hangups: Hangups,
-    renewal: Option<Renewal>,
-    process: Arc<ProcessCounters>,
+    renewal: Renewal,
+    log: LogControl,
     phase: PhaseSender,
 }
 
@@ -53,37 +57,40 @@ impl Plan {
     pub(super) fn new(
         mut config: Config,
         file: Option<PathBuf>,
-        process: Arc<ProcessCounters>,
+        log: LogControl,
     ) -> Result<Self, ServerError> {
         let clock = Clock::start();
-        let supervisor = Supervisor::new(process.clone(), clock);
+        for warning in config.secret_files.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let supervisor = Supervisor::new(log.counters(), clock);
         let signals = Signals::listen()?;
-        let reload = Reload::new(file, config.clone(), Hangups::listen()?);
         let hangups = Hangups::listen()?;
-        if config.optional_ipv6 && !can_bind("::1".parse().expect("an address")) {
+        if may_forget_ipv6(&config) {
+            tracing::info!("this machine has no IPv6: ::1 is not used");
             forget_ipv6(&mut config);
         }
-        let renewal = config.tls.take().map(|tls| Renewal::begin(tls.files)).transpose()?;
-        let phase = PhaseSender::new();
-        Ok(Self { config, clock, supervisor, signals, reload, hangups, renewal, process, phase })
-    }
-
-    fn identity(&self) -> Option<Arc<Identity>> {
-        self.renewal.as_ref().map(Renewal::identity)
+        let files = config.tls.as_ref().map(|tls| CertificateSource::Files(tls.files.clone()));
+        let loaded = files.map(Loaded::read).transpose()?;
+        let loaded = loaded.or_else(|| config.acme.as_ref().and_then(Loaded::of_acme));
+        let started = (config.clone(), file);
+        let (renewal, phase) = (Renewal::begin(loaded), PhaseSender::new());
+        Ok(Self { config, started, clock, supervisor, signals, hangups, renewal, log, phase })
     }
 
     fn certificate(&self) -> Option<Arc<Certificate>> {
-        self.identity().map(|identity| identity.certificate())
+        self.renewal.identity().certificate()
     }
 
     /// Binds every socket, and determines the machine's addresses.
     pub(super) fn bind(mut self) -> Result<Bound, ServerError> {
         let sockets = Sockets::bind(&self.config, &self.config.relay.tuning)?;
+        let admin_sockets = Arc::new(AdminSockets::bind(&self.config.listen.admin_sockets)?);
         let mut host = HostWatch::new(&self.config);
         let state = host.find(self.clock.now())?;
-        host_addresses::tell(None, &state);
+        host_addresses::tell(&state);
         let files = Files::shared_out(&sockets, &mut self.config);
-        Ok(Bound { plan: self, sockets, host, state, files })
+        Ok(Bound { plan: self, sockets, admin_sockets, host, state, files })
     }
 }
 
@@ -91,6 +98,7 @@ impl Plan {
 pub(super) struct Bound {
     plan: Plan,
     sockets: Sockets,
+    admin_sockets: Arc<AdminSockets>,
     host: HostWatch,
     state: HostState,
     files: Files,
@@ -99,13 +107,14 @@ pub(super) struct Bound {
 impl Bound {
     /// Starts the shards, the rooms, the pages and the background tasks, then logs the addresses.
     pub(super) fn start(self) -> Result<Running, ServerError> {
-        let Self { plan, mut sockets, host, state, files } = self;
-        let (identity, certificate) = (plan.identity(), plan.certificate());
-        let Plan { config, clock, supervisor, signals, reload, hangups, renewal, process, phase } = plan;
+        let Self { plan, mut sockets, admin_sockets, host, state, files } = self;
+        let certificate = plan.certificate();
+        let Plan { config, started, clock, supervisor, signals, hangups, renewal, log, phase } = plan;
         let certificate = certificate.as_deref();
-        let startup_log =
-            StartupLog::of(&sockets, &config.relay.ports, &state, certificate, config.ice.access);
-        let page = page_url::secure_page(certificate, &sockets.listening.all(Kind::Tls));
+        let names = page_url::names(&config, certificate);
+        let startup_log = StartupLog::of(&sockets, &config, &state, names.as_ref());
+        let tls_listeners = sockets.listening.all(Kind::Tls);
+        let page = Live::new(page_url::secure_page(names.as_ref(), &tls_listeners));
 
         let secrets = ServerSecrets::new(&config, phase.watch())?;
         let relaying = Relaying::start(&config, &mut sockets, &state, &files, &secrets, clock)?;
@@ -113,11 +122,14 @@ impl Bound {
             relay: relaying.counters.clone(),
             signaling: Arc::default(),
             http: Arc::default(),
-            process,
-            tls: identity.as_ref().map(|_| Arc::default()),
+            process: log.counters(),
+            tls: Shown::new(config.tls.is_some() || config.acme.is_some()),
+            #[cfg(feature = "acme")]
+            acme: Shown::new(config.acme.is_some()),
+            proxy: Shown::new(!config.listen.proxy_protocol.is_empty()),
         };
 
-        let ice = signaling::ice(&config, certificate, &secrets);
+        let ice = signaling::ice(&config, names, &secrets);
         let hub = signaling::rooms(signaling::RoomParts {
             config: &config,
             ice: ice.clone(),
@@ -131,32 +143,46 @@ impl Bound {
 
         let hosts =
             allowed_hosts::own(&config, certificate, relaying.shared.clone(), clock, counted.http.clone());
+        let origins = Live::new(Origins::new(config.signaling.allowed_origins.clone()));
+        let static_users = Live::new(static_names(&config));
+        let drain = Live::new(config.relay.drain);
+        let proxies = Proxies::new(&config, &counted.proxy.counters);
         let (degraded, troubles) = watch::channel(Vec::new());
+        let (uncertified, without_certificate) = watch::channel(Vec::new());
+        let identity = renewal.identity();
+        let challenges = ChallengePages::new(move |token| identity.challenges().page(token));
         let site = Site {
             clock,
             ice: ice.clone(),
             random: Arc::new(Prng::new(&seed()?, "names")),
             hub: hub.clone(),
             hosts: hosts.clone(),
-            origins: Origins::new(config.signaling.allowed_origins.clone()),
-            access: secrets.access,
-            revocations: secrets.revocations,
+            origins: origins.clone(),
+            access: secrets.access.clone(),
+            revocations: secrets.revocations.clone(),
             end_user: relaying.end_user(),
-            page,
+            static_users: static_users.clone(),
+            page: page.clone(),
+            challenges,
             counters: counted.http.clone(),
         };
         let admin = Admin {
             metrics: counted.metrics(),
             counters: counted.http.clone(),
             health: Health::new(relaying.data_plane.down()),
-            degraded: troubles,
+            degraded: vec![troubles, without_certificate],
             phase: phase.watch(),
             hosts: hosts.clone(),
         };
 
-        let Sockets { tls, http, admin: admins, listening, .. } = sockets;
-        let accept_queues =
-            host_addresses::AcceptQueues { tls: tls.sender, http: http.sender, admin: admins.sender };
+        let Sockets { tcp, tls, http, admin: admins, listening, .. } = sockets;
+        let accept_queues = host_addresses::AcceptQueues {
+            tcp: tcp.sender,
+            tls: tls.sender,
+            http: http.sender,
+            admin: admins.sender,
+        };
+        let told = state.troubles();
         let mut follower = Follower {
             host,
             state,
@@ -165,15 +191,21 @@ impl Bound {
             tuning: config.relay.tuning,
             clock,
             shared: relaying.shared.clone(),
-            shards: relaying.data_plane.address_updates(),
+            shards: relaying.data_plane.updates(),
             accept_queues,
             ice: ice.clone(),
             degraded,
-            refused: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            told,
+            counters: relaying.counters.clone(),
+            relay_sockets: RelaySocketWatch::default(),
         };
         follower.publish();
+        let (ask_reload, reload_requests) = mpsc::channel(1);
+        let tags = Live::new(signing_tags(&config));
         let parts = WebParts {
             listeners: web::WebListeners {
+                tcp: tcp.listeners,
                 tls: tls.listeners,
                 http: http.listeners,
                 admin: admins.listeners,
@@ -181,8 +213,10 @@ impl Bound {
             files,
             site,
             admin,
-            tls: identity.zip(counted.tls.clone()),
-            proxies: Arc::new(config.listen.trusted_proxies.clone()),
+            tls: (renewal.identity(), counted.tls.counters.clone()),
+            proxies: proxies.clone(),
+            sockets: admin_sockets.clone(),
+            requests: OperatorRequests { reload: ask_reload, tags: tags.clone() },
             phase: phase.watch(),
         };
         let web = Web::open(parts, &relaying)?;
@@ -190,19 +224,109 @@ impl Bound {
         let connections = web.connections.clone();
         supervisor.keep("heap", move || heap::return_after_floods(connections.clone(), clock));
         let follower = Arc::new(Mutex::new(follower));
-        supervisor.keep("addresses", move || host_addresses::follow(follower.clone()));
-        reload.keep(renewal.is_some(), &supervisor);
-        if let Some(renewal) = renewal {
-            let counters = counted.tls.unwrap_or_default();
-            certificate::keep(
-                CertificateParts { renewal, hangups, clock, counters, ice, hosts },
-                &supervisor,
-            );
-        }
+        let followed = follower.clone();
+        supervisor.keep("addresses", move || host_addresses::follow(followed.clone()));
+        let certificates = CertificateParts {
+            renewal,
+            clock,
+            counters: counted.tls.counters.clone(),
+            ice: ice.clone(),
+            hosts: hosts.clone(),
+            page,
+            listeners: Live::new(tls_listeners),
+            acme: Acme::new(config.acme.as_ref()),
+        };
+        certificate::keep(&certificates, &supervisor);
+        #[cfg(feature = "acme")]
+        certificate::keep_acme(&certificates, counted.acme.counters.clone(), uncertified, &supervisor)?;
+        #[cfg(not(feature = "acme"))]
+        drop(uncertified);
+        let (source, joins) = (secrets.source(), Live::new(config.signaling.joins_per_second));
+        let steps = vec![
+            Step::new(&["credentials", "ice", "relay.public_addresses"], {
+                let (ice, source) = (ice.clone(), source.clone());
+                move |config| {
+                    ice.configure(signaling::ice_settings(config, source.secrets(config)));
+                    ice.public_at(&config.relay.public_addresses);
+                }
+            }),
+            Step::new(&["realm", "credentials", "tokens", "ice", "signaling.joins_per_second"], {
+                let (source, access) = (source.clone(), secrets.access.clone());
+                move |config| match source.renewed(config, &access.load(), **joins.load()) {
+                    Ok(renewed) => {
+                        access.store(renewed);
+                        joins.store(config.signaling.joins_per_second);
+                    }
+                    Err(error) => tracing::error!("reload: the rules of access are kept: {error}"),
+                }
+            }),
+            Step::new(&["listen.trusted_proxies", "listen.proxy_protocol"], {
+                let shown = counted.proxy.clone();
+                move |config| {
+                    proxies.configure(config);
+                    shown.show(!config.listen.proxy_protocol.is_empty());
+                }
+            }),
+            Step::new(&["tls", "acme"], {
+                let shown = counted.tls.clone();
+                move |config| shown.show(config.tls.is_some() || config.acme.is_some())
+            }),
+            #[cfg(feature = "acme")]
+            Step::new(&["acme"], {
+                let shown = counted.acme.clone();
+                move |config| shown.show(config.acme.is_some())
+            }),
+            Step::new(&["acme"], {
+                let certificates = certificates.clone();
+                move |config| certificates.configure_acme(config.acme.as_ref())
+            }),
+            Step::new(&["ice.urls", "http", "acme"], {
+                let hosts = hosts.clone();
+                move |config| hosts.configure(allowed_hosts::configured(config))
+            }),
+            Step::new(&["signaling.allowed_origins"], move |config| {
+                origins.store(Origins::new(config.signaling.allowed_origins.clone()));
+            }),
+            Step::new(&["log"], move |config| log.apply(&config.log)),
+            Step::new(&["users"], move |config| static_users.store(static_names(config))),
+            Step::new(&["relay.drain"], {
+                let drain = drain.clone();
+                move |config| drain.store(config.relay.drain)
+            }),
+            // After the rules of access, whose policy decides who is a host.
+            Step::new(&["signaling", "ice.access"], {
+                let hub = hub.clone();
+                move |config| hub.configure(ConnectionLimits::of(config.signaling.settings))
+            }),
+            // Members learn of fresh credentials and URLs at once, rather than when theirs expire.
+            Step::new(&["realm", "credentials", "ice", "relay.public_addresses"], {
+                let hub = hub.clone();
+                move |_| hub.renew_all()
+            }),
+        ];
+        let parts = ReloadParts {
+            file: started.1,
+            started: started.0,
+            steps,
+            follower,
+            certificates,
+            sockets: admin_sockets,
+            secrets: source,
+            allocations: relaying.allocations(),
+            tags,
+            adapt: Box::new(move |config| {
+                if may_forget_ipv6(config) {
+                    forget_ipv6(config);
+                }
+                files.limit(config);
+            }),
+            phase: phase.watch(),
+        };
+        reload::keep(parts, hangups, reload_requests, &supervisor);
         watchdog::keep(relaying.data_plane.pulse(), &supervisor);
         startup_log.write();
         notify(&[NotifyState::Ready]);
-        Ok(Running { relaying, web, hub, signals, phase, drain: config.relay.drain })
+        Ok(Running { relaying, web, hub, signals, phase, drain })
     }
 }
 
@@ -214,14 +338,14 @@ pub(super) struct Running {
     signals: Signals,
     phase: PhaseSender,
     /// Longest time that calls may continue after SIGTERM.
-    drain: Duration,
+    drain: Live<Duration>,
 }
 
 impl Running {
     /// Phase four: waits for the shutdown, then ends everything.
     pub(super) async fn run(mut self) -> Result<(), ServerError> {
         let outcome =
-            shutdown::wait(self.signals, &mut self.relaying, &mut self.web, &self.phase, self.drain).await;
+            shutdown::wait(self.signals, &mut self.relaying, &mut self.web, &self.phase, &self.drain).await;
         tracing::info!("stopping");
         self.phase.enter(Phase::Stopping);
         // Concurrently: otherwise clients that reconnect repeatedly would prolong the wait.
@@ -231,8 +355,17 @@ impl Running {
     }
 }
 
+/// Names of the static users.
+fn static_names(config: &Config) -> BTreeSet<String> {
+    config.users.iter().map(|user| user.name().to_owned()).collect()
+}
+
+/// Whether the embedded default names `::1` on a machine without IPv6.
+fn may_forget_ipv6(config: &Config) -> bool {
+    config.optional_ipv6 && !can_bind("::1".parse().expect("an address"))
+}
+
 fn forget_ipv6(config: &mut Config) {
-    tracing::info!("this machine has no IPv6: ::1 is not used");
     let listen = &mut config.listen;
     for listeners in [&mut listen.udp, &mut listen.tcp, &mut listen.tls, &mut listen.http, &mut listen.admin]
     {

@@ -9,7 +9,8 @@ use super::host_addresses::HostState;
 use super::page_url;
 use super::sockets::{Kind, Listening, Sockets, list};
 use crate::access::Policy;
-use crate::tls::Certificate;
+use crate::config::Config;
+use crate::tls::CertificateNames;
 
 /// The content of the log lines.
 pub(super) struct StartupLog {
@@ -22,15 +23,18 @@ pub(super) struct StartupLog {
 impl StartupLog {
     pub(super) fn of(
         sockets: &Sockets,
-        ports: &RangeInclusive<u16>,
+        config: &Config,
         host: &HostState,
-        certificate: Option<&Certificate>,
-        access: Policy,
+        names: Option<&CertificateNames>,
     ) -> Self {
+        let (ports, access) = (&config.relay.ports, config.ice.access);
         let served = |kind| sockets.listening.served(kind, |ip| host.has(ip));
-        let page = page_url::page(certificate, &served(Kind::Tls), &served(Kind::Http));
+        let page = page_url::page(names, &served(Kind::Tls), &served(Kind::Http));
         let discovery = sockets.listening.discovery(|ip| host.has(ip)).addresses().collect();
-        let listening = listening_line(&sockets.listening, host, ports, sockets.turn.len());
+        let mut listening = listening_line(&sockets.listening, host, ports, sockets.turn.len());
+        for path in &config.listen.admin_sockets {
+            listening += &format!(" admin-socket=unix:{}", path.display());
+        }
         Self { listening, discovery, page, access }
     }
 
@@ -41,7 +45,9 @@ impl StartupLog {
         tracing::info!("{}", self.listening);
         match (self.page, self.access) {
             (Some(page), Policy::Open) => tracing::info!("open {page} in two tabs, and call"),
-            (Some(_), Policy::Token) => tracing::info!("`byway invite --room NAME` prints a link to a call"),
+            (Some(_), Policy::Token) => {
+                tracing::info!("`byway invite --host` prints your link, which starts calls")
+            }
             (None, _) => {}
         }
     }

@@ -3,19 +3,21 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::http::limits::Protocol;
 use crate::http::serve::Pages;
+use crate::live::Live;
 use crate::net::accept::{self, Accepted, ListenerQueue};
 use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
 use crate::net::memory_budget::MemoryBudget;
+use crate::net::proxy_protocol::{self, ProxyProtocol};
+use crate::net::trusted_proxies::TrustedProxies;
 use crate::phase::PhaseWatch;
 use crate::shard::TurnConnection;
 use crate::tls::pending::{self, Application, Failure, PENDING, PendingLimits, TlsConnection};
-use crate::tls::{TlsCounters, TlsOutcome};
+use crate::tls::{ServerConfigs, TlsCounters, TlsOutcome};
 
 /// Encrypted bytes that are buffered for an HTTP client that does not read. TURN keeps the
 /// library's limit of 64 KiB.
@@ -25,7 +27,7 @@ const UNREAD: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct TlsListener<H> {
     /// Certificate and protocols of this server.
-    pub(super) config: Arc<ServerConfig>,
+    pub(super) configs: ServerConfigs,
     /// HTTP service.
     pub(super) pages: Pages,
     /// Limit of HTTP connections, shared with the plain listeners. A client that exhausts it does
@@ -40,6 +42,10 @@ pub(super) struct TlsListener<H> {
     pub(super) pending: Arc<ConnectionCounters>,
     pub(super) counters: Arc<TlsCounters>,
     pub(super) limits: PendingLimits,
+    /// Proxies that may be in front, which do not share the limit of one address.
+    pub(super) proxies: Live<TrustedProxies>,
+    /// Reader of PROXY headers, where connections begin with one.
+    pub(super) proxied: Arc<ProxyProtocol>,
 }
 
 /// Serves all `listeners` until the server stops, then lets open HTTP requests finish. TURN
@@ -50,14 +56,15 @@ where
 {
     let memory = MemoryBudget::new(listener.limits.connections * PENDING);
     // Pending connections evict each other before this limit is reached.
-    let limiter =
-        ConnectionLimiter::new(2 * listener.limits.connections, PER_ADDRESS, listener.pending.clone());
+    let (total, pending) = (2 * listener.limits.connections, listener.pending.clone());
+    let limiter = ConnectionLimiter::behind(listener.proxies.clone(), total, PER_ADDRESS, pending);
+    let proxied = Some(listener.proxied.clone());
     let listener = Arc::new(listener);
     let serve = move |accepted| {
         let (listener, memory) = (listener.clone(), memory.clone());
         async move { listener.serve(&memory, accepted).await }
     };
-    accept::accept_all(listeners, limiter, serve, phase).await;
+    accept::accept_all(listeners, limiter, proxy_protocol::behind(proxied, serve), phase).await;
 }
 
 impl<H: Fn(TurnConnection)> TlsListener<H> {
@@ -67,7 +74,7 @@ impl<H: Fn(TurnConnection)> TlsListener<H> {
         // Dropping the set aborts its task.
         let mut handshake = JoinSet::new();
         handshake.spawn_on(
-            pending::complete(self.config.clone(), self.counters.clone(), self.limits, stream),
+            pending::complete(self.configs.current(), self.counters.clone(), self.limits, stream),
             &self.handshakes,
         );
         let completed = tokio::select! {
@@ -87,7 +94,12 @@ impl<H: Fn(TurnConnection)> TlsListener<H> {
                 self.counters.became(TlsOutcome::Turn);
                 return self.hand_over(stream, client);
             }
+            Ok((Application::Challenge, _)) => return self.counters.became(TlsOutcome::Challenge),
             Err(Failure(outcome, error)) => {
+                let outcome = match outcome {
+                    TlsOutcome::Invalid if !self.configs.has_certificate() => TlsOutcome::NoCertificate,
+                    outcome => outcome,
+                };
                 self.counters.became(outcome);
                 return tracing::debug!(%client, ?outcome, %error, "a connection to the TLS port failed");
             }
