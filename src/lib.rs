@@ -12,6 +12,7 @@
 //!    - [`access`]: policy, join tokens, API keys, names and the rate limit.
 //!    - [`ice`]: STUN and TURN URLs and credentials for clients.
 //!    - [`tls::CertificateNames`]: names of a certificate.
+//!    - `tls::acme::{schedule, reverse_name}`: times of renewals, and names of addresses.
 //!    - [`origin`]: hosts, authorities and origins as values.
 //!    - `signaling`, of which `protocol`, `codes`, `schema`, `room`, `membership`, `ticket`,
 //!      `flood_guard`, `peerjs::*` and `y_webrtc::*`.
@@ -20,19 +21,25 @@
 //!    - `signaling::{connection, session, hub, send_queue, peerjs, y_webrtc}`
 //!    - [`http`]: routes for pages, credentials and health checks.
 //!    - [`tls`]: certificates and handshakes.
-//!    - [`net`]: accept loops, connection limits, addresses of the machine.
+//!    - [`tls::acme`]: certificates from an ACME authority.
+//!    - [`net`]: accept loops, connection limits, PROXY headers, addresses of the machine.
 //! 3. **Composition.** May know everything.
-//!    - [`server`]: composition root.
+//!    - [`server`]: composition root, which also applies what changes later. `reload` changes
+//!      settings, `listener_changes` listeners, `host_addresses` addresses of the machine, and
+//!      `certificate` the certificate. `admin_socket` takes the operator's requests.
 //!    - [`config`]: parser of `turnserver.toml`.
-//!    - [`cli`] with the commands.
+//!    - [`cli`] with the commands. `init` and `import` write a configuration. `reload` and `health`
+//!      ask the running server.
 //!    - `main.rs`
 //!
 //! These rooms stand beside the rings:
 //!
 //! - [`clock`]: the only room that reads a clock.
+//! - [`live`]: values that a reload replaces.
 //! - [`phase`]: the one signal for shutdown.
 //! - [`metrics`]: the page that shows the counters. Each room owns its counters.
-//! - [`log`](mod@log): the log. It drops lines rather than delay a caller.
+//! - [`log`](mod@log): the log. It drops lines rather than delay a caller. A reload changes its
+//!   format and levels.
 //! - [`operator_file`]: reads the files that an operator names.
 //!
 //! [`config`] parses into settings that the rooms own. No room of the inner rings imports it.
@@ -42,6 +49,8 @@
 //! |---|---|---|
 //! | `crates/turn` | core: wire, auth, server, rate limits | no socket, runtime or unsafe code |
 //! | `crates/udp` | batches: GRO, GSO, `recvmmsg`, `sendmmsg` | the only unsafe code |
+//! | `crates/page` | linker: `static/` as one document, for the build script | no dependency |
+//! | `packaging` | man pages, completions, licence notices | not part of the binary |
 //! | `tests/support` | helpers of tests and benches | not part of the product |
 //!
 //! ## Path of a datagram
@@ -78,9 +87,18 @@
 //! the same core. Messages to the client gather during a round and leave together. Messages from
 //! another shard arrive through the mailbox of the connection's shard.
 //!
+//! Behind a proxy, a connection begins with the client's address
+//! ([`net::proxy_protocol`]). A TCP listener of TURN then has an accept loop, which reads it and
+//! hands the connection to a shard. Everything behind it knows the client's address alone.
+//!
 //! The TLS port serves HTTPS, WSS and TURN. [`tls`] performs the handshakes on a thread of its own
 //! and detects the protocol. It hands TURN connections to a shard, with the bytes that are
 //! decrypted by then.
+//!
+//! [`tls::acme`] gets the certificate and renews it, if the configuration says so. Its task sleeps
+//! until something is due, and holds no connection, roots or account meanwhile. The authority
+//! checks the names on the TLS port itself. Until the first certificate is there, handshakes fail,
+//! `/healthz` says why, and everything else is served.
 //!
 //! The DSCP and ECN of a datagram go with its payload beside the core, which never sees them. ICMP
 //! errors about a peer go through the core and reach the client as a Data indication.
@@ -122,6 +140,16 @@
 //! log. A shard then ends what the rules forbid now ([`byway_turn::server::Relay::enforce`]). A
 //! rule is evaluated when a channel is bound, and again when the addresses behind it change.
 //!
+//! ## Reload
+//!
+//! SIGHUP and `byway reload` make [`server`] read the configuration again. The command asks through
+//! a Unix socket, which serves root and the server's own user only. The server first does what may
+//! fail: it parses the file, loads the certificate and binds added listeners. Then each part takes
+//! its settings as a whole. Requests read them from a [`live::Live`] or from the relay's
+//! [rules](byway_turn::server::Rules), without a lock. Shards learn by messages which listeners
+//! come and go, and enforce rules that have changed. [`config::KEYS`] says which keys need a
+//! restart.
+//!
 //! # Invariants
 //!
 //! 1. Only [`clock`] reads a clock. A shard reads it once per round of datagrams.
@@ -152,6 +180,10 @@
 //! - `tests/server`: the binary, on loopback. They show what an unauthenticated client can do.
 //! - `tests/rooms.rs`: the pure rooms, by seeds. It shows that no signal crosses a room, arrives
 //!   twice or is lost, whatever breaks.
+//! - `tests/server/reload`: the binary. They show that each setting changes while calls go on, that
+//!   a broken file changes nothing, and that relayed flows lose no datagram.
+//! - `tests/server/{init,import}`: the binary. They show which configurations the commands write,
+//!   and that none overwrites settings.
 //! - `tests/server/{revocation,shutdown}`: the binary. They show that a revoked member relays no
 //!   more, and that calls may end before the server does.
 //! - `tests/server/ice`, `tests/e2e/clients`: the binary, with clients of twilio, Janus and others.
@@ -159,8 +191,8 @@
 //! - `tests/server/trains`, `tests/no_heap`: the binary, and a data plane under a counting
 //!   allocator. They show that batching changes no datagram, order or turn, and that a packet
 //!   allocates nothing on the heap.
-//! - `tests/privileged`: coturn's clients, and other machines as namespaces. They show
-//!   interoperability.
+//! - `tests/privileged`: coturn's clients, HAProxy, nginx, the ACME authority pebble, and other
+//!   machines as namespaces. They show interoperability.
 //! - `tests/e2e/browser`: Chromium and Firefox. They show that a person can make a call.
 //! - `crates/turn/benches/instructions.rs`: callgrind. It shows that a packet costs no more
 //!   instructions than recorded. `crates/turn/benches/core.rs` times them.
@@ -178,8 +210,8 @@
 //! - RFC 6062 (TCP allocations), RFC 7635 (OAuth) and DTLS.
 //! - PADDING and RESPONSE-PORT of RFC 5780. The server refuses them, because unauthenticated
 //!   clients would flood third parties with them.
-//! - Files on disk. The server writes nothing: rooms, memberships and revocations live in one
-//!   process and end with it.
+//! - Rooms, memberships and revocations on disk. They live in one process and end with it. A server
+//!   writes files in [`tls::acme`] only: its account, and the certificate with its key.
 //! - State shared between servers. Servers of one realm with the same secrets accept each other's
 //!   credentials and join tokens, and share nothing else.
 //! - Revocation of a single join token: only a new secret invalidates one.
@@ -192,6 +224,7 @@ pub mod clock;
 pub mod config;
 pub mod http;
 pub mod ice;
+pub mod live;
 pub mod log;
 pub mod metrics;
 pub mod net;

@@ -3,15 +3,20 @@
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
+use byway_turn::auth::StaticUser;
+use byway_turn::server::is_special_purpose;
+
 use super::CliError;
 use crate::access::Policy;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, ProxiedListener};
+use crate::log;
 use crate::net::interfaces;
 use crate::net::local_ports;
 use crate::server::relay_addresses::RelayAddresses;
 use crate::server::{self, allowed_hosts};
-use crate::tls::Certificate;
+use crate::tls::acme::{AcmeSettings, Challenge};
+use crate::tls::{Certificate, Name};
 
 /// Prints a report on a valid configuration. The certificate is loaded here, because the
 /// configuration holds only its path.
@@ -26,17 +31,38 @@ pub(super) fn run(config: &Config, name: &str) -> Result<(), CliError> {
         ("http", &listen.http),
         ("admin", &listen.admin),
     ] {
-        out += &format!("  {listener:5} {}\n", joined(addresses));
+        // Unix sockets have lines of their own.
+        if listener != "admin" || listen.admin_sockets.is_empty() || !addresses.is_empty() {
+            out += &format!("  {listener:5} {}\n", joined(addresses));
+        }
+    }
+    for socket in &listen.admin_sockets {
+        out += &format!("  admin unix:{}\n", socket.display());
     }
     if let Some(certificate) = &certificate {
         let names = certificate.names();
         let names = if names.is_empty() { "no name".to_owned() } else { joined(names.as_slice()) };
         out += &format!("  certificate for {names}\n");
     }
+    if let Some(acme) = &config.acme {
+        let names = joined(&acme.names);
+        out += &format!("  certificate for {names} from {} by {}\n", acme.directory, acme.challenge.name());
+    }
+    if !listen.proxy_protocol.is_empty() {
+        let names =
+            [("tcp", ProxiedListener::Tcp), ("tls", ProxiedListener::Tls), ("http", ProxiedListener::Http)];
+        let behind = names.iter().filter(|(_, listener)| listen.proxy_protocol.contains(listener));
+        out += &format!("  PROXY {}\n", joined(&behind.map(|(name, _)| name).collect::<Vec<_>>()));
+    }
     let ports = &config.relay.ports;
     out += &format!("  relay {}, ports {}-{}\n", joined(&config.relay.addresses), ports.start(), ports.end());
+    if !config.users.is_empty() {
+        let names: Vec<_> = config.users.iter().map(StaticUser::name).collect();
+        out += &format!("  users {}\n", joined(&names));
+    }
     for hint in hints(config, certificate.as_ref()) {
-        out += &format!("  hint: {hint}\n");
+        out += &log::warning_on_stdout(&format!("  hint: {hint}"));
+        out.push('\n');
     }
     Ok(super::print(&out)?)
 }
@@ -127,12 +153,35 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
                 .to_owned(),
         );
     }
+    for (listener, key, addresses) in [
+        (ProxiedListener::Tcp, "tcp", &listen.tcp),
+        (ProxiedListener::Tls, "tls", &listen.tls),
+        (ProxiedListener::Http, "http", &listen.http),
+    ] {
+        if addresses.is_empty() && listen.proxy_protocol.contains(&listener) {
+            hints.push(format!(
+                "listen.proxy_protocol names \"{key}\", and there is no `{key}` listener: add one, or remove the name"
+            ));
+        }
+    }
+    if !listen.proxy_protocol.is_empty() && listen.trusted_proxies.is_empty() {
+        hints.push(
+            "listen.proxy_protocol is set, but listen.trusted_proxies is empty: every connection is refused; list the \
+             proxies, also one on this machine"
+                .to_owned(),
+        );
+    }
     if listen.trusted_proxies.trust_everyone() {
         hints.push(
             "listen.trusted_proxies has every address: any client can claim another's and bypass the limits; list only the \
              proxies"
                 .to_owned(),
         );
+    }
+    hints.extend(config.users.iter().filter_map(about_user));
+    hints.extend(config.secret_files.warnings());
+    if let Some(acme) = &config.acme {
+        hints.extend(about_acme(acme, config));
     }
     let Some(certificate) = certificate else { return hints };
     if listen.tls.is_empty() {
@@ -152,6 +201,82 @@ fn hints(config: &Config, certificate: Option<&Certificate>) -> Vec<String> {
         hints.push("the certificate has expired: browsers reject it; renew it".to_owned());
     }
     hints
+}
+
+/// Top-level names that no public authority certifies (RFC 6761, RFC 8375, and usual local ones).
+const LOCAL: [&str; 8] = ["localhost", "local", "test", "example", "invalid", "internal", "lan", "arpa"];
+
+/// Returns hints on the ACME client.
+fn about_acme(acme: &AcmeSettings, config: &Config) -> Vec<String> {
+    let mut hints = Vec::new();
+    let is_local = |name: &&Name| match name {
+        Name::Dns(name) => match name.rsplit_once('.') {
+            Some((_, last)) => LOCAL.contains(&last),
+            None => true,
+        },
+        Name::Ip(ip) => is_special_purpose(*ip),
+    };
+    if acme.ca_file.is_none() {
+        hints.extend(acme.names.iter().filter(is_local).map(|name| {
+            format!(
+                "acme.names has {name}, for which no public authority issues a certificate: use a public name or address, \
+                 or name your own authority as `directory` and `ca_file`"
+            )
+        }));
+    }
+    let (key, port, listeners) = match acme.challenge {
+        Challenge::TlsAlpn01 => ("tls", 443, &config.listen.tls),
+        Challenge::Http01 => ("http", 80, &config.listen.http),
+        Challenge::Dns01 => return hints,
+    };
+    if acme.ca_file.is_none() && listeners.iter().all(|listener| listener.port() != port) {
+        hints.push(format!(
+            "acme.challenge is \"{}\", and no `{key}` listener has port {port}, to which the authority connects: add one, \
+             or forward that port to this server",
+            acme.challenge.name()
+        ));
+    } else if acme.ca_file.is_none() && listeners.iter().all(|listener| listener.ip().is_loopback()) {
+        hints.push(format!(
+            "acme.challenge is \"{}\", and the `{key}` listeners are on loopback, where no authority connects: listen on \
+             \"0.0.0.0:{port}\"",
+            acme.challenge.name()
+        ));
+    }
+    if acme.challenge == Challenge::TlsAlpn01 && config.listen.proxy_protocol.contains(&ProxiedListener::Tls)
+    {
+        hints.push(
+            "acme.challenge is \"tls-alpn-01\" behind a proxy: it works only if the proxy passes TLS on unchanged; else let \
+             the proxy have the certificate"
+                .to_owned(),
+        );
+    }
+    if config.listen.tls.is_empty() {
+        hints.push(
+            "acme.names is set but there is no `tls` listener: the certificate is not used; add one as `tls` under [listen]"
+                .to_owned(),
+        );
+    }
+    hints
+}
+
+/// Characters of a password that is not easily guessed. Some devices take no longer one, so a
+/// shorter one is allowed.
+const SHORT_PASSWORD: usize = 12;
+
+/// Returns a hint on a static user.
+fn about_user(user: &StaticUser) -> Option<String> {
+    let name = user.name();
+    if user.excludes_md5() {
+        return Some(format!(
+            "user {name} has a SHA-256 key only, with which browsers and coturn's clients cannot authenticate: use the MD5 \
+             key or the password"
+        ));
+    }
+    let length = user.password_length().filter(|length| *length < SHORT_PASSWORD)?;
+    Some(format!(
+        "the password of user {name} has {length} characters: it can be guessed from one captured message; use a random \
+         one: openssl rand -base64 24"
+    ))
 }
 
 /// Returns an IPv6 wildcard whose port has no IPv4 address, because an IPv6 socket here does not

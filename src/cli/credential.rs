@@ -8,12 +8,14 @@ use byway_turn::auth::{MAX_TTL, Secrets, is_name};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ice::{Endpoints, Host, IceServers, TurnCredential};
+use crate::ice::{Endpoints, Host, IceServers, IceSettings, TurnCredential};
 use crate::net::interfaces::{self, Interfaces};
+use crate::server::page_url;
 use crate::server::relay_addresses::RelayAddresses;
 use crate::tls::Certificate;
 
 use super::CliError;
+use super::running_server::{Signs, warn_unless_known};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CredentialArguments {
@@ -31,26 +33,22 @@ pub(super) fn run(arguments: &CredentialArguments, config: &Config, file: String
     let secrets = Secrets::new(&config.credentials.secrets).ok_or(CliError::NoSecret { file })?;
     // The system chose the port of a listener on port 0 at the server's start; only the log has it.
     let known = |listeners: &[SocketAddr]| listeners.iter().copied().filter(|l| l.port() != 0).collect();
+    // An unusable certificate is not an error here.
+    let certificate = config.tls.as_ref().and_then(|tls| Certificate::load(&tls.files).ok());
     let endpoints = Endpoints {
         udp: known(&config.listen.udp),
         tcp: known(&config.listen.tcp),
         tls: known(&config.listen.tls),
         public: config.relay.public_addresses.clone(),
-        // An unusable certificate is not an error here.
-        names: config
-            .tls
-            .as_ref()
-            .and_then(|tls| Certificate::load(&tls.files).ok())
-            .map(|certificate| certificate.names().clone())
-            .unwrap_or_default(),
+        names: page_url::names(config, certificate.as_ref()).unwrap_or_default(),
     };
-    let ice = IceServers::new(
-        config.ice.urls.clone(),
-        endpoints,
+    let settings = IceSettings {
+        urls: config.ice.urls.clone(),
         secrets,
-        arguments.ttl.unwrap_or(config.credentials.ttl),
-        config.ice.transport_policy,
-    );
+        ttl: arguments.ttl.unwrap_or(config.credentials.ttl),
+        policy: config.ice.transport_policy,
+    };
+    let ice = IceServers::new(settings, endpoints);
     // A wildcard listener has no address to give clients, and no request names the host here. Relay
     // sockets have an address.
     let lasting = Interfaces::read()?.lasting;
@@ -58,6 +56,7 @@ pub(super) fn run(arguments: &CredentialArguments, config: &Config, file: String
     let host = relays.addresses.first().map(|address| Host::Ip(address.public));
     let offer = ice.offer(Clock::start().now(), host.as_ref(), &arguments.user, None);
     let credential = TurnCredential::from(offer);
+    warn_unless_known(config, Signs::Credentials);
     let mut line = serde_json::to_string(&credential).map_err(io::Error::from)?;
     line.push('\n');
     Ok(super::print(&line)?)

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::access::tokens::{DEFAULT_TTL, Grant, MAX_TTL, Tokens};
+use crate::access::grant::{Grant, Role};
+use crate::access::tokens::{DEFAULT_OPERATOR_TTL, DEFAULT_TTL, MAX_TTL, Tokens};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::invitations;
@@ -15,21 +16,29 @@ use crate::server::page_url;
 use crate::tls::Certificate;
 
 use super::CliError;
+use super::running_server::{Signs, warn_unless_known};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct InviteArguments {
-    /// Room that the token is valid for
+    /// Room that the token is valid for; required, except for an operator's link (--host alone)
     #[arg(long, value_name = "NAME")]
-    room: String,
-    /// Lifetime of the token, at most 30 days [default: 1h]
+    room: Option<String>,
+    /// Lifetime of the token, at most 30 days [default: 1h, without a room 7 days]
     #[arg(long, value_parser = ttl)]
     ttl: Option<Duration>,
     /// Name shown to the other members [default: the name that the guest enters]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "room")]
     name: Option<String>,
     /// Number of members at which the room is full for the holder of the token
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "room")]
     max_members: Option<usize>,
+    /// Make the holder a host, who may remove members, lock the room and invite others; without
+    /// --room an operator, who may start calls on the page and invite others to them
+    #[arg(long, conflicts_with = "viewer")]
+    host: bool,
+    /// Let the holder watch only, without camera and microphone
+    #[arg(long)]
+    viewer: bool,
     /// Address of the call page [default: the certificate's name, else the `http` listener]
     #[arg(long, value_parser = page)]
     url: Option<String>,
@@ -38,20 +47,31 @@ pub(super) struct InviteArguments {
     json: bool,
 }
 
+/// Fault of an invitation to no room that is not an operator's.
+const NO_ROOM: &str = "name the room with --room NAME, or print an operator's link with --host";
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Invitation<'a> {
     token: &'a str,
-    room: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room: Option<&'a str>,
     expires_at: String,
     url: &'a str,
 }
 
 pub(super) fn run(arguments: InviteArguments, config: &Config, file: String) -> Result<(), CliError> {
-    let InviteArguments { room, ttl, name, max_members, url, json } = arguments;
+    let InviteArguments { room, ttl, name, max_members, host, viewer, url, json } = arguments;
     let tokens = Tokens::new(&config.tokens, &config.credentials.secrets);
     let tokens = tokens.ok_or_else(|| CliError::NoSecret { file: file.clone() })?;
-    let grant = Grant::new(room.clone(), name, max_members).map_err(CliError::Usage)?;
+    let role = Role::of(host, viewer).map_err(CliError::Usage)?;
+    let grant = match &room {
+        Some(room) => {
+            Some(Grant::new(room.clone(), name, max_members).map_err(CliError::Usage)?.with_role(role))
+        }
+        None if host => None,
+        None => return Err(CliError::Usage(NO_ROOM)),
+    };
     let page = url.or_else(|| configured_page(config)).ok_or(CliError::NoPage { file })?;
     if is_of_this_machine(&page) {
         // The warning may be lost: the link is the result.
@@ -60,10 +80,19 @@ pub(super) fn run(arguments: InviteArguments, config: &Config, file: String) -> 
             "this link works on this machine only: give the address of the page, such as --url https://call.example.org"
         );
     }
-    let (token, end) = tokens.issue(Clock::start().now(), grant, ttl.unwrap_or(DEFAULT_TTL));
-    let url = invitations::link(&page, &room, &token);
+    warn_unless_known(config, Signs::Tokens);
+    let now = Clock::start().now();
+    let (token, end) = match grant {
+        Some(grant) => tokens.issue(now, grant, ttl.unwrap_or(DEFAULT_TTL)),
+        None => tokens.issue_operator(now, ttl.unwrap_or(DEFAULT_OPERATOR_TTL)),
+    };
+    let url = match &room {
+        Some(room) => invitations::link(&page, room, role, &token),
+        None => invitations::operator_link(&page, &token),
+    };
     let mut line = if json {
-        let invitation = Invitation { token: &token, room: &room, expires_at: rfc3339(end), url: &url };
+        let invitation =
+            Invitation { token: &token, room: room.as_deref(), expires_at: rfc3339(end), url: &url };
         serde_json::to_string(&invitation).map_err(io::Error::from)?
     } else {
         url
@@ -80,7 +109,8 @@ fn configured_page(config: &Config) -> Option<String> {
     };
     // An unusable certificate is not an error here.
     let certificate = config.tls.as_ref().and_then(|tls| Certificate::load(&tls.files).ok());
-    page_url::page(certificate.as_ref(), &known(&config.listen.tls), &known(&config.listen.http))
+    let names = page_url::names(config, certificate.as_ref());
+    page_url::page(names.as_ref(), &known(&config.listen.tls), &known(&config.listen.http))
 }
 
 /// Whether only this machine can reach the page there.

@@ -2,9 +2,15 @@
 
 mod check;
 mod credential;
+mod health;
+mod import;
+mod init;
 mod invite;
 mod load;
+mod new_configuration;
 mod probe;
+mod reload;
+mod running_server;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -13,7 +19,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Tls};
-use crate::log::Log;
+use crate::log::{Log, LogLevel};
 use crate::operator_file::is_shortage;
 use crate::server;
 use crate::tls;
@@ -36,10 +42,26 @@ enum Command {
     Serve,
     /// Validate the configuration: exit 0 if valid, else exit 2 with file, line, caret and reason
     Check,
+    /// Ask the running server for its health: exit 0 unless a part of it is down or nothing answers
+    Health,
+    /// Write the configuration of a public server, start it, and print the first invitation
+    ///
+    /// The file is that of --config, else /etc/byway/turnserver.toml. A file with settings is never
+    /// overwritten. At most three questions are asked, each of which a flag answers.
+    Init(init::InitArguments),
     /// Print a credential for a TURN client as JSON
     Credential(credential::CredentialArguments),
-    /// Print a link to a room, with a signed join token behind its `#`
+    /// Turn a configuration of coturn into one of Byway, written to the file of --config; exit 2 if
+    /// the file has faults or cannot be carried over, and write nothing
+    ///
+    /// The report on stdout names every option of the file as taken, replaced or refused. It has no
+    /// secrets. An existing configuration is never overwritten.
+    Import(import::ImportArguments),
+    /// Print a link to a room, or an operator's link, with a signed join token behind its `#`
     Invite(invite::InviteArguments),
+    /// Make the running server read its configuration again, and print which keys took effect; exit
+    /// 1 if it refuses the file, with file, line, caret and reason
+    Reload,
     /// Test a server as a client over UDP, TCP or TLS: STUN binding, allocation and relayed data
     /// for each URL; exit 1 if any fails
     Probe(probe::ProbeArguments),
@@ -57,7 +79,13 @@ enum Command {
 pub enum CommandOutcome {
     /// No fault was found.
     Done,
-    /// `probe` found that a client would not get through, or `load` delivered nothing.
+    /// The command completed, and what it tested or changed has a fault:
+    ///
+    /// - `probe`: a client would not get through.
+    /// - `load`: nothing was delivered.
+    /// - `health`: a part is down, or nothing answers.
+    /// - `reload`: a setting could not be applied.
+    /// - `init`: the server has no certificate yet, or its probe failed.
     FaultFound,
 }
 
@@ -73,6 +101,9 @@ pub enum CliError {
     /// The server cannot start, or failed.
     #[error(transparent)]
     Server(#[from] server::ServerError),
+    /// `reload` changed nothing: the file was refused, or no server answered.
+    #[error("{0}")]
+    NotReloaded(String),
     /// `credential` or `invite` has no secret that the server shares.
     #[error(
         "{file}: no secret to sign with; the server generates its own at each start and shares it with nobody\n  \
@@ -100,9 +131,26 @@ pub enum CliError {
         /// Name of the configuration.
         file: String,
     },
-    /// The arguments of `load` or `invite` contradict each other or are out of bounds.
+    /// `init` cannot go on.
+    #[error(transparent)]
+    Init(#[from] init::InitError),
+    /// The arguments of `load` or `invite` contradict each other or are out of bounds, or `health`
+    /// has no listener to ask.
     #[error("{0}")]
     Usage(&'static str),
+    /// The file of coturn has faults. Nothing was written.
+    #[error(transparent)]
+    Import(#[from] import::ImportError),
+    /// A new configuration cannot be written.
+    #[error("{}: {reason}\n  remedy: {remedy}", path.display())]
+    NewConfiguration {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        reason: String,
+        /// Remedy.
+        remedy: &'static str,
+    },
     /// `load` failed before it measured anything.
     #[error("{reason}\n  remedy: {remedy}")]
     NoLoad {
@@ -118,7 +166,8 @@ pub enum CliError {
 
 impl CliError {
     /// Returns the exit code: 2 if a retry cannot help, 1 if the server failed and a restart may
-    /// help. The systemd unit restarts the server after 1 only.
+    /// help. The systemd unit restarts the server after 1 only. Another program may hold a port for
+    /// a while, such as the server's own predecessor.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -128,15 +177,19 @@ impl CliError {
                 | server::ServerError::System { .. },
             )
             | Self::NoLoad { .. }
+            | Self::NotReloaded(_)
             | Self::Io(_) => 1,
+            Self::Init(error) if error.is_passing => 1,
             Self::Certificate(unusable) | Self::Server(server::ServerError::Certificate(unusable))
                 if unusable.is_shortage =>
             {
                 1
             }
-            Self::Server(server::ServerError::Listen { error, .. })
+            Self::Server(
+                server::ServerError::Listen { error, .. } | server::ServerError::AdminSocket { error, .. },
+            )
             | Self::Config(ConfigError::Unreadable { error, .. })
-                if is_shortage(error) =>
+                if is_shortage(error) || error.kind() == io::ErrorKind::AddrInUse =>
             {
                 1
             }
@@ -146,14 +199,16 @@ impl CliError {
 }
 
 impl Arguments {
-    /// Returns the log level unless `RUST_LOG` sets another. The server logs; the other commands
+    /// Returns the log level until the configuration is read. The server logs; the other commands
     /// answer on stdout.
     #[must_use]
-    pub fn log_level(&self) -> &'static str {
-        match self.command {
-            None | Some(Command::Serve) => "info",
-            Some(_) => "off",
-        }
+    pub fn log_level(&self) -> LogLevel {
+        let level = if self.serves() { "info" } else { "off" };
+        level.parse().expect("a level")
+    }
+
+    fn serves(&self) -> bool {
+        matches!(self.command, None | Some(Command::Serve))
     }
 }
 
@@ -162,24 +217,37 @@ impl Arguments {
 /// # Errors
 /// [`CliError`].
 pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> {
+    let serves = arguments.serves();
     let file = match &arguments.command {
+        // They write the configuration.
+        Some(Command::Init(_) | Command::Import(_)) => None,
         // A user who probes another server may lack permission to read this server's secrets.
         Some(Command::Load(load)) if arguments.config.is_none() && load.is_self_contained() => None,
         Some(Command::Probe(probe)) if arguments.config.is_none() && probe.is_self_contained() => None,
-        _ => Config::locate(arguments.config)?,
+        _ => Config::locate(arguments.config.clone())?,
     };
-    let config = Config::load(file.as_deref())?;
     let name =
         file.as_ref().map_or_else(|| "the embedded default".to_owned(), |file| file.display().to_string());
+    if let Some(Command::Reload) = arguments.command {
+        return reload::run(file.as_deref(), &name);
+    }
+    let config = Config::load(file.as_deref())?;
+    if serves {
+        log.control().apply(&config.log);
+    }
     let tls = config.tls.clone();
     let done = |()| CommandOutcome::Done;
     let outcome = match arguments.command {
         None | Some(Command::Serve) => {
-            server::run(config, file, log.counters()).map(done).map_err(CliError::from)
+            server::run(config, file, log.control()).map(done).map_err(CliError::from)
         }
-        Some(Command::Check) => check::run(&config, &name).map(done),
+        Some(Command::Health) => health::run(&config),
+        // `reload` has returned above.
+        Some(Command::Check | Command::Reload) => check::run(&config, &name).map(done),
         Some(Command::Credential(arguments)) => credential::run(&arguments, &config, name).map(done),
         Some(Command::Invite(arguments)) => invite::run(arguments, &config, name).map(done),
+        Some(Command::Import(import)) => import::run(&import, arguments.config).map(done),
+        Some(Command::Init(init)) => init::run(init, arguments.config),
         Some(Command::Load(arguments)) => load::run(&arguments, &config, name),
         Some(Command::Probe(arguments)) => probe::run(arguments, &config, name),
     };
@@ -193,7 +261,7 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> 
 
 /// Adds the configuration's key to an error of a certificate's file.
 fn named(unusable: tls::Unusable, configured: Option<&Tls>) -> CliError {
-    let tls::Unusable { file, reason, remedy, is_shortage } = &unusable;
+    let tls::Unusable { file, reason, remedy, is_shortage, .. } = &unusable;
     let mistake = configured.filter(|_| !is_shortage).and_then(|tls| tls.mistake(file, reason, remedy));
     mistake.map_or_else(|| CliError::Certificate(unusable), CliError::Config)
 }
@@ -229,19 +297,17 @@ mod tests {
     fn threat_35_only_what_trying_again_may_mend_is_exit_1() {
         let ended = server::ServerError::ShardEnded(vec!["shard 0".to_owned()]);
         assert_eq!(CliError::from(ended).exit_code(), 1);
-        let taken = server::ServerError::Listen {
+        let refused = |errno| server::ServerError::Listen {
             listener: "udp",
             address: "127.0.0.1:3478".parse().unwrap(),
-            error: io::ErrorKind::AddrInUse.into(),
+            error: io::Error::from_raw_os_error(errno),
         };
-        assert_eq!(CliError::from(taken).exit_code(), 2);
+        assert_eq!(CliError::from(refused(libc::EADDRINUSE)).exit_code(), 1);
         for (errno, code) in [(libc::EMFILE, 1), (libc::ENOMEM, 1), (libc::EAGAIN, 1), (libc::EACCES, 2)] {
-            let refused = server::ServerError::Listen {
-                listener: "udp",
-                address: "127.0.0.1:3478".parse().unwrap(),
-                error: io::Error::from_raw_os_error(errno),
-            };
-            assert_eq!(CliError::from(refused).exit_code(), code);
+            assert_eq!(CliError::from(refused(errno)).exit_code(), code);
+            let (path, error) = ("admin.sock".into(), io::Error::from_raw_os_error(errno));
+            let socket = server::ServerError::AdminSocket { path, error, remedy: "" };
+            assert_eq!(CliError::from(socket).exit_code(), code);
             let (path, error) = ("f.toml".into(), io::Error::from_raw_os_error(errno));
             assert_eq!(CliError::Config(ConfigError::Unreadable { path, error }).exit_code(), code);
             let refused = tls::Unusable::unreadable("key.pem".as_ref(), &io::Error::from_raw_os_error(errno));
@@ -253,12 +319,11 @@ mod tests {
 
     #[test]
     fn no_command_means_serve() {
-        let level =
-            |line: &[&str]| Arguments::try_parse_from(line).map(|arguments| arguments.log_level()).ok();
-        assert_eq!(level(&["byway"]), Some("info"));
-        assert_eq!(level(&["byway", "--config", "f.toml"]), Some("info"));
-        assert_eq!(level(&["byway", "serve", "--config", "f.toml"]), Some("info"));
-        assert_eq!(level(&["byway", "check"]), Some("off"));
-        assert_eq!(level(&["byway", "sevre"]), None);
+        let serves = |line: &[&str]| Arguments::try_parse_from(line).map(|arguments| arguments.serves()).ok();
+        assert_eq!(serves(&["byway"]), Some(true));
+        assert_eq!(serves(&["byway", "--config", "f.toml"]), Some(true));
+        assert_eq!(serves(&["byway", "serve", "--config", "f.toml"]), Some(true));
+        assert_eq!(serves(&["byway", "check"]), Some(false));
+        assert_eq!(serves(&["byway", "sevre"]), None);
     }
 }

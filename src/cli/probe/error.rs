@@ -47,6 +47,8 @@ pub(in crate::cli) enum ProbeError {
     Foreign(Speaks),
     /// The answer to the TLS ClientHello is not TLS.
     NoTls,
+    /// The server has no certificate to present, or none for this name.
+    NoCertificate,
     /// One side rejected the TLS handshake.
     Tls { error: String },
     /// No trusted roots to verify a certificate with.
@@ -112,10 +114,13 @@ impl ProbeError {
 
     /// Converts an error of a stream, or of its TLS handshake.
     pub(in crate::cli) fn broken(error: &io::Error) -> Self {
-        use rustls::Error::{InvalidCertificate, InvalidMessage};
+        use rustls::AlertDescription::{AccessDenied, UnrecognisedName};
+        use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(InvalidCertificate(error)) => Self::Certificate(Fault::from(error)),
             Some(InvalidMessage(_)) => Self::NoTls,
+            // The alert of Byway, and that of RFC 6066 section 3.
+            Some(AlertReceived(AccessDenied | UnrecognisedName)) => Self::NoCertificate,
             Some(error) => Self::Tls { error: error.to_string() },
             None => Self::Closed { step: None },
         }
@@ -163,6 +168,10 @@ impl ProbeError {
             Self::Foreign(Speaks::Tls) => "probe this port as turns:HOST:PORT, or correct the port",
             Self::NoTls | Self::Closed { step: Some(_) } => {
                 "probe this port as turn:HOST:PORT?transport=tcp, or correct the port"
+            }
+            Self::NoCertificate => {
+                "give the server a certificate for this name; a Byway with [acme] gets one itself, and `byway health` on its \
+                 machine says what delays it"
             }
             Self::Tls { .. } => {
                 "let the server offer TLS 1.2 or 1.3 with current cipher suites and request no client certificate"
@@ -228,6 +237,7 @@ impl fmt::Display for ProbeError {
             Self::Foreign(Speaks::Tls) => f.write_str("the server speaks TLS there"),
             Self::Foreign(Speaks::Other) => f.write_str("the service there does not speak STUN"),
             Self::NoTls => f.write_str("the server does not speak TLS there"),
+            Self::NoCertificate => f.write_str("the server has no certificate yet, or none for this name"),
             Self::Tls { error } => write!(f, "the TLS handshake failed: {error}"),
             Self::NoRoots => f.write_str("this machine has no trusted certificate issuers"),
             Self::Certificate(fault) => fault.fmt(f),

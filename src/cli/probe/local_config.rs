@@ -68,6 +68,9 @@ pub(in crate::cli) fn ice(config: &Config, trust: &Trust) -> Vec<(String, Result
 /// Returns the server's name in the certificate. Clients use that name, so a listener is verified
 /// by it, wherever the name resolves to. A wildcard is replaced with a name below it.
 fn name(config: &Config) -> Result<String, ProbeError> {
+    if let Some(acme) = &config.acme {
+        return Ok(called(acme.certificate_names().preferred(None).unwrap_or(&acme.names[0])));
+    }
     let Some(Tls { files, .. }) = &config.tls else { return Ok(String::new()) };
     let unusable = |reason| ProbeError::OwnCertificate { file: files.cert.display().to_string(), reason };
     let certificate = Certificate::load(files).map_err(|error| ProbeError::OwnCertificate {
@@ -77,10 +80,15 @@ fn name(config: &Config) -> Result<String, ProbeError> {
     let names = certificate.names();
     let name = names.preferred(None).or_else(|| names.as_slice().first());
     let name = name.ok_or_else(|| unusable("the certificate is for no name".to_owned()))?;
-    Ok(match name {
+    Ok(called(name))
+}
+
+/// A name that clients can call.
+fn called(name: &Name) -> String {
+    match name {
         Name::Dns(name) => {
             name.strip_prefix('*').map_or_else(|| name.clone(), |below| format!("byway{below}"))
         }
         Name::Ip(ip) => ip.to_string(),
-    })
+    }
 }

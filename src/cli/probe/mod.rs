@@ -67,6 +67,11 @@ pub(super) struct ProbeArguments {
 }
 
 impl ProbeArguments {
+    /// A probe of this machine's own listeners.
+    pub(super) fn of_this_machine(ca: Option<PathBuf>) -> Self {
+        Self { urls: Vec::new(), username: None, password: None, ca, json: false }
+    }
+
     /// Whether the probe needs nothing from this machine's configuration.
     pub(super) fn is_self_contained(&self) -> bool {
         let asks_for_a_login = self.urls.iter().any(|url| url.scheme.relays());

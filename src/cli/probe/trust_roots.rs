@@ -42,6 +42,7 @@ impl Trust {
                 reason,
                 remedy: "give a file with the issuer's certificate in PEM",
                 is_shortage: false,
+                is_missing: false,
             })?;
         }
         if roots.is_empty() {
