@@ -16,11 +16,20 @@
  * docs/client.md is its manual. The other modules, from the page to the network:
  *
  * - `byway/call.js`: membership of a room, and a connection to each peer;
- * - `byway/peer.js`: one peer, with its stream, messages and statistics;
+ * - `byway/hosting.js`: requests of a host to the server;
+ * - `byway/replacements.js`: limit of the connections that a peer replaces;
+ * - `byway/local-streams.js`: streams that a call sends, with their purposes and media states;
+ * - `byway/peer.js`: one peer, with its streams, messages, channels and statistics;
+ * - `byway/channel.js`: labelled messages with back-pressure, over one connection after another;
  * - `byway/camera.js`: getUserMedia with readable errors, each device by itself;
- * - `byway/peer-connection.js`: one connection to a peer, built from the next five;
+ * - `byway/peer-connection.js`: one connection to a peer, built from the next nine;
+ * - `byway/sent-streams.js`: transceivers for the streams of the call;
+ * - `byway/received-streams.js`: streams of the peer, sorted by purpose;
+ * - `byway/control.js`: echo and media states between the modules of both ends;
+ * - `byway/media-state.js`: states of microphone and camera;
  * - `byway/negotiation.js`: perfect negotiation;
  * - `byway/ice-restart.js`: ICE restarts, and errors about relays that do not answer;
+ * - `byway/key-frame.js`: requests for key frames, so that no picture stands;
  * - `byway/stall.js`: detection of connections on which nothing arrives;
  * - `byway/credential-refresh.js`: ICE restarts before credentials expire;
  * - `byway/report.js`: path and traffic, read from the statistics;
@@ -34,12 +43,18 @@
 
 export { join, Call } from "./byway/call.js";
 export { openCamera, openDevices } from "./byway/camera.js";
+export { Channel } from "./byway/channel.js";
 export { BywayError } from "./byway/errors.js";
-export { FailureEvent, PeerEvent } from "./byway/events.js";
+export { ChannelEvent, ClosedEvent, FailureEvent, PeerEvent, StatsEvent } from "./byway/events.js";
 export { Peer } from "./byway/peer.js";
 
 /** @typedef {import("./byway/call.js").JoinOptions} JoinOptions */
 /** @typedef {import("./byway/call.js").SignalingState} SignalingState */
 /** @typedef {import("./byway/camera.js").Devices} Devices */
+/** @typedef {import("./byway/errors.js").ErrorCode} ErrorCode */
+/** @typedef {import("./byway/hosting.js").Invitation} Invitation */
+/** @typedef {import("./byway/hosting.js").InvitationOptions} InvitationOptions */
+/** @typedef {import("./byway/media-state.js").DeviceState} DeviceState */
+/** @typedef {import("./byway/media-state.js").MediaStates} MediaStates */
 /** @typedef {import("./byway/report.js").Report} Report */
 /** @typedef {import("./byway/peer.js").IceError} IceError */

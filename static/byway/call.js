@@ -1,11 +1,13 @@
 /** Membership of a room: its peers, and a connection to each of them. */
 
 import { onConnectivityChange } from "./connectivity.js";
-import { BywayError, byeError, serverError } from "./errors.js";
-import { Emitter, FailureEvent, PeerEvent } from "./events.js";
-import { sendStream } from "./negotiation.js";
+import { BywayError, byeError, isTokenError, serverError } from "./errors.js";
+import { ClosedEvent, Emitter, FailureEvent, PeerEvent, StatsEvent, isListenedTo } from "./events.js";
+import { Hosting } from "./hosting.js";
+import { CAMERA, LocalStreams, checkPurpose } from "./local-streams.js";
 import { PeerConnection } from "./peer-connection.js";
-import { Peer } from "./peer.js";
+import { Peer, detach, reportForStats } from "./peer.js";
+import { limitReplacements } from "./replacements.js";
 import { Signaling } from "./signaling.js";
 
 /**
@@ -32,11 +34,15 @@ function defaultServer() {
  *   the server that this module was loaded from. Required with npm or a bundler.
  * @property {boolean} [relayOnly] Whether to use only the relay, even where a direct path exists.
  * @property {string} [token] Join token, for servers that require one.
+ * @property {boolean} [viewer] Whether this member only receives. Viewers see no other viewers.
+ * @property {AbortSignal} [signal] Gives up joining. Then `join` rejects with the signal's reason.
+ *   Later it has no effect.
  */
 
 /**
  * Entry of another member in a message of the server.
- * @typedef {{ id: string, name?: string | null, polite: boolean }} Presence
+ * @typedef {{ id: string, name?: string | null, polite: boolean, host?: boolean,
+ *   viewer?: boolean }} Presence
  */
 /**
  * ICE servers, and the seconds until their credentials expire.
@@ -46,8 +52,9 @@ function defaultServer() {
 
 /**
  * A peer and the connection to it. `lastSequence`: number of the peer's last signal. `outage`:
- * shared by all connections to this peer.
- * @typedef {{ peer: Peer, polite: boolean, lastSequence: number,
+ * shared by all connections to this peer. `mayReplace`: takes one of the replacements that the peer
+ * may ask for.
+ * @typedef {{ peer: Peer, polite: boolean, lastSequence: number, mayReplace: () => boolean,
  *   outage: import("./ice-restart.js").Outage, connection: PeerConnection }} Member
  */
 
@@ -62,6 +69,7 @@ function defaultServer() {
  * @returns {Promise<Call>}
  */
 export async function join(options) {
+  options.signal?.throwIfAborted();
   const call = new Call(options);
   await call.ready;
   return call;
@@ -75,7 +83,9 @@ export async function join(options) {
  * - `error` ({@link FailureEvent});
  * - `signaling`: the connection to the server was lost or restored, see {@link Call.signaling};
  * - `ice`: fresh credentials arrived;
- * - `closed`: the call ended, by `leave()` or by the server.
+ * - `host`: {@link Call.host} or the `host` of a peer changed;
+ * - `locked` and `viewers`: {@link Call.locked} or {@link Call.viewers} changed;
+ * - `closed` ({@link ClosedEvent}): the call ended, by `leave()` or by the server.
  *
  * When the connection to the server is lost, media between the browsers continues. The module
  * reconnects with growing pauses. The server keeps the membership for a while, and the peers notice
@@ -83,7 +93,7 @@ export async function join(options) {
  * replace the old ones.
  *
  * @extends {Emitter<{peer: PeerEvent, peerleft: PeerEvent, error: FailureEvent, signaling: Event,
- *   ice: Event, closed: Event}>}
+ *   ice: Event, host: Event, locked: Event, viewers: Event, closed: ClosedEvent}>}
  */
 export class Call extends Emitter {
   /** Id of this member in the room, while joined. @type {string | null} */
@@ -93,28 +103,36 @@ export class Call extends Emitter {
    * @type {SignalingState}
    */
   signaling = "lost";
+  /** Whether this member is a host of the room. */
+  host = false;
+  /** Whether the room is locked, so that only hosts can join. */
+  locked = false;
   /** Resolves once joined. Rejects if the first attempt fails. @type {Promise<void>} */
   ready;
 
   /** @type {JoinOptions} */ #options;
+  /** @type {LocalStreams} */ #local;
   /** @type {Ice} */ #ice = {};
   /** Expiry of the credentials in `#ice`, as `Date.now()`. */
   #expires = Infinity;
   /** @type {Map<string, Member>} */ #members = new Map();
   /** @type {Signaling} */ #server;
+  #hosting = new Hosting({ send: (message) => this.#request(message), isHost: () => this.host });
   /** Number of signals sent so far, to all peers. */
   #sentCount = 0;
   #closed = new AbortController();
   /**
    * Settles `ready`. Null once it is settled.
-   * @type {{ resolve: () => void, reject: (error: BywayError) => void } | null}
+   * @type {{ resolve: () => void, reject: (error: unknown) => void } | null}
    */
   #joining = null;
 
   /** @param {JoinOptions} options */
   constructor(options) {
     super();
+    const { stream = null, viewer = false, signal } = options;
     this.#options = { ...options };
+    this.#local = new LocalStreams(stream, { viewer });
     this.ready = new Promise((resolve, reject) => (this.#joining = { resolve, reject }));
     this.ready.catch(() => {}); // a page that does not await it gets `closed`
     // A reverse proxy may publish the server below a path.
@@ -125,7 +143,7 @@ export class Call extends Emitter {
     this.#server = new Signaling(url, {
       joinFields: () => {
         const { room, token, name } = this.#options;
-        return { room, token, name };
+        return { room, token, name, viewer: viewer || undefined };
       },
       onMessage: (message, { resumed }) => this.#onMessage(message, { resumed }),
       onLost: () => {
@@ -136,11 +154,25 @@ export class Call extends Emitter {
     // Otherwise the server would keep the membership of a page that does not return.
     addEventListener("pagehide", () => this.leave(), this.#closed);
     onConnectivityChange(() => this.#checkConnectivity(), this.#closed);
+    const reporting = setInterval(() => this.#dispatchStats(), STATS_MS);
+    this.#closed.signal.addEventListener("abort", () => clearInterval(reporting));
+    signal?.addEventListener("abort", () => this.#abort(signal), this.#closed);
+    if (signal?.aborted) this.#abort(signal);
   }
 
   /** All other members of the room. */
   get peers() {
     return [...this.#members.values()].map(({ peer }) => peer);
+  }
+
+  /** Whether this member only receives, because of its options or its token. */
+  get viewer() {
+    return this.#local.viewer;
+  }
+
+  /** Number of viewers among the peers. */
+  get viewers() {
+    return this.peers.filter(({ viewer }) => viewer).length;
   }
 
   /**
@@ -166,12 +198,81 @@ export class Call extends Emitter {
 
   /**
    * Replaces the tracks sent to all peers by the stream's first audio and first video track. Null
-   * sends nothing.
+   * sends nothing. No connection negotiates because of that.
    * @param {MediaStream | null} stream
    */
   async setStream(stream) {
-    this.#options.stream = stream;
-    await Promise.all(this.peers.map(({ connection }) => sendStream(connection, stream)));
+    this.#local.set(CAMERA, stream);
+    await this.#update();
+  }
+
+  /**
+   * Replaces one of the tracks that {@link Call.setStream} set. Null sends nothing.
+   * @param {"audio" | "video"} kind
+   * @param {MediaStreamTrack | null} track
+   */
+  async replaceTrack(kind, track) {
+    this.#local.setCameraTrack(kind, track);
+    await this.#update();
+  }
+
+  /**
+   * Sends a further stream to all peers: its first audio and first video track. Replaces the one
+   * of the same purpose.
+   * @param {MediaStream} stream
+   * @param {string} purpose 1 to 32 characters, such as `screen`. Up to seven purposes in a call.
+   */
+  async addStream(stream, purpose) {
+    checkPurpose(purpose);
+    this.#local.set(purpose, stream);
+    await this.#update();
+  }
+
+  /**
+   * Stops sending the further stream of a purpose.
+   * @param {string} purpose
+   */
+  async removeStream(purpose) {
+    checkPurpose(purpose);
+    if (!this.#local.purposes.includes(purpose)) return;
+    this.#local.set(purpose, null);
+    await this.#update();
+  }
+
+  /**
+   * Tells all peers the state of this member's microphone and camera. Until then the module says
+   * `on` for each track that it sends, and `none` without one.
+   * @param {Partial<import("./media-state.js").MediaStates>} states
+   */
+  setMedia(states) {
+    this.#local.setStates(states);
+    for (const { connection } of this.#members.values()) connection.tellStates();
+  }
+
+  /**
+   * Removes a peer from the room. For hosts: throws `not-host` otherwise.
+   * @param {Peer} peer
+   */
+  remove(peer) {
+    this.#hosting.remove(peer.id);
+  }
+
+  /**
+   * Locks or unlocks the room. For hosts: throws `not-host` otherwise.
+   * @param {boolean} locked
+   */
+  lock(locked) {
+    this.#hosting.lock(locked);
+  }
+
+  /**
+   * Requests a join token for a guest. For hosts: rejects with `not-host` otherwise. In an open
+   * room it rejects with `no-tokens`, because the link alone is enough.
+   * @param {import("./hosting.js").InvitationOptions} [options]
+   * @returns {Promise<import("./hosting.js").Invitation>}
+   */
+  invite(options = {}) {
+    return this.#hosting.invite(options);
   }
 
   /** Checks at once whether the server and the peers still answer. */
@@ -188,6 +289,37 @@ export class Call extends Emitter {
     this.#close();
   }
 
+  /** Sends the present streams to all peers. */
+  async #update() {
+    await Promise.all([...this.#members.values()].map(({ connection }) => connection.update()));
+  }
+
+  /** @param {AbortSignal} signal */
+  #abort({ reason }) {
+    if (!this.#joining) return;
+    this.#joining.reject(reason);
+    this.leave();
+  }
+
+  /**
+   * Sends a message to the server.
+   * @param {object} message
+   * @returns {boolean} Whether the server is there.
+   */
+  #request(message) {
+    if (this.signaling !== "open") return false;
+    this.#server.request(message);
+    return true;
+  }
+
+  /** Dispatches a report of each peer for which anything listens to `stats`. */
+  #dispatchStats() {
+    for (const peer of this.peers.filter((candidate) => isListenedTo(candidate, "stats"))) {
+      // The connection may be closed meanwhile.
+      reportForStats(peer).then((report) => this.peers.includes(peer) && peer.dispatchEvent(new StatsEvent(report)), () => {});
+    }
+  }
+
   /**
    * @param {any} message Unknown types are for newer clients.
    * @param {{ resumed: boolean }} context
@@ -197,13 +329,19 @@ export class Call extends Emitter {
       case "joined":
         return this.#onJoined(message, { resumed });
       case "peer-joined":
-        return this.dispatchEvent(new PeerEvent("peer", this.#addPeer(message, { offering: false })));
+        return this.#onPeerJoined(message);
       case "peer-left":
         return this.#removePeer(message.id);
       case "signal":
         return this.#onSignal(message.from, message.data ?? {});
       case "ice":
         return this.#refreshIce(message);
+      case "host":
+        return this.#onHost(message.id);
+      case "locked":
+        return this.#setLocked(Boolean(message.locked));
+      case "invitation":
+        return this.#hosting.invited(message);
       case "error":
         // The receiver of a signal has just left: nothing failed.
         if (message.code !== "no-such-peer") this.#onServerError(serverError(message), message.retry_ms);
@@ -215,22 +353,50 @@ export class Call extends Emitter {
     }
   }
 
+  /** @param {Presence} message */
+  #onPeerJoined(message) {
+    const peer = this.#addPeer(message, { offering: false });
+    this.dispatchEvent(new PeerEvent("peer", peer));
+    if (peer.viewer) this.dispatchEvent(new Event("viewers"));
+  }
+
+  /** Handles a new host, perhaps this member. @param {string} id */
+  #onHost(id) {
+    const host = id === this.id ? this : this.#members.get(id)?.peer;
+    if (!host || host.host) return;
+    host.host = true;
+    this.dispatchEvent(new Event("host"));
+  }
+
+  /** @param {boolean} locked */
+  #setLocked(locked) {
+    if (this.locked === locked) return;
+    this.locked = locked;
+    this.dispatchEvent(new Event("locked"));
+  }
+
   /**
-   * @param {{ id: string, peers: Presence[], ice: Ice }} message
+   * @param {{ id: string, peers: Presence[], ice: Ice, host?: boolean, viewer?: boolean,
+   *   locked?: boolean }} message
    * @param {{ resumed: boolean }} context `resumed`: the membership continued, so known peers keep
    *   their connections. Otherwise all peers are new.
    */
-  #onJoined({ id, peers, ice }, { resumed }) {
+  #onJoined({ id, peers, ice, host = false, viewer = false, locked = false }, { resumed }) {
     for (const { peer } of this.#members.values()) {
       if (!resumed || !peers.some((present) => present.id === peer.id)) this.#removePeer(peer.id);
     }
     if (this.signaling === "closed") return; // a `peerleft` listener has just left the room
     this.id = id;
+    // A token may admit a viewer only.
+    this.#local.viewer ||= viewer;
     this.#refreshIce(ice);
+    if (this.#closed.signal.aborted) return; // an `ice` listener has just left it
     // The newcomer makes the offers, so that two browsers do not both offer.
     const newcomers = peers.filter((present) => !this.#members.has(present.id));
     const added = newcomers.map((present) => this.#addPeer(present, { offering: !resumed }));
     this.#setSignaling("open");
+    this.#updateHosts(host, peers);
+    this.#setLocked(locked);
     if (resumed) {
       for (const { connection } of this.#members.values()) connection.serverBack();
       this.#applyPolicy();
@@ -242,16 +408,32 @@ export class Call extends Emitter {
       for (const peer of added) {
         if (this.#members.get(peer.id)?.peer === peer) this.dispatchEvent(new PeerEvent("peer", peer));
       }
+      if (added.some(({ viewer }) => viewer)) this.dispatchEvent(new Event("viewers"));
     });
+  }
+
+  /** @param {boolean} host @param {Presence[]} peers */
+  #updateHosts(host, peers) {
+    let changed = this.host !== host;
+    this.host = host;
+    for (const { id, host: isHost = false } of peers) {
+      const peer = this.#members.get(id)?.peer;
+      if (!peer || peer.host === isHost) continue;
+      peer.host = isHost;
+      changed = true;
+    }
+    if (changed) this.dispatchEvent(new Event("host"));
   }
 
   /**
    * @param {Presence} presence
    * @param {{ offering: boolean }} role `offering`: whether this end makes the first offer.
    */
-  #addPeer({ id, name, polite }, { offering }) {
-    const peer = new Peer(id, name ?? "");
-    const unconnected = { peer, polite, lastSequence: 0, outage: { attempts: 0, reported: false } };
+  #addPeer({ id, name, polite, host = false, viewer = false }, { offering }) {
+    const peer = new Peer(id, name ?? "", viewer);
+    peer.host = host;
+    const outage = { attempts: 0, reported: false };
+    const unconnected = { peer, polite, lastSequence: 0, outage, mayReplace: limitReplacements() };
     this.#members.set(id, { ...unconnected, connection: this.#connect(unconnected, { offering, epoch: 0 }) });
     return peer;
   }
@@ -260,9 +442,9 @@ export class Call extends Emitter {
    * @param {Omit<Member, "connection">} member
    * @param {{ offering: boolean, epoch: number }} options
    */
-  #connect({ peer, polite, outage }, { offering, epoch }) {
-    const stream = this.#options.stream ?? null;
-    const options = { polite, offering, epoch, outage, configuration: this.#configuration(), expires: this.#expires, stream };
+  #connect({ peer, polite, outage, mayReplace }, { offering, epoch }) {
+    const [configuration, expires, local] = [this.#configuration(), this.#expires, this.#local];
+    const options = { polite, offering, epoch, outage, configuration, expires, local };
     const isConnected = (/** @type {Peer} */ { connection }) => connection.connectionState === "connected";
     return new PeerConnection(peer, options, {
       send: (data) => {
@@ -271,6 +453,7 @@ export class Call extends Emitter {
       },
       replace: () => this.#replace(peer.id, { offering: true, epoch: epoch + 1 }),
       yieldTo: (offer) => {
+        if (!mayReplace()) return;
         this.#replace(peer.id, { offering: false, epoch });
         this.#deliver(peer.id, epoch, offer);
       },
@@ -333,7 +516,9 @@ export class Call extends Emitter {
       if (!(n > member.lastSequence)) return;
       member.lastSequence = n;
     }
-    if (epoch > member.connection.epoch) this.#replace(from, { offering: false, epoch });
+    const isNew = epoch > member.connection.epoch;
+    if (isNew && !member.mayReplace()) return;
+    if (isNew) this.#replace(from, { offering: false, epoch });
     this.#deliver(from, epoch, data);
   }
 
@@ -364,8 +549,10 @@ export class Call extends Emitter {
     if (!member) return;
     this.#members.delete(id);
     member.connection.close();
+    detach(member.peer);
     member.peer.dispatchEvent(new Event("left"));
     this.dispatchEvent(new PeerEvent("peerleft", member.peer));
+    if (member.peer.viewer) this.dispatchEvent(new Event("viewers"));
   }
 
   /**
@@ -373,8 +560,9 @@ export class Call extends Emitter {
    * @param {number} [retryMs]
    */
   #onServerError(error, retryMs) {
-    // The server would reject the same token again.
-    if (this.#joining || (this.signaling === "lost" && TOKEN_REJECTED.has(error.code))) return this.#close(error);
+    if (this.#hosting.refused(error, retryMs)) return;
+    // A lost call does not join again with a rejected token: the server would reject it again.
+    if (this.#joining || (this.signaling === "lost" && isTokenError(error))) return this.#close(error);
     this.dispatchEvent(new FailureEvent(error, null));
     if (this.signaling === "lost") this.#server.reconnect(retryMs);
   }
@@ -385,15 +573,17 @@ export class Call extends Emitter {
     this.signaling = "closed"; // first: a listener may call leave(), too
     this.#closed.abort();
     this.#server.close();
+    this.#hosting.lost();
     for (const { peer } of this.#members.values()) this.#removePeer(peer.id);
     if (this.#joining) this.#joining.reject(error ?? new BywayError("left"));
     else if (error) this.dispatchEvent(new FailureEvent(error, null));
     this.dispatchEvent(new Event("signaling"));
-    this.dispatchEvent(new Event("closed"));
+    this.dispatchEvent(new ClosedEvent(error ?? null));
   }
 
   #onServerLost() {
     if (this.signaling === "open") for (const { connection } of this.#members.values()) connection.serverLost();
+    this.#hosting.lost();
     this.#setSignaling("lost");
   }
 
@@ -405,15 +595,8 @@ export class Call extends Emitter {
   }
 }
 
+/** Interval of `stats` events. */
+const STATS_MS = 1_000;
+
 /** Largest jump of the epoch that is accepted: connections whose signals were all missed. */
 const MAX_EPOCHS_AHEAD = 100;
-
-/** Codes for a rejected join token. A lost call does not join again with it. */
-const TOKEN_REJECTED = new Set([
-  "token-required",
-  "bad-token",
-  "token-expired",
-  "token-not-yet-valid",
-  "token-too-far-ahead",
-  "wrong-room",
-]);

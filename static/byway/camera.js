@@ -32,7 +32,8 @@ export async function openCamera(constraints) {
  * @param {MediaStreamConstraints} [constraints] Both kinds by default. One kind opens a single
  *   device later.
  * @returns {Promise<Devices>} Never rejects. The codes of errors are `camera-...`,
- *   `microphone-...`, `no-camera`, `no-microphone` or `insecure-page`.
+ *   `microphone-...`, `no-camera`, `no-microphone` or `insecure-page`. Behind the hyphen is
+ *   `denied`, `busy`, `failed`, or `overconstrained` if no device meets the constraints.
  */
 export async function openDevices(constraints = { audio: true, video: true }) {
   if (!navigator.mediaDevices) return { stream: null, errors: [new BywayError("insecure-page")] };
@@ -98,15 +99,16 @@ function errorOf(devices, cause) {
 /** @param {unknown} cause @returns {Problem} */
 const problemOf = (cause) => PROBLEMS[/** @type {Error} */ (cause).name] ?? "failed";
 
-/** @typedef {"denied" | "missing" | "busy" | "failed"} Problem */
+/** @typedef {"denied" | "missing" | "overconstrained" | "busy" | "failed"} Problem */
 
 /** Problems by the error names of getUserMedia. @type {Record<string, Problem>} */
 const PROBLEMS = {
   NotAllowedError: "denied",
   SecurityError: "denied",
   NotFoundError: "missing",
-  OverconstrainedError: "missing",
+  OverconstrainedError: "overconstrained",
   NotReadableError: "busy",
+  AbortError: "busy",
 };
 
 /** @type {{ name: Device, kind: "video" | "audio" }[]} */
@@ -120,6 +122,7 @@ const BOTH = DEVICES.map(({ name }) => name);
 const BOTH_MESSAGES = {
   denied: "The browser was not allowed to use camera and microphone. Allow them in the browser's settings.",
   missing: "No camera or microphone was found. Connect one, then try again.",
+  overconstrained: "No camera and microphone can do what was asked. Choose other ones, or ask for less.",
   busy: "Camera and microphone are in use by another program, or do not work. Close that program.",
   failed: "Camera and microphone could not be opened. Restart the browser, then try again.",
 };

@@ -19,9 +19,10 @@ import { countReceived } from "./report.js";
  */
 
 /**
- * Attempts to restore the path to a peer since it was last connected. Shared by all connections to
- * that peer.
- * @typedef {{ attempts: number, reported: boolean }} Outage
+ * Course of an outage. Shared by all connections to a peer. `attempts`: restarts and replacements
+ * that this end has made since the peer was last connected or gave a sign of life. `unheard`:
+ * replaced connections that never delivered anything.
+ * @typedef {{ attempts: number, reported: boolean, unheard?: number }} Outage
  */
 
 /**
@@ -30,13 +31,17 @@ import { countReceived } from "./report.js";
  * at once.
  *
  * A new connection replaces one that a restart cannot help: it never gathered a candidate, its
- * offer remains unanswered, or its data channels are closed. Firefox closes them when ICE fails. A
- * later restart restores the path, but neither the channels nor the media that Firefox sends
- * (w3c/webrtc-pc issue 3139).
+ * offer remains unanswered, it has a path but no encryption, or its data channels are closed.
+ * Firefox closes them when ICE fails. A later restart restores the path, but neither the channels
+ * nor the media that Firefox sends (w3c/webrtc-pc issue 3139).
+ *
+ * A sign of life resets the pauses: a peer that answers after a long time was asleep, and the
+ * attempts before say nothing about the path.
  *
  * @param {RTCPeerConnection} connection
  * @param {Context & RestartContext} context
- * @returns {{ serverLost: () => void, serverBack: () => void }} To be called when that happens.
+ * @returns {{ serverLost: () => void, serverBack: () => void, retry: () => void }} To be called
+ *   when the server is lost or back, and when the network may have changed.
  */
 export function restartWhenBroken(connection, { polite, outage, channel, canSignal, pathLost, replace, fail, signal }) {
   let established = false;
@@ -53,21 +58,24 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
     if (!signal.aborted) timer = setTimeout(attempt, ms);
   };
   const restartIn = (/** @type {number} */ ms) => {
-    const pause = outage.attempts && 1000 * 2 ** outage.attempts;
+    const pause = outage.attempts && Math.min(MAX_PAUSE_MS, 1000 * 2 ** outage.attempts);
     attemptIn(ms + pause + (polite ? POLITE_WAIT_MS : 0));
   };
   // A peer without data channels never opens the channel.
   const lostChannel = () => opened && channel.readyState === "closed";
+  // ICE has a path, and the handshake over it does not end.
+  const isUnencrypted = () =>
+    connection.connectionState === "connecting" && ["connected", "completed"].includes(connection.iceConnectionState);
   const attempt = () => {
-    if (outage.attempts === MAX_RESTARTS) return fail("connection-lost");
+    if (outage.attempts >= MAX_RESTARTS) return fail("connection-lost");
     reportOnce();
     const pending = connection.signalingState !== "stable";
     // A pending offer restarts ICE once it is answered: a peer whose machine sleeps answers when it
     // wakes. Neither this wait nor one for the server counts as an attempt.
-    const waiting = pending && !lostChannel() && performance.now() - offeredAt < UNANSWERED_MS;
+    const waiting = pending && gathered && !lostChannel() && performance.now() - offeredAt < UNANSWERED_MS;
     if (signal.aborted || waiting || !canSignal()) return attemptIn(RESTART_TIMEOUT_MS);
     outage.attempts += 1;
-    if (pending || !gathered || lostChannel()) return replace();
+    if (pending || !gathered || lostChannel() || isUnencrypted()) return replace();
     connection.restartIce();
     restartIn(RESTART_TIMEOUT_MS);
   };
@@ -96,12 +104,14 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
         return stop();
     }
   }, { signal });
+  let offers = false;
   connection.addEventListener("signalingstatechange", () => {
-    if (connection.signalingState === "have-local-offer") offeredAt = performance.now();
-    if (!isBroken() || connection.signalingState !== "have-remote-offer") return;
-    // The other end restarts ICE: wait for the result.
-    outage.attempts = Math.min(MAX_RESTARTS, outage.attempts + 1);
-    restartIn(RESTART_TIMEOUT_MS);
+    const { signalingState } = connection;
+    if (signalingState === "stable" && offers && performance.now() - offeredAt > RESTART_TIMEOUT_MS) outage.attempts = 0;
+    offers = signalingState === "have-local-offer";
+    if (offers) offeredAt = performance.now();
+    // The other end restarts ICE: wait for the result. Its offer is no attempt of this end.
+    if (isBroken() && signalingState === "have-remote-offer") restartIn(RESTART_TIMEOUT_MS);
   }, { signal });
   channel.addEventListener("open", () => (opened = true), { signal });
   channel.addEventListener("close", () => {
@@ -116,6 +126,12 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
   signal.addEventListener("abort", stop);
   restartIn(CONNECTING_MS);
 
+  /** Begins again: attempts in another network, or before a sleep, say nothing about this one. */
+  const retry = () => {
+    const gaveUp = outage.attempts >= MAX_RESTARTS;
+    outage.attempts = 0;
+    if (gaveUp || connection.connectionState === "failed") restartIn(0);
+  };
   /**
    * Counter of arrivals from the peer at the time when the server was lost.
    * @type {Promise<number> | undefined}
@@ -127,9 +143,11 @@ export function restartWhenBroken(connection, { polite, outage, channel, canSign
     // A change of network cuts off the server and the peers alike, and browsers take seconds to
     // notice. So restart at once if nothing has arrived since.
     serverBack: async () => {
+      retry();
       if (!established || (await count()) > ((await countWhenLost) ?? 0)) return;
       if (connection.signalingState === "stable") connection.restartIce();
     },
+    retry,
   };
 }
 
@@ -163,6 +181,8 @@ export function reportMissingRelay(connection, { fail, signal }) {
 }
 
 const MAX_RESTARTS = 6;
+/** Longest addition to the time between two attempts. */
+const MAX_PAUSE_MS = 8_000;
 /** Browsers give up on a first path after about 15 s. */
 const CONNECTING_MS = 20_000;
 /**

@@ -6,8 +6,10 @@
 import { refreshCredentials } from "./credential-refresh.js";
 import { connectionError, relaysOf } from "./errors.js";
 import { reportMissingRelay, restartWhenBroken } from "./ice-restart.js";
-import { negotiate, sendStream } from "./negotiation.js";
+import { watchPictures } from "./key-frame.js";
+import { negotiate } from "./negotiation.js";
 import { attach } from "./peer.js";
+import { SentStreams } from "./sent-streams.js";
 import { watchForStalls } from "./stall.js";
 
 /** @typedef {import("./negotiation.js").Signal} Signal */
@@ -20,7 +22,7 @@ import { watchForStalls } from "./stall.js";
  * @property {import("./ice-restart.js").Outage} outage Shared by all connections to this peer.
  * @property {RTCConfiguration} configuration
  * @property {number} expires When the credentials in the configuration expire, as `Date.now()`.
- * @property {MediaStream | null} stream The stream to send.
+ * @property {import("./local-streams.js").LocalStreams} local The streams to send.
  */
 
 /**
@@ -43,6 +45,9 @@ export class PeerConnection {
   /** @type {ReturnType<typeof refreshCredentials>} */ #credentials;
   /** @type {ReturnType<typeof restartWhenBroken>} */ #restarts;
   /** @type {ReturnType<typeof watchForStalls>} */ #checkStall;
+  /** @type {SentStreams} */ #sent;
+  /** Sends the media states over the control channel. @type {() => void} */ #tell;
+  /** @type {ReturnType<typeof watchPictures>} */ #checkPictures;
   #closed = new AbortController();
 
   /**
@@ -53,7 +58,7 @@ export class PeerConnection {
    * @param {ConnectionCallbacks} callbacks
    */
   constructor(peer, options, callbacks) {
-    const { polite, offering, epoch, outage, configuration, expires, stream } = options;
+    const { polite, offering, epoch, outage, configuration, expires, local } = options;
     const { canSignal, pathLost, replace, yieldTo } = callbacks;
     const { signal } = this.#closed;
     const connection = new RTCPeerConnection(configuration);
@@ -62,7 +67,9 @@ export class PeerConnection {
     /** @readonly */ this.policy = configuration.iceTransportPolicy;
 
     // A closed connection sends nothing: its successor may have the same epoch.
-    const send = (/** @type {Signal} */ data) => signal.aborted || callbacks.send({ epoch, ...data });
+    const send = (/** @type {Signal} */ data) => {
+      if (!signal.aborted) callbacks.send({ epoch, ...data, ...(data.description && sent.announcement(data.description)) });
+    };
     /**
      * Relays asked for the current candidates. The configuration may have changed since.
      * @type {string[]}
@@ -71,23 +78,44 @@ export class PeerConnection {
     connection.addEventListener("icegatheringstatechange", () => {
       if (connection.iceGatheringState === "gathering") relaysAsked = relaysOf(connection);
     }, { signal });
-    const fail = (/** @type {string} */ code) => callbacks.fail(connectionError(code, peer, relaysAsked));
+    const fail = (/** @type {string} */ code) =>
+      callbacks.fail(connectionError(/** @type {import("./errors.js").ErrorCode} */ (code), peer, relaysAsked));
 
     this.#connection = connection;
-    this.#negotiation = negotiate(connection, { polite, offering, send, yieldTo });
+    const sent = new SentStreams(connection, local, { offering, peerIsViewer: peer.viewer });
+    const isCamera = (/** @type {RTCRtpTransceiver} */ transceiver) => sent.isCamera(transceiver);
+    const { messages: channel, control, received } = attach(peer, connection, { isCamera, opened: () => this.#tell() });
+    this.#sent = sent;
+    this.#tell = () => control.say(`media ${JSON.stringify(local.states)}`);
+    const media = {
+      expect: (/** @type {Signal} */ announcement) => received.expect(announcement),
+      answer: () => sent.answer(),
+      settle: () => received.settle(),
+    };
+    this.#negotiation = negotiate(connection, { polite, offering, send, yieldTo, media });
     const requestRestart = () => send({ restart: true });
     this.#credentials = refreshCredentials(connection, { polite, canSignal, requestRestart, expires, signal });
-    const channel = attach(peer, connection);
     this.#restarts = restartWhenBroken(connection, { polite, outage, channel, canSignal, pathLost, replace, fail, signal });
-    this.#checkStall = watchForStalls(connection, { peer, canSignal, onStall: replace, signal });
+    this.#checkStall = watchForStalls(connection, { peer, outage, canSignal, onStall: replace, signal });
+    this.#checkPictures = watchPictures(connection, { request: () => control.say("picture"), signal });
     reportMissingRelay(connection, { fail, signal });
-    sendStream(connection, stream);
   }
 
   /** Handles a signal of the peer. @param {Signal} data */
   receive(data) {
     if (data.restart) this.#credentials.restartRequested();
     else this.#negotiation(data);
+  }
+
+  /** Sends the present streams of the call, and tells the peer its media states. */
+  async update() {
+    this.#tell();
+    await this.#sent.update();
+  }
+
+  /** Tells the peer the media states of the call. */
+  tellStates() {
+    this.#tell();
   }
 
   /**
@@ -101,8 +129,13 @@ export class PeerConnection {
     this.#credentials.refreshed(expires);
   }
 
-  /** Replaces the connection if nothing arrives from the peer, as after a sleep of this machine. */
+  /**
+   * Restores the connection if nothing arrives from the peer, and the picture if it stands, as
+   * after a sleep of this machine.
+   */
   checkStall() {
+    this.#restarts.retry();
+    this.#checkPictures();
     this.#checkStall();
   }
 

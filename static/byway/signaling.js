@@ -72,6 +72,14 @@ export class Signaling {
     this.#acknowledgeSoon();
   }
 
+  /**
+   * Sends a message that is not sent again if the connection is lost.
+   * @param {object} message
+   */
+  request(message) {
+    this.#send(message);
+  }
+
   /** Gives up the membership, if the server can still be told. */
   leave() {
     this.#send({ type: "leave" });
@@ -142,9 +150,11 @@ export class Signaling {
       this.#send({ type: "join", ...this.#listener.joinFields(), ...resumption });
     };
     socket.onmessage = ({ data }) => {
-      if (!isCurrent()) return;
+      const message = isCurrent() && parseMessage(data);
+      // What is no message is no sign of life: the timer goes on.
+      if (!message) return;
       this.#clearResponseTimer();
-      this.#onMessage(JSON.parse(data));
+      this.#onMessage(message);
     };
     // If a content security policy forbids the server, Chromium fires `error` but not `close`.
     socket.onerror = socket.onclose = () => isCurrent() && this.reconnect();
@@ -225,6 +235,21 @@ export class Signaling {
   #clearResponseTimer() {
     clearTimeout(this.#responseTimer);
     this.#responseTimer = undefined;
+  }
+}
+
+/**
+ * Parses a message. Returns null for what no Byway server sends, such as the text of a proxy.
+ * @param {unknown} data
+ */
+function parseMessage(data) {
+  try {
+    const message = JSON.parse(/** @type {string} */ (data));
+    if (typeof message?.type !== "string") return null;
+    const isWhole = typeof message.id === "string" && Array.isArray(message.peers) && typeof message.ice === "object";
+    return message.type !== "joined" || (isWhole && message.ice) ? message : null;
+  } catch {
+    return null;
   }
 }
 
