@@ -1,0 +1,30 @@
+/** Words of the chat. */
+
+/** @type {Record<string, string>} */
+export const words = {
+  "chat.log": "Messages",
+  "chat.empty": "No messages yet. They go from member to member; the server keeps none.",
+  "chat.input": "Message",
+  "chat.send": "Send",
+  "chat.to": "To",
+  "chat.everyone": "Everyone",
+  "chat.gone": "{name} (left)",
+  "chat.choose": "{name} has left. Choose another receiver to send the message.",
+  "chat.over": "The call has ended. Join again to write.",
+  "chat.too-long": "A message has at most 4,000 characters. Shorten it to send it.",
+  "chat.count": "{count} of {limit} characters",
+  "chat.file": "Offer files",
+  "chat.emoji": "Emoji",
+  "chat.new": "New message from {name}.",
+  "chat.unread": "Chat, unread: {count}",
+  "chat.show-new": "New messages: {count}",
+  "chat.to-you": "To you only",
+  "chat.to-one": "To {name} only",
+  "chat.told": "Told by {name}",
+  "chat.told-title": "The message came before you joined. {name} told it, so the page cannot check who wrote it.",
+  "chat.waiting": "Not delivered to {names} yet",
+  "chat.missed": "Not delivered to {names}, who left",
+  "chat.several": "{count} people",
+  "chat.too-fast": "{name} sends too fast, so some messages are not shown. Ask {name} to write more slowly.",
+  "chat.opens": "Opens in a new tab",
+};

@@ -1,0 +1,30 @@
+/** Words of the chat. */
+
+/** @type {Record<string, string>} */
+export const words = {
+  "chat.log": "消息",
+  "chat.empty": "还没有消息。消息直接在成员之间传送，服务器不保存。",
+  "chat.input": "消息",
+  "chat.send": "发送",
+  "chat.to": "发给",
+  "chat.everyone": "所有人",
+  "chat.gone": "{name}（已离开）",
+  "chat.choose": "{name} 已离开。请选择其他接收人再发送。",
+  "chat.over": "通话已结束。请重新加入后再发消息。",
+  "chat.too-long": "一条消息最多 4,000 个字符。请缩短后再发送。",
+  "chat.count": "{count} / {limit} 个字符",
+  "chat.file": "发送文件",
+  "chat.emoji": "表情",
+  "chat.new": "{name} 发来新消息。",
+  "chat.unread": "聊天，未读：{count}",
+  "chat.show-new": "新消息：{count}",
+  "chat.to-you": "仅发给你",
+  "chat.to-one": "仅发给 {name}",
+  "chat.told": "由 {name} 转述",
+  "chat.told-title": "这条消息早于你加入。由 {name} 转述，页面无法核实作者。",
+  "chat.waiting": "尚未送达 {names}",
+  "chat.missed": "未送达 {names}，对方已离开",
+  "chat.several": "{count} 人",
+  "chat.too-fast": "{name} 发送过快，部分消息未显示。请让 {name} 放慢速度。",
+  "chat.opens": "在新标签页中打开",
+};

@@ -1,0 +1,30 @@
+/** English words of the panel "GIF". */
+
+/** @type {Record<string, string>} */
+export const words = {
+  "gif.choices": "What the GIF shows",
+  "gif.when": "Time",
+  "gif.when-next": "The next seconds",
+  "gif.when-last": "The last seconds",
+  "gif.next-help": "Recording begins when you press the button.",
+  "gif.last-help": "This browser keeps the last seconds only while this panel is open, and sends them to nobody.",
+  "gif.kept": "{kept} of {seconds} s are kept.",
+  "gif.seconds": "Length",
+  "gif.seconds-value": "{value} s",
+  "gif.size": "Longer side",
+  "gif.size-value": "{value} px",
+  "gif.fps": "Frame rate",
+  "gif.fps-value": "{value} / s",
+  "gif.estimate": "About {size}. Until it is done, the frames take up to {memory} of memory.",
+  "gif.make": "Make a GIF",
+  "gif.recording": "Recording {seconds} s …",
+  "gif.encoding": "Making the GIF …",
+  "gif.done": "The GIF is ready.",
+  "gif.stopped": "The picture stopped. The GIF has what came until then.",
+  "gif.cancelled": "Cancelled.",
+  "gif.nothing-yet": "Nothing is kept yet. Wait a moment, then press the button again.",
+  "gif.nothing-came": "No picture came, so there is no GIF. Choose another picture.",
+  "gif.failed": "The browser could not make the GIF. Choose a smaller one, or update the browser.",
+  "gif.made": "GIFs",
+  "gif.of": "GIF: {name}",
+};

@@ -1,0 +1,30 @@
+/** Chinese words of the panel "GIF". */
+
+/** @type {Record<string, string>} */
+export const words = {
+  "gif.choices": "动图内容",
+  "gif.when": "时间",
+  "gif.when-next": "接下来几秒",
+  "gif.when-last": "刚才几秒",
+  "gif.next-help": "按下按钮后开始录制。",
+  "gif.last-help": "仅在此面板打开时，本浏览器保留刚才几秒的画面，不发送给任何人。",
+  "gif.kept": "已保留 {kept} / {seconds} 秒。",
+  "gif.seconds": "时长",
+  "gif.seconds-value": "{value} 秒",
+  "gif.size": "长边",
+  "gif.size-value": "{value} 像素",
+  "gif.fps": "帧率",
+  "gif.fps-value": "{value} 帧/秒",
+  "gif.estimate": "约 {size}。完成之前，画面最多占用 {memory} 内存。",
+  "gif.make": "制作动图",
+  "gif.recording": "正在录制 {seconds} 秒 …",
+  "gif.encoding": "正在生成动图 …",
+  "gif.done": "动图已生成。",
+  "gif.stopped": "画面已停止。动图包含此前的内容。",
+  "gif.cancelled": "已取消。",
+  "gif.nothing-yet": "尚未保留画面。请稍候再按按钮。",
+  "gif.nothing-came": "没有收到画面，无法生成动图。请选择其他画面。",
+  "gif.failed": "浏览器无法生成动图。请选择更小的尺寸，或更新浏览器。",
+  "gif.made": "动图",
+  "gif.of": "动图：{name}",
+};
