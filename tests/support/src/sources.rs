@@ -41,7 +41,9 @@ pub fn under(directory: &str, extensions: &[&str]) -> Vec<Source> {
     let mut waiting = vec![root.join(directory)];
     while let Some(path) = waiting.pop() {
         if path.is_dir() {
-            let skipped = ["target", "node_modules", ".venv", ".git"].iter().any(|name| path.ends_with(name));
+            // Files in static/vendor are others' work, by other rules.
+            let skipped = ["target", "node_modules", ".venv", ".git", "static/vendor"];
+            let skipped = skipped.iter().any(|name| path.ends_with(name));
             if !skipped {
                 waiting.extend(entries(&path));
             }

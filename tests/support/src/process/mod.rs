@@ -15,6 +15,7 @@ pub mod train;
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
@@ -139,6 +140,26 @@ impl Server {
         self.ended()
     }
 
+    /// Replaces the text of its configuration file at once. It takes effect at a reload.
+    pub fn configure(&self, text: &str) {
+        let path = self.configuration_path();
+        let next = path.with_extension("next");
+        std::fs::write(&next, text).expect("the configuration is written");
+        std::fs::rename(next, path).expect("it takes the place of the former one");
+    }
+
+    /// Replaces the text of its configuration file, and runs `byway reload`.
+    pub fn reload(&self, text: &str) -> Output {
+        self.configure(text);
+        self.configuration.run(&["reload"])
+    }
+
+    /// Returns the addresses of the next listening line, which the server logs after they have
+    /// changed.
+    pub fn listening_again(&self) -> Bound {
+        self.listening.recv_timeout(PATIENCE).expect("the listeners have changed")
+    }
+
     /// Waits until the process has ended.
     pub fn ended(&mut self) -> ExitStatus {
         let mut ended = self.listening.recv_timeout(PATIENCE);
@@ -218,6 +239,11 @@ impl Server {
     pub fn signal(&self, name: &str) {
         let kill = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
         assert!(kill.expect("`kill` starts").success(), "the process is running");
+    }
+
+    /// Returns the root of the file system that the process sees.
+    pub fn root(&self) -> PathBuf {
+        format!("/proc/{}/root", self.child.id()).into()
     }
 
     /// Returns the name and the status (`/proc/PID/task/TID/status`) of each thread.
@@ -383,6 +409,9 @@ impl Configuration {
     pub fn new(text: &str) -> Self {
         let configuration = Self { directory: TempDir::new().expect("a temporary directory") };
         std::fs::write(configuration.path(), text).expect("the configuration is written");
+        // It holds a secret, so the server would warn of a file that others can read.
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(configuration.path(), private).expect("the file is ours");
         configuration
     }
 

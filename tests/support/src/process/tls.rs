@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion,
 };
@@ -31,8 +32,21 @@ pub fn of_version(
     protocols: &[&str],
     versions: &[&'static SupportedProtocolVersion],
 ) -> Arc<ClientConfig> {
+    of_root(&pair.der, protocols, versions)
+}
+
+/// Returns the configuration of a client that trusts certificates under this root.
+pub fn trusting_root(root: &CertificateDer<'static>) -> Arc<ClientConfig> {
+    of_root(root, &["http/1.1"], rustls::ALL_VERSIONS)
+}
+
+fn of_root(
+    root: &CertificateDer<'static>,
+    protocols: &[&str],
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    roots.add(pair.der.clone()).unwrap();
+    roots.add(root.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
@@ -42,8 +56,21 @@ pub fn of_version(
 
 /// Connects, and completes the handshake.
 pub fn connect(config: &Arc<ClientConfig>, server: SocketAddr) -> io::Result<Stream> {
-    let mut socket = tcp(server);
-    let mut tls = ClientConnection::new(config.clone(), "localhost".try_into().unwrap()).unwrap();
+    over(config, tcp(server))
+}
+
+/// Connects to the server under this name or address.
+pub fn connect_as(config: &Arc<ClientConfig>, server: SocketAddr, name: &str) -> io::Result<Stream> {
+    over_as(config, tcp(server), name)
+}
+
+/// Completes the handshake over an open connection.
+pub fn over(config: &Arc<ClientConfig>, socket: TcpStream) -> io::Result<Stream> {
+    over_as(config, socket, "localhost")
+}
+
+fn over_as(config: &Arc<ClientConfig>, mut socket: TcpStream, name: &str) -> io::Result<Stream> {
+    let mut tls = ClientConnection::new(config.clone(), name.to_owned().try_into().unwrap()).unwrap();
     while tls.is_handshaking() {
         tls.complete_io(&mut socket)?;
     }

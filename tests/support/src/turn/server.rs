@@ -96,6 +96,7 @@ pub fn settings(addresses: Vec<RelayAddress>) -> Settings {
     Settings {
         realm: REALM.into(),
         secrets: Secrets::new(&SECRETS).unwrap(),
+        users: Vec::new(),
         revocations: Arc::new(Revocations::new(&[9; 32])),
         strict_expiry: true,
         addresses,
