@@ -9,8 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use byway::access::grant::Role;
 use byway::signaling::protocol::{ErrorCode, MemberId, Peer, RoomName, Text};
-use byway::signaling::room::{Delivery, Resumed, RoomLimits, Rooms};
+use byway::signaling::room::{Delivery, Entered, HostRule, Newcomer, Resumed, RoomLimits, Rooms};
 use byway_turn::client_network::ClientNetwork;
 use byway_turn::prng::Prng;
 use serde_json::Value;
@@ -19,7 +20,7 @@ use serde_json::value::RawValue;
 const CLIENTS: usize = 12;
 const STEPS: usize = 800;
 const WINDOW: Duration = Duration::from_secs(30);
-const LIMITS: RoomLimits = RoomLimits { rooms: 3, members: 5, kept: 4_000, kept_in_all: 9_000 };
+const LIMITS: RoomLimits = RoomLimits { rooms: 3, members: 4, viewers: 2, kept: 4_000, kept_in_all: 9_000 };
 
 #[test]
 fn simulation() {
@@ -37,6 +38,8 @@ fn simulation() {
 enum Outcome {
     Joined,
     RoomFull,
+    ViewersFull,
+    RoomLocked,
     TooManyRooms,
     Said,
     NoSuchPeer,
@@ -53,12 +56,21 @@ enum Outcome {
     /// Back in time, but more was said than is kept.
     TooMuch,
     GivenUp,
+    /// Another member is the host now.
+    Succeeded,
+    Locked,
+    Unlocked,
+    NotHost,
+    /// The lock ended with the last member.
+    LockEnded,
 }
 
 impl Outcome {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 20] = [
         Self::Joined,
         Self::RoomFull,
+        Self::ViewersFull,
+        Self::RoomLocked,
         Self::TooManyRooms,
         Self::Said,
         Self::NoSuchPeer,
@@ -70,6 +82,11 @@ impl Outcome {
         Self::TooLate,
         Self::TooMuch,
         Self::GivenUp,
+        Self::Succeeded,
+        Self::Locked,
+        Self::Unlocked,
+        Self::NotHost,
+        Self::LockEnded,
     ];
 }
 
@@ -107,6 +124,10 @@ struct World {
     said: BTreeMap<MemberId, Vec<String>>,
     /// Members in order of arrival.
     truth: Vec<(MemberId, String)>,
+    /// Those of them that are viewers.
+    viewers: BTreeSet<MemberId>,
+    /// Locked rooms.
+    locked: BTreeSet<String>,
     /// Until when the absent ones are waited for.
     absences: BTreeMap<MemberId, Duration>,
     reached: BTreeSet<Outcome>,
@@ -129,6 +150,9 @@ struct Membership {
     /// Peers that it knows, and its role towards each.
     peers: BTreeMap<String, bool>,
     heard: u64,
+    /// The host that it knows: its id, or none.
+    host: Option<String>,
+    locked: bool,
 }
 
 impl World {
@@ -136,13 +160,15 @@ impl World {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_be_bytes());
         Self {
-            rooms: Rooms::new(LIMITS),
+            rooms: Rooms::new(LIMITS, HostRule::Longest),
             random: Prng::new(&bytes, "simulation"),
             now: Duration::from_secs(1_000),
             next_id: 0,
             clients: (0..CLIENTS).map(|_| Client::default()).collect(),
             said: BTreeMap::new(),
             truth: Vec::new(),
+            viewers: BTreeSet::new(),
+            locked: BTreeSet::new(),
             absences: BTreeMap::new(),
             reached: BTreeSet::new(),
         }
@@ -158,7 +184,8 @@ impl World {
             75..=79 => self.confirm(n),
             80..=86 => self.lose(n),
             87..=94 => self.come_back(n),
-            95..=96 => self.leave(n),
+            95 => self.leave(n),
+            96 => self.lock(n),
             _ => self.wait(),
         }
     }
@@ -172,30 +199,85 @@ impl World {
         self.next_id += 1;
         let id = MemberId(self.next_id.to_be_bytes());
         let room = ["oak", "elm", "ash", "fir"][self.random.below(4)].to_owned();
-        match self.rooms.join(id, name(&room), None, usize::MAX, network(n)) {
-            Ok((peers, told)) => {
+        let role = if self.random.below(3) == 0 { Role::Viewer } else { Role::Member };
+        let newcomer = Newcomer {
+            id,
+            name: None,
+            network: network(n),
+            role,
+            max_members: None,
+            passes_lock: self.random.below(8) == 0,
+        };
+        let is_viewer = role == Role::Viewer;
+        let passes = newcomer.passes_lock;
+        match self.rooms.join(name(&room), newcomer) {
+            Ok(Entered { peers, standing, told }) => {
                 self.reached.insert(Outcome::Joined);
-                let there: Vec<_> = self.in_room(&room).collect();
-                assert_eq!(peers.iter().map(|peer| peer.id).collect::<Vec<_>>(), there);
+                assert!(passes || !self.locked.contains(&room));
+                let first = !is_viewer && self.in_room(&room).all(|other| self.viewers.contains(&other));
                 self.truth.push((id, room.clone()));
+                if is_viewer {
+                    self.viewers.insert(id);
+                }
+                assert_eq!(peers.iter().map(|peer| peer.id).collect::<Vec<_>>(), self.seen_by(id));
+                assert_eq!(told.iter().map(|delivery| delivery.to).collect::<Vec<_>>(), self.seen_by(id));
+                assert_eq!((standing.role == Role::Host, standing.role == Role::Viewer), (first, is_viewer));
                 self.said.insert(id, Vec::new());
                 // A lost client without its ticket joins again; the server removes the old
                 // member later.
                 if let Some(former) = former {
                     self.miss(former, self.clients[n].written);
                 }
+                let host = host_of(id, standing.role, &peers);
                 self.clients[n] = Client {
-                    membership: Some(Membership { id, room, peers: known(&peers), heard: 0 }),
+                    membership: Some(Membership {
+                        id,
+                        room,
+                        peers: known(&peers),
+                        heard: 0,
+                        host,
+                        locked: standing.locked,
+                    }),
                     line: Some(VecDeque::new()),
                     written: 0,
                 };
                 self.deliver(told);
             }
             Err(code) => {
-                let full = self.in_room(&room).count() == LIMITS.members;
-                let expected = if full { ErrorCode::RoomFull } else { ErrorCode::TooManyRooms };
+                let (viewers, members): (Vec<_>, Vec<_>) =
+                    self.in_room(&room).partition(|id| self.viewers.contains(id));
+                let (expected, outcome) = match is_viewer {
+                    _ if self.locked.contains(&room) && !passes => {
+                        (ErrorCode::RoomLocked, Outcome::RoomLocked)
+                    }
+                    true if viewers.len() == LIMITS.viewers => (ErrorCode::ViewersFull, Outcome::ViewersFull),
+                    false if members.len() == LIMITS.members => (ErrorCode::RoomFull, Outcome::RoomFull),
+                    _ => (ErrorCode::TooManyRooms, Outcome::TooManyRooms),
+                };
                 assert_eq!(code, expected);
-                self.reached.insert(if full { Outcome::RoomFull } else { Outcome::TooManyRooms });
+                self.reached.insert(outcome);
+            }
+        }
+    }
+
+    /// Locks or unlocks the room, whether that is allowed or not.
+    fn lock(&mut self, n: usize) {
+        let Some(id) = self.connected(n) else { return };
+        let room = self.room_of(id).unwrap().clone();
+        let locked = self.random.below(3) == 0;
+        match self.rooms.lock(id, locked) {
+            Ok(told) => {
+                assert_eq!(self.host(&room), Some(id));
+                let changes =
+                    if locked { self.locked.insert(room.clone()) } else { self.locked.remove(&room) };
+                let heard: Vec<_> = if changes { self.in_room(&room).collect() } else { vec![id] };
+                assert_eq!(told.iter().map(|delivery| delivery.to).collect::<Vec<_>>(), heard);
+                self.deliver(told);
+                self.reached.insert(if locked { Outcome::Locked } else { Outcome::Unlocked });
+            }
+            Err(code) => {
+                assert!(code == ErrorCode::NotHost && self.host(&room) != Some(id));
+                self.reached.insert(Outcome::NotHost);
             }
         }
     }
@@ -209,7 +291,8 @@ impl World {
         let (to, room) = self.truth[self.random.below(self.truth.len())].clone();
         let payload = format!("{:?}", format!("{room} {} {}", from, self.random.number() % 1_000));
         let data = RawValue::from_string(payload.clone()).unwrap();
-        let allowed = from != to && self.room_of(from) == Some(&room);
+        let among_viewers = [from, to].iter().all(|id| self.viewers.contains(id));
+        let allowed = from != to && self.room_of(from) == Some(&room) && !among_viewers;
         let reads = !self.absences.contains_key(&to);
         match self.rooms.signal(from, to, data, reads) {
             Ok(delivery) => {
@@ -264,8 +347,19 @@ impl World {
             "peer-joined" => {
                 let polite = message["polite"].as_bool().unwrap();
                 assert_eq!(me.peers.insert(id("id"), polite), None, "{message}");
+                if message["host"] == true {
+                    assert_eq!(me.host.replace(id("id")), None, "one at a time");
+                }
             }
-            "peer-left" => assert!(me.peers.remove(&id("id")).is_some(), "{message}"),
+            "peer-left" => {
+                assert!(me.peers.remove(&id("id")).is_some(), "{message}");
+                me.host.take_if(|host| *host == id("id"));
+            }
+            "host" => {
+                assert_eq!(me.host.replace(id("id")), None, "one at a time");
+                assert!(id("id") == me.id.to_string() || me.peers.contains_key(&id("id")), "{message}");
+            }
+            "locked" => me.locked = message["locked"].as_bool().unwrap(),
             other => panic!("{other}"),
         }
         true
@@ -310,7 +404,7 @@ impl World {
         // Most come back from where they were.
         let from = network(if self.random.below(4) > 0 { n } else { self.random.below(CLIENTS) });
         let resumed = self.rooms.resume(self.now, id, &name(&room), Some(heard), from);
-        let Some(Resumed { peers, missed, .. }) = resumed else {
+        let Some(Resumed { peers, missed, standing, .. }) = resumed else {
             assert!(!on_time || before > heard, "what was all heard can be resumed");
             self.reached.insert(if on_time { Outcome::TooMuch } else { Outcome::TooLate });
             self.clients[n].membership = None;
@@ -323,8 +417,11 @@ impl World {
         if !missed.is_empty() {
             self.reached.insert(if was_known { Outcome::Resumed } else { Outcome::TookOver });
         }
+        assert_eq!(standing.role == Role::Viewer, self.viewers.contains(&id), "in the same role");
         let client = &mut self.clients[n];
-        client.membership.as_mut().unwrap().peers = known(&peers);
+        let me = client.membership.as_mut().unwrap();
+        (me.peers, me.locked) = (known(&peers), standing.locked);
+        me.host = host_of(id, standing.role, &peers);
         client.written = before;
         client.line = Some(missed.into());
     }
@@ -338,13 +435,27 @@ impl World {
     }
 
     fn part(&mut self, id: MemberId) {
-        let room = self.room_of(id).cloned();
+        let Some(room) = self.room_of(id).cloned() else {
+            assert!(self.rooms.leave(id).is_empty());
+            return;
+        };
+        let (was_host, seeing) = (self.host(&room) == Some(id), self.seen_by(id));
         self.truth.retain(|(other, _)| *other != id);
         self.said.remove(&id);
         self.absences.remove(&id);
+        self.viewers.remove(&id);
         let told = self.rooms.leave(id);
-        let there: Vec<_> = room.iter().flat_map(|room| self.in_room(room)).collect();
-        assert_eq!(told.iter().map(|delivery| delivery.to).collect::<Vec<_>>(), there);
+        let mut receivers = seeing;
+        let all: Vec<_> = self.in_room(&room).collect();
+        if was_host && self.host(&room).is_some() {
+            receivers.extend(&all);
+            self.reached.insert(Outcome::Succeeded);
+        }
+        if self.host(&room).is_none() && self.locked.remove(&room) {
+            receivers.extend(&all);
+            self.reached.insert(Outcome::LockEnded);
+        }
+        assert_eq!(told.iter().map(|delivery| delivery.to).collect::<Vec<_>>(), receivers);
         self.deliver(told);
     }
 
@@ -381,8 +492,9 @@ impl World {
         assert!(self.rooms.rooms() <= LIMITS.rooms);
         for (id, room) in &self.truth {
             assert_eq!(self.rooms.place(*id), Some(&name(room)));
-            assert!(self.in_room(room).count() <= LIMITS.members);
+            assert!(self.in_room(room).count() <= LIMITS.in_one());
         }
+        assert_eq!((self.rooms.viewers(), self.rooms.locked()), (self.viewers.len(), self.locked.len()));
         assert!(self.rooms.kept() <= LIMITS.kept_in_all);
     }
 
@@ -400,10 +512,11 @@ impl World {
             .collect();
         for me in &present {
             assert_eq!(me.heard, self.said[&me.id].len() as u64, "nothing was lost");
-            let others: BTreeSet<String> =
-                self.in_room(&me.room).filter(|id| *id != me.id).map(|id| id.to_string()).collect();
+            let others: BTreeSet<String> = self.seen_by(me.id).iter().map(ToString::to_string).collect();
             assert_eq!(me.peers.keys().cloned().collect::<BTreeSet<_>>(), others, "who is there is known");
-            for peer in present.iter().filter(|peer| peer.room == me.room && peer.id != me.id) {
+            assert_eq!(me.host, self.host(&me.room).map(|id| id.to_string()), "so is the host");
+            assert_eq!(me.locked, self.locked.contains(&me.room), "and the lock");
+            for peer in present.iter().filter(|peer| others.contains(&peer.id.to_string())) {
                 let roles = [me.peers[&peer.id.to_string()], peer.peers[&me.id.to_string()]];
                 assert_ne!(roles[0], roles[1], "exactly one of two is polite");
             }
@@ -424,6 +537,20 @@ impl World {
         self.truth.iter().find(|(other, _)| *other == id).map(|(_, room)| room)
     }
 
+    /// The member that is there longest, viewers aside.
+    fn host(&self, room: &str) -> Option<MemberId> {
+        self.in_room(room).find(|id| !self.viewers.contains(id))
+    }
+
+    /// The others that a member knows of, in order of arrival.
+    fn seen_by(&self, id: MemberId) -> Vec<MemberId> {
+        let is_viewer = self.viewers.contains(&id);
+        let room = self.room_of(id).unwrap();
+        self.in_room(room)
+            .filter(|other| *other != id && !(is_viewer && self.viewers.contains(other)))
+            .collect()
+    }
+
     fn in_room(&self, room: &str) -> impl Iterator<Item = MemberId> {
         self.truth.iter().filter(move |(_, other)| other == room).map(|(id, _)| *id)
     }
@@ -437,6 +564,11 @@ fn name(room: &str) -> RoomName {
 fn network(n: usize) -> ClientNetwork {
     let n = u8::try_from(n / 4).unwrap();
     ClientNetwork::of(if n == 2 { [127, 0, 0, 1] } else { [192, 0, 2, n] }.into())
+}
+
+fn host_of(id: MemberId, role: Role, peers: &[Peer]) -> Option<String> {
+    let other = peers.iter().find(|peer| peer.host).map(|peer| peer.id.to_string());
+    if role == Role::Host { Some(id.to_string()) } else { other }
 }
 
 fn known(peers: &[Peer]) -> BTreeMap<String, bool> {

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
-use byway_test_support::process::{Configuration, byway, password};
+use byway_test_support::process::{CONFIG, Configuration, Server, byway, password};
 
 fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).expect("stdout is UTF-8")
@@ -16,7 +16,7 @@ fn stderr(output: &Output) -> &str {
 fn help_names_the_commands() {
     let output = byway().arg("--help").output().expect("the binary starts");
     assert_eq!(output.status.code(), Some(0));
-    for command in ["serve", "check", "credential", "invite", "probe", "--config <FILE>"] {
+    for command in ["serve", "check", "init", "credential", "import", "invite", "probe", "--config <FILE>"] {
         assert!(stdout(&output).contains(&format!("  {command}")), "{command}:\n{}", stdout(&output));
     }
 }
@@ -98,6 +98,63 @@ fn threat_49_check_tells_of_relay_ports_that_the_kernel_gives_away() {
         None => assert!(!told("192.0.2.1").contains("ip_local_reserved_ports")),
     }
     assert!(!told("127.0.0.1").contains("ip_local_reserved_ports"));
+}
+
+#[test]
+fn check_knows_listeners_behind_a_proxy() {
+    let told = |text: &str| stdout(&Configuration::new(text).run(&["check"])).to_owned();
+    let listed = "[listen]\nproxy_protocol = [\"http\", \"tcp\"]\ntrusted_proxies = [\"10.0.0.1\"]\n";
+    assert!(told(listed).contains("  PROXY tcp, http\n"), "{}", told(listed));
+    assert!(!told(listed).contains("hint: listen.proxy_protocol"), "{}", told(listed));
+    let nobody = told("[listen]\nproxy_protocol = [\"tcp\"]\n");
+    assert!(nobody.contains("trusted_proxies is empty: every connection is refused"), "{nobody}");
+    let nothing = told("[listen]\nproxy_protocol = [\"tls\"]\ntrusted_proxies = [\"10.0.0.1\"]\n");
+    assert!(nothing.contains("there is no `tls` listener"), "{nothing}");
+    assert!(!told("").contains("PROXY"));
+}
+
+/// `check` has no network: it knows what an authority cannot reach, and what none certifies.
+#[test]
+fn check_knows_what_keeps_an_authority_away() {
+    let told = |listen: &str, acme: &str| {
+        let text = format!("ice.access = \"token\"\n[listen]\n{listen}\n[acme]\n{acme}\n");
+        stdout(&Configuration::new(&text).run(&["check"])).to_owned()
+    };
+    let good = told("tls = [\"0.0.0.0:443\"]", "names = [\"call.example.org\"]");
+    let line =
+        "certificate for call.example.org from https://acme-v02.api.letsencrypt.org/directory by tls-alpn-01";
+    assert!(good.contains(line) && !good.contains("hint: acme."), "{good}");
+    for (listen, acme, words) in [
+        ("tls = [\"0.0.0.0:8443\"]", "names = [\"call.example.org\"]", "no `tls` listener has port 443"),
+        ("tls = [\"127.0.0.1:443\"]", "names = [\"call.example.org\"]", "listeners are on loopback"),
+        ("tls = [\"0.0.0.0:443\"]", "names = [\"call.lan\"]", "acme.names has call.lan"),
+        ("tls = [\"0.0.0.0:443\"]", "names = [\"10.0.0.5\"]", "acme.names has 10.0.0.5"),
+        (
+            "http = [\"0.0.0.0:80\"]",
+            "names = [\"call.example.org\"]\nchallenge = \"http-01\"",
+            "there is no `tls` listener: the certificate is not used",
+        ),
+    ] {
+        let told = told(listen, acme);
+        assert!(told.contains(words), "{words} in {told}");
+    }
+}
+
+/// Clients verify the certificate by the host of the URL.
+#[test]
+fn a_credential_has_urls_with_the_name_that_is_to_be_certified() {
+    let text = "ice.access = \"token\"\ncredentials.secrets = [\"north-north\"]\nlisten.tls = [\"0.0.0.0:443\"]\n\
+                acme.names = [\"call.example.org\"]\n";
+    let output = Configuration::new(text).run(&["credential", "--user", "ann"]);
+    assert!(stdout(&output).contains("\"turns:call.example.org:443?transport=tcp\""), "{output:?}");
+}
+
+#[test]
+fn an_invitation_leads_to_the_first_name_that_is_to_be_certified() {
+    let text = "ice.access = \"token\"\ntokens.secrets = [\"north-north\"]\nlisten.tls = [\"0.0.0.0:443\"]\n\
+                acme.names = [\"call.example.org\", \"turn.example.org\"]\n";
+    let output = Configuration::new(text).run(&["invite", "--room", "oak"]);
+    assert!(stdout(&output).starts_with("https://call.example.org/?room=oak#"), "{output:?}");
 }
 
 #[test]
@@ -455,4 +512,36 @@ fn threat_40_no_command_shows_a_secret_of_a_wrong_file() {
             assert!(!stderr(&output).contains("a-key-of"), "{}", stderr(&output));
         }
     }
+}
+
+#[test]
+fn health_is_a_fault_only_if_no_server_answers() {
+    let server = Server::start();
+    let file = Configuration::new(&format!("[listen]\nadmin = [\"{}\"]\n", server.bound.admin[0]));
+    let output = file.run(&["health"]);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(0), "ok\n"), "{}", stderr(&output));
+    drop(server);
+    let output = file.run(&["health"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stdout(&output).contains("\n  remedy: start the server\n"), "{}", stdout(&output));
+    let output = Configuration::new("listen.admin = []").run(&["health"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
+    assert!(stderr(&output).contains("remedy: set `admin` under [listen]"), "{}", stderr(&output));
+}
+
+#[test]
+fn health_asks_a_unix_socket_where_it_is_the_only_listener() {
+    let config = CONFIG.replace("admin = [\"127.0.0.1:0\"]", "admin = [\"unix:admin.sock\"]");
+    let server = Server::start_with(&config, |_| {});
+    let health = || server.command().arg("health").output().expect("the binary starts");
+    let output = health();
+    assert_eq!((output.status.code(), stdout(&output)), (Some(0), "ok\n"), "{}", stderr(&output));
+    let output = server.command().arg("check").output().expect("the binary starts");
+    assert!(!stdout(&output).contains("admin off") && stdout(&output).contains("admin unix:"));
+    let socket = server.configuration_path().with_file_name("admin.sock");
+    std::fs::remove_file(&socket).expect("the socket is there");
+    let output = health();
+    let expected = format!("no answer from unix:{}: ", socket.display());
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stdout(&output).starts_with(&expected), "{}", stdout(&output));
 }

@@ -1,7 +1,7 @@
 //! Things that the log does not hold, at whatever level it is kept; and that nothing hangs on
 //! whether anybody takes it.
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -13,10 +13,19 @@ use byway_test_support::process::{CONFIG, SECRET, Server, byway, free_port, http
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::{self, Message};
 
+/// Formats of a line.
+const FORMATS: [&str; 2] = ["text", "json"];
+
 /// Credentials are secrets of their clients, and everyone who knows a room's name can enter it.
 #[test]
 fn the_most_talkative_log_holds_no_credential_and_no_word_of_a_room() {
-    let server = Server::start_with(CONFIG, |command| {
+    for format in FORMATS {
+        keeps_secrets(format);
+    }
+}
+
+fn keeps_secrets(format: &str) {
+    let server = Server::start_with(&format!("{CONFIG}[log]\nformat = \"{format}\"\n"), |command| {
         command.env("RUST_LOG", "trace,tungstenite=trace,tungstenite::protocol=trace");
     });
     let site = server.bound.http[0];
@@ -39,6 +48,7 @@ fn the_most_talkative_log_holds_no_credential_and_no_word_of_a_room() {
     let password =
         |ice: &serde_json::Value| ice["iceServers"][1]["credential"].as_str().expect("a password").to_owned();
     let log = server.log();
+    assert_eq!(log.contains("\"level\":\"TRACE\""), format == "json", "{log}");
     assert!(log.contains("TRACE"), "the log is kept at the level that was asked for");
     for kept in [
         password(&ice).as_str(),
@@ -56,33 +66,58 @@ fn the_most_talkative_log_holds_no_credential_and_no_word_of_a_room() {
 /// was closed.
 #[test]
 fn threat_30_a_log_whose_reader_is_gone_ends_nothing_and_is_counted() {
-    let (reader, writer) = io::pipe().expect("a pipe");
-    let running = Running::start(writer.into(), |_| {});
-    drop(reader);
-    running.goes_on("byway_log_lines_lost_total");
+    for format in FORMATS {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let running = Running::start(format, writer.into(), |_| {});
+        drop(reader);
+        running.goes_on(Some("byway_log_lines_lost_total"));
+    }
+}
+
+/// `2>&-`: the process has no standard error at all.
+#[test]
+fn threat_30_a_server_without_standard_error_goes_on() {
+    let folder = TempDir::new().expect("a folder");
+    let (command, admin) = Running::command(&folder, "json");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$0\" \"$@\" 2>&-"]).arg(command.get_program()).args(command.get_args());
+    shell.env_remove("JOURNAL_STREAM").env_remove("RUST_LOG");
+    let child = shell.spawn().expect("`sh` starts");
+    let running = Running { child, admin, folder };
+    running.until(|running| running.metrics().is_some());
+    // Rust opens /dev/null in its place, which takes every line.
+    running.goes_on(None);
 }
 
 /// A disk that is full takes no line from the first on.
 #[test]
 fn threat_30_a_log_on_a_full_disk_keeps_nothing_from_starting() {
-    let full = File::options().write(true).open("/dev/full").expect("Linux has it");
-    let running = Running::start(full.into(), |_| {});
-    running.goes_on("byway_log_lines_lost_total");
+    for format in FORMATS {
+        let full = File::options().write(true).open("/dev/full").expect("Linux has it");
+        let running = Running::start(format, full.into(), |_| {});
+        running.goes_on(Some("byway_log_lines_lost_total"));
+    }
 }
 
 /// A reader that has stopped, as a terminal does at Ctrl-S: a writer to it waits for ever.
 #[test]
 fn threat_30_a_log_whose_reader_stopped_holds_nothing_up() {
+    for (format, blocks) in [("text", true), ("json", true), ("json", false)] {
+        stopped_reader(format, blocks);
+    }
+}
+
+fn stopped_reader(format: &str, blocks: bool) {
     let (reader, mut log) = UnixStream::pair().expect("two ends");
     log.set_nonblocking(true).expect("it does not block");
     while matches!(log.write(&[b'.'; 64]), Ok(1..)) {}
-    log.set_nonblocking(false).expect("it blocks again");
+    log.set_nonblocking(!blocks).expect("it blocks again");
     // With every frame told, what may wait is soon too much.
-    let running = Running::start(OwnedFd::from(log).into(), |command| {
+    let running = Running::start(format, OwnedFd::from(log).into(), |command| {
         command.env("RUST_LOG", "trace");
     });
     running.until(|running| running.metric("byway_log_lines_lost_total") > 0);
-    running.goes_on("byway_log_lines_lost_total");
+    running.goes_on(Some("byway_log_lines_lost_total"));
     drop(reader);
 }
 
@@ -90,7 +125,7 @@ fn threat_30_a_log_whose_reader_stopped_holds_nothing_up() {
 #[test]
 fn threat_30_a_start_without_threads_is_one_error_and_exit_1() {
     let folder = TempDir::new().expect("a folder");
-    let (command, _) = Running::command(&folder);
+    let (command, _) = Running::command(&folder, "text");
     // Root has no limit: the test changes to another user, and other users have this limit.
     let limits: &[u32] = if is_root(&folder) { &[1, 2, 3, 5] } else { &[1] };
     for &limit in limits {
@@ -114,7 +149,7 @@ fn threat_30_a_task_that_finds_no_thread_is_started_again() {
     if !is_root(&folder) {
         return;
     }
-    let (command, admin) = Running::command(&folder);
+    let (command, admin) = Running::command(&folder, "text");
     let log = folder.path().join("log");
     // The main thread, that of the log, two of HTTP, one of handshakes, two shards.
     let mut command = limited(&folder, 1, &command, 7);
@@ -139,13 +174,51 @@ fn threat_30_a_task_that_finds_no_thread_is_started_again() {
     running.until(|running| running.metric("byway_certificate_loads_total{outcome=\"loaded\"}") > 0);
 }
 
+/// Panics have the priority of errors and the format of other lines, also at a level that
+/// suppresses errors.
+#[test]
+fn threat_30_a_panic_has_its_priority_and_format_at_any_level() {
+    for (format, level) in [("text", "info"), ("text", "off"), ("json", "info"), ("json", "off")] {
+        let folder = TempDir::new().expect("a folder");
+        if !is_root(&folder) {
+            return;
+        }
+        let (command, admin) = Running::command(&folder, format);
+        let path = folder.path().join("log");
+        let log = File::create(&path).expect("a file");
+        let stream = log.metadata().map(|log| format!("{}:{}", log.dev(), log.ino()));
+        let mut command = limited(&folder, 2, &command, 7);
+        command.env("JOURNAL_STREAM", stream.expect("it is open")).env("RUST_LOG", level);
+        let child = command.stderr(log).spawn().expect("`prlimit` starts");
+        let running = Running { child, admin, folder };
+        running.until(|running| running.metrics().is_some());
+        let said = || std::fs::read_to_string(&path).expect("the log is read");
+        running.until(|_| said().matches("thread http panicked at ").count() > 1);
+        let said = said();
+        let panic = said.lines().find(|line| line.contains("thread http panicked at ")).expect(&said);
+        let line = panic.strip_prefix("<3>").expect(panic);
+        match format {
+            "json" => {
+                let object: serde_json::Value = serde_json::from_str(line).expect(line);
+                assert_eq!(object["level"], "ERROR");
+                assert!(
+                    object["message"].as_str().is_some_and(|text| text.starts_with("thread http panicked"))
+                );
+            }
+            _ => assert!(line.trim_start_matches("ERROR ").starts_with("thread http panicked at "), "{line}"),
+        }
+        assert_eq!(said.contains("listening "), level == "info", "{said}");
+        assert!(said.lines().all(|line| line.starts_with('<')), "{said}");
+    }
+}
+
 fn is_root(folder: &TempDir) -> bool {
     std::fs::metadata(folder.path()).expect("it is there").uid() == 0
 }
 
 /// Runs a command as a user who has no other process; each test has one of its own.
 fn as_somebody(number: u32) -> Command {
-    let somebody = (60_000 + std::process::id() % 2_500 * 2 + number).to_string();
+    let somebody = (60_000 + std::process::id() % 1_500 * 3 + number).to_string();
     let mut command = Command::new("setpriv");
     command.args(["--clear-groups", "--regid", &somebody, "--reuid", &somebody]);
     command
@@ -178,9 +251,9 @@ struct Running {
 }
 
 impl Running {
-    fn start(log: Stdio, adjust: impl FnOnce(&mut Command)) -> Self {
+    fn start(format: &str, log: Stdio, adjust: impl FnOnce(&mut Command)) -> Self {
         let folder = TempDir::new().expect("a folder");
-        let (mut command, admin) = Self::command(&folder);
+        let (mut command, admin) = Self::command(&folder, format);
         adjust(command.stderr(log));
         let child = command.spawn().expect("the binary starts");
         let running = Self { child, admin, folder };
@@ -190,7 +263,7 @@ impl Running {
     }
 
     /// Command that starts a server in this folder, and the address of its metrics.
-    fn command(folder: &TempDir) -> (Command, SocketAddr) {
+    fn command(folder: &TempDir, format: &str) -> (Command, SocketAddr) {
         renew(folder);
         let port = free_port();
         let admin = SocketAddr::from(([127, 0, 0, 1], port));
@@ -199,7 +272,8 @@ impl Running {
                 "[listen]",
                 "[tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n[listen]\ntls = [\"127.0.0.1:0\"]",
             )
-            .replace("admin = [\"127.0.0.1:0\"]", &format!("admin = [\"{admin}\"]"));
+            .replace("admin = [\"127.0.0.1:0\"]", &format!("admin = [\"{admin}\"]"))
+            + &format!("[log]\nformat = \"{format}\"\n");
         let path = folder.path().join("turnserver.toml");
         std::fs::write(&path, config).expect("the configuration is written");
         let mut command = byway();
@@ -227,9 +301,9 @@ impl Running {
         }
     }
 
-    /// Renewal after renewal is served, lines are lost and counted, and the end is that of a server
-    /// that waits for calls.
-    fn goes_on(mut self, lost: &str) {
+    /// Renewal after renewal is served, lines that are `lost` are counted, and the end is that of a
+    /// server that waits for calls.
+    fn goes_on(mut self, lost: Option<&str>) {
         for renewals in 1..=3 {
             renew(&self.folder);
             self.signal("HUP");
@@ -237,7 +311,9 @@ impl Running {
                 running.metric("byway_certificate_loads_total{outcome=\"loaded\"}") >= renewals
             });
         }
-        self.until(|running| running.metric(lost) > 0);
+        if let Some(lost) = lost {
+            self.until(|running| running.metric(lost) > 0);
+        }
         assert_eq!(self.metric("byway_tasks_ended_total{task=\"certificate\"}"), 0);
         self.signal("TERM");
         let clock = byway::clock::Clock::start();
@@ -273,62 +349,26 @@ fn renew(folder: &TempDir) {
     std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).expect("it is written");
 }
 
-/// `journalctl -p warning` finds warnings by their priority, which the journal reads before each
-/// line (sd-daemon(3)).
-#[test]
-fn lines_for_the_journal_have_their_priority() {
-    let folder = TempDir::new().expect("a folder");
-    let configuration = folder.path().join("turnserver.toml");
-    std::fs::write(&configuration, CONFIG).expect("the configuration is written");
-    let says = |stream: &dyn Fn(&std::fs::Metadata) -> String, config: &str| {
-        std::fs::write(&configuration, config).expect("the configuration is written");
-        let (mut reader, writer) = io::pipe().expect("a pipe");
-        let pipe = File::from(OwnedFd::from(writer.try_clone().expect("a second end"))).metadata();
-        let mut command = byway();
-        command.arg("--config").arg(&configuration).arg("serve");
-        command.env("JOURNAL_STREAM", stream(&pipe.expect("it has an inode"))).stderr(writer);
-        let mut child = command.spawn().expect("the binary starts");
-        drop(command);
-        let mut said = String::new();
-        for line in BufReader::new(&mut reader).lines().map_while(Result::ok) {
-            said += &(line + "\n");
-            if said.contains("listening ") {
-                break;
-            }
-        }
-        child.kill().and_then(|()| child.wait()).expect("it is our child");
-        said
-    };
-    let journal = |pipe: &std::fs::Metadata| format!("{}:{}", pipe.dev(), pipe.ino());
-    let other = |pipe: &std::fs::Metadata| format!("{}:{}", pipe.dev(), pipe.ino() + 1);
-    let said = says(&journal, CONFIG);
-    assert!(
-        said.lines().all(|line| line.starts_with("<6>")) && said.contains("<6> INFO listening "),
-        "{said}"
-    );
-    let said = says(&journal, "realm = 5\n");
-    assert!(said.lines().count() > 1 && said.lines().all(|line| line.starts_with("<3>")), "{said}");
-    assert!(!says(&other, CONFIG).contains("<6>"), "another stream is not the journal");
-}
-
 /// `systemctl reload` after a change that it does not take in.
 #[test]
 fn a_reload_names_what_takes_a_restart_and_no_value() {
     let server = Server::start();
     let file = server.configuration_path();
     server.signal("HUP");
-    server.logged("as they were at the start");
+    server.logged("reload: nothing to change in ");
     std::fs::write(
         &file,
-        CONFIG.replace("a-test-secret", "a-fresh-secret") + "[ice]\napi_keys = [\"a-key-of-a-backend\"]\n",
+        CONFIG.replace("a-test-secret", "a-fresh-secret").replace("shards = 2", "shards = 3")
+            + "[ice]\napi_keys = [\"a-key-of-a-backend\"]\n",
     )
     .expect("it is written");
     server.signal("HUP");
-    server.logged("not in force until a restart: [credentials], [ice]");
+    server.logged("turnserver.toml: credentials.secrets, ice.api_keys");
+    server.logged("not in force until a restart: relay.shards (");
     std::fs::write(&file, CONFIG.replace("a-test-secret", "a-secret\" \"-torn-apart"))
         .expect("it is written");
     server.signal("HUP");
-    server.logged("the settings are kept, and a restart would fail: ");
+    server.logged("reload refused: the settings are kept, and a restart would fail: ");
     server.logged("remedy: write TOML");
     for secret in ["a-test-secret", "a-fresh-secret", "a-key-of", "torn-apart"] {
         assert!(!server.log().contains(secret), "{}", server.log());

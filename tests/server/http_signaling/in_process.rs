@@ -12,13 +12,14 @@ use byway::access::{Access, Policy};
 use byway::clock::Clock;
 use byway::http::HttpCounters;
 use byway::http::admin::{Admin, Health};
+use byway::http::challenge_pages::ChallengePages;
 use byway::http::limits::{HttpLimits, Protocol};
 use byway::http::origin::Origins;
 use byway::http::own_hosts::OwnHosts;
 use byway::http::serve::{Pages, serve};
 use byway::http::{Site, admin_router, public_router};
-use byway::ice::TransportPolicy;
-use byway::ice::{Endpoints, IceServers};
+use byway::ice::{Endpoints, IceServers, IceSettings, TransportPolicy};
+use byway::live::Live;
 use byway::metrics::Metrics;
 use byway::net::accept::ListenerQueue;
 use byway::net::accept::Stopping;
@@ -58,6 +59,7 @@ pub(crate) const API_KEY: &str = "a-key-for-programs";
 pub(crate) struct Settings {
     pub(crate) max_rooms: usize,
     pub(crate) max_members: usize,
+    pub(crate) max_viewers: usize,
     pub(crate) max_queued: usize,
     pub(crate) connections: usize,
     pub(crate) connections_per_address: usize,
@@ -79,6 +81,7 @@ impl Settings {
     pub(crate) const DEFAULT: Self = Self {
         max_rooms: 100,
         max_members: 8,
+        max_viewers: 3,
         max_queued: usize::MAX,
         connections: 100,
         connections_per_address: PER_ADDRESS,
@@ -101,7 +104,7 @@ pub(crate) struct Server {
     pub(crate) admin: SocketAddr,
     pub(crate) hub: Arc<Hub>,
     pub(crate) revocations: Arc<Revocations>,
-    pub(crate) access: Arc<Access>,
+    pub(crate) access: Live<Access>,
     /// The users that the relay was told to end.
     pub(crate) ended: Arc<Mutex<Vec<String>>>,
     /// Phase of access and health alone, so that a test can inspect members while the server
@@ -131,16 +134,18 @@ impl Server {
             (Arc::<SignalingCounters>::default(), Arc::<HttpCounters>::default());
         let metrics = Metrics::new(vec![signaling_counters.clone(), counters.clone()]);
         let random = Arc::new(Prng::new(&[7; 32], "names"));
-        let ice = Arc::new(IceServers::new(
-            vec![],
-            Endpoints { udp: vec!["127.0.0.1:3478".parse().unwrap()], ..Endpoints::default() },
-            Secrets::new(&["north"]).unwrap(),
-            settings.ttl,
-            TransportPolicy::All,
-        ));
+        let ice = IceSettings {
+            urls: vec![],
+            secrets: Secrets::new(&["north"]).unwrap(),
+            ttl: settings.ttl,
+            policy: TransportPolicy::All,
+        };
+        let endpoints = Endpoints { udp: vec!["127.0.0.1:3478".parse().unwrap()], ..Endpoints::default() };
+        let ice = Arc::new(IceServers::new(ice, endpoints));
         let mut limits = ConnectionLimits::of(SignalingSettings {
             max_rooms: settings.max_rooms,
             max_members: settings.max_members,
+            max_viewers: settings.max_viewers,
             max_message: 64 * 1024,
             resume_window: settings.resume_window,
         });
@@ -154,12 +159,12 @@ impl Server {
         };
         let (phase, access_phase) = (PhaseSender::new(), PhaseSender::new());
         let draining = access_phase.watch();
-        let access = Arc::new(Access {
+        let access = Live::new(Access {
             policy: settings.access,
             tokens: Tokens::new(&token_keys, &["north"]).unwrap(),
             api_keys: ApiKeys::new(&[API_KEY]),
-            limiter: KeyedRateLimiter::new(settings.joins_per_second, Duration::from_secs(10), 7),
-            is_draining: Box::new(move || draining.has_reached(Phase::Draining)),
+            limiter: Arc::new(KeyedRateLimiter::new(settings.joins_per_second, Duration::from_secs(10), 7)),
+            is_draining: Arc::new(move || draining.has_reached(Phase::Draining)),
         });
         let revocations = Arc::new(Revocations::new(&[8; 32]));
         let hub = Arc::new(Hub::new(HubParts {
@@ -188,11 +193,13 @@ impl Server {
             random,
             hub: hub.clone(),
             hosts: hosts.clone(),
-            origins: Origins::new(vec!["https://app.example.com".parse().unwrap()]),
+            origins: Live::new(Origins::new(vec!["https://app.example.com".parse().unwrap()])),
             access: access.clone(),
             revocations: revocations.clone(),
             end_user: end_user(),
-            page: settings.page.map(str::to_owned),
+            static_users: Live::default(),
+            page: Live::new(settings.page.map(str::to_owned)),
+            challenges: ChallengePages::default(),
             counters: counters.clone(),
         };
         let broken = Arc::new(AtomicBool::new(false));
@@ -214,15 +221,15 @@ impl Server {
             counters.connections.clone(),
         );
         let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
-        let pages = Pages::new(public_router(site), limits, counters.clone()).behind(Arc::new(proxies));
-        let public = serve(only(http), pages.clone(), limiter, phase.watch());
+        let pages = Pages::new(public_router(site), limits, counters.clone()).behind(Live::new(proxies));
+        let public = serve(only(http), pages.clone(), limiter, None, phase.watch());
         // Its own counters: a test counts what it does on the public pages.
         let operator = Pages::new(
             admin_router(Admin {
                 metrics,
                 counters: counters.clone(),
                 health,
-                degraded: watch::channel(Vec::new()).1,
+                degraded: vec![watch::channel(Vec::new()).1],
                 phase: access_phase.watch(),
                 hosts,
             }),
@@ -230,7 +237,7 @@ impl Server {
             Arc::default(),
         );
         let everyone = ConnectionLimiter::new(usize::MAX, usize::MAX, Arc::default());
-        let operator = serve(only(admin), operator, everyone, access_phase.watch());
+        let operator = serve(only(admin), operator, everyone, None, access_phase.watch());
         Self {
             http: addresses.0,
             admin: addresses.1,
@@ -549,6 +556,20 @@ impl Client {
 /// One listener, there from the start.
 fn only(listener: TcpListener) -> ListenerQueue {
     let (sender, listeners) = mpsc::unbounded_channel();
-    sender.send(listener).unwrap();
+    sender.send(listener.into()).unwrap();
     listeners
+}
+
+/// Asks, with the number of the attempt, until an answer is an error. It has to be `rate-limited`
+/// with a pause of about a second, and to come within a minute's worth of attempts.
+pub(crate) async fn is_throttled(mut ask: impl AsyncFnMut(usize) -> Value) {
+    for n in 0..60 {
+        let answer = ask(n).await;
+        if answer["type"] == "error" {
+            assert_eq!(answer["code"], "rate-limited");
+            assert!((1..=1_001).contains(&answer["retry_ms"].as_u64().unwrap()), "{answer}");
+            return;
+        }
+    }
+    panic!("within a minute's worth");
 }

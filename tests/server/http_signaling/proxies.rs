@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use byway::live::Live;
 use byway::net::connection_limit::ConnectionLimiter;
 use byway::net::trusted_proxies::TrustedProxies;
 use serde_json::json;
@@ -147,7 +148,7 @@ async fn threat_34_limits_count_by_the_client_behind_trusted_proxies() {
 async fn threat_34_shares_of_connections_count_by_the_client_behind_trusted_proxies() {
     let server = Server::start().await;
     let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
-    let limiter = ConnectionLimiter::behind(Arc::new(proxies), 100, 2, Arc::default());
+    let limiter = ConnectionLimiter::behind(Live::new(proxies), 100, 2, Arc::default());
     let ask = async |connection: &mut DuplexStream, client: &str| {
         let head = format!("GET /nothing HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {client}\r\n\r\n");
         connection.write_all(head.as_bytes()).await.unwrap();

@@ -59,7 +59,10 @@ async fn who_is_lost_comes_back_to_what_was_missed_and_nobody_noticed() {
 
     let (mut bob, joined) = come_back(&server, &bob_ticket, 1).await;
     assert_eq!((&joined["id"], &joined["resume"]), (&json!(bob_ticket.id), &bob_ticket.resume));
-    assert_eq!(joined["peers"], json!([{"id": ann_ticket.id, "name": null, "polite": true}]));
+    assert_eq!(
+        joined["peers"],
+        json!([{"id": ann_ticket.id, "name": null, "polite": true, "host": true, "viewer": false}])
+    );
     assert_eq!(
         joined["ice"]["iceServers"][1]["username"].as_str().unwrap().rsplit_once('.').unwrap().1,
         bob_ticket.id
@@ -184,7 +187,7 @@ async fn who_is_away_for_too_long_has_left_and_its_credentials_with_it() {
 
 /// The name in a member's credentials, as the hub tells it to a backend.
 fn user(server: &Server, ticket: &Ticket) -> String {
-    let members = server.hub.members(&RoomName::new("oak".to_owned()).unwrap());
+    let members = server.hub.room(&RoomName::new("oak".to_owned()).unwrap()).members;
     members.into_iter().find(|member| member.id.to_string() == ticket.id).unwrap().user
 }
 

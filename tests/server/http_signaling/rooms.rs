@@ -20,8 +20,13 @@ async fn threat_24_two_meet_talk_and_part_and_the_server_says_who_spoke() {
     bob.say(r#"{"type":"join","room":"oak"}"#).await;
     let joined = bob.hear().await;
     let bob_id = joined["id"].clone();
-    assert_eq!(joined["peers"], json!([{"id": ann_id, "name": "Ann", "polite": true}]));
-    let came = json!({"type": "peer-joined", "id": bob_id, "name": null, "polite": false});
+    assert_eq!(
+        joined["peers"],
+        json!([{"id": ann_id, "name": "Ann", "polite": true, "host": true, "viewer": false}])
+    );
+    let came = json!({
+        "type": "peer-joined", "id": bob_id, "name": null, "polite": false, "host": false, "viewer": false,
+    });
     assert_eq!(ann.hear().await, came);
 
     // Whatever the sender claims, the server says who it was.

@@ -1,12 +1,16 @@
 //! Invitations: by the command, by a backend, and what they open.
 
-use byway_test_support::process::{CONFIG, Configuration};
-use serde_json::{Value, json};
+use std::net::TcpStream;
 
-use super::{KEY, asked, bearer, now, refusal, server};
+use byway_test_support::process::interrupts::Uninterrupted;
+use byway_test_support::process::{CONFIG, Configuration, member};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::{Message, WebSocket};
+
+use super::{KEY, Server, asked, bearer, now, refusal, server};
 
 /// The claims of a token, without a check of its signature.
-fn claims(token: &str) -> Value {
+pub(super) fn claims(token: &str) -> Value {
     use base64::Engine as _;
     let body = token.split('.').nth(1).expect("three parts");
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(body).expect("base64");
@@ -14,7 +18,7 @@ fn claims(token: &str) -> Value {
 }
 
 /// Page, room as it is in a query, and token of a link.
-fn parts(url: &str) -> (&str, &str, &str) {
+pub(super) fn parts(url: &str) -> (&str, &str, &str) {
     let (page, rest) = url.split_once("?room=").expect("a room");
     let (room, token) = rest.split_once("#token=").expect("a token behind the #");
     (page, room, token)
@@ -72,6 +76,13 @@ fn the_command_says_what_it_lacks() {
         (&["--room", "tea", "--max-members", "0"], "max_members is at least 1"),
         (&["--room", "tea", "--ttl", "31d"], "1 second to 30 days"),
         (&["--room", "tea", "--ttl", "0s"], "1 second to 30 days"),
+        (&["--room", "tea", "--host", "--viewer"], "cannot be used with"),
+        (&["--room", "tea", "--host=yes"], "unexpected value"),
+        (&[], "name the room with --room NAME"),
+        (&["--viewer"], "name the room with --room NAME"),
+        (&["--host", "--ttl", "31d"], "1 second to 30 days"),
+        (&["--host", "--name", "Ann"], "--room <NAME>"),
+        (&["--host", "--max-members", "2"], "--room <NAME>"),
         (&["--room", "tea", "--url", "call.example.org"], "such as https://"),
         (&["--room", "tea", "--url", "https://a/?b"], "such as https://"),
     ] {
@@ -127,6 +138,9 @@ fn a_backend_makes_one_over_http() {
         (json!({"room": "tea", "ttl": 2_592_001}), "30 days"),
         (json!({"room": "tea", "ttl": "1h"}), "expected u64"),
         (json!({"room": "tea", "max_members": 0}), "at least 1"),
+        (json!({"room": "tea", "host": true, "viewer": true}), "cannot be a host"),
+        (json!({"room": "tea", "host": "yes"}), "expected a boolean"),
+        (json!({"room": "tea", "viewer": null}), "expected a boolean"),
         (json!(["tea"]), "The body is not the JSON object"),
         (json!("tea"), "The body is not the JSON object"),
     ] {
@@ -136,16 +150,108 @@ fn a_backend_makes_one_over_http() {
     }
     assert_eq!(refusal(&invite(&[], &json!({"room": "a".repeat(5_000)}))), (413, "too-large".to_owned()));
     assert_eq!(
-        refusal(&asked(&server, "GET /invite", &[&bearer(KEY)], "")),
+        refusal(&asked(&server, "PUT /invite", &[&bearer(KEY)], "")),
         (405, "method-not-allowed".to_owned())
     );
+}
+
+/// Joins the room tea with this token; the connection, and what the server says.
+pub(super) fn join(
+    server: &Server,
+    token: &str,
+    viewer: bool,
+) -> (WebSocket<Uninterrupted<TcpStream>>, Value) {
+    let mut socket = member::connect(server);
+    let join = json!({"type": "join", "room": "tea", "token": token, "viewer": viewer});
+    socket.send(Message::text(join.to_string())).expect("it is sent");
+    let answer = member::hear(&mut socket);
+    (socket, answer)
+}
+
+#[test]
+fn a_host_and_a_viewer_are_invited_by_either_way() {
+    let server = server("token", "[signaling]\nmax_viewers = 1\n");
+    let by_command = |role: &str| {
+        let arguments = ["invite", "--room", "tea", "--url", "https://a", role];
+        let output = server.command().args(arguments).output().expect("the binary starts");
+        String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
+    };
+    let by_http = |role: &str| {
+        let body = json!({"room": "tea", role: true}).to_string();
+        asked(&server, "POST /invite", &[&bearer(KEY)], &body).json()["url"]
+            .as_str()
+            .expect("a text")
+            .to_owned()
+    };
+    for url in [by_command("--host"), by_http("host")] {
+        let (_, room, token) = parts(&url);
+        assert_eq!(
+            (room, &claims(token)["host"], &claims(token)["viewer"]),
+            ("tea", &json!(true), &Value::Null)
+        );
+    }
+    for url in [by_command("--viewer"), by_http("viewer")] {
+        let (_, room, token) = parts(&url);
+        assert_eq!((room, &claims(token)["viewer"]), ("tea&live=1", &json!(true)));
+        assert_eq!(claims(token)["host"], Value::Null);
+    }
+
+    let host = by_command("--host");
+    let (mut ann, joined) = join(&server, parts(&host).2, false);
+    assert_eq!(
+        (&joined["host"], &joined["viewer"], &joined["locked"]),
+        (&json!(true), &json!(false), &json!(false))
+    );
+    let watch = by_http("viewer");
+    let (_vic, joined) = join(&server, parts(&watch).2, false);
+    assert_eq!((&joined["host"], &joined["viewer"]), (&json!(false), &json!(true)), "as its token says");
+    assert_eq!(member::hear(&mut ann)["viewer"], true);
+    assert_eq!(join(&server, parts(&watch).2, true).1["code"], "viewers-full");
+
+    let say = |ann: &mut WebSocket<_>, message: Value| {
+        ann.send(Message::text(message.to_string())).expect("it is sent");
+        member::hear(ann)
+    };
+    let invitation = say(&mut ann, json!({"type": "invite", "ttl": 60}));
+    let guest = invitation["token"].as_str().expect("a text");
+    let told = claims(guest);
+    assert_eq!(
+        (&told["room"], told.as_object().map(serde_json::Map::len)),
+        (&json!("tea"), Some(3)),
+        "no more"
+    );
+    assert!((50..=60).contains(&(told["exp"].as_u64().expect("a date") - now())));
+    assert_eq!(
+        say(&mut ann, json!({"type": "lock", "locked": true})),
+        json!({"type": "locked", "locked": true})
+    );
+    assert_eq!(join(&server, guest, false).1["code"], "room-locked");
+    assert_eq!(
+        say(&mut ann, json!({"type": "lock", "locked": false})),
+        json!({"type": "locked", "locked": false})
+    );
+    let (mut bob, joined) = join(&server, guest, false);
+    assert_eq!((&joined["host"], &joined["viewer"]), (&json!(false), &json!(false)));
+    let came = member::hear(&mut ann);
+    ann.send(Message::text(json!({"type": "remove", "id": came["id"]}).to_string())).expect("it is sent");
+    assert_eq!(member::hear(&mut bob), json!({"type": "bye", "code": "removed"}));
+    assert_eq!(member::closed(&mut bob), (4003, "removed".to_owned()));
+    assert_eq!(member::hear(&mut ann)["type"], "peer-left");
+    // A token is for its room and its role, and a change of either spoils it.
+    let (head, signature) =
+        (guest.split('.').next().expect("a part"), guest.rsplit('.').next().expect("a part"));
+    let raised = base64::Engine::encode(
+        &base64::engine::general_purpose::URL_SAFE_NO_PAD,
+        json!({"room": "tea", "aud": "byway.test", "exp": now() + 60, "host": true}).to_string(),
+    );
+    assert_eq!(join(&server, &format!("{head}.{raised}.{signature}"), false).1["code"], "bad-token");
 }
 
 #[test]
 fn without_any_secret_the_server_still_invites() {
     let config = CONFIG.replace("secrets = [\"a-test-secret\"]", "");
     let more = format!("[ice]\naccess = \"token\"\napi_keys = [\"{KEY}\"]\n");
-    let server = super::Server::start_with(&format!("{config}{more}"), |_| {});
+    let server = Server::start_with(&format!("{config}{more}"), |_| {});
     let answer = asked(&server, "POST /invite", &[&bearer(KEY)], "{\"room\": \"tea\"}");
     let invitation = answer.json();
     let token = invitation["token"].as_str().expect("a text");
@@ -156,7 +262,7 @@ fn without_any_secret_the_server_still_invites() {
 fn an_empty_room_is_no_room() {
     let server = server("token", "");
     let room = asked(&server, "GET /rooms/t%C3%A9a", &[&bearer(KEY)], "").expect_ok().json();
-    assert_eq!(room, json!({"room": "t\u{e9}a", "members": []}));
+    assert_eq!(room, json!({"room": "t\u{e9}a", "locked": false, "members": []}));
     for id in ["x", "AAAAAAAAAAAAAAAAAAAAAA"] {
         let answer = asked(&server, &format!("DELETE /rooms/tea/members/{id}"), &[&bearer(KEY)], "");
         assert_eq!(refusal(&answer), (404, "no-such-member".to_owned()));

@@ -4,6 +4,7 @@
 mod access;
 mod conventions;
 mod invitations;
+mod operators;
 mod threats;
 
 use byway_test_support::process::http::{Answer, ask};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use byway_test_support::process::{Configuration, Server};
+use byway_test_support::process::{CONFIG, Configuration, Server};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::{LOOPBACK, probe, rows, trouble};
+use super::{LOOPBACK, Nobody, probe, rows, trouble};
 
 /// An issuer that no system knows, and a folder with its certificate.
 struct Authority {
@@ -118,6 +118,21 @@ async fn a_port_without_tls_is_told_from_one_with_a_bad_certificate() {
     let silent = TcpListener::bind((LOOPBACK, 0)).await.unwrap();
     let reason = asked(silent.local_addr().unwrap(), &[]).await;
     assert_eq!(reason, "no answer to the TLS handshake");
+}
+
+#[tokio::test]
+async fn a_server_that_waits_for_its_certificate_is_told_from_one_with_old_tls() {
+    // Nothing listens on that port, so there is no certificate.
+    let nobody = Nobody::new().await;
+    let acme = format!(
+        "\n[acme]\nnames = [\"127.0.0.1\"]\nstate_dir = \"state\"\ndirectory = \"https://{}/\"\n",
+        nobody.tcp()
+    );
+    let tls = CONFIG.replacen("[listen]\n", "[listen]\ntls = [\"127.0.0.1:0\"]\n", 1);
+    let server = Server::start_with(&(tls + &acme), |_| {});
+    let authority = Authority::new();
+    let reason = asked(server.bound.tls[0], &["--ca", &authority.ca()]).await;
+    assert_eq!(reason, "the server has no certificate yet, or none for this name");
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ fn an_expired_certificate_is_served_and_told() {
 fn sighup_without_a_certificate_changes_nothing() {
     let server = Server::start_with(CONFIG, |_| {});
     server.signal("HUP");
-    server.logged("nothing to reload");
+    server.logged("reload: nothing to change in ");
     assert!(server.metric("byway_allocations") == 0);
 }
 
