@@ -27,6 +27,11 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn start() -> Self {
+        Self::start_as(|config| config)
+    }
+
+    /// With a configuration that `adjust` has changed.
+    pub(crate) fn start_as(adjust: impl FnOnce(String) -> String) -> Self {
         // Each server relays from an IPv4 address of its own, as it would on a machine of its own.
         // They share ::1, where a port that another one has is passed over.
         static LABS: AtomicU8 = AtomicU8::new(1);
@@ -43,6 +48,7 @@ impl Lab {
                 &format!(r#"addresses = ["127.0.1.{number}", "::1"]"#),
             )
             .replace("[quota]", "[quota]\nallocations_per_user = 400");
+        let config = adjust(config);
         // One that did not start is told by its own test.
         let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         let server = Server::start_with(&config, |_| {});

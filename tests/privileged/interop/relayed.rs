@@ -1,9 +1,11 @@
 //! Relaying: every flag that asks for something this server does, over UDP, TCP and TLS.
 
-use byway_test_support::process::{SECRET, Server};
+use std::process::Command;
+
+use byway_test_support::process::{REALM, SECRET, Server};
 
 use super::lab::{Lab, Transport, all_at_once};
-use super::uclient::{Load, Peer, Uclient};
+use super::uclient::{Load, Peer, Uclient, printed};
 
 /// Flags, and the peers of the clients. Without `-s` they use channels, two or more on an
 /// allocation: to a peer outside, `turnutils_uclient` binds one to the port above it, too, and each
@@ -60,6 +62,31 @@ const HUNDRED: &[(&str, Peer)] =
 const TO_PEER: &str = r#"byway_relayed_bytes_total{direction="to_peer"}"#;
 const TO_CLIENT: &str = r#"byway_relayed_bytes_total{direction="to_client"}"#;
 const BETWEEN_CLIENTS: &str = r#"byway_relayed_bytes_total{direction="between_clients"}"#;
+
+/// `-u` and `-w` with a name and a password that never change, as a camera or a SIP phone has them:
+/// once with the password in the configuration, once with coturn's own form of its key.
+#[test]
+fn a_static_user_relays() {
+    let users = "[[users]]\nname = \"camera\"\npassword = \"geheim-geheim\"\n\
+                 [[users]]\nname = \"phone\"\npassword = \"KEY\"\n";
+    all_at_once(&[Transport::Udp, Transport::Tcp, Transport::Tls], |transport| {
+        let lab = Lab::start_as(|config| config + &users.replace("KEY", &coturn_key("phone")));
+        for user in ["camera", "phone"] {
+            let client = Uclient::at(lab.listener(*transport, false), *transport).towards(Peer::Client);
+            let client = client.with(Load::LIGHT).args(&format!("-u {user} -w geheim-geheim"));
+            client.relays_everything(Load::LIGHT);
+        }
+        assert!(!lab.server.log().contains("geheim"));
+    });
+}
+
+/// The key of a user with that password, as coturn's own tool prints it.
+pub(super) fn coturn_key(name: &str) -> String {
+    let mut command = Command::new("turnadmin");
+    let key = printed(command.args(["-k", "-u", name, "-r", REALM, "-p", "geheim-geheim"]));
+    let key = key.lines().find(|line| line.starts_with("0x")).expect("it prints the key");
+    key.to_owned()
+}
 
 #[test]
 fn over_udp_everything_is_relayed() {

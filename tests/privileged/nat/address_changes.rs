@@ -1,6 +1,7 @@
 //! The machine's addresses come and go while the server runs: it follows them, and says what it
 //! lacks.
 
+use std::io::Write as _;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -259,6 +260,53 @@ fn threat_35_a_tentative_address_is_relayed_from_once_it_is_good() {
             assert_eq!(relayed.ip(), at("[2a00::1]:1").ip());
         });
     }
+}
+
+/// An address that comes may have a port that another program took, which then gives it up.
+#[test]
+#[ignore = "needs root: tests/run nat"]
+fn threat_35_a_port_that_is_taken_when_its_address_comes_is_bound_once_it_is_free() {
+    let machine = machine("taken", &[V6]);
+    machine.within(|| {
+        let server = Server::start_with(NAMED, |_| {});
+        let udp = UdpSocket::bind("0.0.0.0:3478").unwrap();
+        machine.ip("address add 45.0.0.1/24 dev eth0");
+        let trouble = "cannot listen on 45.0.0.1:3478 (listen.udp), because of Address already in use";
+        server.logged(trouble);
+        server.logged("no longer so: no interface has 45.0.0.1");
+        // The other listeners of this address are served meanwhile.
+        server.logged("tcp=45.0.0.1:3478 tls=- http=45.0.0.1:8080,127.0.0.1:8080");
+        let (status, said) = health();
+        assert_eq!((status, said.lines().count()), (503, 1), "{said}");
+        assert!(said.contains(&format!("degraded: {trouble}")) && said.contains("ss -lntup"), "{said}");
+        assert_eq!(lines(&server, "ERROR", "cannot listen"), 1, "{}", server.log());
+
+        drop(udp);
+        server.logged(&format!("no longer so: {trouble}"));
+        server.logged("udp=45.0.0.1:3478,[2a00::1]:3478");
+        until("healthy", || health().0 == 200);
+        stun::binding(at("45.0.0.1:3478"));
+        assert_eq!(lines(&server, "ERROR", "cannot listen"), 1, "{}", server.log());
+    });
+}
+
+/// A listener behind a proxy has an accept loop in place of the shards, also one that comes late.
+#[test]
+#[ignore = "needs root: tests/run nat"]
+fn threat_35_a_listener_behind_a_proxy_that_comes_late_expects_its_headers() {
+    let machine = machine("late-proxy", &[]);
+    machine.within(|| {
+        let listen = "[listen]\ntrusted_proxies = [\"45.0.0.1\"]\nproxy_protocol = [\"tcp\"]";
+        let server = Server::start_with(&NAMED.replacen("[listen]", listen, 1), |_| {});
+        assert!(server.bound.tcp.is_empty());
+        machine.ip("address add 45.0.0.1/24 dev eth0");
+        server.logged("tcp=45.0.0.1:3478");
+        let mut proxy = std::net::TcpStream::connect("45.0.0.1:3478").unwrap();
+        proxy.set_read_timeout(Some(PATIENCE)).unwrap();
+        proxy.write_all(b"PROXY TCP4 45.0.0.77 45.0.0.1 4711 3478\r\n").unwrap();
+        let response = Client::over(&server, Link::Tcp(proxy)).granted(&Request::allocate());
+        assert_eq!(response.mapped(), at("45.0.0.77:4711"));
+    });
 }
 
 /// Started before the network is up: what systemd gave up on after five tries.

@@ -7,6 +7,7 @@
 mod address_changes;
 mod clock;
 mod discovery;
+mod init;
 mod local_ports;
 mod namespace;
 mod own_address;
