@@ -23,7 +23,31 @@ export const FIREFOX = installed(process.env.FIREFOX, "/usr/lib/firefox-esr/fire
 /** Reason to skip scenarios with Firefox, or false. */
 export const withoutFirefox = !FIREFOX && "Firefox is not installed";
 
+/**
+ * Features of each new window that cost more than the page in it: the suggestions under the address
+ * bar are a page of 390 modules, and a renderer is held in reserve. No scenario sees them.
+ */
+const COSTLY = ["WebUIOmniboxPopup", "WebUIOmniboxFullPopup", "WebUIOmniboxAimPopup", "SpareRendererForSitePerProcess"];
+
+/** Those that playwright-core disables. Of two such flags the browser takes the last. */
+const DISABLED = [
+  "AvoidUnnecessaryBeforeUnloadCheckSync",
+  "BoundaryEventDispatchTracksNodeRemoval",
+  "DestroyProfileOnBrowserClose",
+  "DialMediaRouteProvider",
+  "GlobalMediaControls",
+  "HttpsUpgrades",
+  "LensOverlay",
+  "MediaRouter",
+  "PaintHolding",
+  "ThirdPartyStoragePartitioning",
+  "Translate",
+  "RenderDocument",
+  "OptimizationHints",
+];
+
 const FLAGS = [
+  `--disable-features=${[...COSTLY, ...DISABLED].join(",")}`,
   "--disable-gpu",
   "--disable-quic",
   "--no-first-run",

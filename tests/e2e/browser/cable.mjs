@@ -15,6 +15,8 @@ export async function layCable(scenario, server) {
   const [host, port] = server.split(":");
   /** Present connections, both ends of each. @type {Set<import("node:net").Socket>} */
   const ends = new Set();
+  /** Ends through which nothing passes any more. */
+  const stranded = new WeakSet();
   let state = /** @type {"whole" | "cut" | "dead"} */ ("whole");
   let [refused, swallowed] = [0, 0];
 
@@ -33,7 +35,7 @@ export async function layCable(scenario, server) {
         ends.delete(from);
         to?.destroy();
       });
-      from.on("data", (bytes) => state === "whole" && to?.write(bytes));
+      from.on("data", (bytes) => state === "whole" && !stranded.has(from) && to?.write(bytes));
     }
   });
   cable.listen(0, "127.0.0.1");
@@ -54,6 +56,13 @@ export async function layCable(scenario, server) {
     /** Everything stays connected and connects, and nothing passes. */
     die() {
       state = "dead";
+    },
+    /**
+     * Nothing passes through what is connected, as behind a NAT that forgot it or an address that
+     * is gone. What connects from now on works.
+     */
+    strand() {
+      ends.forEach((end) => stranded.add(end));
     },
     /** Restores the cable. Lost connections and bytes stay lost. */
     mend() {

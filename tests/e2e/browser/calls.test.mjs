@@ -7,11 +7,18 @@ import { isEndless } from "./scenarios/endless.mjs";
 import "./scenarios/relayed.mjs";
 import "./scenarios/at-once.mjs";
 import "./scenarios/example.mjs";
+import "./scenarios/streams.mjs";
+import "./scenarios/channels.mjs";
+import "./scenarios/states.mjs";
+import "./scenarios/other-clients.mjs";
+import "./scenarios/examples.mjs";
 import "./scenarios/only-streams.mjs";
 import "./scenarios/firefox.mjs";
 import "./scenarios/direct.mjs";
 import "./scenarios/leaving.mjs";
 import "./scenarios/recovery.mjs";
 import "./scenarios/cut.mjs";
+import "./scenarios/files.mjs";
+import "./scenarios/background.mjs";
 
 isEndless();

@@ -16,6 +16,7 @@ export class Authority {
   #folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
   /** Number of the next file that the folder gets more than once. */
   #count = 0;
+  /** @type {string[]} */ #others = [];
 
   constructor() {
     removeLeftovers();
@@ -39,6 +40,14 @@ export class Authority {
     this.#openssl("x509", "-req", "-in", request, "-copy_extensions", "copy", "-CA", "ca.pem", "-CAkey", "ca-key.pem",
       "-days", String(days), "-out", cert);
     return { cert: join(this.#folder, cert), key: join(this.#folder, key) };
+  }
+
+  /**
+   * Has all who trust this authority trust another one, too. Browsers that run already do not.
+   * @param {string} file Its certificate.
+   */
+  vouchFor(file) {
+    this.#others.push(file);
   }
 
   /** A home directory whose user trusts this authority, as Chromium sees it. */
@@ -89,7 +98,7 @@ export class Authority {
     mkdirSync(database, { recursive: true });
     const certutil = (...parameters) => execFileSync("certutil", ["-d", `sql:${database}`, ...parameters], { stdio: "pipe" });
     certutil("-N", "--empty-password");
-    certutil("-A", "-n", "byway", "-t", "C,,", "-i", this.file);
+    for (const file of [this.file, ...this.#others]) certutil("-A", "-n", file, "-t", "C,,", "-i", file);
   }
 
   #openssl(...parameters) {

@@ -5,17 +5,25 @@ import { afterwards } from "./afterwards.mjs";
 import { launchChromium } from "./browsers.mjs";
 import { eventually } from "./eventually.mjs";
 
+/** Launches wait for each other: each looks for the one new process group. */
+let launching = Promise.resolve();
+
 /**
- * A Chromium of the scenario's own, which can be frozen with all its processes. Its sockets stay,
+ * A browser of the scenario's own, which can be frozen with all its processes. Its sockets stay,
  * and what comes waits in them.
  *
  * @param {import("node:test").TestContext} scenario
+ * @param {() => Promise<import("playwright-core").Browser>} [launch]
  */
-export async function launchFreezable(scenario) {
-  const before = leaders();
-  const browser = await launchChromium();
-  const [group] = leaders().filter((leader) => !before.includes(leader));
-  if (!group) throw new Error("Chromium is in no process group of its own");
+export async function launchFreezable(scenario, launch = launchChromium) {
+  const launched = launching.then(async () => {
+    const before = leaders();
+    const browser = await launch();
+    return { browser, group: leaders().find((leader) => !before.includes(leader)) };
+  });
+  launching = launched.catch(() => {});
+  const { browser, group } = await launched;
+  if (!group) throw new Error("the browser is in no process group of its own");
   const members = () => processes().filter((one) => one.group === group);
   const thaw = () => members().length && process.kill(-group, "SIGCONT");
   afterwards(scenario, async () => {
@@ -26,7 +34,7 @@ export async function launchFreezable(scenario) {
     browser,
     async freeze() {
       process.kill(-group, "SIGSTOP");
-      await eventually("all of Chromium frozen", () => members().every(({ state }) => "TZ".includes(state)) || null);
+      await eventually("all of the browser frozen", () => members().every(({ state }) => "TZ".includes(state)) || null);
     },
     thaw,
   };

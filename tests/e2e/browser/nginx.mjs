@@ -26,9 +26,10 @@ const MANUAL = new URL("../../../docs/install.md", import.meta.url);
  * @param {import("node:test").TestContext} scenario
  * @param {string} path Where the page is to be: "/" or "/call/".
  * @param {string} server The address and port of the server's plain HTTP.
+ * @param {(block: string) => string} [alter] A mistake that an administrator makes in it.
  * @returns {Promise<string>} The URL of the page.
  */
-export async function nginxFor(scenario, path, server) {
+export async function nginxFor(scenario, path, server, alter = (block) => block) {
   const blocks = (await readFile(MANUAL, "utf8")).split("```nginx\n").slice(1).map((rest) => rest.split("```")[0]);
   const block = blocks.find((candidate) => candidate.startsWith(`location ${path} {`));
   if (!block) throw new Error(`docs/install.md has no nginx block for ${path}`);
@@ -39,12 +40,12 @@ export async function nginxFor(scenario, path, server) {
   for (let attempt = 0; attempt < 5; attempt += 1) {
     const port = await freePort();
     const file = join(folder, "nginx.conf");
-    await writeFile(file, configuration(folder, port, block.replaceAll("127.0.0.1:8080", server)));
+    await writeFile(file, configuration(folder, port, alter(block.replaceAll("127.0.0.1:8080", server))));
     const child = spawn(NGINX, ["-c", file, "-p", folder], { stdio: ["ignore", "ignore", "inherit"] });
     const ended = once(child, "close");
     const page = `http://localhost:${port}${path}`;
     const running = await Promise.race([
-      eventually("nginx answers", async () => (await fetch(page).catch(() => null))?.ok || null).then(() => true),
+      eventually("nginx answers", async () => (await fetch(page).catch(() => null)) !== null || null).then(() => true),
       ended.then(() => false),
     ]);
     if (!running) continue;

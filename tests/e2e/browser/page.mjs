@@ -33,6 +33,13 @@ export async function lineReads(pattern, ...pages) {
 export const says = (page, pattern, patienceMs) =>
   eventually(`a status like ${pattern}`, async () => pattern.test(await page.locator("#status").innerText()) || null, patienceMs);
 
+/** Flips the relay switch as a person does: in the panel "Connection", by its label. */
+export async function toggleRelay(page) {
+  if ((await page.getAttribute("#info", "aria-expanded")) === "false") await page.click("#info");
+  await page.locator("#panel label:has(#relay)").click();
+  await page.click("#panel-close");
+}
+
 /**
  * 20 frames each way of a fake camera are tens of kilobytes; connectivity checks alone stay below
  * this.

@@ -43,10 +43,12 @@ export const tlsAlone = (certificate) => ({ udp: null, http: null, tls: FREE, ce
  * @property {string[]} [allowedOrigins]
  * @property {string[]} [apiKeys]
  * @property {string} [ttl] How long credentials live.
+ * @property {"open" | "token"} [access] Who may join.
+ * @property {string} [resumeWindow] How long a lost member stays in its room.
  */
 
 /** @param {Options} options */
-const config = ({ udp = FREE, tcp = null, tls = null, http = FREE, certificate, urls = [], allowedOrigins = [], apiKeys = [], ttl = "10m" }) => `
+const config = ({ udp = FREE, tcp = null, tls = null, http = FREE, certificate, urls = [], allowedOrigins = [], apiKeys = [], ttl = "10m", access = "open", resumeWindow = "30s" }) => `
 realm = "byway.test"
 [listen]
 udp = ${listOf(udp)}
@@ -64,10 +66,12 @@ shards = 2
 secrets = ["${SECRET}"]
 ttl = "${ttl}"
 [ice]
+access = "${access}"
 urls = ${JSON.stringify(urls)}
 api_keys = ${JSON.stringify(apiKeys)}
 [signaling]
 allowed_origins = ${JSON.stringify(allowedOrigins)}
+resume_window = "${resumeWindow}"
 `;
 
 const listOf = (address) => JSON.stringify(address ? [address] : []);
@@ -136,6 +140,12 @@ export async function start(configuration, on = []) {
     /** Its listeners, for a server that replaces it. */
     listen: { udp: bound.udp?.[0], tcp: bound.tcp?.[0], http: bound.http?.[0] },
     log,
+    /** Runs `byway invite` with the configuration of this server. Returns the link. */
+    async invite(...parameters) {
+      const page = bound.http ? `http://${bound.http[0]}` : bound.tls[0].replace(/^.*:/, "https://localhost:");
+      const run = ["--config", file, "invite", "--url", page, ...parameters];
+      return (await promisify(execFile)(BINARY, run)).stdout.trim();
+    },
     /** One series of /metrics by its full name. */
     metric: async (series) => (await metrics(series))[0],
     /** Several of one moment. */

@@ -2,7 +2,7 @@
  * Type checks of the client: its modules, and its declarations in a web developer's program.
  */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readFile, readdir } from "node:fs/promises";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -13,8 +13,12 @@ const PAGE = fileURLToPath(new URL("types/page.ts", import.meta.url));
 /** As docs/client.md says. */
 const PATHS = { "https://call.example.org/byway.js": [fileOf("byway.d.ts")] };
 
-test("the modules keep to the types in their comments", () => {
-  assert.deepEqual(complaints([fileOf("byway/call.js"), fileOf("app.js")], { allowJs: true, checkJs: true }), []);
+test("the modules keep to the types in their comments, and leave nothing unused", async () => {
+  const files = await readdir(fileOf("page"), { recursive: true });
+  // Nothing imports the workers.
+  const modules = files.filter((file) => file.endsWith(".js")).map((file) => fileOf(`page/${file}`));
+  const options = { allowJs: true, checkJs: true, noUnusedLocals: true, noUnusedParameters: true };
+  assert.deepEqual(complaints([fileOf("byway/call.js"), fileOf("app.js"), ...modules], options), []);
 });
 
 test("the declarations are those of the modules", async () => {
@@ -25,4 +29,13 @@ test("the declarations are those of the modules", async () => {
 test("a page in TypeScript uses them as strictly as it likes, and its mistakes are found", () => {
   const strict = { exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, verbatimModuleSyntax: true };
   assert.deepEqual(complaints([PAGE], { ...strict, paths: PATHS }), []);
+});
+
+test("the examples use the module as its declarations say", () => {
+  const programs = ["one-to-one", "room", "data-channel", "screen-share"].map(
+    (name) => fileURLToPath(new URL(`../../../examples/${name}/main.js`, import.meta.url)),
+  );
+  const paths = { "http://localhost:8080/byway.js": [fileOf("byway.d.ts")] };
+  // Without annotations, so that they stay short.
+  assert.deepEqual(complaints(programs, { strict: false, allowJs: true, checkJs: true, paths }), []);
 });

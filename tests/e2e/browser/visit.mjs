@@ -6,6 +6,9 @@ import assert from "node:assert/strict";
 import { afterwards } from "./afterwards.mjs";
 import { recordConnections } from "./connections.mjs";
 
+/** Complaints of browsers about a server that breaks off, refuses or cannot be reached. */
+export const UNREACHABLE = /WebSocket connection to .* failed|WebSocket is closed before|net::ERR_/;
+
 /**
  * Opens it in a fresh context. When the scenario ends it must have logged no error, violated no
  * content security policy, and opened no dialog; then it is closed.
@@ -13,10 +16,12 @@ import { recordConnections } from "./connections.mjs";
  * @param {import("node:test").TestContext} scenario
  * @param {import("playwright-core").Browser} browser
  * @param {string} url
- * @param {import("playwright-core").BrowserContextOptions & { tolerated?: RegExp }} [options]
- *   `tolerated`: complaints that the scenario provokes.
+ * @param {import("playwright-core").BrowserContextOptions & { tolerated?: RegExp,
+ *   smallPictures?: boolean }} [options]
+ *   `tolerated`: complaints that the scenario provokes. `smallPictures`: as if the person had
+ *   chosen them, since two cores encode several pages' pictures in software.
  */
-export async function visit(scenario, browser, url, { tolerated, ...options } = {}) {
+export async function visit(scenario, browser, url, { tolerated, smallPictures = true, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const complaints = [];
   const page = await context.newPage();
@@ -33,10 +38,20 @@ export async function visit(scenario, browser, url, { tolerated, ...options } = 
     ),
   );
   await page.addInitScript(recordConnections);
+  if (smallPictures) await page.addInitScript(chooseSmallPictures);
   afterwards(scenario, async () => {
     await context.close();
     assert.deepEqual(complaints.filter((complaint) => !tolerated?.test(complaint)), [], `complaints of ${url}`);
   });
   await page.goto(url);
   return page;
+}
+
+/** Runs in the page. */
+function chooseSmallPictures() {
+  const key = "byway.resolution";
+  // The browser's own pages have no storage.
+  if (location.protocol.startsWith("http") && !localStorage.getItem(key)) {
+    localStorage.setItem(key, JSON.stringify({ width: 320, height: 180, frameRate: 15 }));
+  }
 }

@@ -93,12 +93,13 @@ const crowd = (page, count) =>
   page.evaluate((wanted) => {
     const tiles = document.querySelector("#tiles");
     const [one] = tiles.querySelectorAll(".peer");
-    while (tiles.children.length < wanted) {
+    while (tiles.querySelectorAll(".tile").length < wanted) {
       const copy = one.cloneNode(true);
       copy.querySelector("video").srcObject = one.querySelector("video").srcObject;
       tiles.append(copy);
     }
     tiles.dataset.count = String(wanted);
+    tiles.dataset.layout = "grid";
   }, count);
 
 /** Whether a control is visible without scrolling. */

@@ -4,12 +4,10 @@ import { test } from "node:test";
 import { layCable } from "../cable.mjs";
 import { eventually } from "../eventually.mjs";
 import { open, room, server } from "../stage.mjs";
+import { UNREACHABLE } from "../visit.mjs";
 
 /** The relays' own port of the server, of which a page's address says nothing. */
 const SERVER = new URL(server.origin).host;
-
-/** Messages of browsers about a connection that breaks or is refused. */
-const BROKEN = /WebSocket connection to .* failed|ERR_CONNECTION_RE|WebSocket is closed before/;
 
 /** Below it nobody notices; a path that is lost and found again takes seconds. */
 const LONGEST_GAP_MS = 500;
@@ -67,7 +65,7 @@ for (const [what, { offering, how }] of Object.entries(SETTING_UP)) {
   test(`a call comes about where ${what}`, async (scenario) => {
     const cable = await layCable(scenario, SERVER);
     const there = await enter(scenario, offering ? server.origin : cable.origin, room(scenario));
-    const coming = await open(scenario, offering ? cable.origin : server.origin, { tolerated: BROKEN });
+    const coming = await open(scenario, offering ? cable.origin : server.origin, { tolerated: UNREACHABLE });
     await coming.evaluate(holdOffers);
     await coming.evaluate(join, room(scenario));
     await eventually("the other one", () => there.evaluate(() => window.call.peers.length || null));
@@ -130,7 +128,7 @@ async function inRoom(scenario) {
 }
 
 async function enter(scenario, origin, room) {
-  const page = await open(scenario, origin, { tolerated: BROKEN });
+  const page = await open(scenario, origin, { tolerated: UNREACHABLE });
   await page.evaluate(join, room);
   return page;
 }

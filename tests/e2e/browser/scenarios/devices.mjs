@@ -10,13 +10,13 @@ import { join, open, room, server } from "../stage.mjs";
 
 /** Failures of getUserMedia, in place of Chromium's simulated camera. */
 const TROUBLES = {
-  "a camera that is not allowed": { error: "NotAllowedError", sentence: /not allowed to use camera/ },
-  "no camera at all": { error: "NotFoundError", sentence: /No camera or microphone was found/ },
-  "a camera that another program has": { error: "NotReadableError", sentence: /in use by another program/ },
-  "a page opened over plain http": { error: null, sentence: /only to pages opened over https/ },
+  "a camera that is not allowed": { error: "NotAllowedError", sentence: /not allowed to use the camera/, told: "Camera not allowed" },
+  "no camera at all": { error: "NotFoundError", sentence: /No camera was found/, told: "No camera" },
+  "a camera that another program has": { error: "NotReadableError", sentence: /in use by another program/, told: "Camera in use elsewhere" },
+  "a page opened over plain http": { error: null, sentence: /only to pages opened over https/, told: "Camera not allowed" },
 };
 
-for (const [what, { error, sentence }] of Object.entries(TROUBLES)) {
+for (const [what, { error, sentence, told }] of Object.entries(TROUBLES)) {
   test(`with ${what}, one still sees the others`, async (scenario) => {
     const seen = await join(scenario, room(scenario));
     const page = await open(scenario, "/");
@@ -34,7 +34,7 @@ for (const [what, { error, sentence }] of Object.entries(TROUBLES)) {
       page.evaluate(() => document.querySelector(".peer video").videoWidth > 0 || null),
     );
     await eventually("a sentence in place of a picture", async () =>
-      (await seen.locator(".peer .note").innerText()) === "No camera" || null,
+      (await seen.locator(".peer .note").innerText()) === told || null,
     );
   });
 }
@@ -86,9 +86,12 @@ for (const [what, { devices, granted, busy, sent, code }] of Object.entries(ONE_
     await arrives(seen, sent);
     const other = sent === "audio" ? "camera" : "microphone";
     const sentence = await page.evaluate(async (code) => new (await import("/byway.js")).BywayError(code).message, code);
-    assert.equal(await page.locator(`#${other}`).getAttribute("title"), sentence);
+    assert.ok((await page.locator(`#${other}`).getAttribute("title")).startsWith(sentence));
+    await eventually("it is told", async () => (await seen.locator(".peer").getAttribute(`data-${other}`)) === "none" || null);
     assert.equal(await page.locator(`#${other}`).getAttribute("aria-pressed"), "false");
-    assert.equal(await page.locator("#self-note").innerText(), other === "camera" ? sentence : "");
+    const note = await page.locator("#self-note").innerText();
+    assert.ok(other === "camera" ? note.startsWith(sentence) : note === "", note);
+    assert.equal(/icon to the left/.test(note), code === "camera-denied", "a refusal says how to undo it");
     if (devices[0] !== FAKE_DEVICES) return;
 
     // Allowed or free later, it joins what is sent.
@@ -154,7 +157,7 @@ test("a camera that is switched off is said to be, to both", async (scenario) =>
   await videoFlows(first, second);
   await first.click("#camera");
   await eventually("a sentence at the other", async () =>
-    (await second.locator(".peer .note").innerText()) === "No camera" || null,
+    (await second.locator(".peer .note").innerText()) === "Camera off" || null,
   );
   assert.equal(await first.locator("#self-note").innerText(), "Your camera is off");
   assert.equal(await first.locator("#camera").getAttribute("aria-pressed"), "false");

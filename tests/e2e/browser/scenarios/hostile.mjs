@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { videoFlows } from "../connections.mjs";
 import { eventually } from "../eventually.mjs";
+import { join as enter, openWith, pictureMoves } from "../module.mjs";
 import { joined, peers, says } from "../page.mjs";
 import { call, join, open, room } from "../stage.mjs";
 
@@ -78,6 +79,49 @@ test("a number far beyond all connections there were does not end the one there 
   await videoFlows(victim, attacker);
   assert.equal(await victim.evaluate(() => window.connections.length), 1);
 });
+
+test("purposes of streams that are not what they should be leave the camera where it is", async (scenario) => {
+  const [victim, attacker] = [await openWith(scenario), await openWith(scenario)];
+  await enter(victim, room(scenario), { camera: true });
+  await attacker.evaluate(distort);
+  await enter(attacker, room(scenario), { camera: true });
+  const rubbish = [
+    null,
+    7,
+    "camera",
+    ["camera"],
+    { a: 1, b: null, c: {}, d: "", e: "x".repeat(33), __proto__: null },
+    Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`stream ${index}`, `purpose ${index}`])),
+    { ["x".repeat(20_000)]: "screen" },
+  ];
+  for (const streams of rubbish) {
+    // Each time another stream is announced, without its purpose.
+    await attacker.evaluate((streams) => {
+      window.streams = streams;
+      const [track] = window.call.peers[0].connection.getSenders().filter(({ track }) => track).map(({ track }) => track);
+      window.call.peers[0].connection.addTransceiver(track.clone(), { streams: [new MediaStream()], direction: "sendonly" });
+    }, streams);
+    const described = await attacker.evaluate(() => window.described);
+    await eventually("an offer", () => attacker.evaluate((before) => window.described > before || null, described - 1));
+  }
+  await pictureMoves(victim);
+  const { purposes, kinds } = await victim.evaluate(() => ({
+    purposes: [...window.call.peers[0].streams.keys()],
+    kinds: window.call.peers[0].stream.getTracks().map(({ kind }) => kind).sort(),
+  }));
+  assert.deepEqual(purposes, ["camera"]);
+  assert.deepEqual(kinds, ["audio", "video"]);
+});
+
+/** Runs in a page: `window.streams`, once set, is told as the purposes of its streams. */
+function distort() {
+  const { send } = WebSocket.prototype;
+  WebSocket.prototype.send = function (text) {
+    const message = JSON.parse(text);
+    if (message.data?.description && "streams" in window) message.data.streams = window.streams;
+    send.call(this, JSON.stringify(message));
+  };
+}
 
 /**
  * Runs in a page: before each signal its peer is told of a connection that could have no successor.

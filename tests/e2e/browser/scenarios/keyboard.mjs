@@ -15,8 +15,12 @@ test("a call from the first page to hanging up by keyboard alone", async (scenar
   await joined(first);
 
   const second = await open(scenario, await first.inputValue("#room-link"));
+  await tabTo(second, "#info");
+  await second.keyboard.press("Enter");
+  await second.locator("#panel #relay").waitFor({ state: "attached" });
   await tabTo(second, "#relay");
   await second.keyboard.press("Space");
+  await second.keyboard.press("Escape");
   await tabTo(second, "#join");
   await second.keyboard.press("Enter");
   await Promise.all([peers(first, 1), peers(second, 1)]);

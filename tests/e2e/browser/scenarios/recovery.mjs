@@ -6,21 +6,16 @@ import { test } from "node:test";
 import { afterwards } from "../afterwards.mjs";
 import { statistics, videoFlows } from "../connections.mjs";
 import { eventually } from "../eventually.mjs";
-import { lineReads, peers, says } from "../page.mjs";
+import { lineReads, peers, says, toggleRelay } from "../page.mjs";
 import { startFor, startServer } from "../server.mjs";
 import { call, join, room } from "../stage.mjs";
+import { UNREACHABLE } from "../visit.mjs";
 
 /** A browser calls a path lost after some 5 s, and failed after some 15. */
 const LOSING_MS = 30_000;
 
 /** The heartbeat of the signaling comes every 20 s. */
 const SHORT_OF_A_HEARTBEAT_MS = 10_000;
-
-/**
- * Messages of a browser about an unreachable server: within a scenario, or because the server ends
- * before the page.
- */
-const UNREACHABLE = /WebSocket connection to .* failed|ERR_CONNECTION_REFUSED/;
 
 test("a call outlives its server, and everyone is back when that is", async (scenario) => {
   const first = await startServer();
@@ -86,7 +81,7 @@ test("a relay that does not answer is named, with what can be done", async (scen
   await eventually("the same on the tile", async () => /No relay/.test(await page.locator(".peer .note").innerText()) || null);
 
   // And doing so helps, once both do.
-  for (const each of [page, other]) await each.locator("label:has(#relay)").click();
+  for (const each of [page, other]) await toggleRelay(each);
   await lineReads(/^Direct over UDP/, page, other);
 });
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { pathBecomes, videoFlows } from "../connections.mjs";
-import { lineReads, relaysOver } from "../page.mjs";
+import { lineReads, relaysOver, toggleRelay } from "../page.mjs";
 import { call, room, server } from "../stage.mjs";
 
 test("two pages call each other with the relay forced", async (scenario) => {
@@ -31,6 +31,3 @@ test("the relay asked for in the address is switched on in the page, and off aga
   await toggleRelay(page);
   assert.equal(new URL(page.url()).searchParams.get("relay"), null);
 });
-
-/** As a person does: by its label, for the box itself is drawn over. */
-const toggleRelay = (page) => page.locator("label:has(#relay)").click();

@@ -39,6 +39,19 @@ for (const path of ["/", "/call/"]) {
   });
 }
 
+test("an operator starts a call through nginx, below a path", { skip: withoutNginx }, async (scenario) => {
+  const server = await startFor(scenario, { access: "token" });
+  const page = await nginxFor(scenario, "/call/", server.listen.http);
+  const stranger = await open(scenario, page);
+  await stranger.locator("#landing[data-entry=closed]").waitFor();
+  assert.equal(await stranger.locator("h1:visible").innerText(), new URL(page).host);
+  const link = (await server.invite("--host")).split("#")[1];
+  const operator = await open(scenario, `${page}#${link}`);
+  await operator.click("#new-call");
+  await enter(operator);
+  assert.ok(operator.url().startsWith(`${page}?room=`), operator.url());
+});
+
 test("a page imports byway.js from below a path, or names the server there", { skip: withoutNginx }, async (scenario) => {
   const server = await startFor(scenario, {});
   const page = await nginxFor(scenario, "/call/", server.listen.http);
