@@ -41,8 +41,12 @@ const NAMES = {
 export const SECRET = "a-secret-of-the-lab";
 
 export class Lab {
-  network = new Network(NAMES);
   /** @type {Map<string, Promise<import("playwright-core").Browser>>} */ #browsers = new Map();
+
+  /** @param {Network} [network] With the servers of all scenarios, unless it has its own. */
+  constructor(network = new Network(NAMES)) {
+    this.network = network;
+  }
 
   /**
    * The browser of a client, launched for the first who asks.

@@ -36,17 +36,30 @@ import { isLeftover } from "../browser/leftovers.mjs";
  * @property {number} [kbps] Kilobits per second.
  */
 
-/** Addresses of the servers. */
-export const ADDRESSES = {
-  server: ["203.0.113.10", "2001:db8::10"],
-  other: ["203.0.113.30", "203.0.113.31", "2001:db8::30", "2001:db8::31"],
-};
+/** Beginnings of all addresses of an internet. @typedef {{ v4: string, v6: string }} Prefixes */
 
-const INTERNET = ["203.0.113.1", "2001:db8::1"];
-const SIDES = {
-  a: { wan: ["203.0.113.21", "2001:db8::21"], lan: ["192.168.1.", "2001:db8:a::"] },
-  b: { wan: ["203.0.113.22", "2001:db8::22"], lan: ["192.168.2.", "2001:db8:b::"] },
-};
+/** For examples. A server takes them for private ones, unless its configuration allows them. */
+const FOR_EXAMPLES = { v4: "203.0.113.", v6: "2001:db8:" };
+
+/** Public ones, for servers without a word about addresses in their configuration. */
+export const PUBLIC = { v4: "45.0.0.", v6: "2a00:0:" };
+
+/** Addresses of the servers. @param {Prefixes} prefixes */
+export const serversIn = ({ v4, v6 }) => ({
+  server: [`${v4}10`, `${v6}:10`],
+  other: [`${v4}30`, `${v4}31`, `${v6}:30`, `${v6}:31`],
+});
+
+export const ADDRESSES = serversIn(FOR_EXAMPLES);
+
+/** @param {Prefixes} prefixes */
+const routersIn = ({ v4, v6 }) => [`${v4}1`, `${v6}:1`];
+
+/** @param {Prefixes} prefixes */
+const sidesIn = ({ v4, v6 }) => ({
+  a: { wan: [`${v4}21`, `${v6}:21`], lan: ["192.168.1.", `${v6}a::`] },
+  b: { wan: [`${v4}22`, `${v6}:22`], lan: ["192.168.2.", `${v6}b::`] },
+});
 /** @type {Side[]} */ const BOTH = ["a", "b"];
 
 /**
@@ -72,16 +85,25 @@ export class Network {
   #laid = new Map();
   /** Ends of bad cables. @type {Map<Side, { end: () => Promise<unknown> | false }>} */
   #carriers = new Map();
+  #servers;
+  /** Ways out of this internet. */
+  #routers;
+  #sides;
 
   /**
    * Both routers are port-restricted cones at first, and both clients on IPv4.
    *
    * @param {Record<string, string[]>} names What every node knows of names: their addresses.
+   * @param {object} [internet]
+   * @param {Prefixes} [internet.prefixes]
+   * @param {string} [internet.resolver] Name server of all other names. Nobody answers on loopback,
+   *   and the kernel says so at once: an unreachable one takes a `turns:` name 13 s instead.
    */
-  constructor(names = {}) {
+  constructor(names = {}, { prefixes = FOR_EXAMPLES, resolver = "127.0.0.1" } = {}) {
+    [this.#servers, this.#routers, this.#sides] = [serversIn(prefixes), routersIn(prefixes), sidesIn(prefixes)];
     removeLeftovers();
     try {
-      this.#build(names);
+      this.#build(names, resolver);
     } catch (error) {
       this.remove();
       throw error;
@@ -94,6 +116,11 @@ export class Network {
    */
   on(node) {
     return ["ip", "netns", "exec", this.#prefix + node];
+  }
+
+  /** Network namespace of a node. @param {string} node */
+  namespace(node) {
+    return `${NAMESPACES}/${this.#prefix}${node}`;
   }
 
   /**
@@ -126,7 +153,7 @@ export class Network {
    * @param {Kind} kind
    */
   nat(side, kind) {
-    const client = `client=${SIDES[side].lan[0]}2`;
+    const client = `client=${this.#sides[side].lan[0]}2`;
     this.run(`router-${side}`, "nft", "-I", `${HERE}nat`, "-D", client, "-f", `${HERE}nat/${kind}.nft`);
     this.forgetMappings(side);
   }
@@ -149,7 +176,7 @@ export class Network {
   plug(client, { router = client, families = "v4" } = {}) {
     this.unplug(client);
     const node = `client-${client}`;
-    const [v4, v6] = SIDES[router].lan;
+    const [v4, v6] = this.#sides[router].lan;
     // The second one in a home has an address of its own.
     const host = router === client ? 2 : 3;
     this.#ip(`router-${router}`, `link add ${node} type veth peer name eth0 netns ${this.#prefix}${node}`,
@@ -167,18 +194,20 @@ export class Network {
   }
 
   /**
-   * Gives a client or a router another IPv4 address in its network, as DHCP and providers do. What
-   * a router has translated is lost with the one before.
+   * Gives a node another IPv4 address in its network, as DHCP and providers do, and returns it.
+   * Translations of a router are lost with the one before.
    *
    * @param {string} node
+   * @returns {string}
    */
   renumber(node) {
     this.#laid.delete(/** @type {Side} */ (node.at(-1)));
-    const device = node.startsWith("client") ? "eth0" : "wan";
+    const device = node.startsWith("router") ? "wan" : "eth0";
     const [{ addr_info: [{ local }] }] = JSON.parse(this.run(node, "ip", "-json", "-4", "address", "show", "dev", device));
     const [{ gateway }] = JSON.parse(this.run(node, "ip", "-json", "-4", "route", "show", "default"));
     const other = local.replace(/\d+$/, (host) => String((Number(host) + 50) % 100));
     this.#ip(node, `address delete ${local}/24 dev ${device}`, `address add ${other}/24 dev ${device}`, `route add default via ${gateway}`);
+    return other;
   }
 
   /**
@@ -188,7 +217,7 @@ export class Network {
    * @param {boolean} known
    */
   route(node, known) {
-    this.#ip(node, ...INTERNET.map((address) => `route ${known ? "add" : "delete"} default via ${address}`));
+    this.#ip(node, ...this.#routers.map((address) => `route ${known ? "add" : "delete"} default via ${address}`));
   }
 
   /**
@@ -215,8 +244,8 @@ export class Network {
     removeNamespaces((name) => name.startsWith(this.#prefix));
   }
 
-  /** @param {Record<string, string[]>} names */
-  #build(names) {
+  /** @param {Record<string, string[]>} names @param {string} resolver */
+  #build(names, resolver) {
     // Chromium asks with a full stop at the end for the UDP address of a TURN server, which a
     // resolver of names takes off.
     const hosts = Object.entries({ localhost: ["127.0.0.1", "::1"], ...names })
@@ -225,23 +254,21 @@ export class Network {
       const etc = `${ETC}/${this.#prefix}${node}`;
       mkdirSync(etc, { recursive: true });
       writeFileSync(`${etc}/hosts`, hosts);
-      // Nobody answers there, and says so at once: an unreachable one takes a `turns:` name 13 s
-      // instead.
-      writeFileSync(`${etc}/resolv.conf`, "nameserver 127.0.0.1\n");
+      writeFileSync(`${etc}/resolv.conf`, `nameserver ${resolver}\n`);
       execFileSync("ip", ["netns", "add", this.#prefix + node]);
       this.#ip(node, "link set lo up");
       this.#set(node, { "ipv6/conf/all/accept_dad": 0, "ipv6/conf/default/accept_dad": 0 });
     }
     this.#buildInternet();
-    for (const node of Object.keys(ADDRESSES)) {
+    for (const node of Object.keys(this.#servers)) {
       this.#ip("internet", `link add ${node} type veth peer name eth0 netns ${this.#prefix}${node}`,
         `link set ${node} master bridge`, `link set ${node} up`);
-      this.#join(node, "eth0", ADDRESSES[node]);
+      this.#join(node, "eth0", this.#servers[node]);
     }
     for (const side of BOTH) {
       const router = `router-${side}`;
       this.#set(router, { "ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1 });
-      const [v4, v6] = SIDES[side].lan;
+      const [v4, v6] = this.#sides[side].lan;
       this.#ip(router, `link add lan address ${OWN_HARDWARE_ADDRESS} type bridge`,
         `address add ${v4}1/24 dev lan`, `address add ${v6}1/64 dev lan`, "link set lan up");
       this.#ip("internet", `link add ${router} type veth peer name wan netns ${this.#prefix}${router}`);
@@ -258,7 +285,7 @@ export class Network {
    */
   #buildInternet() {
     this.#set("internet", { "ipv6/conf/all/forwarding": 1 });
-    const addresses = INTERNET.map((address) => `address add ${withLength(address)} dev bridge`);
+    const addresses = this.#routers.map((address) => `address add ${withLength(address)} dev bridge`);
     this.#ip("internet", `link add bridge address ${OWN_HARDWARE_ADDRESS} type bridge`, ...addresses, "link set bridge up",
       "route add blackhole default", "route add blackhole ::/0");
   }
@@ -266,7 +293,7 @@ export class Network {
   /** The router's end of a new cable. @param {Side} side */
   #reconnect(side) {
     const router = `router-${side}`;
-    const { wan, lan } = SIDES[side];
+    const { wan, lan } = this.#sides[side];
     // The end that was there before had another hardware address, which the internet believes in
     // for seconds.
     this.#ip("internet", `link set ${router} master bridge`, `link set ${router} up`, `route replace ${lan[1]}/64 via ${wan[1]}`,
@@ -277,7 +304,7 @@ export class Network {
   /** @param {string} node @param {string} device @param {string[]} addresses */
   #join(node, device, addresses) {
     this.#ip(node, ...addresses.map((address) => `address add ${withLength(address)} dev ${device}`), `link set ${device} up`,
-      ...INTERNET.map((address) => `route add default via ${address}`));
+      ...this.#routers.map((address) => `route add default via ${address}`));
   }
 
   /**

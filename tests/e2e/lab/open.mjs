@@ -4,8 +4,9 @@ import { after } from "node:test";
 import { authority } from "../browser/browsers.mjs";
 import { Lab } from "./lab.mjs";
 
-export function openLab() {
-  const lab = new Lab();
+/** @param {import("./network.mjs").Network} [network] */
+export function openLab(network) {
+  const lab = new Lab(network);
   after(async () => {
     try {
       await lab.close();

@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { authority } from "../../browser/browsers.mjs";
 import { echoes, videoFlows } from "../../browser/connections.mjs";
 import { eventually } from "../../browser/eventually.mjs";
-import { addressOf, peers, relaysOver } from "../../browser/page.mjs";
+import { addressOf, peers, relaysOver, toggleRelay } from "../../browser/page.mjs";
 import { connectMs } from "../call.mjs";
 import { CLIENTS, startClient, without } from "../clients.mjs";
 import { longestGap, watchMedia } from "../media.mjs";
@@ -70,7 +70,7 @@ export function clients(lab, { rounds = 1 } = {}) {
     testClient("follows the page to a new connection", async (scenario) => {
       const { client, page } = await call(scenario, kind, "udp");
       await client.event("connected");
-      await page.locator("label:has(#relay)").click();
+      await toggleRelay(page);
       await eventually("another connection", () => client.events.filter(({ event }) => event === "connected").length > 1);
       await videoFlows(page);
       await echoes(page);

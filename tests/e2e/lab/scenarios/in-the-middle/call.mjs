@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { echoes, statistics, videoFlows } from "../../../browser/connections.mjs";
 import { eventually } from "../../../browser/eventually.mjs";
 import { addressOf, peers } from "../../../browser/page.mjs";
+import { UNREACHABLE } from "../../../browser/visit.mjs";
 import { longestGap, watchMedia } from "../../media.mjs";
 import { measured } from "../measured.mjs";
 
@@ -14,9 +15,6 @@ import { measured } from "../measured.mjs";
 /** @typedef {"direct" | "udp" | "tcp" | "tls"} Way */
 
 export const TABLE = "In the middle of a call";
-
-/** Messages of browsers about an unreachable server. */
-export const UNREACHABLE = /WebSocket connection to .* failed|net::ERR_/;
 
 /**
  * A browser calls a path lost after some 5 s and failed after some 15; a module that has lost the

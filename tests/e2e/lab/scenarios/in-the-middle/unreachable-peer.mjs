@@ -7,9 +7,10 @@ import assert from "node:assert/strict";
 import { afterwards } from "../../../browser/afterwards.mjs";
 import { videoFlows } from "../../../browser/connections.mjs";
 import { addressOf, peers } from "../../../browser/page.mjs";
+import { UNREACHABLE } from "../../../browser/visit.mjs";
 import { longestGap, watchMedia } from "../../media.mjs";
 import { measured } from "../measured.mjs";
-import { TABLE, UNREACHABLE, goesOn } from "./call.mjs";
+import { TABLE, goesOn } from "./call.mjs";
 
 const NAME = "the relay knows no way to one of the candidates";
 const UNSENT = 'byway_dropped_packets_total{reason="send_failed"}';
