@@ -6,6 +6,8 @@
 #![allow(clippy::panic, reason = "a panic is how a test fails")]
 
 mod language;
+mod pictures;
+mod vendor;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -40,12 +42,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("crates/turn/src/closed_set.rs", &[]),
     ("crates/turn/src/lib.rs", &["byway_turn"]),
     ("crates/udp/src/", &[]),
+    ("crates/page/src/", &[]),
     ("src/access/", &["byway_turn::time", "byway_turn::rate_limit", "byway_turn::auth::Secret"]),
     (
         "src/signaling/protocol.rs",
         &["ice", "byway_turn::auth::MemberId", "signaling::codes", "access::names"],
     ),
-    ("src/signaling/room.rs", &["signaling::protocol", "byway_turn::client_network", "byway_turn::shares"]),
+    (
+        "src/signaling/room.rs",
+        &["signaling::protocol", "access::grant", "byway_turn::client_network", "byway_turn::shares"],
+    ),
     ("src/signaling/codes.rs", &[]),
     ("src/signaling/schema.rs", &["signaling::protocol"]),
     ("src/signaling/ticket.rs", &["signaling::protocol"]),
@@ -91,6 +97,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "access",
             "origin",
             "net::trusted_proxies",
+            "net::proxy_protocol",
             "net::memory_budget",
             "byway_turn::prng",
             "byway_turn::rate_limit",
@@ -99,9 +106,23 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("src/tls/names.rs", &["origin", "byway_turn::wire::AddressFamily"]),
-    ("src/tls/", &["metrics", "clock", "operator_file", "byway_turn::wire", "byway_turn::time", "origin"]),
+    ("src/tls/acme/schedule.rs", &["tls::acme::failure", "tls::certificate::Validity"]),
+    ("src/tls/acme/reverse_name.rs", &[]),
+    (
+        "src/tls/",
+        &[
+            "metrics",
+            "clock",
+            "operator_file",
+            "byway_turn::prng",
+            "byway_turn::wire",
+            "byway_turn::time",
+            "origin",
+        ],
+    ),
     ("src/net/accept.rs", &["net::connection_limit", "phase"]),
     ("src/phase.rs", &[]),
+    ("src/live.rs", &[]),
     (
         "src/net/connection_limit",
         &["metrics", "net::trusted_proxies", "byway_turn::client_network", "byway_turn::shares"],
@@ -116,6 +137,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/net/mod.rs", &[]),
     ("src/origin", &[]),
     ("src/net/trusted_proxies.rs", &[]),
+    ("src/net/proxy_header.rs", &[]),
+    (
+        "src/net/proxy_protocol.rs",
+        &["metrics", "net::accept", "net::proxy_header", "net::trusted_proxies", "net::connection_limit"],
+    ),
     (
         "src/config",
         &[
@@ -131,6 +157,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ice::TransportPolicy",
             "signaling::SignalingSettings",
             "tls::CertificateFiles",
+            "log::LogSettings",
+            "log::LogFormat",
+            "log::LogLevel",
+            "log::LogLevelError",
+            "tls::acme",
+            "tls::Name",
+            "tls::pem_kinds",
         ],
     ),
     (
@@ -147,9 +180,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Modules that every room may name, as if they were the language's: a form of enum, and how to
-/// lock.
-const EVERYWHERE: &[&str] = &["byway_turn::closed_set", "byway_turn::lock"];
+/// Modules that every room may name, as if they were the language's: a form of enum, how to lock,
+/// and values that a reload replaces.
+const EVERYWHERE: &[&str] = &["byway_turn::closed_set", "byway_turn::lock", "live"];
 
 /// The pure ring: bytes, values, and a `Now` that is handed in.
 const PURE: &[&str] = &[
@@ -157,8 +190,11 @@ const PURE: &[&str] = &[
     "src/access/",
     "src/ice",
     "src/tls/names.rs",
+    "src/tls/acme/schedule.rs",
+    "src/tls/acme/reverse_name.rs",
     "src/origin",
     "src/net/trusted_proxies.rs",
+    "src/net/proxy_header.rs",
     "src/signaling/protocol.rs",
     "src/signaling/room.rs",
     "src/signaling/codes.rs",
@@ -246,6 +282,11 @@ const THREATS: &[(u8, &str)] = &[
     (47, "a connection that stands still, as where a machine slept"),
     (48, "one device's failure taken for both"),
     (49, "a reserved port that is not held"),
+    (50, "a reload that is applied in part, or takes a file that is cut off for the default"),
+    (51, "operators' requests by other users of the machine"),
+    (52, "an authority whose answers are cut off, expired or about other names"),
+    (53, "an operator's token that opens more than invitations"),
+    (54, "a command that overwrites an operator's settings, or leaves a part of a secret"),
 ];
 
 #[test]
