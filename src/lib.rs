@@ -37,6 +37,8 @@
 //! - [`clock`]: the only room that reads a clock.
 //! - [`live`]: values that a reload replaces.
 //! - [`phase`]: the one signal for shutdown.
+//! - [`events`]: begin and end of rooms and allocations, for those who record them.
+//! - [`fault`]: names of faults, which log, commands, pages and documentation share.
 //! - [`metrics`]: the page that shows the counters. Each room owns its counters.
 //! - [`log`](mod@log): the log. It drops lines rather than delay a caller. A reload changes its
 //!   format and levels.
@@ -222,6 +224,8 @@ pub mod access;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod events;
+pub mod fault;
 pub mod http;
 pub mod ice;
 pub mod live;

@@ -64,11 +64,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "src/signaling/y_webrtc/",
         &["signaling::protocol", "byway_turn::prng", "byway_turn::client_network", "byway_turn::shares"],
     ),
-    ("src/shard/", &["byway_turn", "byway_udp", "metrics", "clock", "net::connection_limit"]),
+    ("src/shard/", &["byway_turn", "byway_udp", "metrics", "clock", "events", "net::connection_limit"]),
     (
         "src/signaling/",
         &[
             "phase",
+            "events",
             "metrics",
             "clock",
             "ice",
@@ -86,6 +87,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "src/http/",
         &[
             "phase",
+            "events",
             "tls::CertificateNames",
             "tls::Name",
             "signaling",
@@ -123,6 +125,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/net/accept.rs", &["net::connection_limit", "phase"]),
     ("src/phase.rs", &[]),
     ("src/live.rs", &[]),
+    ("src/events.rs", &[]),
+    ("src/fault.rs", &[]),
     (
         "src/net/connection_limit",
         &["metrics", "net::trusted_proxies", "byway_turn::client_network", "byway_turn::shares"],
@@ -181,8 +185,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that every room may name, as if they were the language's: a form of enum, how to lock,
-/// and values that a reload replaces.
-const EVERYWHERE: &[&str] = &["byway_turn::closed_set", "byway_turn::lock", "live"];
+/// values that a reload replaces, and names of faults.
+const EVERYWHERE: &[&str] = &["byway_turn::closed_set", "byway_turn::lock", "live", "fault"];
 
 /// The pure ring: bytes, values, and a `Now` that is handed in.
 const PURE: &[&str] = &[
