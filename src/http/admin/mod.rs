@@ -1,0 +1,87 @@
+//! `/metrics` and `/healthz`, for the operator; over a Unix socket also requests to the server.
+
+mod operator;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::watch;
+
+use super::HttpCounters;
+use super::accept;
+use super::own_hosts::OwnHosts;
+use crate::metrics::Metrics;
+use crate::phase::{Phase, PhaseWatch};
+
+pub(super) use operator::operator_router;
+pub use operator::{
+    NeedsRestart, OperatorRequests, RELOAD, ReloadReport, ReloadSender, SIGNING, SigningAnswer, SigningTags,
+};
+
+/// Asks the parts of the process whether they live; the composition root knows them.
+#[derive(Clone)]
+pub struct Health(Arc<dyn Fn() -> Vec<String> + Send + Sync>);
+
+impl Health {
+    /// `down` names the parts that do not live, at the moment it is called.
+    pub fn new(down: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(down))
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Health")
+    }
+}
+
+/// Parts that the admin pages are made from.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// All metrics.
+    pub metrics: Metrics,
+    /// Counts of the requests for it.
+    pub counters: Arc<HttpCounters>,
+    /// Health of the parts of the process.
+    pub health: Health,
+    /// Lines about what of the configuration cannot be served at present, by the parts that know.
+    pub degraded: Vec<watch::Receiver<Vec<String>>>,
+    /// Phase of the server.
+    pub phase: PhaseWatch,
+    /// Hosts that requests may be for.
+    pub hosts: Arc<OwnHosts>,
+}
+
+pub(super) fn router(admin: Admin) -> Router {
+    Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(Arc::new(admin))
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
+    let exposition = accept::exposition(&headers);
+    let headers = [
+        (header::CONTENT_TYPE, exposition.media_type()),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "Accept"),
+    ];
+    (headers, admin.metrics.render(exposition)).into_response()
+}
+
+/// 200 `ok`, or 503 and one line for each part that is down, for each address that the machine
+/// lacks, for a missing certificate, and one while it waits for calls to end before it stops.
+async fn healthz(State(admin): State<Arc<Admin>>) -> Response {
+    let down = (admin.health.0)().into_iter().map(|part| format!("down: {part}\n"));
+    let draining = admin.phase.has_reached(Phase::Draining).then(|| "draining\n".to_owned());
+    let told = admin.degraded.iter().map(|lines| lines.borrow().clone());
+    let degraded: Vec<String> = told.flatten().map(|line| format!("degraded: {line}\n")).collect();
+    let trouble: String = down.chain(degraded).chain(draining).collect();
+    let (status, text) = match trouble.is_empty() {
+        true => (StatusCode::OK, "ok\n".to_owned()),
+        false => (StatusCode::SERVICE_UNAVAILABLE, trouble),
+    };
+    (status, [(header::CACHE_CONTROL, "no-store")], text).into_response()
+}
