@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::accounting::{EndCause, Record, RefusedRequest, UsageCounters};
 use super::allocation::{Allocation, DEFAULT_LIFETIME, MAX_LIFETIME, MadeBy};
 use super::ports::PortRequest;
 use super::relayed::{ByFamily, Relayed, next_higher};
@@ -80,6 +81,7 @@ impl Relay {
             channels: Vec::new(),
             bandwidth: self.shared.rules().bandwidth(),
             icmp: Gcra::default(),
+            usage: UsageCounters::default(),
         });
         for port in taken.ports.iter() {
             self.bind(id, port);
@@ -144,13 +146,14 @@ impl Relay {
         }
         let (five_tuple, head, key) =
             (allocation.five_tuple, allocation.made_by.head, allocation.key.clone());
+        let username = allocation.username.clone();
         match error {
-            BindError::PortInUse => self.end(now, relay),
+            BindError::PortInUse => self.end(now, relay, EndCause::Server),
             // No peer was ever told of the port, so it need not rest. If it rested, it would be
             // missing once sockets can be opened again. Clients that retry meanwhile would use up
             // all ports.
             BindError::Exhausted | BindError::AddressGone => {
-                if let Some(relayed) = self.take_down(relay) {
+                if let Some(relayed) = self.take_down(relay, EndCause::Server) {
                     let give_back = |address| self.shared.give_port_back_unused(address, client);
                     relayed.addresses().for_each(give_back);
                 }
@@ -159,6 +162,9 @@ impl Relay {
         if self.table.get(relay.allocation).is_some() {
             return self.answer_allocate(now, relay.allocation, reply);
         }
+        let name = account(&username).into();
+        let refused = RefusedRequest { name, five_tuple, method: "Allocate", error: code, peer: None };
+        self.note_refusal(now, &username, refused);
         Response::error(head, code).finish(Some(&key), reply);
         let is_missing = code == ErrorCode::AddressFamilyNotSupported;
         let answer = if is_missing { Answer::AddressMissing } else { Answer::Error(code) };
@@ -177,6 +183,7 @@ impl Relay {
         success(allocation).finish(Some(&allocation.key), reply);
         self.prune(now, id);
         self.publish(id);
+        self.record(|| Record::Began { allocation: id });
         Action::Reply { five_tuple, answer: Answer::Success }
     }
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accounting::UsageCounters;
 use super::bandwidth::Bandwidth;
 use super::ports::PortRequest;
 use super::relayed::{ByFamily, Relayed};
@@ -68,6 +69,7 @@ pub(super) struct Allocation {
     pub(super) bandwidth: Option<Arc<Bandwidth>>,
     /// Rate limiter of the ICMP errors that are reported to the client.
     pub(super) icmp: Gcra,
+    pub(super) usage: UsageCounters,
 }
 
 /// Parts of an Allocate request on which its answer depends.
@@ -277,6 +279,7 @@ impl Allocation {
         Route {
             five_tuple: self.five_tuple,
             bandwidth: self.bandwidth.clone(),
+            delivered: self.usage.delivered.clone(),
             permitted: permitted
                 .map(|permission| (permission.ip, permission.until.min(relayed.expires)))
                 .collect(),

@@ -23,7 +23,7 @@ impl Relay {
         if self.rules.load().unauthenticated.take(now.mono, five_tuple.client.ip()).is_err() {
             return Action::Drop(DropReason::StrangerBudget);
         }
-        let view = self.view.load();
+        let view = self.delivery.view.load();
         let corner = match five_tuple.transport {
             Transport::Udp(listener) => view.discovery.at(listener),
             Transport::Stream(_) => None,

@@ -5,9 +5,20 @@
 
 use std::net::SocketAddr;
 
+use super::allocation::Allocation;
+use super::shared::CachedView;
 use super::{Action, AllocationId, DropReason, FiveTuple, Peer, Relay, RelayId, Transport};
 use crate::time::Now;
 use crate::wire::{AddressFamily, ChannelData, ChannelNumber, Encapsulation, Message, Span};
+
+/// State of the media path beside the allocations.
+pub(super) struct Delivery {
+    /// Address view for datagrams. Requests and other infrequent work read
+    /// [`Shared`](super::Shared).
+    pub(super) view: CachedView,
+    /// Counter for the transaction IDs of Data indications; its start is random.
+    indications: u128,
+}
 
 impl Relay {
     /// Sends ChannelData to the peer of its channel (section 12.6).
@@ -16,6 +27,51 @@ impl Relay {
         let Some((id, allocation)) = self.table.unexpired(now, &five_tuple) else {
             return Action::Drop(DropReason::NoAllocation);
         };
+        let action = self.delivery.channel_data(now, id, allocation, &message);
+        allocation.usage.from_client(&action, message.payload.len());
+        action
+    }
+
+    /// Sends the DATA of a Send indication to its peer, if a permission exists (section 11.2).
+    pub(super) fn send_indication(
+        &mut self,
+        now: Now,
+        five_tuple: FiveTuple,
+        message: &Message<'_>,
+    ) -> Action {
+        let Some((id, allocation)) = self.table.unexpired(now, &five_tuple) else {
+            return Action::Drop(DropReason::NoAllocation);
+        };
+        let payload = message.attributes().data();
+        let action = self.delivery.send_indication(now, id, allocation, message, payload);
+        allocation.usage.from_client(&action, payload.map_or(0, Span::len));
+        action
+    }
+
+    /// Handles a datagram of `length` bytes from a peer at a relay socket. If permitted, it goes to
+    /// the client, on a channel if one is bound (sections 11.3 and 12.7).
+    pub fn peer_datagram(&mut self, now: Now, relay: RelayId, source: SocketAddr, length: usize) -> Action {
+        let Some(allocation) = self.table.living(now, relay) else {
+            return Action::Drop(DropReason::NoAllocation);
+        };
+        let action = self.delivery.peer_datagram(now, allocation, source, length);
+        allocation.usage.from_peer(&action, length);
+        action
+    }
+}
+
+impl Delivery {
+    pub(super) fn new(view: CachedView, indications: u128) -> Self {
+        Self { view, indications }
+    }
+
+    fn channel_data(
+        &mut self,
+        now: Now,
+        id: AllocationId,
+        allocation: &Allocation,
+        message: &ChannelData,
+    ) -> Action {
         let Some(channel) = allocation.channel(now.mono, message.number) else {
             return Action::Drop(DropReason::NoChannel);
         };
@@ -29,19 +85,17 @@ impl Relay {
         self.send_on(now, id, from, peer, message.payload, false)
     }
 
-    /// Sends the DATA of a Send indication to its peer, if a permission exists (section 11.2).
-    pub(super) fn send_indication(
+    fn send_indication(
         &mut self,
         now: Now,
-        five_tuple: FiveTuple,
+        id: AllocationId,
+        allocation: &Allocation,
         message: &Message<'_>,
+        payload: Option<Span>,
     ) -> Action {
-        let Some((id, allocation)) = self.table.unexpired(now, &five_tuple) else {
-            return Action::Drop(DropReason::NoAllocation);
-        };
         let attributes = message.attributes();
         let (Ok(Some(address)), Some(payload), Ok(dont_fragment)) =
-            (attributes.peer_address(), attributes.data(), attributes.dont_fragment())
+            (attributes.peer_address(), payload, attributes.dont_fragment())
         else {
             return Action::Drop(DropReason::Malformed);
         };
@@ -59,16 +113,17 @@ impl Relay {
         if !allocation.may_send(now.mono, payload.len()) {
             return Action::Drop(DropReason::Bandwidth);
         }
-        let dont_fragment = dont_fragment && heeds_dont_fragment(five_tuple, address);
+        let dont_fragment = dont_fragment && heeds_dont_fragment(allocation.five_tuple, address);
         self.send_on(now, id, from, peer, payload, dont_fragment)
     }
 
-    /// Handles a datagram of `length` bytes from a peer at a relay socket. If permitted, it goes to
-    /// the client, on a channel if one is bound (sections 11.3 and 12.7).
-    pub fn peer_datagram(&mut self, now: Now, relay: RelayId, source: SocketAddr, length: usize) -> Action {
-        let Some(allocation) = self.table.living(now, relay) else {
-            return Action::Drop(DropReason::NoAllocation);
-        };
+    fn peer_datagram(
+        &mut self,
+        now: Now,
+        allocation: &Allocation,
+        source: SocketAddr,
+        length: usize,
+    ) -> Action {
         if !allocation.permits(now.mono, source.ip()) {
             return Action::Drop(DropReason::NoPermission);
         }
@@ -115,7 +170,11 @@ impl Relay {
             return Action::Drop(DropReason::Bandwidth);
         }
         let (five_tuple, channel) = (route.five_tuple, route.channel(now.mono, from));
-        self.deliver(five_tuple, channel, from, payload)
+        let delivered = self.deliver(five_tuple, channel, from, payload);
+        if !matches!(delivered, Action::Drop(_)) {
+            route.delivered.add(payload.len());
+        }
+        delivered
     }
 
     fn deliver(

@@ -31,16 +31,20 @@ impl Relay {
         let Some(allocation) = self.table.living(now, relay) else {
             return Action::Drop(DropReason::NoAllocation);
         };
-        let Some(icmp) = told(peer, icmp) else { return Action::Drop(DropReason::Icmp) };
+        let dropped = |reason| {
+            allocation.usage.dropped(reason);
+            Action::Drop(reason)
+        };
+        let Some(icmp) = told(peer, icmp) else { return dropped(DropReason::Icmp) };
         // The permission of the peer decides, not that of the host that sent the error.
         if !allocation.permits(now.mono, peer.ip()) {
-            return Action::Drop(DropReason::NoPermission);
+            return dropped(DropReason::NoPermission);
         }
         if allocation.icmp.take(now.mono, COST, DEPTH).is_err() {
-            return Action::Drop(DropReason::Icmp);
+            return dropped(DropReason::Icmp);
         }
         let five_tuple = allocation.five_tuple;
-        write_icmp_indication(self.next_indication(), peer, icmp, reply);
+        write_icmp_indication(self.delivery.next_indication(), peer, icmp, reply);
         Action::Reply { five_tuple, answer: Answer::Icmp }
     }
 }

@@ -12,8 +12,10 @@
 //!                   ├─► Action::Wait       an Effect follows
 //!                   └─► Action::Drop       count it
 //! next_effect     ──► BindRelay ─► relay_bound ─► Action::Reply
+//! next_record     ──► Began, Ended with its traffic, Refused
 //! ```
 
+mod accounting;
 mod allocate;
 mod allocation;
 mod auth;
@@ -49,11 +51,13 @@ use std::time::Duration;
 use stun::message::{CLASS_INDICATION, CLASS_REQUEST, METHOD_BINDING, METHOD_SEND};
 
 use crate::prng::Prng;
+use crate::rate_limit::Gcra;
 use crate::time::Now;
 use crate::wire::{
     AddressFamily, ChannelNumber, Encapsulation, ErrorCode, Kind, Message, ParseError, Reply, Span, classify,
 };
 
+pub use accounting::{Account, EndCause, Record, RefusedRequest, Traffic, Usage};
 pub use allocation::{
     CHANNEL_LIFETIME, CHANNEL_REST, DEFAULT_LIFETIME, MAX_ALLOCATION_AGE, MAX_CHANNELS, MAX_LIFETIME,
     MAX_PERMISSIONS, PERMISSION_LIFETIME,
@@ -66,10 +70,11 @@ pub use quota::Quota;
 pub use rules::Rules;
 pub use shared::{Settings, Shared};
 
+use data::Delivery;
 use expiry::Wheel;
 use relayed::Relayed;
 use reserve::Reserved;
-use shared::{CachedRules, CachedView};
+use shared::CachedRules;
 use table::Table;
 
 /// Identifies a UDP listener of the server by its position in the configuration. It is the same on
@@ -260,8 +265,7 @@ pub enum BindError {
 /// TURN server of one shard.
 pub struct Relay {
     shared: Arc<Shared>,
-    /// Address view for datagrams. Requests and other infrequent work read `shared`.
-    view: CachedView,
+    delivery: Delivery,
     /// Rules for answers to clients without credentials, which are the frequent requests.
     rules: CachedRules,
     table: Table,
@@ -270,8 +274,10 @@ pub struct Relay {
     /// Reservations that this shard made, in the order in which they end. Reservations whose token
     /// was used stay until then.
     reserved: VecDeque<Reserved>,
-    /// Counter for the transaction IDs of Data indications; its start is random.
-    indications: u128,
+    /// Records that the driver has not taken yet; `None` if it takes none.
+    records: Option<VecDeque<Record>>,
+    /// Rate limiter of the records of refused requests from clients without an allocation.
+    stray_refusals: Gcra,
 }
 
 impl Relay {
@@ -282,8 +288,19 @@ impl Relay {
         let table = Table::new(random.number());
         let indications = u128::from(random.number()) << 32;
         let (effects, reserved) = (VecDeque::new(), VecDeque::new());
-        let (view, rules) = (shared.cached_view(), shared.cached_rules());
-        Self { shared, view, rules, table, wheel: Wheel::new(), effects, reserved, indications }
+        let delivery = Delivery::new(shared.cached_view(), indications);
+        let rules = shared.cached_rules();
+        Self {
+            shared,
+            delivery,
+            rules,
+            table,
+            wheel: Wheel::new(),
+            effects,
+            reserved,
+            records: None,
+            stray_refusals: Gcra::default(),
+        }
     }
 
     /// Handles a datagram from a client: ChannelData, a request or an indication. Effects may
@@ -350,7 +367,7 @@ impl Relay {
     /// Ends the allocation of a connection that was closed (RFC 8656 section 3.1). Effects follow.
     pub fn client_gone(&mut self, now: Now, five_tuple: FiveTuple) {
         if let Some((allocation, _)) = self.table.find(&five_tuple) {
-            self.end_whole(now, allocation);
+            self.end_whole(now, allocation, EndCause::Disconnected);
         }
     }
 
@@ -361,7 +378,7 @@ impl Relay {
     /// The name can begin other allocations unless [`Settings::revocations`] already rejects it.
     pub fn end_all_of(&mut self, now: Now, name: &str) -> usize {
         let named = self.table.named(name);
-        named.iter().for_each(|allocation| self.end_whole(now, *allocation));
+        named.iter().for_each(|allocation| self.end_whole(now, *allocation, EndCause::Revoked));
         self.end_reservations_of(now, name);
         named.len()
     }
@@ -383,7 +400,7 @@ impl Relay {
             for family in AddressFamily::ALL {
                 let relayed = self.table.get(id).and_then(|allocation| allocation.relayed.get(family));
                 if relayed.is_some_and(|relayed| !view.has(relayed.bind)) {
-                    self.end(now, RelayId { allocation: id, family });
+                    self.end(now, RelayId { allocation: id, family }, EndCause::Server);
                     ended += 1;
                 }
             }
@@ -413,7 +430,7 @@ impl Relay {
             allocation.is_some_and(|found| found.five_tuple.transport == Transport::Udp(listener))
         };
         let over_it: Vec<_> = self.table.ids().into_iter().filter(uses).collect();
-        over_it.iter().for_each(|allocation| self.end_whole(now, *allocation));
+        over_it.iter().for_each(|allocation| self.end_whole(now, *allocation, EndCause::Server));
         over_it.len()
     }
 
@@ -429,18 +446,18 @@ impl Relay {
         self.table.len()
     }
 
-    fn end_whole(&mut self, now: Now, allocation: AllocationId) {
+    fn end_whole(&mut self, now: Now, allocation: AllocationId, cause: EndCause) {
         for family in AddressFamily::ALL {
-            self.end(now, RelayId { allocation, family });
+            self.end(now, RelayId { allocation, family }, cause);
         }
     }
 
     /// Ends a relayed transport address, and its allocation if this was the last one. The port is
     /// left to rest.
-    fn end(&mut self, now: Now, relay: RelayId) {
+    fn end(&mut self, now: Now, relay: RelayId, cause: EndCause) {
         let client = self.table.get(relay.allocation).map(|allocation| allocation.five_tuple.client.ip());
         if let Some(client) = client
-            && let Some(relayed) = self.take_down(relay)
+            && let Some(relayed) = self.take_down(relay, cause)
         {
             relayed.addresses().for_each(|address| self.shared.give_port_back(now, address, client));
         }
@@ -448,7 +465,7 @@ impl Relay {
 
     /// Removes a relayed transport address from this shard, with the permissions and channels of
     /// its family. Those of the other family stay (RFC 8656 section 8.1).
-    fn take_down(&mut self, relay: RelayId) -> Option<Relayed> {
+    fn take_down(&mut self, relay: RelayId, cause: EndCause) -> Option<Relayed> {
         let RelayId { allocation: id, family } = relay;
         let allocation = self.table.get_mut(id)?;
         let relayed = allocation.relayed.take(family)?;
@@ -462,7 +479,10 @@ impl Relay {
         if allocation.relayed.iter().next().is_none() {
             self.shared.give_back(allocation);
             self.wheel.remove(id.slot as usize);
-            self.table.remove(id);
+            if let Some(ended) = self.table.remove(id).filter(|ended| ended.live) {
+                let usage = || Box::new(ended.usage.usage());
+                self.record(|| Record::Ended { allocation: id, cause, usage: usage() });
+            }
         }
         Some(relayed)
     }
@@ -472,7 +492,7 @@ impl Relay {
         for family in AddressFamily::ALL {
             let relayed = self.table.get(id).and_then(|allocation| allocation.relayed.get(family));
             if relayed.is_some_and(|relayed| relayed.has_expired(now.mono)) {
-                self.end(now, RelayId { allocation: id, family });
+                self.end(now, RelayId { allocation: id, family }, EndCause::Expired);
             }
         }
         let Some(allocation) = self.table.get_mut(id) else { return };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::accounting::EndCause;
 use super::allocate::granted_lifetime;
 use super::allocation::MAX_ALLOCATION_AGE;
 use super::request::{Outcome, Request};
@@ -30,7 +31,7 @@ impl Relay {
         let lifetime = attributes.lifetime()?;
         if lifetime == Some(Duration::ZERO) {
             for family in meant {
-                self.end(request.now, RelayId { allocation: id, family });
+                self.end(request.now, RelayId { allocation: id, family }, EndCause::Deleted);
             }
             return Ok(Some(response.lifetime(Duration::ZERO)));
         }

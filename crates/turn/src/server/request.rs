@@ -3,10 +3,12 @@
 use stun::attributes::AttrType;
 use stun::message::{METHOD_ALLOCATE, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_REFRESH};
 
+use super::accounting::RefusedRequest;
 use super::allocation::Allocation;
 use super::auth::{Client, Refusal, authenticate};
 use super::challenge::ChallengeLevel;
 use super::{Action, AllocationId, Answer, DropReason, FiveTuple, Relay};
+use crate::auth::account;
 use crate::time::Now;
 use crate::wire::{AttributeError, ErrorCode, Message, Reply, Response};
 
@@ -53,7 +55,7 @@ impl Relay {
         if allocation.is_some_and(|it| !it.live && it.made_by.head == message.head()) {
             return Action::Drop(DropReason::Pending);
         }
-        let key = client.key.clone();
+        let (key, username) = (client.key.clone(), client.username.clone());
         let outcome = match precondition(message, &client, allocation) {
             Ok(()) => {
                 let allocation = found.map(|(id, _)| id);
@@ -68,7 +70,10 @@ impl Relay {
             Err(ErrorCode::Unauthenticated) => {
                 return self.refuse(now, five_tuple, message, Refusal::WrongCredentials, reply);
             }
-            Err(error) => (error_response(message, error), self.error_answer(message, error)),
+            Err(error) => {
+                self.note_refusal(now, &username, refused(five_tuple, message, &username, error));
+                (error_response(message, error), self.error_answer(message, error))
+            }
         };
         response.finish(Some(&key), reply);
         Action::Reply { five_tuple, answer }
@@ -125,6 +130,22 @@ impl Request<'_, '_> {
     /// 437 if there is none (RFC 8656 sections 7.3, 10.2 and 12.2).
     pub(super) fn allocation(&self) -> Result<AllocationId, ErrorCode> {
         self.allocation.ok_or(ErrorCode::AllocationMismatch)
+    }
+}
+
+/// Describes a refused request.
+fn refused(five_tuple: FiveTuple, message: &Message<'_>, username: &str, error: ErrorCode) -> RefusedRequest {
+    let peer = message.attributes().peer_addresses().find_map(Result::ok);
+    RefusedRequest { name: account(username).into(), five_tuple, method: method_name(message), error, peer }
+}
+
+/// Returns the name of a message's method.
+fn method_name(message: &Message<'_>) -> &'static str {
+    match message.method() {
+        METHOD_ALLOCATE => "Allocate",
+        METHOD_REFRESH => "Refresh",
+        METHOD_CREATE_PERMISSION => "CreatePermission",
+        _ => "ChannelBind",
     }
 }
 

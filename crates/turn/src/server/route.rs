@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwapOption, Guard};
 
 use super::FiveTuple;
+use super::accounting::Delivered;
 use super::bandwidth::Bandwidth;
 use crate::wire::ChannelNumber;
 
@@ -23,6 +24,8 @@ pub(super) struct Route {
     pub(super) permitted: Box<[(IpAddr, Duration)]>,
     /// Bandwidth cap, if there is one.
     pub(super) bandwidth: Option<Arc<Bandwidth>>,
+    /// Counter of what is delivered.
+    pub(super) delivered: Arc<Delivered>,
     /// Channels bound to relay ports of this server.
     pub(super) channels: Box<[RouteChannel]>,
 }

@@ -70,6 +70,11 @@ impl Table {
         Some(AllocationId { slot: u32::try_from(slot).ok()?, generation: *generation })
     }
 
+    /// Returns the number of slots of the slab, vacant ones included.
+    pub(super) fn slots(&self) -> usize {
+        self.slab.capacity()
+    }
+
     /// Returns all allocations, expired or not.
     pub(super) fn ids(&self) -> Vec<AllocationId> {
         self.by_five_tuple.values().copied().collect()
