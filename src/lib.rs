@@ -14,6 +14,7 @@
 //!    - [`tls::CertificateNames`]: names of a certificate.
 //!    - `tls::acme::{schedule, reverse_name}`: times of renewals, and names of addresses.
 //!    - [`origin`]: hosts, authorities and origins as values.
+//!    - [`sessions`]: traffic of the clients, by allocation and by name.
 //!    - `signaling`, of which `protocol`, `codes`, `schema`, `room`, `membership`, `ticket`,
 //!      `flood_guard`, `peerjs::*` and `y_webrtc::*`.
 //! 2. **Drivers.** May know sockets, threads and tokio.
@@ -236,6 +237,7 @@ pub mod operator_file;
 pub mod origin;
 pub mod phase;
 pub mod server;
+pub mod sessions;
 pub mod shard;
 pub mod signaling;
 pub mod tls;

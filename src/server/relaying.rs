@@ -12,6 +12,7 @@ use super::sockets::{Files, Listening, Sockets};
 use super::{ServerError, seed, system};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::events::EventSender;
 use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
 use crate::net::local_ports;
 use crate::shard::{Allocations, DataPlane, RelayCounters, ShardConfig};
@@ -36,6 +37,7 @@ impl Relaying {
         files: &Files,
         secrets: &ServerSecrets,
         clock: Clock,
+        events: &EventSender,
     ) -> Result<Self, ServerError> {
         let shared = shared(config, &sockets.listening, host, secrets)?;
         let tuning = config.relay.tuning;
@@ -55,6 +57,7 @@ impl Relaying {
                 listeners,
                 relay: Relay::new(shared.clone(), &seed()?),
                 counters: Arc::default(),
+                events: events.clone(),
                 limiter: ConnectionLimiter::new(streams, per_address, connections.clone()),
             })
         };

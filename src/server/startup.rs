@@ -24,9 +24,10 @@ use super::sockets::{Files, Kind, Sockets};
 use super::startup_log::StartupLog;
 use super::supervise::Supervisor;
 use super::web::{self, Proxies, Web, WebParts};
-use super::{ServerError, allowed_hosts, heap, notify, page_url, seed, signaling, watchdog};
+use super::{ServerError, allowed_hosts, consumers, heap, notify, page_url, seed, signaling, watchdog};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::events::EventSender;
 use crate::http::Site;
 use crate::http::admin::{Admin, Health, OperatorRequests};
 use crate::http::challenge_pages::ChallengePages;
@@ -34,6 +35,7 @@ use crate::http::origin::Origins;
 use crate::live::Live;
 use crate::log::LogControl;
 use crate::phase::{Phase, PhaseSender};
+use crate::sessions::UsageTotals;
 use crate::signaling::{ConnectionLimits, Hub};
 use crate::tls::Certificate;
 use crate::tls::renewal::{CertificateSource, Loaded, Renewal};
@@ -117,7 +119,13 @@ impl Bound {
         let page = Live::new(page_url::secure_page(names.as_ref(), &tls_listeners));
 
         let secrets = ServerSecrets::new(&config, phase.watch())?;
-        let relaying = Relaying::start(&config, &mut sockets, &state, &files, &secrets, clock)?;
+        let (events, [for_usage]) = EventSender::to_consumers();
+        let relaying = Relaying::start(&config, &mut sockets, &state, &files, &secrets, clock, &events)?;
+        let totals = Arc::new(UsageTotals::new(clock.now().unix));
+        consumers::keep("usage", for_usage, &supervisor, {
+            let totals = totals.clone();
+            move |event| totals.note(event)
+        });
         let counted = AllCounters {
             relay: relaying.counters.clone(),
             signaling: Arc::default(),

@@ -130,6 +130,10 @@ impl Connection {
         &self.socket
     }
 
+    pub(super) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Returns the maximum bytes that it holds while its client has no allocation.
     pub(super) fn may_hold(&self) -> usize {
         if self.tls.is_some() { UNAUTHENTICATED_TLS_HOLDS } else { UNAUTHENTICATED_HOLDS }

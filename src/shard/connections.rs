@@ -17,6 +17,7 @@ use super::connection::{Connection, Urgency};
 use super::mailbox::{MailboxSender, TurnConnection};
 use super::poll_token::PollToken;
 use super::unauthenticated::{UNAUTHENTICATED_BYTES, UNAUTHENTICATED_WITHIN};
+use crate::events::ClientTransport;
 use crate::net::connection_limit::{ConnectionLimiter, ConnectionPermit};
 
 /// Connection table of a shard.
@@ -108,6 +109,12 @@ impl Connections {
                 let _ = connection.flush();
             }
         }
+    }
+
+    /// Returns the transport of a connection.
+    pub(super) fn transport(&mut self, id: StreamId) -> Option<ClientTransport> {
+        let is_tls = self.get_mut(id)?.is_tls();
+        Some(if is_tls { ClientTransport::Tls } else { ClientTransport::Tcp })
     }
 
     pub(super) fn get_mut(&mut self, id: StreamId) -> Option<&mut Connection> {

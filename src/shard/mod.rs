@@ -38,6 +38,7 @@
 //! Other threads reach a shard through its mailbox: `serve_mailbox` in `mailbox.rs`.
 
 mod accept;
+mod accounts;
 mod act;
 mod allocations;
 mod connection;

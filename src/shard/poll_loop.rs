@@ -13,6 +13,7 @@ use byway_udp::{Inbox, Outbox};
 use mio::{Events, Poll};
 
 use super::accept::TcpListeners;
+use super::accounts::Accounts;
 use super::connections::Connections;
 use super::counters::ShardCounters;
 use super::flush::{SocketId, TrafficKind};
@@ -28,6 +29,7 @@ use super::sockets::ShardListeners;
 use super::timer::Timer;
 use super::tuning::Tuning;
 use crate::clock::Clock;
+use crate::events::EventSender;
 use crate::net::connection_limit::ConnectionLimiter;
 
 /// Maximum number of events that one poll returns.
@@ -41,6 +43,8 @@ pub struct ShardConfig {
     pub relay: Relay,
     /// Counters that the shard's thread writes.
     pub counters: Arc<ShardCounters>,
+    /// Sender of what happens to allocations.
+    pub events: EventSender,
     /// Limiter of the shard's connections. Each shard has its own, because it can evict only its
     /// own connections.
     pub limiter: Arc<ConnectionLimiter>,
@@ -58,7 +62,7 @@ pub(super) struct Common {
 
 /// A shard: one relay, and every socket that the shard serves.
 pub(super) struct Shard {
-    index: u16,
+    pub(super) index: u16,
     clock: Clock,
     pub(super) tuning: Tuning,
     pub(super) offload: Offload,
@@ -67,6 +71,7 @@ pub(super) struct Shard {
     pub(super) poll: Poll,
     pub(super) relay: Relay,
     pub(super) counters: Arc<ShardCounters>,
+    pub(super) accounts: Accounts,
     /// UDP listeners by [`ListenerId`](byway_turn::server::ListenerId). `None` if the machine does
     /// not have the address yet.
     pub(super) listeners: Vec<Option<UdpListener>>,
@@ -110,7 +115,8 @@ impl Shard {
         config: ShardConfig,
         common: &Common,
     ) -> io::Result<Self> {
-        let ShardConfig { listeners: ShardListeners { udp, tcp }, relay, counters, limiter } = config;
+        let ShardConfig { listeners: ShardListeners { udp, tcp }, mut relay, counters, events, limiter } =
+            config;
         let Common { mailboxes, reserved, tuning, clock } = common.clone();
         let mut listeners = Vec::new();
         for (place, socket) in udp.into_iter().enumerate() {
@@ -121,6 +127,7 @@ impl Shard {
         for listener in tcp {
             tcp_listeners.add(listener, poll.registry())?;
         }
+        relay.keep_records();
         let offload = Offload::enable(&listeners, &tuning);
         counters.receive_offload.set(offload.receive.into());
         counters.send_offload.set(offload.send.into());
@@ -133,6 +140,7 @@ impl Shard {
             poll,
             relay,
             counters,
+            accounts: Accounts::new(events),
             listeners,
             tcp_listeners,
             relay_sockets: Vec::new(),
@@ -169,6 +177,8 @@ impl Shard {
                 thread::sleep(nap);
             }
         }
+        self.relay.end_all(now);
+        self.take_effects(now, &mut buffers);
         Ok(())
     }
 

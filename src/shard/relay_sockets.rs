@@ -58,6 +58,7 @@ impl Shard {
             }
             self.counters.allocations.set(self.relay.allocations() as u64);
         }
+        self.send_records(now);
     }
 
     /// Returns a relay socket, unless it was never opened or another allocation has its slot now.

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use byway::clock::Clock;
+use byway::events::{EventReceiver, EventSender};
 use byway::net::connection_limit::ConnectionLimiter;
 use byway::shard::{Addresses, DataPlane, ShardConfig, Tuning, bind_listeners};
 use byway_test_support::process::interrupts::uninterrupted;
@@ -121,6 +122,7 @@ struct Server {
     plane: DataPlane,
     bound: Addresses,
     clock: Clock,
+    _unread: [EventReceiver; 1],
 }
 
 impl Server {
@@ -144,10 +146,12 @@ impl Server {
         settings.peer_policy.listeners = bound.udp.clone();
         let relay = Relay::new(Shared::new(settings, &[1; 32]), &[2; 32]);
         let limiter = ConnectionLimiter::new(10, 10, Arc::default());
-        let shard = ShardConfig { listeners, relay, counters: Arc::default(), limiter };
+        // A consumer that reads nothing: its queue fills, and delays no shard.
+        let (events, unread) = EventSender::to_consumers();
+        let shard = ShardConfig { listeners, relay, counters: Arc::default(), events, limiter };
         let clock = Clock::start();
         let plane = DataPlane::start(vec![shard], tuning, clock).unwrap();
-        Self { plane, bound, clock }
+        Self { plane, bound, clock, _unread: unread }
     }
 
     /// A client with an allocation, and its relayed transport address.

@@ -88,6 +88,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "phase",
             "events",
+            "sessions",
             "tls::CertificateNames",
             "tls::Name",
             "signaling",
@@ -127,6 +128,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/live.rs", &[]),
     ("src/events.rs", &[]),
     ("src/fault.rs", &[]),
+    ("src/sessions/", &["events"]),
     (
         "src/net/connection_limit",
         &["metrics", "net::trusted_proxies", "byway_turn::client_network", "byway_turn::shares"],
