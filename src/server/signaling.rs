@@ -10,6 +10,7 @@ use super::supervise::Supervisor;
 use super::{ServerError, seed};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::events::EventSender;
 use crate::ice::{Endpoints, IceServers, IceSettings};
 use crate::phase::PhaseWatch;
 use crate::signaling::{ConnectionLimits, Hub, HubParts, SignalingConnections, SignalingCounters};
@@ -49,11 +50,12 @@ pub(super) struct RoomParts<'a> {
     pub(super) clock: Clock,
     pub(super) counters: Arc<SignalingCounters>,
     pub(super) phase: PhaseWatch,
+    pub(super) events: EventSender,
 }
 
 /// Builds the rooms. When a member leaves, its allocations on the relay end.
 pub(super) fn rooms(parts: RoomParts<'_>) -> Result<Arc<Hub>, ServerError> {
-    let RoomParts { config, ice, secrets, relaying, clock, counters, phase } = parts;
+    let RoomParts { config, ice, secrets, relaying, clock, counters, phase, events } = parts;
     let hub = Arc::new(Hub::new(HubParts {
         connections: Arc::new(SignalingConnections::new(
             ConnectionLimits::of(config.signaling.settings),
@@ -66,6 +68,7 @@ pub(super) fn rooms(parts: RoomParts<'_>) -> Result<Arc<Hub>, ServerError> {
         access: secrets.access.clone(),
         end_user: relaying.end_user(),
         count_user: relaying.count_user(),
+        events,
         seed: seed()?,
     }));
     Ok(hub)

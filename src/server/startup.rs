@@ -146,6 +146,7 @@ impl Bound {
             clock,
             counters: counted.signaling.clone(),
             phase: phase.watch(),
+            events: EventSender::default(),
         })?;
         signaling::keep(&hub, &supervisor);
 

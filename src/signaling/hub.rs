@@ -1,6 +1,7 @@
 //! Hub of the sessions: the rooms, and a way to reach every member.
 
 mod hosts;
+mod recording;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -25,6 +26,7 @@ use super::send_queue::SendQueue;
 use super::ticket::Tickets;
 use crate::access::grant::Role;
 use crate::access::{Access, Policy};
+use crate::events::EventSender;
 use crate::ice::{Host, IceConfiguration, IceServers};
 use crate::live::Live;
 
@@ -51,6 +53,8 @@ pub struct HubParts {
     pub end_user: EndUser,
     /// Counts the allocations of a member.
     pub count_user: CountUser,
+    /// Told of rooms that begin and end, and of members that come and go.
+    pub events: EventSender,
     /// Of the tickets.
     pub seed: [u8; 32],
 }
@@ -210,7 +214,7 @@ impl Hub {
         if let Some(queue) = state.queues.get(&id) {
             queue.evict(ByeCode::Removed);
         }
-        self.take_out(state, id);
+        self.take_out(self.connections.clock.now(), state, id, Ending::Bye(ByeCode::Removed));
         true
     }
 
@@ -295,7 +299,9 @@ impl Hub {
         let newcomer = Newcomer { id, name, network: visitor.network(), role, max_members, passes_lock };
         // Locked to the end, so that nothing can reach the newcomer before its `joined`.
         let mut state = self.lock();
-        let Entered { peers, standing, told } = state.rooms.join(room, newcomer)?;
+        let opens = !state.rooms.exists(&room);
+        let Entered { peers, standing, told } = state.rooms.join(room.clone(), newcomer)?;
+        self.record_join(now, &room, membership, standing.role, opens);
         queue.begin(0);
         queue.say(self.joined(id, peers, standing, ice));
         state.queues.insert(id, queue.clone());
@@ -327,7 +333,7 @@ impl Hub {
         let resumed = state.rooms.resume(now.mono, id, &join.room, join.seq, visitor.network());
         let Some(Resumed { peers, standing, seq, missed }) = resumed else {
             let former = state.rooms.role(&join.room, id);
-            self.take_out(state, id);
+            self.take_out(now, state, id, Ending::Lost);
             return Err(former);
         };
         queue.begin(seq);
@@ -374,11 +380,11 @@ impl Hub {
         }
     }
 
-    /// The member `id` leaves its room.
-    pub(super) fn leave(&self, id: MemberId, queue: &Arc<SendQueue>) {
+    /// The member `id` leaves its room, by its own message or with its connection.
+    pub(super) fn leave(&self, now: Now, id: MemberId, queue: &Arc<SendQueue>, ending: Ending) {
         let state = self.lock();
         if state.is_connected(id, queue) {
-            self.take_out(state, id);
+            self.take_out(now, state, id, ending);
         }
     }
 
@@ -390,7 +396,7 @@ impl Hub {
             return;
         }
         if !ending.stays() || self.window().is_zero() {
-            return self.leave(id, queue);
+            return self.leave(now, id, queue, ending);
         }
         let mut state = self.lock();
         if state.is_connected(id, queue) {
@@ -403,10 +409,14 @@ impl Hub {
 
     /// Takes a member out of its room and its credentials from it: whatever they have begun ends
     /// with them.
-    fn take_out(&self, mut state: MutexGuard<'_, HubState>, id: MemberId) {
+    fn take_out(&self, now: Now, mut state: MutexGuard<'_, HubState>, id: MemberId, ending: Ending) {
         let Some(user) = state.users.remove(&id) else { return };
         state.queues.remove(&id);
+        let room = state.rooms.place(id).cloned();
         let told = state.rooms.leave(id);
+        if let Some(room) = room {
+            self.record_departure(now, &room, id, &user, ending, !state.rooms.exists(&room));
+        }
         state.deliver(told);
         self.count(&state);
         drop(state);
@@ -421,7 +431,7 @@ impl Hub {
         // Under one lock: in between it might come back.
         let state = self.lock();
         let overdue = state.rooms.overdue(now.mono);
-        overdue.map(|id| self.take_out(state, id)).is_some()
+        overdue.map(|id| self.take_out(now, state, id, Ending::Lost)).is_some()
     }
 
     /// The name in a newcomer's credentials: `room.member`.

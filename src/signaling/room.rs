@@ -246,6 +246,12 @@ impl Rooms {
         })
     }
 
+    /// Whether `room` has members.
+    #[must_use]
+    pub fn exists(&self, room: &RoomName) -> bool {
+        self.rooms.contains_key(room)
+    }
+
     /// Room of `id`.
     #[must_use]
     pub fn place(&self, id: MemberId) -> Option<&RoomName> {

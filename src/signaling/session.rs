@@ -57,7 +57,7 @@ impl Session<'_> {
             }
             ClientMessage::Leave {} => {
                 let membership = self.membership.take().ok_or(ErrorCode::NotJoined)?;
-                self.hub.leave(membership.id, &self.queue);
+                self.hub.leave(now, membership.id, &self.queue, Ending::Client);
                 self.wait_for_join(now);
             }
             ClientMessage::Ping { seq } => {
@@ -151,7 +151,8 @@ impl Drop for Session<'_> {
     /// Removes the member of a session that ends by a panic or with the runtime.
     fn drop(&mut self) {
         if let Some(membership) = self.membership.take() {
-            self.hub.leave(membership.id, &self.queue);
+            let now = self.hub.connections.clock.now();
+            self.hub.leave(now, membership.id, &self.queue, Ending::Client);
         }
     }
 }

@@ -9,7 +9,7 @@ use super::Hub;
 use crate::access::{HostInvitation, Policy};
 use crate::ice::rfc3339;
 use crate::signaling::membership::{MessageRefusal, Visitor};
-use crate::signaling::protocol::{ByeCode, ErrorCode, MemberId, ServerMessage, Text};
+use crate::signaling::protocol::{ByeCode, Ending, ErrorCode, MemberId, ServerMessage, Text};
 
 impl Hub {
     /// Removes the member `id` from the room of `host`.
@@ -19,7 +19,8 @@ impl Hub {
         if let Some(queue) = state.queues.get(&id) {
             queue.evict(ByeCode::Removed);
         }
-        self.take_out(state, id);
+        let now = self.connections.clock.now();
+        self.take_out(now, state, id, Ending::Bye(ByeCode::Removed));
         self.connections.counters.removed_by_hosts.add(1);
         Ok(())
     }

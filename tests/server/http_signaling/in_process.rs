@@ -10,6 +10,7 @@ use byway::access::api_keys::ApiKeys;
 use byway::access::tokens::{self, Tokens};
 use byway::access::{Access, Policy};
 use byway::clock::Clock;
+use byway::events::{Event, EventReceiver, EventSender};
 use byway::http::HttpCounters;
 use byway::http::admin::{Admin, Health};
 use byway::http::challenge_pages::ChallengePages;
@@ -107,6 +108,7 @@ pub(crate) struct Server {
     pub(crate) access: Live<Access>,
     /// The users that the relay was told to end.
     pub(crate) ended: Arc<Mutex<Vec<String>>>,
+    events: Mutex<EventReceiver>,
     /// Phase of access and health alone, so that a test can inspect members while the server
     /// rejects new ones.
     pub(crate) access_phase: PhaseSender,
@@ -121,6 +123,12 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start() -> Self {
         Self::with(Settings::DEFAULT).await
+    }
+
+    /// Events since the last call.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        let mut events = self.events.lock().unwrap();
+        std::iter::from_fn(|| events.try_recv().ok()).map(|timed| timed.event).collect()
     }
 
     /// Whether credentials under this name are good.
@@ -167,6 +175,7 @@ impl Server {
             is_draining: Arc::new(move || draining.has_reached(Phase::Draining)),
         });
         let revocations = Arc::new(Revocations::new(&[8; 32]));
+        let (sender, [events]) = EventSender::to_consumers();
         let hub = Arc::new(Hub::new(HubParts {
             connections: Arc::new(SignalingConnections::new(
                 limits,
@@ -179,6 +188,7 @@ impl Server {
             access: access.clone(),
             end_user: end_user(),
             count_user: Box::new(|_| 0),
+            events: sender,
             seed: [9; 32],
         }));
         tokio::spawn({
@@ -245,6 +255,7 @@ impl Server {
             revocations,
             access,
             ended,
+            events: Mutex::new(events),
             phase,
             access_phase,
             pages,

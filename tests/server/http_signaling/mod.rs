@@ -9,6 +9,7 @@ mod moderation;
 mod pages;
 mod peerjs;
 mod proxies;
+mod recording;
 mod resume;
 mod rooms;
 mod topics;
