@@ -39,6 +39,7 @@
 //! - [`live`]: values that a reload replaces.
 //! - [`phase`]: the one signal for shutdown.
 //! - [`events`]: begin and end of rooms and allocations, for those who record them.
+//! - [`diagnosis`]: findings about an installation, from facts that are handed in.
 //! - [`fault`]: names of faults, which log, commands, pages and documentation share.
 //! - [`metrics`]: the page that shows the counters. Each room owns its counters.
 //! - [`log`](mod@log): the log. It drops lines rather than delay a caller. A reload changes its
@@ -225,6 +226,7 @@ pub mod access;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod diagnosis;
 pub mod events;
 pub mod fault;
 pub mod http;

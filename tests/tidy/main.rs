@@ -129,6 +129,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/events.rs", &[]),
     ("src/fault.rs", &[]),
     ("src/sessions/", &["events"]),
+    ("src/diagnosis/", &[]),
     (
         "src/net/connection_limit",
         &["metrics", "net::trusted_proxies", "byway_turn::client_network", "byway_turn::shares"],
@@ -210,6 +211,7 @@ const PURE: &[&str] = &[
     "src/signaling/flood_guard.rs",
     "src/signaling/peerjs/",
     "src/signaling/y_webrtc/",
+    "src/diagnosis/",
 ];
 
 /// Names that would tie the pure ring to a system, a clock or a generator, tests included.
