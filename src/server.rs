@@ -21,6 +21,7 @@ mod signaling;
 mod sockets;
 mod startup;
 mod startup_log;
+mod status;
 mod supervise;
 mod tcp_listener;
 mod tls_listener;

@@ -12,8 +12,8 @@
 //! | `GET /ws` | the signaling (`upgrade`), whose schema is at `/schema/byway.v1.json` |
 //! | `/peerjs`, `/peerjs/id`, `/y-webrtc` | that of PeerJS and of y-webrtc (`adapters`) |
 //! | `/.well-known/acme-challenge/...` | answers to an ACME authority ([`challenge_pages`]) |
-//! | `/metrics`, `/healthz` | on the admin listener only ([`admin`]) |
-//! | `POST /reload`, `POST /signing` | on its Unix sockets only |
+//! | `/metrics`, `/healthz`, `/status`, `GET /rooms` | on the admin listener only ([`admin`]) |
+//! | `POST /reload`, `POST /signing`, `DELETE /rooms/{room}/members/{id}` | on its Unix sockets only |
 //!
 //! Handlers name what they need as extractors: `caller` asks [`crate::access`] for permission,
 //! `params` parses, `origin` checks origins, and `issue` makes the credentials. `cors` has the
@@ -137,7 +137,9 @@ pub fn admin_router(admin: admin::Admin) -> Router {
 /// Everything that the Unix sockets of the admin listener serve.
 pub fn operator_router(admin: admin::Admin, requests: admin::OperatorRequests) -> Router {
     let (counters, hosts) = (admin.counters.clone(), admin.hosts.clone());
-    let pages = admin::router(admin).merge(admin::operator_router(requests));
+    let pages = admin::router(admin.clone())
+        .merge(admin::operator_router(requests))
+        .merge(admin::rooms::operator_router(admin));
     finish(pages.fallback(nothing), hosts, counters)
 }
 

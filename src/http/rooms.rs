@@ -45,6 +45,7 @@ pub(super) async fn remove(
     }
 }
 
-fn named(room: String) -> Result<RoomName, Problem> {
+/// Checks the name of a room.
+pub(super) fn named(room: String) -> Result<RoomName, Problem> {
     RoomName::new(room).ok_or_else(|| bad("A room is 1 to 128 characters without control characters."))
 }

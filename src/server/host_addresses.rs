@@ -26,6 +26,7 @@ use super::{ServerError, remedy, system};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::ice::IceServers;
+use crate::live::Live;
 use crate::net::accept::ListenerChange;
 use crate::net::interfaces::{self, Interfaces};
 use crate::server::relay_addresses::RelayAddresses;
@@ -248,6 +249,8 @@ pub(super) struct Follower {
     pub(super) refused: BTreeMap<(&'static str, SocketAddr), String>,
     /// Troubles that the log has.
     pub(super) told: Vec<String>,
+    /// The line that names every address that is served.
+    pub(super) line: Live<String>,
     pub(super) counters: Arc<RelayCounters>,
     pub(super) relay_sockets: RelaySocketWatch,
 }
@@ -332,10 +335,9 @@ impl Follower {
         tell_remarks(&before.remarks, &self.state.remarks);
         self.told = troubles;
         if has_come || is_elsewhere {
-            tracing::info!(
-                "{}",
-                listening_line(&self.listening, &self.state, &self.ports, self.shards.shards())
-            );
+            let line = listening_line(&self.listening, &self.state, &self.ports, self.shards.shards());
+            tracing::info!("{line}");
+            self.line.store(line);
         }
     }
 

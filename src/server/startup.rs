@@ -22,6 +22,7 @@ use super::secrets::{ServerSecrets, signing_tags};
 use super::shutdown::{self, Signals};
 use super::sockets::{Files, Kind, Sockets};
 use super::startup_log::StartupLog;
+use super::status::{FactParts, facts};
 use super::supervise::Supervisor;
 use super::web::{self, Proxies, Web, WebParts};
 use super::{ServerError, allowed_hosts, consumers, heap, notify, page_url, seed, signaling, watchdog};
@@ -29,6 +30,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::events::EventSender;
 use crate::http::Site;
+use crate::http::admin::status::FactSource;
 use crate::http::admin::{Admin, Health, OperatorRequests};
 use crate::http::challenge_pages::ChallengePages;
 use crate::http::origin::Origins;
@@ -158,6 +160,7 @@ impl Bound {
         let proxies = Proxies::new(&config, &counted.proxy.counters);
         let (degraded, troubles) = watch::channel(Vec::new());
         let (uncertified, without_certificate) = watch::channel(Vec::new());
+        let line = Live::new(startup_log.listening().to_owned());
         let identity = renewal.identity();
         let challenges = ChallengePages::new(move |token| identity.challenges().page(token));
         let site = Site {
@@ -182,6 +185,15 @@ impl Bound {
             degraded: vec![troubles, without_certificate],
             phase: phase.watch(),
             hosts: hosts.clone(),
+            facts: FactSource::new(facts(FactParts {
+                began: clock.now().unix,
+                file: started.1.clone(),
+                line: line.clone(),
+                identity: renewal.identity(),
+                allocations: relaying.allocations(),
+                counters: relaying.counters.clone(),
+            })),
+            hub: hub.clone(),
         };
 
         let Sockets { tcp, tls, http, admin: admins, listening, .. } = sockets;
@@ -206,6 +218,7 @@ impl Bound {
             degraded,
             refused: BTreeMap::new(),
             told,
+            line,
             counters: relaying.counters.clone(),
             relay_sockets: RelaySocketWatch::default(),
         };

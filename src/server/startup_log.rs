@@ -38,6 +38,11 @@ impl StartupLog {
         Self { listening, discovery, page, access }
     }
 
+    /// The line that names every address.
+    pub(super) fn listening(&self) -> &str {
+        &self.listening
+    }
+
     pub(super) fn write(self) {
         if !self.discovery.is_empty() {
             tracing::info!("NAT behaviour discovery (RFC 5780) at {}", list(&self.discovery));

@@ -2,6 +2,7 @@
 
 mod hosts;
 mod recording;
+mod listing;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,7 +11,6 @@ use std::time::Duration;
 use byway_turn::auth::Revocations;
 use byway_turn::lock::lock;
 use byway_turn::time::{Now, StepDetector};
-use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -21,7 +21,7 @@ use super::membership::{Membership, MessageRefusal, Visitor};
 use super::protocol::{
     ByeCode, DisplayName, Ending, ErrorCode, Join, MemberId, Peer, RoomName, Secret, ServerMessage, Text,
 };
-use super::room::{Delivery, Entered, HostRule, Listed, Newcomer, Resumed, Rooms, Standing};
+use super::room::{Delivery, Entered, HostRule, Newcomer, Resumed, Rooms, Standing};
 use super::send_queue::SendQueue;
 use super::ticket::Tickets;
 use crate::access::grant::Role;
@@ -29,6 +29,8 @@ use crate::access::{Access, Policy};
 use crate::events::EventSender;
 use crate::ice::{Host, IceConfiguration, IceServers};
 use crate::live::Live;
+
+pub use listing::{NamedRoom, Present, RoomState};
 
 /// Time between two comparisons of the clocks.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
@@ -87,34 +89,6 @@ struct Rights {
     /// Members of the room, the newcomer included.
     max_members: Option<usize>,
     passes_lock: bool,
-}
-
-/// A room, for a backend.
-#[derive(Debug, Serialize)]
-pub struct RoomState {
-    /// Whether newcomers are refused.
-    pub locked: bool,
-    /// Members in order of arrival, viewers among them.
-    pub members: Vec<Present>,
-}
-
-/// A member of a room, for a backend.
-#[derive(Debug, Serialize)]
-pub struct Present {
-    /// Id in the room.
-    pub id: MemberId,
-    /// Name that the others are shown.
-    pub name: Option<DisplayName>,
-    /// Whether it is a host of the room.
-    pub host: bool,
-    /// Whether it receives only.
-    pub viewer: bool,
-    /// Whether there is a connection at this moment.
-    pub connected: bool,
-    /// The name in its credentials.
-    pub user: String,
-    /// Its allocations on the relay at this moment.
-    pub allocations: u32,
 }
 
 impl Hub {
@@ -182,27 +156,6 @@ impl Hub {
                 self.renew_all();
             }
         }
-    }
-
-    /// State of `room`.
-    pub fn room(&self, room: &RoomName) -> RoomState {
-        let state = self.lock();
-        let present = |Listed { id, name, role, connected }: Listed<'_>| Present {
-            id,
-            name: name.cloned(),
-            host: role == Role::Host,
-            viewer: role == Role::Viewer,
-            connected,
-            user: state.users.get(&id).map(|user| user.to_string()).unwrap_or_default(),
-            allocations: 0,
-        };
-        let locked = state.rooms.is_locked(room);
-        let mut members: Vec<Present> = state.rooms.members_of(room).map(present).collect();
-        drop(state);
-        for member in &mut members {
-            member.allocations = (self.parts.count_user)(&member.user);
-        }
-        RoomState { locked, members }
     }
 
     /// Removes a member from `room`; whether it was there.

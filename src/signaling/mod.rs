@@ -31,7 +31,7 @@ use self::room::RoomLimits;
 
 pub use connection::SignalingConnections;
 pub use counters::SignalingCounters;
-pub use hub::{CountUser, EndUser, Hub, HubParts, Present, RoomState};
+pub use hub::{CountUser, EndUser, Hub, HubParts, NamedRoom, Present, RoomState};
 pub use membership::Visitor;
 
 /// SignalingSettings of an operator.

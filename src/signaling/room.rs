@@ -235,6 +235,11 @@ impl Rooms {
         self.kept.held()
     }
 
+    /// Names of the rooms in order.
+    pub fn names(&self) -> impl Iterator<Item = &RoomName> {
+        self.rooms.keys()
+    }
+
     /// Members of `room` in order of arrival.
     pub fn members_of(&self, room: &RoomName) -> impl Iterator<Item = Listed<'_>> {
         let members = self.rooms.get(room).map_or(&[][..], |room| &room.members);

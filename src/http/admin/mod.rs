@@ -1,6 +1,8 @@
 //! `/metrics` and `/healthz`, for the operator; over a Unix socket also requests to the server.
 
 mod operator;
+pub(super) mod rooms;
+pub mod status;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,11 +14,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::watch;
 
+use self::status::{FactSource, STATUS};
 use super::HttpCounters;
 use super::accept;
 use super::own_hosts::OwnHosts;
 use crate::metrics::Metrics;
 use crate::phase::{Phase, PhaseWatch};
+use crate::signaling::Hub;
 
 pub(super) use operator::operator_router;
 pub use operator::{
@@ -41,7 +45,7 @@ impl fmt::Debug for Health {
 }
 
 /// Parts that the admin pages are made from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Admin {
     /// All metrics.
     pub metrics: Metrics,
@@ -55,10 +59,31 @@ pub struct Admin {
     pub phase: PhaseWatch,
     /// Hosts that requests may be for.
     pub hosts: Arc<OwnHosts>,
+    /// Facts about the server.
+    pub facts: FactSource,
+    /// The rooms.
+    pub hub: Arc<Hub>,
+}
+
+impl Admin {
+    /// Parts of the process that have ended.
+    fn down(&self) -> Vec<String> {
+        (self.health.0)()
+    }
+
+    /// Lines about what cannot be served at present.
+    fn degraded(&self) -> Vec<String> {
+        self.degraded.iter().flat_map(|lines| lines.borrow().clone()).collect()
+    }
 }
 
 pub(super) fn router(admin: Admin) -> Router {
-    Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(Arc::new(admin))
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route(STATUS, get(status::status))
+        .route("/rooms", get(rooms::list))
+        .with_state(Arc::new(admin))
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
@@ -74,10 +99,9 @@ async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Respons
 /// 200 `ok`, or 503 and one line for each part that is down, for each address that the machine
 /// lacks, for a missing certificate, and one while it waits for calls to end before it stops.
 async fn healthz(State(admin): State<Arc<Admin>>) -> Response {
-    let down = (admin.health.0)().into_iter().map(|part| format!("down: {part}\n"));
+    let down = admin.down().into_iter().map(|part| format!("down: {part}\n"));
     let draining = admin.phase.has_reached(Phase::Draining).then(|| "draining\n".to_owned());
-    let told = admin.degraded.iter().map(|lines| lines.borrow().clone());
-    let degraded: Vec<String> = told.flatten().map(|line| format!("degraded: {line}\n")).collect();
+    let degraded = admin.degraded().into_iter().map(|line| format!("degraded: {line}\n"));
     let trouble: String = down.chain(degraded).chain(draining).collect();
     let (status, text) = match trouble.is_empty() {
         true => (StatusCode::OK, "ok\n".to_owned()),

@@ -12,6 +12,7 @@ use byway::access::{Access, Policy};
 use byway::clock::Clock;
 use byway::events::{Event, EventReceiver, EventSender};
 use byway::http::HttpCounters;
+use byway::http::admin::status::{FactSource, ServerFacts};
 use byway::http::admin::{Admin, Health};
 use byway::http::challenge_pages::ChallengePages;
 use byway::http::limits::{HttpLimits, Protocol};
@@ -242,6 +243,8 @@ impl Server {
                 degraded: vec![watch::channel(Vec::new()).1],
                 phase: access_phase.watch(),
                 hosts,
+                facts: FactSource::new(ServerFacts::default),
+                hub: hub.clone(),
             }),
             HttpLimits::default(),
             Arc::default(),
