@@ -147,9 +147,7 @@ impl fmt::Display for Finding {
 /// choose parts of the evidence.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let is_format = |character: char| {
-        matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
+    let is_format = |character: char| matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let is_safe = |character: char| !character.is_control() && !is_format(character);
     text.chars().map(|character| if is_safe(character) { character } else { '\u{fffd}' }).collect()
 }

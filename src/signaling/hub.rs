@@ -1,8 +1,8 @@
 //! Hub of the sessions: the rooms, and a way to reach every member.
 
 mod hosts;
-mod recording;
 mod listing;
+mod recording;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};

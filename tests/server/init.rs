@@ -234,10 +234,15 @@ struct Terminal {
 impl Terminal {
     fn start(place: &Place, arguments: &[&str]) -> Self {
         let terminal = openpty(None, None).expect("a terminal");
-        // `setsid --ctty` gives the process this terminal, so that Ctrl-C on it is a signal.
-        let mut command = Command::new("setsid");
+        // `setsid --ctty` gives the process this terminal, so that Ctrl-C on it is a signal. A test in
+        // the background of a script ignores that signal, and so would the process.
+        let mut command = Command::new("env");
         let init = place.command();
-        command.args(["--ctty", "--wait"]).arg(init.get_program()).args(init.get_args()).args(arguments);
+        command
+            .args(["--default-signal=INT", "setsid", "--ctty", "--wait"])
+            .arg(init.get_program())
+            .args(init.get_args())
+            .args(arguments);
         let slave = |fd: &OwnedFd| Stdio::from(fd.try_clone().expect("a descriptor"));
         command.stdin(slave(&terminal.slave)).stdout(slave(&terminal.slave)).stderr(slave(&terminal.slave));
         let child = command.spawn().expect("`setsid` starts");
