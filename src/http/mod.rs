@@ -131,7 +131,8 @@ pub fn public_router(site: Site) -> Router {
 /// Everything that the admin listeners serve.
 pub fn admin_router(admin: admin::Admin) -> Router {
     let (counters, hosts) = (admin.counters.clone(), admin.hosts.clone());
-    finish(admin::router(admin).fallback(nothing), hosts, counters)
+    let pages = admin::router(admin.clone()).merge(admin::allocations::router(admin));
+    finish(pages.fallback(nothing), hosts, counters)
 }
 
 /// Everything that the Unix sockets of the admin listener serve.
@@ -139,7 +140,8 @@ pub fn operator_router(admin: admin::Admin, requests: admin::OperatorRequests) -
     let (counters, hosts) = (admin.counters.clone(), admin.hosts.clone());
     let pages = admin::router(admin.clone())
         .merge(admin::operator_router(requests))
-        .merge(admin::rooms::operator_router(admin));
+        .merge(admin::rooms::operator_router(admin.clone()))
+        .merge(admin::allocations::operator_router(admin));
     finish(pages.fallback(nothing), hosts, counters)
 }
 

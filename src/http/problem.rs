@@ -34,6 +34,8 @@ closed_set! {
         NoPlaceForToken = "no-place-for-token": "This server asks for join tokens, which this protocol could carry in its URL only.",
         NotFound = "not-found": "There is nothing at this path.",
         NoSuchMember = "no-such-member": "No member of this room has this id.",
+        NoSuchAllocation = "no-such-allocation": "No live allocation has this id.",
+        UnixSocketOnly = "unix-socket-only": "Addresses of clients are shown over a Unix socket of the admin listener only.",
         MethodNotAllowed = "method-not-allowed": "This path does not take this method.",
         BodyTooSlow = "body-too-slow": "The body did not arrive within 5 seconds of its head.",
         TooLarge = "too-large": "The body is longer than anything that this path takes.",
@@ -42,6 +44,7 @@ closed_set! {
         RateLimited = "rate-limited": "Too many requests from this address; Retry-After says when there is room for the next.",
         HeadTooLarge = "head-too-large": "The head of the request has more than 16 KiB or 100 fields; send fewer or shorter ones, such as cookies.",
         TooManyRevoked = "too-many-revoked": "As many credentials are revoked as can be remembered; this one is not.",
+        RelayUnresponsive = "relay-unresponsive": "A thread of the relay did not answer in time; `byway health` says more.",
         ShuttingDown = "shutting-down": "This server is about to stop and rejects new clients.",
     }
 }
@@ -58,8 +61,8 @@ impl Code {
             | Self::ApiKeyRequired
             | Self::BadApiKey
             | Self::NoPeerList => StatusCode::UNAUTHORIZED,
-            Self::OriginRefused | Self::NoPlaceForToken => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::NoSuchMember => StatusCode::NOT_FOUND,
+            Self::OriginRefused | Self::NoPlaceForToken | Self::UnixSocketOnly => StatusCode::FORBIDDEN,
+            Self::NotFound | Self::NoSuchMember | Self::NoSuchAllocation => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -67,7 +70,9 @@ impl Code {
             Self::WebSocketRequired => StatusCode::UPGRADE_REQUIRED,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::TooManyRevoked | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyRevoked | Self::RelayUnresponsive | Self::ShuttingDown => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::http::origin::Origins;
 use crate::live::Live;
 use crate::log::LogControl;
 use crate::phase::{Phase, PhaseSender};
-use crate::sessions::UsageTotals;
+use crate::sessions::{Sessions, UsageTotals};
 use crate::signaling::{ConnectionLimits, Hub};
 use crate::tls::Certificate;
 use crate::tls::renewal::{CertificateSource, Loaded, Renewal};
@@ -148,7 +148,7 @@ impl Bound {
             clock,
             counters: counted.signaling.clone(),
             phase: phase.watch(),
-            events: EventSender::default(),
+            events: events.clone(),
         })?;
         signaling::keep(&hub, &supervisor);
 
@@ -194,6 +194,7 @@ impl Bound {
                 counters: relaying.counters.clone(),
             })),
             hub: hub.clone(),
+            sessions: Sessions::new(relaying.allocations(), totals, events.clone()),
         };
 
         let Sockets { tcp, tls, http, admin: admins, listening, .. } = sockets;

@@ -12,7 +12,7 @@ const MAX_USERS: usize = 10_000;
 
 /// Sums of allocations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UserUsage {
+pub struct UsageSums {
     /// Allocations that have ended.
     pub ended: u64,
     /// From the clients to their peers.
@@ -21,7 +21,7 @@ pub struct UserUsage {
     pub to_client: Traffic,
 }
 
-impl UserUsage {
+impl UsageSums {
     /// Adds the traffic of one allocation.
     pub fn add(&mut self, usage: &Usage) {
         self.to_peer = sum(self.to_peer, usage.to_peer);
@@ -42,13 +42,13 @@ fn sum(one: Traffic, other: Traffic) -> Traffic {
     }
 }
 
-/// Sums of all users.
+/// Sums of the allocations that have ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UsagePage {
+pub struct EndedUsage {
     /// Users that are told apart.
-    pub users: HashMap<Arc<str>, UserUsage>,
+    pub users: HashMap<Arc<str>, UsageSums>,
     /// Sum of the users that are no longer told apart.
-    pub others: UserUsage,
+    pub others: UsageSums,
 }
 
 /// Sums of the allocations that have ended since the server's start, in bounded memory.
@@ -62,11 +62,11 @@ pub struct UsageTotals {
 
 #[derive(Debug, Default)]
 struct State {
-    users: HashMap<Arc<str>, (u64, UserUsage)>,
+    users: HashMap<Arc<str>, (u64, UsageSums)>,
     /// Names in the order in which their latest allocations ended.
     order: BTreeMap<u64, Arc<str>>,
     next: u64,
-    others: UserUsage,
+    others: UsageSums,
 }
 
 impl UsageTotals {
@@ -91,10 +91,10 @@ impl UsageTotals {
 
     /// Returns a copy of the sums.
     #[must_use]
-    pub fn page(&self) -> UsagePage {
+    pub fn page(&self) -> EndedUsage {
         let state = self.state();
         let users = state.users.iter().map(|(user, (_, usage))| (user.clone(), *usage));
-        UsagePage { users: users.collect(), others: state.others }
+        EndedUsage { users: users.collect(), others: state.others }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -136,8 +136,8 @@ mod tests {
         totals.state().add(&user.into(), &usage, totals.most);
     }
 
-    fn sums(ended: u64, packets: u64, bytes: u64) -> UserUsage {
-        UserUsage {
+    fn sums(ended: u64, packets: u64, bytes: u64) -> UsageSums {
+        UsageSums {
             ended,
             to_peer: Traffic { packets, bytes },
             to_client: Traffic { packets: 2 * packets, bytes: 2 * bytes },
@@ -151,7 +151,7 @@ mod tests {
         end(&totals, "bob", 10);
         end(&totals, "alice", 1);
         let users = HashMap::from([("alice".into(), sums(2, 2, 101)), ("bob".into(), sums(1, 1, 10))]);
-        assert_eq!(totals.page(), UsagePage { users, others: UserUsage::default() });
+        assert_eq!(totals.page(), EndedUsage { users, others: UsageSums::default() });
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
             end(&totals, user, bytes);
         }
         let users = HashMap::from([("carol".into(), sums(1, 1, 8)), ("dave".into(), sums(1, 1, 16))]);
-        assert_eq!(totals.page(), UsagePage { users, others: sums(3, 3, 7) });
+        assert_eq!(totals.page(), EndedUsage { users, others: sums(3, 3, 7) });
         assert_eq!(totals.state().order.len(), 2);
     }
 }

@@ -7,13 +7,37 @@
 use std::sync::Arc;
 
 use byway_turn::closed_set::ClosedSet as _;
-use byway_turn::server::{self, AllocationId, EndCause, Record, Transport};
+use byway_turn::server::{self, Account, AllocationId, EndCause, Record, Transport};
 use byway_turn::time::Now;
+use tokio::sync::oneshot;
 
-use super::poll_loop::Shard;
+use super::poll_loop::{Buffers, Shard};
 use crate::events::{
     AllocationFacts, AllocationKey, ClientTransport, EndReason, Event, EventSender, Traffic, Usage,
 };
+use crate::sessions::LiveAllocation;
+
+/// Allocations that one answer lists. Media waits for an answer, so it is short.
+const PAGE: usize = 128;
+
+/// Question about the allocations of a shard.
+pub(super) enum Question {
+    /// A page of the live allocations.
+    List {
+        /// Slot to begin with.
+        first: usize,
+        answer: oneshot::Sender<ListPage>,
+    },
+    /// End an allocation. The answer tells whether there was one.
+    End { allocation: AllocationId, answer: oneshot::Sender<bool> },
+}
+
+/// Some of the live allocations of a shard.
+pub(super) struct ListPage {
+    pub(super) allocations: Vec<LiveAllocation>,
+    /// Slot to continue from, unless this is the end.
+    pub(super) next: Option<usize>,
+}
 
 /// Accounts of the live allocations of a shard.
 pub(super) struct Accounts {
@@ -33,6 +57,10 @@ impl Accounts {
             self.facts.resize(slot + 1, None);
         }
         self.facts[slot] = Some(facts);
+    }
+
+    fn get(&self, id: AllocationId) -> Option<&Arc<AllocationFacts>> {
+        self.facts.get(id.slot as usize)?.as_ref().filter(|facts| facts.key.generation == id.generation)
     }
 
     fn take(&mut self, id: AllocationId) -> Option<Arc<AllocationFacts>> {
@@ -62,6 +90,36 @@ impl Shard {
                 self.accounts.events.send(now.unix, event);
             }
         }
+    }
+
+    /// Answers a question. The send fails if nobody waits for the answer any more.
+    pub(super) fn answer(&mut self, now: Now, buffers: &mut Buffers, question: Question) {
+        match question {
+            Question::List { first, answer } => drop(answer.send(self.list(now, first))),
+            Question::End { allocation, answer } => {
+                let ended = self.relay.end_allocation(now, allocation);
+                self.counters.allocations_revoked.add(ended.into());
+                self.take_effects(now, buffers);
+                let _ = answer.send(ended);
+            }
+        }
+    }
+
+    fn list(&self, now: Now, first: usize) -> ListPage {
+        let (accounts, next) = self.relay.accounts(first, PAGE);
+        let live = |account: Account<'_>| {
+            Some(LiveAllocation {
+                facts: self.accounts.get(account.id)?.clone(),
+                age: now.mono.saturating_sub(account.began),
+                expires_in: account.expires.saturating_sub(now.mono),
+                permissions: account.permissions,
+                channels: account.channels,
+                usage: usage_of(&account.usage),
+            })
+        };
+        // One that has expired is still there until the timer comes.
+        let unexpired = accounts.into_iter().filter(|account| account.expires > now.mono);
+        ListPage { allocations: unexpired.filter_map(live).collect(), next }
     }
 
     fn began(&mut self, now: Now, id: AllocationId) -> Option<Event> {

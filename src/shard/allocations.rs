@@ -2,10 +2,21 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use byway_turn::server::Shared;
+use byway_turn::server::{AllocationId, Shared};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Mutex, oneshot};
+use tokio::time::timeout;
 
+use super::accounts::Question;
 use super::mailbox::MailboxSender;
+use crate::events::AllocationKey;
+use crate::sessions::{AllocationSource, LiveAllocation, Unanswered};
+
+/// Time that a shard may take for an answer. One that takes longer hangs.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Handle that counts and ends the allocations of all shards by their names. A name is the part of
 /// a username beside its expiry.
@@ -13,6 +24,8 @@ use super::mailbox::MailboxSender;
 pub struct Allocations {
     pub(super) shared: Arc<Shared>,
     pub(super) mailboxes: Arc<[MailboxSender]>,
+    /// Held while a shard is asked, so that many who ask do not add up.
+    pub(super) asking: Arc<Mutex<()>>,
 }
 
 impl Allocations {
@@ -37,6 +50,45 @@ impl Allocations {
     #[must_use]
     pub fn live(&self) -> usize {
         self.shared.allocations()
+    }
+}
+
+/// Asks a shard, and waits for its answer.
+async fn ask<T>(
+    mailbox: &MailboxSender,
+    question: impl FnOnce(oneshot::Sender<T>) -> Question,
+) -> Result<T, Unanswered> {
+    let (answer, answered) = oneshot::channel();
+    mailbox.ask(question(answer));
+    timeout(ANSWER_WITHIN, answered).await.ok().and_then(Result::ok).ok_or(Unanswered)
+}
+
+impl AllocationSource for Allocations {
+    fn list(&self) -> BoxFuture<'_, Result<Vec<LiveAllocation>, Unanswered>> {
+        async {
+            let _asking = self.asking.lock().await;
+            let mut allocations = Vec::new();
+            for mailbox in self.mailboxes.iter() {
+                let mut next = Some(0);
+                while let Some(first) = next {
+                    let page = ask(mailbox, |answer| Question::List { first, answer }).await?;
+                    allocations.extend(page.allocations);
+                    next = page.next;
+                }
+            }
+            Ok(allocations)
+        }
+        .boxed()
+    }
+
+    fn end(&self, key: AllocationKey) -> BoxFuture<'_, Result<bool, Unanswered>> {
+        async move {
+            let _asking = self.asking.lock().await;
+            let Some(mailbox) = self.mailboxes.get(usize::from(key.shard)) else { return Ok(false) };
+            let allocation = AllocationId { slot: key.slot, generation: key.generation };
+            ask(mailbox, |answer| Question::End { allocation, answer }).await
+        }
+        .boxed()
     }
 }
 

@@ -3,6 +3,7 @@
 //! - connections,
 //! - messages for the clients of connections,
 //! - names whose allocations must end,
+//! - questions about allocations,
 //! - health checks,
 //! - changes of the machine's addresses and of the configuration.
 //!
@@ -22,6 +23,7 @@ use byway_turn::server::{ListenerId, StreamId};
 use byway_turn::time::Now;
 
 use super::accept::ACCEPTS;
+use super::accounts::Question;
 use super::connection::Urgency;
 use super::poll_loop::{Buffers, Shard};
 use super::poll_token::PollToken;
@@ -30,6 +32,9 @@ use super::poll_token::PollToken;
 /// that connections are closed and messages are dropped. Each kind has its own queue, so a flood of
 /// media does not block connections.
 const CAPACITY: usize = 1024;
+
+/// Maximum number of queued questions for a shard.
+const QUESTIONS: usize = 4;
 
 /// Maximum bytes of queued messages for a shard. A message is a datagram of up to 64 KiB. This is a
 /// thousand datagrams of a video call.
@@ -59,6 +64,8 @@ pub(super) enum Message {
     },
     /// A name whose allocations must end.
     EndAllocations(Arc<str>),
+    /// A question about the shard's allocations.
+    Question(Question),
     /// A health check. It is answered if the shard answers clients.
     Ping(oneshot::Sender<()>),
     /// The machine's addresses or the configuration have changed.
@@ -88,6 +95,7 @@ pub(super) type Closing = mpsc::Sender<()>;
 pub(super) struct Mailbox {
     updates: Receiver<ShardUpdate>,
     names: Receiver<Arc<str>>,
+    questions: Receiver<Question>,
     pings: Receiver<oneshot::Sender<()>>,
     connections: Receiver<TurnConnection>,
     to_clients: Receiver<(StreamId, Box<[u8]>)>,
@@ -96,12 +104,13 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    /// Returns the next message, if any. Updates and names come first, then health checks and
-    /// connections, because they are few.
+    /// Returns the next message, if any. Updates and names come first, then health checks,
+    /// questions and connections, because they are few.
     pub(super) fn next(&self) -> Option<Message> {
         let update = self.updates.try_recv().map(Message::Update);
         let next = update.or_else(|_| self.names.try_recv().map(Message::EndAllocations));
         let next = next.or_else(|_| self.pings.try_recv().map(Message::Ping));
+        let next = next.or_else(|_| self.questions.try_recv().map(Message::Question));
         let next = next.or_else(|_| self.connections.try_recv().map(Message::Connection));
         let to_client = || {
             self.to_clients.try_recv().map(|(connection, message)| {
@@ -118,6 +127,7 @@ impl Mailbox {
 pub(super) struct MailboxSender {
     updates: Sender<ShardUpdate>,
     names: Sender<Arc<str>>,
+    questions: SyncSender<Question>,
     pings: SyncSender<oneshot::Sender<()>>,
     connections: SyncSender<TurnConnection>,
     to_clients: SyncSender<(StreamId, Box<[u8]>)>,
@@ -130,6 +140,7 @@ impl MailboxSender {
     pub(super) fn new(poll: &Poll, token: Token) -> io::Result<(Self, Mailbox)> {
         let (updates, received_updates) = channel();
         let (names, received_names) = channel();
+        let (questions, received_questions) = sync_channel(QUESTIONS);
         // Health checks do not accumulate while a shard does not respond.
         let (pings, received_pings) = sync_channel(1);
         let (connections, received_connections) = sync_channel(CAPACITY);
@@ -139,12 +150,13 @@ impl MailboxSender {
         let mailbox = Mailbox {
             updates: received_updates,
             names: received_names,
+            questions: received_questions,
             pings: received_pings,
             connections: received_connections,
             to_clients: received_to_clients,
             bytes: bytes.clone(),
         };
-        Ok((Self { updates, names, pings, connections, to_clients, bytes, waker }, mailbox))
+        Ok((Self { updates, names, questions, pings, connections, to_clients, bytes, waker }, mailbox))
     }
 
     /// Wakes the shard, so that it checks its mailbox and the stop flag.
@@ -158,6 +170,13 @@ impl MailboxSender {
     pub(super) fn end_allocations(&self, name: Arc<str>) {
         // A send fails only if the shard, and with it its allocations, has ended.
         let _ = self.names.send(name);
+        self.wake();
+    }
+
+    /// Asks the shard a question. If its queue is full, the question is dropped, and so is the place
+    /// for its answer.
+    pub(super) fn ask(&self, question: Question) {
+        let _ = self.questions.try_send(question);
         self.wake();
     }
 
@@ -304,6 +323,7 @@ impl Shard {
                     self.counters.allocations_revoked.add(ended as u64);
                     self.take_effects(now, buffers);
                 }
+                Some(Message::Question(question)) => self.answer(now, buffers, question),
                 // The send fails if the health check has timed out.
                 Some(Message::Ping(ping)) if self.answers_a_binding(now, buffers) => {
                     let _ = ping.send(());

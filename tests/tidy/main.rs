@@ -64,7 +64,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "src/signaling/y_webrtc/",
         &["signaling::protocol", "byway_turn::prng", "byway_turn::client_network", "byway_turn::shares"],
     ),
-    ("src/shard/", &["byway_turn", "byway_udp", "metrics", "clock", "events", "net::connection_limit"]),
+    (
+        "src/shard/",
+        &["byway_turn", "byway_udp", "metrics", "clock", "events", "sessions", "net::connection_limit"],
+    ),
     (
         "src/signaling/",
         &[

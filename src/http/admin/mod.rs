@@ -1,8 +1,10 @@
 //! `/metrics` and `/healthz`, for the operator; over a Unix socket also requests to the server.
 
+pub mod allocations;
 mod operator;
 pub(super) mod rooms;
 pub mod status;
+pub mod usage;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,11 +17,15 @@ use axum::routing::get;
 use tokio::sync::watch;
 
 use self::status::{FactSource, STATUS};
+use self::usage::USAGE;
 use super::HttpCounters;
 use super::accept;
 use super::own_hosts::OwnHosts;
+use super::params::{Params, bad};
+use super::problem::Problem;
 use crate::metrics::Metrics;
 use crate::phase::{Phase, PhaseWatch};
+use crate::sessions::Sessions;
 use crate::signaling::Hub;
 
 pub(super) use operator::operator_router;
@@ -63,6 +69,8 @@ pub struct Admin {
     pub facts: FactSource,
     /// The rooms.
     pub hub: Arc<Hub>,
+    /// The allocations and their traffic.
+    pub sessions: Sessions,
 }
 
 impl Admin {
@@ -77,12 +85,26 @@ impl Admin {
     }
 }
 
+/// Rows of an answer, unless the request has a `limit`.
+const USUAL_LIMIT: usize = 1_000;
+
+/// Largest `limit`.
+const MAX_LIMIT: usize = 10_000;
+
+/// Returns the number of rows that a request asks for.
+fn limit(params: &Params) -> Result<usize, Problem> {
+    let Some(limit) = params.get("limit") else { return Ok(USUAL_LIMIT) };
+    let limit = limit.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| bad("A limit is a number from 1 to 10000."))
+}
+
 pub(super) fn router(admin: Admin) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route(STATUS, get(status::status))
         .route("/rooms", get(rooms::list))
+        .route(USAGE, get(usage::usage))
         .with_state(Arc::new(admin))
 }
 

@@ -9,18 +9,12 @@ use axum::response::IntoResponse;
 use axum::routing::delete;
 use serde::Serialize;
 
-use super::Admin;
-use crate::http::params::{Params, Path, bad};
+use super::{Admin, limit};
+use crate::http::params::{Params, Path};
 use crate::http::problem::{Code, Problem};
 use crate::http::rooms::named;
 use crate::signaling::NamedRoom;
 use crate::signaling::protocol::MemberId;
-
-/// Rooms of an answer, unless the request has a `limit`.
-const USUAL: usize = 1_000;
-
-/// Largest `limit`.
-const MOST: usize = 10_000;
 
 #[derive(Serialize)]
 struct Listing {
@@ -40,13 +34,7 @@ pub(super) async fn list(
     State(admin): State<Arc<Admin>>,
     head: request::Parts,
 ) -> Result<impl IntoResponse, Problem> {
-    let limit = match Params::of_query(&head)?.get("limit") {
-        None => USUAL,
-        Some(limit) => {
-            let limit = limit.parse().ok().filter(|limit| (1..=MOST).contains(limit));
-            limit.ok_or_else(|| bad("A limit is a number from 1 to 10000."))?
-        }
-    };
+    let limit = limit(&Params::of_query(&head)?)?;
     let (total, rooms) = admin.hub.rooms(limit);
     Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(Listing { total, rooms })))
 }
