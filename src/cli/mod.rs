@@ -3,6 +3,7 @@
 mod check;
 mod credential;
 mod health;
+mod http_client;
 mod import;
 mod init;
 mod invite;

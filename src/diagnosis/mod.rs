@@ -2,5 +2,6 @@
 //! `byway check`, `byway doctor`, `byway probe` and the server's start.
 
 pub mod finding;
+pub mod front_door;
 
 pub use finding::{Finding, State};
