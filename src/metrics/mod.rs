@@ -7,6 +7,7 @@
 mod count;
 mod exposition;
 mod process;
+mod process_usage;
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
@@ -45,21 +46,19 @@ impl Metrics {
     /// Renders all counters in a format.
     #[must_use]
     pub fn render(&self, exposition: Exposition) -> String {
-        let mut registry = Registry::with_prefix("byway");
+        let mut registry = Registry::default();
         registry.register_collector(Box::new(self.clone()));
         let mut out = String::new();
         text::encode(&mut out, &registry).expect("writing to a String does not fail");
-        match exposition {
-            Exposition::OpenMetrics => out,
-            Exposition::Text => exposition::to_text(&out),
-        }
+        exposition::finish(&out, exposition)
     }
 }
 
 impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page(encoder);
-        page.info("build", "Version of the running program.", "version", env!("CARGO_PKG_VERSION"))?;
+        let version = env!("CARGO_PKG_VERSION");
+        page.gauges("build_info", "Version of the running program.", "version", [(version, 1)])?;
         self.0.iter().try_for_each(|room| room.encode(&mut page))
     }
 }
@@ -73,7 +72,7 @@ impl Page<'_> {
     /// # Errors
     /// The errors of the encoder. Writing to a `String` never fails.
     pub fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+        self.0.encode_descriptor(&own(name), help, None, MetricType::Gauge)?.encode_gauge(&value)
     }
 
     /// Writes a gauge for each of several label values.
@@ -87,7 +86,8 @@ impl Page<'_> {
         label: &str,
         values: [(&str, u64); N],
     ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        let name = own(name);
+        let mut metric = self.0.encode_descriptor(&name, help, None, MetricType::Gauge)?;
         for (value_of_label, value) in values {
             metric.encode_family(&[(label, value_of_label)])?.encode_gauge(&value)?;
         }
@@ -99,7 +99,8 @@ impl Page<'_> {
     /// # Errors
     /// The errors of the encoder. Writing to a `String` never fails.
     pub fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let name = own(name);
+        let mut metric = self.0.encode_descriptor(&name, help, None, MetricType::Counter)?;
         metric.encode_counter::<[(&str, &str); 0], u64, u64>(&value, None)
     }
 
@@ -114,7 +115,8 @@ impl Page<'_> {
         label: &str,
         values: impl IntoIterator<Item = (&'l str, u64)>,
     ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let name = own(name);
+        let mut metric = self.0.encode_descriptor(&name, help, None, MetricType::Counter)?;
         for (value_of_label, value) in values {
             metric
                 .encode_family(&[(label, value_of_label)])?
@@ -137,7 +139,19 @@ impl Page<'_> {
         self.counters(name, help, label, S::ALL.iter().map(|value| (value.label(), value_of(*value))))
     }
 
-    fn info(&mut self, name: &str, help: &str, label: &str, value: &str) -> fmt::Result {
-        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&[(label, value)])
+    /// Writes a gauge whose full name is `name`: every program has it by this name.
+    fn standard_gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
     }
+
+    /// Writes a counter whose full name is `name` and `_total`: every program has it by this name.
+    fn standard_counter(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        metric.encode_counter::<[(&str, &str); 0], f64, u64>(&value, None)
+    }
+}
+
+/// Name of a metric of this program.
+fn own(name: &str) -> String {
+    format!("byway_{name}")
 }

@@ -1,10 +1,12 @@
-//! Counts of the process itself: lost log lines, panics, and unexpected ends of background tasks.
+//! Counts of the process itself: lost log lines, panics, unexpected ends of background tasks, and
+//! what the process uses.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use byway_turn::lock::lock;
 
+use super::process_usage::ProcessUsage;
 use super::{Counters, Page, SharedCount};
 
 /// Kinds of threads by which panics are counted. The names of shard threads end with a number.
@@ -18,6 +20,8 @@ pub type TaskCount = Arc<SharedCount>;
 pub struct ProcessCounters {
     /// Log lines that standard error did not accept.
     pub log_lines_lost: SharedCount,
+    /// Start of the server, in seconds since 1970.
+    pub started: SharedCount,
     panics: [SharedCount; THREADS.len()],
     // Written once per task at startup, and read at scrape time.
     tasks: Mutex<Vec<(&'static str, TaskCount)>>,
@@ -65,7 +69,9 @@ impl Counters for ProcessCounters {
             "Unexpected ends of background tasks, by task. The server restarts them.",
             "task",
             tasks.iter().map(|(name, count)| (*name, count.get())),
-        )
+        )?;
+        drop(tasks);
+        ProcessUsage::read().encode(self.started.get(), page)
     }
 }
 

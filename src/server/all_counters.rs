@@ -131,7 +131,7 @@ mod tests {
             "byway_signaling_errors_total{code=\"room-full\"} 1",
             "byway_websockets_closed_total{reason=\"too-slow\"} 1",
             "byway_http_responses_total{class=\"2xx\"} 1",
-            "# TYPE byway_relayed_bytes counter",
+            "# HELP byway_relayed_bytes_total Bytes of relayed payloads without headers, by direction.",
             "# TYPE byway_offload gauge",
             "# HELP byway_rooms Rooms of the signaling.",
         ] {

@@ -67,6 +67,7 @@ impl Plan {
         for warning in config.secret_files.warnings() {
             tracing::warn!("{warning}");
         }
+        log.counters().started.set(clock.now().unix);
         let supervisor = Supervisor::new(log.counters(), clock);
         let signals = Signals::listen()?;
         let hangups = Hangups::listen()?;
