@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use byway_turn::closed_set;
-use byway_turn::server::{Answer, DropReason};
+use byway_turn::server::{Answer, CapacityCause, DropReason};
 use byway_turn::wire::ErrorCode as TurnError;
 
 use crate::metrics::{Count, Counters, Family, Page};
@@ -22,8 +22,6 @@ pub struct ShardCounters {
     pub allocations_granted: Count,
     /// Allocations ended because their name was revoked: the member left its room or was removed.
     pub allocations_revoked: Count,
-    /// Allocate requests refused because the server is shutting down.
-    pub draining_refusals: Count,
     /// Relay sockets held in reserve. The count of one shard may be negative, because another shard
     /// may receive the token.
     pub reserved_ports: Count,
@@ -67,6 +65,7 @@ pub struct ShardCounters {
     pub send_offload: Count,
     connections_ended: Family<ConnectionEnd, Count>,
     errors: Family<TurnError, Count>,
+    no_capacity: Family<CapacityCause, Count>,
     packets: Family<Direction, Count>,
     bytes: Family<Direction, Count>,
     drops: Family<DropReason, Count>,
@@ -93,9 +92,9 @@ impl ShardCounters {
             Answer::Challenge => self.challenges.add(1),
             Answer::Icmp => self.icmp_errors.add(1),
             Answer::Error(code) => self.refused(code),
-            Answer::Draining => {
+            Answer::NoCapacity(cause) => {
                 self.refused(TurnError::InsufficientCapacity);
-                self.draining_refusals.add(1);
+                self.no_capacity[cause].add(1);
             }
             Answer::AddressMissing => {
                 self.refused(TurnError::AddressFamilyNotSupported);
@@ -233,10 +232,10 @@ impl Counters for RelayCounters {
             sum(&|s| s.allocations_revoked.get()),
         )?;
         page.counter(
-        "draining_refusals",
-        "Allocate requests refused because the server is shutting down. Each is also a 508 in turn_errors.",
-        sum(&|s| s.draining_refusals.get()),
-    )?;
+            "draining_refusals",
+            "Allocate requests refused because the server is shutting down. Each is also a 508 in turn_errors.",
+            sum(&|s| s.no_capacity[CapacityCause::Draining].get()),
+        )?;
         page.gauge(
             "relay_ports_reserved",
             "Relay ports held in reserve for the client with the token (EVEN-PORT, RESERVATION-TOKEN).",
@@ -294,6 +293,13 @@ impl Counters for RelayCounters {
          486: quota reached; 508: no port, socket or capacity for another allocation.",
             "code",
             |code| sum(&|s| s.refused_so_far(code)),
+        )?;
+        page.family(
+            "turn_no_capacity",
+            "Requests answered with 508, by cause. Each is also a 508 in turn_errors. ports: no relay port is free, \
+             or the limit of the server is reached; sockets: byway_relay_bind_failures has the reason.",
+            "cause",
+            |cause| sum(&|s| s.no_capacity[cause].get()),
         )?;
         page.counter(
             "icmp_errors",

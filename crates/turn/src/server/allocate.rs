@@ -8,7 +8,7 @@ use super::ports::PortRequest;
 use super::relayed::{ByFamily, Relayed, next_higher};
 use super::request::{Outcome, Request};
 use super::shared::{Families, Port};
-use super::{Action, AllocationId, Answer, BindError, DropReason, Effect, Relay, RelayId};
+use super::{Action, AllocationId, Answer, BindError, CapacityCause, DropReason, Effect, Relay, RelayId};
 use crate::auth::account;
 use crate::rate_limit::Gcra;
 use crate::time::Now;
@@ -166,8 +166,11 @@ impl Relay {
         let refused = RefusedRequest { name, five_tuple, method: "Allocate", error: code, peer: None };
         self.note_refusal(now, &username, refused);
         Response::error(head, code).finish(Some(&key), reply);
-        let is_missing = code == ErrorCode::AddressFamilyNotSupported;
-        let answer = if is_missing { Answer::AddressMissing } else { Answer::Error(code) };
+        let answer = match (code, error) {
+            (ErrorCode::AddressFamilyNotSupported, _) => Answer::AddressMissing,
+            (_, BindError::PortInUse) => Answer::NoCapacity(CapacityCause::PortsInUse),
+            (_, BindError::Exhausted | BindError::AddressGone) => Answer::NoCapacity(CapacityCause::Sockets),
+        };
         Action::Reply { five_tuple, answer }
     }
 

@@ -50,6 +50,7 @@ use std::time::Duration;
 
 use stun::message::{CLASS_INDICATION, CLASS_REQUEST, METHOD_BINDING, METHOD_SEND};
 
+use crate::closed_set;
 use crate::prng::Prng;
 use crate::rate_limit::Gcra;
 use crate::time::Now;
@@ -185,11 +186,31 @@ pub enum Answer {
     Icmp,
     /// An error response. 401 here means that the credentials are wrong, expired or revoked.
     Error(ErrorCode),
-    /// 508 to an Allocate request, because the server is draining.
-    Draining,
+    /// 508.
+    NoCapacity(CapacityCause),
     /// 440 to an Allocate request, because the machine lacks an address that the configuration
     /// relays from.
     AddressMissing,
+}
+
+closed_set! {
+    /// Cause of a 508 (Insufficient Capacity).
+    pub enum CapacityCause {
+        /// Allocate: the server is draining.
+        Draining = "draining",
+        /// Allocate: no relay port is free, or the server's limit of them is reached.
+        Ports = "ports",
+        /// Allocate: other programs use the relay ports that were tried.
+        PortsInUse = "ports_in_use",
+        /// Allocate: the kernel opens no more sockets.
+        Sockets = "sockets",
+        /// Allocate: no port is in reserve under this RESERVATION-TOKEN.
+        Reservation = "reservation",
+        /// CreatePermission: the allocation has as many permissions as it may.
+        Permissions = "permissions",
+        /// ChannelBind: the allocation has as many channels or permissions as it may.
+        Channels = "channels",
+    }
 }
 
 /// Infrequent work that the core leaves to its driver; see [`Relay::next_effect`].

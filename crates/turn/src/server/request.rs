@@ -7,7 +7,7 @@ use super::accounting::RefusedRequest;
 use super::allocation::Allocation;
 use super::auth::{Client, Refusal, authenticate};
 use super::challenge::ChallengeLevel;
-use super::{Action, AllocationId, Answer, DropReason, FiveTuple, Relay};
+use super::{Action, AllocationId, Answer, CapacityCause, DropReason, FiveTuple, Relay};
 use crate::auth::account;
 use crate::time::Now;
 use crate::wire::{AttributeError, ErrorCode, Message, Reply, Response};
@@ -83,11 +83,24 @@ impl Relay {
     fn error_answer(&self, message: &Message<'_>, error: ErrorCode) -> Answer {
         let is_allocate = message.method() == METHOD_ALLOCATE;
         match error {
-            ErrorCode::InsufficientCapacity if is_allocate && self.shared.is_draining() => Answer::Draining,
+            ErrorCode::InsufficientCapacity => Answer::NoCapacity(self.capacity_cause(message)),
             ErrorCode::AddressFamilyNotSupported if is_allocate && self.shared.lacks_relay() => {
                 Answer::AddressMissing
             }
             _ => Answer::Error(error),
+        }
+    }
+
+    /// Returns the cause of a 508 to this request.
+    fn capacity_cause(&self, message: &Message<'_>) -> CapacityCause {
+        match message.method() {
+            METHOD_CREATE_PERMISSION => CapacityCause::Permissions,
+            METHOD_CHANNEL_BIND => CapacityCause::Channels,
+            _ if self.shared.is_draining() => CapacityCause::Draining,
+            _ if matches!(message.attributes().reservation_token(), Ok(Some(_))) => {
+                CapacityCause::Reservation
+            }
+            _ => CapacityCause::Ports,
         }
     }
 

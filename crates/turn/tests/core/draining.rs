@@ -1,7 +1,7 @@
 //! A draining server accepts no new allocations and serves the existing ones.
 
 use byway_test_support::turn::{Bind, Client, Request, Seen, Server, at, seconds};
-use byway_turn::server::Answer;
+use byway_turn::server::{Answer, CapacityCause};
 
 #[test]
 fn allocate_is_508_and_everything_else_goes_on() {
@@ -14,7 +14,10 @@ fn allocate_is_508_and_everything_else_goes_on() {
         late.learn_nonce(&mut server);
         for request in [Request::allocate(), Request::allocate_v6(), Request::allocate_dual()] {
             let (datagram, _) = late.sign(&request);
-            assert!(matches!(late.send(&mut server, &datagram), Seen::Reply(_, Answer::Draining, _)));
+            assert!(matches!(
+                late.send(&mut server, &datagram),
+                Seen::Reply(_, Answer::NoCapacity(CapacityCause::Draining), _)
+            ));
             assert_eq!(late.refused(&mut server, &request), 508);
         }
     }

@@ -13,6 +13,7 @@ mod bid_down;
 mod bind_failure;
 mod binding;
 mod byte_ledger;
+mod capacity;
 mod channel_bind;
 mod channel_data;
 mod channel_lifetime;

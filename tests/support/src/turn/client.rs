@@ -174,7 +174,7 @@ impl Client {
                     Answer::Challenge => assert!(matches!(response.code(), 401 | 438)),
                     Answer::Icmp => panic!("an ICMP error answers no request"),
                     Answer::Error(error) => assert_eq!(response.code(), error.code()),
-                    Answer::Draining => assert_eq!(response.code(), 508),
+                    Answer::NoCapacity(_) => assert_eq!(response.code(), 508),
                     Answer::AddressMissing => assert_eq!(response.code(), 440),
                 }
                 response
