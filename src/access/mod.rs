@@ -19,6 +19,7 @@
 //!   asks only where a join token is required.
 
 pub mod api_keys;
+mod counters;
 pub mod grant;
 pub mod names;
 pub mod tokens;
@@ -33,6 +34,7 @@ use byway_turn::rate_limit::KeyedRateLimiter;
 use byway_turn::time::Now;
 
 use self::api_keys::ApiKeys;
+pub use self::counters::{AccessCounters, RefusalReason};
 use self::grant::{Grant, Rights, Role};
 use self::names::RoomName;
 use self::tokens::{DEFAULT_TTL, MAX_HOST_TTL, MAX_TTL, TokenError, Tokens};
@@ -61,6 +63,8 @@ pub struct Access {
     pub limiter: Arc<KeyedRateLimiter>,
     /// Phase of the server.
     pub is_draining: IsDraining,
+    /// Counters of refusals.
+    pub counters: Arc<AccessCounters>,
 }
 
 /// Proof that a request presents.
@@ -150,10 +154,7 @@ impl Access {
     /// # Errors
     /// [`Refused::Draining`], [`Refused::RateLimited`]
     pub fn charge_newcomer(&self, now: Now, client: IpAddr) -> Result<(), Refused> {
-        if (self.is_draining)() {
-            return Err(Refused::Draining);
-        }
-        self.charge(now, client)
+        self.newcomer(now, client).inspect_err(|refused| self.counters.count(*refused))
     }
 
     /// Returns the caller with this proof, if it may have credentials. Charges nothing:
@@ -163,7 +164,7 @@ impl Access {
     /// [`Refused::TokenRequired`], [`Refused::Token`], [`Refused::BadApiKey`]
     pub fn caller(&self, now: Now, proof: &Proof<'_>) -> Result<Caller, Refused> {
         let is_open = self.policy == Policy::Open;
-        match proof {
+        let caller = match proof {
             Proof::None if is_open => Ok(Caller::Stranger),
             Proof::None => Err(Refused::TokenRequired),
             _ if self.has_api_key(proof) => Ok(Caller::Program),
@@ -172,7 +173,8 @@ impl Access {
             // server.
             Proof::Password(_) if is_open => Ok(Caller::Stranger),
             Proof::Password(_) | Proof::Field(_) => Err(Refused::BadApiKey),
-        }
+        };
+        caller.inspect_err(|refused| self.counters.count(*refused))
     }
 
     /// Charges the rate limiter and admits programs only, also while the server drains: a backend
@@ -181,12 +183,12 @@ impl Access {
     /// # Errors
     /// [`Refused::RateLimited`], [`Refused::ApiKeyRequired`], [`Refused::BadApiKey`]
     pub fn program(&self, now: Now, client: IpAddr, proof: &Proof<'_>) -> Result<(), Refused> {
-        self.charge(now, client)?;
-        match proof {
+        let program = self.charge(now, client).and_then(|()| match proof {
             Proof::None => Err(Refused::ApiKeyRequired),
             _ if self.has_api_key(proof) => Ok(()),
             _ => Err(Refused::BadApiKey),
-        }
+        });
+        program.inspect_err(|refused| self.counters.count(*refused))
     }
 
     /// Charges the rate limiter and admits programs as [`Self::program`] does, and bearers of an
@@ -196,8 +198,7 @@ impl Access {
     /// Those of [`Self::program`]. [`Refused::Token`] for a token that is not valid now,
     /// [`Refused::Draining`] for an operator.
     pub fn inviter(&self, now: Now, client: IpAddr, proof: &Proof<'_>) -> Result<Inviter, Refused> {
-        self.charge(now, client)?;
-        match proof {
+        let inviter = self.charge(now, client).and_then(|()| match proof {
             Proof::None => Err(Refused::ApiKeyRequired),
             _ if self.has_api_key(proof) => Ok(Inviter::Program),
             Proof::Bearer(token) => match self.tokens.read(now, token) {
@@ -208,7 +209,8 @@ impl Access {
                 Err(error) => Err(Refused::Token(error)),
             },
             Proof::Password(_) | Proof::Field(_) => Err(Refused::BadApiKey),
-        }
+        });
+        inviter.inspect_err(|refused| self.counters.count(*refused))
     }
 
     /// Charges the rate limiter as [`Self::charge_newcomer`] does and reads a token of any kind.
@@ -217,11 +219,11 @@ impl Access {
     /// # Errors
     /// Those of [`Self::charge_newcomer`], [`Refused::TokenRequired`], [`Refused::Token`]
     pub fn bearer(&self, now: Now, client: IpAddr, proof: &Proof<'_>) -> Result<(Rights, u64), Refused> {
-        self.charge_newcomer(now, client)?;
-        match proof {
+        let bearer = self.newcomer(now, client).and_then(|()| match proof {
             Proof::Bearer(token) => self.tokens.read(now, token).map_err(Refused::Token),
             Proof::None | Proof::Password(_) | Proof::Field(_) => Err(Refused::TokenRequired),
-        }
+        });
+        bearer.inspect_err(|refused| self.counters.count(*refused))
     }
 
     /// Admits a newcomer whose protocol has no place for a join token.
@@ -229,10 +231,11 @@ impl Access {
     /// # Errors
     /// [`Refused::NoPlaceForToken`], [`Refused::Draining`], [`Refused::RateLimited`]
     pub fn without_token(&self, now: Now, client: IpAddr) -> Result<(), Refused> {
-        match self.policy {
-            Policy::Open => self.charge_newcomer(now, client),
+        let admitted = match self.policy {
+            Policy::Open => self.newcomer(now, client),
             Policy::Token => Err(Refused::NoPlaceForToken),
-        }
+        };
+        admitted.inspect_err(|refused| self.counters.count(*refused))
     }
 
     /// Charges the rate limiter and admits a new member to `room`. Returns the rights that its
@@ -242,6 +245,17 @@ impl Access {
     /// [`Refused::RateLimited`], [`Refused::TokenRequired`], [`Refused::Token`],
     /// [`Refused::WrongRoom`]
     pub fn join(
+        &self,
+        now: Now,
+        client: IpAddr,
+        room: &RoomName,
+        token: Option<&str>,
+    ) -> Result<Option<Grant>, Refused> {
+        let granted = self.grant(now, client, room, token);
+        granted.inspect_err(|refused| self.counters.count(*refused))
+    }
+
+    fn grant(
         &self,
         now: Now,
         client: IpAddr,
@@ -269,11 +283,15 @@ impl Access {
         client: IpAddr,
         invitation: HostInvitation,
     ) -> Result<(String, u64), Refused> {
-        self.charge(now, client)?;
+        self.charge(now, client).inspect_err(|refused| self.counters.count(*refused))?;
         let HostInvitation { room, max_members, viewer, ttl } = invitation;
         let role = if viewer { Role::Viewer } else { Role::Member };
         let grant = Grant { room, name: None, max_members, role };
         Ok(self.tokens.issue(now, grant, ttl.unwrap_or(DEFAULT_TTL).min(MAX_HOST_TTL)))
+    }
+
+    fn newcomer(&self, now: Now, client: IpAddr) -> Result<(), Refused> {
+        if (self.is_draining)() { Err(Refused::Draining) } else { self.charge(now, client) }
     }
 
     fn charge(&self, now: Now, client: IpAddr) -> Result<(), Refused> {
@@ -292,7 +310,7 @@ impl Access {
 impl fmt::Debug for Access {
     /// Secrets never reach a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { policy, tokens, api_keys, limiter: _, is_draining: _ } = self;
+        let Self { policy, tokens, api_keys, limiter: _, is_draining: _, counters: _ } = self;
         f.debug_struct("Access")
             .field("policy", policy)
             .field("tokens", tokens)

@@ -13,6 +13,7 @@ fn access(policy: Policy, per_second: u32) -> Access {
         api_keys: ApiKeys::new(&["another-key-for-programs", KEY]),
         limiter: Arc::new(KeyedRateLimiter::new(per_second, Duration::from_secs(10), 7)),
         is_draining: Arc::new(|| false),
+        counters: Arc::default(),
     }
 }
 

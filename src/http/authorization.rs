@@ -49,6 +49,7 @@ mod tests {
             api_keys: ApiKeys::new(&["another-key-for-programs", KEY]),
             limiter: Arc::new(KeyedRateLimiter::new(0, Duration::from_secs(10), 7)),
             is_draining: Arc::new(|| false),
+            counters: Arc::default(),
         }
     }
 

@@ -21,6 +21,20 @@ closed_set! {
     }
 }
 
+closed_set! {
+    /// Reasons for which a request is refused by the origin of its page.
+    pub enum OriginRefused {
+        /// Another site's, which `signaling.allowed_origins` does not list.
+        Foreign = "foreign",
+        /// `null`: a sandboxed frame or a file.
+        Opaque = "null",
+        /// None, but the browser says that another site caused the request.
+        CrossSite = "cross_site",
+        /// Several, or a malformed one.
+        Invalid = "invalid",
+    }
+}
+
 /// Counters of the HTTP server.
 #[derive(Debug, Default)]
 pub struct HttpCounters {
@@ -29,6 +43,7 @@ pub struct HttpCounters {
     /// Credentials handed out.
     pub credentials: SharedCount,
     hosts_refused: Family<HostRefused, SharedCount>,
+    origins_refused: Family<OriginRefused, SharedCount>,
     responses: [SharedCount; CLASSES.len()],
 }
 
@@ -43,6 +58,11 @@ impl HttpCounters {
     /// Counts a request that was refused by its host.
     pub fn host_refused(&self, reason: HostRefused) {
         self.hosts_refused[reason].add(1);
+    }
+
+    /// Counts a request that was refused by its origin.
+    pub fn origin_refused(&self, reason: OriginRefused) {
+        self.origins_refused[reason].add(1);
     }
 }
 
@@ -76,6 +96,13 @@ impl Counters for HttpCounters {
             "HTTP requests refused by the host that they were for. foreign: none of this server's names.",
             "reason",
             |reason| self.hosts_refused[reason].get(),
+        )?;
+        page.family(
+            "http_origins_refused",
+            "HTTP requests refused by the origin of their page. foreign: not in signaling.allowed_origins, \
+             or a proxy replaces the Host.",
+            "reason",
+            |reason| self.origins_refused[reason].get(),
         )?;
         page.counter(
             "credentials_issued",

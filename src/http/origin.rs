@@ -19,6 +19,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::Site;
+use super::counters::OriginRefused;
 use super::problem::{Code, Problem};
 use super::target::{Target, single};
 use crate::origin::Origin;
@@ -43,7 +44,10 @@ pub enum Asker {
 impl Asker {
     /// Checks the origin of a request.
     pub(super) fn of(site: &Site, head: &Parts) -> Result<Self, Problem> {
-        site.origins.load().check(Target::in_head(head)?, &head.headers)
+        site.origins.load().check(Target::in_head(head)?, &head.headers).map_err(|reason| {
+            site.counters.origin_refused(reason);
+            Code::OriginRefused.into()
+        })
     }
 }
 
@@ -65,21 +69,21 @@ impl Origins {
     /// Returns the kind of the requesting page, by its origin.
     ///
     /// # Errors
-    /// 403 for a page of another origin.
-    pub fn check(&self, target: &Target, headers: &HeaderMap) -> Result<Asker, Problem> {
-        let refused = Code::OriginRefused;
+    /// The reason to refuse a page of another origin.
+    pub fn check(&self, target: &Target, headers: &HeaderMap) -> Result<Asker, OriginRefused> {
         if !headers.contains_key(header::ORIGIN) {
             let foreign =
                 headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site" || site == "same-site");
-            return if foreign { Err(refused.into()) } else { Ok(Asker::Own) };
+            return if foreign { Err(OriginRefused::CrossSite) } else { Ok(Asker::Own) };
         }
-        let origin: Origin =
-            single(headers, &header::ORIGIN).and_then(|origin| origin.parse().ok()).ok_or(refused)?;
+        let origin = single(headers, &header::ORIGIN).ok_or(OriginRefused::Invalid)?;
+        let invalid = if origin == "null" { OriginRefused::Opaque } else { OriginRefused::Invalid };
+        let origin: Origin = origin.parse().map_err(|_| invalid)?;
         if self.allowed.contains(&origin) {
             // The value is valid: it was one.
-            return headers.get(header::ORIGIN).cloned().map(Asker::Listed).ok_or(refused.into());
+            return headers.get(header::ORIGIN).cloned().map(Asker::Listed).ok_or(OriginRefused::Invalid);
         }
-        if target.is_origin(&origin) { Ok(Asker::Own) } else { Err(refused.into()) }
+        if target.is_origin(&origin) { Ok(Asker::Own) } else { Err(OriginRefused::Foreign) }
     }
 }
 

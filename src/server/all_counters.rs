@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use crate::access::AccessCounters;
 use crate::http::HttpCounters;
 use crate::metrics::{Counters, Metrics, Page, ProcessCounters};
 use crate::net::proxy_protocol::ProxyCounters;
@@ -16,6 +17,7 @@ pub(super) struct AllCounters {
     pub(super) relay: Arc<RelayCounters>,
     pub(super) signaling: Arc<SignalingCounters>,
     pub(super) http: Arc<HttpCounters>,
+    pub(super) access: Arc<AccessCounters>,
     pub(super) process: Arc<ProcessCounters>,
     /// The counters of the TLS port, on the page if there is a certificate.
     pub(super) tls: Shown<TlsCounters>,
@@ -65,6 +67,7 @@ impl AllCounters {
             self.relay.clone(),
             self.signaling.clone(),
             self.http.clone(),
+            self.access.clone(),
             self.process.clone(),
             Arc::new(self.proxy.clone()),
             Arc::new(self.tls.clone()),
@@ -90,6 +93,7 @@ mod tests {
             relay: Arc::new(RelayCounters { shards, connections: Arc::default() }),
             signaling: Arc::default(),
             http: Arc::default(),
+            access: Arc::default(),
             process: Arc::default(),
             tls: Shown::new(false),
             #[cfg(feature = "acme")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{ServerError, seed};
 use crate::access::api_keys::ApiKeys;
 use crate::access::tokens::{self, Tokens};
-use crate::access::{Access, IsDraining};
+use crate::access::{Access, AccessCounters, IsDraining};
 use crate::config::Config;
 use crate::http::admin::SigningTags;
 use crate::live::Live;
@@ -34,6 +34,7 @@ pub(super) struct SecretSource {
     /// long as this process.
     random: [[u8; 32]; 2],
     is_draining: IsDraining,
+    refusals: Arc<AccessCounters>,
 }
 
 impl ServerSecrets {
@@ -44,6 +45,7 @@ impl ServerSecrets {
         let source = SecretSource {
             random: [seed()?, seed()?],
             is_draining: Arc::new(move || phase.has_reached(Phase::Draining)),
+            refusals: Arc::default(),
         };
         let access = Live::new(source.access(config, limiter(config)?));
         Ok(Self { revocations: Arc::new(Revocations::new(&seed()?)), access, source })
@@ -83,6 +85,7 @@ impl SecretSource {
             api_keys: ApiKeys::new(&config.ice.api_keys),
             limiter,
             is_draining: self.is_draining.clone(),
+            counters: self.refusals.clone(),
         }
     }
 }

@@ -133,6 +133,7 @@ impl Bound {
             relay: relaying.counters.clone(),
             signaling: Arc::default(),
             http: Arc::default(),
+            access: secrets.access.load().counters.clone(),
             process: log.counters(),
             tls: Shown::new(config.tls.is_some() || config.acme.is_some()),
             #[cfg(feature = "acme")]

@@ -43,7 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("crates/turn/src/lib.rs", &["byway_turn"]),
     ("crates/udp/src/", &[]),
     ("crates/page/src/", &[]),
-    ("src/access/", &["byway_turn::time", "byway_turn::rate_limit", "byway_turn::auth::Secret"]),
+    ("src/access/", &["metrics", "byway_turn::time", "byway_turn::rate_limit", "byway_turn::auth::Secret"]),
     (
         "src/signaling/protocol.rs",
         &["ice", "byway_turn::auth::MemberId", "signaling::codes", "access::names"],

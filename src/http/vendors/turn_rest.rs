@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{FromRequest, Request};
 use axum::routing::get;
 
-use crate::access::{Caller, Refused};
+use crate::access::{Caller, Proof};
 use crate::http::authorization::proof;
 use crate::http::client_ip::ClientIp;
 use crate::http::issue::Issuer;
@@ -55,9 +55,12 @@ impl FromRequest<Arc<Site>> for Keyed {
             access.caller(now, &proof(&head.headers, key))
         };
         // No body of a refused caller is read, unless its key may be there.
-        match caller(&params) {
-            Err(Refused::TokenRequired) if is_form(&head) => {}
-            early => _ = early?,
+        let has_no_proof = |params: &Params| {
+            let key = KEY_FIELDS.iter().find_map(|name| params.get(name));
+            proof(&head.headers, key) == Proof::None
+        };
+        if !(is_form(&head) && has_no_proof(&params)) {
+            caller(&params)?;
         }
         params.add_form(&head, body).await?;
         Ok(Self { caller: caller(&params)?, params })

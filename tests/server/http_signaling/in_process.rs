@@ -174,6 +174,7 @@ impl Server {
             api_keys: ApiKeys::new(&[API_KEY]),
             limiter: Arc::new(KeyedRateLimiter::new(settings.joins_per_second, Duration::from_secs(10), 7)),
             is_draining: Arc::new(move || draining.has_reached(Phase::Draining)),
+            counters: Arc::default(),
         });
         let revocations = Arc::new(Revocations::new(&[8; 32]));
         let (sender, [events]) = EventSender::to_consumers();
