@@ -19,6 +19,12 @@ macro_rules! faults {
             /// All faults.
             pub const ALL: &'static [Self] = &[$(Self::$fault),+];
 
+            /// Returns the fault of this name.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|fault| fault.name() == name)
+            }
+
             /// Returns the name, which is also the anchor of the entry.
             #[must_use]
             pub fn name(self) -> &'static str {
@@ -43,6 +49,8 @@ faults! {
     CertificateUntrusted = "certificate-untrusted",
     /// There is no certificate yet.
     CertificateMissing = "certificate-missing",
+    /// The port speaks no TLS, or another version of it.
+    TlsHandshake = "tls-handshake",
     /// The server's user cannot read the private key.
     KeyUnreadable = "key-unreadable",
     /// The clock of a machine is wrong.
@@ -61,6 +69,8 @@ faults! {
     PublicAddressUnset = "public-address-unset",
     /// IPv6 is announced and does not work.
     Ipv6Broken = "ipv6-broken",
+    /// This machine has no route to the server.
+    NoRoute = "no-route",
     /// A name does not resolve.
     NameUnresolved = "name-unresolved",
     /// A name resolves to another machine.
