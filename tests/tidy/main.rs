@@ -5,6 +5,7 @@
 //! commit that says why.
 #![allow(clippy::panic, reason = "a panic is how a test fails")]
 
+mod faults;
 mod language;
 mod pictures;
 mod vendor;
