@@ -2,6 +2,7 @@
 
 mod check;
 mod credential;
+mod explain;
 mod health;
 mod http_client;
 mod import;
@@ -43,6 +44,8 @@ enum Command {
     Serve,
     /// Validate the configuration: exit 0 if valid, else exit 2 with file, line, caret and reason
     Check,
+    /// Explain a fault by its name: symptoms, cause, remedy and a way to confirm it
+    Explain(explain::ExplainArguments),
     /// Ask the running server for its health: exit 0 unless a part of it is down or nothing answers
     Health,
     /// Write the configuration of a public server, start it, and print the first invitation
@@ -218,6 +221,10 @@ impl Arguments {
 /// # Errors
 /// [`CliError`].
 pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> {
+    // It needs no configuration.
+    if let Some(Command::Explain(arguments)) = &arguments.command {
+        return explain::run(arguments).map(|()| CommandOutcome::Done);
+    }
     let serves = arguments.serves();
     let file = match &arguments.command {
         // They write the configuration.
@@ -243,8 +250,8 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> 
             server::run(config, file, log.control()).map(done).map_err(CliError::from)
         }
         Some(Command::Health) => health::run(&config),
-        // `reload` has returned above.
-        Some(Command::Check | Command::Reload) => check::run(&config, &name).map(done),
+        // `reload` and `explain` have returned above.
+        Some(Command::Check | Command::Reload | Command::Explain(_)) => check::run(&config, &name).map(done),
         Some(Command::Credential(arguments)) => credential::run(&arguments, &config, name).map(done),
         Some(Command::Invite(arguments)) => invite::run(arguments, &config, name).map(done),
         Some(Command::Import(import)) => import::run(&import, arguments.config).map(done),

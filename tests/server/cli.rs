@@ -545,3 +545,21 @@ fn health_asks_a_unix_socket_where_it_is_the_only_listener() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stdout(&output).starts_with(&expected), "{}", stdout(&output));
 }
+
+#[test]
+fn explain_prints_the_entry_of_a_fault_without_a_configuration() {
+    let explain = |arguments: &[&str]| {
+        let missing = ["--config", "/nowhere/turnserver.toml", "explain"];
+        byway().args(missing).args(arguments).output().expect("the binary starts")
+    };
+    let output = explain(&["relay-ports-blocked"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.starts_with("relay-ports-blocked: UDP does not reach the relay ports.\n"), "{text}");
+    assert!(text.contains("\nOperator  Allow the range: `sudo ufw allow 49152:65535/udp`"), "{text}");
+    let list = explain(&[]);
+    assert!(stdout(&list).contains("\nrelay-ports-blocked "), "{}", stdout(&list));
+    let unknown = explain(&["relay-port-blocked"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("a similar value exists: 'relay-ports-blocked'"), "{}", stderr(&unknown));
+}
