@@ -23,6 +23,10 @@ use crate::live::Live;
 /// Path of the document where a join token is required. It is served as `/` only.
 const BY_INVITATION: &str = "/by-invitation.html";
 
+/// Path of the document about faults, which the build script makes from
+/// `docs/when-calls-fail.md`. It is served as `/help` only.
+const HELP: &str = "/help.html";
+
 /// The page and its modules.
 static PAGE: Files = Files::new(|| {
     always_asked_for(memory_serve::load!("page").index_file(Some("/index.html")).enable_gzip(true))
@@ -83,14 +87,19 @@ pub(super) fn router(access: Live<Access>) -> Router {
         .layer(from_fn_with_state(access, choose_document))
 }
 
-/// Serves the document that fits the policy, which may change while the server runs.
+/// Serves `/help`, and as `/` the document that fits the policy, which may change while the server
+/// runs.
 async fn choose_document(State(access): State<Live<Access>>, mut request: Request, next: Next) -> Response {
     match request.uri().path() {
         "/" | "/index.html" if access.load().policy == Policy::Token => {
             *request.uri_mut() = Uri::from_static(BY_INVITATION);
             PAGE.answer(request).await
         }
-        BY_INVITATION => Problem::from(Code::NotFound).into_response(),
+        "/help" => {
+            *request.uri_mut() = Uri::from_static(HELP);
+            PAGE.answer(request).await
+        }
+        BY_INVITATION | HELP => Problem::from(Code::NotFound).into_response(),
         _ => next.run(request).await,
     }
 }

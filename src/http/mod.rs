@@ -4,6 +4,7 @@
 //! | path | answers |
 //! |---|---|
 //! | `/` and the files of `static/` | the call page (`assets`) |
+//! | `/help` | `docs/when-calls-fail.md` as a page (`assets`) |
 //! | `GET`, `POST`, `OPTIONS /ice` | an `RTCConfiguration` with fresh credentials (`ice_servers`) |
 //! | `/turn`, `/v1/turn/...`, `/_matrix/...` ... | the same in the shapes of others (`vendors`) |
 //! | `POST /invite` | a join token, for a program or an operator ([`invitations`]) |

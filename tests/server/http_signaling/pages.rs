@@ -300,3 +300,18 @@ async fn the_document_holds_the_page_and_stays_small() {
     let packed = get(server.http, "/", &[("Accept-Encoding", "br")]).await;
     assert!(packed.body.len() <= 48_000, "{} bytes", packed.body.len());
 }
+
+#[tokio::test]
+async fn help_is_the_document_about_faults() {
+    let server = Server::start().await;
+    let page = get(server.http, "/help", &[]).await;
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    let text = page.text();
+    for anchor in ["<h3 id=\"relay-ports-blocked\">", "<h2 id=\"what-the-probe-says\">"] {
+        assert!(text.contains(anchor), "{anchor}");
+    }
+    // Other documents are not served.
+    assert!(!text.contains(".md\""), "a link to a document");
+    assert!(!text.contains("<script") && !text.contains(" style=\""), "inline code or style");
+    assert_eq!(get(server.http, "/help.html", &[]).await.status, 404);
+}
