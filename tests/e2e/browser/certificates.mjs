@@ -43,6 +43,26 @@ export class Authority {
   }
 
   /**
+   * A certificate for one name from an authority in between, whose own certificate is missing in
+   * the file, as where an administrator names the wrong one.
+   *
+   * @param {string} name
+   */
+  issueByIntermediate(name) {
+    const number = (this.#count += 1);
+    const file = (/** @type {string} */ part) => `${name}-${number}-${part}.pem`;
+    const [between, betweenKey, cert, key, request] = ["between", "between-key", "cert", "key", "request"].map(file);
+    const days = ["-days", String(DAYS)];
+    this.#openssl("req", ...NEW_KEY, "-subj", "/CN=Authority in between", "-addext", "basicConstraints=critical,CA:TRUE",
+      "-addext", "keyUsage=critical,keyCertSign", "-keyout", betweenKey, "-out", request);
+    this.#openssl("x509", "-req", "-in", request, "-copy_extensions", "copy", "-CA", "ca.pem", "-CAkey", "ca-key.pem", ...days, "-out", between);
+    this.#openssl("req", ...NEW_KEY, "-subj", "/CN=Byway", "-addext", `subjectAltName=DNS:${name}`,
+      "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", request);
+    this.#openssl("x509", "-req", "-in", request, "-copy_extensions", "copy", "-CA", between, "-CAkey", betweenKey, ...days, "-out", cert);
+    return { cert: join(this.#folder, cert), key: join(this.#folder, key) };
+  }
+
+  /**
    * Has all who trust this authority trust another one, too. Browsers that run already do not.
    * @param {string} file Its certificate.
    */

@@ -30,17 +30,14 @@ const MANUAL = new URL("../../../docs/install.md", import.meta.url);
  * @returns {Promise<string>} The URL of the page.
  */
 export async function nginxFor(scenario, path, server, alter = (block) => block) {
-  const blocks = (await readFile(MANUAL, "utf8")).split("```nginx\n").slice(1).map((rest) => rest.split("```")[0]);
-  const block = blocks.find((candidate) => candidate.startsWith(`location ${path} {`));
-  if (!block) throw new Error(`docs/install.md has no nginx block for ${path}`);
-
+  const block = await blockFor(path, server);
   const folder = await mkdtemp(join(tmpdir(), "byway-nginx-"));
   afterwards(scenario, () => rm(folder, { recursive: true }));
   // Another process may take the free port before nginx does.
   for (let attempt = 0; attempt < 5; attempt += 1) {
     const port = await freePort();
     const file = join(folder, "nginx.conf");
-    await writeFile(file, configuration(folder, port, alter(block.replaceAll("127.0.0.1:8080", server))));
+    await writeFile(file, configuration(folder, `listen 127.0.0.1:${port};`, alter(block)));
     const child = spawn(NGINX, ["-c", file, "-p", folder], { stdio: ["ignore", "ignore", "inherit"] });
     const ended = once(child, "close");
     const page = `http://localhost:${port}${path}`;
@@ -58,10 +55,47 @@ export async function nginxFor(scenario, path, server, alter = (block) => block)
   throw new Error("nginx does not start; its complaints are above");
 }
 
+/**
+ * Starts nginx with the block of docs/install.md for "/" before a server's plain HTTP at
+ * 127.0.0.1:8080, on a node of a network and with TLS on its port 443. It is there until the
+ * returned function ends it.
+ *
+ * @param {string[]} on Words before its command, which make it run on that node.
+ * @param {{ cert: string, key: string }} certificate
+ * @param {(block: string) => string} [alter] A mistake that an administrator makes in the block.
+ */
+export async function nginxWithTls(on, { cert, key }, alter = (block) => block) {
+  const folder = await mkdtemp(join(tmpdir(), "byway-nginx-"));
+  const file = join(folder, "nginx.conf");
+  const listen = `listen 443 ssl; listen [::]:443 ssl; ssl_certificate ${cert}; ssl_certificate_key ${key};`;
+  await writeFile(file, configuration(folder, listen, alter(await blockFor("/", "127.0.0.1:8080"))));
+  const [program, ...parameters] = [...on, NGINX, "-c", file, "-p", folder];
+  const child = spawn(program, parameters, { stdio: ["ignore", "ignore", "inherit"] });
+  const ended = once(child, "close");
+  await eventually("nginx has written its pid, after it has bound its ports", () => existsSync(join(folder, "pid")) || null, 15_000, 20);
+  return async () => {
+    child.kill("SIGTERM");
+    await ended;
+    await rm(folder, { recursive: true });
+  };
+}
+
+/**
+ * The block of docs/install.md for a path.
+ * @param {string} path
+ * @param {string} server
+ */
+async function blockFor(path, server) {
+  const blocks = (await readFile(MANUAL, "utf8")).split("```nginx\n").slice(1).map((rest) => rest.split("```")[0]);
+  const block = blocks.find((candidate) => candidate.startsWith(`location ${path} {`));
+  if (!block) throw new Error(`docs/install.md has no nginx block for ${path}`);
+  return block.replaceAll("127.0.0.1:8080", server);
+}
+
 /** Root's nginx serves as nobody, who may not enter the folder. */
 const user = process.getuid() === 0 ? "user root;" : "";
 
-const configuration = (folder, port, block) => `
+const configuration = (folder, listen, block) => `
 ${user}
 daemon off;
 pid ${folder}/pid;
@@ -71,7 +105,7 @@ http {
   access_log off;
   ${["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${folder}/${kind};`).join("\n  ")}
   server {
-    listen 127.0.0.1:${port};
+    ${listen}
     ${block}
   }
 }

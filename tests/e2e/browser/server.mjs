@@ -137,6 +137,8 @@ export async function start(configuration, on = []) {
   return {
     /** Origin of the page. */
     origin: bound.http ? `http://${bound.http[0]}` : bound.tls[0].replace(/^.*:/, "https://localhost:"),
+    /** Its configuration, for commands beside it. */
+    file,
     /** Its listeners, for a server that replaces it. */
     listen: { udp: bound.udp?.[0], tcp: bound.tcp?.[0], http: bound.http?.[0] },
     log,

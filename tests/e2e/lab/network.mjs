@@ -23,7 +23,8 @@ import { isLeftover } from "../browser/leftovers.mjs";
 
 /**
  * Kind of router; nat/ has the rules of each.
- * @typedef {"full" | "addr" | "port" | "sym" | "udpblock" | "tls443" | "offline"} Kind
+ * @typedef {"full" | "addr" | "port" | "sym" | "udpblock" | "tls443" | "offline"
+ *   | "one-to-one"} Kind
  */
 /** @typedef {"a" | "b"} Side */
 /** @typedef {"v4" | "v6" | "dual"} Families */

@@ -4,9 +4,9 @@
  */
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, chmodSync, copyFileSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 
 import { eventually } from "../browser/eventually.mjs";
@@ -67,8 +67,21 @@ export class Machine {
 
   /** @param {string} path @param {string} text */
   write(path, text) {
+    mkdirSync(dirname(this.#path(path)), { recursive: true });
     rmSync(this.#path(path), { force: true });
     writeFileSync(this.#path(path), text);
+  }
+
+  /**
+   * Copies a file to a path there.
+   * @param {string} file
+   * @param {string} path
+   * @param {number} [mode]
+   */
+  place(file, path, mode = 0o644) {
+    mkdirSync(dirname(this.#path(path)), { recursive: true });
+    copyFileSync(file, this.#path(path));
+    chmodSync(this.#path(path), mode);
   }
 
   /** Puts a file into the operator's home, as by scp. @param {string} file */
@@ -112,6 +125,14 @@ export class Machine {
   /** The same, also if it fails. @param {string[]} command */
   async try(...command) {
     return this.run(...command).catch(({ stdout }) => String(stdout).trim());
+  }
+
+  /**
+   * Runs a command as root that may fail or hang. Gives its exit status and what it prints.
+   * @param {string[]} command
+   */
+  ask(...command) {
+    return run("nsenter", ...this.#enter(), ...command);
   }
 
   /**
@@ -170,6 +191,23 @@ export class Machine {
     return ["--target", String(this.#init), "--all", "env", "--ignore-environment", ...ENVIRONMENT];
   }
 }
+
+/**
+ * Runs a command to its end, whatever that is.
+ *
+ * @param {string[]} command
+ * @returns {Promise<{ code: number | string, printed: string, said: string }>} `said`: what it says
+ *   on standard error.
+ */
+export function run(...[program, ...parameters]) {
+  return new Promise((resolve) => {
+    execFile(program, parameters, { timeout: PATIENCE_MS, maxBuffer: 1 << 24 }, (error, printed, said) =>
+      resolve({ code: error ? (error.code ?? error.signal) : 0, printed, said }));
+  });
+}
+
+/** Longer than any command takes, also one that waits for what does not come. */
+const PATIENCE_MS = 60_000;
 
 /** An end of a line at which a program waits. */
 const QUESTION = /\S.*[?:\]] $/;
