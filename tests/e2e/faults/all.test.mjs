@@ -1,7 +1,7 @@
 /**
  * Injects one fault of real life after the other, and reads what the log, `byway doctor`,
- * `byway probe` and the page `/check` say of it. A fault that neither doctor nor page names with its
- * remedy fails, and so does a reporter that says all is well of something that fails.
+ * `byway probe` and the page `/check` say of it. A fault that neither doctor nor page names with
+ * its remedy fails, and so does a reporter that says all is well of something that fails.
  *
  * FAULTS=udp-blocked|proxy-host injects these alone. PUBLISH=1 writes docs/faults.md.
  */
@@ -29,7 +29,8 @@ test("faults, and who names them", async (story) => {
     }
   });
 
-  /** @type {Map<import("./faults.mjs").Fault, import("./report.mjs").Cells>} */ const results = new Map();
+  /** @type {Map<import("./faults.mjs").Fault, import("./report.mjs").Cells>} */
+  const results = new Map();
   for (const fault of chosen) {
     await story.test(`${fault.name}: ${fault.what}`, async (scenario) => {
       const started = performance.now();
@@ -58,11 +59,15 @@ async function look(world, fault, scenario) {
     const server = await fault.inject(world, scenario);
     const name = fault.server ?? NAME;
     const browser = await world.lab.browser("a");
-    const [doctor, probe, page] = await Promise.all([
+    // All of them end before the fault is taken back, also if one fails.
+    const asked = await Promise.allSettled([
       (fault.server ? world.doctorInCloud(server) : world.doctor()).then((answer) => cellOf(answer, findingsOfDoctor, fault)),
       world.probe(name).then((answer) => cellOf(answer, findingsOfProbe, fault)),
       fault.page ? fault.page(world) : pageCell(browser, `https://${name}/check`, fault),
     ]);
+    const failure = asked.find(({ status }) => status === "rejected");
+    if (failure) throw failure.reason;
+    const [doctor, probe, page] = asked.map(({ value }) => value);
     const log = logCell(fault.server ? server.log.filter((line) => /WARN|ERROR/.test(line)) : await world.log(), fault);
     return { log, doctor, probe, page };
   } finally {

@@ -3,8 +3,8 @@
  *
  * @typedef {"named" | "partly" | "silent" | "works" | "closed"} Word
  *   `named`: by the fault's name, with the remedy. `partly`: it is seen, under another name or
- *   without that remedy. `silent`: nothing. `works`: what it tests does work. `closed`: the page does
- *   not open.
+ *   without that remedy. `silent`: nothing. `works`: what it tests does work. `closed`: the page
+ *   does not open.
  */
 
 /**
@@ -15,14 +15,17 @@
  */
 
 /**
- * What a cell is held against.
+ * Expectation of a cell.
  * @typedef {object} Asked
  * @property {string} name Name of the fault.
  * @property {RegExp} remedy
  * @property {RegExp} [log] What the log calls it, where it does not name it.
  */
 
-/** Finding of doctor, probe or page. @typedef {{ fault: string | null, state: string, what: string, remedy: string }} Finding */
+/**
+ * Finding of doctor, probe or page.
+ * @typedef {{ fault: string | null, state: string, what: string, remedy: string }} Finding
+ */
 
 /** @param {string[]} lines @param {Asked} asked @returns {Cell} */
 export function logCell(lines, { name, remedy, log }) {

@@ -2,7 +2,10 @@
 
 /** Keys such as "relay.ports", each with its value. @typedef {Record<string, unknown>} Settings */
 
-/** @param {Settings} base @param {Settings} settings Those that differ; undefined: the key is left out. */
+/**
+ * @param {Settings} base
+ * @param {Settings} settings Those that differ; undefined: the key is left out.
+ */
 export function toml(base, settings) {
   /** @type {Map<string, string[]>} */ const sections = new Map([["", []]]);
   for (const [path, value] of Object.entries({ ...base, ...settings })) {

@@ -6,16 +6,18 @@ import { authority } from "../browser/browsers.mjs";
 import { says } from "../browser/page.mjs";
 import { BEYOND, CLOUD, ELSEWHERE, NAME, ROOM } from "./world.mjs";
 
+/** @typedef {import("./world.mjs").World} World */
+
 /**
  * @typedef {object} Fault
  * @property {string} name As in src/fault.rs.
  * @property {string} what What was done.
- * @property {(world: import("./world.mjs").World, scenario: import("node:test").TestContext) => unknown} inject
+ * @property {(world: World, scenario: import("node:test").TestContext) => unknown} inject
  * @property {RegExp} remedy
  * @property {RegExp} [log] What the log calls it, where it does not name it.
  * @property {Partial<Record<"doctor" | "probe" | "page", string>>} [works]
  * @property {string} [server] Name of the server, if it is another one.
- * @property {(world: import("./world.mjs").World) => Promise<import("./cells.mjs").Cell>} [page]
+ * @property {(world: World) => Promise<import("./cells.mjs").Cell>} [page]
  *   Another page than the check.
  */
 
@@ -55,7 +57,11 @@ export const FAULTS = [
   { name: "not-running", what: "The server is stopped.", inject: (world) => world.stop(), remedy: /start/ },
 ];
 
-/** A third person at the door of the room. @param {import("./world.mjs").World} world @returns {Promise<import("./cells.mjs").Cell>} */
+/**
+ * A third person at the door of the room.
+ * @param {World} world
+ * @returns {Promise<import("./cells.mjs").Cell>}
+ */
 async function knock(world) {
   const context = await (await world.lab.browser("a")).newContext();
   try {

@@ -28,7 +28,10 @@ export function publish(results) {
   chownSync(PAGE, uid, gid);
 }
 
-/** What the page has of each fault, by its first two columns: the texts of its cells. @returns {Map<string, string[]>} */
+/**
+ * Texts of the cells in the page, by the first two columns of a row.
+ * @returns {Map<string, string[]>}
+ */
 export function documented() {
   const [, written = ""] = readFileSync(PAGE, "utf8").split(BEGIN);
   const lines = written.split(END)[0].split("\n").filter((line) => line.startsWith("| ["));

@@ -46,7 +46,10 @@ export class World {
   /** Place in the journal at which the present fault begins. */
   #cursor = "";
 
-  /** Switches everything on, for as long as the story goes on. @param {import("node:test").TestContext} story */
+  /**
+   * Switches everything on, for as long as the story goes on.
+   * @param {import("node:test").TestContext} story
+   */
   async open(story) {
     afterwards(story, () => authority.forget());
     afterwards(story, () => this.lab.close());
@@ -97,7 +100,10 @@ export class World {
 
   // --- Faults of the network ---
 
-  /** Drops what comes to the machine from outside, as a provider's firewall does. @param {string} packets In the words of nftables. */
+  /**
+   * Drops what comes to the machine from outside, as a provider's firewall does.
+   * @param {string} packets In the words of nftables.
+   */
   block(packets) {
     this.network.run("server", "nft", `table inet provider { chain input { type filter hook input priority 0; iifname eth0 ${packets} drop; }; }`);
     this.undo(() => this.network.run("server", "nft", "flush", "ruleset"));
@@ -175,7 +181,7 @@ export class World {
   /** Another program of the machine has a TCP port before the server. @param {number} port */
   async occupy(port) {
     await this.machine.run("systemctl", "stop", "byway");
-    const program = `use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalPort => ${port}, Listen => 5, ReuseAddr => 1) or die $!; sleep 3600`;
+    const program = `use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalPort => ${port}, Listen => 5, ReuseAddr => 1) or die $!; accept(my $c, $s) while 1`;
     await this.machine.run("systemd-run", "--unit=web", "--service-type=exec", "perl", "-e", program);
     this.undo(() => this.machine.run("systemctl", "stop", "web"));
     await this.machine.try("sh", "-c", `until ss -Hltn 'sport = :${port}' | grep -q .; do :; done`);
@@ -184,25 +190,27 @@ export class World {
 
   /** The server is stopped. */
   async stop() {
-    this.undo(() => this.restart());
+    this.undo(this.#sane);
     await this.machine.run("systemctl", "stop", "byway");
   }
 
   /** The reader of the log is gone. */
   async closeLog() {
     const units = ["systemd-journald.socket", "systemd-journald-dev-log.socket", "systemd-journald.service"];
-    this.undo(async () => {
-      await this.machine.run("systemctl", "start", ...units);
-      await this.restart();
-    });
+    this.undo(this.#sane);
+    this.undo(() => this.machine.run("systemctl", "start", ...units));
     await this.machine.run("systemctl", "stop", ...units);
     // A line that nobody reads.
     await this.machine.try("systemctl", "reload", "byway");
   }
 
-  /** A reverse proxy has port 443, configured with a mistake. @param {(block: string) => string} alter */
+  /**
+   * A reverse proxy has port 443, configured with a mistake.
+   * @param {(block: string) => string} alter
+   */
   async proxy(alter) {
-    await this.configure({ "listen.tls": [], "listen.udp": ["0.0.0.0:3478", "[::]:3478"], "listen.http": ["127.0.0.1:8080"], "tls.cert": "", "tls.key": "", "http.hosts": [NAME] });
+    const behind = { "listen.tls": [], "listen.http": ["127.0.0.1:8080"], "tls.cert": "", "tls.key": "", "http.hosts": [NAME] };
+    await this.configure(behind);
     this.undo(await nginxWithTls(this.network.on("server"), this.#sound, alter));
   }
 
@@ -215,7 +223,10 @@ export class World {
 
   #sane = () => this.machine.run("systemctl", "restart", "byway");
 
-  /** A server on a private address, behind a 1:1 NAT. @param {import("node:test").TestContext} scenario */
+  /**
+   * A server on a private address, behind a 1:1 NAT.
+   * @param {import("node:test").TestContext} scenario
+   */
   async cloud(scenario) {
     await this.lab.arrange({ a: { families: "dual" }, b: { nat: "one-to-one" } });
     const certificate = authority.issue(CLOUD);
