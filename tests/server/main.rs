@@ -21,6 +21,7 @@ mod probe;
 mod proxy_protocol;
 mod reload;
 mod revocation;
+mod sessions;
 mod shutdown;
 mod startup;
 mod static_users;

@@ -4,6 +4,7 @@
 //! seed and takes one from `BYWAY_SEED`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are test code")]
 
+mod accounting;
 mod allocate;
 mod allocate_errors;
 mod allocation_expiry;

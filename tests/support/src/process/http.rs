@@ -2,6 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 /// Maximum wait for an answer.
@@ -75,6 +77,17 @@ pub fn ask(server: SocketAddr, method: &str, path: &str, headers: &[&str], body:
     let head =
         format!("{method} {path} HTTP/1.0\r\nHost: {server}\r\nContent-Length: {length}\r\n{headers}\r\n");
     exchange(server, &format!("{head}{body}"))
+}
+
+/// Sends a request over a Unix socket, and returns the answer.
+pub fn ask_unix(socket: &Path, method: &str, path: &str) -> Answer {
+    let mut stream = UnixStream::connect(socket).expect("the Unix socket accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout is set");
+    let request = format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("the request is sent");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    Answer::parse(&answer)
 }
 
 /// Sends this text on a new connection, and returns the answer. The server must close the

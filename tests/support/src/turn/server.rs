@@ -8,8 +8,9 @@ use std::time::Duration;
 use byway_turn::address_set::AddressSet;
 use byway_turn::auth::{Revocations, Secrets};
 use byway_turn::server::{
-    Action, AllocationId, Answer, BindError, Discovery, DropReason, Effect, FiveTuple, HostAddresses,
-    Pairing, PeerPolicy, Quota, Relay, RelayAddress, RelayId, Settings, Shared, Transport,
+    Account, Action, AllocationId, Answer, BindError, Discovery, DropReason, Effect, FiveTuple,
+    HostAddresses, Pairing, PeerPolicy, Quota, Record, Relay, RelayAddress, RelayId, Settings, Shared,
+    Transport, Usage,
 };
 use byway_turn::time::Now;
 use byway_turn::wire::{AddressFamily, ChannelNumber, Icmp, Reply};
@@ -295,6 +296,45 @@ impl Server {
         let mut reply = Reply::new();
         let action = self.shards[shard].relay_bound(self.now, relay, bound, &mut reply);
         self.see(shard, action, &reply, &[])
+    }
+
+    /// Makes every shard keep accounting records.
+    pub fn keep_records(&mut self) {
+        self.shards.iter_mut().for_each(Relay::keep_records);
+    }
+
+    /// Takes the accounting records of all shards.
+    pub fn records(&mut self) -> Vec<Record> {
+        self.shards.iter_mut().flat_map(|shard| std::iter::from_fn(|| shard.next_record())).collect()
+    }
+
+    /// Returns the description of every live allocation, asked for in pages of `page`.
+    pub fn accounts(&self, page: usize) -> Vec<Account<'_>> {
+        let mut accounts = Vec::new();
+        for shard in &self.shards {
+            let mut next = Some(0);
+            while let Some(first) = next {
+                let (some, more) = shard.accounts(first, page);
+                accounts.extend(some);
+                next = more;
+            }
+        }
+        accounts
+    }
+
+    /// Returns the traffic of the only allocation of a name.
+    pub fn usage(&self, name: &str) -> Usage {
+        let mut accounts = self.accounts(1000).into_iter().filter(|account| account.name == name);
+        let usage = accounts.next().expect("the name has an allocation").usage;
+        assert!(accounts.next().is_none(), "the name has one allocation");
+        usage
+    }
+
+    /// Does something to a shard, and carries out the effects.
+    pub fn on_shard<T>(&mut self, shard: usize, act: impl FnOnce(&mut Relay, Now) -> T) -> T {
+        let done = act(&mut self.shards[shard], self.now);
+        assert_eq!(self.drain(shard), None);
+        done
     }
 
     /// Returns the number of allocations of all shards, whether expired or not.
