@@ -10,9 +10,13 @@ mod init;
 mod invite;
 mod load;
 mod new_configuration;
+mod plain_text;
 mod probe;
 mod reload;
 mod running_server;
+mod status;
+mod top;
+mod units;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -66,6 +70,12 @@ enum Command {
     /// Make the running server read its configuration again, and print which keys took effect; exit
     /// 1 if it refuses the file, with file, line, caret and reason
     Reload,
+    /// Print the state of the running server: exit 1 if a part of it is down, something of the
+    /// configuration cannot be served, or nothing answers
+    Status(status::StatusArguments),
+    /// Watch the running server: its allocations, rooms, users and calls, with sorting, a filter,
+    /// and removal of allocations and members
+    Top(top::TopArguments),
     /// Test a server as a client over UDP, TCP or TLS: STUN binding, allocation and relayed data
     /// for each URL; exit 1 if any fails
     Probe(probe::ProbeArguments),
@@ -89,6 +99,8 @@ pub enum CommandOutcome {
     /// - `load`: nothing was delivered.
     /// - `health`: a part is down, or nothing answers.
     /// - `reload`: a setting could not be applied.
+    /// - `status`: a part is down, something cannot be served, or nothing answers.
+    /// - `top --json`: nothing answers.
     /// - `init`: the server has no certificate yet, or its probe failed.
     FaultFound,
 }
@@ -138,8 +150,8 @@ pub enum CliError {
     /// `init` cannot go on.
     #[error(transparent)]
     Init(#[from] init::InitError),
-    /// The arguments of `load` or `invite` contradict each other or are out of bounds, or `health`
-    /// has no listener to ask.
+    /// The arguments of `load` or `invite` contradict each other or are out of bounds, `health`,
+    /// `status` or `top` has no listener to ask, or `top` has no terminal.
     #[error("{0}")]
     Usage(&'static str),
     /// The file of coturn has faults. Nothing was written.
@@ -250,6 +262,8 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> 
             server::run(config, file, log.control()).map(done).map_err(CliError::from)
         }
         Some(Command::Health) => health::run(&config),
+        Some(Command::Status(arguments)) => status::run(&arguments, &config),
+        Some(Command::Top(arguments)) => top::run(&arguments, &config),
         // `reload` and `explain` have returned above.
         Some(Command::Check | Command::Reload | Command::Explain(_)) => check::run(&config, &name).map(done),
         Some(Command::Credential(arguments)) => credential::run(&arguments, &config, name).map(done),
