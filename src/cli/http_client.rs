@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, Request, Response, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use byway_turn::auth::Secret;
 use futures_util::StreamExt as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -62,9 +63,23 @@ pub(super) async fn get(
     path: &str,
     origin: Option<&str>,
 ) -> Result<Answer, HttpError> {
-    let fields = origin.map(|origin| (header::ORIGIN, origin));
+    get_with(road, authority, path, origin, None).await
+}
+
+/// Does the same as [`get`], with a join token if one is given.
+pub(super) async fn get_with(
+    road: &ServerPath,
+    authority: &str,
+    path: &str,
+    origin: Option<&str>,
+    token: Option<&Secret>,
+) -> Result<Answer, HttpError> {
+    let bearer = token.map(|token| format!("Bearer {}", AsRef::<str>::as_ref(token)));
+    let origin = origin.map(|origin| (header::ORIGIN, origin));
+    let bearer = bearer.as_ref().map(|bearer| (header::AUTHORIZATION, bearer.as_str()));
+    let fields: Vec<_> = origin.into_iter().chain(bearer).collect();
     within(async {
-        let answer = send(road, authority, path, fields.as_slice()).await?;
+        let answer = send(road, authority, path, &fields).await?;
         Ok(read(answer).await)
     })
     .await

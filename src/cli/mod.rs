@@ -76,8 +76,8 @@ enum Command {
     /// Watch the running server: its allocations, rooms, users and calls, with sorting, a filter,
     /// and removal of allocations and members
     Top(top::TopArguments),
-    /// Test a server as a client over UDP, TCP or TLS: STUN binding, allocation and relayed data
-    /// for each URL; exit 1 if any fails
+    /// Test a server as a client: page, /ice, /ws, and over UDP, TCP and TLS a STUN binding, an
+    /// allocation and relayed data; exit 1 if any fails
     Probe(probe::ProbeArguments),
     /// Measure a server with many clients at once: allocations, datagrams per second, loss,
     /// latency; exit 1 if nothing gets through
@@ -243,7 +243,9 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> 
         Some(Command::Init(_) | Command::Import(_)) => None,
         // A user who probes another server may lack permission to read this server's secrets.
         Some(Command::Load(load)) if arguments.config.is_none() && load.is_self_contained() => None,
-        Some(Command::Probe(probe)) if arguments.config.is_none() && probe.is_self_contained() => None,
+        Some(Command::Probe(probe)) if arguments.config.is_none() && probe.is_self_contained() => {
+            probe.may_use_configuration().then(|| Config::locate(None).ok().flatten()).flatten().filter(is_readable)
+        }
         _ => Config::locate(arguments.config.clone())?,
     };
     let name =
@@ -279,6 +281,11 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> 
         }
         error => error,
     })
+}
+
+/// Whether this user may read a file.
+fn is_readable(file: &PathBuf) -> bool {
+    std::fs::File::open(file).is_ok()
 }
 
 /// Adds the configuration's key to an error of a certificate's file.

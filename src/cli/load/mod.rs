@@ -220,14 +220,14 @@ async fn target(
     config: &Config,
 ) -> Option<(IceUrl, Result<SocketAddr, ProbeError>)> {
     if let Some(url) = &arguments.url {
-        let first = probe::addresses(url).await.and_then(|(addresses, _)| {
+        let first = probe::addresses_of(&url.host, url.port).await.and_then(|found| {
             let none = || ProbeError::UnknownHost { host: url.host.clone(), error: "no address".to_owned() };
-            addresses.first().copied().ok_or_else(none)
+            found.chosen.first().copied().ok_or_else(none)
         });
         return Some((url.clone(), first));
     }
     let target = local_config::targets(config).await.into_iter().next()?;
-    let at = target.at?;
+    let at = target.at?.map(|addresses| addresses[0]);
     Some((target.url, at))
 }
 

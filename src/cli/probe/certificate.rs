@@ -6,11 +6,14 @@ use std::net::IpAddr;
 use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
 
+use crate::fault::Fault;
 use crate::ice::rfc3339;
+
+use super::chain::ChainIncomplete;
 
 /// Reason for which a certificate does not prove that the server is the one in the URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Fault {
+pub(in crate::cli) enum CertificateFault {
     Expired {
         since: UnixTime,
     },
@@ -22,12 +25,20 @@ pub(in crate::cli) enum Fault {
         presented: Vec<String>,
     },
     UnknownIssuer,
+    /// The server does not send the certificate of this issuer.
+    ChainIncomplete {
+        issuer: String,
+    },
+    /// It is within its validity by the server's clock, not by this machine's.
+    Clock {
+        seconds: u64,
+    },
     /// A CA certificate, as `openssl req -x509` makes it.
     IssuersOwn,
     Other(String),
 }
 
-impl From<&CertificateError> for Fault {
+impl From<&CertificateError> for CertificateFault {
     fn from(error: &CertificateError) -> Self {
         match error {
             CertificateError::ExpiredContext { not_after, .. } => Self::Expired { since: *not_after },
@@ -39,6 +50,9 @@ impl From<&CertificateError> for Fault {
                 presented: presented.iter().map(|name| bare(name)).collect(),
             },
             CertificateError::UnknownIssuer => Self::UnknownIssuer,
+            CertificateError::Other(other) if let Some(ChainIncomplete { issuer }) = other.0.downcast_ref() => {
+                Self::ChainIncomplete { issuer: issuer.clone() }
+            }
             // rustls passes on this error of webpki without a variant of its own.
             CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
                 Self::IssuersOwn
@@ -48,7 +62,7 @@ impl From<&CertificateError> for Fault {
     }
 }
 
-impl Fault {
+impl CertificateFault {
     /// Remedy for the operator or the caller.
     pub(in crate::cli) fn remedy(&self) -> &'static str {
         match self {
@@ -66,6 +80,13 @@ impl Fault {
                 "let the server send its whole chain (fullchain.pem), or get a certificate that browsers trust; for \
                  an issuer of your own, give --ca FILE"
             }
+            Self::ChainIncomplete { .. } => {
+                "let the server send its whole chain: set tls.cert, or the proxy's ssl_certificate, to fullchain.pem instead \
+                 of cert.pem"
+            }
+            Self::Clock { .. } => {
+                "set the clocks of this machine and of the server (`timedatectl set-ntp true`)"
+            }
             Self::IssuersOwn | Self::Other(_) => {
                 "get a certificate that browsers trust, or sign one with an issuer of your own and give --ca FILE"
             }
@@ -73,7 +94,20 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl CertificateFault {
+    /// Entry of the documentation.
+    pub(in crate::cli) fn fault(&self) -> Fault {
+        match self {
+            Self::Expired { .. } => Fault::CertificateExpired,
+            Self::NotYetValid { .. } | Self::Clock { .. } => Fault::ClockOff,
+            Self::OtherName { .. } => Fault::CertificateName,
+            Self::ChainIncomplete { .. } => Fault::CertificateChainIncomplete,
+            Self::UnknownIssuer | Self::IssuersOwn | Self::Other(_) => Fault::CertificateUntrusted,
+        }
+    }
+}
+
+impl fmt::Display for CertificateFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Expired { since } => write!(f, "the certificate expired at {}", rfc3339(since.as_secs())),
@@ -87,6 +121,13 @@ impl fmt::Display for Fault {
             Self::UnknownIssuer => {
                 f.write_str("the certificate is from an issuer that this machine does not trust")
             }
+            Self::ChainIncomplete { issuer } => {
+                write!(f, "the server sends its certificate without that of its issuer, {issuer}")
+            }
+            Self::Clock { seconds } => write!(
+                f,
+                "the certificate is not valid now by this machine's clock, which differs from the server's by {seconds} s"
+            ),
             Self::IssuersOwn => f.write_str(
                 "the certificate is a CA certificate, which may sign others but not identify a server",
             ),
@@ -98,7 +139,7 @@ impl fmt::Display for Fault {
 /// Strips webpki's notation off a name: `DnsName("example.org")` or `IpAddress(192.0.2.1)`. Escapes
 /// control characters, because webpki passes a malformed name on unchanged and a terminal could
 /// obey it.
-fn bare(name: &str) -> String {
+pub(super) fn bare(name: &str) -> String {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
     inner.trim_matches('"').escape_debug().to_string()
 }
@@ -111,7 +152,7 @@ mod tests {
 
     #[test]
     fn names_are_shown_as_people_write_them() {
-        let fault = Fault::from(&CertificateError::NotValidForNameContext {
+        let fault = CertificateFault::from(&CertificateError::NotValidForNameContext {
             expected: ServerName::try_from("turn.example.org").unwrap(),
             presented: vec!["DnsName(\"example.org\")".to_owned(), "IpAddress(192.0.2.1)".to_owned()],
         });

@@ -7,9 +7,9 @@
 //! text, so [`super::reason`] cleans it first.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use byway_turn::server::is_special_purpose;
 use tokio::time::timeout;
 use turn::client::ClientConfig;
 use webrtc_util::Conn;
@@ -18,10 +18,15 @@ use crate::clock::Clock;
 
 use super::credentials::Login;
 use super::data::{FromPeer, bounce, from_peer, relayed};
-use super::error::{ProbeError, Step};
+use super::error::{ALLOCATION, ProbeError, Step};
+use super::family::{Family, FamilyConn};
+use super::relay_addresses::{RelayAddresses, Sending};
 use super::server_path::{Over, ServerPath};
 use super::stream::Ended;
-use super::{PATIENCE, Turns};
+use super::{PATIENCE, ROW_WITHIN, Turns};
+
+/// Error code of a server without a relay of the requested family (RFC 8656 section 7.2).
+const NO_SUCH_FAMILY: u16 = 440;
 
 /// First retransmission interval, doubled each time. A step thus has five tries and ends by its own
 /// deadline.
@@ -30,20 +35,41 @@ const RETRANSMIT_MS: u16 = 100;
 /// retransmission there. `turn::client` doubles it in 16 bits for a transaction that was given up.
 const NEVER_MS: u16 = u16::MAX / 2;
 
+/// Binding requests, of which the shortest time counts. The first may wait for the link layer, for
+/// a retransmission, or for another row's TLS handshake on this thread.
+const BINDINGS: usize = 4;
+/// Time after which no further Binding request is sent only to be timed.
+const LONG_ENOUGH: Duration = Duration::from_secs(1);
+
 /// Results of a client at one address.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// Address at which the server sees the client, and the time the request took.
+    /// Time to open the connection: TCP, and the TLS handshake if there is one.
+    pub(super) opened: Option<Duration>,
+    /// Address at which the server sees the client, and the shortest time of a Binding request on
+    /// the open connection.
     pub(super) binding: Option<(SocketAddr, Duration)>,
-    /// Relayed address of the first allocation.
-    pub(super) relayed: Option<SocketAddr>,
-    /// Shortest round trip from one allocation through the other and back.
-    pub(super) round_trip: Option<Duration>,
-    /// Time from a socket of this machine through the relay port into the allocation; or the reason
-    /// why it was not checked.
-    pub(super) from_peer: Option<Result<Duration, &'static str>>,
+    /// Relays by family, that of the server's address first.
+    pub(super) relays: Vec<RelayFindings>,
+    /// Reason for which no relay was asked for, though the URL has one.
+    pub(super) without_login: Option<String>,
     /// Error that stopped the client.
     pub(super) trouble: Option<ProbeError>,
+}
+
+/// Results of the relay of one family.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct RelayFindings {
+    pub(super) family: Family,
+    /// Relayed address of the first allocation; `None` if the server has no relay of this family.
+    pub(super) relayed: Option<SocketAddr>,
+    /// Code with which the server refused, if it did.
+    pub(super) refused: Option<u16>,
+    /// Shortest round trip from one allocation through the other and back.
+    pub(super) round_trip: Option<Duration>,
+    /// Shortest time from a socket of this machine through the relay port into the allocation; or
+    /// the reason why it was not checked.
+    pub(super) from_peer: Option<Result<Duration, &'static str>>,
 }
 
 impl From<ProbeError> for Findings {
@@ -52,59 +78,149 @@ impl From<ProbeError> for Findings {
     }
 }
 
+impl Findings {
+    /// Returns the first relay that the server granted.
+    pub(super) fn relay(&self) -> Option<&RelayFindings> {
+        self.relays.iter().find(|relay| relay.relayed.is_some())
+    }
+}
+
+/// Login of a row.
+#[derive(Clone, Debug)]
+pub(in crate::cli) enum RowLogin {
+    /// A relay is asked for with it, or the row fails with the error.
+    Known(Result<Login, ProbeError>),
+    /// No relay is asked for, for this reason.
+    None(String),
+}
+
 /// Runs all steps on `road` until one fails. Without a login, the only step is a Binding request.
 pub(super) async fn probe(
     road: &ServerPath,
-    login: Option<&Result<Login, ProbeError>>,
+    login: Option<&RowLogin>,
+    known: &RelayAddresses,
     turns: &Turns,
 ) -> Findings {
     let mut findings = Findings::default();
-    findings.trouble = steps(road, login, turns, &mut findings).await.err();
+    let steps = async { steps(road, login, known, turns, &mut findings).await.err() };
+    // Each step has its own deadline. This one bounds their number.
+    let trouble = timeout(ROW_WITHIN, steps).await;
+    findings.trouble = trouble.unwrap_or(Some(ProbeError::Late { within: ROW_WITHIN }));
     findings
 }
 
 async fn steps(
     road: &ServerPath,
-    login: Option<&Result<Login, ProbeError>>,
+    login: Option<&RowLogin>,
+    known: &RelayAddresses,
     turns: &Turns,
     findings: &mut Findings,
 ) -> Result<(), ProbeError> {
     let clock = Clock::start();
-    let client = Client::connect(road, &Login::default()).await?;
-    let started = clock.now().mono;
-    let mapped = client.bind().await?;
-    findings.binding = Some((mapped, clock.now().mono - started));
+    let client = Client::connect(road, &Login::default(), Family::V4).await?;
+    if road.over() != Over::Udp {
+        findings.opened = Some(clock.now().mono);
+    }
+    findings.binding = Some(client.timed_binding(clock).await?);
+    let mapped = findings.binding.expect("it is set above").0;
 
-    let Some(login) = login else { return Ok(()) };
-    let login = login.as_ref().map_err(Clone::clone)?;
+    let login = match login {
+        None => return Ok(()),
+        Some(RowLogin::None(reason)) => {
+            findings.without_login = Some(reason.clone());
+            return Ok(());
+        }
+        Some(RowLogin::Known(login)) => login.as_ref().map_err(Clone::clone)?,
+    };
     let _turn = turns.acquire().await.expect("nobody closes it");
-    let (caller, callee) = (Client::connect(road, login).await?, Client::connect(road, login).await?);
-    let here = caller.allocate().await?;
-    let outcome = async {
-        findings.relayed = Some(relayed(&*here)?);
+    let first = Family::of(road.server);
+    let asking = Asking { road, login, known, mapped, clock };
+    let mut refused = None;
+    for family in [first, first.other()] {
+        match asking.relay(family, &mut findings.relays).await {
+            // Other servers ignore the family, or do not know it.
+            Err(ProbeError::Code { step: ALLOCATION, code })
+                if family == Family::V6 || findings.relay().is_some() || code == NO_SUCH_FAMILY =>
+            {
+                let trouble = ProbeError::Code { step: ALLOCATION, code };
+                let none =
+                    RelayFindings { family, relayed: None, refused: Some(code), round_trip: None, from_peer: None };
+                findings.relays.push(none);
+                refused = refused.or(Some(trouble));
+            }
+            outcome => outcome?,
+        }
+    }
+    match findings.relay() {
+        Some(_) => Ok(()),
+        None => Err(refused.unwrap_or(ProbeError::Code { step: ALLOCATION, code: NO_SUCH_FAMILY })),
+    }
+}
+
+/// Parts of a row that both families share.
+struct Asking<'a> {
+    road: &'a ServerPath,
+    login: &'a Login,
+    known: &'a RelayAddresses,
+    mapped: SocketAddr,
+    clock: Clock,
+}
+
+impl Asking<'_> {
+    /// Allocates twice, sends data between the allocations, and from this machine to the first.
+    async fn relay(&self, family: Family, relays: &mut Vec<RelayFindings>) -> Result<(), ProbeError> {
+        let caller = Client::connect(self.road, self.login, family).await?;
+        let here = caller.allocate().await?;
+        let outcome = self.through(family, &caller, &*here, relays).await;
+        // Best effort, as for the other allocation: one that is not deleted lasts ten minutes.
+        let _ = timeout(PATIENCE, here.close()).await;
+        outcome
+    }
+
+    async fn through(
+        &self,
+        family: Family,
+        caller: &Client,
+        here: &(dyn Conn + Send + Sync),
+        relays: &mut Vec<RelayFindings>,
+    ) -> Result<(), ProbeError> {
+        let (road, clock, at_here) = (self.road, self.clock, relayed(here)?);
+        if Family::of(at_here) != family {
+            // The server ignores the family. Its relay is the other one.
+            return Ok(());
+        }
+        relays.push(RelayFindings {
+            family,
+            relayed: Some(at_here),
+            refused: None,
+            round_trip: None,
+            from_peer: None,
+        });
+        let findings = relays.last_mut().expect("it is pushed above");
+        let callee = Client::connect(road, self.login, family).await?;
         let there = callee.allocate().await?;
         let bounced = tokio::select! {
-            bounced = bounce(&*here, &*there, clock) => bounced,
+            bounced = bounce(here, &*there, clock) => bounced,
             trouble = caller.ended.trouble() => Err(trouble),
             trouble = callee.ended.trouble() => Err(trouble),
         };
-        // Best effort, as for the other allocation: one that is not deleted lasts ten minutes.
         let _ = timeout(PATIENCE, there.close()).await;
         findings.round_trip = Some(bounced?);
+        if let Sending::Refused(reason) = self.known.judge(at_here, road.server)? {
+            findings.from_peer = Some(Err(reason));
+            return Ok(());
+        }
         let heard = tokio::select! {
-            heard = from_peer(&*here, mapped, clock) => heard,
+            heard = from_peer(here, self.mapped, clock) => heard,
             trouble = caller.ended.trouble() => Err(trouble),
         };
         findings.from_peer = Some(match heard? {
             FromPeer::Heard(time) => Ok(time),
             FromPeer::NotChecked(reason) => Err(reason),
-            FromPeer::Lost => Err(caller.why_lost(road, mapped, relayed(&*here)?).await?),
+            FromPeer::Lost => Err(caller.why_lost(self, at_here).await?),
         });
         Ok(())
     }
-    .await;
-    let _ = timeout(PATIENCE, here.close()).await;
-    outcome
 }
 
 /// `turn::client` on its own connection.
@@ -115,8 +231,9 @@ struct Client {
 }
 
 impl Client {
-    async fn connect(road: &ServerPath, login: &Login) -> Result<Self, ProbeError> {
+    async fn connect(road: &ServerPath, login: &Login, family: Family) -> Result<Self, ProbeError> {
         let (conn, ended) = road.open().await?;
+        let conn = Arc::new(FamilyConn::new(conn, family, login.clone()));
         let over = road.over();
         let turn = turn::client::Client::new(ClientConfig {
             stun_serv_addr: road.server.to_string(),
@@ -140,32 +257,43 @@ impl Client {
         self.within(Step::Binding, self.turn.send_binding_request()).await
     }
 
+    /// Returns the address at which the server sees this client, and the shortest time of a
+    /// request.
+    async fn timed_binding(&self, clock: Clock) -> Result<(SocketAddr, Duration), ProbeError> {
+        let begun = clock.now().mono;
+        let mapped = self.bind().await?;
+        let mut last = clock.now().mono;
+        let mut shortest = last - begun;
+        // A server may limit how many requests of strangers it answers.
+        for _ in 1..BINDINGS {
+            if last - begun > LONG_ENOUGH || timeout(LONG_ENOUGH, self.bind()).await.is_err() {
+                break;
+            }
+            let now = clock.now().mono;
+            shortest = shortest.min(now - last);
+            last = now;
+        }
+        Ok((mapped, shortest))
+    }
+
     async fn allocate(&self) -> Result<Box<dyn Conn + Send + Sync>, ProbeError> {
         let allocation = self.within(Step::Allocation, self.turn.allocate()).await?;
         Ok(Box::new(allocation))
     }
 
-    /// Explains the loss of a datagram on its way to an allocation. If the relayed address is
-    /// private, the server advertises an address of its own network. If the server was reached by
-    /// UDP at the relayed address and still answers, the relay port is blocked. Otherwise the cause
-    /// is unknown.
-    async fn why_lost(
-        &self,
-        road: &ServerPath,
-        mapped: SocketAddr,
-        relayed: SocketAddr,
-    ) -> Result<&'static str, ProbeError> {
-        if mapped.ip() == relayed.ip() {
+    /// Explains the loss of a datagram on its way to an allocation. If the server was reached by
+    /// UDP at the relayed address and still answers, or the user named that address, the relay port
+    /// is blocked. Otherwise the cause is unknown.
+    async fn why_lost(&self, asked: &Asking<'_>, relayed: SocketAddr) -> Result<&'static str, ProbeError> {
+        if asked.mapped.ip() == relayed.ip() {
             // The server permits its own relayed address so that two of its clients can connect,
             // and accepts no other socket there.
             Ok(
                 "the relayed address belongs to this machine, and from it the server accepts only its own relays",
             )
-        } else if is_special_purpose(relayed.ip()) && !is_special_purpose(road.server.ip()) {
-            Err(ProbeError::Private { relayed })
         } else if self.over != Over::Udp {
             Ok("data to the relayed address was lost, but this network may block UDP")
-        } else if relayed.ip() != road.server.ip() {
+        } else if relayed.ip() != asked.road.server.ip() && !asked.known.more.contains(&relayed.ip()) {
             Ok("data to the relayed address was lost, and that is not the address that answered")
         } else if self.bind().await.is_err() {
             Ok("the server no longer answers this client")

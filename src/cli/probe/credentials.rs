@@ -41,8 +41,7 @@ pub(in crate::cli) struct Login {
 /// secret.
 pub(in crate::cli) async fn of_this_server(config: &Config, trust: &Trust) -> Result<Login, ProbeError> {
     if let Some(secrets) = Secrets::new(&config.credentials.secrets) {
-        let credential = secrets.issue(Clock::start().now(), "probe", TTL);
-        return Ok(Login { username: credential.username, password: credential.password.into() });
+        return Ok(sign(&secrets));
     }
     let mut failures = Vec::new();
     for (url, road) in local_config::ice(config, trust) {
@@ -63,6 +62,12 @@ pub(in crate::cli) async fn of_this_server(config: &Config, trust: &Trust) -> Re
     let (asked, remedy) =
         first.unwrap_or_else(|| ("listen.http and listen.tls are off".to_owned(), OTHERWISE));
     Err(ProbeError::NoLogin { asked, remedy })
+}
+
+/// Returns a login that is signed with a secret of this machine's server.
+pub(super) fn sign(secrets: &Secrets) -> Login {
+    let credential = secrets.issue(Clock::start().now(), "probe", TTL);
+    Login { username: credential.username, password: credential.password.into() }
 }
 
 /// Part of the `/ice` response that a TURN client needs.

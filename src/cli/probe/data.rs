@@ -5,7 +5,7 @@
 //! server may do so in memory, though, and then a firewall that closes the relay ports goes
 //! unnoticed. Data from a plain socket must arrive through those ports.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -15,12 +15,12 @@ use crate::clock::Clock;
 
 use super::PATIENCE;
 use super::error::ProbeError;
-use super::server_path::socket_for;
+use super::server_path::{connected, socket_for};
 
 /// Time after which a payload is sent again, because media may be dropped anywhere.
 const RESEND: Duration = Duration::from_millis(300);
-/// Round trips. The first goes by Send and Data indications while channels are being bound, the
-/// rest by ChannelData.
+/// Round trips, of which the shortest counts. The first goes by Send and Data indications while
+/// channels are being bound, the rest by ChannelData.
 const ROUNDS: u8 = 5;
 /// Time after which no further round trip is started: over a satellite link each takes over a
 /// second.
@@ -36,6 +36,7 @@ pub(super) fn relayed(allocation: &dyn Conn) -> Result<SocketAddr, ProbeError> {
 }
 
 /// Sends payloads from `here` through `there` and back, and returns the shortest round-trip time.
+/// Both permissions exist by then, so no time includes their requests.
 pub(super) async fn bounce(
     here: &(dyn Conn + Send + Sync),
     there: &(dyn Conn + Send + Sync),
@@ -43,9 +44,11 @@ pub(super) async fn bounce(
 ) -> Result<Duration, ProbeError> {
     let (at_here, at_there) = (relayed(here)?, relayed(there)?);
     let lost = |_| ProbeError::Lost { from: at_here, to: at_there };
-    // Installs the permission for the payloads to come; this one may be dropped.
-    let permitted = timeout(PATIENCE, there.send_to(b"byway probe", at_here)).await.map_err(lost)?;
-    permitted.map_err(|error| ProbeError::relay(&error))?;
+    // Installs the permissions for the payloads to come; these ones may be dropped.
+    for (sender, to) in [(there, at_here), (here, at_there)] {
+        let permitted = timeout(PATIENCE, sender.send_to(b"byway probe", to)).await.map_err(lost)?;
+        permitted.map_err(|error| ProbeError::relay(&error))?;
+    }
     let begun = clock.now().mono;
     let mut shortest = Duration::MAX;
     for round in 0..ROUNDS {
@@ -77,18 +80,19 @@ pub(super) enum FromPeer {
 }
 
 /// Sends data from a plain socket of this machine, which the server sees at `mapped`, to an
-/// allocation.
+/// allocation. The caller has made sure that its relayed address is the server's.
 pub(super) async fn from_peer(
     allocation: &(dyn Conn + Send + Sync),
     mapped: SocketAddr,
     clock: Clock,
 ) -> Result<FromPeer, ProbeError> {
     let relayed = relayed(allocation)?;
-    if mapped.is_ipv4() != relayed.is_ipv4() {
-        return Ok(FromPeer::NotChecked("the relayed address is of another IP version"));
-    }
     let (Ok(peer), Ok(decoy)) = (socket_for(relayed).await, socket_for(relayed).await) else {
         return Ok(FromPeer::NotChecked("this machine cannot open a socket for it"));
+    };
+    let source = match source(mapped, relayed).await {
+        Ok(source) => source,
+        Err(reason) => return Ok(FromPeer::NotChecked(reason)),
     };
     // A permission covers an address and any port (RFC 8656 section 9), and `turn::client` requests
     // one only when it sends. It sends to another port than the peer's, because its datagram would
@@ -99,7 +103,7 @@ pub(super) async fn from_peer(
     };
     let _ = decoy.send_to(b"byway probe", relayed).await;
     let permitted =
-        timeout(PATIENCE, allocation.send_to(b"byway probe", SocketAddr::new(mapped.ip(), decoy_at.port())));
+        timeout(PATIENCE, allocation.send_to(b"byway probe", SocketAddr::new(source, decoy_at.port())));
     match permitted.await.map(|sent| sent.map_err(|error| ProbeError::relay(&error))) {
         Ok(Ok(_)) => {}
         Ok(Err(ProbeError::Code { code: 403, .. })) => {
@@ -109,21 +113,44 @@ pub(super) async fn from_peer(
             return Ok(FromPeer::NotChecked("the server grants no permission for this machine's address"));
         }
     }
-    let payload = payload(0, mapped, relayed);
-    let started = clock.now().mono;
-    let sent_until_heard = async {
-        loop {
-            // An ICMP error to one payload says nothing about the next.
-            let _ = peer.send_to(&payload, relayed).await;
-            if let Ok(heard) = timeout(RESEND, hear(allocation, &payload)).await {
-                return heard;
+    let mut shortest = None;
+    let begun = clock.now().mono;
+    for round in 0..ROUNDS {
+        let payload = payload(round, mapped, relayed);
+        let started = clock.now().mono;
+        let sent_until_heard = async {
+            loop {
+                // An ICMP error to one payload says nothing about the next.
+                let _ = peer.send_to(&payload, relayed).await;
+                if let Ok(heard) = timeout(RESEND, hear(allocation, &payload)).await {
+                    return heard;
+                }
             }
+        };
+        match timeout(PATIENCE / 2, sent_until_heard).await {
+            Ok(heard) => heard?,
+            Err(_) => break,
         }
-    };
-    match timeout(PATIENCE / 2, sent_until_heard).await {
-        Ok(heard) => heard.map(|()| FromPeer::Heard(clock.now().mono - started)),
-        Err(_) => Ok(FromPeer::Lost),
+        let ended = clock.now().mono;
+        shortest = Some(shortest.map_or(ended - started, |shortest: Duration| shortest.min(ended - started)));
+        if ended - begun > LONG_ENOUGH {
+            break;
+        }
     }
+    Ok(shortest.map_or(FromPeer::Lost, FromPeer::Heard))
+}
+
+/// Returns the address at which a relay of this family sees this machine. IPv6 is seldom
+/// translated, so this machine's own IPv6 address is taken where the server was asked over IPv4.
+async fn source(mapped: SocketAddr, relayed: SocketAddr) -> Result<IpAddr, &'static str> {
+    if mapped.is_ipv4() == relayed.is_ipv4() {
+        return Ok(mapped.ip());
+    }
+    if relayed.is_ipv4() {
+        return Err("the relayed address is of another IP version");
+    }
+    let local = connected(relayed).await.and_then(|socket| socket.local_addr());
+    local.map(|local| local.ip()).map_err(|_| "this machine has no route to the IPv6 relay")
 }
 
 async fn send_until_heard(

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use super::certificate::Fault;
+use super::certificate::CertificateFault;
 use super::server_path::Over;
 
 /// Step of a probe.
@@ -19,6 +20,9 @@ pub(in crate::cli) enum Step {
     /// Sending an Allocate request.
     Allocation,
 }
+
+/// Name of the step in an error response to an Allocate request.
+pub(in crate::cli) const ALLOCATION: &str = "allocation";
 
 /// Protocol of a server where STUN was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,8 @@ pub(in crate::cli) enum ProbeError {
     NothingListens { over: Over, server: SocketAddr },
     /// No answer before the deadline.
     Silent { step: Step, over: Over },
+    /// The steps together took longer than this.
+    Late { within: Duration },
     /// The server closed the stream.
     Closed { step: Option<Step> },
     /// Another service uses the port.
@@ -54,7 +60,7 @@ pub(in crate::cli) enum ProbeError {
     /// No trusted roots to verify a certificate with.
     NoRoots,
     /// The certificate does not prove the server's identity.
-    Certificate(Fault),
+    Certificate(CertificateFault),
     /// The certificate in this machine's configuration gives no name to verify with.
     OwnCertificate { file: String, reason: String },
     /// Error response with its code (RFC 8489 section 14.8, RFC 8656 section 19).
@@ -68,6 +74,10 @@ pub(in crate::cli) enum ProbeError {
     /// Data to a relayed address was lost, and that address is private to the server's network. The
     /// server itself was reached at a public address.
     Private { relayed: SocketAddr },
+    /// The server says a relayed address that does not belong to its host. Nothing was sent there.
+    Elsewhere { relayed: SocketAddr, host: Vec<IpAddr> },
+    /// The row of the other IP version works, so IPv6 alone is broken.
+    Ipv6(Box<ProbeError>),
     /// No username and password were given, and none could be obtained.
     NoLogin { asked: String, remedy: &'static str },
 }
@@ -79,7 +89,7 @@ impl ProbeError {
             Step::Connection => "connection",
             Step::Handshake => "TLS handshake",
             Step::Binding => "STUN binding",
-            Step::Allocation => "allocation",
+            Step::Allocation => ALLOCATION,
         };
         if matches!(error, turn::Error::Stun(_)) && step == Step::Allocation {
             // `turn::client` expects a challenge first and found no NONCE in the response.
@@ -117,7 +127,7 @@ impl ProbeError {
         use rustls::AlertDescription::{AccessDenied, UnrecognisedName};
         use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(InvalidCertificate(error)) => Self::Certificate(Fault::from(error)),
+            Some(InvalidCertificate(error)) => Self::Certificate(CertificateFault::from(error)),
             Some(InvalidMessage(_)) => Self::NoTls,
             // The alert of Byway, and that of RFC 6066 section 3.
             Some(AlertReceived(AccessDenied | UnrecognisedName)) => Self::NoCertificate,
@@ -132,86 +142,6 @@ impl ProbeError {
         match code.and_then(|(code, _)| code.parse().ok()) {
             Some(code) => Self::Code { step, code },
             None => Self::Odd { step, error },
-        }
-    }
-
-    /// Remedy for the operator or the caller.
-    pub(in crate::cli) fn remedy(&self) -> &'static str {
-        match self {
-            Self::UnknownHost { .. } => {
-                "correct the name, or add an A or AAAA record to its DNS zone; if no other name resolves here either, \
-                 connect this machine to the network or set its name server"
-            }
-            Self::Unreachable { .. } => {
-                "connect this machine to that network, or probe an address that it can reach"
-            }
-            Self::TurnedAway { .. } => {
-                "allow this port in the server's firewall and at its provider, or start the machine; if nothing else \
-                 can be reached from here, ask the operator of this network"
-            }
-            Self::NothingListens { .. } => "start the server (`byway serve`), or correct the port",
-            Self::Silent { step: Step::Binding, over: Over::Udp } => {
-                "allow UDP to this port in the server's firewall and at its provider, or correct the host"
-            }
-            Self::Silent { step: Step::Connection, .. } => {
-                "allow TCP to this port in the server's firewall and at its provider, or correct the host"
-            }
-            Self::Silent { step: Step::Handshake, .. } => {
-                "if the port does not use TLS, probe turn:HOST:PORT?transport=tcp; else find out what keeps the server busy"
-            }
-            Self::Silent { step: Step::Binding, .. }
-            | Self::Foreign(Speaks::Http | Speaks::Other)
-            | Self::Closed { step: None } => {
-                "correct the port if another service uses it; if it is a Byway at its connection limit, see its /metrics"
-            }
-            Self::Silent { step: Step::Allocation, .. } => "enable TURN on this server: it answers STUN only",
-            Self::Foreign(Speaks::Tls) => "probe this port as turns:HOST:PORT, or correct the port",
-            Self::NoTls | Self::Closed { step: Some(_) } => {
-                "probe this port as turn:HOST:PORT?transport=tcp, or correct the port"
-            }
-            Self::NoCertificate => {
-                "give the server a certificate for this name; a Byway with [acme] gets one itself, and `byway health` on its \
-                 machine says what delays it"
-            }
-            Self::Tls { .. } => {
-                "let the server offer TLS 1.2 or 1.3 with current cipher suites and request no client certificate"
-            }
-            Self::NoRoots => "install the package ca-certificates, or give --ca FILE",
-            Self::Certificate(fault) => fault.remedy(),
-            Self::OwnCertificate { .. } => {
-                "fix what `byway check` reports; probe as a user who may read the file (sudo), or give a URL"
-            }
-            Self::Code { code: 401 | 438, .. } => {
-                "get a new credential from this server's secret (`byway credential --user NAME`); compare the machines' clocks"
-            }
-            Self::Code { code: 403, .. } => {
-                "allow the server's own relayed addresses in its peer rules, which reject them, so two relayed \
-                 callers cannot connect"
-            }
-            Self::Code { code: 440, .. } => {
-                "give the server's machine such an address and list it, or a wildcard, in relay.addresses; see the \
-                 server's /healthz and log for the missing one"
-            }
-            Self::Code { code: 486, .. } => {
-                "wait until older allocations end, or raise quota.allocations_per_user"
-            }
-            Self::Code { code: 508, .. } => "wait until relay ports are free, or widen relay.ports",
-            Self::Code { .. } | Self::Odd { .. } => {
-                "see byway_turn_errors_total at the server's /metrics; set RUST_LOG=debug to see this client's side"
-            }
-            Self::Lost { .. } => {
-                "allow UDP to the relay ports (relay.ports) in the server's firewall and at its provider; \
-                 behind a 1:1 NAT, set relay.public_addresses"
-            }
-            Self::Blocked { .. } => {
-                "allow UDP to the relay ports (relay.ports) in the server's firewall and at its provider; if this \
-                 machine's network allows UDP to few ports only, probe from another network"
-            }
-            Self::Private { .. } => {
-                "set relay.public_addresses to the server's public address, and let its NAT forward the relay ports \
-                 (relay.ports)"
-            }
-            Self::NoLogin { remedy, .. } => remedy,
         }
     }
 }
@@ -229,6 +159,7 @@ impl fmt::Display for ProbeError {
             Self::Silent { step: Step::Handshake, .. } => f.write_str("no answer to the TLS handshake"),
             Self::Silent { step: Step::Binding, .. } => f.write_str("no answer to STUN binding requests"),
             Self::Silent { step: Step::Allocation, .. } => f.write_str("no answer to Allocate requests"),
+            Self::Late { within } => write!(f, "the server delayed the steps beyond {} s", within.as_secs()),
             Self::Closed { step: Some(Step::Handshake) } => {
                 f.write_str("the server closed the connection during the TLS handshake")
             }
@@ -266,6 +197,11 @@ impl fmt::Display for ProbeError {
             Self::Private { relayed } => {
                 write!(f, "the relayed address {relayed} cannot be reached from the internet")
             }
+            Self::Elsewhere { relayed, host } => {
+                let host: Vec<_> = host.iter().map(ToString::to_string).collect();
+                write!(f, "the server says that its relay is at {relayed}, but its host is {}", host.join(" and "))
+            }
+            Self::Ipv6(error) => write!(f, "{error}, while IPv4 works"),
             Self::NoLogin { asked, .. } => write!(f, "no credential: {asked}"),
         }
     }

@@ -10,6 +10,7 @@ use crate::tls::{Certificate, Name};
 
 use super::ProbeTarget;
 use super::error::ProbeError;
+use super::relay_addresses::RelayAddresses;
 use super::server_path::ServerPath;
 use super::trust_roots::Trust;
 
@@ -20,13 +21,16 @@ pub(in crate::cli) async fn targets(config: &Config) -> Vec<ProbeTarget> {
     // The system chose the port of a listener on port 0 at the server's start; only the log has it.
     let fixed = |listener: &&SocketAddr| listener.port() != 0 && !(listener.is_ipv6() && no_ipv6);
     let listen = &config.listen;
+    let known = &RelayAddresses::of_config(config);
     let plain = |transport| {
         move |&listener: &SocketAddr| {
             let at = interfaces::reachable(listener);
             let host = at.ip().to_string();
             ProbeTarget {
                 url: IceUrl { scheme: IceScheme::Turn, host, port: at.port(), transport },
-                at: Some(Ok(at)),
+                at: Some(Ok(vec![at])),
+                known: known.clone(),
+                passed_over: None,
             }
         }
     };
@@ -36,11 +40,11 @@ pub(in crate::cli) async fn targets(config: &Config) -> Vec<ProbeTarget> {
     let tls = listen.tls.iter().filter(fixed).map(|&listener| {
         let at = interfaces::reachable(listener);
         let (host, at) = match &name {
-            Ok(name) => (name.clone(), Ok(at)),
+            Ok(name) => (name.clone(), Ok(vec![at])),
             Err(trouble) => (at.ip().to_string(), Err(trouble.clone())),
         };
         let url = IceUrl { scheme: IceScheme::Turns, host, port: listener.port(), transport: Transport::Tcp };
-        ProbeTarget { url, at: Some(at) }
+        ProbeTarget { url, at: Some(at), known: known.clone(), passed_over: None }
     });
     udp.chain(tcp).chain(tls).collect()
 }

@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -20,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 use crate::operator_file;
 use crate::tls::{Unusable, pem_kinds};
 
+use super::chain::{AnyCertificate, ChainVerifier};
 use super::error::{ProbeError, Step};
 
 /// TLS configuration with the roots that verify certificates, or the error if there are none.
@@ -48,10 +50,14 @@ impl Trust {
         if roots.is_empty() {
             return Ok(Self(Err(ProbeError::NoRoots)));
         }
-        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        let provider = Arc::new(default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+        let verifier = ChainVerifier::new(verifier.expect("there are roots"), ca.is_some());
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has suites for both")
-            .with_root_certificates(roots)
+            .dangerous() // the verifier only names one error more closely
+            .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         Ok(Self(Ok(Arc::new(config))))
     }
@@ -62,6 +68,18 @@ impl Trust {
         Self(self.0.clone().map(|config| {
             let mut config = ClientConfig::clone(&config);
             config.alpn_protocols = vec![protocol.to_vec()];
+            Arc::new(config)
+        }))
+    }
+
+    /// Returns a client that accepts every certificate. Nothing that it receives may be trusted, and
+    /// nothing secret may be sent.
+    pub(super) fn of_any_certificate(&self) -> Self {
+        Self(self.0.clone().map(|config| {
+            let mut config = ClientConfig::clone(&config);
+            config.dangerous().set_certificate_verifier(Arc::new(AnyCertificate));
+            // A session of this client must never be resumed by one that verifies.
+            config.resumption = Resumption::disabled();
             Arc::new(config)
         }))
     }

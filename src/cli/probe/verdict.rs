@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Row;
+use super::{ProbeReport, Row};
 use super::error::{ProbeError, Step};
 use super::server_path::Over;
 use crate::config::Transport;
@@ -16,8 +16,12 @@ enum Verdict {
     PortsClosed,
     /// Only if both callers use the relay, which advertises addresses of a private network.
     Private,
+    /// Only if both callers use the relay, which advertises an address of another machine.
+    Elsewhere,
     /// Over a stream only.
     Stream { over: Over, udp: Udp },
+    /// Only without a relay, as far as is known: no credential was given or issued.
+    Untested(String),
     /// Only without a relay: it failed with this error, or none was probed.
     NoRelay(Option<ProbeError>),
     /// No path works.
@@ -40,8 +44,13 @@ enum Udp {
 
 /// Returns the verdict, and notes on what was not probed. `own`: the probe ran on the server
 /// itself.
-pub(super) fn sentences(rows: &[Row], own: bool) -> String {
-    let mut sentences = format!("{}\n", Verdict::of(rows));
+pub(super) fn sentences(report: &ProbeReport, own: bool) -> String {
+    let rows = &report.servers;
+    let is_answered = rows.iter().any(|row| row.findings.binding.is_some() || row.findings.trouble.is_some());
+    let mut sentences = if is_answered { format!("{}\n", Verdict::of(rows)) } else { String::new() };
+    if report.pages.iter().any(|page| page.finding.is_failure()) {
+        sentences += "What the page needs does not work, as said above: calls begin there. Follow each remedy.\n";
+    }
     for (v4, name) in [(true, "IPv4"), (false, "IPv6")] {
         if rows.iter().filter_map(|row| row.passed_over).any(|address| address.is_ipv4() == v4) {
             sentences += &format!(
@@ -61,14 +70,19 @@ impl Verdict {
     fn of(rows: &[Row]) -> Self {
         let relayed = |over| rows.iter().any(|row| row.is_relayed() && row.over() == over);
         let troubles = || rows.iter().filter_map(|row| row.findings.trouble.as_ref());
+        let untested = rows.iter().find_map(|row| row.findings.without_login.clone());
         if relayed(Over::Udp) {
             Self::Udp { all: troubles().next().is_none() }
         } else if troubles().any(|trouble| matches!(trouble, ProbeError::Blocked { .. })) {
             Self::PortsClosed
         } else if troubles().any(|trouble| matches!(trouble, ProbeError::Private { .. })) {
             Self::Private
+        } else if troubles().any(|trouble| matches!(trouble, ProbeError::Elsewhere { .. })) {
+            Self::Elsewhere
         } else if let Some(over) = [Over::Tcp, Over::Tls].into_iter().find(|&over| relayed(over)) {
             Self::Stream { over, udp: Udp::of(rows) }
+        } else if let Some(reason) = untested {
+            Self::Untested(reason)
         } else if rows.iter().any(|row| row.findings.binding.is_some()) {
             let of_a_relay = rows.iter().filter(|row| row.url.scheme.relays());
             Self::NoRelay(furthest(of_a_relay.filter_map(|row| row.findings.trouble.as_ref())))
@@ -80,7 +94,7 @@ impl Verdict {
 
 impl Udp {
     fn of(rows: &[Row]) -> Self {
-        let heard = |row: &Row| matches!(row.findings.from_peer, Some(Ok(_)));
+        let heard = |row: &Row| row.findings.relays.iter().any(|relay| matches!(relay.from_peer, Some(Ok(_))));
         let of_udp = rows.iter().filter(|row| row.over() == Over::Udp);
         match furthest(of_udp.filter_map(|row| row.findings.trouble.as_ref())) {
             None => Self::NotAsked,
@@ -103,7 +117,7 @@ impl Row {
     }
 
     fn is_relayed(&self) -> bool {
-        self.url.scheme.relays() && self.findings.trouble.is_none()
+        self.findings.relay().is_some() && self.findings.trouble.is_none()
     }
 }
 
@@ -147,6 +161,10 @@ impl fmt::Display for Verdict {
                 "The server answers, but its relayed addresses cannot be reached from the internet: callers connect only if \
                  both use the relay. Set relay.public_addresses.",
             ),
+            Self::Elsewhere => f.write_str(
+                "The server answers, but tells callers relayed addresses of another machine: callers connect only if both use \
+                 the relay. Correct relay.public_addresses, or the DNS record of the host.",
+            ),
             Self::Stream { over, udp } => {
                 let and_so = format!(
                     "calls from here go over {over}, where every lost packet delays those behind it"
@@ -175,6 +193,11 @@ impl fmt::Display for Verdict {
                     Udp::Failed => write!(f, "UDP failed for the reason above: {and_so}. Follow the remedy of that row."),
                 }
             }
+            Self::Untested(reason) => write!(
+                f,
+                "The server tells callers their address. Its relay was not probed, because {reason}: give --username and \
+                 --password from `byway credential --user NAME` on the server, or probe the URL of an invitation."
+            ),
             Self::NoRelay(None) => f.write_str(
                 "The server tells callers their address. No relay was probed, and some callers need one: run \
                  `byway probe turn:HOST`.",
@@ -211,7 +234,8 @@ mod tests {
     use std::net::SocketAddr;
     use std::time::Duration;
 
-    use super::super::client::Findings;
+    use super::super::client::{Findings, RelayFindings};
+    use super::super::family::Family;
     use super::*;
 
     const SILENT: ProbeError = ProbeError::Silent { step: Step::Binding, over: Over::Udp };
@@ -227,18 +251,42 @@ mod tests {
         "203.0.113.10:3478".parse().unwrap()
     }
 
+    fn relay() -> RelayFindings {
+        RelayFindings {
+            family: Family::V4,
+            relayed: Some(server()),
+            refused: None,
+            round_trip: None,
+            from_peer: None,
+        }
+    }
+
     fn row(url: &str, findings: Findings) -> Row {
         Row { url: url.parse().unwrap(), address: Some(server()), passed_over: None, findings }
     }
 
     fn sound(url: &str) -> Row {
-        row(url, Findings { binding: Some((server(), Duration::ZERO)), ..Findings::default() })
+        let mut row = row(url, Findings { binding: Some((server(), Duration::ZERO)), ..Findings::default() });
+        if row.url.scheme.relays() {
+            row.findings.relays.push(relay());
+        }
+        row
     }
 
     fn heard(url: &str, from_peer: Result<Duration, &'static str>) -> Row {
         let mut row = sound(url);
-        row.findings.from_peer = Some(from_peer);
+        row.findings.relays[0].from_peer = Some(from_peer);
         row
+    }
+
+    /// Row whose relay was not asked for.
+    fn untested(url: &str) -> Row {
+        let findings = Findings {
+            binding: Some((server(), Duration::ZERO)),
+            without_login: Some("/ice answers 401".to_owned()),
+            ..Findings::default()
+        };
+        row(url, findings)
     }
 
     /// Row that failed after its Binding response.
@@ -259,6 +307,7 @@ mod tests {
         let refused_on_the_way = |over| ProbeError::TurnedAway { over, server: server() };
         let no_route = || ProbeError::Unreachable { server: server(), error: String::new() };
         let blocked = || ProbeError::Blocked { relayed: server() };
+        let elsewhere = || ProbeError::Elsewhere { relayed: server(), host: Vec::new() };
         let lost = Err("data to the relayed address was lost");
         for (what, rows, verdict) in [
             (
@@ -280,6 +329,16 @@ mod tests {
                     refused(TCP, ProbeError::Private { relayed: "10.0.0.5:50001".parse().unwrap() }),
                 ],
                 Verdict::Private,
+            ),
+            (
+                "a wrong public address",
+                vec![refused(UDP, elsewhere()), refused(TCP, elsewhere())],
+                Verdict::Elsewhere,
+            ),
+            (
+                "no credential",
+                vec![sound(STUN), untested(UDP), untested(TCP)],
+                Verdict::Untested("/ice answers 401".to_owned()),
             ),
             (
                 "a network without UDP",
@@ -355,7 +414,8 @@ mod tests {
         for row in &mut rows {
             row.passed_over = Some("[2001:db8::10]:3478".parse().unwrap());
         }
-        let said = sentences(&rows, false);
+        let report = ProbeReport { pages: Vec::new(), servers: rows.into() };
+        let said = sentences(&report, false);
         assert_eq!(
             said,
             "Calls from here go over UDP, the best path.\n\
@@ -365,7 +425,8 @@ mod tests {
 
     #[test]
     fn the_server_s_own_machine_cannot_tell_of_firewalls() {
-        let said = sentences(&[sound(UDP)], true);
+        let report = ProbeReport { pages: Vec::new(), servers: vec![sound(UDP)] };
+        let said = sentences(&report, true);
         assert!(
             said.lines()
                 .last()
