@@ -16,6 +16,7 @@ mod relay_socket_watch;
 mod relaying;
 mod reload;
 pub mod secrets;
+pub mod self_check;
 mod shutdown;
 mod signaling;
 mod sockets;
@@ -45,7 +46,6 @@ use crate::log::LogControl;
 use crate::operator_file::{SHORTAGE, is_shortage};
 use crate::tls;
 
-pub(crate) use host_addresses::nobody_has;
 use startup::Plan;
 
 /// Threads for HTTP and signaling. They are mostly idle; the cores are for the shards.

@@ -113,14 +113,20 @@ impl Finding {
     /// Returns one line for the log: statement, evidence and remedy.
     #[must_use]
     pub fn line(&self) -> String {
-        let mut line = self.statement();
-        if !self.remedy.is_empty() {
-            line += &format!("; {}", printable(&self.remedy));
-        }
+        let mut line = self.hint();
         if let Some(fault) = self.fault {
             line += &format!(" (byway explain {fault})");
         }
         line
+    }
+
+    /// Returns statement, evidence and remedy as one sentence: `WHAT: REMEDY`, or `WHAT: EVIDENCE;
+    /// REMEDY`.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let before = if self.evidence.is_empty() { ": " } else { "; " };
+        let remedy = printable(&self.remedy);
+        self.statement() + if remedy.is_empty() { "" } else { before } + &remedy
     }
 
     fn statement(&self) -> String {

@@ -179,7 +179,7 @@ impl HostWatch {
 
 /// The error line for an address that the configuration names under these keys and no interface
 /// has.
-pub(crate) fn nobody_has(ip: IpAddr, keys: &BTreeSet<&'static str>) -> String {
+pub(super) fn nobody_has(ip: IpAddr, keys: &BTreeSet<&'static str>) -> String {
     let named: Vec<&str> = keys.iter().copied().collect();
     // In most clouds no interface has the public address.
     let behind_nat = if keys.contains("relay.addresses") || !is_special_purpose(ip) {

@@ -27,6 +27,7 @@ use super::host_addresses::Follower;
 use super::listener_changes::ListenerChanges;
 use super::relaying;
 use super::secrets::{SecretSource, signing_tags};
+use super::self_check::SelfCheck;
 use super::sockets::Kind;
 use super::supervise::Supervisor;
 use super::{ServerError, notify, system};
@@ -80,6 +81,8 @@ impl Step {
 
 /// Everything that a reload needs.
 pub(super) struct ReloadParts {
+    /// Warnings about the installation, as far as they have been logged.
+    pub(super) self_check: SelfCheck,
     pub(super) file: Option<PathBuf>,
     /// The configuration at the start, as the file has it.
     pub(super) started: Config,
@@ -304,6 +307,9 @@ impl Reload {
             restart: restart.collect(),
             troubles,
         };
+        let certificate = parts.certificates.renewal.identity().certificate();
+        let now = parts.certificates.clock.now().unix;
+        self.parts.self_check.tell(&config, certificate.as_deref(), now);
         self.running = config;
         report
     }

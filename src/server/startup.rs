@@ -19,6 +19,7 @@ use super::relay_socket_watch::RelaySocketWatch;
 use super::relaying::Relaying;
 use super::reload::{self, Hangups, ReloadParts, Step};
 use super::secrets::{ServerSecrets, signing_tags};
+use super::self_check::SelfCheck;
 use super::shutdown::{self, Signals};
 use super::sockets::{Files, Kind, Sockets};
 use super::startup_log::StartupLog;
@@ -113,9 +114,9 @@ impl Bound {
     /// Starts the shards, the rooms, the pages and the background tasks, then logs the addresses.
     pub(super) fn start(self) -> Result<Running, ServerError> {
         let Self { plan, mut sockets, admin_sockets, host, state, files } = self;
-        let certificate = plan.certificate();
+        let plan_certificate = plan.certificate();
         let Plan { config, started, clock, supervisor, signals, hangups, renewal, log, phase } = plan;
-        let certificate = certificate.as_deref();
+        let certificate = plan_certificate.as_deref();
         let names = page_url::names(&config, certificate);
         let startup_log = StartupLog::of(&sockets, &config, &state, names.as_ref());
         let tls_listeners = sockets.listening.all(Kind::Tls);
@@ -329,7 +330,10 @@ impl Bound {
                 move |_| hub.renew_all()
             }),
         ];
+        let mut self_check = SelfCheck::default();
+        self_check.tell(&started.0, plan_certificate.as_deref(), clock.now().unix);
         let parts = ReloadParts {
+            self_check,
             file: started.1,
             started: started.0,
             steps,

@@ -16,7 +16,7 @@ use x509_parser::prelude::FromDer as _;
 
 use super::names::{CertificateNames, Name};
 use super::pem::{self as blocks, CERTIFICATE, PARAMETERS, PRIVATE_KEYS};
-use super::remarks;
+use super::remarks::{self, Remark};
 use crate::operator_file;
 
 /// Files of a certificate, in PEM.
@@ -34,7 +34,7 @@ pub struct Certificate {
     certified_key: Arc<CertifiedKey>,
     names: CertificateNames,
     validity: Validity,
-    remarks: Vec<String>,
+    remarks: Vec<Remark>,
 }
 
 /// Validity period in seconds since 1970, inclusive.
@@ -108,8 +108,14 @@ impl Certificate {
 
     /// Reasons for which clients may refuse it, each with its remedy.
     #[must_use]
-    pub fn remarks(&self) -> &[String] {
+    pub fn remarks(&self) -> &[Remark] {
         &self.remarks
+    }
+
+    /// Start of the validity period in seconds since 1970.
+    #[must_use]
+    pub fn not_before(&self) -> u64 {
+        self.validity.not_before
     }
 
     pub(super) fn validity(&self) -> Validity {
@@ -221,7 +227,7 @@ fn broken(error: &pem::Error) -> Problem {
 struct Described {
     names: CertificateNames,
     validity: Validity,
-    remarks: Vec<String>,
+    remarks: Vec<Remark>,
 }
 
 /// Returns the names and the validity of the first certificate, and remarks on all. The others must

@@ -1,10 +1,14 @@
 //! Reasons for which clients may refuse a usable certificate. The library accepts more than
 //! browsers do.
 
+use std::fmt;
+
 use x509_parser::certificate::X509Certificate;
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION, Oid,
 };
+
+use crate::fault::Fault;
 
 /// Remedy that names the keys to use instead.
 const KINDS: &str = "use ECDSA on P-256, or RSA of 2048 bits or more";
@@ -15,8 +19,29 @@ const WITH_SHA1: [&str; 2] = ["1.2.840.113549.1.1.5", "1.2.840.10045.4.1"];
 /// secp521r1 (RFC 5480).
 const P521: &str = "1.3.132.0.35";
 
+/// Reason for which clients may refuse a certificate. Its `Display` has the form `CAUSE: REMEDY`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Entry of the documentation.
+    pub fault: Fault,
+    text: String,
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// Remarks on a chain, the server's own certificate first.
-pub(super) fn on(chain: &[X509Certificate<'_>]) -> Vec<String> {
+pub(super) fn on(chain: &[X509Certificate<'_>]) -> Vec<Remark> {
+    let remark = |fault| move |text| Remark { fault, text };
+    let untrusted = on_each(chain).into_iter().map(remark(Fault::CertificateUntrusted));
+    untrusted.chain(on_order(chain).map(remark(Fault::CertificateChainIncomplete))).collect()
+}
+
+/// Remarks on the certificates, each by itself.
+fn on_each(chain: &[X509Certificate<'_>]) -> Vec<String> {
     let mut remarks = Vec::new();
     for (number, certificate) in (1..).zip(chain) {
         let whose = if number == 1 {
@@ -53,7 +78,6 @@ pub(super) fn on(chain: &[X509Certificate<'_>]) -> Vec<String> {
                 .to_owned(),
         );
     }
-    remarks.extend(on_order(chain));
     remarks
 }
 

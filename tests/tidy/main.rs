@@ -133,7 +133,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/events.rs", &[]),
     ("src/fault.rs", &[]),
     ("src/sessions/", &["events"]),
-    ("src/diagnosis/", &[]),
+    (
+        "src/diagnosis/",
+        &[
+            "config",
+            "access::Policy",
+            "ice::rfc3339",
+            "tls::Name",
+            "tls::acme",
+            "byway_turn::auth::StaticUser",
+            "byway_turn::server::is_special_purpose",
+        ],
+    ),
     (
         "src/net/connection_limit",
         &["metrics", "net::trusted_proxies", "byway_turn::client_network", "byway_turn::shares"],
