@@ -159,7 +159,7 @@ async fn read(answer: Response<Incoming>) -> Answer {
 
 /// Parses an HTTP date (RFC 9110 section 5.6.7) of the preferred form, such as
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, as seconds since 1970.
-fn unix_time(date: &str) -> Option<u64> {
+pub(super) fn unix_time(date: &str) -> Option<u64> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (_, rest) = date.split_once(", ")?;

@@ -3,6 +3,7 @@
 mod check;
 mod credential;
 mod explain;
+mod doctor;
 mod health;
 mod http_client;
 mod import;
@@ -11,6 +12,7 @@ mod invite;
 mod load;
 mod new_configuration;
 mod plain_text;
+mod port_holders;
 mod probe;
 mod reload;
 mod running_server;
@@ -50,6 +52,13 @@ enum Command {
     Check,
     /// Explain a fault by its name: symptoms, cause, remedy and a way to confirm it
     Explain(explain::ExplainArguments),
+    /// Find out what keeps this installation from working, as the user of the service: one line a
+    /// finding, each with its remedy; exit 1 if something does not work
+    ///
+    /// It looks at the configuration, certificate, key, ports, limits, kernel, names, clock, the
+    /// running server, the page through any proxy, and STUN and TURN; with --from also from
+    /// outside. It changes nothing.
+    Doctor(Box<doctor::DoctorArguments>),
     /// Ask the running server for its health: exit 0 unless a part of it is down or nothing answers
     Health,
     /// Write the configuration of a public server, start it, and print the first invitation
@@ -98,6 +107,7 @@ pub enum CommandOutcome {
     /// - `probe`: a client would not get through.
     /// - `load`: nothing was delivered.
     /// - `health`: a part is down, or nothing answers.
+    /// - `doctor`: something does not work.
     /// - `reload`: a setting could not be applied.
     /// - `status`: a part is down, something cannot be served, or nothing answers.
     /// - `top --json`: nothing answers.
@@ -147,6 +157,9 @@ pub enum CliError {
         /// Name of the configuration.
         file: String,
     },
+    /// `doctor` cannot take the user of the service.
+    #[error("{0}")]
+    Doctor(String),
     /// `init` cannot go on.
     #[error(transparent)]
     Init(#[from] init::InitError),
@@ -253,6 +266,9 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> 
     if let Some(Command::Reload) = arguments.command {
         return reload::run(file.as_deref(), &name);
     }
+    if let Some(Command::Doctor(arguments)) = arguments.command {
+        return doctor::run(*arguments, file, &name);
+    }
     let config = Config::load(file.as_deref())?;
     if serves {
         log.control().apply(&config.log);
@@ -266,8 +282,10 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> 
         Some(Command::Health) => health::run(&config),
         Some(Command::Status(arguments)) => status::run(&arguments, &config),
         Some(Command::Top(arguments)) => top::run(&arguments, &config),
-        // `reload` and `explain` have returned above.
-        Some(Command::Check | Command::Reload | Command::Explain(_)) => check::run(&config, &name).map(done),
+        // They have returned above.
+        Some(Command::Check | Command::Reload | Command::Explain(_) | Command::Doctor(_)) => {
+            check::run(&config, &name).map(done)
+        }
         Some(Command::Credential(arguments)) => credential::run(&arguments, &config, name).map(done),
         Some(Command::Invite(arguments)) => invite::run(arguments, &config, name).map(done),
         Some(Command::Import(import)) => import::run(&import, arguments.config).map(done),

@@ -116,6 +116,7 @@ pub const KEYS: &[Key] = &[
     live(&["signaling.allowed_origins"], differ!(signaling.allowed_origins)),
     live(&["log.format"], differ!(log.format)),
     live(&["log.level"], differ!(log.level)),
+    live(&["doctor.from"], differ!(doctor.from)),
     live(&["users"], differ!(users)),
 ];
 

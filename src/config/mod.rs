@@ -89,6 +89,8 @@ pub struct Config {
     pub signaling: Signaling,
     /// Format and levels of the log, which a reload applies.
     pub log: LogSettings,
+    /// Defaults of `byway doctor`.
+    pub doctor: Doctor,
     /// Files that hold secrets.
     pub secret_files: SecretFiles,
     /// Whether every IPv6 address among the listeners and relay addresses is the embedded default's
@@ -276,6 +278,13 @@ pub struct Relay {
     pub tuning: Tuning,
     /// Time that allocations may continue after SIGTERM.
     pub drain: Duration,
+}
+
+/// Defaults of `byway doctor`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Doctor {
+    /// STUN or TURN server elsewhere, which shows this server from outside.
+    pub from: Option<IceUrl>,
 }
 
 /// Secrets and lifetime of credentials.

@@ -15,7 +15,9 @@ use super::reader::{Keys, Names, Section, Value};
 use super::secret_files::SecretFiles;
 use super::shown::Shown;
 use super::values::{self, AdminAddress, list};
-use super::{Config, Credentials, EMBEDDED, Http, Ice, Listen, Peers, Places, Quota, Relay, Signaling, Tls};
+use super::{
+    Config, Credentials, Doctor, EMBEDDED, Http, Ice, Listen, Peers, Places, Quota, Relay, Signaling, Tls,
+};
 use crate::access::{Policy, tokens};
 use crate::log::LogSettings;
 use crate::net::trusted_proxies::TrustedProxies;
@@ -80,6 +82,7 @@ fn assemble<'d>(
     let http = http(root.section("http"), &mut mistakes);
     let signaling = signaling(root.section("signaling"), &mut mistakes);
     let log = log(root.section("log"), &mut mistakes);
+    let doctor = doctor(root.section("doctor"), &mut mistakes);
     mistakes.extend(root.finish());
 
     let optional_ipv6 = !(listens_v6 || relays_v6);
@@ -98,6 +101,7 @@ fn assemble<'d>(
         http,
         signaling,
         log,
+        doctor,
         secret_files: SecretFiles::default(),
         optional_ipv6,
     };
@@ -411,6 +415,12 @@ fn log(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> LogSettings 
     };
     mistakes.extend(section.finish());
     log
+}
+
+fn doctor(mut section: Section<'_>, mistakes: &mut Vec<Diagnostic>) -> Doctor {
+    let doctor = Doctor { from: section.get("from", |value| values::server_elsewhere(&value)) };
+    mistakes.extend(section.finish());
+    doctor
 }
 
 /// Positions of the certificate's and the key's path in a file.

@@ -14,7 +14,7 @@ use jsonwebtoken::jwk::JwkSet;
 use super::diagnostic::{Diagnostic, Shortage};
 use super::reader::Value;
 use super::shown::names_a_file;
-use super::{IceUrl, ProxiedListener, TransportPolicy};
+use super::{IceUrl, IceUrlError, ProxiedListener, TransportPolicy};
 use crate::access::{Policy, tokens};
 use crate::log::{LogFormat, LogLevel, LogLevelError};
 use crate::operator_file::{self, SHORTAGE, is_shortage};
@@ -256,6 +256,20 @@ pub(super) fn access(value: &Value<'_>) -> Read<Policy> {
         "token" => Ok(Policy::Token),
         text => Err(value.wrong(format!("{text:?} is not an access policy"), "use \"open\" or \"token\"")),
     }
+}
+
+/// URL of a STUN or TURN server elsewhere, or "" for none.
+pub(super) fn server_elsewhere(value: &Value<'_>) -> Read<Option<IceUrl>> {
+    let text = value.text()?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|error: IceUrlError| {
+        value.wrong(
+            format!("{text:?} is not a STUN or TURN URL: {error}"),
+            "write \"stun:HOST\" or \"turn:HOST\", or \"\" for none",
+        )
+    })
 }
 
 /// Format of the log.

@@ -29,7 +29,7 @@ mod verdict;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use byway_turn::auth::{Secret, Secrets};
@@ -222,6 +222,15 @@ pub(super) fn run(
     super::print(&text)?;
     let has_failure = report.findings().iter().any(Finding::is_failure);
     Ok(if has_failure { CommandOutcome::FaultFound } else { CommandOutcome::Done })
+}
+
+/// Probes this machine's own listeners, for `byway doctor`.
+pub(super) async fn findings_of_this_machine(config: &Config, ca: Option<&Path>) -> Vec<Finding> {
+    let arguments = ProbeArguments::of_this_machine(ca.map(Path::to_owned));
+    match probe(arguments, config, String::new()).await {
+        Ok(report) => report.findings(),
+        Err(error) => vec![Finding::skipped("STUN and TURN", error.to_string())],
+    }
 }
 
 /// Probes every target at one address per family, all concurrently.
