@@ -38,7 +38,8 @@ fn embed() -> Result<(), Box<dyn Error>> {
     let mut texts = byway_page::Files::new();
     copy_served(Path::new("static"), &dir, &mut texts)?;
 
-    let document = byway_page::link(&texts).map_err(|error| format!("static/{error}"))?;
+    let link = |path| byway_page::link(path, &texts).map_err(|error| format!("static/{error}"));
+    let document = link("index.html")?;
     fs::write(dir.join("index.html"), &document.html)?;
     // Read by static/page/entry.js, served by src/http/assets.rs.
     let closed = document.html.replacen("<html ", "<html data-access=\"token\" ", 1);

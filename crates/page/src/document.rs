@@ -18,9 +18,8 @@ pub struct Document {
     pub lazy: Paths,
 }
 
-const INDEX: &str = "index.html";
-
-/// Links `index.html` with every style sheet and module that it names.
+/// Links the document at `path`, such as `index.html`, with every style sheet and module that it
+/// names.
 ///
 /// The style stands where the first `<link rel="stylesheet">` stood, and the script before
 /// `</body>`: a module runs after the document is parsed wherever it stands, and there it does not
@@ -29,19 +28,22 @@ const INDEX: &str = "index.html";
 /// # Errors
 ///
 /// Returns file, line and cause of the first form that the linker does not know.
-pub fn link(files: &Files) -> Result<Document, LinkError> {
-    let Some(index) = files.get(INDEX) else { return Err(LinkError::new(INDEX, 1, "it does not exist")) };
+pub fn link(path: &str, files: &Files) -> Result<Document, LinkError> {
+    let document = path;
+    let Some(index) = files.get(document) else {
+        return Err(LinkError::new(document, 1, "it does not exist"));
+    };
     let mut html = String::new();
     let mut sheets = String::new();
     let mut style_at = None;
     let mut script: Option<Script> = None;
     let mut linked = Paths::new();
 
-    for (number, line) in without_comments(index)?.lines().enumerate() {
+    for (number, line) in without_comments(document, index)?.lines().enumerate() {
         let number = number + 1;
         let line = line.trim();
         if let Some(path) = attribute(line, "<link rel=\"stylesheet\" href=\"", "\">") {
-            let sheet = files.get(path).ok_or_else(|| missing(number, path))?;
+            let sheet = files.get(path).ok_or_else(|| missing(document, number, path))?;
             let compact =
                 style::compact(sheet).map_err(|fault| LinkError::new(path, fault.line, fault.message))?;
             sheets.push_str(&compact);
@@ -49,15 +51,15 @@ pub fn link(files: &Files) -> Result<Document, LinkError> {
             linked.insert(path.to_owned());
         } else if let Some(path) = attribute(line, "<script type=\"module\" src=\"", "\"></script>") {
             if script.is_some() {
-                return Err(LinkError::new(INDEX, number, "a second script: let the first import it"));
+                return Err(LinkError::new(document, number, "a second script: let the first import it"));
             }
             if !files.contains_key(path) {
-                return Err(missing(number, path));
+                return Err(missing(document, number, path));
             }
             script = Some(graph::link(path, files)?);
         } else if line.contains("rel=\"stylesheet\"") || line.contains("<script") || line.contains("<style") {
             let known = "write <link rel=\"stylesheet\" href=\"...\"> or <script type=\"module\" src=\"...\"></script>";
-            return Err(LinkError::new(INDEX, number, format!("{known}, alone on its line")));
+            return Err(LinkError::new(document, number, format!("{known}, alone on its line")));
         } else if !line.is_empty() {
             html.push_str(line);
             html.push('\n');
@@ -65,10 +67,10 @@ pub fn link(files: &Files) -> Result<Document, LinkError> {
     }
 
     let (Some(style_at), Some(script)) = (style_at, script) else {
-        return Err(LinkError::new(INDEX, 1, "a style sheet or a script is missing"));
+        return Err(LinkError::new(document, 1, "a style sheet or a script is missing"));
     };
     let Some(script_at) = html.rfind("</body>").filter(|&at| at >= style_at) else {
-        return Err(LinkError::new(INDEX, 1, "</body> is missing, or a style sheet is behind it"));
+        return Err(LinkError::new(document, 1, "</body> is missing, or a style sheet is behind it"));
     };
     html.insert_str(script_at, &format!("<script type=\"module\">{}</script>\n", script.text));
     html.insert_str(style_at, &format!("<style>{sheets}</style>\n"));
@@ -76,8 +78,8 @@ pub fn link(files: &Files) -> Result<Document, LinkError> {
     Ok(Document { html, script: script.text, style: sheets, linked, lazy: script.lazy })
 }
 
-fn missing(line: usize, path: &str) -> LinkError {
-    LinkError::new(INDEX, line, format!("{path} does not exist"))
+fn missing(document: &str, line: usize, path: &str) -> LinkError {
+    LinkError::new(document, line, format!("{path} does not exist"))
 }
 
 /// The text between two delimiters that together fill a line.
@@ -87,13 +89,13 @@ fn attribute<'a>(line: &'a str, before: &str, after: &str) -> Option<&'a str> {
 }
 
 /// Blanks HTML comments. Lines stay.
-fn without_comments(html: &str) -> Result<String, LinkError> {
+fn without_comments(document: &str, html: &str) -> Result<String, LinkError> {
     let (mut text, mut rest) = (String::new(), html);
     while let Some((before, comment)) = rest.split_once("<!--") {
         text.push_str(before);
         let Some((inner, after)) = comment.split_once("-->") else {
             let line = 1 + text.matches('\n').count();
-            return Err(LinkError::new(INDEX, line, "unterminated comment"));
+            return Err(LinkError::new(document, line, "unterminated comment"));
         };
         text.extend(inner.chars().filter(|&c| c == '\n'));
         rest = after;
@@ -101,7 +103,7 @@ fn without_comments(html: &str) -> Result<String, LinkError> {
     if let Some(at) = html.find("<pre").or_else(|| html.find("<textarea")) {
         let line = 1 + html[..at].matches('\n').count();
         return Err(LinkError::new(
-            INDEX,
+            document,
             line,
             "an element that keeps its white space: the linker would change it",
         ));

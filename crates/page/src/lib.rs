@@ -1,4 +1,4 @@
-//! Links the call page: its modules and style sheets become part of one HTML document.
+//! Links a page: its modules and style sheets become part of one HTML document.
 //!
 //! A browser that opens the page over a slow network waits for one response instead of a chain of
 //! them: document, then `app.js`, then what it imports, and so on. The files work without this

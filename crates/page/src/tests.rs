@@ -17,11 +17,11 @@ fn files(modules: &[(&str, &str)]) -> Files {
 }
 
 fn script(modules: &[(&str, &str)]) -> String {
-    link(&files(modules)).expect("it links").script
+    link("index.html", &files(modules)).expect("it links").script
 }
 
 fn refused(modules: &[(&str, &str)]) -> (String, usize, String) {
-    let error = link(&files(modules)).expect_err("the linker knows no such form");
+    let error = link("index.html", &files(modules)).expect_err("the linker knows no such form");
     (error.path, error.line, error.message)
 }
 
@@ -34,7 +34,7 @@ fn refused_line(source: &str) -> usize {
 
 #[test]
 fn the_document_holds_style_and_script() {
-    let document = link(&files(&[("app.js", "run();\n")])).unwrap();
+    let document = link("index.html", &files(&[("app.js", "run();\n")])).unwrap();
     let style = "<style>a {}\nb {}\n</style>\n";
     let script =
         "<script type=\"module\">const module_0 = (() => {\nrun();\nreturn {  };\n})();\n</script>\n";
@@ -239,7 +239,7 @@ fn no_module_is_loaded_twice() {
     assert_eq!(refused(&behind).0, "c.js");
     let apart =
         [("app.js", "import(\"./lazy.js\");\n"), ("lazy.js", "import { b } from \"./b.js\";\n"), linked];
-    let lazy = link(&files(&apart)).unwrap().lazy;
+    let lazy = link("index.html", &files(&apart)).unwrap().lazy;
     assert_eq!(lazy.into_iter().collect::<Vec<_>>(), ["b.js", "lazy.js"]);
 }
 
@@ -257,7 +257,7 @@ fn a_document_of_another_form_is_refused() {
     ] {
         let mut page = files(&[]);
         page.insert("index.html".to_owned(), INDEX.replace(from, to));
-        let error = link(&page).unwrap_err();
+        let error = link("index.html", &page).unwrap_err();
         assert_eq!((error.path.as_str(), error.line), ("index.html", line), "{to}: {error}");
     }
 }
@@ -268,7 +268,7 @@ fn modules_that_are_loaded_later_may_have_any_form() {
                 export * from \"./e.js\";\nexport default await import(\"./f.js\");\nconst from = [import.meta.url];\n";
     let modules = ["c.js", "d.js", "e.js", "f.js", "vendor/plot.js"].map(|path| (path, ""));
     let page = [&[("app.js", "import(\"./lazy.js\");\n"), ("lazy.js", lazy)], &modules[..]].concat();
-    let found = link(&files(&page)).unwrap().lazy;
+    let found = link("index.html", &files(&page)).unwrap().lazy;
     assert_eq!(
         found.into_iter().collect::<Vec<_>>(),
         ["c.js", "d.js", "e.js", "f.js", "lazy.js", "vendor/plot.js"]
