@@ -167,6 +167,23 @@ impl IceServers {
         });
     }
 
+    /// Updates the listeners for NAT behaviour discovery (RFC 5780).
+    pub fn discovers_at(&self, discovery: &[SocketAddr]) {
+        self.endpoints.rcu(|before| Endpoints { discovery: discovery.to_vec(), ..Endpoints::clone(before) });
+    }
+
+    /// Returns the STUN URLs for a client that reached the server as `host`: those of every
+    /// configuration, and those for NAT behaviour discovery.
+    #[must_use]
+    pub fn stun_urls(&self, host: Option<&Host>) -> (Vec<String>, Vec<String>) {
+        let (settings, endpoints) = (self.settings.load(), self.endpoints.load());
+        let stun = match &settings.urls[..] {
+            [] => endpoints.urls(host).0,
+            urls => urls.iter().filter(|url| url.starts_with("stun")).cloned().collect(),
+        };
+        (stun, endpoints.discovery_urls())
+    }
+
     /// Lifetime of a configuration.
     #[must_use]
     pub fn ttl(&self) -> Duration {

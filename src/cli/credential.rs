@@ -41,6 +41,7 @@ pub(super) fn run(arguments: &CredentialArguments, config: &Config, file: String
         tls: known(&config.listen.tls),
         public: config.relay.public_addresses.clone(),
         names: page_url::names(config, certificate.as_ref()).unwrap_or_default(),
+        discovery: Vec::new(),
     };
     let settings = IceSettings {
         urls: config.ice.urls.clone(),

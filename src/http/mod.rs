@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `/` and the files of `static/` | the call page (`assets`) |
 //! | `/help` | `docs/when-calls-fail.md` as a page (`assets`) |
+//! | `/check`, `GET /check/server` | the self-test page, and facts for it ([`check`]) |
 //! | `GET`, `POST`, `OPTIONS /ice` | an `RTCConfiguration` with fresh credentials (`ice_servers`) |
 //! | `/turn`, `/v1/turn/...`, `/_matrix/...` ... | the same in the shapes of others (`vendors`) |
 //! | `POST /invite` | a join token, for a program or an operator ([`invitations`]) |
@@ -32,6 +33,7 @@ mod assets;
 mod authorization;
 mod caller;
 pub mod challenge_pages;
+pub mod check;
 pub mod client_ip;
 mod cors;
 mod counters;
@@ -67,6 +69,7 @@ use byway_turn::auth::Revocations;
 use byway_turn::prng::Prng;
 
 use self::challenge_pages::ChallengePages;
+use self::check::PeerRules;
 use self::cors::for_programs;
 use self::origin::Origins;
 use self::own_hosts::OwnHosts;
@@ -104,6 +107,8 @@ pub struct Site {
     /// URL of the call page under the certificate's name. Without one, it is where a request asked
     /// for it.
     pub page: Live<Option<String>>,
+    /// Addresses that the relay sends to.
+    pub peers: PeerRules,
     /// Pages for an ACME authority.
     pub challenges: ChallengePages,
     /// Counts of requests and connections.
@@ -119,6 +124,7 @@ pub fn public_router(site: Site) -> Router {
         .route("/invite", for_programs(post(invitations::invite).get(invitations::purpose)))
         .route("/rooms/{room}", for_programs(get(rooms::members)))
         .route("/rooms/{room}/members/{id}", for_programs(delete(rooms::remove)))
+        .route("/check/server", for_programs(get(check::facts)))
         .route("/ws", get(upgrade::open))
         .route(schema::PATH, get(upgrade::schema))
         .route("/problems/{code}", get(problem_pages::page))

@@ -21,6 +21,8 @@ pub struct Endpoints {
     pub public: Vec<IpAddr>,
     /// Names of the TLS listeners' certificate.
     pub names: CertificateNames,
+    /// UDP listeners for NAT behaviour discovery (RFC 5780).
+    pub discovery: Vec<SocketAddr>,
 }
 
 /// A host in URL form, and a port.
@@ -47,6 +49,15 @@ impl Endpoints {
                 .map(move |(host, port)| format!("{scheme}:{host}:{port}?transport={transport}"))
         });
         (stun, turn.collect())
+    }
+
+    /// Returns STUN URLs for NAT behaviour discovery. Behind a 1:1 NAT there are none, because two
+    /// listeners share one public address.
+    pub(super) fn discovery_urls(&self) -> Vec<String> {
+        let is_direct =
+            |listener: &&SocketAddr| !self.public.iter().any(|public| public.is_ipv4() == listener.is_ipv4());
+        let authorities = self.discovery.iter().filter(is_direct).flat_map(|l| self.called(*l, None));
+        authorities.map(|(host, port)| format!("stun:{host}:{port}")).collect()
     }
 
     /// Returns the authorities under which clients reach a listener.
@@ -164,6 +175,15 @@ mod tests {
     }
 
     #[test]
+    fn discovery_names_the_addresses_themselves() {
+        let four = ["192.0.2.7:3478", "192.0.2.7:3479", "192.0.2.8:3478", "192.0.2.8:3479"];
+        let endpoints = Endpoints { udp: all(&four[..1]), discovery: all(&four), ..Endpoints::default() };
+        assert_eq!(endpoints.discovery_urls(), four.map(|address| format!("stun:{address}")));
+        let behind_nat = Endpoints { public: all(&["203.0.113.10"]), ..endpoints };
+        assert_eq!(behind_nat.discovery_urls(), [""; 0]);
+    }
+
+    #[test]
     fn every_transport_is_listed_once_for_both_families_of_a_name() {
         let endpoints = Endpoints {
             udp: all(&["0.0.0.0:3478", "[::]:3478", "0.0.0.0:443", "[::]:443"]),
@@ -171,6 +191,7 @@ mod tests {
             tls: all(&["0.0.0.0:443", "[::]:443"]),
             public: vec![],
             names: all::<Name>(&["call.example.org"]).into_iter().collect(),
+            discovery: vec![],
         };
         assert_eq!(
             urls_of(&endpoints, "call.example.org"),

@@ -351,7 +351,9 @@ impl Follower {
     pub(super) fn publish(&mut self) {
         let troubles = self.troubles();
         let Self { state, listening, .. } = self;
-        self.shared.set_host_addresses(state.for_relay(listening));
+        let for_relay = state.for_relay(listening);
+        self.ice.discovers_at(&for_relay.discovery.addresses().collect::<Vec<_>>());
+        self.shared.set_host_addresses(for_relay);
         self.shards.changed();
         // Pages need no listener that exists only for NAT behaviour discovery.
         let served = |kind| {

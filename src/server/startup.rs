@@ -34,6 +34,7 @@ use crate::http::Site;
 use crate::http::admin::status::FactSource;
 use crate::http::admin::{Admin, Health, OperatorRequests};
 use crate::http::challenge_pages::ChallengePages;
+use crate::http::check::PeerRules;
 use crate::http::origin::Origins;
 use crate::live::Live;
 use crate::log::LogControl;
@@ -178,6 +179,10 @@ impl Bound {
             end_user: relaying.end_user(),
             static_users: static_users.clone(),
             page: page.clone(),
+            peers: PeerRules::new({
+                let relay = relaying.shared.clone();
+                move |ip| relay.relays_to(ip)
+            }),
             challenges,
             counters: counted.http.clone(),
         };

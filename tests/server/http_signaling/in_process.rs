@@ -15,6 +15,7 @@ use byway::http::HttpCounters;
 use byway::http::admin::status::{FactSource, ServerFacts};
 use byway::http::admin::{Admin, Health};
 use byway::http::challenge_pages::ChallengePages;
+use byway::http::check::PeerRules;
 use byway::http::limits::{HttpLimits, Protocol};
 use byway::http::origin::Origins;
 use byway::http::own_hosts::OwnHosts;
@@ -211,6 +212,7 @@ impl Server {
             end_user: end_user(),
             static_users: Live::default(),
             page: Live::new(settings.page.map(str::to_owned)),
+            peers: PeerRules::default(),
             challenges: ChallengePages::default(),
             counters: counters.clone(),
         };

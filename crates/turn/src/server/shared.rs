@@ -171,6 +171,15 @@ impl Shared {
         self.view().owns(ip)
     }
 
+    /// Whether the peer policy lets clients relay to an address at present, at a port that is no
+    /// relay port.
+    #[must_use]
+    pub fn relays_to(&self, ip: IpAddr) -> bool {
+        // Relay ports begin at 1024.
+        const NO_RELAY_PORT: u16 = 1;
+        self.peer(SocketAddr::new(ip, NO_RELAY_PORT)).is_ok()
+    }
+
     /// Starts to drain: from now on Allocate is answered with 508. Existing allocations go on.
     pub fn drain(&self) {
         self.draining.store(true, Relaxed);
