@@ -52,8 +52,15 @@ fn embed() -> Result<(), Box<dyn Error>> {
         .and_then(|page| page.split_once(HELP_PLACE))
         .ok_or("static/help.html: the place of the document is missing")?;
     fs::write(dir.join("help.html"), format!("{before}{}{after}", help(&fs::read_to_string(HELP)?)))?;
-    // The content security policy allows these two texts.
-    for (name, text) in [("SCRIPT", &document.script), ("STYLE", &document.style)] {
+    let check = link("check.html")?;
+    fs::write(dir.join("check.html"), &check.html)?;
+    // The content security policies allow these texts.
+    for (name, text) in [
+        ("SCRIPT", &document.script),
+        ("STYLE", &document.style),
+        ("CHECK_SCRIPT", &check.script),
+        ("CHECK_STYLE", &check.style),
+    ] {
         println!("cargo::rustc-env=BYWAY_{name}_HASH=sha256-{}", STANDARD.encode(Sha256::digest(text)));
     }
 
@@ -111,7 +118,8 @@ fn help(markdown: &str) -> String {
     for (at, event) in events.iter().enumerate() {
         match event {
             Event::Start(Tag::Heading { level, classes, attrs, .. }) => {
-                let inner = events[at + 1..].iter().take_while(|it| !matches!(it, Event::End(TagEnd::Heading(_))));
+                let inner =
+                    events[at + 1..].iter().take_while(|it| !matches!(it, Event::End(TagEnd::Heading(_))));
                 let id = Some(CowStr::from(anchor(inner)));
                 let (classes, attrs) = (classes.clone(), attrs.clone());
                 shown.push(Event::Start(Tag::Heading { level: *level, id, classes, attrs }));

@@ -165,7 +165,10 @@ mod tests {
 
     #[test]
     fn links_become_their_names() {
-        assert_eq!(plain("see [that](#that) in [a.md](a.md#b)\n  or [b](b.md)."), "see that in docs/a.md or b (docs/b.md).");
+        assert_eq!(
+            plain("see [that](#that) in [a.md](a.md#b)\n  or [b](b.md)."),
+            "see that in docs/a.md or b (docs/b.md)."
+        );
         assert_eq!(plain("set `[relay] ports` (any)"), "set `[relay] ports` (any)");
         assert_eq!(plain("`[relay] ports`, see [x](#x)"), "`[relay] ports`, see x");
     }

@@ -1,4 +1,4 @@
-//! The call page and its files, embedded in the binary, compressed, with ETag.
+//! The call page, the self-test page and their files, embedded in the binary, compressed, with ETag.
 //!
 //! The page has to know whether a join token is required, before it shows a button. The build
 //! script makes a second document for that ([`BY_INVITATION`]), so that no browser has to ask.
@@ -26,6 +26,20 @@ const BY_INVITATION: &str = "/by-invitation.html";
 /// Path of the document about faults, which the build script makes from
 /// `docs/when-calls-fail.md`. It is served as `/help` only.
 const HELP: &str = "/help.html";
+
+/// Path of the self-test page. It is served as `/check` only.
+const CHECK: &str = "/check.html";
+
+/// Own files and the script and style of the self-test page, by their hashes. It builds no markup
+/// and has no workers, so it needs no policy for trusted types. Connections of WebRTC are no fetch.
+const CHECK_POLICY: &str = concat!(
+    "default-src 'none'; script-src 'self' '",
+    env!("BYWAY_CHECK_SCRIPT_HASH"),
+    "'; style-src 'self' '",
+    env!("BYWAY_CHECK_STYLE_HASH"),
+    "'; img-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+);
 
 /// The page and its modules.
 static PAGE: Files = Files::new(|| {
@@ -87,7 +101,7 @@ pub(super) fn router(access: Live<Access>) -> Router {
         .layer(from_fn_with_state(access, choose_document))
 }
 
-/// Serves `/help`, and as `/` the document that fits the policy, which may change while the server
+/// Serves `/check` and `/help`, and as `/` the document that fits the policy, which may change while the server
 /// runs.
 async fn choose_document(State(access): State<Live<Access>>, mut request: Request, next: Next) -> Response {
     match request.uri().path() {
@@ -95,11 +109,18 @@ async fn choose_document(State(access): State<Live<Access>>, mut request: Reques
             *request.uri_mut() = Uri::from_static(BY_INVITATION);
             PAGE.answer(request).await
         }
+        "/check" => {
+            *request.uri_mut() = Uri::from_static(CHECK);
+            let mut response = PAGE.answer(request).await;
+            let policy = HeaderValue::from_static(CHECK_POLICY);
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+            response
+        }
         "/help" => {
             *request.uri_mut() = Uri::from_static(HELP);
             PAGE.answer(request).await
         }
-        BY_INVITATION | HELP => Problem::from(Code::NotFound).into_response(),
+        BY_INVITATION | HELP | CHECK => Problem::from(Code::NotFound).into_response(),
         _ => next.run(request).await,
     }
 }

@@ -561,5 +561,9 @@ fn explain_prints_the_entry_of_a_fault_without_a_configuration() {
     assert!(stdout(&list).contains("\nrelay-ports-blocked "), "{}", stdout(&list));
     let unknown = explain(&["relay-port-blocked"]);
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(stderr(&unknown).contains("a similar value exists: 'relay-ports-blocked'"), "{}", stderr(&unknown));
+    assert!(
+        stderr(&unknown).contains("a similar value exists: 'relay-ports-blocked'"),
+        "{}",
+        stderr(&unknown)
+    );
 }

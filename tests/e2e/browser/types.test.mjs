@@ -14,9 +14,10 @@ const PAGE = fileURLToPath(new URL("types/page.ts", import.meta.url));
 const PATHS = { "https://call.example.org/byway.js": [fileOf("byway.d.ts")] };
 
 test("the modules keep to the types in their comments, and leave nothing unused", async () => {
-  const files = await readdir(fileOf("page"), { recursive: true });
+  const filesOf = async (folder) => (await readdir(fileOf(folder), { recursive: true })).map((file) => `${folder}/${file}`);
   // Nothing imports the workers.
-  const modules = files.filter((file) => file.endsWith(".js")).map((file) => fileOf(`page/${file}`));
+  const files = [...(await filesOf("page")), ...(await filesOf("check"))];
+  const modules = files.filter((file) => file.endsWith(".js")).map((file) => fileOf(file));
   const options = { allowJs: true, checkJs: true, noUnusedLocals: true, noUnusedParameters: true };
   assert.deepEqual(complaints([fileOf("byway/call.js"), fileOf("app.js"), ...modules], options), []);
 });
