@@ -7,10 +7,10 @@ use byway_turn::auth::Secrets;
 use super::relaying::Relaying;
 use super::secrets::ServerSecrets;
 use super::supervise::Supervisor;
-use super::{ServerError, seed};
+use super::{ServerError, consumers, seed};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::events::EventSender;
+use crate::events::{EventReceiver, EventSender, Timed};
 use crate::ice::{Endpoints, IceServers, IceSettings};
 use crate::phase::PhaseWatch;
 use crate::signaling::{ConnectionLimits, Hub, HubParts, SignalingConnections, SignalingCounters};
@@ -74,9 +74,18 @@ pub(super) fn rooms(parts: RoomParts<'_>) -> Result<Arc<Hub>, ServerError> {
     Ok(hub)
 }
 
-/// Starts the background tasks of the rooms. One removes members whose resume window has expired;
-/// the other detects that the clock was set.
-pub(super) fn keep(hub: &Arc<Hub>, supervisor: &Supervisor) {
+/// Starts the background tasks of the rooms. One removes members whose resume window has expired,
+/// one detects that the clock was set, and two keep the timelines.
+pub(super) fn keep(hub: &Arc<Hub>, for_timelines: EventReceiver, supervisor: &Supervisor) {
+    consumers::keep("timelines", for_timelines, supervisor, {
+        let hub = hub.clone();
+        move |timed: Timed| hub.record_relay(&timed.event)
+    });
+    let recorded = hub.clone();
+    supervisor.keep("old-timelines", move || {
+        let hub = recorded.clone();
+        async move { until_the_end(hub.discard_timelines()).await }
+    });
     let absent = hub.clone();
     supervisor.keep("absent-members", move || {
         let hub = absent.clone();

@@ -124,7 +124,7 @@ impl Bound {
         let page = Live::new(page_url::secure_page(names.as_ref(), &tls_listeners));
 
         let secrets = ServerSecrets::new(&config, phase.watch())?;
-        let (events, [for_usage]) = EventSender::to_consumers();
+        let (events, [for_usage, for_timelines]) = EventSender::to_consumers();
         let relaying = Relaying::start(&config, &mut sockets, &state, &files, &secrets, clock, &events)?;
         let totals = Arc::new(UsageTotals::new(clock.now().unix));
         consumers::keep("usage", for_usage, &supervisor, {
@@ -154,7 +154,7 @@ impl Bound {
             phase: phase.watch(),
             events: events.clone(),
         })?;
-        signaling::keep(&hub, &supervisor);
+        signaling::keep(&hub, for_timelines, &supervisor);
 
         let hosts =
             allowed_hosts::own(&config, certificate, relaying.shared.clone(), clock, counted.http.clone());

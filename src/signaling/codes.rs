@@ -25,6 +25,7 @@ closed_set! {
         RoomLocked = "room-locked": "The room is locked; ask a host to unlock it.",
         TooManyRooms = "too-many-rooms": "This server has as many rooms as it allows, or your network as many as one may have.",
         NoSuchPeer = "no-such-peer": "No other member of your room has this id.",
+        NoConsent = "no-consent": "Reports need consent; send `consent` first.",
         NotHost = "not-host": "Only a host of the room may do this.",
         NoTokens = "no-tokens": "This server asks for no join tokens; the link to the room is enough.",
         TokenRequired = "token-required": "A join token is required.",

@@ -18,12 +18,14 @@ use tokio::time::sleep;
 use super::ConnectionLimits;
 use super::connection::SignalingConnections;
 use super::membership::{Membership, MessageRefusal, Visitor};
+use super::protocol::report::RoomFact;
 use super::protocol::{
     ByeCode, DisplayName, Ending, ErrorCode, Join, MemberId, Peer, RoomName, Secret, ServerMessage, Text,
 };
 use super::room::{Delivery, Entered, HostRule, Newcomer, Resumed, Rooms, Standing};
 use super::send_queue::SendQueue;
 use super::ticket::Tickets;
+use super::timeline::{Participant, TimelineLimits, Timelines};
 use crate::access::grant::Role;
 use crate::access::{Access, Policy};
 use crate::events::EventSender;
@@ -67,6 +69,8 @@ pub struct Hub {
     /// A `std` mutex: what is done under it is a few look-ups and pushes, which take less time than
     /// parking a task would; it is never held across an await, and clippy denies that it could be.
     state: Mutex<HubState>,
+    /// A `std` mutex, like that of the state. It is taken under that of the state or alone.
+    timelines: Mutex<Timelines>,
     tickets: Tickets,
     /// Woken when there is an absent member where there was none.
     absence: Notify,
@@ -99,7 +103,9 @@ impl Hub {
         let rooms = Rooms::new(limits, host_rule(parts.access.load().policy));
         let state = Mutex::new(HubState { rooms, queues: BTreeMap::new(), users: BTreeMap::new() });
         let tickets = Tickets::new(&parts.seed);
-        Self { connections: parts.connections.clone(), state, tickets, absence: Notify::new(), parts }
+        let timelines = Mutex::new(Timelines::new(TimelineLimits::default()));
+        let (connections, absence) = (parts.connections.clone(), Notify::new());
+        Self { connections, state, timelines, tickets, absence, parts }
     }
 
     /// The limits and the end of all connections.
@@ -249,12 +255,19 @@ impl Hub {
     ) -> Result<(), ErrorCode> {
         let id = membership.id;
         let ice = self.configuration(now, visitor.host.as_ref(), &membership.user);
+        let participant = Participant {
+            id,
+            name: name.clone(),
+            user: membership.user.clone(),
+            network: visitor.network(),
+            viewer: role == Role::Viewer,
+        };
         let newcomer = Newcomer { id, name, network: visitor.network(), role, max_members, passes_lock };
         // Locked to the end, so that nothing can reach the newcomer before its `joined`.
         let mut state = self.lock();
         let opens = !state.rooms.exists(&room);
         let Entered { peers, standing, told } = state.rooms.join(room.clone(), newcomer)?;
-        self.record_join(now, &room, membership, standing.role, opens);
+        self.record_join(now, &room, participant, opens);
         queue.begin(0);
         queue.say(self.joined(id, peers, standing, ice));
         state.queues.insert(id, queue.clone());
@@ -292,6 +305,7 @@ impl Hub {
         queue.begin(seq);
         queue.replay(std::iter::once(self.joined(id, peers, standing, ice)).chain(missed));
         state.queues.insert(id, queue.clone());
+        self.record(now, id, RoomFact::Resumed {});
         self.connections.counters.resumed.add(1);
         self.count(&state);
         Ok(membership)
@@ -303,6 +317,7 @@ impl Hub {
         if let Some(former) = state.queues.remove(&id) {
             former.evict(ByeCode::Replaced);
             state.rooms.lose(id, now.mono + self.window(), former.written());
+            self.record(now, id, RoomFact::Lost {});
         }
     }
 
@@ -355,6 +370,7 @@ impl Hub {
         if state.is_connected(id, queue) {
             state.queues.remove(&id);
             state.rooms.lose(id, now.mono + self.window(), queue.written());
+            self.record(now, id, RoomFact::Lost {});
             self.count(&state);
             self.absence.notify_one();
         }

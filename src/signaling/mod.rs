@@ -22,6 +22,7 @@ pub mod schema;
 mod send_queue;
 pub mod session;
 mod ticket;
+pub mod timeline;
 pub mod y_webrtc;
 
 use std::time::Duration;

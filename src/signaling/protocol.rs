@@ -1,5 +1,7 @@
 //! Messages of the signaling, as `docs/signaling.md` specifies them. Pure: text in, values out.
 
+pub mod report;
+
 use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -11,12 +13,17 @@ use serde_json::value::RawValue;
 
 use crate::ice::IceConfiguration;
 
+use self::report::{ReportEvent, TimelineEvent, TimelineMember};
+
 pub use super::codes::{ByeCode, Ending, ErrorCode};
 pub use crate::access::names::{DisplayName, RoomName};
 pub use byway_turn::auth::MemberId;
 
 /// The WebSocket subprotocol (RFC 6455 section 1.9).
 pub const SUBPROTOCOL: &str = "byway.v1";
+
+/// Observations of one `report`.
+pub const MAX_REPORTED: usize = 32;
 
 /// Replaces [`MemberId`] in the schema, because its crate does not depend on `schemars`.
 pub(super) struct MemberIdText;
@@ -61,6 +68,21 @@ pub enum ClientMessage {
         /// `true` if the guest may only receive.
         #[schemars(default)]
         viewer: bool,
+    },
+    /// Allows or ends reports. The server then discards the reports of a client that ends them.
+    Consent {
+        /// Whether reports follow.
+        reports: bool,
+    },
+    /// Adds observations of the client's connections to the timeline of the room.
+    Report {
+        /// At most 32 observations.
+        events: Vec<ReportEvent>,
+    },
+    /// Asks for the timeline of the room.
+    Timeline {
+        /// Number of the last event that the client has.
+        after: Option<u64>,
     },
 }
 
@@ -148,6 +170,21 @@ impl ClientMessage {
             viewer: Option<bool>,
         }
 
+        #[derive(Deserialize)]
+        struct Consent {
+            reports: bool,
+        }
+
+        #[derive(Deserialize)]
+        struct Report {
+            events: Vec<ReportEvent>,
+        }
+
+        #[derive(Deserialize)]
+        struct Timeline {
+            after: Option<u64>,
+        }
+
         match object::<Tag<'_>>(text)?.kind.as_ref() {
             "join" => {
                 let Fields { room, name, token, resume, seq, viewer } = object(text)?;
@@ -179,6 +216,21 @@ impl ClientMessage {
             "invite" => {
                 let Invite { ttl, viewer } = object(text)?;
                 Ok(Self::Invite { ttl, viewer: viewer.unwrap_or(false) })
+            }
+            "consent" => {
+                let Consent { reports } = object(text)?;
+                Ok(Self::Consent { reports })
+            }
+            "report" => {
+                let Report { events } = object(text)?;
+                if events.len() > MAX_REPORTED {
+                    return Err(ErrorCode::BadMessage);
+                }
+                Ok(Self::Report { events })
+            }
+            "timeline" => {
+                let Timeline { after } = object(text)?;
+                Ok(Self::Timeline { after })
             }
             _ => Err(ErrorCode::UnknownType),
         }
@@ -255,6 +307,19 @@ pub enum ServerMessage {
         /// Time of its expiry (RFC 3339).
         expires_at: String,
     },
+    /// The answer to `timeline`: the next events that you may see.
+    Timeline {
+        /// The members that the events name.
+        members: Vec<TimelineMember>,
+        /// The events in order of their numbers.
+        events: Vec<TimelineEvent>,
+        /// The `after` of the next request.
+        next: u64,
+        /// Whether there are more events now.
+        more: bool,
+        /// Observations of all members that exceeded a limit.
+        dropped: u64,
+    },
     /// The answer to `ping`.
     Pong {},
     /// A fresh configuration, in time before the last one ends.
@@ -321,7 +386,7 @@ impl ServerMessage {
     /// The message as one text frame.
     #[must_use]
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("strings, integers and checked raw values always serialise")
+        serde_json::to_string(self).expect("strings, numbers and checked raw values always serialise")
     }
 }
 

@@ -72,6 +72,12 @@ impl Session<'_> {
                 let text = self.hub.invite(now, &self.visitor, self.member()?, ttl, viewer)?;
                 self.queue.say(text);
             }
+            ClientMessage::Consent { reports } => self.hub.consent(now, self.member()?, reports),
+            ClientMessage::Report { events } => self.hub.report(now, self.member()?, events)?,
+            ClientMessage::Timeline { after } => {
+                let text = self.hub.timeline_page(now, self.member()?, after.unwrap_or(0))?;
+                self.queue.say(text);
+            }
         }
         Ok(())
     }
