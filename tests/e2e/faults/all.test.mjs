@@ -18,31 +18,48 @@ const chosen = process.env.FAULTS ? FAULTS.filter(({ name }) => process.env.FAUL
 /** Nothing is wrong. @type {import("./faults.mjs").Fault} */
 const NONE = { name: "", what: "", inject: () => {}, remedy: /^/ };
 
-test("faults, and who names them", async (story) => {
-  const world = new World();
-  await world.open(story);
+/**
+ * Worlds beside each other: a fault mostly waits for answers that do not come. They have the same
+ * addresses, each in networks of its own.
+ */
+const WORLDS = Math.min(2, chosen.length);
 
-  await story.test("nothing is reported where nothing is wrong", async (scenario) => {
+test("faults, and who names them", { concurrency: WORLDS }, async (story) => {
+  const worlds = await Promise.all(Array.from({ length: WORLDS }, async () => {
+    const world = new World();
+    await world.open(story);
+    return world;
+  }));
+  /** A part of the story, in the world that is free. */
+  const part = (/** @type {string} */ name, /** @type {(world: World, scenario: import("node:test").TestContext) => Promise<void>} */ run) =>
+    story.test(name, async (scenario) => {
+      const world = worlds.pop();
+      try {
+        await run(world, scenario);
+      } finally {
+        worlds.push(world);
+      }
+    });
+
+  /** @type {Map<import("./faults.mjs").Fault, import("./report.mjs").Cells>} */
+  const results = new Map();
+  const parts = chosen.map((fault) => part(`${fault.name}: ${fault.what}`, async (world, scenario) => {
+    const started = performance.now();
+    const cells = await look(world, fault, scenario);
+    results.set(fault, cells);
+    const texts = textsOf(fault, cells);
+    scenario.diagnostic(`${REPORTERS.map((reporter, at) => `${reporter}: ${texts[at]}`).join("; ")} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
+    judge(fault, cells);
+    if (!process.env.PUBLISH) assert.deepEqual(texts, documented().get(leftOf(fault)), "docs/faults.md: run tests/e2e/faults/all");
+  }));
+  parts.unshift(part("nothing is reported where nothing is wrong", async (world, scenario) => {
     const cells = await look(world, NONE, scenario);
     for (const reporter of REPORTERS) {
       assert.ok(["silent", "works"].includes(cells[reporter].word), `${reporter} says:\n${cells[reporter].said}`);
     }
-  });
-
-  /** @type {Map<import("./faults.mjs").Fault, import("./report.mjs").Cells>} */
-  const results = new Map();
-  for (const fault of chosen) {
-    await story.test(`${fault.name}: ${fault.what}`, async (scenario) => {
-      const started = performance.now();
-      const cells = await look(world, fault, scenario);
-      results.set(fault, cells);
-      const texts = textsOf(fault, cells);
-      scenario.diagnostic(`${REPORTERS.map((reporter, at) => `${reporter}: ${texts[at]}`).join("; ")} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
-      judge(fault, cells);
-      if (!process.env.PUBLISH) assert.deepEqual(texts, documented().get(leftOf(fault)), "docs/faults.md: run tests/e2e/faults/all");
-    });
-  }
-  if (process.env.PUBLISH && results.size === FAULTS.length) publish(results);
+  }));
+  await Promise.all(parts);
+  if (process.env.PUBLISH && results.size === FAULTS.length) publish(FAULTS.map((fault) => [fault, results.get(fault)]));
 });
 
 /**

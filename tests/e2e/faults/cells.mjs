@@ -83,7 +83,7 @@ export async function pageCell(browser, url, asked, options = {}) {
   const context = await browser.newContext(options);
   try {
     const page = await context.newPage();
-    const refused = await page.goto(url).then((response) => (response.ok() ? "" : `HTTP ${response.status()}`), (error) => /net::(\w+)/.exec(error.message)?.[1] ?? error.message);
+    const refused = await page.goto(url, { timeout: OPEN_MS }).then((response) => (response.ok() ? "" : `HTTP ${response.status()}`), (error) => /net::(\w+)/.exec(error.message)?.[1] ?? "no answer");
     if (refused) return { word: "closed", said: refused, instead: refused };
     await page.locator("main[data-state=done]").waitFor({ timeout: PAGE_MS });
     const [findings, verdict] = await page.evaluate(() => [
@@ -99,6 +99,9 @@ export async function pageCell(browser, url, asked, options = {}) {
     await context.close();
   }
 }
+
+/** Patience of a visitor. */
+const OPEN_MS = 8_000;
 
 /** Longer than the page takes where nothing answers. */
 const PAGE_MS = 60_000;

@@ -12,16 +12,16 @@ export const REPORTERS = /** @type {const} */ (["log", "doctor", "probe", "page"
 
 /**
  * Puts the table into the page, which keeps its owner: the network needs root, the page does not.
- * @param {Map<import("./faults.mjs").Fault, Cells>} results
+ * @param {[import("./faults.mjs").Fault, Cells][]} results
  */
 export function publish(results) {
   const page = readFileSync(PAGE, "utf8");
   const [before, rest] = page.split(BEGIN);
   const behind = rest?.split(END)[1];
   if (behind === undefined) throw new Error(`docs/faults.md lacks the marks ${BEGIN} and ${END}`);
-  const rows = [...results].map(([fault, cells]) => `| ${leftOf(fault)} | ${textsOf(fault, cells).join(" | ")} |`);
-  const count = (reporter) => [...results.values()].filter((cells) => cells[reporter].word === "named").length;
-  const sums = REPORTERS.map((reporter) => `${count(reporter)} of ${results.size}`);
+  const rows = results.map(([fault, cells]) => `| ${leftOf(fault)} | ${textsOf(fault, cells).join(" | ")} |`);
+  const count = (reporter) => results.filter(([, cells]) => cells[reporter].word === "named").length;
+  const sums = REPORTERS.map((reporter) => `${count(reporter)} of ${results.length}`);
   const table = ["| fault | what was done | log | doctor | probe | page |", "|---|---|---|---|---|---|", ...rows, `| named in full | | ${sums.join(" | ")} |`];
   writeFileSync(PAGE, [before, BEGIN, "\n\n", table.join("\n"), "\n\n", END, behind].join(""));
   const { uid, gid } = statSync(new URL(".", PAGE));

@@ -3,7 +3,7 @@
  * makes mistakes, a visitor behind a NAT, and a server elsewhere that looks at it from outside.
  */
 import { createHmac } from "node:crypto";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 
 import { afterwards } from "../browser/afterwards.mjs";
 import { authority } from "../browser/browsers.mjs";
@@ -141,7 +141,10 @@ export class World {
     await this.restart();
   }
 
-  /** Another certificate, in force. @param {Certificate} certificate */
+  /**
+   * Another certificate, in force.
+   * @param {Certificate & { isAlone?: boolean }} certificate
+   */
   async certify(certificate) {
     this.undo(async () => this.#install(this.#sound));
     await this.#install(certificate);
@@ -248,7 +251,7 @@ export class World {
 
   /** Lines of the server since the fault began, warnings and errors. */
   async log() {
-    const said = await this.machine.run("journalctl", "--unit=byway", `--after-cursor=${this.#cursor}`, "--priority=warning", "--output=cat", "--no-pager");
+    const said = await this.machine.run("journalctl", "_SYSTEMD_UNIT=byway.service", `--after-cursor=${this.#cursor}`, "--priority=warning", "--output=cat", "--no-pager");
     return said.split("\n").filter(Boolean);
   }
 
@@ -277,9 +280,10 @@ export class World {
     await this.machine.run("chmod", "600", CONFIGURATION);
   }
 
-  /** @param {Certificate} certificate */
-  async #install({ cert, key }) {
-    this.machine.place(cert, CHAIN);
+  /** @param {Certificate & { isAlone?: boolean }} certificate `isAlone`: without its issuer's. */
+  async #install({ cert, key, isAlone = false }) {
+    const chain = [cert, ...(isAlone ? [] : [authority.file])];
+    this.machine.write(CHAIN, chain.map((file) => readFileSync(file, "utf8")).join(""));
     this.machine.place(key, KEY, 0o600);
     await this.machine.run("chown", "byway:byway", CHAIN, KEY);
   }
