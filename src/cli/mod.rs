@@ -2,8 +2,8 @@
 
 mod check;
 mod credential;
-mod explain;
 mod doctor;
+mod explain;
 mod health;
 mod http_client;
 mod import;
@@ -256,9 +256,11 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> 
         Some(Command::Init(_) | Command::Import(_)) => None,
         // A user who probes another server may lack permission to read this server's secrets.
         Some(Command::Load(load)) if arguments.config.is_none() && load.is_self_contained() => None,
-        Some(Command::Probe(probe)) if arguments.config.is_none() && probe.is_self_contained() => {
-            probe.may_use_configuration().then(|| Config::locate(None).ok().flatten()).flatten().filter(is_readable)
-        }
+        Some(Command::Probe(probe)) if arguments.config.is_none() && probe.is_self_contained() => probe
+            .may_use_configuration()
+            .then(|| Config::locate(None).ok().flatten())
+            .flatten()
+            .filter(is_readable),
         _ => Config::locate(arguments.config.clone())?,
     };
     let name =

@@ -50,7 +50,9 @@ impl From<&CertificateError> for CertificateFault {
                 presented: presented.iter().map(|name| bare(name)).collect(),
             },
             CertificateError::UnknownIssuer => Self::UnknownIssuer,
-            CertificateError::Other(other) if let Some(ChainIncomplete { issuer }) = other.0.downcast_ref() => {
+            CertificateError::Other(other)
+                if let Some(ChainIncomplete { issuer }) = other.0.downcast_ref() =>
+            {
                 Self::ChainIncomplete { issuer: issuer.clone() }
             }
             // rustls passes on this error of webpki without a variant of its own.

@@ -143,8 +143,13 @@ async fn steps(
                 if family == Family::V6 || findings.relay().is_some() || code == NO_SUCH_FAMILY =>
             {
                 let trouble = ProbeError::Code { step: ALLOCATION, code };
-                let none =
-                    RelayFindings { family, relayed: None, refused: Some(code), round_trip: None, from_peer: None };
+                let none = RelayFindings {
+                    family,
+                    relayed: None,
+                    refused: Some(code),
+                    round_trip: None,
+                    from_peer: None,
+                };
                 findings.relays.push(none);
                 refused = refused.or(Some(trouble));
             }

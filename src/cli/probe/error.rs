@@ -199,7 +199,11 @@ impl fmt::Display for ProbeError {
             }
             Self::Elsewhere { relayed, host } => {
                 let host: Vec<_> = host.iter().map(ToString::to_string).collect();
-                write!(f, "the server says that its relay is at {relayed}, but its host is {}", host.join(" and "))
+                write!(
+                    f,
+                    "the server says that its relay is at {relayed}, but its host is {}",
+                    host.join(" and ")
+                )
             }
             Self::Ipv6(error) => write!(f, "{error}, while IPv4 works"),
             Self::NoLogin { asked, .. } => write!(f, "no credential: {asked}"),

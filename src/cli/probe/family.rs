@@ -99,8 +99,7 @@ fn with_family(
     if is_signed {
         let realm = TextAttribute::get_from_as(&old, stun::attributes::ATTR_REALM)?;
         let password = AsRef::<str>::as_ref(&login.password).to_owned();
-        let key =
-            MessageIntegrity::new_long_term_integrity(login.username.clone(), realm.text, password);
+        let key = MessageIntegrity::new_long_term_integrity(login.username.clone(), realm.text, password);
         key.add_to(&mut new)?;
     }
     FINGERPRINT.add_to(&mut new)?;

@@ -95,15 +95,20 @@ pub(super) struct ProbeArguments {
 impl ProbeArguments {
     /// A probe of this machine's own listeners.
     pub(super) fn of_this_machine(ca: Option<PathBuf>) -> Self {
-        Self { targets: Vec::new(), username: None, password: None, relay_addresses: Vec::new(), ca, json: false }
+        Self {
+            targets: Vec::new(),
+            username: None,
+            password: None,
+            relay_addresses: Vec::new(),
+            ca,
+            json: false,
+        }
     }
 
     /// Whether the probe needs nothing from this machine's configuration.
     pub(super) fn is_self_contained(&self) -> bool {
-        let asks_for_a_login =
-            |target: &Target| matches!(target, Target::Server(url) if url.scheme.relays());
-        !self.targets.is_empty()
-            && (self.username.is_some() || !self.targets.iter().any(asks_for_a_login))
+        let asks_for_a_login = |target: &Target| matches!(target, Target::Server(url) if url.scheme.relays());
+        !self.targets.is_empty() && (self.username.is_some() || !self.targets.iter().any(asks_for_a_login))
     }
 
     /// Whether a configuration that this user may read helps, and is not needed otherwise.
@@ -236,7 +241,10 @@ pub(super) async fn findings_of_this_machine(config: &Config, ca: Option<&Path>)
 /// Probes every target at one address per family, all concurrently.
 async fn probe(arguments: ProbeArguments, config: &Config, file: String) -> Result<ProbeReport, CliError> {
     let mut options = ProbeOptions::new(Trust::load(arguments.ca.as_deref())?);
-    options.login = arguments.username.zip(arguments.password).map(|(username, password)| Ok(Login { username, password }));
+    options.login = arguments
+        .username
+        .zip(arguments.password)
+        .map(|(username, password)| Ok(Login { username, password }));
     options.relay_addresses = arguments.relay_addresses;
     options.own = Secrets::new(&config.credentials.secrets)
         .map(|secrets| (secrets, config.relay.public_addresses.clone()));

@@ -144,7 +144,8 @@ mod tests {
     use super::*;
 
     fn named(urls: &str) -> NamedServers {
-        let body = format!("{{\"iceServers\":[{{\"urls\":{urls},\"username\":\"u\",\"credential\":\"c\"}}]}}");
+        let body =
+            format!("{{\"iceServers\":[{{\"urls\":{urls},\"username\":\"u\",\"credential\":\"c\"}}]}}");
         let site: Site = "call.example.org".parse().unwrap();
         NamedServers::parse(&body, &site, &["1.2.3.4".parse().unwrap()]).unwrap()
     }
@@ -156,10 +157,7 @@ mod tests {
              \"turn:victim.example\",\"turn:call.example.org.victim.example\",\"x\",\"turn:[::1]\"]",
         );
         let asked: Vec<_> = named.asked.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            asked,
-            ["turn:Call.example.org.:3478?transport=udp", "turn:1.2.3.4:443?transport=tcp"]
-        );
+        assert_eq!(asked, ["turn:Call.example.org.:3478?transport=udp", "turn:1.2.3.4:443?transport=tcp"]);
         let reasons: Vec<_> = named.others.iter().map(|(_, reason)| *reason).collect();
         use NotAsked::{OtherHost, Private, Unsupported};
         assert_eq!(reasons, [OtherHost, Private, OtherHost, OtherHost, Unsupported, Private]);

@@ -65,9 +65,9 @@ impl RelayAddresses {
             (true, false) => Ok(Sending::Refused(
                 "the host has a private address here, with which a public relay cannot be compared",
             )),
-            _ if host.is_empty() => Ok(Sending::Refused(
-                "the host has no address of this IP version to compare the relay with",
-            )),
+            _ if host.is_empty() => {
+                Ok(Sending::Refused("the host has no address of this IP version to compare the relay with"))
+            }
             _ => Err(ProbeError::Elsewhere { relayed, host }),
         }
     }
@@ -90,7 +90,11 @@ mod tests {
         const SERVER: &str = "1.2.3.4:3478";
         assert_eq!(judged(&[HOST], &[], "1.2.3.4:50000", SERVER), Ok(Sending::Allowed));
         assert_eq!(judged(&[HOST, "1.2.3.5"], &[], "1.2.3.5:50000", SERVER), Ok(Sending::Allowed));
-        assert_eq!(judged(&[HOST], &["8.8.8.8"], "8.8.8.8:53", SERVER), Ok(Sending::Allowed), "the user's choice");
+        assert_eq!(
+            judged(&[HOST], &["8.8.8.8"], "8.8.8.8:53", SERVER),
+            Ok(Sending::Allowed),
+            "the user's choice"
+        );
         let wrong = |fault: &str| Err(fault.to_owned());
         assert_eq!(judged(&[HOST], &[], "8.8.8.8:53", SERVER), wrong("wrong-public-address"));
         assert_eq!(judged(&[HOST], &[], "10.0.0.5:50000", SERVER), wrong("public-address-unset"));

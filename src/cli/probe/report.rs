@@ -150,7 +150,9 @@ impl Row {
             evidence.push(match (relay.relayed, relay.from_peer) {
                 (None, _) => format!("no {} relay", relay.family.name()),
                 (Some(relayed), Some(Ok(_))) => format!("relay {relayed} reached from here"),
-                (Some(relayed), Some(Err(reason))) => format!("relay {relayed} not reached from here: {reason}"),
+                (Some(relayed), Some(Err(reason))) => {
+                    format!("relay {relayed} not reached from here: {reason}")
+                }
                 (Some(relayed), None) => format!("relay {relayed}"),
             });
         }
@@ -205,7 +207,11 @@ pub(super) fn table(rows: &[Row]) -> String {
                         .map(|(mapped, time)| format!("{mapped} in {:.2} ms", milliseconds(time))),
                 ),
                 shown(relay.and_then(|relay| relay.relayed).map(|relayed| relayed.to_string())),
-                shown(relay.and_then(|relay| relay.round_trip).map(|time| format!("{:.2} ms", milliseconds(time)))),
+                shown(
+                    relay
+                        .and_then(|relay| relay.round_trip)
+                        .map(|time| format!("{:.2} ms", milliseconds(time))),
+                ),
                 shown(relay.and_then(|relay| relay.from_peer).map(|from_peer| match from_peer {
                     Ok(time) => format!("{:.2} ms", milliseconds(time)),
                     Err(_) => "not checked".to_owned(),
@@ -249,11 +255,9 @@ fn notes(row: &Row) -> String {
     for relay in findings.relays.iter().filter(|relay| Some(*relay) != first) {
         let family = relay.family.name();
         let _ = match (relay.relayed, relay.from_peer, relay.refused) {
-            (Some(relayed), Some(Ok(time)), _) => writeln!(
-                notes,
-                "  {family} relay at {relayed}: from a peer in {:.2} ms",
-                milliseconds(time)
-            ),
+            (Some(relayed), Some(Ok(time)), _) => {
+                writeln!(notes, "  {family} relay at {relayed}: from a peer in {:.2} ms", milliseconds(time))
+            }
             (Some(relayed), Some(Err(reason)), _) => {
                 writeln!(notes, "  {family} relay at {relayed}: from a peer not checked: {reason}")
             }

@@ -34,7 +34,10 @@ pub(in crate::cli) async fn probe_site(site: &Site, options: &ProbeOptions) -> P
         Ok(found) => found,
         Err(error) => {
             let finding = failed(&format!("host {}", site.host_name()), &error);
-            return ProbeReport { pages: vec![PageRow::new("host", site.to_string(), finding)], servers: vec![] };
+            return ProbeReport {
+                pages: vec![PageRow::new("host", site.to_string(), finding)],
+                servers: vec![],
+            };
         }
     };
     let trust = options.trust.speaking(b"http/1.1");
@@ -122,7 +125,9 @@ async fn front_door(site: &Site, address: SocketAddr, trust: &Trust) -> Door {
     };
     let path = match path {
         Ok(path) => path,
-        Err(error) => return Door { rows: vec![row("page", "/", failed("page", &error), None)], ice: Ice::Silent },
+        Err(error) => {
+            return Door { rows: vec![row("page", "/", failed("page", &error), None)], ice: Ice::Silent };
+        }
     };
     let clock = Clock::start();
     let (authority, origin) = (site.authority(), site.origin());
@@ -140,7 +145,8 @@ async fn front_door(site: &Site, address: SocketAddr, trust: &Trust) -> Door {
     let started = clock.now().mono;
     let url = format!("{origin}{}", site.path("/ice"));
     let answer =
-        http_client::get_with(&path, &authority, &site.path("/ice"), Some(&origin), site.token.as_ref()).await;
+        http_client::get_with(&path, &authority, &site.path("/ice"), Some(&origin), site.token.as_ref())
+            .await;
     let took = clock.now().mono - started;
     let (finding, ice) = match &answer {
         Ok(answer) => (front_door::ice(&url, &host, answer), ice_of(answer)),
@@ -171,7 +177,9 @@ async fn front_door(site: &Site, address: SocketAddr, trust: &Trust) -> Door {
 fn ice_of(answer: &Answer) -> Ice {
     match (answer.status, answer.code()) {
         (200, _) => Ice::Answered(answer.body.clone()),
-        (status, code) => Ice::Refused(code.map_or_else(|| status.to_string(), |code| format!("{status} {code}"))),
+        (status, code) => {
+            Ice::Refused(code.map_or_else(|| status.to_string(), |code| format!("{status} {code}")))
+        }
     }
 }
 
@@ -192,7 +200,12 @@ fn clocks(server: u64, here: u64) -> Finding {
 
 /// Replaces the error of a certificate that is valid by the clock of its server. The server is
 /// asked again without trust in its certificate, for its time alone.
-async fn clock_of_certificate(site: &Site, address: SocketAddr, trust: &Trust, error: HttpError) -> HttpError {
+async fn clock_of_certificate(
+    site: &Site,
+    address: SocketAddr,
+    trust: &Trust,
+    error: HttpError,
+) -> HttpError {
     let HttpError::Path(ProbeError::Certificate(fault)) = &error else { return error };
     let (expired, until) = match fault {
         CertificateFault::Expired { since } => (true, since.as_secs()),
@@ -267,6 +280,8 @@ pub(super) fn is_unreached(finding: &Finding) -> bool {
     finding.state == State::Failed
         && matches!(
             finding.fault,
-            Some(Fault::UdpBlocked | Fault::TcpBlocked | Fault::NotRunning | Fault::NoRoute | Fault::Degraded)
+            Some(
+                Fault::UdpBlocked | Fault::TcpBlocked | Fault::NotRunning | Fault::NoRoute | Fault::Degraded
+            )
         )
 }

@@ -77,7 +77,8 @@ impl FromStr for Site {
 
     /// Parses a host, a host with the port of its page, or the URL of a page or an invitation.
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        const HOST: &str = "give a host, such as call.example.org, the URL of its page, or a STUN or TURN URL";
+        const HOST: &str =
+            "give a host, such as call.example.org, the URL of its page, or a STUN or TURN URL";
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => {
                 (Scheme::parse(scheme).ok_or("a page's URL begins with https:// or http://")?, rest)
@@ -97,8 +98,9 @@ impl FromStr for Site {
             return Err("a port is a number from 1 to 65535");
         }
         let token = fragment.split('&').find_map(|pair| pair.strip_prefix("token="));
-        let is_token =
-            |token: &&str| token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        let is_token = |token: &&str| {
+            token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        };
         let token = token.filter(is_token).map(|token| Secret::from(token.to_owned()));
         Ok(Self { scheme, host: authority.host, port, base: path.trim_end_matches('/').to_owned(), token })
     }
@@ -164,7 +166,10 @@ mod tests {
         assert_eq!(site.to_string(), "https://a.example/");
         assert!(!format!("{site:?}").contains("abc"), "{site:?}");
         assert_eq!(site.token.as_ref().map(AsRef::<str>::as_ref), Some("abc.def-_"));
-        assert!(matches!(target("https://a.example/#token=a\r\nb"), Ok(Target::Site(Site { token: None, .. }))));
+        assert!(matches!(
+            target("https://a.example/#token=a\r\nb"),
+            Ok(Target::Site(Site { token: None, .. }))
+        ));
     }
 
     #[test]

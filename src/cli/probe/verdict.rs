@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::{ProbeReport, Row};
 use super::error::{ProbeError, Step};
 use super::server_path::Over;
+use super::{ProbeReport, Row};
 use crate::config::Transport;
 
 /// Result for a call from here, by the best of the probed paths.
@@ -49,7 +49,8 @@ pub(super) fn sentences(report: &ProbeReport, own: bool) -> String {
     let is_answered = rows.iter().any(|row| row.findings.binding.is_some() || row.findings.trouble.is_some());
     let mut sentences = if is_answered { format!("{}\n", Verdict::of(rows)) } else { String::new() };
     if report.pages.iter().any(|page| page.finding.is_failure()) {
-        sentences += "What the page needs does not work, as said above: calls begin there. Follow each remedy.\n";
+        sentences +=
+            "What the page needs does not work, as said above: calls begin there. Follow each remedy.\n";
     }
     for (v4, name) in [(true, "IPv4"), (false, "IPv6")] {
         if rows.iter().filter_map(|row| row.passed_over).any(|address| address.is_ipv4() == v4) {
@@ -94,7 +95,8 @@ impl Verdict {
 
 impl Udp {
     fn of(rows: &[Row]) -> Self {
-        let heard = |row: &Row| row.findings.relays.iter().any(|relay| matches!(relay.from_peer, Some(Ok(_))));
+        let heard =
+            |row: &Row| row.findings.relays.iter().any(|relay| matches!(relay.from_peer, Some(Ok(_))));
         let of_udp = rows.iter().filter(|row| row.over() == Over::Udp);
         match furthest(of_udp.filter_map(|row| row.findings.trouble.as_ref())) {
             None => Self::NotAsked,

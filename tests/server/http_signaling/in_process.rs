@@ -10,7 +10,7 @@ use byway::access::api_keys::ApiKeys;
 use byway::access::tokens::{self, Tokens};
 use byway::access::{Access, Policy};
 use byway::clock::Clock;
-use byway::events::{Event, EventReceiver, EventSender};
+use byway::events::{AllocationKey, Event, EventReceiver, EventSender};
 use byway::http::HttpCounters;
 use byway::http::admin::status::{FactSource, ServerFacts};
 use byway::http::admin::{Admin, Health};
@@ -30,6 +30,7 @@ use byway::net::connection_limit::{ConnectionLimiter, PER_ADDRESS};
 use byway::net::trusted_proxies::TrustedProxies;
 use byway::origin::HostPattern;
 use byway::phase::{Phase, PhaseSender};
+use byway::sessions::{AllocationSource, LiveAllocation, Sessions, Unanswered, UsageTotals};
 use byway::signaling::{ConnectionLimits, SignalingCounters, SignalingSettings};
 use byway::signaling::{Hub, HubParts, SignalingConnections};
 use byway_test_support::process::http::Answer;
@@ -37,6 +38,7 @@ use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
 use byway_turn::prng::Prng;
 use byway_turn::rate_limit::KeyedRateLimiter;
+use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -49,6 +51,19 @@ use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::{Error, Message};
+
+/// No allocations: these servers have no relay.
+struct NoRelay;
+
+impl AllocationSource for NoRelay {
+    fn list(&self) -> BoxFuture<'_, Result<Vec<LiveAllocation>, Unanswered>> {
+        ready(Ok(Vec::new())).boxed()
+    }
+
+    fn end(&self, _: AllocationKey) -> BoxFuture<'_, Result<bool, Unanswered>> {
+        ready(Ok(false)).boxed()
+    }
+}
 
 /// Waits for `event`, for as long as an honest server on a busy machine could need.
 pub(crate) async fn within<T>(event: impl Future<Output = T>) -> T {
@@ -248,6 +263,7 @@ impl Server {
                 hosts,
                 facts: FactSource::new(ServerFacts::default),
                 hub: hub.clone(),
+                sessions: Sessions::new(NoRelay, Arc::new(UsageTotals::new(0)), EventSender::default()),
             }),
             HttpLimits::default(),
             Arc::default(),
