@@ -29,8 +29,8 @@
 //!      settings, `listener_changes` listeners, `host_addresses` addresses of the machine, and
 //!      `certificate` the certificate. `admin_socket` takes the operator's requests.
 //!    - [`config`]: parser of `turnserver.toml`.
-//!    - [`cli`] with the commands. `init` and `import` write a configuration. `reload` and `health`
-//!      ask the running server.
+//!    - [`cli`] with the commands. `init` and `import` write a configuration. `reload`, `health`,
+//!      `status` and `top` ask the running server.
 //!    - `main.rs`
 //!
 //! These rooms stand beside the rings:
@@ -186,6 +186,8 @@
 //!   twice or is lost, whatever breaks.
 //! - `tests/server/reload`: the binary. They show that each setting changes while calls go on, that
 //!   a broken file changes nothing, and that relayed flows lose no datagram.
+//! - `tests/server/operator_view.rs`: the binary. It shows that an operator sees who uses the server,
+//!   that nobody else changes it, and that a server that hangs or lies does not stop `byway top`.
 //! - `tests/server/{init,import}`: the binary. They show which configurations the commands write,
 //!   and that none overwrites settings.
 //! - `tests/server/{revocation,shutdown}`: the binary. They show that a revoked member relays no
