@@ -368,7 +368,8 @@ fn arguments_out_of_bounds_are_exit_2() {
             "write a duration such as \"90s\", \"10m\" or \"1h 30m\"",
         ),
         (&["credential", "--user", "a", "--ttl", "8days"], "give a lifetime from 1 second to 7 days"),
-        (&["probe", "example.org"], "a STUN or TURN URL begins with stun:, stuns:, turn: or turns:"),
+        (&["probe", "ftp://example.org"], "a page's URL begins with https:// or http://"),
+        (&["probe", "example.org/a b"], "give a host, such as call.example.org, the URL of its page"),
         (&["probe", "turns:example.org?transport=udp"], "the client does not support DTLS"),
         (&["probe", "--username", "a"], "--password <P>"),
     ];

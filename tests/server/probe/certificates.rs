@@ -54,12 +54,16 @@ impl Authority {
 }
 
 async fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> SocketAddr {
+    serve_chain(vec![certificate], key).await
+}
+
+async fn serve_chain(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> SocketAddr {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
+        .with_single_cert(chain, key)
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind((LOOPBACK, 0)).await.unwrap();
@@ -106,6 +110,34 @@ async fn what_is_wrong_with_a_certificate_is_said_in_plain_words() {
     let own = authority.server("127.0.0.1", |p| p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)).await;
     let reason = "the certificate is a CA certificate, which may sign others but not identify a server";
     assert_eq!(asked(own, &ca).await, reason);
+}
+
+/// The leaf of an issuer below the authority, without that issuer's certificate: what a server sends
+/// that was given `cert.pem` instead of `fullchain.pem`.
+#[tokio::test]
+async fn a_chain_that_is_incomplete_is_told_from_an_issuer_that_is_unknown() {
+    let authority = Authority::new();
+    let mut parameters = CertificateParams::new([]).unwrap();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, "Issuer \u{1b}[2J 1");
+    let key = KeyPair::generate().unwrap();
+    let certificate = parameters.signed_by(&key, &authority.issuer).unwrap();
+    let issuer = Issuer::new(parameters, key);
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+
+    let ca = authority.ca();
+    let url = format!("stuns:{}", serve(leaf.der().clone(), &key).await);
+    let output = probe(&Configuration::new(""), &["--json", &url, "--ca", &ca]).await;
+    let row = &rows(&output)[0];
+    assert_eq!(row["fault"], "certificate-chain-incomplete", "{row:#}");
+    let trouble = row["trouble"].as_str().unwrap();
+    assert!(trouble.starts_with("the server sends its certificate without that of its issuer, "), "{trouble}");
+    assert!(!trouble.contains('\u{1b}') && row["remedy"].as_str().unwrap().contains("fullchain.pem"), "{row:#}");
+
+    let url = format!("stuns:{}", serve_chain(vec![leaf.der().clone(), certificate.der().clone()], &key).await);
+    let output = probe(&Configuration::new(""), &["--json", &url, "--ca", &ca]).await;
+    assert_eq!(super::trouble(&output), "the server closed the connection", "TLS is agreed on");
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 mod certificates;
 mod datagrams;
+mod hostile;
+mod hosts;
 mod relay_ports;
 mod streams;
 
