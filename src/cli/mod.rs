@@ -256,11 +256,10 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> 
         Some(Command::Init(_) | Command::Import(_)) => None,
         // A user who probes another server may lack permission to read this server's secrets.
         Some(Command::Load(load)) if arguments.config.is_none() && load.is_self_contained() => None,
-        Some(Command::Probe(probe)) if arguments.config.is_none() && probe.is_self_contained() => probe
-            .may_use_configuration()
-            .then(|| Config::locate(None).ok().flatten())
-            .flatten()
-            .filter(is_readable),
+        Some(Command::Probe(probe)) if arguments.config.is_none() && probe.is_self_contained() => {
+            let file = probe.may_use_configuration().then(|| Config::locate(None).ok().flatten()).flatten();
+            file.filter(|file| Config::load(Some(file)).is_ok())
+        }
         _ => Config::locate(arguments.config.clone())?,
     };
     let name =
@@ -301,11 +300,6 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> 
         }
         error => error,
     })
-}
-
-/// Whether this user may read a file.
-fn is_readable(file: &PathBuf) -> bool {
-    std::fs::File::open(file).is_ok()
 }
 
 /// Adds the configuration's key to an error of a certificate's file.

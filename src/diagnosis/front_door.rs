@@ -174,8 +174,18 @@ fn common(what: &str, host: &str, answer: &Answer) -> Finding {
             "is not answered: the proxy does not reach the server",
             "start the server, and compare the proxy's target with `http` under [listen]".to_owned(),
         ),
+        (401, Some(code)) if code.contains("token") => failed(
+            Some(Fault::Access),
+            "is refused to the invitation",
+            "create a new one: byway invite --room NAME".to_owned(),
+        ),
+        (500.., _) => failed(
+            Some(Fault::Degraded),
+            "is not served, because of an error of the server",
+            "see the log of the server, and of the proxy in front of it".to_owned(),
+        ),
         _ => failed(
-            None,
+            Some(Fault::NameElsewhere),
             "is not served",
             "compare the proxy's rules with docs/install.md, \"Behind a reverse proxy\"".to_owned(),
         ),

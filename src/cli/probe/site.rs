@@ -140,7 +140,12 @@ async fn front_door(site: &Site, address: SocketAddr, trust: &Trust) -> Door {
             return Door { rows: vec![row("page", "/", finding, None)], ice: Ice::Silent };
         }
     };
-    let mut rows = vec![row("page", "/", front_door::page(&site.to_string(), &host, &page), Some(took))];
+    let mut finding = front_door::page(&site.to_string(), &host, &page);
+    if (300..400).contains(&page.status) {
+        // Where it leads is the server's choice.
+        "probe the address that it leads to, if you trust it".clone_into(&mut finding.remedy);
+    }
+    let mut rows = vec![row("page", "/", finding, Some(took))];
 
     let started = clock.now().mono;
     let url = format!("{origin}{}", site.path("/ice"));

@@ -132,10 +132,17 @@ async fn a_chain_that_is_incomplete_is_told_from_an_issuer_that_is_unknown() {
     let row = &rows(&output)[0];
     assert_eq!(row["fault"], "certificate-chain-incomplete", "{row:#}");
     let trouble = row["trouble"].as_str().unwrap();
-    assert!(trouble.starts_with("the server sends its certificate without that of its issuer, "), "{trouble}");
-    assert!(!trouble.contains('\u{1b}') && row["remedy"].as_str().unwrap().contains("fullchain.pem"), "{row:#}");
+    assert!(
+        trouble.starts_with("the server sends its certificate without that of its issuer, "),
+        "{trouble}"
+    );
+    assert!(
+        !trouble.contains('\u{1b}') && row["remedy"].as_str().unwrap().contains("fullchain.pem"),
+        "{row:#}"
+    );
 
-    let url = format!("stuns:{}", serve_chain(vec![leaf.der().clone(), certificate.der().clone()], &key).await);
+    let url =
+        format!("stuns:{}", serve_chain(vec![leaf.der().clone(), certificate.der().clone()], &key).await);
     let output = probe(&Configuration::new(""), &["--json", &url, "--ca", &ca]).await;
     assert_eq!(super::trouble(&output), "the server closed the connection", "TLS is agreed on");
 }

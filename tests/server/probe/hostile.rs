@@ -159,7 +159,7 @@ async fn threat_56_malformed_answers_panic_nowhere() {
         ("a long IPv4 address", 0x01, b"\x00\x20\x00\x0c\x00\x01\x12\x34\x01\x02\x03\x04\x05\x06\x07\x08"),
         ("an error without code", 0x01, b"\x00\x09\x00\x00"),
         ("an error that is no text", 0x01, b"\x00\x09\x00\x08\x00\x00\x04\x01\xff\xfe\x1b["),
-        ("a request", 0x00, b""),
+        ("an indication", 0x00, b""),
     ];
     for (what, class, attributes) in cases {
         let at = answering(move |request, _| vec![response(request, *class, attributes)]).await;
@@ -214,7 +214,7 @@ async fn threat_56_a_relayed_address_of_the_server_s_choice_gets_no_datagram() {
                 continue;
             }
             let success = MessageType::new(message.typ.method, CLASS_SUCCESS_RESPONSE);
-            if message.typ.method.to_string() == "Send" {
+            if message.typ.method == stun::message::METHOD_SEND {
                 // To every other client, from the victim.
                 for to in clients.iter().filter(|client| **client != from) {
                     let mut data = Message::new();

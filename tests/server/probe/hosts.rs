@@ -45,7 +45,10 @@ async fn a_sound_server_is_probed_whole_by_its_page_alone() {
     }
     assert!(part(&rows, "page")[0]["answer_ms"].is_f64());
     let over: Vec<_> = part(&rows, "turn").iter().map(|row| row["url"].as_str().unwrap()).collect();
-    assert!(over.iter().any(|url| url.ends_with("=udp")) && over.iter().any(|url| url.ends_with("=tcp")), "{over:?}");
+    assert!(
+        over.iter().any(|url| url.ends_with("=udp")) && over.iter().any(|url| url.ends_with("=tcp")),
+        "{over:?}"
+    );
 
     let output = probe(&Configuration::new(""), &[&url]).await;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -68,10 +68,7 @@ async fn a_relayed_address_that_is_not_the_host_s_is_a_failure() {
     let row = &rows(&output)[0];
     assert!(row["round_trip_ms"].is_f64(), "they meet in memory: {row:#}");
     let relayed = row["relayed_address"].as_str().unwrap();
-    assert_eq!(
-        reason,
-        format!("the server says that its relay is at {relayed}, but its host is 127.0.0.5")
-    );
+    assert_eq!(reason, format!("the server says that its relay is at {relayed}, but its host is 127.0.0.5"));
     assert_eq!(row["fault"], "wrong-public-address");
     assert!(row["remedy"].as_str().unwrap().starts_with("set relay.public_addresses to"), "{row:#}");
 }
