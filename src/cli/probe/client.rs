@@ -210,8 +210,13 @@ impl Asking<'_> {
             trouble = callee.ended.trouble() => Err(trouble),
         };
         let _ = timeout(PATIENCE, there.close()).await;
-        findings.round_trip = Some(bounced?);
-        if let Sending::Refused(reason) = self.known.judge(at_here, road.server)? {
+        let judged = self.known.judge(at_here, road.server);
+        findings.round_trip = Some(match (bounced, &judged) {
+            // Data between two wrong addresses is lost because they are wrong.
+            (Err(ProbeError::Lost { .. }), Err(trouble)) => return Err(trouble.clone()),
+            (bounced, _) => bounced?,
+        });
+        if let Sending::Refused(reason) = judged? {
             findings.from_peer = Some(Err(reason));
             return Ok(());
         }
