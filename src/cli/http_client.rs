@@ -142,7 +142,7 @@ async fn send(
 async fn read(answer: Response<Incoming>) -> Answer {
     let (head, body) = answer.into_parts();
     let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let date = field(header::DATE).and_then(|date| unix_time(date));
+    let date = field(header::DATE).and_then(unix_time);
     let location = field(header::LOCATION).map(|location| location.chars().take(200).collect());
     let mut parts = Body::new(body).into_data_stream();
     let mut bytes = Vec::new();
