@@ -30,7 +30,7 @@
 //!      `certificate` the certificate. `admin_socket` takes the operator's requests.
 //!    - [`config`]: parser of `turnserver.toml`.
 //!    - [`cli`] with the commands. `init` and `import` write a configuration. `reload`, `health`,
-//!      `status` and `top` ask the running server.
+//!      `status` and `top` ask the running server. `doctor` examines the whole installation.
 //!    - `main.rs`
 //!
 //! These rooms stand beside the rings:

@@ -23,9 +23,45 @@ pub struct Machine {
 /// Answer of the resolver: the addresses of a name, or the error.
 pub type Resolved = Result<Vec<IpAddr>, String>;
 
-/// Judges one name of the server.
+/// Judges one name of the server. A name that only `[ice] urls` has may be meant to lead to another
+/// machine, so that is a warning.
 #[must_use]
-pub fn judge(name: &str, resolved: &Resolved, machine: &Machine) -> Vec<Finding> {
+pub fn judge(name: &str, is_own: bool, resolved: &Resolved, machine: &Machine) -> Vec<Finding> {
+    let findings = judge_own(name, resolved, machine).into_iter();
+    findings
+        .map(|finding| match finding.fault {
+            Some(Fault::NameElsewhere | Fault::WrongPublicAddress | Fault::PublicAddressUnset) if !is_own => {
+                Finding::warning(
+                    Fault::NameElsewhere,
+                    format!("{name} leads to another machine"),
+                    finding.evidence,
+                    format!(
+                        "if this server is meant, correct the DNS records of {name}, or `urls` under [ice]"
+                    ),
+                )
+            }
+            _ => finding,
+        })
+        .collect()
+}
+
+/// Judges whether the certificate is for the realm, which `byway init` sets to the server's name.
+/// `names` are those of the certificate, none of which is for it.
+#[must_use]
+pub fn uncertified(realm: &str, resolved: &Resolved, machine: &Machine, names: &[String]) -> Option<Finding> {
+    let leads_here = |ip: &IpAddr| machine.own.contains(ip) || machine.public.contains(ip);
+    let is_ours = resolved.as_ref().is_ok_and(|found| found.iter().any(leads_here));
+    is_ours.then(|| {
+        Finding::failed(
+            Fault::CertificateName,
+            format!("the certificate is not for {realm}, which leads to this machine"),
+            format!("it is for {}", if names.is_empty() { "no name".to_owned() } else { names.join(", ") }),
+            format!("get a certificate for {realm}, or correct `realm`"),
+        )
+    })
+}
+
+fn judge_own(name: &str, resolved: &Resolved, machine: &Machine) -> Vec<Finding> {
     let found = match resolved {
         Ok(found) if !found.is_empty() => found,
         _ => {
@@ -61,6 +97,19 @@ fn family(name: &str, found: &[IpAddr], machine: &Machine, v4: bool) -> Option<F
     }
     let strays: Vec<IpAddr> =
         named.iter().copied().filter(|ip| !own.contains(ip) && !public.contains(ip)).collect();
+    let is_told = public.is_empty() || named.iter().any(|ip| public.contains(ip));
+    if strays.is_empty() && !is_told && !named.iter().all(|ip| (machine.is_private)(*ip)) {
+        return Some(Finding::failed(
+            Fault::WrongPublicAddress,
+            format!("{name} and relay.public_addresses contradict each other"),
+            format!(
+                "{name} and this machine have {}, and clients are told {}",
+                joined(&named),
+                joined(&public)
+            ),
+            "remove `public_addresses` under [relay], or correct it, then byway reload",
+        ));
+    }
     if v4 {
         return Some(match strays.first() {
             None => Finding::ok(what, joined(&named)),
@@ -136,7 +185,7 @@ fn strayed(
         format!("{name} leads to another machine"),
         format!("{name} is {stray}, and this machine has {}", joined(own)),
         format!(
-            "correct the A record of {name}; if {stray} is translated to this machine, set relay.public_addresses"
+            "correct the A record of {name} in DNS; if {stray} is translated to this machine, set relay.public_addresses"
         ),
     )
 }
@@ -169,7 +218,7 @@ mod tests {
             serves: (true, true),
             is_private,
         };
-        judge("a.example", &Ok(ips(named)), &machine)
+        judge("a.example", true, &Ok(ips(named)), &machine)
     }
 
     fn faults(findings: &[Finding]) -> Vec<Option<Fault>> {
@@ -206,9 +255,32 @@ mod tests {
         let judged = |own, public, named| faults(&judged(own, public, named));
         assert_eq!(judged("10.0.0.5", "46.0.0.1", "45.0.0.1"), [Some(Fault::WrongPublicAddress)]);
         assert_eq!(judged("45.0.0.1", "", "46.0.0.1"), [Some(Fault::NameElsewhere)]);
+        assert_eq!(judged("45.0.0.1", "45.0.0.77", "45.0.0.1"), [Some(Fault::WrongPublicAddress)]);
         assert_eq!(judged("45.0.0.1", "", "45.0.0.1 46.0.0.1"), [Some(Fault::NameElsewhere)]);
         assert_eq!(judged("45.0.0.1", "", "45.0.0.1 2a00::1"), [None, Some(Fault::Ipv6Broken)]);
         assert_eq!(judged("45.0.0.1 2a00::2", "", "45.0.0.1 2a00::1"), [None, Some(Fault::Ipv6Broken)]);
+    }
+
+    #[test]
+    fn another_relay_is_a_warning_and_another_certificate_a_failure() {
+        let machine = Machine {
+            own: ips("45.0.0.1"),
+            sources: ips("45.0.0.1"),
+            public: Vec::new(),
+            serves: (true, true),
+            is_private,
+        };
+        let found = judge("b.example", false, &Ok(ips("46.0.0.1")), &machine);
+        assert_eq!((found[0].state, found[0].fault), (State::Warning, Some(Fault::NameElsewhere)));
+        let names = ["old.example".to_owned()];
+        let found = uncertified("a.example", &Ok(ips("45.0.0.1")), &machine, &names).unwrap();
+        assert_eq!(
+            found.hint(),
+            "the certificate is not for a.example, which leads to this machine: it is for old.example; get a certificate \
+             for a.example, or correct `realm`"
+        );
+        assert_eq!(uncertified("a.example", &Ok(ips("46.0.0.1")), &machine, &names), None);
+        assert_eq!(uncertified("a.example", &Err(String::new()), &machine, &names), None);
     }
 
     #[test]
@@ -220,7 +292,7 @@ mod tests {
             serves,
             is_private,
         };
-        let found = |machine| faults(&judge("a.example", &Ok(ips("2a00::1")), &machine));
+        let found = |machine| faults(&judge("a.example", true, &Ok(ips("2a00::1")), &machine));
         assert_eq!(found(machine("45.0.0.1", (true, true))), [Some(Fault::Ipv6Broken)]);
         assert_eq!(found(machine("2a00::1", (true, false))), [Some(Fault::Ipv6Broken)]);
         assert_eq!(found(machine("2a00::1", (true, true))), [None]);
@@ -236,7 +308,7 @@ mod tests {
             is_private,
         };
         for resolved in [Err("no such host".to_owned()), Ok(Vec::new())] {
-            assert_eq!(faults(&judge("a.example", &resolved, &machine)), [Some(Fault::NameUnresolved)]);
+            assert_eq!(faults(&judge("a.example", true, &resolved, &machine)), [Some(Fault::NameUnresolved)]);
         }
     }
 }

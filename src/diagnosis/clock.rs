@@ -60,7 +60,7 @@ pub fn of_process(reading: &Reading) -> Option<Finding> {
             Fault::ClockOff,
             "the running server has another clock than this machine",
             format!("{} apart", duration(reading.own.abs_diff(reading.other))),
-            "find out what changes the clock of its process, then restart it: systemctl restart byway",
+            "set the clock (timedatectl set-ntp true), find out what changes that of the process, and restart it: systemctl restart byway",
         )
     })
 }

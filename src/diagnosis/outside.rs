@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use byway_turn::server::is_special_purpose;
+
 use super::Finding;
 use crate::fault::Fault;
 
@@ -15,8 +17,9 @@ pub fn mapped(from: &str, mapped: IpAddr, told: &[IpAddr]) -> Finding {
         return Finding::ok(what, mapped.to_string());
     }
     let list: Vec<String> = of_family.iter().map(ToString::to_string).collect();
+    let are_private = of_family.iter().all(|ip| is_special_purpose(*ip)) && !is_special_purpose(mapped);
     Finding::failed(
-        Fault::WrongPublicAddress,
+        if are_private { Fault::PublicAddressUnset } else { Fault::WrongPublicAddress },
         "clients are told another address than the one under which the internet sees this machine",
         format!("{from} sees {mapped}, and clients are told {}", list.join(", ")),
         format!("set `public_addresses = [\"{mapped}\"]` under [relay], then byway reload"),
@@ -95,6 +98,8 @@ mod tests {
     fn another_address_than_the_one_told_is_a_failure() {
         assert_eq!(mapped(FROM, ip("45.0.0.1"), &[ip("45.0.0.1"), ip("2a00::1")]).state, State::Ok);
         assert_eq!(mapped(FROM, ip("45.0.0.1"), &[ip("2a00::1")]).state, State::Ok);
+        let private = mapped(FROM, ip("45.0.0.1"), &[ip("10.0.0.5")]);
+        assert_eq!(private.fault, Some(Fault::PublicAddressUnset));
         assert_eq!(
             mapped(FROM, ip("45.0.0.1"), &[ip("46.0.0.1")]).hint(),
             "clients are told another address than the one under which the internet sees this machine: turn:b.example sees \

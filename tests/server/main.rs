@@ -7,6 +7,7 @@
 
 mod cli;
 mod discovery;
+mod doctor;
 mod file_descriptors;
 mod hostile;
 mod http_signaling;

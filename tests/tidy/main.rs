@@ -310,6 +310,8 @@ const THREATS: &[(u8, &str)] = &[
     (52, "an authority whose answers are cut off, expired or about other names"),
     (53, "an operator's token that opens more than invitations"),
     (54, "a command that overwrites an operator's settings, or leaves a part of a secret"),
+    (56, "a server that hangs, crashes or steers the commands that test it"),
+    (59, "terminal escape sequences in what others are named"),
 ];
 
 #[test]

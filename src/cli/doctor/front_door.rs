@@ -80,7 +80,8 @@ impl Door {
         };
         let first = |v4| found.iter().find(|address: &&SocketAddr| address.is_ipv4() == v4).copied();
         let mut roads: Vec<SocketAddr> = first(true).or(first(false)).into_iter().collect();
-        roads.extend(listeners.iter().map(|at| interfaces::reachable(*at)).find(|at| at.port() == port));
+        let direct = listeners.iter().map(|at| interfaces::reachable(*at)).find(|at| at.port() == port);
+        roads.extend(direct.filter(|at| !roads.contains(at)));
         Ok(Self { url: format!("{scheme}://{authority}/"), authority, host, roads, is_https })
     }
 
@@ -105,7 +106,10 @@ impl Door {
                     seen.findings.push(front_door::page(&self.url, &self.host, &answer));
                     return self.look_further(*at, trust, seen).await;
                 }
-                Err(error) if is_last => seen.findings.push(self.unreached(*at, &error)),
+                Err(error) if is_last || !is_unreached(&error) => {
+                    seen.findings.push(failed(format!("page {} at {at}", self.url), &error, None));
+                    return seen;
+                }
                 Err(error) => seen.findings.push(
                     Finding::skipped(
                         format!("page {} by its name's address", self.url),
@@ -146,10 +150,6 @@ impl Door {
         });
         seen
     }
-
-    fn unreached(&self, at: SocketAddr, error: &HttpError) -> Finding {
-        failed(format!("page {} at {at}", self.url), error, None)
-    }
 }
 
 impl Seen {
@@ -176,9 +176,15 @@ pub(super) fn is_ours(names: &CertificateNames, url: &str) -> bool {
     host.is_some_and(|host| names.cover(&host))
 }
 
+/// Whether nothing answered at an address.
+fn is_unreached(error: &HttpError) -> bool {
+    use crate::fault::Fault::{NoRoute, NotRunning, TcpBlocked};
+    matches!(error, HttpError::Path(error) if matches!(error.fault(), NoRoute | NotRunning | TcpBlocked))
+}
+
 fn failed(what: String, error: &HttpError, odd: Option<Fault>) -> Finding {
     let (fault, remedy) = match error {
-        HttpError::Path(error) => (super::fault_of(error), error.remedy()),
+        HttpError::Path(error) => (Some(error.fault()), error.remedy()),
         HttpError::Silent => {
             (Some(Fault::TcpBlocked), "find out what keeps the server, or the proxy in front of it, busy")
         }

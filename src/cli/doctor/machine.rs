@@ -12,6 +12,7 @@ use crate::net::interfaces;
 use crate::server::self_check;
 
 use super::server::Asked;
+use super::service::Service;
 
 /// Name of the server's process.
 const OUR_NAME: &str = "byway";
@@ -52,14 +53,21 @@ fn in_use(process: &Path) -> Option<u64> {
 }
 
 /// Judges what the kernel and the process permit.
-pub(super) fn limits(config: &Config, asked: &Asked, seen: &SeenByRoot) -> Vec<Finding> {
+pub(super) fn limits(
+    config: &Config,
+    asked: &Asked,
+    seen: &SeenByRoot,
+    service: Option<&Service>,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let own = seen.descriptors.iter().find(|(pid, ..)| Some(*pid) == asked.pid);
     let of_command = || rlimit::getrlimit(rlimit::Resource::NOFILE).map(|(_, hard)| hard).ok();
     let (limit, used) = match own {
         Some((_, limit, used)) => (*limit, *used),
         // The server raises its soft limit to the hard one.
-        None if asked.pid.is_none() => (of_command(), None),
+        None if asked.pid.is_none() => {
+            (service.and_then(|service| service.descriptors).or_else(of_command), None)
+        }
         None => (asked.metric("process_max_fds"), asked.metric("process_open_fds")),
     };
     findings.push(match limit {
@@ -127,10 +135,12 @@ fn holder(protocol: Protocol, address: SocketAddr, server: Option<u32>, processe
     let seen: Vec<_> = sockets.iter().filter_map(|socket| processes.of(socket)).collect();
     // Without an answer of the server, the name has to do.
     let is_ours = |pid: u32, name: &str| server.map_or(name == OUR_NAME, |server| server == pid);
-    match seen.iter().find(|process| !is_ours(process.pid, &process.name)) {
+    // A wildcard of the other family does not keep the server from its own.
+    let has_ours = seen.iter().any(|process| is_ours(process.pid, &process.name));
+    match seen.first() {
         _ if sockets.is_empty() => Holder::Nobody,
+        _ if has_ours => Holder::Server,
         Some(process) => Holder::Other(process.name.clone(), process.pid),
-        None if seen.is_empty() => Holder::Unseen,
-        None => Holder::Server,
+        None => Holder::Unseen,
     }
 }

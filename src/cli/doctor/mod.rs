@@ -28,8 +28,6 @@ use crate::server::{page_url, self_check};
 use crate::tls::Certificate;
 
 use super::probe::credentials::Login;
-use super::probe::error::{ProbeError, Step};
-use super::probe::server_path::Over;
 use super::probe::trust_roots::Trust;
 use super::{CliError, CommandOutcome, probe};
 use front_door::{Door, Seen};
@@ -121,7 +119,7 @@ async fn examine(arguments: &DoctorArguments, file: Option<&Path>, name: &str) -
     );
     report.add("server", running::judge(&asked.server, env!("CARGO_PKG_VERSION")));
     report.add("ports", machine::ports(&config, &asked, &seen));
-    report.add("machine", machine::limits(&config, &asked, &seen));
+    report.add("machine", machine::limits(&config, &asked, &seen, service.as_ref()));
     let network = async {
         let (names, (front, dates)) = join(
             within("names", names::judge(&config, certificate.as_ref())),
@@ -220,9 +218,10 @@ async fn front_and_clock(
                         ));
                     }
                     findings.extend(seen.findings);
-                    // Our own server has our own clock.
-                    if !front_door::is_ours(&names, &url) || arguments.url.is_some() {
-                        dates.extend(seen.dates);
+                    // Without a proxy, it is our own server with our own clock.
+                    let is_ours = url.starts_with("http://") || front_door::is_ours(&names, &url);
+                    if !is_ours || arguments.url.is_some() {
+                        dates.extend(seen.dates.into_iter().next_back());
                     }
                 }
                 Err(error) => findings.push(Finding::failed(
@@ -256,6 +255,9 @@ async fn of_transports(config: &Config, arguments: &DoctorArguments, asked: &Ask
     {
         return vec![Finding::skipped("STUN and TURN", "the server does not answer")];
     }
+    if let running::Server::Up { knows_secrets: Some(false), .. } = asked.server {
+        return vec![Finding::skipped("STUN and TURN", "the running server has other secrets than the file")];
+    }
     within("STUN and TURN", probe::findings_of_this_machine(config, arguments.ca.as_deref())).await
 }
 
@@ -273,15 +275,4 @@ async fn from_outside(
     let login = arguments.username.clone().zip(arguments.password.clone());
     let login = login.map(|(username, password)| Login { username, password });
     within("view from outside", outside::judge(url, login, config, trust, asked.is_up())).await
-}
-
-/// Entry of the documentation for an error of a path.
-pub(super) fn fault_of(error: &ProbeError) -> Option<Fault> {
-    Some(match error {
-        ProbeError::UnknownHost { .. } => Fault::NameUnresolved,
-        ProbeError::NothingListens { .. } => Fault::NotRunning,
-        ProbeError::Silent { step: Step::Binding, over: Over::Udp } => Fault::UdpBlocked,
-        ProbeError::Silent { .. } | ProbeError::TurnedAway { .. } => Fault::TcpBlocked,
-        _ => return None,
-    })
 }

@@ -34,19 +34,37 @@ pub(super) fn of(config: &Config, certificate: Option<&Certificate>) -> Vec<Stri
         HostPattern::Host(Host::Name(name)) => Some(name.clone()),
         _ => None,
     });
+    let all: BTreeSet<String> = certified.chain(hosts).collect();
+    all.into_iter().filter(|name| is_name(name)).take(MOST).collect()
+}
+
+/// Returns the hosts of `[ice] urls`, which may be other machines.
+fn of_relays(config: &Config) -> Vec<String> {
     let urls = config.ice.urls.iter().filter_map(|url| Some(url.parse::<IceUrl>().ok()?.host));
-    let all: BTreeSet<String> = certified.chain(hosts).chain(urls).collect();
-    let is_name = |name: &String| {
-        let is_local = name == "localhost" || name.ends_with(".localhost");
-        !name.contains('*') && !is_local && matches!(Host::parse(name), Some(Host::Name(_)))
-    };
-    all.into_iter().filter(is_name).take(MOST).collect()
+    let all: BTreeSet<String> = urls.filter(|name| is_name(name)).collect();
+    all.into_iter().take(MOST).collect()
+}
+
+/// Whether a text is a name to look up.
+fn is_name(name: &str) -> bool {
+    let is_local = name == "localhost" || name.ends_with(".localhost");
+    !name.contains('*') && !is_local && matches!(Host::parse(name), Some(Host::Name(_)))
+}
+
+/// Returns the names of the certificate, if it is not for the realm and the realm is a name.
+fn lacking_realm(config: &Config, certificate: Option<&Certificate>) -> Option<Vec<String>> {
+    let names = certificate?.names();
+    let host = Host::parse(&config.realm)?;
+    let is_meant = config.realm.contains('.') && is_name(&config.realm) && !names.cover(&host);
+    is_meant.then(|| names.as_slice().iter().map(ToString::to_string).collect())
 }
 
 /// Resolves every name, and compares it with the addresses of this machine.
 pub(super) async fn judge(config: &Config, certificate: Option<&Certificate>) -> Vec<Finding> {
     let names = of(config, certificate);
-    if names.is_empty() {
+    let relays: Vec<String> = of_relays(config).into_iter().filter(|name| !names.contains(name)).collect();
+    let uncertified = lacking_realm(config, certificate);
+    if names.is_empty() && relays.is_empty() && uncertified.is_none() {
         return vec![Finding::ok("names", "the configuration has none to compare")];
     }
     let own = match interfaces::Interfaces::read() {
@@ -66,12 +84,19 @@ pub(super) async fn judge(config: &Config, certificate: Option<&Certificate>) ->
         serves: (served.iter().any(IpAddr::is_ipv4), served.iter().any(IpAddr::is_ipv6)),
         is_private: is_special_purpose,
     };
-    let resolved = join_all(names.iter().map(|name| resolve(name))).await;
-    names
+    let all: Vec<(&String, bool)> =
+        names.iter().map(|name| (name, true)).chain(relays.iter().map(|name| (name, false))).collect();
+    let resolved = join_all(all.iter().map(|(name, _)| resolve(name))).await;
+    let mut findings: Vec<Finding> = all
         .iter()
         .zip(&resolved)
-        .flat_map(|(name, resolved)| addresses::judge(name, resolved, &machine))
-        .collect()
+        .flat_map(|((name, is_own), resolved)| addresses::judge(name, *is_own, resolved, &machine))
+        .collect();
+    if let Some(certified) = uncertified {
+        let resolved = resolve(&config.realm).await;
+        findings.extend(addresses::uncertified(&config.realm, &resolved, &machine, &certified));
+    }
+    findings
 }
 
 async fn resolve(name: &str) -> Resolved {

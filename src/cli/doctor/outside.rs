@@ -79,6 +79,11 @@ pub(super) async fn judge(
         Ok(mapped) => findings.push(outside::mapped(&from, mapped.ip().to_canonical(), &told)),
         Err(error) => return failed(&error),
     }
+    if findings.iter().any(Finding::is_failure) {
+        let reason = "clients are told an address that is not this machine's: correct that first";
+        findings.push(Finding::skipped("ports from outside", reason));
+        return findings;
+    }
     if !url.scheme.relays() {
         findings.push(Finding::skipped("ports from outside", format!("{from} does not relay")).with_remedy(
             "give a TURN server elsewhere: byway doctor --from turn:HOST --username U --password P",

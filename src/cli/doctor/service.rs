@@ -16,7 +16,8 @@ use crate::config::SYSTEM_FILE;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Properties of the unit that matter here.
-const PROPERTIES: &str = "LoadState,ExecStart,User,SupplementaryGroups,ProtectHome,ActiveState,Result";
+const PROPERTIES: &str =
+    "LoadState,ExecStart,User,SupplementaryGroups,LimitNOFILE,ProtectHome,ActiveState,Result";
 
 /// The unit, if it is installed and runs this configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(super) struct Service {
     groups: Vec<String>,
     /// Whether home folders are hidden from the server.
     pub(super) hides_homes: bool,
+    /// Limit of file descriptors.
+    pub(super) descriptors: Option<u64>,
     /// State and last result, such as `failed (exit-code)`.
     pub(super) state: String,
 }
@@ -51,6 +54,7 @@ impl Service {
             user: of("User"),
             groups: of("SupplementaryGroups").split_whitespace().map(str::to_owned).collect(),
             hides_homes: of("ProtectHome") != "no",
+            descriptors: of("LimitNOFILE").parse().ok(),
             state: format!("byway.service is {} ({})", of("ActiveState"), of("Result")),
         })
     }
@@ -131,14 +135,14 @@ mod tests {
     use super::*;
 
     const SHOWN: &str = "LoadState=loaded\nExecStart={ path=/usr/bin/byway ; argv[]=/usr/bin/byway serve --config \
-                         /etc/byway/turnserver.toml }\nUser=byway\nSupplementaryGroups=ssl-cert other\nProtectHome=yes\n\
+                         /etc/byway/turnserver.toml }\nUser=byway\nSupplementaryGroups=ssl-cert other\nProtectHome=yes\nLimitNOFILE=64\n\
                          ActiveState=failed\nResult=exit-code\n";
 
     #[test]
     fn a_unit_counts_for_the_file_that_it_runs() {
         let service = Service::parse(SHOWN, Path::new(SYSTEM_FILE)).unwrap();
         assert_eq!((service.user.as_str(), service.hides_homes), ("byway", true));
-        assert_eq!(service.groups, ["ssl-cert", "other"]);
+        assert_eq!((service.groups.len(), service.descriptors), (2, Some(64)));
         assert_eq!(service.state, "byway.service is failed (exit-code)");
         assert_eq!(Service::parse(SHOWN, Path::new("/tmp/other.toml")), None);
         assert_eq!(Service::parse(&SHOWN.replace("loaded", "not-found"), Path::new(SYSTEM_FILE)), None);

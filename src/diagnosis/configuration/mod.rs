@@ -3,6 +3,7 @@
 mod acme;
 mod listeners;
 mod relay;
+mod urls;
 mod users;
 
 use std::collections::BTreeSet;
@@ -39,6 +40,7 @@ pub fn judge(config: &Config, machine: &MachineFacts) -> Vec<Finding> {
     findings.extend(relay::judge(config, machine));
     findings.extend(listeners::of_http(config, machine));
     findings.extend(listeners::behind_proxies(config));
+    findings.extend(urls::judge(config));
     findings.extend(config.users.iter().filter_map(users::judge));
     findings.extend(machine.exposed_files.iter().map(|line| of_line(None, line)));
     findings.extend(config.acme.iter().flat_map(|acme| acme::judge(acme, config)));
