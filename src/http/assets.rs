@@ -101,8 +101,8 @@ pub(super) fn router(access: Live<Access>) -> Router {
         .layer(from_fn_with_state(access, choose_document))
 }
 
-/// Serves `/check` and `/help`, and as `/` the document that fits the policy, which may change while the server
-/// runs.
+/// Serves `/check` and `/help`, and as `/` the document that fits the policy, which may change while
+/// the server runs.
 async fn choose_document(State(access): State<Live<Access>>, mut request: Request, next: Next) -> Response {
     match request.uri().path() {
         "/" | "/index.html" if access.load().policy == Policy::Token => {

@@ -15,6 +15,8 @@ import { isAddress, isPrivate, isV6, parse } from "./url.js";
  * @property {boolean} hasUdp Whether the browser has any UDP candidate of its own.
  * @property {PermissionState | null} localNetwork Permission for local addresses, if the browser
  *   has one.
+ * @property {Row | null} byName Test of STUN at the page's own host, where the server's URLs name
+ *   addresses.
  */
 
 /** Whether no answer came, from anywhere. @param {Row} row */
@@ -62,6 +64,13 @@ export function judgeRows(rows, context) {
     known.some((other) => other.works && !isV6(other.parsed.host) && other.parsed.transport === row.parsed.transport);
   add("ipv6-failed", take((row) => isV6(row.parsed.host) && v4(row)));
   add("tls-address", take(({ parsed }) => context.isFirefox && parsed.transport === "tls" && isAddress(parsed.host)), severity);
+
+  // The page's host answers over UDP, and the addresses that the server tells do not.
+  const { byName } = context;
+  if (byName?.works && !known.some((row) => row.works && isAddress(row.parsed.host) && row.parsed.transport === "udp")) {
+    const elsewhere = take(({ parsed }) => isAddress(parsed.host) && parsed.host !== context.host);
+    add("wrong-public-address", elsewhere, "failed", { relayed: [...new Set(elsewhere.map(({ parsed }) => parsed.host))].join(", "), host: context.host });
+  }
 
   const of = (/** @type {string} */ transport) => known.filter(({ parsed }) => parsed.transport === transport);
   const hasWorking = (/** @type {string} */ transport) => of(transport).some((row) => row.works && row.parsed.kind === "turn");
@@ -116,21 +125,24 @@ export function gradeOf({ bps, loss, jitterMs }, roundTripMs) {
  * @param {HostLoops} loops
  * @param {object} facts
  * @param {boolean} facts.hasUdp Whether UDP reaches the server.
+ * @param {boolean} facts.toldElsewhere Whether the server's URLs name a wrong address.
  * @param {boolean} facts.relaysToClient Whether the relay sends to the address that the server sees.
  * @param {string} facts.host Host in the page's address.
  * @param {string[]} facts.urlHosts Hosts of the relay's URLs.
  * @returns {Finding}
  */
-export function judgeHostLoops({ unannounced, announced, relayed, isElsewhere, own, mapped }, { hasUdp, relaysToClient, host, urlHosts }) {
+export function judgeHostLoops({ unannounced, announced, relayed, isElsewhere, own, mapped }, { hasUdp, toldElsewhere, relaysToClient, host, urlHosts }) {
   const values = { relayed, host };
   const evidence = `relay ${relayed}, own ${own.join(" ") || "unknown"}`;
   if (isElsewhere) return finding("wrong-public-address", `${evidence}, packets came from another address`, values);
   if (unannounced) return finding("host-loop-ok", evidence, values);
   if (announced) return finding("relay-ports-strict", evidence, values);
+  if (toldElsewhere) return finding("wrong-public-address", evidence, values);
   if (!hasUdp) return finding("host-loop-no-udp", evidence, values);
   // An address of the server's own network or machine, which the relay refuses to send to.
   const isOutside = mapped.some((address) => isV6(address) === isV6(relayed) && !isPrivate(address));
-  if (!isOutside && !relaysToClient) return finding("host-loop-refused", evidence, values);
+  const isRefused = mapped.length > 0 || !relaysToClient;
+  if (!isOutside && isRefused) return finding("host-loop-refused", evidence, values);
   if (isPrivate(relayed) && !isPrivate(host)) return finding("public-address-unset", evidence, values);
   const named = [host, ...urlHosts].map((name) => name.replace(/^\[|\]$/g, ""));
   const literal = named.filter((name) => isAddress(name) && isV6(name) === isV6(relayed));

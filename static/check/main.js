@@ -26,7 +26,7 @@ import { gradeOf, judgeHostLoops, judgeNat, judgeRows } from "./judge.js";
 import { relayToHost, relayToRelay } from "./relay.js";
 import { asJson, asText } from "./report.js";
 import { askFacts, askServers, testWebSocket } from "./server.js";
-import { isLoopback, parse } from "./url.js";
+import { isAddress, isLoopback, parse } from "./url.js";
 import { addressOf, gather, test } from "./urls.js";
 import { addCandidate, addLoop, addRow, clear, finish, showFindings, showLoop, showRow } from "./view.js";
 import { say, translate } from "./words.js";
@@ -85,6 +85,8 @@ class Run {
     if (servers && !wanted.some(({ url }) => parse(url)?.kind === "turn")) this.add(finding("no-relay", named.map(({ url }) => url).join(" ")));
 
     const nat = this.testNat(facts);
+    const ownUrl = ownStunUrl(wanted.map(({ url }) => url));
+    const byName = ownUrl ? test(ownUrl, { urls: ownUrl }, this.noting(ownUrl)) : null;
     const rows = wanted.map(({ url }) => addRow(url));
     this.rows = await Promise.all(wanted.map(async ({ url, ...each }, index) => {
       const row = await test(url, each, this.noting(url));
@@ -94,8 +96,8 @@ class Run {
     this.add(await webSocket);
     this.add(await nat);
     const localNetwork = await localNetworkPermission();
-    this.add(...judgeRows(this.rows, { host: location.hostname, isFirefox, hasUdp: this.hasUdp || isRelayWanted(), localNetwork }));
-    if (servers) await this.testLoops(wanted, facts);
+    this.add(...judgeRows(this.rows, { host: location.hostname, isFirefox, hasUdp: this.hasUdp || isRelayWanted(), localNetwork, byName: await byName }));
+    if (servers) await this.testLoops(wanted, ownUrl ? [...facts.stun, ownUrl] : facts.stun, facts);
     this.checkProxy(facts);
   }
 
@@ -110,9 +112,10 @@ class Run {
 
   /**
    * @param {(RTCIceServer & { url: string })[]} wanted
+   * @param {string[]} stun
    * @param {import("./server.js").Facts} facts
    */
-  async testLoops(wanted, facts) {
+  async testLoops(wanted, stun, facts) {
     const working = this.rows.flatMap((row, index) => {
       const url = parse(row.url);
       return row.works && url?.kind === "turn" ? [{ url, server: { ...wanted[index], urls: row.url } }] : [];
@@ -138,15 +141,17 @@ class Run {
     this.add(found);
     showLoop(rows.relay, found, relayed);
 
-    const { loops, measured } = await relayToHost(server, facts.stun, this.noting(say("candidates.host")));
+    const { loops, measured } = await relayToHost(server, stun, this.noting(say("candidates.host")));
     this.loops.host = measured;
     const judged = judgeHostLoops(loops, {
-      hasUdp: this.rows.some(({ url, works }) => works && parse(url)?.transport === "udp"),
+      // A mapped address proves an answer, and so does a relay.
+      hasUdp: this.rows.some(({ url, works, relayed }) => works && relayed && parse(url)?.transport === "udp"),
+      toldElsewhere: this.findings.some(({ reason }) => reason === "wrong-public-address"),
       relaysToClient: facts.relays_to_client,
       host: location.hostname,
       urlHosts: this.rows.map(({ url }) => parse(url)?.host ?? ""),
     });
-    this.add(judged);
+    if (!this.findings.some(({ reason }) => reason === judged.reason)) this.add(judged);
     showLoop(rows.host, judged, measured);
   }
 
@@ -160,6 +165,18 @@ class Run {
     const isElsewhere = addresses.length > 0 && !addresses.some(isLoopback);
     if (client === "loopback" && isElsewhere && !isLoopback(location.hostname)) this.add(finding("proxy-address", "127.0.0.1"));
   }
+}
+
+/**
+ * STUN URL of the page's own host, at a port that the server names under other addresses. If it
+ * answers and they do not, they are wrong.
+ * @param {string[]} urls
+ */
+function ownStunUrl(urls) {
+  const udp = urls.flatMap((url) => parse(url) ?? []).filter(({ transport }) => transport === "udp");
+  const host = location.hostname;
+  const isElsewhere = udp.length > 0 && udp.every((url) => isAddress(url.host) && url.host !== host.replace(/^\[|\]$/g, ""));
+  return isElsewhere && !isLoopback(host) ? `stun:${host}:${udp[0].port}` : null;
 }
 
 /** @type {Results | null} */

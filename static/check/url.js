@@ -37,5 +37,7 @@ export const isLoopback = (host) => /^(127\.|\[?::1\]?$|localhost$)|\.localhost$
 /** Whether a host is an address that the internet does not reach. @param {string} host */
 export const isPrivate = (host) =>
   isLoopback(host) ||
-  (isV4(host) && /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|169\.254\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|0\.)/.test(host)) ||
-  (isV6(host) && /^(f[cd]|fe[89ab])/i.test(host));
+  (isV4(host) && /^(0|10|127)\.|^(192\.168|169\.254)\.|^172\.(1[6-9]|2\d|3[01])\.|^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./.test(host)) ||
+  // For documentation and measurements.
+  (isV4(host) && /^(192\.0\.[02]|198\.51\.100|203\.0\.113)\.|^198\.1[89]\./.test(host)) ||
+  (isV6(host) && /^(f[cd]|fe[89ab]|2001:0?db8:)/i.test(host));

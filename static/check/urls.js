@@ -19,6 +19,8 @@ import { isV6, parse } from "./url.js";
 
 /** Browsers repeat an unanswered request for about this long. */
 const PATIENCE_MS = 9_500;
+/** Time within which a server answers that answers at all. */
+const SILENT_AFTER_MS = 4_000;
 /** Fields of Row if it failed without a word. */
 const SILENCE = { works: false, relayed: null, roundTripMs: null, code: null, text: "", relays: false };
 
@@ -32,8 +34,12 @@ export async function testTurn(server, note) {
   const url = server.urls;
   /** @type {RTCConfiguration} */
   const relayed = { iceServers: [server], iceTransportPolicy: "relay" };
-  const loop = new Loop(relayed, relayed, { note: (seen) => seen.side === "a" && note(seen) });
+  /** @type {Loop | null} */
+  let loop = null;
+  const start = performance.now();
   try {
+    // Throws for a URL that the browser does not take.
+    loop = new Loop(relayed, relayed, { note: (seen) => seen.side === "a" && note(seen) });
     await loop.open(PATIENCE_MS);
     const first = await loop.first;
     const afterMs = performance.now() - loop.start;
@@ -46,9 +52,9 @@ export async function testTurn(server, note) {
     const relays = connected || loop.otherCandidates.length === 0;
     return { url, works: relays, relayed: addressOf(first), roundTripMs, afterMs, ...worst(relays ? [] : loop.errors), relays };
   } catch (error) {
-    return { ...SILENCE, url, afterMs: performance.now() - loop.start, text: String(error) };
+    return { ...SILENCE, url, afterMs: performance.now() - start, text: String(error) };
   } finally {
-    loop.close();
+    loop?.close();
   }
 }
 
@@ -90,7 +96,8 @@ export async function testStun(url, note) {
     });
     const mapped = found.candidates.find(({ type }) => type === "srflx");
     const error = worst(found.errors);
-    const works = !!mapped || (found.isComplete && error.code === null);
+    // Without a NAT nothing is mapped. An answer ends the gathering soon, and silence late.
+    const works = !!mapped || (found.isComplete && found.afterMs < SILENT_AFTER_MS && error.code === null);
     const afterMs = mapped ? mappedAfter : found.afterMs;
     return { ...SILENCE, url, works, relays: works, relayed: mapped ? addressOf(mapped) : null, afterMs, ...(works ? {} : error) };
   } catch (error) {

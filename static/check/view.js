@@ -46,8 +46,8 @@ export function showFindings(findings) {
 /** @param {Finding} finding */
 function itemOf({ check, state, reason, fault, values, evidence }) {
   const isGood = state === "ok" || (state === "skipped" && !fault);
-  const remedies = isGood ? [] : ["visitor", "operator"].filter((who) => has(`${who}.${reason}`)).map((who) =>
-    element("p", { class: `remedy ${who}` }, element("b", { text: say(`findings.${who}`) }), say(`${who}.${reason}`, values)));
+  const remedies = isGood ? [] : ["visitor", "operator"].map((who) =>
+    element("p", { class: `remedy ${who}` }, element("b", { text: say(`findings.${who}`) }), ...withCommands(say(remedyKey(who, reason), values))));
   return element("li", { "data-check": check, "data-state": state, "data-reason": reason, "data-fault": isGood ? null : fault },
     markOf(state),
     element("p", { class: "what", text: say(`what.${reason}`, values) }),
@@ -56,6 +56,12 @@ function itemOf({ check, state, reason, fault, values, evidence }) {
     ...(fault && !isGood ? [element("a", { href: `help#${fault}`, text: say("findings.more") })] : []),
   );
 }
+
+/** Key of a remedy; where one side can do nothing, the words say so. @param {string} who @param {string} reason */
+const remedyKey = (who, reason) => (has(`${who}.${reason}`) ? `${who}.${reason}` : `${who}.nothing`);
+
+/** Text whose commands and keys, in backquotes, are elements of their own. @param {string} text */
+const withCommands = (text) => text.split("`").map((part, index) => (index % 2 ? element("code", { text: part }) : part));
 
 /** Adds the row of a URL that is being tested. @param {string} url */
 export function addRow(url) {

@@ -21,6 +21,9 @@ export const token = () => new URLSearchParams(location.hash.slice(1)).get("toke
 /** Folder of the page: the server, also below a path of a reverse proxy. */
 export const server = () => new URL(".", location.href).href;
 
+/** The self-test page, with the token and the relay setting of this one. */
+export const checkUrl = () => new URL(`check${isRelayWanted() ? "?relay=1" : ""}${location.hash}`, server()).href;
+
 /**
  * Claims of a token, without a check: the server checks tokens.
  * @param {string} text

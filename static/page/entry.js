@@ -3,7 +3,7 @@
  * Without a valid token the page shows what is missing, and no button that would fail.
  */
 
-import { claimsOf, linkTo, room, server, token } from "./address.js";
+import { checkUrl, claimsOf, linkTo, room, server, token } from "./address.js";
 import { byId } from "./dom.js";
 import { whyUnreachable } from "./reach.js";
 import { say } from "./words.js";
@@ -133,6 +133,8 @@ export function showLanding(entry, text) {
   byId("landing").hidden = false;
   byId("call").hidden = byId("invite").hidden = true;
   document.title = "Byway";
+  const check = byId("landing").querySelector("a[href^=check], a[href*='/check']");
+  if (check) check.href = checkUrl();
   byId("landing").dataset.entry = entry;
   byId("starts").hidden = byId("open-room").hidden = !isStart;
   byId("landing-retry").hidden = entry !== "failed";

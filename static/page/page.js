@@ -1,6 +1,6 @@
 /** State of the page that its parts and panels share. */
 
-import { isLive, linkTo, room, setRelay, token } from "./address.js";
+import { checkUrl, isLive, linkTo, room, setRelay, token } from "./address.js";
 import { byId, element, icon, loadStyles } from "./dom.js";
 import { LocalMedia } from "./media.js";
 import { askToMute } from "./presence.js";
@@ -40,7 +40,7 @@ export class Page {
   /** Text and files, since the first call. @type {import("./chat/chat.js").Chat | null} */
   chat = null;
 
-  address = { isLive, linkTo, room, token };
+  address = { checkUrl, isLive, linkTo, room, token };
   remember = remember;
   rememberInTab = rememberInTab;
   say = say;

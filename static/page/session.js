@@ -1,7 +1,7 @@
 /** The call's course: lobby, joining, joined, and back to the lobby. */
 
 import { join } from "../byway.js";
-import { isHostsToken, isLive, isRelayWanted, room, server, token } from "./address.js";
+import { checkUrl, isHostsToken, isLive, isRelayWanted, room, server, token } from "./address.js";
 import { byId } from "./dom.js";
 import { isRefusal, refuse } from "./entry.js";
 import { drawJoin, isViewer, showAddress } from "./lobby.js";
@@ -15,6 +15,8 @@ import { say } from "./words.js";
 
 /** Time without the server after which the page looks for the reason. */
 const LOST_MS = 10_000;
+/** Failures of connections, whose reason the self-test page finds. */
+const UNEXPLAINED = ["connection-lost", "relay-unreachable"];
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let lostTimer;
 
@@ -39,7 +41,7 @@ export function startSession(page) {
     page.relay = { on: isRelayWanted(), forced: false };
     page.tell("relay");
     page.hand = false;
-    for (const id of ["server", "tab", "viewers", "blocked"]) page.endNotice(id);
+    for (const id of ["server", "tab", "viewers", "blocked", "check"]) page.endNotice(id);
     setState("lobby");
     page.media.close();
     drawJoin(page);
@@ -217,6 +219,9 @@ function failed(page, error, peer) {
   const ownChoice = error.code === "relay-unreachable" && !page.relay.forced;
   const message = ownChoice ? `${page.sayError(error)} ${say("relay.switch-off")}` : page.sayError(error);
   page.announce(message);
+  if (UNEXPLAINED.includes(error.code)) {
+    page.notice("check", say("check.why"), { text: say("check.open"), act: () => window.open(checkUrl(), "_blank") });
+  }
   if (peer) page.people.get(peer)?.fail(message);
 }
 

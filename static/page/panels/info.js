@@ -91,5 +91,9 @@ function addSupport(holder, page) {
     page.announce(sentence);
   };
   const text = say("info.copy-report");
-  holder.append(element("button", { id: "copy-report", type: "button", class: "small", text, onclick: copy }), note, field);
+  const check = element("a", { class: "button small", href: page.address.checkUrl(), target: "_blank", text: say("check.open") });
+  holder.append(
+    element("p", { class: "row" }, element("button", { id: "copy-report", type: "button", class: "small", text, onclick: copy }), check),
+    note, field,
+  );
 }

@@ -9,6 +9,8 @@ export const words = {
   "landing.new-live": "Go live",
   "landing.open-label": "or open a room by name",
   "landing.open": "Open",
+  "check.open": "Check the connection",
+  "check.why": "A connection failed. The connection check finds the reason.",
   "entry.closed": "Calls on this server are by invitation. Open the whole link that you received, or ask the person who sent you here for one.",
   "entry.checking": "Checking your invitation …",
   "entry.operator": "You can start calls on {host} and invite others to them.",

@@ -9,6 +9,8 @@ export const words = {
   "landing.new-live": "开始直播",
   "landing.open-label": "或按名称打开房间",
   "landing.open": "打开",
+  "check.open": "检测连接",
+  "check.why": "有连接失败。连接检测可以找出原因。",
   "entry.closed": "此服务器上的通话需要邀请。请打开收到的完整链接，或向让你来这里的人索取链接。",
   "entry.checking": "正在检查你的邀请…",
   "entry.operator": "你可以在 {host} 上发起通话并邀请他人。",
