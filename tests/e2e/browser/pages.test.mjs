@@ -27,5 +27,6 @@ import "./scenarios/entry.mjs";
 import "./scenarios/other-origin.mjs";
 import "./scenarios/reverse-proxy.mjs";
 import "./scenarios/reach.mjs";
+import "./scenarios/check.mjs";
 import "./scenarios/peerjs.mjs";
 import "./scenarios/y-webrtc.mjs";

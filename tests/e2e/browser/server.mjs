@@ -45,10 +45,14 @@ export const tlsAlone = (certificate) => ({ udp: null, http: null, tls: FREE, ce
  * @property {string} [ttl] How long credentials live.
  * @property {"open" | "token"} [access] Who may join.
  * @property {string} [resumeWindow] How long a lost member stays in its room.
+ * @property {string[]} [peers] Networks that the relay sends to although it refuses them by default.
+ * @property {string[]} [publicAddresses] What clients are told of the relay's addresses.
+ * @property {string[]} [hosts] Further names that requests may have in Host.
+ * @property {string} [secret] By which credentials are signed.
  */
 
 /** @param {Options} options */
-const config = ({ udp = FREE, tcp = null, tls = null, http = FREE, certificate, urls = [], allowedOrigins = [], apiKeys = [], ttl = "10m", access = "open", resumeWindow = "30s" }) => `
+const config = ({ udp = FREE, tcp = null, tls = null, http = FREE, certificate, urls = [], allowedOrigins = [], apiKeys = [], ttl = "10m", access = "open", resumeWindow = "30s", peers = [], publicAddresses = [], hosts = [], secret = SECRET }) => `
 realm = "byway.test"
 [listen]
 udp = ${listOf(udp)}
@@ -61,14 +65,19 @@ cert = "${certificate?.cert ?? ""}"
 key = "${certificate?.key ?? ""}"
 [relay]
 addresses = ["127.0.0.1"]
+public_addresses = ${JSON.stringify(publicAddresses)}
 shards = 2
 [credentials]
-secrets = ["${SECRET}"]
+secrets = ["${secret}"]
 ttl = "${ttl}"
 [ice]
 access = "${access}"
 urls = ${JSON.stringify(urls)}
 api_keys = ${JSON.stringify(apiKeys)}
+[http]
+hosts = ${JSON.stringify(hosts)}
+[peers]
+allow = ${JSON.stringify(peers)}
 [signaling]
 allowed_origins = ${JSON.stringify(allowedOrigins)}
 resume_window = "${resumeWindow}"
