@@ -70,6 +70,8 @@ export const REASONS = {
   "tls-address": ["tls", "failed", "certificate-name"],
   "ipv6-failed": ["ipv6", "warning", "ipv6-broken"],
   "name-unresolved": ["name", "failed", "name-unresolved"],
+  "name-elsewhere": ["name", "failed", "name-elsewhere"],
+  "stun-silent": ["ipv6", "warning", "ipv6-broken"],
   "credentials-refused": ["credentials", "failed", "credentials-refused"],
   "limit-reached": ["credentials", "failed", "limit-reached"],
   "relay-refused": ["credentials", "failed", "degraded"],
@@ -86,6 +88,7 @@ export const REASONS = {
   "host-loop-untested": ["host-loop", "skipped"],
   "host-loop-refused": ["host-loop", "skipped"],
   "host-loop-no-udp": ["host-loop", "skipped"],
+  "host-loop-no-address": ["host-loop", "skipped"],
   // --- NAT ---
   "nat-none": ["nat", "ok"],
   "nat-independent": ["nat", "ok"],

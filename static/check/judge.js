@@ -3,6 +3,9 @@
 import { finding } from "./finding.js";
 import { isAddress, isPrivate, isV6, parse } from "./url.js";
 
+/** Time within which a server answers that answers at all. */
+export const SILENT_AFTER_MS = 4_000;
+
 /** @typedef {import("./finding.js").Finding} Finding */
 /** @typedef {import("./urls.js").Row} Row */
 /** @typedef {import("./loop.js").Flow} Flow */
@@ -18,6 +21,13 @@ import { isAddress, isPrivate, isV6, parse } from "./url.js";
  * @property {Row | null} byName Test of STUN at the page's own host, where the server's URLs name
  *   addresses.
  */
+
+/**
+ * Whether a name has no address. Of a name with one IP version the lookup of the other fails, too,
+ * but then the test goes on.
+ * @param {Pick<Row, "text" | "afterMs">} row
+ */
+export const isUnknownName = ({ text, afterMs }) => /lookup|resolve/i.test(text) && afterMs < SILENT_AFTER_MS;
 
 /** Whether no answer came, from anywhere. @param {Row} row */
 const isSilent = ({ code }) => code === null || code >= 600 || code === 0;
@@ -54,7 +64,7 @@ export function judgeRows(rows, context) {
   add("credentials-refused", take(({ code }) => code === 401 || code === 431 || code === 441), severity);
   add("limit-reached", take(({ code }) => code === 486 || code === 508), severity);
   add("relay-refused", take((row) => !isSilent(row)), severity);
-  add("name-unresolved", take(({ text, parsed }) => /lookup|resolve/i.test(text) && !isAddress(parsed.host)), severity);
+  add("name-unresolved", take((row) => isUnknownName(row) && !isAddress(row.parsed.host)), severity);
   const isLocal = (/** @type {typeof known[number]} */ { parsed }) => isPrivate(parsed.host) && !isPrivate(context.host);
   const isDenied = context.localNetwork === "denied";
   add("local-network", take((row) => (isDenied && isPrivate(row.parsed.host)) || (context.localNetwork === "prompt" && isLocal(row))), severity);
@@ -67,10 +77,17 @@ export function judgeRows(rows, context) {
 
   // The page's host answers over UDP, and the addresses that the server tells do not.
   const { byName } = context;
-  if (byName?.works && !known.some((row) => row.works && isAddress(row.parsed.host) && row.parsed.transport === "udp")) {
-    const elsewhere = take(({ parsed }) => isAddress(parsed.host) && parsed.host !== context.host);
-    add("wrong-public-address", elsewhere, "failed", { relayed: [...new Set(elsewhere.map(({ parsed }) => parsed.host))].join(", "), host: context.host });
+  if (byName?.works && !known.some((row) => row.works && row.parsed.transport === "udp")) {
+    const elsewhere = take(({ parsed }) => parsed.host !== context.host);
+    const isNumber = (/** @type {typeof known[number]} */ { parsed }) => isAddress(parsed.host);
+    const hosts = (/** @type {typeof known} */ some) => [...new Set(some.map(({ parsed }) => parsed.host))].join(", ");
+    const [addresses, names] = [elsewhere.filter(isNumber), elsewhere.filter((row) => !isNumber(row))];
+    add("wrong-public-address", addresses, "failed", { relayed: hosts(addresses), host: context.host });
+    add("name-elsewhere", names, "failed", { name: hosts(names), host: context.host });
   }
+  // One port answers TURN and no STUN: the two took different IP versions.
+  const turnWorks = (/** @type {typeof known[number]} */ { parsed }) => known.some((row) => row.works && row.parsed.kind === "turn" && row.parsed.transport === "udp" && row.parsed.host === parsed.host);
+  add("stun-silent", take((row) => row.parsed.kind === "stun" && !isAddress(row.parsed.host) && turnWorks(row)));
 
   const of = (/** @type {string} */ transport) => known.filter(({ parsed }) => parsed.transport === transport);
   const hasWorking = (/** @type {string} */ transport) => of(transport).some((row) => row.works && row.parsed.kind === "turn");
@@ -125,13 +142,14 @@ export function gradeOf({ bps, loss, jitterMs }, roundTripMs) {
  * @param {HostLoops} loops
  * @param {object} facts
  * @param {boolean} facts.hasUdp Whether UDP reaches the server.
+ * @param {boolean} facts.isMapped Whether STUN told the browser its address, or that it has no NAT.
  * @param {boolean} facts.toldElsewhere Whether the server's URLs name a wrong address.
  * @param {boolean} facts.relaysToClient Whether the relay sends to the address that the server sees.
  * @param {string} facts.host Host in the page's address.
  * @param {string[]} facts.urlHosts Hosts of the relay's URLs.
  * @returns {Finding}
  */
-export function judgeHostLoops({ unannounced, announced, relayed, isElsewhere, own, mapped }, { hasUdp, toldElsewhere, relaysToClient, host, urlHosts }) {
+export function judgeHostLoops({ unannounced, announced, relayed, isElsewhere, own, mapped }, { hasUdp, isMapped, toldElsewhere, relaysToClient, host, urlHosts }) {
   const values = { relayed, host };
   const evidence = `relay ${relayed}, own ${own.join(" ") || "unknown"}`;
   if (isElsewhere) return finding("wrong-public-address", `${evidence}, packets came from another address`, values);
@@ -139,6 +157,7 @@ export function judgeHostLoops({ unannounced, announced, relayed, isElsewhere, o
   if (announced) return finding("relay-ports-strict", evidence, values);
   if (toldElsewhere) return finding("wrong-public-address", evidence, values);
   if (!hasUdp) return finding("host-loop-no-udp", evidence, values);
+  if (!isMapped && !mapped.some((address) => isV6(address) === isV6(relayed))) return finding("host-loop-no-address", evidence, values);
   // An address of the server's own network or machine, which the relay refuses to send to.
   const isOutside = mapped.some((address) => isV6(address) === isV6(relayed) && !isPrivate(address));
   const isRefused = mapped.length > 0 || !relaysToClient;

@@ -188,7 +188,7 @@ const PING_PATIENCE_MS = 1_000;
 const MESSAGE_BYTES = 1_100;
 /** A small picture with sound, for a few seconds: the operator pays for what is relayed. */
 const TARGET_BPS = 1_500_000;
-const FLOW_MS = 3_000;
+const FLOW_MS = 2_000;
 const TICK_MS = 10;
 const QUEUE_BYTES = 32 * 1_024;
 /** Time for the last messages. */

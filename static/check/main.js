@@ -26,7 +26,7 @@ import { gradeOf, judgeHostLoops, judgeNat, judgeRows } from "./judge.js";
 import { relayToHost, relayToRelay } from "./relay.js";
 import { asJson, asText } from "./report.js";
 import { askFacts, askServers, testWebSocket } from "./server.js";
-import { isAddress, isLoopback, parse } from "./url.js";
+import { isLoopback, isPrivate, parse } from "./url.js";
 import { addressOf, gather, test } from "./urls.js";
 import { addCandidate, addLoop, addRow, clear, finish, showFindings, showLoop, showRow } from "./view.js";
 import { say, translate } from "./words.js";
@@ -48,9 +48,15 @@ class Run {
   /** Whether the browser has any UDP candidate of its own. */
   hasUdp = false;
 
+  /** Whether STUN told the browser its address, or that it has no NAT. */
+  knowsAddress = false;
+
   /** @param {(Finding | null)[]} findings */
   add(...findings) {
-    this.findings.push(.../** @type {Finding[]} */ (findings.filter((each) => each)));
+    for (const each of findings) {
+      // Two checks may meet the same fault.
+      if (each && !this.findings.some(({ reason }) => reason === each.reason)) this.findings.push(each);
+    }
     showFindings(this.findings);
   }
 
@@ -87,15 +93,20 @@ class Run {
     const nat = this.testNat(facts);
     const ownUrl = ownStunUrl(wanted.map(({ url }) => url));
     const byName = ownUrl ? test(ownUrl, { urls: ownUrl }, this.noting(ownUrl)) : null;
+    const localNetwork = await localNetworkPermission();
     const rows = wanted.map(({ url }) => addRow(url));
     this.rows = await Promise.all(wanted.map(async ({ url, ...each }, index) => {
       const row = await test(url, each, this.noting(url));
+      // A browser that sends nothing ends as soon as with an answer that maps nothing.
+      if (localNetwork === "denied" && !row.relayed && isPrivate(parse(url)?.host ?? "")) row.works = false;
       showRow(rows[index], row);
       return row;
     }));
     this.add(await webSocket);
     this.add(await nat);
-    const localNetwork = await localNetworkPermission();
+    const stun = [...this.rows.filter(({ url }) => parse(url)?.kind === "stun"), ...(byName ? [await byName] : [])];
+    // None of the tests above asks a STUN server if the relay is forced.
+    this.knowsAddress = isRelayWanted() || stun.some(({ works }) => works);
     this.add(...judgeRows(this.rows, { host: location.hostname, isFirefox, hasUdp: this.hasUdp || isRelayWanted(), localNetwork, byName: await byName }));
     if (servers) await this.testLoops(wanted, ownUrl ? [...facts.stun, ownUrl] : facts.stun, facts);
     this.checkProxy(facts);
@@ -141,17 +152,19 @@ class Run {
     this.add(found);
     showLoop(rows.relay, found, relayed);
 
-    const { loops, measured } = await relayToHost(server, stun, this.noting(say("candidates.host")));
+    // A mapped address proves an answer, and so does a relay.
+    const hasUdp = this.rows.some(({ url, works, relayed }) => works && relayed && parse(url)?.transport === "udp");
+    const { loops, measured } = await relayToHost(server, stun, this.noting(say("candidates.host")), hasUdp);
     this.loops.host = measured;
     const judged = judgeHostLoops(loops, {
-      // A mapped address proves an answer, and so does a relay.
-      hasUdp: this.rows.some(({ url, works, relayed }) => works && relayed && parse(url)?.transport === "udp"),
+      hasUdp,
+      isMapped: this.knowsAddress,
       toldElsewhere: this.findings.some(({ reason }) => reason === "wrong-public-address"),
       relaysToClient: facts.relays_to_client,
       host: location.hostname,
       urlHosts: this.rows.map(({ url }) => parse(url)?.host ?? ""),
     });
-    if (!this.findings.some(({ reason }) => reason === judged.reason)) this.add(judged);
+    this.add(judged);
     showLoop(rows.host, judged, measured);
   }
 
@@ -168,14 +181,14 @@ class Run {
 }
 
 /**
- * STUN URL of the page's own host, at a port that the server names under other addresses. If it
+ * STUN URL of the page's own host, at a port that the server names under other hosts. If it
  * answers and they do not, they are wrong.
  * @param {string[]} urls
  */
 function ownStunUrl(urls) {
   const udp = urls.flatMap((url) => parse(url) ?? []).filter(({ transport }) => transport === "udp");
   const host = location.hostname;
-  const isElsewhere = udp.length > 0 && udp.every((url) => isAddress(url.host) && url.host !== host.replace(/^\[|\]$/g, ""));
+  const isElsewhere = udp.length > 0 && udp.every((url) => url.host !== host.replace(/^\[|\]$/g, ""));
   return isElsewhere && !isLoopback(host) ? `stun:${host}:${udp[0].port}` : null;
 }
 

@@ -8,8 +8,10 @@ import { Loop } from "./loop.js";
 /** Result of a call: null if it did not connect. @typedef {{ flow: Flow, roundTripMs: number } | null} Measured */
 
 /** Time for a connection, and for the second one after the first. */
-const PATIENCE_MS = 9_000;
-const BEHIND_MS = 5_000;
+const PATIENCE_MS = 7_000;
+const BEHIND_MS = 4_000;
+/** Time for one that is not expected. */
+const SHORT_MS = 3_000;
 /** Port at which nobody listens, most likely. */
 const [DECOY_PORT, OTHER_DECOY_PORT] = [64_999, 64_997];
 
@@ -40,8 +42,9 @@ export async function relayToRelay(server) {
  * @param {RTCIceServer} server
  * @param {string[]} stun
  * @param {(seen: Seen) => void} note
+ * @param {boolean} isLikely Whether UDP passes at all.
  */
-export async function relayToHost(server, stun, note) {
+export async function relayToHost(server, stun, note, isLikely) {
   /** @type {RTCConfiguration} */
   const bare = { iceServers: stun.length ? [{ urls: stun }] : [] };
   const isUdp = (/** @type {RTCIceCandidate} */ { protocol }) => protocol?.toLowerCase() !== "tcp";
@@ -49,7 +52,7 @@ export async function relayToHost(server, stun, note) {
   const announced = new Loop(through(server), bare, { fromB: (candidate) => (isUdp(candidate) ? candidate.toJSON() : null) });
   const loops = [unannounced, announced];
   try {
-    await Promise.all(loops.map((loop) => loop.open(PATIENCE_MS)));
+    await Promise.all(loops.map((loop) => loop.open(isLikely ? PATIENCE_MS : SHORT_MS)));
     const states = loops.map((loop) => loop.connected);
     const isUp = [false, false];
     states.forEach((state, index) => state.then((up) => (isUp[index] = up)));

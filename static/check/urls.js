@@ -1,5 +1,6 @@
 /** Tests of single STUN and TURN URLs. */
 
+import { SILENT_AFTER_MS } from "./judge.js";
 import { Loop } from "./loop.js";
 import { isV6, parse } from "./url.js";
 
@@ -19,8 +20,6 @@ import { isV6, parse } from "./url.js";
 
 /** Browsers repeat an unanswered request for about this long. */
 const PATIENCE_MS = 9_500;
-/** Time within which a server answers that answers at all. */
-const SILENT_AFTER_MS = 4_000;
 /** Fields of Row if it failed without a word. */
 const SILENCE = { works: false, relayed: null, roundTripMs: null, code: null, text: "", relays: false };
 

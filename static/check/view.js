@@ -1,7 +1,7 @@
 /** The document: findings, rows of tables, and the verdict. */
 
 import { byId, element } from "../page/dom.js";
-import { gradeOf } from "./judge.js";
+import { gradeOf, isUnknownName } from "./judge.js";
 import { addressOf } from "./urls.js";
 import { has, say } from "./words.js";
 
@@ -78,12 +78,14 @@ export function showRow(row, { works, relayed, roundTripMs, afterMs, code, text,
   const state = works ? "ok" : "failed";
   row.dataset.state = state;
   if (code !== null) row.dataset.code = String(code);
-  const words = works
-    ? say(isStun ? (relayed ? "urls.mapped" : "urls.unmapped") : "urls.works")
-    : relayed && !relays && !isStun ? say("urls.relays-nothing") : say(has(`code.${code}`) ? `code.${code}` : code && code < 600 ? "code.other" : "code.none", { code: code ?? "" });
+  const key = works
+    ? isStun ? (relayed ? "urls.mapped" : "urls.unmapped") : "urls.works"
+    : relayed && !relays && !isStun ? "urls.relays-nothing"
+    : isUnknownName({ text, afterMs }) ? "urls.unknown-name"
+    : has(`code.${code}`) ? `code.${code}` : code && code < 600 ? "code.other" : "code.none";
   row.title = text;
   const time = roundTripMs !== null ? milliseconds(roundTripMs) : works && isStun && relayed ? `≤ ${milliseconds(afterMs)}` : "";
-  row.replaceChildren(row.children[0], resultCell(state, words),
+  row.replaceChildren(row.children[0], resultCell(state, say(key, { code: code ?? "" })),
     cell("urls.relayed", relayed ?? ""), cell("urls.round-trip", time, "number"));
 }
 

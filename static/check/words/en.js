@@ -39,6 +39,7 @@ export const words = {
   "urls.works": "Reached, and relays",
   "urls.mapped": "Reached. It sees this device at the address beside.",
   "urls.unmapped": "Reached. No NAT in between.",
+  "urls.unknown-name": "The name does not resolve",
   "urls.relays-nothing": "Reached, but relays nothing",
 
   "code.401": "Credentials refused (401)",
@@ -198,6 +199,12 @@ export const words = {
   "what.name-unresolved": "The name of the relay does not resolve: {urls}.",
   "visitor.name-unresolved": "Try another network or name server.",
   "operator.name-unresolved": "Correct the DNS zone, or the name in `[ice] urls`.",
+  "what.name-elsewhere": "The name {name} leads to a machine that does not answer, while {host}, which serves this page, does.",
+  "visitor.name-elsewhere": "Tell the operator of the server.",
+  "operator.name-elsewhere": "Let the name {name} lead to this server in the DNS, or correct `[ice] urls`.",
+  "what.stun-silent": "STUN does not answer at {urls}, while TURN at the same place does. Most likely an IPv6 address of the name leads nowhere.",
+  "visitor.stun-silent": "Nothing: calls use the relay over IPv4.",
+  "operator.stun-silent": "Make the server reachable at the AAAA record of the name, and allow UDP there. Or remove the record. Then run: `sudo byway doctor`.",
   "what.credentials-refused": "The relay refuses the credentials of this server (401): {urls}.",
   "visitor.credentials-refused": "Tell the operator of the server.",
   "operator.credentials-refused": "Use the same secret and realm on both: the URL leads to a server with another secret, or the clocks of the two differ. Then run: `sudo byway doctor`.",
@@ -233,6 +240,7 @@ export const words = {
   "what.host-loop-untested": "Whether the internet reaches the relay ports was not tested, because no relay was reached.",
   "what.host-loop-refused": "Whether the internet reaches the relay ports was not checked: this device is on a private network with the server, to which the relay does not send. Check from another network.",
   "what.host-loop-no-udp": "Whether the internet reaches the relay ports was not checked: this network blocks UDP. Check from another network.",
+  "what.host-loop-no-address": "Whether the internet reaches the relay ports was not checked: STUN did not tell this device its address. Check from another network.",
 
   // --- NAT ---
   "what.nat-none": "No NAT between this device and the server.",

@@ -39,6 +39,7 @@ export const words = {
   "urls.works": "可达，并且能中继",
   "urls.mapped": "可达。它看到的本设备地址见右。",
   "urls.unmapped": "可达。中间没有 NAT。",
+  "urls.unknown-name": "名称无法解析",
   "urls.relays-nothing": "可达，但不能中继",
 
   "code.401": "凭据被拒绝（401）",
@@ -197,6 +198,12 @@ export const words = {
   "what.name-unresolved": "中继的名称无法解析：{urls}。",
   "visitor.name-unresolved": "请换一个网络或域名服务器。",
   "operator.name-unresolved": "请修正 DNS 区域，或 `[ice] urls` 中的名称。",
+  "what.name-elsewhere": "名称 {name} 指向一台没有应答的机器，而提供此页面的 {host} 有应答。",
+  "visitor.name-elsewhere": "请告诉服务器的运营者。",
+  "operator.name-elsewhere": "请在 DNS 中让名称 {name} 指向此服务器，或更正 `[ice] urls`。",
+  "what.stun-silent": "{urls} 的 STUN 没有应答，而同一位置的 TURN 有。很可能该名称的某个 IPv6 地址无法到达。",
+  "visitor.stun-silent": "无需操作：通话使用 IPv4 的中继。",
+  "operator.stun-silent": "请让服务器在该名称的 AAAA 记录处可达，并在那里允许 UDP，或删除该记录。然后运行：`sudo byway doctor`。",
   "what.credentials-refused": "中继拒绝此服务器的凭据（401）：{urls}。",
   "visitor.credentials-refused": "请告诉服务器的运营者。",
   "operator.credentials-refused": "两边请使用相同的 secret 和 realm：该网址指向使用另一密钥的服务器，或两者的时钟不同。然后运行：`sudo byway doctor`。",
@@ -232,6 +239,7 @@ export const words = {
   "what.host-loop-untested": "没有可达的中继，因此未测试互联网能否到达中继端口。",
   "what.host-loop-refused": "未检测互联网能否到达中继端口：本设备与服务器在同一私有网络，中继不向其发送。请从另一个网络检测。",
   "what.host-loop-no-udp": "未检测互联网能否到达中继端口：此网络阻断 UDP。请从另一个网络检测。",
+  "what.host-loop-no-address": "未检测互联网能否到达中继端口：STUN 没有告诉本设备它的地址。请从另一个网络检测。",
 
   // --- NAT ---
   "what.nat-none": "本设备与服务器之间没有 NAT。",

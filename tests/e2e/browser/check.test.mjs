@@ -54,7 +54,9 @@ test("an error code says which fault it is", () => {
   assert.deepEqual(reasons([bad(UDP, 401)]), ["failed credentials-refused"]);
   assert.deepEqual(reasons([bad(UDP, 486), good(TCP)]), ["warning limit-reached", "ok tcp-ok"]);
   assert.deepEqual(reasons([bad(UDP, 440)]), ["failed relay-refused"]);
-  assert.deepEqual(reasons([bad(UDP, 701, "TURN host lookup received error.")]), ["failed name-unresolved"]);
+  const unknown = { ...bad(UDP, 701, "TURN host lookup received error."), afterMs: 100 };
+  assert.deepEqual(reasons([unknown]), ["failed name-unresolved"]);
+  assert.deepEqual(reasons([{ ...unknown, afterMs: 9_500 }]), ["failed udp-blocked"], "a name without an AAAA record");
   assert.deepEqual(reasons([bad(UDP, 701)]), ["failed udp-blocked"]);
   assert.deepEqual(reasons([{ ...bad(UDP), relayed: "45.0.0.1:50000" }]), ["failed relays-nothing"]);
 });
@@ -68,11 +70,13 @@ test("an address in a URL can be the fault", () => {
   assert.deepEqual(reasons([good(UDP), bad("turns:45.0.0.1:443")], { isFirefox: true }), ["warning tls-address", "ok udp-ok"]);
   const byName = good("stun:call.example.org:3478", "2.3.4.5:6");
   assert.deepEqual(reasons([bad(at("45.0.0.77")), good(TLS)], { byName }), ["failed wrong-public-address", "ok tls-ok"]);
+  assert.deepEqual(reasons([bad("turn:elsewhere.example.org:3478")], { byName }), ["failed name-elsewhere"]);
+  assert.deepEqual(reasons([bad("stun:call.example.org:3478"), good(UDP)]), ["warning stun-silent", "ok udp-ok"]);
   assert.deepEqual(reasons([bad(at("45.0.0.77")), good(TLS)], { byName: bad(byName.url) }), ["warning udp-blocked", "ok tls-ok"]);
 });
 
 test("a call from the relay to the device shows what a call from relay to relay does not", () => {
-  const facts = { hasUdp: true, toldElsewhere: false, relaysToClient: true, host: "call.example.org", urlHosts: ["call.example.org"] };
+  const facts = { hasUdp: true, isMapped: true, toldElsewhere: false, relaysToClient: true, host: "call.example.org", urlHosts: ["call.example.org"] };
   const loops = { unannounced: false, announced: false, relayed: "45.0.0.1", isElsewhere: false, own: ["192.168.1.2"], mapped: ["2.3.4.5"] };
   const reason = (change, about) => judgeHostLoops({ ...loops, ...change }, { ...facts, ...about }).reason;
   assert.equal(reason({ unannounced: true, announced: true }), "host-loop-ok");
@@ -84,6 +88,7 @@ test("a call from the relay to the device shows what a call from relay to relay 
   assert.equal(reason({ relayed: "10.0.0.5" }), "public-address-unset");
   // Nothing proved.
   assert.equal(reason({}, { hasUdp: false }), "host-loop-no-udp");
+  assert.equal(reason({ mapped: [] }, { isMapped: false }), "host-loop-no-address");
   assert.equal(reason({ mapped: [] }, { relaysToClient: false }), "host-loop-refused");
   assert.equal(reason({ mapped: ["10.0.0.9"] }), "host-loop-refused");
   assert.equal(reason({ mapped: ["2a00::9"] }, { relaysToClient: false }), "host-loop-refused", "of another IP version");

@@ -17,7 +17,7 @@ const SCREENSHOTS = new URL("../../../../target/screenshots/", import.meta.url).
 await mkdir(SCREENSHOTS, { recursive: true });
 
 /** Complaints of browsers about requests and paths that fail, which these scenarios are about. */
-const FAILURES = /Failed to load resource|WebSocket connection to|ICE failed/;
+const FAILURES = /Failed to load resource|WebSocket connection to|ICE failed|Cross-Origin-Opener-Policy header has been ignored/;
 
 const LOOPBACK = ["127.0.0.0/8"];
 /** Nobody listens there. */
@@ -211,6 +211,22 @@ test("a page that is not secure, and a clock that is wrong, are named", async (s
   assert.equal(verdict, "failed");
   for (const fault of ["insecure-origin", "clock-off"]) await explains(page, fault);
   await picture(page, "insecure");
+});
+
+test("a browser that blocks local addresses is named, and nothing is called good", async (scenario) => {
+  const server = await startFor(scenario, { tcp: "127.0.0.1:0" });
+  // As if the page came from the internet, with the relay on a local network.
+  const browser = await launchChromium({
+    devices: [FAKE_DEVICES, `--ip-address-space-overrides=${new URL(server.origin).host}=public`, "--enable-features=LocalNetworkAccessChecksWebRTC"],
+  });
+  afterwards(scenario, () => browser.close());
+  const page = await visit(scenario, browser, `${server.origin}/check`, { tolerated: FAILURES });
+  const { verdict, findings, rows } = await end(page);
+  assert.deepEqual(rows.map(({ works }) => works), [false, false, false]);
+  assert.equal(short(findings.get("local-network")), "failed local-network local-network-access");
+  assert.equal(verdict, "failed");
+  await explains(page, "local-network-access");
+  await picture(page, "local-network");
 });
 
 /** Mistakes in the configuration of a proxy, with the finding. */
