@@ -38,6 +38,11 @@ fn a_client_hears_from_the_listener_that_it_asks_to_answer() {
     let answer = http::get(server.bound.http[0], "/ice").expect_ok();
     let names = |port: u16| answer.text().contains(&format!("127.0.0.1:{port}"));
     assert!(names(port) && !names(port + 1), "{}", answer.text());
+    // The self-test page gets all four, to find the kind of NAT.
+    let facts = http::get(server.bound.http[0], "/check/server").expect_ok();
+    for listener in [a, b, other_a, other_b] {
+        assert!(facts.text().contains(&format!("\"stun:{listener}\"")), "{}", facts.text());
+    }
 }
 
 /// A port that nobody has asked for by name does not keep a server from starting.

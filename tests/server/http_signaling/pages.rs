@@ -315,3 +315,37 @@ async fn help_is_the_document_about_faults() {
     assert!(!text.contains("<script") && !text.contains(" style=\""), "inline code or style");
     assert_eq!(get(server.http, "/help.html", &[]).await.status, 404);
 }
+
+#[tokio::test]
+async fn the_self_test_page_learns_facts_without_a_secret() {
+    let server = Server::start().await;
+    let response = get(server.http, "/check/server", &[]).await;
+    assert_eq!((response.status, response.header("cache-control")), (200, Some("no-store")));
+    let mut facts = response.json();
+    let now = facts["now"].take().as_u64().unwrap();
+    assert!(now > 1_700_000_000_000 && now.is_multiple_of(1_000), "{now}");
+    let expected = json!({
+        "now": null,
+        "version": env!("CARGO_PKG_VERSION"),
+        "access": "open",
+        "stun": ["stun:127.0.0.1:3478"],
+        "discovery": [],
+        "client": "loopback",
+        "relays_to_client": false,
+    });
+    assert_eq!(facts, expected);
+}
+
+#[tokio::test]
+async fn the_self_test_page_has_a_policy_of_its_own() {
+    let server = Server::start().await;
+    let policy_of = async |path: &str| {
+        let response = get(server.http, path, &[]).await;
+        assert_eq!(response.status, 200, "{path}");
+        response.header("content-security-policy").unwrap().to_owned()
+    };
+    let policy = policy_of("/check").await;
+    assert_ne!(policy, policy_of("/").await);
+    assert!(!policy.contains("unsafe") && policy.contains("trusted-types 'none'"), "{policy}");
+    assert_eq!(get(server.http, "/check.html", &[]).await.status, 404);
+}
