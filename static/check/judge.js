@@ -176,13 +176,14 @@ export function judgeHostLoops({ unannounced, announced, relayed, isElsewhere, o
  * section 4.3).
  *
  * @param {Pick<RTCIceCandidate, "type" | "address" | "port" | "relatedAddress" | "relatedPort" | "foundation">[]} candidates
- * @param {{ errors: number, servers: number, isComplete: boolean }} answers
+ * @param {{ errors: number, servers: number, isSoon: boolean }} answers `isSoon`: nothing was
+ *   waited for until it was given up.
  * @returns {Finding}
  */
-export function judgeNat(candidates, { errors, servers, isComplete }) {
+export function judgeNat(candidates, { errors, servers, isSoon }) {
   const mapped = candidates.filter(({ type }) => type === "srflx");
   const evidence = mapped.map(({ address, port }) => `${address}:${port}`).join(" ");
-  if (!mapped.length) return errors || !isComplete ? finding("nat-no-answer") : finding("nat-none");
+  if (!mapped.length) return errors || !isSoon ? finding("nat-no-answer") : finding("nat-none");
   /** Ports by local socket. Browsers hide its address from pages without a camera. @type {Map<string, Set<string>>} */
   const sockets = new Map();
   for (const { address, port, relatedAddress, relatedPort, foundation } of mapped) {

@@ -22,7 +22,7 @@ import { isRelayWanted, server } from "../page/address.js";
 import { byId, element } from "../page/dom.js";
 import { checkBrowser, checkDevices, isFirefox, localNetworkPermission, testDevices } from "./browser.js";
 import { finding, verdictOf } from "./finding.js";
-import { gradeOf, judgeHostLoops, judgeNat, judgeRows } from "./judge.js";
+import { SILENT_AFTER_MS, gradeOf, judgeHostLoops, judgeNat, judgeRows } from "./judge.js";
 import { relayToHost, relayToRelay } from "./relay.js";
 import { asJson, asText } from "./report.js";
 import { askFacts, askServers, testWebSocket } from "./server.js";
@@ -118,7 +118,7 @@ class Run {
     // Gathered in any case: whether the browser has candidates of its own decides between causes.
     const found = await gather(discovery, this.noting(say("candidates.nat")));
     if (!discovery.length) return finding("nat-not-offered");
-    return judgeNat(found.candidates, { errors: found.errors.length, servers: discovery.length, isComplete: found.isComplete });
+    return judgeNat(found.candidates, { errors: found.errors.length, servers: discovery.length, isSoon: found.isComplete && found.afterMs < SILENT_AFTER_MS });
   }
 
   /**

@@ -58,24 +58,34 @@ export async function testTurn(server, note) {
 }
 
 /**
- * Tests STUN URLs by gathering alone.
+ * Gathers candidates by STUN. Nobody answers the offer: browsers stop to gather once a connection
+ * is up.
  * @param {string[]} urls
  * @param {(seen: Seen) => void} note
  */
 export async function gather(urls, note) {
-  const loop = new Loop({ iceServers: urls.length ? [{ urls }] : [] }, {}, { note: (seen) => seen.side === "a" && note(seen) });
+  const connection = new RTCPeerConnection({ iceServers: urls.length ? [{ urls }] : [] });
+  const start = performance.now();
+  /** @type {RTCIceCandidate[]} */
+  const candidates = [];
+  /** @type {import("./loop.js").IceError[]} */
+  const errors = [];
+  connection.onicecandidate = ({ candidate }) => {
+    if (!candidate?.candidate) return;
+    candidates.push(candidate);
+    note({ side: "a", candidate, afterMs: performance.now() - start });
+  };
+  connection.onicecandidateerror = ({ url, errorCode, errorText }) => errors.push({ url, code: errorCode, text: errorText });
   try {
-    await loop.open(PATIENCE_MS);
-    const { a } = loop;
-    const isComplete = await new Promise((resolve) => {
-      const check = () => a.iceGatheringState === "complete" && resolve(true);
-      a.addEventListener("icegatheringstatechange", check);
+    connection.createDataChannel("gather");
+    const complete = new Promise((resolve) => {
+      connection.onicegatheringstatechange = () => connection.iceGatheringState === "complete" && resolve(true);
       setTimeout(resolve, PATIENCE_MS, false);
-      check();
     });
-    return { candidates: loop.candidates, errors: loop.errors, isComplete, afterMs: performance.now() - loop.start };
+    await connection.setLocalDescription(await connection.createOffer());
+    return { isComplete: await complete, candidates, errors, afterMs: performance.now() - start };
   } finally {
-    loop.close();
+    connection.close();
   }
 }
 

@@ -96,7 +96,7 @@ test("a call from the relay to the device shows what a call from relay to relay 
 
 test("the kind of NAT follows from the ports of one socket", () => {
   const mapped = (port, relatedPort = 5000) => ({ type: "srflx", address: "2.3.4.5", port, relatedAddress: "192.168.1.2", relatedPort, foundation: "1" });
-  const all = { errors: 0, servers: 4, isComplete: true };
+  const all = { errors: 0, servers: 4, isSoon: true };
   const reason = (candidates, answers) => judgeNat(candidates, { ...all, ...answers }).reason;
   assert.equal(reason([mapped(6000)]), "nat-independent");
   assert.equal(reason([mapped(6000), mapped(6001)]), "nat-dependent");
@@ -106,6 +106,7 @@ test("the kind of NAT follows from the ports of one socket", () => {
   assert.equal(reason([hidden(6000, "1"), hidden(6001, "2")]), "nat-independent");
   assert.equal(reason([{ type: "host" }]), "nat-none");
   assert.equal(reason([{ type: "host" }], { errors: 4 }), "nat-no-answer");
+  assert.equal(reason([{ type: "host" }], { isSoon: false }), "nat-no-answer");
   assert.equal(reason([mapped(6000)], { errors: 3 }), "nat-no-answer", "one answer proves nothing");
 });
 
