@@ -1,4 +1,4 @@
-//! The call page, the self-test page and their files, embedded in the binary, compressed, with ETag.
+//! The pages and their files, embedded in the binary, compressed, with ETag.
 //!
 //! The page has to know whether a join token is required, before it shows a button. The build
 //! script makes a second document for that ([`BY_INVITATION`]), so that no browser has to ask.
@@ -101,8 +101,8 @@ pub(super) fn router(access: Live<Access>) -> Router {
         .layer(from_fn_with_state(access, choose_document))
 }
 
-/// Serves `/check` and `/help`, and as `/` the document that fits the policy, which may change while
-/// the server runs.
+/// Serves `/check` and `/help`, and as `/` the document that fits the policy, which may change
+/// while the server runs.
 async fn choose_document(State(access): State<Live<Access>>, mut request: Request, next: Next) -> Response {
     match request.uri().path() {
         "/" | "/index.html" if access.load().policy == Policy::Token => {

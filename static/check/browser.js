@@ -19,7 +19,8 @@ export function checkBrowser() {
 export async function permissionOf(...names) {
   for (const name of names) {
     try {
-      return (await navigator.permissions.query({ name: /** @type {PermissionName} */ (name) })).state;
+      const known = /** @type {PermissionName} */ (name);
+      return (await navigator.permissions.query({ name: known })).state;
     } catch {
       // Another browser's name.
     }
@@ -30,11 +31,15 @@ export async function permissionOf(...names) {
 /** Permission for addresses of the local network, where the browser asks for one. */
 export const localNetworkPermission = () => permissionOf("local-network-access", "local-network", "loopback-network");
 
-/** Looks at the devices without opening them, which would ask the person. @returns {Promise<Finding | null>} */
+/**
+ * Looks at the devices without opening them, which would ask the person.
+ * @returns {Promise<Finding | null>}
+ */
 export async function checkDevices() {
   if (!isSecureContext) return null; // that is said already
+  const { permissionsPolicy, featurePolicy } = /** @type {any} */ (document);
   /** @type {{ allowsFeature: (name: string) => boolean } | undefined} */
-  const policy = /** @type {any} */ (document).permissionsPolicy ?? /** @type {any} */ (document).featurePolicy;
+  const policy = permissionsPolicy ?? featurePolicy;
   const forbidden = ["camera", "microphone"].filter((name) => policy && !policy.allowsFeature(name));
   if (forbidden.length) return finding("devices-policy", forbidden.join(", "));
   if (!navigator.mediaDevices) return finding("no-webrtc", "navigator.mediaDevices");

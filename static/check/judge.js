@@ -29,6 +29,8 @@ export const SILENT_AFTER_MS = 4_000;
  */
 export const isUnknownName = ({ text, afterMs }) => /lookup|resolve/i.test(text) && afterMs < SILENT_AFTER_MS;
 
+/** Row with the parts of its URL. @typedef {Row & { parsed: import("./url.js").ServerUrl }} Known */
+
 /** Whether no answer came, from anywhere. @param {Row} row */
 const isSilent = ({ code }) => code === null || code >= 600 || code === 0;
 
@@ -39,6 +41,7 @@ const isSilent = ({ code }) => code === null || code >= 600 || code === 0;
  * @returns {Finding[]}
  */
 export function judgeRows(rows, context) {
+  /** @type {Known[]} */
   const known = rows.flatMap((row) => {
     const url = parse(row.url);
     return url ? [{ ...row, parsed: url }] : [];
@@ -48,14 +51,19 @@ export function judgeRows(rows, context) {
   const severity = works ? "warning" : "failed";
   /** @type {Finding[]} */
   const found = [];
-  /** @param {string} reason @param {Row[]} of @param {import("./finding.js").State} [state] @param {Record<string, string>} [values] */
+  /**
+   * @param {string} reason
+   * @param {Row[]} of
+   * @param {import("./finding.js").State} [state]
+   * @param {Record<string, string>} [values]
+   */
   const add = (reason, of, state, values = {}) => {
     if (of.length) found.push(finding(reason, of.map(evidenceOf).join("; "), { urls: of.map(({ url }) => url).join(", "), ...values }, state));
   };
 
   // Each failed row has one cause, the surest first.
   let open = known.filter((row) => !row.works);
-  const take = (/** @type {(row: typeof known[number]) => boolean} */ test) => {
+  const take = (/** @type {(row: Known) => boolean} */ test) => {
     const taken = open.filter(test);
     open = open.filter((row) => !taken.includes(row));
     return taken;
@@ -65,12 +73,13 @@ export function judgeRows(rows, context) {
   add("limit-reached", take(({ code }) => code === 486 || code === 508), severity);
   add("relay-refused", take((row) => !isSilent(row)), severity);
   add("name-unresolved", take((row) => isUnknownName(row) && !isAddress(row.parsed.host)), severity);
-  const isLocal = (/** @type {typeof known[number]} */ { parsed }) => isPrivate(parsed.host) && !isPrivate(context.host);
+  /** @param {Known} row */
+  const isLocal = ({ parsed }) => isPrivate(parsed.host) && !isPrivate(context.host);
   const isDenied = context.localNetwork === "denied";
   add("local-network", take((row) => (isDenied && isPrivate(row.parsed.host)) || (context.localNetwork === "prompt" && isLocal(row))), severity);
   const local = take(isLocal);
   add("public-address-unset", local, severity, { relayed: [...new Set(local.map(({ parsed }) => parsed.host))].join(", ") });
-  const v4 = (/** @type {typeof known[number]} */ row) =>
+  const v4 = (/** @type {Known} */ row) =>
     known.some((other) => other.works && !isV6(other.parsed.host) && other.parsed.transport === row.parsed.transport);
   add("ipv6-failed", take((row) => isV6(row.parsed.host) && v4(row)));
   add("tls-address", take(({ parsed }) => context.isFirefox && parsed.transport === "tls" && isAddress(parsed.host)), severity);
@@ -79,18 +88,23 @@ export function judgeRows(rows, context) {
   const { byName } = context;
   if (byName?.works && !known.some((row) => row.works && row.parsed.transport === "udp")) {
     const elsewhere = take(({ parsed }) => parsed.host !== context.host);
-    const isNumber = (/** @type {typeof known[number]} */ { parsed }) => isAddress(parsed.host);
-    const hosts = (/** @type {typeof known} */ some) => [...new Set(some.map(({ parsed }) => parsed.host))].join(", ");
+    const isNumber = (/** @type {Known} */ { parsed }) => isAddress(parsed.host);
+    /** @param {Known[]} some */
+    const hosts = (some) => [...new Set(some.map(({ parsed }) => parsed.host))].join(", ");
     const [addresses, names] = [elsewhere.filter(isNumber), elsewhere.filter((row) => !isNumber(row))];
     add("wrong-public-address", addresses, "failed", { relayed: hosts(addresses), host: context.host });
     add("name-elsewhere", names, "failed", { name: hosts(names), host: context.host });
   }
   // One port answers TURN and no STUN: the two took different IP versions.
-  const turnWorks = (/** @type {typeof known[number]} */ { parsed }) => known.some((row) => row.works && row.parsed.kind === "turn" && row.parsed.transport === "udp" && row.parsed.host === parsed.host);
+  /** @param {Known} row */
+  const turnWorks = ({ parsed: { host } }) =>
+    known.some(({ works, parsed }) => works && parsed.kind === "turn" && parsed.transport === "udp" && parsed.host === host);
   add("stun-silent", take((row) => row.parsed.kind === "stun" && !isAddress(row.parsed.host) && turnWorks(row)));
 
-  const of = (/** @type {string} */ transport) => known.filter(({ parsed }) => parsed.transport === transport);
-  const hasWorking = (/** @type {string} */ transport) => of(transport).some((row) => row.works && row.parsed.kind === "turn");
+  /** @param {string} transport */
+  const of = (transport) => known.filter(({ parsed }) => parsed.transport === transport);
+  /** @param {string} transport */
+  const hasWorking = (transport) => of(transport).some((row) => row.works && row.parsed.kind === "turn");
   const udp = take(({ parsed }) => parsed.transport === "udp");
   if (udp.length && !context.hasUdp) add("no-udp-candidates", udp, severity);
   else add(hasWorking("udp") ? "udp-partly" : "udp-blocked", udp, severity);
@@ -144,7 +158,8 @@ export function gradeOf({ bps, loss, jitterMs }, roundTripMs) {
  * @param {boolean} facts.hasUdp Whether UDP reaches the server.
  * @param {boolean} facts.isMapped Whether STUN told the browser its address, or that it has no NAT.
  * @param {boolean} facts.toldElsewhere Whether the server's URLs name a wrong address.
- * @param {boolean} facts.relaysToClient Whether the relay sends to the address that the server sees.
+ * @param {boolean} facts.relaysToClient Whether the relay sends to the address that the server
+ *   sees.
  * @param {string} facts.host Host in the page's address.
  * @param {string[]} facts.urlHosts Hosts of the relay's URLs.
  * @returns {Finding}
@@ -175,7 +190,8 @@ export function judgeHostLoops({ unannounced, announced, relayed, isElsewhere, o
  * Concludes from the mapped addresses that several servers have seen of one socket each (RFC 5780
  * section 4.3).
  *
- * @param {Pick<RTCIceCandidate, "type" | "address" | "port" | "relatedAddress" | "relatedPort" | "foundation">[]} candidates
+ * @param {Pick<RTCIceCandidate, "type" | "address" | "port" | "relatedAddress" | "relatedPort"
+ *   | "foundation">[]} candidates
  * @param {{ errors: number, servers: number, isSoon: boolean }} answers `isSoon`: nothing was
  *   waited for until it was given up.
  * @returns {Finding}
@@ -184,7 +200,10 @@ export function judgeNat(candidates, { errors, servers, isSoon }) {
   const mapped = candidates.filter(({ type }) => type === "srflx");
   const evidence = mapped.map(({ address, port }) => `${address}:${port}`).join(" ");
   if (!mapped.length) return errors || !isSoon ? finding("nat-no-answer") : finding("nat-none");
-  /** Ports by local socket. Browsers hide its address from pages without a camera. @type {Map<string, Set<string>>} */
+  /**
+   * Ports by local socket. Browsers hide its address from pages without a camera.
+   * @type {Map<string, Set<string>>}
+   */
   const sockets = new Map();
   for (const { address, port, relatedAddress, relatedPort, foundation } of mapped) {
     const hidden = !relatedPort || relatedPort === 9 || !relatedAddress || /^0\.0\.0\.0$|^::$/.test(relatedAddress);

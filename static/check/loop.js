@@ -30,7 +30,10 @@ export class Loop {
   connected;
   /** @type {(candidate: RTCIceCandidate | null) => void} */ #gathered = () => {};
   /** @type {(open: boolean) => void} */ #settle = () => {};
-  /** Candidates of the second side until the first has its own. @type {RTCIceCandidateInit[] | null} */
+  /**
+   * Candidates of the second side until the first has its own.
+   * @type {RTCIceCandidateInit[] | null}
+   */
   #held = [];
 
   /**
@@ -71,8 +74,8 @@ export class Loop {
       if (this.#held) this.#held.push(told);
       else this.a.addIceCandidate(told).catch(() => {});
     };
-    const collect = (/** @type {IceError[]} */ errors) => (/** @type {RTCPeerConnectionIceErrorEvent} */ event) =>
-      errors.push({ url: event.url, code: event.errorCode, text: event.errorText });
+    /** @type {(errors: IceError[]) => (event: RTCPeerConnectionIceErrorEvent) => unknown} */
+    const collect = (errors) => ({ url, errorCode, errorText }) => errors.push({ url, code: errorCode, text: errorText });
     this.a.onicecandidateerror = collect(this.errors);
     this.b.onicecandidateerror = collect(this.otherErrors);
     this.a.onicegatheringstatechange = () => this.a.iceGatheringState === "complete" && this.#gathered(null);
@@ -93,7 +96,10 @@ export class Loop {
     await this.a.setRemoteDescription(answer);
   }
 
-  /** Time of a message to the other side and back, the shortest of a few. @returns {Promise<number>} */
+  /**
+   * Time of a message to the other side and back, the shortest of a few.
+   * @returns {Promise<number>}
+   */
   async roundTrip() {
     let least = Infinity;
     for (let count = 0; count < PINGS; count += 1) {

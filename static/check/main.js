@@ -13,7 +13,7 @@
  *   main[data-state]                            running | done
  *   main[data-verdict]                          ok | limited | failed | incomplete
  *   tr[data-url][data-state][data-code]         running | ok | failed
- *   tr[data-loop][data-state][data-grade]       relay | host; running | ok | warning | failed | skipped
+ *   tr[data-loop][data-state][data-grade]       relay | host, and the state of its finding
  *   li[data-check][data-state][data-reason]     a finding
  *   [data-fault] .visitor .operator             one with a fault, and its two remedies
  *   document.querySelector("main").results      everything, once it is done

@@ -5,7 +5,10 @@ import { Loop } from "./loop.js";
 /** @typedef {import("./loop.js").Seen} Seen */
 /** @typedef {import("./loop.js").Flow} Flow */
 
-/** Result of a call: null if it did not connect. @typedef {{ flow: Flow, roundTripMs: number } | null} Measured */
+/**
+ * Result of a call: null if it did not connect.
+ * @typedef {{ flow: Flow, roundTripMs: number } | null} Measured
+ */
 
 /** Time for a connection, and for the second one after the first. */
 const PATIENCE_MS = 7_000;
@@ -36,8 +39,8 @@ export async function relayToRelay(server) {
 
 /**
  * Calls from a connection without a relay to a relayed address, twice at once. In one call the
- * relayed side learns the address of the other with a wrong port. Then the first packet to the relay
- * port comes from outside, as from behind a strict NAT.
+ * relayed side learns the address of the other with a wrong port. Then the first packet to the
+ * relay port comes from outside, as from behind a strict NAT.
  *
  * @param {RTCIceServer} server
  * @param {string[]} stun

@@ -13,7 +13,8 @@ import { has, say } from "./words.js";
  * @property {import("./finding.js").Finding[]} findings
  * @property {import("./urls.js").Row[]} rows
  * @property {Record<string, import("./relay.js").Measured>} loops
- * @property {{ of: string, type: string | null, protocol: string | null, address: string }[]} candidates
+ * @property {{ of: string, type: string | null, protocol: string | null, address: string
+ *   }[]} candidates
  * @property {string[]} own Addresses of this device.
  */
 
@@ -69,7 +70,11 @@ export function asText({ at, verdict, findings, rows, loops, own }) {
   return masked(lines.join("\n"), own);
 }
 
-/** Replaces addresses of this device. Those of its own network alone say little about anyone. @param {string} text @param {string[]} own */
+/**
+ * Replaces addresses of this device.
+ * @param {string} text
+ * @param {string[]} own
+ */
 const masked = (text, own) =>
   own.filter((address) => (isAddress(address) || address.endsWith(".local")) && !/^(127\.|::1$)/.test(address))
     .reduce((left, address) => left.replaceAll(address, isPrivate(address) ? "PRIVATE-ADDRESS" : "ADDRESS"), text);

@@ -22,7 +22,10 @@ const PATIENCE_MS = 8_000;
 /** Difference of clocks that begins to matter: join tokens allow as much. */
 const CLOCK_TOLERANCE_MS = 30_000;
 
-/** Asks the server for its facts. @returns {Promise<{ facts: Facts | null, findings: Finding[] }>} */
+/**
+ * Asks the server for its facts.
+ * @returns {Promise<{ facts: Facts | null, findings: Finding[] }>}
+ */
 export async function askFacts() {
   const before = Date.now();
   const answer = await ask("check/server");

@@ -57,7 +57,11 @@ function itemOf({ check, state, reason, fault, values, evidence }) {
   );
 }
 
-/** Key of a remedy; where one side can do nothing, the words say so. @param {string} who @param {string} reason */
+/**
+ * Key of a remedy. Where one side can do nothing, the words say so.
+ * @param {string} who
+ * @param {string} reason
+ */
 const remedyKey = (who, reason) => (has(`${who}.${reason}`) ? `${who}.${reason}` : `${who}.nothing`);
 
 /** Text whose commands and keys, in backquotes, are elements of their own. @param {string} text */
@@ -121,7 +125,7 @@ export function showLoop(row, { state, reason }, measured) {
 
 /** @param {string} of @param {Seen} seen */
 export function addCandidate(of, { candidate, afterMs }) {
-  const { type, protocol, relayProtocol } = /** @type {RTCIceCandidate & { relayProtocol?: string }} */ (candidate);
+  const { type, protocol, relayProtocol } = /** @type {any} */ (candidate);
   byId("candidates").append(element("tr", {},
     element("th", { scope: "row", class: "url", text: of }),
     cell("candidates.type", type ?? ""),
@@ -134,7 +138,12 @@ export function addCandidate(of, { candidate, afterMs }) {
 const resultCell = (state, text) =>
   element("td", {}, element("span", { class: "result" }, markOf(state), element("span", { text })));
 
-/** A cell that has its heading with it where the table is narrow. @param {string} heading @param {string} text @param {string} [classes] */
+/**
+ * A cell that has its heading with it where the table is narrow.
+ * @param {string} heading
+ * @param {string} text
+ * @param {string} [classes]
+ */
 const cell = (heading, text, classes) => element("td", { "data-heading": text && say(heading), class: classes, text });
 
 /** @param {number} value */

@@ -24,9 +24,9 @@ export async function translate() {
   }
   document.documentElement.lang = dictionary === english ? "en" : language === "zh" ? "zh-CN" : language;
   document.title = `${say("page.title")} · Byway`;
-  for (const each of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-words]"))) {
-    each.textContent = say(each.dataset.words ?? "");
-  }
+  /** @type {NodeListOf<HTMLElement>} */
+  const named = document.querySelectorAll("[data-words]");
+  for (const each of named) each.textContent = say(each.dataset.words ?? "");
 }
 
 /**

@@ -45,7 +45,7 @@ export const tlsAlone = (certificate) => ({ udp: null, http: null, tls: FREE, ce
  * @property {string} [ttl] How long credentials live.
  * @property {"open" | "token"} [access] Who may join.
  * @property {string} [resumeWindow] How long a lost member stays in its room.
- * @property {string[]} [peers] Networks that the relay sends to although it refuses them by default.
+ * @property {string[]} [peers] Networks that the relay sends to, which it refuses by default.
  * @property {string[]} [publicAddresses] What clients are told of the relay's addresses.
  * @property {string[]} [hosts] Further names that requests may have in Host.
  * @property {string} [secret] By which credentials are signed.

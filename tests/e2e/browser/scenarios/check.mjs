@@ -1,4 +1,4 @@
-/** The self-test page: it names what keeps calls from working, and calls nothing good that fails. */
+/** The self-test page names what keeps calls from working, and calls nothing good that fails. */
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { test } from "node:test";
