@@ -16,7 +16,7 @@
 //!    - [`origin`]: hosts, authorities and origins as values.
 //!    - [`sessions`]: traffic of the clients, by allocation and by name.
 //!    - `signaling`, of which `protocol`, `codes`, `schema`, `room`, `membership`, `ticket`,
-//!      `flood_guard`, `peerjs::*` and `y_webrtc::*`.
+//!      `timeline`, `flood_guard`, `peerjs::*` and `y_webrtc::*`.
 //! 2. **Drivers.** May know sockets, threads and tokio.
 //!    - [`shard`]: threads that relay over UDP, TCP and TLS.
 //!    - `signaling::{connection, session, hub, send_queue, peerjs, y_webrtc}`

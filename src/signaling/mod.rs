@@ -1,7 +1,7 @@
 //! Signaling: rooms in which browsers find each other and exchange what a call needs to begin.
 //!
 //! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], [`schema`],
-//! `ticket` and [`flood_guard`] are pure. `hub` is what the sessions share, [`session`] the
+//! `ticket`, [`timeline`] and [`flood_guard`] are pure. `hub` is what the sessions share, [`session`] the
 //! conversation with one client, and `membership` what passes between the two. [`connection`]
 //! drives the WebSocket beneath. Its `send_queue` bounds what waits to be written, to one reader
 //! and to all together.

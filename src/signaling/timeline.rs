@@ -248,7 +248,10 @@ impl Timelines {
             let (network, bytes) = (member.participant.network, member.forget_reports());
             self.shares.give_back(network, bytes);
         }
-        self.note(now, id, RoomFact::Reports { on });
+        // A page that flips it all the time makes no event of each.
+        if self.member(id).is_some_and(|member| member.may_say(now)) {
+            self.note(now, id, RoomFact::Reports { on });
+        }
     }
 
     /// Records observations of a member's page. Those beyond its rate are dropped and counted.
@@ -269,7 +272,7 @@ impl Timelines {
             if !member.reports {
                 return Err(ErrorCode::NoConsent);
             }
-            if member.rate.take(now.mono, OBSERVATION, OBSERVATION * OBSERVATIONS_AT_ONCE).is_err() {
+            if !member.may_say(now) {
                 call.dropped += 1;
                 continue;
             }
@@ -369,8 +372,9 @@ impl Timelines {
             }
             self.shares.give_back(network, freed);
         }
-        self.shares.charge(network, bytes);
+        // Its own call may have been the oldest of those that ended.
         if let Some(call) = self.members.get(&id).and_then(|number| self.calls.get_mut(number)) {
+            self.shares.charge(network, bytes);
             call.dropped += dropped;
             call.push(at, id, peer, what, bytes);
         }

@@ -141,18 +141,25 @@ pub enum Observation {
     /// Traffic of the last seconds.
     Stats {
         /// Round-trip time in milliseconds.
+        #[serde(skip_serializing_if = "Option::is_none")]
         round_trip_ms: Option<u32>,
         /// Packets of the peer that were lost, in per mille.
+        #[serde(skip_serializing_if = "Option::is_none")]
         loss: Option<u16>,
         /// Packets of the page that the peer lost, in per mille.
+        #[serde(skip_serializing_if = "Option::is_none")]
         remote_loss: Option<u16>,
         /// Jitter in milliseconds.
+        #[serde(skip_serializing_if = "Option::is_none")]
         jitter_ms: Option<u32>,
         /// Bits per second that arrive.
+        #[serde(skip_serializing_if = "Option::is_none")]
         receiving_bps: Option<u32>,
         /// Bits per second that are sent.
+        #[serde(skip_serializing_if = "Option::is_none")]
         sending_bps: Option<u32>,
         /// Milliseconds since anything arrived.
+        #[serde(skip_serializing_if = "Option::is_none")]
         silent_ms: Option<u32>,
     },
 }

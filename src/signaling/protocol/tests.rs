@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use byway_turn::closed_set::ClosedSet as _;
 use proptest::prelude::*;
 
+use super::report::{ConnectionState, Happening, Observation, Source};
 use super::*;
 
 const ID: MemberId = MemberId([7; 16]);
@@ -49,6 +50,46 @@ fn every_client_message_is_read() {
     ] {
         let Ok(ClientMessage::Invite { ttl, viewer }) = ClientMessage::parse(text) else { panic!("{text}") };
         assert_eq!((ttl, viewer), asked);
+    }
+}
+
+/// Each observation in full is in the schema and in the specification, with all its fields.
+#[test]
+fn every_observation_is_read_and_specified() {
+    let texts = [
+        r#"{"kind":"gathered","detail":{"host":2,"srflx":1,"relay":0,"ms":40}}"#,
+        r#"{"kind":"server-failed","detail":{"scheme":"turns","protocol":"tls","code":701}}"#,
+        r#"{"kind":"connection","detail":{"state":"disconnected"}}"#,
+        r#"{"kind":"restarted","detail":{}}"#,
+        r#"{"kind":"replaced","detail":{}}"#,
+        r#"{"kind":"failed","detail":{"code":"relay-unreachable"}}"#,
+        r#"{"kind":"path","detail":{"local":"prflx","remote":"relay","relayed":true,"protocol":"udp","address":"name"}}"#,
+        r#"{"kind":"stats","detail":{"round_trip_ms":1,"loss":2,"remote_loss":3,"jitter_ms":4,"receiving_bps":5,"sending_bps":6,"silent_ms":7}}"#,
+    ];
+    let schema = crate::signaling::schema::schema();
+    let kinds = schema["$defs"]["Observation"]["oneOf"].as_array().expect("one for each kind").len();
+    assert_eq!(kinds, texts.len());
+    let section = part("Timelines");
+    for text in texts {
+        let message = format!(r#"{{"type":"report","events":[{text}]}}"#);
+        let Ok(ClientMessage::Report { events }) = ClientMessage::parse(&message) else { panic!("{text}") };
+        let [ReportEvent { peer: None, ago: 0, what }] = &events[..] else { panic!("{events:?}") };
+        assert_eq!(serde_json::to_string(what).expect("serialises"), text);
+        let value: serde_json::Value = serde_json::from_str(text).expect("is JSON");
+        let kind = value["kind"].as_str().expect("a text");
+        let row = section.lines().find(|line| line.starts_with(&format!("| `{kind}` "))).expect(kind);
+        for field in value["detail"].as_object().expect("an object").keys() {
+            assert!(row.contains(&format!("`{field}`")), "{field} of {kind}");
+        }
+    }
+}
+
+#[test]
+fn threat_55_a_report_has_a_bounded_number_of_observations() {
+    let event = r#"{"kind":"restarted","detail":{}}"#;
+    for (count, taken) in [(0, true), (MAX_REPORTED, true), (MAX_REPORTED + 1, false)] {
+        let text = format!(r#"{{"type":"report","events":[{}]}}"#, vec![event; count].join(","));
+        assert_eq!(ClientMessage::parse(&text).is_ok(), taken, "{count}");
     }
 }
 
@@ -102,6 +143,15 @@ fn what_is_not_the_protocol_has_a_code() {
         r#"{"type":"invite","ttl":"1h"}"#,
         r#"{"type":"invite","ttl":18446744073709551616}"#,
         r#"{"type":"invite","viewer":1}"#,
+        r#"{"type":"consent"}"#,
+        r#"{"type":"consent","reports":1}"#,
+        r#"{"type":"report"}"#,
+        r#"{"type":"report","events":[{"kind":"fallen","detail":{}}]}"#,
+        r#"{"type":"report","events":[{"kind":"failed","detail":{"code":"192.0.2.1"}}]}"#,
+        r#"{"type":"report","events":[{"kind":"stats","detail":{"loss":-1}}]}"#,
+        r#"{"type":"report","events":[{"kind":"stats","detail":{"loss":0.5}}]}"#,
+        r#"{"type":"report","events":[{"kind":"stats","ago":-1,"detail":{}}]}"#,
+        r#"{"type":"timeline","after":-1}"#,
         r#"{"type":"signal","data":1}"#,
         r#"{"type":"join","room":"a","room":"b"}"#,
         r#"{"type":"signal","to":"x"}"#,
@@ -122,9 +172,10 @@ proptest! {
     /// Any text of a client is a message or has an error code. Text that is nearly a message
     /// reaches more of the parser.
     #[test]
-    fn nothing_a_client_writes_is_a_panic(any in ".*", kind in "join|signal|ping|remove|lock|invite|x", value in "[\\[\\]{}\",:\\\\0-9a-z ]*") {
+    fn nothing_a_client_writes_is_a_panic(any in ".*", kind in "join|signal|ping|remove|lock|invite|consent|report|timeline|x", value in "[\\[\\]{}\",:\\\\0-9a-z ]*") {
         let _ = ClientMessage::parse(&any);
-        let _ = ClientMessage::parse(&format!(r#"{{"type":"{kind}","room":{value},"to":{value},"id":{value},"data":{value},"locked":{value},"ttl":{value}}}"#));
+        let _ = ClientMessage::parse(&format!(r#"{{"type":"{kind}","room":{value},"to":{value},"id":{value},"data":{value},"locked":{value},"ttl":{value},"reports":{value},"events":{value},"after":{value}}}"#));
+        let _ = ClientMessage::parse(&format!(r#"{{"type":"report","events":[{{"kind":"stats","peer":{value},"ago":{value},"detail":{{"loss":{value}}}}}]}}"#));
     }
 
     /// An id is read back from what it is written as, and from nothing else.
@@ -217,6 +268,25 @@ fn server_messages() -> Vec<(ServerMessage, String)> {
             ServerMessage::Invitation { token: "t".to_owned(), expires_at: "e".to_owned() },
             r#"{"type":"invitation","token":"t","expiresAt":"e"}"#.to_owned(),
         ),
+        (
+            ServerMessage::Timeline {
+                members: vec![TimelineMember { id: ID, name: None, reports: true }],
+                events: vec![TimelineEvent {
+                    n: 3,
+                    at: 1_700_000_000.25,
+                    member: ID,
+                    peer: Some(ID),
+                    source: Source::Page,
+                    what: Happening::Page(Observation::Connection { state: ConnectionState::Failed }),
+                }],
+                next: 3,
+                more: false,
+                dropped: 0,
+            },
+            format!(
+                r#"{{"type":"timeline","members":[{{"id":"{ID_TEXT}","name":null,"reports":true}}],"events":[{{"n":3,"at":1700000000.25,"member":"{ID_TEXT}","peer":"{ID_TEXT}","source":"page","kind":"connection","detail":{{"state":"failed"}}}}],"next":3,"more":false,"dropped":0}}"#
+            ),
+        ),
         (ServerMessage::Pong {}, r#"{"type":"pong"}"#.to_owned()),
         (ServerMessage::Ice(ice), format!(r#"{{"type":"ice",{ice_json}}}"#)),
         (
@@ -250,6 +320,9 @@ fn type_of_client(message: &ClientMessage) -> &'static str {
         ClientMessage::Remove { .. } => "remove",
         ClientMessage::Lock { .. } => "lock",
         ClientMessage::Invite { .. } => "invite",
+        ClientMessage::Consent { .. } => "consent",
+        ClientMessage::Report { .. } => "report",
+        ClientMessage::Timeline { .. } => "timeline",
     }
 }
 
@@ -263,6 +336,7 @@ fn type_of_server(message: &ServerMessage) -> &'static str {
         ServerMessage::Host { .. } => "host",
         ServerMessage::Locked { .. } => "locked",
         ServerMessage::Invitation { .. } => "invitation",
+        ServerMessage::Timeline { .. } => "timeline",
         ServerMessage::Pong {} => "pong",
         ServerMessage::Ice(_) => "ice",
         ServerMessage::Error { .. } => "error",
@@ -299,14 +373,17 @@ fn the_specification_has_every_client_message_and_no_other() {
         .iter()
         .map(|(name, _)| {
             let text = format!(
-                r#"{{"type":"{name}","room":"r","to":"{ID_TEXT}","data":1,"id":"{ID_TEXT}","locked":true}}"#
+                r#"{{"type":"{name}","room":"r","to":"{ID_TEXT}","data":1,"id":"{ID_TEXT}","locked":true,"reports":true,"events":[]}}"#
             );
             type_of_client(&ClientMessage::parse(&text).expect("what is specified is read"))
         })
         .collect();
     assert_eq!(read, specified.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     read.sort_unstable();
-    assert_eq!(read, ["invite", "join", "leave", "lock", "ping", "remove", "signal"]);
+    assert_eq!(
+        read,
+        ["consent", "invite", "join", "leave", "lock", "ping", "remove", "report", "signal", "timeline"]
+    );
 }
 
 #[test]
@@ -416,7 +493,7 @@ fn what_is_said_has_the_fields_of_the_schema() {
 fn what_the_schema_asks_of_a_client_is_what_is_asked() {
     let whole = serde_json::json!({
         "room": "r", "name": "n", "token": "t", "resume": "u", "seq": 1, "to": ID_TEXT, "data": 1,
-        "id": ID_TEXT, "locked": true, "ttl": 1, "viewer": true,
+        "id": ID_TEXT, "locked": true, "ttl": 1, "viewer": true, "reports": true, "events": [], "after": 1,
     });
     for (kind, (all, always)) in schema_of("ClientMessage") {
         let mut message = serde_json::Map::new();

@@ -7,7 +7,9 @@ use byway_turn::client_network::ClientNetwork;
 use byway_turn::rate_limit::Gcra;
 use byway_turn::time::Now;
 
-use super::{CallMember, CallSummary, CallTimeline, DescribedEvent, Participant};
+use super::{
+    CallMember, CallSummary, CallTimeline, DescribedEvent, OBSERVATION, OBSERVATIONS_AT_ONCE, Participant,
+};
 use crate::signaling::protocol::report::{Happening, Observation, RelayFact, TimelineEvent, TimelineMember};
 use crate::signaling::protocol::{DisplayName, MemberId, RoomName};
 
@@ -39,7 +41,7 @@ pub(super) struct Recorded {
     pub(super) since: u64,
     pub(super) is_present: bool,
     pub(super) reports: bool,
-    pub(super) rate: Gcra,
+    rate: Gcra,
     pub(super) answers: Gcra,
     /// In order of their numbers.
     pub(super) events: VecDeque<Entry>,
@@ -164,7 +166,7 @@ impl Call {
         // Relative to the start, so that a step of the wall clock does not reorder events.
         let since = entry.at.saturating_sub(self.began.mono).as_millis();
         let millis = u128::from(self.began.unix) * 1_000 + since;
-        #[expect(clippy::cast_precision_loss, reason = "a time of day in milliseconds has 41 bits")]
+        // A time of day in milliseconds has 41 bits, and a float 53.
         let at = millis as f64 / 1_000.0;
         TimelineEvent {
             n: entry.n,
@@ -191,6 +193,11 @@ impl Recorded {
 
     fn for_operator(&self) -> CallMember {
         CallMember { member: self.seen(), user: self.participant.user.to_string() }
+    }
+
+    /// Charges its rate for one event of its page; whether there is a place for it.
+    pub(super) fn may_say(&self, now: Now) -> bool {
+        self.rate.take(now.mono, OBSERVATION, OBSERVATION * OBSERVATIONS_AT_ONCE).is_ok()
     }
 
     /// Discards the oldest figures, or else the oldest event. Returns its bytes; 0 = there is none.
