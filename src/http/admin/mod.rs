@@ -4,6 +4,7 @@ pub mod allocations;
 mod operator;
 pub(super) mod rooms;
 pub mod status;
+mod timelines;
 pub mod usage;
 
 use std::fmt;
@@ -105,6 +106,8 @@ pub(super) fn router(admin: Admin) -> Router {
         .route(STATUS, get(status::status))
         .route("/rooms", get(rooms::list))
         .route(USAGE, get(usage::usage))
+        .route("/timelines", get(timelines::list))
+        .route("/timelines/{room}", get(timelines::of_room))
         .with_state(Arc::new(admin))
 }
 

@@ -12,5 +12,6 @@ mod proxies;
 mod recording;
 mod resume;
 mod rooms;
+mod timelines;
 mod topics;
 mod viewers;
