@@ -98,10 +98,39 @@ declare class Call extends Emitter<{
      * room it rejects with `no-tokens`, because the link alone is enough.
      */
     invite(options?: InvitationOptions): Promise<Invitation>;
+    /**
+     * Whether this member shares how its connections fare: kinds of candidates and paths, states and
+     * figures, never an address. The server puts them into the timeline of the call.
+     */
+    get reports(): boolean;
+    /**
+     * Allows or ends that, at first off. The server discards what a member has shared that ends it.
+     * Ask the person before.
+     */
+    setReports(on: boolean): void;
+    /**
+     * Returns the timeline of this call: what happened to this member and to those that share it,
+     * beside what the relay saw of them.
+     * @param [options] `after`: the `next` of an earlier answer.
+     */
+    timeline({ after }?: {
+        after?: number;
+    }): Promise<CallTimeline>;
     /** Leaves the room. The stream stays open: the page owns it. To come back, `join` again. */
     leave(): void;
     #private;
 }
+
+/**
+ * What this member may see of the call's timeline. `next`: pass it as `after`, to get what is new
+ * then. `dropped`: number of events that exceeded a limit of the server.
+ */
+type CallTimeline = {
+    members: TimelineMember[];
+    events: TimelineEvent[];
+    next: number;
+    dropped: number;
+};
 
 /**
  * Messages under a label between two members, reliable and in order. Opened by
@@ -168,7 +197,7 @@ declare class Emitter<Events extends Record<string, Event>> extends EventTarget 
 }
 
 /** Codes for which this module has a sentence. A server may send others. */
-type ErrorCode = "insecure-page" | "camera-denied" | "no-camera" | "camera-busy" | "camera-failed" | "camera-overconstrained" | "microphone-denied" | "no-microphone" | "microphone-busy" | "microphone-failed" | "microphone-overconstrained" | "server-unreachable" | "bad-room" | "bad-name" | "room-full" | "room-locked" | "viewers-full" | "too-many-rooms" | "rate-limited" | "joined-too-often" | "token-required" | "bad-token" | "token-expired" | "token-not-yet-valid" | "token-too-far-ahead" | "wrong-room" | "not-host" | "no-tokens" | "replaced" | "removed" | "left" | "bye" | "no-echo" | "connection-failed" | "connection-lost" | "relay-unreachable" | "bad-purpose" | "too-many-streams" | "bad-label" | "too-many-channels" | "channel-closed" | "message-too-large";
+type ErrorCode = "insecure-page" | "camera-denied" | "no-camera" | "camera-busy" | "camera-failed" | "camera-overconstrained" | "microphone-denied" | "no-microphone" | "microphone-busy" | "microphone-failed" | "microphone-overconstrained" | "server-unreachable" | "bad-room" | "bad-name" | "room-full" | "room-locked" | "viewers-full" | "too-many-rooms" | "rate-limited" | "joined-too-often" | "token-required" | "bad-token" | "token-expired" | "token-not-yet-valid" | "token-too-far-ahead" | "wrong-room" | "not-host" | "no-tokens" | "replaced" | "removed" | "left" | "bye" | "no-echo" | "connection-failed" | "connection-lost" | "relay-unreachable" | "bad-purpose" | "too-many-streams" | "bad-label" | "too-many-channels" | "channel-closed" | "message-too-large" | "no-timeline";
 
 /** Event `error` of a {@link Call}: something failed, and the call continues if it can. */
 declare class FailureEvent extends Event {
@@ -428,6 +457,24 @@ declare class StatsEvent extends Event {
     report: Report;
 }
 
+/** Event of a timeline, as docs/signaling.md specifies it. `at` is in seconds since 1970. */
+type TimelineEvent = {
+    n: number;
+    at: number;
+    member: string;
+    peer?: string;
+    source: "page" | "relay" | "server";
+    kind: string;
+    detail: Record<string, any>;
+};
+
+/** Member that events name. `reports`: whether it reports now. */
+type TimelineMember = {
+    id: string;
+    name: string | null;
+    reports: boolean;
+};
+
 /**
  * Joins a room. Resolves when the server has admitted this member. Rejects with a
  * {@link BywayError} whose message can be shown.
@@ -457,4 +504,4 @@ declare function openCamera(constraints?: MediaStreamConstraints): Promise<Media
  */
 declare function openDevices(constraints?: MediaStreamConstraints): Promise<Devices>;
 
-export { BywayError, Call, Channel, ChannelEvent, ClosedEvent, DeviceState, Devices, ErrorCode, FailureEvent, IceError, Invitation, InvitationOptions, JoinOptions, MediaStates, Peer, PeerEvent, Report, SignalingState, StatsEvent, join, openCamera, openDevices };
+export { BywayError, Call, CallTimeline, Channel, ChannelEvent, ClosedEvent, DeviceState, Devices, ErrorCode, FailureEvent, IceError, Invitation, InvitationOptions, JoinOptions, MediaStates, Peer, PeerEvent, Report, SignalingState, StatsEvent, TimelineEvent, TimelineMember, join, openCamera, openDevices };

@@ -17,6 +17,8 @@
  *
  * - `byway/call.js`: membership of a room, and a connection to each peer;
  * - `byway/hosting.js`: requests of a host to the server;
+ * - `byway/timeline.js`: reports of the call's connections, with consent, and its timeline;
+ * - `byway/observations.js`: what a connection shows, for these reports;
  * - `byway/replacements.js`: limit of the connections that a peer replaces;
  * - `byway/local-streams.js`: streams that a call sends, with their purposes and media states;
  * - `byway/peer.js`: one peer, with its streams, messages, channels and statistics;
@@ -58,3 +60,6 @@ export { Peer } from "./byway/peer.js";
 /** @typedef {import("./byway/media-state.js").MediaStates} MediaStates */
 /** @typedef {import("./byway/report.js").Report} Report */
 /** @typedef {import("./byway/peer.js").IceError} IceError */
+/** @typedef {import("./byway/timeline.js").CallTimeline} CallTimeline */
+/** @typedef {import("./byway/timeline.js").TimelineEvent} TimelineEvent */
+/** @typedef {import("./byway/timeline.js").TimelineMember} TimelineMember */

@@ -9,6 +9,7 @@ import { PeerConnection } from "./peer-connection.js";
 import { Peer, detach, reportForStats } from "./peer.js";
 import { limitReplacements } from "./replacements.js";
 import { Signaling } from "./signaling.js";
+import { Timeline } from "./timeline.js";
 
 /**
  * Returns the default server: the one that this file was loaded from, at the folder above. A bundle
@@ -121,6 +122,7 @@ export class Call extends Emitter {
   /** Number of signals sent so far, to all peers. */
   #sentCount = 0;
   #closed = new AbortController();
+  #timeline = new Timeline({ send: (message) => this.#request(message), signal: this.#closed.signal });
   /**
    * Settles `ready`. Null once it is settled.
    * @type {{ resolve: () => void, reject: (error: unknown) => void } | null}
@@ -275,6 +277,33 @@ export class Call extends Emitter {
     return this.#hosting.invite(options);
   }
 
+  /**
+   * Whether this member shares how its connections fare: kinds of candidates and paths, states and
+   * figures, never an address. The server puts them into the timeline of the call.
+   */
+  get reports() {
+    return this.#timeline.on;
+  }
+
+  /**
+   * Allows or ends that, at first off. The server discards what a member has shared that ends it.
+   * Ask the person before.
+   * @param {boolean} on
+   */
+  setReports(on) {
+    this.#timeline.set(on);
+  }
+
+  /**
+   * Returns the timeline of this call: what happened to this member and to those that share it,
+   * beside what the relay saw of them.
+   * @param {{ after?: number }} [options] `after`: the `next` of an earlier answer.
+   * @returns {Promise<import("./timeline.js").CallTimeline>}
+   */
+  timeline({ after = 0 } = {}) {
+    return this.#timeline.read(after);
+  }
+
   /** Checks at once whether the server and the peers still answer. */
   #checkConnectivity() {
     // The first answer may take its time: to give up on it would fail the join.
@@ -342,9 +371,11 @@ export class Call extends Emitter {
         return this.#setLocked(Boolean(message.locked));
       case "invitation":
         return this.#hosting.invited(message);
+      case "timeline":
+        return this.#timeline.answered(message);
       case "error":
         // The receiver of a signal has just left: nothing failed.
-        if (message.code !== "no-such-peer") this.#onServerError(serverError(message), message.retry_ms);
+        if (message.code !== "no-such-peer" && !this.#timeline.refused(message.code)) this.#onServerError(serverError(message), message.retry_ms);
         return;
       case "bye":
         // Without `retry_ms`, to reconnect unchanged would not help.
@@ -395,6 +426,7 @@ export class Call extends Emitter {
     const newcomers = peers.filter((present) => !this.#members.has(present.id));
     const added = newcomers.map((present) => this.#addPeer(present, { offering: !resumed }));
     this.#setSignaling("open");
+    this.#timeline.joined({ resumed });
     this.#updateHosts(host, peers);
     this.#setLocked(locked);
     if (resumed) {
@@ -446,7 +478,7 @@ export class Call extends Emitter {
     const [configuration, expires, local] = [this.#configuration(), this.#expires, this.#local];
     const options = { polite, offering, epoch, outage, configuration, expires, local };
     const isConnected = (/** @type {Peer} */ { connection }) => connection.connectionState === "connected";
-    return new PeerConnection(peer, options, {
+    const made = new PeerConnection(peer, options, {
       send: (data) => {
         this.#sentCount += 1;
         this.#server.signal({ to: peer.id, data: { n: this.#sentCount, ...data } });
@@ -457,11 +489,16 @@ export class Call extends Emitter {
         this.#replace(peer.id, { offering: false, epoch });
         this.#deliver(peer.id, epoch, offer);
       },
-      fail: (error) => this.dispatchEvent(new FailureEvent(error, peer)),
+      fail: (error) => {
+        this.#timeline.note(peer.id, { kind: "failed", detail: { code: error.code } });
+        this.dispatchEvent(new FailureEvent(error, peer));
+      },
       canSignal: () => this.signaling === "open",
       // An outage that cut off every peer may have cut off the server, too.
       pathLost: () => this.signaling === "open" && !this.peers.some(isConnected) && this.#server.check(),
     });
+    this.#timeline.watch(peer.id, peer.connection);
+    return made;
   }
 
   /**
@@ -548,6 +585,7 @@ export class Call extends Emitter {
     const member = this.#members.get(id);
     if (!member) return;
     this.#members.delete(id);
+    this.#timeline.forget(id);
     member.connection.close();
     detach(member.peer);
     member.peer.dispatchEvent(new Event("left"));
@@ -582,6 +620,7 @@ export class Call extends Emitter {
   }
 
   #onServerLost() {
+    this.#timeline.lost();
     if (this.signaling === "open") for (const { connection } of this.#members.values()) connection.serverLost();
     this.#hosting.lost();
     this.#setSignaling("lost");

@@ -10,7 +10,8 @@
  *   | "token-expired" | "token-not-yet-valid" | "token-too-far-ahead" | "wrong-room" | "not-host"
  *   | "no-tokens" | "replaced" | "removed" | "left" | "bye" | "no-echo" | "connection-failed"
  *   | "connection-lost" | "relay-unreachable" | "bad-purpose" | "too-many-streams" | "bad-label"
- *   | "too-many-channels" | "channel-closed" | "message-too-large"} ErrorCode
+ *   | "too-many-channels" | "channel-closed" | "message-too-large"
+ *   | "no-timeline"} ErrorCode
  */
 
 /** Error with a `code` for the program and a `message` for the person. */
@@ -144,6 +145,7 @@ const MESSAGES = {
   removed: "You were removed from this room.",
   left: "The call was left before the server answered: join again.",
   bye: "The call server ended this call.",
+  "no-timeline": "The call server keeps no timelines: update it.",
   "no-echo": "The other person's browser did not answer in time: try again.",
   "connection-failed": "The connection to {name} failed; trying again.",
   "connection-lost":

@@ -35,7 +35,7 @@ const [{ chinese }] = PARTS;
 /** Codes that the page never shows. `joined-too-often` arrives as `rate-limited`. */
 const FOR_PROGRAMS = [
   "joined-too-often", "left", "no-echo", "bad-purpose", "too-many-streams", "bad-label", "too-many-channels",
-  "channel-closed", "message-too-large",
+  "channel-closed", "message-too-large", "no-timeline",
 ];
 
 /** Placeholders of a text, sorted. */
