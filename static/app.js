@@ -33,6 +33,8 @@
  *   #microphone #camera #share #hand #flip      buttons; all but the last with aria-pressed
  *   #people #chat #photo #gif #record           buttons with aria-expanded
  *   #info #settings
+ *   #reports, #timeline li[data-kind]           in the panel of #info: consent, events of the call
+ *   #explain [data-fault]                       what the events show, by name of the fault
  *   video#self, .peer video[data-purpose]       the own and the peers' videos: camera | screen
  *   .peer[data-path][data-protocol]             direct | relayed | connecting, and udp | tcp | tls
  *   .peer[data-microphone][data-camera]         on | off | none

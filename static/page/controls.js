@@ -33,7 +33,7 @@ const STYLES = {
   photo: ["gallery", "photo"],
   gif: ["gallery", "gif"],
   record: ["record"],
-  info: ["info"],
+  info: ["info", "explain"],
   settings: ["settings"],
 };
 

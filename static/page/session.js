@@ -114,6 +114,7 @@ export function startSession(page) {
   /** @param {Call} call */
   const begin = (call) => {
     page.call = byId("call").call = call;
+    call.setReports(page.remember.get("reports") === "on");
     page.rememberInTab.set("in", room());
     page.relay = { on: call.relayOnly, forced: call.relayOnly && !page.relay.on };
     page.tell("relay");

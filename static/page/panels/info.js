@@ -1,5 +1,6 @@
 /** Panel "Connection": path and quality of the connection to each person, and the relay setting. */
 
+import { openExplain } from "./explain.js";
 import { PersonCard } from "./info/person-card.js";
 import { describeForSupport } from "./info/support.js";
 
@@ -27,8 +28,9 @@ export function open(section, page) {
   const people = element("div", { class: "connections" });
   const noPlots = element("p", { class: "quiet", hidden: true, text: say("info.no-plots") });
   const support = element("div", { class: "support" });
+  const explain = element("section", { id: "explain", class: "explain" });
   section.classList.add("info");
-  section.append(element("div", { class: "relay" }, page.relaySwitch, relayHelp), alone, people, noPlots, support);
+  section.append(element("div", { class: "relay" }, page.relaySwitch, relayHelp), alone, people, noPlots, explain, support);
   page.relaySwitch.querySelector("input")?.setAttribute("aria-describedby", relayHelp.id);
 
   const explainRelay = () => {
@@ -50,6 +52,7 @@ export function open(section, page) {
     alone.textContent = say(page.call ? "info.alone" : "info.no-call");
     for (const card of cards.values()) card.update(plots);
   };
+  const closeExplain = openExplain(explain, page);
   addSupport(support, page);
   explainRelay();
   update();
@@ -69,6 +72,7 @@ export function open(section, page) {
   return () => {
     clearInterval(timer);
     closed.abort();
+    closeExplain();
     plots = null;
     for (const card of cards.values()) card.close();
     page.relaySwitch.querySelector("input")?.removeAttribute("aria-describedby");

@@ -5,6 +5,7 @@
  */
 import { isEndless } from "./scenarios/endless.mjs";
 import "./scenarios/relayed.mjs";
+import "./scenarios/explain.mjs";
 import "./scenarios/at-once.mjs";
 import "./scenarios/example.mjs";
 import "./scenarios/streams.mjs";

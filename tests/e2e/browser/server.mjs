@@ -148,6 +148,8 @@ export async function start(configuration, on = []) {
     origin: bound.http ? `http://${bound.http[0]}` : bound.tls[0].replace(/^.*:/, "https://localhost:"),
     /** Its configuration, for commands beside it. */
     file,
+    /** Origin of the operator's pages. */
+    admin: `http://${bound.admin[0]}`,
     /** Its listeners, for a server that replaces it. */
     listen: { udp: bound.udp?.[0], tcp: bound.tcp?.[0], http: bound.http?.[0] },
     log,
