@@ -200,6 +200,9 @@
 //! - `tests/privileged`: coturn's clients, HAProxy, nginx, the ACME authority pebble, and other
 //!   machines as namespaces. They show interoperability.
 //! - `tests/e2e/browser`: Chromium and Firefox. They show that a person can make a call.
+//! - `tests/e2e/vps`: a bare machine with systemd. It shows that README's commands lead to a call.
+//! - `tests/e2e/faults`: faults of real life, one at a time. They show which part of the product
+//!   names each of them: `docs/faults.md`.
 //! - `crates/turn/benches/instructions.rs`: callgrind. It shows that a packet costs no more
 //!   instructions than recorded. `crates/turn/benches/core.rs` times them.
 //! - `benches/{relay,signaling}`: beside coturn and `peerjs-server`. They measure the cost of a
