@@ -62,6 +62,15 @@ export class Authority {
     return { cert: join(this.#folder, cert), key: join(this.#folder, key) };
   }
 
+  /** A certificate for one name that is signed by itself. @param {string} name */
+  issueBySelf(name) {
+    const number = (this.#count += 1);
+    const [cert, key] = ["cert", "key"].map((part) => `${name}-${number}-${part}.pem`);
+    this.#openssl("req", "-x509", ...NEW_KEY, "-days", String(DAYS), "-subj", `/CN=${name}`, "-addext", `subjectAltName=DNS:${name}`,
+      "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", cert);
+    return { cert: join(this.#folder, cert), key: join(this.#folder, key) };
+  }
+
   /**
    * Has all who trust this authority trust another one, too. Browsers that run already do not.
    * @param {string} file Its certificate.

@@ -7,7 +7,6 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 
 import { afterwards } from "../browser/afterwards.mjs";
 import { authority } from "../browser/browsers.mjs";
-import { Authority } from "../browser/certificates.mjs";
 import { nginxWithTls } from "../browser/nginx.mjs";
 import { BINARY, start } from "../browser/server.mjs";
 import { UNREACHABLE } from "../browser/visit.mjs";
@@ -32,6 +31,9 @@ const [SECRET, SECRET_BEYOND] = ["a-secret-of-the-server-under-test", "a-secret-
 const [CONFIGURATION, CHAIN, KEY] = ["/etc/byway/turnserver.toml", "/etc/byway/chain.pem", "/etc/byway/key.pem"];
 const DROP_IN = "/etc/systemd/system/byway.service.d/fault.conf";
 const CLOCK = "/usr/local/lib/libfaketime.so.1";
+
+/** Lines of the journal that the server has written, and the least severe of those that count. */
+const [OF_SERVER, WARNING] = ["_SYSTEMD_UNIT=byway.service", 4];
 
 const FILES = new URL("../../../", import.meta.url).pathname;
 
@@ -84,7 +86,8 @@ export class World {
 
   /** Begins a fault: what the log says from now on is about it. */
   async begin() {
-    const said = await this.machine.run("journalctl", "--lines=0", "--show-cursor");
+    // Of the same lines as below: otherwise journalctl skips the first one of them.
+    const said = await this.machine.run("journalctl", OF_SERVER, "--lines=0", "--show-cursor");
     this.#cursor = /cursor: (.*)/.exec(said)?.[1] ?? "";
   }
 
@@ -149,13 +152,6 @@ export class World {
     this.undo(async () => this.#install(this.#sound));
     await this.#install(certificate);
     await this.restart();
-  }
-
-  /** The certificate is of an issuer that nobody else knows. */
-  distrust() {
-    const stranger = new Authority();
-    this.undo(() => stranger.forget());
-    return this.certify(stranger.issue(NAME));
   }
 
   /** The key belongs to root alone, as certbot leaves it. */
@@ -251,8 +247,9 @@ export class World {
 
   /** Lines of the server since the fault began, warnings and errors. */
   async log() {
-    const said = await this.machine.run("journalctl", "_SYSTEMD_UNIT=byway.service", `--after-cursor=${this.#cursor}`, "--priority=warning", "--output=cat", "--no-pager");
-    return said.split("\n").filter(Boolean);
+    const said = await this.machine.run("journalctl", OF_SERVER, `--after-cursor=${this.#cursor}`, "--output=json", "--no-pager");
+    const lines = said.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+    return lines.filter((line) => Number(line.PRIORITY) <= WARNING).map((line) => line.MESSAGE);
   }
 
   /** `byway doctor` as root on the machine, with a relay elsewhere. */
