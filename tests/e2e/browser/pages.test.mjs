@@ -17,6 +17,7 @@ import "./scenarios/start.mjs";
 import "./scenarios/keyboard.mjs";
 import "./scenarios/appearance.mjs";
 import "./scenarios/accessibility.mjs";
+import "./scenarios/help.mjs";
 import "./scenarios/people.mjs";
 import "./scenarios/recording.mjs";
 import "./scenarios/chat.mjs";
