@@ -72,6 +72,8 @@ export class World {
     machine.place(`${FILES}systemd/sysctl.conf`, "/usr/lib/sysctl.d/60-byway.conf");
     machine.place(libfaketime(), CLOCK);
     await machine.boot();
+    // A machine has these from its start. Here the network's kernel settings are out of its reach.
+    for (const node of ["server", "client-b"]) this.network.run(node, "sysctl", "--quiet", "--write", "net.ipv4.ip_local_reserved_ports=49152-65535");
     await machine.run("systemd-sysusers");
     await this.#write(configuration({}));
     await this.#install(this.#sound);
@@ -200,7 +202,7 @@ export class World {
     this.undo(() => this.machine.run("systemctl", "start", ...units));
     await this.machine.run("systemctl", "stop", ...units);
     // A line that nobody reads.
-    await this.machine.try("systemctl", "reload", "byway");
+    await this.machine.try("byway", "reload");
   }
 
   /**
@@ -259,7 +261,7 @@ export class World {
 
   /** `byway doctor` beside the server behind a 1:1 NAT. @param {{ file: string }} server */
   async doctorInCloud({ file }) {
-    return run(...this.network.on("client-b"), BINARY, "--config", file, "doctor", "--json", ...from());
+    return run(...this.network.on("client-b"), BINARY, "--config", file, "doctor", "--json", "--ca", authority.file, ...from());
   }
 
   /** `byway probe` of the visitor, with a credential from the operator. @param {string} [name] */
@@ -299,6 +301,8 @@ const SOUND = {
   "relay.addresses": ["0.0.0.0", "::"],
   // No call is to end well here.
   "relay.drain": "0s",
+  // As many as the descriptors of a container allow.
+  "quota.allocations": 5000,
   "credentials.secrets": [SECRET],
   "ice.access": "open",
   "ice.open_to_everyone": true,
