@@ -7,8 +7,8 @@ use std::time::Duration;
 use byway_turn::closed_set;
 use instant_acme::{Error, Problem};
 
-use super::client::{ClientError, RootsError};
 use super::{AcmeSettings, Challenge};
+use crate::net::http_client::{ClientError, RootsError};
 use crate::operator_file;
 
 closed_set! {
