@@ -23,7 +23,9 @@
 //!    - [`http`]: routes for pages, credentials and health checks.
 //!    - [`tls`]: certificates and handshakes.
 //!    - [`tls::acme`]: certificates from an ACME authority.
-//!    - [`net`]: accept loops, connection limits, PROXY headers, addresses of the machine.
+//!    - [`net`]: accept loops, connection limits, PROXY headers, addresses of the machine, and the
+//!      HTTPS client.
+//!    - [`webhooks`]: signed requests to a URL of the operator.
 //! 3. **Composition.** May know everything.
 //!    - [`server`]: composition root, which also applies what changes later. `reload` changes
 //!      settings, `listener_changes` listeners, `host_addresses` addresses of the machine, and
@@ -248,3 +250,4 @@ pub mod sessions;
 pub mod shard;
 pub mod signaling;
 pub mod tls;
+pub mod webhooks;

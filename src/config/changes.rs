@@ -52,6 +52,16 @@ macro_rules! differ_in_acme {
     };
 }
 
+/// Compares one value under `[webhooks]`, a section that either configuration may lack.
+macro_rules! differ_in_webhooks {
+    ($field:ident) => {
+        |a, b| {
+            a.webhooks.as_ref().map(|webhooks| &webhooks.$field)
+                != b.webhooks.as_ref().map(|webhooks| &webhooks.$field)
+        }
+    };
+}
+
 /// Every key, in file order. A test compares it with the embedded default and with
 /// `docs/configuration.md`.
 pub const KEYS: &[Key] = &[
@@ -114,6 +124,9 @@ pub const KEYS: &[Key] = &[
     live(&["signaling.resume_window"], differ!(signaling.settings.resume_window)),
     live(&["signaling.joins_per_second"], differ!(signaling.joins_per_second)),
     live(&["signaling.allowed_origins"], differ!(signaling.allowed_origins)),
+    live(&["webhooks.url"], differ_in_webhooks!(url)),
+    live(&["webhooks.secret"], differ_in_webhooks!(secret)),
+    live(&["webhooks.plain_http"], differ_in_webhooks!(plain_http)),
     live(&["log.format"], differ!(log.format)),
     live(&["log.level"], differ!(log.level)),
     live(&["doctor.from"], differ!(doctor.from)),

@@ -3,7 +3,7 @@
 //! Defaults exist once, in the embedded `turnserver.toml`. A key that a file leaves out has its
 //! value from there.
 //!
-//! - `schema` lists the keys, `acme` those of its section.
+//! - `schema` lists the keys, `acme` and `webhooks` those of their sections.
 //! - `values` parses each kind of value, `ice_url` the URLs.
 //! - `changes` compares two configurations key by key.
 //! - `reader` looks keys up and finds the unknown ones.
@@ -22,6 +22,7 @@ mod shown;
 #[cfg(test)]
 mod tests;
 mod values;
+mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -43,6 +44,7 @@ use crate::shard::Tuning;
 use crate::signaling::SignalingSettings;
 use crate::tls::CertificateFiles;
 use crate::tls::acme::AcmeSettings;
+use crate::webhooks::WebhookSettings;
 
 pub use acme::{is_directory_url, is_host_name, is_mail_address};
 pub use changes::{Change, KEYS};
@@ -87,6 +89,8 @@ pub struct Config {
     pub http: Http,
     /// Limits of the signaling.
     pub signaling: Signaling,
+    /// Webhooks; `None`: off.
+    pub webhooks: Option<WebhookSettings>,
     /// Format and levels of the log, which a reload applies.
     pub log: LogSettings,
     /// Defaults of `byway doctor`.

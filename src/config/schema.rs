@@ -15,6 +15,7 @@ use super::reader::{Keys, Names, Section, Value};
 use super::secret_files::SecretFiles;
 use super::shown::Shown;
 use super::values::{self, AdminAddress, list};
+use super::webhooks;
 use super::{
     Config, Credentials, Doctor, EMBEDDED, Http, Ice, Listen, Peers, Places, Quota, Relay, Signaling, Tls,
 };
@@ -81,6 +82,7 @@ fn assemble<'d>(
     let quota = quota(root.section("quota"), &mut mistakes);
     let http = http(root.section("http"), &mut mistakes);
     let signaling = signaling(root.section("signaling"), &mut mistakes);
+    let webhooks = webhooks::read(root.section("webhooks"), &realm, &mut mistakes);
     let log = log(root.section("log"), &mut mistakes);
     let doctor = doctor(root.section("doctor"), &mut mistakes);
     mistakes.extend(root.finish());
@@ -100,6 +102,7 @@ fn assemble<'d>(
         ice,
         http,
         signaling,
+        webhooks,
         log,
         doctor,
         secret_files: SecretFiles::default(),

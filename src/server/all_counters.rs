@@ -11,6 +11,7 @@ use crate::net::proxy_protocol::ProxyCounters;
 use crate::shard::RelayCounters;
 use crate::signaling::SignalingCounters;
 use crate::tls::TlsCounters;
+use crate::webhooks::WebhookCounters;
 
 /// The counters of all rooms.
 pub(super) struct AllCounters {
@@ -26,6 +27,8 @@ pub(super) struct AllCounters {
     pub(super) acme: Shown<crate::tls::acme::AcmeCounters>,
     /// The counters of PROXY headers, on the page if a listener expects them.
     pub(super) proxy: Shown<ProxyCounters>,
+    /// The counters of webhooks, on the page if there is a receiver.
+    pub(super) webhooks: Shown<WebhookCounters>,
 }
 
 /// Counters that are on the page only while the configuration uses them.
@@ -71,6 +74,7 @@ impl AllCounters {
             self.process.clone(),
             Arc::new(self.proxy.clone()),
             Arc::new(self.tls.clone()),
+            Arc::new(self.webhooks.clone()),
             #[cfg(feature = "acme")]
             Arc::new(self.acme.clone()),
         ])
@@ -99,6 +103,7 @@ mod tests {
             #[cfg(feature = "acme")]
             acme: Shown::new(false),
             proxy: Shown::new(false),
+            webhooks: Shown::new(false),
         };
         for shard in &counted.relay.shards {
             shard.allocations.set(2);

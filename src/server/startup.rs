@@ -43,6 +43,7 @@ use crate::sessions::{Sessions, UsageTotals};
 use crate::signaling::{ConnectionLimits, Hub};
 use crate::tls::Certificate;
 use crate::tls::renewal::{CertificateSource, Loaded, Renewal};
+use crate::webhooks::{WebhookParts, Webhooks};
 
 /// Phase one: everything that needs no socket.
 pub(super) struct Plan {
@@ -124,7 +125,7 @@ impl Bound {
         let page = Live::new(page_url::secure_page(names.as_ref(), &tls_listeners));
 
         let secrets = ServerSecrets::new(&config, phase.watch())?;
-        let (events, [for_usage, for_timelines]) = EventSender::to_consumers();
+        let (events, [for_usage, for_timelines, for_webhooks]) = EventSender::to_consumers();
         let relaying = Relaying::start(&config, &mut sockets, &state, &files, &secrets, clock, &events)?;
         let totals = Arc::new(UsageTotals::new(clock.now().unix));
         consumers::keep("usage", for_usage, &supervisor, {
@@ -141,7 +142,16 @@ impl Bound {
             #[cfg(feature = "acme")]
             acme: Shown::new(config.acme.is_some()),
             proxy: Shown::new(!config.listen.proxy_protocol.is_empty()),
+            webhooks: Shown::new(config.webhooks.is_some()),
         };
+        let (webhooks, webhook_control) = Webhooks::new(WebhookParts {
+            settings: config.webhooks.clone(),
+            events: for_webhooks,
+            random: Prng::new(&seed()?, "webhooks"),
+            clock,
+            counters: counted.webhooks.counters.clone(),
+        });
+        supervisor.keep("webhooks", move || webhooks.clone().run());
 
         let ice = signaling::ice(&config, names, &secrets);
         let hub = signaling::rooms(signaling::RoomParts {
@@ -317,6 +327,13 @@ impl Bound {
             }),
             Step::new(&["signaling.allowed_origins"], move |config| {
                 origins.store(Origins::new(config.signaling.allowed_origins.clone()));
+            }),
+            Step::new(&["realm", "webhooks"], {
+                let shown = counted.webhooks.clone();
+                move |config| {
+                    shown.show(config.webhooks.is_some());
+                    webhook_control.configure(config.webhooks.clone());
+                }
             }),
             Step::new(&["log"], move |config| log.apply(&config.log)),
             Step::new(&["users"], move |config| static_users.store(static_names(config))),

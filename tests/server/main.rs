@@ -29,3 +29,4 @@ mod static_users;
 mod streams;
 mod tls;
 mod trains;
+mod webhooks;

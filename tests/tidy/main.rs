@@ -131,6 +131,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "src/tls/",
         &[
+            "net::http_client",
             "metrics",
             "clock",
             "operator_file",
@@ -170,6 +171,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/net/interfaces.rs", &["byway_turn::address_set"]),
     ("src/net/local_ports.rs", &[]),
     ("src/net/mod.rs", &[]),
+    ("src/net/http_client.rs", &["operator_file"]),
+    ("src/webhooks/queue.rs", &[]),
+    ("src/webhooks/signature.rs", &[]),
+    ("src/webhooks/message.rs", &["events"]),
+    (
+        "src/webhooks/",
+        &["events", "metrics", "clock", "net::http_client", "byway_turn::auth::Secret", "byway_turn::prng"],
+    ),
     ("src/origin", &[]),
     ("src/net/trusted_proxies.rs", &[]),
     ("src/net/proxy_header.rs", &[]),
@@ -191,6 +200,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "shard::Tuning",
             "ice::TransportPolicy",
             "signaling::SignalingSettings",
+            "webhooks::WebhookSettings",
             "tls::CertificateFiles",
             "log::LogSettings",
             "log::LogFormat",
@@ -326,6 +336,7 @@ const THREATS: &[(u8, &str)] = &[
     (53, "an operator's token that opens more than invitations"),
     (54, "a command that overwrites an operator's settings, or leaves a part of a secret"),
     (56, "a server that hangs, crashes or steers the commands that test it"),
+    (58, "a receiver of webhooks that is dead, slow or hostile"),
     (59, "terminal escape sequences in what others are named"),
 ];
 
