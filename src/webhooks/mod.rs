@@ -7,8 +7,8 @@
 //!                                 └──────────┘ outcome: next delivery, or a longer pause
 //! ```
 //!
-//! - `message` writes an event as JSON, `signature` signs it, and `queue` decides what is sent when.
-//!   All three are pure.
+//! - `message` writes an event as JSON, `signature` signs it, and `queue` decides what is sent and
+//!   when. All three are pure.
 //! - [`Webhooks`] runs as a background task. It sends one request at a time, in the order of the
 //!   events, so a receiver sees a begin before its end.
 //!

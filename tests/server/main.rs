@@ -18,6 +18,7 @@ mod ip_header;
 mod load;
 mod log;
 mod log_lines;
+mod metrics;
 mod probe;
 mod proxy_protocol;
 mod reload;

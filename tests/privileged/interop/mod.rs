@@ -9,6 +9,7 @@ mod binding;
 mod harm;
 mod imported;
 mod lab;
+mod prometheus;
 mod proxies;
 mod refused;
 mod relayed;
