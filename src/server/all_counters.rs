@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::access::AccessCounters;
+use crate::events::EventSender;
 use crate::http::HttpCounters;
 use crate::metrics::{Counters, Metrics, Page, ProcessCounters};
 use crate::net::proxy_protocol::ProxyCounters;
@@ -29,6 +30,8 @@ pub(super) struct AllCounters {
     pub(super) proxy: Shown<ProxyCounters>,
     /// The counters of webhooks, on the page if there is a receiver.
     pub(super) webhooks: Shown<WebhookCounters>,
+    /// Sender of events, which counts those that a consumer was too slow for.
+    pub(super) events: EventLosses,
 }
 
 /// Counters that are on the page only while the configuration uses them.
@@ -63,6 +66,20 @@ impl<C: Counters> Counters for Shown<C> {
     }
 }
 
+/// Count of lost events.
+#[derive(Clone, Debug)]
+pub(super) struct EventLosses(pub(super) EventSender);
+
+impl Counters for EventLosses {
+    fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.counter(
+            "events_lost",
+            "Events of rooms and allocations that webhooks, /usage or timelines were too slow for.",
+            self.0.lost(),
+        )
+    }
+}
+
 impl AllCounters {
     /// All counters as one page of metrics.
     pub(super) fn metrics(&self) -> Metrics {
@@ -75,6 +92,7 @@ impl AllCounters {
             Arc::new(self.proxy.clone()),
             Arc::new(self.tls.clone()),
             Arc::new(self.webhooks.clone()),
+            Arc::new(self.events.clone()),
             #[cfg(feature = "acme")]
             Arc::new(self.acme.clone()),
         ])
@@ -104,6 +122,7 @@ mod tests {
             acme: Shown::new(false),
             proxy: Shown::new(false),
             webhooks: Shown::new(false),
+            events: EventLosses(EventSender::default()),
         };
         for shard in &counted.relay.shards {
             shard.allocations.set(2);

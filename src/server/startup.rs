@@ -12,7 +12,7 @@ use sd_notify::NotifyState;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::admin_socket::AdminSockets;
-use super::all_counters::{AllCounters, Shown};
+use super::all_counters::{AllCounters, EventLosses, Shown};
 use super::certificate::{self, Acme, CertificateParts};
 use super::host_addresses::{self, Follower, HostState, HostWatch};
 use super::relay_socket_watch::RelaySocketWatch;
@@ -143,6 +143,7 @@ impl Bound {
             acme: Shown::new(config.acme.is_some()),
             proxy: Shown::new(!config.listen.proxy_protocol.is_empty()),
             webhooks: Shown::new(config.webhooks.is_some()),
+            events: EventLosses(events.clone()),
         };
         let (webhooks, webhook_control) = Webhooks::new(WebhookParts {
             settings: config.webhooks.clone(),
