@@ -14,7 +14,6 @@
 //!    - [`tls::CertificateNames`]: names of a certificate.
 //!    - `tls::acme::{schedule, reverse_name}`: times of renewals, and names of addresses.
 //!    - [`origin`]: hosts, authorities and origins as values.
-//!    - [`sessions`]: traffic of the clients, by allocation and by name.
 //!    - `signaling`, of which `protocol`, `codes`, `schema`, `room`, `membership`, `ticket`,
 //!      `timeline`, `flood_guard`, `peerjs::*` and `y_webrtc::*`.
 //! 2. **Drivers.** May know sockets, threads and tokio.
@@ -42,6 +41,7 @@
 //! - [`phase`]: the one signal for shutdown.
 //! - [`events`]: begin and end of rooms and allocations, for those who record them.
 //! - [`diagnosis`]: findings about an installation, from facts that are handed in.
+//! - [`sessions`]: traffic of the clients, by allocation and by user, for the operator.
 //! - [`fault`]: names of faults, which log, commands, pages and documentation share.
 //! - [`metrics`]: the page that shows the counters. Each room owns its counters.
 //! - [`log`](mod@log): the log. It drops lines rather than delay a caller. A reload changes its

@@ -15,7 +15,8 @@
 //! | `/peerjs`, `/peerjs/id`, `/y-webrtc` | that of PeerJS and of y-webrtc (`adapters`) |
 //! | `/.well-known/acme-challenge/...` | answers to an ACME authority ([`challenge_pages`]) |
 //! | `/metrics`, `/healthz`, `/status`, `GET /rooms` | on the admin listener only ([`admin`]) |
-//! | `POST /reload`, `POST /signing`, `DELETE /rooms/{room}/members/{id}` | on its Unix sockets only |
+//! | `GET /allocations`, `GET /usage` | on the admin listener only |
+//! | `POST /reload`, `POST /signing`, `DELETE` of a member, an allocation | its Unix sockets only |
 //!
 //! Handlers name what they need as extractors: `caller` asks [`crate::access`] for permission,
 //! `params` parses, `origin` checks origins, and `issue` makes the credentials. `cors` has the

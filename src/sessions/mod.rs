@@ -10,6 +10,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
 use crate::events::{AllocationKey, EventSender};
 
 pub use live::{AllocationSource, LiveAllocation, Unanswered};
@@ -19,6 +21,8 @@ pub use totals::{EndedUsage, UsageSums, UsageTotals};
 #[derive(Clone)]
 pub struct Sessions {
     live: Arc<dyn AllocationSource>,
+    /// Held while the shards are asked, so that many requests at once do not add up.
+    asking: Arc<Mutex<()>>,
     totals: Arc<UsageTotals>,
     events: EventSender,
 }
@@ -35,7 +39,7 @@ pub struct UserUsage {
 impl Sessions {
     /// Creates a handle. `totals` consumes what `events` sends.
     pub fn new(live: impl AllocationSource + 'static, totals: Arc<UsageTotals>, events: EventSender) -> Self {
-        Self { live: Arc::new(live), totals, events }
+        Self { live: Arc::new(live), asking: Arc::default(), totals, events }
     }
 
     /// Returns the live allocations.
@@ -43,6 +47,7 @@ impl Sessions {
     /// # Errors
     /// A shard does not answer.
     pub async fn allocations(&self) -> Result<Vec<LiveAllocation>, Unanswered> {
+        let _asking = self.asking.lock().await;
         self.live.list().await
     }
 
@@ -52,6 +57,7 @@ impl Sessions {
     /// # Errors
     /// The shard does not answer.
     pub async fn end(&self, key: AllocationKey) -> Result<bool, Unanswered> {
+        let _asking = self.asking.lock().await;
         self.live.end(key).await
     }
 
@@ -60,9 +66,9 @@ impl Sessions {
     /// # Errors
     /// A shard does not answer.
     pub async fn usage(&self) -> Result<(HashMap<Arc<str>, UserUsage>, UsageSums), Unanswered> {
-        // Listed first: an allocation that ends meanwhile counts twice rather than not at all, until
-        // the next answer.
-        let live = self.live.list().await?;
+        // Listed first: an allocation that ends meanwhile counts twice, until the next answer, rather
+        // than not at all.
+        let live = self.allocations().await?;
         let EndedUsage { users, others } = self.totals.page();
         let ended = users.into_iter().map(|(user, sums)| (user, UserUsage { live: 0, sums }));
         let mut users: HashMap<_, UserUsage> = ended.collect();

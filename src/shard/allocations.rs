@@ -7,7 +7,7 @@ use std::time::Duration;
 use byway_turn::server::{AllocationId, Shared};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::accounts::Question;
@@ -24,8 +24,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 pub struct Allocations {
     pub(super) shared: Arc<Shared>,
     pub(super) mailboxes: Arc<[MailboxSender]>,
-    /// Held while a shard is asked, so that many who ask do not add up.
-    pub(super) asking: Arc<Mutex<()>>,
 }
 
 impl Allocations {
@@ -66,7 +64,6 @@ async fn ask<T>(
 impl AllocationSource for Allocations {
     fn list(&self) -> BoxFuture<'_, Result<Vec<LiveAllocation>, Unanswered>> {
         async {
-            let _asking = self.asking.lock().await;
             let mut allocations = Vec::new();
             for mailbox in self.mailboxes.iter() {
                 let mut next = Some(0);
@@ -83,7 +80,6 @@ impl AllocationSource for Allocations {
 
     fn end(&self, key: AllocationKey) -> BoxFuture<'_, Result<bool, Unanswered>> {
         async move {
-            let _asking = self.asking.lock().await;
             let Some(mailbox) = self.mailboxes.get(usize::from(key.shard)) else { return Ok(false) };
             let allocation = AllocationId { slot: key.slot, generation: key.generation };
             ask(mailbox, |answer| Question::End { allocation, answer }).await

@@ -173,8 +173,8 @@ impl MailboxSender {
         self.wake();
     }
 
-    /// Asks the shard a question. If its queue is full, the question is dropped, and so is the place
-    /// for its answer.
+    /// Asks the shard a question. If its queue is full, the question is dropped, and with it the
+    /// place for its answer.
     pub(super) fn ask(&self, question: Question) {
         let _ = self.questions.try_send(question);
         self.wake();

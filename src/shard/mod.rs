@@ -152,7 +152,7 @@ impl DataPlane {
     /// that the shards' relays share.
     #[must_use]
     pub fn allocations(&self, shared: Arc<Shared>) -> Allocations {
-        Allocations { shared, mailboxes: self.mailboxes.clone(), asking: Arc::default() }
+        Allocations { shared, mailboxes: self.mailboxes.clone() }
     }
 
     /// Returns a function that lists the shards that have ended, for a health check that outlives

@@ -73,8 +73,8 @@ fn the_operator_sees_whose_traffic_it_is_while_it_flows_and_afterwards() {
     // Ann and bob to each other, in memory, whichever shards they are on.
     ann.granted(&Request::channel_bind(0x4001, of_bob));
     bob.granted(&Request::channel_bind(0x4001, of_ann));
-    ann.send_on(0x4001, &[9; 10]);
-    assert_eq!(bob.receive(), channel_data(0x4001, &[9; 10]));
+    ann.send_on(0x4001, &[9; 12]);
+    assert_eq!(bob.receive(), channel_data(0x4001, &[9; 12]));
     // Without a channel or permission.
     bob.send_on(0x4005, b"nowhere");
     bob.granted(&Request::refresh(600));
@@ -83,10 +83,10 @@ fn the_operator_sees_whose_traffic_it_is_while_it_flows_and_afterwards() {
     assert_eq!(listing["total"], 2, "{listing}");
     let [first, second] = [0, 1].map(|n| &listing["allocations"][n]);
     assert_eq!((&first["user"], &first["transport"]), (&json!("ann"), &json!("udp")), "the most bytes first");
-    assert_eq!((&first["to_peer"], &first["to_client"]), (&traffic(4, 310), &traffic(1, 50)));
+    assert_eq!((&first["to_peer"], &first["to_client"]), (&traffic(4, 312), &traffic(1, 50)));
     assert_eq!((&first["permissions"], &first["channels"]), (&json!(1), &json!(2)), "one address");
     assert_eq!((&second["user"], &second["transport"]), (&json!("bob"), &json!("tcp")));
-    assert_eq!((&second["to_peer"], &second["to_client"]), (&traffic(0, 0), &traffic(1, 10)));
+    assert_eq!((&second["to_peer"], &second["to_client"]), (&traffic(0, 0), &traffic(1, 12)));
     assert_eq!((&second["drops"], &second["refused"]), (&json!({"no_channel": 1}), &json!({"403": 1})));
     assert!(second["expires_in"].as_u64().is_some_and(|seconds| (590..=600).contains(&seconds)), "{second}");
 
@@ -107,14 +107,14 @@ fn the_operator_sees_whose_traffic_it_is_while_it_flows_and_afterwards() {
     }
 
     let live = user(&server, "ann", 0);
-    assert_eq!((&live["allocations"], &live["to_peer"]), (&json!(1), &traffic(4, 310)));
+    assert_eq!((&live["allocations"], &live["to_peer"]), (&json!(1), &traffic(4, 312)));
     ann.granted(&Request::refresh(0));
     ann.granted(&Request::allocate());
     ann.granted(&Request::channel_bind(0x4000, peers));
     ann.send_on(0x4000, &[7; 1000]);
     receive(&peer);
     let both = user(&server, "ann", 1);
-    assert_eq!((&both["allocations"], &both["to_peer"]), (&json!(1), &traffic(5, 1310)), "{both}");
+    assert_eq!((&both["allocations"], &both["to_peer"]), (&json!(1), &traffic(5, 1312)), "{both}");
     assert_eq!(both["to_client"], traffic(1, 50));
 }
 

@@ -167,7 +167,7 @@ impl Delivered {
 
 impl UsageCounters {
     /// Counts a datagram of the client by what is done with it.
-    pub(super) fn from_client(&self, action: &Action, bytes: usize) {
+    pub(super) fn count_from_client(&self, action: &Action, bytes: usize) {
         match action {
             Action::Drop(reason) => self.dropped(*reason),
             _ => self.to_peer.add(bytes),
@@ -175,7 +175,7 @@ impl UsageCounters {
     }
 
     /// Counts a datagram of a peer by what is done with it.
-    pub(super) fn from_peer(&self, action: &Action, bytes: usize) {
+    pub(super) fn count_from_peer(&self, action: &Action, bytes: usize) {
         match action {
             Action::Drop(reason) => self.dropped(*reason),
             _ => self.to_client.add(bytes),
@@ -220,8 +220,8 @@ impl Relay {
         self.records.as_mut()?.pop_front()
     }
 
-    /// Counts an error response to an authenticated request. Records it within a rate limit, so that
-    /// a client that repeats its mistake does not displace the records of others.
+    /// Counts an error response to an authenticated request. Records it within a rate limit, so
+    /// that a client that repeats its mistake does not displace the records of others.
     pub(super) fn note_refusal(&mut self, now: Now, username: &str, refused: RefusedRequest) {
         let id = self.table.find(&refused.five_tuple).map(|(id, _)| id);
         let own = id.and_then(|id| self.table.get_mut(id)).filter(|own| *own.username == *username);

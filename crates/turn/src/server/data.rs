@@ -28,7 +28,7 @@ impl Relay {
             return Action::Drop(DropReason::NoAllocation);
         };
         let action = self.delivery.channel_data(now, id, allocation, &message);
-        allocation.usage.from_client(&action, message.payload.len());
+        allocation.usage.count_from_client(&action, message.payload.len());
         action
     }
 
@@ -44,7 +44,7 @@ impl Relay {
         };
         let payload = message.attributes().data();
         let action = self.delivery.send_indication(now, id, allocation, message, payload);
-        allocation.usage.from_client(&action, payload.map_or(0, Span::len));
+        allocation.usage.count_from_client(&action, payload.map_or(0, Span::len));
         action
     }
 
@@ -55,7 +55,7 @@ impl Relay {
             return Action::Drop(DropReason::NoAllocation);
         };
         let action = self.delivery.peer_datagram(now, allocation, source, length);
-        allocation.usage.from_peer(&action, length);
+        allocation.usage.count_from_peer(&action, length);
         action
     }
 }
@@ -65,6 +65,7 @@ impl Delivery {
         Self { view, indications }
     }
 
+    #[inline]
     fn channel_data(
         &mut self,
         now: Now,
@@ -85,6 +86,7 @@ impl Delivery {
         self.send_on(now, id, from, peer, message.payload, false)
     }
 
+    #[inline]
     fn send_indication(
         &mut self,
         now: Now,
@@ -117,6 +119,7 @@ impl Delivery {
         self.send_on(now, id, from, peer, payload, dont_fragment)
     }
 
+    #[inline]
     fn peer_datagram(
         &mut self,
         now: Now,
