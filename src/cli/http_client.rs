@@ -28,8 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// Bytes of a body that are kept: more than the call page has. The rest is not read.
 const LONGEST: usize = 2 << 20;
 
-/// Key of the WebSocket handshake. Its accepting value is checked, so that a cached answer counts as
-/// none. It needs no randomness, because no data follows.
+/// Key of the WebSocket handshake. Its accepting value is checked, so that a cached answer counts
+/// as none. It needs no randomness, because no data follows.
 const KEY: &str = "Ynl3YXkgZG9jdG9yISEhIQ==";
 
 /// Constant of RFC 6455 section 1.3.

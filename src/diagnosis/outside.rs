@@ -52,8 +52,8 @@ pub fn listener(from: &str, at: SocketAddr, reached: &Reached) -> Finding {
     }
 }
 
-/// Judges a datagram that the relay at `from` sent to a relay port of this server. `is_listener_reached`
-/// tells that its UDP listener was reached from there.
+/// Judges a datagram that the relay at `from` sent to a relay port of this server.
+/// `is_listener_reached` tells that its UDP listener was reached from there.
 pub fn relay_port(
     from: &str,
     at: SocketAddr,

@@ -41,9 +41,10 @@ fn check_says_ok_and_what_is_served() {
              hint: no secrets: the server generates one at each start, and no other program can sign credentials; \
              set `secrets` under [credentials] if one must\n  \
              hint: other machines reach the `udp` listeners, but relay.addresses is loopback: no peer can be reached; \
-             set it to [\"0.0.0.0\"]\n  \
+             set it to [\"0.0.0.0\"]\n    more: byway explain public-address-unset\n  \
              hint: no certificate, `[ice] urls` or `[http] hosts` names this server: HTTP is served under its addresses only; \
-             list the names that a reverse proxy or Prometheus requests in `hosts` under [http]\n",
+             list the names that a reverse proxy or Prometheus requests in `hosts` under [http]\n    \
+             more: byway explain proxy-host\n",
             file.path().display()
         )
     );

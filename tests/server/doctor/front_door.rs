@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
+use byway_test_support::process::interrupts::uninterrupted;
 use byway_test_support::process::{Configuration, Server};
 
 use super::{Setup, doctor};
@@ -85,7 +86,7 @@ pub(super) fn web_server(answer: &'static [u8]) -> SocketAddr {
     let at = listener.local_addr().unwrap();
     thread::spawn(move || {
         for mut client in listener.incoming().flatten() {
-            let _ = client.read(&mut [0; 4096]);
+            let _ = uninterrupted(|| client.read(&mut [0; 4096]));
             let _ = client.write_all(answer);
         }
     });

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 
 use byway_test_support::process::Configuration;
+use byway_test_support::process::interrupts::uninterrupted;
 
 use super::front_door::web_server;
 use super::{Setup, doctor};
@@ -16,11 +17,11 @@ fn endless(head: &'static [u8], rest: &'static [u8]) -> SocketAddr {
     thread::spawn(move || {
         for mut client in listener.incoming().flatten() {
             thread::spawn(move || {
-                let _ = client.read(&mut [0; 4096]);
+                let _ = uninterrupted(|| client.read(&mut [0; 4096]));
                 let _ = client.write_all(head);
                 if rest.is_empty() {
                     // Holds the connection until the other side closes it.
-                    let _ = client.read(&mut [0; 16]);
+                    let _ = uninterrupted(|| client.read(&mut [0; 16]));
                 }
                 while !rest.is_empty() && client.write_all(rest).is_ok() {}
             });
@@ -35,7 +36,7 @@ fn datagrams(answer: &'static [u8]) -> SocketAddr {
     let at = socket.local_addr().unwrap();
     thread::spawn(move || {
         let mut buffer = [0; 2048];
-        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+        while let Ok((length, from)) = uninterrupted(|| socket.recv_from(&mut buffer)) {
             let mut answer = answer.to_vec();
             // The transaction id of the request, so that the answer belongs to it.
             if answer.len() >= 20 && length >= 20 {
