@@ -23,7 +23,7 @@ use super::probe::error::ProbeError;
 use super::probe::server_path::ServerPath;
 
 /// Deadline of a request, from the connection to the end of the answer.
-const PATIENCE: Duration = Duration::from_secs(6);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes of a body that are kept: more than the call page has. The rest is not read.
 const LONGEST: usize = 2 << 20;

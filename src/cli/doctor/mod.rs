@@ -187,8 +187,36 @@ async fn front_and_clock(
     trust: &Trust,
     asked: &Asked,
 ) -> (Vec<Finding>, Vec<Finding>) {
+    let acme = config.acme.as_ref().map(|acme| acme.directory.to_string());
+    let elsewhere: Vec<String> = arguments.clock.iter().cloned().chain(acme).collect();
+    let elsewhere = join_all(elsewhere.iter().map(|url| front_door::date_of(url, trust)));
+    let ((findings, mut dates), elsewhere) =
+        join(of_front_door(arguments, config, certificate, trust, asked), elsewhere).await;
+    let mut troubles = Vec::new();
+    for read in elsewhere {
+        match read {
+            Ok(reading) => dates.push(reading),
+            Err(error) => troubles.push(error),
+        }
+    }
+    let mut clocks: Vec<Finding> = asked.clock.iter().filter_map(clock::of_process).collect();
+    clocks.push(clock::judge(&dates));
+    clocks.extend(
+        troubles.into_iter().map(|error| Finding::skipped("a date to compare the clock with", error)),
+    );
+    (findings, clocks)
+}
+
+/// Looks at the front door. Returns the findings, and the date of a proxy there.
+async fn of_front_door(
+    arguments: &DoctorArguments,
+    config: &Config,
+    certificate: Option<&Certificate>,
+    trust: &Trust,
+    asked: &Asked,
+) -> (Vec<Finding>, Vec<clock::Reading>) {
     let url = arguments.url.clone().or_else(|| front_door::page_of(config, certificate));
-    let (mut findings, mut dates, mut troubles) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut findings, mut dates) = (Vec::new(), Vec::new());
     let what = "page, /ice and /ws";
     match url {
         None => findings.push(
@@ -233,20 +261,7 @@ async fn front_and_clock(
             }
         }
     }
-    let acme = config.acme.as_ref().map(|acme| acme.directory.to_string());
-    let elsewhere: Vec<String> = arguments.clock.iter().cloned().chain(acme).collect();
-    for read in join_all(elsewhere.iter().map(|url| front_door::date_of(url, trust))).await {
-        match read {
-            Ok(reading) => dates.push(reading),
-            Err(error) => troubles.push(error),
-        }
-    }
-    let mut clocks: Vec<Finding> = asked.clock.iter().filter_map(clock::of_process).collect();
-    clocks.push(clock::judge(&dates));
-    clocks.extend(
-        troubles.into_iter().map(|error| Finding::skipped("a date to compare the clock with", error)),
-    );
-    (findings, clocks)
+    (findings, dates)
 }
 
 async fn of_transports(config: &Config, arguments: &DoctorArguments, asked: &Asked) -> Vec<Finding> {
