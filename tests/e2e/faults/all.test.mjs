@@ -50,7 +50,7 @@ test("faults, and who names them", { concurrency: WORLDS }, async (story) => {
     const texts = textsOf(fault, cells);
     scenario.diagnostic(`${REPORTERS.map((reporter, at) => `${reporter}: ${texts[at]}`).join("; ")} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
     judge(fault, cells);
-    if (!process.env.PUBLISH) assert.deepEqual(texts, documented().get(leftOf(fault)), "docs/faults.md: run tests/e2e/faults/all");
+    if (!process.env.PUBLISH) holds(fault, texts);
   }));
   parts.unshift(part("nothing is reported where nothing is wrong", async (world, scenario) => {
     const cells = await look(world, NONE, scenario);
@@ -104,12 +104,24 @@ function cellOf({ code, printed, said }, findingsOf, fault) {
   return findingsCell(findingsOf(printed), fault, code === 0);
 }
 
+/**
+ * Fails if a cell that docs/faults.md calls named is not. Other cells depend on what gives up first.
+ *
+ * @param {import("./faults.mjs").Fault} fault
+ * @param {string[]} texts
+ */
+function holds(fault, texts) {
+  const row = documented().get(leftOf(fault));
+  assert.ok(row, "docs/faults.md lacks this row: run tests/e2e/faults/all");
+  const lost = REPORTERS.filter((_, at) => row[at] === "**named**" && texts[at] !== row[at]);
+  assert.deepEqual(lost, [], "no longer named as docs/faults.md says");
+}
+
 /** @param {import("./faults.mjs").Fault} fault @param {import("./report.mjs").Cells} cells */
 function judge({ works }, cells) {
   const all = REPORTERS.map((reporter) => `--- ${reporter}: ${cells[reporter].word}\n${cells[reporter].said}`).join("\n");
   assert.ok(cells.doctor.word === "named" || cells.page.word === "named", `neither doctor nor the page names it:\n${all}`);
   for (const reporter of /** @type {const} */ (["doctor", "probe", "page"])) {
-    const isGreen = ["works", "silent"].includes(cells[reporter].word);
-    assert.equal(isGreen, Boolean(works?.[reporter]), `${reporter} ${isGreen ? "says that all is well" : "finds what it should not"}:\n${all}`);
+    assert.ok(cells[reporter].word !== "works" || works?.[reporter], `${reporter} says that all is well:\n${all}`);
   }
 }
