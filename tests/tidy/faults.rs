@@ -48,6 +48,30 @@ fn a_symptom_leads_to_each_fault() {
     none(&unreached.collect::<Vec<_>>(), "a fault that no row of the symptoms leads to");
 }
 
+#[test]
+fn the_check_and_the_scenarios_name_faults_that_exist() {
+    let (known, mut offences, mut named) = (names(), Vec::new(), 0);
+    // `"reason": ["check", "state", "fault"],` and `{ name: "fault", what: ...`
+    let check = file("static/check/finding.js");
+    let of_check = check.text.lines().filter_map(|line| {
+        let parts: Vec<_> = line.trim().split_once(": [\"")?.1.split('"').collect();
+        parts.get(4).filter(|fault| !fault.is_empty()).map(|fault| (&check.path, *fault))
+    });
+    let scenarios = file("tests/e2e/faults/faults.mjs");
+    let of_scenarios = scenarios.text.lines().filter_map(|line| {
+        let name = line.trim().strip_prefix("{ name: \"")?.split('"').next()?;
+        Some((&scenarios.path, name))
+    });
+    for (path, fault) in of_check.chain(of_scenarios) {
+        named += 1;
+        if !known.contains(fault) {
+            offences.push(format!("{path}: {fault}"));
+        }
+    }
+    assert!(named > 40, "the form of these files has changed: {named}");
+    none(&offences, "a name that src/fault.rs does not have");
+}
+
 /// Names in `src/fault.rs`.
 fn names() -> BTreeSet<String> {
     let faults = file("src/fault.rs");

@@ -49,7 +49,7 @@ export const FAULTS = [
   { name: "secret-differs", what: "The secret in the file was changed, without a reload.", inject: (world) => world.edit({ "credentials.secrets": ANOTHER_SECRET }), remedy: /reload/, works: { page: "the page gets its credentials from the running server" } },
   { name: "credentials-refused", what: "`[ice] urls` leads to a server with another secret.", inject: (world) => world.configure({ "ice.urls": [`turn:${BEYOND}:3478?transport=udp`] }), remedy: /secret/, works: { probe: "it tests this host alone, and says which other it skipped" } },
   { name: "descriptors-few", what: "`LimitNOFILE=` is 64.", inject: (world) => world.override("LimitNOFILE=64"), remedy: /LimitNOFILE/ },
-  { name: "proxy-host", what: "nginx does not pass on `Host`.", inject: (world) => world.proxy(without("Host $http_host")), remedy: /Host/ },
+  { name: "proxy-host", what: "nginx does not pass on `Host`.", inject: (world) => world.proxy(without("Host $http_host")), remedy: /Host/, log: /refused a page of/ },
   { name: "proxy-upgrade", what: "nginx does not pass on `Upgrade`.", inject: (world) => world.proxy(without("Upgrade", "Connection")), remedy: /Upgrade/ },
   { name: "log-gone", what: "journald has stopped.", inject: (world) => world.closeLog(), remedy: /journald|disk|df/i, works: { probe: "calls continue", page: "calls continue" } },
   { name: "room-full", what: "A room has as many members as it may.", inject: (world, scenario) => world.fillRoom(scenario), remedy: /max_members|left/, page: knock, works: { doctor: "the installation is sound", probe: "it joins no room" } },
