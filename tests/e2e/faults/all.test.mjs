@@ -105,7 +105,8 @@ function cellOf({ code, printed, said }, findingsOf, fault) {
 }
 
 /**
- * Fails if a cell that docs/faults.md calls named is not. Other cells depend on what gives up first.
+ * Fails if a cell that docs/faults.md calls named is not. Other cells depend on what gives up
+ * first.
  *
  * @param {import("./faults.mjs").Fault} fault
  * @param {string[]} texts
