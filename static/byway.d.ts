@@ -122,8 +122,8 @@ declare class Call extends Emitter<{
 }
 
 /**
- * What this member may see of the call's timeline. `next`: pass it as `after`, to get what is new
- * then. `dropped`: number of events that exceeded a limit of the server.
+ * Part of the timeline that this member may see. `next`: pass it as `after`, to get later events.
+ * `dropped`: number of events that exceeded a limit of the server.
  */
 type CallTimeline = {
     members: TimelineMember[];

@@ -15,7 +15,8 @@ import { makeReport } from "./report.js";
  *
  * @param {RTCPeerConnection} connection
  * @param {(observation: Observation) => void} note
- * @returns {(withFigures: boolean) => Promise<void>} Looks at the path, and notes it if it changed.
+ * @returns {(withFigures: boolean) => Promise<void>} Looks at the path, and notes it if it
+ *   changed.
  */
 export function observe(connection, note) {
   /** Start of the gathering, as `performance.now()`. 0 before the first. */ let began = 0;
@@ -105,7 +106,10 @@ function describePath({ localCandidate, remoteCandidate, protocol, relays }, sta
 /** @param {string | null} type */
 const candidateType = (type) => (type && ["host", "srflx", "prflx", "relay"].includes(type) ? type : "prflx");
 
-/** Kind of an address. Browsers leave out those that a page must not know. @param {unknown} address */
+/**
+ * Kind of an address. Browsers leave out those that a page must not know.
+ * @param {unknown} address
+ */
 export function addressKind(address) {
   if (typeof address !== "string" || !address) return null;
   if (address.includes(":")) return "ipv6";
@@ -129,7 +133,9 @@ function figuresOf(report) {
 
 /** @param {Record<string, string | number | boolean | null>} fields */
 const withoutNull = (fields) =>
-  /** @type {Observation["detail"]} */ (Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null)));
+  /** @type {Observation["detail"]} */ (
+    Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null))
+  );
 
 /** A whole number that the server takes. @param {number} value */
 const whole = (value, most = 0xffff_ffff) => Math.min(most, Math.max(0, Math.round(value) || 0));

@@ -11,7 +11,8 @@ import { observe } from "./observations.js";
 /**
  * Event of a timeline, as docs/signaling.md specifies it. `at` is in seconds since 1970.
  * @typedef {{ n: number, at: number, member: string, peer?: string,
- *   source: "page" | "relay" | "server", kind: string, detail: Record<string, any> }} TimelineEvent
+ *   source: "page" | "relay" | "server", kind: string,
+ *   detail: Record<string, any> }} TimelineEvent
  */
 
 /**
@@ -20,33 +21,37 @@ import { observe } from "./observations.js";
  */
 
 /**
- * What this member may see of the call's timeline. `next`: pass it as `after`, to get what is new
- * then. `dropped`: number of events that exceeded a limit of the server.
+ * Part of the timeline that this member may see. `next`: pass it as `after`, to get later events.
+ * `dropped`: number of events that exceeded a limit of the server.
  * @typedef {{ members: TimelineMember[], events: TimelineEvent[], next: number,
  *   dropped: number }} CallTimeline
  */
 
 /**
  * Peer and connection that are observed.
- * @typedef {{ connection: RTCPeerConnection, look: (withFigures: boolean) => Promise<void> }} Watched
+ * @typedef {{ connection: RTCPeerConnection,
+ *   look: (withFigures: boolean) => Promise<void> }} Watched
  */
 
 export class Timeline {
   /** Whether this member reports. */ on = false;
-  /** What the server was told of that. */ #told = false;
+  /** The last consent that the server was told. */ #told = false;
 
   /** @type {(message: object) => boolean} */ #send;
-  /** Observed connections by the id of the peer. @type {Map<string, Watched>} */ #watched = new Map();
+  /** Observed connections by the id of the peer. @type {Map<string, Watched>} */
+  #watched = new Map();
   /**
-   * Observations that were not sent. Without consent they stay here, for a member that agrees when
-   * its call has failed.
+   * Observations that were not sent. Without consent they stay here, for a member that agrees
+   * when its call has failed.
    * @type {{ peer: string, at: number, observation: Observation }[]}
    */
   #waiting = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #flushing;
   /** @type {ReturnType<typeof setInterval>} */ #figures;
-  /** @type {{ resolve: (page: any) => void, reject: (error: BywayError) => void } | null} */ #asked = null;
-  /** Settles when all earlier requests are answered. @type {Promise<unknown>} */ #turn = Promise.resolve();
+  /** @type {{ resolve: (page: any) => void, reject: (error: BywayError) => void } | null} */
+  #asked = null;
+  /** Settles when all earlier requests are answered. @type {Promise<unknown>} */
+  #turn = Promise.resolve();
 
   /**
    * @param {object} call
@@ -84,7 +89,11 @@ export class Timeline {
     if (this.on) this.#flushSoon();
   }
 
-  /** Observes the connection to a peer. @param {string} peer @param {RTCPeerConnection} connection */
+  /**
+   * Observes the connection to a peer.
+   * @param {string} peer
+   * @param {RTCPeerConnection} connection
+   */
   watch(peer, connection) {
     if (this.#watched.has(peer)) this.note(peer, { kind: "replaced", detail: {} });
     const isCurrent = () => this.#watched.get(peer)?.connection === connection;
@@ -124,7 +133,11 @@ export class Timeline {
     this.#asked?.resolve(page);
   }
 
-  /** Whether an error of the server is the answer of one that knows no timelines. @param {string} code */
+  /**
+   * Takes an error of the server, if it is about reports or of a server without timelines.
+   * @param {string} code
+   * @returns {boolean} Whether it is.
+   */
   refused(code) {
     if (code === "no-consent") return true;
     if (code !== "unknown-type" || !(this.on || this.#asked)) return false;
@@ -196,7 +209,7 @@ export class Timeline {
   }
 }
 
-/** Interval of figures. Five minutes of them fit beside all else that the server keeps of a member. */
+/** Interval of figures: the last minutes of them fit into what the server keeps of a member. */
 const FIGURES_MS = 10_000;
 /** A call that begins makes one report of many observations. */
 const FLUSH_MS = 500;

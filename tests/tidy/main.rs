@@ -58,6 +58,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "signaling::protocol",
             "events",
+            "byway_turn::prng",
             "byway_turn::auth::MemberId",
             "byway_turn::client_network",
             "byway_turn::shares",
@@ -335,6 +336,7 @@ const THREATS: &[(u8, &str)] = &[
     (52, "an authority whose answers are cut off, expired or about other names"),
     (53, "an operator's token that opens more than invitations"),
     (54, "a command that overwrites an operator's settings, or leaves a part of a secret"),
+    (55, "a timeline that a page fills, or that others than the members of its room read"),
     (56, "a server that hangs, crashes or steers the commands that test it"),
     (58, "a receiver of webhooks that is dead, slow or hostile"),
     (59, "terminal escape sequences in what others are named"),

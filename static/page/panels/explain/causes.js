@@ -45,7 +45,11 @@ function faultsOf(events) {
   return [...faults];
 }
 
-/** Whether the relay was reached over a protocol. @param {TimelineEvent[]} events @param {string} protocol */
+/**
+ * Whether the relay was reached over a protocol.
+ * @param {TimelineEvent[]} events
+ * @param {string} protocol
+ */
 const worked = (events, protocol) =>
   events.some(({ kind, detail }) => kind === "allocated" && detail.transport === protocol);
 

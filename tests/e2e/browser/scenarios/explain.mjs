@@ -26,7 +26,7 @@ const shows = (page, kind, source, pattern = /./) =>
     return texts.find((text) => pattern.test(text)) ?? null;
   });
 
-/** What the operator is shown of a room. */
+/** Timeline of a room, as the operator gets it. */
 const operators = async (name) => (await fetch(`${server.admin}/timelines/${encodeURIComponent(name)}`)).json();
 
 /** Types of the messages that a page sends from now on. */
