@@ -93,15 +93,20 @@ class Run {
     const nat = this.testNat(facts);
     const ownUrl = ownStunUrl(wanted.map(({ url }) => url));
     const byName = ownUrl ? test(ownUrl, { urls: ownUrl }, this.noting(ownUrl)) : null;
-    const localNetwork = await localNetworkPermission();
     const rows = wanted.map(({ url }) => addRow(url));
     this.rows = await Promise.all(wanted.map(async ({ url, ...each }, index) => {
       const row = await test(url, each, this.noting(url));
-      // A browser that sends nothing ends as soon as with an answer that maps nothing.
-      if (localNetwork === "denied" && !row.relayed && isPrivate(parse(url)?.host ?? "")) row.works = false;
       showRow(rows[index], row);
       return row;
     }));
+    // Asked behind the tests, for which the browser may have asked the person.
+    const localNetwork = await localNetworkPermission();
+    // A browser that sends nothing ends as soon as with an answer that maps nothing.
+    for (const [index, row] of this.rows.entries()) {
+      if (localNetwork !== "denied" || row.relayed || !isPrivate(parse(row.url)?.host ?? "")) continue;
+      row.works = false;
+      showRow(rows[index], row);
+    }
     this.add(await webSocket);
     this.add(await nat);
     const stun = [...this.rows.filter(({ url }) => parse(url)?.kind === "stun"), ...(byName ? [await byName] : [])];
