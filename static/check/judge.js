@@ -160,11 +160,12 @@ export function gradeOf({ bps, loss, jitterMs }, roundTripMs) {
  * @param {boolean} facts.toldElsewhere Whether the server's URLs name a wrong address.
  * @param {boolean} facts.relaysToClient Whether the relay sends to the address that the server
  *   sees.
+ * @param {boolean} facts.isFromOutside Whether the page came from the internet.
  * @param {string} facts.host Host in the page's address.
  * @param {string[]} facts.urlHosts Hosts of the relay's URLs.
  * @returns {Finding}
  */
-export function judgeHostLoops({ unannounced, announced, relayed, isElsewhere, own, mapped }, { hasUdp, isMapped, toldElsewhere, relaysToClient, host, urlHosts }) {
+export function judgeHostLoops({ unannounced, announced, relayed, isElsewhere, own, mapped }, { hasUdp, isMapped, toldElsewhere, relaysToClient, isFromOutside, host, urlHosts }) {
   const values = { relayed, host };
   const evidence = `relay ${relayed}, own ${own.join(" ") || "unknown"}`;
   if (isElsewhere) return finding("wrong-public-address", `${evidence}, packets came from another address`, values);
@@ -172,12 +173,12 @@ export function judgeHostLoops({ unannounced, announced, relayed, isElsewhere, o
   if (announced) return finding("relay-ports-strict", evidence, values);
   if (toldElsewhere) return finding("wrong-public-address", evidence, values);
   if (!hasUdp) return finding("host-loop-no-udp", evidence, values);
+  if (isPrivate(relayed) && isFromOutside) return finding("public-address-unset", evidence, values);
   if (!isMapped && !mapped.some((address) => isV6(address) === isV6(relayed))) return finding("host-loop-no-address", evidence, values);
   // An address of the server's own network or machine, which the relay refuses to send to.
   const isOutside = mapped.some((address) => isV6(address) === isV6(relayed) && !isPrivate(address));
   const isRefused = mapped.length > 0 || !relaysToClient;
   if (!isOutside && isRefused) return finding("host-loop-refused", evidence, values);
-  if (isPrivate(relayed) && !isPrivate(host)) return finding("public-address-unset", evidence, values);
   const named = [host, ...urlHosts].map((name) => name.replace(/^\[|\]$/g, ""));
   const literal = named.filter((name) => isAddress(name) && isV6(name) === isV6(relayed));
   if (literal.length && !literal.includes(relayed)) {

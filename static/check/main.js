@@ -166,6 +166,7 @@ class Run {
       isMapped: this.knowsAddress,
       toldElsewhere: this.findings.some(({ reason }) => reason === "wrong-public-address"),
       relaysToClient: facts.relays_to_client,
+      isFromOutside: facts.client === "public" && !isPrivate(location.hostname),
       host: location.hostname,
       urlHosts: this.rows.map(({ url }) => parse(url)?.host ?? ""),
     });

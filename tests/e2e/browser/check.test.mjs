@@ -76,7 +76,7 @@ test("an address in a URL can be the fault", () => {
 });
 
 test("a call from the relay to the device shows what a call from relay to relay does not", () => {
-  const facts = { hasUdp: true, isMapped: true, toldElsewhere: false, relaysToClient: true, host: "call.example.org", urlHosts: ["call.example.org"] };
+  const facts = { hasUdp: true, isMapped: true, toldElsewhere: false, relaysToClient: true, isFromOutside: true, host: "call.example.org", urlHosts: ["call.example.org"] };
   const loops = { unannounced: false, announced: false, relayed: "45.0.0.1", isElsewhere: false, own: ["192.168.1.2"], mapped: ["2.3.4.5"] };
   const reason = (change, about) => judgeHostLoops({ ...loops, ...change }, { ...facts, ...about }).reason;
   assert.equal(reason({ unannounced: true, announced: true }), "host-loop-ok");
@@ -85,7 +85,8 @@ test("a call from the relay to the device shows what a call from relay to relay 
   assert.equal(reason({}), "relay-ports-blocked");
   assert.equal(reason({ announced: true, isElsewhere: true }), "wrong-public-address");
   assert.equal(reason({}, { urlHosts: ["45.0.0.2"] }), "wrong-public-address");
-  assert.equal(reason({ relayed: "10.0.0.5" }), "public-address-unset");
+  assert.equal(reason({ relayed: "10.0.0.5", mapped: [] }, { relaysToClient: false }), "public-address-unset");
+  assert.equal(reason({ relayed: "10.0.0.5", mapped: [] }, { relaysToClient: false, isFromOutside: false }), "host-loop-refused", "a local network");
   // Nothing proved.
   assert.equal(reason({}, { hasUdp: false }), "host-loop-no-udp");
   assert.equal(reason({ mapped: [] }, { isMapped: false }), "host-loop-no-address");
