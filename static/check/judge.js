@@ -29,7 +29,10 @@ export const SILENT_AFTER_MS = 4_000;
  */
 export const isUnknownName = ({ text, afterMs }) => /lookup|resolve/i.test(text) && afterMs < SILENT_AFTER_MS;
 
-/** Row with the parts of its URL. @typedef {Row & { parsed: import("./url.js").ServerUrl }} Known */
+/**
+ * Row with the parts of its URL.
+ * @typedef {Row & { parsed: import("./url.js").ServerUrl }} Known
+ */
 
 /** Whether no answer came, from anywhere. @param {Row} row */
 const isSilent = ({ code }) => code === null || code >= 600 || code === 0;
