@@ -3,8 +3,7 @@
 //! A terminal obeys control characters: they may move the cursor, change its title or answer as if
 //! the user typed. Bidirectional and invisible characters make one name look like another.
 
-/// Stands for a character that is not shown.
-const REPLACEMENT: char = '\u{fffd}';
+use crate::diagnosis::finding::{REPLACEMENT, is_printable};
 
 /// Characters of a text that are shown.
 const LONGEST: usize = 512;
@@ -14,7 +13,7 @@ const LONGEST: usize = 512;
 #[must_use]
 pub(super) fn plain(text: &str) -> String {
     let mut shown: String =
-        text.chars().take(LONGEST).map(|c| if is_unsafe(c) { REPLACEMENT } else { c }).collect();
+        text.chars().take(LONGEST).map(|c| if is_printable(c) { c } else { REPLACEMENT }).collect();
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
     }
@@ -26,7 +25,7 @@ pub(super) fn plain(text: &str) -> String {
 pub(super) fn plain_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {
-        if c != '\n' && is_unsafe(c) {
+        if c != '\n' && !is_printable(c) {
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
                 shown += &format!("\\u{unit:04x}");
@@ -36,17 +35,6 @@ pub(super) fn plain_json(json: &str) -> String {
         }
     }
     shown
-}
-
-/// Whether a character changes a terminal's state, the order of others, or nothing that is seen.
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -73,7 +61,7 @@ mod tests {
     fn threat_59_json_for_a_terminal_says_the_same() {
         let value = serde_json::json!({"name": "\u{1b}[2J\u{9b}\u{7f}\u{202e}\u{e0041} é\n", "n": [1, 2]});
         let shown = plain_json(&serde_json::to_string_pretty(&value).unwrap());
-        assert!(!shown.chars().any(|c| c != '\n' && is_unsafe(c)), "{shown}");
+        assert!(!shown.chars().any(|c| c != '\n' && !is_printable(c)), "{shown}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
     }
 }

@@ -153,9 +153,22 @@ impl fmt::Display for Finding {
 /// choose parts of the evidence.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let is_format = |character: char| matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    let is_safe = |character: char| !character.is_control() && !is_format(character);
-    text.chars().map(|character| if is_safe(character) { character } else { '\u{fffd}' }).collect()
+    text.chars().map(|character| if is_printable(character) { character } else { REPLACEMENT }).collect()
+}
+
+/// Stands for a character that is not printed.
+pub const REPLACEMENT: char = '\u{fffd}';
+
+/// Whether a character neither changes a terminal's state nor the order of others, and is seen.
+#[must_use]
+pub fn is_printable(character: char) -> bool {
+    let is_hidden = matches!(character,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}');
+    !character.is_control() && !is_hidden
 }
 
 #[cfg(test)]

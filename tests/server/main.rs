@@ -19,6 +19,7 @@ mod load;
 mod log;
 mod log_lines;
 mod metrics;
+mod operator_view;
 mod probe;
 mod proxy_protocol;
 mod reload;

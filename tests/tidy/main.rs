@@ -338,6 +338,7 @@ const THREATS: &[(u8, &str)] = &[
     (54, "a command that overwrites an operator's settings, or leaves a part of a secret"),
     (55, "a timeline that a page fills, or that others than the members of its room read"),
     (56, "a server that hangs, crashes or steers the commands that test it"),
+    (57, "an admin socket that serves others, or a server there that hangs or lies"),
     (58, "a receiver of webhooks that is dead, slow or hostile"),
     (59, "terminal escape sequences in what others are named"),
 ];

@@ -8,6 +8,8 @@ mod draw;
 mod requests;
 mod screen;
 mod table;
+#[cfg(test)]
+mod tests;
 mod views;
 
 use std::io::{self, IsTerminal as _};

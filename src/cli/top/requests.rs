@@ -15,6 +15,16 @@ use crate::http::admin::status::STATUS;
 /// Items of a list that are requested.
 const LISTED: usize = 1_000;
 
+/// Cause where a page does not exist.
+const NOTHING: &str = "the server has nothing to show here";
+
+fn no_timeline() -> Unanswered {
+    Unanswered {
+        cause: "there is no timeline of this room".to_owned(),
+        remedy: "have a member switch on its reports on the call page",
+    }
+}
+
 /// Request to the thread.
 pub(super) enum Request {
     /// The state of the server, and what a view shows.
@@ -72,7 +82,10 @@ impl Source {
             View::Rooms => Content::Rooms(self.read(&path)?),
             View::Users => Content::Users(self.read(&path)?),
             View::Calls => Content::Calls(self.read(&path)?),
-            View::Timeline(_) => Content::Timeline(self.read(&path)?),
+            View::Timeline(_) => Content::Timeline(self.read(&path).map_err(|reason| match reason {
+                Unanswered { cause, .. } if cause == NOTHING => no_timeline(),
+                reason => reason,
+            })?),
         })
     }
 
@@ -99,7 +112,7 @@ impl Source {
         match status {
             200 => serde_json::from_slice(&body).map_err(|_| unreadable()),
             404 => Err(Unanswered {
-                cause: "the server has nothing to show here".to_owned(),
+                cause: NOTHING.to_owned(),
                 remedy: "if the server is older than this command, restart it",
             }),
             421 => Err(Unanswered {
