@@ -188,8 +188,9 @@
 //!   twice or is lost, whatever breaks.
 //! - `tests/server/reload`: the binary. They show that each setting changes while calls go on, that
 //!   a broken file changes nothing, and that relayed flows lose no datagram.
-//! - `tests/server/operator_view.rs`: the binary. It shows that an operator sees who uses the server,
-//!   that nobody else changes it, and that a server that hangs or lies does not stop `byway top`.
+//! - `tests/server/operator_view.rs`: the binary. It shows that an operator sees the users of the
+//!   server, that others change nothing, and that a server that hangs or lies does not stop
+//!   `byway top`.
 //! - `tests/server/{init,import}`: the binary. They show which configurations the commands write,
 //!   and that none overwrites settings.
 //! - `tests/server/{revocation,shutdown}`: the binary. They show that a revoked member relays no

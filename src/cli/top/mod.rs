@@ -97,7 +97,7 @@ enum Arrival {
 fn live(screen: Screen, source: Source, interval: Duration) -> io::Result<()> {
     let (sender, arrivals) = channel();
     let replies = sender.clone();
-    // Whoever receives has ended if this fails.
+    // If this fails, the main loop has ended.
     let requests = source.begin(move |reply| drop(replies.send(Arrival::Reply(reply))))?;
     // From here on a panic restores the terminal, too.
     let mut terminal = ratatui::try_init()?;

@@ -68,7 +68,7 @@ impl Cell {
     }
 }
 
-/// What a row is about, as the server names it.
+/// Subject of a row, as the server names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     /// Allocation with this id, of this user.
