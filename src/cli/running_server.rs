@@ -165,7 +165,14 @@ impl DeadlineStream {
     fn connect(at: &SockAddr, domain: Domain, within: Duration) -> io::Result<Self> {
         let clock = Clock::start();
         let socket = Socket::new(domain, Type::STREAM, None)?;
-        socket.connect_timeout(at, within)?;
+        if domain == Domain::UNIX {
+            // A full queue is EAGAIN, which `connect_timeout` takes for progress.
+            socket.set_nonblocking(true)?;
+            socket.connect(at)?;
+            socket.set_nonblocking(false)?;
+        } else {
+            socket.connect_timeout(at, within)?;
+        }
         Ok(Self { socket, clock, within })
     }
 

@@ -21,7 +21,7 @@ const NOTHING: &str = "the server has nothing to show here";
 fn no_timeline() -> Unanswered {
     Unanswered {
         cause: "there is no timeline of this room".to_owned(),
-        remedy: "have a member switch on its reports on the call page",
+        remedy: "choose a call of view 4: timelines are kept for an hour after the call",
     }
 }
 
