@@ -268,7 +268,7 @@ pub fn run(arguments: Arguments, log: &Log) -> Result<CommandOutcome, CliError> 
         return reload::run(file.as_deref(), &name);
     }
     if let Some(Command::Doctor(arguments)) = arguments.command {
-        return doctor::run(*arguments, file, &name);
+        return doctor::run(&arguments, file.as_deref(), &name);
     }
     let config = Config::load(file.as_deref())?;
     if serves {

@@ -194,19 +194,19 @@ impl Hub {
         now: Now,
         queue: &Arc<SendQueue>,
         visitor: &Visitor,
-        join: Join,
+        join: &Join,
     ) -> Result<Membership, MessageRefusal> {
-        let former = match self.former(&join) {
-            Some(id) => match self.resume(now, queue, visitor, &join, id) {
+        let former = match self.former(join) {
+            Some(id) => match self.resume(now, queue, visitor, join, id) {
                 Ok(membership) => return Ok(membership),
                 Err(former) => former,
             },
             None => None,
         };
-        let rights = self.admit(now, visitor, &join, former)?;
+        let rights = self.admit(now, visitor, join, former)?;
         let id = self.parts.revocations.enter();
         let newcomer = Membership { id, user: self.user(&join.room, id).into() };
-        match self.join(now, queue, visitor, join.room, rights, &newcomer) {
+        match self.join(now, queue, visitor, &join.room, rights, &newcomer) {
             Ok(()) => Ok(newcomer),
             Err(code) => {
                 self.parts.revocations.leave(newcomer.id);
@@ -249,7 +249,7 @@ impl Hub {
         now: Now,
         queue: &Arc<SendQueue>,
         visitor: &Visitor,
-        room: RoomName,
+        room: &RoomName,
         Rights { name, role, max_members, passes_lock }: Rights,
         membership: &Membership,
     ) -> Result<(), ErrorCode> {
@@ -265,9 +265,9 @@ impl Hub {
         let newcomer = Newcomer { id, name, network: visitor.network(), role, max_members, passes_lock };
         // Locked to the end, so that nothing can reach the newcomer before its `joined`.
         let mut state = self.lock();
-        let opens = !state.rooms.exists(&room);
+        let opens = !state.rooms.exists(room);
         let Entered { peers, standing, told } = state.rooms.join(room.clone(), newcomer)?;
-        self.record_join(now, &room, participant, opens);
+        self.record_join(now, room, participant, opens);
         queue.begin(0);
         queue.say(self.joined(id, peers, standing, ice));
         state.queues.insert(id, queue.clone());

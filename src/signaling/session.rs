@@ -49,7 +49,7 @@ impl Session<'_> {
                 return Err(ErrorCode::AlreadyJoined.into());
             }
             ClientMessage::Join(join) => {
-                self.membership = Some(self.hub.enter(now, &self.queue, &self.visitor, join)?);
+                self.membership = Some(self.hub.enter(now, &self.queue, &self.visitor, &join)?);
                 self.wait_for_refresh(now);
             }
             ClientMessage::Signal { to, data } => {

@@ -107,7 +107,7 @@ impl Door {
                     return self.look_further(*at, trust, seen).await;
                 }
                 Err(error) if is_last || !is_unreached(&error) => {
-                    seen.findings.push(failed(format!("page {} at {at}", self.url), &error, None));
+                    seen.findings.push(failed(&format!("page {} at {at}", self.url), &error, None));
                     return seen;
                 }
                 Err(error) => seen.findings.push(
@@ -142,11 +142,11 @@ impl Door {
         seen.date(&self.authority, ice.as_ref().ok().and_then(|answer| answer.date));
         seen.findings.push(match ice {
             Ok(answer) => front_door::ice(&ice_url, &self.host, &answer),
-            Err(error) => failed(format!("ICE configuration {ice_url}"), &error, None),
+            Err(error) => failed(&format!("ICE configuration {ice_url}"), &error, None),
         });
         seen.findings.push(match websocket {
             Ok(opening) => front_door::websocket(&ws_url, &self.host, &opening),
-            Err(error) => failed(format!("signaling {ws_url}"), &error, Some(Fault::ProxyUpgrade)),
+            Err(error) => failed(&format!("signaling {ws_url}"), &error, Some(Fault::ProxyUpgrade)),
         });
         seen
     }
@@ -182,7 +182,7 @@ fn is_unreached(error: &HttpError) -> bool {
     matches!(error, HttpError::Path(error) if matches!(error.fault(), NoRoute | NotRunning | TcpBlocked))
 }
 
-fn failed(what: String, error: &HttpError, odd: Option<Fault>) -> Finding {
+fn failed(what: &str, error: &HttpError, odd: Option<Fault>) -> Finding {
     let (fault, remedy) = match error {
         HttpError::Path(error) => (Some(error.fault()), error.remedy()),
         HttpError::Silent => {

@@ -72,13 +72,13 @@ pub(super) struct DoctorArguments {
 
 /// Runs all checks and prints the findings.
 pub(super) fn run(
-    arguments: DoctorArguments,
-    file: Option<PathBuf>,
+    arguments: &DoctorArguments,
+    file: Option<&Path>,
     name: &str,
 ) -> Result<CommandOutcome, CliError> {
     // One thread: the change of the user below concerns it and the log's.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(examine(&arguments, file.as_deref(), name))?;
+    let report = runtime.block_on(examine(arguments, file, name))?;
     // A resolver that hangs must not delay the end.
     runtime.shutdown_background();
     let text = if arguments.json { report.json().map_err(io::Error::from)? } else { report.text() };

@@ -199,8 +199,8 @@ impl MainLoop {
             Arrival::Reply(Reply::Shown(answer)) => {
                 self.is_asking = false;
                 // The user has chosen another view since the request.
-                let is_late = answer.as_ref().is_ok_and(|answer| answer.view != self.screen.view);
-                self.screen.answered(self.clock.now().mono, answer);
+                let is_late = (*answer).as_ref().is_ok_and(|answer| answer.view != self.screen.view);
+                self.screen.answered(self.clock.now().mono, *answer);
                 is_late.then_some(Wish::Refresh)
             }
             Arrival::Reply(Reply::Removed(removal, outcome)) => {

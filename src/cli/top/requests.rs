@@ -36,7 +36,7 @@ pub(super) enum Request {
 /// Answer of the thread.
 pub(super) enum Reply {
     /// To [`Request::Show`].
-    Shown(Result<Answer, Unanswered>),
+    Shown(Box<Result<Answer, Unanswered>>),
     /// To [`Request::Remove`].
     Removed(Removal, Result<u16, Unanswered>),
 }
@@ -60,7 +60,7 @@ impl Source {
     fn serve(&self, requests: &Receiver<Request>, reply: impl Fn(Reply)) {
         for request in requests {
             reply(match request {
-                Request::Show(view) => Reply::Shown(self.show(view)),
+                Request::Show(view) => Reply::Shown(Box::new(self.show(view))),
                 Request::Remove(removal) => {
                     let outcome = self.listener.delete(&removal.path);
                     Reply::Removed(removal, outcome)

@@ -11,26 +11,26 @@ use serde_json::Value;
 use sha2::Sha256;
 
 /// Secret of the signatures.
-pub const SECRET: &str = "a-secret-of-webhooks";
+pub(super) const SECRET: &str = "a-secret-of-webhooks";
 
 /// Longest wait for a request.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Receiver on loopback. Its thread ends with the process.
-pub struct Sink {
+pub(super) struct Sink {
     pub address: SocketAddr,
     received: Receiver<Received>,
 }
 
 /// Request that arrived.
-pub struct Received {
+pub(super) struct Received {
     head: Vec<String>,
     pub body: String,
 }
 
 impl Sink {
     /// Starts a receiver. `answer` gets the number of the request, from 0, and writes the answer.
-    pub fn start(answer: impl Fn(usize, &mut TcpStream) + Send + Clone + 'static) -> Self {
+    pub(super) fn start(answer: impl Fn(usize, &mut TcpStream) + Send + Clone + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, received) = channel();
@@ -44,17 +44,17 @@ impl Sink {
     }
 
     /// Starts a receiver that answers 204.
-    pub fn good() -> Self {
+    pub(super) fn good() -> Self {
         Self::start(|_, stream| answer(stream, "204 No Content", ""))
     }
 
     /// Returns the next request.
-    pub fn next(&self) -> Received {
+    pub(super) fn next(&self) -> Received {
         self.received.recv_timeout(PATIENCE).expect("a request arrives")
     }
 
     /// Returns the next request of this type, and skips others.
-    pub fn next_of(&self, kind: &str) -> Value {
+    pub(super) fn next_of(&self, kind: &str) -> Value {
         loop {
             let message = self.next().verified();
             if message["type"] == kind {
@@ -64,13 +64,13 @@ impl Sink {
     }
 
     /// Whether no request has arrived that was not taken.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.received.try_recv().is_err()
     }
 }
 
 /// Writes an answer without a body.
-pub fn answer(stream: &mut TcpStream, status: &str, fields: &str) {
+pub(super) fn answer(stream: &mut TcpStream, status: &str, fields: &str) {
     let _ = write!(stream, "HTTP/1.1 {status}\r\n{fields}Content-Length: 0\r\n\r\n");
 }
 
@@ -108,7 +108,7 @@ fn serve(
 
 impl Received {
     /// Returns the value of a header field.
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
         self.head.iter().skip(1).find_map(|line| {
             let (field, value) = line.split_once(':')?;
             field.eq_ignore_ascii_case(name).then_some(value.trim())
@@ -116,7 +116,7 @@ impl Received {
     }
 
     /// Checks the request as docs/webhooks.md tells a receiver to, and returns its message.
-    pub fn verified(&self) -> Value {
+    pub(super) fn verified(&self) -> Value {
         assert!(self.head[0].starts_with("POST /hook?key=t0ken HTTP/1.1"), "{:?}", self.head);
         assert_eq!(self.field("content-type"), Some("application/json"));
         let signature = self.field("byway-signature").unwrap();
