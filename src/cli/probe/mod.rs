@@ -136,8 +136,8 @@ pub(super) struct ProbeOptions {
     pub(super) trust: Trust,
     /// Addresses that relays may have besides those of their hosts.
     pub(super) relay_addresses: Vec<IpAddr>,
-    /// Secrets of this machine's server, for a site that is on this machine; and the addresses under
-    /// which others know it.
+    /// Secrets of this machine's server, for a site that is on this machine; and the addresses that
+    /// others know it by.
     pub(super) own: Option<(Secrets, Vec<IpAddr>)>,
     turns: Turns,
 }

@@ -24,7 +24,7 @@ use super::target::Site;
 use super::trust_roots::Trust;
 use super::{Asking, PageRow, ProbeOptions, ProbeReport, ProbeTarget, addresses_of, servers};
 
-/// Difference of two clocks that matters: join tokens and certificates have a leeway of about half a
+/// Largest difference of two clocks that does not matter: join tokens have a leeway of half a
 /// minute, and the field `Date` has whole seconds.
 const CLOCKS_WITHIN: u64 = 60;
 

@@ -72,8 +72,8 @@ impl Trust {
         }))
     }
 
-    /// Returns a client that accepts every certificate. Nothing that it receives may be trusted, and
-    /// nothing secret may be sent.
+    /// Returns a client that accepts every certificate. Nothing that it receives may be trusted,
+    /// and nothing secret may be sent.
     pub(super) fn of_any_certificate(&self) -> Self {
         Self(self.0.clone().map(|config| {
             let mut config = ClientConfig::clone(&config);

@@ -112,7 +112,7 @@ async fn what_is_wrong_with_a_certificate_is_said_in_plain_words() {
     assert_eq!(asked(own, &ca).await, reason);
 }
 
-/// The leaf of an issuer below the authority, without that issuer's certificate: what a server sends
+/// The leaf of an issuer below the authority, without that issuer's certificate. A server sends it
 /// that was given `cert.pem` instead of `fullchain.pem`.
 #[tokio::test]
 async fn a_chain_that_is_incomplete_is_told_from_an_issuer_that_is_unknown() {

@@ -13,6 +13,7 @@ use stun::textattrs::TextAttribute;
 use stun::xoraddr::XorMappedAddress;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::time::interval;
 use turn::proto::lifetime::Lifetime;
 use turn::proto::relayaddr::RelayedAddress;
 
@@ -20,6 +21,10 @@ use super::{LOOPBACK, probe, rows};
 
 /// Longest time of a probe: its deadlines, on a machine that also compiles.
 const WITHIN: Duration = Duration::from_secs(60);
+
+/// Time between two pieces of an answer: by the byte, and without end.
+const SLOW: Duration = Duration::from_millis(200);
+const FAST: Duration = Duration::from_millis(1);
 
 /// Probes a target, which must end in time, fail, and not panic.
 async fn survives(what: &str, target: &str) -> Vec<Value> {
@@ -59,10 +64,11 @@ async fn head(stream: &mut TcpStream) {
 
 async fn again_and_again(mut stream: TcpStream, begin: &[u8], again: &[u8], pause: Duration) {
     head(&mut stream).await;
+    let mut pace = interval(pause);
     let mut sent = stream.write_all(begin).await;
     while sent.is_ok() {
         sent = stream.write_all(again).await;
-        tokio::time::sleep(pause).await;
+        pace.tick().await;
     }
 }
 
@@ -70,20 +76,20 @@ async fn again_and_again(mut stream: TcpStream, begin: &[u8], again: &[u8], paus
 async fn threat_56_answers_without_end_are_cut_off() {
     let body = serving(|stream: TcpStream| async move {
         let begin = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n";
-        again_and_again(stream, begin, &[b'x'; 65536], Duration::ZERO).await;
+        again_and_again(stream, begin, &[b'x'; 65536], FAST).await;
     });
     let heads = serving(|stream: TcpStream| async move {
-        again_and_again(stream, b"HTTP/1.1 200 OK\r\n", b"X-More: and more\r\n", Duration::ZERO).await;
+        again_and_again(stream, b"HTTP/1.1 200 OK\r\n", &b"X-More: and more\r\n".repeat(1000), FAST).await;
     });
     let interim = serving(|stream: TcpStream| async move {
-        again_and_again(stream, b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", Duration::ZERO).await;
+        again_and_again(stream, b"", &b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000), FAST).await;
     });
     let drip = serving(|stream: TcpStream| async move {
-        again_and_again(stream, b"HTTP/1.1 200 OK\r\n", b"x", Duration::from_millis(200)).await;
+        again_and_again(stream, b"HTTP/1.1 200 OK\r\n", b"x", SLOW).await;
     });
     let slow_body = serving(|stream: TcpStream| async move {
         let begin = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
-        again_and_again(stream, begin, b"x", Duration::from_millis(200)).await;
+        again_and_again(stream, begin, b"x", SLOW).await;
     });
     let silent = serving(|mut stream: TcpStream| async move {
         head(&mut stream).await;
@@ -109,10 +115,11 @@ async fn threat_56_a_stream_by_the_byte_and_a_stream_without_end_are_given_up() 
     let drip = serving(|mut stream: TcpStream| async move {
         // The head of a response with 65,532 bytes to come.
         let begin = b"\x01\x01\xff\xfc\x21\x12\xa4\x42transaction!";
+        let mut pace = interval(SLOW);
         let mut sent = stream.write_all(begin).await;
         while sent.is_ok() {
             sent = stream.write_all(b"x").await;
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            pace.tick().await;
         }
     });
     let flood = serving(|mut stream: TcpStream| async move {
@@ -265,8 +272,9 @@ async fn a_round_trip_is_the_shortest_of_several() {
         let mut buffer = [0; 2048];
         for number in 0.. {
             let Ok((length, from)) = socket.recv_from(&mut buffer).await else { break };
-            let late = if number == 0 { 90 } else { 20 };
-            tokio::time::sleep(Duration::from_millis(late)).await;
+            // The server takes this long.
+            let late = Duration::from_millis(if number == 0 { 90 } else { 20 });
+            let _ = tokio::time::timeout(late, std::future::pending::<()>()).await;
             let _ = socket.send_to(&bound(&buffer[..length], from), from).await;
         }
     });
