@@ -410,3 +410,67 @@ pub(super) async fn addresses_of(host: &str, port: u16) -> Result<HostAddresses,
 pub(super) fn url(text: &str) -> Result<IceUrl, String> {
     target::url(text).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Fault;
+    use error::Step;
+    use server_path::Over;
+
+    fn row(url: &str, address: &str, findings: Findings) -> Row {
+        Row {
+            url: url.parse().unwrap(),
+            address: Some(address.parse().unwrap()),
+            passed_over: None,
+            findings,
+        }
+    }
+
+    fn answered() -> Findings {
+        let mapped = "192.0.2.1:1".parse().unwrap();
+        Findings { binding: Some((mapped, Duration::ZERO)), ..Findings::default() }
+    }
+
+    fn silent() -> Findings {
+        ProbeError::Silent { step: Step::Binding, over: Over::Udp }.into()
+    }
+
+    #[test]
+    fn ipv6_is_to_blame_only_where_ipv4_works() {
+        const V4: &str = "192.0.2.10:3478";
+        const V6: &str = "[2001:db8::10]:3478";
+        let mut rows = [
+            row("turn:a.example", V4, answered()),
+            row("turn:a.example", V6, silent()),
+            row("stun:a.example", V4, silent()),
+            row("stun:a.example", V6, silent()),
+        ];
+        blame_ipv6(&mut rows);
+        let faults = rows.iter().map(|row| row.finding().fault);
+        let expected = [None, Some(Fault::Ipv6Broken), Some(Fault::UdpBlocked), Some(Fault::UdpBlocked)];
+        assert!(faults.eq(expected), "{:?}", rows.map(|row| row.finding()));
+
+        let page = |address: &str, finding| PageRow {
+            address: Some(address.parse().unwrap()),
+            ..PageRow::new("page", "https://a.example/".to_owned(), finding)
+        };
+        let closed =
+            || Finding::failed(Fault::TcpBlocked, "page", "no answer to a TCP connection", "allow TCP");
+        let mut rows = [page(V4, Finding::ok("page", "served")), page(V6, closed())];
+        blame_ipv6_in_pages(&mut rows);
+        assert_eq!(rows[1].finding.fault, Some(Fault::Ipv6Broken));
+        assert_eq!(rows[1].finding.evidence, "no answer to a TCP connection, while IPv4 works");
+        let mut rows = [page(V4, closed()), page(V6, closed())];
+        blame_ipv6_in_pages(&mut rows);
+        assert_eq!(rows[1].finding.fault, Some(Fault::TcpBlocked));
+    }
+
+    #[test]
+    fn a_relay_that_was_not_asked_for_is_not_shown_as_sound() {
+        let findings = Findings { without_login: Some("/ice answers 401".to_owned()), ..answered() };
+        let finding = row("turn:a.example", "192.0.2.10:3478", findings).finding();
+        assert_eq!(finding.state, crate::diagnosis::State::Warning);
+        assert!(!finding.remedy.is_empty());
+    }
+}
