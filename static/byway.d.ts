@@ -99,8 +99,8 @@ declare class Call extends Emitter<{
      */
     invite(options?: InvitationOptions): Promise<Invitation>;
     /**
-     * Whether this member shares how its connections fare: kinds of candidates and paths, states and
-     * figures, never an address. The server puts them into the timeline of the call.
+     * Whether this member shares how its connections fare: kinds of candidates and paths, states
+     * and figures, never an address. The server puts them into the timeline of the call.
      */
     get reports(): boolean;
     /**

@@ -66,8 +66,8 @@ impl Sessions {
     /// # Errors
     /// A shard does not answer.
     pub async fn usage(&self) -> Result<(HashMap<Arc<str>, UserUsage>, UsageSums), Unanswered> {
-        // Listed first: an allocation that ends meanwhile counts twice, until the next answer, rather
-        // than not at all.
+        // Listed first: an allocation that ends meanwhile counts twice, until the next answer. The
+        // other order would not count it at all.
         let live = self.allocations().await?;
         let EndedUsage { users, others } = self.totals.page();
         let ended = users.into_iter().map(|(user, sums)| (user, UserUsage { live: 0, sums }));

@@ -1,10 +1,10 @@
 //! Signaling: rooms in which browsers find each other and exchange what a call needs to begin.
 //!
 //! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], [`schema`],
-//! `ticket`, [`timeline`] and [`flood_guard`] are pure. `hub` is what the sessions share, [`session`] the
-//! conversation with one client, and `membership` what passes between the two. [`connection`]
-//! drives the WebSocket beneath. Its `send_queue` bounds what waits to be written, to one reader
-//! and to all together.
+//! `ticket`, [`timeline`] and [`flood_guard`] are pure. `hub` is what the sessions share,
+//! [`session`] the conversation with one client, and `membership` what passes between the two.
+//! [`connection`] drives the WebSocket beneath. Its `send_queue` bounds what waits to be written,
+//! to one reader and to all together.
 //!
 //! Beside our own protocol stand two of others, for pages that speak them already: [`peerjs`] and
 //! [`y_webrtc`], each with a pure room of its own. `docs/adapters.md` is their manual.

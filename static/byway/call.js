@@ -278,8 +278,8 @@ export class Call extends Emitter {
   }
 
   /**
-   * Whether this member shares how its connections fare: kinds of candidates and paths, states and
-   * figures, never an address. The server puts them into the timeline of the call.
+   * Whether this member shares how its connections fare: kinds of candidates and paths, states
+   * and figures, never an address. The server puts them into the timeline of the call.
    */
   get reports() {
     return this.#timeline.on;

@@ -234,8 +234,8 @@ struct Terminal {
 impl Terminal {
     fn start(place: &Place, arguments: &[&str]) -> Self {
         let terminal = openpty(None, None).expect("a terminal");
-        // `setsid --ctty` gives the process this terminal, so that Ctrl-C on it is a signal. A test in
-        // the background of a script ignores that signal, and so would the process.
+        // `setsid --ctty` gives the process this terminal, so that Ctrl-C on it is a signal. A test
+        // in the background of a script ignores that signal, and so would the process.
         let mut command = Command::new("env");
         let init = place.command();
         command

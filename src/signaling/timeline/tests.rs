@@ -196,7 +196,7 @@ fn without_consent_nothing_is_taken_and_with_its_end_all_is_discarded() {
     assert_eq!(timelines.report(at(5), id(1), observed(connected())), Err(ErrorCode::NoConsent));
 }
 
-/// What the relay saw of a member is shown to it, to the operator, and to others only if it agrees.
+/// The relay's view of a member is shown to it, to the operator, and to others if it agrees.
 #[test]
 fn threat_55_a_member_sees_of_others_what_they_agreed_to() {
     let mut timelines = Timelines::new(TimelineLimits::default());
@@ -372,7 +372,7 @@ fn a_report_of_the_past_is_put_there_but_not_before_its_member() {
 }
 
 proptest! {
-    /// Whatever many clients do, no limit is exceeded, and the bytes are those of what is there.
+    /// Many clients exceed no limit, and the bytes are those of what is there.
     #[test]
     fn threat_55_whatever_happens_the_store_is_bounded(seed: u64) {
         let limits = TimelineLimits { members: 3, events: 6, bytes: 40_000, keep: Duration::from_secs(20) };

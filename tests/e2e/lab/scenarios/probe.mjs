@@ -96,7 +96,8 @@ export function probes(lab, networks = NETWORKS) {
       for (const row of rows) {
         const { ok, trouble, remedy, fault } = row;
         assert.deepEqual([ok, Boolean(remedy), Boolean(fault)], [!trouble, Boolean(trouble), Boolean(trouble)], JSON.stringify(row));
-        // The cable delays each way: a step takes it twice, and a way through two allocations and back four times.
+        // The cable delays each way: a step takes it twice, and a way through two allocations and
+        // back four times.
         const delay = network.place?.cable?.delayMs;
         if (delay && row.binding_ms) assert.ok(row.binding_ms >= 2 * delay && row.binding_ms < 3 * delay, JSON.stringify(row));
         if (delay && row.round_trip_ms) assert.ok(row.round_trip_ms >= 4 * delay && row.round_trip_ms < 6 * delay, JSON.stringify(row));
