@@ -76,7 +76,7 @@ fn the_operator_sees_whose_traffic_it_is_while_it_flows_and_afterwards() {
     ann.send_on(0x4001, &[9; 12]);
     assert_eq!(bob.receive(), channel_data(0x4001, &[9; 12]));
     // Without a channel or permission.
-    bob.send_on(0x4005, b"nowhere");
+    bob.send_on(0x4005, b"nowhere!");
     bob.granted(&Request::refresh(600));
 
     let listing = allocations(&server, "");
