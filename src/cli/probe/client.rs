@@ -156,9 +156,12 @@ async fn steps(
             outcome => outcome?,
         }
     }
-    match findings.relay() {
-        Some(_) => Ok(()),
-        None => Err(refused.unwrap_or(ProbeError::Code { step: ALLOCATION, code: NO_SUCH_FAMILY })),
+    // Browsers ask for no family, which means IPv4 (RFC 8656 section 7.1).
+    let serves_browsers =
+        findings.relays.iter().any(|relay| relay.family == Family::V4 && relay.relayed.is_some());
+    match refused {
+        Some(refused) if !serves_browsers => Err(refused),
+        _ => Ok(()),
     }
 }
 

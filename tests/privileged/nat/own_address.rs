@@ -15,6 +15,8 @@ admin = []
 addresses = ["0.0.0.0", "::"]
 [credentials]
 secrets = ["a-test-secret"]
+[http]
+hosts = ["call.example.org"]
 "#;
 
 /// IPv4 only, with this address to be told.
