@@ -51,7 +51,8 @@ export async function relayToHost(server, stun, note, isLikely) {
   /** @type {RTCConfiguration} */
   const bare = { iceServers: stun.length ? [{ urls: stun }] : [] };
   const isUdp = (/** @type {RTCIceCandidate} */ { protocol }) => protocol?.toLowerCase() !== "tcp";
-  const unannounced = new Loop(through(server), bare, { fromB: (candidate) => (isUdp(candidate) ? decoyOf(candidate) : null), note });
+  const fromOutside = () => new Loop(through(server), bare, { fromB: (candidate) => (isUdp(candidate) ? decoyOf(candidate) : null), note });
+  const unannounced = fromOutside();
   const announced = new Loop(through(server), bare, { fromB: (candidate) => (isUdp(candidate) ? candidate.toJSON() : null) });
   const loops = [unannounced, announced];
   try {
@@ -61,6 +62,13 @@ export async function relayToHost(server, stun, note, isLikely) {
     states.forEach((state, index) => state.then((up) => (isUp[index] = up)));
     await Promise.any(states.map((state) => state.then((up) => up || Promise.reject()))).catch(() => {});
     if (isUp.includes(true)) await Promise.race([Promise.all(states), new Promise((resolve) => setTimeout(resolve, BEHIND_MS))]);
+    // A packet may be lost, and a busy device late. So this failure counts if it repeats.
+    if (isUp[1] && !isUp[0]) {
+      const again = fromOutside();
+      loops.push(again);
+      await again.open(PATIENCE_MS);
+      isUp[2] = await again.connected;
+    }
     const relayed = unannounced.candidates[0] ?? announced.candidates[0];
     const connected = loops.filter((_, index) => isUp[index]);
     const elsewhere = await Promise.all(connected.map((loop) => isElsewhere(loop)));
@@ -68,7 +76,7 @@ export async function relayToHost(server, stun, note, isLikely) {
     const mapped = own.filter(({ type }) => type === "srflx");
     return {
       loops: {
-        unannounced: isUp[0],
+        unannounced: Boolean(isUp[0] || isUp[2]),
         announced: isUp[1],
         relayed: addressesOf(relayed ? [relayed] : [])[0] ?? "",
         isElsewhere: elsewhere.includes(true),

@@ -137,7 +137,7 @@ test("the report for support has the figures, and no name, room or address", asy
   assert.match(text, /^roundTripMs: now [\d.]+, min/m);
   assert.match(text, /^browser: Mozilla/m);
   for (const secret of ["Ada", "Grace", room(scenario), "127.0.0.1"]) assert.ok(!text.includes(secret), secret);
-  await eventually("a sentence", async () => (await ada.locator(".support p").innerText()) === "Report copied." || null);
+  await eventually("a sentence", async () => (await ada.locator(".support p.quiet").innerText()) === "Report copied." || null);
 });
 
 test("a report that the browser does not copy can be selected", async (scenario) => {
