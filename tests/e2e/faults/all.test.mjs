@@ -30,12 +30,18 @@ test("faults, and who names them", { concurrency: WORLDS }, async (story) => {
     await world.open(story);
     return world;
   }));
-  /** A part of the story, in the world that is free. */
+  /**
+   * A part of the story, in the world that is free. One that fails runs once more, and says so:
+   * reporters judge by deadlines, and two worlds share the processor.
+   */
   const part = (/** @type {string} */ name, /** @type {(world: World, scenario: import("node:test").TestContext) => Promise<void>} */ run) =>
     story.test(name, async (scenario) => {
       const world = worlds.pop();
       try {
-        await run(world, scenario);
+        await run(world, scenario).catch((error) => {
+          scenario.diagnostic(`once more, because: ${error.message}`);
+          return run(world, scenario);
+        });
       } finally {
         worlds.push(world);
       }
