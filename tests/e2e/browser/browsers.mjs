@@ -17,6 +17,12 @@ export const authority = new Authority();
  */
 export const CHROMIUM = installed(process.env.CHROMIUM, "/usr/lib/chromium/chromium", "/usr/bin/chromium", "/usr/bin/google-chrome");
 
+/**
+ * The same without windows, which takes a quarter less of the processor. What has windows is seen
+ * by the scenarios that launch {@link CHROMIUM}, and by those of the lab.
+ */
+const WINDOWLESS = installed(process.env.CHROMIUM, "/usr/lib/chromium/chromium-headless-shell") ?? CHROMIUM;
+
 /** Not /usr/bin/firefox, which on Ubuntu only offers to install one. */
 export const FIREFOX = installed(process.env.FIREFOX, "/usr/lib/firefox-esr/firefox-esr", "/usr/lib/firefox/firefox");
 
@@ -94,12 +100,13 @@ const homeOf = (trusted) => ({ ...process.env, HOME: trusted.home(), TMPDIR: tru
  * @property {Authority} [trusted]
  * @property {string[]} [devices] Flags of Chromium that say which camera and microphone it has, and
  *   who may use them.
+ * @property {boolean} [windows] Whether Chromium has windows. It has on another node.
  */
 
 /** @param {Where} [where] */
-export const launchChromium = ({ on = [], trusted = authority, devices = [FAKE_DEVICES, ALLOWED] } = {}) =>
+export const launchChromium = ({ on = [], trusted = authority, devices = [FAKE_DEVICES, ALLOWED], windows = on.length > 0 } = {}) =>
   chromium.launch({
-    executablePath: on.length ? trusted.script("chromium", [...on, CHROMIUM]) : CHROMIUM,
+    executablePath: on.length ? trusted.script("chromium", [...on, CHROMIUM]) : windows ? CHROMIUM : WINDOWLESS,
     args: [...FLAGS, ...devices, ...(on.length ? [] : [LOOPBACK.flag])],
     env: homeOf(trusted),
   });

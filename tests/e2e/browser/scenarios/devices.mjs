@@ -74,7 +74,8 @@ const ONE_OF_TWO = {
 
 for (const [what, { devices, granted, busy, sent, code }] of Object.entries(ONE_OF_TWO)) {
   test(`threat 48: ${what} does not take the other device along`, async (scenario) => {
-    const browser = await launchChromium({ devices });
+    // The one without windows takes a refusal for none.
+    const browser = await launchChromium({ devices, windows: true });
     afterwards(scenario, () => browser.close());
     const seen = await join(scenario, room(scenario));
     const page = await open(scenario, "/", { browser, permissions: granted });
@@ -164,7 +165,7 @@ test("a camera that is switched off is said to be, to both", async (scenario) =>
 });
 
 test("going back lets go of the camera, from the lobby and on the way into the call", async (scenario) => {
-  const page = await open(scenario, "/");
+  const page = await open(scenario, "/", { permissions: ["camera", "microphone"] });
   await page.evaluate(() => {
     const { mediaDevices } = navigator;
     const getUserMedia = mediaDevices.getUserMedia.bind(mediaDevices);
@@ -181,7 +182,7 @@ test("going back lets go of the camera, from the lobby and on the way into the c
   const allEnded = () =>
     eventually("no live track", () => page.evaluate(() => window.tracks.every(({ readyState }) => readyState === "ended") || null));
 
-  // Chromium's make-believe permission is granted, so the preview begins by itself.
+  // Permission is granted, so the preview begins by itself.
   await page.click("#new-call");
   await opened(2);
   await page.goBack();
