@@ -1,7 +1,7 @@
 /**
  * Scenarios of whole calls, one after the other: two pages that call each other need a core. One
- * call runs beside them, from the first to the last. `pages.test.mjs` has the other scenarios, in a
- * process of their own.
+ * call runs beside the first of them. `pages.test.mjs` has the other scenarios, in a process of
+ * their own, and takes about as long.
  */
 import { isEndless } from "./scenarios/endless.mjs";
 import "./scenarios/relayed.mjs";
@@ -21,5 +21,8 @@ import "./scenarios/recovery.mjs";
 import "./scenarios/cut.mjs";
 import "./scenarios/files.mjs";
 import "./scenarios/background.mjs";
+import "./scenarios/chat.mjs";
+import "./scenarios/photos.mjs";
+import "./scenarios/gifs.mjs";
 
 isEndless();

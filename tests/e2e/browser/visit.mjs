@@ -23,6 +23,8 @@ export const UNREACHABLE = /WebSocket connection to .* failed|WebSocket is close
  */
 export async function visit(scenario, browser, url, { tolerated, smallPictures = true, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  // Of an action on the page. The library's own bound is 30 s.
+  context.setDefaultTimeout(90_000);
   const complaints = [];
   const page = await context.newPage();
   page.on("pageerror", (error) => complaints.push(`uncaught: ${error.stack}`));

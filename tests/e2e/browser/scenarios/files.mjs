@@ -22,7 +22,6 @@ const MB = 1_000_000;
 /** A transfer over two cores that also encode pictures. */
 const PATIENCE_MS = 90_000;
 
-
 /** One red point. */
 const PICTURE = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==", "base64");
 
@@ -54,7 +53,7 @@ test("several files pass both ways, to the disk and to memory, and arrive as the
 
 test("a transfer continues over an ICE restart, a relay that is away, and new connections", async (scenario) => {
   const server = await startFor(scenario, {});
-  const path = filesOf(scenario)("long.bin", randomBytes(120 * MB));
+  const path = filesOf(scenario)("long.bin", randomBytes(80 * MB));
   const pages = await callOf(scenario, ["Ada", "Bob"], { origin: server.origin, relay: true, tolerated: UNREACHABLE });
   const [ada, bob] = pages;
   await choosePlaces(bob);
@@ -88,7 +87,7 @@ test("a transfer continues after a restart of the server, which makes both new t
   const first = await startServer();
   // It has stopped already, unless the scenario failed before.
   afterwards(scenario, () => first.stop().catch(() => {}));
-  const path = filesOf(scenario)("long.bin", randomBytes(120 * MB));
+  const path = filesOf(scenario)("long.bin", randomBytes(60 * MB));
   const pages = await callOf(scenario, ["Ada", "Bob"], { origin: first.origin, tolerated: UNREACHABLE });
   const [ada, bob] = pages;
   await choosePlaces(bob);
