@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use byway_turn::closed_set;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 /// Events that may wait for a consumer.
@@ -71,12 +72,13 @@ closed_set! {
     }
 }
 
-/// Payload that was relayed in one direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Payload that was relayed in one direction, also as JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Traffic {
     /// Datagrams.
     pub packets: u64,
-    /// Bytes of payload.
+    /// Bytes of payload, without headers.
     pub bytes: u64,
 }
 

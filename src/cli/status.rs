@@ -9,8 +9,9 @@ use super::units::{bytes, count, time};
 use super::{CliError, CommandOutcome};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::events::Traffic;
 use crate::fault::Fault;
-use crate::http::admin::status::{Payload, STATUS, Status};
+use crate::http::admin::status::{STATUS, Status};
 use crate::ice::rfc3339;
 
 /// Text where no listener can be asked.
@@ -118,7 +119,7 @@ fn told(status: &Status, now: u64) -> String {
         count(status.rooms, "room"),
         count(status.members, "member")
     );
-    let amount = |payload: Payload| bytes(payload.bytes);
+    let amount = |traffic: Traffic| bytes(traffic.bytes);
     told += &format!(
         "  relayed: {} to peers, {} to clients, {} between clients\n",
         amount(facts.relayed.to_peer),
@@ -163,9 +164,9 @@ mod tests {
                     expires: 1_763_726_400,
                 }),
                 relayed: Relayed {
-                    to_peer: Payload { packets: 9, bytes: 1_234 },
-                    to_client: Payload { packets: 9, bytes: 5_600_000 },
-                    between_clients: Payload::default(),
+                    to_peer: Traffic { packets: 9, bytes: 1_234 },
+                    to_client: Traffic { packets: 9, bytes: 5_600_000 },
+                    between_clients: Traffic::default(),
                 },
             },
             ..Status::default()

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::http::admin::status::{CertificateFacts, Payload, Relayed, ServerFacts};
+use crate::events::Traffic;
+use crate::http::admin::status::{CertificateFacts, Relayed, ServerFacts};
 use crate::live::Live;
 use crate::shard::{Allocations, Direction, RelayCounters};
 use crate::tls::{Certificate, Identity};
@@ -45,12 +46,12 @@ fn named(certificate: &Certificate) -> CertificateFacts {
     CertificateFacts { names, expires: certificate.expires() }
 }
 
-fn relayed(counters: &RelayCounters, direction: Direction) -> Payload {
-    let mut payload = Payload::default();
+fn relayed(counters: &RelayCounters, direction: Direction) -> Traffic {
+    let mut traffic = Traffic::default();
     for shard in &counters.shards {
         let (packets, bytes) = shard.relayed_so_far(direction);
-        payload.packets += packets;
-        payload.bytes += bytes;
+        traffic.packets += packets;
+        traffic.bytes += bytes;
     }
-    payload
+    traffic
 }

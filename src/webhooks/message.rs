@@ -50,14 +50,8 @@ struct Allocation<'a> {
 
 #[derive(Serialize)]
 struct UsageObject {
-    to_peer: TrafficObject,
-    to_client: TrafficObject,
-}
-
-#[derive(Serialize)]
-struct TrafficObject {
-    packets: u64,
-    bytes: u64,
+    to_peer: Traffic,
+    to_client: Traffic,
 }
 
 /// Writes an event as the body of a request. `None` for an event that is none of a receiver's.
@@ -96,8 +90,7 @@ impl<'a> Allocation<'a> {
 
 impl UsageObject {
     fn of(usage: &Usage) -> Self {
-        let traffic = |traffic: Traffic| TrafficObject { packets: traffic.packets, bytes: traffic.bytes };
-        Self { to_peer: traffic(usage.to_peer), to_client: traffic(usage.to_client) }
+        Self { to_peer: usage.to_peer, to_client: usage.to_client }
     }
 }
 

@@ -10,7 +10,8 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub(super) use crate::http::admin::status::{Payload, Status};
+pub(super) use crate::events::Traffic;
+pub(super) use crate::http::admin::status::Status;
 
 /// Items of a list that are kept.
 const MOST: usize = 10_000;
@@ -33,8 +34,8 @@ pub(super) struct Allocation {
     pub(super) transport: String,
     pub(super) age: u64,
     pub(super) expires_in: u64,
-    pub(super) to_peer: Payload,
-    pub(super) to_client: Payload,
+    pub(super) to_peer: Traffic,
+    pub(super) to_client: Traffic,
     pub(super) drops: BTreeMap<String, u64>,
     pub(super) refused: BTreeMap<String, u64>,
     pub(super) permissions: u64,
@@ -92,8 +93,8 @@ pub(super) struct User {
     pub(super) user: String,
     pub(super) allocations: u64,
     pub(super) ended: u64,
-    pub(super) to_peer: Payload,
-    pub(super) to_client: Payload,
+    pub(super) to_peer: Traffic,
+    pub(super) to_client: Traffic,
 }
 
 /// Answer of `/timelines`.

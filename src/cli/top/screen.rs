@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::answers::{Payload, Status};
+use super::answers::{Status, Traffic};
 use super::table::{Order, Subject, Table};
 use super::views::{Content, Rates, View};
 use crate::cli::plain_text::plain;
@@ -147,7 +147,7 @@ impl Screen {
         // The user may look at another view by now.
         if view == self.view {
             if let Ok(Content::Allocations(answer)) = &content {
-                let bytes = |payload: Payload| payload.bytes;
+                let bytes = |traffic: Traffic| traffic.bytes;
                 let counted = answer.allocations.iter();
                 let counted =
                     counted.map(|it| (it.id.clone(), (bytes(it.to_peer), bytes(it.to_client)))).collect();

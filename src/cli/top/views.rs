@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::answers::{Allocation, Allocations, Calls, Payload, Rooms, Timeline, Usage};
+use super::answers::{Allocation, Allocations, Calls, Rooms, Timeline, Traffic, Usage};
 use super::table::{Cell, Column, Order, Row, Subject, Table};
 use crate::cli::plain_text::plain;
 use crate::cli::units::{bytes, count, rate, time};
@@ -174,7 +174,7 @@ fn allocation_row(allocation: &Allocation, rates: &Rates) -> Row {
 
 fn allocation_details(allocation: &Allocation) -> String {
     let traffic =
-        |Payload { packets, bytes: size }| format!("{} in {}", bytes(size), count(packets, "packet"));
+        |Traffic { packets, bytes: size }| format!("{} in {}", bytes(size), count(packets, "packet"));
     let mut details = vec![
         format!("to peers {}", traffic(allocation.to_peer)),
         format!("to client {}", traffic(allocation.to_client)),

@@ -14,7 +14,6 @@ use axum::routing::{delete, get};
 use byway_turn::closed_set::ClosedSet as _;
 use serde::{Deserialize, Serialize};
 
-use super::status::Payload;
 use super::{Admin, limit};
 use crate::events::Traffic;
 use crate::http::params::{Params, Path, bad};
@@ -51,9 +50,9 @@ pub struct AllocationRow {
     /// Seconds until it ends unless it is refreshed.
     pub expires_in: u64,
     /// Payload from the client to its peers.
-    pub to_peer: Payload,
+    pub to_peer: Traffic,
     /// Payload from the peers to the client.
-    pub to_client: Payload,
+    pub to_client: Traffic,
     /// Dropped datagrams by reason.
     pub drops: BTreeMap<String, u64>,
     /// Refused requests by error code.
@@ -80,8 +79,8 @@ impl AllocationRow {
             began: facts.began,
             age: allocation.age.as_secs(),
             expires_in: allocation.expires_in.as_secs(),
-            to_peer: usage.to_peer.into(),
-            to_client: usage.to_client.into(),
+            to_peer: usage.to_peer,
+            to_client: usage.to_client,
             drops: usage.drops.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
             refused: usage.refused.iter().map(|(code, count)| (code.to_string(), *count)).collect(),
             permissions: allocation.permissions,
@@ -89,12 +88,6 @@ impl AllocationRow {
             client: with_addresses.then_some(facts.client),
             relayed: if with_addresses { facts.relayed.clone() } else { Vec::new() },
         }
-    }
-}
-
-impl From<Traffic> for Payload {
-    fn from(Traffic { packets, bytes }: Traffic) -> Self {
-        Self { packets, bytes }
     }
 }
 

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
+use crate::events::Traffic;
 use crate::phase::Phase;
 
 /// Path of the state.
@@ -71,21 +72,11 @@ pub struct CertificateFacts {
 #[serde(default)]
 pub struct Relayed {
     /// From clients out through relay sockets.
-    pub to_peer: Payload,
+    pub to_peer: Traffic,
     /// From relay sockets to clients.
-    pub to_client: Payload,
+    pub to_client: Traffic,
     /// From one client of this server to another, in memory.
-    pub between_clients: Payload,
-}
-
-/// Amount of payload.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Payload {
-    /// Datagrams.
-    pub packets: u64,
-    /// Bytes, without headers.
-    pub bytes: u64,
+    pub between_clients: Traffic,
 }
 
 /// Source of the facts about the server; the composition root knows them.

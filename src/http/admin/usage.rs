@@ -8,8 +8,8 @@ use axum::http::{header, request};
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 
-use super::status::Payload;
 use super::{Admin, limit};
+use crate::events::Traffic;
 use crate::http::params::Params;
 use crate::http::problem::Problem;
 use crate::sessions::{UsageSums, UserUsage};
@@ -45,21 +45,15 @@ pub struct UserRow {
     /// Allocations that have ended.
     pub ended: u64,
     /// Payload from the clients to their peers.
-    pub to_peer: Payload,
+    pub to_peer: Traffic,
     /// Payload from the peers to the clients.
-    pub to_client: Payload,
+    pub to_client: Traffic,
 }
 
 impl UserRow {
     fn new(user: &str, allocations: usize, sums: UsageSums) -> Self {
         let UsageSums { ended, to_peer, to_client } = sums;
-        Self {
-            user: user.to_owned(),
-            allocations,
-            ended,
-            to_peer: to_peer.into(),
-            to_client: to_client.into(),
-        }
+        Self { user: user.to_owned(), allocations, ended, to_peer, to_client }
     }
 }
 
