@@ -2,21 +2,19 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
-use axum::http::{Request, Uri, header};
+use axum::http::StatusCode;
+use axum::http::uri::{InvalidUri, Uri};
 use byway_turn::auth::{Secret, Secrets};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use crate::cli::http_client::{self, HttpError};
 use crate::clock::Clock;
 use crate::config::Config;
 
 use super::error::ProbeError;
 use super::local_config;
 use super::server_path::ServerPath;
-use super::stream::Stream;
 use super::trust_roots::Trust;
 
 /// Deadline of a request to `/ice`.
@@ -73,43 +71,52 @@ pub(super) fn sign(secrets: &Secrets) -> Login {
 /// Part of the `/ice` response that a TURN client needs.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct IceAnswer {
-    ice_servers: Vec<IceServer>,
+pub(super) struct IceAnswer {
+    pub(super) ice_servers: Vec<IceServer>,
 }
 
 #[derive(Deserialize)]
-struct IceServer {
+pub(super) struct IceServer {
+    #[serde(default)]
+    pub(super) urls: Urls,
     username: Option<String>,
     credential: Option<String>,
 }
 
-async fn ask(url: &str, road: ServerPath) -> Result<Login, ProbeError> {
-    let (stream, _) = road.stream().await?;
-    get(url, stream).await.map_err(|error| ProbeError::Odd { step: "unusable answer", error })
+/// URLs of a server.
+#[derive(Default, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Urls {
+    One(String),
+    Many(Vec<String>),
+    #[default]
+    None,
 }
 
-async fn get(url: &str, stream: Box<dyn Stream>) -> Result<Login, String> {
-    let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(display)?;
-    // Ends with the client, or with the server; the client reports the latter.
-    tokio::spawn(connection);
-    let uri: Uri = url.parse().map_err(display)?;
-    let host = uri.authority().map_or("", |authority| authority.as_str());
-    let request = Request::get(uri.path()).header(header::HOST, host).body(Body::empty());
-    let answer = client.send_request(request.map_err(display)?).await.map_err(display)?;
-    if !answer.status().is_success() {
-        return Err(answer.status().to_string());
+impl IceServer {
+    pub(super) fn login(&self) -> Option<Login> {
+        let (username, password) = self.username.as_ref().zip(self.credential.as_ref())?;
+        Some(Login { username: username.clone(), password: password.clone().into() })
     }
-    let body = to_bytes(Body::new(answer.into_body()), LONGEST).await.map_err(display)?;
-    let answer: IceAnswer = serde_json::from_slice(&body).map_err(display)?;
-    let login =
-        |server: IceServer| Some(Login { username: server.username?, password: server.credential?.into() });
-    answer
-        .ice_servers
-        .into_iter()
-        .find_map(login)
-        .ok_or_else(|| "no TURN credential in the answer".to_owned())
 }
 
-fn display(error: impl std::fmt::Display) -> String {
-    error.to_string()
+async fn ask(url: &str, road: ServerPath) -> Result<Login, ProbeError> {
+    let odd = |error: String| ProbeError::Odd { step: "unusable answer", error };
+    let uri: Uri = url.parse().map_err(|error: InvalidUri| odd(error.to_string()))?;
+    let host = uri.authority().map_or("", |authority| authority.as_str());
+    let answer = http_client::get(&road, host, uri.path(), None).await.map_err(|error| match error {
+        HttpError::Path(error) => error,
+        HttpError::Odd(error) => odd(error),
+        HttpError::Silent => odd(error.to_string()),
+    })?;
+    let status = StatusCode::from_u16(answer.status).map_err(|error| odd(error.to_string()))?;
+    if !status.is_success() {
+        return Err(odd(status.to_string()));
+    }
+    if answer.body.len() > LONGEST {
+        return Err(odd(format!("longer than {LONGEST} bytes")));
+    }
+    let answer: IceAnswer = serde_json::from_str(&answer.body).map_err(|error| odd(error.to_string()))?;
+    let login = answer.ice_servers.iter().find_map(IceServer::login);
+    login.ok_or_else(|| odd("no TURN credential in the answer".to_owned()))
 }

@@ -6,11 +6,10 @@
 use std::net::IpAddr;
 
 use byway_turn::server::is_special_purpose;
-use serde::Deserialize;
 
 use crate::config::{IceScheme, IceUrl, Transport};
 
-use super::credentials::Login;
+use super::credentials::{IceAnswer, Login, Urls};
 use super::target::{Site, url};
 use crate::origin::{Host, Scheme};
 
@@ -22,30 +21,6 @@ const LONGEST: usize = 200;
 
 /// Default port of STUN and TURN (RFC 8489 section 18.6).
 const STUN: u16 = 3478;
-
-/// Part of the `/ice` answer that a TURN client needs.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct IceAnswer {
-    ice_servers: Vec<IceServer>,
-}
-
-#[derive(Deserialize)]
-struct IceServer {
-    #[serde(default)]
-    urls: Urls,
-    username: Option<String>,
-    credential: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(untagged)]
-enum Urls {
-    One(String),
-    Many(Vec<String>),
-    #[default]
-    None,
-}
 
 /// Servers that `/ice` names.
 #[derive(Debug, Default)]
@@ -77,13 +52,12 @@ impl NamedServers {
         let answer: IceAnswer = serde_json::from_str(body).ok()?;
         let mut named = Self::default();
         for server in answer.ice_servers {
+            let login = server.login();
             let urls = match server.urls {
                 Urls::One(url) => vec![url],
                 Urls::Many(urls) => urls,
                 Urls::None => Vec::new(),
             };
-            let login = server.username.zip(server.credential);
-            let login = login.map(|(username, password)| Login { username, password: password.into() });
             named.login = named.login.take().or(login);
             for text in urls {
                 named.add(&text, site, addresses);
