@@ -220,6 +220,8 @@ test("a browser that blocks local addresses is named, and nothing is called good
   // As if the page came from the internet, with the relay on a local network.
   const browser = await launchChromium({
     devices: [FAKE_DEVICES, `--ip-address-space-overrides=${new URL(server.origin).host}=public`, "--enable-features=LocalNetworkAccessChecksWebRTC"],
+    // The one without windows has no such permission.
+    windows: true,
   });
   afterwards(scenario, () => browser.close());
   const page = await visit(scenario, browser, `${server.origin}/check`, { tolerated: FAILURES });

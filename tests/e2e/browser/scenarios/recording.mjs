@@ -441,7 +441,11 @@ test("Firefox records a call, and makes what it does not record", { skip: withou
   await openPanel(page);
   const formats = await page.evaluate(() => [...document.querySelectorAll("#record-format option")].map(({ value }) => value));
   scenario.diagnostic(formats.join("\n"));
+  // Sound may be written before the first picture.
+  const hasPictures = () => eventually("two seconds", async () =>
+    Number(/ 0:(\d\d) /.exec(await page.locator("#record-state").innerText())?.[1]) >= 2 || null);
   const started = await start(page, { format: formats[0] });
+  await hasPictures();
   await page.click("#record-start");
   const measured = (Date.now() - started) / 1_000;
   await finished(page);
@@ -450,6 +454,7 @@ test("Firefox records a call, and makes what it does not record", { skip: withou
   const converted = formats.find((value) => value.startsWith("convert:video/mp4"));
   assert.ok(converted, formats.join());
   await start(page, { format: converted });
+  await hasPictures();
   await page.click("#record-start");
   await finished(page, 2);
   const seen = await look(page, [0.5], [[0.4, 0.4]]);
