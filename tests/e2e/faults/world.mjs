@@ -242,7 +242,10 @@ export class World {
    */
   async fillRoom(scenario) {
     await this.configure({ "signaling.max_members": 2 });
-    for (let member = 0; member < 2; member += 1) await this.lab.join(scenario, "a", ROOM, { tolerated: UNREACHABLE });
+    for (let member = 0; member < 2; member += 1) {
+      const page = await this.lab.join(scenario, "a", ROOM, { tolerated: UNREACHABLE });
+      this.undo(() => page.context().close());
+    }
   }
 
   // --- What is asked ---
