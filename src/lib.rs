@@ -233,6 +233,7 @@
 pub mod access;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod diagnosis;
 pub mod events;

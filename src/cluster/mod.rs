@@ -1,0 +1,62 @@
+//! Cluster: the relays of several nodes behind one `/ice`, over core NATS.
+//!
+//! Every node tells the others each second that it lives, with its region, URLs and load
+//! ([`NodeState`]). `/ice` and the rooms then give each client the relay of one node, by region and
+//! load. A credential that one node revokes is revoked on all.
+//!
+//! The bus may fail at any time. Nothing here is asked by the relay, the health check or the drain:
+//! without the bus a node gives its clients its own relay.
+//!
+//! - [`names`], `message`, [`nodes`], [`choice`] and `revocation_log` are pure.
+//! - `bus` drives the connection to the broker.
+
+pub mod names;
+
+use std::path::PathBuf;
+
+use byway_turn::auth::Secrets;
+use serde::{Deserialize, Serialize};
+
+use self::names::{NodeName, Region};
+
+/// Settings of the cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterSettings {
+    /// URLs of the brokers, `nats://host:port` or `tls://host:port`; never empty.
+    pub nats: Vec<String>,
+    /// File with the credentials for the brokers.
+    pub credentials_file: Option<PathBuf>,
+    /// Name of this node.
+    pub node: NodeName,
+    /// Region of this node.
+    pub region: Option<Region>,
+    /// STUN and TURN URLs of this node for clients of other nodes; empty: derived from the listeners.
+    pub advertise: Vec<String>,
+    /// Request header in which a trusted proxy names the region of a client.
+    pub region_header: Option<String>,
+    /// Secrets that all nodes share. They authenticate the messages.
+    pub secrets: Secrets,
+}
+
+/// State of a node, as it tells the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeState {
+    /// Version of its program.
+    pub version: String,
+    /// Its region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
+    /// Its STUN and TURN URLs, best transport first.
+    pub urls: Vec<String>,
+    /// Live allocations.
+    pub allocations: u64,
+    /// Whether it has as many allocations as it allows.
+    pub full: bool,
+    /// Whether it waits for its calls to end, before it stops.
+    pub draining: bool,
+    /// Rooms with members on it.
+    pub rooms: u64,
+    /// Members of those rooms.
+    pub members: u64,
+}
