@@ -38,6 +38,7 @@
 //!
 //! - [`clock`]: the only room that reads a clock.
 //! - [`live`]: values that a reload replaces.
+//! - [`bounded`]: lists of a bounded length in JSON that others wrote.
 //! - [`phase`]: the one signal for shutdown.
 //! - [`events`]: begin and end of rooms and allocations, for those who record them.
 //! - [`diagnosis`]: findings about an installation, from facts that are handed in.
@@ -231,6 +232,7 @@
 //! `docs/protocol-coverage.md` lists the state of every RFC section, each with its test.
 
 pub mod access;
+pub mod bounded;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

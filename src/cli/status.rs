@@ -168,6 +168,7 @@ mod tests {
                     to_client: Traffic { packets: 9, bytes: 5_600_000 },
                     between_clients: Traffic::default(),
                 },
+                cluster: None,
             },
             ..Status::default()
         }

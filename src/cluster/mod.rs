@@ -7,10 +7,11 @@
 //! The bus may fail at any time. Nothing here is asked by the relay, the health check or the drain:
 //! without the bus a node gives its clients its own relay.
 //!
-//! - [`names`], `message`, [`nodes`], [`choice`] and `revocation_log` are pure.
+//! - [`names`], [`status`], `message`, `nodes`, `choice` and `revocation_log` are pure.
 //! - `bus` drives the connection to the broker.
 
 pub mod names;
+pub mod status;
 
 use std::path::PathBuf;
 

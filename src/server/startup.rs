@@ -211,6 +211,7 @@ impl Bound {
                 identity: renewal.identity(),
                 allocations: relaying.allocations(),
                 counters: relaying.counters.clone(),
+                cluster: None,
             })),
             hub: hub.clone(),
             sessions: Sessions::new(relaying.allocations(), totals, events.clone()),

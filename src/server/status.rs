@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::cluster::status::ClusterStatus;
 use crate::events::Traffic;
 use crate::http::admin::status::{CertificateFacts, Relayed, ServerFacts};
 use crate::live::Live;
 use crate::shard::{Allocations, Direction, RelayCounters};
 use crate::tls::{Certificate, Identity};
+
+/// Returns the state of the cluster at the moment it is called.
+pub(super) type ClusterSource = Box<dyn Fn() -> ClusterStatus + Send + Sync>;
 
 /// Parts that the facts come from.
 pub(super) struct FactParts {
@@ -23,6 +27,8 @@ pub(super) struct FactParts {
     pub(super) allocations: Allocations,
     /// Counters of the shards.
     pub(super) counters: Arc<RelayCounters>,
+    /// State of the cluster, if the server is one of its nodes.
+    pub(super) cluster: Option<ClusterSource>,
 }
 
 /// Returns a function that collects the facts.
@@ -38,6 +44,7 @@ pub(super) fn facts(parts: FactParts) -> impl Fn() -> ServerFacts + Send + Sync 
             to_client: relayed(&parts.counters, Direction::ToClient),
             between_clients: relayed(&parts.counters, Direction::BetweenClients),
         },
+        cluster: parts.cluster.as_ref().map(|cluster| cluster()),
     }
 }
 

@@ -107,6 +107,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "phase",
             "events",
             "sessions",
+            "cluster::status",
             "tls::CertificateNames",
             "tls::Name",
             "signaling",
@@ -147,11 +148,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/live.rs", &[]),
     ("src/events.rs", &[]),
     ("src/fault.rs", &[]),
+    ("src/bounded.rs", &[]),
+    ("src/cluster/status.rs", &["bounded"]),
     ("src/sessions/", &["events"]),
     (
         "src/diagnosis/",
         &[
             "config",
+            "cluster",
             "access::Policy",
             "ice::rfc3339",
             "tls::Name",
@@ -252,6 +256,7 @@ const PURE: &[&str] = &[
     "src/signaling/flood_guard.rs",
     "src/signaling/peerjs/",
     "src/signaling/y_webrtc/",
+    "src/cluster/status.rs",
     "src/diagnosis/",
 ];
 

@@ -4,12 +4,11 @@
 //! is longer than [`MOST`].
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::bounded::list;
 pub(super) use crate::events::Traffic;
 pub(super) use crate::http::admin::status::Status;
 
@@ -149,30 +148,9 @@ pub(super) struct CallEvent {
     pub(super) detail: Option<Box<RawValue>>,
 }
 
-/// Reads a list, and keeps its first [`MOST`] items: two bytes of an answer may be an item of
-/// hundreds.
+/// Reads a list, and keeps its first [`MOST`] items.
 fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    struct Items<T>(PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
-            let mut items = Vec::new();
-            while items.len() < MOST {
-                let Some(item) = list.next_element()? else { return Ok(items) };
-                items.push(item);
-            }
-            while list.next_element::<IgnoredAny>()?.is_some() {}
-            Ok(items)
-        }
-    }
-
-    deserializer.deserialize_seq(Items(PhantomData))
+    list::<_, _, MOST>(deserializer)
 }
 
 #[cfg(test)]

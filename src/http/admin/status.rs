@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
+use crate::cluster::status::ClusterStatus;
 use crate::events::Traffic;
 use crate::phase::Phase;
 
@@ -55,6 +56,8 @@ pub struct ServerFacts {
     pub certificate: Option<CertificateFacts>,
     /// Payload that was relayed since the start.
     pub relayed: Relayed,
+    /// Cluster, if the server is one of its nodes.
+    pub cluster: Option<ClusterStatus>,
 }
 
 /// Certificate in use.
