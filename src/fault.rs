@@ -101,6 +101,14 @@ faults! {
     NotRunning = "not-running",
     /// A part of the server is down or degraded.
     Degraded = "degraded",
+    /// The broker of the cluster does not answer.
+    BusUnreachable = "bus-unreachable",
+    /// The clocks of two nodes of the cluster differ.
+    NodeClockDiffers = "node-clock-differs",
+    /// Another node of the cluster has another secret.
+    NodeSecretDiffers = "node-secret-differs",
+    /// Another node of the cluster has the same name.
+    NodeNameTaken = "node-name-taken",
     /// `/ice` names no relay.
     NoRelay = "no-relay",
     /// Nobody can join, or everybody can.
