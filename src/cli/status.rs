@@ -1,5 +1,7 @@
 //! `byway status`: asks the running server for its state.
 
+mod cluster;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -126,6 +128,9 @@ fn told(status: &Status, now: u64) -> String {
         amount(facts.relayed.to_client),
         amount(facts.relayed.between_clients)
     );
+    if let Some(state) = &facts.cluster {
+        told += &cluster::lines(state);
+    }
     for part in &status.down {
         told += &format!("  down: {}\n", plain(part));
     }
@@ -145,6 +150,7 @@ fn date(unix: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::status::{ClusterStatus, NodeStatus};
     use crate::http::admin::status::{CertificateFacts, Relayed, ServerFacts};
 
     fn status() -> Status {
@@ -206,13 +212,29 @@ mod tests {
                 began: u64::MAX,
                 configuration: Some(hostile.clone()),
                 listening: hostile.clone(),
-                certificate: Some(CertificateFacts { names: vec![hostile; 100], expires: u64::MAX }),
+                certificate: Some(CertificateFacts { names: vec![hostile.clone(); 100], expires: u64::MAX }),
+                cluster: Some(ClusterStatus {
+                    node: hostile.clone(),
+                    region: Some(hostile.clone()),
+                    since: u64::MAX,
+                    broker: hostile.clone(),
+                    error: hostile.clone(),
+                    nodes: vec![NodeStatus {
+                        node: hostile.clone(),
+                        region: Some(hostile.clone()),
+                        presence: hostile.clone(),
+                        version: hostile,
+                        silent_ms: u64::MAX,
+                        ..NodeStatus::default()
+                    }],
+                    ..ClusterStatus::default()
+                }),
                 ..ServerFacts::default()
             },
             ..Status::default()
         };
         let told = told(&status, 0);
         assert!(!told.contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), "{told:?}");
-        assert_eq!(told.lines().count(), 9, "{told}");
+        assert_eq!(told.lines().count(), 12, "{told}");
     }
 }

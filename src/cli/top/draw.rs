@@ -14,6 +14,7 @@ use super::views::View;
 use crate::cli::plain_text::plain;
 use crate::cli::running_server::Unanswered;
 use crate::cli::units::{count, rate, time};
+use crate::fault::Fault;
 
 /// Rows below which there are no details.
 const FOR_DETAILS: u16 = 14;
@@ -114,6 +115,9 @@ fn summary_line(screen: &Screen) -> Line<'static> {
     if facts.relayed.between_clients.bytes > 0 {
         parts.push(format!("{} between clients", rate(between)));
     }
+    if let Some(cluster) = &facts.cluster {
+        parts.push(format!("{} live", count(cluster.live().count() as u64 + 1, "node")));
+    }
     let name = format!("byway {}", plain(&status.version));
     Line::from(vec![Span::styled(name, BOLD), Span::raw(format!("  {}", parts.join(" · ")))])
 }
@@ -144,6 +148,10 @@ fn answering_line(screen: &Screen, source: &str, theme: Theme) -> Line<'static> 
     }
     if let Some(line) = status.degraded.first() {
         let text = format!("degraded: {}{}", plain(line), more(status.degraded.len()));
+        return Line::styled(text, theme.warning());
+    }
+    if let Some(cluster) = status.facts.cluster.as_ref().filter(|cluster| !cluster.connected) {
+        let text = format!("no broker: {} (byway explain {})", plain(&cluster.broker), Fault::BusUnreachable);
         return Line::styled(text, theme.warning());
     }
     Line::from(vec![

@@ -121,6 +121,24 @@ fn allocations_are_shown_with_their_rates() {
 }
 
 #[test]
+fn a_node_of_a_cluster_shows_how_many_are_live_and_whether_its_broker_answers() {
+    let mut screen = screen();
+    let mut answer = Answer { view: View::Allocations, status: status(1_000), content: allocations(1_000) };
+    let cluster = serde_json::json!({
+        "node": "fra-1", "connected": true, "broker": "nats.test:4222",
+        "nodes": [{"node": "nyc-1", "presence": "live"}, {"node": "ams-1", "presence": "dead"}],
+    });
+    answer.status.facts.cluster = serde_json::from_value(cluster).unwrap();
+    screen.answered(at(10), Ok(answer.clone()));
+    let lines = drawn(&screen, 120, 14);
+    assert!(lines[0].ends_with(" · 2 nodes live"), "{lines:?}");
+    assert!(lines[1].starts_with("ok "), "{lines:?}");
+    answer.status.facts.cluster.as_mut().unwrap().connected = false;
+    screen.answered(at(11), Ok(answer));
+    assert_eq!(drawn(&screen, 120, 14)[1], "no broker: nats.test:4222 (byway explain bus-unreachable)");
+}
+
+#[test]
 fn the_selection_follows_its_row_and_a_filter_keeps_what_matches() {
     let mut screen = screen();
     show(&mut screen, 10, View::Allocations, allocations(1_000));
