@@ -4,6 +4,7 @@
 pub mod addresses;
 pub mod certificate;
 pub mod clock;
+pub mod cluster;
 pub mod configuration;
 pub mod finding;
 pub mod front_door;

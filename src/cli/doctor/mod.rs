@@ -22,7 +22,7 @@ use futures_util::future::{join, join_all};
 use tokio::time::timeout;
 
 use crate::config::{Config, IceUrl};
-use crate::diagnosis::{Finding, clock, configuration, running};
+use crate::diagnosis::{Finding, clock, cluster, configuration, running};
 use crate::fault::Fault;
 use crate::server::{page_url, self_check};
 use crate::tls::Certificate;
@@ -118,6 +118,7 @@ async fn examine(arguments: &DoctorArguments, file: Option<&Path>, name: &str) -
         ),
     );
     report.add("server", running::judge(&asked.server, env!("CARGO_PKG_VERSION")));
+    report.add("cluster", of_cluster(&asked));
     report.add("ports", machine::ports(&config, &asked, &seen));
     report.add("machine", machine::limits(&config, &asked, &seen, service.as_ref()));
     let network = async {
@@ -165,6 +166,10 @@ fn of_configuration(config: &Config, certificate: Option<&Certificate>, name: &s
     let mut findings = vec![Finding::ok("configuration", format!("{name} is valid"))];
     findings.extend(configuration::judge(config, &self_check::machine_facts(config, certificate)));
     findings
+}
+
+fn of_cluster(asked: &Asked) -> Vec<Finding> {
+    asked.cluster.as_ref().map(|status| cluster::judge(status, asked.now)).unwrap_or_default()
 }
 
 /// Bounds a section.

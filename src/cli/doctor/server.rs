@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::cli::http_client::unix_time;
 use crate::cli::running_server::{ask, exchange};
 use crate::clock::Clock;
+use crate::cluster::status::ClusterStatus;
 use crate::config::Config;
 use crate::diagnosis::clock::Reading;
 use crate::diagnosis::running::Server;
@@ -31,6 +32,10 @@ pub(super) struct Asked {
     metrics: String,
     /// Clock of the server's process.
     pub(super) clock: Option<Reading>,
+    /// Cluster of the server, if it is in one.
+    pub(super) cluster: Option<ClusterStatus>,
+    /// Time of the answer, in seconds since 1970; 0 without one.
+    pub(super) now: u64,
 }
 
 impl Asked {
@@ -48,7 +53,8 @@ impl Asked {
 /// Asks the server that runs with this configuration. `unit` is the state of its unit.
 pub(super) fn ask_all(config: &Config, unit: Option<&str>) -> Asked {
     let listen = &config.listen;
-    let nothing = |server| Asked { server, pid: None, metrics: String::new(), clock: None };
+    let nothing =
+        |server| Asked { server, pid: None, metrics: String::new(), clock: None, cluster: None, now: 0 };
     let socket = listen.admin_sockets.first();
     let fixed = listen.admin.iter().find(|listener| listener.port() != 0);
     let at = match (socket, fixed) {
@@ -104,7 +110,7 @@ pub(super) fn ask_all(config: &Config, unit: Option<&str>) -> Asked {
     };
     let clock = date.map(|other| Reading { from: "the running server".to_owned(), own: now, other });
     let metrics = get("/metrics").map(|(_, body)| body).unwrap_or_default();
-    Asked { server, pid: Some(status.pid), metrics, clock }
+    Asked { server, pid: Some(status.pid), metrics, clock, cluster: status.facts.cluster, now }
 }
 
 /// Sends a `GET`, and returns the head and the body of the answer.
