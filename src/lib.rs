@@ -14,6 +14,7 @@
 //!    - [`tls::CertificateNames`]: names of a certificate.
 //!    - `tls::acme::{schedule, reverse_name}`: times of renewals, and names of addresses.
 //!    - [`origin`]: hosts, authorities and origins as values.
+//!    - [`cluster`], of which `names`, `status`, `message`, `nodes`, `choice` and `revocation_log`.
 //!    - `signaling`, of which `protocol`, `codes`, `schema`, `room`, `membership`, `ticket`,
 //!      `timeline`, `flood_guard`, `peerjs::*` and `y_webrtc::*`.
 //! 2. **Drivers.** May know sockets, threads and tokio.
@@ -25,6 +26,7 @@
 //!    - [`net`]: accept loops, connection limits, PROXY headers, addresses of the machine, and the
 //!      HTTPS client.
 //!    - [`webhooks`]: signed requests to a URL of the operator.
+//!    - `cluster::bus`: connection to the broker that joins several servers.
 //! 3. **Composition.** May know everything.
 //!    - [`server`]: composition root, which also applies what changes later. `reload` changes
 //!      settings, `listener_changes` listeners, `host_addresses` addresses of the machine, and
@@ -225,8 +227,9 @@
 //!   clients would flood third parties with them.
 //! - Rooms, memberships and revocations on disk. They live in one process and end with it. A server
 //!   writes files in [`tls::acme`] only: its account, and the certificate with its key.
-//! - State shared between servers. Servers of one realm with the same secrets accept each other's
-//!   credentials and join tokens, and share nothing else.
+//! - Rooms, quotas and figures shared between servers. Servers of one realm with the same secrets
+//!   accept each other's credentials and join tokens. In a [`cluster`] they share relays and
+//!   revocations, and nothing else.
 //! - Revocation of a single join token: only a new secret invalidates one.
 //!
 //! `docs/protocol-coverage.md` lists the state of every RFC section, each with its test.
