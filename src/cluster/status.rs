@@ -27,8 +27,8 @@ pub struct ClusterStatus {
     pub connected: bool,
     /// Time of the last change of `connected`, in seconds since 1970.
     pub since: u64,
-    /// Broker, as `host:port`: the one that answers, else the first of the configuration. Never with
-    /// credentials.
+    /// Broker, as `host:port`: the one that answers, else the first of the configuration. Never
+    /// with credentials.
     pub broker: String,
     /// Reason for which the broker does not answer, without credentials; empty if it does or if
     /// none is known.

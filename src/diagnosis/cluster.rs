@@ -1,7 +1,7 @@
 //! Cluster: whether the broker answers, and what keeps this node and the others apart.
 
 use super::Finding;
-use crate::cluster::status::{ClusterStatus, NodeStatus};
+use crate::cluster::status::ClusterStatus;
 use crate::fault::Fault;
 
 /// Difference of clocks that the bus and a busy machine do not explain, in milliseconds.
@@ -195,6 +195,7 @@ mod tests {
 
     use super::super::State;
     use super::*;
+    use crate::cluster::status::NodeStatus;
 
     fn urls() -> Vec<String> {
         vec!["turn:192.0.2.1:3478?transport=udp".to_owned()]
