@@ -7,10 +7,19 @@
 //! The bus may fail at any time. Nothing here is asked by the relay, the health check or the drain:
 //! without the bus a node gives its clients its own relay.
 //!
-//! - [`names`], [`status`], `message`, `nodes`, `choice` and `revocation_log` are pure.
-//! - `bus` drives the connection to the broker.
+//! - [`names`]: names of nodes and regions.
+//! - [`message`]: messages on the bus, their tags and the defence against replays.
+//! - [`nodes`]: the other nodes, and which of them live.
+//! - [`choice`]: the node whose relay a client gets.
+//! - [`revocation_log`]: revocations for nodes that have missed them.
+//! - [`status`]: state for the operator.
+//! - `bus` drives the connection to the broker. All others are pure.
 
+pub mod choice;
+pub mod message;
 pub mod names;
+pub mod nodes;
+pub mod revocation_log;
 pub mod status;
 
 use std::path::PathBuf;
