@@ -49,6 +49,13 @@ impl Allocations {
     pub fn live(&self) -> usize {
         self.shared.allocations()
     }
+
+    /// Whether there are as many as the quota allows, but for the part that is kept for client
+    /// networks that hold few.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.shared.is_full()
+    }
 }
 
 /// Asks a shard, and waits for its answer.

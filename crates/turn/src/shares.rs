@@ -78,6 +78,12 @@ impl Shares {
         self.held
     }
 
+    /// Whether only the reserve is left, for networks that hold little.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.held >= self.open()
+    }
+
     /// Units held by `network`.
     #[must_use]
     pub fn held_by(&self, network: ClientNetwork) -> usize {
@@ -95,9 +101,13 @@ impl Shares {
         if own > self.share && !is_many {
             return Err(Refused::Share);
         }
-        let is_open = is_many || is_little || self.cap <= UNDIVIDED;
-        let open = if is_open { self.cap } else { self.cap - self.cap / RESERVE };
+        let open = if is_many || is_little { self.cap } else { self.open() };
         if after > open { Err(Refused::Cap) } else { Ok(()) }
+    }
+
+    /// Units for networks that hold more than little.
+    fn open(&self) -> usize {
+        if self.cap <= UNDIVIDED { self.cap } else { self.cap - self.cap / RESERVE }
     }
 
     /// Takes `units` for `network`, after [`Self::check`].
@@ -206,10 +216,12 @@ mod tests {
     #[test]
     fn threat_31_the_last_tenth_is_for_those_who_hold_little() {
         let mut shares = Shares::of(10_000);
+        assert!(!shares.is_full());
         let taken: usize = (0..100).map(|n| all(&mut shares, network(n))).sum();
         // Eight networks have all but the last tenth, and the others nine units each.
         assert_eq!(taken, 9_000 + 92 * 9);
         assert_eq!(shares.check(network(50), 1), Err(Refused::Cap));
+        assert!(shares.is_full());
         assert_eq!(shares.take(network(200), 9), Ok(()));
         assert_eq!(shares.take(network(200), 1), Err(Refused::Cap), "ten are not little");
     }

@@ -114,6 +114,11 @@ impl QuotaUse {
         self.lock().allocations
     }
 
+    /// Whether a client that holds more than little finds no port.
+    pub(super) fn is_full(&self) -> bool {
+        self.lock().ports.is_full()
+    }
+
     /// Returns the number of allocations of `name`.
     pub(super) fn allocations_of(&self, name: &str) -> u32 {
         self.lock().allocations_by_name.get(name).copied().unwrap_or_default()

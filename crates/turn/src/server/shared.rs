@@ -195,6 +195,13 @@ impl Shared {
         self.quota.allocations()
     }
 
+    /// Whether as many relay ports are taken as the quota allows, but for the part that is kept for
+    /// client networks that hold few.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.quota.is_full()
+    }
+
     /// Returns the number of allocations of a name, the username without its expiry.
     #[must_use]
     pub fn allocations_of(&self, name: &str) -> u32 {
