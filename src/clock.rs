@@ -2,7 +2,7 @@
 //!
 //! All other code takes a [`Now`], so that tests run the protocol in virtual time.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use byway_turn::time::Now;
 
@@ -22,11 +22,21 @@ impl Clock {
 
     /// Returns the current time.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn now(&self) -> Now {
-        // A system clock before 1970 reads as 0. Every credential then seems valid for too long and
-        // is rejected.
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Now { mono: self.start.elapsed(), unix }
+        Now { mono: self.start.elapsed(), unix: wall_clock().as_secs() }
     }
+
+    /// Returns the milliseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn unix_ms(&self) -> u64 {
+        u64::try_from(wall_clock().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Returns the time since 1970-01-01 UTC.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+fn wall_clock() -> Duration {
+    // A system clock before 1970 reads as 0. Every credential then seems valid for too long and is
+    // rejected.
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
