@@ -98,8 +98,9 @@ impl LogLevel {
     }
 }
 
-/// Directives that precede the configured ones. The library that embeds the page logs each file.
-const DEFAULTS: &str = "info,memory_serve=warn,";
+/// Directives that precede the configured ones. The library that embeds the page logs each file, and
+/// the NATS client each attempt to connect, which `cluster` tells once.
+const DEFAULTS: &str = "info,memory_serve=warn,async_nats=off,";
 
 #[cfg(test)]
 mod tests {
@@ -114,8 +115,11 @@ mod tests {
         }
         let filter = |text: &str| text.parse::<LogLevel>().unwrap().filter().unwrap().to_string();
         // A later directive replaces an earlier one for the same module.
-        assert_eq!(filter("byway::signaling=debug"), "byway::signaling=debug,memory_serve=warn,info");
-        assert_eq!(filter("error,memory_serve=off"), "memory_serve=off,error");
+        assert_eq!(
+            filter("byway::signaling=debug"),
+            "byway::signaling=debug,memory_serve=warn,async_nats=off,info"
+        );
+        assert_eq!(filter("error,memory_serve=off"), "memory_serve=off,async_nats=off,error");
         assert_eq!(filter("off"), "off");
         // As after a list over several lines.
         assert_eq!(filter("\tdebug\n"), filter("debug"));
