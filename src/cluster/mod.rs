@@ -13,9 +13,18 @@
 //! - [`choice`]: the node whose relay a client gets.
 //! - [`revocation_log`]: revocations for nodes that have missed them.
 //! - [`status`]: state for the operator.
-//! - `bus` drives the connection to the broker. All others are pure.
+//! - [`credentials`]: credentials for the broker. All of these are pure.
+//! - [`Cluster`]: handle that the rest of the server asks. It has the state and knows no broker.
+//! - `bus` drives the connection to the broker.
+//!
+//! Without the feature `nats` there is no `bus`, and `config` refuses brokers.
 
+#[cfg(feature = "nats")]
+mod bus;
 pub mod choice;
+mod counters;
+pub mod credentials;
+mod handle;
 pub mod message;
 pub mod names;
 pub mod nodes;
@@ -28,6 +37,11 @@ use byway_turn::auth::Secrets;
 use serde::{Deserialize, Serialize};
 
 use self::names::{NodeName, Region};
+
+#[cfg(feature = "nats")]
+pub use bus::{Bus, BusParts};
+pub use counters::{BusDrop, ClusterCounters};
+pub use handle::{Cluster, ClusterParts, RevokeHere};
 
 /// Settings of the cluster.
 #[derive(Clone, Debug)]
@@ -69,4 +83,12 @@ pub struct NodeState {
     pub rooms: u64,
     /// Members of those rooms.
     pub members: u64,
+    /// Number of its connection to the broker, from 1; 0: it does not say. With a new connection it
+    /// has missed the messages of the time between.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub connection: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

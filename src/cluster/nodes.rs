@@ -76,7 +76,7 @@ pub enum NodeChange {
     Joined(NodeName),
     /// A node is another process now.
     Restarted(NodeName),
-    /// A node that was suspect or dead is live.
+    /// A node that was suspect or dead is live, or has connected to the broker again.
     Recovered(NodeName),
     /// A live node has become suspect.
     Suspected(NodeName),
@@ -134,11 +134,15 @@ impl Nodes {
         state: NodeState,
         skew_ms: i64,
     ) -> Option<NodeChange> {
-        let change = match self.0.get(from).map(|node| (node.run, node.presence)) {
+        let before =
+            self.0.get(from).map(|node| (node.run, node.presence == Presence::Live, node.state.connection));
+        let change = match before {
             None if !self.makes_room() => return None,
             None => Some(NodeChange::Joined(from.clone())),
-            Some((before, _)) if before != run => Some(NodeChange::Restarted(from.clone())),
-            Some((_, before)) if before != Presence::Live => Some(NodeChange::Recovered(from.clone())),
+            Some((before, ..)) if before != run => Some(NodeChange::Restarted(from.clone())),
+            Some((_, was_live, connection)) if !was_live || connection != state.connection => {
+                Some(NodeChange::Recovered(from.clone()))
+            }
             Some(_) => None,
         };
         let node = Node { name: from.clone(), state, presence: Presence::Live, skew_ms, heard: now, run };

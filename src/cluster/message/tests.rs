@@ -31,6 +31,7 @@ fn state() -> NodeState {
         draining: true,
         rooms: 3,
         members: 8,
+        connection: 0,
     }
 }
 

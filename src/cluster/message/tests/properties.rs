@@ -21,6 +21,7 @@ fn any_message() -> impl Strategy<Value = Message> {
             draining,
             rooms,
             members,
+            connection: rooms,
         },
     );
     prop_oneof![
