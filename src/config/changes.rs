@@ -25,6 +25,7 @@ const PORTS: &str = "the table of relay ports has this size from the start on";
 const THREADS: &str = "connections and allocations stay with the thread that has them";
 const SOCKETS: &str = "open sockets keep the buffers and offloads that they began with";
 const LOOP: &str = "each thread chooses how to wait as it begins";
+const CLUSTER: &str = "a node joins its cluster as it starts";
 
 /// Row of a setting that a reload applies.
 const fn live(names: &'static [&'static str], differs: fn(&Config, &Config) -> bool) -> Key {
@@ -58,6 +59,16 @@ macro_rules! differ_in_webhooks {
         |a, b| {
             a.webhooks.as_ref().map(|webhooks| &webhooks.$field)
                 != b.webhooks.as_ref().map(|webhooks| &webhooks.$field)
+        }
+    };
+}
+
+/// Compares one value under `[cluster]`, a section that either configuration may lack.
+macro_rules! differ_in_cluster {
+    ($field:ident) => {
+        |a, b| {
+            a.cluster.as_ref().map(|cluster| &cluster.$field)
+                != b.cluster.as_ref().map(|cluster| &cluster.$field)
         }
     };
 }
@@ -127,6 +138,12 @@ pub const KEYS: &[Key] = &[
     live(&["webhooks.url"], differ_in_webhooks!(url)),
     live(&["webhooks.secret"], differ_in_webhooks!(secret)),
     live(&["webhooks.plain_http"], differ_in_webhooks!(plain_http)),
+    fixed(&["cluster.nats"], CLUSTER, differ_in_cluster!(nats)),
+    fixed(&["cluster.credentials_file"], CLUSTER, differ_in_cluster!(credentials_file)),
+    fixed(&["cluster.node"], CLUSTER, differ_in_cluster!(node)),
+    fixed(&["cluster.region"], CLUSTER, differ_in_cluster!(region)),
+    fixed(&["cluster.advertise"], CLUSTER, differ_in_cluster!(advertise)),
+    fixed(&["cluster.region_header"], CLUSTER, differ_in_cluster!(region_header)),
     live(&["log.format"], differ!(log.format)),
     live(&["log.level"], differ!(log.level)),
     live(&["doctor.from"], differ!(doctor.from)),

@@ -3,7 +3,7 @@
 //! Defaults exist once, in the embedded `turnserver.toml`. A key that a file leaves out has its
 //! value from there.
 //!
-//! - `schema` lists the keys, `acme` and `webhooks` those of their sections.
+//! - `schema` lists the keys, `acme`, `cluster` and `webhooks` those of their sections.
 //! - `values` parses each kind of value, `ice_url` the URLs.
 //! - `changes` compares two configurations key by key.
 //! - `reader` looks keys up and finds the unknown ones.
@@ -13,6 +13,7 @@
 
 mod acme;
 mod changes;
+mod cluster;
 mod diagnostic;
 mod ice_url;
 mod reader;
@@ -35,6 +36,7 @@ use byway_turn::server::Quota;
 use ipnet::IpNet;
 
 use crate::access::{Policy, tokens};
+use crate::cluster::ClusterSettings;
 use crate::ice::TransportPolicy;
 use crate::log::LogSettings;
 use crate::net::trusted_proxies::TrustedProxies;
@@ -91,6 +93,8 @@ pub struct Config {
     pub signaling: Signaling,
     /// Webhooks; `None`: off.
     pub webhooks: Option<WebhookSettings>,
+    /// Cluster; `None`: one machine.
+    pub cluster: Option<ClusterSettings>,
     /// Format and levels of the log, which a reload applies.
     pub log: LogSettings,
     /// Defaults of `byway doctor`.

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::acme::{self, AcmeRules};
+use super::cluster;
 use super::diagnostic::{Diagnostic, Refusal};
 use super::reader::{Keys, Names, Section, Value};
 use super::secret_files::SecretFiles;
@@ -83,6 +84,7 @@ fn assemble<'d>(
     let http = http(root.section("http"), &mut mistakes);
     let signaling = signaling(root.section("signaling"), &mut mistakes);
     let webhooks = webhooks::read(root.section("webhooks"), &realm, &mut mistakes);
+    let cluster = cluster::read(root.section("cluster"), dir, &credentials.secrets, &mut mistakes);
     let log = log(root.section("log"), &mut mistakes);
     let doctor = doctor(root.section("doctor"), &mut mistakes);
     mistakes.extend(root.finish());
@@ -103,6 +105,7 @@ fn assemble<'d>(
         http,
         signaling,
         webhooks,
+        cluster,
         log,
         doctor,
         secret_files: SecretFiles::default(),

@@ -8,6 +8,8 @@ use super::*;
 
 #[cfg(feature = "acme")]
 mod acme;
+#[cfg(feature = "nats")]
+mod cluster;
 mod remedies;
 mod secrets;
 mod users;
@@ -17,6 +19,13 @@ mod users;
 fn a_build_without_acme_says_so() {
     let error = refused("listen.tls = [\"127.0.0.1:443\"]\n[acme]\nnames = [\"a.example\"]");
     assert!(error.contains("`acme.names`: this build has no ACME client"), "{error}");
+}
+
+#[cfg(not(feature = "nats"))]
+#[test]
+fn a_build_without_nats_says_so() {
+    let error = refused("credentials.secrets = [\"north-north\"]\n[cluster]\nnats = [\"tls://a.example\"]");
+    assert!(error.contains("`cluster.nats`: this build has no NATS client"), "{error}");
 }
 
 fn parsed(text: &str) -> Config {
@@ -49,7 +58,7 @@ fn a_key_that_is_left_out_has_the_embedded_value() {
         assert_ne!(without, EMBEDDED, "{key}");
         assert_eq!(values(&parsed(&without)), values(&Config::embedded()), "{key}");
     }
-    assert_eq!(keys.count(), 65, "every key of the reference is met");
+    assert_eq!(keys.count(), 71, "every key of the reference is met");
 }
 
 #[test]

@@ -449,7 +449,7 @@ fn is_for_signatures(members: &serde_json::Map<String, serde_json::Value>) -> bo
 
 /// Reads the text of a file. `what` is the remedy for a wrong one, `inline` says where a secret
 /// goes that is in the place of its file's name.
-fn read(value: &Value<'_>, path: &Path, what: &str, inline: &str) -> Read<String> {
+pub(super) fn read(value: &Value<'_>, path: &Path, what: &str, inline: &str) -> Read<String> {
     operator_file::read_text(path, operator_file::SMALL).map_err(|error| {
         if let Some(code) = error.raw_os_error().filter(|_| is_shortage(&error)) {
             let shortage = Shortage { path: path.to_owned(), code };
