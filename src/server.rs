@@ -6,6 +6,7 @@ mod admin_socket;
 mod all_counters;
 pub mod allowed_hosts;
 mod certificate;
+mod cluster;
 mod consumers;
 mod heap;
 mod host_addresses;

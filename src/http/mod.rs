@@ -83,6 +83,9 @@ use crate::signaling::{EndUser, Hub, schema};
 
 pub use counters::HttpCounters;
 
+/// Revokes a name on the other nodes of a cluster, until a time in seconds since 1970.
+pub type RevokeElsewhere = Box<dyn Fn(&str, u64) + Send + Sync>;
+
 /// Parts that the public pages are made from.
 pub struct Site {
     /// The time of credentials.
@@ -103,6 +106,8 @@ pub struct Site {
     pub revocations: Arc<Revocations>,
     /// Called for each name whose credential was revoked.
     pub end_user: EndUser,
+    /// Called for the same names.
+    pub revoke_elsewhere: RevokeElsewhere,
     /// Names of static users, which can be revoked too.
     pub static_users: Live<BTreeSet<String>>,
     /// URL of the call page under the certificate's name. Without one, it is where a request asked

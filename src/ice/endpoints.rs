@@ -51,6 +51,22 @@ impl Endpoints {
         (stun, turn.collect())
     }
 
+    /// Returns STUN URLs and TURN URLs for clients that did not reach this server by a name of it. None
+    /// is of a loopback listener.
+    pub(super) fn urls_for_others(&self) -> (Vec<String>, Vec<String>) {
+        let others_reach = |listeners: &[SocketAddr]| -> Vec<_> {
+            listeners.iter().copied().filter(|listener| !listener.ip().is_loopback()).collect()
+        };
+        let endpoints = Self {
+            udp: others_reach(&self.udp),
+            tcp: others_reach(&self.tcp),
+            tls: others_reach(&self.tls),
+            ..self.clone()
+        };
+        let host = self.names.preferred(None).and_then(|name| Host::parse(&name.in_url()));
+        endpoints.urls(host.as_ref())
+    }
+
     /// Returns STUN URLs for NAT behaviour discovery. Behind a 1:1 NAT there are none, because two
     /// listeners share one public address.
     pub(super) fn discovery_urls(&self) -> Vec<String> {

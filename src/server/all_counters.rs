@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::access::AccessCounters;
+use crate::cluster::ClusterCounters;
 use crate::events::EventSender;
 use crate::http::HttpCounters;
 use crate::metrics::{Counters, Metrics, Page, ProcessCounters};
@@ -30,6 +31,8 @@ pub(super) struct AllCounters {
     pub(super) proxy: Shown<ProxyCounters>,
     /// The counters of webhooks, on the page if there is a receiver.
     pub(super) webhooks: Shown<WebhookCounters>,
+    /// The counters of the cluster, on the page if this server is a node of one.
+    pub(super) cluster: Shown<ClusterCounters>,
     /// Sender of events, which counts those that a consumer was too slow for.
     pub(super) events: EventLosses,
 }
@@ -92,6 +95,7 @@ impl AllCounters {
             Arc::new(self.proxy.clone()),
             Arc::new(self.tls.clone()),
             Arc::new(self.webhooks.clone()),
+            Arc::new(self.cluster.clone()),
             Arc::new(self.events.clone()),
             #[cfg(feature = "acme")]
             Arc::new(self.acme.clone()),
@@ -122,6 +126,7 @@ mod tests {
             acme: Shown::new(false),
             proxy: Shown::new(false),
             webhooks: Shown::new(false),
+            cluster: Shown::new(false),
             events: EventLosses(EventSender::default()),
         };
         for shard in &counted.relay.shards {

@@ -7,8 +7,9 @@ use byway_turn::auth::Secrets;
 use super::relaying::Relaying;
 use super::secrets::ServerSecrets;
 use super::supervise::Supervisor;
-use super::{ServerError, consumers, seed};
+use super::{ServerError, cluster, consumers, seed};
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::events::{EventReceiver, EventSender, Timed};
 use crate::ice::{Endpoints, IceServers, IceSettings};
@@ -47,6 +48,7 @@ pub(super) struct RoomParts<'a> {
     pub(super) ice: Arc<IceServers>,
     pub(super) secrets: &'a ServerSecrets,
     pub(super) relaying: &'a Relaying,
+    pub(super) cluster: Option<&'a Cluster>,
     pub(super) clock: Clock,
     pub(super) counters: Arc<SignalingCounters>,
     pub(super) phase: PhaseWatch,
@@ -55,7 +57,8 @@ pub(super) struct RoomParts<'a> {
 
 /// Builds the rooms. When a member leaves, its allocations on the relay end.
 pub(super) fn rooms(parts: RoomParts<'_>) -> Result<Arc<Hub>, ServerError> {
-    let RoomParts { config, ice, secrets, relaying, clock, counters, phase, events } = parts;
+    let RoomParts { config, ice, secrets, relaying, cluster, clock, counters, phase, events } = parts;
+    let end_user = cluster::end_member(cluster, relaying.end_user(), &ice, clock);
     let hub = Arc::new(Hub::new(HubParts {
         connections: Arc::new(SignalingConnections::new(
             ConnectionLimits::of(config.signaling.settings),
@@ -66,7 +69,7 @@ pub(super) fn rooms(parts: RoomParts<'_>) -> Result<Arc<Hub>, ServerError> {
         ice,
         revocations: secrets.revocations.clone(),
         access: secrets.access.clone(),
-        end_user: relaying.end_user(),
+        end_user,
         count_user: relaying.count_user(),
         events,
         seed: seed()?,

@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use super::admin_socket::AdminSockets;
 use super::all_counters::{AllCounters, EventLosses, Shown};
 use super::certificate::{self, Acme, CertificateParts};
+use super::cluster::{self, NodeParts};
 use super::host_addresses::{self, Follower, HostState, HostWatch};
 use super::relay_socket_watch::RelaySocketWatch;
 use super::relaying::Relaying;
@@ -28,6 +29,7 @@ use super::supervise::Supervisor;
 use super::web::{self, Proxies, Web, WebParts};
 use super::{ServerError, allowed_hosts, consumers, heap, notify, page_url, seed, signaling, watchdog};
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::events::EventSender;
 use crate::http::Site;
@@ -143,6 +145,7 @@ impl Bound {
             acme: Shown::new(config.acme.is_some()),
             proxy: Shown::new(!config.listen.proxy_protocol.is_empty()),
             webhooks: Shown::new(config.webhooks.is_some()),
+            cluster: Shown::new(config.cluster.is_some()),
             events: EventLosses(events.clone()),
         };
         let (webhooks, webhook_control) = Webhooks::new(WebhookParts {
@@ -154,12 +157,14 @@ impl Bound {
         });
         supervisor.keep("webhooks", move || webhooks.clone().run());
 
+        let cluster = cluster::join(&config, &counted.cluster.counters, &relaying, &secrets, clock)?;
         let ice = signaling::ice(&config, names, &secrets);
         let hub = signaling::rooms(signaling::RoomParts {
             config: &config,
             ice: ice.clone(),
             secrets: &secrets,
             relaying: &relaying,
+            cluster: cluster.as_ref(),
             clock,
             counters: counted.signaling.clone(),
             phase: phase.watch(),
@@ -188,6 +193,7 @@ impl Bound {
             access: secrets.access.clone(),
             revocations: secrets.revocations.clone(),
             end_user: relaying.end_user(),
+            revoke_elsewhere: cluster::revoke_elsewhere(cluster.as_ref()),
             static_users: static_users.clone(),
             page: page.clone(),
             peers: PeerRules::new({
@@ -211,7 +217,7 @@ impl Bound {
                 identity: renewal.identity(),
                 allocations: relaying.allocations(),
                 counters: relaying.counters.clone(),
-                cluster: None,
+                cluster: cluster::status(cluster.as_ref()),
             })),
             hub: hub.clone(),
             sessions: Sessions::new(relaying.allocations(), totals, events.clone()),
@@ -244,6 +250,13 @@ impl Bound {
             relay_sockets: RelaySocketWatch::default(),
         };
         follower.publish();
+        let node = NodeParts {
+            ice: ice.clone(),
+            hub: hub.clone(),
+            allocations: relaying.allocations(),
+            phase: phase.watch(),
+        };
+        cluster::keep(cluster.as_ref(), node, &supervisor);
         let (ask_reload, reload_requests) = mpsc::channel(1);
         let tags = Live::new(signing_tags(&config));
         let parts = WebParts {
@@ -339,6 +352,7 @@ impl Bound {
             }),
             Step::new(&["log"], move |config| log.apply(&config.log)),
             Step::new(&["users"], move |config| static_users.store(static_names(config))),
+            Step::new(&["credentials"], cluster::renewal(cluster.as_ref(), source.clone())),
             Step::new(&["relay.drain"], {
                 let drain = drain.clone();
                 move |config| drain.store(config.relay.drain)
@@ -379,7 +393,7 @@ impl Bound {
         watchdog::keep(relaying.data_plane.pulse(), &supervisor);
         startup_log.write();
         notify(&[NotifyState::Ready]);
-        Ok(Running { relaying, web, hub, signals, phase, drain })
+        Ok(Running { relaying, web, hub, cluster, signals, phase, drain })
     }
 }
 
@@ -388,6 +402,7 @@ pub(super) struct Running {
     relaying: Relaying,
     web: Web,
     hub: Arc<Hub>,
+    cluster: Option<Cluster>,
     signals: Signals,
     phase: PhaseSender,
     /// Longest time that calls may continue after SIGTERM.
@@ -402,7 +417,7 @@ impl Running {
         tracing::info!("stopping");
         self.phase.enter(Phase::Stopping);
         // Concurrently: otherwise clients that reconnect repeatedly would prolong the wait.
-        tokio::join!(self.hub.connections().ended(), self.web.close());
+        tokio::join!(self.hub.connections().ended(), self.web.close(), cluster::left(self.cluster.as_ref()));
         self.relaying.data_plane.stop();
         outcome
     }

@@ -95,6 +95,7 @@ async fn revoke(
         let account = account(&username);
         site.revocations.revoke(now, &account, u64::MAX).map_err(|_| Code::TooManyRevoked)?;
         (site.end_user)(&account);
+        (site.revoke_elsewhere)(&account, u64::MAX);
         return Ok(StatusCode::NO_CONTENT);
     }
     let username = Username::parse(&username).map_err(|_| bad(NO_USERNAME))?;
@@ -102,6 +103,7 @@ async fn revoke(
         Ok(()) => {
             site.revocations.revoke(now, username.name, username.expiry).map_err(|_| Code::TooManyRevoked)?;
             (site.end_user)(username.name);
+            (site.revoke_elsewhere)(username.name, username.expiry);
         }
         Err(UsernameError::Expired) => (site.end_user)(username.name),
         Err(UsernameError::Malformed | UsernameError::TooFarAhead) => return Err(bad(NO_USERNAME)),

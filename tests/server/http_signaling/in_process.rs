@@ -225,6 +225,7 @@ impl Server {
             access: access.clone(),
             revocations: revocations.clone(),
             end_user: end_user(),
+            revoke_elsewhere: Box::new(|_, _| {}),
             static_users: Live::default(),
             page: Live::new(settings.page.map(str::to_owned)),
             peers: PeerRules::default(),
