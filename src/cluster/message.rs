@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! TAG
-//! {"from":"fra-1","run":"00000000000000ff","n":17,"t":1764500000123,"type":"node","version":"0.1.0", ...}
+//! {"from":"fra-1","run":"00000000000000ff","n":17,"t":1764500000123,"type":"node", ...}
 //! ```
 //!
 //! | field | meaning |
@@ -314,8 +314,8 @@ impl Sender {
         Self { run, last: 0, came: 1, newest_ms: 0 }
     }
 
-    /// Follows a clock that was set back. Otherwise a new run would count as an earlier one until the
-    /// clock is where it was.
+    /// Follows a clock that was set back. Otherwise a new run would count as an earlier one until
+    /// the clock is where it was.
     fn follow(&mut self, unix_ms: u64) {
         self.newest_ms = self.newest_ms.min(unix_ms.saturating_add(MAX_SKEW_MS));
     }

@@ -54,7 +54,8 @@ pub struct ClusterSettings {
     pub node: NodeName,
     /// Region of this node.
     pub region: Option<Region>,
-    /// STUN and TURN URLs of this node for clients of other nodes; empty: derived from the listeners.
+    /// STUN and TURN URLs of this node for clients of other nodes. Empty: derived from the
+    /// listeners.
     pub advertise: Vec<String>,
     /// Request header in which a trusted proxy names the region of a client.
     pub region_header: Option<String>,

@@ -184,6 +184,26 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "src/webhooks/",
         &["events", "metrics", "clock", "net::http_client", "byway_turn::auth::Secret", "byway_turn::prng"],
     ),
+    ("src/cluster/names.rs", &[]),
+    (
+        "src/cluster/message",
+        &["cluster::NodeState", "cluster::names", "cluster::revocation_log", "byway_turn::auth::Secrets"],
+    ),
+    ("src/cluster/nodes.rs", &["cluster::NodeState", "cluster::names"]),
+    ("src/cluster/choice.rs", &["cluster::NodeState", "cluster::names", "cluster::nodes"]),
+    ("src/cluster/revocation_log.rs", &["cluster::message"]),
+    (
+        "src/cluster/",
+        &[
+            "metrics",
+            "clock",
+            "phase",
+            "operator_file",
+            "byway_turn::auth",
+            "byway_turn::prng",
+            "byway_turn::time",
+        ],
+    ),
     ("src/origin", &[]),
     ("src/net/trusted_proxies.rs", &[]),
     ("src/net/proxy_header.rs", &[]),
@@ -258,6 +278,11 @@ const PURE: &[&str] = &[
     "src/signaling/y_webrtc/",
     "src/cluster/status.rs",
     "src/diagnosis/",
+    "src/cluster/names.rs",
+    "src/cluster/message",
+    "src/cluster/nodes.rs",
+    "src/cluster/choice.rs",
+    "src/cluster/revocation_log.rs",
 ];
 
 /// Names that would tie the pure ring to a system, a clock or a generator, tests included.
@@ -346,6 +371,7 @@ const THREATS: &[(u8, &str)] = &[
     (57, "an admin socket that serves others, or a server there that hangs or lies"),
     (58, "a receiver of webhooks that is dead, slow or hostile"),
     (59, "terminal escape sequences in what others are named"),
+    (60, "messages between nodes that are forged, replayed, cut off, too large or too many"),
 ];
 
 #[test]

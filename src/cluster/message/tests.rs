@@ -65,8 +65,8 @@ macro_rules! golden {
     };
 }
 
-/// Nodes of this version and of the next talk to each other while a cluster is upgraded. A change of
-/// these files would cut it in two.
+/// Nodes of this version and of the next talk to each other while a cluster is upgraded. A change
+/// of these files would cut it in two.
 #[test]
 fn messages_are_those_on_file() {
     let without_region = NodeState { version: "0.1.0".into(), full: true, ..NodeState::default() };

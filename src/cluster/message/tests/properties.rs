@@ -1,4 +1,5 @@
-//! Properties of messages: any bytes, any message, and a bus that loses, delays, doubles and reorders.
+//! Properties of messages: any bytes, any message, and a bus that loses, delays, doubles and
+//! reorders.
 
 use proptest::prelude::*;
 
