@@ -93,3 +93,6 @@ pub struct NodeState {
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
+
+#[cfg(test)]
+mod tests;
