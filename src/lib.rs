@@ -14,7 +14,8 @@
 //!    - [`tls::CertificateNames`]: names of a certificate.
 //!    - `tls::acme::{schedule, reverse_name}`: times of renewals, and names of addresses.
 //!    - [`origin`]: hosts, authorities and origins as values.
-//!    - [`cluster`], of which `names`, `status`, `message`, `nodes`, `choice` and `revocation_log`.
+//!    - [`cluster`], of which `names`, `status`, `message`, `nodes`, `choice`, `revocation_log` and
+//!      `credentials`.
 //!    - `signaling`, of which `protocol`, `codes`, `schema`, `room`, `membership`, `ticket`,
 //!      `timeline`, `flood_guard`, `peerjs::*` and `y_webrtc::*`.
 //! 2. **Drivers.** May know sockets, threads and tokio.

@@ -39,7 +39,7 @@ pub struct ClusterCounters {
     pub received: SharedCount,
     /// Messages of a type that this version does not know.
     pub unknown: SharedCount,
-    /// Names that other nodes revoked.
+    /// Names that other nodes revoked. They say so again from time to time.
     pub revoked: SharedCount,
     /// Names of these that could not be remembered.
     pub unremembered: SharedCount,
@@ -99,7 +99,11 @@ impl Counters for ClusterCounters {
             "Messages of other nodes of a type that this version does not know.",
             self.unknown.get(),
         )?;
-        page.counter("cluster_revocations", "Names that other nodes revoked.", self.revoked.get())?;
+        page.counter(
+            "cluster_revocations",
+            "Names that other nodes revoked, each as often as they say so.",
+            self.revoked.get(),
+        )?;
         page.counter(
             "cluster_revocations_unremembered",
             "Names that other nodes revoked, and that this node has no room to remember.",

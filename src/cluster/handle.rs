@@ -29,6 +29,9 @@ use crate::live::Live;
 /// Shortest time between two times that all revocations are sent.
 const RESEND_EVERY: Duration = Duration::from_secs(2);
 
+/// Time after which all revocations are sent in any case: a queue on the way may have been full.
+const RESEND_ANYWAY: Duration = Duration::from_secs(30);
+
 /// Time for which a node whose messages are rejected is remembered.
 const REMEMBER: Duration = Duration::from_secs(60);
 
@@ -304,12 +307,14 @@ impl Cluster {
         batches.into_iter().map(|batch| self.seal(&mut view, &Message::Revoke(batch))).collect()
     }
 
-    /// Returns messages with all revocations in force, if a node may have missed some.
+    /// Returns messages with all revocations in force, if a node may have missed some, and from time
+    /// to time.
     pub fn missed_revocations(&self) -> Vec<Vec<u8>> {
         let now = self.0.clock.now();
         let mut view = self.lock();
         let (is_missed, last) = view.resend;
-        if !is_missed || last.is_some_and(|last| now.mono.saturating_sub(last) < RESEND_EVERY) {
+        let pause = if is_missed { RESEND_EVERY } else { RESEND_ANYWAY };
+        if last.is_some_and(|last| now.mono.saturating_sub(last) < pause) {
             return Vec::new();
         }
         view.resend = (false, Some(now.mono));

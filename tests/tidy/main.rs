@@ -192,6 +192,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/cluster/nodes.rs", &["cluster::NodeState", "cluster::names"]),
     ("src/cluster/choice.rs", &["cluster::NodeState", "cluster::names", "cluster::nodes"]),
     ("src/cluster/revocation_log.rs", &["cluster::message"]),
+    ("src/cluster/credentials.rs", &["byway_turn::auth::Secret"]),
     (
         "src/cluster/",
         &[
@@ -226,6 +227,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ice::TransportPolicy",
             "signaling::SignalingSettings",
             "webhooks::WebhookSettings",
+            "cluster::ClusterSettings",
+            "cluster::credentials::BusCredentials",
+            "cluster::names",
             "tls::CertificateFiles",
             "log::LogSettings",
             "log::LogFormat",
@@ -283,6 +287,7 @@ const PURE: &[&str] = &[
     "src/cluster/nodes.rs",
     "src/cluster/choice.rs",
     "src/cluster/revocation_log.rs",
+    "src/cluster/credentials.rs",
 ];
 
 /// Names that would tie the pure ring to a system, a clock or a generator, tests included.
