@@ -184,8 +184,8 @@ impl IceServers {
         (stun, endpoints.discovery_urls())
     }
 
-    /// Returns the STUN and TURN URLs of this server for clients of another: the configured ones, else
-    /// those of the listeners that other machines reach, under a name of the certificate.
+    /// Returns the STUN and TURN URLs of this server for clients of another: the configured ones,
+    /// else those of the listeners that other machines reach, under a name of the certificate.
     #[must_use]
     pub fn urls_for_others(&self) -> Vec<String> {
         let settings = self.settings.load();

@@ -41,8 +41,8 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 /// Longest wait for the farewell of this node to leave.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Revokes a name here until a time in seconds since 1970, because another node did. Returns whether
-/// there is room to remember it. Must not wait.
+/// Revokes a name here until a time in seconds since 1970, because another node did. Returns
+/// whether there is room to remember it. Must not wait.
 pub type RevokeHere = Box<dyn Fn(&str, u64) -> bool + Send + Sync>;
 
 /// Parts that a cluster is made from.
@@ -307,8 +307,8 @@ impl Cluster {
         batches.into_iter().map(|batch| self.seal(&mut view, &Message::Revoke(batch))).collect()
     }
 
-    /// Returns messages with all revocations in force, if a node may have missed some, and from time
-    /// to time.
+    /// Returns messages with all revocations in force, if a node may have missed some, and from
+    /// time to time.
     pub fn missed_revocations(&self) -> Vec<Vec<u8>> {
         let now = self.0.clock.now();
         let mut view = self.lock();

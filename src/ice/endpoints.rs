@@ -51,8 +51,8 @@ impl Endpoints {
         (stun, turn.collect())
     }
 
-    /// Returns STUN URLs and TURN URLs for clients that did not reach this server by a name of it. None
-    /// is of a loopback listener.
+    /// Returns STUN URLs and TURN URLs for clients that did not reach this server by a name of it.
+    /// None is of a loopback listener.
     pub(super) fn urls_for_others(&self) -> (Vec<String>, Vec<String>) {
         let others_reach = |listeners: &[SocketAddr]| -> Vec<_> {
             listeners.iter().copied().filter(|listener| !listener.ip().is_loopback()).collect()

@@ -98,8 +98,8 @@ impl LogLevel {
     }
 }
 
-/// Directives that precede the configured ones. The library that embeds the page logs each file, and
-/// the NATS client each attempt to connect, which `cluster` tells once.
+/// Directives that precede the configured ones. The library that embeds the page logs each file,
+/// and the NATS client each attempt to connect, which `cluster` tells once.
 const DEFAULTS: &str = "info,memory_serve=warn,async_nats=off,";
 
 #[cfg(test)]
