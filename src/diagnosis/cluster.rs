@@ -54,10 +54,13 @@ fn of_broker(cluster: &ClusterStatus, now: u64) -> Finding {
     let error = if cluster.error.is_empty() { String::new() } else { format!(": {}", cluster.error) };
     let minutes = now.saturating_sub(cluster.since) / 60;
     let lower = cluster.error.to_lowercase();
-    let remedy = if lower.contains("authoriz") || lower.contains("authentic") {
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let remedy = if has(&["authori", "authenti", "nonce"]) {
         "let `credentials_file` under [cluster] hold what the broker expects, and restart: systemctl restart byway"
-    } else if lower.contains("certificate") || lower.contains("tls") {
-        "let the broker have a certificate of a public authority for the name in `nats` under [cluster]"
+    } else if has(&["certificate", "tls"]) {
+        "give the broker a certificate for the name in `nats` under [cluster], from an authority that this machine trusts"
+    } else if has(&["dns", "lookup"]) {
+        "correct the name in `nats` under [cluster], or the resolver of this machine"
     } else {
         "start the broker (systemctl start nats-server there), and allow TCP to its port from this machine"
     };
@@ -257,6 +260,7 @@ mod tests {
         assert!(remedy("Connection refused").contains("start the broker"));
         assert!(remedy("authorization violation").contains("`credentials_file`"));
         assert!(remedy("invalid peer certificate: Expired").contains("a certificate"));
+        assert!(remedy("DNS error: failed to lookup address information").contains("the resolver"));
     }
 
     #[test]
