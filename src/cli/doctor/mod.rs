@@ -118,7 +118,7 @@ async fn examine(arguments: &DoctorArguments, file: Option<&Path>, name: &str) -
         ),
     );
     report.add("server", running::judge(&asked.server, env!("CARGO_PKG_VERSION")));
-    report.add("cluster", of_cluster(&asked));
+    report.add("cluster", of_cluster(&config, &asked));
     report.add("ports", machine::ports(&config, &asked, &seen));
     report.add("machine", machine::limits(&config, &asked, &seen, service.as_ref()));
     let network = async {
@@ -168,8 +168,13 @@ fn of_configuration(config: &Config, certificate: Option<&Certificate>, name: &s
     findings
 }
 
-fn of_cluster(asked: &Asked) -> Vec<Finding> {
-    asked.cluster.as_ref().map(|status| cluster::judge(status, asked.now)).unwrap_or_default()
+fn of_cluster(config: &Config, asked: &Asked) -> Vec<Finding> {
+    match (&asked.cluster, &config.cluster) {
+        (Some(status), _) => cluster::judge(status, asked.now),
+        (None, Some(_)) if asked.is_up() => vec![cluster::of_server_outside()],
+        (None, Some(_)) => vec![Finding::skipped("cluster", "the server does not answer")],
+        (None, None) => Vec::new(),
+    }
 }
 
 /// Bounds a section.
