@@ -52,7 +52,10 @@ pub fn of_server_outside() -> Finding {
 
 fn of_broker(cluster: &ClusterStatus, now: u64) -> Finding {
     let error = if cluster.error.is_empty() { String::new() } else { format!(": {}", cluster.error) };
-    let minutes = now.saturating_sub(cluster.since) / 60;
+    let lasts = match now.saturating_sub(cluster.since) {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
+    };
     let lower = cluster.error.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let remedy = if has(&["authori", "authenti", "nonce"]) {
@@ -67,7 +70,7 @@ fn of_broker(cluster: &ClusterStatus, now: u64) -> Finding {
     Finding::failed(
         Fault::BusUnreachable,
         "the broker of the cluster does not answer, so this node goes on alone",
-        format!("{}, for {minutes} min{error}", cluster.broker),
+        format!("{}, for {lasts}{error}", cluster.broker),
         remedy,
     )
 }
@@ -109,8 +112,8 @@ fn of_secrets(cluster: &ClusterStatus) -> Option<Finding> {
     (!strangers.is_empty()).then(|| {
         Finding::failed(
             Fault::NodeSecretDiffers,
-            format!("a node has other secrets than this one: {}", listed(strangers.into_iter())),
-            "its messages are refused, and its credentials and invitations are not good here",
+            format!("nodes with other secrets than this one: {}", listed(strangers.into_iter())),
+            "their messages are refused, and their credentials and invitations are not good here",
             "set the same `secrets` under [credentials] on every node, then run there: sudo byway reload",
         )
     })

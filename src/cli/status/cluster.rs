@@ -13,28 +13,33 @@ const LISTED: usize = 32;
 pub(super) fn lines(cluster: &ClusterStatus) -> String {
     let own = named(&cluster.node, cluster.region.as_deref());
     let (broker, since) = (plain(&cluster.broker), date(cluster.since));
-    let mut lines = if cluster.connected {
-        format!("  cluster: {own}, connected to {broker} since {since}\n")
-    } else {
-        let reason =
-            if cluster.error.is_empty() { String::new() } else { format!(": {}", plain(&cluster.error)) };
-        format!(
-            "  cluster: {own}, without its broker {broker} since {since}{reason}\n  more: byway explain {}\n",
-            Fault::BusUnreachable
-        )
+    let mut lines = match cluster.connected {
+        true => format!("  cluster: {own}, connected to {broker} since {since}\n"),
+        false => {
+            let error = plain(&cluster.error);
+            let reason = if error.is_empty() { error } else { format!(": {error}") };
+            format!("  cluster: {own}, without its broker {broker} since {since}{reason}\n")
+        }
     };
     for node in cluster.nodes.iter().take(LISTED) {
-        lines += &of_node(node);
+        lines += &of_node(node, cluster.connected);
     }
     if let Some(left @ 1..) = cluster.nodes.len().checked_sub(LISTED) {
         lines += &format!("    and {} more: byway status --json\n", count(left as u64, "node"));
     }
+    if !cluster.connected {
+        lines += &format!("  more: byway explain {}\n", Fault::BusUnreachable);
+    }
     lines
 }
 
-fn of_node(node: &NodeStatus) -> String {
-    let mut state = vec![plain(&node.presence)];
-    if node.is_live() {
+/// Without the broker every node falls silent, and none of them may have failed.
+fn of_node(node: &NodeStatus, is_connected: bool) -> String {
+    let mut state = Vec::new();
+    if is_connected {
+        state.push(plain(&node.presence));
+    }
+    if is_connected && node.is_live() {
         let flags =
             [(node.draining, "draining"), (node.full, "full"), (node.urls.is_empty(), "no relay for others")];
         state.extend(flags.into_iter().filter(|(is_so, _)| *is_so).map(|(_, flag)| flag.to_owned()));
@@ -102,16 +107,14 @@ mod tests {
 
     #[test]
     fn a_broker_that_does_not_answer_is_named_with_its_entry() {
-        let alone = ClusterStatus {
-            connected: false,
-            error: "connection refused".to_owned(),
-            nodes: Vec::new(),
-            ..cluster()
-        };
+        let alone = ClusterStatus { connected: false, error: "connection refused".to_owned(), ..cluster() };
         assert_eq!(
             lines(&alone),
             "  cluster: node fra-1 in eu, without its broker nats.test:4222 since 2025-11-20T12:00:00Z: \
-             connection refused\n  more: byway explain bus-unreachable\n"
+             connection refused\n    \
+             node nyc-1 in us (0.1.0): silent for 0s\n    \
+             node ams-1 (0.1.0): silent for 1m 3s\n  \
+             more: byway explain bus-unreachable\n"
         );
     }
 
