@@ -1,6 +1,7 @@
 //! Configuration: settings that are valid, but seldom intended or without effect.
 
 mod acme;
+mod cluster;
 mod listeners;
 mod relay;
 mod urls;
@@ -44,6 +45,7 @@ pub fn judge(config: &Config, machine: &MachineFacts) -> Vec<Finding> {
     findings.extend(config.users.iter().filter_map(users::judge));
     findings.extend(machine.exposed_files.iter().map(|line| of_line(None, line)));
     findings.extend(config.acme.iter().flat_map(|acme| acme::judge(acme, config)));
+    findings.extend(config.cluster.as_ref().and_then(cluster::judge));
     if machine.has_certificate && config.listen.tls.is_empty() {
         findings.push(Finding::warning(
             None,
