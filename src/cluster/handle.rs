@@ -95,6 +95,8 @@ struct View {
     strangers: Recent<()>,
     /// Nodes whose clock differs too much, by the difference in milliseconds.
     off_clocks: Recent<i64>,
+    /// Name of this node, if another running server has it.
+    taken: Recent<()>,
     /// Time of the last line of the log for each reason to reject.
     told: BTreeMap<usize, Duration>,
 }
@@ -135,6 +137,7 @@ impl Cluster {
             resend: (false, None),
             strangers: Recent::default(),
             off_clocks: Recent::default(),
+            taken: Recent::default(),
             told: BTreeMap::new(),
         };
         Self(Arc::new(Inner {
@@ -228,6 +231,7 @@ impl Cluster {
             broker: broker.clone(),
             error: error.clone(),
             rejected: rejected.collect(),
+            name_taken: view.taken.list(now).next().is_some(),
             strangers: view.strangers.list(now).map(|(name, ())| name.to_string()).collect(),
             clocks_off: clocks_off.collect(),
             nodes: nodes.collect(),
@@ -425,6 +429,7 @@ impl Cluster {
         match (reason, from, skew_ms) {
             (Rejection::Unauthenticated, Some(from), _) => view.strangers.note(now.mono, from, ()),
             (Rejection::Stale, Some(from), Some(skew_ms)) => view.off_clocks.note(now.mono, from, skew_ms),
+            (Rejection::NameTaken, Some(from), _) => view.taken.note(now.mono, from, ()),
             _ => {}
         }
     }

@@ -35,6 +35,8 @@ pub struct ClusterStatus {
     pub error: String,
     /// Messages that were rejected since the start, by reason.
     pub rejected: BTreeMap<String, u64>,
+    /// Whether another running server has had the name of this node within the last minute.
+    pub name_taken: bool,
     /// Names that nodes with another secret claim: no message of theirs has been accepted since.
     #[serde(deserialize_with = "bounded::list::<_, _, MOST_REFUSED>")]
     pub strangers: Vec<String>,

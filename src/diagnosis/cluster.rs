@@ -11,9 +11,6 @@ const NOISE: u64 = 2_000;
 /// 30 s ahead, and no message that is 60 s off.
 const HARMFUL: u64 = 30_000;
 
-/// Messages of another node of this name that the end of this node's last run explains.
-const LATE: u64 = 3;
-
 /// Nodes that one finding names.
 const NAMED: usize = 8;
 
@@ -94,12 +91,11 @@ fn overview(cluster: &ClusterStatus) -> String {
 }
 
 fn of_names(cluster: &ClusterStatus) -> Option<Finding> {
-    let number = cluster.rejected.get("name-taken").copied().unwrap_or_default();
-    (number > LATE).then(|| {
+    cluster.name_taken.then(|| {
         Finding::failed(
             Fault::NodeNameTaken,
             format!("another node is named {}, too", cluster.node),
-            format!("{number} of its messages were refused since the start"),
+            "its messages are refused, and it refuses those of this node",
             "give each node a `node` of its own under [cluster], and restart both: systemctl restart byway",
         )
     })
@@ -293,11 +289,15 @@ mod tests {
 
     #[test]
     fn a_name_that_two_nodes_have_is_a_failure() {
-        let mut twice = cluster(vec![node("nyc-1", 0)]);
-        twice.rejected = BTreeMap::from([("name-taken".to_owned(), LATE)]);
-        assert_eq!(found(&twice), [], "the last run of this node");
-        twice.rejected = BTreeMap::from([("name-taken".to_owned(), LATE + 1)]);
+        let twice = ClusterStatus { name_taken: true, ..cluster(vec![node("nyc-1", 0)]) };
         assert_eq!(found(&twice), [(State::Failed, Some(Fault::NodeNameTaken))]);
+    }
+
+    #[test]
+    fn counts_since_the_start_are_no_fault() {
+        let mut over = cluster(vec![node("nyc-1", 0)]);
+        over.rejected = ["name-taken", "stale", "unauthenticated"].map(|it| (it.to_owned(), 900)).into();
+        assert_eq!(found(&over), []);
     }
 
     #[test]
@@ -322,6 +322,7 @@ mod tests {
             since: u64::MAX,
             strangers: vec!["b".repeat(1_000); 1_000],
             rejected: BTreeMap::from([("name-taken".to_owned(), u64::MAX)]),
+            name_taken: true,
             ..cluster(many)
         };
         let findings = judge(&wild, 0);

@@ -353,6 +353,7 @@ fn two_nodes_of_one_name_are_told() {
     for node in &nodes {
         node.logged("another running server has the name fra-1 of this node; remedy: set `node`");
         assert_eq!(node.metric(LIVE), 0);
+        until(node, "the other of this name", |status| status["name_taken"] == true);
     }
 }
 
