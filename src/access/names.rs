@@ -1,6 +1,9 @@
-//! Names of rooms and members, checked once where they come in. Pure.
+//! Names of rooms, members and regions, checked once where they come in. Pure.
 
-use serde::Serialize;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 /// Name of a room: 1 to 128 characters, none of them a control character. Where access is open,
 /// knowing it is enough to enter.
@@ -50,6 +53,53 @@ impl DisplayName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Name of a region: 1 to 32 lower-case letters, digits and `-`. The relays of a cluster are in
+/// regions, and so are the clients that they are chosen for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Region(Box<str>);
+
+impl Region {
+    /// The longest name, in bytes.
+    pub const MAX_LEN: usize = 32;
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Region {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let is_region = (1..=Self::MAX_LEN).contains(&text.len()) && text.bytes().all(is_allowed);
+        is_region.then(|| Self(text.into())).ok_or("A region is 1 to 32 lower-case letters, digits and `-`.")
+    }
+}
+
+impl TryFrom<String> for Region {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        text.parse()
+    }
+}
+
+impl From<Region> for String {
+    fn from(region: Region) -> Self {
+        region.0.into()
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
