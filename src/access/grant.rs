@@ -1,6 +1,6 @@
 //! Rights of a token's bearer. Pure.
 
-use super::names::{DisplayName, RoomName};
+use super::names::{DisplayName, Region, RoomName};
 
 /// The rights of a token's bearer. Every value satisfies the rules of [`Grant::new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Grant {
     pub max_members: Option<usize>,
     /// Part of the bearer in the room.
     pub role: Role,
+    /// Region that the bearer's relay is to be in, if the token has one.
+    pub region: Option<Region>,
 }
 
 /// Rights that a token grants.
@@ -51,13 +53,22 @@ impl Grant {
         if max_members == Some(0) {
             return Err("A room for nobody needs no invitation: max_members is at least 1.");
         }
-        Ok(Self { room, name: name.transpose()?, max_members, role: Role::Member })
+        Ok(Self { room, name: name.transpose()?, max_members, role: Role::Member, region: None })
     }
 
     /// The same rights in another role.
     #[must_use]
     pub fn with_role(self, role: Role) -> Self {
         Self { role, ..self }
+    }
+
+    /// The same rights with the relay in this region. An empty name counts as absent.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub fn with_region(self, region: Option<&str>) -> Result<Self, &'static str> {
+        let region = region.filter(|region| !region.is_empty()).map(str::parse).transpose()?;
+        Ok(Self { region, ..self })
     }
 }
 

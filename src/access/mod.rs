@@ -36,7 +36,7 @@ use byway_turn::time::Now;
 use self::api_keys::ApiKeys;
 pub use self::counters::{AccessCounters, RefusalReason};
 use self::grant::{Grant, Rights, Role};
-use self::names::RoomName;
+use self::names::{Region, RoomName};
 use self::tokens::{DEFAULT_TTL, MAX_HOST_TTL, MAX_TTL, TokenError, Tokens};
 
 /// Requirement for joining rooms and for getting credentials.
@@ -130,6 +130,8 @@ pub struct HostInvitation {
     pub room: RoomName,
     /// Limit of the host's own token.
     pub max_members: Option<usize>,
+    /// Region of the host's own token.
+    pub region: Option<Region>,
     /// Whether the bearer may only receive.
     pub viewer: bool,
     /// Lifetime, limited to [`MAX_HOST_TTL`].
@@ -272,8 +274,8 @@ impl Access {
     }
 
     /// Charges the rate limiter and signs a join token for a guest of a host. The guest may enter
-    /// the host's room under the host's own limit, and is never a host. Returns the token and the
-    /// time of its expiry, in seconds since 1970-01-01 UTC.
+    /// the host's room under the host's own limit, gets a relay in the host's region, and is never
+    /// a host. Returns the token and the time of its expiry, in seconds since 1970-01-01 UTC.
     ///
     /// # Errors
     /// [`Refused::RateLimited`]
@@ -284,9 +286,9 @@ impl Access {
         invitation: HostInvitation,
     ) -> Result<(String, u64), Refused> {
         self.charge(now, client).inspect_err(|refused| self.counters.count(*refused))?;
-        let HostInvitation { room, max_members, viewer, ttl } = invitation;
+        let HostInvitation { room, max_members, region, viewer, ttl } = invitation;
         let role = if viewer { Role::Viewer } else { Role::Member };
-        let grant = Grant { room, name: None, max_members, role };
+        let grant = Grant { room, name: None, max_members, role, region };
         Ok(self.tokens.issue(now, grant, ttl.unwrap_or(DEFAULT_TTL).min(MAX_HOST_TTL)))
     }
 

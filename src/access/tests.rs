@@ -58,10 +58,12 @@ fn a_join_is_charged_before_its_token_is_checked_and_shares_the_limit_of_http() 
 }
 
 #[test]
-fn a_guest_of_a_host_gets_its_room_and_limit_for_a_bounded_time() {
+fn a_guest_of_a_host_gets_its_room_limit_and_region_for_a_bounded_time() {
     let access = access(Policy::Token, 1);
+    let region = Some("eu".parse::<Region>().unwrap());
     let asked = |ttl: Option<Duration>, viewer| {
-        let invitation = HostInvitation { room: room("tea"), max_members: Some(3), viewer, ttl };
+        let invitation =
+            HostInvitation { room: room("tea"), max_members: Some(3), region: region.clone(), viewer, ttl };
         access.invite(NOW, client(1), invitation)
     };
     let week = Duration::from_secs(7 * 24 * 3600);
@@ -75,7 +77,8 @@ fn a_guest_of_a_host_gets_its_room_and_limit_for_a_bounded_time() {
         let (token, end) = asked(ttl, viewer).unwrap();
         assert_eq!(end - NOW.unix, lifetime, "{ttl:?}");
         let role = if viewer { Role::Viewer } else { Role::Member };
-        let guest = Grant { room: room("tea"), name: None, max_members: Some(3), role };
+        let guest =
+            Grant { room: room("tea"), name: None, max_members: Some(3), role, region: region.clone() };
         assert_eq!(access.tokens.check(NOW, &token), Ok(guest));
     }
     for _ in 0..5 {

@@ -126,13 +126,14 @@ impl Tokens {
     /// Never: HMAC takes a key of any length, and the claims are texts and numbers.
     #[must_use]
     pub fn issue(&self, now: Now, grant: Grant, ttl: Duration) -> (String, u64) {
-        let Grant { room, name, max_members, role } = grant;
+        let Grant { room, name, max_members, role, region } = grant;
         let claims = Claims {
             room: Some(room.as_str().to_owned()),
             name: name.map(|name| name.as_str().to_owned()),
             max_members,
             host: Some(role == Role::Host),
             viewer: Some(role == Role::Viewer),
+            region: region.map(String::from),
             ..self.claims(now, ttl)
         };
         self.sign(&claims)

@@ -32,6 +32,9 @@ pub(super) struct InviteArguments {
     /// Number of members at which the room is full for the holder of the token
     #[arg(long, value_name = "N", requires = "room")]
     max_members: Option<usize>,
+    /// Region of the relay that the holder gets, in a cluster [default: the nearest known]
+    #[arg(long, value_name = "NAME", requires = "room")]
+    region: Option<String>,
     /// Make the holder a host, who may remove members, lock the room and invite others; without
     /// --room an operator, who may start calls on the page and invite others to them
     #[arg(long, conflicts_with = "viewer")]
@@ -61,13 +64,14 @@ struct Invitation<'a> {
 }
 
 pub(super) fn run(arguments: InviteArguments, config: &Config, file: String) -> Result<(), CliError> {
-    let InviteArguments { room, ttl, name, max_members, host, viewer, url, json } = arguments;
+    let InviteArguments { room, ttl, name, max_members, region, host, viewer, url, json } = arguments;
     let tokens = Tokens::new(&config.tokens, &config.credentials.secrets);
     let tokens = tokens.ok_or_else(|| CliError::NoSecret { file: file.clone() })?;
     let role = Role::of(host, viewer).map_err(CliError::Usage)?;
     let grant = match &room {
         Some(room) => {
-            Some(Grant::new(room.clone(), name, max_members).map_err(CliError::Usage)?.with_role(role))
+            let grant = Grant::new(room.clone(), name, max_members).map_err(CliError::Usage)?;
+            Some(grant.with_region(region.as_deref()).map_err(CliError::Usage)?.with_role(role))
         }
         None if host => None,
         None => return Err(CliError::Usage(NO_ROOM)),

@@ -27,6 +27,7 @@ pub(super) struct Asked {
     ttl: Option<u64>,
     name: Option<String>,
     max_members: Option<usize>,
+    region: Option<String>,
     #[serde(default)]
     host: bool,
     #[serde(default)]
@@ -91,9 +92,10 @@ pub(super) async fn invite(
     CallPage(page): CallPage,
     JsonBody(asked): JsonBody<Asked>,
 ) -> Result<impl IntoResponse, Problem> {
-    let Asked { room, ttl, name, max_members, host, viewer } = asked;
+    let Asked { room, ttl, name, max_members, region, host, viewer } = asked;
     let role = Role::of(host, viewer).map_err(bad)?;
-    let grant = Grant::new(room.clone(), name, max_members).map_err(bad)?.with_role(role);
+    let grant = Grant::new(room.clone(), name, max_members).map_err(bad)?;
+    let grant = grant.with_region(region.as_deref()).map_err(bad)?.with_role(role);
     let ttl = ttl.map_or(Ok(DEFAULT_TTL), lifetime)?;
     if ttl > inviter.max_ttl() {
         return Err(bad(match inviter {

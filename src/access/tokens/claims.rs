@@ -24,20 +24,27 @@ pub(super) struct Claims {
     pub(super) viewer: Option<bool>,
     #[serde(default, skip_serializing_if = "is_not_so")]
     pub(super) operator: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) region: Option<String>,
 }
 
 impl Claims {
     /// Returns the rights, if the claims go together. An operator's token is for no room, so none
     /// of a room's claims may stand beside it.
     pub(super) fn rights(self) -> Option<Rights> {
-        let Self { aud: _, exp: _, nbf: _, room, name, max_members, host, viewer, operator } = self;
+        let Self { aud: _, exp: _, nbf: _, room, name, max_members, host, viewer, operator, region } = self;
         let (host, viewer) = (host.unwrap_or(false), viewer.unwrap_or(false));
         if operator.unwrap_or(false) {
-            let is_of_room = host || viewer || room.is_some() || name.is_some() || max_members.is_some();
+            let is_of_room = host
+                || viewer
+                || room.is_some()
+                || name.is_some()
+                || max_members.is_some()
+                || region.is_some();
             return (!is_of_room).then_some(Rights::Operator);
         }
         let role = Role::of(host, viewer).ok()?;
-        let grant = Grant::new(room?, name, max_members).ok()?;
+        let grant = Grant::new(room?, name, max_members).ok()?.with_region(region.as_deref()).ok()?;
         Some(Rights::Room(grant.with_role(role)))
     }
 }

@@ -180,6 +180,30 @@ fn threat_42_what_a_token_says_is_checked_in_one_place() {
 }
 
 #[test]
+fn threat_42_a_region_is_checked_like_the_other_claims() {
+    let in_region = |region: &str| grant_for("tea").with_region(Some(region)).unwrap();
+    for region in ["eu", "eu-north-1", "0", &"a".repeat(32)] {
+        assert_eq!(check(&with(&json!({"region": region}))), Ok(in_region(region)), "{region}");
+        let (token, _) = tokens().issue(NOW, in_region(region), HOUR);
+        assert_eq!(tokens().check(NOW, &token), Ok(in_region(region)));
+    }
+    assert_eq!(check(&with(&json!({"region": ""}))), Ok(grant_for("tea")), "an empty region is none");
+    for odd in [
+        json!({"region": 5}),
+        json!({"region": ["eu"]}),
+        json!({"region": "EU"}),
+        json!({"region": " eu"}),
+        json!({"region": "eu_north"}),
+        json!({"region": "eu.north"}),
+        json!({"region": "\u{e9}u"}),
+        json!({"region": "eu\0"}),
+        json!({"region": "a".repeat(33)}),
+    ] {
+        assert_eq!(check(&with(&odd)), Err(TokenError::Bad), "{odd}");
+    }
+}
+
+#[test]
 fn a_role_is_a_claim_of_its_own() {
     for (claims, role) in [
         (json!({"host": true}), Role::Host),
@@ -225,6 +249,7 @@ fn an_operators_token_is_for_no_room_and_has_no_claim_of_one() {
         json!({"room": null, "operator": true, "viewer": true}),
         json!({"room": null, "operator": true, "name": "Ann"}),
         json!({"room": null, "operator": true, "max_members": 2}),
+        json!({"room": null, "operator": true, "region": "eu"}),
         json!({"room": null, "operator": "true"}),
         json!({"room": null, "operator": 1}),
         json!({"room": null, "operator": true, "aud": "other"}),

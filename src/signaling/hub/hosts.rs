@@ -52,7 +52,7 @@ impl Hub {
             return Err(ErrorCode::NoTokens.into());
         }
         let ttl = ttl.map(|seconds| Duration::from_secs(seconds.get()));
-        let invitation = HostInvitation { room, max_members, viewer, ttl };
+        let invitation = HostInvitation { room, max_members, region: None, viewer, ttl };
         let (token, end) = access.invite(now, visitor.address, invitation)?;
         self.connections.counters.invitations.add(1);
         Ok(ServerMessage::Invitation { token, expires_at: rfc3339(end) }.text())

@@ -43,11 +43,14 @@ fn the_command_prints_a_link_that_lets_in() {
     assert_eq!(told.as_object().expect("an object").len(), 3);
     assert_eq!(asked(&server, "GET /ice", &[&bearer(token)], "").status, 200);
 
-    let more =
-        ["--room", "tea", "--ttl", "2h", "--name", "Ann", "--max-members", "2", "--json", "--url", page];
+    let more = ["--room", "tea", "--ttl", "2h", "--name", "Ann", "--max-members", "2", "--region", "eu-1"];
+    let more = [&more[..], &["--json", "--url", page]].concat();
     let invitation: Value = serde_json::from_str(&run(&more)).expect("JSON");
     let told = claims(invitation["token"].as_str().expect("a text"));
-    assert_eq!((&told["name"], &told["max_members"]), (&json!("Ann"), &json!(2)));
+    assert_eq!(
+        (&told["name"], &told["max_members"], &told["region"]),
+        (&json!("Ann"), &json!(2), &json!("eu-1"))
+    );
     assert!((7190..=7200).contains(&(told["exp"].as_u64().expect("a date") - now())));
     let url = invitation["url"].as_str().expect("a text");
     assert_eq!(parts(url).2, invitation["token"]);
@@ -74,6 +77,7 @@ fn the_command_says_what_it_lacks() {
         (&["--room", "a\nb"], "A room is 1 to 128 characters"),
         (&["--room", "tea", "--name", "a\nb"], "A name is 1 to 64 characters"),
         (&["--room", "tea", "--max-members", "0"], "max_members is at least 1"),
+        (&["--room", "tea", "--region", "EU"], "A region is 1 to 32 lower-case letters"),
         (&["--room", "tea", "--ttl", "31d"], "1 second to 30 days"),
         (&["--room", "tea", "--ttl", "0s"], "1 second to 30 days"),
         (&["--room", "tea", "--host", "--viewer"], "cannot be used with"),
@@ -83,6 +87,7 @@ fn the_command_says_what_it_lacks() {
         (&["--host", "--ttl", "31d"], "1 second to 30 days"),
         (&["--host", "--name", "Ann"], "--room <NAME>"),
         (&["--host", "--max-members", "2"], "--room <NAME>"),
+        (&["--host", "--region", "eu"], "--room <NAME>"),
         (&["--room", "tea", "--url", "call.example.org"], "such as https://"),
         (&["--room", "tea", "--url", "https://a/?b"], "such as https://"),
     ] {
@@ -116,16 +121,22 @@ fn a_backend_makes_one_over_http() {
     let left = claims(token)["exp"].as_u64().expect("a date") - now();
     assert!((3590..=3600).contains(&left), "{left}");
 
-    let all = json!({"room": "t\u{e9}a", "ttl": 60, "name": "Ann", "max_members": 2});
+    let all = json!({"room": "t\u{e9}a", "ttl": 60, "name": "Ann", "max_members": 2, "region": "eu-1"});
     let proxied = invite(&["X-Forwarded-Proto: https"], &all).json();
     let (page, room, token) = parts(proxied["url"].as_str().expect("a text"));
     assert!(page.starts_with("https://127.0.0.1:"), "{page}");
     assert_eq!(room, "t%C3%A9a");
     let told = claims(token);
     assert_eq!(
-        (&told["room"], &told["name"], &told["max_members"]),
-        (&json!("t\u{e9}a"), &json!("Ann"), &json!(2))
+        (&told["room"], &told["name"], &told["max_members"], &told["region"]),
+        (&json!("t\u{e9}a"), &json!("Ann"), &json!(2), &json!("eu-1"))
     );
+    assert_eq!(asked(&server, "GET /ice", &[&bearer(token)], "").status, 200);
+    for absent in [json!(null), json!("")] {
+        let none = invite(&[], &json!({"room": "tea", "region": absent})).json();
+        let told = claims(none["token"].as_str().expect("a text"));
+        assert_eq!(told.get("region"), None, "{absent}");
+    }
 
     for (body, says) in [
         (json!({}), "missing field `room`"),
@@ -138,6 +149,8 @@ fn a_backend_makes_one_over_http() {
         (json!({"room": "tea", "ttl": 2_592_001}), "30 days"),
         (json!({"room": "tea", "ttl": "1h"}), "expected u64"),
         (json!({"room": "tea", "max_members": 0}), "at least 1"),
+        (json!({"room": "tea", "region": "EU"}), "A region is 1 to 32 lower-case letters"),
+        (json!({"room": "tea", "region": 5}), "expected a string"),
         (json!({"room": "tea", "host": true, "viewer": true}), "cannot be a host"),
         (json!({"room": "tea", "host": "yes"}), "expected a boolean"),
         (json!({"room": "tea", "viewer": null}), "expected a boolean"),
