@@ -8,7 +8,7 @@ mod label;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::access::Policy;
+use crate::access::names::Region;
 use crate::tls::CertificateNames;
 
 pub use date::{LATEST as LATEST_DATE, imf_fixdate, rfc2822, rfc3339};
@@ -110,13 +111,29 @@ pub struct Offer {
     pub policy: TransportPolicy,
 }
 
+/// Client that a configuration is for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClientView<'a> {
+    /// Host of this server, as the client named it.
+    pub host: Option<&'a Host>,
+    /// Region that the client's relay is to be in, if one is wished for.
+    pub region: Option<&'a Region>,
+}
+
+/// Chooses the relay of a client by the wished region. Returns the STUN and TURN URLs of another
+/// node's relay, or `None` for this node's own.
+///
+/// The rooms call it under their lock. It must neither wait nor ask the rooms for anything.
+pub type RelayChoice = Arc<dyn Fn(Option<&Region>) -> Option<Vec<String>> + Send + Sync>;
+
 /// Makes [`Offer`]s.
-#[derive(Debug)]
 pub struct IceServers {
     settings: ArcSwap<IceSettings>,
     /// The listeners and names at present. Without configured URLs these are derived from here, per
     /// request. The client's own name for the server stands for a wildcard listener.
     endpoints: ArcSwap<Endpoints>,
+    /// Choice among the relays of a cluster. Without one, every client gets this server's relay.
+    relays: OnceLock<RelayChoice>,
 }
 
 /// Settings of ICE servers, which a reload replaces at once.
@@ -139,7 +156,14 @@ impl IceServers {
         Self {
             settings: ArcSwap::from_pointee(settings.clamped()),
             endpoints: ArcSwap::from_pointee(endpoints),
+            relays: OnceLock::new(),
         }
+    }
+
+    /// Asks `choice` for the relay of each client from now on. Configured URLs stay what every
+    /// client gets. A second choice is ignored: a node joins its cluster as it starts.
+    pub fn choose_relays(&self, choice: RelayChoice) {
+        let _ = self.relays.set(choice);
     }
 
     /// Replaces the settings.
@@ -209,24 +233,48 @@ impl IceServers {
         label::label(policy, room, &self.settings.load().secrets)
     }
 
-    /// Issues a configuration for the user `name`, who reached the server as `host`.
+    /// Issues a configuration for the user `name` of this client.
     #[must_use]
-    pub fn issue(&self, now: Now, host: Option<&Host>, name: &str) -> IceConfiguration {
-        self.offer(now, host, name, None).into()
+    pub fn issue(&self, now: Now, client: ClientView<'_>, name: &str) -> IceConfiguration {
+        self.offer(now, client, name, None).into()
     }
 
-    /// Issues a credential, with its URLs, for the user `name`, who reached the server as `host`.
-    /// Its lifetime is `ttl`, at most [`MAX_TTL`], or the configured one.
+    /// Issues a credential, with its URLs, for the user `name` of this client. Its lifetime is
+    /// `ttl`, at most [`MAX_TTL`], or the configured one.
     #[must_use]
-    pub fn offer(&self, now: Now, host: Option<&Host>, name: &str, ttl: Option<Duration>) -> Offer {
+    pub fn offer(&self, now: Now, client: ClientView<'_>, name: &str, ttl: Option<Duration>) -> Offer {
         let settings = self.settings.load();
         let ttl = ttl.map_or(settings.ttl, |ttl| ttl.min(MAX_TTL));
         let (stun, turn) = match &settings.urls[..] {
-            [] => self.endpoints.load().urls(host),
-            urls => urls.iter().cloned().partition(|url| url.starts_with("stun")),
+            [] => self.chosen(client.region).unwrap_or_else(|| self.endpoints.load().urls(client.host)),
+            urls => sorted(urls.to_vec()),
         };
         let credential = settings.secrets.issue(now, name, ttl);
         Offer { stun, turn, credential, ttl: ttl.as_secs(), policy: settings.policy }
+    }
+
+    /// Returns the URLs of another node's relay, if the choice falls on one. All of them replace
+    /// this node's own: STUN by one node and TURN by another would double the candidates. One
+    /// without a TURN URL is none.
+    fn chosen(&self, region: Option<&Region>) -> Option<(Vec<String>, Vec<String>)> {
+        let (stun, turn) = sorted(self.relays.get()?(region)?);
+        (!turn.is_empty()).then_some((stun, turn))
+    }
+}
+
+/// Sorts URLs into STUN and TURN.
+fn sorted(urls: Vec<String>) -> (Vec<String>, Vec<String>) {
+    urls.into_iter().partition(|url| url.starts_with("stun"))
+}
+
+impl fmt::Debug for IceServers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { settings, endpoints, relays } = self;
+        f.debug_struct("IceServers")
+            .field("settings", settings)
+            .field("endpoints", endpoints)
+            .field("chooses_relays", &relays.get().is_some())
+            .finish()
     }
 }
 
@@ -283,7 +331,7 @@ mod tests {
 
     #[test]
     fn the_loopback_default_in_full() {
-        let ice = servers(&[], &["127.0.0.1:3478", "[::1]:3478"]).issue(NOW, None, "alice");
+        let ice = servers(&[], &["127.0.0.1:3478", "[::1]:3478"]).issue(NOW, ClientView::default(), "alice");
         assert_eq!(
             serde_json::to_value(ice).unwrap(),
             serde_json::json!({
@@ -302,22 +350,22 @@ mod tests {
     #[test]
     fn configured_urls_are_sorted_into_their_entries() {
         let urls = ["stun:a:1", "turn:b:2?transport=tcp", "stuns:c:3", "turns:d:4"];
-        let ice = servers(&urls, &["127.0.0.1:3478"]).issue(NOW, None, "a");
+        let ice = servers(&urls, &["127.0.0.1:3478"]).issue(NOW, ClientView::default(), "a");
         assert_eq!(ice.ice_servers[0].urls, ["stun:a:1", "stuns:c:3"]);
         assert_eq!(ice.ice_servers[1].urls, ["turn:b:2?transport=tcp", "turns:d:4"]);
-        assert_eq!(servers(&["stun:a:1"], &[]).issue(NOW, None, "a").ice_servers.len(), 1);
+        assert_eq!(servers(&["stun:a:1"], &[]).issue(NOW, ClientView::default(), "a").ice_servers.len(), 1);
     }
 
     #[test]
     fn threat_35_urls_follow_the_listeners_and_the_certificate() {
         let ice = servers(&[], &[]);
-        assert_eq!(ice.issue(NOW, None, "a").ice_servers, []);
+        assert_eq!(ice.issue(NOW, ClientView::default(), "a").ice_servers, []);
         ice.certified_for(
             &["turn.example.org"].map(|name| name.parse::<Name>().unwrap()).into_iter().collect(),
         );
         let at = |address: &str| [address.parse().unwrap()];
         ice.listening_at(&at("45.0.0.1:3478"), &[], &at("0.0.0.0:443"));
-        let urls = &ice.issue(NOW, None, "a").ice_servers[1].urls;
+        let urls = &ice.issue(NOW, ClientView::default(), "a").ice_servers[1].urls;
         assert_eq!(urls, &["turn:45.0.0.1:3478?transport=udp", "turns:turn.example.org:443?transport=tcp"]);
     }
 
@@ -325,10 +373,57 @@ mod tests {
     fn what_is_promised_is_what_is_issued() {
         let long = IceServers::new(settings(&[], MAX_TTL * 2), Endpoints::default());
         for ttl in [None, Some(MAX_TTL * 3)] {
-            let turn = TurnCredential::from(long.offer(NOW, None, "a", ttl));
+            let turn = TurnCredential::from(long.offer(NOW, ClientView::default(), "a", ttl));
             assert_eq!((turn.ttl, turn.username), (604_800, "1700604800:a".to_owned()));
         }
-        let turn = TurnCredential::from(long.offer(NOW, None, "a", Some(Duration::from_secs(60))));
+        let turn =
+            TurnCredential::from(long.offer(NOW, ClientView::default(), "a", Some(Duration::from_secs(60))));
         assert_eq!((turn.ttl, turn.username), (60, "1700000060:a".to_owned()));
+    }
+
+    fn region(name: &str) -> Region {
+        name.parse().unwrap()
+    }
+
+    /// Relays of a cluster: one in Oslo, and another that is nobody's to use.
+    fn of_a_cluster(wish: Option<&Region>) -> Option<Vec<String>> {
+        let urls: &[&str] = match wish?.as_str() {
+            "oslo" => &["stun:oslo:1", "turn:oslo:1?transport=udp", "turns:oslo:2?transport=tcp"],
+            "stun-only" => &["stun:far:1"],
+            "silent" => &[],
+            _ => return None,
+        };
+        Some(urls.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn all_urls_are_those_of_the_chosen_relay() {
+        let ice = servers(&[], &["127.0.0.1:3478"]);
+        let own = ice.issue(NOW, ClientView::default(), "alice");
+        ice.choose_relays(Arc::new(of_a_cluster));
+        let (host, oslo) = (Host::parse("call.example.org"), region("oslo"));
+        for host in [None, host.as_ref()] {
+            let there = ice.issue(NOW, ClientView { host, region: Some(&oslo) }, "alice");
+            assert_eq!(there.ice_servers[0].urls, ["stun:oslo:1"]);
+            let urls = ["turn:oslo:1?transport=udp", "turns:oslo:2?transport=tcp"];
+            let turn = IceServer { urls: urls.map(str::to_owned).into(), ..own.ice_servers[1].clone() };
+            assert_eq!(there.ice_servers[1], turn, "with the credential of any other");
+        }
+        for wish in [None, Some(&region("bergen")), Some(&region("stun-only")), Some(&region("silent"))] {
+            assert_eq!(ice.issue(NOW, ClientView { host: None, region: wish }, "alice"), own, "{wish:?}");
+        }
+    }
+
+    #[test]
+    fn configured_urls_win_over_any_choice() {
+        let ice = servers(&["stun:a:1", "turn:b:2"], &["127.0.0.1:3478"]);
+        let configured = ice.issue(NOW, ClientView::default(), "alice");
+        ice.choose_relays(Arc::new(|_| panic!("nothing to choose")));
+        let client = ClientView { host: None, region: Some(&region("oslo")) };
+        assert_eq!(ice.issue(NOW, client, "alice"), configured);
+        // A reload takes them away, and gives them back.
+        ice.configure(settings(&[], Duration::from_secs(600)));
+        ice.configure(settings(&["turn:c:3"], Duration::from_secs(600)));
+        assert_eq!(ice.issue(NOW, client, "alice").ice_servers[0].urls, ["turn:c:3"]);
     }
 }

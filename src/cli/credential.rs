@@ -8,7 +8,7 @@ use byway_turn::auth::{MAX_TTL, Secrets, is_name};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ice::{Endpoints, Host, IceServers, IceSettings, TurnCredential};
+use crate::ice::{ClientView, Endpoints, Host, IceServers, IceSettings, TurnCredential};
 use crate::net::interfaces::{self, Interfaces};
 use crate::server::page_url;
 use crate::server::relay_addresses::RelayAddresses;
@@ -55,7 +55,8 @@ pub(super) fn run(arguments: &CredentialArguments, config: &Config, file: String
     let lasting = Interfaces::read()?.lasting;
     let relays = RelayAddresses::find(&config.relay, &lasting, &interfaces::sources(), &[], |_| true);
     let host = relays.addresses.first().map(|address| Host::Ip(address.public));
-    let offer = ice.offer(Clock::start().now(), host.as_ref(), &arguments.user, None);
+    let client = ClientView { host: host.as_ref(), region: None };
+    let offer = ice.offer(Clock::start().now(), client, &arguments.user, None);
     let credential = TurnCredential::from(offer);
     warn_unless_known(config, Signs::Credentials);
     let mut line = serde_json::to_string(&credential).map_err(io::Error::from)?;

@@ -36,6 +36,7 @@ mod caller;
 pub mod challenge_pages;
 pub mod check;
 pub mod client_ip;
+mod client_region;
 mod cors;
 mod counters;
 mod frames;

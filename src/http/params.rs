@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::problem::{Code, Problem};
 use crate::access::Caller;
+use crate::access::names::Region;
 
 /// Bytes of a body. What is asked for here takes a few hundred.
 pub(super) const LONGEST_BODY: u16 = 4 * 1024;
@@ -40,13 +41,15 @@ pub(super) struct Params(Vec<(String, String)>);
 /// Body as JSON, whatever its media type: `curl -d` calls everything a form.
 pub(super) struct JsonBody<T>(pub(super) T);
 
-/// Name and lifetime that a program asks for.
+/// Name, lifetime and region that a program asks for.
 #[derive(Default)]
 pub(super) struct Wish {
     /// The name in the credential.
     pub(super) name: Option<String>,
     /// The lifetime of the credential.
     pub(super) ttl: Option<Duration>,
+    /// The region of the relay.
+    pub(super) region: Option<Region>,
 }
 
 /// Reads the query, and the form of a caller that was not refused: the extractor of the caller
@@ -98,7 +101,11 @@ impl Params {
     /// Returns the wish of a caller. Only a program has one.
     pub(super) fn wish(&self, caller: &Caller) -> Result<Wish, Problem> {
         match caller {
-            Caller::Program => Wish::new(self.get("username"), self.get("ttl")),
+            Caller::Program => {
+                let region = self.get("region").filter(|region| !region.is_empty()).map(str::parse);
+                let region = region.transpose().map_err(bad)?;
+                Ok(Wish { region, ..Wish::new(self.get("username"), self.get("ttl"))? })
+            }
             Caller::Stranger | Caller::Guest(_) => Ok(Wish::default()),
         }
     }
@@ -123,7 +130,8 @@ impl Wish {
     /// 400 with a sentence.
     pub(super) fn new(name: Option<&str>, ttl: Option<&str>) -> Result<Self, Problem> {
         let ttl = ttl.map(|ttl| ttl.parse().map_err(|_| bad("A ttl is a number of seconds."))).transpose()?;
-        Ok(Self { name: name.map(checked_name).transpose()?, ttl: ttl.map(lifetime).transpose()? })
+        let (name, ttl) = (name.map(checked_name).transpose()?, ttl.map(lifetime).transpose()?);
+        Ok(Self { name, ttl, region: None })
     }
 }
 

@@ -24,6 +24,7 @@ use tower::ServiceExt as _;
 
 use super::HttpCounters;
 use super::client_ip::{ClientIp, UnlistedProxies};
+use super::client_region::ClientRegion;
 use super::limits::{HttpLimits, Protocol};
 use super::metered_stream::Metered;
 use super::problem::{Code, Problem};
@@ -50,6 +51,7 @@ pub struct Pages {
     router: Router,
     limits: HttpLimits,
     proxies: Live<TrustedProxies>,
+    region_header: Option<HeaderName>,
     unlisted: Arc<UnlistedProxies>,
     clock: Clock,
     memory: Arc<MemoryBudget>,
@@ -83,6 +85,7 @@ impl Pages {
             router,
             limits,
             proxies: Live::default(),
+            region_header: None,
             unlisted: Arc::default(),
             clock: Clock::start(),
             memory,
@@ -94,6 +97,12 @@ impl Pages {
     #[must_use]
     pub fn behind(self, proxies: Live<TrustedProxies>) -> Self {
         Self { proxies, ..self }
+    }
+
+    /// The same with the field in which those proxies name the region of a client, if there is one.
+    #[must_use]
+    pub fn with_region_header(self, region_header: Option<HeaderName>) -> Self {
+        Self { region_header, ..self }
     }
 
     /// Serves one connection of `client` until it ends or the server stops.
@@ -161,6 +170,10 @@ impl Pages {
                     return Err(Problem::for_now(Code::RateLimited, RETRY_AFTER));
                 }
                 state.speaks_for(by.0);
+                let name = self.region_header.as_ref();
+                if let Some(region) = name.and_then(|name| ClientRegion::of(request.headers(), name)) {
+                    request.extensions_mut().insert(region);
+                }
             } else {
                 self.unlisted.note(client.ip(), request.headers(), &proxies);
             }

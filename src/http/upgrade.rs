@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 
 use super::client_ip::ClientIp;
+use super::client_region::ClientRegion;
 use super::origin::Asker;
 use super::target::Target;
 use super::{Code, Problem, Site};
@@ -44,6 +45,7 @@ impl FromRequestParts<Arc<Site>> for Upgrade {
 pub(super) async fn open(
     State(site): State<Arc<Site>>,
     Extension(ClientIp(address)): Extension<ClientIp>,
+    region: Option<Extension<ClientRegion>>,
     Extension(target): Extension<Target>,
     Extension(ConnectionShare { permit, memory }): Extension<ConnectionShare>,
     _: Asker,
@@ -55,7 +57,8 @@ pub(super) async fn open(
     if upgrade.selected_protocol().is_none() && upgrade.requested_protocols().next().is_some() {
         return Err(Code::UnknownSubprotocol.into());
     }
-    let (hub, visitor) = (site.hub.clone(), Visitor { address, host: Some(target.authority.host) });
+    let region = region.map(|Extension(ClientRegion(region))| region);
+    let (hub, visitor) = (site.hub.clone(), Visitor { address, host: Some(target.authority.host), region });
     Ok(upgrade.on_upgrade(move |socket| {
         let session = session::run(socket, hub, visitor, memory);
         async move {

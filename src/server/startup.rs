@@ -271,6 +271,7 @@ impl Bound {
             admin,
             tls: (renewal.identity(), counted.tls.counters.clone()),
             proxies: proxies.clone(),
+            region_header: None,
             sockets: admin_sockets.clone(),
             requests: OperatorRequests { reload: ask_reload, tags: tags.clone() },
             phase: phase.watch(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::http::HeaderName;
 use tokio::runtime::{Handle, Runtime};
 use tokio::task::JoinSet;
 
@@ -60,6 +61,8 @@ pub(super) struct WebParts {
     /// Identity for TLS clients.
     pub(super) tls: (Arc<Identity>, Arc<TlsCounters>),
     pub(super) proxies: Proxies,
+    /// Field in which the proxies name a client's region.
+    pub(super) region_header: Option<HeaderName>,
     pub(super) sockets: Arc<AdminSockets>,
     /// Requests of the operator, which come through the sockets.
     pub(super) requests: OperatorRequests,
@@ -126,7 +129,9 @@ impl Web {
         let connections = [http.clone(), pending.clone(), relaying.counters.connections.clone()];
         let places = files.http.min(MAX_HTTP);
         let public = ConnectionLimiter::behind(trusted.clone(), places, PER_ADDRESS, http.clone());
-        let pages = Pages::new(public_router(site), HttpLimits::default(), counters).behind(trusted.clone());
+        let pages = Pages::new(public_router(site), HttpLimits::default(), counters)
+            .behind(trusted.clone())
+            .with_region_header(parts.region_header);
         let (streams, refused) =
             (relaying.data_plane.connection_sender(), relaying.counters.connections.clone());
         let hand_over = move |stream| {

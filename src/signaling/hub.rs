@@ -26,10 +26,11 @@ use super::room::{Delivery, Entered, HostRule, Newcomer, Resumed, Rooms, Standin
 use super::send_queue::SendQueue;
 use super::ticket::Tickets;
 use super::timeline::{Participant, TimelineLimits, Timelines};
-use crate::access::grant::Role;
+use crate::access::grant::{Grant, Role};
+use crate::access::names::Region;
 use crate::access::{Access, Policy};
 use crate::events::EventSender;
-use crate::ice::{Host, IceConfiguration, IceServers};
+use crate::ice::{IceConfiguration, IceServers};
 use crate::live::Live;
 
 pub use listing::{NamedRoom, Present, RoomState};
@@ -81,9 +82,9 @@ struct HubState {
     rooms: Rooms,
     /// The queue of every member of `rooms` that is connected.
     queues: BTreeMap<MemberId, Arc<SendQueue>>,
-    /// The name in the credentials of every member of `rooms`. It is kept, because the secret and
-    /// the policy that it was made by may change.
-    users: BTreeMap<MemberId, Arc<str>>,
+    /// The membership of every member of `rooms`, with the name in its credentials. It is kept,
+    /// because the secret and the policy that the name was made by may change.
+    users: BTreeMap<MemberId, Membership>,
 }
 
 /// Rights of a newcomer in its room.
@@ -93,6 +94,8 @@ struct Rights {
     /// Members of the room, the newcomer included.
     max_members: Option<usize>,
     passes_lock: bool,
+    /// Region of its relay.
+    region: Option<Region>,
 }
 
 impl Hub {
@@ -182,9 +185,14 @@ impl Hub {
         self.parts.ice.ttl()
     }
 
-    /// A fresh configuration for the member whose credentials are of `user`.
-    pub(super) fn configuration(&self, now: Now, host: Option<&Host>, user: &str) -> IceConfiguration {
-        self.parts.ice.issue(now, host, user)
+    /// A fresh configuration for the member behind a connection.
+    pub(super) fn configuration(
+        &self,
+        now: Now,
+        visitor: &Visitor,
+        membership: &Membership,
+    ) -> IceConfiguration {
+        self.parts.ice.issue(now, visitor.view(membership), &membership.user)
     }
 
     /// Adds the connection behind `queue` to a room, or resumes its membership. Sends it the
@@ -205,7 +213,8 @@ impl Hub {
         };
         let rights = self.admit(now, visitor, join, former)?;
         let id = self.parts.revocations.enter();
-        let newcomer = Membership { id, user: self.user(&join.room, id).into() };
+        let user = self.user(&join.room, id).into();
+        let newcomer = Membership { id, user, region: rights.region.clone() };
         match self.join(now, queue, visitor, &join.room, rights, &newcomer) {
             Ok(()) => Ok(newcomer),
             Err(code) => {
@@ -231,8 +240,10 @@ impl Hub {
     ) -> Result<Rights, MessageRefusal> {
         let token = join.token.as_ref().map(|Secret(token)| token.as_str());
         let grant = self.parts.access.load().join(now, visitor.address, &join.room, token)?;
-        let (granted, max_members, granted_role) =
-            grant.map_or((None, None, Role::Member), |grant| (grant.name, grant.max_members, grant.role));
+        let (granted, max_members, granted_role, region) = match grant {
+            Some(Grant { room: _, name, max_members, role, region }) => (name, max_members, role, region),
+            None => (None, None, Role::Member, None),
+        };
         let role = if join.viewer { Role::Viewer } else { granted_role };
         let returns = former.is_some_and(|former| former != Role::Viewer || role == Role::Viewer);
         Ok(Rights {
@@ -240,6 +251,7 @@ impl Hub {
             role,
             max_members,
             passes_lock: granted_role == Role::Host || returns,
+            region,
         })
     }
 
@@ -250,11 +262,11 @@ impl Hub {
         queue: &Arc<SendQueue>,
         visitor: &Visitor,
         room: &RoomName,
-        Rights { name, role, max_members, passes_lock }: Rights,
+        Rights { name, role, max_members, passes_lock, region: _ }: Rights,
         membership: &Membership,
     ) -> Result<(), ErrorCode> {
         let id = membership.id;
-        let ice = self.configuration(now, visitor.host.as_ref(), &membership.user);
+        let ice = self.configuration(now, visitor, membership);
         let participant = Participant {
             id,
             name: name.clone(),
@@ -271,7 +283,7 @@ impl Hub {
         queue.begin(0);
         queue.say(self.joined(id, peers, standing, ice));
         state.queues.insert(id, queue.clone());
-        state.users.insert(id, membership.user.clone());
+        state.users.insert(id, membership.clone());
         state.deliver(told);
         self.count(&state);
         Ok(())
@@ -292,9 +304,8 @@ impl Hub {
     ) -> Result<Membership, Option<Role>> {
         let mut state = self.lock();
         // A member that has left before cannot resume.
-        let Some(user) = state.users.get(&id).cloned() else { return Err(None) };
-        let membership = Membership { id, user };
-        let ice = self.configuration(now, visitor.host.as_ref(), &membership.user);
+        let Some(membership) = state.users.get(&id).cloned() else { return Err(None) };
+        let ice = self.configuration(now, visitor, &membership);
         self.replace(&mut state, now, id);
         let resumed = state.rooms.resume(now.mono, id, &join.room, join.seq, visitor.network());
         let Some(Resumed { peers, standing, seq, missed }) = resumed else {
@@ -379,7 +390,7 @@ impl Hub {
     /// Takes a member out of its room and its credentials from it: whatever they have begun ends
     /// with them.
     fn take_out(&self, now: Now, mut state: MutexGuard<'_, HubState>, id: MemberId, ending: Ending) {
-        let Some(user) = state.users.remove(&id) else { return };
+        let Some(Membership { user, .. }) = state.users.remove(&id) else { return };
         state.queues.remove(&id);
         let room = state.rooms.place(id).cloned();
         let told = state.rooms.leave(id);

@@ -8,8 +8,9 @@ use byway_turn::client_network::ClientNetwork;
 
 use super::protocol::{ErrorCode, MemberId};
 use crate::access::Refused;
+use crate::access::names::Region;
 use crate::access::tokens::TokenError;
-use crate::ice::Host;
+use crate::ice::{ClientView, Host};
 
 /// Client that has opened a connection.
 #[derive(Clone, Debug)]
@@ -18,14 +19,18 @@ pub struct Visitor {
     pub address: IpAddr,
     /// Host of this server, as the client named it.
     pub host: Option<Host>,
+    /// Region of the client, as a trusted proxy tells it.
+    pub region: Option<Region>,
 }
 
 /// A membership, as its connection holds it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Membership {
     pub(super) id: MemberId,
     /// The name in its credentials.
     pub(super) user: Arc<str>,
+    /// Region that its token names. It is kept for a client that resumes, which shows no token.
+    pub(super) region: Option<Region>,
 }
 
 /// Refusal of a message, and how long it lasts.
@@ -39,6 +44,13 @@ impl Visitor {
     /// The network that is charged for what the client holds.
     pub(super) fn network(&self) -> ClientNetwork {
         ClientNetwork::of(self.address)
+    }
+
+    /// The client of an ICE configuration for this membership. The token's region precedes the
+    /// proxy's.
+    pub(super) fn view<'a>(&'a self, membership: &'a Membership) -> ClientView<'a> {
+        let region = membership.region.as_ref().or(self.region.as_ref());
+        ClientView { host: self.host.as_ref(), region }
     }
 }
 

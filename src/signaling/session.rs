@@ -137,7 +137,7 @@ impl Conversation for Session<'_> {
 
     fn renew(&mut self, now: Now) {
         let Some(membership) = &self.membership else { return };
-        let ice = self.hub.configuration(now, self.visitor.host.as_ref(), &membership.user);
+        let ice = self.hub.configuration(now, &self.visitor, membership);
         self.queue.say(ServerMessage::Ice(ice).text());
         self.wait_for_refresh(now);
     }

@@ -247,6 +247,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "byway_turn::time",
             "byway_turn::wire::AddressFamily",
             "access::Policy",
+            "access::names::Region",
             "origin",
             "tls::CertificateNames",
             "tls::Name",

@@ -75,6 +75,7 @@ fn wish(issuer: &Issuer, Asked { ttl, custom_identifier }: Asked) -> Result<Wish
     Ok(Wish {
         name: Some(identifier.map_or_else(|| issuer.name(), |identifier| issuer.one_of(&identifier))),
         ttl: ttl.map(lifetime).transpose()?,
+        region: None,
     })
 }
 

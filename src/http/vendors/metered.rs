@@ -19,12 +19,14 @@ pub(super) fn router() -> Router<Arc<Site>> {
     Router::new().route("/api/v1/turn/credentials", cors::for_programs(get(credentials)))
 }
 
-async fn credentials(issuer: Issuer, _: KeyedProgram) -> axum::Json<Vec<Single>> {
-    axum::Json(Single::all(issuer.offer(&Caller::Program, Wish::default())))
+async fn credentials(issuer: Issuer, KeyedProgram(params): KeyedProgram) -> axum::Json<Vec<Single>> {
+    // Their own regions, such as `north_america`, are passed over.
+    let region = params.get("region").and_then(|region| region.parse().ok());
+    axum::Json(Single::all(issuer.offer(&Caller::Program, Wish { region, ..Wish::default() })))
 }
 
-/// Program whose API key may be in its query.
-struct KeyedProgram;
+/// Program whose API key may be in its query, with the fields of that.
+struct KeyedProgram(Params);
 
 impl FromRequestParts<Arc<Site>> for KeyedProgram {
     type Rejection = Problem;
@@ -34,6 +36,6 @@ impl FromRequestParts<Arc<Site>> for KeyedProgram {
         let key = params.as_ref().ok().and_then(|params| params.get("apiKey"));
         Program::admit(site, head, key)?;
         // A query that contradicts itself is a problem once its sender is admitted.
-        params.map(|_| Self)
+        params.map(Self)
     }
 }

@@ -46,13 +46,14 @@ impl Hub {
         let state = self.lock();
         let (room, max_members) = state.rooms.inviter(host)?;
         let room = room.clone();
+        let region = state.users.get(&host).and_then(|host| host.region.clone());
         drop(state);
         let access = self.parts.access.load();
         if access.policy == Policy::Open {
             return Err(ErrorCode::NoTokens.into());
         }
         let ttl = ttl.map(|seconds| Duration::from_secs(seconds.get()));
-        let invitation = HostInvitation { room, max_members, region: None, viewer, ttl };
+        let invitation = HostInvitation { room, max_members, region, viewer, ttl };
         let (token, end) = access.invite(now, visitor.address, invitation)?;
         self.connections.counters.invitations.add(1);
         Ok(ServerMessage::Invitation { token, expires_at: rfc3339(end) }.text())

@@ -90,7 +90,7 @@ impl HubState {
             host: role == Role::Host,
             viewer: role == Role::Viewer,
             connected,
-            user: self.users.get(&id).map(|user| user.to_string()).unwrap_or_default(),
+            user: self.users.get(&id).map(|membership| membership.user.to_string()).unwrap_or_default(),
             allocations: 0,
         };
         RoomState {

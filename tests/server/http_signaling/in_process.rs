@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use byway::access::api_keys::ApiKeys;
+use byway::access::names::Region;
 use byway::access::tokens::{self, Tokens};
 use byway::access::{Access, Policy};
 use byway::clock::Clock;
@@ -73,6 +75,9 @@ pub(crate) async fn within<T>(event: impl Future<Output = T>) -> T {
 /// API key of programs.
 pub(crate) const API_KEY: &str = "a-key-for-programs";
 
+/// URLs of the relay for a client of this region; none = this server's own.
+pub(crate) type ChooseRelay = fn(Option<&Region>) -> Option<Vec<String>>;
+
 /// Settings that a test may change.
 pub(crate) struct Settings {
     pub(crate) max_rooms: usize,
@@ -92,6 +97,10 @@ pub(crate) struct Settings {
     pub(crate) access: Policy,
     /// URL of the page under the name of a certificate.
     pub(crate) page: Option<&'static str>,
+    /// Choice of the relay, as in a cluster.
+    pub(crate) relays: Option<ChooseRelay>,
+    /// Field in which a trusted proxy names a client's region.
+    pub(crate) region_header: Option<&'static str>,
 }
 
 impl Settings {
@@ -113,6 +122,8 @@ impl Settings {
         joins_per_second: 0,
         access: Policy::Open,
         page: None,
+        relays: None,
+        region_header: None,
     };
 }
 
@@ -167,6 +178,9 @@ impl Server {
         };
         let endpoints = Endpoints { udp: vec!["127.0.0.1:3478".parse().unwrap()], ..Endpoints::default() };
         let ice = Arc::new(IceServers::new(ice, endpoints));
+        if let Some(relays) = settings.relays {
+            ice.choose_relays(Arc::new(relays));
+        }
         let mut limits = ConnectionLimits::of(SignalingSettings {
             max_rooms: settings.max_rooms,
             max_members: settings.max_members,
@@ -251,7 +265,9 @@ impl Server {
             counters.connections.clone(),
         );
         let proxies = TrustedProxies::new(vec!["172.18.0.0/16".parse().unwrap()]);
-        let pages = Pages::new(public_router(site), limits, counters.clone()).behind(Live::new(proxies));
+        let pages = Pages::new(public_router(site), limits, counters.clone())
+            .behind(Live::new(proxies))
+            .with_region_header(settings.region_header.map(HeaderName::from_static));
         let public = serve(only(http), pages.clone(), limiter, None, phase.watch());
         // Its own counters: a test counts what it does on the public pages.
         let operator = Pages::new(
@@ -432,8 +448,13 @@ impl Client {
 
     /// One that a reverse proxy on this machine speaks for.
     pub(crate) async fn proxied(server: &Server, path: &str, client: &str) -> Self {
+        Self::with_header(server, path, "x-forwarded-for", client).await
+    }
+
+    /// One with a field by a reverse proxy on this machine.
+    pub(crate) async fn with_header(server: &Server, path: &str, name: &'static str, value: &str) -> Self {
         let mut request = format!("ws://{}{path}", server.http).into_client_request().unwrap();
-        request.headers_mut().insert("x-forwarded-for", client.parse().unwrap());
+        request.headers_mut().insert(name, value.parse().unwrap());
         let stream = TcpStream::connect(server.http).await.unwrap();
         let (socket, _) = within(tokio_tungstenite::client_async(request, stream)).await.unwrap();
         Self { socket, heard: VecDeque::new() }

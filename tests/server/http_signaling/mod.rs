@@ -10,6 +10,7 @@ mod pages;
 mod peerjs;
 mod proxies;
 mod recording;
+mod relays;
 mod resume;
 mod rooms;
 mod timelines;

@@ -124,6 +124,45 @@ fn the_name_in_a_credential_says_who_it_is_for() {
     }
 }
 
+/// One node has one relay, whichever region is named; but a region has to be one.
+#[test]
+fn a_region_is_checked_and_changes_nothing_on_one_machine() {
+    let server = server("token", "");
+    let in_region = |region: serde_json::Value| {
+        let mut claims = claims();
+        claims["region"] = region;
+        bearer(&token(&claims))
+    };
+    let urls = |answer: Answer| answer.expect_ok().json()["uris"].clone();
+    let own = urls(asked(&server, "GET /turn", &[&bearer(KEY)], ""));
+    for line in FOR_ANYONE {
+        for (region, is_good) in [(json!("eu-north-1"), true), (json!("EU"), false), (json!(7), false)] {
+            let answer = asked(&server, line, &[&in_region(region.clone())], "");
+            match is_good {
+                true => assert!(matches!(answer.status, 200 | 204), "{line} {region} {answer:?}"),
+                false => assert_eq!(refusal(&answer), (401, "bad-token".to_owned()), "{line} {region}"),
+            }
+        }
+    }
+    assert_eq!(urls(asked(&server, "GET /turn", &[&in_region(json!("eu-north-1"))], "")), own);
+    assert_eq!(urls(asked(&server, "GET /turn", &[&bearer(KEY), "X-Region: eu"], "")), own);
+    for line in ["GET /turn?region=eu", "GET /turn?region="] {
+        assert_eq!(urls(asked(&server, line, &[&bearer(KEY)], "")), own, "{line}");
+    }
+    for line in ["GET /ice?region=EU", "GET /turn?region=north_america", "OPTIONS /ice?region=a%20b"] {
+        let answer = asked(&server, line, &[&bearer(KEY)], "");
+        assert_eq!(refusal(&answer), (400, "bad-request".to_owned()), "{line}");
+        assert!(answer.text().contains("A region is 1 to 32"), "{line} {}", answer.text());
+        // Others have no say in it, as in the name.
+        assert!(asked(&server, line, &[&bearer(&token(&claims()))], "").status < 300, "{line}");
+    }
+    // Regions of metered's own.
+    for region in ["global", "north_america", "EU"] {
+        let line = format!("GET /api/v1/turn/credentials?region={region}");
+        assert_eq!(asked(&server, &line, &[&bearer(KEY)], "").status, 200, "{line}");
+    }
+}
+
 #[test]
 fn keys_of_others_are_read_from_a_file() {
     use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
