@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use axum::http::HeaderName;
 use byway_turn::prng::Prng;
 
 use super::relaying::Relaying;
@@ -42,6 +43,18 @@ pub(super) fn join(
             is_remembered
         }),
     })))
+}
+
+/// Lets clients get the relays of other nodes.
+pub(super) fn share_relays(cluster: Option<&Cluster>, ice: &IceServers) {
+    if let Some(cluster) = cluster.cloned() {
+        ice.choose_relays(Arc::new(move |wish| cluster.relay(wish)));
+    }
+}
+
+/// Returns the field in which a proxy names the region of a client.
+pub(super) fn region_header(cluster: Option<&Cluster>) -> Option<HeaderName> {
+    cluster?.settings().region_header.as_deref()?.parse().ok()
 }
 
 /// Ends what a member has, by `end` on this node, and by a revocation on the others.

@@ -159,6 +159,7 @@ impl Bound {
 
         let cluster = cluster::join(&config, &counted.cluster.counters, &relaying, &secrets, clock)?;
         let ice = signaling::ice(&config, names, &secrets);
+        cluster::share_relays(cluster.as_ref(), &ice);
         let hub = signaling::rooms(signaling::RoomParts {
             config: &config,
             ice: ice.clone(),
@@ -271,7 +272,7 @@ impl Bound {
             admin,
             tls: (renewal.identity(), counted.tls.counters.clone()),
             proxies: proxies.clone(),
-            region_header: None,
+            region_header: cluster::region_header(cluster.as_ref()),
             sockets: admin_sockets.clone(),
             requests: OperatorRequests { reload: ask_reload, tags: tags.clone() },
             phase: phase.watch(),

@@ -184,7 +184,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "src/webhooks/",
         &["events", "metrics", "clock", "net::http_client", "byway_turn::auth::Secret", "byway_turn::prng"],
     ),
-    ("src/cluster/names.rs", &[]),
+    ("src/cluster/names.rs", &["access::names"]),
     (
         "src/cluster/message",
         &["cluster::NodeState", "cluster::names", "cluster::revocation_log", "byway_turn::auth::Secrets"],

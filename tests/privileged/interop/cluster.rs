@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -14,7 +14,7 @@ use byway_test_support::process::certificates::{Chain, Folder, Pair};
 use byway_test_support::process::member::Member;
 use byway_test_support::process::sockets::{Client, LOOPBACK, Link, socket};
 use byway_test_support::process::{CONFIG, Server, free_port, http};
-use byway_test_support::turn::Request;
+use byway_test_support::turn::{Request, channel_data};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -178,13 +178,17 @@ fn measured(work: impl FnOnce(), is_so: impl Fn() -> bool) -> Duration {
     clock.now().mono
 }
 
-/// A client of this node with a credential that another may have issued, with an allocation.
-fn allocated(server: &Server, credential: &(String, String)) -> Client {
+/// A client of this node with a credential that another may have issued, and its relayed address.
+fn relaying(server: &Server, credential: &(String, String)) -> (Client, SocketAddr) {
     let socket = socket(LOOPBACK[0]);
     socket.connect(server.bound.udp_v4()).unwrap();
     let mut client = Client::with(Link::Udp(socket), credential.clone());
-    client.granted(&Request::allocate());
-    client
+    let relayed = client.granted(&Request::allocate()).relayed();
+    (client, relayed)
+}
+
+fn allocated(server: &Server, credential: &(String, String)) -> Client {
+    relaying(server, credential).0
 }
 
 fn revoke(server: &Server, username: &str) {
@@ -243,6 +247,70 @@ fn a_member_that_leaves_loses_its_allocations_on_all_nodes() {
     let path = format!("/rooms/tea/members/{}", bob.id);
     let remove = || assert_eq!(http::ask(fra.bound.http[0], "DELETE", &path, &[KEY], "").status, 204);
     assert!(measured(remove, || nyc.metric(ALLOCATIONS) == 0) < AT_ONCE);
+}
+
+/// URL of the relay that a client gets, and its credential.
+fn offered(server: &Server, headers: &[&str]) -> (String, (String, String)) {
+    let ice = http::ask(server.bound.http[0], "GET", "/ice", headers, "").expect_ok().json();
+    let entries = ice["iceServers"].as_array().unwrap();
+    let turn = entries.iter().find(|entry| entry.get("username").is_some()).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (text(&turn["urls"][0]), (text(&turn["username"]), text(&turn["credential"])))
+}
+
+fn url_of(server: &Server) -> String {
+    format!("turn:{}?transport=udp", server.bound.udp_v4())
+}
+
+#[test]
+fn a_client_gets_the_relay_of_its_region_while_that_takes_clients() {
+    let broker = Broker::start("");
+    let [fra, nyc] = ["fra-1", "nyc-1"].map(|name| {
+        let lines = "region_header = \"X-Region\"".to_owned();
+        Node { lines, ..Node::new(name, &broker) }.start()
+    });
+    for node in [&fra, &nyc] {
+        node.until(LIVE, 1);
+    }
+    let (url, credential) = offered(&fra, &["X-Region: NYC"]);
+    assert_eq!(url, url_of(&nyc));
+    let (mut far, at_nyc) = relaying(&nyc, &credential);
+    for headers in [&[][..], &["X-Region: fra"], &["X-Region: mars"], &["X-Region: \u{e4}"]] {
+        assert_eq!(offered(&fra, headers).0, url_of(&fra), "{headers:?}");
+    }
+
+    // Relay to relay, between two nodes.
+    let (mut near, at_fra) = relaying(&fra, &offered(&fra, &[]).1);
+    far.granted(&Request::channel_bind(0x4000, at_fra));
+    near.granted(&Request::channel_bind(0x4000, at_nyc));
+    far.send_on(0x4000, b"from afar");
+    assert_eq!(near.receive(), channel_data(0x4000, b"from afar"));
+    near.send_on(0x4000, b"from near");
+    assert_eq!(far.receive(), channel_data(0x4000, b"from near"));
+
+    nyc.signal("TERM");
+    until(&fra, "it drains", |status| status["nodes"][0]["draining"] == true);
+    assert_eq!(offered(&fra, &["X-Region: nyc"]).0, url_of(&fra));
+}
+
+/// Rooms of a full node go on, with the relay of another.
+#[test]
+fn a_full_node_sends_its_clients_to_another() {
+    let broker = Broker::start("");
+    let config = Node::new("fra-1", &broker).config().replace("[quota]", "[quota]\nallocations = 1");
+    let (fra, nyc) = (Server::start_with(&config, |_| {}), Node::new("nyc-1", &broker).start());
+    for node in [&fra, &nyc] {
+        node.until(LIVE, 1);
+    }
+    let (url, credential) = offered(&fra, &[]);
+    assert_eq!(url, url_of(&fra));
+    let mut client = allocated(&fra, &credential);
+    until(&nyc, "it is full", |status| status["nodes"][0]["full"] == true);
+    assert_eq!(offered(&fra, &[]).0, url_of(&nyc));
+    allocated(&nyc, &Member::join(&fra, "tea").credential);
+    client.granted(&Request::refresh(0));
+    until(&nyc, "it has room", |status| status["nodes"][0]["full"] == false);
+    assert_eq!(offered(&fra, &[]).0, url_of(&fra));
 }
 
 #[test]
