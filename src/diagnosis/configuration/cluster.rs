@@ -19,7 +19,8 @@ mod tests {
     use crate::config::Config;
 
     fn found(nats: &str) -> Option<Finding> {
-        let text = format!("credentials.secrets = [\"north-north\"]\n[cluster]\nnode = \"a\"\nnats = [{nats}]");
+        let text =
+            format!("credentials.secrets = [\"north-north\"]\n[cluster]\nnode = \"a\"\nnats = [{nats}]");
         judge(&Config::parse(&text, "f.toml", None).unwrap().cluster.unwrap())
     }
 
