@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, Event, PublishErrorKind, ReconnectToServer, Server, ServerAddr};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::{Mutex, mpsc};
@@ -70,7 +71,7 @@ pub struct Bus {
 
 /// Event of the client that the driver notes.
 enum BusEvent {
-    /// A broker is tried. If the attempt before has failed, with its cause.
+    /// A broker is tried, after all have failed for this cause.
     Tries(String, Option<String>),
     Connected,
     Lost,
@@ -125,9 +126,11 @@ impl Bus {
                 },
                 _ = beat.tick() => {
                     // A node whose message waits here is not silent.
-                    while let Some(Some(message)) = unconstrained(messages.next()).now_or_never() {
+                    for _ in 0..RECEIVE_QUEUE {
+                        let Some(Some(message)) = unconstrained(messages.next()).now_or_never() else { break };
                         self.cluster.hear(&message.payload);
                     }
+                    self.check(client, log);
                     self.beat(client);
                 }
                 () = self.cluster.revoked() => {
@@ -147,6 +150,16 @@ impl Bus {
                     self.beat(client);
                 }
             }
+        }
+    }
+
+    /// Notes a change of the connection whose event was lost: the client drops events of which too
+    /// many wait.
+    fn check(&self, client: &Client, log: &mut ConnectionLog) {
+        match (client.connection_state(), self.cluster.is_connected()) {
+            (State::Connected, false) => _ = self.note(BusEvent::Connected, log),
+            (State::Disconnected, true) => _ = self.note(BusEvent::Lost, log),
+            _ => {}
         }
     }
 
@@ -188,7 +201,9 @@ impl Bus {
             }
             BusEvent::Connected => {
                 let is_new = self.cluster.connected();
-                log.connects(&self.cluster);
+                if is_new {
+                    log.connects(&self.cluster);
+                }
                 return is_new;
             }
             BusEvent::Lost => {
@@ -283,14 +298,13 @@ fn pause(failures: usize) -> Duration {
     }
 }
 
-/// Returns `host:port` of the broker, and the cause of the last failure of any.
+/// Returns `host:port` of the broker, and the cause of its last failure if all have failed.
 fn described(next: &ReconnectToServer, brokers: &[Server]) -> (String, Option<String>) {
     let (host, port) = (next.addr.host(), next.addr.port());
     let broker = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let failed = brokers.iter().filter(|broker| broker.failed_attempts > 0);
-    let failure =
-        failed.max_by_key(|broker| broker.failed_attempts).and_then(|broker| broker.last_error.clone());
-    (broker, failure)
+    // It is the one that failed least.
+    let known = brokers.iter().find(|known| known.addr == next.addr);
+    (broker, known.filter(|known| known.failed_attempts > 0).and_then(|known| known.last_error.clone()))
 }
 
 /// Logs once that the broker is away, and once that it is back.

@@ -109,6 +109,8 @@ struct Connection {
     since: u64,
     /// `host:port` of the broker that answers, or that was tried last.
     broker: String,
+    /// `host:port` of the broker that was tried last.
+    tried: String,
     /// Cause of the last failure.
     error: String,
     /// Connections so far.
@@ -202,7 +204,7 @@ impl Cluster {
         let now = self.0.clock.now().mono;
         let rejected = self.0.counters.rejections().map(|(reason, count)| (reason.to_owned(), count));
         let view = self.lock();
-        let Connection { is_up, since, broker, error, count: _ } = &view.connection;
+        let Connection { is_up, since, broker, error, .. } = &view.connection;
         let nodes = view.nodes.list().map(|node| {
             let NodeState { version, region, urls, allocations, full, draining, rooms, members, .. } =
                 node.state.clone();
@@ -346,8 +348,9 @@ impl Cluster {
     pub fn tries(&self, broker: String) {
         let mut view = self.lock();
         if !view.connection.is_up {
-            view.connection.broker = broker;
+            view.connection.broker.clone_from(&broker);
         }
+        view.connection.tried = broker;
     }
 
     /// Notes that the broker answers. Returns whether it did not before.
@@ -360,6 +363,9 @@ impl Cluster {
             return false;
         }
         connection.since = now;
+        if !connection.tried.is_empty() {
+            connection.broker.clone_from(&connection.tried);
+        }
         connection.count += 1;
         connection.error.clear();
         // The others may have missed what this node sent, and it what they sent.

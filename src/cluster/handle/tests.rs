@@ -197,6 +197,13 @@ fn the_status_names_nodes_and_the_broker() {
     fra.cluster.tries("other:4222".to_owned());
     let status = fra.cluster.status();
     assert_eq!((status.connected, &*status.error, &*status.broker), (false, "why", "other:4222"));
+    // The event of the loss may come after that of the next attempt.
+    fra.cluster.connected();
+    fra.cluster.tries("third:4222".to_owned());
+    assert_eq!(fra.cluster.broker(), "other:4222");
+    fra.cluster.disconnected("why");
+    fra.cluster.connected();
+    assert_eq!(fra.cluster.broker(), "third:4222");
     let shown = format!("{:?} {status:?}", fra.cluster);
     assert!(!shown.contains("north"), "{shown}");
 }

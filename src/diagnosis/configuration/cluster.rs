@@ -21,7 +21,8 @@ mod tests {
     fn found(nats: &str) -> Option<Finding> {
         let text =
             format!("credentials.secrets = [\"north-north\"]\n[cluster]\nnode = \"a\"\nnats = [{nats}]");
-        judge(&Config::parse(&text, "f.toml", None).unwrap().cluster.unwrap())
+        let cluster = Config::parse(&text, "f.toml", None).expect(&text).cluster;
+        judge(&cluster.expect("it names a broker"))
     }
 
     #[test]
