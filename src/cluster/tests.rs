@@ -258,6 +258,29 @@ impl Sim {
     }
 }
 
+/// A revocation counts within a second or two, so the node does not wait for the next half minute.
+#[test]
+fn a_node_that_starts_or_comes_back_learns_at_once_what_is_revoked() {
+    for (away, back) in [
+        (Event::Crash(1), Event::Start(1)),
+        (Event::Stop(1), Event::Start(1)),
+        (Event::CutOff(1), Event::Join(1)),
+    ] {
+        let mut sim = Sim::new(0);
+        sim.is_sound = true;
+        let run = |sim: &mut Sim, seconds: u64| (0..seconds * 1000 / STEP_MS).for_each(|_| sim.step());
+        run(&mut sim, 2);
+        sim.happen(away);
+        sim.happen(Event::Revoke(0));
+        // All of it is between two times at which all nodes send everything again.
+        run(&mut sim, 8);
+        sim.happen(back);
+        run(&mut sim, 2);
+        assert!(sim.now_ms < RESEND_MS);
+        sim.check_settled();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
