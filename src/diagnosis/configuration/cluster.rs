@@ -13,7 +13,8 @@ pub(super) fn judge(cluster: &ClusterSettings) -> Option<Finding> {
     ))
 }
 
-#[cfg(all(test, feature = "nats"))]
+#[cfg(test)]
+#[cfg(feature = "nats")]
 mod tests {
     use super::*;
     use crate::config::Config;
