@@ -31,6 +31,12 @@ pub(super) fn join(
     clock: Clock,
 ) -> Result<Option<Cluster>, ServerError> {
     let Some(settings) = config.cluster.clone() else { return Ok(None) };
+    for broker in settings.nats.iter().filter(|broker| broker.starts_with("nats://")) {
+        tracing::warn!(
+            "the messages of the cluster are not encrypted on the way to {broker}; remedy: use tls:// in `nats` under \
+             [cluster], unless the network is your own"
+        );
+    }
     let (revocations, allocations) = (secrets.revocations.clone(), relaying.allocations());
     Ok(Some(Cluster::new(ClusterParts {
         settings,

@@ -221,6 +221,7 @@ fn nodes_know_each_other_and_one_that_stops_says_so() {
         measured(|| assert!(nyc.ended().success()), || status(&fra)["nodes"].as_array().unwrap().is_empty());
     assert!(gone < Duration::from_secs(3), "{gone:?}");
     assert_eq!(fra.logged("node nyc-1 has left the cluster"), 1);
+    assert_eq!(fra.logged("the messages of the cluster are not encrypted on the way to nats://"), 1);
 }
 
 #[test]
