@@ -1,5 +1,7 @@
 //! Rights of a token's bearer. Pure.
 
+use serde::{Deserialize, Serialize};
+
 use super::names::{DisplayName, Region, RoomName};
 
 /// The rights of a token's bearer. Every value satisfies the rules of [`Grant::new`].
@@ -28,7 +30,8 @@ pub enum Rights {
 }
 
 /// Part of a member in its room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Sends and receives.
     Member,
@@ -45,11 +48,8 @@ impl Grant {
     /// # Errors
     /// One sentence.
     pub fn new(room: String, name: Option<String>, max_members: Option<usize>) -> Result<Self, &'static str> {
-        let room = RoomName::new(room).ok_or("A room is 1 to 128 characters without control characters.")?;
-        let name = name.filter(|name| !name.is_empty()).map(|name| {
-            DisplayName::new(name)
-                .ok_or("A name is 1 to 64 characters without control or bidirectional characters.")
-        });
+        let room = RoomName::try_from(room)?;
+        let name = name.filter(|name| !name.is_empty()).map(DisplayName::try_from);
         if max_members == Some(0) {
             return Err("A room for nobody needs no invitation: max_members is at least 1.");
         }

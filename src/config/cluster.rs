@@ -11,9 +11,9 @@ use super::diagnostic::Diagnostic;
 use super::ice_url::IceUrl;
 use super::reader::{Section, Value};
 use super::values::{self, ice_url, list};
+use crate::access::names::{NodeName, Region};
 use crate::cluster::ClusterSettings;
 use crate::cluster::credentials::BusCredentials;
-use crate::cluster::names::{NodeName, Region};
 use crate::operator_file;
 use crate::origin::{Authority, Host};
 

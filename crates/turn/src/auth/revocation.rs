@@ -9,6 +9,7 @@
 //! were made up by another party, or come from another server with the same secret. A credential
 //! under such a name is valid until it expires, unless the name is revoked.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard};
@@ -16,7 +17,7 @@ use std::sync::{Mutex, MutexGuard};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha1::Sha1;
 
 use crate::lock::lock;
@@ -59,6 +60,13 @@ impl fmt::Display for MemberId {
 impl Serialize for MemberId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MemberId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| de::Error::custom("not the id of a member"))
     }
 }
 
@@ -140,13 +148,33 @@ impl Revocations {
         Ok(())
     }
 
+    /// Ends the name of a member, whichever process issued its ID: the member leaves if this one
+    /// did, and the name is revoked until `until` otherwise.
+    ///
+    /// # Errors
+    /// [`TooManyRevoked`], as [`Self::revoke`].
+    pub fn end(&self, now: Now, name: &str, until: u64) -> Result<(), TooManyRevoked> {
+        match self.own(name) {
+            Some(member) => {
+                self.leave(member);
+                Ok(())
+            }
+            None => self.revoke(now, name, until),
+        }
+    }
+
     /// Whether an unexpired credential under `name` is valid.
     #[must_use]
     pub fn is_good(&self, now: Now, name: &str) -> bool {
-        let ours = MemberId::of(name).filter(|member| member.0[16 - SEAL..] == self.seal_of(&member.0));
+        let ours = self.own(name);
         let state = self.lock();
         ours.is_none_or(|member| state.here.contains(&member))
             && state.revoked.get(name).is_none_or(|end| *end <= now.unix)
+    }
+
+    /// The member in which `name` ends, if this process issued its ID.
+    fn own(&self, name: &str) -> Option<MemberId> {
+        MemberId::of(name).filter(|member| member.0[16 - SEAL..] == self.seal_of(&member.0))
     }
 
     fn seal_of(&self, id: &[u8; 16]) -> [u8; SEAL] {
@@ -212,6 +240,19 @@ mod tests {
             revocations.revoke(at(100), name, 200).unwrap();
             assert!(!revocations.is_good(at(100), name), "{name}");
         }
+    }
+
+    #[test]
+    fn the_name_of_a_member_ends_whichever_process_issued_it() {
+        let revocations = Revocations::new(&[1; 32]);
+        let (own, foreign) = (revocations.enter(), Revocations::new(&[2; 32]).enter());
+        for name in [format!("tea.{own}"), format!("tea.{foreign}")] {
+            revocations.end(at(100), &name, 200).unwrap();
+            assert!(!revocations.is_good(at(100), &name), "{name}");
+        }
+        let state = revocations.lock();
+        assert!(state.here.is_empty());
+        assert_eq!(state.revoked.len(), 1, "the other process knows no member that left");
     }
 
     #[test]
