@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, ConnectOptions, Event, PublishErrorKind, ReconnectToServer, Server, ServerAddr};
+use async_nats::{
+    Client, ConnectOptions, Event, PublishErrorKind, ReconnectToServer, Server, ServerAddr, Subscriber,
+};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{spawn_blocking, unconstrained};
@@ -19,12 +21,16 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use super::counters::BusDrop;
 use super::credentials::BusCredentials;
 use super::nodes::HEARTBEAT;
+use super::status::BusFailure;
 use super::{Cluster, ClusterSettings, NodeState};
 use crate::operator_file;
 use crate::phase::{Phase, PhaseWatch};
 
-/// Subject of all messages.
+/// Subject of messages to all nodes.
 const SUBJECT: &str = "byway.v1.all";
+
+/// Beginning of the subject of messages to one node, before its name.
+const NODE_SUBJECT: &str = "byway.v1.node.";
 
 /// Silence of the broker after which the client asks whether it is there. It gives up when the
 /// third question is due and two have no answer: after 2.4 seconds.
@@ -98,9 +104,15 @@ impl Bus {
                 Ok(client) => self.drive(&client, events, &mut phase, &mut log).await,
                 Err(error) => log.fails(&self.cluster, &error.to_string()),
             }
-            tokio::select! {
-                () = sleep(CORRECTION) => {}
-                () = phase.reached(Phase::Stopping) => self.rest().await,
+            let correction = sleep(CORRECTION);
+            tokio::pin!(correction);
+            loop {
+                tokio::select! {
+                    () = &mut correction => break,
+                    () = phase.reached(Phase::Stopping) => self.rest().await,
+                    // Items are given back meanwhile. None can be sent.
+                    () = self.cluster.stirred() => drop(self.cluster.exchange()),
+                }
             }
         }
     }
@@ -113,7 +125,9 @@ impl Bus {
         phase: &mut PhaseWatch,
         log: &mut ConnectionLog,
     ) {
+        let own = format!("{NODE_SUBJECT}{}", self.cluster.settings().node);
         let Ok(mut messages) = client.subscribe(SUBJECT).await else { return };
+        let Ok(mut directed) = client.subscribe(own).await else { return };
         let mut beat = interval(HEARTBEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // A phase is noticed once: the next heartbeats tell the rest.
@@ -124,12 +138,18 @@ impl Bus {
                     Some(message) => self.cluster.hear(&message.payload),
                     None => return,
                 },
-                _ = beat.tick() => {
-                    // A node whose message waits here is not silent.
-                    for _ in 0..RECEIVE_QUEUE {
-                        let Some(Some(message)) = unconstrained(messages.next()).now_or_never() else { break };
+                message = directed.next() => match message {
+                    Some(message) => {
+                        // Its sender may have said before that it has started again.
+                        self.hear_waiting(&mut messages);
                         self.cluster.hear(&message.payload);
                     }
+                    None => return,
+                },
+                () = self.cluster.stirred() => self.exchange(client),
+                _ = beat.tick() => {
+                    // A node whose message waits here is not silent.
+                    self.hear_waiting(&mut messages);
                     self.check(client, log);
                     self.beat(client);
                 }
@@ -153,6 +173,21 @@ impl Bus {
         }
     }
 
+    /// Takes the messages that wait.
+    fn hear_waiting(&self, messages: &mut Subscriber) {
+        for _ in 0..RECEIVE_QUEUE {
+            let Some(Some(message)) = unconstrained(messages.next()).now_or_never() else { break };
+            self.cluster.hear(&message.payload);
+        }
+    }
+
+    /// Sends items to other nodes.
+    fn exchange(&self, client: &Client) {
+        for (to, message) in self.cluster.exchange() {
+            self.publish_to(client, format!("{NODE_SUBJECT}{to}"), message);
+        }
+    }
+
     /// Notes a change of the connection whose event was lost: the client drops events of which too
     /// many wait.
     fn check(&self, client: &Client, log: &mut ConnectionLog) {
@@ -173,14 +208,18 @@ impl Bus {
         }
     }
 
-    /// Hands a message to the client, or drops it.
+    /// Hands a message to all nodes to the client, or drops it.
     fn publish(&self, client: &Client, message: Vec<u8>) {
+        self.publish_to(client, SUBJECT.to_owned(), message);
+    }
+
+    fn publish_to(&self, client: &Client, subject: String, message: Vec<u8>) {
         let counters = self.cluster.counters();
         if !self.cluster.is_connected() {
             return counters.dropped(BusDrop::Disconnected);
         }
         // Without its share of a task's time spent, it is pending only if the queue is full.
-        match unconstrained(client.publish(SUBJECT, message.into())).now_or_never() {
+        match unconstrained(client.publish(subject, message.into())).now_or_never() {
             Some(Ok(())) => counters.sent.add(1),
             Some(Err(error)) if error.kind() == PublishErrorKind::Send => {
                 counters.dropped(BusDrop::Disconnected);
@@ -218,6 +257,7 @@ impl Bus {
     /// Tells the other nodes that this one stops.
     async fn leave(&self, client: &Client) {
         if self.cluster.is_connected() {
+            self.exchange(client);
             self.publish(client, self.cluster.farewell());
             // A broker that does not answer must not delay the shutdown.
             let _ = timeout(FLUSH_WITHIN, client.flush()).await;
@@ -340,7 +380,7 @@ impl ConnectionLog {
             self.refused = Some(reason.to_owned());
             tracing::warn!(
                 "the cluster's broker refuses: {reason}; remedy: let the user of this node publish and subscribe to \
-                 {SUBJECT}"
+                 byway.v1.>"
             );
         }
     }
@@ -348,16 +388,17 @@ impl ConnectionLog {
 
 /// Remedy for a failure to connect, by the words of the client.
 fn remedy(cause: &str) -> &'static str {
-    let cause = cause.to_ascii_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| cause.contains(word));
-    if has(&["authori", "authenti", "nonce"]) {
-        "give this node credentials that the broker knows, in `credentials_file` under [cluster]"
-    } else if has(&["certificate", "tls"]) {
-        "give the broker a certificate for the name in `nats` under [cluster], from an authority that this machine trusts"
-    } else if has(&["dns", "lookup"]) {
-        "correct the name in `nats` under [cluster], or the resolver of this machine"
-    } else {
-        "start the broker, correct `nats` under [cluster], or open the firewall between"
+    match BusFailure::of(cause) {
+        BusFailure::Credentials => {
+            "give this node credentials that the broker knows, in `credentials_file` under [cluster]"
+        }
+        BusFailure::Certificate => {
+            "give the broker a certificate for the name in `nats` under [cluster], from an authority that this machine trusts"
+        }
+        BusFailure::Name => "correct the name in `nats` under [cluster], or the resolver of this machine",
+        BusFailure::Unreachable => {
+            "start the broker, correct `nats` under [cluster], or open the firewall between"
+        }
     }
 }
 

@@ -4,8 +4,8 @@
 //! and gathers candidates from all of them.
 
 use super::NodeState;
-use super::names::Region;
 use super::nodes::{Node, Presence};
+use crate::access::names::Region;
 
 /// Node whose relay a client gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::fmt;
 use byway_turn::closed_set;
 use byway_turn::closed_set::ClosedSet as _;
 
+use super::link::{ItemDrop, LinkTotals};
 use super::message::Rejection;
 use crate::metrics::{Counters, Family, Page, SharedCount};
 
@@ -45,6 +46,12 @@ pub struct ClusterCounters {
     pub unremembered: SharedCount,
     /// Revocations that nodes which come back do not learn, because too many are in force.
     pub forgotten: SharedCount,
+    items_sent: SharedCount,
+    items_resent: SharedCount,
+    items_received: SharedCount,
+    items_returned: SharedCount,
+    items_resets: SharedCount,
+    items_dropped: Family<ItemDrop, SharedCount>,
     dropped: Family<BusDrop, SharedCount>,
     rejected: Family<Rejection, SharedCount>,
 }
@@ -53,6 +60,22 @@ impl ClusterCounters {
     /// Counts a message that was dropped.
     pub fn dropped(&self, reason: BusDrop) {
         self.dropped[reason].add(1);
+    }
+
+    /// Counts an item that was dropped. Returns whether it is the first for this reason.
+    pub(super) fn item_dropped(&self, reason: ItemDrop) -> bool {
+        let count = &self.items_dropped[reason];
+        count.add(1);
+        count.get() == 1
+    }
+
+    /// Takes over the counts of all streams.
+    pub(super) fn items(&self, totals: &LinkTotals) {
+        self.items_sent.set(totals.sent);
+        self.items_resent.set(totals.resent);
+        self.items_received.set(totals.received);
+        self.items_returned.set(totals.returned);
+        self.items_resets.set(totals.resets);
     }
 
     /// Counts a message that was rejected.
@@ -113,6 +136,37 @@ impl Counters for ClusterCounters {
             "cluster_revocations_forgotten",
             "Revocations that nodes which come back do not learn, because too many are in force.",
             self.forgotten.get(),
+        )?;
+        page.counter(
+            "cluster_items_sent",
+            "Items of rooms to other nodes, each once.",
+            self.items_sent.get(),
+        )?;
+        page.counter(
+            "cluster_items_resent",
+            "Items of rooms that were sent again, because no acknowledgement came.",
+            self.items_resent.get(),
+        )?;
+        page.counter(
+            "cluster_items_received",
+            "Items of rooms from other nodes.",
+            self.items_received.get(),
+        )?;
+        page.counter(
+            "cluster_items_returned",
+            "Items of rooms that may not have reached another node.",
+            self.items_returned.get(),
+        )?;
+        page.counter(
+            "cluster_items_resets",
+            "Times that the streams to and from another node began again.",
+            self.items_resets.get(),
+        )?;
+        page.family(
+            "cluster_items_dropped",
+            "Items of rooms that were not sent, by reason.",
+            "reason",
+            |reason| self.items_dropped[reason].get(),
         )
     }
 }

@@ -1,11 +1,14 @@
 //! Handle to the cluster. The rest of the server asks it, and `bus` feeds it.
 //!
 //! Nothing here waits. A message that cannot be sent now is not kept, but for revocations: nodes
-//! that may have missed them are sent all that are in force.
+//! that may have missed them are sent all that are in force. Items for other nodes are kept until
+//! they arrive or are given back.
 
-use std::collections::BTreeMap;
+mod links;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use byway_turn::auth::Secrets;
@@ -17,12 +20,16 @@ use tokio::time::timeout;
 
 use super::choice::{Choice, choose};
 use super::counters::ClusterCounters;
+use super::isolation::Isolation;
+use super::link::Links;
+use super::listener::{ClusterView, NodeListener};
 use super::message::{Message, Opener, Received, Rejected, Rejection, Revoked, Sealer};
-use super::names::{NodeName, Region};
 use super::nodes::{NodeChange, Nodes, Presence};
+use super::regions::{RegionServer, regions};
 use super::revocation_log::RevocationLog;
 use super::status::{ClusterStatus, MOST_REFUSED, NodeStatus};
 use super::{ClusterSettings, NodeState};
+use crate::access::names::{NodeName, Region};
 use crate::clock::Clock;
 use crate::live::Live;
 
@@ -71,6 +78,13 @@ struct Inner {
     revoke_here: RevokeHere,
     /// A `std` mutex: it is held for a few look-ups, or for the tag of one message.
     view: Mutex<View>,
+    listener: OnceLock<Arc<dyn NodeListener>>,
+    /// View that the listener was told last. Held while it is called, so that it is told in order.
+    told: Mutex<Option<ClusterView>>,
+    /// A `std` mutex: it is held while items are moved. It may be taken under `view`, not before.
+    links: Mutex<Links>,
+    /// Woken when there may be items to send, or to deliver.
+    queued: Notify,
     /// Woken when there are names to revoke on other nodes.
     waiting: Notify,
     /// Whether the other nodes were told that this one stops, or cannot be.
@@ -82,6 +96,11 @@ struct View {
     opener: Opener,
     sealer: Sealer,
     nodes: Nodes,
+    /// Other nodes that may own rooms, as the rooms were told last.
+    owners: BTreeSet<NodeName>,
+    isolation: Isolation,
+    /// Whether `owners`, `isolation` or the own state may have changed since the rooms were told.
+    has_changed: bool,
     /// State of this node, as the others were told last.
     own: NodeState,
     connection: Connection,
@@ -132,6 +151,9 @@ impl Cluster {
             opener: Opener::new(settings.node.clone(), run),
             sealer: Sealer::new(settings.node.clone(), run),
             nodes: Nodes::new(),
+            owners: BTreeSet::new(),
+            isolation: Isolation::new(),
+            has_changed: false,
             own: NodeState { region: settings.region.clone(), ..NodeState::default() },
             connection: Connection { since: clock.now().unix, broker, ..Connection::default() },
             log: RevocationLog::new(),
@@ -149,6 +171,10 @@ impl Cluster {
             counters,
             revoke_here,
             view: Mutex::new(view),
+            listener: OnceLock::new(),
+            told: Mutex::new(None),
+            links: Mutex::new(Links::new()),
+            queued: Notify::new(),
             waiting: Notify::new(),
             has_left: watch::Sender::new(false),
         }))
@@ -183,6 +209,13 @@ impl Cluster {
             Choice::Own => None,
             Choice::Other(node) => Some(node.state.urls.clone()),
         }
+    }
+
+    /// Returns the regions that a page may measure its way to. Empty while nothing is to be chosen.
+    #[must_use]
+    pub fn regions(&self) -> Vec<RegionServer> {
+        let view = self.lock();
+        if view.connection.is_up { regions(&view.own, view.nodes.list()) } else { Vec::new() }
     }
 
     /// Revokes a name on all other nodes until `until`, in seconds since 1970. Never waits.
@@ -265,6 +298,7 @@ impl Cluster {
             }
         };
         drop(view);
+        self.deliver();
         for Revoked { name, until } in names.into_iter().filter(|revoked| revoked.until > now.unix) {
             counters.revoked.add(1);
             if !(self.0.revoke_here)(&name, until) {
@@ -280,14 +314,23 @@ impl Cluster {
         view.strangers.forget(&from);
         match message {
             Message::Node(state) => {
+                let drains = view.nodes.get(&from).map(|node| node.state.draining);
+                view.has_changed |= drains != Some(state.draining) || view.isolation.is_alone();
                 let change = view.nodes.heard(now.mono, &from, run, state, skew_ms);
                 self.changed(view, change);
+                view.isolation.heard(&from);
             }
             Message::Gone => {
                 let change = view.nodes.gone(&from, run);
                 self.changed(view, change);
+                view.has_changed |= view.isolation.is_alone();
+                view.isolation.heard(&from);
             }
             Message::Revoke(names) => return names,
+            Message::Link(segment) => {
+                lock(&self.0.links).receive(now.mono, &from, run, segment);
+                self.0.queued.notify_one();
+            }
             Message::Unknown => self.0.counters.unknown.add(1),
         }
         Vec::new()
@@ -301,8 +344,12 @@ impl Cluster {
         let changes = view.nodes.tick(now.mono);
         self.changed(&mut view, changes);
         let state = NodeState { connection: view.connection.count, ..state };
+        view.has_changed |= view.own.draining != state.draining;
         view.own = state.clone();
-        self.seal(&mut view, &Message::Node(state))
+        let beat = self.seal(&mut view, &Message::Node(state));
+        drop(view);
+        self.deliver();
+        beat
     }
 
     /// Returns messages with the revocations that were not sent yet.
@@ -341,6 +388,7 @@ impl Cluster {
 
     /// Notes that the other nodes were told that this one stops, or cannot be.
     pub fn has_left(&self) {
+        lock(&self.0.links).close();
         self.0.has_left.send_replace(true);
     }
 
@@ -355,19 +403,23 @@ impl Cluster {
 
     /// Notes that the broker answers. Returns whether it did not before.
     pub fn connected(&self) -> bool {
-        let now = self.0.clock.now().unix;
+        let now = self.0.clock.now();
         let mut view = self.lock();
         self.0.counters.connected.set(1);
-        let connection = &mut view.connection;
+        view.has_changed = true;
+        let View { connection, isolation, .. } = &mut *view;
         if std::mem::replace(&mut connection.is_up, true) {
             return false;
         }
-        connection.since = now;
+        connection.since = now.unix;
         if !connection.tried.is_empty() {
             connection.broker.clone_from(&connection.tried);
         }
         connection.count += 1;
         connection.error.clear();
+        isolation.connected(now.mono);
+        lock(&self.0.links).connected(true);
+        self.0.queued.notify_one();
         // The others may have missed what this node sent, and it what they sent.
         view.resend.0 = true;
         true
@@ -375,15 +427,19 @@ impl Cluster {
 
     /// Notes that the broker does not answer, for this cause. Returns whether it did before.
     pub fn disconnected(&self, error: &str) -> bool {
-        let now = self.0.clock.now().unix;
+        let now = self.0.clock.now();
         let mut view = self.lock();
         self.0.counters.connected.set(0);
         view.unsent = RevocationLog::new();
-        let connection = &mut view.connection;
+        view.has_changed = true;
+        let View { connection, isolation, nodes, .. } = &mut *view;
         error.clone_into(&mut connection.error);
         let was_up = std::mem::replace(&mut connection.is_up, false);
         if was_up {
-            connection.since = now;
+            connection.since = now.unix;
+            let known = nodes.list().filter(|node| node.presence != Presence::Dead);
+            isolation.lost(now.mono, known.map(|node| node.name.clone()));
+            lock(&self.0.links).connected(false);
         }
         was_up
     }
@@ -410,7 +466,9 @@ impl Cluster {
         if changes.peek().is_none() {
             return;
         }
+        view.has_changed = true;
         for change in changes {
+            self.follow(view, &change);
             view.resend.0 |= change.may_have_missed();
             // Without the broker every node falls silent, which the log tells already.
             if view.connection.is_up {

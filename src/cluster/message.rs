@@ -11,9 +11,9 @@
 //! |---|---|
 //! | `from` | name of the node |
 //! | `run` | random number of its process, 16 hexadecimal digits |
-//! | `n` | number of the message in that run, from 1 |
+//! | `n` | number of the message in that run, from 1; `link` messages are counted apart |
 //! | `t` | wall clock of the sender, in milliseconds since 1970-01-01 UTC |
-//! | `type` | `node`, `gone` or `revoke`; an unknown type is ignored, as is an unknown field |
+//! | `type` | `node`, `gone`, `revoke` or `link`; an unknown type or field is ignored |
 //!
 //! The tag is a keyed hash over the object, under a secret that all nodes share. Without the secret
 //! nobody can write a message or change one, and nothing that such a party sends is stored.
@@ -21,7 +21,11 @@
 //! A recorded message cannot be sent again. Its time is at most [`MAX_SKEW_MS`] from now, and each
 //! number of a run counts once. A run ends when a message of a new run is newer than all before it.
 //! A revocation may arrive up to 63 messages late, because its loss would leave a credential valid.
-//! Of all other messages a late one is outdated, and is rejected.
+//! So may a `link` message, whose items have numbers of their own. Of all other messages a late one
+//! is outdated, and is rejected.
+//!
+//! A `link` message is for one node, and has a [`Segment`] of the stream between two. All others
+//! are for all nodes.
 //!
 //! `golden` beside this file has a message of each type. A later version may add fields and types,
 //! but must not change those that are there.
@@ -34,10 +38,18 @@ use byway_turn::closed_set;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::NodeState;
-use super::names::NodeName;
+use crate::access::names::NodeName;
 
-/// Longest JSON object of a message, in bytes.
+pub use segment::{Ack, Item, Segment};
+
+mod segment;
+
+/// Longest JSON object of a message, in bytes. That of a `link` message has
+/// [`MAX_LINK_BYTES`].
 pub const MAX_BYTES: usize = 64 << 10;
+
+/// Longest JSON object of a `link` message, in bytes. Brokers allow 1 MiB by default.
+pub const MAX_LINK_BYTES: usize = 768 << 10;
 
 /// Senders that an [`Opener`] remembers.
 pub const MAX_SENDERS: usize = 1024;
@@ -65,7 +77,7 @@ const TAG: usize = 16;
 /// room's name has a line feed, so none of those tags is the tag of a message.
 const PURPOSE: &str = "cluster\n";
 
-/// Message from one node to all others.
+/// Message from one node to all others, or to one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// The node lives, with this state.
@@ -74,6 +86,8 @@ pub enum Message {
     Gone,
     /// The node revokes these names.
     Revoke(Vec<Revoked>),
+    /// Items for the receiver, and an acknowledgement of its items.
+    Link(Segment),
     /// A message of a later version. Receivers count and ignore it.
     Unknown,
 }
@@ -92,33 +106,44 @@ pub struct Revoked {
 pub struct Sealer {
     node: NodeName,
     run: u64,
-    sent: u64,
+    /// Messages so far, by [`Lane`].
+    sent: [u64; 2],
+}
+
+/// Messages that are numbered together. The others may overtake them: they have another subject.
+#[derive(Clone, Copy, Debug)]
+enum Lane {
+    All,
+    Link,
 }
 
 impl Sealer {
     /// Returns a writer for `node`. `run` must be random, so that it differs at each start.
     #[must_use]
     pub fn new(node: NodeName, run: u64) -> Self {
-        Self { node, run, sent: 0 }
+        Self { node, run, sent: [0; 2] }
     }
 
     /// Writes a message that is sent at `unix_ms`, in milliseconds since 1970-01-01 UTC.
     ///
-    /// Receivers reject one over [`MAX_BYTES`]. A state is cut to what they keep of it, and
-    /// [`RevocationLog`](super::revocation_log::RevocationLog) makes batches that fit.
+    /// Receivers reject one over its bound. A state is cut to what they keep of it, and
+    /// [`RevocationLog`](super::revocation_log::RevocationLog) and [`Links`](super::link::Links)
+    /// make batches that fit.
     ///
     /// # Panics
     /// Never: a message has texts and numbers only.
     pub fn seal(&mut self, secrets: &Secrets, unix_ms: u64, message: &Message) -> Vec<u8> {
-        self.sent += 1;
-        let body = match message {
-            Message::Node(state) => Body::Node(bounded(state.clone())),
-            Message::Gone => Body::Gone,
-            Message::Revoke(names) => Body::Revoke { names },
-            Message::Unknown => Body::Unknown,
+        let (lane, body) = match message {
+            Message::Node(state) => (Lane::All, Body::Node(bounded(state.clone()))),
+            Message::Gone => (Lane::All, Body::Gone),
+            Message::Revoke(names) => (Lane::All, Body::Revoke { names }),
+            Message::Link(segment) => (Lane::Link, Body::Link(segment)),
+            Message::Unknown => (Lane::All, Body::Unknown),
         };
+        let sent = &mut self.sent[lane as usize];
+        *sent += 1;
         let run = format!("{:016x}", self.run);
-        let sealed = Sealed { from: &self.node, run, n: self.sent, t: unix_ms, body };
+        let sealed = Sealed { from: &self.node, run, n: *sent, t: unix_ms, body };
         let json = serde_json::to_string(&sealed).expect("it has texts and numbers only");
         let tag = secrets.tag(&format!("{PURPOSE}{json}"));
         format!("{tag}\n{json}").into_bytes()
@@ -141,13 +166,14 @@ enum Body<'a> {
     Node(NodeState),
     Gone,
     Revoke { names: &'a [Revoked] },
+    Link(&'a Segment),
     Unknown,
 }
 
 closed_set! {
     /// Reason to reject a message.
     pub enum Rejection {
-        /// Over [`MAX_BYTES`].
+        /// Over [`MAX_BYTES`] or [`MAX_LINK_BYTES`].
         TooLarge = "too-large",
         /// Not a tag, a line feed and an object with the fields of its type.
         Malformed = "malformed",
@@ -214,7 +240,8 @@ impl Opener {
     }
 
     /// Reads a message that arrives at `unix_ms`, in milliseconds since 1970-01-01 UTC. Returns
-    /// `None` for messages of this node itself.
+    /// `None` for messages of this node itself, and for those to another node or a former process
+    /// of this one.
     ///
     /// # Errors
     /// The reason to reject the message, and its sender.
@@ -236,14 +263,24 @@ impl Opener {
         if t.abs_diff(unix_ms) > MAX_SKEW_MS {
             return Err(rejected(Rejection::Stale));
         }
-        let order = self.note(&from, run, n, t, unix_ms).map_err(rejected)?;
-        if order == Order::Late && kind != "revoke" {
+        let segment = match &*kind {
+            "link" => Some(segment::read(json).map_err(rejected)?),
+            _ if json.len() > MAX_BYTES => return Err(rejected(Rejection::TooLarge)),
+            _ => None,
+        };
+        if segment.as_ref().is_some_and(|segment| segment.to != self.own || segment.to_run != self.own_run) {
+            return Ok(None);
+        }
+        let lane = if segment.is_some() { Lane::Link } else { Lane::All };
+        let order = self.note(&from, run, (lane, n), t, unix_ms).map_err(rejected)?;
+        if order == Order::Late && !matches!(&*kind, "revoke" | "link") {
             return Err(rejected(Rejection::Replayed));
         }
-        let message = match &*kind {
-            "node" => Message::Node(bounded(object(json).map_err(rejected)?)),
-            "gone" => Message::Gone,
-            "revoke" => Message::Revoke(revoked(json).map_err(rejected)?),
+        let message = match (segment, &*kind) {
+            (Some(segment), _) => Message::Link(segment),
+            (None, "node") => Message::Node(bounded(object(json).map_err(rejected)?)),
+            (None, "gone") => Message::Gone,
+            (None, "revoke") => Message::Revoke(revoked(json).map_err(rejected)?),
             _ => Message::Unknown,
         };
         if from == self.own {
@@ -258,7 +295,14 @@ impl Opener {
     }
 
     /// Notes that a message came.
-    fn note(&mut self, from: &NodeName, run: u64, n: u64, t: u64, unix_ms: u64) -> Result<Order, Rejection> {
+    fn note(
+        &mut self,
+        from: &NodeName,
+        run: u64,
+        n: (Lane, u64),
+        t: u64,
+        unix_ms: u64,
+    ) -> Result<Order, Rejection> {
         if let Some(sender) = self.senders.get_mut(from) {
             sender.follow(unix_ms);
             return sender.note(run, n, t).ok_or(Rejection::Replayed);
@@ -294,12 +338,19 @@ impl Opener {
 #[derive(Debug)]
 struct Sender {
     run: u64,
-    /// Largest number of its run.
+    /// Messages of its run that came, by [`Lane`].
+    lanes: [Window; 2],
+    /// Latest time of its messages, of all runs.
+    newest_ms: u64,
+}
+
+/// Messages of one lane that came.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    /// Largest number.
     last: u64,
     /// Bit `i` is set if the message `last - i` came.
     came: u64,
-    /// Latest time of its messages, of all runs.
-    newest_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,7 +362,7 @@ enum Order {
 impl Sender {
     /// A run of which no message came. Number 0, which no node uses, counts as come.
     fn new(run: u64) -> Self {
-        Self { run, last: 0, came: 1, newest_ms: 0 }
+        Self { run, lanes: [Window { last: 0, came: 1 }; 2], newest_ms: 0 }
     }
 
     /// Follows a clock that was set back. Otherwise a new run would count as an earlier one until
@@ -326,28 +377,34 @@ impl Sender {
     }
 
     /// Notes message `n` of `run`. `None` if it came before, or may have.
-    fn note(&mut self, run: u64, n: u64, t: u64) -> Option<Order> {
+    fn note(&mut self, run: u64, (lane, n): (Lane, u64), t: u64) -> Option<Order> {
         if run != self.run {
             if t <= self.newest_ms || n == 0 {
                 return None;
             }
             *self = Self::new(run);
         }
-        let order = if n > self.last {
+        let order = self.lanes[lane as usize].note(n)?;
+        self.newest_ms = self.newest_ms.max(t);
+        Some(order)
+    }
+}
+
+impl Window {
+    /// Notes message `n`. `None` if it came before, or may have.
+    fn note(&mut self, n: u64) -> Option<Order> {
+        if n > self.last {
             let steps = n - self.last;
             self.came = if steps < 64 { (self.came << steps) | 1 } else { 1 };
             self.last = n;
-            Order::Next
-        } else {
-            let bit = 1_u64.checked_shl(u32::try_from(self.last - n).ok()?)?;
-            if self.came & bit != 0 {
-                return None;
-            }
-            self.came |= bit;
-            Order::Late
-        };
-        self.newest_ms = self.newest_ms.max(t);
-        Some(order)
+            return Some(Order::Next);
+        }
+        let bit = 1_u64.checked_shl(u32::try_from(self.last - n).ok()?)?;
+        if self.came & bit != 0 {
+            return None;
+        }
+        self.came |= bit;
+        Some(Order::Late)
     }
 }
 
@@ -364,7 +421,7 @@ struct Header<'a> {
 
 /// Checks the tag. Returns the JSON behind it.
 fn authenticated<'a>(secrets: &Secrets, payload: &'a [u8]) -> Result<&'a str, Rejected> {
-    if payload.len() > TAG + 1 + MAX_BYTES {
+    if payload.len() > TAG + 1 + MAX_LINK_BYTES {
         return Err(Rejection::TooLarge.into());
     }
     let (tag, rest) = payload.split_at_checked(TAG).ok_or(Rejection::Malformed)?;

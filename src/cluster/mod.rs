@@ -7,13 +7,16 @@
 //! The bus may fail at any time. Nothing here is asked by the relay, the health check or the drain:
 //! without the bus a node gives its clients its own relay.
 //!
-//! - [`names`]: names of nodes and regions.
 //! - [`message`]: messages on the bus, their tags and the defence against replays.
 //! - [`nodes`]: the other nodes, and which of them live.
 //! - [`choice`]: the node whose relay a client gets.
+//! - [`regions`]: regions that a page may measure its way to.
 //! - [`revocation_log`]: revocations for nodes that have missed them.
 //! - [`status`]: state for the operator.
+//! - [`link`]: streams of items between two nodes.
+//! - [`isolation`]: whether this node is alone.
 //! - [`credentials`]: credentials for the broker. All of these are pure.
+//! - [`NodeListener`]: receiver of the items that other nodes send to this one.
 //! - [`Cluster`]: handle that the rest of the server asks. It has the state and knows no broker.
 //! - `bus` drives the connection to the broker.
 //!
@@ -25,9 +28,12 @@ pub mod choice;
 mod counters;
 pub mod credentials;
 mod handle;
+pub mod isolation;
+pub mod link;
+mod listener;
 pub mod message;
-pub mod names;
 pub mod nodes;
+pub mod regions;
 pub mod revocation_log;
 pub mod status;
 
@@ -36,12 +42,13 @@ use std::path::PathBuf;
 use byway_turn::auth::Secrets;
 use serde::{Deserialize, Serialize};
 
-use self::names::{NodeName, Region};
+use crate::access::names::{NodeName, Region};
 
 #[cfg(feature = "nats")]
 pub use bus::{Bus, BusParts};
 pub use counters::{BusDrop, ClusterCounters};
 pub use handle::{Cluster, ClusterParts, RevokeHere};
+pub use listener::{ClusterView, NodeListener};
 
 /// Settings of the cluster.
 #[derive(Clone, Debug)]
@@ -84,6 +91,10 @@ pub struct NodeState {
     pub rooms: u64,
     /// Members of those rooms.
     pub members: u64,
+    /// Whether its rooms span nodes. It owns no rooms of other nodes otherwise: a node of an
+    /// earlier version would not answer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shares_rooms: bool,
     /// Number of its connection to the broker, from 1; 0: it does not say. With a new connection it
     /// has missed the messages of the time between.
     #[serde(skip_serializing_if = "is_zero")]

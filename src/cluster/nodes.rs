@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::NodeState;
-use super::names::NodeName;
+use crate::access::names::NodeName;
 
 /// Time between two heartbeats of a node.
 pub const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -66,7 +66,7 @@ pub struct Node {
     /// Time at which it was heard last, on the monotonic clock of this process.
     pub heard: Duration,
     /// Number of its process.
-    run: u64,
+    pub run: u64,
 }
 
 /// Change of the set of nodes.
@@ -178,6 +178,11 @@ impl Nodes {
             true
         });
         changes
+    }
+
+    /// Returns a node.
+    pub fn get(&self, name: &NodeName) -> Option<&Node> {
+        self.0.get(name)
     }
 
     /// Lists the nodes, by name.

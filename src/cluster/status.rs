@@ -78,6 +78,37 @@ pub struct NodeStatus {
     pub silent_ms: u64,
 }
 
+/// Cause for which a broker does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BusFailure {
+    /// It refuses the credentials of this node, or asks for some.
+    Credentials,
+    /// Its certificate is not trusted, or it has none.
+    Certificate,
+    /// The name of its host is not resolved.
+    Name,
+    /// It does not run, or a firewall is between.
+    Unreachable,
+}
+
+impl BusFailure {
+    /// Finds the cause in the words of the client.
+    #[must_use]
+    pub fn of(error: &str) -> Self {
+        let error = error.to_ascii_lowercase();
+        let has = |words: &[&str]| words.iter().any(|word| error.contains(word));
+        if has(&["authori", "authenti", "nonce"]) {
+            Self::Credentials
+        } else if has(&["certificate", "tls"]) {
+            Self::Certificate
+        } else if has(&["dns", "lookup"]) {
+            Self::Name
+        } else {
+            Self::Unreachable
+        }
+    }
+}
+
 impl ClusterStatus {
     /// Returns the other nodes that are live.
     pub fn live(&self) -> impl Iterator<Item = &NodeStatus> {

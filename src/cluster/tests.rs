@@ -13,9 +13,9 @@ use proptest::prelude::*;
 use super::NodeState;
 use super::choice::{Choice, choose};
 use super::message::{Message, Opener, Rejection, Revoked, Sealer};
-use super::names::NodeName;
 use super::nodes::{Nodes, Presence, SUSPECT_AFTER};
 use super::revocation_log::RevocationLog;
+use crate::access::names::NodeName;
 
 const NODES: usize = 4;
 const STEP_MS: u64 = 100;
@@ -209,7 +209,7 @@ impl Sim {
                 process.revoked.extend(names.into_iter().map(|revoked| revoked.name));
                 None
             }
-            Message::Unknown => unreachable!("nobody sends one"),
+            Message::Link(_) | Message::Unknown => unreachable!("nobody sends one"),
         };
         process.must_resend |= change.is_some_and(|change| change.may_have_missed());
     }

@@ -1,7 +1,7 @@
 //! Cluster: whether the broker answers, and what keeps this node and the others apart.
 
 use super::Finding;
-use crate::cluster::status::ClusterStatus;
+use crate::cluster::status::{BusFailure, ClusterStatus};
 use crate::fault::Fault;
 
 /// Difference of clocks that the bus and a busy machine do not explain, in milliseconds.
@@ -53,16 +53,17 @@ fn of_broker(cluster: &ClusterStatus, now: u64) -> Finding {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds => format!("{} min", seconds / 60),
     };
-    let lower = cluster.error.to_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    let remedy = if has(&["authori", "authenti", "nonce"]) {
-        "let `credentials_file` under [cluster] hold what the broker expects, and restart: systemctl restart byway"
-    } else if has(&["certificate", "tls"]) {
-        "give the broker a certificate for the name in `nats` under [cluster], from an authority that this machine trusts"
-    } else if has(&["dns", "lookup"]) {
-        "correct the name in `nats` under [cluster], or the resolver of this machine"
-    } else {
-        "start the broker (systemctl start nats-server there), and allow TCP to its port from this machine"
+    let remedy = match BusFailure::of(&cluster.error) {
+        BusFailure::Credentials => {
+            "let `credentials_file` under [cluster] hold what the broker expects, and restart: systemctl restart byway"
+        }
+        BusFailure::Certificate => {
+            "give the broker a certificate for the name in `nats` under [cluster], from an authority that this machine trusts"
+        }
+        BusFailure::Name => "correct the name in `nats` under [cluster], or the resolver of this machine",
+        BusFailure::Unreachable => {
+            "start the broker (systemctl start nats-server there), and allow TCP to its port from this machine"
+        }
     };
     Finding::failed(
         Fault::BusUnreachable,

@@ -4,6 +4,8 @@ use std::sync::mpsc;
 
 use super::*;
 
+mod links;
+
 /// A node, with the names that others revoked on it.
 struct Member {
     cluster: Cluster,
@@ -38,6 +40,7 @@ impl Member {
         NodeState {
             region: settings.region.clone(),
             urls: vec![format!("turn:{}.example.org:3478?transport=udp", settings.node)],
+            shares_rooms: true,
             ..NodeState::default()
         }
     }

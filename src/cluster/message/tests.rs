@@ -1,5 +1,7 @@
 mod properties;
 
+use serde_json::value::RawValue;
+
 use super::*;
 
 const NOW: u64 = 1_764_500_000_123;
@@ -28,6 +30,7 @@ fn state() -> NodeState {
         ],
         allocations: 17,
         full: false,
+        shares_rooms: false,
         draining: true,
         rooms: 3,
         members: 8,
@@ -59,6 +62,15 @@ fn opened(payload: &[u8]) -> Result<Option<Message>, Rejection> {
     open(&mut opener(), 0, payload)
 }
 
+fn items(texts: &[&str]) -> Vec<Item> {
+    texts.iter().map(|text| RawValue::from_string((*text).to_owned()).unwrap().into()).collect()
+}
+
+/// Segment for the node `ams-1`, whose run is 1.
+fn segment(first: u64, texts: &[&str]) -> Segment {
+    Segment { to: node("ams-1"), to_run: 1, stream: 1, first, items: items(texts), ack: None }
+}
+
 macro_rules! golden {
     ($name:literal) => {
         include_str!(concat!("../golden/", $name, ".txt")).trim_end().as_bytes()
@@ -74,9 +86,17 @@ fn messages_are_those_on_file() {
         Revoked { name: "tea.kQ0c1n0".into(), until: 1_764_586_400 },
         Revoked { name: "a \"b\" \u{e7}".into(), until: u64::MAX },
     ];
+    let texts = [
+        r#"{"op":"signal","room":"tea", "n": 7}"#,
+        "{\"op\":\"leave\",\"text\":\"a \\\"b\\\" \u{e7} \\u00e7\"}",
+    ];
+    let ack = |n| Some(Ack { stream: 1, n });
     let mut sealer = Sealer::new(node("fra-1"), 255);
     let mut reader = opener();
     for (file, message) in [
+        (golden!("link"), Message::Link(Segment { stream: 2, ack: ack(6), ..segment(41, &texts) })),
+        (golden!("link-first"), Message::Link(segment(1, &[r#"{"op":"join"}"#]))),
+        (golden!("link-ack"), Message::Link(Segment { stream: 2, ack: ack(0), ..segment(0, &[]) })),
         (golden!("node"), Message::Node(state())),
         (golden!("node-without-region"), Message::Node(without_region)),
         (golden!("revoke"), Message::Revoke(names)),
@@ -104,6 +124,14 @@ fn fields_and_types_of_later_versions_are_ignored() {
         (golden!("later-revoke"), revoke("tea.kQ0c1n0")),
         (golden!("later-gone"), Message::Gone),
         (golden!("later-type"), Message::Unknown),
+        (
+            golden!("later-link"),
+            Message::Link(Segment {
+                stream: 2,
+                ack: Some(Ack { stream: 1, n: 6 }),
+                ..segment(42, &[r#"{"op":"x"}"#])
+            }),
+        ),
     ] {
         assert_eq!(open(&mut reader, 0, file), Ok(Some(message)));
     }
@@ -187,6 +215,71 @@ fn threat_60_a_message_is_at_most_64_kib() {
     assert_eq!(opened(&of_length(MAX_BYTES)), Ok(Some(Message::Gone)));
     assert_eq!(opened(&of_length(MAX_BYTES + 1)), Err(Rejection::TooLarge));
     assert_eq!(opened(&vec![b'{'; 100 << 20]), Err(Rejection::TooLarge));
+}
+
+#[test]
+fn threat_60_a_message_with_items_is_at_most_768_kib() {
+    let of_length = |length: usize| {
+        let start = format!(
+            r#"{{"from":"fra-1","run":"0000000000000002","n":1,"t":{NOW},"type":"link","to":"ams-1","to_run":"0000000000000001","stream":1,"first":1,"items":[""#
+        );
+        sealed("north", &format!("{start}{}\"]}}", "x".repeat(length - start.len() - 3)))
+    };
+    assert!(matches!(opened(&of_length(MAX_LINK_BYTES)), Ok(Some(Message::Link(_)))));
+    assert_eq!(opened(&of_length(MAX_LINK_BYTES + 1)), Err(Rejection::TooLarge));
+    let large = format!("\"{}\"", "x".repeat((512 << 10) - 2));
+    let message = Message::Link(segment(u64::MAX - 1, &[&large]));
+    let payload = Sealer::new(node(&"a".repeat(64)), u64::MAX).seal(&secrets(&["north"]), NOW, &message);
+    assert_eq!(opened(&payload), Ok(Some(message)), "the largest item fits");
+}
+
+#[test]
+fn threat_60_items_of_another_form_are_malformed() {
+    for rest in [
+        r#""to_run":"0000000000000001","stream":1"#,
+        r#""to":"ams-1","stream":1"#,
+        r#""to":"ams-1","to_run":1,"stream":1"#,
+        r#""to":"ams-1","to_run":"0000000000000001""#,
+        r#""to":"ams-1","to_run":"0000000000000001","stream":0"#,
+        r#""to":"ams-1","to_run":"0000000000000001","stream":-1"#,
+        r#""to":"ams-1","to_run":"0000000000000001","stream":1,"items":[1]"#,
+        r#""to":"ams-1","to_run":"0000000000000001","stream":1,"first":1,"items":{}"#,
+        r#""to":"ams-1","to_run":"0000000000000001","stream":1,"first":18446744073709551615,"items":[1]"#,
+        r#""to":"ams-1","to_run":"0000000000000001","stream":1,"ack":{"stream":1}"#,
+    ] {
+        let json =
+            format!(r#"{{"from":"fra-1","run":"0000000000000002","n":1,"t":{NOW},"type":"link",{rest}}}"#);
+        assert_eq!(opened(&sealed("north", &json)), Err(Rejection::Malformed), "{json}");
+    }
+}
+
+#[test]
+fn threat_60_items_for_another_node_or_a_former_process_are_ignored() {
+    let mut reader = opener();
+    let mut sealer = Sealer::new(node("fra-1"), 2);
+    for other in
+        [Segment { to: node("ams-2"), ..segment(1, &["1"]) }, Segment { to_run: 7, ..segment(1, &["1"]) }]
+    {
+        let payload = sealer.seal(&secrets(&["north"]), NOW, &Message::Link(other));
+        assert_eq!(open(&mut reader, 0, &payload), Ok(None));
+    }
+    assert!(reader.senders.is_empty());
+}
+
+/// They have another subject, which is read apart.
+#[test]
+fn threat_60_items_may_be_late_come_once_and_do_not_make_a_heartbeat_late() {
+    let mut sealer = Sealer::new(node("fra-1"), 2);
+    let mut seal = |message: &Message| sealer.seal(&secrets(&["north"]), NOW, message);
+    let beat = seal(&heartbeat(1));
+    let links: Vec<_> = (1..=65).map(|first| Message::Link(segment(first, &["{}"]))).collect();
+    let sealed: Vec<_> = links.iter().map(&mut seal).collect();
+    let mut reader = opener();
+    assert!(open(&mut reader, 0, &sealed[64]).is_ok());
+    assert_eq!(open(&mut reader, 0, &beat), Ok(Some(heartbeat(1))));
+    assert_eq!(open(&mut reader, 0, &sealed[1]), Ok(Some(links[1].clone())), "63 late");
+    assert_eq!(open(&mut reader, 0, &sealed[1]), Err(Rejection::Replayed));
+    assert_eq!(open(&mut reader, 0, &sealed[0]), Err(Rejection::Replayed), "too late");
 }
 
 #[test]
@@ -426,7 +519,7 @@ fn threat_60_of_a_million_names_a_thousand_are_remembered_and_their_nodes_go_on(
     let mut rejected = 0;
     for number in 0..1_000_000_u64 {
         let named = node(&format!("n{number}"));
-        match reader.note(&named, 1, 1, NOW + 1, NOW + 1) {
+        match reader.note(&named, 1, (Lane::All, 1), NOW + 1, NOW + 1) {
             Ok(order) => assert_eq!(order, Order::Next),
             Err(rejection) => {
                 assert_eq!(rejection, Rejection::TooMany);
@@ -473,9 +566,9 @@ fn a_clock_that_is_set_back_locks_nobody_out() {
     let mut reader = opener();
     for number in 0..MAX_SENDERS {
         let named = node(&format!("n{number}"));
-        reader.note(&named, 1, 1, NOW + HOUR, NOW + HOUR).unwrap();
+        reader.note(&named, 1, (Lane::All, 1), NOW + HOUR, NOW + HOUR).unwrap();
     }
-    assert_eq!(reader.note(&node("new"), 1, 1, NOW + HOUR, NOW + HOUR), Err(Rejection::TooMany));
+    assert_eq!(reader.note(&node("new"), 1, (Lane::All, 1), NOW + HOUR, NOW + HOUR), Err(Rejection::TooMany));
     let restarted = Sealer::new(node("n7"), 2).seal(&north, NOW + MAX_SKEW_MS + 1, &Message::Gone);
     assert_eq!(open(&mut reader, 0, &restarted), Err(Rejection::Stale));
     assert_eq!(open(&mut reader, 1, &restarted), Err(Rejection::Replayed));

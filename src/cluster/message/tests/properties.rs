@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cluster::names::Region;
+use crate::access::names::Region;
 use crate::cluster::revocation_log::RevocationLog;
 
 fn any_message() -> impl Strategy<Value = Message> {
@@ -20,13 +20,22 @@ fn any_message() -> impl Strategy<Value = Message> {
             allocations,
             full,
             draining,
+            shares_rooms: full,
             rooms,
             members,
             connection: rooms,
         },
     );
+    let texts = prop::collection::vec(prop::sample::select(vec!["{}", "{\"op\": \"x\"}", "[1, 2]"]), 0..4);
+    let ack = prop::option::of((any::<u64>(), any::<u64>()).prop_map(|(stream, n)| Ack { stream, n }));
+    let link = (1..u64::MAX, 1..u64::MAX - 4, texts, ack).prop_map(|(stream, first, texts, ack)| Segment {
+        stream,
+        ack,
+        ..segment(first, &texts)
+    });
     prop_oneof![
         state.prop_map(Message::Node),
+        link.prop_map(Message::Link),
         prop::collection::vec(revoked, 0..5).prop_map(Message::Revoke),
         Just(Message::Gone),
         Just(Message::Unknown),
@@ -94,20 +103,24 @@ proptest! {
         let mut sealer = Sealer::new(node("fra-1"), run);
         // Each message with its run and number, and whether it counted.
         let mut sent: Vec<(u64, u64, Message, Vec<u8>, bool)> = Vec::new();
-        let (mut newest, mut numbers) = ((0, 0), 0);
+        // Items have numbers of their own.
+        let lane = |message: &Message| usize::from(matches!(message, Message::Link(_)));
+        let (mut newest, mut numbers) = ([(0, 0); 2], [0; 2]);
         for step in steps {
             now += 10;
             let arriving = match step {
                 Step::Restart => {
                     run += 1;
                     sealer = Sealer::new(node("fra-1"), run);
-                    numbers = 0;
+                    numbers = [0; 2];
                     continue;
                 }
                 Step::Send { message, arrives } => {
-                    numbers += 1;
+                    let number = &mut numbers[lane(&message)];
+                    *number += 1;
+                    let number = *number;
                     let payload = sealer.seal(&north, now, &message);
-                    sent.push((run, numbers, message, payload, false));
+                    sent.push((run, number, message, payload, false));
                     if !arrives {
                         continue;
                     }
@@ -117,17 +130,20 @@ proptest! {
                 Step::Arrive(index) => index.index(sent.len()),
             };
             let (run, number, message, payload, counted) = &mut sent[arriving];
-            let is_next = (*run, *number) > newest;
+            let newest_run = newest[0].0.max(newest[1].0);
+            let newest = &mut newest[lane(message)];
+            let is_next = *run >= newest_run && (*run, *number) > *newest;
             let is_late = *run == newest.0
+                && *run == newest_run
                 && newest.1.saturating_sub(*number) < 64
                 && !*counted
-                && matches!(message, Message::Revoke(_));
+                && matches!(message, Message::Revoke(_) | Message::Link(_));
             match reader.open(&north, now, payload) {
                 Ok(received) => {
                     prop_assert!(is_next || is_late);
                     prop_assert_eq!(&received.unwrap().message, message);
                     *counted = true;
-                    newest = newest.max((*run, *number));
+                    *newest = (*newest).max((*run, *number));
                 }
                 Err(rejected) => {
                     prop_assert!(!is_next && !is_late, "{:?}", rejected);
