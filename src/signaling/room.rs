@@ -27,8 +27,10 @@
 
 mod hosts;
 mod member;
+mod replica;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use byway_turn::client_network::ClientNetwork;
@@ -36,8 +38,10 @@ use byway_turn::shares::{Shares, biggest};
 use serde_json::value::RawValue;
 
 use self::member::{Absence, Member, size_of_kept};
+pub use self::replica::{Heard, KeptSignal, MemberRecord, UNTIL_TOLD, network_of_nodes, without_number};
 use super::protocol::{DisplayName, ErrorCode, MemberId, Peer, RoomName, ServerMessage, Text};
 use crate::access::grant::Role;
+use crate::access::names::{NodeName, Region};
 
 /// Limits of the rooms.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +87,14 @@ pub struct Newcomer {
     pub max_members: Option<usize>,
     /// Whether it may enter a locked room.
     pub passes_lock: bool,
+    /// Name in its credentials.
+    pub user: Arc<str>,
+    /// Region that its token names.
+    pub region: Option<Region>,
+    /// Node with its connection; `None` = this one.
+    pub home: Option<NodeName>,
+    /// Time of its arrival, in microseconds since 1970-01-01 UTC.
+    pub came: u64,
 }
 
 /// State of the room for a newcomer.
@@ -138,6 +150,10 @@ pub struct Listed<'a> {
     pub role: Role,
     /// Whether it has a connection.
     pub connected: bool,
+    /// Network that is charged for it.
+    pub network: ClientNetwork,
+    /// Name in its credentials.
+    pub user: &'a Arc<str>,
 }
 
 /// All rooms and their members.
@@ -156,6 +172,8 @@ pub struct Rooms {
     kept: Shares,
     /// Number of viewers in `rooms`.
     viewers: usize,
+    /// Number of members in `rooms` whose home is another node.
+    foreign: usize,
     /// Number of locked rooms in `rooms`.
     locked: usize,
 }
@@ -188,6 +206,7 @@ impl Rooms {
             shares: Shares::of(limits.rooms),
             kept: Shares::of(limits.kept_in_all),
             viewers: 0,
+            foreign: 0,
             locked: 0,
         }
     }
@@ -248,6 +267,8 @@ impl Rooms {
             name: m.name.as_ref(),
             role: m.role,
             connected: m.absence.is_none(),
+            network: m.network,
+            user: &m.user,
         })
     }
 
@@ -283,11 +304,14 @@ impl Rooms {
         if self.rule == HostRule::Longest && newcomer.role == Role::Member && !room.has_members() {
             newcomer.role = Role::Host;
         }
+        let last = room.members.last().map_or(0, |last| last.arrival);
+        newcomer.came = newcomer.came.max(last + 1);
         let newcomer = Member::from(newcomer);
         let peers = room.members.iter().filter(|m| m.sees(&newcomer)).map(|m| m.seen(true)).collect();
         let told = room.tell_those_who_see(&newcomer, &ServerMessage::PeerJoined(newcomer.seen(false)));
         let standing = Standing { role: newcomer.role, locked: room.locked };
         self.viewers += usize::from(newcomer.is_viewer());
+        self.foreign += usize::from(newcomer.home.is_some());
         self.places.insert(newcomer.id, name);
         room.members.push(newcomer);
         Ok(Entered { peers, standing, told })
@@ -408,32 +432,43 @@ impl Rooms {
 
     /// Removes `id` from its room. Returns the notices to the others, none if it was in no room.
     pub fn leave(&mut self, id: MemberId) -> Vec<Delivery> {
-        let Some(place) = self.places.remove(&id) else { return Vec::new() };
-        let Some(room) = self.rooms.get_mut(&place) else { return Vec::new() };
-        let Some(at) = room.members.iter().position(|m| m.id == id) else { return Vec::new() };
-        let former = room.members[0].network;
-        let gone = room.members.remove(at);
-        self.viewers -= usize::from(gone.is_viewer());
-        self.kept.give_back(gone.network, gone.kept_bytes);
-        if let Some(Absence { until, .. }) = gone.absence {
-            self.absences.remove(&(until, id));
-        }
-        let mut told = room.tell_those_who_see(&gone, &ServerMessage::PeerLeft { id });
-        if self.rule == HostRule::Longest && gone.is_host() {
+        let Some(place) = self.places.get(&id).cloned() else { return Vec::new() };
+        let was_host = self.role(&place, id) == Some(Role::Host);
+        let mut told = self.take_out(id);
+        let Some(room) = self.rooms.get_mut(&place) else { return told };
+        if self.rule == HostRule::Longest && was_host {
             told.extend(room.succeed());
         }
         if room.locked && !room.has_members() {
             self.locked -= 1;
             told.extend(room.set_locked(false));
         }
+        told
+    }
+
+    /// Removes `id`, and its room after the last member. Decides nothing that follows from it.
+    fn take_out(&mut self, id: MemberId) -> Vec<Delivery> {
+        let Some(place) = self.places.remove(&id) else { return Vec::new() };
+        let Some(room) = self.rooms.get_mut(&place) else { return Vec::new() };
+        let Some(at) = room.members.iter().position(|m| m.id == id) else { return Vec::new() };
+        let former = room.members[0].network;
+        let gone = room.members.remove(at);
+        self.viewers -= usize::from(gone.is_viewer());
+        self.foreign -= usize::from(gone.home.is_some());
+        self.kept.give_back(gone.network, gone.kept_bytes);
+        if let Some(Absence { until, .. }) = gone.absence {
+            self.absences.remove(&(until, id));
+        }
         match room.members.first() {
             Some(eldest) => self.shares.hand_over(former, eldest.network, 1),
             None => {
                 self.shares.give_back(former, 1);
+                self.locked -= usize::from(room.locked);
                 self.rooms.remove(&place);
+                return Vec::new();
             }
         }
-        told
+        room.tell_those_who_see(&gone, &ServerMessage::PeerLeft { id })
     }
 
     /// Time at which the next absent member is given up.

@@ -72,8 +72,12 @@ impl Rooms {
 }
 
 impl Room {
-    /// Makes the member that is here longest the host. Returns the notices.
+    /// Makes the member that is here longest the host, unless there is one: a room that two parts
+    /// of a cluster opened has two. Returns the notices.
     pub(super) fn succeed(&mut self) -> Vec<Delivery> {
+        if self.members.iter().any(Member::is_host) {
+            return Vec::new();
+        }
         let Some(host) = self.members.iter_mut().find(|m| !m.is_viewer()) else { return Vec::new() };
         host.role = Role::Host;
         let id = host.id;

@@ -1,6 +1,7 @@
 //! One member of a room, and the signals that are kept for it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use byway_turn::client_network::ClientNetwork;
@@ -8,6 +9,7 @@ use byway_turn::client_network::ClientNetwork;
 use super::super::protocol::{DisplayName, MemberId, Peer, Text};
 use super::Newcomer;
 use crate::access::grant::Role;
+use crate::access::names::{NodeName, Region};
 
 /// Member of a room.
 #[derive(Debug)]
@@ -25,6 +27,23 @@ pub(super) struct Member {
     pub(super) kept: VecDeque<Text>,
     pub(super) kept_bytes: usize,
     pub(super) absence: Option<Absence>,
+    /// Name in its credentials.
+    pub(super) user: Arc<str>,
+    /// Region that its token names.
+    pub(super) region: Option<Region>,
+    /// Node with its connection; `None` = this one.
+    pub(super) home: Option<NodeName>,
+    /// Place in the order of arrival, the same on all nodes; never changes.
+    pub(super) arrival: u64,
+    /// Time since which its home has it, in seconds since 1970-01-01 UTC.
+    pub(super) since: u64,
+    /// The last signals to this member in a cluster, by their sender: since when its home had the
+    /// sender, and the number there.
+    pub(super) heard: BTreeMap<MemberId, (u64, u64)>,
+    /// Whether a home that has died knew more of them.
+    pub(super) has_forgotten: bool,
+    /// Whether `said` counts only the signals of the time since another node told of the member.
+    pub(super) is_floating: bool,
 }
 
 /// State of a member without a connection.
@@ -37,7 +56,8 @@ pub(super) struct Absence {
 
 impl From<Newcomer> for Member {
     fn from(newcomer: Newcomer) -> Self {
-        let Newcomer { id, name, role, max_members, network, passes_lock: _ } = newcomer;
+        let Newcomer { id, name, role, max_members, network, user, region, home, came, passes_lock: _ } =
+            newcomer;
         Self {
             id,
             name,
@@ -48,6 +68,14 @@ impl From<Newcomer> for Member {
             kept: VecDeque::new(),
             kept_bytes: 0,
             absence: None,
+            user,
+            region,
+            home,
+            arrival: came,
+            since: came / 1_000_000,
+            heard: BTreeMap::new(),
+            has_forgotten: false,
+            is_floating: false,
         }
     }
 }

@@ -32,7 +32,18 @@ fn rooms() -> Rooms {
 }
 
 fn newcomer(id: MemberId, network: ClientNetwork) -> Newcomer {
-    Newcomer { id, name: None, network, role: Role::Member, max_members: None, passes_lock: false }
+    Newcomer {
+        id,
+        name: None,
+        network,
+        role: Role::Member,
+        max_members: None,
+        passes_lock: false,
+        user: "user".into(),
+        region: None,
+        home: None,
+        came: 0,
+    }
 }
 
 fn join(rooms: &mut Rooms, n: u8, name: &str) -> Result<Entered, ErrorCode> {

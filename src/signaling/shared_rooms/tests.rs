@@ -1,0 +1,5 @@
+mod client;
+mod links;
+mod simulation;
+mod stories;
+mod world;
