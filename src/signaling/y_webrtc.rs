@@ -6,6 +6,7 @@
 pub mod board;
 pub mod protocol;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -15,14 +16,17 @@ use byway_turn::client_network::ClientNetwork;
 use byway_turn::lock::lock;
 use byway_turn::rate_limit::Gcra;
 use byway_turn::time::Now;
+use serde_json::value::RawValue;
 
-use self::board::{Board, BoardLimits, Subscriber};
+use self::board::{Board, BoardLimits, Published, Subscriber};
 use self::protocol::{Publication, YWebrtcMessage};
 use super::ConnectionLimits;
 use super::connection::{Conversation, SignalingConnections};
 use super::flood_guard::{FloodGuard, Rate, Verdict};
+use super::neighbours::Neighbours;
 use super::protocol::{ByeCode, Ending, ErrorCode, RoomName, ServerMessage, Text};
 use super::send_queue::SendQueue;
+use crate::access::names::NodeName;
 use crate::net::memory_budget::Reservation;
 
 /// Subscribers of one topic. A client of y-webrtc keeps at most 35 connections, so there may be
@@ -51,6 +55,7 @@ fn limits(settings: ConnectionLimits) -> BoardLimits {
         subscriptions: SUBSCRIPTIONS as usize,
         // As many as there may be members of all rooms.
         subscriptions_in_all: rooms.rooms.saturating_mul(rooms.members),
+        message: settings.max_message,
     }
 }
 
@@ -60,14 +65,42 @@ pub struct Topics {
     connections: Arc<SignalingConnections>,
     /// A `std` mutex: held for a look-up and a few pushes, never across an await.
     board: Mutex<Board<Arc<SendQueue>>>,
+    neighbours: Option<Neighbours>,
 }
 
 impl Topics {
-    /// No topics.
+    /// No topics. In a cluster, they span its nodes.
     #[must_use]
-    pub fn new(connections: Arc<SignalingConnections>) -> Self {
+    pub fn new(connections: Arc<SignalingConnections>, neighbours: Option<Neighbours>) -> Self {
         let limits = limits(connections.settings());
-        Self { connections, board: Mutex::new(Board::new(limits)) }
+        let board = match &neighbours {
+            Some(others) => Board::of_node(limits, others.node.clone(), others.first_number()),
+            None => Board::new(limits),
+        };
+        Self { connections, board: Mutex::new(board), neighbours }
+    }
+
+    /// Takes an item of another node. Those that are not about topics are ignored.
+    pub fn hear(&self, from: &NodeName, item: &RawValue) {
+        let mut board = self.lock();
+        if let Some(published) = board.hear(self.now(), from, item) {
+            self.tell(&published);
+        }
+        self.send(&mut board);
+    }
+
+    /// Notes that the stream to or from a node was reset, with the own items that did not arrive.
+    pub fn reset(&self, peer: &NodeName, unsent: &[Box<RawValue>]) {
+        let mut board = self.lock();
+        board.reset(self.now(), peer, unsent);
+        self.send(&mut board);
+    }
+
+    /// Takes in the other nodes, or that this node is alone.
+    pub fn set_view(&self, nodes: &BTreeSet<NodeName>, alone: bool) {
+        let mut board = self.lock();
+        board.set_view(self.now(), nodes, alone);
+        self.send(&mut board);
     }
 
     /// Serves one connection from `client` until it ends. Its `memory` is released at the first
@@ -92,8 +125,28 @@ impl Topics {
         self.connections.run(socket, &queue, &mut session).await;
     }
 
-    fn count(&self, board: &Board<Arc<SendQueue>>) {
+    /// Counts the topics, and sends what other nodes have to know of a change.
+    fn changed(&self, board: &mut Board<Arc<SendQueue>>) {
         self.connections.counters.topics.set(board.count() as u64);
+        self.send(board);
+    }
+
+    /// Sends the items for other nodes, under the lock: so they leave in order.
+    fn send(&self, board: &mut Board<Arc<SendQueue>>) {
+        if let Some(neighbours) = &self.neighbours {
+            neighbours.send(board.take_items());
+        }
+    }
+
+    fn tell(&self, Published { text, receivers, .. }: &Published<'_, Arc<SendQueue>>) {
+        self.connections.counters.signals.add(receivers.len() as u64);
+        for receiver in receivers {
+            receiver.say(text.clone());
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.connections.clock.now().mono
     }
 
     fn lock(&self) -> MutexGuard<'_, Board<Arc<SendQueue>>> {
@@ -122,7 +175,7 @@ impl Session<'_> {
                 for topic in &topics {
                     board.unsubscribe(&mut self.subscriber, topic);
                 }
-                self.all.count(&board);
+                self.all.changed(&mut board);
                 if !was_idle {
                     self.idle_at = now.mono + self.all.connections.settings().idle_after;
                 }
@@ -146,29 +199,29 @@ impl Session<'_> {
             }
             board.subscribe(&mut self.subscriber, topic, self.queue.clone())?;
             self.queue.admit();
-            self.all.count(&board);
+            self.all.changed(&mut board);
         }
         Ok(())
     }
 
     fn publish(&self, now: Now, publication: &Publication) -> Result<(), ErrorCode> {
-        let board = self.all.lock();
-        let (text, subscribers) = board.publish(&self.subscriber, publication)?;
-        let bytes = text.json.len().saturating_mul(subscribers.len());
+        let mut board = self.all.lock();
+        let published = board.publish(now.mono, &self.subscriber, publication)?;
+        // Those on other nodes cost as much.
+        let bytes = published.text.json.len().saturating_mul(published.everywhere);
         let cost = FAN_OUT.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX));
         let paid = self.fan_out.take(now.mono, cost, FAN_OUT_AT_ONCE);
         paid.map_err(|_| ErrorCode::RateLimited)?;
-        self.all.connections.counters.signals.add(subscribers.len() as u64);
-        for subscriber in subscribers {
-            subscriber.say(text.clone());
-        }
+        self.all.tell(&published);
+        board.spread(now.mono, &self.subscriber, publication);
+        self.all.send(&mut board);
         Ok(())
     }
 
     fn leave(&mut self) {
         let mut board = self.all.lock();
         board.depart(&mut self.subscriber);
-        self.all.count(&board);
+        self.all.changed(&mut board);
     }
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use byway_turn::auth::Secrets;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -16,7 +17,8 @@ pub const KEY: &str = "peerjs";
 
 /// Id that a client chooses: 1 to 128 characters, none of them a control character. PeerJS allows
 /// itself fewer.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Cow<'_, str>", into = "String")]
 pub struct PeerId(Arc<str>);
 
 impl PeerId {
@@ -37,6 +39,20 @@ impl PeerId {
     }
 }
 
+impl TryFrom<Cow<'_, str>> for PeerId {
+    type Error = &'static str;
+
+    fn try_from(id: Cow<'_, str>) -> Result<Self, &'static str> {
+        Self::new(&id).ok_or("An id is 1 to 128 characters without control characters.")
+    }
+}
+
+impl From<PeerId> for String {
+    fn from(id: PeerId) -> Self {
+        id.0.as_ref().to_owned()
+    }
+}
+
 /// Token by which a client takes its id back. Only its digest is stored, so that timing reveals
 /// neither its length nor its bytes, and memory does not contain it.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,6 +63,24 @@ impl Token {
     #[must_use]
     pub fn new(token: &str) -> Self {
         Self(Sha256::digest(token).into())
+    }
+
+    /// Returns what stands for this token of an id on other nodes. Only a node can compute it, so
+    /// that a reader of the bus cannot try out tokens.
+    #[must_use]
+    pub fn tag(&self, id: &PeerId, secrets: &Secrets) -> String {
+        secrets.tag(&self.tagged(id))
+    }
+
+    /// Whether `tag` stands for this token under one of the secrets.
+    #[must_use]
+    pub fn has_tag(&self, id: &PeerId, secrets: &Secrets, tag: &str) -> bool {
+        secrets.tags(&self.tagged(id)).any(|own| own == tag)
+    }
+
+    fn tagged(&self, id: &PeerId) -> String {
+        let digest: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("peerjs\n{digest}\n{}", id.as_str())
     }
 }
 
@@ -96,7 +130,7 @@ pub struct Passed {
 }
 
 /// Kind of a message that is passed on between clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum PeerJsKind {
     /// `OFFER`
@@ -151,6 +185,37 @@ impl Passed {
     #[must_use]
     pub fn text(&self, from: &PeerId) -> Text {
         passed(self.kind, from, &self.to, self.payload.as_deref())
+    }
+}
+
+/// Message as its receiver gets it, when another node sends it here or gives it back.
+#[derive(Debug)]
+pub struct OnTheWay {
+    /// Sender.
+    pub from: PeerId,
+    /// Kind and receiver.
+    pub message: Passed,
+}
+
+impl OnTheWay {
+    /// Reads the text of [`Passed::text`].
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Fields {
+            r#type: PeerJsKind,
+            src: PeerId,
+            dst: PeerId,
+            payload: Option<Box<RawValue>>,
+        }
+        let Fields { r#type: kind, src: from, dst: to, payload } = serde_json::from_str(text).ok()?;
+        Some(Self { from, message: Passed { kind, to, payload } })
+    }
+
+    /// Returns the text again.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        self.message.text(&self.from)
     }
 }
 
@@ -241,6 +306,34 @@ mod tests {
         let text = message.text(&id("ann"));
         let expected = r#"{"type":"OFFER","src":"ann","dst":"bob","payload":{ "sdp":"\u0041é", "n":1.0 }}"#;
         assert_eq!(&*text.json, expected);
+    }
+
+    #[test]
+    fn what_another_node_passes_on_is_the_same_text() {
+        let text = r#"{"type":"OFFER","src":"ann","dst":"bob","payload":{ "sdp":"\u0041é", "n":1.0 }}"#;
+        assert_eq!(&*OnTheWay::read(text).unwrap().text().json, text);
+        let bare = r#"{"type":"LEAVE","src":"ann","dst":"bob"}"#;
+        assert_eq!(&*OnTheWay::read(bare).unwrap().text().json, bare);
+        for forged in [
+            r#"{"type":"OPEN","src":"ann","dst":"bob"}"#,
+            r#"{"type":"OFFER","src":"","dst":"bob"}"#,
+            r#"{"type":"OFFER","src":"ann","dst":"a\nb"}"#,
+            r#"{"type":"OFFER","dst":"bob"}"#,
+            r#"["OFFER"]"#,
+        ] {
+            assert!(OnTheWay::read(forged).is_none(), "{forged}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_known_on_another_node_by_its_tag_alone() {
+        let secrets = |all: &[&str]| Secrets::new(all).unwrap();
+        let (token, ann) = (Token::new("north"), id("ann"));
+        let tag = token.tag(&ann, &secrets(&["old"]));
+        assert!(token.has_tag(&ann, &secrets(&["new", "old"]), &tag));
+        assert!(!token.has_tag(&ann, &secrets(&["new"]), &tag));
+        assert!(!token.has_tag(&id("bob"), &secrets(&["old"]), &tag));
+        assert!(!Token::new("south").has_tag(&ann, &secrets(&["old"]), &tag));
     }
 
     #[test]

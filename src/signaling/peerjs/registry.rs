@@ -14,16 +14,25 @@
 //! could answer it any more, and so needs no timer but the sender's own. Ids and bytes that wait
 //! are [shares](byway_turn::shares), charged to the network of the client that has the id.
 //!
+//! In a cluster, the [directory](crate::signaling::directory) has the ids of the other nodes;
+//! `elsewhere` is what passes between the nodes.
+//!
 //! The maps are ordered trees: their keys are the clients' choice, and a tree needs no seed against
 //! that.
+
+mod elsewhere;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use byway_turn::auth::Secrets;
 use byway_turn::client_network::ClientNetwork;
 use byway_turn::shares::Shares;
 
+use self::elsewhere::Claim;
+pub use self::elsewhere::Received;
 use super::protocol::{Passed, PeerId, PeerJsKind, PeerJsRefusal, Token, expire};
+use crate::signaling::directory::Directory;
 use crate::signaling::protocol::Text;
 
 /// Limits of the registry.
@@ -37,6 +46,17 @@ pub struct RegistryLimits {
     pub kept_in_all: usize,
     /// Time that a message waits for its receiver.
     pub patience: Duration,
+    /// Bytes of a message from another node.
+    pub message: usize,
+}
+
+/// Time of an event.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Monotonic.
+    pub mono: Duration,
+    /// Milliseconds since 1970.
+    pub unix_ms: u64,
 }
 
 /// All clients, each with its connection `C`.
@@ -50,6 +70,10 @@ pub struct PeerRegistry<C> {
     ids: Shares,
     /// Bytes that wait.
     kept: Shares,
+    /// Ids of all nodes.
+    directory: Directory<PeerId, Claim>,
+    /// Secrets of the cluster.
+    secrets: Option<Secrets>,
 }
 
 /// Lease of an id: the right to speak under it, until another arrival takes it.
@@ -80,10 +104,20 @@ pub enum Said<C> {
     Passed(C, Text),
     /// It waits for its receiver; see [`PeerRegistry::next_deadline`].
     Waits,
-    /// It does not; this is for the sender.
+    /// It goes to the node of its receiver.
+    Forwarded,
+    /// It does not wait; this is for the sender.
     Expired(Text),
     /// The sender has lost its id, or the message needs no answer.
     Ignored,
+}
+
+/// Messages that have waited for a client.
+struct HandedOver<C> {
+    /// Those that it gets, by their numbers, in the order of each sender.
+    missed: Vec<(u64, Text)>,
+    /// Notices to senders whose messages exceeded the limit.
+    told: Vec<(C, Text)>,
 }
 
 #[derive(Debug)]
@@ -92,6 +126,8 @@ struct Peer<C> {
     connection: C,
     network: ClientNetwork,
     arrival: u64,
+    /// Times of its arrivals, in milliseconds since 1970: the first with this token, and the last.
+    times: (u64, u64),
     /// Bytes of its waiting messages.
     kept: usize,
     /// Deadlines and receivers of waiting messages, in order. An entry whose messages have left is
@@ -103,14 +139,19 @@ struct Peer<C> {
 #[derive(Debug)]
 struct Waiting {
     until: Duration,
-    texts: Vec<Text>,
+    /// Messages by their numbers.
+    texts: BTreeMap<u64, Text>,
     bytes: usize,
 }
 
 impl<C: Clone> PeerRegistry<C> {
-    /// Nobody.
+    /// Nobody, on a single server.
     #[must_use]
     pub fn new(limits: RegistryLimits) -> Self {
+        Self::with(limits, Directory::single(), None)
+    }
+
+    fn with(limits: RegistryLimits, directory: Directory<PeerId, Claim>, secrets: Option<Secrets>) -> Self {
         Self {
             limits,
             peers: BTreeMap::new(),
@@ -118,6 +159,8 @@ impl<C: Clone> PeerRegistry<C> {
             arrivals: 0,
             ids: Shares::of(limits.peers),
             kept: Shares::of(limits.kept_in_all),
+            directory,
+            secrets,
         }
     }
 
@@ -125,6 +168,7 @@ impl<C: Clone> PeerRegistry<C> {
     pub fn set_limits(&mut self, limits: RegistryLimits) {
         self.ids.set_cap(limits.peers);
         self.kept.set_cap(limits.kept_in_all);
+        self.directory.set_limit(limits.peers);
         self.limits = limits;
     }
 
@@ -140,16 +184,19 @@ impl<C: Clone> PeerRegistry<C> {
     /// [`PeerJsRefusal::Taken`] and [`PeerJsRefusal::FULL`].
     pub fn arrive(
         &mut self,
+        now: Moment,
         id: PeerId,
         token: Token,
         connection: C,
         network: ClientNetwork,
     ) -> Result<Arrived<C>, PeerJsRefusal> {
         let arrival = self.arrivals + 1;
+        let times = self.times(now, &id, &token)?;
         let replaced = match self.peers.get_mut(&id) {
             Some(peer) if peer.token != token => return Err(PeerJsRefusal::Taken),
             Some(peer) => {
                 peer.arrival = arrival;
+                peer.times.1 = times.1.max(peer.times.1 + 1);
                 let former = std::mem::replace(&mut peer.network, network);
                 self.ids.hand_over(former, network, 1);
                 self.kept.hand_over(former, network, peer.kept);
@@ -157,13 +204,16 @@ impl<C: Clone> PeerRegistry<C> {
             }
             None => {
                 self.ids.take(network, 1).map_err(|_| PeerJsRefusal::FULL)?;
-                let peer = Peer { token, connection, network, arrival, kept: 0, due: VecDeque::new() };
+                let due = VecDeque::new();
+                let peer = Peer { token, connection, network, arrival, times, kept: 0, due };
                 self.peers.insert(id.clone(), peer);
                 None
             }
         };
         self.arrivals = arrival;
-        let (missed, told) = self.hand_over(&id);
+        self.announce(&id);
+        let HandedOver { missed, told } = self.hand_over(&id);
+        let missed = missed.into_iter().map(|(_, text)| text).collect();
         Ok(Arrived { lease: IdLease { id, arrival }, replaced, missed, told })
     }
 
@@ -172,13 +222,21 @@ impl<C: Clone> PeerRegistry<C> {
         if !self.has(lease) {
             return false;
         }
-        let Some(Peer { network, kept, due, .. }) = self.peers.remove(&lease.id) else { return false };
-        self.ids.give_back(network, 1);
-        self.kept.give_back(network, kept);
-        for (_, to) in due {
-            self.take_waiting(&to, &lease.id, |_| true);
-        }
+        self.remove(&lease.id);
         true
+    }
+
+    /// Removes a client. Returns it, and its messages that still waited.
+    fn remove(&mut self, id: &PeerId) -> Option<(Peer<C>, BTreeMap<u64, Text>)> {
+        let mut peer = self.peers.remove(id)?;
+        self.ids.give_back(peer.network, 1);
+        self.kept.give_back(peer.network, peer.kept);
+        let mut texts = BTreeMap::new();
+        for (_, to) in std::mem::take(&mut peer.due) {
+            texts.extend(self.take_waiting(&to, id, |_| true).into_iter().flat_map(|waiting| waiting.texts));
+        }
+        self.directory.remove(id);
+        Some((peer, texts))
     }
 
     /// Sends a message. A message to an absent client waits, or expires at once if it cannot wait.
@@ -190,26 +248,44 @@ impl<C: Clone> PeerRegistry<C> {
         if let Some(receiver) = self.peers.get(&message.to) {
             return Said::Passed(receiver.connection.clone(), text);
         }
+        let number = self.directory.number();
+        if self.forward(now, &message.to, number, &text) {
+            return Said::Forwarded;
+        }
         // These deadlines belong to connections that have ended; later ones have their own.
         if matches!(message.kind, PeerJsKind::Leave | PeerJsKind::Expire) {
             return Said::Ignored;
         }
-        let Some(sender) = self.peers.get_mut(&lease.id) else { return Said::Ignored };
+        if self.keep(now, &lease.id, &message.to, number, text) {
+            return Said::Waits;
+        }
+        Said::Expired(expire(&message.to, &lease.id))
+    }
+
+    /// Keeps a message for an absent client, in the order of its sender's numbers. Returns whether
+    /// it may wait.
+    fn keep(&mut self, now: Duration, from: &PeerId, to: &PeerId, number: u64, text: Text) -> bool {
+        let Some(sender) = self.peers.get_mut(from) else { return false };
         let bytes = cost(&text);
         let is_too_much = sender.kept + bytes > self.limits.kept;
         if is_too_much || self.kept.take(sender.network, bytes).is_err() {
-            return Said::Expired(expire(&message.to, &lease.id));
+            return false;
         }
         sender.kept += bytes;
         let until = now + self.limits.patience;
-        let waiting = self.waiting.entry(message.to.clone()).or_default();
-        let waiting = waiting.entry(lease.id.clone()).or_insert_with(|| {
-            sender.due.push_back((until, message.to.clone()));
-            Waiting { until, texts: Vec::new(), bytes: 0 }
+        let waiting = self.waiting.entry(to.clone()).or_default();
+        let waiting = waiting.entry(from.clone()).or_insert_with(|| {
+            sender.due.push_back((until, to.clone()));
+            Waiting { until, texts: BTreeMap::new(), bytes: 0 }
         });
-        waiting.texts.push(text);
         waiting.bytes += bytes;
-        Said::Waits
+        if let Some(same) = waiting.texts.insert(number, text) {
+            let bytes = cost(&same);
+            waiting.bytes -= bytes;
+            sender.kept -= bytes;
+            self.kept.give_back(sender.network, bytes);
+        }
+        true
     }
 
     /// Time at which to call [`Self::expire`] for this client, if at all.
@@ -237,7 +313,7 @@ impl<C: Clone> PeerRegistry<C> {
 
     /// Takes out the messages that have waited for `id`, as far as they may be handed over, and the
     /// answers to the other senders.
-    fn hand_over(&mut self, id: &PeerId) -> (Vec<Text>, Vec<(C, Text)>) {
+    fn hand_over(&mut self, id: &PeerId) -> HandedOver<C> {
         let (mut missed, mut told, mut handed) = (Vec::new(), Vec::new(), 0);
         for (from, waiting) in self.waiting.remove(id).unwrap_or_default() {
             let Some(sender) = self.peers.get_mut(&from) else { continue };
@@ -250,7 +326,7 @@ impl<C: Clone> PeerRegistry<C> {
                 told.push((sender.connection.clone(), expire(id, &from)));
             }
         }
-        (missed, told)
+        HandedOver { missed, told }
     }
 
     /// Removes the waiting messages of `from` to `to`, if there are any and `fits` accepts them.

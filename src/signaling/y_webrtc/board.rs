@@ -1,18 +1,44 @@
 //! Board of topics and their subscribers. Pure: each message leaves together with the connections
 //! to send it over, which are of the driver's own type.
 //!
-//! A topic exists while it has subscribers. Topics and subscriptions are
+//! A topic exists while it has subscribers. It spans the nodes of a cluster: the
+//! [directory](crate::signaling::directory) knows which of them have it, and with how many
+//! subscribers. A publication goes to these nodes, which pass it on no further.
+//!
+//! Two nodes may get a topic at one time, or while the bus is away. Then neither subscriber has
+//! heard the first words of the other, by which clients of y-webrtc meet. So the board keeps the
+//! first publication of each subscriber, if it is short. When two nodes learn of each other's
+//! topic, the one with the lower name gives them to the other.
+//!
+//! Topics and subscriptions are
 //! [shares](byway_turn::shares): a topic is charged to the network of its first subscriber, and
 //! after that one to the network of another; a subscription to its own. The maps are ordered trees:
 //! their keys are the clients' choice, and a tree needs no seed against that.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use byway_turn::client_network::ClientNetwork;
 use byway_turn::shares::Shares;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::protocol::Publication;
+use crate::access::names::NodeName;
+use crate::signaling::directory::{Directory, Found, Heard, MAX_FORWARDED};
 use crate::signaling::protocol::{ErrorCode, RoomName, Text};
+
+/// Field of the items between nodes.
+const FIELD: &str = "topic";
+
+/// Longest first publication that is kept, in bytes. y-webrtc's takes some 200.
+const INTRODUCTION: usize = 1_024;
+
+/// Bytes of all that are kept.
+const INTRODUCTIONS: usize = 16 << 20;
+
+/// Bytes of first publications for one item of another node.
+const HANDED_OVER: usize = 1 << 20;
 
 /// Limits of the board.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +51,8 @@ pub struct BoardLimits {
     pub subscriptions: usize,
     /// Subscriptions of all.
     pub subscriptions_in_all: usize,
+    /// Bytes of a message from another node.
+    pub message: usize,
 }
 
 /// All topics, each with its subscribers' connections `C`.
@@ -36,6 +64,34 @@ pub struct Board<C> {
     /// Topics, by the network that each is charged to.
     shares: Shares,
     subscriptions: Shares,
+    /// Bytes of first publications.
+    introductions: Shares,
+    /// Topics of all nodes, with their subscribers.
+    directory: Directory<RoomName, usize>,
+}
+
+/// Something of a client for the subscribers on another node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum TopicText {
+    /// A publication.
+    Publish {
+        /// Its number.
+        n: u64,
+        topic: RoomName,
+        data: Option<Box<RawValue>>,
+    },
+}
+
+/// A publication and its receivers.
+#[derive(Debug)]
+pub struct Published<'a, C> {
+    /// The message.
+    pub text: Text,
+    /// Receivers on this node, the publisher among them, as the original has it.
+    pub receivers: Vec<&'a C>,
+    /// Number of receivers on all nodes.
+    pub everywhere: usize,
 }
 
 #[derive(Debug)]
@@ -50,6 +106,18 @@ struct Topic<C> {
 struct Subscription<C> {
     network: ClientNetwork,
     connection: C,
+    introduction: Introduction,
+}
+
+/// First publication of a subscriber.
+#[derive(Debug, Default)]
+enum Introduction {
+    /// It has published nothing.
+    #[default]
+    None,
+    /// It was too long to be kept.
+    TooLong,
+    Kept(Option<Box<RawValue>>),
 }
 
 /// Client that may subscribe, and its subscriptions.
@@ -75,15 +143,27 @@ impl Subscriber {
 }
 
 impl<C> Board<C> {
-    /// No topics.
+    /// No topics, on a single server.
     #[must_use]
     pub fn new(limits: BoardLimits) -> Self {
+        Self::with(limits, Directory::single())
+    }
+
+    /// No topics, on a node of a cluster. `first` is below the numbers of its messages.
+    #[must_use]
+    pub fn of_node(limits: BoardLimits, node: NodeName, first: u64) -> Self {
+        Self::with(limits, Directory::shared(node, FIELD, limits.topics, first))
+    }
+
+    fn with(limits: BoardLimits, directory: Directory<RoomName, usize>) -> Self {
         Self {
             limits,
             topics: BTreeMap::new(),
             subscribers: 0,
             shares: Shares::of(limits.topics),
             subscriptions: Shares::of(limits.subscriptions_in_all),
+            introductions: Shares::of(INTRODUCTIONS),
+            directory,
         }
     }
 
@@ -91,6 +171,7 @@ impl<C> Board<C> {
     pub fn set_limits(&mut self, limits: BoardLimits) {
         self.shares.set_cap(limits.topics);
         self.subscriptions.set_cap(limits.subscriptions_in_all);
+        self.directory.set_limit(limits.topics);
         self.limits = limits;
     }
 
@@ -129,7 +210,10 @@ impl<C> Board<C> {
         self.subscriptions.charge(who.network, 1);
         let entry = self.topics.entry(topic.clone());
         let entry = entry.or_insert_with(|| Topic { charged: who.number, subscribers: BTreeMap::new() });
-        entry.subscribers.insert(who.number, Subscription { network: who.network, connection });
+        let introduction = Introduction::None;
+        let subscription = Subscription { network: who.network, connection, introduction };
+        entry.subscribers.insert(who.number, subscription);
+        self.directory.put(&topic, entry.subscribers.len());
         who.topics.insert(topic);
         Ok(())
     }
@@ -141,7 +225,12 @@ impl<C> Board<C> {
         }
         self.subscriptions.give_back(who.network, 1);
         let Some(Topic { charged, subscribers }) = self.topics.get_mut(topic) else { return };
-        subscribers.remove(&who.number);
+        let Some(ended) = subscribers.remove(&who.number) else { return };
+        self.introductions.give_back(who.network, ended.introduction.bytes());
+        match subscribers.len() {
+            0 => self.directory.remove(topic),
+            rest => self.directory.put(topic, rest),
+        }
         match subscribers.first_key_value() {
             None => {
                 self.shares.give_back(who.network, 1);
@@ -162,145 +251,135 @@ impl<C> Board<C> {
         }
     }
 
-    /// Returns the message and its receivers, the publisher among them, as the original has it.
+    /// Returns a message of a subscriber and its receivers. [`Self::spread`] tells the other nodes.
     ///
     /// # Errors
     /// [`ErrorCode::NotJoined`]: only subscribers publish.
     pub fn publish(
         &self,
+        now: Duration,
         who: &Subscriber,
         publication: &Publication,
-    ) -> Result<(Text, impl ExactSizeIterator<Item = &C>), ErrorCode> {
+    ) -> Result<Published<'_, C>, ErrorCode> {
         let topic = self.topics.get(&publication.topic).ok_or(ErrorCode::NotJoined)?;
         if !topic.subscribers.contains_key(&who.number) {
             return Err(ErrorCode::NotJoined);
         }
-        let connections = topic.subscribers.values().map(|subscription| &subscription.connection);
-        Ok((publication.text(connections.len()), connections))
+        Ok(self.published(now, topic, publication))
+    }
+
+    /// Sends a publication to the other nodes that have its topic.
+    pub fn spread(&mut self, now: Duration, who: &Subscriber, publication: &Publication) {
+        if self.directory.node().is_none() {
+            return;
+        }
+        let Publication { topic, data } = publication;
+        let bytes = data.as_ref().map_or(0, |data| data.get().len());
+        self.introduce(who, publication, bytes);
+        let holders = self.directory.holders(now, topic).map(|(node, _)| node.clone());
+        let holders: Vec<_> = holders.filter(|_| bytes <= MAX_FORWARDED).collect();
+        if !holders.is_empty() {
+            let n = self.directory.number();
+            let text = TopicText::Publish { n, topic: topic.clone(), data: data.clone() };
+            holders.iter().for_each(|node| self.directory.post(node, text.clone()));
+        }
+    }
+
+    /// Takes out the items for other nodes, in order.
+    pub fn take_items(&mut self) -> Vec<(NodeName, Box<RawValue>)> {
+        self.directory.take_items()
+    }
+
+    /// Takes in the other nodes, or that this node is alone.
+    pub fn set_view(&mut self, now: Duration, nodes: &BTreeSet<NodeName>, alone: bool) {
+        self.directory.set_view(now, nodes, alone);
+    }
+
+    /// Notes that the stream to or from a node was reset. What did not arrive is sent again, within
+    /// bounds.
+    pub fn reset(&mut self, now: Duration, peer: &NodeName, unsent: &[Box<RawValue>]) {
+        let (again, _) = self.directory.reset(peer, unsent);
+        for text in again {
+            let TopicText::Publish { topic, .. } = &text;
+            if self.directory.holders(now, topic).any(|(node, _)| node == peer) {
+                self.directory.post(peer, text);
+            }
+        }
+    }
+
+    /// Takes an item of another node. Returns a publication and its receivers here.
+    pub fn hear(&mut self, now: Duration, from: &NodeName, item: &RawValue) -> Option<Published<'_, C>> {
+        match self.directory.hear(from, item)? {
+            Heard::Keys(found) => {
+                self.meet(from, found);
+                None
+            }
+            Heard::Text(TopicText::Publish { n, topic, data }) => {
+                let bytes = data.as_ref().map_or(0, |data| data.get().len());
+                if bytes > self.limits.message || !self.directory.is_first(from, n) {
+                    return None;
+                }
+                let there = self.topics.get(&topic)?;
+                Some(self.published(now, there, &Publication { topic, data }))
+            }
+        }
+    }
+
+    fn published<'a>(
+        &'a self,
+        now: Duration,
+        topic: &'a Topic<C>,
+        publication: &Publication,
+    ) -> Published<'a, C> {
+        let receivers: Vec<_> = topic.subscribers.values().map(|one| &one.connection).collect();
+        let elsewhere = self.directory.holders(now, &publication.topic).map(|(_, subscribers)| *subscribers);
+        let everywhere = elsewhere.fold(receivers.len(), usize::saturating_add);
+        Published { text: publication.text(everywhere), receivers, everywhere }
+    }
+
+    /// Keeps the first publication of a subscriber to a topic.
+    fn introduce(&mut self, who: &Subscriber, publication: &Publication, bytes: usize) {
+        let topic = self.topics.get_mut(&publication.topic);
+        let subscription = topic.and_then(|topic| topic.subscribers.get_mut(&who.number));
+        let Some(Subscription { introduction, .. }) = subscription else { return };
+        if matches!(introduction, Introduction::None) {
+            let fits = bytes <= INTRODUCTION && self.introductions.take(who.network, bytes).is_ok();
+            *introduction =
+                if fits { Introduction::Kept(publication.data.clone()) } else { Introduction::TooLong };
+        }
+    }
+
+    /// Gives a node the first publications of topics that it got before it knew that they are here.
+    fn meet(&mut self, node: &NodeName, found: Vec<Found<RoomName, usize>>) {
+        // One of the two does it: otherwise clients of both would call each other at once.
+        if self.directory.node().is_none_or(|own| own > node) {
+            return;
+        }
+        let mut handed = 0;
+        for Found { key: topic, .. } in found.into_iter().filter(|found| !found.knows) {
+            let Some(Topic { subscribers, .. }) = self.topics.get(&topic) else { continue };
+            for Subscription { introduction, .. } in subscribers.values() {
+                let Introduction::Kept(data) = introduction else { continue };
+                handed += introduction.bytes();
+                if handed > HANDED_OVER {
+                    return;
+                }
+                let n = self.directory.number();
+                let text = TopicText::Publish { n, topic: topic.clone(), data: data.clone() };
+                self.directory.post(node, text);
+            }
+        }
+    }
+}
+
+impl Introduction {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Kept(Some(data)) => data.get().len(),
+            _ => 0,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::signaling::y_webrtc::protocol::YWebrtcMessage;
-    use byway_turn::prng::Prng;
-
-    const LIMITS: BoardLimits =
-        BoardLimits { topics: 3, subscribers: 3, subscriptions: 2, subscriptions_in_all: 100 };
-
-    fn network(n: u8) -> ClientNetwork {
-        ClientNetwork::of([192, 0, 2, n].into())
-    }
-
-    fn topic(name: &str) -> RoomName {
-        RoomName::new(name.to_owned()).unwrap()
-    }
-
-    fn hears(board: &Board<u32>, who: &Subscriber, name: &str) -> Result<Vec<u32>, ErrorCode> {
-        let text = format!(r#"{{"type":"publish","topic":"{name}"}}"#);
-        let Ok(YWebrtcMessage::Publish(publication)) = YWebrtcMessage::parse(&text) else { unreachable!() };
-        board.publish(who, &publication).map(|(_, to)| to.copied().collect())
-    }
-
-    #[test]
-    fn threat_24_only_subscribers_publish_and_only_subscribers_hear() {
-        let mut board = Board::new(LIMITS);
-        let [mut ann, mut bob, eve] = [1, 2, 3].map(|n| board.subscriber(network(n)));
-        board.subscribe(&mut ann, topic("tea"), 1).unwrap();
-        board.subscribe(&mut bob, topic("tea"), 2).unwrap();
-        board.subscribe(&mut bob, topic("oak"), 2).unwrap();
-        assert_eq!(hears(&board, &ann, "tea"), Ok(vec![1, 2]));
-        assert_eq!(hears(&board, &ann, "oak"), Err(ErrorCode::NotJoined));
-        assert_eq!(hears(&board, &eve, "tea"), Err(ErrorCode::NotJoined));
-        board.unsubscribe(&mut ann, &topic("tea"));
-        assert_eq!(hears(&board, &ann, "tea"), Err(ErrorCode::NotJoined));
-        assert_eq!(hears(&board, &bob, "tea"), Ok(vec![2]));
-        board.depart(&mut bob);
-        assert_eq!(board.count(), 0);
-    }
-
-    #[test]
-    fn threat_24_topics_and_subscribers_are_capped() {
-        let mut board = Board::new(LIMITS);
-        let mut all: Vec<_> = (0..4).map(|n| board.subscriber(network(n))).collect();
-        for subscriber in &mut all[..3] {
-            board.subscribe(subscriber, topic("tea"), 0).unwrap();
-        }
-        assert_eq!(board.subscribe(&mut all[3], topic("tea"), 0), Err(ErrorCode::RoomFull));
-        board.subscribe(&mut all[0], topic("a"), 0).unwrap();
-        assert_eq!(board.subscribe(&mut all[0], topic("b"), 0), Err(ErrorCode::TooManyRooms), "of one");
-        board.subscribe(&mut all[1], topic("b"), 0).unwrap();
-        assert_eq!(board.subscribe(&mut all[2], topic("c"), 0), Err(ErrorCode::TooManyRooms), "of all");
-        board.subscribe(&mut all[2], topic("b"), 0).unwrap();
-        assert_eq!(board.count(), 3);
-    }
-
-    /// In any course of events, exactly the subscribers receive, and nothing is left behind.
-    #[test]
-    fn who_hears_is_who_has_subscribed() {
-        for seed in 0..64 {
-            let random = Prng::new(&[seed; 32], "topics");
-            let mut board = Board::new(LIMITS);
-            // Two of each network.
-            let mut all: Vec<_> = (0..6).map(|n| board.subscriber(network(n / 2))).collect();
-            for _ in 0..400 {
-                let (who, name) = (random.below(6), ["a", "b", "c", "d"][random.below(4)]);
-                match random.below(8) {
-                    0 => board.depart(&mut all[who]),
-                    1..=3 => board.unsubscribe(&mut all[who], &topic(name)),
-                    _ if all[who].has(&topic(name)) => {}
-                    // What is refused changes nothing, which is seen below.
-                    _ => _ = board.subscribe(&mut all[who], topic(name), u32::try_from(who).unwrap()),
-                }
-                for name in ["a", "b", "c", "d"] {
-                    let have: Vec<u32> = (0..6).filter(|n| all[*n as usize].has(&topic(name))).collect();
-                    assert!(have.len() <= LIMITS.subscribers, "seed {seed}");
-                    for (n, one) in all.iter().enumerate() {
-                        let is_in = one.has(&topic(name));
-                        let heard = hears(&board, one, name);
-                        let expected = if is_in { Ok(have.clone()) } else { Err(ErrorCode::NotJoined) };
-                        assert_eq!(heard, expected, "seed {seed}, {n} on {name}");
-                    }
-                }
-                let had = all.iter().map(|one| one.topics.len()).sum::<usize>();
-                assert_eq!((board.shares.held(), board.subscriptions.held()), (board.count(), had));
-                assert!(
-                    board.count() <= LIMITS.topics
-                        && all.iter().all(|one| one.topics.len() <= LIMITS.subscriptions)
-                );
-            }
-            for one in &mut all {
-                board.depart(one);
-            }
-            assert_eq!(board.count(), 0, "seed {seed}");
-            assert_eq!((board.shares.held(), board.subscriptions.held()), (0, 0), "seed {seed}");
-        }
-    }
-
-    #[test]
-    fn threat_31_one_network_takes_neither_all_topics_nor_all_subscriptions() {
-        let limits =
-            BoardLimits { topics: 1_000, subscribers: 64, subscriptions: 64, subscriptions_in_all: 8_000 };
-        let mut board = Board::new(limits);
-        let fill = |board: &mut Board<u32>, n, named: &str| {
-            let mut greedy: Vec<_> = (0..157).map(|_| board.subscriber(network(n))).collect();
-            let names = (0..157 * 64).map(|m| topic(&format!("{named} {m}")));
-            for (m, name) in names.enumerate() {
-                let _ = board.subscribe(&mut greedy[m / 64], name, 0);
-            }
-            greedy
-        };
-        let eves: Vec<_> = (1..=10).map(|n| fill(&mut board, n, &format!("eve {n}"))).collect();
-        assert_eq!(board.shares.held_by(network(1)), 125, "an eighth");
-        assert!((900..1_000).contains(&board.count()), "{}", board.count());
-        let mut ann = board.subscriber(network(200));
-        assert_eq!(board.subscribe(&mut ann, topic("tea"), 0), Ok(()));
-        // A topic that outlives its first subscriber is charged to a remaining one.
-        let mut bob = board.subscriber(network(201));
-        board.subscribe(&mut bob, topic("tea"), 0).unwrap();
-        board.depart(&mut ann);
-        assert_eq!([200, 201].map(|n| board.shares.held_by(network(n))), [0, 1]);
-        drop(eves);
-    }
-}
+mod tests;

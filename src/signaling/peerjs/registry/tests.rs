@@ -1,3 +1,5 @@
+mod nodes;
+
 use std::collections::BTreeSet;
 
 use byway_turn::prng::Prng;
@@ -5,8 +7,16 @@ use byway_turn::prng::Prng;
 use super::*;
 use crate::signaling::peerjs::protocol::PeerJsMessage;
 
-const LIMITS: RegistryLimits =
-    RegistryLimits { peers: 4, kept: 4_000, kept_in_all: 1 << 20, patience: Duration::from_secs(5) };
+const LIMITS: RegistryLimits = RegistryLimits {
+    peers: 4,
+    kept: 4_000,
+    kept_in_all: 1 << 20,
+    patience: Duration::from_secs(5),
+    message: 4_000,
+};
+
+/// Time at which clients arrive, where it does not matter.
+const EVER: Moment = Moment { mono: Duration::from_secs(1_000), unix_ms: 1_000 };
 
 fn network(n: u32) -> ClientNetwork {
     ClientNetwork::of([192, 0, 2, u8::try_from(n).unwrap()].into())
@@ -36,7 +46,7 @@ fn is_empty<C>(peers: &PeerRegistry<C>) -> bool {
 
 /// A client arrives over the connection `number`.
 fn arrive(peers: &mut PeerRegistry<u32>, who: &str, number: u32) -> Arrived<u32> {
-    peers.arrive(id(who), Token::new(who), number, network(number)).unwrap()
+    peers.arrive(EVER, id(who), Token::new(who), number, network(number)).unwrap()
 }
 
 #[test]
@@ -44,7 +54,7 @@ fn an_id_is_its_owners_until_it_is_given_back() {
     let mut peers = PeerRegistry::new(LIMITS);
     let ann = arrive(&mut peers, "ann", 1).lease;
     assert_eq!(
-        peers.arrive(id("ann"), Token::new("guess"), 2, network(2)).unwrap_err(),
+        peers.arrive(EVER, id("ann"), Token::new("guess"), 2, network(2)).unwrap_err(),
         PeerJsRefusal::Taken
     );
     let again = arrive(&mut peers, "ann", 3);
@@ -56,14 +66,17 @@ fn an_id_is_its_owners_until_it_is_given_back() {
     let message = offer("ann", "x");
     assert_eq!(peers.say(at(0), &bob, &message), Said::Passed(3, message.text(&bob.id)));
     assert!(peers.depart(&again.lease));
-    assert!(peers.arrive(id("ann"), Token::new("another"), 5, network(5)).unwrap().replaced.is_none());
+    assert!(peers.arrive(EVER, id("ann"), Token::new("another"), 5, network(5)).unwrap().replaced.is_none());
 }
 
 #[test]
 fn there_are_only_so_many() {
     let mut peers = PeerRegistry::new(LIMITS);
     let leases: Vec<_> = (0..4).map(|n| arrive(&mut peers, &n.to_string(), n).lease).collect();
-    assert_eq!(peers.arrive(id("late"), Token::new("late"), 9, network(9)).unwrap_err(), PeerJsRefusal::FULL);
+    assert_eq!(
+        peers.arrive(EVER, id("late"), Token::new("late"), 9, network(9)).unwrap_err(),
+        PeerJsRefusal::FULL
+    );
     arrive(&mut peers, "0", 10);
     assert!(peers.depart(&leases[3]));
     arrive(&mut peers, "late", 9);
@@ -171,6 +184,7 @@ fn nothing_is_lost_doubled_or_left_behind() {
                 (0, _) => {
                     let is_new = mine.is_none();
                     match peers.arrive(
+                        EVER,
                         who.clone(),
                         Token::new(who.as_str()),
                         0,
@@ -216,6 +230,7 @@ fn nothing_is_lost_doubled_or_left_behind() {
                         Said::Waits => _ = waiting.insert(step, (who, id(to))),
                         Said::Expired(text) => assert_eq!(number(&text), (None, id(to), who)),
                         Said::Ignored => assert!(!current, "seed {seed}"),
+                        Said::Forwarded => unreachable!("there is no other node"),
                     }
                 }
                 _ => {}
@@ -239,7 +254,7 @@ fn threat_31_one_network_takes_neither_all_ids_nor_all_that_may_wait() {
     let limits = RegistryLimits { peers: 1_000, kept_in_all: 1_500_000, ..LIMITS };
     let mut peers: PeerRegistry<u32> = PeerRegistry::new(limits);
     let take = |peers: &mut PeerRegistry<u32>, n: u32, who: &str| {
-        peers.arrive(id(who), Token::new(who), n, network(n)).map(|arrived| arrived.lease)
+        peers.arrive(EVER, id(who), Token::new(who), n, network(n)).map(|arrived| arrived.lease)
     };
     for n in 1..=10 {
         let mut leases = Vec::new();
