@@ -14,13 +14,13 @@
 //!    - [`tls::CertificateNames`]: names of a certificate.
 //!    - `tls::acme::{schedule, reverse_name}`: times of renewals, and names of addresses.
 //!    - [`origin`]: hosts, authorities and origins as values.
-//!    - [`cluster`], of which `names`, `status`, `message`, `nodes`, `choice`, `revocation_log` and
-//!      `credentials`.
-//!    - `signaling`, of which `protocol`, `codes`, `schema`, `room`, `membership`, `ticket`,
-//!      `timeline`, `flood_guard`, `peerjs::*` and `y_webrtc::*`.
+//!    - [`cluster`], of which `status`, `message`, `nodes`, `choice`, `regions`, `revocation_log`
+//!      and `credentials`.
+//!    - `signaling`, of which `protocol`, `codes`, `schema`, `room`, `shared_rooms`, `membership`,
+//!      `ticket`, `timeline`, `flood_guard`, `directory`, `peerjs::*` and `y_webrtc::*`.
 //! 2. **Drivers.** May know sockets, threads and tokio.
 //!    - [`shard`]: threads that relay over UDP, TCP and TLS.
-//!    - `signaling::{connection, session, hub, send_queue, peerjs, y_webrtc}`
+//!    - `signaling::{connection, session, hub, send_queue, neighbours, peerjs, y_webrtc}`
 //!    - [`http`]: routes for pages, credentials and health checks.
 //!    - [`tls`]: certificates and handshakes.
 //!    - [`tls::acme`]: certificates from an ACME authority.
@@ -129,9 +129,13 @@
 //! them once and in order. `docs/signaling.md` specifies the protocol, `docs/client.md` documents
 //! the browser's module.
 //!
+//! In a cluster a room may have members on several servers. One of them owns it and decides, and
+//! the others have replicas (`signaling::shared_rooms`).
+//!
 //! The server also speaks two protocols of other projects, PeerJS and y-webrtc
-//! (`docs/adapters.md`). [`http`] issues credentials in the formats of other services
-//! (`docs/ice.md`). All of them ask [`access`] for permission.
+//! (`docs/adapters.md`). In a [`cluster`], their ids and topics span the nodes. [`http`] issues
+//! credentials in the formats of other services (`docs/ice.md`). All of them ask [`access`] for
+//! permission.
 //!
 //! ## End of a call
 //!
@@ -210,6 +214,8 @@
 //! - `tests/e2e/vps`: a bare machine with systemd. It shows that README's commands lead to a call.
 //! - `tests/e2e/faults`: faults of real life, one at a time. They show which part of the product
 //!   names each of them: `docs/faults.md`.
+//! - `tests/e2e/cluster`: browsers in a call across two of three nodes. They show what callers see
+//!   while the broker and nodes fail: the fault table of `docs/cluster.md`.
 //! - `crates/turn/benches/instructions.rs`: callgrind. It shows that a packet costs no more
 //!   instructions than recorded. `crates/turn/benches/core.rs` times them.
 //! - `benches/{relay,signaling}`: beside coturn and `peerjs-server`. They measure the cost of a

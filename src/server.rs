@@ -1,6 +1,7 @@
 //! The composition root. It turns a [`Config`] into sockets, threads and tasks, and waits for the
 //! shutdown.
 
+mod adapters;
 mod address_presence;
 mod admin_socket;
 mod all_counters;

@@ -207,6 +207,10 @@ impl World {
             role,
             max_members: None,
             passes_lock: self.random.below(8) == 0,
+            user: id.to_string().into(),
+            region: None,
+            home: None,
+            came: 0,
         };
         let is_viewer = role == Role::Viewer;
         let passes = newcomer.passes_lock;

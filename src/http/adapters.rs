@@ -15,16 +15,12 @@ use super::cors;
 use super::origin::Asker;
 use super::upgrade::{ConnectionShare, Upgrade};
 use super::{Code, Problem, Site};
-use crate::signaling::peerjs::{self, PeerJs};
-use crate::signaling::y_webrtc::Topics;
+use crate::signaling::peerjs;
 
 /// The routes of both. PeerJS puts its key and its own name behind the `path` that a page gives it:
 /// "/" or "/peerjs".
 pub(super) fn router(site: &Arc<Site>) -> Router<Arc<Site>> {
-    let connections = site.hub.connections();
     let [id, peers] = [get(id), get(peers)].map(|methods| cors::for_pages(site, methods));
-    let peerjs = Arc::new(PeerJs::new(connections.clone()));
-    let topics = Arc::new(Topics::new(connections.clone()));
     Router::new()
         .route("/peerjs", get(open_peerjs))
         .route("/peerjs/id", id.clone())
@@ -33,8 +29,6 @@ pub(super) fn router(site: &Arc<Site>) -> Router<Arc<Site>> {
         .route("/peerjs/peerjs/id", id)
         .route("/peerjs/peerjs/peers", peers)
         .route("/y-webrtc", get(open_topics))
-        .layer(Extension(peerjs))
-        .layer(Extension(topics))
 }
 
 /// `GET .../id`: an unused id, a random UUID as in the original (RFC 9562 section 5.4).
@@ -48,7 +42,7 @@ async fn peers() -> Problem {
 }
 
 async fn open_peerjs(
-    Extension(peerjs): Extension<Arc<PeerJs>>,
+    State(site): State<Arc<Site>>,
     Extension(ClientIp(client)): Extension<ClientIp>,
     Extension(ConnectionShare { permit, memory }): Extension<ConnectionShare>,
     RawQuery(query): RawQuery,
@@ -63,12 +57,12 @@ async fn open_peerjs(
         peerjs::protocol::asked(field("key").as_deref(), field("id").as_deref(), field("token").as_deref());
     upgrade.on_upgrade(async move |socket| {
         let _place = permit;
-        peerjs.run(socket, client, asked, memory).await;
+        site.peerjs.run(socket, client, asked, memory).await;
     })
 }
 
 async fn open_topics(
-    Extension(topics): Extension<Arc<Topics>>,
+    State(site): State<Arc<Site>>,
     Extension(ClientIp(client)): Extension<ClientIp>,
     Extension(ConnectionShare { permit, memory }): Extension<ConnectionShare>,
     _: Asker,
@@ -77,7 +71,7 @@ async fn open_topics(
 ) -> Response {
     upgrade.on_upgrade(async move |socket| {
         let _place = permit;
-        topics.run(socket, client, memory).await;
+        site.topics.run(socket, client, memory).await;
     })
 }
 

@@ -1,4 +1,4 @@
-//! The region that a request comes from, as a trusted proxy tells it.
+//! The region that a request comes from, as a trusted proxy or the client itself tells it.
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
@@ -14,6 +14,13 @@ impl ClientRegion {
     /// The region of a request that [`super::serve`] has passed on.
     pub(super) fn in_head(head: &Parts) -> Option<Region> {
         head.extensions.get().map(|Self(region)| region.clone())
+    }
+
+    /// Reads the region that the client itself asks for, in the parameter `region`. It counts less
+    /// than a proxy's word.
+    pub(super) fn asked(query: Option<&str>) -> Option<Self> {
+        let value = query?.split('&').find_map(|field| field.strip_prefix("region="))?;
+        value.parse().ok().map(Self)
     }
 
     /// Reads the region in the field `name` of a request by a trusted proxy. One that is no region
@@ -51,6 +58,17 @@ mod tests {
         assert_eq!(of(&["us, oslo"]).as_deref(), Some("oslo"));
         let longest = "a".repeat(32);
         assert_eq!(of(&[&longest]).as_ref(), Some(&longest));
+    }
+
+    #[test]
+    fn a_client_may_ask_for_a_region() {
+        let asked = |query| ClientRegion::asked(query).map(|ClientRegion(region)| region.to_string());
+        assert_eq!(asked(Some("username=ann&region=eu&ttl=60")).as_deref(), Some("eu"));
+        for none in
+            [None, Some(""), Some("region="), Some("region=EU"), Some("region=%65u"), Some("aregion=eu")]
+        {
+            assert_eq!(asked(none), None, "{none:?}");
+        }
     }
 
     #[test]

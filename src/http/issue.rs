@@ -5,7 +5,8 @@
 //! users, and may choose.
 //!
 //! The region of a credential's relay is, in this order, the one that a program wishes for, that of
-//! the caller's join token, and that of the client as a trusted proxy tells it.
+//! the caller's join token, that of the client as a trusted proxy tells it, and the one that the
+//! client asks for.
 
 use std::convert::Infallible;
 use std::sync::Arc;

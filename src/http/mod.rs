@@ -51,6 +51,7 @@ pub mod own_hosts;
 mod params;
 pub mod problem;
 mod problem_pages;
+mod regions;
 mod remarks;
 mod rooms;
 pub mod serve;
@@ -67,7 +68,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state, map_response_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
-use byway_turn::auth::Revocations;
+use byway_turn::auth::TooManyRevoked;
 use byway_turn::prng::Prng;
 
 use self::challenge_pages::ChallengePages;
@@ -80,12 +81,16 @@ use crate::access::Access;
 use crate::clock::Clock;
 use crate::ice::IceServers;
 use crate::live::Live;
-use crate::signaling::{EndUser, Hub, schema};
+use crate::signaling::peerjs::PeerJs;
+use crate::signaling::y_webrtc::Topics;
+use crate::signaling::{Hub, schema};
 
 pub use counters::HttpCounters;
+pub use regions::ListRegions;
 
-/// Revokes a name on the other nodes of a cluster, until a time in seconds since 1970.
-pub type RevokeElsewhere = Box<dyn Fn(&str, u64) + Send + Sync>;
+/// Revokes a name until a time in seconds since 1970, and ends its allocations; on every node of a
+/// cluster. The composition root knows how.
+pub type EndName = Box<dyn Fn(&str, u64) -> Result<(), TooManyRevoked> + Send + Sync>;
 
 /// Parts that the public pages are made from.
 pub struct Site {
@@ -97,18 +102,20 @@ pub struct Site {
     pub random: Arc<Prng>,
     /// The rooms.
     pub hub: Arc<Hub>,
+    /// Clients of PeerJS.
+    pub peerjs: Arc<PeerJs>,
+    /// Topics of y-webrtc.
+    pub topics: Arc<Topics>,
     /// Hosts that requests may be for.
     pub hosts: Arc<OwnHosts>,
     /// Origins of pages that may use this server.
     pub origins: Live<Origins>,
     /// Gatekeeper of credentials, rooms and invitations.
     pub access: Live<Access>,
-    /// Revoked credentials.
-    pub revocations: Arc<Revocations>,
-    /// Called for each name whose credential was revoked.
-    pub end_user: EndUser,
-    /// Called for the same names.
-    pub revoke_elsewhere: RevokeElsewhere,
+    /// Called for each name whose credential is revoked.
+    pub end_name: EndName,
+    /// Lists the regions that a page may measure.
+    pub regions: ListRegions,
     /// Names of static users, which can be revoked too.
     pub static_users: Live<BTreeSet<String>>,
     /// URL of the call page under the certificate's name. Without one, it is where a request asked
@@ -132,6 +139,7 @@ pub fn public_router(site: Site) -> Router {
         .route("/rooms/{room}", for_programs(get(rooms::members)))
         .route("/rooms/{room}/members/{id}", for_programs(delete(rooms::remove)))
         .route("/check/server", for_programs(get(check::facts)))
+        .route("/regions", cors::for_pages(&site, get(regions::list)))
         .route("/ws", get(upgrade::open))
         .route(schema::PATH, get(upgrade::schema))
         .route("/problems/{code}", get(problem_pages::page))

@@ -177,6 +177,11 @@ impl Pages {
             } else {
                 self.unlisted.note(client.ip(), request.headers(), &proxies);
             }
+            if request.extensions().get::<ClientRegion>().is_none()
+                && let Some(region) = ClientRegion::asked(request.uri().query())
+            {
+                request.extensions_mut().insert(region);
+            }
             request.extensions_mut().insert(by);
             request
                 .extensions_mut()

@@ -58,7 +58,8 @@ pub(super) async fn open(
         return Err(Code::UnknownSubprotocol.into());
     }
     let region = region.map(|Extension(ClientRegion(region))| region);
-    let (hub, visitor) = (site.hub.clone(), Visitor { address, host: Some(target.authority.host), region });
+    let (hub, visitor) =
+        (site.hub.clone(), Visitor { address, host: Some(target.authority.host), region, nearest: None });
     Ok(upgrade.on_upgrade(move |socket| {
         let session = session::run(socket, hub, visitor, memory);
         async move {

@@ -1,25 +1,32 @@
-//! The cluster: tells the other nodes the state of this one, and passes revocations in both
-//! directions.
+//! The cluster: tells the other nodes the state of this one, and passes revocations and what
+//! concerns rooms in both directions.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use axum::http::HeaderName;
+use byway_turn::auth::Revocations;
+use byway_turn::lock::lock;
 use byway_turn::prng::Prng;
+use serde_json::value::RawValue;
 
 use super::relaying::Relaying;
 use super::secrets::{SecretSource, ServerSecrets};
 use super::status::ClusterSource;
 use super::supervise::Supervisor;
 use super::{ServerError, seed};
+use crate::access::names::NodeName;
 use crate::clock::Clock;
-use crate::cluster::{Cluster, ClusterCounters, ClusterParts, NodeState};
+use crate::cluster::{Cluster, ClusterCounters, ClusterParts, ClusterView, NodeListener, NodeState};
 use crate::config::Config;
-use crate::http::RevokeElsewhere;
+use crate::http::{EndName, ListRegions};
 use crate::ice::IceServers;
+use crate::live::Live;
 use crate::phase::{Phase, PhaseWatch};
 use crate::shard::Allocations;
-use crate::signaling::{EndUser, Hub};
+use crate::signaling::shared_rooms::RoomView;
+use crate::signaling::{EndUser, Hub, HubNode, Tickets};
 
 /// Returns the handle to the cluster, if the configuration names one. A name that another node
 /// revokes is revoked here, and its allocations end.
@@ -44,7 +51,7 @@ pub(super) fn join(
         clock,
         counters: counters.clone(),
         revoke_here: Box::new(move |name, until| {
-            let is_remembered = revocations.revoke(clock.now(), name, until).is_ok();
+            let is_remembered = revocations.end(clock.now(), name, until).is_ok();
             allocations.end(name);
             is_remembered
         }),
@@ -63,41 +70,149 @@ pub(super) fn region_header(cluster: Option<&Cluster>) -> Option<HeaderName> {
     cluster?.settings().region_header.as_deref()?.parse().ok()
 }
 
-/// Ends what a member has, by `end` on this node, and by a revocation on the others.
-pub(super) fn end_member(
-    cluster: Option<&Cluster>,
-    end: EndUser,
-    ice: &Arc<IceServers>,
+/// Ends a name on the relay, here and on the other nodes.
+#[derive(Clone)]
+pub(super) struct NameEnds {
+    cluster: Option<Cluster>,
+    revocations: Arc<Revocations>,
+    allocations: Allocations,
+    ice: Arc<IceServers>,
     clock: Clock,
-) -> EndUser {
-    let Some(cluster) = cluster.cloned() else { return end };
-    // A reload may shorten the lifetime of credentials, but not of those that are out there.
-    let (ice, longest) = (ice.clone(), AtomicU64::new(0));
-    Box::new(move |name| {
-        end(name);
-        let ttl = ice.ttl().as_secs();
-        let ttl = longest.fetch_max(ttl, Relaxed).max(ttl);
-        cluster.revoke(name, clock.now().unix.saturating_add(ttl));
+    /// Longest lifetime of credentials so far, in seconds: a reload may shorten it, but not that of
+    /// those that are out there.
+    longest: Arc<AtomicU64>,
+}
+
+impl NameEnds {
+    pub(super) fn new(
+        cluster: Option<&Cluster>,
+        relaying: &Relaying,
+        secrets: &ServerSecrets,
+        ice: &Arc<IceServers>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            cluster: cluster.cloned(),
+            revocations: secrets.revocations.clone(),
+            allocations: relaying.allocations(),
+            ice: ice.clone(),
+            clock,
+            longest: Arc::default(),
+        }
+    }
+
+    /// Returns the end of a member that has left or was removed.
+    pub(super) fn of_members(&self) -> EndUser {
+        let own = self.clone();
+        Box::new(move |name| {
+            if let Some(cluster) = &own.cluster {
+                let (now, ttl) = (own.clock.now(), own.ice.ttl().as_secs());
+                let ttl = own.longest.fetch_max(ttl, Relaxed).max(ttl);
+                let until = now.unix.saturating_add(ttl);
+                // The id of a member that came from another node says nothing here. If there is no
+                // place to remember the name, its credentials expire by themselves.
+                if own.revocations.end(now, name, until).is_err() {
+                    cluster.counters().unremembered.add(1);
+                }
+                cluster.revoke(name, until);
+            }
+            own.allocations.end(name);
+        })
+    }
+
+    /// Returns the end of a credential that a program revokes. One that has expired is not
+    /// remembered.
+    pub(super) fn of_credentials(&self) -> EndName {
+        let own = self.clone();
+        Box::new(move |name, until| {
+            let now = own.clock.now();
+            if now.unix < until {
+                own.revocations.revoke(now, name, until)?;
+                if let Some(cluster) = &own.cluster {
+                    cluster.revoke(name, until);
+                }
+            }
+            own.allocations.end(name);
+            Ok(())
+        })
+    }
+}
+
+/// Returns the tickets of the rooms: those of a cluster are good on every node.
+pub(super) fn tickets(
+    cluster: Option<&Cluster>,
+    config: &Config,
+    secrets: &ServerSecrets,
+) -> Result<Tickets, ServerError> {
+    Ok(match cluster {
+        Some(_) => Tickets::of_cluster(&secrets.source().secrets(config)),
+        None => Tickets::of_process(&seed()?),
     })
 }
 
-/// Revokes names on the other nodes, if there are any.
-pub(super) fn revoke_elsewhere(cluster: Option<&Cluster>) -> RevokeElsewhere {
+/// Returns this node, for the rooms.
+pub(super) fn hub_node(cluster: Option<&Cluster>) -> Result<Option<HubNode>, ServerError> {
+    let Some(cluster) = cluster.cloned() else { return Ok(None) };
+    let (name, run) = (cluster.settings().node.clone(), Prng::new(&seed()?, "rooms").number());
+    Ok(Some(HubNode { name, run, send: Box::new(move |to, item| cluster.send(to, item)) }))
+}
+
+/// Returns the listener that hands items and views to the rooms.
+pub(super) fn rooms(hub: &Arc<Hub>) -> Box<dyn NodeListener> {
+    Box::new(HearingRooms { hub: hub.clone(), nodes: Mutex::default() })
+}
+
+/// Rooms that hear the other nodes.
+struct HearingRooms {
+    hub: Arc<Hub>,
+    /// Other nodes, when this one saw any the last time.
+    nodes: Mutex<BTreeSet<NodeName>>,
+}
+
+impl NodeListener for HearingRooms {
+    fn hear(&self, from: &NodeName, item: &RawValue) {
+        self.hub.hear(from, item);
+    }
+
+    fn reset(&self, peer: &NodeName, unsent: Vec<Box<RawValue>>) {
+        self.hub.reset(peer, &unsent);
+    }
+
+    fn view(&self, view: ClusterView) {
+        let ClusterView { nodes, alone, draining } = view;
+        let mut is_less = false;
+        if !alone {
+            let former = std::mem::replace(&mut *lock(&self.nodes), nodes.clone());
+            is_less = !former.is_subset(&nodes);
+        }
+        self.hub.set_view(RoomView { nodes, alone, draining });
+        if is_less {
+            // Its clients need another relay before their credentials expire.
+            self.hub.renew_all();
+        }
+    }
+}
+
+/// Returns the source of the regions that a page may measure.
+pub(super) fn regions(cluster: Option<&Cluster>) -> ListRegions {
     match cluster.cloned() {
-        Some(cluster) => Box::new(move |name, until| cluster.revoke(name, until)),
-        None => Box::new(|_, _| {}),
+        Some(cluster) => Box::new(move || cluster.regions()),
+        None => Box::new(Vec::new),
     }
 }
 
 /// Takes in the secrets of a new configuration.
 pub(super) fn renewal(
     cluster: Option<&Cluster>,
+    tickets: Live<Tickets>,
     source: SecretSource,
 ) -> impl Fn(&Config) + Send + Sync + 'static {
     let cluster = cluster.cloned();
     move |config| {
         if let Some(cluster) = &cluster {
-            cluster.configure(source.secrets(config));
+            let secrets = source.secrets(config);
+            tickets.store(Tickets::of_cluster(&secrets));
+            cluster.configure(secrets);
         }
     }
 }
@@ -106,6 +221,30 @@ pub(super) fn renewal(
 pub(super) fn status(cluster: Option<&Cluster>) -> Option<ClusterSource> {
     let cluster = cluster?.clone();
     Some(Box::new(move || cluster.status()))
+}
+
+/// Receivers of items from other nodes. Each ignores the items of the others.
+struct Listeners(Vec<Box<dyn NodeListener>>);
+
+impl NodeListener for Listeners {
+    fn hear(&self, from: &NodeName, item: &RawValue) {
+        self.0.iter().for_each(|listener| listener.hear(from, item));
+    }
+
+    fn reset(&self, peer: &NodeName, unsent: Vec<Box<RawValue>>) {
+        self.0.iter().for_each(|listener| listener.reset(peer, unsent.clone()));
+    }
+
+    fn view(&self, view: ClusterView) {
+        self.0.iter().for_each(|listener| listener.view(view.clone()));
+    }
+}
+
+/// Hands the items of other nodes to `listeners`.
+pub(super) fn listen(cluster: Option<&Cluster>, listeners: Vec<Box<dyn NodeListener>>) {
+    if let Some(cluster) = cluster {
+        cluster.listen(Arc::new(Listeners(listeners)));
+    }
 }
 
 /// Waits for a moment until the other nodes were told that this one stops.
@@ -155,6 +294,7 @@ impl NodeParts {
             draining: self.phase.has_reached(Phase::Draining),
             rooms,
             members,
+            shares_rooms: true,
             ..NodeState::default()
         }
     }

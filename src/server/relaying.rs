@@ -16,7 +16,7 @@ use crate::events::EventSender;
 use crate::net::connection_limit::{ConnectionCounters, ConnectionLimiter, PER_ADDRESS};
 use crate::net::local_ports;
 use crate::shard::{Allocations, DataPlane, RelayCounters, ShardConfig};
-use crate::signaling::{CountUser, EndUser};
+use crate::signaling::CountUser;
 
 /// Simultaneous TCP and TLS connections to TURN. Each may hold 200 kB if clients do their utmost.
 const MAX_STREAMS: usize = 16_384;
@@ -71,12 +71,6 @@ impl Relaying {
     /// The error for a shard that has ended.
     pub(super) fn lost(&self) -> ServerError {
         ServerError::ShardEnded(self.data_plane.down()())
-    }
-
-    /// Ends the allocations of a name on every shard.
-    pub(super) fn end_user(&self) -> EndUser {
-        let allocations = self.allocations();
-        Box::new(move |name| allocations.end(name))
     }
 
     /// Counts the allocations of a name on all shards.

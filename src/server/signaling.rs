@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use byway_turn::auth::Secrets;
 
+use super::cluster::NameEnds;
 use super::relaying::Relaying;
 use super::secrets::ServerSecrets;
 use super::supervise::Supervisor;
-use super::{ServerError, cluster, consumers, seed};
+use super::{ServerError, cluster, consumers};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::events::{EventReceiver, EventSender, Timed};
 use crate::ice::{Endpoints, IceServers, IceSettings};
+use crate::live::Live;
 use crate::phase::PhaseWatch;
-use crate::signaling::{ConnectionLimits, Hub, HubParts, SignalingConnections, SignalingCounters};
+use crate::signaling::{ConnectionLimits, Hub, HubParts, SignalingConnections, SignalingCounters, Tickets};
 use crate::tls::CertificateNames;
 
 /// ICE servers for browsers, without the listeners, which follow the machine's addresses.
@@ -49,6 +51,8 @@ pub(super) struct RoomParts<'a> {
     pub(super) secrets: &'a ServerSecrets,
     pub(super) relaying: &'a Relaying,
     pub(super) cluster: Option<&'a Cluster>,
+    pub(super) name_ends: &'a NameEnds,
+    pub(super) tickets: Live<Tickets>,
     pub(super) clock: Clock,
     pub(super) counters: Arc<SignalingCounters>,
     pub(super) phase: PhaseWatch,
@@ -57,8 +61,19 @@ pub(super) struct RoomParts<'a> {
 
 /// Builds the rooms. When a member leaves, its allocations on the relay end.
 pub(super) fn rooms(parts: RoomParts<'_>) -> Result<Arc<Hub>, ServerError> {
-    let RoomParts { config, ice, secrets, relaying, cluster, clock, counters, phase, events } = parts;
-    let end_user = cluster::end_member(cluster, relaying.end_user(), &ice, clock);
+    let RoomParts {
+        config,
+        ice,
+        secrets,
+        relaying,
+        cluster,
+        name_ends,
+        tickets,
+        clock,
+        counters,
+        phase,
+        events,
+    } = parts;
     let hub = Arc::new(Hub::new(HubParts {
         connections: Arc::new(SignalingConnections::new(
             ConnectionLimits::of(config.signaling.settings),
@@ -69,10 +84,11 @@ pub(super) fn rooms(parts: RoomParts<'_>) -> Result<Arc<Hub>, ServerError> {
         ice,
         revocations: secrets.revocations.clone(),
         access: secrets.access.clone(),
-        end_user,
+        end_user: name_ends.of_members(),
         count_user: relaying.count_user(),
         events,
-        seed: seed()?,
+        tickets,
+        node: cluster::hub_node(cluster)?,
     }));
     Ok(hub)
 }

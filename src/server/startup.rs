@@ -11,10 +11,11 @@ use byway_turn::prng::Prng;
 use sd_notify::NotifyState;
 use tokio::sync::{Mutex, mpsc, watch};
 
+use super::adapters::Adapters;
 use super::admin_socket::AdminSockets;
 use super::all_counters::{AllCounters, EventLosses, Shown};
 use super::certificate::{self, Acme, CertificateParts};
-use super::cluster::{self, NodeParts};
+use super::cluster::{self, NameEnds, NodeParts};
 use super::host_addresses::{self, Follower, HostState, HostWatch};
 use super::relay_socket_watch::RelaySocketWatch;
 use super::relaying::Relaying;
@@ -160,18 +161,25 @@ impl Bound {
         let cluster = cluster::join(&config, &counted.cluster.counters, &relaying, &secrets, clock)?;
         let ice = signaling::ice(&config, names, &secrets);
         cluster::share_relays(cluster.as_ref(), &ice);
+        let name_ends = NameEnds::new(cluster.as_ref(), &relaying, &secrets, &ice, clock);
+        let tickets = Live::new(cluster::tickets(cluster.as_ref(), &config, &secrets)?);
         let hub = signaling::rooms(signaling::RoomParts {
             config: &config,
             ice: ice.clone(),
             secrets: &secrets,
             relaying: &relaying,
             cluster: cluster.as_ref(),
+            name_ends: &name_ends,
+            tickets: tickets.clone(),
             clock,
             counters: counted.signaling.clone(),
             phase: phase.watch(),
             events: events.clone(),
         })?;
         signaling::keep(&hub, for_timelines, &supervisor);
+        let own_secrets = secrets.source().secrets(&config);
+        let adapters = Adapters::new(hub.connections(), cluster.as_ref(), own_secrets, clock);
+        cluster::listen(cluster.as_ref(), vec![cluster::rooms(&hub), Box::new(adapters.clone())]);
 
         let hosts =
             allowed_hosts::own(&config, certificate, relaying.shared.clone(), clock, counted.http.clone());
@@ -189,12 +197,13 @@ impl Bound {
             ice: ice.clone(),
             random: Arc::new(Prng::new(&seed()?, "names")),
             hub: hub.clone(),
+            peerjs: adapters.peerjs.clone(),
+            topics: adapters.topics.clone(),
             hosts: hosts.clone(),
             origins: origins.clone(),
             access: secrets.access.clone(),
-            revocations: secrets.revocations.clone(),
-            end_user: relaying.end_user(),
-            revoke_elsewhere: cluster::revoke_elsewhere(cluster.as_ref()),
+            end_name: name_ends.of_credentials(),
+            regions: cluster::regions(cluster.as_ref()),
             static_users: static_users.clone(),
             page: page.clone(),
             peers: PeerRules::new({
@@ -354,7 +363,11 @@ impl Bound {
             }),
             Step::new(&["log"], move |config| log.apply(&config.log)),
             Step::new(&["users"], move |config| static_users.store(static_names(config))),
-            Step::new(&["credentials"], cluster::renewal(cluster.as_ref(), source.clone())),
+            Step::new(&["credentials"], cluster::renewal(cluster.as_ref(), tickets, source.clone())),
+            Step::new(&["credentials"], {
+                let source = source.clone();
+                move |config| adapters.peerjs.set_secrets(source.secrets(config))
+            }),
             Step::new(&["relay.drain"], {
                 let drain = drain.clone();
                 move |config| drain.store(config.relay.drain)

@@ -52,6 +52,9 @@ pub(super) trait Conversation {
     /// That time has come. A code ends the connection.
     fn wake(&mut self, now: Now) -> Option<ByeCode>;
 
+    /// A request that had to wait was answered.
+    fn answered(&mut self, _now: Now) {}
+
     /// The client is to be given what is newer than it has, where there is such a thing.
     fn renew(&mut self, _now: Now) {}
 
@@ -250,6 +253,7 @@ impl SignalingConnections {
                 }
                 told = queue.told() => match told {
                     Told::End(code) => return Ending::Bye(code),
+                    Told::Answered => conversation.answered(self.clock.now()),
                     Told::Renew => conversation.renew(self.clock.now()),
                 },
                 () = phase.reached(Phase::Draining) => return Ending::Bye(ByeCode::ShuttingDown),

@@ -1,7 +1,12 @@
-//! Hub of the sessions: the rooms, and a way to reach every member.
+//! Hub of the sessions: the rooms, and a way to reach every member of this node.
+//!
+//! The rooms decide, and `outputs` obeys them. `entry` lets clients in, `hosts` has the requests of
+//! hosts, `recording` the events, and `listing` the state for backends and the operator.
 
+mod entry;
 mod hosts;
 mod listing;
+mod outputs;
 mod recording;
 
 use std::collections::BTreeMap;
@@ -15,24 +20,24 @@ use serde_json::value::RawValue;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use self::entry::Waiting;
 use super::ConnectionLimits;
 use super::connection::SignalingConnections;
-use super::membership::{Membership, MessageRefusal, Visitor};
+use super::membership::{Membership, Visitor};
 use super::protocol::report::RoomFact;
-use super::protocol::{
-    ByeCode, DisplayName, Ending, ErrorCode, Join, MemberId, Peer, RoomName, Secret, ServerMessage, Text,
-};
-use super::room::{Delivery, Entered, HostRule, Newcomer, Resumed, Rooms, Standing};
+use super::protocol::{ByeCode, Ending, ErrorCode, MemberId, RoomName};
+use super::room::HostRule;
 use super::send_queue::SendQueue;
+use super::shared_rooms::SharedRooms;
 use super::ticket::Tickets;
-use super::timeline::{Participant, TimelineLimits, Timelines};
-use crate::access::grant::{Grant, Role};
-use crate::access::names::Region;
+use super::timeline::{TimelineLimits, Timelines};
+use crate::access::names::NodeName;
 use crate::access::{Access, Policy};
 use crate::events::EventSender;
 use crate::ice::{IceConfiguration, IceServers};
 use crate::live::Live;
 
+pub(super) use entry::Entry;
 pub use listing::{NamedRoom, Present, RoomState};
 
 /// Time between two comparisons of the clocks.
@@ -44,6 +49,19 @@ pub type EndUser = Box<dyn Fn(&str) + Send + Sync>;
 /// Counts the allocations that a name has on the relay; the composition root knows how.
 pub type CountUser = Box<dyn Fn(&str) -> u32 + Send + Sync>;
 
+/// Sends an item to another node, behind those that were sent before. Must not wait.
+pub type SendToNode = Box<dyn Fn(&NodeName, Box<RawValue>) + Send + Sync>;
+
+/// This node of a cluster.
+pub struct HubNode {
+    /// Name of the node.
+    pub name: NodeName,
+    /// Random number of this process.
+    pub run: u64,
+    /// Sends items about rooms.
+    pub send: SendToNode,
+}
+
 /// Parts that a hub is made from.
 pub struct HubParts {
     /// Limits, clock and counters.
@@ -54,14 +72,17 @@ pub struct HubParts {
     pub revocations: Arc<Revocations>,
     /// Gatekeeper of joins.
     pub access: Live<Access>,
-    /// Called for the user name of each member that has left.
+    /// Called for the user name of each member of this node that has left, and of each that was
+    /// removed.
     pub end_user: EndUser,
     /// Counts the allocations of a member.
     pub count_user: CountUser,
     /// Told of rooms that begin and end, and of members that come and go.
     pub events: EventSender,
-    /// Of the tickets.
-    pub seed: [u8; 32],
+    /// Tickets by which clients resume their memberships.
+    pub tickets: Live<Tickets>,
+    /// This node, in a cluster.
+    pub node: Option<HubNode>,
 }
 
 /// The rooms, and a way to reach every member.
@@ -72,43 +93,38 @@ pub struct Hub {
     state: Mutex<HubState>,
     /// A `std` mutex, like that of the state. It is taken under that of the state or alone.
     timelines: Mutex<Timelines>,
-    tickets: Tickets,
-    /// Woken when there is an absent member where there was none.
+    /// Woken when the rooms may have something to do earlier than they had.
     absence: Notify,
     parts: HubParts,
 }
 
 struct HubState {
-    rooms: Rooms,
-    /// The queue of every member of `rooms` that is connected.
+    rooms: SharedRooms,
+    /// The queue of every member of this node that is connected.
     queues: BTreeMap<MemberId, Arc<SendQueue>>,
-    /// The membership of every member of `rooms`, with the name in its credentials. It is kept,
-    /// because the secret and the policy that the name was made by may change.
-    users: BTreeMap<MemberId, Membership>,
-}
-
-/// Rights of a newcomer in its room.
-struct Rights {
-    name: Option<DisplayName>,
-    role: Role,
-    /// Members of the room, the newcomer included.
-    max_members: Option<usize>,
-    passes_lock: bool,
-    /// Region of its relay.
-    region: Option<Region>,
+    /// Clients that wait for the owner of their room.
+    waiting: BTreeMap<MemberId, Waiting>,
+    /// Rooms with members of this node.
+    rooms_here: usize,
 }
 
 impl Hub {
     /// A hub without rooms.
     #[must_use]
     pub fn new(parts: HubParts) -> Self {
-        let limits = parts.connections.settings().rooms;
-        let rooms = Rooms::new(limits, host_rule(parts.access.load().policy));
-        let state = Mutex::new(HubState { rooms, queues: BTreeMap::new(), users: BTreeMap::new() });
-        let tickets = Tickets::new(&parts.seed);
+        let ConnectionLimits { rooms: limits, resume_window, .. } = parts.connections.settings();
+        let rule = host_rule(parts.access.load().policy);
+        let rooms = match &parts.node {
+            Some(HubNode { name, run, .. }) => {
+                SharedRooms::of_node(limits, rule, resume_window, name.clone(), *run)
+            }
+            None => SharedRooms::new(limits, rule, resume_window),
+        };
+        let (queues, waiting) = (BTreeMap::new(), BTreeMap::new());
+        let state = Mutex::new(HubState { rooms, queues, waiting, rooms_here: 0 });
         let timelines = Mutex::new(Timelines::new(TimelineLimits::default()));
         let (connections, absence) = (parts.connections.clone(), Notify::new());
-        Self { connections, state, timelines, tickets, absence, parts }
+        Self { connections, state, timelines, absence, parts }
     }
 
     /// The limits and the end of all connections.
@@ -120,7 +136,8 @@ impl Hub {
     /// Takes in new limits, and the access policy at present.
     pub fn configure(&self, limits: ConnectionLimits) {
         self.connections.set_limits(limits);
-        self.lock().rooms.configure(limits.rooms, host_rule(self.parts.access.load().policy));
+        let rule = host_rule(self.parts.access.load().policy);
+        self.lock().rooms.configure(limits.rooms, rule, limits.resume_window);
     }
 
     /// Sends every connected member a fresh configuration. Absent members get one as they return.
@@ -128,8 +145,9 @@ impl Hub {
         self.lock().queues.values().for_each(|queue| queue.renew());
     }
 
-    /// Gives up members that have been absent for too long, until all connections end: from then on
-    /// they cannot come back, and their calls go on as those of others do.
+    /// Gives up members that have been absent for too long, and asks other nodes again that did not
+    /// answer. A single server does so until all connections end: from then on its members cannot
+    /// come back, and their calls go on as those of others do.
     pub async fn give_up_the_absent(&self) {
         loop {
             let woken = self.absence.notified();
@@ -142,11 +160,13 @@ impl Hub {
                         () = sleep(next.saturating_sub(self.connections.clock.now().mono)) => {}
                         () = woken => {}
                     }
-                    if self.connections.are_ending() {
+                    if self.connections.are_ending() && self.parts.node.is_none() {
                         return;
                     }
                     let now = self.connections.clock.now();
-                    while self.give_up_one(now) {}
+                    let mut state = self.lock();
+                    state.rooms.wake(now);
+                    self.settle(now, state);
                 }
             }
         }
@@ -167,17 +187,14 @@ impl Hub {
         }
     }
 
-    /// Removes a member from `room`; whether it was there.
+    /// Removes a member from `room`; whether it was there. If another node has the room, that one
+    /// is asked, and the member counts as there.
     pub fn remove(&self, room: &RoomName, id: MemberId) -> bool {
-        let state = self.lock();
-        if state.rooms.place(id) != Some(room) {
-            return false;
-        }
-        if let Some(queue) = state.queues.get(&id) {
-            queue.evict(ByeCode::Removed);
-        }
-        self.take_out(self.connections.clock.now(), state, id, Ending::Bye(ByeCode::Removed));
-        true
+        let now = self.connections.clock.now();
+        let mut state = self.lock();
+        let is_there = state.rooms.remove(room, id) || state.rooms.remove_elsewhere(room, id);
+        self.settle(now, state);
+        is_there
     }
 
     /// Lifetime of a configuration.
@@ -195,232 +212,66 @@ impl Hub {
         self.parts.ice.issue(now, visitor.view(membership), &membership.user)
     }
 
-    /// Adds the connection behind `queue` to a room, or resumes its membership. Sends it the
-    /// members and the signals that it missed. Resuming is not charged.
-    pub(super) fn enter(
+    pub(super) fn signal(
         &self,
         now: Now,
-        queue: &Arc<SendQueue>,
-        visitor: &Visitor,
-        join: &Join,
-    ) -> Result<Membership, MessageRefusal> {
-        let former = match self.former(join) {
-            Some(id) => match self.resume(now, queue, visitor, join, id) {
-                Ok(membership) => return Ok(membership),
-                Err(former) => former,
-            },
-            None => None,
-        };
-        let rights = self.admit(now, visitor, join, former)?;
-        let id = self.parts.revocations.enter();
-        let user = self.user(&join.room, id).into();
-        let newcomer = Membership { id, user, region: rights.region.clone() };
-        match self.join(now, queue, visitor, &join.room, rights, &newcomer) {
-            Ok(()) => Ok(newcomer),
-            Err(code) => {
-                self.parts.revocations.leave(newcomer.id);
-                Err(code.into())
-            }
-        }
-    }
-
-    /// Returns the member whose ticket the client shows.
-    fn former(&self, join: &Join) -> Option<MemberId> {
-        join.resume.as_ref().and_then(|Secret(ticket)| self.tickets.read(ticket))
-    }
-
-    /// Asks the gatekeeper for the rights of a newcomer. A lock does not keep out a client that was
-    /// in the room in a `former` role until now, but it cannot be more than that.
-    fn admit(
-        &self,
-        now: Now,
-        visitor: &Visitor,
-        join: &Join,
-        former: Option<Role>,
-    ) -> Result<Rights, MessageRefusal> {
-        let token = join.token.as_ref().map(|Secret(token)| token.as_str());
-        let grant = self.parts.access.load().join(now, visitor.address, &join.room, token)?;
-        let (granted, max_members, granted_role, region) = match grant {
-            Some(Grant { room: _, name, max_members, role, region }) => (name, max_members, role, region),
-            None => (None, None, Role::Member, None),
-        };
-        let role = if join.viewer { Role::Viewer } else { granted_role };
-        let returns = former.is_some_and(|former| former != Role::Viewer || role == Role::Viewer);
-        Ok(Rights {
-            name: granted.or_else(|| join.name.clone()),
-            role,
-            max_members,
-            passes_lock: granted_role == Role::Host || returns,
-            region,
-        })
-    }
-
-    /// Adds a newcomer to its room.
-    fn join(
-        &self,
-        now: Now,
-        queue: &Arc<SendQueue>,
-        visitor: &Visitor,
-        room: &RoomName,
-        Rights { name, role, max_members, passes_lock, region: _ }: Rights,
-        membership: &Membership,
+        from: MemberId,
+        to: MemberId,
+        data: Box<RawValue>,
     ) -> Result<(), ErrorCode> {
-        let id = membership.id;
-        let ice = self.configuration(now, visitor, membership);
-        let participant = Participant {
-            id,
-            name: name.clone(),
-            user: membership.user.clone(),
-            network: visitor.network(),
-            viewer: role == Role::Viewer,
+        let mut state = self.lock();
+        // Under the lock, so that `seq` counts up in the order in which signals arrive. Other nodes
+        // watch the connections of their members themselves.
+        let reads = match state.queues.get(&to) {
+            Some(queue) => !queue.is_shut(),
+            None => !state.rooms.rooms().is_local(to),
         };
-        let newcomer = Newcomer { id, name, network: visitor.network(), role, max_members, passes_lock };
-        // Locked to the end, so that nothing can reach the newcomer before its `joined`.
-        let mut state = self.lock();
-        let opens = !state.rooms.exists(room);
-        let Entered { peers, standing, told } = state.rooms.join(room.clone(), newcomer)?;
-        self.record_join(now, room, participant, opens);
-        queue.begin(0);
-        queue.say(self.joined(id, peers, standing, ice));
-        state.queues.insert(id, queue.clone());
-        state.users.insert(id, membership.clone());
-        state.deliver(told);
-        self.count(&state);
-        Ok(())
-    }
-
-    /// Gives the connection behind `queue` the membership `id`, if it can still be resumed.
-    /// Otherwise the membership ends.
-    ///
-    /// # Errors
-    /// The role that the client had in the room until now, if it was there.
-    fn resume(
-        &self,
-        now: Now,
-        queue: &Arc<SendQueue>,
-        visitor: &Visitor,
-        join: &Join,
-        id: MemberId,
-    ) -> Result<Membership, Option<Role>> {
-        let mut state = self.lock();
-        // A member that has left before cannot resume.
-        let Some(membership) = state.users.get(&id).cloned() else { return Err(None) };
-        let ice = self.configuration(now, visitor, &membership);
-        self.replace(&mut state, now, id);
-        let resumed = state.rooms.resume(now.mono, id, &join.room, join.seq, visitor.network());
-        let Some(Resumed { peers, standing, seq, missed }) = resumed else {
-            let former = state.rooms.role(&join.room, id);
-            self.take_out(now, state, id, Ending::Lost);
-            return Err(former);
-        };
-        queue.begin(seq);
-        queue.replay(std::iter::once(self.joined(id, peers, standing, ice)).chain(missed));
-        state.queues.insert(id, queue.clone());
-        self.record(now, id, RoomFact::Resumed {});
-        self.connections.counters.resumed.add(1);
-        self.count(&state);
-        Ok(membership)
-    }
-
-    /// Ends the former connection of `id`, if there is one: the client may know of its loss before
-    /// the server does.
-    fn replace(&self, state: &mut HubState, now: Now, id: MemberId) {
-        if let Some(former) = state.queues.remove(&id) {
-            former.evict(ByeCode::Replaced);
-            state.rooms.lose(id, now.mono + self.window(), former.written());
-            self.record(now, id, RoomFact::Lost {});
-        }
-    }
-
-    fn joined(&self, id: MemberId, peers: Vec<Peer>, standing: Standing, ice: IceConfiguration) -> Text {
-        let Standing { role, locked } = standing;
-        let (host, viewer) = (role == Role::Host, role == Role::Viewer);
-        ServerMessage::Joined { id, peers, host, viewer, locked, resume: self.ticket(id), ice }.text()
-    }
-
-    pub(super) fn signal(&self, from: MemberId, to: MemberId, data: Box<RawValue>) -> Result<(), ErrorCode> {
-        let mut state = self.lock();
-        // Under the lock, so that `seq` counts up in the order in which signals arrive.
-        let reads = state.queues.get(&to).is_some_and(|queue| !queue.is_shut());
-        let delivery = state.rooms.signal(from, to, data, reads)?;
-        state.deliver([delivery]);
-        self.count(&state);
+        let result = state.rooms.signal(from, to, data, reads);
+        self.settle(now, state);
+        result?;
         self.connections.counters.signals.add(1);
         Ok(())
     }
 
     /// The client behind `queue` has every signal up to `seq`.
-    pub(super) fn confirm(&self, id: MemberId, queue: &Arc<SendQueue>, seq: u64) {
+    pub(super) fn confirm(&self, now: Now, id: MemberId, queue: &Arc<SendQueue>, seq: u64) {
         let mut state = self.lock();
         if state.is_connected(id, queue) {
             // It cannot have what was not written.
             state.rooms.confirm(id, seq.min(queue.written()));
-            self.count(&state);
+            self.settle(now, state);
         }
     }
 
     /// The member `id` leaves its room, by its own message or with its connection.
     pub(super) fn leave(&self, now: Now, id: MemberId, queue: &Arc<SendQueue>, ending: Ending) {
-        let state = self.lock();
+        let mut state = self.lock();
         if state.is_connected(id, queue) {
-            self.take_out(now, state, id, ending);
+            state.rooms.leave(id, ending);
+            self.settle(now, state);
         }
     }
 
     /// The connection of the member `id` has ended.
     pub(super) fn part(&self, now: Now, id: MemberId, queue: &Arc<SendQueue>, ending: Ending) {
+        let shuts_down = ending == Ending::Bye(ByeCode::ShuttingDown);
+        let may_stay = !self.window().is_zero();
         // On shutdown keep memberships and credentials: announcing the departure would make peers
-        // hang up.
-        if ending == Ending::Bye(ByeCode::ShuttingDown) {
+        // hang up. In a cluster, members may return over another node.
+        if shuts_down && !(may_stay && self.parts.node.is_some()) {
             return;
         }
-        if !ending.stays() || self.window().is_zero() {
+        if !(shuts_down || ending.stays() && may_stay) {
             return self.leave(now, id, queue, ending);
         }
         let mut state = self.lock();
         if state.is_connected(id, queue) {
             state.queues.remove(&id);
-            state.rooms.lose(id, now.mono + self.window(), queue.written());
+            state.rooms.lose(now, id, queue.written());
             self.record(now, id, RoomFact::Lost {});
-            self.count(&state);
+            self.settle(now, state);
             self.absence.notify_one();
         }
-    }
-
-    /// Takes a member out of its room and its credentials from it: whatever they have begun ends
-    /// with them.
-    fn take_out(&self, now: Now, mut state: MutexGuard<'_, HubState>, id: MemberId, ending: Ending) {
-        let Some(Membership { user, .. }) = state.users.remove(&id) else { return };
-        state.queues.remove(&id);
-        let room = state.rooms.place(id).cloned();
-        let told = state.rooms.leave(id);
-        if let Some(room) = room {
-            self.record_departure(now, &room, id, &user, ending, !state.rooms.exists(&room));
-        }
-        state.deliver(told);
-        self.count(&state);
-        drop(state);
-        // In this order: what the relay allocates from here on, it refuses; what it allocated
-        // before, it ends.
-        self.parts.revocations.leave(id);
-        (self.parts.end_user)(&user);
-    }
-
-    /// Gives up a member that has been absent for too long; whether there was one.
-    fn give_up_one(&self, now: Now) -> bool {
-        // Under one lock: in between it might come back.
-        let state = self.lock();
-        let overdue = state.rooms.overdue(now.mono);
-        overdue.map(|id| self.take_out(now, state, id, Ending::Lost)).is_some()
-    }
-
-    /// The name in a newcomer's credentials: `room.member`.
-    fn user(&self, room: &RoomName, id: MemberId) -> String {
-        format!("{}.{id}", self.parts.ice.label(self.parts.access.load().policy, room.as_str()))
-    }
-
-    fn ticket(&self, id: MemberId) -> Option<String> {
-        (!self.window().is_zero()).then(|| self.tickets.issue(id))
     }
 
     fn window(&self) -> Duration {
@@ -429,12 +280,13 @@ impl Hub {
 
     fn count(&self, state: &HubState) {
         let counters = &self.connections.counters;
-        counters.rooms.set(state.rooms.rooms() as u64);
-        counters.locked.set(state.rooms.locked() as u64);
-        counters.members.set(state.rooms.members() as u64);
-        counters.viewers.set(state.rooms.viewers() as u64);
-        counters.absent.set(state.rooms.absent() as u64);
-        counters.kept.set(state.rooms.kept() as u64);
+        let rooms = state.rooms.rooms();
+        counters.rooms.set(state.rooms_here as u64);
+        counters.locked.set(rooms.locked() as u64);
+        counters.members.set(rooms.locals() as u64);
+        counters.viewers.set(rooms.viewers() as u64);
+        counters.absent.set(rooms.absent() as u64);
+        counters.kept.set(rooms.kept() as u64);
     }
 
     fn lock(&self) -> MutexGuard<'_, HubState> {
@@ -445,7 +297,7 @@ impl Hub {
 
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Hub({} rooms)", self.lock().rooms.rooms())
+        write!(f, "Hub({} rooms)", self.lock().rooms_here)
     }
 }
 
@@ -462,12 +314,7 @@ impl HubState {
     fn is_connected(&self, id: MemberId, queue: &Arc<SendQueue>) -> bool {
         self.queues.get(&id).is_some_and(|current| Arc::ptr_eq(current, queue))
     }
-
-    fn deliver(&self, deliveries: impl IntoIterator<Item = Delivery>) {
-        for Delivery { to, text } in deliveries {
-            if let Some(queue) = self.queues.get(&to) {
-                queue.say(text);
-            }
-        }
-    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
-//! Membership in a room: its request, the state that a connection holds, and reasons to refuse it.
+//! Membership in a room: the request for it, the state that a connection holds, and reasons to
+//! refuse it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use byway_turn::client_network::ClientNetwork;
 
-use super::protocol::{ErrorCode, MemberId};
+use super::protocol::{ErrorCode, MemberId, ServerMessage, Text};
 use crate::access::Refused;
 use crate::access::names::Region;
 use crate::access::tokens::TokenError;
@@ -21,6 +22,8 @@ pub struct Visitor {
     pub host: Option<Host>,
     /// Region of the client, as a trusted proxy tells it.
     pub region: Option<Region>,
+    /// Region that the client has measured as the nearest.
+    pub nearest: Option<Region>,
 }
 
 /// A membership, as its connection holds it.
@@ -40,6 +43,17 @@ pub(super) struct MessageRefusal {
     pub(super) wait: Option<Duration>,
 }
 
+impl MessageRefusal {
+    /// The answer to the message.
+    pub(super) fn text(self) -> Text {
+        match self.wait {
+            Some(wait) => ServerMessage::error_until(self.code, wait),
+            None => ServerMessage::error(self.code),
+        }
+        .text()
+    }
+}
+
 impl Visitor {
     /// The network that is charged for what the client holds.
     pub(super) fn network(&self) -> ClientNetwork {
@@ -47,9 +61,9 @@ impl Visitor {
     }
 
     /// The client of an ICE configuration for this membership. The token's region precedes the
-    /// proxy's.
+    /// proxy's, and that the client's own.
     pub(super) fn view<'a>(&'a self, membership: &'a Membership) -> ClientView<'a> {
-        let region = membership.region.as_ref().or(self.region.as_ref());
+        let region = membership.region.as_ref().or(self.region.as_ref()).or(self.nearest.as_ref());
         ClientView { host: self.host.as_ref(), region }
     }
 }

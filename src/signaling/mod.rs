@@ -1,26 +1,33 @@
 //! Signaling: rooms in which browsers find each other and exchange what a call needs to begin.
 //!
-//! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], [`schema`],
-//! `ticket`, [`timeline`] and [`flood_guard`] are pure. `hub` is what the sessions share,
-//! [`session`] the conversation with one client, and `membership` what passes between the two.
-//! [`connection`] drives the WebSocket beneath. Its `send_queue` bounds what waits to be written,
-//! to one reader and to all together.
+//! `docs/signaling.md` is the specification. [`protocol`], [`codes`], [`room`], [`shared_rooms`],
+//! [`schema`], `ticket`, [`timeline`] and [`flood_guard`] are pure. [`shared_rooms`] lets a room
+//! have members on several nodes of a cluster.
+//!
+//! `hub` is what the sessions share, [`session`] the conversation with one client, and `membership`
+//! what passes between the two. [`connection`] drives the WebSocket beneath. Its `send_queue`
+//! bounds what waits to be written, to one reader and to all together.
 //!
 //! Beside our own protocol stand two of others, for pages that speak them already: [`peerjs`] and
-//! [`y_webrtc`], each with a pure room of its own. `docs/adapters.md` is their manual.
+//! [`y_webrtc`], each with a pure room of its own. `docs/adapters.md` is their manual. Both span
+//! the nodes of a cluster by a [`directory`], which is pure, too. [`neighbours`] is their way to
+//! it.
 
 pub mod codes;
 pub mod connection;
 mod counters;
+pub mod directory;
 pub mod flood_guard;
 mod hub;
 mod membership;
+pub mod neighbours;
 pub mod peerjs;
 pub mod protocol;
 pub mod room;
 pub mod schema;
 mod send_queue;
 pub mod session;
+pub mod shared_rooms;
 mod ticket;
 pub mod timeline;
 pub mod y_webrtc;
@@ -32,8 +39,9 @@ use self::room::RoomLimits;
 
 pub use connection::SignalingConnections;
 pub use counters::SignalingCounters;
-pub use hub::{CountUser, EndUser, Hub, HubParts, NamedRoom, Present, RoomState};
+pub use hub::{CountUser, EndUser, Hub, HubNode, HubParts, NamedRoom, Present, RoomState, SendToNode};
 pub use membership::Visitor;
+pub use ticket::Tickets;
 
 /// SignalingSettings of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

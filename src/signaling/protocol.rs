@@ -16,7 +16,7 @@ use crate::ice::IceConfiguration;
 use self::report::{ReportEvent, TimelineEvent, TimelineMember};
 
 pub use super::codes::{ByeCode, Ending, ErrorCode};
-pub use crate::access::names::{DisplayName, RoomName};
+pub use crate::access::names::{DisplayName, Region, RoomName};
 pub use byway_turn::auth::MemberId;
 
 /// The WebSocket subprotocol (RFC 6455 section 1.9).
@@ -102,6 +102,10 @@ pub struct Join {
     /// `true` to receive only: a viewer sees the members, and no other viewer.
     #[schemars(default)]
     pub viewer: bool,
+    /// Region of the relay that is nearest to the client. Other regions precede it: that of the
+    /// token, and that which a trusted proxy tells. One that is no region is ignored.
+    #[schemars(with = "Option<String>")]
+    pub region: Option<Region>,
 }
 
 /// Text that proves an identity. It is never logged.
@@ -140,6 +144,7 @@ impl ClientMessage {
             resume: Option<String>,
             seq: Option<u64>,
             viewer: Option<bool>,
+            region: Option<Cow<'a, str>>,
         }
         #[derive(Deserialize)]
         struct Signal<'a> {
@@ -187,14 +192,15 @@ impl ClientMessage {
 
         match object::<Tag<'_>>(text)?.kind.as_ref() {
             "join" => {
-                let Fields { room, name, token, resume, seq, viewer } = object(text)?;
+                let Fields { room, name, token, resume, seq, viewer, region } = object(text)?;
                 let room = RoomName::new(room.into_owned()).ok_or(ErrorCode::BadRoom)?;
                 // A page passes on what its input field holds, and an empty field is no name.
                 let name = name.filter(|name| !name.is_empty());
                 let name = name.map(|name| DisplayName::new(name.into_owned()).ok_or(ErrorCode::BadName));
                 let (token, resume) = (token.map(Secret), resume.map(Secret));
                 let viewer = viewer.unwrap_or(false);
-                Ok(Self::Join(Join { room, name: name.transpose()?, token, resume, seq, viewer }))
+                let region = region.and_then(|region| region.parse().ok());
+                Ok(Self::Join(Join { room, name: name.transpose()?, token, resume, seq, viewer, region }))
             }
             "signal" => {
                 let Signal { to, data } = object(text)?;

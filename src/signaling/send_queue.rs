@@ -30,6 +30,8 @@ pub(super) enum Frame {
 pub(super) enum Told {
     /// To end, for this reason.
     End(ByeCode),
+    /// To take in the answer to a request that had to wait.
+    Answered,
     /// To give its client what is newer than the client has.
     Renew,
 }
@@ -70,6 +72,8 @@ struct Inner {
     /// Evicted or closing: nothing more goes in.
     shut: bool,
     evicted: Option<ByeCode>,
+    /// A request of the client was answered.
+    is_answered: bool,
     /// The client is to be given a fresh configuration.
     renews: bool,
     /// The `seq` of the signal that is being written.
@@ -96,6 +100,7 @@ impl SendQueue {
             evicted: None,
             writing: None,
             written: 0,
+            is_answered: false,
             renews: false,
         };
         Self { member_limit: member, inner: Mutex::new(inner), ready: Notify::new(), told: Notify::new() }
@@ -176,6 +181,12 @@ impl SendQueue {
     /// Has the client given a fresh configuration before its time.
     pub(super) fn renew(&self) {
         self.lock().renews = true;
+        self.told.notify_one();
+    }
+
+    /// Tells the connection that a request, which had to wait, was answered.
+    pub(super) fn answered(&self) {
+        self.lock().is_answered = true;
         self.told.notify_one();
     }
 
@@ -306,8 +317,14 @@ impl Inner {
 
     /// Returns the next request for the connection. An end is returned each time, all else once.
     fn told(&mut self) -> Option<Told> {
-        let renews = std::mem::take(&mut self.renews).then_some(Told::Renew);
-        self.evicted.map(Told::End).or(renews)
+        if let Some(code) = self.evicted {
+            return Some(Told::End(code));
+        }
+        // The answer comes first, because only a member is given more.
+        if std::mem::take(&mut self.is_answered) {
+            return Some(Told::Answered);
+        }
+        std::mem::take(&mut self.renews).then_some(Told::Renew)
     }
 
     fn evict(&mut self, code: ByeCode) {
@@ -397,6 +414,14 @@ mod tests {
         });
         assert_eq!(told, Told::End(ByeCode::Removed));
         assert_eq!(queue.told().await, Told::End(ByeCode::Removed));
+    }
+
+    #[tokio::test]
+    async fn an_answer_comes_before_what_is_newer() {
+        let queue = queue(300);
+        queue.renew();
+        queue.answered();
+        assert_eq!((queue.told().await, queue.told().await), (Told::Answered, Told::Renew));
     }
 
     #[tokio::test]

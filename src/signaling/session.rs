@@ -7,7 +7,7 @@ use axum::extract::ws::WebSocket;
 use byway_turn::time::Now;
 
 use super::connection::{Conversation, Halves};
-use super::hub::Hub;
+use super::hub::{Entry, Hub};
 use super::membership::{Membership, MessageRefusal, Visitor};
 use super::protocol::{ByeCode, ClientMessage, Ending, ErrorCode, MemberId, ServerMessage, Text};
 use super::send_queue::SendQueue;
@@ -23,18 +23,18 @@ pub fn run(
     let socket = Halves::from(socket);
     async move {
         let queue = hub.connections.send_queue(visitor.address, memory);
-        let now = hub.connections.clock.now();
-        let mut session =
-            Session { hub: &hub, queue: queue.clone(), visitor, membership: None, next: Duration::ZERO };
-        session.wait_for_join(now);
+        let mut session = Session::new(&hub, queue.clone(), visitor);
         hub.connections.run(socket, &queue, &mut session).await;
     }
 }
 
-struct Session<'a> {
+/// Conversation with one client.
+pub(super) struct Session<'a> {
     hub: &'a Hub,
     queue: Arc<SendQueue>,
     visitor: Visitor,
+    /// While it waits to come into a room, which another node may decide.
+    entry: Option<Arc<Entry>>,
     /// While in a room.
     membership: Option<Membership>,
     /// In a room: when the client needs a fresh configuration. In none: when it has been that for
@@ -42,22 +42,32 @@ struct Session<'a> {
     next: Duration,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    /// A conversation that begins now, outside of a room.
+    pub(super) fn new(hub: &'a Hub, queue: Arc<SendQueue>, visitor: Visitor) -> Self {
+        let mut session = Self { hub, queue, visitor, entry: None, membership: None, next: Duration::ZERO };
+        session.wait_for_join(hub.connections.clock.now());
+        session
+    }
+
     fn obey(&mut self, now: Now, text: &str) -> Result<(), MessageRefusal> {
         match ClientMessage::parse(text)? {
-            ClientMessage::Join(_) if self.membership.is_some() => {
+            ClientMessage::Join(_) if self.membership.is_some() || self.entry.is_some() => {
                 return Err(ErrorCode::AlreadyJoined.into());
             }
             ClientMessage::Join(join) => {
-                self.membership = Some(self.hub.enter(now, &self.queue, &self.visitor, &join)?);
-                self.wait_for_refresh(now);
+                self.visitor.nearest.clone_from(&join.region);
+                self.entry = Some(self.hub.enter(now, &self.queue, &self.visitor, join));
+                self.look(now);
             }
             ClientMessage::Signal { to, data } => {
-                self.hub.signal(self.member()?, to, data)?;
+                self.hub.signal(now, self.member()?, to, data)?;
             }
             ClientMessage::Leave {} => {
-                let membership = self.membership.take().ok_or(ErrorCode::NotJoined)?;
-                self.hub.leave(now, membership.id, &self.queue, Ending::Client);
+                if self.entry.is_none() && self.membership.is_none() {
+                    return Err(ErrorCode::NotJoined.into());
+                }
+                self.leave(now);
                 self.wait_for_join(now);
             }
             ClientMessage::Ping { seq } => {
@@ -66,8 +76,8 @@ impl Session<'_> {
                 }
                 self.queue.say(ServerMessage::Pong {}.text());
             }
-            ClientMessage::Remove { id } => self.hub.remove_by_host(self.member()?, id)?,
-            ClientMessage::Lock { locked } => self.hub.lock_room(self.member()?, locked)?,
+            ClientMessage::Remove { id } => self.hub.remove_by_host(now, self.member()?, id)?,
+            ClientMessage::Lock { locked } => self.hub.lock_room(now, self.member()?, locked)?,
             ClientMessage::Invite { ttl, viewer } => {
                 let text = self.hub.invite(now, &self.visitor, self.member()?, ttl, viewer)?;
                 self.queue.say(text);
@@ -80,6 +90,27 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Takes in the answer to a request to enter a room, if it has come. To be called before all
+    /// else: the client may already have read it.
+    fn look(&mut self, now: Now) {
+        let Some(answer) = self.entry.as_ref().and_then(|entry| entry.answer()) else { return };
+        self.entry = None;
+        if let Some(membership) = answer {
+            self.membership = Some(membership);
+            self.wait_for_refresh(now);
+        }
+    }
+
+    /// Leaves the room, or does not enter it any more.
+    fn leave(&mut self, now: Now) {
+        if let Some(entry) = self.entry.take() {
+            self.membership = self.hub.cancel(now, &entry);
+        }
+        if let Some(membership) = self.membership.take() {
+            self.hub.leave(now, membership.id, &self.queue, Ending::Client);
+        }
     }
 
     fn member(&self) -> Result<MemberId, ErrorCode> {
@@ -95,31 +126,24 @@ impl Session<'_> {
     fn wait_for_refresh(&mut self, now: Now) {
         self.next = now.mono + (self.hub.ttl() / 2).max(Duration::from_secs(1));
     }
-
-    fn refuse_until(&self, refusal: MessageRefusal) {
-        let error = match refusal.wait {
-            Some(wait) => ServerMessage::error_until(refusal.code, wait),
-            None => ServerMessage::error(refusal.code),
-        };
-        self.queue.say(error.text());
-    }
 }
 
 impl Conversation for Session<'_> {
     fn hear(&mut self, now: Now, text: &str) {
+        self.look(now);
         if let Err(refusal) = self.obey(now, text) {
             self.hub.connections.counters.refused(refusal.code);
-            self.refuse_until(refusal);
+            self.queue.say(refusal.text());
         }
     }
 
     fn refuse(&mut self, code: ErrorCode) {
-        self.refuse_until(code.into());
+        self.queue.say(MessageRefusal::from(code).text());
     }
 
     fn confirm(&mut self, seq: u64) {
         if let Some(membership) = &self.membership {
-            self.hub.confirm(membership.id, &self.queue, seq);
+            self.hub.confirm(self.hub.connections.clock.now(), membership.id, &self.queue, seq);
         }
     }
 
@@ -128,14 +152,23 @@ impl Conversation for Session<'_> {
     }
 
     fn wake(&mut self, now: Now) -> Option<ByeCode> {
+        self.look(now);
         if self.membership.is_none() {
             return Some(ByeCode::Idle);
         }
-        self.renew(now);
+        // Unless it has just come in.
+        if self.next <= now.mono {
+            self.renew(now);
+        }
         None
     }
 
+    fn answered(&mut self, now: Now) {
+        self.look(now);
+    }
+
     fn renew(&mut self, now: Now) {
+        self.look(now);
         let Some(membership) = &self.membership else { return };
         let ice = self.hub.configuration(now, &self.visitor, membership);
         self.queue.say(ServerMessage::Ice(ice).text());
@@ -143,6 +176,10 @@ impl Conversation for Session<'_> {
     }
 
     fn end(&mut self, now: Now, ending: Ending) -> Option<Text> {
+        self.look(now);
+        if let Some(entry) = self.entry.take() {
+            self.membership = self.hub.cancel(now, &entry);
+        }
         if let Some(membership) = self.membership.take() {
             self.hub.part(now, membership.id, &self.queue, ending);
         }
@@ -156,9 +193,8 @@ impl Conversation for Session<'_> {
 impl Drop for Session<'_> {
     /// Removes the member of a session that ends by a panic or with the runtime.
     fn drop(&mut self) {
-        if let Some(membership) = self.membership.take() {
-            let now = self.hub.connections.clock.now();
-            self.hub.leave(now, membership.id, &self.queue, Ending::Client);
+        if self.entry.is_some() || self.membership.is_some() {
+            self.leave(self.hub.connections.clock.now());
         }
     }
 }

@@ -217,6 +217,16 @@ impl Timelines {
         self.record(now.mono, id, None, Happening::Room(RoomFact::Joined { viewer }));
     }
 
+    /// Records that a member has come from another node. It may have been here before.
+    pub fn came(&mut self, now: Now, room: &RoomName, participant: Participant) {
+        let id = participant.id;
+        let is_known = self.rooms.get(room).is_some_and(|number| self.members.get(&id) == Some(number));
+        match self.member(id).filter(|_| is_known) {
+            Some(member) => member.is_present = true,
+            None => self.joined(now, room, participant),
+        }
+    }
+
     /// Records that the connection of a member was lost, or that the member is back, or that it
     /// began or ended its reports.
     pub fn note(&mut self, now: Now, id: MemberId, fact: RoomFact) {

@@ -92,21 +92,14 @@ async fn revoke(
     if username.len() >= 509 {
         return Err(bad(NO_USERNAME));
     }
+    let end = |name: &str, until| (site.end_name)(name, until).map_err(|_| Code::TooManyRevoked);
     if site.static_users.load().contains(&username) {
-        let account = account(&username);
-        site.revocations.revoke(now, &account, u64::MAX).map_err(|_| Code::TooManyRevoked)?;
-        (site.end_user)(&account);
-        (site.revoke_elsewhere)(&account, u64::MAX);
+        end(&account(&username), u64::MAX)?;
         return Ok(StatusCode::NO_CONTENT);
     }
     let username = Username::parse(&username).map_err(|_| bad(NO_USERNAME))?;
     match username.check(now) {
-        Ok(()) => {
-            site.revocations.revoke(now, username.name, username.expiry).map_err(|_| Code::TooManyRevoked)?;
-            (site.end_user)(username.name);
-            (site.revoke_elsewhere)(username.name, username.expiry);
-        }
-        Err(UsernameError::Expired) => (site.end_user)(username.name),
+        Ok(()) | Err(UsernameError::Expired) => end(username.name, username.expiry)?,
         Err(UsernameError::Malformed | UsernameError::TooFarAhead) => return Err(bad(NO_USERNAME)),
     }
     Ok(StatusCode::NO_CONTENT)

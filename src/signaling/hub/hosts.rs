@@ -9,29 +9,35 @@ use super::Hub;
 use crate::access::{HostInvitation, Policy};
 use crate::ice::rfc3339;
 use crate::signaling::membership::{MessageRefusal, Visitor};
-use crate::signaling::protocol::{ByeCode, Ending, ErrorCode, MemberId, ServerMessage, Text};
+use crate::signaling::protocol::{ErrorCode, MemberId, ServerMessage, Text};
 
 impl Hub {
     /// Removes the member `id` from the room of `host`.
-    pub(in crate::signaling) fn remove_by_host(&self, host: MemberId, id: MemberId) -> Result<(), ErrorCode> {
-        let state = self.lock();
-        state.rooms.check_removal(host, id)?;
-        if let Some(queue) = state.queues.get(&id) {
-            queue.evict(ByeCode::Removed);
-        }
-        let now = self.connections.clock.now();
-        self.take_out(now, state, id, Ending::Bye(ByeCode::Removed));
+    pub(in crate::signaling) fn remove_by_host(
+        &self,
+        now: Now,
+        host: MemberId,
+        id: MemberId,
+    ) -> Result<(), ErrorCode> {
+        let mut state = self.lock();
+        let result = state.rooms.remove_by_host(host, id);
+        self.settle(now, state);
+        result?;
         self.connections.counters.removed_by_hosts.add(1);
         Ok(())
     }
 
     /// Locks or unlocks the room of `host`.
-    pub(in crate::signaling) fn lock_room(&self, host: MemberId, locked: bool) -> Result<(), ErrorCode> {
+    pub(in crate::signaling) fn lock_room(
+        &self,
+        now: Now,
+        host: MemberId,
+        locked: bool,
+    ) -> Result<(), ErrorCode> {
         let mut state = self.lock();
-        let told = state.rooms.lock(host, locked)?;
-        state.deliver(told);
-        self.count(&state);
-        Ok(())
+        let result = state.rooms.lock(host, locked);
+        self.settle(now, state);
+        result
     }
 
     /// Issues a join token for a guest of `host`. Returns the answer.
@@ -44,9 +50,10 @@ impl Hub {
         viewer: bool,
     ) -> Result<Text, MessageRefusal> {
         let state = self.lock();
-        let (room, max_members) = state.rooms.inviter(host)?;
+        let rooms = state.rooms.rooms();
+        let (room, max_members) = rooms.inviter(host)?;
         let room = room.clone();
-        let region = state.users.get(&host).and_then(|host| host.region.clone());
+        let region = rooms.credentials(host).and_then(|(_, region)| region.cloned());
         drop(state);
         let access = self.parts.access.load();
         if access.policy == Policy::Open {

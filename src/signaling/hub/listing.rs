@@ -13,7 +13,7 @@ use crate::signaling::room::Listed;
 pub struct RoomState {
     /// Whether newcomers are refused.
     pub locked: bool,
-    /// Members in order of arrival, viewers among them.
+    /// Members in order of arrival, viewers and members of other nodes among them.
     pub members: Vec<Present>,
 }
 
@@ -42,22 +42,22 @@ pub struct Present {
     pub connected: bool,
     /// The name in its credentials.
     pub user: String,
-    /// Its allocations on the relay at this moment.
+    /// Its allocations on the relay of this node at this moment.
     pub allocations: u32,
 }
 
 impl Hub {
-    /// State of `room`.
+    /// State of `room`, as far as this node knows it.
     pub fn room(&self, room: &RoomName) -> RoomState {
         let found = self.lock().listed(room);
         self.with_allocations(found)
     }
 
-    /// Number of rooms, and the first `limit` of them by name.
+    /// Number of rooms that this node knows, and the first `limit` of them by name.
     pub fn rooms(&self, limit: usize) -> (usize, Vec<NamedRoom>) {
         let state = self.lock();
-        let total = state.rooms.rooms();
-        let names: Vec<RoomName> = state.rooms.names().take(limit).cloned().collect();
+        let total = state.rooms.rooms().rooms();
+        let names: Vec<RoomName> = state.rooms.rooms().names().take(limit).cloned().collect();
         drop(state);
         // Locked for one room at a time: members join meanwhile.
         let found = names.into_iter().map(|name| {
@@ -67,10 +67,10 @@ impl Hub {
         (total, found.filter(|room| !room.state.members.is_empty()).collect())
     }
 
-    /// Number of rooms, and of members in all of them.
+    /// Number of members of this node, and of rooms with such members before it.
     pub fn sizes(&self) -> (u64, u64) {
         let state = self.lock();
-        (state.rooms.rooms() as u64, state.rooms.members() as u64)
+        (state.rooms_here as u64, state.rooms.rooms().locals() as u64)
     }
 
     /// Counts the allocations, without the lock of the hub.
@@ -84,18 +84,16 @@ impl Hub {
 
 impl HubState {
     fn listed(&self, room: &RoomName) -> RoomState {
-        let present = |Listed { id, name, role, connected }: Listed<'_>| Present {
+        let present = |Listed { id, name, role, connected, network: _, user }: Listed<'_>| Present {
             id,
             name: name.cloned(),
             host: role == Role::Host,
             viewer: role == Role::Viewer,
             connected,
-            user: self.users.get(&id).map(|membership| membership.user.to_string()).unwrap_or_default(),
+            user: user.to_string(),
             allocations: 0,
         };
-        RoomState {
-            locked: self.rooms.is_locked(room),
-            members: self.rooms.members_of(room).map(present).collect(),
-        }
+        let rooms = self.rooms.rooms();
+        RoomState { locked: rooms.is_locked(room), members: rooms.members_of(room).map(present).collect() }
     }
 }

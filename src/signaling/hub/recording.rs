@@ -30,6 +30,25 @@ impl Hub {
         self.recorded().joined(now, room, participant);
     }
 
+    /// Reports a member that has come from another node, which goes on as before. Called under the
+    /// lock.
+    pub(super) fn record_arrival(&self, now: Now, room: &RoomName, participant: Participant, opens: bool) {
+        let events = &self.parts.events;
+        if opens && !events.is_idle() {
+            events.send(now.unix, Event::RoomOpened { room: room.as_str().into() });
+        }
+        self.recorded().came(now, room, participant);
+    }
+
+    /// Reports a member that has moved to another node. Called under the lock.
+    pub(super) fn record_move(&self, now: Now, room: &RoomName, id: MemberId, closes: bool) {
+        let events = &self.parts.events;
+        if closes && !events.is_idle() {
+            events.send(now.unix, Event::RoomClosed { room: room.as_str().into() });
+        }
+        self.recorded().left(now, room, id, "moved", closes);
+    }
+
     /// Adds an event of a member to its timeline.
     pub(super) fn record(&self, now: Now, id: MemberId, fact: RoomFact) {
         self.recorded().note(now, id, fact);

@@ -220,7 +220,7 @@ pub enum RoomFact {
     },
     /// The member left.
     Left {
-        /// `left`, `lost`, `removed` or `rejected`.
+        /// `left`, `lost`, `removed` or `rejected`; `moved` if it goes on over another server.
         reason: &'static str,
     },
 }
