@@ -12,7 +12,7 @@ use byway::clock::Clock;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
-use crate::dialect::{CANDIDATE, Dialect, Word, description};
+use crate::dialect::{CANDIDATE, Dialect, Word, byway_join, description};
 use crate::stalled::Stall;
 use crate::websocket::{Heard, WebSocket};
 
@@ -70,12 +70,20 @@ pub(crate) struct Client {
     pub(crate) is_deaf: bool,
 }
 
+/// Room of two idle clients, which may be on two servers.
+pub(crate) struct Room {
+    pub(crate) name: String,
+    pub(crate) servers: [SocketAddr; 2],
+}
+
 /// Scheduled times and durations; no duration if it has not happened.
 type Taken = Vec<(Duration, Option<Duration>)>;
 
 pub(crate) struct Crowd {
     pub(crate) dialect: Dialect,
     server: SocketAddr,
+    /// Rooms of the idle clients. Empty: named by their number, on the one server.
+    rooms: Vec<Room>,
     pub(crate) clock: Clock,
     poll: Poll,
     pub(crate) clients: Slab<Client>,
@@ -120,6 +128,7 @@ impl Crowd {
         Ok(Self {
             dialect,
             server,
+            rooms: Vec::new(),
             clock: Clock::start(),
             poll: Poll::new()?,
             clients: Slab::new(),
@@ -137,6 +146,12 @@ impl Crowd {
 
     pub(crate) fn now(&self) -> Duration {
         self.clock.now().mono
+    }
+
+    /// Opens `rooms` with two idle clients each, and waits until all know their peers.
+    pub(crate) fn gather_in(&mut self, rooms: Vec<Room>) -> Result<(), String> {
+        self.rooms = rooms;
+        self.gather(self.rooms.len() * 2)
     }
 
     /// Opens `count` idle clients in rooms of two, and waits until all know their peers.
@@ -212,7 +227,7 @@ impl Crowd {
             join_times: self.times(&self.joins, from, until),
             signal_times: self.signal_times(from, until),
             lost: due_within(&self.signals, from, until).filter(|(_, taken)| taken.is_none()).count(),
-            late: sorted(self.late.iter().filter(|(due, _)| (from..until).contains(due)).map(|(_, by)| *by)),
+            late: self.late(from, until),
         };
         self.leave();
         outcome
@@ -222,6 +237,32 @@ impl Crowd {
     /// arrived counts with its waiting time so far.
     pub(crate) fn signal_times(&self, from: Duration, until: Duration) -> Vec<Duration> {
         self.times(&self.signals, from, until)
+    }
+
+    /// Returns the sorted times of the signals scheduled in this period in some of the rooms, by
+    /// their number, and the count of those that did not arrive.
+    pub(crate) fn signal_times_in(
+        &self,
+        from: Duration,
+        until: Duration,
+        is_in: impl Fn(usize) -> bool,
+    ) -> (Vec<Duration>, usize) {
+        let of_rooms = self.signals.iter().enumerate().filter(|(number, _)| is_in(self.sender(*number) / 2));
+        let of_rooms: Taken = of_rooms.map(|(_, signal)| *signal).collect();
+        let lost = due_within(&of_rooms, from, until).filter(|(_, taken)| taken.is_none()).count();
+        (self.times(&of_rooms, from, until), lost)
+    }
+
+    /// Returns the sorted delays by which this program itself was late with the signals scheduled
+    /// in this period.
+    pub(crate) fn late(&self, from: Duration, until: Duration) -> Vec<Duration> {
+        sorted(self.late.iter().filter(|(due, _)| (from..until).contains(due)).map(|(_, by)| *by))
+    }
+
+    /// Returns the number of the idle client that sends a signal. Steps by a prime number of
+    /// clients, so that the order differs from the order in memory.
+    fn sender(&self, signal: usize) -> usize {
+        signal * 7919 % self.idle.len()
     }
 
     fn times(&self, of: &Taken, from: Duration, until: Duration) -> Vec<Duration> {
@@ -254,9 +295,7 @@ impl Crowd {
             while let Some(due) = schedule.due(now) {
                 let number = self.signals.len();
                 self.signals.push((due, None));
-                // Steps by a prime number of clients, so that the order differs from the order in
-                // memory.
-                let from = self.idle[number * 7919 % self.idle.len()];
+                let from = self.idle[self.sender(number)];
                 let client = &mut self.clients[from];
                 if let Some(peer) = &client.peer {
                     let text = self.dialect.signal(peer, number, &self.what);
@@ -296,7 +335,9 @@ impl Crowd {
 
     /// Starts to connect a client.
     pub(crate) fn open(&mut self, role: Role, number: usize) -> io::Result<usize> {
-        let mut socket = WebSocket::connect(self.server, number)?;
+        let room = self.rooms.get(number / 2).filter(|_| role == Role::Idle);
+        let server = room.map_or(self.server, |room| room.servers[number % 2]);
+        let mut socket = WebSocket::connect(server, number)?;
         let entry = self.clients.vacant_entry();
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut socket.stream, Token(entry.key()), interest)?;
@@ -323,8 +364,10 @@ impl Crowd {
             Heard::End => has_ended = true,
         });
         if has_met {
-            let join = match (&plan.stall, role) {
-                (Some(stall), Role::Sender | Role::Staller) => Some(stall.join(role)),
+            let room = self.rooms.get(number / 2).filter(|_| role == Role::Idle);
+            let join = match (&plan.stall, role, room) {
+                (Some(stall), Role::Sender | Role::Staller, _) => Some(stall.join(role)),
+                (.., Some(room)) => Some(byway_join(&room.name)),
                 _ => dialect.join(crowd(role), number),
             };
             if let Some(join) = join {

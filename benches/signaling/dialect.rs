@@ -69,7 +69,7 @@ impl Dialect {
     pub(crate) fn join(self, crowd: &str, number: usize) -> Option<String> {
         let room = number / 2;
         match self {
-            Self::Byway => Some(format!(r#"{{"type":"join","room":"{crowd}-{room}","name":"Guest"}}"#)),
+            Self::Byway => Some(byway_join(&format!("{crowd}-{room}"))),
             Self::Peerjs => None,
             Self::Floor => Some(format!("{crowd}-{room}")),
         }
@@ -120,6 +120,11 @@ impl Dialect {
             _ => Word::Other,
         }
     }
+}
+
+/// Returns the first message of a client of Byway.
+pub(crate) fn byway_join(room: &str) -> String {
+    format!(r#"{{"type":"join","room":"{room}","name":"Guest"}}"#)
 }
 
 fn peerjs_id(crowd: &str, number: usize) -> String {

@@ -5,6 +5,9 @@
 //! cargo bench --bench signaling                      # all servers, three rounds: eight minutes
 //! cargo bench --bench signaling -- --rounds 1 byway  # byway, peerjs, floor, thread or threads
 //! cargo bench --bench signaling -- --idle 2000       # fewer idle clients
+//! cargo bench --bench signaling -- cluster       # three nodes of Byway beside one server
+//! cargo bench --bench signaling -- messages      # messages between nodes: bytes and time of each
+//! cargo bench --bench signaling -- heartbeats    # a broker that passes on those of 1,000 nodes
 //! ```
 //!
 //! One server runs at a time, on the first core, and the load on the second. Servers take turns,
@@ -12,13 +15,20 @@
 //! clients: it shows the cost of the kernel and of the generator. "thread" and "threads" do the
 //! same as tasks of a runtime with one worker or two, which share the core as Byway's do.
 //!
-//! The bench needs Linux, two cores, `taskset`, node and npm for `peerjs-server`, and an otherwise
-//! idle machine. The generator needs 16,000 file descriptors and a server 20,000.
+//! `cluster` spreads the clients over three nodes, which a `nats-server` connects. It compares the
+//! signals between members on two nodes with those within one, at the same time. All servers share
+//! the first core.
+//!
+//! The bench needs Linux, two cores, `taskset`, `nats-server`, node and npm for `peerjs-server`,
+//! and an otherwise idle machine. The generator needs 16,000 file descriptors and a server 20,000.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a bench reports a failure")]
 
+mod cluster;
 mod crowd;
 mod dialect;
 mod floor;
+mod heartbeats;
+mod messages;
 mod server;
 mod stalled;
 mod table;
@@ -59,6 +69,16 @@ fn main() {
     }
     let rounds = number(&mut arguments, "--rounds").unwrap_or(3);
     let idle = number(&mut arguments, "--idle").unwrap_or(10_000);
+    if arguments == [cluster::ARGUMENT] {
+        eprintln!("{idle} members, {SIGNALS} signals per second; {files} file descriptors each");
+        return print!("{}", cluster::measure(rounds, idle).expect("the servers run"));
+    }
+    if arguments == [messages::ARGUMENT] {
+        return print!("{}", messages::measure());
+    }
+    if arguments == [heartbeats::ARGUMENT] {
+        return print!("{}", heartbeats::measure().expect("the broker runs"));
+    }
     let is_wanted = |kind: &Kind| arguments.is_empty() || arguments.iter().any(|name| name == kind.name());
     let servers: Vec<Kind> =
         Kind::ALL.into_iter().filter(|kind| is_wanted(kind) && kind.is_there()).collect();

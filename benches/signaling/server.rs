@@ -70,16 +70,10 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(kind: Kind) -> Result<Self, String> {
-        let folder = TempDir::new().map_err(|error| error.to_string())?;
         let address = free();
-        let mut command = Command::new("taskset");
-        command.args(["-c", "0"]).current_dir(folder.path());
+        let mut command = first_core();
         match kind {
-            Kind::Byway => {
-                let config = folder.path().join("turnserver.toml");
-                std::fs::write(&config, byway(address)).map_err(|error| error.to_string())?;
-                command.args([BINARY, "serve", "--config"]).arg(config);
-            }
+            Kind::Byway => return Self::byway(address, &byway(address, "")),
             Kind::Peerjs => {
                 command.arg("node").arg(Path::new(INSTALLED).join("node_modules/peer/dist/bin/peerjs.js"));
                 let port = address.port().to_string();
@@ -95,6 +89,37 @@ impl Server {
                 command.arg(bench).args([threads::ARGUMENT, &address.to_string(), workers]);
             }
         }
+        Self::spawn(command, address, folder()?)
+    }
+
+    /// Starts a node of the cluster that meets at `broker`. It shows its metrics at `admin`.
+    pub(crate) fn node(name: &str, broker: SocketAddr, admin: SocketAddr) -> Result<Self, String> {
+        let address = free();
+        let cluster =
+            format!("[cluster]\nnats = [\"nats://{broker}\"]\nnode = \"{name}\"\nregion = \"eu\"\n");
+        let config = byway(address, &cluster).replace("admin = []", &format!("admin = [\"{admin}\"]"));
+        Self::byway(address, &config)
+    }
+
+    /// Starts `nats-server`, which shows its counters at `monitor`.
+    pub(crate) fn broker(monitor: SocketAddr) -> Result<Self, String> {
+        let address = free();
+        let mut command = first_core();
+        command.args(["nats-server", "-a", "127.0.0.1", "-p", &address.port().to_string()]);
+        command.args(["-m", &monitor.port().to_string()]);
+        Self::spawn(command, address, folder()?)
+    }
+
+    fn byway(address: SocketAddr, config: &str) -> Result<Self, String> {
+        let (folder, mut command) = (folder()?, first_core());
+        let file = folder.path().join("turnserver.toml");
+        std::fs::write(&file, config).map_err(|error| error.to_string())?;
+        command.args([BINARY, "serve", "--config"]).arg(file);
+        Self::spawn(command, address, folder)
+    }
+
+    fn spawn(mut command: Command, address: SocketAddr, folder: TempDir) -> Result<Self, String> {
+        command.current_dir(folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().map_err(|error| format!("taskset: {error}"))?;
         let server = Self { child, address, _folder: folder };
@@ -129,14 +154,26 @@ impl Drop for Server {
     }
 }
 
-/// Returns Byway's configuration. Limits on joins are off, because one machine plays all clients.
-/// Parts that are not measured get few file descriptors.
-fn byway(address: SocketAddr) -> String {
+/// Returns the start of a command on the first core.
+fn first_core() -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", "0"]);
+    command
+}
+
+fn folder() -> Result<TempDir, String> {
+    TempDir::new().map_err(|error| error.to_string())
+}
+
+/// Returns Byway's configuration, with these lines at the end. Limits on joins are off, because one
+/// machine plays all clients. Parts that are not measured get few file descriptors.
+fn byway(address: SocketAddr, lines: &str) -> String {
     format!(
         "realm = \"bench\"\n[listen]\nudp = [\"127.0.0.1:0\"]\ntcp = []\ntls = []\nhttp = [\"{address}\"]\nadmin = []\n\
          [relay]\naddresses = [\"127.0.0.1\"]\nshards = 1\n\
          [quota]\nallocations = 1000\n\
-         [signaling]\nmax_rooms = 100000\njoins_per_second = 0\n"
+         [credentials]\nsecrets = [\"a-secret-of-the-bench\"]\n\
+         [signaling]\nmax_rooms = 100000\njoins_per_second = 0\n{lines}"
     )
 }
 
@@ -166,7 +203,7 @@ fn install() -> Result<(), String> {
 }
 
 /// Returns a free port of loopback.
-fn free() -> SocketAddr {
+pub(crate) fn free() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("it is bound")
 }
