@@ -100,16 +100,19 @@ const homeOf = (trusted) => ({ ...process.env, HOME: trusted.home(), TMPDIR: tru
  * @property {Authority} [trusted]
  * @property {string[]} [devices] Flags of Chromium that say which camera and microphone it has, and
  *   who may use them.
- * @property {boolean} [windows] Whether Chromium has windows. It has on another node.
+ * @property {boolean} [windows] Whether Chromium has windows. It has on another node, unless this
+ *   says otherwise.
  */
 
 /** @param {Where} [where] */
-export const launchChromium = ({ on = [], trusted = authority, devices = [FAKE_DEVICES, ALLOWED], windows = on.length > 0 } = {}) =>
-  chromium.launch({
-    executablePath: on.length ? trusted.script("chromium", [...on, CHROMIUM]) : windows ? CHROMIUM : WINDOWLESS,
+export const launchChromium = ({ on = [], trusted = authority, devices = [FAKE_DEVICES, ALLOWED], windows = on.length > 0 } = {}) => {
+  const program = windows ? CHROMIUM : WINDOWLESS;
+  return chromium.launch({
+    executablePath: on.length ? trusted.script("chromium", [...on, program]) : program,
     args: [...FLAGS, ...devices, ...(on.length ? [] : [LOOPBACK.flag])],
     env: homeOf(trusted),
   });
+};
 
 /**
  * Mozilla's own build, driven by WebDriver BiDi: what playwright calls Firefox by itself is patched

@@ -172,6 +172,10 @@ export async function start(configuration, on = []) {
       return eventually("the server stopped", async () => /^State:\s*T/m.test(await readFile(`/proc/${child.pid}/status`, "utf8")));
     },
     resume: () => child.kill("SIGCONT"),
+    /** Ends as a service manager ends it: without new callers, once its calls may end. */
+    terminate: () => child.kill("SIGTERM"),
+    /** Resolves when the process has ended. */
+    ended,
     async stop() {
       child.kill("SIGKILL");
       await ended;

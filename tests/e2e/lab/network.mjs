@@ -84,7 +84,7 @@ export class Network {
   #prefix = `${PREFIX}${process.pid}-${(count += 1)}-`;
   /** Networks that `lay` built and nothing has changed since. @type {Map<Side, string>} */
   #laid = new Map();
-  /** Ends of bad cables. @type {Map<Side, { end: () => Promise<unknown> | false }>} */
+  /** Ends of bad cables. @type {Map<string, { end: () => Promise<unknown> | false }>} */
   #carriers = new Map();
   #servers;
   /** Ways out of this internet. */
@@ -99,9 +99,10 @@ export class Network {
    * @param {Prefixes} [internet.prefixes]
    * @param {string} [internet.resolver] Name server of all other names. Nobody answers on loopback,
    *   and the kernel says so at once: an unreachable one takes a `turns:` name 13 s instead.
+   * @param {Record<string, string[]>} [internet.servers] Public nodes and their addresses.
    */
-  constructor(names = {}, { prefixes = FOR_EXAMPLES, resolver = "127.0.0.1" } = {}) {
-    [this.#servers, this.#routers, this.#sides] = [serversIn(prefixes), routersIn(prefixes), sidesIn(prefixes)];
+  constructor(names = {}, { prefixes = FOR_EXAMPLES, resolver = "127.0.0.1", servers = serversIn(prefixes) } = {}) {
+    [this.#servers, this.#routers, this.#sides] = [servers, routersIn(prefixes), sidesIn(prefixes)];
     removeLeftovers();
     try {
       this.#build(names, resolver);
@@ -234,9 +235,48 @@ export class Network {
     await this.#carriers.get(side)?.end();
     this.#carriers.delete(side);
     this.#cut("internet", router);
-    if (quality) await this.#carry(side, quality);
+    if (quality) await this.#carry(side, [`${router}:wan`, `internet:${router}`], quality);
     else this.#ip("internet", `link add ${router} type veth peer name wan netns ${this.#prefix}${router}`);
     this.#reconnect(side);
+  }
+
+  /**
+   * Puts a cable between a public node and the internet: a perfect one, or of this quality. The
+   * node keeps its addresses and its connections.
+   *
+   * @param {string} node
+   * @param {Quality} [quality]
+   */
+  async serverCable(node, quality) {
+    // Neighbours believe in a hardware address for seconds.
+    const [{ address }] = JSON.parse(this.run(node, "ip", "-json", "link", "show", "eth0"));
+    await this.#carriers.get(node)?.end();
+    this.#carriers.delete(node);
+    this.#cut("internet", node);
+    if (quality) await this.#carry(node, [`${node}:eth0`, `internet:${node}`], quality);
+    else this.#ip("internet", `link add ${node} type veth peer name eth0 netns ${this.#prefix}${node}`);
+    this.#ip("internet", `link set ${node} master bridge`, `link set ${node} up`);
+    this.#ip(node, `link set eth0 address ${address}`);
+    this.#join(node, "eth0", this.#servers[node]);
+  }
+
+  /**
+   * Drops packets between public nodes on their way, so that neither end learns of it. It replaces
+   * the rules before.
+   * @param {string[]} packets In the words of nftables.
+   */
+  drop(...packets) {
+    const rules = packets.map((packet) => `${packet} drop;`).join(" ");
+    this.run("internet", "nft", `table bridge cut; delete table bridge cut; table bridge cut { chain forward { type filter hook forward priority 0; ${rules} }; }`);
+  }
+
+  /**
+   * Replaces the names that a node knows, and their addresses.
+   * @param {string} node
+   * @param {Record<string, string[]>} names
+   */
+  name(node, names) {
+    writeFileSync(`${ETC}/${this.#prefix}${node}/hosts`, hostsFile(names));
   }
 
   /** All of it, with every process that runs there. */
@@ -247,14 +287,10 @@ export class Network {
 
   /** @param {Record<string, string[]>} names @param {string} resolver */
   #build(names, resolver) {
-    // Chromium asks with a full stop at the end for the UDP address of a TURN server, which a
-    // resolver of names takes off.
-    const hosts = Object.entries({ localhost: ["127.0.0.1", "::1"], ...names })
-      .flatMap(([name, addresses]) => addresses.map((address) => `${address} ${name} ${name}.\n`)).join("");
-    for (const node of ["internet", "server", "other", ...BOTH.flatMap((side) => [`router-${side}`, `client-${side}`])]) {
+    for (const node of ["internet", ...Object.keys(this.#servers), ...BOTH.flatMap((side) => [`router-${side}`, `client-${side}`])]) {
       const etc = `${ETC}/${this.#prefix}${node}`;
       mkdirSync(etc, { recursive: true });
-      writeFileSync(`${etc}/hosts`, hosts);
+      writeFileSync(`${etc}/hosts`, hostsFile(names));
       writeFileSync(`${etc}/resolv.conf`, `nameserver ${resolver}\n`);
       execFileSync("ip", ["netns", "add", this.#prefix + node]);
       this.#ip(node, "link set lo up");
@@ -305,22 +341,22 @@ export class Network {
   /** @param {string} node @param {string} device @param {string[]} addresses */
   #join(node, device, addresses) {
     this.#ip(node, ...addresses.map((address) => `address add ${withLength(address)} dev ${device}`), `link set ${device} up`,
-      ...this.#routers.map((address) => `route add default via ${address}`));
+      ...this.#routers.filter((router) => addresses.some((address) => isV6(address) === isV6(router))).map((address) => `route add default via ${address}`));
   }
 
   /**
-   * A process that carries the frames of this cable.
-   * @param {Side} side
+   * A process that carries the frames of a cable.
+   * @param {string} cable A side, or a public node.
+   * @param {string[]} ends Each a node and its device.
    * @param {Quality} quality
    */
-  async #carry(side, { delayMs = 0, lossPercent = 0, kbps = 0 }) {
-    const router = `router-${side}`;
-    const ends = [`${this.#prefix}${router}:wan`, `${this.#prefix}internet:${router}`];
-    const carrier = spawn("python3", [`${HERE}cable.py`, ...ends, ...[delayMs, lossPercent, kbps].map(String)], {
+  async #carry(cable, ends, { delayMs = 0, lossPercent = 0, kbps = 0 }) {
+    const parameters = [...ends.map((end) => this.#prefix + end), ...[delayMs, lossPercent, kbps].map(String)];
+    const carrier = spawn("python3", [`${HERE}cable.py`, ...parameters], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const ended = once(carrier, "exit");
-    this.#carriers.set(side, { end: () => carrier.kill() && ended });
+    this.#carriers.set(cable, { end: () => carrier.kill() && ended });
     const ready = once(createInterface(carrier.stdout), "line");
     await Promise.race([ready, ended.then(([code]) => Promise.reject(new Error(`cable.py ended with ${code}`)))]);
   }
@@ -355,7 +391,18 @@ export class Network {
 }
 
 /** @param {string} address */
-const withLength = (address) => `${address}/${address.includes(":") ? 64 : 24}`;
+const isV6 = (address) => address.includes(":");
+
+/** @param {string} address */
+const withLength = (address) => `${address}/${isV6(address) ? 64 : 24}`;
+
+/**
+ * Chromium asks with a full stop at the end for the UDP address of a TURN server, which a resolver
+ * of names takes off.
+ * @param {Record<string, string[]>} names
+ */
+const hostsFile = (names) => Object.entries({ localhost: ["127.0.0.1", "::1"], ...names })
+  .flatMap(([name, addresses]) => addresses.map((address) => `${address} ${name} ${name}.\n`)).join("");
 
 /** Removes what networks of ended processes have left. */
 function removeLeftovers() {

@@ -33,8 +33,10 @@ use byway::net::trusted_proxies::TrustedProxies;
 use byway::origin::HostPattern;
 use byway::phase::{Phase, PhaseSender};
 use byway::sessions::{AllocationSource, LiveAllocation, Sessions, Unanswered, UsageTotals};
+use byway::signaling::peerjs::PeerJs;
+use byway::signaling::y_webrtc::Topics;
 use byway::signaling::{ConnectionLimits, SignalingCounters, SignalingSettings};
-use byway::signaling::{Hub, HubParts, SignalingConnections};
+use byway::signaling::{Hub, HubParts, SignalingConnections, Tickets};
 use byway_test_support::process::http::Answer;
 use byway_turn::auth::Revocations;
 use byway_turn::auth::Secrets;
@@ -221,7 +223,8 @@ impl Server {
             end_user: end_user(),
             count_user: Box::new(|_| 0),
             events: sender,
-            seed: [9; 32],
+            tickets: Live::new(Tickets::of_process(&[9; 32])),
+            node: None,
         }));
         tokio::spawn({
             let hub = hub.clone();
@@ -234,12 +237,20 @@ impl Server {
             ice,
             random,
             hub: hub.clone(),
+            peerjs: Arc::new(PeerJs::new(hub.connections().clone(), None)),
+            topics: Arc::new(Topics::new(hub.connections().clone(), None)),
             hosts: hosts.clone(),
             origins: Live::new(Origins::new(vec!["https://app.example.com".parse().unwrap()])),
             access: access.clone(),
-            revocations: revocations.clone(),
-            end_user: end_user(),
-            revoke_elsewhere: Box::new(|_, _| {}),
+            end_name: {
+                let (end_user, revocations) = (end_user(), revocations.clone());
+                Box::new(move |name, until| {
+                    revocations.revoke(clock.now(), name, until)?;
+                    end_user(name);
+                    Ok(())
+                })
+            },
+            regions: Box::new(Vec::new),
             static_users: Live::default(),
             page: Live::new(settings.page.map(str::to_owned)),
             peers: PeerRules::default(),

@@ -143,8 +143,9 @@ async fn a_token_precedes_the_proxy_and_a_programs_wish_precedes_both() {
         assert_eq!(asked(&server, TRUSTED[0], line, &headers, "").await, expected, "{line} {secret}");
     }
     assert_eq!(asked(&server, ELSEWHERE, "GET /ice", &bearer(&rome), "").await, "rome");
-    // With open access a caller without a key has no wish.
-    assert_eq!(asked(&server, ELSEWHERE, "GET /ice?region=rome", "", "").await, "own");
+    // A client's own wish is the last that counts.
+    assert_eq!(asked(&server, ELSEWHERE, "GET /ice?region=rome", "", "").await, "rome");
+    assert_eq!(asked(&server, TRUSTED[0], "GET /ice?region=rome", field, "").await, "oslo");
 }
 
 /// Joins the room oak over a connection of this region.

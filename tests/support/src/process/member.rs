@@ -21,20 +21,41 @@ pub struct Member {
     pub id: String,
     /// Username and password for the relay.
     pub credential: (String, String),
+    /// The server's answer to `join`.
+    pub joined: Value,
 }
 
 impl Member {
     /// Joins a room.
     pub fn join(server: &Server, room: &str) -> Self {
-        let mut socket = connect(server);
-        let join = json!({"type": "join", "room": room}).to_string();
-        socket.send(Message::Text(join.into())).expect("the server listens");
-        let mut member = Self { socket, id: String::new(), credential: (String::new(), String::new()) };
-        let joined = member.hear();
-        assert_eq!(joined["type"], "joined", "{joined}");
-        member.id = text(&joined["id"]);
-        member.credential = credential(&joined["ice"]);
+        let mut member = Self::ask(server, &json!({"type": "join", "room": room}));
+        member.hear_joined();
         member
+    }
+
+    /// Resumes a membership of a room, by its `joined` and the last signal.
+    pub fn resume(server: &Server, room: &str, joined: &Value, seq: u64) -> Self {
+        let join = json!({"type": "join", "room": room, "resume": joined["resume"], "seq": seq});
+        let mut member = Self::ask(server, &join);
+        member.hear_joined();
+        member
+    }
+
+    /// Connects and sends a message, such as a `join`, whose answer is not awaited.
+    pub fn ask(server: &Server, message: &Value) -> Self {
+        let (id, credential) = (String::new(), (String::new(), String::new()));
+        let mut member = Self { socket: connect(server), id, credential, joined: Value::Null };
+        member.say(&message.to_string());
+        member
+    }
+
+    /// Receives the next message, which must be the answer that it is in a room.
+    pub fn hear_joined(&mut self) {
+        let joined = self.hear();
+        assert_eq!(joined["type"], "joined", "{joined}");
+        self.id = text(&joined["id"]);
+        self.credential = credential(&joined["ice"]);
+        self.joined = joined;
     }
 
     /// Receives the next message, which must be a new ICE configuration, and keeps its credential.
@@ -78,11 +99,22 @@ fn text(value: &Value) -> String {
 
 /// Opens a WebSocket without joining a room.
 pub fn connect(server: &Server) -> WebSocket<Uninterrupted<TcpStream>> {
+    open(server, "/ws", Some("byway.v1"))
+}
+
+/// Opens a WebSocket of another protocol, at its path.
+pub fn connect_at(server: &Server, path: &str) -> WebSocket<Uninterrupted<TcpStream>> {
+    open(server, path, None)
+}
+
+fn open(server: &Server, path: &str, protocol: Option<&str>) -> WebSocket<Uninterrupted<TcpStream>> {
     let address = server.bound.http[0];
     let stream = TcpStream::connect(address).expect("the HTTP listener accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout is set");
-    let mut request = format!("ws://{address}/ws").into_client_request().expect("a request");
-    request.headers_mut().insert("sec-websocket-protocol", "byway.v1".parse().expect("a header"));
+    let mut request = format!("ws://{address}{path}").into_client_request().expect("a request");
+    if let Some(protocol) = protocol {
+        request.headers_mut().insert("sec-websocket-protocol", protocol.parse().expect("a header"));
+    }
     client(request, Uninterrupted(stream)).expect("a WebSocket").0
 }
 
