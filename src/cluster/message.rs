@@ -21,8 +21,8 @@
 //! A recorded message cannot be sent again. Its time is at most [`MAX_SKEW_MS`] from now, and each
 //! number of a run counts once. A run ends when a message of a new run is newer than all before it.
 //! A revocation may arrive up to 63 messages late, because its loss would leave a credential valid.
-//! So may a `link` message, whose items have numbers of their own. Of all other messages a late one
-//! is outdated, and is rejected.
+//! A `link` message may be as late, because its items have numbers of their own. Of all other
+//! messages a late one is outdated, and is rejected.
 //!
 //! A `link` message is for one node, and has a [`Segment`] of the stream between two. All others
 //! are for all nodes.

@@ -1,7 +1,7 @@
 //! Items for other nodes, and the view of the nodes that may own rooms.
 //!
 //! The listener is called under the lock `told` only, which no caller of [`Cluster::send`] takes.
-//! So it may send, and a caller may hold a lock that the listener takes.
+//! The listener may therefore send, and a caller may hold a lock that the listener takes.
 
 use std::sync::Arc;
 use std::time::Duration;
