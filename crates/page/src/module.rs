@@ -123,6 +123,7 @@ impl<'a> Module<'a> {
                 continue;
             }
             match self.tokens[at].gap {
+                Gap::Line if at > 0 && continues(&self.tokens[at - 1], &self.tokens[at]) => {}
                 Gap::Line => code.push('\n'),
                 Gap::Space if at > 0 && separates(&self.tokens[at - 1], &self.tokens[at]) => code.push(' '),
                 Gap::Space | Gap::None => {}
@@ -349,6 +350,12 @@ impl<'a> Module<'a> {
     pub(crate) fn has_word(&self, word: &str) -> bool {
         self.tokens.iter().any(|token| token.kind == Kind::Word && token.text == word)
     }
+}
+
+/// Whether a line end between two tokens cannot end a statement, beside a bracket or a comma.
+fn continues(left: &Token<'_>, right: &Token<'_>) -> bool {
+    let is = |token: &Token<'_>, kinds: &[&str]| token.kind == Kind::Operator && kinds.contains(&token.text);
+    is(left, &["{", "(", "[", ","]) || is(right, &["}", ")", "]"])
 }
 
 /// Whether two tokens would, or might, read as others without the space between them.

@@ -1,8 +1,8 @@
-//! Style sheets as one text: without comments and indentation.
+//! Style sheets as one text: without comments and needless white space.
 
 use crate::{Fault, fault};
 
-/// Returns a style sheet without comments and leading white space.
+/// Returns a style sheet without comments, and without white space that separates nothing.
 ///
 /// # Errors
 ///
@@ -36,6 +36,10 @@ pub(crate) fn compact(source: &str) -> Result<String, Fault> {
                 continue;
             }
             (None, '"' | '\'') => quote = Some(c),
+            (None, c) if c.is_whitespace() && is_needless(&text, rest) => {
+                rest = rest.trim_start();
+                continue;
+            }
             _ => {}
         }
         text.push(c);
@@ -48,6 +52,13 @@ pub(crate) fn compact(source: &str) -> Result<String, Fault> {
     Ok(lines.flat_map(|line| [line, "\n"]).collect())
 }
 
+/// Whether white space between these texts is beside a brace, or behind the end of a name, value or
+/// selector. None precedes a colon or a comma: ` :hover` is a selector of its own.
+fn is_needless(before: &str, after: &str) -> bool {
+    let ends = before.ends_with(['{', ';', ',', ':']) && !before[..before.len() - 1].ends_with('\\');
+    ends || after.trim_start().starts_with(['{', '}'])
+}
+
 fn is_self_contained(argument: &str) -> bool {
     let argument = argument.trim_start_matches(['"', '\'']);
     argument.starts_with("data:") || argument.starts_with('#')
@@ -58,9 +69,24 @@ mod tests {
     use super::compact;
 
     #[test]
-    fn comments_and_indentation_go() {
+    fn comments_and_needless_white_space_go() {
         let source = "/* One\n * two */\n:root {\n  --a: \"/* not */\";\n\n  --b: '\\'/*';\n}\n";
-        assert_eq!(compact(source).unwrap(), ":root {\n--a: \"/* not */\";\n--b: '\\'/*';\n}\n");
+        assert_eq!(compact(source).unwrap(), ":root{--a:\"/* not */\";--b:'\\'/*';}\n");
+    }
+
+    #[test]
+    fn white_space_that_separates_stays() {
+        for (source, compacted) in [
+            ("a :hover, b > c { margin: 0 auto }", "a :hover,b > c{margin:0 auto}\n"),
+            (
+                "@media (width < 40rem) {\n  a { b: calc(1px + 2px); }\n}",
+                "@media (width < 40rem){a{b:calc(1px + 2px);}}\n",
+            ),
+            ("a { content: \"b: { c; }\" }", "a{content:\"b: { c; }\"}\n"),
+            ("a\\: b {}\nc {}", "a\\: b{}\nc{}\n"),
+        ] {
+            assert_eq!(compact(source).unwrap(), compacted, "{source}");
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ fn refused_line(source: &str) -> usize {
 #[test]
 fn the_document_holds_style_and_script() {
     let document = link("index.html", &files(&[("app.js", "run();\n")])).unwrap();
-    let style = "<style>a {}\nb {}\n</style>\n";
+    let style = "<style>a{}\nb{}\n</style>\n";
     let script =
         "<script type=\"module\">const module_0 = (() => {\nrun();\nreturn {  };\n})();\n</script>\n";
     let head = format!("<!doctype html>\n<html>\n<head>\n{style}</head>\n");
@@ -108,11 +108,26 @@ fn addresses_of_modules_stay() {
 }
 
 #[test]
-fn comments_and_spaces_go_but_line_ends_stay() {
+fn comments_and_spaces_go_but_statements_keep_their_lines() {
     // The comment names a type, and imports nothing.
     let typed = "/** @type {import(\"./b.js\").B} */";
     let source = [typed, "const a = b (c); // 1", "", "  a /* x", " */ ++", "let d"].join("\n");
     assert!(script(&[("app.js", &source)]).contains("{\nconst a=b(c);\na\n++\nlet d\nreturn"));
+}
+
+#[test]
+fn line_ends_go_where_no_statement_can_end() {
+    for (source, linked) in [
+        ("a = {\n  b,\n  c: [\n    1,\n  ],\n};", "a={b,c:[1,],};"),
+        ("f(\n  a,\n  b\n)\ng()", "f(a,b)\ng()"),
+        ("if (a) {\n  b\n  c\n}\nd", "if(a){b\nc}\nd"),
+        ("a = b\n{ c }", "a=b\n{c}"),
+        ("a = `${\n b\n}`", "a=`${\nb\n}`"),
+        ("a\n  .b()", "a\n.b()"),
+    ] {
+        let text = script(&[("app.js", &format!("{source}\n"))]);
+        assert!(text.contains(&format!("\n{linked}\n")), "{source}: {text}");
+    }
 }
 
 #[test]
