@@ -2,7 +2,7 @@
 
 use byway_test_support::turn::{Client, Request, Seen, Server, at};
 use byway_turn::server::DropReason;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 const DENIED_V4: [&str; 21] = [
     "0.0.0.0",
@@ -107,6 +107,30 @@ fn a_configured_denial_is_closed_and_an_opening_is_open() {
     is_closed(&mut server, &mut client, "10.2.0.1");
     client.granted(&mut server, &Request::channel_bind(0x4000, at("10.1.0.1:9")));
     assert!(matches!(client.send_on(&mut server, 0x4000, b"x"), Seen::ToPeer { .. }));
+}
+
+/// Clients of several relays meet where each denies all but the network of the relays: the relay at
+/// 45.0.0.1 has a port of its own there, and that of another server is a peer like any.
+#[test]
+fn where_only_a_network_of_relays_is_open_all_of_them_reach_each_other() {
+    // The 24 networks that, with 45.0.0.0/24, are all of IPv4.
+    let outside = |length: u8| {
+        let bit = 1 << (32 - length);
+        format!("{}/{length}", Ipv4Addr::from_bits((0x2d00_0000_u32 ^ bit) & !(bit - 1)))
+    };
+    let mut server = Server::with(1, |settings| {
+        settings.peer_policy.deny = (1..=24).map(|length| outside(length).parse().unwrap()).collect();
+    });
+    let mut client = allocated(&mut server, false);
+    let own = server.sockets()[0];
+    for peer in [own, at("45.0.0.2:50000")] {
+        client.granted(&mut server, &Request::permission(peer));
+    }
+    client.granted(&mut server, &Request::channel_bind(0x4000, at("45.0.0.2:50000")));
+    assert!(matches!(client.send_on(&mut server, 0x4000, b"x"), Seen::ToPeer { .. }));
+    for ip in ["8.8.8.8", "45.0.1.2", "44.255.255.255", "10.0.0.1"] {
+        is_closed(&mut server, &mut client, ip);
+    }
 }
 
 /// Threat 13: a permission for the relay's own address covers live relay ports and nothing else.
