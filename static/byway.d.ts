@@ -256,6 +256,12 @@ type JoinOptions = {
     /** Whether this member only receives. Viewers see no other viewers. */
     viewer?: boolean | undefined;
     /**
+     * Region of the relay, for servers that form a cluster. By
+     * default the one whose server answers a STUN request first. Null leaves the choice to the
+     * server.
+     */
+    region?: string | null | undefined;
+    /**
      * Gives up joining. Then `join` rejects with the signal's reason.
      * Later it has no effect.
      */

@@ -36,6 +36,8 @@
  * - `byway/credential-refresh.js`: ICE restarts before credentials expire;
  * - `byway/report.js`: path and traffic, read from the statistics;
  * - `byway/signaling.js`: the WebSocket to the server, with reconnect, resume and resend;
+ * - `byway/nearest-region.js`: region of the relay, in a cluster;
+ * - `byway/region-race.js`: its measurement, loaded if there are several regions;
  * - `byway/connectivity.js`: moments at which connections may have broken unnoticed;
  * - `byway/events.js`: event targets with typed events;
  * - `byway/errors.js`: errors with a code and a readable message.

@@ -5,6 +5,7 @@ import { BywayError, byeError, isTokenError, serverError } from "./errors.js";
 import { ClosedEvent, Emitter, FailureEvent, PeerEvent, StatsEvent, isListenedTo } from "./events.js";
 import { Hosting } from "./hosting.js";
 import { CAMERA, LocalStreams, checkPurpose } from "./local-streams.js";
+import { nearestRegion } from "./nearest-region.js";
 import { PeerConnection } from "./peer-connection.js";
 import { Peer, detach, reportForStats } from "./peer.js";
 import { limitReplacements } from "./replacements.js";
@@ -36,6 +37,9 @@ function defaultServer() {
  * @property {boolean} [relayOnly] Whether to use only the relay, even where a direct path exists.
  * @property {string} [token] Join token, for servers that require one.
  * @property {boolean} [viewer] Whether this member only receives. Viewers see no other viewers.
+ * @property {string | null} [region] Region of the relay, for servers that form a cluster. By
+ *   default the one whose server answers a STUN request first. Null leaves the choice to the
+ *   server.
  * @property {AbortSignal} [signal] Gives up joining. Then `join` rejects with the signal's reason.
  *   Later it has no effect.
  */
@@ -132,7 +136,7 @@ export class Call extends Emitter {
   /** @param {JoinOptions} options */
   constructor(options) {
     super();
-    const { stream = null, viewer = false, signal } = options;
+    const { stream = null, viewer = false, signal, region } = options;
     this.#options = { ...options };
     this.#local = new LocalStreams(stream, { viewer });
     this.ready = new Promise((resolve, reject) => (this.#joining = { resolve, reject }));
@@ -141,11 +145,15 @@ export class Call extends Emitter {
     const url = new URL(options.server ?? defaultServer());
     url.pathname = url.pathname.replace(/\/?$/, "/ws");
     url.search = url.hash = "";
+    const regions = new URL("regions", url).href;
+    // Measures while the WebSocket opens.
+    if (region === undefined) nearestRegion(regions);
     url.protocol = url.protocol.replace("http", "ws");
     this.#server = new Signaling(url, {
-      joinFields: () => {
+      joinFields: async () => {
         const { room, token, name } = this.#options;
-        return { room, token, name, viewer: viewer || undefined };
+        const nearest = region === undefined ? await nearestRegion(regions) : region;
+        return { room, token, name, viewer: viewer || undefined, region: nearest ?? undefined };
       },
       onMessage: (message, { resumed }) => this.#onMessage(message, { resumed }),
       onLost: () => {

@@ -3,7 +3,7 @@
 /**
  * Owner of a {@link Signaling}.
  * @typedef {object} Listener
- * @property {() => object} joinFields Returns the fields of each `join` message.
+ * @property {() => Promise<object>} joinFields Returns the fields of each `join` message.
  * @property {(message: any, context: { resumed: boolean }) => void} onMessage Takes a message of
  *   the signaling protocol; each signal is delivered once and in order. `resumed` is for `joined`:
  *   the membership continued.
@@ -142,12 +142,14 @@ export class Signaling {
     const isCurrent = () => socket === this.#socket;
     this.#socket = socket;
     this.#expectResponse(OPENING_MS);
-    socket.onopen = () => {
+    socket.onopen = async () => {
       if (!isCurrent()) return;
       this.#clearResponseTimer();
       this.#expectResponse(OPENING_MS);
+      const fields = await this.#listener.joinFields();
+      if (!isCurrent()) return;
       const resumption = this.#resume === null ? {} : { resume: this.#resume, seq: this.#lastSequence };
-      this.#send({ type: "join", ...this.#listener.joinFields(), ...resumption });
+      this.#send({ type: "join", ...fields, ...resumption });
     };
     socket.onmessage = ({ data }) => {
       const message = isCurrent() && parseMessage(data);

@@ -10,6 +10,7 @@ import "./scenarios/report.mjs";
 import "./scenarios/quality.mjs";
 import "./scenarios/status.mjs";
 import "./scenarios/module.mjs";
+import "./scenarios/regions.mjs";
 import "./scenarios/hostile.mjs";
 import "./scenarios/hostile-page.mjs";
 import "./scenarios/headers.mjs";

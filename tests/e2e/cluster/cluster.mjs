@@ -36,7 +36,8 @@ export const [FRA, NYC, SGP] = /** @type {const} */ (["fra", "nyc", "sgp"]);
 
 /** Last parts of addresses, in public and on the operator's own network. */
 const HOSTS = { [FRA]: 11, [NYC]: 12, [SGP]: 13, broker: 40, visitor: 41 };
-const inPublic = (/** @type {string} */ node) => `203.0.113.${HOSTS[node]}`;
+/** Public address of a node. @param {string} node */
+export const inPublic = (node) => `203.0.113.${HOSTS[node]}`;
 const onBus = (/** @type {string} */ node) => `10.0.0.${HOSTS[node]}`;
 
 /** Public address of the first caller's router. */
@@ -61,8 +62,18 @@ export class Cluster {
   #certificate = authority.issue(CALL);
   #folder = mkdtempSync(join(tmpdir(), "byway-broker-"));
   /** @type {import("node:child_process").ChildProcess | undefined} */ #broker;
+  #regions;
   #delayMs = 0;
   #rooms = 0;
+
+  /**
+   * @param {object} [options]
+   * @param {Partial<Record<NodeName, string>>} [options.regions] Regions of the nodes. Without
+   *   them, pages have nothing to choose from, and each gets the relay of its own node.
+   */
+  constructor({ regions = {} } = {}) {
+    this.#regions = regions;
+  }
 
   /**
    * Switches everything on, for as long as the story goes on.
@@ -101,7 +112,7 @@ export class Cluster {
 
   /** @param {NodeName} node */
   async start(node) {
-    this.#nodes.set(node, await start(configuration(node, this.#certificate), this.network.on(node)));
+    this.#nodes.set(node, await start(configuration(node, this.#certificate, this.#regions[node]), this.network.on(node)));
   }
 
   /** Kills a node, as a power cut would. @param {NodeName} node */
@@ -228,8 +239,9 @@ function ownerOf(room) {
  *
  * @param {NodeName} node
  * @param {{ cert: string, key: string }} certificate
+ * @param {string} [region]
  */
-const configuration = (node, { cert, key }) => `
+const configuration = (node, { cert, key }, region = "") => `
 realm = "byway.test"
 [listen]
 udp = ["${inPublic(node)}:3478"]
@@ -252,6 +264,7 @@ open_to_everyone = true
 [cluster]
 nats = ["nats://${onBus("broker")}:4222"]
 node = "${node}"
+region = "${region}"
 advertise = ["stun:${inPublic(node)}:3478", "turn:${inPublic(node)}:3478?transport=udp", "turn:${inPublic(node)}:3478?transport=tcp"]
 `;
 

@@ -27,7 +27,7 @@ const heard = (page, message) => eventually(message, () => page.evaluate((wanted
 
 test("who cannot join is told by a code and a sentence", async (scenario) => {
   // The policy forbids this address.
-  const page = await openWith(scenario, { tolerated: /127\.0\.0\.1:1\/ws/ });
+  const page = await openWith(scenario, { tolerated: /127\.0\.0\.1:1\/(ws|regions)/ });
   const failures = await page.evaluate(async () => {
     const { BywayError, Call, join } = window.byway;
     const left = new Call({ room: "left" });

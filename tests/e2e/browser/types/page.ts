@@ -11,6 +11,10 @@ const options: JoinOptions = { room: "tea", stream, name: "Ann", relayOnly: fals
 const call: Call = await join(options);
 await new Call({ room: "tea", server: "https://call.example.org", token: "a.b.c", stream: null }).ready;
 
+// The choice of the server, and a certain region.
+await join({ room: "tea", region: null });
+await join({ room: "tea", region: "eu" });
+
 call.addEventListener("peer", ({ peer }) => {
   const video = document.createElement("video");
   video.srcObject = peer.stream;
