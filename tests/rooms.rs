@@ -27,7 +27,7 @@ fn simulation() {
     match std::env::var("BYWAY_SEED") {
         Ok(seed) => drop(run(seed.parse().expect("BYWAY_SEED is a number"))),
         Err(_) => {
-            let reached: BTreeSet<Outcome> = (0..200).flat_map(run).collect();
+            let reached: BTreeSet<Outcome> = (0..100).flat_map(run).collect();
             assert_eq!(reached.into_iter().collect::<Vec<_>>(), Outcome::ALL, "each of these happened");
         }
     }

@@ -182,19 +182,19 @@ mod tests {
     }
 
     #[test]
-    fn threat_60_of_a_million_names_the_newest_stay_and_the_rest_is_counted() {
+    fn threat_60_of_many_names_the_newest_stay_and_the_rest_is_counted() {
         let mut log = RevocationLog::new();
         log.note(0, "ends", 1);
-        for number in 0..1_000_000 {
+        for number in 0..100_000 {
             log.note(1, &format!("n{number}"), 100);
         }
         assert_eq!(log.len(), MAX_REVOCATIONS);
-        assert_eq!(log.dropped(), 990_000);
+        assert_eq!(log.dropped(), 90_000);
         let names = names(&mut log, 1);
-        assert_eq!((names[0].0.as_str(), names[9_999].0.as_str()), ("n990000", "n999999"));
+        assert_eq!((names[0].0.as_str(), names[9_999].0.as_str()), ("n90000", "n99999"));
         assert_eq!((log.order.len(), log.ends.len()), (MAX_REVOCATIONS, MAX_REVOCATIONS));
         assert!(log.current(100).is_empty() && log.is_empty());
-        assert_eq!((log.order.len(), log.ends.len(), log.dropped()), (0, 0, 990_000));
+        assert_eq!((log.order.len(), log.ends.len(), log.dropped()), (0, 0, 90_000));
     }
 
     #[test]

@@ -324,6 +324,9 @@ fn line() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    // A case is read nine times.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn no_file_panics_and_every_result_is_a_closed_configuration(lines in prop::collection::vec(line(), 0..12), has_ipv6: bool) {
         for head in ["", SECRET, "lt-cred-mech\nrealm=r\n"] {

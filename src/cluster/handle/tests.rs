@@ -133,16 +133,16 @@ fn a_node_that_connects_again_is_told_all_that_is_revoked() {
 }
 
 #[test]
-fn threat_60_a_million_revocations_are_bounded() {
+fn threat_60_a_flood_of_revocations_is_bounded() {
     let [fra, nyc] = pair();
-    for number in 0..1_000_000 {
+    for number in 0..100_000 {
         fra.cluster.revoke(&number.to_string(), LATER);
     }
     let messages = fra.cluster.revocations();
     assert_eq!(messages.len(), 50);
     nyc.hears(messages);
     assert_eq!(nyc.cluster.counters().revoked.get(), 10_000);
-    assert_eq!(fra.cluster.counters().forgotten.get(), 990_000);
+    assert_eq!(fra.cluster.counters().forgotten.get(), 90_000);
 }
 
 #[test]

@@ -6,11 +6,11 @@ use byway_test_support::turn::{Request, Response};
 use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
 use stun::integrity::MessageIntegrity;
 
-const ROUNDS: usize = 1_000;
+const ROUNDS: usize = 100;
 const NAMES: usize = 1_000;
 
 #[test]
-fn threat_27_a_million_bad_credentials_write_no_log_and_no_label() {
+fn threat_27_a_flood_of_bad_credentials_write_no_log_and_no_label() {
     let server = Server::start();
     let series = || {
         let page = http::get(server.bound.admin[0], "/metrics").expect_ok();

@@ -152,6 +152,11 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    // A case has up to a hundred thousand characters.
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn a_batch_of_revocations_fits_into_a_message(
