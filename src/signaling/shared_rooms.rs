@@ -36,13 +36,14 @@
 //! A single server owns every room, and nothing of this costs it anything.
 
 mod adoption;
+mod early;
 mod home;
 pub mod item;
+mod output;
 mod owner;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use byway_turn::client_network::ClientNetwork;
@@ -50,13 +51,14 @@ use byway_turn::time::Now;
 use serde_json::value::RawValue;
 
 use self::adoption::Departed;
+use self::early::Early;
 use self::home::Attachment;
 use self::item::{Adopted, Body, Notice, Request, RoomItem, SharedSignal};
 use super::protocol::{ByeCode, Ending, ErrorCode, MemberId, RoomName, Topic};
-use super::room::{Delivery, Entered, HostRule, Newcomer, Resumed, RoomLimits, Rooms, UNTIL_TOLD};
-use crate::access::grant::Role;
+use super::room::{Delivery, HostRule, Newcomer, RoomLimits, Rooms, UNTIL_TOLD};
 use crate::access::names::NodeName;
 
+pub use self::output::Output;
 pub use self::view::{RoomView, owner_among};
 
 /// Time after which a home asks an owner again that has not taken it in.
@@ -67,90 +69,6 @@ const LEAST_WAIT: Duration = Duration::from_secs(10);
 
 /// Signals for one member that did not reach its home.
 const MOST_UNDELIVERED: usize = 1_024;
-
-/// Action for the driver.
-#[derive(Debug)]
-pub enum Output {
-    /// A message for a member of this node, if it has a connection.
-    Say(Delivery),
-    /// A newcomer of this node is in its room. It is told by the driver, before all that follows.
-    Entered {
-        /// Member.
-        id: MemberId,
-        /// State of the room.
-        entered: Entered,
-        /// Whether it is the first member of this node there.
-        opens: bool,
-    },
-    /// A newcomer of this node was refused.
-    Refused {
-        /// The id that it would have had.
-        id: MemberId,
-        /// Reason.
-        code: ErrorCode,
-    },
-    /// A client of this node has resumed a membership.
-    Resumed {
-        /// Member.
-        id: MemberId,
-        /// State of the room, and the signals that it missed.
-        resumed: Resumed,
-    },
-    /// A client of this node cannot resume a membership, which has ended.
-    NotResumed {
-        /// Member.
-        id: MemberId,
-        /// The role that it had until now, if it was in the room.
-        role: Option<Role>,
-    },
-    /// The connection of a member of this node has to end.
-    Evict {
-        /// Member.
-        id: MemberId,
-        /// Reason.
-        code: ByeCode,
-    },
-    /// A member of another node is of this one by now.
-    Came {
-        /// Room.
-        room: RoomName,
-        /// Member.
-        id: MemberId,
-        /// Whether it is the first member of this node there.
-        opens: bool,
-    },
-    /// A member of this node has moved to another one.
-    Moved {
-        /// Room.
-        room: RoomName,
-        /// Member.
-        id: MemberId,
-        /// Whether it was the last one of this node in the room.
-        closes: bool,
-    },
-    /// A member has left the cluster's room.
-    Left {
-        /// Room.
-        room: RoomName,
-        /// Member.
-        id: MemberId,
-        /// Name in its credentials.
-        user: Arc<str>,
-        /// Cause.
-        ending: Ending,
-        /// Whether it was a member of this node.
-        is_local: bool,
-        /// Whether it was the last one of this node in the room.
-        closes: bool,
-    },
-    /// An item for another node.
-    Send {
-        /// Receiver.
-        to: NodeName,
-        /// Item.
-        item: RoomItem,
-    },
-}
 
 /// All rooms with members of this node, and all that this node owns.
 #[derive(Debug)]
@@ -165,6 +83,10 @@ pub struct SharedRooms {
     waiting: BTreeMap<MemberId, Waiting>,
     /// Signals that did not reach the home of their receiver, until that is back.
     undelivered: BTreeMap<MemberId, VecDeque<SharedSignal>>,
+    /// Signals for clients of this node that have to wait.
+    early: Early,
+    /// Signals that were dropped, because their sender never came.
+    strangers: u64,
     /// Time before which no owner is to be asked again. `None`: none is. It spares a look at all
     /// rooms after each item.
     retry_at: Option<Duration>,
@@ -247,6 +169,8 @@ impl SharedRooms {
             shared: BTreeMap::new(),
             waiting: BTreeMap::new(),
             undelivered: BTreeMap::new(),
+            early: Early::default(),
+            strangers: 0,
             retry_at: None,
             departed: Departed::default(),
             window,
@@ -334,7 +258,7 @@ impl SharedRooms {
     pub fn cancel(&mut self, id: MemberId) {
         let Some(waiting) = self.waiting.remove(&id) else { return };
         let room = waiting.room().clone();
-        self.undelivered.remove(&id);
+        self.early.forget(id);
         // Behind the request itself, so that the owner has obeyed that.
         let request = match waiting {
             Waiting::Join(..) => Request::Left { id },
@@ -540,6 +464,7 @@ impl SharedRooms {
             self.departed.insert(id);
         }
         self.undelivered.remove(&id);
+        self.early.forget(id);
     }
 
     /// Forgets what is shared of a room that no member of this node is in or waits for.

@@ -100,6 +100,7 @@ impl SharedRooms {
         let told = self.rooms.ensure_host(room);
         came.extend(new_hosts(&told));
         self.say(told);
+        self.pass_early_in(room, |home| home == from);
         let came: Vec<_> = came.into_iter().collect();
         let met: &[MemberId] = if again { &came } else { &[] };
         self.publish_but(room, &came, met, Some(from));

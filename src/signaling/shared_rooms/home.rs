@@ -6,7 +6,7 @@ use std::time::Duration;
 use byway_turn::time::Now;
 
 use super::item::{Adopted, Adoption, Body, Label, Notice, Request, RoomItem, RoomUpdate, SharedSignal};
-use super::{Held, MOST_UNDELIVERED, Output, Part, RETRY, Shared, SharedRooms, Waiting};
+use super::{Held, Output, Part, RETRY, Shared, SharedRooms, Waiting};
 use crate::access::names::NodeName;
 use crate::signaling::protocol::{ByeCode, Ending, ErrorCode, MemberId, RoomName, ServerMessage};
 use crate::signaling::room::{
@@ -184,7 +184,7 @@ impl SharedRooms {
     fn adopted(&self, member: MemberRecord, name: &NodeName) -> Adopted {
         let id = member.id;
         let is_own = member.home == *name;
-        let late = self.undelivered.get(&id).filter(|_| !is_own && !self.waiting.contains_key(&id));
+        let late = self.undelivered.get(&id).filter(|_| !is_own);
         let late = late.into_iter().flatten().cloned().collect();
         if self.rooms.is_floating(id) {
             return Adopted { member, said: None, kept: Vec::new(), heard: Vec::new(), late };
@@ -244,7 +244,7 @@ impl SharedRooms {
             attachment.is_cut = false;
         }
         match notice {
-            Notice::Deliver { seq, signal } => self.delivered(from, room, seq, signal),
+            Notice::Deliver { seq, signal } => self.delivered(from, room, is_attached, seq, signal),
             Notice::Rejected { id, code } => self.rejected(id, code.0),
             Notice::Evict { id, code } => self.evicted(room, id, code.0),
             Notice::Bounced(request) => self.bounced(now, room, is_attached, n, request),
@@ -256,14 +256,14 @@ impl SharedRooms {
             }
             Notice::Refused { id, code } => {
                 if self.waiting.remove(&id).is_some() {
-                    self.undelivered.remove(&id);
+                    self.early.forget(id);
                     self.outputs.push(Output::Refused { id, code: code.0 });
                     self.forget_unused(room);
                 }
             }
             Notice::NotResumed { id, role } => {
                 if self.waiting.remove(&id).is_some() {
-                    self.undelivered.remove(&id);
+                    self.early.forget(id);
                     self.outputs.push(Output::NotResumed { id, role });
                     self.forget_unused(room);
                 }
@@ -342,6 +342,7 @@ impl SharedRooms {
         if again {
             self.meet_again(room);
         }
+        self.pass_early_in(room, |_| whole);
         self.forget_unused(room);
     }
 
@@ -353,9 +354,7 @@ impl SharedRooms {
         let foreign = self.rooms.homes(room).filter(|(_, home)| home.is_some()).map(|(id, _)| id);
         for id in foreign.collect::<Vec<_>>() {
             self.rooms.forget_signals(id);
-            if !self.waiting.contains_key(&id) {
-                self.undelivered.remove(&id);
-            }
+            self.undelivered.remove(&id);
         }
     }
 
@@ -369,7 +368,7 @@ impl SharedRooms {
             let told = self.rooms.admit(room, newcomer, member.role, member.arrival);
             self.say(told);
             self.rooms.set_locked(room, locked);
-            self.enter(id, opens);
+            self.enter(room, id, opens);
         } else if self.rooms.is_local(id) {
             let told = self.rooms.set_role(id, member.role);
             self.say(told);
@@ -383,10 +382,10 @@ impl SharedRooms {
         }
     }
 
-    pub(super) fn enter(&mut self, id: MemberId, opens: bool) {
+    fn enter(&mut self, room: &RoomName, id: MemberId, opens: bool) {
         if let Some(entered) = self.rooms.entered(id) {
             self.outputs.push(Output::Entered { id, entered, opens });
-            self.pass_early(id);
+            self.pass_early(room, id);
         }
     }
 
@@ -445,49 +444,12 @@ impl SharedRooms {
         match self.rooms.resume(now.mono, id, room, Some(seq), network) {
             Some(resumed) => {
                 self.outputs.push(Output::Resumed { id, resumed });
-                self.pass_early(id);
+                self.pass_early(room, id);
             }
             None => {
                 let role = self.rooms.role(room, id);
                 self.leave(id, Ending::Lost);
                 self.outputs.push(Output::NotResumed { id, role });
-            }
-        }
-    }
-
-    /// Takes a signal for a member of this node.
-    fn delivered(&mut self, from: &NodeName, room: &RoomName, seq: u64, signal: SharedSignal) {
-        if self.waiting.contains_key(&signal.to) {
-            // The owner has let it in, and does not know that this is not known here.
-            let early = self.undelivered.entry(signal.to).or_default();
-            if early.len() < MOST_UNDELIVERED {
-                early.push_back(signal);
-            }
-            return;
-        }
-        let SharedSignal { from: sender, to, node: _, since, n, again, data } = signal;
-        if !self.rooms.is_local(to) || self.rooms.place(to) != Some(room) {
-            return;
-        }
-        let is_new = self.rooms.note(to, sender, since, n, again);
-        if is_new && let Some(delivery) = self.rooms.pass_on(to, sender, data) {
-            self.outputs.push(Output::Say(delivery));
-        }
-        let said = self.rooms.said(to);
-        if said != seq && self.owner(room) == Some(from) {
-            self.tell_owner(room, Request::Said { id: to, said });
-        }
-    }
-
-    /// Passes on what came for a client while it waited.
-    fn pass_early(&mut self, id: MemberId) {
-        for SharedSignal { from, since, n, again, data, .. } in
-            self.undelivered.remove(&id).unwrap_or_default()
-        {
-            if self.rooms.note(id, from, since, n, again)
-                && let Some(delivery) = self.rooms.pass_on(id, from, data)
-            {
-                self.outputs.push(Output::Say(delivery));
             }
         }
     }

@@ -124,6 +124,7 @@ impl SharedRooms {
                 let entered = Entered { peers, standing, told: Vec::new() };
                 self.outputs.push(Output::Entered { id, entered, opens });
                 self.say(told);
+                self.pass_early(room, id);
                 self.publish(room, &[id], &[]);
             }
             Err(code) => self.outputs.push(Output::Refused { id, code }),
@@ -195,6 +196,7 @@ impl SharedRooms {
             self.report_arrival(room, id);
         }
         self.outputs.push(Output::Resumed { id, resumed });
+        self.pass_early(room, id);
         self.publish(room, &[id], &[]);
     }
 
@@ -253,6 +255,10 @@ impl SharedRooms {
             self.rooms.lose(id, now.mono + self.window.max(super::RETRY), said);
         }
         let moves = home.is_some() && self.rooms.is_local(id);
+        if moves {
+            // They are among those that it missed.
+            self.pass_early(room, id);
+        }
         let resumed = self.rooms.move_home(now.mono, id, room, seq, home)?;
         if moves {
             self.report_move(room, id);
@@ -283,6 +289,10 @@ impl SharedRooms {
         self.rooms.check_signal(sender, to)?;
         if !self.rooms.is_local(to) {
             return self.deliver(room, signal, true);
+        }
+        if self.early.has(sender, to) {
+            self.early.push(signal);
+            return Ok(());
         }
         if self.rooms.note(to, sender, signal.since, signal.n, signal.again) {
             let reads = !self.rooms.is_absent(to);

@@ -52,8 +52,15 @@ pub(super) enum State {
 
 /// Message on the way to a client.
 enum Message {
-    Joined { id: MemberId, peers: Vec<Peer>, standing: Standing, resumed: Option<u64> },
+    Joined {
+        id: MemberId,
+        peers: Vec<Peer>,
+        standing: Standing,
+        resumed: Option<u64>,
+    },
     Text(String),
+    /// A signal that it missed, perhaps of one that has come and left meanwhile.
+    Missed(String),
 }
 
 /// All that is to be known of a membership.
@@ -327,7 +334,7 @@ impl World {
                 let resumed_from = Some(resumed.seq);
                 self.write(connection, Message::Joined { id, peers, standing, resumed: resumed_from });
                 for text in resumed.missed {
-                    self.write(connection, Message::Text(text.json.to_string()));
+                    self.write(connection, Message::Missed(text.json.to_string()));
                 }
             }
             Output::Refused { id, code } => {
@@ -403,7 +410,8 @@ impl World {
             Message::Joined { id, peers, standing, resumed } => {
                 self.enters(client, id, &peers, standing, resumed);
             }
-            Message::Text(text) => self.hears_text(client, &text),
+            Message::Text(text) => self.hears_text(client, &text, false),
+            Message::Missed(text) => self.hears_text(client, &text, true),
         }
     }
 
@@ -437,13 +445,22 @@ impl World {
         self.note(|| format!("client {client} is in with {count} peers"));
     }
 
-    fn hears_text(&mut self, client: usize, text: &str) {
+    fn hears_text(&mut self, client: usize, text: &str, missed: bool) {
         self.note(|| format!("client {client} reads {text}"));
         let message: Value = serde_json::from_str(text).unwrap();
         let Some(own) = self.clients[client].id else { self.fail("a message to one that is nobody") };
         let id = |field: &str| MemberId::parse(message[field].as_str().unwrap()).unwrap();
         match message["type"].as_str().unwrap() {
-            "signal" => self.hears_signal(client, own, id("from"), &message),
+            "signal" => {
+                let from = id("from");
+                let knows = self.clients[client].peers.contains_key(&from);
+                // The last signals of one that has left may come late.
+                let has_left = self.records[&from].has_ended || self.records[&own].left.contains(&from);
+                if !(knows || missed || has_left) {
+                    self.fail(&format!("client {client} does not know {from} that signals"));
+                }
+                self.hears_signal(client, own, from, &message);
+            }
             "peer-joined" => {
                 let peer = id("id");
                 if self.records[&peer].room != self.clients[client].room {

@@ -35,6 +35,10 @@ struct Cluster {
     room: RoomName,
     told: Vec<String>,
     connected: BTreeSet<(NodeName, MemberId)>,
+    /// Node without a bus.
+    away: Option<NodeName>,
+    /// Items from it and to it.
+    waiting: Vec<(NodeName, NodeName, Box<RawValue>)>,
 }
 
 impl Cluster {
@@ -45,7 +49,14 @@ impl Cluster {
             (name.clone(), SharedRooms::of_node(limits, HostRule::Longest, WINDOW, name.clone(), run))
         });
         let room = RoomName::new("none".to_owned()).unwrap();
-        let mut cluster = Self { nodes: nodes.collect(), room, told: Vec::new(), connected: BTreeSet::new() };
+        let mut cluster = Self {
+            nodes: nodes.collect(),
+            room,
+            told: Vec::new(),
+            connected: BTreeSet::new(),
+            away: None,
+            waiting: Vec::new(),
+        };
         cluster.see(&["a", "b", "c"]);
         let a = &cluster.nodes[&node("a")];
         let mut rooms = (0..).map(|n| RoomName::new(format!("room-{n}")).unwrap());
@@ -60,6 +71,23 @@ impl Cluster {
             self.on(name.as_str()).set_view(NOW, RoomView { nodes, alone: false, draining: false });
         }
         self.settle();
+    }
+
+    /// The bus is away for a node, for less than the others take to notice.
+    fn cut(&mut self, name: &str) {
+        self.away = Some(node(name));
+        self.on(name).set_view(NOW, RoomView { alone: true, ..RoomView::default() });
+        self.settle();
+    }
+
+    /// The bus is back. What waited arrives before the node sees the others.
+    fn mend(&mut self) {
+        self.away = None;
+        for (from, to, json) in std::mem::take(&mut self.waiting) {
+            self.on(to.as_str()).hear(NOW, &from, &json);
+        }
+        self.settle();
+        self.see(&["a", "b", "c"]);
     }
 
     fn on(&mut self, name: &str) -> &mut SharedRooms {
@@ -127,7 +155,9 @@ impl Cluster {
         }
         let told = match output {
             Output::Send { to, item } => {
-                if let Some(rooms) = self.nodes.get_mut(&to) {
+                if self.away.as_ref().is_some_and(|away| away == name || *away == to) {
+                    self.waiting.push((name.clone(), to, item.to_json()));
+                } else if let Some(rooms) = self.nodes.get_mut(&to) {
                     rooms.hear(NOW, name, &item.to_json());
                 }
                 return;
@@ -178,7 +208,8 @@ impl Cluster {
     fn state(&self) -> String {
         let rooms = self.nodes.values().map(|rooms| {
             let shared: Vec<_> = rooms.shared.iter().collect();
-            format!("{:?} {shared:?} {:?} {:?}\n", rooms.rooms, rooms.waiting, rooms.undelivered)
+            let signals = (&rooms.undelivered, &rooms.early);
+            format!("{:?} {shared:?} {:?} {signals:?}\n", rooms.rooms, rooms.waiting)
         });
         rooms.collect()
     }
@@ -283,6 +314,40 @@ fn the_death_of_the_owner_is_not_noticed() {
     cluster.expect(&[]);
     cluster.signal("a", 1, 2, "7");
     cluster.expect(&["b: 2 {\"type\":\"signal\",\"from\":\"1\",\"seq\":1,\"data\":7}"]);
+}
+
+#[test]
+fn a_signal_waits_until_its_sender_has_joined() {
+    let mut cluster = Cluster::of_two();
+    cluster.cut("b");
+    cluster.join("c", 3);
+    cluster.signal("c", 3, 2, "7");
+    cluster.signal("a", 1, 2, "8");
+    cluster.told.clear();
+    cluster.mend();
+    cluster.expect(&[
+        "b: 2 {\"type\":\"peer-joined\",\"id\":\"3\",\"name\":null,\"polite\":false,\"host\":false,\"viewer\":false}",
+        "b: 2 {\"type\":\"signal\",\"from\":\"3\",\"seq\":1,\"data\":7}",
+        "b: 2 {\"type\":\"signal\",\"from\":\"1\",\"seq\":2,\"data\":8}",
+    ]);
+    cluster.signal("c", 3, 2, "9");
+    cluster.expect(&["b: 2 {\"type\":\"signal\",\"from\":\"3\",\"seq\":3,\"data\":9}"]);
+}
+
+#[test]
+fn a_signal_of_a_sender_that_never_joins_is_dropped_and_counted() {
+    let mut cluster = Cluster::of_two();
+    cluster.cut("b");
+    cluster.join("c", 3);
+    cluster.signal("c", 3, 2, "7");
+    cluster.on("c").leave(id(3), Ending::Client);
+    cluster.settle();
+    cluster.told.clear();
+    cluster.mend();
+    cluster.expect(&[]);
+    assert_eq!(cluster.on("b").strangers(), 1);
+    cluster.signal("a", 1, 2, "8");
+    cluster.expect(&["b: 2 {\"type\":\"signal\",\"from\":\"1\",\"seq\":1,\"data\":8}"]);
 }
 
 #[test]
