@@ -364,6 +364,7 @@ impl SharedRooms {
     /// The stream to or from `peer` was reset. `unsent` did not reach it.
     pub fn reset(&mut self, now: Now, peer: &NodeName, unsent: &[Box<RawValue>]) {
         let rooms: Vec<_> = self.shared.keys().cloned().collect();
+        let mut parted = Vec::new();
         for room in rooms {
             match self.shared.get_mut(&room).map(|shared| &mut shared.part) {
                 Some(Part::Owner(homes)) => {
@@ -376,7 +377,7 @@ impl SharedRooms {
                     attachment.is_cut = true;
                     self.attach_to(&room, peer.clone());
                 }
-                Some(Part::Home(_)) => self.parted(&room, peer),
+                Some(Part::Home(_)) => parted.push(room),
                 None => {}
             }
         }
@@ -400,6 +401,10 @@ impl SharedRooms {
                 }
                 _ => {}
             }
+        }
+        // Held requests are younger than the returned ones, which are held by now as well.
+        for room in parted {
+            self.parted(&room, peer);
         }
         // They were sent before those that did not leave.
         for signal in returned.into_iter().rev() {
