@@ -12,11 +12,11 @@ pub struct SignalingCounters {
     pub rooms: SharedCount,
     /// Rooms that are locked; set under the hub's lock.
     pub locked: SharedCount,
-    /// Members of all rooms, viewers among them; set under the hub's lock.
+    /// Members of this node, viewers among them; set under the hub's lock.
     pub members: SharedCount,
-    /// Viewers of all rooms; set under the hub's lock.
+    /// Viewers of all rooms, those of other nodes among them; set under the hub's lock.
     pub viewers: SharedCount,
-    /// Members without a connection; set under the hub's lock.
+    /// Members without a connection, those of other nodes among them; set under the hub's lock.
     pub absent: SharedCount,
     /// Bytes of signals kept until they have arrived; set under the hub's lock.
     pub kept: SharedCount,
@@ -38,6 +38,9 @@ pub struct SignalingCounters {
     pub received: SharedCount,
     /// Signals passed on, those of other protocols among them: one for each receiver.
     pub signals: SharedCount,
+    /// Signals of other nodes that were dropped, because their sender never joined; set under the
+    /// hub's lock.
+    pub strangers: SharedCount,
     errors: Family<ErrorCode, SharedCount>,
     closed: Family<Ending, SharedCount>,
 }
@@ -58,9 +61,17 @@ impl Counters for SignalingCounters {
     fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
         page.gauge("rooms", "Rooms of the signaling.", self.rooms.get())?;
         page.gauge("rooms_locked", "Rooms that a host has locked.", self.locked.get())?;
-        page.gauge("members", "Members of all rooms.", self.members.get())?;
-        page.gauge("members_viewing", "Members that are viewers.", self.viewers.get())?;
-        page.gauge("members_absent", "Members whose connection was lost.", self.absent.get())?;
+        page.gauge("members", "Members that are connected to this server, or were.", self.members.get())?;
+        page.gauge(
+            "members_viewing",
+            "Viewers, those of other nodes in the same rooms among them.",
+            self.viewers.get(),
+        )?;
+        page.gauge(
+            "members_absent",
+            "Members whose connection was lost, those of other nodes among them.",
+            self.absent.get(),
+        )?;
         page.gauge("signals_kept_bytes", "Signals kept until they have arrived.", self.kept.get())?;
         page.gauge(
             "signals_queued_bytes",
@@ -75,6 +86,11 @@ impl Counters for SignalingCounters {
         page.gauge("websockets", "Open signaling connections.", self.connections.get())?;
         page.counter("messages_received", "WebSocket messages received.", self.received.get())?;
         page.counter("signals", "Messages passed on, one for each receiver.", self.signals.get())?;
+        page.counter(
+            "signals_of_strangers",
+            "Signals of other nodes dropped, because their sender never joined.",
+            self.strangers.get(),
+        )?;
         page.family("signaling_errors", "Frames answered with `error`, by code.", "code", |code| {
             self.errors[code].get()
         })?;

@@ -287,6 +287,7 @@ impl Hub {
         counters.viewers.set(rooms.viewers() as u64);
         counters.absent.set(rooms.absent() as u64);
         counters.kept.set(rooms.kept() as u64);
+        counters.strangers.set(state.rooms.strangers());
     }
 
     fn lock(&self) -> MutexGuard<'_, HubState> {
