@@ -450,6 +450,7 @@ impl SharedRooms {
     /// Reports that `id`, which was of this node, is of another by now.
     fn report_move(&mut self, room: &RoomName, id: MemberId) {
         let closes = !self.rooms.has_locals(room);
+        self.early.forget(id);
         self.outputs.push(Output::Moved { room: room.clone(), id, closes });
     }
 

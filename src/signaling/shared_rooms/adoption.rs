@@ -157,6 +157,7 @@ impl SharedRooms {
             let told = self.rooms.drop_member(id);
             self.say(told);
         }
+        self.early.forget(id);
         let told = self.rooms.set_foreign(room, MemberRecord { home: from.clone(), ..member });
         self.say(told);
         if absent {

@@ -77,8 +77,7 @@ impl SharedRooms {
         }
     }
 
-    /// Whether `id` is in `room`, or has left. Signals that it sent before may come back to its home
-    /// after that.
+    /// Whether `id` is in `room`, or has left: signals that it sent before may come late.
     fn is_known(&self, room: &RoomName, id: MemberId) -> bool {
         self.rooms.place(id) == Some(room) || self.departed.ids.contains(&id)
     }

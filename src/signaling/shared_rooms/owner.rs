@@ -127,7 +127,10 @@ impl SharedRooms {
                 self.pass_early(room, id);
                 self.publish(room, &[id], &[]);
             }
-            Err(code) => self.outputs.push(Output::Refused { id, code }),
+            Err(code) => {
+                self.early.forget(id);
+                self.outputs.push(Output::Refused { id, code });
+            }
         }
     }
 
@@ -188,6 +191,7 @@ impl SharedRooms {
             if self.rooms.place(id) == Some(room) {
                 self.depart(id, Ending::Lost);
             }
+            self.early.forget(id);
             return self.outputs.push(Output::NotResumed { id, role });
         };
         self.rooms.set_network(id, network);

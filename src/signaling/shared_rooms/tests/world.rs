@@ -42,8 +42,6 @@ pub(super) struct World {
     /// Time of the last moment at which two nodes could not hear each other.
     pub(super) parted: Parted,
     log: Vec<String>,
-    /// Whether all notes are printed.
-    traces: bool,
     pub(super) limits: RoomLimits,
     pub(super) rule: HostRule,
     pub(super) slow: u64,
@@ -127,7 +125,6 @@ impl World {
             last_crash: 0,
             parted: Parted::default(),
             log: Vec::new(),
-            traces: std::env::var_os("BYWAY_TRACE").is_some(),
             limits,
             rule,
             slow: 50,
@@ -141,11 +138,7 @@ impl World {
     }
 
     pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
-        let line = format!("{:>8} {}", self.now - START, text());
-        if self.traces {
-            println!("{line}");
-        }
-        self.log.push(line);
+        self.log.push(format!("{:>8} {}", self.now - START, text()));
         if self.log.len() > 400 {
             self.log.drain(..200);
         }
