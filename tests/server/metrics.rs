@@ -8,13 +8,14 @@ use tempfile::TempDir;
 const ALERTS: &str = include_str!("../../contrib/byway-alerts.yaml");
 const DASHBOARD: &str = include_str!("../../contrib/byway-grafana.json");
 
-/// Starts a server that uses everything with metrics of its own. Neither its ACME authority nor its
-/// receiver of webhooks is there.
+/// Starts a server that uses everything with metrics of its own. Neither its ACME authority, its
+/// receiver of webhooks nor its broker is there.
 fn server(folder: &TempDir) -> Server {
     let tls = "[listen]\ntls = [\"127.0.0.1:0\"]";
     let more = format!(
         "[acme]\nnames = [\"call.example.org\"]\ndirectory = \"https://127.0.0.1:1/\"\nstate_dir = {:?}\n\
-         [webhooks]\nurl = \"http://127.0.0.1:1/\"\nsecret = \"a-secret-of-webhooks\"\n",
+         [webhooks]\nurl = \"http://127.0.0.1:1/\"\nsecret = \"a-secret-of-webhooks\"\n\
+         [cluster]\nnats = [\"nats://127.0.0.1:1\"]\nnode = \"fra-1\"\n",
         folder.path()
     );
     Server::start_with(&(CONFIG.replace("[listen]", tls) + &more), |_| {})
