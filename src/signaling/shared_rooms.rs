@@ -56,6 +56,7 @@ use self::home::Attachment;
 use self::item::{Adopted, Body, Notice, Request, RoomItem, SharedSignal};
 use super::protocol::{ByeCode, Ending, ErrorCode, MemberId, RoomName, Topic};
 use super::room::{Delivery, HostRule, Newcomer, RoomLimits, Rooms, UNTIL_TOLD};
+use crate::access::grant::Role;
 use crate::access::names::NodeName;
 
 pub use self::output::Output;
@@ -85,8 +86,6 @@ pub struct SharedRooms {
     undelivered: BTreeMap<MemberId, VecDeque<SharedSignal>>,
     /// Signals for clients of this node that have to wait.
     early: Early,
-    /// Signals that were dropped, because their sender never came.
-    strangers: u64,
     /// Time before which no owner is to be asked again. `None`: none is. It spares a look at all
     /// rooms after each item.
     retry_at: Option<Duration>,
@@ -170,7 +169,6 @@ impl SharedRooms {
             waiting: BTreeMap::new(),
             undelivered: BTreeMap::new(),
             early: Early::default(),
-            strangers: 0,
             retry_at: None,
             departed: Departed::default(),
             window,
@@ -222,14 +220,14 @@ impl SharedRooms {
     pub fn join(&mut self, room: &RoomName, newcomer: Newcomer) {
         if self.rooms.place(newcomer.id).is_some() || self.waiting.contains_key(&newcomer.id) {
             let (id, code) = (newcomer.id, ErrorCode::AlreadyJoined);
-            return self.outputs.push(Output::Refused { id, code });
+            return self.report_refusal(id, code);
         }
         if self.is_owner(room) {
             return self.join_here(room, newcomer);
         }
         if !self.rooms.exists(room) && !self.rooms.may_open(newcomer.network) {
             let (id, code) = (newcomer.id, ErrorCode::TooManyRooms);
-            return self.outputs.push(Output::Refused { id, code });
+            return self.report_refusal(id, code);
         }
         self.wait(room, newcomer.id, Waiting::Join(newcomer, room.clone()));
     }
@@ -246,7 +244,7 @@ impl SharedRooms {
         network: ClientNetwork,
     ) {
         if self.waiting.contains_key(&id) {
-            return self.outputs.push(Output::NotResumed { id, role: None });
+            return self.report_no_resumption(id, None);
         }
         if self.is_owner(room) {
             return self.resume_here(now, room, id, seq, network);
@@ -445,6 +443,18 @@ impl SharedRooms {
     fn report_arrival(&mut self, room: &RoomName, id: MemberId) {
         let opens = self.rooms.homes(room).filter(|(_, home)| home.is_none()).count() == 1;
         self.outputs.push(Output::Came { room: room.clone(), id, opens });
+    }
+
+    /// Reports that a newcomer of this node was refused.
+    fn report_refusal(&mut self, id: MemberId, code: ErrorCode) {
+        self.early.forget(id);
+        self.outputs.push(Output::Refused { id, code });
+    }
+
+    /// Reports that a client of this node cannot resume. `role` is as in [`Output::NotResumed`].
+    fn report_no_resumption(&mut self, id: MemberId, role: Option<Role>) {
+        self.early.forget(id);
+        self.outputs.push(Output::NotResumed { id, role });
     }
 
     /// Reports that `id`, which was of this node, is of another by now.

@@ -13,11 +13,16 @@ use crate::signaling::protocol::{MemberId, RoomName};
 
 /// Signals for clients of this node that have to wait, in the order of their arrival.
 #[derive(Debug, Default)]
-pub(super) struct Early(pub(super) BTreeMap<MemberId, VecDeque<SharedSignal>>);
+pub(super) struct Early {
+    /// By receiver.
+    pub(super) signals: BTreeMap<MemberId, VecDeque<SharedSignal>>,
+    /// Signals that were dropped, because their sender never came.
+    strangers: u64,
+}
 
 impl Early {
     pub(super) fn push(&mut self, signal: SharedSignal) {
-        let signals = self.0.entry(signal.to).or_default();
+        let signals = self.signals.entry(signal.to).or_default();
         if signals.len() < MOST_UNDELIVERED {
             signals.push_back(signal);
         }
@@ -25,12 +30,12 @@ impl Early {
 
     /// Whether a signal of `from` waits for `to`.
     pub(super) fn has(&self, from: MemberId, to: MemberId) -> bool {
-        self.0.get(&to).is_some_and(|signals| signals.iter().any(|signal| signal.from == from))
+        self.signals.get(&to).is_some_and(|signals| signals.iter().any(|signal| signal.from == from))
     }
 
     /// Forgets the signals for a client that has gone.
     pub(super) fn forget(&mut self, to: MemberId) {
-        self.0.remove(&to);
+        self.signals.remove(&to);
     }
 }
 
@@ -38,7 +43,7 @@ impl SharedRooms {
     /// Signals that were dropped, because their sender never came.
     #[must_use]
     pub fn strangers(&self) -> u64 {
-        self.strangers
+        self.early.strangers
     }
 
     /// Takes a signal for a member of this node. `is_attached` tells whether the owner says so to
@@ -62,11 +67,11 @@ impl SharedRooms {
         let is_known = self.is_known(room, sender);
         if !is_known && is_attached {
             // The owner has told of all who are there.
-            self.strangers += 1;
+            self.early.strangers += 1;
             return;
         }
         // What else the former owner sends waits, too, so that the two count alike.
-        let others_wait = !is_attached && self.early.0.contains_key(&to);
+        let others_wait = !is_attached && self.early.signals.contains_key(&to);
         if !is_known || others_wait || self.early.has(sender, to) {
             return self.early.push(signal);
         }
@@ -99,7 +104,7 @@ impl SharedRooms {
     /// Passes on what waited in `room` for the senders that are in by now. Signals of a home whose
     /// members are all known (`is_told`) wait no longer for a sender that is not there.
     pub(super) fn pass_early_in(&mut self, room: &RoomName, is_told: impl Fn(&NodeName) -> bool) {
-        let here = self.early.0.keys().filter(|to| self.rooms.is_local(**to));
+        let here = self.early.signals.keys().filter(|to| self.rooms.is_local(**to));
         let here: Vec<_> = here.filter(|to| self.rooms.place(**to) == Some(room)).copied().collect();
         for to in here {
             self.pass_early_to(room, to, &is_told);
@@ -107,11 +112,11 @@ impl SharedRooms {
     }
 
     fn pass_early_to(&mut self, room: &RoomName, to: MemberId, is_told: impl Fn(&NodeName) -> bool) {
-        for signal in self.early.0.remove(&to).unwrap_or_default() {
+        for signal in self.early.signals.remove(&to).unwrap_or_default() {
             if self.is_known(room, signal.from) {
                 self.pass_to_client(signal);
             } else if is_told(&signal.node) {
-                self.strangers += 1;
+                self.early.strangers += 1;
             } else {
                 self.early.push(signal);
             }

@@ -256,15 +256,13 @@ impl SharedRooms {
             }
             Notice::Refused { id, code } => {
                 if self.waiting.remove(&id).is_some() {
-                    self.early.forget(id);
-                    self.outputs.push(Output::Refused { id, code: code.0 });
+                    self.report_refusal(id, code.0);
                     self.forget_unused(room);
                 }
             }
             Notice::NotResumed { id, role } => {
                 if self.waiting.remove(&id).is_some() {
-                    self.early.forget(id);
-                    self.outputs.push(Output::NotResumed { id, role });
+                    self.report_no_resumption(id, role);
                     self.forget_unused(room);
                 }
             }
@@ -449,7 +447,7 @@ impl SharedRooms {
             None => {
                 let role = self.rooms.role(room, id);
                 self.leave(id, Ending::Lost);
-                self.outputs.push(Output::NotResumed { id, role });
+                self.report_no_resumption(id, role);
             }
         }
     }

@@ -127,10 +127,7 @@ impl SharedRooms {
                 self.pass_early(room, id);
                 self.publish(room, &[id], &[]);
             }
-            Err(code) => {
-                self.early.forget(id);
-                self.outputs.push(Output::Refused { id, code });
-            }
+            Err(code) => self.report_refusal(id, code),
         }
     }
 
@@ -191,8 +188,7 @@ impl SharedRooms {
             if self.rooms.place(id) == Some(room) {
                 self.depart(id, Ending::Lost);
             }
-            self.early.forget(id);
-            return self.outputs.push(Output::NotResumed { id, role });
+            return self.report_no_resumption(id, role);
         };
         self.rooms.set_network(id, network);
         self.rooms.set_since(id, now.unix.max(self.rooms.since(id) + 1));

@@ -10,7 +10,7 @@ const ROUNDS: usize = 100;
 const NAMES: usize = 1_000;
 
 #[test]
-fn threat_27_a_flood_of_bad_credentials_write_no_log_and_no_label() {
+fn threat_27_a_flood_of_bad_credentials_writes_no_log_and_no_label() {
     let server = Server::start();
     let series = || {
         let page = http::get(server.bound.admin[0], "/metrics").expect_ok();

@@ -280,8 +280,12 @@ fn check_empty(world: &World) {
     for (node, process) in world.nodes.iter().enumerate() {
         let rooms = &process.as_ref().unwrap().rooms;
         let left = (rooms.rooms.members(), rooms.rooms.absent(), rooms.rooms.kept());
-        let left =
-            (left, rooms.shared.len(), rooms.waiting.len(), rooms.undelivered.len() + rooms.early.0.len());
+        let left = (
+            left,
+            rooms.shared.len(),
+            rooms.waiting.len(),
+            rooms.undelivered.len() + rooms.early.signals.len(),
+        );
         if left != ((0, 0, 0), 0, 0, 0) {
             world.fail(&format!("n{node} still has {left:?}: {:?}", rooms.shared.keys()));
         }

@@ -316,37 +316,33 @@ fn the_death_of_the_owner_is_not_noticed() {
     cluster.expect(&["b: 2 {\"type\":\"signal\",\"from\":\"1\",\"seq\":1,\"data\":7}"]);
 }
 
-/// Signals 7 and 8 of 1 to 2 that are on their way to the owner as that dies.
-fn unsent(cluster: &mut Cluster) -> Vec<Box<RawValue>> {
+#[test]
+fn signals_to_an_owner_that_dies_are_in_order_if_the_view_is_known_first() {
+    let mut cluster = Cluster::of_two();
     let a = cluster.on("a");
     for json in ["7", "8"] {
         a.signal(id(1), id(2), raw(json), true).unwrap();
     }
-    let sent = a.take_outputs().into_iter().filter_map(|output| match output {
-        Output::Send { item, .. } => Some(item.to_json()),
-        _ => None,
-    });
-    let sent = sent.collect();
-    cluster.nodes.remove(&node("c"));
-    sent
-}
-
-const IN_ORDER: [&str; 3] = [
-    "b: 2 {\"type\":\"signal\",\"from\":\"1\",\"seq\":1,\"data\":7}",
-    "b: 2 {\"type\":\"signal\",\"from\":\"1\",\"seq\":2,\"data\":8}",
-    "b: 2 {\"type\":\"signal\",\"from\":\"1\",\"seq\":3,\"data\":9}",
-];
-
-#[test]
-fn signals_to_an_owner_that_dies_are_in_order_if_the_view_is_known_first() {
-    let mut cluster = Cluster::of_two();
-    let (c, unsent) = (node("c"), unsent(&mut cluster));
+    let unsent: Vec<_> = a
+        .take_outputs()
+        .into_iter()
+        .filter_map(|output| match output {
+            Output::Send { item, .. } => Some(item.to_json()),
+            _ => None,
+        })
+        .collect();
+    let c = node("c");
+    cluster.nodes.remove(&c);
     cluster.see(&["a", "b"]);
     cluster.signal("a", 1, 2, "9");
     cluster.on("b").reset(NOW, &c, &[]);
     cluster.on("a").reset(NOW, &c, &unsent);
     cluster.settle();
-    cluster.expect(&IN_ORDER);
+    cluster.expect(&[
+        "b: 2 {\"type\":\"signal\",\"from\":\"1\",\"seq\":1,\"data\":7}",
+        "b: 2 {\"type\":\"signal\",\"from\":\"1\",\"seq\":2,\"data\":8}",
+        "b: 2 {\"type\":\"signal\",\"from\":\"1\",\"seq\":3,\"data\":9}",
+    ]);
 }
 
 #[test]
